@@ -1,1 +1,6 @@
 //! trimtab keeps what runs on Fly.io and AWS the same as what the repository says.
+
+pub mod clouds;
+pub mod kinds;
+pub mod manifest;
+pub mod model;

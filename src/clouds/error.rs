@@ -1,0 +1,104 @@
+//! What can go wrong on the wire, sorted by what the caller can do about it.
+
+/// A request that did not do what it was sent for.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{doing}: {answer}")]
+pub struct CloudError {
+    /// What was being done, such as `create a machine in draft-app`.
+    pub doing: String,
+    /// What the server answered, or why there was no answer.
+    pub answer: String,
+    /// The sort of trouble.
+    pub trouble: Trouble,
+    /// The HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// Fly's id of the request, to quote to support.
+    pub request_id: Option<String>,
+}
+
+/// The sorts of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is not there (404).
+    NotFound,
+    /// Somebody else holds it or changed it first (409, 412).
+    Conflict,
+    /// The request is not acceptable as it is (400, 422 and other 4xx).
+    Refused,
+    /// The token is missing, wrong, or not for this (401, 403).
+    Denied,
+    /// Too many requests, even after waiting (429).
+    Throttled,
+    /// The server failed or did not answer, and may have done it (408, 5xx, a lost connection).
+    Ambiguous,
+    /// No connection could be made, so nothing was done.
+    Unreachable,
+    /// The answer could not be understood.
+    Unreadable,
+    /// It was done, and did not come to what it should: a machine that does not start.
+    Failed,
+}
+
+impl Trouble {
+    /// The trouble that a status means.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            404 => Self::NotFound,
+            409 | 412 => Self::Conflict,
+            401 | 403 => Self::Denied,
+            429 => Self::Throttled,
+            408 | 500.. => Self::Ambiguous,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl CloudError {
+    /// An error without an answer from a server.
+    #[must_use]
+    pub fn new(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
+        Self {
+            doing: doing.into(),
+            answer: answer.into(),
+            trouble,
+            status: None,
+            request_id: None,
+        }
+    }
+
+    /// Whether the object is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.trouble == Trouble::NotFound
+    }
+
+    /// Whether the operation may have been done all the same.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.trouble == Trouble::Ambiguous
+    }
+
+    /// What the user can do next, where the sort of trouble says it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.trouble {
+            Trouble::Denied => Some("check which token is used and what it may do: `fly tokens list`"),
+            Trouble::Throttled | Trouble::Ambiguous | Trouble::Unreachable => {
+                Some("run the same command again: what was done is not done twice")
+            }
+            Trouble::Conflict => {
+                Some("something else is changing it: look with `fly status`, then run again")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Turns a 404 into `None`.
+pub(crate) fn found<T>(result: Result<T, CloudError>) -> Result<Option<T>, CloudError> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(None),
+        other => other.map(Some),
+    }
+}

@@ -1,0 +1,12 @@
+//! The Machines API of Fly.io (`/v1`), as two clients: one that can only read, and one that can write as well.
+//!
+//! `plan`, `drift` and `status` hold a [`Reader`]; only `apply` and `destroy` hold a [`Writer`].
+
+mod read;
+mod wait;
+pub mod wire;
+mod write;
+
+pub use read::Reader;
+pub use wait::Waited;
+pub use write::{NewMachine, NewVolume, Writer};

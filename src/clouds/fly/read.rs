@@ -1,0 +1,230 @@
+//! The reads. Every list is complete or an error: a page that is missing would read as "these are gone".
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use super::wire;
+use crate::clouds::{
+    Action, CloudError, Http, Trouble,
+    http::{Call, Repeat, Settings},
+};
+
+/// A client of the Machines API that cannot write.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(super) http: Http,
+}
+
+/// The most machines that a page of an organization's list may hold.
+const ORG_PAGE: u32 = 1000;
+/// The most certificates that a page may hold.
+const CERTIFICATE_PAGE: u32 = 500;
+
+impl Reader {
+    /// A client for one base URL and token.
+    ///
+    /// # Errors
+    /// When the token cannot be sent, or TLS cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, CloudError> {
+        Http::new(settings).map(|http| Self { http })
+    }
+
+    /// Rests between two looks, scaled by the speed.
+    pub async fn rest(&self, length: std::time::Duration) {
+        self.http.pause(length).await;
+    }
+
+    /// How many requests were sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.http.sent()
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        action: Action,
+        identifier: &str,
+        path: String,
+        doing: String,
+    ) -> Result<T, CloudError> {
+        let (body, headers) = (None, Vec::new());
+        let repeat = Repeat::Safe;
+        self.http
+            .send(&Call {
+                method: Method::GET,
+                path,
+                body,
+                headers,
+                action,
+                identifier,
+                repeat,
+                doing,
+            })
+            .await
+    }
+
+    /// One app. A name that another organization holds is [`Trouble::Denied`]; a free name is not found.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn app(&self, app: &str) -> Result<wire::App, CloudError> {
+        let doing = format!("look up app {app}");
+        self.get(Action::Other("app get"), app, format!("/v1/apps/{app}"), doing)
+            .await
+    }
+
+    /// The machines of an app, without those that are gone.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn machines(&self, app: &str) -> Result<Vec<wire::Machine>, CloudError> {
+        let doing = format!("list the machines of {app}");
+        let path = format!("/v1/apps/{app}/machines");
+        let all: Option<Vec<wire::Machine>> =
+            self.get(Action::Other("machine list"), app, path, doing).await?;
+        let there = |machine: &wire::Machine| !matches!(machine.state.as_str(), "destroyed" | "destroying");
+        Ok(all.unwrap_or_default().into_iter().filter(there).collect())
+    }
+
+    /// One machine.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn machine(&self, app: &str, id: &str) -> Result<wire::Machine, CloudError> {
+        let doing = format!("look up machine {id} of {app}");
+        self.get(
+            Action::GetMachine,
+            id,
+            format!("/v1/apps/{app}/machines/{id}"),
+            doing,
+        )
+        .await
+    }
+
+    /// The volumes of an app, without those that are gone or going.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn volumes(&self, app: &str) -> Result<Vec<wire::Volume>, CloudError> {
+        let doing = format!("list the volumes of {app}");
+        let path = format!("/v1/apps/{app}/volumes");
+        let all: Option<Vec<wire::Volume>> = self.get(Action::Other("volume list"), app, path, doing).await?;
+        let going = [
+            "scheduling_destroy",
+            "pending_destroy",
+            "destroying",
+            "destroyed",
+            "fork_cleanup",
+            "waiting_for_detach",
+        ];
+        Ok(all
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|volume| !going.contains(&volume.state.as_str()))
+            .collect())
+    }
+
+    /// The secrets of an app: names and digests.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn secrets(&self, app: &str) -> Result<Vec<wire::Secret>, CloudError> {
+        let doing = format!("list the secrets of {app}");
+        let path = format!("/v1/apps/{app}/secrets");
+        self.get(Action::Other("secret list"), app, path, doing)
+            .await
+            .map(|list: wire::Secrets| list.secrets)
+    }
+
+    /// The addresses of an app.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn ips(&self, app: &str) -> Result<Vec<wire::Ip>, CloudError> {
+        let doing = format!("list the IP addresses of {app}");
+        let path = format!("/v1/apps/{app}/ip_assignments");
+        self.get(Action::Other("ip list"), app, path, doing)
+            .await
+            .map(|list: wire::Ips| list.ips)
+    }
+
+    /// The certificates of an app, all pages.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn certificates(&self, app: &str) -> Result<Vec<wire::Certificate>, CloudError> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let doing = format!("list the certificates of {app}");
+            let from = if cursor.is_empty() {
+                String::new()
+            } else {
+                format!("&cursor={}", escape(&cursor))
+            };
+            let path = format!("/v1/apps/{app}/certificates?limit={CERTIFICATE_PAGE}{from}");
+            let page: wire::Certificates = self
+                .get(Action::Other("certificate list"), app, path, doing.clone())
+                .await?;
+            all.extend(page.certificates);
+            match page.next_cursor {
+                end if end.is_empty() => return Ok(all),
+                same if same == cursor => return Err(endless(&doing)),
+                next => cursor = next,
+            }
+        }
+    }
+
+    /// Every machine of an organization, in overview, all pages.
+    ///
+    /// # Errors
+    /// As every request; also when a region did not answer, since the list is then not complete.
+    pub async fn org_machines(&self, org: &str) -> Result<Vec<wire::OrgMachine>, CloudError> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let doing = format!("list the machines of the organization {org}");
+            let from = if cursor.is_empty() {
+                String::new()
+            } else {
+                format!("&cursor={}", escape(&cursor))
+            };
+            let path = format!("/v1/orgs/{org}/machines?limit={ORG_PAGE}{from}");
+            let page: wire::OrgMachines = self
+                .get(Action::Other("org machine list"), org, path, doing.clone())
+                .await?;
+            if !page.error_regions.is_empty() {
+                let what = format!("these regions did not answer: {}", page.error_regions.join(", "));
+                return Err(CloudError::new(doing, Trouble::Ambiguous, what));
+            }
+            all.extend(page.machines);
+            match page.next_cursor {
+                end if end.is_empty() => return Ok(all),
+                same if same == cursor => return Err(endless(&doing)),
+                next => cursor = next,
+            }
+        }
+    }
+}
+
+fn endless(doing: &str) -> CloudError {
+    CloudError::new(
+        doing,
+        Trouble::Unreadable,
+        "the server answered the same page twice",
+    )
+}
+
+/// Escapes a value for a query.
+fn escape(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    text.bytes()
+        .map(|byte| {
+            if plain(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}

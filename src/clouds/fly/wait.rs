@@ -1,0 +1,119 @@
+//! Waiting for a machine, by the API's own long poll. All waiting is here, with one limit and one explanation.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::{Reader, wire};
+use crate::clouds::{
+    Action, CloudError, Trouble,
+    http::{Call, Repeat},
+};
+
+/// How waiting ended.
+#[derive(Clone, Debug)]
+pub enum Waited {
+    /// The machine is in the state.
+    There,
+    /// It is gone.
+    Gone,
+}
+
+/// The longest single poll, in seconds; Fly's proxy cuts at 60.
+const POLL: u64 = 60;
+
+impl Reader {
+    /// Waits until a machine is in a state.
+    ///
+    /// # Flow
+    /// Poll until the server says so or the limit is over. After each poll that timed out, look at the machine: one
+    /// that has come to rest elsewhere will not get there by waiting, and its last exit explains why.
+    ///
+    /// # Errors
+    /// [`Trouble::Failed`] with the machine's last exit when it does not get there within `limit_secs`.
+    pub async fn wait_for(
+        &self,
+        app: &str,
+        id: &str,
+        state: &str,
+        limit_secs: u64,
+    ) -> Result<Waited, CloudError> {
+        let doing = format!("wait until machine {id} of {app} is {state}");
+        let mut left = limit_secs.max(1);
+        loop {
+            let poll = left.min(POLL);
+            let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}");
+            let Err(error) = self.poll(id, path, &doing).await else {
+                return Ok(Waited::There);
+            };
+            match error.trouble {
+                Trouble::NotFound => return Ok(Waited::Gone),
+                Trouble::Ambiguous | Trouble::Conflict => {}
+                _ => return Err(error),
+            }
+            let machine = self.machine(app, id).await?;
+            if machine.state == state {
+                return Ok(Waited::There);
+            }
+            // Only a poll that was waited out counts against the limit; a lost connection is tried again.
+            left = left.saturating_sub(if error.status == Some(408) { poll } else { 1 });
+            if left == 0 || at_rest(&machine.state) {
+                return Err(CloudError::new(doing, Trouble::Failed, explain(&machine)));
+            }
+            self.http.pause(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+impl Reader {
+    /// One long poll. It is never repeated blindly: 408 is an answer here, not a failure.
+    async fn poll(&self, id: &str, path: String, doing: &str) -> Result<(), CloudError> {
+        let call = Call {
+            method: Method::GET,
+            path,
+            body: None,
+            headers: Vec::new(),
+            action: Action::Other("wait"),
+            identifier: id,
+            repeat: Repeat::LookFirst,
+            doing: doing.to_owned(),
+        };
+        self.http.send::<serde::de::IgnoredAny>(&call).await.map(drop)
+    }
+}
+
+/// Whether a machine stays in this state by itself.
+fn at_rest(state: &str) -> bool {
+    matches!(
+        state,
+        "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed"
+    )
+}
+
+/// What became of a machine: its state, and how its process ended.
+pub(crate) fn explain(machine: &wire::Machine) -> String {
+    let exit = machine
+        .events
+        .iter()
+        .find(|event| event.kind == "exit")
+        .and_then(wire::Event::exit);
+    let number = |key: &str| {
+        exit.and_then(|exit| exit.get(key))
+            .and_then(serde_json::Value::as_i64)
+    };
+    let oom = exit
+        .and_then(|exit| exit.get("oom_killed"))
+        .and_then(serde_json::Value::as_bool)
+        .unwrap_or(false);
+    let how = match (
+        oom,
+        number("signal").filter(|signal| *signal > 0),
+        number("exit_code"),
+    ) {
+        (true, _, _) => "; it ran out of memory".to_owned(),
+        (_, Some(signal), _) => format!("; its process was ended by signal {signal}"),
+        (_, _, Some(code)) => format!("; its process exited with code {code}"),
+        _ => String::new(),
+    };
+    format!("it is {}{how}", machine.state)
+}

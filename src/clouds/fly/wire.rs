@@ -1,0 +1,289 @@
+//! What the Machines API says, as its OpenAPI document and flyctl's client describe it. Only what we read; a field
+//! that may be missing has a default, because answers differ between endpoints.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Go writes `null` for empty lists and maps.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}
+
+/// `GET /apps/{app}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct App {
+    /// Fly's id.
+    #[serde(deserialize_with = "nullable")]
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// `pending`, `deployed`, `suspended`.
+    #[serde(deserialize_with = "nullable")]
+    pub status: String,
+    /// Its 6PN network.
+    #[serde(deserialize_with = "nullable")]
+    pub network: String,
+    /// Its organization.
+    #[serde(deserialize_with = "nullable")]
+    pub organization: Organization,
+}
+
+/// An organization.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Organization {
+    /// Its slug.
+    #[serde(deserialize_with = "nullable")]
+    pub slug: String,
+}
+
+/// A machine, as lists and single reads give it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Machine {
+    /// Fly's id.
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// Its state.
+    #[serde(deserialize_with = "nullable")]
+    pub state: String,
+    /// Its region.
+    #[serde(deserialize_with = "nullable")]
+    pub region: String,
+    /// The version of its configuration.
+    #[serde(deserialize_with = "nullable")]
+    pub instance_id: String,
+    /// What it runs.
+    #[serde(deserialize_with = "nullable")]
+    pub image_ref: ImageRef,
+    /// Its configuration; missing while the host cannot be reached.
+    #[serde(deserialize_with = "nullable")]
+    pub config: Value,
+    /// What is known of the configuration while the host cannot be reached.
+    #[serde(deserialize_with = "nullable")]
+    pub incomplete_config: Value,
+    /// `ok`, `unknown` or `unreachable`; taken for `ok` when absent.
+    pub host_status: Option<String>,
+    /// Whether the proxy leaves it out.
+    #[serde(deserialize_with = "nullable")]
+    pub cordoned: bool,
+    /// Its checks.
+    #[serde(deserialize_with = "nullable")]
+    pub checks: Vec<CheckStatus>,
+    /// What happened to it, newest first.
+    #[serde(deserialize_with = "nullable")]
+    pub events: Vec<Event>,
+    /// The nonce of its lease, when it was made with one.
+    pub nonce: Option<String>,
+}
+
+/// A resolved image.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ImageRef {
+    /// `sha256:…`.
+    pub digest: Option<String>,
+}
+
+/// The state of a check.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct CheckStatus {
+    /// Its name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// `passing`, `warning`, `critical`.
+    #[serde(deserialize_with = "nullable")]
+    pub status: String,
+    /// What it said.
+    #[serde(deserialize_with = "nullable")]
+    pub output: String,
+}
+
+/// Something that happened to a machine.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// `launch`, `start`, `exit`, …
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub kind: String,
+    /// The state it led to.
+    #[serde(deserialize_with = "nullable")]
+    pub status: String,
+    /// When, in Unix milliseconds.
+    #[serde(deserialize_with = "nullable")]
+    pub timestamp: i64,
+    /// Details, by sort of event.
+    #[serde(deserialize_with = "nullable")]
+    pub request: Value,
+}
+
+impl Event {
+    /// The details of an exit, at either place where the API puts them.
+    #[must_use]
+    pub fn exit(&self) -> Option<&Value> {
+        self.request
+            .pointer("/MonitorEvent/exit_event")
+            .or_else(|| self.request.get("exit_event"))
+    }
+}
+
+/// `GET /orgs/{slug}/machines`: an overview, enough to find what bears our mark.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct OrgMachine {
+    /// Fly's id.
+    pub id: String,
+    /// The app it belongs to.
+    #[serde(deserialize_with = "nullable")]
+    pub app_name: String,
+    /// Part of its configuration.
+    #[serde(deserialize_with = "nullable")]
+    pub config: Overview,
+}
+
+/// Part of a configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Overview {
+    /// Its metadata.
+    #[serde(deserialize_with = "nullable")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A page of [`OrgMachine`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct OrgMachines {
+    /// The machines.
+    #[serde(deserialize_with = "nullable")]
+    pub machines: Vec<OrgMachine>,
+    /// Where the next page begins.
+    #[serde(deserialize_with = "nullable")]
+    pub next_cursor: String,
+    /// Regions that did not answer: the list is not complete.
+    #[serde(deserialize_with = "nullable")]
+    pub error_regions: Vec<String>,
+}
+
+/// A volume.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Volume {
+    /// Fly's id.
+    pub id: String,
+    /// Its name; several share one.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// Its state.
+    #[serde(deserialize_with = "nullable")]
+    pub state: String,
+    /// Its size.
+    #[serde(deserialize_with = "nullable")]
+    pub size_gb: u32,
+    /// Its region.
+    #[serde(deserialize_with = "nullable")]
+    pub region: String,
+    /// Whether it is encrypted.
+    #[serde(deserialize_with = "nullable")]
+    pub encrypted: bool,
+    /// The machine that holds it.
+    pub attached_machine_id: Option<String>,
+    /// For how many days snapshots are kept.
+    pub snapshot_retention: Option<u32>,
+    /// Whether snapshots are taken daily.
+    pub auto_backup_enabled: Option<bool>,
+    /// Whether its host answers.
+    pub host_status: Option<String>,
+}
+
+/// `PUT …/extend`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Extended {
+    /// The volume as it is now.
+    pub volume: Volume,
+    /// Whether the machine must restart to see it.
+    #[serde(deserialize_with = "nullable")]
+    pub needs_restart: bool,
+}
+
+/// A list of secrets, and the version after a write.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Secrets {
+    /// The secrets.
+    #[serde(deserialize_with = "nullable")]
+    pub secrets: Vec<Secret>,
+    /// Only in the answer to a write.
+    pub version: Option<u64>,
+}
+
+/// A secret: never its value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Secret {
+    /// Its name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// An opaque digest.
+    #[serde(deserialize_with = "nullable")]
+    pub digest: String,
+}
+
+/// A list of addresses.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Ips {
+    /// The addresses.
+    #[serde(deserialize_with = "nullable")]
+    pub ips: Vec<Ip>,
+}
+
+/// An address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Ip {
+    /// The address itself.
+    #[serde(deserialize_with = "nullable")]
+    pub ip: String,
+    /// Its region.
+    #[serde(deserialize_with = "nullable")]
+    pub region: String,
+    /// Whether it is shared.
+    #[serde(deserialize_with = "nullable")]
+    pub shared: bool,
+    /// Whether it is for outgoing connections only.
+    #[serde(deserialize_with = "nullable")]
+    pub egress: bool,
+}
+
+/// A page of certificates.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Certificates {
+    /// The certificates.
+    #[serde(deserialize_with = "nullable")]
+    pub certificates: Vec<Certificate>,
+    /// Where the next page begins.
+    #[serde(deserialize_with = "nullable")]
+    pub next_cursor: String,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// Its host.
+    #[serde(deserialize_with = "nullable")]
+    pub hostname: String,
+    /// Whether DNS points here.
+    #[serde(deserialize_with = "nullable")]
+    pub configured: bool,
+}

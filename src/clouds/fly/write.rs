@@ -1,0 +1,464 @@
+//! The writes. Where an answer can get lost, the caller says whether repeating is safe or looks first.
+
+use std::{collections::BTreeMap, ops::Deref};
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Reader, wire};
+use crate::{
+    clouds::{
+        Action, CloudError,
+        http::{Call, Repeat},
+    },
+    model::Secret,
+};
+
+/// A client of the Machines API that can read and write.
+#[derive(Clone, Debug)]
+pub struct Writer(Reader);
+
+impl Deref for Writer {
+    type Target = Reader;
+    fn deref(&self) -> &Reader {
+        &self.0
+    }
+}
+
+/// A machine to make.
+#[derive(Clone, Debug, Default)]
+pub struct NewMachine {
+    /// Its name; Fly makes one up when absent.
+    pub name: Option<String>,
+    /// Where.
+    pub region: String,
+    /// Its configuration, metadata included.
+    pub config: Value,
+    /// The version of the secrets that it must start with.
+    pub min_secrets_version: Option<u64>,
+    /// Whether it is made without being started.
+    pub skip_launch: bool,
+}
+
+/// A volume to make.
+#[derive(Clone, Debug)]
+pub struct NewVolume {
+    /// Its name.
+    pub name: String,
+    /// Where.
+    pub region: String,
+    /// Its size.
+    pub size_gb: u32,
+    /// Whether it is encrypted; Fly's default is yes.
+    pub encrypted: Option<bool>,
+    /// For how many days snapshots are kept.
+    pub snapshot_retention: Option<u32>,
+    /// Whether snapshots are taken daily.
+    pub auto_backup_enabled: Option<bool>,
+}
+
+/// One write: where, how often it may be sent, and what the error shall say.
+struct Write<'a> {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    action: &'static str,
+    identifier: &'a str,
+    repeat: Repeat,
+    doing: String,
+}
+
+impl Writer {
+    /// Gives a reader the right to write.
+    #[must_use]
+    pub fn new(reader: Reader) -> Self {
+        Self(reader)
+    }
+
+    async fn write<T: DeserializeOwned>(&self, write: Write<'_>) -> Result<T, CloudError> {
+        let Write {
+            method,
+            path,
+            body,
+            action,
+            identifier,
+            repeat,
+            doing,
+        } = write;
+        let action = if action == "app delete" {
+            Action::DeleteApp
+        } else {
+            Action::Other(action)
+        };
+        let headers = Vec::new();
+        self.http
+            .send(&Call {
+                method,
+                path,
+                body,
+                headers,
+                action,
+                identifier,
+                repeat,
+                doing,
+            })
+            .await
+    }
+
+    /// Makes an app. After an ambiguous answer the caller looks whether it is there.
+    ///
+    /// # Errors
+    /// As every request; a name that is taken is refused.
+    pub async fn create_app(&self, name: &str, org: &str, network: Option<&str>) -> Result<(), CloudError> {
+        let mut body = json!({ "name": name, "org_slug": org });
+        if let Some(network) = network {
+            body["network"] = network.into();
+        }
+        let doing = format!("create app {name} in the organization {org}");
+        self.write::<Value>(Write {
+            method: Method::POST,
+            path: "/v1/apps".to_owned(),
+            body: Some(body),
+            action: "app create",
+            identifier: name,
+            repeat: Repeat::LookFirst,
+            doing,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Deletes an app with everything in it.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn delete_app(&self, app: &str) -> Result<(), CloudError> {
+        let (path, doing) = (format!("/v1/apps/{app}?force=true"), format!("delete app {app}"));
+        self.plain(Method::DELETE, path, None, "app delete", "", doing)
+            .await
+    }
+
+    /// A write that can be repeated and whose answer does not matter.
+    async fn plain(
+        &self,
+        method: Method,
+        path: String,
+        body: Option<Value>,
+        action: &'static str,
+        identifier: &str,
+        doing: String,
+    ) -> Result<(), CloudError> {
+        let repeat = Repeat::Safe;
+        let answer = self.write::<serde::de::IgnoredAny>(Write {
+            method,
+            path,
+            body,
+            action,
+            identifier,
+            repeat,
+            doing,
+        });
+        answer.await.map(drop)
+    }
+
+    /// Makes a machine. After an ambiguous answer the caller looks for its mark.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn create_machine(&self, app: &str, new: &NewMachine) -> Result<wire::Machine, CloudError> {
+        let mut body = json!({ "config": new.config, "region": new.region, "skip_launch": new.skip_launch });
+        if let Some(name) = &new.name {
+            body["name"] = name.as_str().into();
+        }
+        if let Some(version) = new.min_secrets_version {
+            body["min_secrets_version"] = version.into();
+        }
+        self.write(Write {
+            method: Method::POST,
+            path: format!("/v1/apps/{app}/machines"),
+            body: Some(body),
+            action: "machine create",
+            identifier: app,
+            repeat: Repeat::LookFirst,
+            doing: format!("create a machine in {app} ({})", new.region),
+        })
+        .await
+    }
+
+    /// Replaces a machine's configuration as a whole. `version` is the one that was planned against.
+    ///
+    /// # Errors
+    /// As every request; a conflict when the machine has changed since.
+    pub async fn update_machine(
+        &self,
+        app: &str,
+        id: &str,
+        version: &str,
+        update: &NewMachine,
+    ) -> Result<wire::Machine, CloudError> {
+        let mut body = json!({
+            "config": update.config, "region": update.region,
+            "skip_launch": update.skip_launch, "current_version": version,
+        });
+        if let Some(version) = update.min_secrets_version {
+            body["min_secrets_version"] = version.into();
+        }
+        self.write(Write {
+            method: Method::POST,
+            path: format!("/v1/apps/{app}/machines/{id}"),
+            body: Some(body),
+            action: "machine update",
+            identifier: id,
+            repeat: Repeat::LookFirst,
+            doing: format!("update machine {id} of {app}"),
+        })
+        .await
+    }
+
+    /// Writes metadata keys; nothing restarts.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn set_metadata(
+        &self,
+        app: &str,
+        id: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), CloudError> {
+        let (path, doing) = (
+            format!("/v1/apps/{app}/machines/{id}/metadata"),
+            format!("write metadata of machine {id} of {app}"),
+        );
+        self.plain(
+            Method::PATCH,
+            path,
+            Some(json!({ "metadata": labels })),
+            "metadata",
+            id,
+            doing,
+        )
+        .await
+    }
+
+    /// Destroys a machine, running or not.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn destroy_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        let path = format!("/v1/apps/{app}/machines/{id}?force=true");
+        let doing = format!("destroy machine {id} of {app}");
+        self.plain(Method::DELETE, path, None, "machine destroy", id, doing)
+            .await
+    }
+
+    /// Stops a machine.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn stop_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        let (path, doing) = (
+            format!("/v1/apps/{app}/machines/{id}/stop"),
+            format!("stop machine {id} of {app}"),
+        );
+        self.plain(Method::POST, path, Some(json!({})), "machine stop", id, doing)
+            .await
+    }
+
+    /// Restarts a machine, so that it sees a volume that has grown.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn restart_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        let (path, doing) = (
+            format!("/v1/apps/{app}/machines/{id}/restart"),
+            format!("restart machine {id} of {app}"),
+        );
+        self.plain(Method::POST, path, None, "machine restart", id, doing)
+            .await
+    }
+
+    /// Makes a volume. After an ambiguous answer the caller looks for a new one of that name.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn create_volume(&self, app: &str, new: &NewVolume) -> Result<wire::Volume, CloudError> {
+        let NewVolume {
+            name,
+            region,
+            size_gb,
+            encrypted,
+            snapshot_retention,
+            auto_backup_enabled,
+        } = new;
+        let mut body = json!({ "name": name, "region": region, "size_gb": size_gb });
+        let optional = [
+            ("encrypted", json!(encrypted)),
+            ("snapshot_retention", json!(snapshot_retention)),
+            ("auto_backup_enabled", json!(auto_backup_enabled)),
+        ];
+        for (key, value) in optional.into_iter().filter(|(_, value)| !value.is_null()) {
+            body[key] = value;
+        }
+        self.write(Write {
+            method: Method::POST,
+            path: format!("/v1/apps/{app}/volumes"),
+            body: Some(body),
+            action: "volume create",
+            identifier: app,
+            repeat: Repeat::LookFirst,
+            doing: format!("create volume {name} in {app} ({region})"),
+        })
+        .await
+    }
+
+    /// Makes a volume larger.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn extend_volume(
+        &self,
+        app: &str,
+        id: &str,
+        size_gb: u32,
+    ) -> Result<wire::Extended, CloudError> {
+        self.write(Write {
+            method: Method::PUT,
+            path: format!("/v1/apps/{app}/volumes/{id}/extend"),
+            body: Some(json!({ "size_gb": size_gb })),
+            action: "volume extend",
+            identifier: id,
+            repeat: Repeat::Safe,
+            doing: format!("extend volume {id} of {app} to {size_gb} GB"),
+        })
+        .await
+    }
+
+    /// Changes how snapshots of a volume are taken and kept.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn update_volume(&self, app: &str, id: &str, body: Value) -> Result<wire::Volume, CloudError> {
+        self.write(Write {
+            method: Method::PUT,
+            path: format!("/v1/apps/{app}/volumes/{id}"),
+            body: Some(body),
+            action: "volume update",
+            identifier: id,
+            repeat: Repeat::Safe,
+            doing: format!("update volume {id} of {app}"),
+        })
+        .await
+    }
+
+    /// Deletes a volume; Fly keeps it for a day.
+    ///
+    /// # Errors
+    /// As every request; a conflict while a machine holds it.
+    pub async fn delete_volume(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        let (path, doing) = (
+            format!("/v1/apps/{app}/volumes/{id}"),
+            format!("delete volume {id} of {app}"),
+        );
+        self.plain(Method::DELETE, path, None, "volume delete", id, doing)
+            .await
+    }
+
+    /// Sets and unsets secrets in one call; nothing restarts. The body never appears in an error.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn set_secrets(
+        &self,
+        app: &str,
+        values: &BTreeMap<&str, Option<&Secret>>,
+    ) -> Result<wire::Secrets, CloudError> {
+        let values: BTreeMap<_, _> = values
+            .iter()
+            .map(|(name, value)| (*name, value.map(Secret::expose)))
+            .collect();
+        self.write(Write {
+            method: Method::POST,
+            path: format!("/v1/apps/{app}/secrets"),
+            body: Some(json!({ "values": values })),
+            action: "secret update",
+            identifier: app,
+            repeat: Repeat::Safe,
+            doing: format!("set secrets of {app}"),
+        })
+        .await
+    }
+
+    /// Assigns an address. After an ambiguous answer the caller looks for it.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn assign_ip(
+        &self,
+        app: &str,
+        org: &str,
+        kind: &str,
+        region: Option<&str>,
+    ) -> Result<wire::Ip, CloudError> {
+        let mut body = json!({ "type": kind });
+        if let Some(region) = region {
+            body["region"] = region.into();
+        }
+        if kind == "private_v6" {
+            body["org_slug"] = org.into();
+        }
+        self.write(Write {
+            method: Method::POST,
+            path: format!("/v1/apps/{app}/ip_assignments"),
+            body: Some(body),
+            action: "ip assign",
+            identifier: app,
+            repeat: Repeat::LookFirst,
+            doing: format!("assign a {kind} address to {app}"),
+        })
+        .await
+    }
+
+    /// Releases an address.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn release_ip(&self, app: &str, address: &str) -> Result<(), CloudError> {
+        let path = format!("/v1/apps/{app}/ip_assignments/{address}");
+        let doing = format!("release {address} of {app}");
+        self.plain(Method::DELETE, path, None, "ip release", app, doing)
+            .await
+    }
+
+    /// Asks for a certificate.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn create_certificate(
+        &self,
+        app: &str,
+        hostname: &str,
+    ) -> Result<wire::Certificate, CloudError> {
+        self.write(Write {
+            method: Method::POST,
+            path: format!("/v1/apps/{app}/certificates/acme"),
+            body: Some(json!({ "hostname": hostname })),
+            action: "certificate create",
+            identifier: app,
+            repeat: Repeat::Safe,
+            doing: format!("request a certificate for {hostname} ({app})"),
+        })
+        .await
+    }
+
+    /// Removes a certificate.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn delete_certificate(&self, app: &str, hostname: &str) -> Result<(), CloudError> {
+        let path = format!("/v1/apps/{app}/certificates/{hostname}");
+        let doing = format!("remove the certificate of {hostname} ({app})");
+        self.plain(Method::DELETE, path, None, "certificate delete", app, doing)
+            .await
+    }
+}

@@ -1,0 +1,308 @@
+//! The one request path: base URL, token, pacing, time limits, retries where they are safe, and the request id in
+//! every error.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::{Action, CloudError, Pacing, Trouble};
+
+/// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), so this only bounds
+/// sockets: 64 keeps a plan of fifty apps at one to two waves of latency.
+const SOCKETS: usize = 64;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an answer may take. Fly's proxy itself gives up after a minute.
+const ANSWER: Duration = Duration::from_secs(65);
+/// How often a request is tried where that is safe, and the first pause between tries. Five tries with doubling
+/// pauses span about 4 seconds, which outlasts a burst limit and a proxy restart.
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Whether a request may be sent again when nobody knows whether it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Doing it twice is the same as doing it once.
+    Safe,
+    /// The caller must look before it tries again.
+    LookFirst,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) action: Action,
+    /// The machine or app that the limit counts for.
+    pub(crate) identifier: &'a str,
+    pub(crate) repeat: Repeat,
+    /// What is being done, for the error.
+    pub(crate) doing: String,
+}
+
+/// How a client is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the API is, without a path, such as `https://api.machines.dev`.
+    pub base: String,
+    /// The token as the user gave it; it is never printed.
+    pub token: crate::model::Secret,
+    /// How much faster than Fly's limits to go; 1.0 against Fly.
+    pub speed: f64,
+    /// A point at which the process dies, for tests of recovery.
+    pub fuse: Option<Fuse>,
+}
+
+/// A point at which the process dies as by `kill -9`: around the n-th write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fuse {
+    /// Counted from one.
+    pub write: u64,
+    /// Whether the write is sent and answered first.
+    pub after: bool,
+}
+
+/// The client side of one API.
+#[derive(Clone, Debug)]
+pub struct Http(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: reqwest::Client,
+    base: String,
+    authorization: reqwest::header::HeaderValue,
+    pacing: Pacing,
+    sockets: Semaphore,
+    speed: f64,
+    fuse: Option<Fuse>,
+    sent: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Http {
+    /// A client for one API.
+    ///
+    /// # Errors
+    /// When the token holds characters that no header may hold, or TLS cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, CloudError> {
+        let doing = "set up the client of the Fly API";
+        let wrong = |what: &str| CloudError::new(doing, Trouble::Refused, what.to_owned());
+        let mut authorization = reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
+            .map_err(|_| wrong("the token holds characters that no header may hold"))?;
+        authorization.set_sensitive(true);
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            .build()
+            .map_err(|error| wrong(&chain(&error)))?;
+        Ok(Self(Arc::new(Inner {
+            client,
+            base: settings.base.trim_end_matches('/').to_owned(),
+            authorization,
+            pacing: Pacing::new(settings.speed),
+            sockets: Semaphore::new(SOCKETS),
+            speed: settings.speed.max(f64::MIN_POSITIVE),
+            fuse: settings.fuse,
+            sent: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        })))
+    }
+
+    /// How many requests were sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// Waits; scaled by the speed, so that an imitation that runs faster is waited for less.
+    pub async fn pause(&self, length: Duration) {
+        tokio::time::sleep(length.div_f64(self.0.speed)).await;
+    }
+
+    /// Sends a request and reads its answer.
+    ///
+    /// # Flow
+    /// Wait for the bucket, send, read. A refusal for too many requests, or a connection that was never made, is tried
+    /// again, since nothing was done. Any other failure of the server is tried again only when that is safe.
+    ///
+    /// # Errors
+    /// What the server answered, sorted.
+    pub(crate) async fn send<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, CloudError> {
+        let (text, request_id) = self.text(call).await?;
+        let text = if text.trim().is_empty() { "null" } else { &text };
+        serde_json::from_str(text).map_err(|error| CloudError {
+            request_id,
+            ..CloudError::new(
+                &call.doing,
+                Trouble::Unreadable,
+                format!("the answer cannot be read: {error}"),
+            )
+        })
+    }
+
+    async fn text(&self, call: &Call<'_>) -> Result<(String, Option<String>), CloudError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            let error = match self.once(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let again = match error.trouble {
+                Trouble::Throttled | Trouble::Unreachable => true,
+                Trouble::Ambiguous => call.repeat == Repeat::Safe,
+                _ => false,
+            };
+            if !again {
+                return Err(error);
+            }
+            tracing::debug!(%error, "trying again");
+            self.pause(pause).await;
+            pause *= 2;
+        }
+        self.once(call).await
+    }
+
+    async fn once(&self, call: &Call<'_>) -> Result<(String, Option<String>), CloudError> {
+        let Inner {
+            client,
+            base,
+            authorization,
+            pacing,
+            sockets,
+            ..
+        } = &*self.0;
+        pacing.wait(call.action, call.identifier).await;
+        let _socket = sockets.acquire().await;
+        self.count(call);
+        let mut request = client
+            .request(call.method.clone(), format!("{base}{}", call.path))
+            .header(reqwest::header::AUTHORIZATION, authorization.clone());
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|error| lost(call, &error))?;
+        let status = answer.status();
+        let request_id = answer
+            .headers()
+            .get("fly-request-id")
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned);
+        tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
+        let text = answer.text().await.map_err(|error| lost(call, &error))?;
+        self.burn(call, true);
+        if status.is_success() {
+            Ok((text, request_id))
+        } else {
+            Err(refused(call, status, &text, request_id))
+        }
+    }
+
+    fn count(&self, call: &Call<'_>) {
+        self.0.sent.fetch_add(1, Ordering::Relaxed);
+        if call.method != Method::GET {
+            self.0.writes.fetch_add(1, Ordering::Relaxed);
+            self.burn(call, false);
+        }
+    }
+
+    /// Dies here if the fuse says so, without any clean-up, as a killed process would.
+    fn burn(&self, call: &Call<'_>, after: bool) {
+        let here = Fuse {
+            write: self.0.writes.load(Ordering::Relaxed),
+            after,
+        };
+        if call.method != Method::GET && self.0.fuse == Some(here) {
+            std::process::abort();
+        }
+    }
+}
+
+/// Macaroons go with `FlyV1`, other tokens with `Bearer`; a scheme that the user pasted along is kept.
+fn scheme(token: &str) -> String {
+    let token = token.trim();
+    let macaroon = |part: &str| {
+        ["fm1r_", "fm1a_", "fm2_"]
+            .iter()
+            .any(|prefix| part.trim().starts_with(prefix))
+    };
+    match token.split_once(' ') {
+        Some(("FlyV1" | "Bearer", _)) => token.to_owned(),
+        _ if token.split(',').any(macaroon) => format!("FlyV1 {token}"),
+        _ => format!("Bearer {token}"),
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The cause of a lost connection. The error's own text would name the whole URL; the call says better what was done.
+fn cause(error: &reqwest::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| "the connection was lost".to_owned(), chain)
+}
+
+/// No answer: either no connection was made, or nobody knows what happened.
+fn lost(call: &Call<'_>, error: &reqwest::Error) -> CloudError {
+    let trouble = if error.is_connect() {
+        Trouble::Unreachable
+    } else {
+        Trouble::Ambiguous
+    };
+    let what = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        cause(error)
+    };
+    CloudError::new(&call.doing, trouble, what)
+}
+
+/// An answer that says no.
+fn refused(call: &Call<'_>, status: StatusCode, text: &str, request_id: Option<String>) -> CloudError {
+    let body: Value = serde_json::from_str(text).unwrap_or_default();
+    let said = ["message", "error"]
+        .iter()
+        .find_map(|key| body.get(key).and_then(Value::as_str));
+    let said = said.unwrap_or(text).trim();
+    CloudError {
+        doing: call.doing.clone(),
+        answer: format!("{} {said}", status.as_u16()).trim_end().to_owned(),
+        trouble: Trouble::of_status(status.as_u16()),
+        status: Some(status.as_u16()),
+        request_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_follows_the_token() {
+        assert_eq!(scheme("fo1_abc"), "Bearer fo1_abc");
+        assert_eq!(scheme("fm2_abc,fm2_def"), "FlyV1 fm2_abc,fm2_def");
+        assert_eq!(scheme("FlyV1 fm2_abc\n"), "FlyV1 fm2_abc");
+    }
+}

@@ -1,0 +1,18 @@
+//! The wire: one HTTP path with pacing, retries, time limits and request ids, and narrow clients above it. It knows
+//! JSON and knows no kind and no plan.
+
+mod error;
+pub mod fly;
+mod http;
+mod pacing;
+
+pub use error::{CloudError, Trouble};
+pub use http::{Fuse, Http, Settings};
+pub use pacing::{Action, Pacing};
+
+/// The clients of every cloud, with write access. Only `apply` holds one.
+#[derive(Clone, Debug)]
+pub struct Clouds {
+    /// Fly.io.
+    pub fly: fly::Writer,
+}

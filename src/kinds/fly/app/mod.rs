@@ -1,0 +1,18 @@
+//! An app: the container of everything else on Fly. It carries no labels, so it is owned through its machines' marks.
+
+mod diff;
+mod drive;
+mod spec;
+
+pub(crate) use drive::fly_name;
+pub use spec::{AppLive, AppSpec};
+
+use crate::model::Named;
+
+/// The kind `fly.app`.
+#[derive(Clone, Copy, Debug)]
+pub enum App {}
+
+impl Named for App {
+    const NAME: &'static str = "fly.app";
+}

@@ -1,0 +1,40 @@
+//! A certificate is there or it is not: the hostname is its name.
+
+use super::{Certificate, CertificateLive, CertificateSpec};
+use crate::{
+    kinds::{Announce, Around, Diff, Kind, Refers},
+    model::{Address, Line},
+};
+
+/// A certificate has no edit.
+#[derive(Clone, Debug)]
+pub enum Never {}
+
+impl Announce for Never {
+    fn lines(&self) -> Vec<Line> {
+        match *self {}
+    }
+}
+
+impl Kind for Certificate {
+    type Spec = CertificateSpec;
+    type Live = CertificateLive;
+    type Edit = Never;
+
+    fn diff(_: &CertificateSpec, _: &CertificateLive, _: &Around<'_>) -> Diff<Never> {
+        Diff::Same
+    }
+
+    fn outline(spec: &CertificateSpec, _: &Around<'_>) -> Vec<Line> {
+        let CertificateSpec { app: _, hostname } = spec;
+        vec![Line::add("hostname", hostname.clone())]
+    }
+
+    fn describe(live: &CertificateLive) -> String {
+        live.hostname.clone()
+    }
+
+    fn goes_with(live: &CertificateLive) -> Option<Address> {
+        live.refs().pop()
+    }
+}

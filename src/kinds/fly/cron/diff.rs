@@ -1,0 +1,70 @@
+//! What of a cron machine changes in place: everything but its region.
+
+use super::{Cron, CronLive, CronSpec};
+use crate::{
+    kinds::{
+        Around, Cause, Diff, Kind, Refers, Refused,
+        fly::workload::{WorkloadEdit, app_image, compare, with_image},
+    },
+    model::{Address, Line, Mark},
+};
+
+impl Kind for Cron {
+    type Spec = CronSpec;
+    type Live = CronLive;
+    type Edit = WorkloadEdit;
+
+    fn diff(spec: &CronSpec, live: &CronLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
+        let there = &live.workload;
+        if !there.health.host_ok {
+            return Diff::Refuse(Refused {
+                reason: format!(
+                    "the host of cron machine {} in {} cannot be reached",
+                    there.id, there.region
+                ),
+                hint: "wait until Fly has repaired it, then apply again".to_owned(),
+            });
+        }
+        if spec.workload.region != there.region {
+            let line = Line::change("region", there.region.as_str(), spec.workload.region.as_str())
+                .with_note("a machine never moves")
+                .forcing();
+            return Diff::Replace(vec![line]);
+        }
+        let mut wanted = spec.workload.clone();
+        if wanted.config.image.is_none() {
+            wanted.config.image = app_image(&wanted, around);
+        }
+        compare(&wanted, there, around, false)
+    }
+
+    /// A cron machine without an image of its own follows its app's.
+    fn complete(spec: &CronSpec, around: &Around<'_>) -> Result<CronSpec, Refused> {
+        Ok(CronSpec {
+            workload: with_image(&spec.workload, around)?,
+            ..spec.clone()
+        })
+    }
+
+    fn outline(spec: &CronSpec, _: &Around<'_>) -> Vec<Line> {
+        spec.workload.outline()
+    }
+
+    fn describe(live: &CronLive) -> String {
+        let there = &live.workload;
+        let schedule = there.config.schedule.as_deref().unwrap_or("no schedule");
+        format!("{schedule}, {}, {}, {}", there.region, there.id, there.state)
+    }
+
+    fn cause(spec: &CronSpec, live: &CronLive) -> Cause {
+        match live.workload.metadata.get(Mark::APPLIED) {
+            None => Cause::Unknown,
+            Some(applied) if *applied == spec.workload.applied() => Cause::Outside,
+            Some(_) => Cause::Manifest,
+        }
+    }
+
+    fn goes_with(live: &CronLive) -> Option<Address> {
+        live.refs().into_iter().next()
+    }
+}

@@ -1,0 +1,62 @@
+//! The calls of a cron machine.
+
+use super::{Cron, CronLive, CronSpec};
+use crate::{
+    clouds::{CloudError, Clouds},
+    kinds::{
+        Drive, World,
+        fly::{
+            app::fly_name,
+            workload::{
+                WorkloadEdit,
+                drive::{self, Birth},
+            },
+        },
+    },
+    model::Name,
+};
+
+/// How long an update waits for a running job to end, in seconds. A job that takes longer is not killed: the step
+/// fails, says so, and the next apply updates it.
+const JOB_LIMIT: u64 = 300;
+
+impl Drive for Cron {
+    /// A new cron machine runs once: Fly arms a schedule at the first start, and does not allow that start later.
+    async fn create(
+        clouds: &Clouds,
+        name: &Name,
+        spec: &CronSpec,
+        world: &World,
+    ) -> Result<CronLive, CloudError> {
+        let birth = Birth {
+            spec: &spec.workload,
+            name,
+            machine: Some(&spec.machine),
+            volume: None,
+        };
+        drive::create(clouds, &birth, world)
+            .await
+            .map(|workload| CronLive { workload })
+    }
+
+    async fn edit(
+        clouds: &Clouds,
+        live: &CronLive,
+        edit: &WorkloadEdit,
+        world: &World,
+    ) -> Result<CronLive, CloudError> {
+        let mut there = live.workload.clone();
+        if matches!(edit, WorkloadEdit::Update(_)) && matches!(there.state.as_str(), "started" | "starting") {
+            let app = fly_name(world, &there.app)?;
+            clouds.fly.wait_for(app, &there.id, "stopped", JOB_LIMIT).await?;
+            "stopped".clone_into(&mut there.state);
+        }
+        drive::edit(clouds, &there, edit, world)
+            .await
+            .map(|workload| CronLive { workload })
+    }
+
+    async fn delete(clouds: &Clouds, live: &CronLive, world: &World) -> Result<(), CloudError> {
+        drive::delete(clouds, &live.workload, world).await
+    }
+}

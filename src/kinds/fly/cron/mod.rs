@@ -1,0 +1,18 @@
+//! A cron machine: a machine with a schedule that Fly starts by itself. It runs its app's image, keeps its schedule,
+//! and an update never starts it.
+
+mod diff;
+mod drive;
+mod spec;
+
+pub use spec::{CronLive, CronSpec};
+
+use crate::model::Named;
+
+/// The kind `fly.cron`.
+#[derive(Clone, Copy, Debug)]
+pub enum Cron {}
+
+impl Named for Cron {
+    const NAME: &'static str = "fly.cron";
+}

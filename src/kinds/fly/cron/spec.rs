@@ -1,0 +1,47 @@
+//! What a manifest says of a cron machine, and what Fly reports.
+
+use serde::Serialize;
+
+use crate::{
+    kinds::{
+        Refers,
+        fly::workload::{Workload, WorkloadLive},
+    },
+    model::Address,
+};
+
+/// What the manifest asks for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CronSpec {
+    /// The machine's name on Fly, unique within the app.
+    pub machine: String,
+    /// The machine itself; its configuration holds the schedule.
+    pub workload: Workload,
+    /// Whether the manifest names an image for it. Otherwise it follows its app's.
+    pub own_image: bool,
+}
+
+/// What Fly reports.
+#[derive(Clone, Debug, Serialize)]
+pub struct CronLive {
+    /// The machine itself.
+    pub workload: WorkloadLive,
+}
+
+impl Refers for CronSpec {
+    fn refs(&self) -> Vec<Address> {
+        let Self {
+            machine: _,
+            workload,
+            own_image: _,
+        } = self;
+        workload.refs()
+    }
+}
+
+impl Refers for CronLive {
+    fn refs(&self) -> Vec<Address> {
+        let Self { workload } = self;
+        vec![workload.app.address()]
+    }
+}

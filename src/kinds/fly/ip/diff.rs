@@ -1,0 +1,50 @@
+//! An address never changes: its kind and region are part of its name, so it is there or it is not.
+
+use super::{Ip, IpLive, IpSpec};
+use crate::{
+    kinds::{Announce, Around, Diff, Kind, Refers},
+    model::{Address, Line},
+};
+
+/// An address has no edit.
+#[derive(Clone, Debug)]
+pub enum Never {}
+
+impl Announce for Never {
+    fn lines(&self) -> Vec<Line> {
+        match *self {}
+    }
+}
+
+impl Kind for Ip {
+    type Spec = IpSpec;
+    type Live = IpLive;
+    type Edit = Never;
+
+    /// A released address cannot be had again, and DNS records outside may point at it.
+    const PRECIOUS: bool = true;
+
+    fn diff(_: &IpSpec, _: &IpLive, _: &Around<'_>) -> Diff<Never> {
+        Diff::Same
+    }
+
+    fn outline(spec: &IpSpec, _: &Around<'_>) -> Vec<Line> {
+        let IpSpec {
+            app: _,
+            kind,
+            region,
+            stated: _,
+        } = spec;
+        let mut lines = vec![Line::add("type", kind.as_str())];
+        lines.extend(region.as_ref().map(|region| Line::add("region", region.as_str())));
+        lines
+    }
+
+    fn describe(live: &IpLive) -> String {
+        live.address.clone()
+    }
+
+    fn goes_with(live: &IpLive) -> Option<Address> {
+        live.refs().pop()
+    }
+}

@@ -1,0 +1,87 @@
+//! The calls of an address.
+
+use super::{Ip, IpKind, IpLive, IpSpec};
+use crate::{
+    clouds::{CloudError, Clouds, Trouble, fly::wire},
+    kinds::{
+        Drive, World,
+        fly::{App, app::fly_name},
+    },
+    model::{Name, Ref, Region},
+};
+
+impl IpLive {
+    /// An address as Fly reports it. A shared address has no region of its own.
+    #[must_use]
+    pub fn read(app: &Ref<App>, ip: &wire::Ip) -> Self {
+        let region = if ip.region.is_empty() {
+            "global"
+        } else {
+            &ip.region
+        };
+        Self {
+            app: app.clone(),
+            address: ip.ip.clone(),
+            kind: IpKind::of(&ip.ip, ip.shared),
+            region: region.to_owned(),
+        }
+    }
+
+    /// Whether this address is what a spec asks for.
+    #[must_use]
+    pub fn serves(&self, spec: &IpSpec) -> bool {
+        let kind = self.kind == spec.kind
+            || (!spec.stated && spec.kind == IpKind::SharedV4 && self.kind == IpKind::V4);
+        let region = spec.region.as_ref().map_or("global", Region::as_str);
+        kind && (spec.region.is_none() && self.kind == IpKind::PrivateV6 || self.region == region)
+    }
+}
+
+impl Drive for Ip {
+    /// An assignment whose answer was lost is found again in the list: an app has one of each sort and region.
+    async fn create(clouds: &Clouds, _: &Name, spec: &IpSpec, world: &World) -> Result<IpLive, CloudError> {
+        let app = fly_name(world, &spec.app)?;
+        let org = world
+            .fly_app
+            .get(spec.app.name())
+            .map_or("", |app| app.org.as_str());
+        let region = spec.region.as_ref().map(Region::as_str);
+        match clouds.fly.assign_ip(app, org, spec.kind.as_str(), region).await {
+            Ok(ip) if !ip.ip.is_empty() => Ok(IpLive::read(&spec.app, &ip)),
+            Err(error) if !error.is_ambiguous() => Err(error),
+            unclear => {
+                let all = clouds.fly.ips(app).await?;
+                let made = all
+                    .iter()
+                    .map(|ip| IpLive::read(&spec.app, ip))
+                    .find(|ip| ip.serves(spec));
+                match (made, unclear) {
+                    (Some(made), _) => Ok(made),
+                    (None, Err(error)) => Err(error),
+                    (None, Ok(_)) => Err(CloudError::new(
+                        format!("assign a {} address to {app}", spec.kind),
+                        Trouble::Unreadable,
+                        "the answer holds no address",
+                    )),
+                }
+            }
+        }
+    }
+
+    async fn edit(
+        _: &Clouds,
+        _: &IpLive,
+        edit: &super::diff::Never,
+        _: &World,
+    ) -> Result<IpLive, CloudError> {
+        match *edit {}
+    }
+
+    async fn delete(clouds: &Clouds, live: &IpLive, world: &World) -> Result<(), CloudError> {
+        let app = fly_name(world, &live.app)?;
+        match clouds.fly.release_ip(app, &live.address).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

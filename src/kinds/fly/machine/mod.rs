@@ -1,0 +1,17 @@
+//! A machine of a process group: one slot, counted from zero in each region.
+
+mod diff;
+mod drive;
+mod spec;
+
+pub use spec::{MachineLive, MachineSpec};
+
+use crate::model::Named;
+
+/// The kind `fly.machine`.
+#[derive(Clone, Copy, Debug)]
+pub enum Machine {}
+
+impl Named for Machine {
+    const NAME: &'static str = "fly.machine";
+}

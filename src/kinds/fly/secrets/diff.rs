@@ -1,0 +1,141 @@
+//! Which secrets to set, and why, without knowing what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{SecretLive, SecretSpec, Secrets, SecretsLive, SecretsSpec};
+use crate::{
+    kinds::{Announce, Around, Diff, Kind, Refers},
+    model::{Address, Fingerprint, Line, Secret, Shown},
+};
+
+/// The one batched call: some set, some unset.
+#[derive(Clone, Debug)]
+pub struct SecretsEdit {
+    /// What to set, with its value, its fingerprint and the reason.
+    pub set: BTreeMap<String, (Secret, Fingerprint, SetWhy)>,
+    /// What to remove.
+    pub unset: BTreeSet<String>,
+}
+
+/// Why a secret is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetWhy {
+    /// It is not there.
+    Missing,
+    /// Our value is another than the one that was set last.
+    Changed,
+    /// Fly's digest is another than the one we saw after setting it: somebody set it outside.
+    Outside,
+    /// No machine remembers what it is.
+    Unverified,
+}
+
+impl SetWhy {
+    fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Missing | Self::Changed => None,
+            Self::Outside => Some("changed outside"),
+            Self::Unverified => Some("cannot be verified, set again"),
+        }
+    }
+}
+
+impl Announce for SecretsEdit {
+    fn lines(&self) -> Vec<Line> {
+        let Self { set, unset } = self;
+        let set = set.iter().map(|(name, (_, _, why))| {
+            let from = (*why != SetWhy::Missing).then_some(Shown::Sensitive);
+            let line = Line::new(name.clone(), from, Some(Shown::Sensitive));
+            match why.note() {
+                Some(note) => line.with_note(note),
+                None => line,
+            }
+        });
+        let unset = unset
+            .iter()
+            .map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
+        set.chain(unset).collect()
+    }
+}
+
+/// Whether one secret must be set, and why.
+fn why(spec: &SecretSpec, live: Option<&SecretLive>, has_machines: bool) -> Option<SetWhy> {
+    let Some(live) = live else {
+        return Some(SetWhy::Missing);
+    };
+    match (&live.fingerprint, &spec.fingerprint) {
+        (_, None) => (live.known && live.fingerprint.is_none() && has_machines).then_some(SetWhy::Outside),
+        (Some(set), Some(wanted)) => (set != wanted).then_some(SetWhy::Changed),
+        (None, Some(_)) if live.known => Some(SetWhy::Outside),
+        // Without a machine nothing can remember a fingerprint, and nothing runs with the value either.
+        (None, Some(_)) => has_machines.then_some(SetWhy::Unverified),
+    }
+}
+
+impl Kind for Secrets {
+    type Spec = SecretsSpec;
+    type Live = SecretsLive;
+    type Edit = SecretsEdit;
+
+    fn diff(spec: &SecretsSpec, live: &SecretsLive, around: &Around<'_>) -> Diff<SecretsEdit> {
+        let SecretsSpec {
+            app: _,
+            values,
+            left_alone,
+            salt: _,
+        } = spec;
+        let _ = around;
+        let mut edit = SecretsEdit {
+            set: BTreeMap::new(),
+            unset: BTreeSet::new(),
+        };
+        let mut unknown = Vec::new();
+        for (name, wanted) in values {
+            let Some(why) = why(wanted, live.present.get(name), live.has_machines) else {
+                continue;
+            };
+            match (&wanted.value, &wanted.fingerprint) {
+                (Some(value), Some(print)) => {
+                    edit.set.insert(name.clone(), (value.clone(), print.clone(), why));
+                }
+                _ => unknown.push((name.clone(), why)),
+            }
+        }
+        edit.unset.extend(
+            live.present
+                .iter()
+                .filter(|(name, live)| {
+                    live.known && !values.contains_key(*name) && !left_alone.contains(*name)
+                })
+                .map(|(name, _)| name.clone()),
+        );
+        // A command that has no values can still tell that something is missing or was changed; it never applies.
+        for (name, why) in unknown {
+            edit.set
+                .insert(name, (Secret::new(""), Fingerprint::stored(""), why));
+        }
+        if edit.set.is_empty() && edit.unset.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(vec![edit])
+        }
+    }
+
+    fn outline(spec: &SecretsSpec, _: &Around<'_>) -> Vec<Line> {
+        spec.values
+            .keys()
+            .map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive)))
+            .collect()
+    }
+
+    fn describe(live: &SecretsLive) -> String {
+        match live.present.len() {
+            1 => "1 secret".to_owned(),
+            n => format!("{n} secrets"),
+        }
+    }
+
+    fn goes_with(live: &SecretsLive) -> Option<Address> {
+        live.refs().pop()
+    }
+}

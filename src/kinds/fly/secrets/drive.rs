@@ -1,0 +1,119 @@
+//! The calls of an app's secrets: one batch, whatever changes.
+
+use std::collections::BTreeMap;
+
+use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec};
+use crate::{
+    clouds::{CloudError, Clouds, Trouble},
+    kinds::{Drive, World, fly::app::fly_name},
+    model::{Fingerprint, Name, Secret},
+};
+
+/// What is set, with its fingerprint; `None` unsets.
+type Batch<'a> = BTreeMap<&'a str, Option<(&'a Secret, &'a Fingerprint)>>;
+
+/// Sends the batch and notes what Fly answered beside what we sent.
+async fn send(
+    clouds: &Clouds,
+    live: &SecretsLive,
+    batch: Batch<'_>,
+    world: &World,
+) -> Result<SecretsLive, CloudError> {
+    let app = fly_name(world, &live.app)?;
+    let values = batch
+        .iter()
+        .map(|(name, value)| (*name, value.map(|(secret, _)| secret)))
+        .collect();
+    let answer = clouds.fly.set_secrets(app, &values).await?;
+    let mut after = live.clone();
+    after.version = answer.version.or(after.version);
+    // The answer lists what it knows; a list that leaves a name out is read again rather than guessed.
+    let mut digests: BTreeMap<_, _> = answer
+        .secrets
+        .into_iter()
+        .map(|secret| (secret.name, secret.digest))
+        .collect();
+    if batch
+        .iter()
+        .any(|(name, value)| value.is_some() && !digests.contains_key(*name))
+    {
+        let all = clouds.fly.secrets(app).await?;
+        digests = all
+            .into_iter()
+            .map(|secret| (secret.name, secret.digest))
+            .collect();
+    }
+    for (name, value) in batch {
+        match value {
+            None => drop(after.present.remove(name)),
+            Some((_, fingerprint)) => {
+                let digest = digests.get(name).cloned().ok_or_else(|| {
+                    let doing = format!("set secrets of {app}");
+                    CloudError::new(
+                        doing,
+                        Trouble::Unreadable,
+                        format!("{name} was accepted and is not listed"),
+                    )
+                })?;
+                let fingerprint = Some(fingerprint.clone());
+                after.present.insert(
+                    name.to_owned(),
+                    SecretLive {
+                        digest,
+                        fingerprint,
+                        known: true,
+                    },
+                );
+            }
+        }
+    }
+    Ok(after)
+}
+
+impl Drive for Secrets {
+    async fn create(
+        clouds: &Clouds,
+        _: &Name,
+        spec: &SecretsSpec,
+        world: &World,
+    ) -> Result<SecretsLive, CloudError> {
+        let none = SecretsLive {
+            app: spec.app.clone(),
+            present: BTreeMap::new(),
+            version: None,
+            has_machines: false,
+        };
+        let value = |spec: &'_ super::SecretSpec| spec.value.is_some() && spec.fingerprint.is_some();
+        let batch = spec.values.iter().filter(|(_, spec)| value(spec));
+        let batch = batch
+            .map(|(name, spec)| (name.as_str(), spec.value.as_ref().zip(spec.fingerprint.as_ref())))
+            .collect();
+        send(clouds, &none, batch, world).await
+    }
+
+    async fn edit(
+        clouds: &Clouds,
+        live: &SecretsLive,
+        edit: &SecretsEdit,
+        world: &World,
+    ) -> Result<SecretsLive, CloudError> {
+        let SecretsEdit { set, unset } = edit;
+        let set = set
+            .iter()
+            .map(|(name, (value, print, _))| (name.as_str(), Some((value, print))));
+        let batch = set
+            .chain(unset.iter().map(|name| (name.as_str(), None)))
+            .collect();
+        send(clouds, live, batch, world).await
+    }
+
+    /// Unsets what we set; secrets that somebody else set stay.
+    async fn delete(clouds: &Clouds, live: &SecretsLive, world: &World) -> Result<(), CloudError> {
+        let ours = live.present.iter().filter(|(_, secret)| secret.known);
+        let batch: Batch<'_> = ours.map(|(name, _)| (name.as_str(), None)).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        send(clouds, live, batch, world).await.map(drop)
+    }
+}

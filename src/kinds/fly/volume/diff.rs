@@ -1,0 +1,121 @@
+//! What of a volume can change in place, and what never can.
+
+use serde_json::json;
+
+use super::{Volume, VolumeLive, VolumeSpec};
+use crate::{
+    kinds::{Announce, Around, Diff, Kind, Refused},
+    model::{Gib, Line},
+};
+
+/// One call on a volume.
+#[derive(Clone, Debug, PartialEq)]
+pub enum VolumeEdit {
+    /// `PUT …/extend`. The machine may have to restart before it sees the space.
+    Extend {
+        /// The size that is there.
+        from: Gib,
+        /// The size asked for.
+        to: Gib,
+    },
+    /// `PUT …/volumes/{id}`: how snapshots are taken and kept.
+    Snapshots {
+        /// Days: what is there and what is asked for, when they differ.
+        retention: Option<(Option<u32>, u32)>,
+        /// Daily snapshots: what is there and what is asked for, when they differ.
+        scheduled: Option<(Option<bool>, bool)>,
+    },
+}
+
+impl Announce for VolumeEdit {
+    fn lines(&self) -> Vec<Line> {
+        match self {
+            Self::Extend { from, to } => vec![Line::change("size", from.to_string(), to.to_string())],
+            Self::Snapshots { retention, scheduled } => {
+                let days = retention.map(|(from, to)| Line::change("snapshot_retention", json!(from), to));
+                let daily = scheduled.map(|(from, to)| Line::change("scheduled_snapshots", json!(from), to));
+                days.into_iter().chain(daily).collect()
+            }
+        }
+    }
+}
+
+impl Kind for Volume {
+    type Spec = VolumeSpec;
+    type Live = VolumeLive;
+    type Edit = VolumeEdit;
+
+    const PRECIOUS: bool = true;
+
+    fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &Around<'_>) -> Diff<VolumeEdit> {
+        let VolumeSpec {
+            app: _,
+            volume,
+            region: _,
+            size,
+            snapshot_retention,
+            scheduled_snapshots,
+            encrypted,
+            grows,
+        } = spec;
+        if let Some(size) = size.filter(|size| *size < live.size && !grows) {
+            return Diff::Refuse(Refused {
+                reason: format!(
+                    "volume {volume} ({}) is {} and cannot shrink to {size}",
+                    live.id, live.size
+                ),
+                hint: format!(
+                    "say size = \"{}gb\", or make a smaller volume under another name and copy the data",
+                    live.size.0
+                ),
+            });
+        }
+        if let Some(encrypted) = encrypted.filter(|wanted| *wanted != live.encrypted) {
+            let line = Line::change("encrypted", live.encrypted, encrypted)
+                .with_note("encryption is chosen when a volume is made");
+            return Diff::Replace(vec![line.forcing()]);
+        }
+        let extend = size.filter(|size| *size > live.size);
+        let retention = snapshot_retention
+            .filter(|days| Some(*days) != live.snapshot_retention)
+            .map(|days| (live.snapshot_retention, days));
+        let scheduled = scheduled_snapshots
+            .filter(|wanted| Some(*wanted) != live.scheduled_snapshots)
+            .map(|wanted| (live.scheduled_snapshots, wanted));
+        let mut edits = Vec::new();
+        edits.extend(extend.map(|to| VolumeEdit::Extend { from: live.size, to }));
+        if retention.is_some() || scheduled.is_some() {
+            edits.push(VolumeEdit::Snapshots { retention, scheduled });
+        }
+        if edits.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(edits)
+        }
+    }
+
+    fn outline(spec: &VolumeSpec, _: &Around<'_>) -> Vec<Line> {
+        let size = spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE);
+        let mut lines = vec![
+            Line::add("region", spec.region.as_str()),
+            Line::add("size", size.to_string()),
+        ];
+        lines.extend(
+            spec.snapshot_retention
+                .map(|days| Line::add("snapshot_retention", days)),
+        );
+        lines.extend(
+            spec.scheduled_snapshots
+                .map(|wanted| Line::add("scheduled_snapshots", wanted)),
+        );
+        lines
+    }
+
+    fn describe(live: &VolumeLive) -> String {
+        format!("{}, {}, {}", live.region, live.size, live.id)
+    }
+
+    fn protected(live: &VolumeLive) -> bool {
+        live.protected
+    }
+}

@@ -1,0 +1,158 @@
+//! The calls of a volume.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{Volume, VolumeEdit, VolumeLive, VolumeSpec};
+use crate::{
+    clouds::{
+        CloudError, Clouds, Trouble,
+        fly::{NewVolume, wire},
+    },
+    kinds::{
+        Drive, World,
+        fly::{App, app::fly_name},
+    },
+    model::{Gib, Name, Ref, Region},
+};
+
+impl VolumeLive {
+    /// A volume as Fly reports it.
+    #[must_use]
+    pub fn read(app: &Ref<App>, volume: &wire::Volume, protected: bool) -> Self {
+        let wire::Volume {
+            id,
+            name,
+            state,
+            size_gb,
+            region,
+            encrypted,
+            attached_machine_id,
+            snapshot_retention,
+            auto_backup_enabled,
+            host_status,
+        } = volume;
+        Self {
+            app: app.clone(),
+            id: id.clone(),
+            volume: name.clone(),
+            region: Region::reported(region),
+            size: Gib(*size_gb),
+            snapshot_retention: *snapshot_retention,
+            scheduled_snapshots: *auto_backup_enabled,
+            encrypted: *encrypted,
+            state: state.clone(),
+            attached_machine: attached_machine_id.clone().filter(|id| !id.is_empty()),
+            host_ok: host_status.as_deref().is_none_or(|status| status == "ok"),
+            protected,
+        }
+    }
+}
+
+/// A volume that a lost creation left: ours by name and region, free, and not known when the run began.
+async fn find_new(
+    clouds: &Clouds,
+    app: &str,
+    spec: &VolumeSpec,
+    known: &BTreeSet<String>,
+) -> Result<Option<wire::Volume>, CloudError> {
+    let all = clouds.fly.volumes(app).await?;
+    let fits = |volume: &wire::Volume| {
+        volume.name == spec.volume
+            && volume.region == spec.region.as_str()
+            && volume
+                .attached_machine_id
+                .as_deref()
+                .unwrap_or_default()
+                .is_empty()
+            && !known.contains(&volume.id)
+    };
+    Ok(all.into_iter().find(fits))
+}
+
+impl Drive for Volume {
+    async fn create(
+        clouds: &Clouds,
+        _: &Name,
+        spec: &VolumeSpec,
+        world: &World,
+    ) -> Result<VolumeLive, CloudError> {
+        let app = fly_name(world, &spec.app)?;
+        let new = NewVolume {
+            name: spec.volume.clone(),
+            region: spec.region.to_string(),
+            size_gb: spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE).0,
+            encrypted: spec.encrypted,
+            snapshot_retention: spec.snapshot_retention,
+            auto_backup_enabled: spec.scheduled_snapshots,
+        };
+        let made = match clouds.fly.create_volume(app, &new).await {
+            Err(error) if error.is_ambiguous() => {
+                let known = world
+                    .fly_volume
+                    .values()
+                    .map(|volume| volume.id.clone())
+                    .collect();
+                find_new(clouds, app, spec, &known).await?.ok_or(error)?
+            }
+            other => other?,
+        };
+        Ok(VolumeLive::read(&spec.app, &made, false))
+    }
+
+    async fn edit(
+        clouds: &Clouds,
+        live: &VolumeLive,
+        edit: &VolumeEdit,
+        world: &World,
+    ) -> Result<VolumeLive, CloudError> {
+        let app = fly_name(world, &live.app)?;
+        let mut after = live.clone();
+        match edit {
+            VolumeEdit::Extend { from: _, to } => {
+                let extended = clouds.fly.extend_volume(app, &live.id, to.0).await?;
+                if let Some(machine) = live
+                    .attached_machine
+                    .as_deref()
+                    .filter(|_| extended.needs_restart)
+                {
+                    clouds.fly.restart_machine(app, machine).await?;
+                }
+                after.size = *to;
+            }
+            VolumeEdit::Snapshots { retention, scheduled } => {
+                let mut body = json!({});
+                if let Some((_, days)) = retention {
+                    body["snapshot_retention"] = json!(days);
+                    after.snapshot_retention = Some(*days);
+                }
+                if let Some((_, wanted)) = scheduled {
+                    body["auto_backup_enabled"] = json!(wanted);
+                    after.scheduled_snapshots = Some(*wanted);
+                }
+                clouds.fly.update_volume(app, &live.id, body).await?;
+            }
+        }
+        Ok(after)
+    }
+
+    /// A volume detaches when its machine is gone, which may take a moment.
+    async fn delete(clouds: &Clouds, live: &VolumeLive, world: &World) -> Result<(), CloudError> {
+        let app = fly_name(world, &live.app)?;
+        for _ in 0..DETACH_LOOKS {
+            match clouds.fly.delete_volume(app, &live.id).await {
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if error.trouble == Trouble::Conflict => {
+                    clouds.fly.rest(std::time::Duration::from_secs(2)).await;
+                }
+                other => return other,
+            }
+        }
+        clouds.fly.delete_volume(app, &live.id).await
+    }
+}
+
+/// How often a volume that is still bound is tried again, two seconds apart: a machine stops within its kill timeout,
+/// which is at most 300 s but 5 s by default.
+const DETACH_LOOKS: u32 = 30;

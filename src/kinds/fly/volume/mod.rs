@@ -1,0 +1,18 @@
+//! A volume: a disk pinned to one host in one region. It grows and never shrinks, and never moves.
+
+mod diff;
+mod drive;
+mod spec;
+
+pub use diff::VolumeEdit;
+pub use spec::{VolumeLive, VolumeSpec};
+
+use crate::model::Named;
+
+/// The kind `fly.volume`.
+#[derive(Clone, Copy, Debug)]
+pub enum Volume {}
+
+impl Named for Volume {
+    const NAME: &'static str = "fly.volume";
+}

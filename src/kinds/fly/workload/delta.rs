@@ -1,0 +1,371 @@
+//! How a machine differs from what is asked for, and the calls that make it right.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{MachineConfig, Workload, WorkloadLive, tree};
+use crate::{
+    kinds::{Announce, Around, Diff, Impact},
+    model::{Address, Line, Mark, Ownership, Shown},
+};
+
+/// One call on a machine.
+#[derive(Clone, Debug)]
+pub enum WorkloadEdit {
+    /// `POST …/machines/{id}`: a new version of the configuration.
+    Update(Box<Update>),
+    /// `PUT …/metadata`: marks only; nothing restarts.
+    Metadata {
+        /// What to write.
+        labels: BTreeMap<String, String>,
+        /// What the user reads.
+        lines: Vec<Line>,
+    },
+}
+
+/// An update of a machine's configuration.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// What is asked for.
+    pub spec: Workload,
+    /// The configuration to send: what is asked for, and what of the live one we do not know.
+    pub body: Value,
+    /// Whether the machine runs, and so restarts.
+    pub launch: bool,
+    /// What the user reads.
+    pub lines: Vec<Line>,
+}
+
+impl Announce for WorkloadEdit {
+    fn lines(&self) -> Vec<Line> {
+        match self {
+            Self::Update(update) => update.lines.clone(),
+            Self::Metadata { labels: _, lines } => lines.clone(),
+        }
+    }
+
+    fn impact(&self) -> Impact {
+        match self {
+            Self::Update(update) if update.launch => Impact::Restart,
+            Self::Update(_) => Impact::Asleep,
+            Self::Metadata { .. } => Impact::Quiet,
+        }
+    }
+}
+
+/// Names that the manifest uses for parts of a machine's configuration.
+const MANIFEST_WORDS: [(&str, &str); 9] = [
+    ("guest.memory_mb", "vm.memory"),
+    ("guest.", "vm."),
+    ("init.swap_size_mb", "swap_size_mb"),
+    ("init.cmd", "command"),
+    ("init.", ""),
+    ("stop_config.signal", "kill_signal"),
+    ("stop_config.timeout", "kill_timeout"),
+    (".autostop", ".auto_stop_machines"),
+    (".autostart", ".auto_start_machines"),
+];
+
+/// The machine's path in the manifest's words.
+fn in_manifest_words(path: &str) -> String {
+    MANIFEST_WORDS
+        .iter()
+        .fold(path.to_owned(), |path, (api, manifest)| {
+            let at_start = !api.starts_with('.');
+            match at_start {
+                true if path.starts_with(api) => path.replacen(api, manifest, 1),
+                false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
+                _ => path,
+            }
+        })
+}
+
+/// Compares a machine with what is asked for.
+///
+/// The volume is compared by the caller, which knows what the mount refers to. `launch` says whether an update may
+/// restart a machine that runs: a cron machine is never started as a side effect.
+#[must_use]
+pub fn compare(
+    spec: &Workload,
+    live: &WorkloadLive,
+    around: &Around<'_>,
+    launch: bool,
+) -> Diff<WorkloadEdit> {
+    let mut lines = config_lines(spec, live);
+    lines.extend(secret_lines(spec, live, around));
+    if !lines.is_empty() {
+        let body = body(&spec.config, live);
+        let launch = launch && live.runs();
+        return Diff::Edit(vec![WorkloadEdit::Update(Box::new(Update {
+            spec: spec.clone(),
+            body,
+            launch,
+            lines,
+        }))]);
+    }
+    let (labels, lines) = label_lines(spec, live);
+    if lines.is_empty() {
+        Diff::Same
+    } else {
+        Diff::Edit(vec![WorkloadEdit::Metadata { labels, lines }])
+    }
+}
+
+/// The configuration's own lines.
+fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<Line> {
+    let (desired, there) = (comparable(&spec.config), comparable(&live.config));
+    let mut there = there;
+    if same_image(&spec.config, live)
+        && let (Some(there), Some(image)) = (there.as_object_mut(), desired.get("image"))
+    {
+        there.insert("image".to_owned(), image.clone());
+    }
+    let lines = tree::diff(&desired, &there);
+    let stated = lines
+        .into_iter()
+        .filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
+    let mut lines: Vec<Line> = stated.map(shown).collect();
+    for (key, wanted) in &spec.config.verbatim {
+        let there = live.raw.get(key).cloned().unwrap_or_default();
+        if !covers(&there, wanted) {
+            lines.push(Line::change(key.clone(), there, wanted.clone()));
+        }
+    }
+    lines
+}
+
+/// What the platform fills in when a manifest says nothing: not a difference.
+fn left_to_the_platform(path: &str) -> bool {
+    path == "image"
+        || path.starts_with("restart.")
+        || path == "guest.persist_rootfs"
+        || path.ends_with("].autostart")
+        || path.ends_with(".name") && path.starts_with("mounts[")
+}
+
+/// A configuration as it is compared: without the mounted volume's id, which only the caller can judge.
+fn comparable(config: &MachineConfig) -> Value {
+    let mut config = config.clone();
+    config.verbatim.clear();
+    for mount in &mut config.mounts {
+        mount.volume.clear();
+        mount.name.clear();
+    }
+    serde_json::to_value(&config).unwrap_or_default()
+}
+
+/// Whether the running image is the one asked for: the same text, or the same digest.
+fn same_image(desired: &MachineConfig, live: &WorkloadLive) -> bool {
+    match (&desired.image, &live.config.image) {
+        (Some(wanted), Some(there)) => {
+            wanted == there
+                || wanted
+                    .digest()
+                    .is_some_and(|digest| live.digest.as_deref() == Some(digest))
+        }
+        _ => false,
+    }
+}
+
+/// Whether everything in `wanted` is in `there`; the platform may have added to it.
+fn covers(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| there.get(key).is_some_and(|there| covers(there, wanted))),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len()
+                && there
+                    .iter()
+                    .zip(wanted)
+                    .all(|(there, wanted)| covers(there, wanted))
+        }
+        _ => there == wanted,
+    }
+}
+
+/// A line as the user reads it: manifest words, and the content of files as its size.
+fn shown(mut line: Line) -> Line {
+    if line.path.ends_with(".raw_value") || line.path.starts_with("files[") {
+        let content = |value: Option<Shown>| match value {
+            Some(Shown::Value(value)) => Some(Shown::Value(summary(&value))),
+            other => other,
+        };
+        line.from = content(line.from);
+        line.to = content(line.to);
+    }
+    line.path = in_manifest_words(&line.path);
+    line
+}
+
+/// The content of a file, told by size and hash.
+fn summary(value: &Value) -> Value {
+    use sha2::{Digest as _, Sha256};
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), summary_of(key, value)))
+            .collect(),
+        Value::String(text) => {
+            let hash: String = Sha256::digest(text)
+                .iter()
+                .take(4)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            json!(format!("{} bytes, sha256 {hash}…", text.len() / 4 * 3))
+        }
+        other => other.clone(),
+    }
+}
+
+fn summary_of(key: &str, value: &Value) -> Value {
+    if key == "raw_value" {
+        summary(value)
+    } else {
+        value.clone()
+    }
+}
+
+/// Secrets that the machine runs without, or in another version than they are.
+fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Vec<Line> {
+    let Some(secrets) = &spec.secrets else {
+        return Vec::new();
+    };
+    let inside = |line: &Line| {
+        let mut line = line.clone();
+        line.path = format!("secrets.{}", line.path);
+        line
+    };
+    if let Some(lines) = around.changed.get(&secrets.address()) {
+        return lines.iter().map(inside).collect();
+    }
+    let Some(now) = around.world.fly_secrets.get(secrets.name()) else {
+        return Vec::new();
+    };
+    let (started_with, now) = (live.secrets(), now.record());
+    let stale = now
+        .0
+        .iter()
+        .filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
+    stale
+        .map(|(name, _)| {
+            let had = started_with.0.contains_key(name).then_some(Shown::Sensitive);
+            Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive))
+                .with_note("not yet in this machine")
+        })
+        .collect()
+}
+
+/// Marks and labels that are missing or other than they should be.
+fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String>, Vec<Line>) {
+    let mut lines = Vec::new();
+    let mut labels = BTreeMap::new();
+    if live.ownership == Ownership::Unmarked {
+        lines.push(Line::add(
+            "owner",
+            format!("{}/{}", spec.mark.project, spec.mark.environment),
+        ));
+    }
+    if live.protected() != spec.protected {
+        lines.push(Line::change("protected", live.protected(), spec.protected));
+    }
+    for (key, value) in &spec.labels {
+        let there = live.metadata.get(key);
+        if there != Some(value) && !key.starts_with(Mark::PREFIX) {
+            lines.push(Line::change(
+                format!("metadata.{key}"),
+                json!(there),
+                value.clone(),
+            ));
+        }
+    }
+    if live.metadata.get(Mark::NAME) != spec.labels.get(Mark::NAME) && live.ownership == Ownership::Ours {
+        let name = |value: Option<&String>| json!(value);
+        let (from, to) = (live.metadata.get(Mark::NAME), spec.labels.get(Mark::NAME));
+        lines.push(Line::change("slot", name(from), name(to)));
+    }
+    if !lines.is_empty() {
+        labels.extend(spec.marks());
+    }
+    (labels, lines)
+}
+
+/// The configuration to send: what is asked for, laid over what we do not know of the live one.
+fn body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
+    let mut desired = desired.clone();
+    let known = &live.config;
+    desired.image = desired.image.or_else(|| known.image.clone());
+    desired.restart = desired.restart.or_else(|| known.restart.clone());
+    for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
+        mount.volume.clone_from(&there.volume);
+    }
+    let verbatim = std::mem::take(&mut desired.verbatim);
+    let to_value = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
+    let mut raw = live.raw.clone();
+    if let Some(raw) = raw.as_object_mut() {
+        raw.remove("metadata");
+    }
+    let mut body = tree::graft(&to_value(&desired), &raw, &to_value(known));
+    if let Some(body) = body.as_object_mut() {
+        body.extend(verbatim);
+    }
+    body
+}
+
+impl Workload {
+    /// Everything that is written into the machine's metadata, but for the record of its secrets.
+    #[must_use]
+    pub fn marks(&self) -> BTreeMap<String, String> {
+        let mut marks = self.labels.clone();
+        marks.insert(Mark::PROJECT.to_owned(), self.mark.project.clone());
+        marks.insert(Mark::ENVIRONMENT.to_owned(), self.mark.environment.clone());
+        marks.insert(Mark::APPLIED.to_owned(), self.applied());
+        marks.insert(Mark::PROTECTED.to_owned(), self.protected.to_string());
+        marks
+    }
+
+    /// The configuration of a new machine, without its volume.
+    #[must_use]
+    pub fn first_body(&self) -> Value {
+        let mut config = self.config.clone();
+        let verbatim = std::mem::take(&mut config.verbatim);
+        let mut body = serde_json::to_value(&config).unwrap_or_default();
+        if let Some(body) = body.as_object_mut() {
+            body.extend(verbatim);
+        }
+        body
+    }
+
+    /// The attributes of a new machine that matter to a reader.
+    #[must_use]
+    pub fn outline(&self) -> Vec<Line> {
+        let mut lines = vec![Line::add("region", self.region.as_str())];
+        let config = comparable(&self.config);
+        let lead = ["image", "schedule", "guest"];
+        let part = |key: &str| {
+            config
+                .get(key)
+                .map(|value| tree::diff(&json!({ key: value }), &json!({})))
+        };
+        lines.extend(lead.into_iter().filter_map(part).flatten().map(shown));
+        let rest = config
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !lead.contains(&key.as_str()));
+        lines.extend(
+            rest.flat_map(|(key, value)| tree::diff(&json!({ key.as_str(): value }), &json!({})))
+                .map(shown),
+        );
+        lines
+    }
+}
+
+impl Update {
+    /// The address of the secrets whose version the machine must wait for.
+    #[must_use]
+    pub fn secrets(&self) -> Option<Address> {
+        self.spec.secrets.as_ref().map(crate::model::Ref::address)
+    }
+}

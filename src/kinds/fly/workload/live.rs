@@ -1,0 +1,97 @@
+//! What Fly reports of one machine, read back into the manifest's vocabulary.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::MachineConfig;
+use crate::{
+    kinds::fly::{App, secrets::Record},
+    model::{Mark, Name, Ownership, Ref, Region},
+};
+
+/// One machine as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkloadLive {
+    /// The app it belongs to.
+    pub app: Ref<App>,
+    /// Fly's id of the machine.
+    pub id: String,
+    /// The machine's name on Fly.
+    pub machine: String,
+    /// Where it runs.
+    pub region: Region,
+    /// Its state, such as `started`.
+    pub state: String,
+    /// The version of its configuration; an update names the one it was planned against.
+    pub version: String,
+    /// Its configuration, normalised.
+    pub config: MachineConfig,
+    /// Its configuration as Fly sent it: what we do not know in it is kept.
+    #[serde(skip)]
+    pub raw: Value,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Whose it is.
+    pub ownership: Ownership,
+    /// The digest of the image it runs.
+    pub digest: Option<String>,
+    /// Whether its host answers, whether it is cordoned, how its checks are.
+    pub health: Health,
+}
+
+/// How a machine is, as far as the list tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Whether the host answers; otherwise nothing can be said or changed.
+    pub host_ok: bool,
+    /// Whether the proxy leaves it out.
+    pub cordoned: bool,
+    /// Checks that pass, and all checks.
+    pub checks: (usize, usize),
+}
+
+impl WorkloadLive {
+    /// The process group, by flyctl's metadata key or its older alias; `app` when it has none, as flyctl does it.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        let named = self
+            .metadata
+            .get("fly_process_group")
+            .or_else(|| self.metadata.get("process_group"));
+        named.map_or("app", String::as_str)
+    }
+
+    /// The name in its mark.
+    #[must_use]
+    pub fn marked_name(&self) -> Option<Name> {
+        Mark::name(&self.metadata)
+    }
+
+    /// The secrets it was started with.
+    #[must_use]
+    pub fn secrets(&self) -> Record {
+        self.metadata
+            .get(Mark::SECRETS)
+            .map(|text| Record::parse(text))
+            .unwrap_or_default()
+    }
+
+    /// Whether it bears the mark of protection.
+    #[must_use]
+    pub fn protected(&self) -> bool {
+        self.metadata
+            .get(Mark::PROTECTED)
+            .is_some_and(|value| value == "true")
+    }
+
+    /// Whether it runs or is about to, so that an update restarts it.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        matches!(
+            self.state.as_str(),
+            "started" | "starting" | "restarting" | "failed" | "replacing" | "updating"
+        )
+    }
+}

@@ -1,0 +1,16 @@
+//! What machines and cron machines share: a configuration, a place, and marks. The two kinds differ only in how they
+//! are found and in what an update may do to what runs.
+
+pub mod config;
+mod delta;
+pub(crate) mod drive;
+mod image;
+mod live;
+mod spec;
+pub mod tree;
+
+pub use config::MachineConfig;
+pub use delta::{Update, WorkloadEdit, compare};
+pub use image::{app_image, with_image};
+pub use live::{Health, WorkloadLive};
+pub use spec::Workload;

@@ -1,0 +1,221 @@
+//! The resource kinds: what a resource is, and the one place that lists them all.
+//!
+//! A kind is one folder. `spec.rs` says what a manifest asks for and what the cloud reports, `diff.rs` compares the
+//! two, `read.rs` assembles live records from what was observed, and `drive.rs`, the only file that may name a
+//! client, carries operations out. To add a kind: make its folder, add one line to the list at the end of this file,
+//! and follow the compiler.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
+
+use serde::Serialize;
+
+use crate::model::{Address, Line, Mark, Name, Named, Table};
+
+mod drive;
+pub mod fly;
+#[macro_use]
+mod list;
+
+pub use drive::Drive;
+pub use list::{Listed, Visit};
+
+/// A kind of resource, described without touching a cloud.
+pub trait Kind: Named + Sized + 'static {
+    /// What a manifest asks for.
+    type Spec: Refers + Serialize + Clone + Debug + PartialEq + Send + Sync;
+    /// What the cloud reports, normalised once when it is read.
+    type Live: Refers + Serialize + Clone + Debug + Send + Sync;
+    /// One in-place API call. The lines that announce it and the call that does it are one value.
+    type Edit: Announce + Clone + Debug + Send + Sync;
+
+    /// Whether destroying one loses data that no later apply can bring back.
+    const PRECIOUS: bool = false;
+
+    /// Compares what is asked for with what is there.
+    fn diff(spec: &Self::Spec, live: &Self::Live, around: &Around<'_>) -> Diff<Self::Edit>;
+
+    /// Completes what the manifest leaves open before a creation, from what is there already.
+    ///
+    /// # Errors
+    /// When it stays open.
+    fn complete(spec: &Self::Spec, around: &Around<'_>) -> Result<Self::Spec, Refused> {
+        let _ = around;
+        Ok(spec.clone())
+    }
+
+    /// What a creation shows: the attributes that matter to a reader.
+    fn outline(spec: &Self::Spec, around: &Around<'_>) -> Vec<Line>;
+
+    /// A short description of a live object for a line of output: its id, size, place.
+    fn describe(live: &Self::Live) -> String;
+
+    /// Whether the manifest changed or somebody changed the object outside, where the object can tell.
+    fn cause(spec: &Self::Spec, live: &Self::Live) -> Cause {
+        let _ = (spec, live);
+        Cause::Unknown
+    }
+
+    /// The resource whose deletion takes this one with it, so that no step of its own is needed.
+    fn goes_with(live: &Self::Live) -> Option<Address> {
+        let _ = live;
+        None
+    }
+
+    /// Steps of one lane run one after the other: the machines of a process group, say.
+    fn lane(name: &Name) -> Option<Lane> {
+        let _ = name;
+        None
+    }
+
+    /// Whether the live object is marked as not to be destroyed.
+    fn protected(live: &Self::Live) -> bool {
+        let _ = live;
+        false
+    }
+}
+
+/// The name of a lane, see [`Kind::lane`].
+pub type Lane = String;
+
+/// Names the resources a value points at.
+pub trait Refers {
+    /// Every address pointed at; each becomes an edge of the plan.
+    fn refs(&self) -> Vec<Address>;
+}
+
+/// Says what a change does, in the words of the manifest.
+pub trait Announce {
+    /// The lines of the diff.
+    fn lines(&self) -> Vec<Line>;
+    /// What it means for what runs.
+    fn impact(&self) -> Impact {
+        Impact::Quiet
+    }
+}
+
+/// What a step means for what runs now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impact {
+    /// Nothing restarts.
+    Quiet,
+    /// A machine that does not run is updated, and stays as it is.
+    Asleep,
+    /// A running machine restarts.
+    Restart,
+}
+
+/// What differs between a spec and a live object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Diff<E> {
+    /// Nothing.
+    Same,
+    /// These calls make it right.
+    Edit(Vec<E>),
+    /// Only a new object will do; the lines say why.
+    Replace(Vec<Line>),
+    /// It cannot be done, or not by us.
+    Refuse(Refused),
+}
+
+/// A change that is refused, and the way to do it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Why it is refused.
+    pub reason: String,
+    /// What to do instead.
+    pub hint: String,
+}
+
+/// Who made the difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The manifest changed since the last apply.
+    Manifest,
+    /// The object was changed outside since the last apply.
+    Outside,
+    /// The object cannot tell.
+    Unknown,
+}
+
+/// What a diff may look at besides its own two sides.
+pub struct Around<'a> {
+    /// The world as later kinds will find it: without what is about to be replaced.
+    pub world: &'a World,
+    /// The resources that change in this plan, with their lines.
+    pub changed: &'a BTreeMap<Address, Vec<Line>>,
+}
+
+/// An operation of one kind. Typed, so that a volume's edit cannot meet an app.
+#[derive(Clone, Debug)]
+pub enum Op<K: Kind> {
+    /// Make it.
+    Create(K::Spec),
+    /// Change it in place, call after call.
+    Edit(K::Live, Vec<K::Edit>),
+    /// Remove it.
+    Delete(K::Live),
+}
+
+/// Something that is there but not ours to manage.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Unmanaged {
+    /// What it is, such as `volume scratch (vol_x, ewr)`.
+    pub what: String,
+    /// The app it is in, by its key in the manifest.
+    pub within: Name,
+    /// Why it is left alone.
+    pub why: String,
+}
+
+/// An object that the manifest names but that somebody else made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    /// The address that the manifest gives it.
+    pub address: Address,
+    /// Whose it is.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: String,
+    /// Whether `--adopt ADDRESS` lifts the claim; another owner's mark is never lifted.
+    pub adoptable: bool,
+}
+
+/// What observing found besides the resources themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// What is there and left alone.
+    pub unmanaged: Vec<Unmanaged>,
+    /// What the manifest names and somebody else owns.
+    pub claims: Vec<Claim>,
+    /// Facts the user should know, such as a host that cannot be reached.
+    pub warnings: Vec<String>,
+}
+
+/// Which environment a [`Desired`] describes, and what its manifest says about itself.
+#[derive(Clone, Debug)]
+pub struct Meta {
+    /// Written on everything that is made.
+    pub mark: Mark,
+    /// The organization on Fly.
+    pub org: String,
+    /// Apps the user said may be taken over although they bear no mark.
+    pub adopt: BTreeSet<Address>,
+    /// Facts the user should know about the manifest, such as a key without effect.
+    pub warnings: Vec<String>,
+}
+
+// Ground up: a kind refers only to kinds above it, or to its own.
+kinds! {
+    fly_app: FlyApp = fly::App,
+    fly_ip: FlyIp = fly::Ip,
+    fly_certificate: FlyCertificate = fly::Certificate,
+    fly_secrets: FlySecrets = fly::Secrets,
+    fly_volume: FlyVolume = fly::Volume,
+    fly_machine: FlyMachine = fly::Machine,
+    fly_cron: FlyCron = fly::Cron,
+}

@@ -1,0 +1,3 @@
+//! TOML to [`Desired`](crate::kinds::Desired): reading, checking and lowering of manifests.
+
+pub mod node;

@@ -1,0 +1,220 @@
+//! A TOML document with the place of every key and value, over several files: manifests inherit from each other and
+//! take over fly.toml files, and an error must still point at the line that caused it.
+
+use std::{ops::Range, path::PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+/// The files that a manifest was read from.
+#[derive(Clone, Debug, Default)]
+pub struct Files(Vec<File>);
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it is, as the user would write it.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// Which file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId(usize);
+
+/// A stretch of a file, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: FileId,
+    /// From where to where.
+    pub span: Range<usize>,
+}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where it stands.
+    pub at: Place,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A TOML value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A text.
+    String(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// True or false.
+    Boolean(bool),
+    /// A date or time, as written.
+    Datetime(String),
+    /// A list.
+    Array(Vec<Node>),
+    /// A table.
+    Table(Table),
+}
+
+/// A table, in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table(pub Vec<Entry>);
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_at: Place,
+    /// The value.
+    pub node: Node,
+}
+
+/// Something wrong, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// Where, unless it concerns the file as a whole.
+    pub at: Option<Place>,
+    /// A word at the place, such as `expected a number`.
+    pub label: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Files {
+    /// Adds a file.
+    pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
+        self.0.push(File { path, text });
+        FileId(self.0.len() - 1)
+    }
+
+    /// A file that was added.
+    #[must_use]
+    pub fn get(&self, id: FileId) -> &File {
+        &self.0[id.0]
+    }
+
+    /// Line and column of a place, both counted from one; columns count characters.
+    #[must_use]
+    pub fn line_column(&self, at: &Place) -> (usize, usize) {
+        let text = &self.get(at.file).text;
+        let mut start = at.span.start.min(text.len());
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let before = &text[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    /// Parses a file that was added: what could be read of it, and every syntax error.
+    #[must_use]
+    pub fn parse(&self, file: FileId) -> (Node, Vec<Problem>) {
+        let text = &self.get(file).text;
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let problem = |error: toml::de::Error| Problem {
+            message: "this is not TOML".to_owned(),
+            at: Some(Place {
+                file,
+                span: error.span().unwrap_or(0..0),
+            }),
+            label: error.message().to_owned(),
+            help: None,
+        };
+        let place = |span: Range<usize>| Place { file, span };
+        let node = Node {
+            at: place(table.span()),
+            value: Value::Table(convert_table(table.get_ref(), &place)),
+        };
+        (node, errors.into_iter().map(problem).collect())
+    }
+}
+
+fn convert_table(table: &DeTable<'_>, place: &impl Fn(Range<usize>) -> Place) -> Table {
+    let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+        let text: &std::borrow::Cow<'_, str> = key.get_ref();
+        Entry {
+            key: text.to_string(),
+            key_at: place(key.span()),
+            node: Node {
+                at: place(value.span()),
+                value: convert(value.get_ref(), place),
+            },
+        }
+    };
+    let mut entries: Vec<Entry> = table.iter().map(entry).collect();
+    entries.sort_by_key(|entry| entry.key_at.span.start);
+    Table(entries)
+}
+
+fn convert(value: &DeValue<'_>, place: &impl Fn(Range<usize>) -> Place) -> Value {
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => {
+            let parsed = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix());
+            parsed.map_or_else(|_| Value::String(number.to_string()), Value::Integer)
+        }
+        DeValue::Float(number) => number
+            .as_str()
+            .replace('_', "")
+            .parse()
+            .map_or_else(|_| Value::String(number.to_string()), Value::Float),
+        DeValue::Boolean(truth) => Value::Boolean(*truth),
+        DeValue::Datetime(time) => Value::Datetime(time.to_string()),
+        DeValue::Array(list) => Value::Array(
+            list.iter()
+                .map(|item| Node {
+                    at: place(item.span()),
+                    value: convert(item.get_ref(), place),
+                })
+                .collect(),
+        ),
+        DeValue::Table(table) => Value::Table(convert_table(table, place)),
+    }
+}
+
+impl Table {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.0
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &str) -> Option<Entry> {
+        let at = self.0.iter().position(|entry| entry.key == key)?;
+        Some(self.0.remove(at))
+    }
+}
+
+impl Node {
+    /// The table that this is.
+    #[must_use]
+    pub fn as_table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The text that this is.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Words: the values that every other module talks in. No I/O, no async, and nothing of ours is named here, so
+//! that a reader can start at this floor and never look down.
+
+mod address;
+mod image;
+mod line;
+mod mark;
+mod name;
+mod region;
+mod secret;
+mod size;
+mod span;
+
+pub use address::{Address, AddressError, Named, Ref, Table};
+pub use image::Image;
+pub use line::{Line, Shown};
+pub use mark::{Mark, Ownership};
+pub use name::{Name, NotAName};
+pub use region::{KNOWN_REGIONS, Region, UnknownRegion};
+pub use secret::{Fingerprint, Salt, Secret};
+pub use size::{Gib, Mib, NotASize};
+pub use span::{NotASpan, Span};

@@ -1,0 +1,100 @@
+//! Names of resources inside an environment: parsed once, valid ever after.
+
+use std::{borrow::Borrow, fmt};
+
+use serde::{Serialize, Serializer};
+
+/// The name of a resource within its kind: one or more segments joined by `/`, such as `web` or
+/// `web/data/ewr/0`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+/// Text that cannot be a [`Name`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a name: use letters, digits, `-`, `_` and `.`, with `/` between the parts")]
+pub struct NotAName(String);
+
+impl Name {
+    /// Checks the text and keeps it.
+    ///
+    /// # Errors
+    /// When a segment is empty or holds anything but letters, digits, `-`, `_`, `.` and `*` (for wildcard
+    /// certificates).
+    pub fn parse(text: &str) -> Result<Self, NotAName> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+        let segment = |s: &str| !s.is_empty() && s.chars().all(fits);
+        if text.split('/').all(segment) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAName(text.to_owned()))
+        }
+    }
+
+    /// The name one level below: `web` and `data` give `web/data`.
+    ///
+    /// # Errors
+    /// As [`Name::parse`], for the new part.
+    pub fn child(&self, part: &str) -> Result<Self, NotAName> {
+        Self::parse(&format!("{}/{part}", self.0))
+    }
+
+    /// The first segment: for everything inside an app, the app's key in the manifest.
+    #[must_use]
+    pub fn root(&self) -> Self {
+        Self(self.0.split('/').next().unwrap_or_default().to_owned())
+    }
+
+    /// The segments in order.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// The whole name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_checked_segment_by_segment() {
+        assert!(Name::parse("web/data_1/ewr/0").is_ok());
+        assert!(Name::parse("web/*.example.com").is_ok());
+        for bad in ["", "/", "web/", "we b", "ü"] {
+            assert!(Name::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_the_app() {
+        assert_eq!(Name::parse("web/app/ewr/0").unwrap().root().as_str(), "web");
+    }
+}

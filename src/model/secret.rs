@@ -1,0 +1,125 @@
+//! Secrets in memory, and the fingerprints that say whether one changed without storing it.
+//!
+//! Fly returns a digest whose recipe is not documented and has changed over time, so it cannot be compared with a
+//! value. We therefore keep a fingerprint of our own in machine metadata, beside the digest that Fly returned for
+//! the same value: another digest means that somebody changed the secret outside, another fingerprint means that
+//! our value changed. Metadata is readable by everybody in the organization, hence a slow, salted hash.
+
+use std::fmt;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, Serializer};
+
+/// Memory of one hash in KiB, and its passes. OWASP's second argon2id profile is 12 MiB and 3 passes; eight MiB and
+/// two keep a plan with fifty secrets under a second on one core, and CI secrets are random rather than guessable.
+const MEMORY_KIB: u32 = 8 * 1024;
+const PASSES: u32 = 2;
+/// 15 bytes are 20 characters of base64 without padding.
+const FINGERPRINT_BYTES: usize = 15;
+
+/// A secret value. It prints as `‹secret›`, serialises as `(sensitive)`, and has no equality.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps the value.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself. Only the request that sends it may call this.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The fingerprint of this value for one name, under one salt.
+    #[must_use]
+    pub fn fingerprint(&self, name: &str, salt: &Salt) -> Fingerprint {
+        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(FINGERPRINT_BYTES));
+        let hasher = params.map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params));
+        let mut salted = salt.0.as_bytes().to_vec();
+        salted.push(b':');
+        salted.extend_from_slice(name.as_bytes());
+        let mut out = [0; FINGERPRINT_BYTES];
+        let done = hasher.and_then(|hasher| hasher.hash_password_into(self.0.as_bytes(), &salted, &mut out));
+        done.expect("the parameters are constants that argon2 accepts, and the salt is longer than 8 bytes");
+        Fingerprint(URL_SAFE_NO_PAD.encode(out))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("‹secret›")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(sensitive)")
+    }
+}
+
+/// What is mixed into a fingerprint, so that equal values in two apps look different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Salt(String);
+
+impl Salt {
+    /// The salt of one app's secrets: its owner and its name. Fixed rather than random, so that a plan is a
+    /// function of its inputs; distinct for each app and secret, which is what a salt is for.
+    #[must_use]
+    pub fn of(project: &str, environment: &str, app: &str) -> Self {
+        Self(format!("trimtab:{project}:{environment}:{app}"))
+    }
+}
+
+/// A salted, slow hash of a secret value; safe to store, equal when the values are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// A fingerprint as it was stored.
+    #[must_use]
+    pub fn stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text to store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(format!("{secret:?}"), "‹secret›");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(sensitive)\"");
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_value_name_and_salt() {
+        let (salt, other) = (
+            Salt::of("p", "staging", "web"),
+            Salt::of("p", "production", "web"),
+        );
+        let print = |value: &str, name, salt| Secret::new(value).fingerprint(name, salt);
+        assert_eq!(print("a", "KEY", &salt), print("a", "KEY", &salt));
+        assert_ne!(print("a", "KEY", &salt), print("b", "KEY", &salt));
+        assert_ne!(print("a", "KEY", &salt), print("a", "YEK", &salt));
+        assert_ne!(print("a", "KEY", &salt), print("a", "KEY", &other));
+    }
+}

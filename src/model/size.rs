@@ -1,0 +1,120 @@
+//! Sizes with their unit in the type, so that megabytes never meet gigabytes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Text that is not a size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a size: write a number with a unit, such as `512mb` or `1gb`")]
+pub struct NotASize(String);
+
+/// A number of gibibytes, as volumes are measured (Fly writes `size_gb`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Gib(pub u32);
+
+/// A number of mebibytes, as machine memory is measured (Fly writes `memory_mb`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mib(pub u32);
+
+impl Mib {
+    /// Reads `512mb`, `1gb`, `1.5gb` or a bare number of megabytes, as fly.toml's `memory` does.
+    ///
+    /// # Errors
+    /// When the text is no number, or its unit is not one of `mb`, `mib`, `gb`, `gib`, `m`, `g`.
+    pub fn parse(text: &str) -> Result<Self, NotASize> {
+        let wrong = || NotASize(text.to_owned());
+        let (number, unit) = split_unit(text);
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let factor = match unit.as_str() {
+            "" | "m" | "mb" | "mib" => 1.0,
+            "g" | "gb" | "gib" => 1024.0,
+            _ => return Err(wrong()),
+        };
+        whole(number * factor).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl Gib {
+    /// Reads `10gb`, `10` or `10240mb`, as fly.toml's `initial_size` does.
+    ///
+    /// # Errors
+    /// When the text is no number, has another unit, or is not a whole number of gigabytes.
+    pub fn parse(text: &str) -> Result<Self, NotASize> {
+        let wrong = || NotASize(text.to_owned());
+        let (number, unit) = split_unit(text);
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let factor = match unit.as_str() {
+            "" | "g" | "gb" | "gib" => 1.0,
+            "m" | "mb" | "mib" => 1.0 / 1024.0,
+            "t" | "tb" | "tib" => 1024.0,
+            _ => return Err(wrong()),
+        };
+        whole(number * factor).map(Self).ok_or_else(wrong)
+    }
+}
+
+fn split_unit(text: &str) -> (String, String) {
+    let text = text.trim().to_ascii_lowercase();
+    let at = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    (text[..at].to_owned(), text[at..].trim().to_owned())
+}
+
+fn whole(number: f64) -> Option<u32> {
+    let fits = number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked on the line above"
+    )]
+    fits.then_some(number as u32)
+}
+
+impl fmt::Display for Gib {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} GB", self.0)
+    }
+}
+
+impl fmt::Display for Mib {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 != 0 && self.0.is_multiple_of(1024) {
+            write!(f, "{}gb", self.0 / 1024)
+        } else {
+            write!(f, "{}mb", self.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_reads_like_fly_toml() {
+        let ok = [
+            ("512mb", 512),
+            ("1gb", 1024),
+            ("1.5GB", 1536),
+            ("256", 256),
+            ("2 GiB", 2048),
+        ];
+        for (text, mib) in ok {
+            assert_eq!(Mib::parse(text), Ok(Mib(mib)), "{text}");
+        }
+        for bad in ["", "gb", "1tb", "-1gb", "0.3mb"] {
+            assert!(Mib::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn volumes_are_whole_gigabytes() {
+        assert_eq!(Gib::parse("20gb"), Ok(Gib(20)));
+        assert_eq!(Gib::parse("1"), Ok(Gib(1)));
+        assert!(Gib::parse("512mb").is_err());
+    }
+}
