@@ -1,6 +1,8 @@
 //! trimtab keeps what runs on Fly.io and AWS the same as what the repository says.
 
+pub mod apply;
 pub mod clouds;
 pub mod kinds;
 pub mod manifest;
 pub mod model;
+pub mod plan;

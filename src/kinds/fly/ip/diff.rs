@@ -1,8 +1,8 @@
 //! An address never changes: its kind and region are part of its name, so it is there or it is not.
 
-use super::{Ip, IpLive, IpSpec};
+use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refers},
+    kinds::{Announce, Around, Diff, Kind, Loss, Refers},
     model::{Address, Line},
 };
 
@@ -20,9 +20,6 @@ impl Kind for Ip {
     type Spec = IpSpec;
     type Live = IpLive;
     type Edit = Never;
-
-    /// A released address cannot be had again, and DNS records outside may point at it.
-    const PRECIOUS: bool = true;
 
     fn diff(_: &IpSpec, _: &IpLive, _: &Around<'_>) -> Diff<Never> {
         Diff::Same
@@ -42,6 +39,11 @@ impl Kind for Ip {
 
     fn describe(live: &IpLive) -> String {
         live.address.clone()
+    }
+
+    /// A released address cannot be had again, and DNS records outside may point at it.
+    fn loss(live: &IpLive) -> Option<Loss> {
+        matches!(live.kind, IpKind::V4 | IpKind::V6).then_some(Loss::Address)
     }
 
     fn goes_with(live: &IpLive) -> Option<Address> {

@@ -19,6 +19,7 @@ enum Wanted<'a> {
 fn wanted<'a>(spec: &MachineSpec, around: &'a Around<'_>) -> Wanted<'a> {
     match &spec.volume {
         None => Wanted::Nothing,
+        Some(volume) if around.gone.contains(&volume.address()) => Wanted::Unborn,
         Some(volume) => around
             .world
             .fly_volume
@@ -110,10 +111,5 @@ impl Kind for Machine {
     /// App and process group: `web/app` for `web/app/ewr/0`.
     fn lane(name: &Name) -> Option<Lane> {
         Some(name.parts().take(2).collect::<Vec<_>>().join("/"))
-    }
-
-    fn protected(live: &MachineLive) -> bool {
-        let _ = live;
-        false
     }
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Volume, VolumeLive, VolumeSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refused},
-    model::{Gib, Line},
+    kinds::{Announce, Around, Diff, Kind, Loss, Refers, Refused},
+    model::{Address, Gib, Line},
 };
 
 /// One call on a volume.
@@ -44,8 +44,6 @@ impl Kind for Volume {
     type Spec = VolumeSpec;
     type Live = VolumeLive;
     type Edit = VolumeEdit;
-
-    const PRECIOUS: bool = true;
 
     fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &Around<'_>) -> Diff<VolumeEdit> {
         let VolumeSpec {
@@ -113,6 +111,14 @@ impl Kind for Volume {
 
     fn describe(live: &VolumeLive) -> String {
         format!("{}, {}, {}", live.region, live.size, live.id)
+    }
+
+    fn loss(_: &VolumeLive) -> Option<Loss> {
+        Some(Loss::Data)
+    }
+
+    fn goes_with(live: &VolumeLive) -> Option<Address> {
+        live.refs().pop()
     }
 
     fn protected(live: &VolumeLive) -> bool {
