@@ -5,4 +5,5 @@ pub mod clouds;
 pub mod kinds;
 pub mod manifest;
 pub mod model;
+pub mod observe;
 pub mod plan;

@@ -94,11 +94,3 @@ impl CloudError {
         }
     }
 }
-
-/// Turns a 404 into `None`.
-pub(crate) fn found<T>(result: Result<T, CloudError>) -> Result<Option<T>, CloudError> {
-    match result {
-        Err(error) if error.is_not_found() => Ok(None),
-        other => other.map(Some),
-    }
-}
