@@ -1,0 +1,71 @@
+//! The sandbox: an imitation of the Fly APIs over HTTP on loopback, made from their specification.
+//!
+//! It exists so that a newcomer can try everything without an account, and so that every test runs the real client
+//! against something that behaves like Fly, including when Fly misbehaves. It shares no type with the client: its idea
+//! of the wire comes from the documentation and the OpenAPI document, so a misunderstanding cannot cancel itself out.
+//!
+//! # What is imitated
+//!
+//! The Machines API under `/v1`: applications, machines with their states, events, leases, waits and checks, volumes,
+//! secrets, addresses, certificates, lists over organisations, regions, placements, tokens, and the rate limits.
+//! Status codes, error bodies and the defaults that the server fills in follow the documentation. Where the
+//! documentation is silent, the nearest comment says what was chosen.
+//!
+//! # Time
+//!
+//! Nothing runs in the background: each machine stores its next step with a moment, and every request first catches up
+//! with the clock. [`ClockMode`] decides what the clock does; `speed` makes it faster. See [`ClockMode::Stepped`] for
+//! sessions that never sleep.
+//!
+//! # State
+//!
+//! A folder of plain JSON: `world.json` (organisations, tokens, rules), `apps/NAME.json`, `server.json` (where the
+//! running server is) and `lock`. Every change is stored before its answer is sent.
+//!
+//! # The programs inside
+//!
+//! No image runs. A program starts, listens on the ports of its services, passes its checks and runs until stopped; a
+//! machine that is scheduled, or destroys itself when done, exits with 0 after a second. Rules say otherwise.
+//!
+//! # Administration
+//!
+//! Under `/_sandbox/`, without a token; these requests are neither counted nor struck by faults:
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET state` | everything stored |
+//! | `GET requests` | every request so far: number, method, path, query, status, `rate_limited`, time |
+//! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
+//! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
+//! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |
+//! | `POST hosts {"machine":"…","status":"unreachable"}` | a host stops answering; also by `volume`, `app`, `region` |
+//! | `POST hosts {"region":"ord","error":true}` | lists over an organisation lack the region and report it |
+//! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
+//!
+//! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
+//! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…"}}`; all keys are optional.
+
+mod access;
+mod admin;
+mod answer;
+mod behaviour;
+mod clock;
+mod config;
+mod connection;
+mod faults;
+mod ids;
+mod limits;
+mod machine;
+mod routes;
+mod running;
+mod server;
+mod settle;
+mod store;
+mod v1;
+mod world;
+
+pub use clock::ClockMode;
+pub use faults::{Fault, FaultError, HELP, Nth};
+pub use running::{Options, Running, StartError, start};
+pub use server::RequestRecord;
+pub use store::{ServerFile, StoreError};
