@@ -6,3 +6,4 @@ pub mod kinds;
 pub mod manifest;
 pub mod model;
 pub mod plan;
+pub mod render;
