@@ -112,11 +112,7 @@ impl Report {
     }
 
     pub(super) fn record(&mut self, address: Address, action: Action, outcome: Outcome) {
-        self.outcomes.push(Ended {
-            address,
-            action,
-            outcome,
-        });
+        self.outcomes.push(Ended { address, action, outcome });
     }
 
     /// Whether every step was done.

@@ -41,11 +41,7 @@ impl Conduct {
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self {
-            width: Self::WIDTH,
-            stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
-        }
+        Self { width: Self::WIDTH, stop: CancellationToken::new(), abort: CancellationToken::new() }
     }
 }
 
@@ -66,13 +62,8 @@ pub async fn apply(
     events: &UnboundedSender<Event>,
 ) -> Report {
     let plan = approved.plan();
-    let mut run = Run {
-        plan,
-        queue: Queue::new(plan.graph()),
-        world: Arc::new(world),
-        events,
-        report: Report::new(),
-    };
+    let mut run =
+        Run { plan, queue: Queue::new(plan.graph()), world: Arc::new(world), events, report: Report::new() };
     let mut running: JoinSet<Done> = JoinSet::new();
     loop {
         while running.len() < conduct.width && !conduct.stop.is_cancelled() {
@@ -112,10 +103,7 @@ impl Run<'_> {
 
     fn start(&self, node: NodeIndex, clouds: &Clouds, running: &mut JoinSet<Done>) {
         let step = self.plan.step(node);
-        self.tell(Event::Started {
-            address: step.address.clone(),
-            action: step.action,
-        });
+        self.tell(Event::Started { address: step.address.clone(), action: step.action });
         let (clouds, world) = (clouds.clone(), self.world.clone());
         let (op, name) = (step.op.clone(), step.address.name().clone());
         running.spawn(async move {
@@ -133,21 +121,12 @@ impl Run<'_> {
                 Arc::make_mut(&mut self.world).settle(address.name(), settled);
                 self.queue.succeed(node);
                 self.report.record(address.clone(), action, Outcome::Done);
-                self.tell(Event::Finished {
-                    address,
-                    action,
-                    millis,
-                });
+                self.tell(Event::Finished { address, action, millis });
             }
             Err(error) => {
                 let failure = Failure::from(&error);
-                self.report
-                    .record(address.clone(), action, Outcome::Failed(failure.clone()));
-                self.tell(Event::Failed {
-                    address: address.clone(),
-                    action,
-                    failure,
-                });
+                self.report.record(address.clone(), action, Outcome::Failed(failure.clone()));
+                self.tell(Event::Failed { address: address.clone(), action, failure });
                 for skipped in self.queue.fail(node) {
                     self.skip(skipped, &address);
                 }
@@ -158,26 +137,15 @@ impl Run<'_> {
     fn skip(&mut self, node: NodeIndex, because: &Address) {
         let step = self.plan.step(node);
         let (address, action): (Address, Action) = (step.address.clone(), step.action);
-        self.report.record(
-            address.clone(),
-            action,
-            Outcome::Skipped {
-                because: because.clone(),
-            },
-        );
-        self.tell(Event::Skipped {
-            address,
-            action,
-            because: because.clone(),
-        });
+        self.report.record(address.clone(), action, Outcome::Skipped { because: because.clone() });
+        self.tell(Event::Skipped { address, action, because: because.clone() });
     }
 
     /// What neither ran nor was skipped: the run was interrupted.
     fn rest(&mut self) {
         for node in self.queue.unfinished() {
             let step = self.plan.step(node);
-            self.report
-                .record(step.address.clone(), step.action, Outcome::NotRun);
+            self.report.record(step.address.clone(), step.action, Outcome::NotRun);
         }
     }
 }

@@ -33,10 +33,7 @@ impl<'p, N, E> Queue<'p, N, E> {
             n => State::Waiting(n),
         };
         let state: Vec<State> = graph.node_indices().map(start).collect();
-        let ready = graph
-            .node_indices()
-            .filter(|node| state[node.index()] == State::Ready)
-            .collect();
+        let ready = graph.node_indices().filter(|node| state[node.index()] == State::Ready).collect();
         Self { graph, state, ready }
     }
 
@@ -97,10 +94,7 @@ mod tests {
         let (a, d) = (queue.take().unwrap(), queue.take().unwrap());
         assert_eq!((a.index(), d.index()), (0, 3));
         assert_eq!(queue.take(), None);
-        assert_eq!(
-            queue.fail(a).iter().map(|node| node.index()).collect::<Vec<_>>(),
-            [1, 2]
-        );
+        assert_eq!(queue.fail(a).iter().map(|node| node.index()).collect::<Vec<_>>(), [1, 2]);
         queue.succeed(d);
         assert_eq!(queue.take().unwrap().index(), 4);
         assert_eq!(queue.take(), None);

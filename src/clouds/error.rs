@@ -58,13 +58,7 @@ impl CloudError {
     /// An error without an answer from a server.
     #[must_use]
     pub fn new(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
-        Self {
-            doing: doing.into(),
-            answer: answer.into(),
-            trouble,
-            status: None,
-            request_id: None,
-        }
+        Self { doing: doing.into(), answer: answer.into(), trouble, status: None, request_id: None }
     }
 
     /// Whether the object is not there.

@@ -18,12 +18,8 @@ use crate::{
 };
 
 /// Process groups of machines that flyctl makes for a moment and removes itself.
-const TEMPORARY: [&str; 4] = [
-    "fly_app_release_command",
-    "fly_app_console",
-    "fly_app_test_machine_command",
-    "release_command",
-];
+const TEMPORARY: [&str; 4] =
+    ["fly_app_release_command", "fly_app_console", "fly_app_test_machine_command", "release_command"];
 
 /// Puts everything together.
 pub(super) fn assemble(snapshot: &Snapshot, desired: &Desired) -> Result<World, CloudError> {
@@ -55,19 +51,14 @@ fn here(
     let (machines, left_alone) = sort_out(key, all);
     world.found.unmanaged.extend(left_alone);
     let adopted = desired.meta.adopt.contains(&Address::of::<App>(key));
-    world
-        .found
-        .claims
-        .extend(owner::claim(key, &shot.fly_name, &machines, adopted));
+    world.found.claims.extend(owner::claim(key, &shot.fly_name, &machines, adopted));
     let protected = machines.iter().any(WorkloadLive::protected);
     world.fly_app.insert(key.clone(), AppLive::read(app, protected));
 
     let records: Vec<Record> = machines.iter().map(WorkloadLive::secrets).collect();
     let (secrets, left) = inside::secrets(&reference, desired, &shot.secrets, &records, !machines.is_empty());
     world.found.unmanaged.extend(left);
-    world
-        .fly_secrets
-        .extend(secrets.map(|secrets| (key.clone(), secrets)));
+    world.fly_secrets.extend(secrets.map(|secrets| (key.clone(), secrets)));
     let (ips, left) = inside::ips(&reference, desired, &shot.ips);
     world.found.unmanaged.extend(left);
     world.fly_ip.extend(ips);
@@ -76,42 +67,20 @@ fn here(
     world.fly_certificate.extend(certificates);
 
     let (crons, machines) = crons(key, machines, desired);
-    world.fly_cron.extend(
-        crons
-            .into_iter()
-            .map(|(name, workload)| (name, CronLive { workload })),
-    );
-    let wanted = inside::within(&desired.fly_machine, key)
-        .map(|(name, spec)| (name.clone(), spec))
-        .collect();
+    world.fly_cron.extend(crons.into_iter().map(|(name, workload)| (name, CronLive { workload })));
+    let wanted = inside::within(&desired.fly_machine, key).map(|(name, spec)| (name.clone(), spec)).collect();
     let machines = slots::assign(&wanted, machines);
     let (volumes, left) = inside::volumes(&reference, desired, &shot.volumes, &machines, protected);
     world.found.unmanaged.extend(left);
-    let by_id: std::collections::BTreeMap<&str, &Name> = volumes
-        .iter()
-        .map(|(name, volume)| (volume.id.as_str(), name))
-        .collect();
+    let by_id: std::collections::BTreeMap<&str, &Name> =
+        volumes.iter().map(|(name, volume)| (volume.id.as_str(), name)).collect();
     let held = |workload: WorkloadLive| {
-        let id = workload
-            .config
-            .mounts
-            .first()
-            .map(|mount| mount.volume.clone())
-            .filter(|id| !id.is_empty());
-        let named = |id: &String| volumes.iter().find(|(_, volume)| volume.id == *id);
-        let volume = id.map(|id| {
-            (
-                id.clone(),
-                named(&id).map(|(name, _)| Ref::<Volume>::to(name.clone())),
-            )
-        });
+        let id = workload.config.mounts.first().map(|mount| mount.volume.clone()).filter(|id| !id.is_empty());
+        let named = |id: &String| by_id.get(id.as_str()).map(|name| Ref::<Volume>::to((*name).clone()));
+        let volume = id.map(|id| (id.clone(), named(&id)));
         MachineLive { workload, volume }
     };
-    world.fly_machine.extend(
-        machines
-            .into_iter()
-            .map(|(name, workload)| (name, held(workload))),
-    );
+    world.fly_machine.extend(machines.into_iter().map(|(name, workload)| (name, held(workload))));
     world.fly_volume.extend(volumes);
     Ok(())
 }
@@ -120,11 +89,8 @@ fn here(
 fn sort_out(key: &Name, all: Vec<WorkloadLive>) -> (Vec<WorkloadLive>, Vec<Unmanaged>) {
     let foreign_only = !all.iter().any(|machine| machine.ownership == Ownership::Ours);
     let why = |machine: &WorkloadLive| {
-        let destroys_itself = machine
-            .raw
-            .get("auto_destroy")
-            .and_then(serde_json::Value::as_bool)
-            == Some(true);
+        let destroys_itself =
+            machine.raw.get("auto_destroy").and_then(serde_json::Value::as_bool) == Some(true);
         match &machine.ownership {
             _ if TEMPORARY.contains(&machine.group()) || destroys_itself => {
                 Some("it is temporary".to_owned())
@@ -160,9 +126,7 @@ fn crons(
     let mut table = Table::new();
     let mut rest = Vec::new();
     for machine in machines {
-        let marked = machine
-            .marked_name()
-            .filter(|_| machine.ownership == Ownership::Ours);
+        let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
         let by_mark = marked.filter(|name| desired.fly_cron.contains_key(name));
         let by_name =
             inside::within(&desired.fly_cron, key).find(|(_, spec)| spec.machine == machine.machine);
@@ -174,11 +138,7 @@ fn crons(
             _ if machine.config.schedule.is_some() => {
                 let own = inside::name_of(key, &[&machine.machine]);
                 let taken = table.contains_key(&own) || desired.fly_cron.contains_key(&own);
-                let own = if taken {
-                    inside::name_of(key, &[&machine.machine, &machine.id])
-                } else {
-                    own
-                };
+                let own = if taken { inside::name_of(key, &[&machine.machine, &machine.id]) } else { own };
                 table.insert(own, machine);
             }
             _ => rest.push(machine),

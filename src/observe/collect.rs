@@ -55,10 +55,7 @@ pub enum Existence {
 
 /// Reads everything that concerns the environment.
 pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapshot, CloudError> {
-    let named = desired
-        .fly_app
-        .iter()
-        .map(|(key, spec)| app(reader, key, &spec.name));
+    let named = desired.fly_app.iter().map(|(key, spec)| app(reader, key, &spec.name));
     let (mut shots, marked) = tokio::try_join!(try_join_all(named), marked(reader, desired))?;
     let mut snapshot = Snapshot::default();
     match marked {
@@ -82,10 +79,7 @@ async fn marked(reader: &Reader, desired: &Desired) -> Result<Option<BTreeMap<Na
     };
     let known: BTreeSet<&str> = desired.fly_app.values().map(|spec| spec.name.as_str()).collect();
     let mut found = BTreeMap::new();
-    for machine in machines
-        .iter()
-        .filter(|machine| !known.contains(machine.app_name.as_str()))
-    {
+    for machine in machines.iter().filter(|machine| !known.contains(machine.app_name.as_str())) {
         if Mark::read(&machine.config.metadata).as_ref() != Some(&desired.meta.mark) {
             continue;
         }
@@ -126,11 +120,7 @@ async fn app(reader: &Reader, key: &Name, fly_name: &str) -> Result<(Name, AppSh
             ips: ips?,
             certificates: certificates?,
         },
-        Existence::Free | Existence::Taken => AppShot {
-            fly_name,
-            existence,
-            ..AppShot::default()
-        },
+        Existence::Free | Existence::Taken => AppShot { fly_name, existence, ..AppShot::default() },
     };
     Ok((key.clone(), shot))
 }

@@ -21,19 +21,13 @@ use crate::{
 
 /// The part of a table that lies in one app.
 pub(super) fn within<'t, T>(table: &'t Table<T>, app: &'t Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    table
-        .range(app.clone()..)
-        .take_while(move |(name, _)| name.root() == *app)
+    table.range(app.clone()..).take_while(move |(name, _)| name.root() == *app)
 }
 
 /// A name inside an app from parts that come from outside; characters that no name may hold become `-`.
 pub(super) fn name_of(app: &Name, parts: &[&str]) -> Name {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-    let clean = |part: &&str| {
-        part.chars()
-            .map(|c| if fits(c) { c } else { '-' })
-            .collect::<String>()
-    };
+    let clean = |part: &&str| part.chars().map(|c| if fits(c) { c } else { '-' }).collect::<String>();
     let text = parts.iter().map(clean).collect::<Vec<_>>().join("/");
     app.child(&text).unwrap_or_else(|_| app.clone())
 }
@@ -48,16 +42,12 @@ pub(super) fn volumes(
     protected: bool,
 ) -> (Table<VolumeLive>, Vec<Unmanaged>) {
     let slots: BTreeMap<&Name, &VolumeSpec> = within(&desired.fly_volume, app.name()).collect();
-    let mut left: Vec<VolumeLive> = shot
-        .iter()
-        .map(|volume| VolumeLive::read(app, volume, protected))
-        .collect();
+    let mut left: Vec<VolumeLive> =
+        shot.iter().map(|volume| VolumeLive::read(app, volume, protected)).collect();
     left.sort_by(|a, b| (!a.host_ok, &a.id).cmp(&(!b.host_ok, &b.id)));
     let mut table = Table::new();
-    let holder: BTreeMap<&str, &Name> = machines
-        .iter()
-        .map(|(name, machine)| (machine.id.as_str(), name))
-        .collect();
+    let holder: BTreeMap<&str, &Name> =
+        machines.iter().map(|(name, machine)| (machine.id.as_str(), name)).collect();
     for pass in [Pass::Held, Pass::Free] {
         for (name, slot) in &slots {
             if table.contains_key(*name) {
@@ -75,19 +65,13 @@ pub(super) fn volumes(
     let known: BTreeSet<&str> = slots.values().map(|slot| slot.volume.as_str()).collect();
     let mut unmanaged = Vec::new();
     for volume in left {
-        let held = volume
-            .attached_machine
-            .as_deref()
-            .is_some_and(|machine| holder.contains_key(machine));
+        let held = volume.attached_machine.as_deref().is_some_and(|machine| holder.contains_key(machine));
         if held || known.contains(volume.volume.as_str()) {
             let name = name_of(app.name(), &[&volume.volume, volume.region.as_str(), &volume.id]);
             table.insert(name, volume);
         } else {
             unmanaged.push(Unmanaged {
-                what: format!(
-                    "volume {} ({}, {}, {})",
-                    volume.volume, volume.region, volume.size, volume.id
-                ),
+                what: format!("volume {} ({}, {}, {})", volume.volume, volume.region, volume.size, volume.id),
                 within: app.name().clone(),
                 why: "the manifest has no volume of this name".to_owned(),
             });
@@ -113,15 +97,10 @@ impl Pass {
         holder: &BTreeMap<&str, &Name>,
         desired: &Desired,
     ) -> bool {
-        let held_by = volume
-            .attached_machine
-            .as_deref()
-            .and_then(|machine| holder.get(machine));
+        let held_by = volume.attached_machine.as_deref().and_then(|machine| holder.get(machine));
         let wants = |spec: &MachineSpec| spec.volume.as_ref().is_some_and(|volume| volume.name() == slot);
         match self {
-            Self::Held => held_by
-                .and_then(|name| desired.fly_machine.get(*name))
-                .is_some_and(wants),
+            Self::Held => held_by.and_then(|name| desired.fly_machine.get(*name)).is_some_and(wants),
             Self::Free => volume.attached_machine.is_none(),
         }
     }
@@ -152,21 +131,9 @@ pub(super) fn secrets(
             continue;
         }
         let fingerprint = same.map(|recorded| recorded.fingerprint.clone());
-        present.insert(
-            name.clone(),
-            SecretLive {
-                digest: digest.clone(),
-                fingerprint,
-                known,
-            },
-        );
+        present.insert(name.clone(), SecretLive { digest: digest.clone(), fingerprint, known });
     }
-    let live = SecretsLive {
-        app: app.clone(),
-        present,
-        version: None,
-        has_machines,
-    };
+    let live = SecretsLive { app: app.clone(), present, version: None, has_machines };
     (Some(live).filter(|live| !live.present.is_empty()), unmanaged)
 }
 
@@ -175,11 +142,7 @@ pub(super) fn ips(app: &Ref<App>, desired: &Desired, shot: &[wire::Ip]) -> (Tabl
     let specs: Vec<(&Name, &IpSpec)> = within(&desired.fly_ip, app.name()).collect();
     let strict = specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
     let egress = |ip: &&wire::Ip| !ip.egress;
-    let mut left: Vec<IpLive> = shot
-        .iter()
-        .filter(egress)
-        .map(|ip| IpLive::read(app, ip))
-        .collect();
+    let mut left: Vec<IpLive> = shot.iter().filter(egress).map(|ip| IpLive::read(app, ip)).collect();
     let mut table = Table::new();
     for (name, spec) in specs {
         if let Some(at) = left.iter().position(|ip| ip.serves(spec)) {

@@ -15,11 +15,7 @@ use crate::{
 /// is taken over only when the user says so.
 pub(super) fn claim(key: &Name, fly_name: &str, machines: &[WorkloadLive], adopted: bool) -> Option<Claim> {
     let address = Address::of::<App>(key);
-    if machines.is_empty()
-        || machines
-            .iter()
-            .any(|machine| machine.ownership == Ownership::Ours)
-    {
+    if machines.is_empty() || machines.iter().any(|machine| machine.ownership == Ownership::Ours) {
         return None;
     }
     let foreign = machines.iter().find_map(|machine| match &machine.ownership {

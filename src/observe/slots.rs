@@ -18,33 +18,21 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
     let mut assigned: Table<WorkloadLive> = Table::new();
     let mut rest = Vec::new();
     for machine in in_order(machines) {
-        match machine
-            .marked_name()
-            .filter(|_| machine.ownership == Ownership::Ours)
-        {
+        match machine.marked_name().filter(|_| machine.ownership == Ownership::Ours) {
             Some(name) if fits(slots.get(&name).copied(), &machine) && !assigned.contains_key(&name) => {
                 assigned.insert(name, machine);
             }
             _ => rest.push(machine),
         }
     }
-    let mut free: BTreeSet<&Name> = slots
-        .keys()
-        .filter(|name| !assigned.contains_key(*name))
-        .collect();
+    let mut free: BTreeSet<&Name> = slots.keys().filter(|name| !assigned.contains_key(*name)).collect();
     let mut groups: BTreeMap<(String, String), Vec<WorkloadLive>> = BTreeMap::new();
     for machine in rest {
-        groups
-            .entry((machine.group().to_owned(), machine.region.to_string()))
-            .or_default()
-            .push(machine);
+        groups.entry((machine.group().to_owned(), machine.region.to_string())).or_default().push(machine);
     }
     for (_, mut machines) in groups {
-        let here: Vec<&Name> = free
-            .iter()
-            .copied()
-            .filter(|name| fits(slots.get(*name).copied(), &machines[0]))
-            .collect();
+        let here: Vec<&Name> =
+            free.iter().copied().filter(|name| fits(slots.get(*name).copied(), &machines[0])).collect();
         for name in here {
             let Some(best) = most_alike(slots[name], &machines) else {
                 break;
@@ -88,18 +76,10 @@ fn most_alike(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
 
 /// A name for a machine without a slot: its own mark's when that is free, else one that holds its id.
 fn own_name(machine: &WorkloadLive, taken: &Table<WorkloadLive>) -> Name {
-    let marked = machine
-        .marked_name()
-        .filter(|_| machine.ownership == Ownership::Ours);
+    let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
     let marked = marked.filter(|name| !taken.contains_key(name) && name.root() == *machine.app.name());
     marked.unwrap_or_else(|| {
-        let text = format!(
-            "{}/{}/{}/{}",
-            machine.app.name(),
-            machine.group(),
-            machine.region,
-            machine.id
-        );
+        let text = format!("{}/{}/{}/{}", machine.app.name(), machine.group(), machine.region, machine.id);
         // Group names come from outside and may hold anything.
         Name::parse(&text).unwrap_or_else(|_| machine.app.name().clone())
     })

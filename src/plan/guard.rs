@@ -25,10 +25,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            allow_destroy: BTreeSet::new(),
-            max_destroy: Self::MAX_DESTROY,
-        }
+        Self { allow_destroy: BTreeSet::new(), max_destroy: Self::MAX_DESTROY }
     }
 }
 
@@ -61,11 +58,7 @@ impl Approved {
 /// Every reason, so that the user can answer all of them at once.
 pub fn guard(plan: Plan, limits: &Limits) -> Result<Approved, Vec<Refusal>> {
     let refusals = refusals(&plan, limits);
-    if refusals.is_empty() {
-        Ok(Approved(plan))
-    } else {
-        Err(refusals)
-    }
+    if refusals.is_empty() { Ok(Approved(plan)) } else { Err(refusals) }
 }
 
 /// Everything that speaks against a plan.
@@ -80,28 +73,14 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
             hint: blocked.refused.hint.clone(),
         })
         .collect();
-    let steps = plan
-        .steps()
-        .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
+    let steps = plan.steps().filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
     for step in steps {
-        all.extend(deletion(
-            &step.address,
-            &step.what,
-            step.loss,
-            step.protected,
-            limits,
-        ));
+        all.extend(deletion(&step.address, &step.what, step.loss, step.protected, limits));
     }
     for folded in &plan.folded {
         // An address that goes with its app is what deleting an app means.
         let loss = folded.loss.filter(|loss| *loss == Loss::Data);
-        all.extend(deletion(
-            &folded.address,
-            &folded.what,
-            loss,
-            folded.protected,
-            limits,
-        ));
+        all.extend(deletion(&folded.address, &folded.what, loss, folded.protected, limits));
     }
     all.extend(share(plan, limits));
     all
@@ -114,13 +93,8 @@ fn deletion(
     protected: bool,
     limits: &Limits,
 ) -> Option<Refusal> {
-    let refuse = |reason: String, hint: String| {
-        Some(Refusal {
-            address: Some(address.clone()),
-            reason,
-            hint,
-        })
-    };
+    let refuse =
+        |reason: String, hint: String| Some(Refusal { address: Some(address.clone()), reason, hint });
     if protected {
         return refuse(
             format!("{address} ({what}) is protected"),
@@ -132,10 +106,7 @@ fn deletion(
         Loss::Data => "its data is lost",
         Loss::Address => "its address cannot be had again",
     };
-    refuse(
-        format!("{address} ({what}) would be destroyed, and {lost}"),
-        format!("--allow-destroy {address}"),
-    )
+    refuse(format!("{address} ({what}) would be destroyed, and {lost}"), format!("--allow-destroy {address}"))
 }
 
 fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {

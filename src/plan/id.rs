@@ -45,10 +45,7 @@ impl Plan {
         for folded in &self.folded {
             whole.update(folded.address.to_string());
         }
-        let mut id = PlanId {
-            whole: [0; WHOLE],
-            steps,
-        };
+        let mut id = PlanId { whole: [0; WHOLE], steps };
         id.whole.copy_from_slice(&whole.finalize()[..WHOLE]);
         if id.steps.len() > MOST {
             id.steps.clear();
@@ -113,10 +110,7 @@ impl FromStr for PlanId {
         let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| wrong())?;
         let (chunks, rest) = bytes.as_chunks::<EACH>();
         if rest.is_empty() {
-            Ok(Self {
-                whole,
-                steps: chunks.iter().copied().collect(),
-            })
+            Ok(Self { whole, steps: chunks.iter().copied().collect() })
         } else {
             Err(wrong())
         }

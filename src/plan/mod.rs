@@ -185,10 +185,6 @@ impl Plan {
             let (from, to) = self.graph.edge_endpoints(edge)?;
             Some((&self.graph[from], self.graph[edge], &self.graph[to]))
         };
-        self.graph
-            .edge_indices()
-            .filter_map(pair)
-            .filter(|(a, _, b)| touches(a) || touches(b))
-            .collect()
+        self.graph.edge_indices().filter_map(pair).filter(|(a, _, b)| touches(a) || touches(b)).collect()
     }
 }

@@ -21,11 +21,8 @@ impl Plan {
     /// The steps at these addresses, or below them, and whatever they wait for.
     #[must_use]
     pub fn only(self, wanted: &[Address]) -> Self {
-        let asked: BTreeSet<NodeIndex> = self
-            .graph
-            .node_indices()
-            .filter(|&node| is_asked(&self.graph[node].address, wanted))
-            .collect();
+        let asked: BTreeSet<NodeIndex> =
+            self.graph.node_indices().filter(|&node| is_asked(&self.graph[node].address, wanted)).collect();
         let mut keep = asked.clone();
         let mut edge: Vec<NodeIndex> = asked.iter().copied().collect();
         while let Some(node) = edge.pop() {
@@ -35,15 +32,8 @@ impl Plan {
             edge.extend(needed.map(|edge| edge.source()).filter(|node| keep.insert(*node)));
         }
         // The halves of a replacement belong together.
-        let halves: BTreeSet<Address> = keep
-            .iter()
-            .map(|&node| self.graph[node].address.clone())
-            .collect();
-        keep.extend(
-            self.graph
-                .node_indices()
-                .filter(|&node| halves.contains(&self.graph[node].address)),
-        );
+        let halves: BTreeSet<Address> = keep.iter().map(|&node| self.graph[node].address.clone()).collect();
+        keep.extend(self.graph.node_indices().filter(|&node| halves.contains(&self.graph[node].address)));
         self.keep(&keep, &asked)
     }
 
@@ -80,9 +70,7 @@ impl Plan {
 fn is_asked(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
         let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
-        let inside = name
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside = name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         inside && (address.kind() == wanted.kind() || wanted.kind() == "fly.app")
     };
     wanted.iter().any(below)

@@ -62,18 +62,12 @@ fn path(graph: &DiGraph<Step, Because>) -> String {
     let mut words = graph[start].address.to_string();
     let (mut at, mut seen) = (start, std::collections::BTreeSet::<NodeIndex>::new());
     while seen.insert(at) {
-        let Some(edge) = graph
-            .edges(at)
-            .filter(|edge| circle.contains(&edge.target()))
-            .min_by_key(EdgeRef::target)
+        let Some(edge) =
+            graph.edges(at).filter(|edge| circle.contains(&edge.target())).min_by_key(EdgeRef::target)
         else {
             break;
         };
-        words = format!(
-            "{words} {} {}",
-            edge.weight().words(),
-            graph[edge.target()].address
-        );
+        words = format!("{words} {} {}", edge.weight().words(), graph[edge.target()].address);
         at = edge.target();
     }
     words

@@ -51,19 +51,8 @@ impl Steps {
             existing: 0,
             found: world.found.clone(),
         };
-        let claimed = world
-            .found
-            .claims
-            .iter()
-            .map(|claim| claim.address.name().root())
-            .collect();
-        let mut differ = Differ {
-            world,
-            gone: BTreeSet::new(),
-            changed: BTreeMap::new(),
-            claimed,
-            steps,
-        };
+        let claimed = world.found.claims.iter().map(|claim| claim.address.name().root()).collect();
+        let mut differ = Differ { world, gone: BTreeSet::new(), changed: BTreeMap::new(), claimed, steps };
         each_kind(desired, world, &mut differ);
         differ.steps
     }
@@ -74,14 +63,8 @@ impl Steps {
 }
 
 fn claimed(claim: &crate::kinds::Claim) -> Blocked {
-    let refused = Refused {
-        reason: claim.reason.clone(),
-        hint: claim.hint.clone(),
-    };
-    Blocked {
-        address: claim.address.clone(),
-        refused,
-    }
+    let refused = Refused { reason: claim.reason.clone(), hint: claim.hint.clone() };
+    Blocked { address: claim.address.clone(), refused }
 }
 
 /// Walks the kinds and remembers what earlier ones decided.
@@ -96,11 +79,7 @@ struct Differ<'w> {
 
 impl Differ<'_> {
     fn around(&self) -> Around<'_> {
-        Around {
-            world: self.world,
-            gone: &self.gone,
-            changed: &self.changed,
-        }
+        Around { world: self.world, gone: &self.gone, changed: &self.changed }
     }
 
     fn one<K: Listed>(&mut self, name: &Name, spec: &K::Spec, live: Option<&K::Live>) {

@@ -67,9 +67,7 @@ impl Identity {
 
     /// Whether anything may be changed at all.
     pub(crate) fn writes(&self) -> bool {
-        self.tokens
-            .iter()
-            .any(|token| !matches!(token.grant, Grant::ReadOnly { .. }))
+        self.tokens.iter().any(|token| !matches!(token.grant, Grant::ReadOnly { .. }))
     }
 
     /// The address that leases show as their owner.
@@ -90,17 +88,9 @@ impl Identity {
 pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identity, Refusal> {
     let header = header.ok_or_else(|| Refusal::new(401, "Authenticate: missing authorization header"))?;
     let known = |text: &str| {
-        world
-            .root
-            .tokens
-            .get(text)
-            .filter(|t| t.expires_ms.is_none_or(|at| at > world.now))
-            .cloned()
+        world.root.tokens.get(text).filter(|t| t.expires_ms.is_none_or(|at| at > world.now)).cloned()
     };
-    let tokens: Vec<Token> = strip_scheme(header)
-        .split(',')
-        .filter_map(|part| known(part.trim()))
-        .collect();
+    let tokens: Vec<Token> = strip_scheme(header).split(',').filter_map(|part| known(part.trim())).collect();
     if tokens.is_empty() {
         return Err(Refusal::new(401, "Authenticate: token validation error"));
     }

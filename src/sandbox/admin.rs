@@ -14,9 +14,7 @@ use super::server::Core;
 /// `404` for what is not there, `400` for a body that says nothing sensible.
 pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) -> Reply {
     match (method, path) {
-        ("GET", "state") => Ok(Answer::ok(
-            json!({ "world": core.world.root, "apps": core.world.apps }),
-        )),
+        ("GET", "state") => Ok(Answer::ok(json!({ "world": core.world.root, "apps": core.world.apps }))),
         ("GET", "requests") => Ok(Answer::ok(json!(core.requests))),
         ("GET", "clock") => Ok(clock(core)),
         ("POST", "clock") => advance(core, body),
@@ -64,19 +62,13 @@ fn advance(core: &mut Core, body: &Value) -> Reply {
 
 fn faults(core: &Core) -> Answer {
     let list: Vec<String> = core.faults.list.iter().map(ToString::to_string).collect();
-    let help: Vec<Value> = HELP
-        .iter()
-        .map(|(name, does)| json!({ "fault": name, "does": does }))
-        .collect();
+    let help: Vec<Value> = HELP.iter().map(|(name, does)| json!({ "fault": name, "does": does })).collect();
     Answer::ok(json!({ "faults": list, "help": help }))
 }
 
 fn add_faults(core: &mut Core, body: &Value) -> Reply {
     let texts: Vec<String> = read(body)?;
-    let parse = |text: &String| {
-        text.parse::<Fault>()
-            .map_err(|error| Refusal::invalid(error.to_string()))
-    };
+    let parse = |text: &String| text.parse::<Fault>().map_err(|error| Refusal::invalid(error.to_string()));
     let list = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     core.faults.list.extend(list);
     Ok(faults(core))
@@ -84,11 +76,7 @@ fn add_faults(core: &mut Core, body: &Value) -> Reply {
 
 /// New rules come before old ones, because the first that matches decides.
 fn add_rules(core: &mut Core, body: &Value) -> Reply {
-    let mut rules: Vec<Rule> = if body.is_array() {
-        read(body)?
-    } else {
-        vec![read(body)?]
-    };
+    let mut rules: Vec<Rule> = if body.is_array() { read(body)? } else { vec![read(body)?] };
     rules.append(&mut core.world.root.rules);
     core.world.root.rules = rules;
     core.world.root_dirty = true;

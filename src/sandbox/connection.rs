@@ -24,11 +24,7 @@ impl Cut {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(())
-        }
+        if self.0.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
@@ -42,13 +38,7 @@ impl Listener for Cuttable {
 
     async fn accept(&mut self) -> (Stream, SocketAddr) {
         let (inner, address) = Listener::accept(&mut self.0).await;
-        (
-            Stream {
-                inner,
-                cut: Cut::default(),
-            },
-            address,
-        )
+        (Stream { inner, cut: Cut::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

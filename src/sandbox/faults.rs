@@ -10,32 +10,14 @@ use super::ids;
 
 /// What each fault is called and does, for help texts.
 pub const HELP: &[(&str, &str)] = &[
-    (
-        "drop-before:N",
-        "close the connection without doing the N-th request",
-    ),
-    (
-        "drop-after:N",
-        "do the N-th request, then close the connection without an answer",
-    ),
-    (
-        "status:N:CODE",
-        "answer the N-th request with CODE without doing it",
-    ),
-    (
-        "status-after:N:CODE",
-        "do the N-th request, then answer with CODE",
-    ),
+    ("drop-before:N", "close the connection without doing the N-th request"),
+    ("drop-after:N", "do the N-th request, then close the connection without an answer"),
+    ("status:N:CODE", "answer the N-th request with CODE without doing it"),
+    ("status-after:N:CODE", "do the N-th request, then answer with CODE"),
     ("429:N:COUNT", "answer COUNT requests from the N-th on with 429"),
     ("truncate:N", "do the N-th request, then send half of the answer"),
-    (
-        "stale-list:MS",
-        "lists leave out what is younger than MS milliseconds",
-    ),
-    (
-        "flaky:P",
-        "each request suffers one of the above with probability P",
-    ),
+    ("stale-list:MS", "lists leave out what is younger than MS milliseconds"),
+    ("flaky:P", "each request suffers one of the above with probability P"),
     ("…:wN", "in place of N: the N-th writing request"),
 ];
 
@@ -86,9 +68,7 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let parts: Vec<&str> = text.trim().split(':').collect();
-        parse(&parts).ok_or_else(|| FaultError {
-            text: text.to_owned(),
-        })
+        parse(&parts).ok_or_else(|| FaultError { text: text.to_owned() })
     }
 }
 
@@ -107,13 +87,8 @@ fn parse(parts: &[&str]) -> Option<Fault> {
 }
 
 fn nth(text: &str) -> Option<Nth> {
-    let (number, writes) = text
-        .strip_prefix('w')
-        .map_or((text, false), |number| (number, true));
-    Some(Nth {
-        n: number.parse().ok().filter(|n| *n > 0)?,
-        writes,
-    })
+    let (number, writes) = text.strip_prefix('w').map_or((text, false), |number| (number, true));
+    Some(Nth { n: number.parse().ok().filter(|n| *n > 0)?, writes })
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -164,12 +139,7 @@ pub(crate) struct Faults {
 impl Faults {
     /// Begins to count.
     pub(crate) fn new(list: Vec<Fault>, seed: u64) -> Self {
-        Self {
-            list,
-            seed,
-            requests: 0,
-            writes: 0,
-        }
+        Self { list, seed, requests: 0, writes: 0 }
     }
 
     /// Counts a request and says what befalls it: the first fault that strikes.
@@ -218,11 +188,7 @@ impl Faults {
     /// How old a thing must be to appear in a list.
     pub(crate) fn stale_ms(&self) -> i64 {
         let stale = |fault: &Fault| {
-            if let Fault::StaleList(ms) = fault {
-                Some(*ms)
-            } else {
-                None
-            }
+            if let Fault::StaleList(ms) = fault { Some(*ms) } else { None }
         };
         self.list.iter().filter_map(stale).max().unwrap_or(0)
     }
@@ -263,20 +229,10 @@ mod tests {
             "stale-list:1500",
             "flaky:0.25",
         ] {
-            assert_eq!(
-                text.parse::<Fault>().map(|fault| fault.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(text.parse::<Fault>().map(|fault| fault.to_string()), Ok(text.to_owned()));
         }
-        for wrong in [
-            "",
-            "drop",
-            "drop-before:0",
-            "drop-before:x",
-            "status:1:99",
-            "flaky:2",
-            "stale-list:-1",
-        ] {
+        for wrong in ["", "drop", "drop-before:0", "drop-before:x", "status:1:99", "flaky:2", "stale-list:-1"]
+        {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
     }
@@ -284,9 +240,7 @@ mod tests {
     #[test]
     fn writes_are_counted_apart() {
         let mut faults = Faults::new(vec![Fault::Status(Nth { n: 2, writes: true }, 500)], 0);
-        let blows: Vec<_> = [true, false, false, true, true]
-            .map(|write| faults.strike(write))
-            .into();
+        let blows: Vec<_> = [true, false, false, true, true].map(|write| faults.strike(write)).into();
         assert_eq!(blows, [None, None, None, Some(Blow::Status(500)), None]);
     }
 

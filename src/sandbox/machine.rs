@@ -51,10 +51,7 @@ impl State {
 
     /// Whether nothing more happens by itself; `wait?state=settled` waits for this.
     pub(crate) fn is_settled(self) -> bool {
-        matches!(
-            self,
-            Self::Started | Self::Stopped | Self::Suspended | Self::Failed | Self::Destroyed
-        )
+        matches!(self, Self::Started | Self::Stopped | Self::Suspended | Self::Failed | Self::Destroyed)
     }
 }
 
@@ -158,10 +155,7 @@ impl Machine {
 
     /// `config.image`, as it was sent.
     pub(crate) fn image(&self) -> &str {
-        self.config
-            .get("image")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.config.get("image").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// A metadata value.
@@ -171,26 +165,18 @@ impl Machine {
 
     /// The process group flyctl and others mark machines with.
     pub(crate) fn process_group(&self) -> &str {
-        self.metadata("fly_process_group")
-            .or_else(|| self.metadata("process_group"))
-            .unwrap_or_default()
+        self.metadata("fly_process_group").or_else(|| self.metadata("process_group")).unwrap_or_default()
     }
 
     /// The restart policy in force.
     pub(crate) fn restart_policy(&self) -> &str {
-        let policy = self
-            .config
-            .get("restart")
-            .and_then(|restart| restart.get("policy"));
+        let policy = self.config.get("restart").and_then(|restart| restart.get("policy"));
         policy.and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Whether it disappears when its program ends: only without restarts.
     pub(crate) fn auto_destroys(&self) -> bool {
-        self.config
-            .get("auto_destroy")
-            .and_then(Value::as_bool)
-            .unwrap_or(false)
+        self.config.get("auto_destroy").and_then(Value::as_bool).unwrap_or(false)
             && self.restart_policy() == "no"
     }
 
@@ -227,14 +213,8 @@ impl Machine {
     /// Writes an event that changes no state.
     pub(crate) fn record(&mut self, kind: &str, status: &str, source: &str, at: i64, request: Option<Value>) {
         let count = self.events.front().map_or(0, |event| event.timestamp).to_string();
-        let draw = ids::draw(&[
-            &self.id,
-            kind,
-            status,
-            &at.to_string(),
-            &count,
-            &self.events.len().to_string(),
-        ]);
+        let draw =
+            ids::draw(&[&self.id, kind, status, &at.to_string(), &count, &self.events.len().to_string()]);
         self.events.push_front(Event {
             id: ids::ulid(at, &draw),
             kind: kind.to_owned(),
@@ -261,11 +241,7 @@ impl Machine {
             },
             "restart_count": self.restart_count,
         });
-        let next = if restarting {
-            State::Starting
-        } else {
-            State::Stopped
-        };
+        let next = if restarting { State::Starting } else { State::Stopped };
         self.state = next;
         self.updated_ms = at;
         self.passed.push((next, at));

@@ -90,11 +90,7 @@ pub enum StartError {
 }
 
 fn at(url: &str) -> String {
-    if url.is_empty() {
-        String::new()
-    } else {
-        format!(" at {url}")
-    }
+    if url.is_empty() { String::new() } else { format!(" at {url}") }
 }
 
 /// A started server; it stops when this is dropped.
@@ -118,16 +114,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         return Err(StartError::Speed(options.speed));
     }
     let Some(store) = Store::open(&options.dir)? else {
-        let url = store::announced(&options.dir)
-            .map(|server| server.url)
-            .unwrap_or_default();
+        let url = store::announced(&options.dir).map(|server| server.url).unwrap_or_default();
         return Err(StartError::InUse { url });
     };
     let world = store.load(options.seed)?;
-    let listening = |source| StartError::Listen {
-        address: options.listen,
-        source,
-    };
+    let listening = |source| StartError::Listen { address: options.listen, source };
     let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
     store.announce(&ServerFile {
@@ -149,22 +140,14 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let server = Arc::new(Server::new(core, options.latency));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(run(listener, Arc::clone(&server), stopped));
-    Ok(Running {
-        address,
-        server,
-        stop: Some(stop),
-        task,
-    })
+    Ok(Running { address, server, stop: Some(stop), task })
 }
 
 async fn run(listener: TcpListener, server: Arc<Server>, stopped: oneshot::Receiver<()>) {
     let service = router(server).into_make_service_with_connect_info::<Cut>();
     // The sender also goes when `Running` is dropped, so either way this ends.
     let ended = async { stopped.await.unwrap_or_default() };
-    if let Err(error) = axum::serve(Cuttable(listener), service)
-        .with_graceful_shutdown(ended)
-        .await
-    {
+    if let Err(error) = axum::serve(Cuttable(listener), service).with_graceful_shutdown(ended).await {
         tracing::error!(%error, "the sandbox stopped serving");
     }
 }
@@ -179,10 +162,7 @@ fn router(server: Arc<Server>) -> Router {
             continue;
         };
         let serve = move |State(server): State<Arc<Server>>, params: RawPathParams, request: Request| async move {
-            let params = params
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect();
+            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             server.serve(Some(&route), params, request).await
         };
         router = router.route(route.path, on(filter, serve));
@@ -190,10 +170,7 @@ fn router(server: Arc<Server>) -> Router {
     let unrouted = |State(server): State<Arc<Server>>, request: Request| async move {
         server.serve(None, Vec::new(), request).await
     };
-    router
-        .fallback(unrouted)
-        .method_not_allowed_fallback(unrouted)
-        .with_state(server)
+    router.fallback(unrouted).method_not_allowed_fallback(unrouted).with_state(server)
 }
 
 impl Running {
@@ -223,10 +200,7 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn app_token(&self, org_slug: &str, app: &str) -> Result<String, StartError> {
-        self.token(org_slug, |org| Grant::App {
-            org,
-            app: app.to_owned(),
-        })
+        self.token(org_slug, |org| Grant::App { org, app: app.to_owned() })
     }
 
     /// The token of a person who sees every organisation, as flyctl's login gives.
@@ -257,8 +231,7 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn advance(&self, by: Duration) -> Result<(), StartError> {
-        self.server
-            .advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
+        self.server.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
         Ok(())
     }
 
@@ -282,10 +255,5 @@ impl Drop for Running {
 
 fn existing(world: &World, grant: &Grant) -> Option<String> {
     let same = |token: &&super::access::Token| token.grant == *grant && token.expires_ms.is_none();
-    world
-        .root
-        .tokens
-        .iter()
-        .find(|(_, token)| same(token))
-        .map(|(text, _)| text.clone())
+    world.root.tokens.iter().find(|(_, token)| same(token)).map(|(text, _)| text.clone())
 }

@@ -99,11 +99,7 @@ struct Incoming {
 
 impl Server {
     pub(crate) fn new(core: Core, latency: Duration) -> Self {
-        Self {
-            core: Mutex::new(core),
-            changed: Notify::new(),
-            latency,
-        }
+        Self { core: Mutex::new(core), changed: Notify::new(), latency }
     }
 
     /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
@@ -146,24 +142,14 @@ impl Server {
         params: Vec<(String, String)>,
         request: Request,
     ) -> Response<HttpBody> {
-        let cut = request
-            .extensions()
-            .get::<axum::extract::ConnectInfo<Cut>>()
-            .map(|info| info.0.clone());
+        let cut = request.extensions().get::<axum::extract::ConnectInfo<Cut>>().map(|info| info.0.clone());
         let (parts, body) = request.into_parts();
         let body = read(body).await;
         if self.core().closed {
             return hang_up(cut);
         }
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
-        let mut incoming = Incoming {
-            n: 0,
-            method,
-            uri,
-            headers,
-            body,
-            params,
-        };
+        let mut incoming = Incoming { n: 0, method, uri, headers, body, params };
         if let Some(path) = incoming.uri.path().strip_prefix("/_sandbox/").map(str::to_owned) {
             let answer = self.administer(&incoming, &path);
             return render(&answer, 0);
@@ -241,10 +227,7 @@ impl Server {
     async fn run(&self, route: Option<&Route>, incoming: &Incoming) -> Answer {
         let Some(route) = route else {
             // Go's router speaks before anybody asks for a token.
-            return Answer {
-                status: 404,
-                body: Body::Text("404 page not found\n".to_owned()),
-            };
+            return Answer { status: 404, body: Body::Text("404 page not found\n".to_owned()) };
         };
         let call = match self.admit(route, incoming) {
             Ok(call) => call,
@@ -275,9 +258,7 @@ impl Server {
             params: incoming.params.iter().cloned().collect(),
             query: query.map_err(|_| Refusal::invalid("invalid query"))?.0,
             body: incoming.body.clone()?,
-            nonce: header("fly-machine-lease-nonce")
-                .filter(|nonce| !nonce.is_empty())
-                .map(str::to_owned),
+            nonce: header("fly-machine-lease-nonce").filter(|nonce| !nonce.is_empty()).map(str::to_owned),
             who,
             arrived_ms: core.world.now,
         };
@@ -334,9 +315,8 @@ fn stored(core: &mut Core, reply: Reply) -> Answer {
 }
 
 async fn read(body: HttpBody) -> Result<Value, Refusal> {
-    let bytes = to_bytes(body, BODY_MAX)
-        .await
-        .map_err(|_| Refusal::invalid("failed to read request body"))?;
+    let bytes =
+        to_bytes(body, BODY_MAX).await.map_err(|_| Refusal::invalid("failed to read request body"))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
     }
@@ -354,9 +334,7 @@ fn text(body: &Body) -> (Option<&'static str>, String) {
 
 fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response::Builder {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut builder = Response::builder()
-        .status(status)
-        .header("fly-request-id", request_id(n));
+    let mut builder = Response::builder().status(status).header("fly-request-id", request_id(n));
     if let Some(kind) = kind {
         builder = builder.header(header::CONTENT_TYPE, kind);
     }
@@ -370,9 +348,7 @@ fn request_id(n: u64) -> String {
 
 fn render(answer: &Answer, n: u64) -> Response<HttpBody> {
     let (kind, text) = text(&answer.body);
-    response(answer, n, kind)
-        .body(HttpBody::from(text))
-        .unwrap_or_default()
+    response(answer, n, kind).body(HttpBody::from(text)).unwrap_or_default()
 }
 
 /// Closes the connection instead of answering.

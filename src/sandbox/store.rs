@@ -70,17 +70,10 @@ impl Store {
         let apps = dir.join("apps");
         fs::create_dir_all(&apps).map_err(io_error(&apps))?;
         let path = dir.join("lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(io_error(&path))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self {
-                dir: dir.to_owned(),
-                lock,
-            })),
+            Ok(()) => Ok(Some(Self { dir: dir.to_owned(), lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(io_error(&path)(source)),
         }
@@ -154,20 +147,14 @@ pub(crate) fn announced(dir: &Path) -> Option<ServerFile> {
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
-    move |source| StoreError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| StoreError::Io { path: path.to_owned(), source }
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     match fs::read(path) {
         Ok(bytes) => {
             let value = serde_json::from_slice(&bytes);
-            value.map(Some).map_err(|source| StoreError::Malformed {
-                path: path.to_owned(),
-                source,
-            })
+            value.map(Some).map_err(|source| StoreError::Malformed { path: path.to_owned(), source })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error(path)(source)),
@@ -175,10 +162,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
 }
 
 fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
-    let malformed = |source| StoreError::Malformed {
-        path: path.to_owned(),
-        source,
-    };
+    let malformed = |source| StoreError::Malformed { path: path.to_owned(), source };
     let bytes = serde_json::to_vec_pretty(value).map_err(malformed)?;
     let beside = path.with_extension("json.new");
     fs::write(&beside, bytes).map_err(io_error(&beside))?;

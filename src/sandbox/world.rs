@@ -188,11 +188,7 @@ impl World {
     /// As [`World::app`].
     pub(crate) fn app_named(&self, name: &str, who: &Identity) -> Result<&App, Refusal> {
         let app = self.apps.get(name).ok_or_else(|| Refusal::not_found("app"))?;
-        if who.sees_app(app) {
-            Ok(app)
-        } else {
-            Err(forbidden())
-        }
+        if who.sees_app(app) { Ok(app) } else { Err(forbidden()) }
     }
 
     /// The same, to change it; it will be written before the answer goes out.
@@ -220,10 +216,7 @@ impl World {
 
     /// An organisation by any of its names.
     pub(crate) fn find_org(&self, slug: &str) -> Option<&Org> {
-        self.root
-            .orgs
-            .values()
-            .find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
+        self.root.orgs.values().find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
     }
 
     /// The organisation with this slug, made if it is missing.
@@ -237,16 +230,8 @@ impl World {
             id: ids::lower(&draw),
             number: ids::number(&draw),
             slug: slug.to_owned(),
-            raw_slug: if personal {
-                format!("personal-{}", ids::hex(&draw[..3]))
-            } else {
-                slug.to_owned()
-            },
-            name: if personal {
-                "Personal".to_owned()
-            } else {
-                slug.to_owned()
-            },
+            raw_slug: if personal { format!("personal-{}", ids::hex(&draw[..3])) } else { slug.to_owned() },
+            name: if personal { "Personal".to_owned() } else { slug.to_owned() },
         };
         self.root.orgs.insert(slug.to_owned(), org.clone());
         org
@@ -278,10 +263,7 @@ impl App {
     /// # Errors
     /// `404`.
     pub(crate) fn volume(&self, id: &str) -> Result<&Volume, Refusal> {
-        self.volumes
-            .get(id)
-            .filter(|v| v.state != "destroyed")
-            .ok_or_else(|| Refusal::not_found("volume"))
+        self.volumes.get(id).filter(|v| v.state != "destroyed").ok_or_else(|| Refusal::not_found("volume"))
     }
 
     /// A volume that can still be changed.
@@ -307,9 +289,6 @@ impl App {
 impl Volume {
     /// Whether it was deleted, even if it lingers.
     pub(crate) fn is_going(&self) -> bool {
-        matches!(
-            self.state.as_str(),
-            "scheduling_destroy" | "pending_destroy" | "destroying" | "destroyed"
-        )
+        matches!(self.state.as_str(), "scheduling_destroy" | "pending_destroy" | "destroying" | "destroyed")
     }
 }

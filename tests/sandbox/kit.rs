@@ -61,12 +61,7 @@ impl Box {
         let running = start(options).await.unwrap();
         let token = running.org_token("acme").unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self {
-            dir,
-            running,
-            token,
-            client,
-        }
+        Self { dir, running, token, client }
     }
 
     /// Stops it and starts another one on the same folder.
@@ -82,19 +77,13 @@ impl Box {
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.client
-            .request(method, format!("{}{path}", self.running.url()))
-            .bearer_auth(&self.token)
+        self.client.request(method, format!("{}{path}", self.running.url())).bearer_auth(&self.token)
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
         let answer = request.send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Got {
-            status,
-            headers,
-            text: answer.text().await.unwrap(),
-        }
+        Got { status, headers, text: answer.text().await.unwrap() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {
@@ -115,9 +104,7 @@ impl Box {
 
     /// An application called `web`.
     pub(crate) async fn app(&self) {
-        self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" }))
-            .await
-            .is(201);
+        self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" })).await.is(201);
     }
 
     /// A machine of `web`, and the path to it.

@@ -35,17 +35,14 @@ async fn a_machine_that_is_not_launched_ends_stopped_and_cannot_be_started_befor
     let mut body = nginx();
     body["skip_launch"] = true.into();
     let (_, path) = sandbox.machine(body).await;
-    sandbox.post(&format!("{path}/start"), json!({})).await.refused(
-        412,
-        "failed_precondition: unable to start machine from current state: 'created'",
-    );
+    sandbox
+        .post(&format!("{path}/start"), json!({}))
+        .await
+        .refused(412, "failed_precondition: unable to start machine from current state: 'created'");
     sandbox.pass(1_000);
     assert_eq!(sandbox.state(&path).await, "stopped");
     let started = sandbox.post(&format!("{path}/start"), json!({})).await.is(200);
-    assert_eq!(
-        started,
-        json!({ "previous_state": "stopped", "migrated": false, "new_host": "" })
-    );
+    assert_eq!(started, json!({ "previous_state": "stopped", "migrated": false, "new_host": "" }));
     sandbox.pass(1_000);
     assert_eq!(sandbox.state(&path).await, "started");
 }

@@ -84,32 +84,16 @@ impl Reader {
 
 /// Whether a machine stays in this state by itself.
 fn at_rest(state: &str) -> bool {
-    matches!(
-        state,
-        "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed"
-    )
+    matches!(state, "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed")
 }
 
 /// What became of a machine: its state, and how its process ended.
 pub(crate) fn explain(machine: &wire::Machine) -> String {
-    let exit = machine
-        .events
-        .iter()
-        .find(|event| event.kind == "exit")
-        .and_then(wire::Event::exit);
-    let number = |key: &str| {
-        exit.and_then(|exit| exit.get(key))
-            .and_then(serde_json::Value::as_i64)
-    };
-    let oom = exit
-        .and_then(|exit| exit.get("oom_killed"))
-        .and_then(serde_json::Value::as_bool)
-        .unwrap_or(false);
-    let how = match (
-        oom,
-        number("signal").filter(|signal| *signal > 0),
-        number("exit_code"),
-    ) {
+    let exit = machine.events.iter().find(|event| event.kind == "exit").and_then(wire::Event::exit);
+    let number = |key: &str| exit.and_then(|exit| exit.get(key)).and_then(serde_json::Value::as_i64);
+    let oom =
+        exit.and_then(|exit| exit.get("oom_killed")).and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let how = match (oom, number("signal").filter(|signal| *signal > 0), number("exit_code")) {
         (true, _, _) => "; it ran out of memory".to_owned(),
         (_, Some(signal), _) => format!("; its process was ended by signal {signal}"),
         (_, _, Some(code)) => format!("; its process exited with code {code}"),

@@ -125,10 +125,7 @@ const SERVICE: &[Field] = &[
     ("min_machines_running", MaybeNumber),
     ("ports", List(PORT)),
     ("checks", List(SERVICE_CHECK)),
-    (
-        "concurrency",
-        Object(&[("type", Text), ("hard_limit", Number), ("soft_limit", Number)]),
-    ),
+    ("concurrency", Object(&[("type", Text), ("hard_limit", Number), ("soft_limit", Number)])),
     ("force_instance_key", TextOrNull),
     ("force_instance_description", Text),
 ];
@@ -139,14 +136,7 @@ const PORT: &[Field] = &[
     ("end_port", MaybeNumber),
     ("handlers", Texts),
     ("force_https", Flag),
-    (
-        "tls_options",
-        Object(&[
-            ("alpn", Texts),
-            ("versions", Texts),
-            ("default_self_signed", MaybeFlag),
-        ]),
-    ),
+    ("tls_options", Object(&[("alpn", Texts), ("versions", Texts), ("default_self_signed", MaybeFlag)])),
     ("http_options", Object(HTTP)),
     ("proxy_proto_options", Object(&[("version", Text)])),
 ];
@@ -235,9 +225,7 @@ const DNS: &[Field] = &[
 const SECRET: &[Field] = &[("env_var", TextAlways), ("name", Text)];
 const FIELD_REFS: &[&str] = &["id", "version", "app_name", "private_ip", "region", "image"];
 const ENV_FROM: &[Field] = &[("env_var", TextAlways), ("field_ref", Choice(FIELD_REFS))];
-const SIGNALS: &[&str] = &[
-    "SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM",
-];
+const SIGNALS: &[&str] = &["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
 const STOP: &[Field] = &[("timeout", Time), ("signal", Choice(SIGNALS))];
 
 const PROCESS: &[Field] = &[
@@ -269,13 +257,8 @@ const CONTAINER: &[Field] = &[
     ("mounts", List(&[("name", Text), ("path", Text)])),
 ];
 
-const DEPENDS: &[Field] = &[
-    ("name", Text),
-    (
-        "condition",
-        Choice(&["exited_successfully", "healthy", "started"]),
-    ),
-];
+const DEPENDS: &[Field] =
+    &[("name", Text), ("condition", Choice(&["exited_successfully", "healthy", "started"]))];
 
 const HEALTHCHECK: &[Field] = &[
     ("name", Text),

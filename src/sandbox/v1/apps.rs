@@ -49,19 +49,12 @@ pub(crate) fn view(world: &World, app: &App) -> Value {
 }
 
 fn list(world: &mut World, call: &Call) -> Reply {
-    let slug = call
-        .query("org_slug")
-        .ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let slug = call.query("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?;
     let org = world.org(slug, &call.who)?.slug.clone();
     let role = call.query("app_role");
-    let apps = world
-        .apps
-        .values()
-        .filter(|app| app.org == org && world.listed(app.created_ms));
-    let apps: Vec<Value> = apps
-        .filter(|app| role.is_none_or(|role| app.role == role))
-        .map(|app| view(world, app))
-        .collect();
+    let apps = world.apps.values().filter(|app| app.org == org && world.listed(app.created_ms));
+    let apps: Vec<Value> =
+        apps.filter(|app| role.is_none_or(|role| app.role == role)).map(|app| view(world, app)).collect();
     Ok(Answer::ok(json!({ "total_apps": apps.len(), "apps": apps })))
 }
 
@@ -81,11 +74,7 @@ fn create(world: &mut World, call: &Call) -> Reply {
     let slug = request.org_slug.filter(|slug| !slug.is_empty());
     let slug = slug.ok_or_else(|| Refusal::invalid("org_slug is required"))?;
     let org = world.org(&slug, &call.who)?.slug.clone();
-    let name = request
-        .name
-        .filter(|name| !name.is_empty())
-        .or(request.app_name)
-        .unwrap_or_default();
+    let name = request.name.filter(|name| !name.is_empty()).or(request.app_name).unwrap_or_default();
     let draw = world.draw("app");
     let name = if name.is_empty() { ids::name(&draw) } else { name };
     if !is_name(&name) {
@@ -93,11 +82,7 @@ fn create(world: &mut World, call: &Call) -> Reply {
         return Err(Refusal::new(422, rule));
     }
     if world.apps.contains_key(&name) {
-        return Err(Refusal::with_code(
-            422,
-            "Validation failed: Name has already been taken",
-            "name_taken",
-        ));
+        return Err(Refusal::with_code(422, "Validation failed: Name has already been taken", "name_taken"));
     }
     let app = App {
         id: ids::lower(&draw),
@@ -162,21 +147,13 @@ fn deploy_token(world: &mut World, call: &Call) -> Reply {
         expiry: Option<String>,
     }
     let request: Request = call.body()?;
-    let expiry = request
-        .expiry
-        .filter(|expiry| !expiry.is_empty())
-        .map(Value::from);
+    let expiry = request.expiry.filter(|expiry| !expiry.is_empty()).map(Value::from);
     let nanos = expiry.map(|expiry| {
         crate::sandbox::config::parse_or_nanos(&expiry).ok_or_else(|| Refusal::invalid("invalid expiry"))
     });
-    let expires_ms = nanos
-        .transpose()?
-        .map(|nanos| world.now + (nanos / 1_000_000).cast_signed());
+    let expires_ms = nanos.transpose()?.map(|nanos| world.now + (nanos / 1_000_000).cast_signed());
     let app = world.app(call)?;
-    let grant = Grant::App {
-        org: app.org.clone(),
-        app: app.name.clone(),
-    };
+    let grant = Grant::App { org: app.org.clone(), app: app.name.clone() };
     let token = mint(world, grant, expires_ms);
     Ok(Answer::ok(json!({ "token": token })))
 }
@@ -185,13 +162,6 @@ fn deploy_token(world: &mut World, call: &Call) -> Reply {
 pub(crate) fn mint(world: &mut World, grant: Grant, expires_ms: Option<i64>) -> String {
     let draw = world.draw("token");
     let text = format!("fo1_{}", ids::hex(&draw[..20]));
-    world.root.tokens.insert(
-        text.clone(),
-        Token {
-            id: ids::lower(&draw),
-            grant,
-            expires_ms,
-        },
-    );
+    world.root.tokens.insert(text.clone(), Token { id: ids::lower(&draw), grant, expires_ms });
     text
 }

@@ -26,16 +26,8 @@ pub(super) fn routes() -> [Route; 8] {
         route("GET", "/v1/apps/{app}/certificates/{hostname}", show),
         route("DELETE", "/v1/apps/{app}/certificates/{hostname}", delete),
         route("POST", "/v1/apps/{app}/certificates/{hostname}/check", check),
-        route(
-            "DELETE",
-            "/v1/apps/{app}/certificates/{hostname}/acme",
-            delete_acme,
-        ),
-        route(
-            "DELETE",
-            "/v1/apps/{app}/certificates/{hostname}/custom",
-            delete_custom,
-        ),
+        route("DELETE", "/v1/apps/{app}/certificates/{hostname}/acme", delete_acme),
+        route("DELETE", "/v1/apps/{app}/certificates/{hostname}/custom", delete_custom),
     ]
 }
 
@@ -45,11 +37,7 @@ impl Certificate {
     }
 
     fn status(&self, now: i64) -> &'static str {
-        if self.valid(now) {
-            "active"
-        } else {
-            "pending_validation"
-        }
+        if self.valid(now) { "active" } else { "pending_validation" }
     }
 }
 
@@ -75,13 +63,8 @@ fn summary(certificate: &Certificate, now: i64) -> Value {
 fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
     let valid = certificate.valid(now);
     let public = |v6: bool| {
-        let ips = app
-            .ips
-            .iter()
-            .filter(|ip| matches!(ip.kind.as_str(), "v4" | "v6" | "shared_v4"));
-        ips.filter(|ip| (ip.kind == "v6") == v6)
-            .map(|ip| ip.ip.clone())
-            .collect::<Vec<_>>()
+        let ips = app.ips.iter().filter(|ip| matches!(ip.kind.as_str(), "v4" | "v6" | "shared_v4"));
+        ips.filter(|ip| (ip.kind == "v6") == v6).map(|ip| ip.ip.clone()).collect::<Vec<_>>()
     };
     let host = &certificate.hostname;
     json!({
@@ -150,26 +133,13 @@ fn entries(certificate: &Certificate, now: i64) -> Vec<Value> {
 /// Pages are counted by host name: the cursor is the last one shown.
 fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let limit = call
-        .number("limit")?
-        .unwrap_or(PAGE.0)
-        .clamp(1, PAGE.1)
-        .unsigned_abs() as usize;
+    let limit = call.number("limit")?.unwrap_or(PAGE.0).clamp(1, PAGE.1).unsigned_abs() as usize;
     let (after, filter) = (call.query("cursor"), call.query("filter").unwrap_or_default());
-    let all = app
-        .certificates
-        .values()
-        .filter(|c| c.hostname.contains(filter) && world.listed(c.created_ms));
+    let all = app.certificates.values().filter(|c| c.hostname.contains(filter) && world.listed(c.created_ms));
     let all: Vec<&Certificate> = all.collect();
-    let mut rest = all
-        .iter()
-        .filter(|c| after.is_none_or(|after| c.hostname.as_str() > after))
-        .peekable();
+    let mut rest = all.iter().filter(|c| after.is_none_or(|after| c.hostname.as_str() > after)).peekable();
     let page: Vec<&Certificate> = rest.by_ref().take(limit).copied().collect();
-    let next = rest
-        .peek()
-        .and(page.last())
-        .map_or("", |last| last.hostname.as_str());
+    let next = rest.peek().and(page.last()).map_or("", |last| last.hostname.as_str());
     Ok(Answer::ok(json!({
         "certificates": page.iter().map(|c| summary(c, world.now)).collect::<Vec<_>>(),
         "next_cursor": next,
@@ -201,10 +171,7 @@ fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
     }
     let pem = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains("-----BEGIN"));
     if custom && !(pem(&request.fullchain) && pem(&request.private_key)) {
-        return Err(Refusal::new(
-            422,
-            "Validation failed: fullchain and private_key must be PEM",
-        ));
+        return Err(Refusal::new(422, "Validation failed: fullchain and private_key must be PEM"));
     }
     let now = world.now;
     let app = world.app_mut(call)?;
@@ -217,15 +184,8 @@ fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
         valid_from_ms: None,
     };
     let certificate = app.certificates.entry(host.clone()).or_insert_with(fresh);
-    if if custom {
-        certificate.custom
-    } else {
-        certificate.acme
-    } {
-        return Err(Refusal::new(
-            422,
-            "Validation failed: Hostname has already been taken",
-        ));
+    if if custom { certificate.custom } else { certificate.acme } {
+        return Err(Refusal::new(422, "Validation failed: Hostname has already been taken"));
     }
     if custom {
         certificate.custom = true;
@@ -266,11 +226,7 @@ fn check(world: &mut World, call: &Call) -> Reply {
     let certificate = find(app, call)?;
     let mut shown = detail(app, certificate, world.now);
     let seen = |key: &str| {
-        if certificate.valid(world.now) {
-            shown["dns_requirements"][key].clone()
-        } else {
-            json!([])
-        }
+        if certificate.valid(world.now) { shown["dns_requirements"][key].clone() } else { json!([]) }
     };
     let (a, aaaa) = (seen("a"), seen("aaaa"));
     shown["dns_records"] = json!({
@@ -287,10 +243,7 @@ fn check(world: &mut World, call: &Call) -> Reply {
 
 fn delete(world: &mut World, call: &Call) -> Reply {
     find(world.app(call)?, call)?;
-    world
-        .app_mut(call)?
-        .certificates
-        .remove(&call.param("hostname").to_ascii_lowercase());
+    world.app_mut(call)?.certificates.remove(&call.param("hostname").to_ascii_lowercase());
     Ok(Answer::empty(204))
 }
 

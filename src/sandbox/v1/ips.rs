@@ -18,10 +18,7 @@ pub(super) fn routes() -> [Route; 3] {
 }
 
 fn view(ip: &Ip) -> Value {
-    let network = ip
-        .network
-        .as_ref()
-        .map(|(name, org)| json!({ "name": name, "org_slug": org }));
+    let network = ip.network.as_ref().map(|(name, org)| json!({ "name": name, "org_slug": org }));
     json!({
         "ip": ip.ip,
         "region": ip.region,
@@ -35,12 +32,7 @@ fn view(ip: &Ip) -> Value {
 
 fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let ips: Vec<Value> = app
-        .ips
-        .iter()
-        .filter(|ip| world.listed(ip.created_ms))
-        .map(view)
-        .collect();
+    let ips: Vec<Value> = app.ips.iter().filter(|ip| world.listed(ip.created_ms)).map(view).collect();
     Ok(Answer::ok(json!({ "ips": ips })))
 }
 
@@ -60,22 +52,14 @@ fn assign(world: &mut World, call: &Call) -> Reply {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let kind = request.kind.unwrap_or_default();
     let region = given(request.region);
-    region
-        .as_deref()
-        .filter(|region| *region != "global")
-        .map(platform::known_region)
-        .transpose()?;
+    region.as_deref().filter(|region| *region != "global").map(platform::known_region).transpose()?;
     let network = given(request.network);
-    if network
-        .as_deref()
-        .is_some_and(|name| world.apps.values().all(|app| app.network != name))
-    {
+    if network.as_deref().is_some_and(|name| world.apps.values().all(|app| app.network != name)) {
         return Err(Refusal::invalid("network not found"));
     }
     let org = given(request.org_slug).map(|slug| world.org(&slug, &call.who).map(|org| org.slug.clone()));
-    let org = org
-        .transpose()?
-        .unwrap_or_else(|| world.app(call).map(|app| app.org.clone()).unwrap_or_default());
+    let org =
+        org.transpose()?.unwrap_or_else(|| world.app(call).map(|app| app.org.clone()).unwrap_or_default());
     let app = world.app(call)?;
     if kind == "egress_pair" {
         return egress_pair(world, call, region.as_deref().unwrap_or_default());
@@ -116,11 +100,7 @@ pub(crate) fn allocate(world: &mut World, app: &str, call: &Call, order: Order<'
     let draw = app.draw("ip");
     let ip = address(order.kind, org, &draw)
         .ok_or_else(|| Refusal::invalid(format!("invalid ip type: {:?}", order.kind)))?;
-    let global = if matches!(order.kind, "v4" | "v6" | "private_v6") {
-        "global"
-    } else {
-        ""
-    };
+    let global = if matches!(order.kind, "v4" | "v6" | "private_v6") { "global" } else { "" };
     let ip = Ip {
         id: format!("ip_{}", ids::lower(&draw)),
         ip,
@@ -142,13 +122,7 @@ fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
         "shared_v4" => format!("66.241.{}.{}", 124 + draw[0] % 2, draw[1].clamp(1, 254)),
         "egress_v4" => format!("209.71.{}.{}", draw[0], draw[1].clamp(1, 254)),
         "v6" => format!("2a09:8280:1::{:x}:{:x}", group(0) & 0xff, group(2)),
-        "egress_v6" => format!(
-            "2605:4c40:{:x}:{:x}:0:{:x}:{:x}:1",
-            group(0),
-            group(2),
-            group(4),
-            group(6)
-        ),
+        "egress_v6" => format!("2605:4c40:{:x}:{:x}:0:{:x}:{:x}:1", group(0), group(2), group(4), group(6)),
         "private_v6" => format!("fdaa:{:x}:{:x}:0:1::{:x}", org >> 16, org & 0xffff, group(0)),
         _ => return None,
     })
@@ -157,12 +131,7 @@ fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
 fn egress_pair(world: &mut World, call: &Call, region: &str) -> Reply {
     let app = call.param("app").to_owned();
     let mut order = |kind| {
-        let order = Order {
-            kind,
-            region: Some(region),
-            service_name: String::new(),
-            network: None,
-        };
+        let order = Order { kind, region: Some(region), service_name: String::new(), network: None };
         allocate(world, &app, call, order)
     };
     let (v4, v6) = (order("egress_v4")?, order("egress_v6")?);
@@ -184,7 +153,6 @@ fn release(world: &mut World, call: &Call) -> Reply {
 /// `404` when the application has no such address.
 pub(crate) fn remove(app: &mut App, ip: &str) -> Result<(), Refusal> {
     let at = app.ips.iter().position(|have| have.ip == ip || have.id == ip);
-    app.ips
-        .remove(at.ok_or_else(|| Refusal::not_found("ip address"))?);
+    app.ips.remove(at.ok_or_else(|| Refusal::not_found("ip address"))?);
     Ok(())
 }

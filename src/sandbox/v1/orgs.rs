@@ -12,10 +12,7 @@ use crate::sandbox::world::{App, World};
 const PAGE_MAX: i64 = 1_000;
 
 pub(super) fn routes() -> [Route; 2] {
-    [
-        route("GET", "/v1/orgs/{org}/machines", machines),
-        route("GET", "/v1/orgs/{org}/volumes", all_volumes),
-    ]
+    [route("GET", "/v1/orgs/{org}/machines", machines), route("GET", "/v1/orgs/{org}/volumes", all_volumes)]
 }
 
 /// One thing of a list: what it is called, when it changed, and how it is shown.
@@ -24,11 +21,7 @@ type Row = (String, i64, Value);
 /// A page of rows in the order of their identifiers, which the cursor points into. Rows of regions that do not
 /// answer are missing; machines say so in `error_regions`, volumes have no such field.
 fn page(world: &World, call: &Call, mut rows: Vec<Row>) -> Result<(Vec<Row>, String), Refusal> {
-    let limit = call
-        .number("limit")?
-        .filter(|limit| *limit > 0)
-        .unwrap_or(PAGE_MAX)
-        .min(PAGE_MAX);
+    let limit = call.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_MAX).min(PAGE_MAX);
     if let Some(after) = call.query("updated_after") {
         let after = clock::parse(after).ok_or_else(|| Refusal::invalid("invalid updated_after"))?;
         rows.retain(|(_, updated, _)| *updated > after);
@@ -43,11 +36,7 @@ fn page(world: &World, call: &Call, mut rows: Vec<Row>) -> Result<(Vec<Row>, Str
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     let more = rows.len() > limit.unsigned_abs() as usize;
     rows.truncate(limit.unsigned_abs() as usize);
-    let next = rows
-        .last()
-        .filter(|_| more)
-        .map(|(id, _, _)| id.clone())
-        .unwrap_or_default();
+    let next = rows.last().filter(|_| more).map(|(id, _, _)| id.clone()).unwrap_or_default();
     Ok((rows, next))
 }
 
@@ -66,10 +55,7 @@ fn machines(world: &mut World, call: &Call) -> Reply {
     let filter = Filter::of(call)?;
     let mut rows = Vec::new();
     for app in apps(world, call)? {
-        let machines = app
-            .machines
-            .values()
-            .filter(|m| filter.passes(m) && world.listed(m.created_ms));
+        let machines = app.machines.values().filter(|m| filter.passes(m) && world.listed(m.created_ms));
         rows.extend(machines.map(|machine| {
             let mut shown = overview(app, machine);
             if call.flag("summary") {

@@ -32,133 +32,29 @@ const fn region(
     area: &'static str,
     (gateway, mpg): (bool, bool),
 ) -> Region {
-    Region {
-        code,
-        name,
-        latitude,
-        longitude,
-        gateway,
-        area,
-        mpg,
-    }
+    Region { code, name, latitude, longitude, gateway, area, mpg }
 }
 
 /// The regions in service in 2026. Those that were closed are unknown, as they are to the real service.
 pub(crate) const REGIONS: &[Region] = &[
-    region(
-        "ams",
-        "Amsterdam, Netherlands",
-        (52.37, 4.9),
-        "europe",
-        (true, true),
-    ),
-    region(
-        "arn",
-        "Stockholm, Sweden",
-        (59.65, 17.92),
-        "europe",
-        (false, false),
-    ),
-    region(
-        "bom",
-        "Mumbai, India",
-        (19.1, 72.87),
-        "asia_pacific",
-        (false, false),
-    ),
+    region("ams", "Amsterdam, Netherlands", (52.37, 4.9), "europe", (true, true)),
+    region("arn", "Stockholm, Sweden", (59.65, 17.92), "europe", (false, false)),
+    region("bom", "Mumbai, India", (19.1, 72.87), "asia_pacific", (false, false)),
     region("cdg", "Paris, France", (48.86, 2.35), "europe", (true, false)),
-    region(
-        "dfw",
-        "Dallas, Texas (US)",
-        (32.78, -96.8),
-        "north_america",
-        (true, false),
-    ),
-    region(
-        "ewr",
-        "Secaucus, NJ (US)",
-        (40.79, -74.06),
-        "north_america",
-        (false, false),
-    ),
+    region("dfw", "Dallas, Texas (US)", (32.78, -96.8), "north_america", (true, false)),
+    region("ewr", "Secaucus, NJ (US)", (40.79, -74.06), "north_america", (false, false)),
     region("fra", "Frankfurt, Germany", (50.12, 8.68), "europe", (true, true)),
-    region(
-        "gru",
-        "Sao Paulo, Brazil",
-        (-23.55, -46.63),
-        "south_america",
-        (false, true),
-    ),
-    region(
-        "iad",
-        "Ashburn, Virginia (US)",
-        (39.02, -77.54),
-        "north_america",
-        (true, true),
-    ),
-    region(
-        "jnb",
-        "Johannesburg, South Africa",
-        (-26.2, 28.05),
-        "africa",
-        (false, false),
-    ),
-    region(
-        "lax",
-        "Los Angeles, California (US)",
-        (33.94, -118.41),
-        "north_america",
-        (true, true),
-    ),
-    region(
-        "lhr",
-        "London, United Kingdom",
-        (51.52, -0.1),
-        "europe",
-        (true, true),
-    ),
-    region(
-        "nrt",
-        "Tokyo, Japan",
-        (35.62, 139.78),
-        "asia_pacific",
-        (true, true),
-    ),
-    region(
-        "ord",
-        "Chicago, Illinois (US)",
-        (41.89, -87.64),
-        "north_america",
-        (true, true),
-    ),
-    region(
-        "sin",
-        "Singapore, Singapore",
-        (1.36, 103.99),
-        "asia_pacific",
-        (true, true),
-    ),
-    region(
-        "sjc",
-        "San Jose, California (US)",
-        (37.35, -121.96),
-        "north_america",
-        (true, true),
-    ),
-    region(
-        "syd",
-        "Sydney, Australia",
-        (-33.87, 151.2),
-        "asia_pacific",
-        (true, true),
-    ),
-    region(
-        "yyz",
-        "Toronto, Canada",
-        (43.65, -79.38),
-        "north_america",
-        (true, true),
-    ),
+    region("gru", "Sao Paulo, Brazil", (-23.55, -46.63), "south_america", (false, true)),
+    region("iad", "Ashburn, Virginia (US)", (39.02, -77.54), "north_america", (true, true)),
+    region("jnb", "Johannesburg, South Africa", (-26.2, 28.05), "africa", (false, false)),
+    region("lax", "Los Angeles, California (US)", (33.94, -118.41), "north_america", (true, true)),
+    region("lhr", "London, United Kingdom", (51.52, -0.1), "europe", (true, true)),
+    region("nrt", "Tokyo, Japan", (35.62, 139.78), "asia_pacific", (true, true)),
+    region("ord", "Chicago, Illinois (US)", (41.89, -87.64), "north_america", (true, true)),
+    region("sin", "Singapore, Singapore", (1.36, 103.99), "asia_pacific", (true, true)),
+    region("sjc", "San Jose, California (US)", (37.35, -121.96), "north_america", (true, true)),
+    region("syd", "Sydney, Australia", (-33.87, 151.2), "asia_pacific", (true, true)),
+    region("yyz", "Toronto, Canada", (43.65, -79.38), "north_america", (true, true)),
 ];
 
 pub(super) fn routes() -> [Route; 2] {
@@ -174,11 +70,7 @@ pub(super) fn routes() -> [Route; 2] {
 /// `400` when Fly has no such region.
 pub(crate) fn known_region(code: &str) -> Result<(), Refusal> {
     let known = REGIONS.iter().any(|region| region.code == code);
-    if known {
-        Ok(())
-    } else {
-        Err(Refusal::invalid(format!("invalid region: {code:?}")))
-    }
+    if known { Ok(()) } else { Err(Refusal::invalid(format!("invalid region: {code:?}"))) }
 }
 
 fn regions(_: &mut World, _: &Call) -> Reply {
@@ -195,9 +87,7 @@ fn regions(_: &mut World, _: &Call) -> Reply {
             "mpg_available": region.mpg,
         })
     });
-    Ok(Answer::ok(
-        json!({ "nearest": NEAREST, "regions": rows.collect::<Vec<_>>() }),
-    ))
+    Ok(Answer::ok(json!({ "nearest": NEAREST, "regions": rows.collect::<Vec<_>>() })))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -213,17 +103,12 @@ struct Placement {
 /// Every known region takes what is asked for, unless it was declared full.
 fn placements(world: &mut World, call: &Call) -> Reply {
     let request: Placement = call.body()?;
-    let slug = request
-        .org_slug
-        .ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let slug = request.org_slug.ok_or_else(|| Refusal::invalid("org_slug is required"))?;
     let org = world.org(&slug, &call.who)?.slug.clone();
     config::guest_of(None, request.compute.as_ref())?;
     let asked = request.region.unwrap_or_default();
-    let asked: Vec<&str> = asked
-        .split(',')
-        .map(str::trim)
-        .filter(|code| !code.is_empty() && *code != "any")
-        .collect();
+    let asked: Vec<&str> =
+        asked.split(',').map(str::trim).filter(|code| !code.is_empty() && *code != "any").collect();
     asked.iter().try_for_each(|code| known_region(code))?;
     let volume = request.volume_name.filter(|name| !name.is_empty());
     let holds = |code: &str| {

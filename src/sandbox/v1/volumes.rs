@@ -67,10 +67,7 @@ pub(crate) fn view(volume: &Volume) -> Value {
 
 fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let volumes = app
-        .volumes
-        .values()
-        .filter(|v| v.state != "destroyed" && world.listed(v.created_ms));
+    let volumes = app.volumes.values().filter(|v| v.state != "destroyed" && world.listed(v.created_ms));
     Ok(Answer::ok(volumes.map(view).collect::<Vec<_>>().into()))
 }
 
@@ -94,10 +91,8 @@ fn create(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let app = world.app(call)?;
     let source = source(app, &request)?.cloned();
-    let name = request
-        .name
-        .filter(|name| !name.is_empty())
-        .or(source.as_ref().map(|source| source.name.clone()));
+    let name =
+        request.name.filter(|name| !name.is_empty()).or(source.as_ref().map(|source| source.name.clone()));
     let name = name.ok_or_else(|| Refusal::invalid("name is required"))?;
     if !is_name(&name) {
         return Err(Refusal::invalid(
@@ -112,10 +107,7 @@ fn create(world: &mut World, call: &Call) -> Reply {
         return Err(Refusal::invalid("no capacity"));
     }
     let least = source.as_ref().map_or(1, |source| source.size_gb);
-    let size_gb = request
-        .size_gb
-        .filter(|size| *size > 0)
-        .unwrap_or(least.max(SIZE_GB.0));
+    let size_gb = request.size_gb.filter(|size| *size > 0).unwrap_or(least.max(SIZE_GB.0));
     check_size(size_gb, least)?;
     let app = world.app_mut(call)?;
     let draw = app.draw("volume");
@@ -144,20 +136,14 @@ fn create(world: &mut World, call: &Call) -> Reply {
 
 /// The rule is not documented; the names in Fly's examples all follow this one.
 fn is_name(name: &str) -> bool {
-    name.len() <= 30
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    name.len() <= 30 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn check_size(size_gb: u64, least: u64) -> Result<(), Refusal> {
     if (least..=SIZE_GB.1).contains(&size_gb) {
         return Ok(());
     }
-    Err(Refusal::invalid(format!(
-        "invalid size_gb: {size_gb}, must be between {least} and {}",
-        SIZE_GB.1
-    )))
+    Err(Refusal::invalid(format!("invalid size_gb: {size_gb}, must be between {least} and {}", SIZE_GB.1)))
 }
 
 fn fstype(wanted: Option<&str>) -> Result<String, Refusal> {
@@ -170,9 +156,9 @@ fn fstype(wanted: Option<&str>) -> Result<String, Refusal> {
 
 fn retention(days: Option<u64>) -> Result<Option<u64>, Refusal> {
     match days.filter(|days| *days != 0) {
-        Some(days) if days > RETENTION_DAYS.1 => Err(Refusal::invalid(format!(
-            "invalid snapshot_retention: {days}, must be between 1 and 60"
-        ))),
+        Some(days) if days > RETENTION_DAYS.1 => {
+            Err(Refusal::invalid(format!("invalid snapshot_retention: {days}, must be between 1 and 60")))
+        }
         days => Ok(days),
     }
 }
@@ -184,11 +170,7 @@ fn source<'a>(app: &'a App, request: &Create) -> Result<Option<&'a Volume>, Refu
         (Some(id), _) => app.volume(&id).map(Some),
         (None, Some(id)) => {
             let taken = |volume: &&Volume| volume.snapshots.iter().any(|snapshot| snapshot.id == id);
-            app.volumes
-                .values()
-                .find(taken)
-                .map(Some)
-                .ok_or_else(|| Refusal::not_found("snapshot"))
+            app.volumes.values().find(taken).map(Some).ok_or_else(|| Refusal::not_found("snapshot"))
         }
         (None, None) => Ok(None),
     }
@@ -225,9 +207,7 @@ fn extend(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let app = world.app_mut(call)?;
     let volume = app.volume_mut(call.param("volume"))?;
-    let size = request
-        .size_gb
-        .ok_or_else(|| Refusal::invalid("size_gb is required"))?;
+    let size = request.size_gb.ok_or_else(|| Refusal::invalid("size_gb is required"))?;
     check_size(size, volume.size_gb)?;
     let grown = size > volume.size_gb;
     volume.size_gb = size;
@@ -241,18 +221,14 @@ fn extend(world: &mut World, call: &Call) -> Reply {
             mount["size_gb"] = size.into();
         }
     }
-    Ok(Answer::ok(
-        json!({ "volume": shown, "needs_restart": needs_restart }),
-    ))
+    Ok(Answer::ok(json!({ "volume": shown, "needs_restart": needs_restart })))
 }
 
 fn delete(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let volume = world.app_mut(call)?.volume_mut(call.param("volume"))?;
     if let Some(machine) = &volume.attached {
-        return Err(Refusal::precondition(format!(
-            "volume is currently bound to machine: {machine}"
-        )));
+        return Err(Refusal::precondition(format!("volume is currently bound to machine: {machine}")));
     }
     volume.state = "pending_destroy".to_owned();
     volume.updated_ms = now;
@@ -274,14 +250,7 @@ fn snapshot_view(snapshot: &Snapshot) -> Value {
 
 fn snapshots(world: &mut World, call: &Call) -> Reply {
     let volume = world.app(call)?.volume(call.param("volume"))?;
-    Ok(Answer::ok(
-        volume
-            .snapshots
-            .iter()
-            .map(snapshot_view)
-            .collect::<Vec<_>>()
-            .into(),
-    ))
+    Ok(Answer::ok(volume.snapshots.iter().map(snapshot_view).collect::<Vec<_>>().into()))
 }
 
 fn snapshot(world: &mut World, call: &Call) -> Reply {

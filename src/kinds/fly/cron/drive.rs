@@ -28,15 +28,8 @@ impl Drive for Cron {
         spec: &CronSpec,
         world: &World,
     ) -> Result<CronLive, CloudError> {
-        let birth = Birth {
-            spec: &spec.workload,
-            name,
-            machine: Some(&spec.machine),
-            volume: None,
-        };
-        drive::create(clouds, &birth, world)
-            .await
-            .map(|workload| CronLive { workload })
+        let birth = Birth { spec: &spec.workload, name, machine: Some(&spec.machine), volume: None };
+        drive::create(clouds, &birth, world).await.map(|workload| CronLive { workload })
     }
 
     async fn edit(
@@ -51,9 +44,7 @@ impl Drive for Cron {
             clouds.fly.wait_for(app, &there.id, "stopped", JOB_LIMIT).await?;
             "stopped".clone_into(&mut there.state);
         }
-        drive::edit(clouds, &there, edit, world)
-            .await
-            .map(|workload| CronLive { workload })
+        drive::edit(clouds, &there, edit, world).await.map(|workload| CronLive { workload })
     }
 
     async fn delete(clouds: &Clouds, live: &CronLive, world: &World) -> Result<(), CloudError> {

@@ -55,10 +55,7 @@ impl Kind for Machine {
         let there = &live.workload;
         if !there.health.host_ok {
             return Diff::Refuse(Refused {
-                reason: format!(
-                    "the host of machine {} in {} cannot be reached",
-                    there.id, there.region
-                ),
+                reason: format!("the host of machine {} in {} cannot be reached", there.id, there.region),
                 hint: format!(
                     "wait until Fly has repaired it, or give it up with `fly machine destroy --force {}` and apply again",
                     there.id
@@ -73,10 +70,7 @@ impl Kind for Machine {
 
     /// A new machine of an app that runs takes the image that runs, as scaling does.
     fn complete(spec: &MachineSpec, around: &Around<'_>) -> Result<MachineSpec, Refused> {
-        Ok(MachineSpec {
-            workload: with_image(&spec.workload, around)?,
-            ..spec.clone()
-        })
+        Ok(MachineSpec { workload: with_image(&spec.workload, around)?, ..spec.clone() })
     }
 
     fn outline(spec: &MachineSpec, around: &Around<'_>) -> Vec<Line> {

@@ -51,9 +51,7 @@ impl Announce for SecretsEdit {
                 None => line,
             }
         });
-        let unset = unset
-            .iter()
-            .map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
+        let unset = unset.iter().map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
         set.chain(unset).collect()
     }
 }
@@ -78,17 +76,9 @@ impl Kind for Secrets {
     type Edit = SecretsEdit;
 
     fn diff(spec: &SecretsSpec, live: &SecretsLive, around: &Around<'_>) -> Diff<SecretsEdit> {
-        let SecretsSpec {
-            app: _,
-            values,
-            left_alone,
-            salt: _,
-        } = spec;
+        let SecretsSpec { app: _, values, left_alone, salt: _ } = spec;
         let _ = around;
-        let mut edit = SecretsEdit {
-            set: BTreeMap::new(),
-            unset: BTreeSet::new(),
-        };
+        let mut edit = SecretsEdit { set: BTreeMap::new(), unset: BTreeSet::new() };
         let mut unknown = Vec::new();
         for (name, wanted) in values {
             let Some(why) = why(wanted, live.present.get(name), live.has_machines) else {
@@ -111,21 +101,13 @@ impl Kind for Secrets {
         );
         // A command that has no values can still tell that something is missing or was changed; it never applies.
         for (name, why) in unknown {
-            edit.set
-                .insert(name, (Secret::new(""), Fingerprint::stored(""), why));
+            edit.set.insert(name, (Secret::new(""), Fingerprint::stored(""), why));
         }
-        if edit.set.is_empty() && edit.unset.is_empty() {
-            Diff::Same
-        } else {
-            Diff::Edit(vec![edit])
-        }
+        if edit.set.is_empty() && edit.unset.is_empty() { Diff::Same } else { Diff::Edit(vec![edit]) }
     }
 
     fn outline(spec: &SecretsSpec, _: &Around<'_>) -> Vec<Line> {
-        spec.values
-            .keys()
-            .map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive)))
-            .collect()
+        spec.values.keys().map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive))).collect()
     }
 
     fn describe(live: &SecretsLive) -> String {

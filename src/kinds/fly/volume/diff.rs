@@ -58,10 +58,7 @@ impl Kind for Volume {
         } = spec;
         if let Some(size) = size.filter(|size| *size < live.size && !grows) {
             return Diff::Refuse(Refused {
-                reason: format!(
-                    "volume {volume} ({}) is {} and cannot shrink to {size}",
-                    live.id, live.size
-                ),
+                reason: format!("volume {volume} ({}) is {} and cannot shrink to {size}", live.id, live.size),
                 hint: format!(
                     "say size = \"{}gb\", or make a smaller volume under another name and copy the data",
                     live.size.0
@@ -85,27 +82,14 @@ impl Kind for Volume {
         if retention.is_some() || scheduled.is_some() {
             edits.push(VolumeEdit::Snapshots { retention, scheduled });
         }
-        if edits.is_empty() {
-            Diff::Same
-        } else {
-            Diff::Edit(edits)
-        }
+        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
     }
 
     fn outline(spec: &VolumeSpec, _: &Around<'_>) -> Vec<Line> {
         let size = spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE);
-        let mut lines = vec![
-            Line::add("region", spec.region.as_str()),
-            Line::add("size", size.to_string()),
-        ];
-        lines.extend(
-            spec.snapshot_retention
-                .map(|days| Line::add("snapshot_retention", days)),
-        );
-        lines.extend(
-            spec.scheduled_snapshots
-                .map(|wanted| Line::add("scheduled_snapshots", wanted)),
-        );
+        let mut lines = vec![Line::add("region", spec.region.as_str()), Line::add("size", size.to_string())];
+        lines.extend(spec.snapshot_retention.map(|days| Line::add("snapshot_retention", days)));
+        lines.extend(spec.scheduled_snapshots.map(|wanted| Line::add("scheduled_snapshots", wanted)));
         lines
     }
 

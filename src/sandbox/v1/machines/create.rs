@@ -37,9 +37,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     let wanted = request.region.as_deref().filter(|region| !region.is_empty());
     wanted.map(platform::known_region).transpose()?;
     let volume = resolve_mount(app, &config, wanted)?.cloned();
-    let region = wanted
-        .or(volume.as_ref().map(|volume| volume.region.as_str()))
-        .unwrap_or(platform::NEAREST);
+    let region = wanted.or(volume.as_ref().map(|volume| volume.region.as_str())).unwrap_or(platform::NEAREST);
     if world.root.full_regions.contains(region) {
         return Err(no_room(volume.as_ref()));
     }
@@ -77,10 +75,7 @@ fn place(
         state: State::Created,
         region,
         private_ip: ids::private_ip(org, &draw),
-        versions: vec![Version {
-            version: instance_id.clone(),
-            user_config: config.clone(),
-        }],
+        versions: vec![Version { version: instance_id.clone(), user_config: config.clone() }],
         instance_id,
         config,
         events: VecDeque::new(),
@@ -108,10 +103,8 @@ fn place(
 
 /// A name belongs to one machine of an application, until that one is gone.
 fn unique(app: &App, name: &str) -> Result<(), Refusal> {
-    let taken = app
-        .machines
-        .values()
-        .find(|machine| machine.name == name && machine.state != State::Destroyed);
+    let taken =
+        app.machines.values().find(|machine| machine.name == name && machine.state != State::Destroyed);
     let Some(other) = taken.filter(|_| !name.is_empty()) else {
         return Ok(());
     };
@@ -171,15 +164,10 @@ fn resolve_mount<'a>(
     };
     let id = &volume.id;
     if let Some(machine) = &volume.attached {
-        return Err(Refusal::precondition(format!(
-            "volume {id} is currently bound to machine: {machine}"
-        )));
+        return Err(Refusal::precondition(format!("volume {id} is currently bound to machine: {machine}")));
     }
     if region.is_some_and(|region| region != volume.region) {
-        return Err(Refusal::invalid(format!(
-            "volume {id} is in region {}",
-            volume.region
-        )));
+        return Err(Refusal::invalid(format!("volume {id} is in region {}", volume.region)));
     }
     if volume.host_status != "ok" {
         return Err(no_room(Some(volume)));

@@ -43,9 +43,7 @@ pub(super) fn start(world: &mut World, call: &Call) -> Reply {
         State::Started | State::Starting => {}
         State::Stopped | State::Suspended | State::Failed => {
             if machine.schedule().is_some() && machine.first_run_ms.is_some() {
-                return Err(Refusal::precondition(
-                    "scheduled machines cannot be started manually",
-                ));
+                return Err(Refusal::precondition("scheduled machines cannot be started manually"));
             }
             machine.forget_past();
             machine.restart_count = 0;
@@ -53,15 +51,11 @@ pub(super) fn start(world: &mut World, call: &Call) -> Reply {
             settle::boot(machine, &behave, now, "user");
         }
         State::Replacing => {
-            return Err(Refusal::precondition(
-                "machine getting replaced, refusing to start",
-            ));
+            return Err(Refusal::precondition("machine getting replaced, refusing to start"));
         }
         _ => return Err(cannot("start", machine)),
     }
-    Ok(Answer::ok(
-        json!({ "previous_state": before.as_str(), "migrated": false, "new_host": "" }),
-    ))
+    Ok(Answer::ok(json!({ "previous_state": before.as_str(), "migrated": false, "new_host": "" })))
 }
 
 fn cannot(what: &str, machine: &Machine) -> Refusal {
@@ -130,18 +124,9 @@ pub(super) fn restart(world: &mut World, call: &Call) -> Reply {
 pub(super) fn suspend(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let machine = find_unleased(world, call)?;
-    let number = |at: &str| {
-        machine
-            .config
-            .get("guest")
-            .and_then(|guest| guest.get(at)?.as_i64())
-            .unwrap_or(0)
-    };
-    let swap = machine
-        .config
-        .get("init")
-        .and_then(|init| init.get("swap_size_mb")?.as_i64())
-        .unwrap_or(0);
+    let number =
+        |at: &str| machine.config.get("guest").and_then(|guest| guest.get(at)?.as_i64()).unwrap_or(0);
+    let swap = machine.config.get("init").and_then(|init| init.get("swap_size_mb")?.as_i64()).unwrap_or(0);
     if number("memory_mb") > SUSPEND_MAX_MB || swap > 0 || machine.schedule().is_some() {
         return Err(Refusal::precondition("this machine cannot be suspended"));
     }
@@ -165,9 +150,7 @@ fn signal_number(value: &Value) -> Result<Option<i64>, Refusal> {
         Value::String(name) => SIGNALS.iter().find(|(known, _)| known == name),
         value => SIGNALS.iter().find(|(_, number)| value.as_i64() == Some(*number)),
     };
-    known
-        .map(|(_, number)| Some(*number))
-        .ok_or_else(|| Refusal::invalid(format!("invalid signal: {value}")))
+    known.map(|(_, number)| Some(*number)).ok_or_else(|| Refusal::invalid(format!("invalid signal: {value}")))
 }
 
 /// Sends a signal. It reaches programs that the restart policy then looks after, unlike a stop.
@@ -186,11 +169,7 @@ pub(super) fn signal(world: &mut World, call: &Call) -> Reply {
         return Err(cannot("signal", machine));
     }
     if ENDING.contains(&number) {
-        let exit = crate::sandbox::behaviour::Exit {
-            code: 128 + number,
-            signal: number,
-            oom: false,
-        };
+        let exit = crate::sandbox::behaviour::Exit { code: 128 + number, signal: number, oom: false };
         machine.then(now, Step::Exit(exit));
     }
     Ok(Answer::done())
@@ -210,13 +189,7 @@ fn set_cordon(world: &mut World, call: &Call, cordoned: bool) -> Reply {
     machine.cordoned = cordoned;
     machine.updated_ms = now;
     let state = machine.state.as_str();
-    machine.record(
-        if cordoned { "cordon" } else { "uncordon" },
-        state,
-        "user",
-        now,
-        None,
-    );
+    machine.record(if cordoned { "cordon" } else { "uncordon" }, state, "user", now, None);
     Ok(Answer::done())
 }
 

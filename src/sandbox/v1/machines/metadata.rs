@@ -15,21 +15,9 @@ pub(super) fn routes() -> [Route; 6] {
         route("GET", "/v1/apps/{app}/machines/{machine}/metadata", show),
         route("PUT", "/v1/apps/{app}/machines/{machine}/metadata", replace),
         route("PATCH", "/v1/apps/{app}/machines/{machine}/metadata", merge),
-        route(
-            "GET",
-            "/v1/apps/{app}/machines/{machine}/metadata/{key}",
-            show_key,
-        ),
-        route(
-            "POST",
-            "/v1/apps/{app}/machines/{machine}/metadata/{key}",
-            set_key,
-        ),
-        route(
-            "DELETE",
-            "/v1/apps/{app}/machines/{machine}/metadata/{key}",
-            remove_key,
-        ),
+        route("GET", "/v1/apps/{app}/machines/{machine}/metadata/{key}", show_key),
+        route("POST", "/v1/apps/{app}/machines/{machine}/metadata/{key}", set_key),
+        route("DELETE", "/v1/apps/{app}/machines/{machine}/metadata/{key}", remove_key),
     ]
 }
 
@@ -73,8 +61,7 @@ impl Update {
         if version.is_some_and(|version| version != machine.instance_id) {
             return Err(Refusal::precondition("machine version mismatch"));
         }
-        self.metadata
-            .ok_or_else(|| Refusal::invalid("metadata is required"))
+        self.metadata.ok_or_else(|| Refusal::invalid("metadata is required"))
     }
 }
 
@@ -83,12 +70,7 @@ fn replace(world: &mut World, call: &Call) -> Reply {
     let request: Update = call.body()?;
     change(world, call, |machine| {
         let wanted = request.for_machine(machine)?;
-        let have = machine
-            .config
-            .get("metadata")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten();
+        let have = machine.config.get("metadata").and_then(Value::as_object).into_iter().flatten();
         let mut edits: Vec<_> = have.map(|(key, _)| (key.clone(), None)).collect();
         edits.extend(wanted);
         Ok(edits)
@@ -98,9 +80,7 @@ fn replace(world: &mut World, call: &Call) -> Reply {
 /// `PATCH` says what changes; null or an empty string removes.
 fn merge(world: &mut World, call: &Call) -> Reply {
     let request: Update = call.body()?;
-    change(world, call, |machine| {
-        Ok(request.for_machine(machine)?.into_iter().collect())
-    })
+    change(world, call, |machine| Ok(request.for_machine(machine)?.into_iter().collect()))
 }
 
 fn show_key(world: &mut World, call: &Call) -> Reply {
@@ -116,12 +96,8 @@ fn set_key(world: &mut World, call: &Call) -> Reply {
         value: Option<String>,
     }
     let request: Request = call.body()?;
-    let value = request
-        .value
-        .ok_or_else(|| Refusal::invalid("value is required"))?;
-    change(world, call, |_| {
-        Ok(vec![(call.param("key").to_owned(), Some(value))])
-    })
+    let value = request.value.ok_or_else(|| Refusal::invalid("value is required"))?;
+    change(world, call, |_| Ok(vec![(call.param("key").to_owned(), Some(value))]))
 }
 
 fn remove_key(world: &mut World, call: &Call) -> Reply {

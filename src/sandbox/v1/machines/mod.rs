@@ -32,21 +32,10 @@ pub(super) fn routes() -> Vec<Route> {
         route("POST", "/v1/apps/{app}/machines/{machine}/suspend", life::suspend),
         route("POST", "/v1/apps/{app}/machines/{machine}/signal", life::signal),
         route("POST", "/v1/apps/{app}/machines/{machine}/cordon", life::cordon),
-        route(
-            "POST",
-            "/v1/apps/{app}/machines/{machine}/uncordon",
-            life::uncordon,
-        ),
-        Route {
-            handler: waits,
-            ..route("GET", "/v1/apps/{app}/machines/{machine}/wait", read::show)
-        },
+        route("POST", "/v1/apps/{app}/machines/{machine}/uncordon", life::uncordon),
+        Route { handler: waits, ..route("GET", "/v1/apps/{app}/machines/{machine}/wait", read::show) },
         route("GET", "/v1/apps/{app}/machines/{machine}/events", read::events),
-        route(
-            "GET",
-            "/v1/apps/{app}/machines/{machine}/versions",
-            read::versions,
-        ),
+        route("GET", "/v1/apps/{app}/machines/{machine}/versions", read::versions),
     ];
     all.extend(metadata::routes());
     all.extend(exec::routes());
@@ -71,10 +60,7 @@ pub(super) fn find_mut<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut 
         return Err(Refusal::not_found("machine"));
     }
     if machine.host_status != "ok" {
-        return Err(Refusal::new(
-            503,
-            "unavailable: the host of this machine is unreachable",
-        ));
+        return Err(Refusal::new(503, "unavailable: the host of this machine is unreachable"));
     }
     in_app(world.app_mut(call)?, call.param("machine"))
 }
@@ -91,7 +77,5 @@ pub(super) fn find_unleased<'a>(world: &'a mut World, call: &Call) -> Result<&'a
 }
 
 fn in_app<'a>(app: &'a mut App, id: &str) -> Result<&'a mut Machine, Refusal> {
-    app.machines
-        .get_mut(id)
-        .ok_or_else(|| Refusal::not_found("machine"))
+    app.machines.get_mut(id).ok_or_else(|| Refusal::not_found("machine"))
 }

@@ -31,21 +31,13 @@ pub(super) fn update(world: &mut World, call: &Call) -> Reply {
     let app = world.app_mut(call)?;
     let (draw, lease_draw, secrets_version) = (app.draw("version"), app.draw("lease"), app.secrets_version);
     let machine = super::find_mut(world, call)?;
-    if let Some(ttl) = request
-        .lease_ttl
-        .filter(|ttl| *ttl > 0 && machine.lease.is_none())
-    {
+    if let Some(ttl) = request.lease_ttl.filter(|ttl| *ttl > 0 && machine.lease.is_none()) {
         machine.lease = Some(lease::grant(&lease_draw, call, String::new(), ttl, now));
     }
     replace(machine, config, ids::ulid(now, &draw), now);
     machine.secrets_version = secrets_version;
     machine.cordoned |= request.skip_service_registration.unwrap_or(false);
-    machine.then(
-        now + settle::REPLACE_MS,
-        Step::Replaced {
-            launch: !request.skip_launch.unwrap_or(false),
-        },
-    );
+    machine.then(now + settle::REPLACE_MS, Step::Replaced { launch: !request.skip_launch.unwrap_or(false) });
     let machine = super::find(world, call)?;
     Ok(Answer::ok(view::view(world, world.app(call)?, machine)))
 }
@@ -53,15 +45,11 @@ pub(super) fn update(world: &mut World, call: &Call) -> Reply {
 /// A machine keeps its name and region, and whoever says which version they mean must mean the present one.
 fn allowed(machine: &Machine, request: &Launch) -> Result<(), Refusal> {
     let differs = |wanted: &Option<String>, have: &str| {
-        wanted
-            .as_deref()
-            .is_some_and(|wanted| !wanted.is_empty() && wanted != have)
+        wanted.as_deref().is_some_and(|wanted| !wanted.is_empty() && wanted != have)
     };
     if differs(&request.current_version, &machine.instance_id) {
         let have = &machine.instance_id;
-        return Err(Refusal::precondition(format!(
-            "machine version mismatch, current version is {have}"
-        )));
+        return Err(Refusal::precondition(format!("machine version mismatch, current version is {have}")));
     }
     if differs(&request.region, &machine.region) {
         return Err(Refusal::invalid("the region of a machine cannot be changed"));
@@ -74,9 +62,7 @@ fn allowed(machine: &Machine, request: &Launch) -> Result<(), Refusal> {
 
 /// The mounted volume stays; only how it is mounted may change.
 fn keep_mount(machine: &Machine, config: &mut Object) -> Result<(), Refusal> {
-    let sent = config
-        .get("mounts")
-        .and_then(|mounts| mounts.get(0)?.get("volume")?.as_str());
+    let sent = config.get("mounts").and_then(|mounts| mounts.get(0)?.get("volume")?.as_str());
     let named = config.get("mounts").is_some();
     let same = match (sent, machine.volume()) {
         (Some(sent), Some(have)) => sent == have,
@@ -84,9 +70,7 @@ fn keep_mount(machine: &Machine, config: &mut Object) -> Result<(), Refusal> {
         (Some(_), None) => false,
     };
     if !same {
-        return Err(Refusal::invalid(
-            "the volume of a machine cannot be changed, added or removed",
-        ));
+        return Err(Refusal::invalid("the volume of a machine cannot be changed, added or removed"));
     }
     let old = machine.config.get("mounts").and_then(|mounts| mounts.get(0));
     if let (Some(old), Some(new)) = (old, config.get_mut("mounts").and_then(|mounts| mounts.get_mut(0))) {
@@ -98,12 +82,8 @@ fn keep_mount(machine: &Machine, config: &mut Object) -> Result<(), Refusal> {
 }
 
 fn grows(old: &Object, new: &Object) -> bool {
-    let memory = |config: &Object| {
-        config
-            .get("guest")
-            .and_then(|g| g.get("memory_mb"))
-            .and_then(Value::as_i64)
-    };
+    let memory =
+        |config: &Object| config.get("guest").and_then(|g| g.get("memory_mb")).and_then(Value::as_i64);
     memory(new) > memory(old)
 }
 
@@ -111,13 +91,7 @@ fn replace(machine: &mut Machine, config: Object, version: String, now: i64) {
     machine.forget_past();
     machine.restart_count = 0;
     machine.instance_id.clone_from(&version);
-    machine.versions.insert(
-        0,
-        Version {
-            version,
-            user_config: config.clone(),
-        },
-    );
+    machine.versions.insert(0, Version { version, user_config: config.clone() });
     machine.config = config;
     machine.enter(State::Replacing, now, "update", "user");
 }

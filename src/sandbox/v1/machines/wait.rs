@@ -9,14 +9,7 @@ use crate::sandbox::world::World;
 
 /// How long it blocks without `timeout`, and at most: the public proxy cuts every request at a minute.
 const TIMEOUT_S: i64 = 60;
-const STATES: [&str; 6] = [
-    "started",
-    "stopped",
-    "suspended",
-    "destroyed",
-    "failed",
-    "settled",
-];
+const STATES: [&str; 6] = ["started", "stopped", "suspended", "destroyed", "failed", "settled"];
 
 /// Answers, or says until when it would wait.
 pub(super) fn wait(world: &mut World, call: &Call) -> Result<Reply, i64> {
@@ -53,11 +46,7 @@ fn gone() -> Refusal {
 
 fn states(call: &Call) -> Vec<&str> {
     let states = call.query_list("state");
-    if states.is_empty() {
-        vec!["started"]
-    } else {
-        states
-    }
+    if states.is_empty() { vec!["started"] } else { states }
 }
 
 fn parse(call: &Call) -> Result<i64, Refusal> {
@@ -65,11 +54,7 @@ fn parse(call: &Call) -> Result<i64, Refusal> {
         return Err(Refusal::invalid(format!("invalid state: {wrong:?}")));
     }
     let timeout = call.number("timeout")?.unwrap_or(TIMEOUT_S);
-    if timeout < 0 {
-        Err(Refusal::invalid("invalid timeout"))
-    } else {
-        Ok(timeout.min(TIMEOUT_S))
-    }
+    if timeout < 0 { Err(Refusal::invalid("invalid timeout")) } else { Ok(timeout.min(TIMEOUT_S)) }
 }
 
 /// The state that satisfies the wait: the present one, or one passed since somebody last asked for a change (and
@@ -88,18 +73,11 @@ fn reached(machine: &Machine, wanted: &[&str], call: &Call) -> Option<&'static s
     if fits(machine.state) {
         return Some(machine.state.as_str());
     }
-    let seen = call
-        .query("from_event_id")
-        .and_then(|id| machine.events.iter().find(|event| event.id == id));
+    let seen = call.query("from_event_id").and_then(|id| machine.events.iter().find(|event| event.id == id));
     let since = seen.map_or(i64::MIN, |event| event.timestamp);
-    let passed = machine
-        .passed
-        .iter()
-        .find(|(state, at)| *at > since && fits(*state));
+    let passed = machine.passed.iter().find(|(state, at)| *at > since && fits(*state));
     // A machine that is going away answers only for its going.
-    passed
-        .filter(|_| !machine.is_gone())
-        .map(|(state, _)| state.as_str())
+    passed.filter(|_| !machine.is_gone()).map(|(state, _)| state.as_str())
 }
 
 fn answer(machine: &Machine, state: &str) -> serde_json::Value {

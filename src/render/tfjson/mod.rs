@@ -1,0 +1,3 @@
+//! The plan as `terraform show -json` writes one.
+
+pub(super) mod naming;

@@ -1,0 +1,3 @@
+//! One test binary for what crosses modules: the real client against the sandbox, and the rules of the house.
+
+mod floors;
