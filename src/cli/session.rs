@@ -13,7 +13,7 @@ use super::{
     environment::{Environment, names},
 };
 use crate::{
-    clouds::{Fuse, Settings, fly::Reader},
+    clouds::{Burnt, Fuse, Settings, fly::Reader},
     kinds::{Desired, World},
     manifest::{self, Inputs, Loaded, SecretsMode},
     model::{Address, Secret},
@@ -232,8 +232,8 @@ fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failu
         let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
         let write = |n: &str| n.parse().map_err(|_| wrong());
         match (part.strip_prefix("die-before:w"), part.strip_prefix("die-after:w")) {
-            (Some(n), _) => fuse = Some(Fuse { write: write(n)?, after: false }),
-            (_, Some(n)) => fuse = Some(Fuse { write: write(n)?, after: true }),
+            (Some(n), _) => fuse = Some(Fuse { write: write(n)?, after: false, then: Burnt::Die }),
+            (_, Some(n)) => fuse = Some(Fuse { write: write(n)?, after: true, then: Burnt::Die }),
             _ => faults
                 .push(part.parse().map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?),
         }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -72,6 +72,17 @@ pub struct Fuse {
     pub write: u64,
     /// Whether the write is sent and answered first.
     pub after: bool,
+    /// What happens then.
+    pub then: Burnt,
+}
+
+/// What a burnt fuse does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burnt {
+    /// The process dies, without any clean-up.
+    Die,
+    /// This client falls silent for good, as the server sees a process that died; the process goes on and can look.
+    FallSilent,
 }
 
 /// The client side of one API.
@@ -89,6 +100,7 @@ struct Inner {
     fuse: Option<Fuse>,
     sent: AtomicU64,
     writes: AtomicU64,
+    silent: AtomicBool,
 }
 
 impl Http {
@@ -118,6 +130,7 @@ impl Http {
             fuse: settings.fuse,
             sent: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
         })))
     }
 
@@ -176,6 +189,7 @@ impl Http {
         pacing.wait(call.action, call.identifier).await;
         let _socket = sockets.acquire().await;
         self.count(call);
+        self.burn(call, false)?;
         let mut request = client
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
@@ -191,7 +205,7 @@ impl Http {
             answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         let text = answer.text().await.map_err(|error| lost(call, &error))?;
-        self.burn(call, true);
+        self.burn(call, true)?;
         if status.is_success() {
             Ok((text, request_id))
         } else {
@@ -203,16 +217,23 @@ impl Http {
         self.0.sent.fetch_add(1, Ordering::Relaxed);
         if call.method != Method::GET {
             self.0.writes.fetch_add(1, Ordering::Relaxed);
-            self.burn(call, false);
         }
     }
 
-    /// Dies here if the fuse says so, without any clean-up, as a killed process would.
-    fn burn(&self, call: &Call<'_>, after: bool) {
-        let here = Fuse { write: self.0.writes.load(Ordering::Relaxed), after };
-        if call.method != Method::GET && self.0.fuse == Some(here) {
-            std::process::abort();
+    /// Dies here if the fuse says so, or stays silent once it has burnt.
+    fn burn(&self, call: &Call<'_>, after: bool) -> Result<(), CloudError> {
+        let Some(fuse) = self.0.fuse else { return Ok(()) };
+        let here = self.0.writes.load(Ordering::Relaxed) == fuse.write && fuse.after == after;
+        if call.method != Method::GET && here {
+            match fuse.then {
+                Burnt::Die => std::process::abort(),
+                Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),
+            }
         }
+        if self.0.silent.load(Ordering::Relaxed) {
+            return Err(CloudError::new(&call.doing, Trouble::Failed, "this client has fallen silent"));
+        }
+        Ok(())
     }
 }
 

@@ -1,3 +1,6 @@
 //! One test binary for what crosses modules: the real client against the sandbox, and the rules of the house.
 
+mod crash;
 mod floors;
+mod story;
+mod support;
