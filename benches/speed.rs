@@ -61,7 +61,10 @@ fn manifest(apps: usize, machines: usize) -> String {
 fn desired(apps: usize, machines: usize) -> Desired {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("bench.toml"), manifest(apps, machines)).unwrap();
-    manifest::load(dir.path(), "bench", &inputs()).map_err(|problems| problems.render(false, 100)).unwrap().desired
+    manifest::load(dir.path(), "bench", &inputs())
+        .map_err(|problems| problems.render(false, 100))
+        .unwrap()
+        .desired
 }
 
 /// A world that matches, but for one machine in a hundred.
@@ -147,7 +150,8 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     let settings = Settings { base: running.url(), token, speed: 10_000.0, fuse: None };
     let reader = Reader::new(&settings).unwrap();
     let world = observe(&reader, desired).await.unwrap();
-    let approved = trimtab::plan::guard(plan(desired, &world).unwrap(), &trimtab::plan::Limits::default()).unwrap();
+    let approved =
+        trimtab::plan::guard(plan(desired, &world).unwrap(), &trimtab::plan::Limits::default()).unwrap();
     let clouds = trimtab::clouds::Clouds { fly: trimtab::clouds::fly::Writer::new(reader) };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let report =
@@ -170,9 +174,17 @@ fn program() {
             })
             .collect();
         times.sort();
-        println!("{:<24} median {:.2?}, fastest {:.2?}", args[..args.len().min(2)].join(" "), times[10], times[0]);
+        println!(
+            "{:<24} median {:.2?}, fastest {:.2?}",
+            args[..args.len().min(2)].join(" "),
+            times[10],
+            times[0]
+        );
     }
     let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: unknown");
-    println!("peak memory of this run, 100 000 machines included: {}", peak.trim_start_matches("VmHWM:").trim());
+    println!(
+        "peak memory of this run, 100 000 machines included: {}",
+        peak.trim_start_matches("VmHWM:").trim()
+    );
 }

@@ -60,7 +60,15 @@ async fn killed_at_every_write_of_a_new_release() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_single_fault_is_survived() {
-    for kind in ["drop-before:wN", "drop-after:wN", "status:wN:500", "status-after:wN:502", "status-after:wN:408", "truncate:wN", "429:wN:2"] {
+    for kind in [
+        "drop-before:wN",
+        "drop-after:wN",
+        "status:wN:500",
+        "status-after:wN:502",
+        "status-after:wN:408",
+        "truncate:wN",
+        "429:wN:2",
+    ] {
         for write in 1..=12 {
             let text = kind.replace('N', &write.to_string());
             let fault: Fault = text.parse().unwrap();

@@ -79,9 +79,14 @@ async fn what_is_changed_outside_is_named_and_repaired() {
     let world = team.world().await;
     let id = |name: &str| world.fly_machine[name].workload.id.clone();
     let app = "/v1/apps/harbor-web";
-    team.change_machine("harbor-web", &id("web/app/ewr/0"), |config| config["guest"]["memory_mb"] = 1024.into()).await;
-    team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| config["env"]["EXTRA"] = "1".into()).await;
-    team.change_machine("harbor-web", &id("web/app/iad/0"), |config| config["image"] = "nginx:1".into()).await;
+    team.change_machine("harbor-web", &id("web/app/ewr/0"), |config| {
+        config["guest"]["memory_mb"] = 1024.into()
+    })
+    .await;
+    team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| config["env"]["EXTRA"] = "1".into())
+        .await;
+    team.change_machine("harbor-web", &id("web/app/iad/0"), |config| config["image"] = "nginx:1".into())
+        .await;
     let cron = world.fly_cron["web/nightly"].workload.id.clone();
     team.change_machine("harbor-web", &cron, |config| config["image"] = "old:1".into()).await;
     let ip = world.fly_ip["web/v6"].address.clone();
@@ -113,7 +118,8 @@ async fn a_cron_machine_is_never_started_by_an_update() {
     team.apply().await;
     let id = team.world().await.fly_cron["web/nightly"].workload.id.clone();
     let starts = || async {
-        let events = team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}/events"), json!(null)).await;
+        let events =
+            team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}/events"), json!(null)).await;
         events.as_array().unwrap().iter().filter(|event| event["type"] == "start").count()
     };
     // The first run belongs to its creation; it ends by itself.
@@ -150,8 +156,7 @@ async fn scaling_down_asks_for_the_data_it_loses() {
     let plan = team.plan().await;
     assert_eq!(
         summary(&plan),
-        ["destroy fly.machine/web/app/ewr/1", "destroy fly.volume/web/data/ewr/1"]
-            .map(str::to_owned)
+        ["destroy fly.machine/web/app/ewr/1", "destroy fly.volume/web/data/ewr/1"].map(str::to_owned)
     );
     let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
     assert_eq!(refusals.len(), 1);

@@ -55,7 +55,12 @@ impl Team {
     }
 
     /// Any environment in a folder of manifests.
-    pub(crate) async fn at(dir: tempfile::TempDir, environment: &str, inputs: Inputs, faults: Vec<Fault>) -> Self {
+    pub(crate) async fn at(
+        dir: tempfile::TempDir,
+        environment: &str,
+        inputs: Inputs,
+        faults: Vec<Fault>,
+    ) -> Self {
         let mut options = Options::new(dir.path().join("sandbox"));
         options.speed = SPEED;
         options.faults = faults;
@@ -86,7 +91,8 @@ impl Team {
     }
 
     pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
-        Reader::new(&Settings { base: self.sandbox.url(), token: Secret::new(token), speed: SPEED, fuse }).unwrap()
+        Reader::new(&Settings { base: self.sandbox.url(), token: Secret::new(token), speed: SPEED, fuse })
+            .unwrap()
     }
 
     /// Looks at the world.
@@ -128,7 +134,12 @@ impl Team {
             .bearer_auth(token)
             .json(&body);
         let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{method} {path}: {} {}", answer.status(), answer.text().await.unwrap());
+        assert!(
+            answer.status().is_success(),
+            "{method} {path}: {} {}",
+            answer.status(),
+            answer.text().await.unwrap()
+        );
         let text = answer.text().await.unwrap();
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
@@ -148,7 +159,8 @@ impl Team {
 
 /// Carries a plan out with everything allowed.
 pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Report {
-    let limits = Limits { allow_destroy: plan.steps().map(|step| step.address.clone()).collect(), max_destroy: 100 };
+    let limits =
+        Limits { allow_destroy: plan.steps().map(|step| step.address.clone()).collect(), max_destroy: 100 };
     let approved = guard(plan, &limits).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
     let (events, _receiver) = unbounded_channel();
     apply(&approved, &Clouds { fly: Writer::new(reader) }, world, &Conduct::default(), &events).await
@@ -163,6 +175,7 @@ pub(crate) fn summary(plan: &Plan) -> Vec<String> {
             verb => format!("{} {} {}", verb.word(), change.address, paths.join(",")).trim_end().to_owned(),
         }
     };
-    let blocked = plan.blocked.iter().map(|blocked| format!("blocked {}: {}", blocked.address, blocked.refused.reason));
+    let blocked =
+        plan.blocked.iter().map(|blocked| format!("blocked {}: {}", blocked.address, blocked.refused.reason));
     plan.changes().iter().map(line).chain(blocked).collect()
 }

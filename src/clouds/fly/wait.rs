@@ -23,7 +23,7 @@ pub enum Waited {
 const POLL: u64 = 60;
 
 impl Reader {
-    /// Waits until a machine is in a state.
+    /// Waits until a machine is in a state, in this version of its configuration when one is named.
     ///
     /// # Flow
     /// Poll until the server says so or the limit is over. After each poll that timed out, look at the machine: one
@@ -35,14 +35,16 @@ impl Reader {
         &self,
         app: &str,
         id: &str,
+        version: Option<&str>,
         state: &str,
         limit_secs: u64,
     ) -> Result<Waited, CloudError> {
+        let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
         let doing = format!("wait until machine {id} of {app} is {state}");
         let mut left = limit_secs.max(1);
         loop {
             let poll = left.min(POLL);
-            let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}");
+            let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
             let Err(error) = self.poll(id, path, &doing).await else {
                 return Ok(Waited::There);
             };

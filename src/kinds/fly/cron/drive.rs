@@ -41,7 +41,7 @@ impl Drive for Cron {
         let mut there = live.workload.clone();
         if matches!(edit, WorkloadEdit::Update(_)) && matches!(there.state.as_str(), "started" | "starting") {
             let app = fly_name(world, &there.app)?;
-            clouds.fly.wait_for(app, &there.id, "stopped", JOB_LIMIT).await?;
+            clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT).await?;
             "stopped".clone_into(&mut there.state);
         }
         drive::edit(clouds, &there, edit, world).await.map(|workload| CronLive { workload })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec};
+use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec, SetSecret};
 use crate::{
     clouds::{CloudError, Clouds, Trouble},
     kinds::{Drive, World, fly::app::fly_name},
@@ -51,6 +51,11 @@ async fn send(
     Ok(after)
 }
 
+/// A value with its fingerprint, by reference.
+fn pair(secret: &SetSecret) -> Option<(&Secret, &Fingerprint)> {
+    secret.value.as_ref().map(|(value, print)| (value, print))
+}
+
 impl Drive for Secrets {
     async fn create(
         clouds: &Clouds,
@@ -79,7 +84,15 @@ impl Drive for Secrets {
         world: &World,
     ) -> Result<SecretsLive, CloudError> {
         let SecretsEdit { set, unset } = edit;
-        let set = set.iter().map(|(name, (value, print, _))| (name.as_str(), Some((value, print))));
+        if let Some((name, _)) = set.iter().find(|(_, secret)| secret.value.is_none()) {
+            let doing = format!("set secrets of {}", live.app.name());
+            return Err(CloudError::new(
+                doing,
+                Trouble::Refused,
+                format!("this run has no value for {name}"),
+            ));
+        }
+        let set = set.iter().map(|(name, secret)| (name.as_str(), pair(secret)));
         let batch = set.chain(unset.iter().map(|name| (name.as_str(), None))).collect();
         send(clouds, live, batch, world).await
     }

@@ -19,6 +19,8 @@ pub struct SecretsSpec {
     pub values: BTreeMap<String, SecretSpec>,
     /// Optional secrets without a value here: whatever is there stays.
     pub left_alone: BTreeSet<String>,
+    /// Whether the manifest has a machine that will remember them.
+    pub used: bool,
     /// What the fingerprints are salted with.
     #[serde(skip)]
     pub salt: Salt,
@@ -85,7 +87,7 @@ impl PartialEq for SecretsSpec {
 
 impl Refers for SecretsSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, values: _, left_alone: _, salt: _ } = self;
+        let Self { app, values: _, left_alone: _, salt: _, used: _ } = self;
         vec![app.address()]
     }
 }

@@ -216,18 +216,18 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Ve
     if let Some(lines) = around.changed.get(&secrets.address()) {
         return lines.iter().map(inside).collect();
     }
-    let Some(now) = around.world.fly_secrets.get(secrets.name()) else {
-        return Vec::new();
-    };
-    let (started_with, now) = (live.secrets(), now.record());
-    let stale = now.0.iter().filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
-    stale
-        .map(|(name, _)| {
-            let had = started_with.0.contains_key(name).then_some(Shown::Sensitive);
-            Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive))
-                .with_note("not yet in this machine")
-        })
-        .collect()
+    let Some(now) = around.world.fly_secrets.get(secrets.name()) else { return Vec::new() };
+    let (started_with, record) = (live.secrets(), now.record());
+    let stale = record.0.iter().filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
+    let stale = stale.map(|(name, _)| {
+        let had = started_with.0.contains_key(name).then_some(Shown::Sensitive);
+        Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive)).with_note("not yet in this machine")
+    });
+    let gone = started_with.0.keys().filter(|name| !now.present.contains_key(*name));
+    let gone = gone.map(|name| {
+        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None).with_note("still in this machine")
+    });
+    stale.chain(gone).collect()
 }
 
 /// Marks and labels that are missing or other than they should be.

@@ -120,7 +120,7 @@ pub(crate) async fn create(
         }
         other => other?,
     };
-    settle(clouds, app, spec, &made.id, true).await
+    settle(clouds, app, spec, &made.id, &made.instance_id, true).await
 }
 
 /// Whether a machine bears this very slot's mark.
@@ -137,11 +137,12 @@ async fn settle(
     app: &str,
     spec: &Workload,
     id: &str,
+    version: &str,
     launched: bool,
 ) -> Result<WorkloadLive, CloudError> {
     // A cron machine runs once and stops again: there is nothing to wait for but that it was accepted.
     if launched && spec.config.schedule.is_none() {
-        let waited = clouds.fly.wait_for(app, id, "started", spec.wait_secs).await?;
+        let waited = clouds.fly.wait_for(app, id, Some(version), "started", spec.wait_secs).await?;
         if matches!(waited, Waited::Gone) {
             let doing = format!("wait until machine {id} of {app} is started");
             return Err(CloudError::new(doing, Trouble::Failed, "it is gone"));
@@ -191,17 +192,15 @@ async fn update(
         min_secrets_version: secrets_version(spec, world),
         skip_launch: !launch,
     };
-    if let Err(error) = clouds.fly.update_machine(app, &live.id, &live.version, &request).await {
-        if !error.is_ambiguous() {
-            return Err(error);
+    let version = match clouds.fly.update_machine(app, &live.id, &live.version, &request).await {
+        Err(error) if error.is_ambiguous() => {
+            let now = WorkloadLive::read(&live.app, &clouds.fly.machine(app, &live.id).await?, &spec.mark)?;
+            let done = now.version != live.version && now.metadata == labels;
+            if done { now.version } else { return Err(error) }
         }
-        let now = WorkloadLive::read(&live.app, &clouds.fly.machine(app, &live.id).await?, &spec.mark)?;
-        let done = now.version != live.version && now.metadata == labels;
-        if !done {
-            return Err(error);
-        }
-    }
-    settle(clouds, app, spec, &live.id, *launch).await
+        other => other?.instance_id,
+    };
+    settle(clouds, app, spec, &live.id, &version, *launch).await
 }
 
 /// Destroys a machine and waits until it is gone, so that its volume is free.
@@ -211,5 +210,5 @@ pub(crate) async fn delete(clouds: &Clouds, live: &WorkloadLive, world: &World) 
         Err(error) if error.is_not_found() => return Ok(()),
         other => other?,
     }
-    clouds.fly.wait_for(app, &live.id, "destroyed", Workload::DEFAULT_WAIT_SECS).await.map(drop)
+    clouds.fly.wait_for(app, &live.id, None, "destroyed", Workload::DEFAULT_WAIT_SECS).await.map(drop)
 }
