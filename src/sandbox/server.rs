@@ -170,7 +170,9 @@ impl Server {
         }
         let blow = self.arrive(&mut incoming, route);
         let (answer, limited) = self.struck(route, &incoming, blow).await;
-        tokio::time::sleep(self.latency).await;
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
         let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
         self.depart(incoming.n, if dropped { 0 } else { answer.status }, limited);
         match blow {

@@ -55,7 +55,13 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
         volume.updated_ms = now;
     }
     app.machines.insert(machine.id.clone(), machine.clone());
-    Ok(Answer::ok(view::view(world, world.app(call)?, &machine)))
+    let leased = machine.lease.is_some();
+    Ok(Answer::ok(view::launched(
+        world,
+        world.app(call)?,
+        &machine,
+        leased,
+    )))
 }
 
 fn place(

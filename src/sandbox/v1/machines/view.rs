@@ -32,6 +32,19 @@ pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
         shown["checks"] = checks.into();
     }
     if let Some(lease) = lease::active(machine, world.now) {
+        shown["lease"] = json!({
+            "description": lease.description,
+            "expires_at": lease.expires_ms.div_euclid(1000),
+            "owner": lease.owner,
+        });
+    }
+    shown
+}
+
+/// The answer to a launch that asked for a lease: nobody else ever sees the nonce.
+pub(super) fn launched(world: &World, app: &App, machine: &Machine, leased: bool) -> Value {
+    let mut shown = view(world, app, machine);
+    if let Some(lease) = machine.lease.as_ref().filter(|_| leased) {
         shown["nonce"] = lease.nonce.clone().into();
     }
     shown
