@@ -11,6 +11,9 @@
 //! Status codes, error bodies and the defaults that the server fills in follow the documentation. Where the
 //! documentation is silent, the nearest comment says what was chosen.
 //!
+//! Beside it stand what flyctl asks of the two other APIs: GraphQL under `/graphql`, resolved field by field with
+//! aliases, variables and fragments, and releases, builds and organisations under `/api/v1`. They share the state.
+//!
 //! # Time
 //!
 //! Nothing runs in the background: each machine stores its next step with a moment, and every request first catches up
@@ -53,6 +56,7 @@ mod clock;
 mod config;
 mod connection;
 mod faults;
+mod graphql;
 mod ids;
 mod limits;
 mod machine;
@@ -61,6 +65,7 @@ mod running;
 mod server;
 mod settle;
 mod store;
+mod uiex;
 mod v1;
 mod world;
 

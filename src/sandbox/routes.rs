@@ -61,6 +61,11 @@ impl Route {
         }
     }
 
+    /// The same without a rate limit: the documentation limits the Machines API only.
+    pub(crate) fn unlimited(self) -> Self {
+        Self { rate: None, ..self }
+    }
+
     /// The same, open to read-only tokens although its method is not `GET`.
     pub(crate) fn reading(self) -> Self {
         Self {

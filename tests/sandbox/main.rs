@@ -5,6 +5,7 @@
 mod access;
 mod config;
 mod failures;
+mod flyctl;
 mod kit;
 mod leases;
 mod lives;

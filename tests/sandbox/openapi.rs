@@ -164,7 +164,8 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         return;
     }
     let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
-    if !has_type(kind, value) && !(value.is_null() && schema["nullable"] == true) {
+    let nothing = value.is_null() && schema["nullable"] == true;
+    if !nothing && !has_type(kind, value) {
         found.push(format!("{at} is {shown}, not {kind}"));
         return;
     }

@@ -168,7 +168,7 @@ const REPLAY: &[Field] = &[
     ("allow_bypass", Flag),
 ];
 
-const HEADER: &[Field] = &[("name", TextAlways), ("values", Texts)];
+const HEADER: &[Field] = &[("name", Text), ("values", Texts)];
 
 const SERVICE_CHECK: &[Field] = &[
     ("port", MaybeNumber),
@@ -176,11 +176,11 @@ const SERVICE_CHECK: &[Field] = &[
     ("interval", Time),
     ("timeout", Time),
     ("grace_period", Time),
-    ("method", Text),
-    ("path", Text),
-    ("protocol", Text),
+    ("method", MaybeText),
+    ("path", MaybeText),
+    ("protocol", MaybeText),
     ("tls_skip_verify", MaybeFlag),
-    ("tls_server_name", Text),
+    ("tls_server_name", MaybeText),
     ("headers", List(HEADER)),
 ];
 
@@ -191,11 +191,11 @@ const CHECK: &[Field] = &[
     ("interval", Time),
     ("timeout", Time),
     ("grace_period", Time),
-    ("method", Text),
-    ("path", Text),
-    ("protocol", Text),
+    ("method", MaybeText),
+    ("path", MaybeText),
+    ("protocol", MaybeText),
     ("tls_skip_verify", MaybeFlag),
-    ("tls_server_name", Text),
+    ("tls_server_name", MaybeText),
     ("headers", List(HEADER)),
 ];
 
@@ -209,7 +209,7 @@ const STATIC: &[Field] = &[
 ];
 
 const FILE: &[Field] = &[
-    ("guest_path", TextAlways),
+    ("guest_path", Text),
     ("raw_value", MaybeText),
     ("secret_name", MaybeText),
     ("image_config", Text),

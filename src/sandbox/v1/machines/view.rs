@@ -86,7 +86,7 @@ fn incomplete(config: &Object) -> Object {
 }
 
 /// Takes an image reference apart. A reference without a digest gets one made from its text.
-pub(super) fn image_ref(image: &str) -> Value {
+pub(crate) fn image_ref(image: &str) -> Value {
     let (rest, digest) = match image.split_once('@') {
         Some((rest, digest)) => (rest, digest.to_owned()),
         None => (
