@@ -37,6 +37,13 @@ pub(crate) struct SavedClock {
     speed: f64,
 }
 
+impl SavedClock {
+    /// Whether this is a later moment of the sandbox's time.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        self.sandbox_ms > other.sandbox_ms
+    }
+}
+
 /// Time as the sandbox sees it, in milliseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct Clock {

@@ -47,6 +47,14 @@
 //!
 //! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
 //! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…"}}`; all keys are optional.
+//! When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
+//! next start; what its checks say changes at once.
+//!
+//! # What is not imitated
+//!
+//! Traffic, and so starting and stopping by the proxy; standbys taking over; secret keys and the issuing of macaroons;
+//! Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_` texts, because flyctl throws away
+//! macaroons that do not decode.
 
 mod access;
 mod admin;
@@ -67,6 +75,7 @@ mod settle;
 mod store;
 mod uiex;
 mod v1;
+mod wire;
 mod world;
 
 pub use clock::ClockMode;

@@ -6,6 +6,7 @@ mod access;
 mod config;
 mod failures;
 mod flyctl;
+mod junk;
 mod kit;
 mod leases;
 mod lives;

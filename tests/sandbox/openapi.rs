@@ -21,6 +21,10 @@ const EXTRA: &[(&str, &str)] = &[
         "fly-go's Machine; the document has it for lists over an organisation only",
     ),
     ("Machine.cordoned", "fly-go's Machine, and the later document"),
+    (
+        "Machine.containers",
+        "fly-go's Machine, for machines of several containers",
+    ),
     ("Machine.lease", "the later document"),
     ("main.regionRow.mpg_available", "fly-go's Region"),
     ("IPAssignment.egress", "the later document"),

@@ -123,12 +123,8 @@ impl Walk {
     }
 }
 
-#[tokio::test]
-async fn every_operation_answers_as_the_document_says() {
-    let mut walk = Walk {
-        sandbox: Box::scripted().await,
-        seen: BTreeSet::new(),
-    };
+/// Everything that hangs on one application, from its birth to just before its end.
+async fn see_application(walk: &mut Walk) {
     let app = json!({ "name": "web", "org_slug": "acme" });
     walk.go(
         "/v1/apps",
@@ -145,6 +141,10 @@ async fn every_operation_answers_as_the_document_says() {
         .await;
     let address = format!("/v1/apps/web/ip_assignments/{}", address["ip"].as_str().unwrap());
     walk.go(&address, vec![("DELETE", "", Value::Null, 204)]).await;
+}
+
+/// A volume, and the path to it.
+async fn see_volume(walk: &mut Walk) -> (Value, String) {
     let volume = json!({ "name": "data", "region": "fra", "size_gb": 1 });
     let volume = walk
         .go("/v1/apps/web/volumes", vec![("POST", "", volume, 200)])
@@ -158,8 +158,13 @@ async fn every_operation_answers_as_the_document_says() {
         ("GET", "/snapshots", Value::Null, 200),
     ];
     walk.go(&at, stops).await;
+    (volume["id"].clone(), at)
+}
+
+/// A machine with a volume, a service and a check, through its whole life.
+async fn see_machine(walk: &mut Walk, volume: &Value) {
     let mut body = nginx();
-    body["config"]["mounts"] = json!([{ "volume": volume["id"], "path": "/data" }]);
+    body["config"]["mounts"] = json!([{ "volume": volume, "path": "/data" }]);
     body["config"]["services"] = json!([{
         "protocol": "tcp", "internal_port": 80, "autostop": "stop",
         "ports": [{ "port": 443, "handlers": ["tls", "http"] }],
@@ -169,14 +174,11 @@ async fn every_operation_answers_as_the_document_says() {
         .go("/v1/apps/web/machines", vec![("POST", "", body.clone(), 200)])
         .await;
     walk.sandbox.pass(2_000);
-    walk.go(
-        "/v1",
-        vec![
-            ("GET", "/orgs/acme/machines", Value::Null, 200),
-            ("GET", "/orgs/acme/volumes", Value::Null, 200),
-        ],
-    )
-    .await;
+    let lists = vec![
+        ("GET", "/machines", Value::Null, 200),
+        ("GET", "/volumes", Value::Null, 200),
+    ];
+    walk.go("/v1/orgs/acme", lists).await;
     let path = format!("/v1/apps/web/machines/{}", machine["id"].as_str().unwrap());
     walk.go(&path, machine_stops()).await;
     // The lease of the walk runs out, so that what follows needs no nonce.
@@ -188,12 +190,26 @@ async fn every_operation_answers_as_the_document_says() {
         ("POST", "/restart?timeout=5s&force_stop=false", none.clone(), 200),
         ("POST", "/suspend", none.clone(), 412),
         ("POST", "", body, 200),
+        ("POST", "/suspend", none.clone(), 412),
+        ("POST", "/suspend", none.clone(), 200),
         ("POST", "/stop", json!({ "timeout": "0s", "id": "x" }), 200),
         ("POST", "/start", none.clone(), 200),
         ("DELETE", "/lease", none.clone(), 404),
-        ("DELETE", "?kill=true", none.clone(), 200),
+        ("DELETE", "?kill=true", none, 200),
     ];
     walk.go(&path, stops).await;
+}
+
+#[tokio::test]
+async fn every_operation_answers_as_the_document_says() {
+    let mut walk = Walk {
+        sandbox: Box::scripted().await,
+        seen: BTreeSet::new(),
+    };
+    see_application(&mut walk).await;
+    let (volume, at) = see_volume(&mut walk).await;
+    see_machine(&mut walk, &volume).await;
+    let none = Value::Null;
     walk.go(&at, vec![("DELETE", "", none.clone(), 200)]).await;
     let place = json!({ "org_slug": "acme", "region": "fra", "count": 2 });
     let stops = vec![

@@ -28,6 +28,10 @@ pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
     } else {
         shown["incomplete_config"] = incomplete(&machine.config).into();
     }
+    let containers = containers(machine);
+    if !containers.is_empty() {
+        shown["containers"] = containers.into();
+    }
     if !checks.is_empty() {
         shown["checks"] = checks.into();
     }
@@ -83,6 +87,21 @@ fn incomplete(config: &Object) -> Object {
         .iter()
         .filter(|(key, _)| matches!(key.as_str(), "image" | "guest" | "metadata"));
     known.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// The containers of a machine live and die with it.
+fn containers(machine: &Machine) -> Vec<Value> {
+    let running = machine.state == State::Started;
+    let all = machine
+        .config
+        .get("containers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    all.map(|container| {
+        json!({ "name": container.get("name"), "state": if running { "started" } else { "stopped" } })
+    })
+    .collect()
 }
 
 /// Takes an image reference apart. A reference without a digest gets one made from its text.
