@@ -128,3 +128,42 @@ async fn an_unreachable_host_shows_half_a_machine_and_a_silent_region_says_so() 
         .await
         .refused(400, "no capacity");
 }
+
+#[tokio::test]
+async fn a_flaky_service_keeps_a_sound_state() {
+    let sandbox = Box::with(|options| {
+        options.clock = ClockMode::Stepped;
+        options.faults = vec!["flaky:0.4".parse().unwrap()];
+        options.seed = 7;
+    })
+    .await;
+    let create = async |at: usize| {
+        let body = json!({ "name": format!("app-{at}"), "org_slug": "acme" });
+        for _ in 0..40 {
+            let request = sandbox.request("POST", "/v1/apps").json(&body);
+            let Ok(answer) = request.send().await else {
+                continue;
+            };
+            // Taken means that an earlier attempt took effect without saying so.
+            if matches!(answer.status().as_u16(), 201 | 422) {
+                return;
+            }
+        }
+        panic!("app-{at} could not be made");
+    };
+    futures_util::future::join_all((0..40).map(create)).await;
+    sandbox.delete("/_sandbox/faults").await.is(200);
+    let list = sandbox.get("/v1/apps?org_slug=acme").await.is(200);
+    assert_eq!(list["total_apps"], 40);
+    let statuses: Vec<u16> = sandbox
+        .running
+        .requests()
+        .iter()
+        .map(|request| request.status)
+        .collect();
+    for kind in [0, 408, 429, 500] {
+        assert!(statuses.contains(&kind), "{kind} is not among {statuses:?}");
+    }
+    let sandbox = sandbox.again(|options| options.clock = ClockMode::Stepped).await;
+    assert_eq!(sandbox.get("/v1/apps?org_slug=acme").await.is(200), list);
+}

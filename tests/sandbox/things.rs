@@ -290,3 +290,36 @@ async fn lists_over_an_organisation_have_pages_and_little_configuration() {
         (3, None)
     );
 }
+
+#[tokio::test]
+async fn a_region_may_be_a_list_with_areas_and_the_first_with_room_is_taken() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let place = async |region: &str| {
+        sandbox.pass(1_000);
+        sandbox
+            .post(
+                "/v1/apps/web/machines",
+                json!({ "config": { "image": "x" }, "region": region }),
+            )
+            .await
+    };
+    assert_eq!(place("lhr,eu").await.is(200)["region"], "lhr");
+    sandbox
+        .admin("hosts", json!({ "region": "lhr", "full": true }))
+        .await;
+    assert_eq!(place("lhr,eu").await.is(200)["region"], "ams");
+    assert_eq!(place("any").await.is(200)["region"], "iad");
+    assert_eq!(place("").await.is(200)["region"], "iad");
+    place("lhr").await.refused(409, "could not reserve resource");
+    place("lhr,moon").await.refused(400, "invalid region");
+    let asked = json!({ "org_slug": "acme", "region": "eu", "count": 1 });
+    let places = sandbox.post("/v1/platform/placements", asked).await.is(200);
+    let codes: Vec<&str> = places["regions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["region"].as_str().unwrap())
+        .collect();
+    assert_eq!(codes, ["ams", "arn", "cdg", "fra"]);
+}
