@@ -50,6 +50,18 @@
 //! When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
 //! next start; what its checks say changes at once.
 //!
+//! # Pointing flyctl at it
+//!
+//! All three of Fly's APIs answer on one address:
+//!
+//! ```text
+//! FLY_FLAPS_BASE_URL=http://127.0.0.1:PORT  FLY_API_BASE_URL=http://127.0.0.1:PORT
+//! FLY_UIEX_BASE_URL=http://127.0.0.1:PORT   FLY_API_TOKEN=fo1_…   FLY_SEND_METRICS=0
+//! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
+//! ```
+//!
+//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications.
+//!
 //! # What is not imitated
 //!
 //! Traffic, and so starting and stopping by the proxy; standbys taking over; secret keys and the issuing of macaroons;

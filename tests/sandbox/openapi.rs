@@ -225,3 +225,30 @@ fn has_type(kind: &str, value: &Value) -> bool {
         _ => true,
     }
 }
+
+#[test]
+fn the_check_itself_finds_wrong_shapes() {
+    let found = |method: &str, path: &str, status: u16, body: Value| {
+        complaints(method, path, status, &body.to_string()).join("; ")
+    };
+    let app = serde_json::json!({ "name": 1, "organization": { "slug": [] }, "nonsense": 2 });
+    let expected =
+        "App.name is 1, not string; App.nonsense is unknown; AppOrganizationInfo.slug is [], not string";
+    assert_eq!(found("GET", "/v1/apps/web", 200, app), expected);
+    let machines = serde_json::json!([{ "host_status": "fine", "config": { "image": null } }]);
+    let all = found("GET", "/v1/apps/web/machines", 200, machines);
+    assert!(
+        all.contains("Machine.host_status is \"fine\", which is not among"),
+        "{all}"
+    );
+    assert!(
+        all.contains("fly.MachineConfig.image is null, not string"),
+        "{all}"
+    );
+    assert_eq!(
+        found("GET", "/v1/apps/web", 299, Value::Null),
+        "GET /apps/{app_name} does not answer 299"
+    );
+    let error = serde_json::json!({ "error": "x", "status": "odd" });
+    assert!(found("GET", "/v1/apps/web", 404, error).contains("main.statusCode"));
+}

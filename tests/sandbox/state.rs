@@ -90,3 +90,36 @@ async fn the_same_seed_and_requests_give_the_same_answers() {
     assert_eq!(run(1).await, run(1).await);
     assert_ne!(run(1).await["id"], run(2).await["id"]);
 }
+
+#[tokio::test]
+async fn real_time_goes_on_while_nobody_serves_and_never_back() {
+    // A thousand times faster: starting anew takes long enough for a boot.
+    let fast = |options: &mut Options| options.speed = 1_000.0;
+    let sandbox = Box::with(fast).await;
+    sandbox.app().await;
+    let (_, path) = sandbox.machine(nginx()).await;
+    let before = sandbox.get("/_sandbox/clock").await.is(200)["now_ms"].as_i64();
+    let sandbox = sandbox.again(fast).await;
+    let after = sandbox.get("/_sandbox/clock").await.is(200)["now_ms"].as_i64();
+    assert!(after >= before, "{before:?} {after:?}");
+    sandbox.get(&format!("{path}/wait?state=started")).await.is(200);
+}
+
+#[tokio::test]
+async fn of_many_that_want_one_name_one_gets_it() {
+    let sandbox = Box::with(|options| options.speed = 1_000.0).await;
+    sandbox.app().await;
+    let mut body = nginx();
+    body["name"] = "one".into();
+    let launch = async |_: usize| sandbox.post("/v1/apps/web/machines", body.clone()).await.status;
+    let statuses = futures_util::future::join_all((0..8).map(launch)).await;
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert!(
+        statuses.iter().all(|status| matches!(status, 200 | 409 | 429)),
+        "{statuses:?}"
+    );
+}
