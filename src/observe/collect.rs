@@ -60,7 +60,8 @@ pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapsh
     let mut snapshot = Snapshot::default();
     match marked {
         Some(orphans) => {
-            shots.extend(try_join_all(orphans.iter().map(|(key, name)| app(reader, key, name))).await?)
+            let orphans = orphans.iter().map(|(key, name)| app(reader, key, name));
+            shots.extend(try_join_all(orphans).await?);
         }
         None => snapshot.warnings.push(format!(
             "this token cannot list the organization `{}`: apps that have left the manifest are not found",

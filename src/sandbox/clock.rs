@@ -14,6 +14,9 @@ const SCRIPTED_START_MS: i64 = 1_767_225_600_000;
 /// that asks one thing after another is never slowed by a clock that only it can move.
 const STEP_MS: i64 = 1_000;
 
+/// Time ends on 9999-12-30, the last whole day that a time stamp can name.
+const END_MS: i64 = 253_402_128_000_000;
+
 /// How the sandbox's time passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockMode {
@@ -34,6 +37,13 @@ pub(crate) struct SavedClock {
     speed: f64,
 }
 
+impl SavedClock {
+    /// Whether this is a later moment of the sandbox's time.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        self.sandbox_ms > other.sandbox_ms
+    }
+}
+
 /// Time as the sandbox sees it, in milliseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -49,7 +59,8 @@ impl Clock {
         let outside = outside_ms();
         let anchor_ms = match (mode, saved) {
             (ClockMode::Real, Some(saved)) => {
-                saved.sandbox_ms + scale((outside - saved.outside_ms).max(0), saved.speed)
+                let passed = scale((outside - saved.outside_ms).max(0), saved.speed);
+                saved.sandbox_ms.saturating_add(passed)
             }
             (ClockMode::Real, None) => outside,
             (_, Some(saved)) => saved.sandbox_ms,
@@ -60,7 +71,7 @@ impl Clock {
 
     /// Now, in milliseconds since 1970.
     pub(crate) fn now(&self) -> i64 {
-        self.anchor_ms + self.passed()
+        self.anchor_ms.saturating_add(self.passed()).min(END_MS)
     }
 
     fn passed(&self) -> i64 {
@@ -74,7 +85,7 @@ impl Clock {
 
     /// Moves the clock forward; never back.
     pub(crate) fn advance(&mut self, ms: i64) {
-        self.anchor_ms = self.anchor_ms.saturating_add(ms.max(0));
+        self.anchor_ms = self.anchor_ms.saturating_add(ms.max(0)).min(END_MS);
     }
 
     /// What one request does to the clock.

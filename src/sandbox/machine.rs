@@ -11,6 +11,8 @@ use super::world::Object;
 
 /// `GET …/events` answers at most 50, so no more are kept.
 const EVENTS_KEPT: usize = 50;
+/// A machine that restarts for ever passes the same few states again and again; this many are plenty.
+const PASSED_KEPT: usize = 64;
 
 /// The states of a machine that the API shows (fly.io/docs/machines/machine-states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -204,10 +206,17 @@ impl Machine {
         source: &str,
         request: Option<Value>,
     ) {
+        self.set(state, at);
+        self.record(kind, state.as_str(), source, at, request);
+    }
+
+    fn set(&mut self, state: State, at: i64) {
         self.state = state;
         self.updated_ms = at;
+        if self.passed.len() == PASSED_KEPT {
+            self.passed.remove(0);
+        }
         self.passed.push((state, at));
-        self.record(kind, state.as_str(), source, at, request);
     }
 
     /// Writes an event that changes no state.
@@ -242,9 +251,7 @@ impl Machine {
             "restart_count": self.restart_count,
         });
         let next = if restarting { State::Starting } else { State::Stopped };
-        self.state = next;
-        self.updated_ms = at;
-        self.passed.push((next, at));
+        self.set(next, at);
         // The event says `stopped` even when the host boots the machine again at once.
         self.record("exit", "stopped", "flyd", at, Some(request));
     }

@@ -11,6 +11,9 @@
 //! Status codes, error bodies and the defaults that the server fills in follow the documentation. Where the
 //! documentation is silent, the nearest comment says what was chosen.
 //!
+//! Beside it stand what flyctl asks of the two other APIs: GraphQL under `/graphql`, resolved field by field with
+//! aliases, variables and fragments, and releases, builds and organisations under `/api/v1`. They share the state.
+//!
 //! # Time
 //!
 //! Nothing runs in the background: each machine stores its next step with a moment, and every request first catches up
@@ -44,6 +47,26 @@
 //!
 //! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
 //! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…"}}`; all keys are optional.
+//! When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
+//! next start; what its checks say changes at once.
+//!
+//! # Pointing flyctl at it
+//!
+//! All three of Fly's APIs answer on one address:
+//!
+//! ```text
+//! FLY_FLAPS_BASE_URL=http://127.0.0.1:PORT  FLY_API_BASE_URL=http://127.0.0.1:PORT
+//! FLY_UIEX_BASE_URL=http://127.0.0.1:PORT   FLY_API_TOKEN=fo1_…   FLY_SEND_METRICS=0
+//! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
+//! ```
+//!
+//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications.
+//!
+//! # What is not imitated
+//!
+//! Traffic, and so starting and stopping by the proxy; standbys taking over; secret keys and the issuing of macaroons;
+//! Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_` texts, because flyctl throws away
+//! macaroons that do not decode.
 
 mod access;
 mod admin;
@@ -53,6 +76,7 @@ mod clock;
 mod config;
 mod connection;
 mod faults;
+mod graphql;
 mod ids;
 mod limits;
 mod machine;
@@ -61,7 +85,9 @@ mod running;
 mod server;
 mod settle;
 mod store;
+mod uiex;
 mod v1;
+mod wire;
 mod world;
 
 pub use clock::ClockMode;

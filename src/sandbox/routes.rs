@@ -53,6 +53,11 @@ impl Route {
         Self { rate: Some(rate), identifier, ..self }
     }
 
+    /// The same without a rate limit: the documentation limits the Machines API only.
+    pub(crate) fn unlimited(self) -> Self {
+        Self { rate: None, ..self }
+    }
+
     /// The same, open to read-only tokens although its method is not `GET`.
     pub(crate) fn reading(self) -> Self {
         Self { writes: false, ..self }

@@ -18,9 +18,11 @@ use super::access::Grant;
 use super::clock::{Clock, ClockMode};
 use super::connection::{Cut, Cuttable};
 use super::faults::{Fault, Faults};
+use super::graphql;
 use super::limits::Limits;
 use super::server::{Core, RequestRecord, Server};
 use super::store::{self, ServerFile, Store, StoreError};
+use super::uiex;
 use super::v1;
 use super::world::World;
 
@@ -154,7 +156,8 @@ async fn run(listener: TcpListener, server: Arc<Server>, stopped: oneshot::Recei
 
 fn router(server: Arc<Server>) -> Router {
     let mut router = Router::new();
-    for route in v1::routes() {
+    let routes = v1::routes().into_iter().chain(graphql::routes()).chain(uiex::routes());
+    for route in routes {
         let Ok(method) = Method::from_bytes(route.method.as_bytes()) else {
             continue;
         };

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body as HttpBody, to_bytes};
+use axum::body::Body as HttpBody;
 use axum::extract::{Query, Request};
-use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Response, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -16,15 +16,12 @@ use super::answer::{Answer, Body, Call, Refusal, Reply};
 use super::clock::Clock;
 use super::connection::Cut;
 use super::faults::{self, Blow, Faults};
-use super::ids;
 use super::limits::{self, Limits};
 use super::routes::{Handler, Route};
 use super::settle;
 use super::store::{Store, StoreError};
+use super::wire::{hang_up, read, render, truncated};
 use super::world::World;
-
-/// No request of these APIs comes near this; it only bounds what a broken client can make the sandbox hold.
-const BODY_MAX: usize = 16 << 20;
 
 /// One request as `GET /_sandbox/requests` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,9 +68,12 @@ impl Core {
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn save(&mut self) -> Result<(), StoreError> {
-        if self.clock.is_commanded() || self.world.root_dirty {
-            self.world.root_dirty |= self.world.root.clock != Some(self.clock.saved());
-            self.world.root.clock = Some(self.clock.saved());
+        let saved = self.clock.saved();
+        let moved = self.world.root.clock.is_none_or(|before| saved.is_after(before));
+        // Only commanded time must be stored as it moves; real time is told again from any earlier moment.
+        self.world.root_dirty |= moved && self.clock.is_commanded();
+        if self.world.root_dirty {
+            self.world.root.clock = Some(saved);
         }
         self.store.save(&mut self.world)
     }
@@ -156,7 +156,9 @@ impl Server {
         }
         let blow = self.arrive(&mut incoming, route);
         let (answer, limited) = self.struck(route, &incoming, blow).await;
-        tokio::time::sleep(self.latency).await;
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
         let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
         self.depart(incoming.n, if dropped { 0 } else { answer.status }, limited);
         match blow {
@@ -312,65 +314,4 @@ fn stored(core: &mut Core, reply: Reply) -> Answer {
             Refusal::new(500, error.to_string()).into()
         }
     }
-}
-
-async fn read(body: HttpBody) -> Result<Value, Refusal> {
-    let bytes =
-        to_bytes(body, BODY_MAX).await.map_err(|_| Refusal::invalid("failed to read request body"))?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Refusal::invalid(format!("failed to decode request body: {error}")))
-}
-
-fn text(body: &Body) -> (Option<&'static str>, String) {
-    match body {
-        Body::Empty => (None, String::new()),
-        Body::Json(value) => (Some("application/json; charset=utf-8"), value.to_string()),
-        Body::Text(text) => (Some("text/plain; charset=utf-8"), text.clone()),
-    }
-}
-
-fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response::Builder {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut builder = Response::builder().status(status).header("fly-request-id", request_id(n));
-    if let Some(kind) = kind {
-        builder = builder.header(header::CONTENT_TYPE, kind);
-    }
-    builder
-}
-
-/// `01H…-iad`: a ULID and the region that answered.
-fn request_id(n: u64) -> String {
-    format!("{}-iad", ids::ulid(0, &ids::draw(&["request", &n.to_string()])))
-}
-
-fn render(answer: &Answer, n: u64) -> Response<HttpBody> {
-    let (kind, text) = text(&answer.body);
-    response(answer, n, kind).body(HttpBody::from(text)).unwrap_or_default()
-}
-
-/// Closes the connection instead of answering.
-fn hang_up(cut: Option<Cut>) -> Response<HttpBody> {
-    if let Some(cut) = cut {
-        cut.now();
-    }
-    Response::default()
-}
-
-/// Promises the whole body and sends half of it.
-fn truncated(answer: &Answer, n: u64) -> Response<HttpBody> {
-    let (kind, text) = text(&answer.body);
-    let bytes = text.into_bytes();
-    let half = bytes[..bytes.len() / 2].to_vec();
-    let builder = response(answer, n, kind).header(header::CONTENT_LENGTH, bytes.len().max(1));
-    let broken = async {
-        // Lets the first half reach the socket before the connection breaks.
-        tokio::task::yield_now().await;
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-    };
-    let parts = futures_util::stream::once(async { Ok(half) });
-    let parts = futures_util::StreamExt::chain(parts, futures_util::stream::once(broken));
-    builder.body(HttpBody::from_stream(parts)).unwrap_or_default()
 }

@@ -122,7 +122,7 @@ pub(crate) fn boot(machine: &mut Machine, behave: &Behave, at: i64, source: &str
 }
 
 fn await_start(machine: &mut Machine, behave: &Behave, at: i64) {
-    let ready = at + behave.boot_ms.unwrap_or(BOOT_MS).max(1);
+    let ready = at.saturating_add(behave.boot_ms.unwrap_or(BOOT_MS).max(1));
     match behave.exit() {
         Some((0, exit)) => machine.then(ready, Step::Exit(exit)),
         _ => machine.then(ready, Step::Started),
@@ -134,7 +134,7 @@ fn started(machine: &mut Machine, behave: &Behave, at: i64) {
     machine.started_ms = Some(at);
     machine.first_run_ms.get_or_insert(at);
     if let Some((after, exit)) = behave.exit() {
-        machine.then(at + after, Step::Exit(exit));
+        machine.then(at.saturating_add(after), Step::Exit(exit));
     }
 }
 

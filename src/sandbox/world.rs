@@ -68,6 +68,8 @@ pub(crate) struct App {
     pub(crate) org: String,
     pub(crate) network: String,
     pub(crate) role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) idempotency_key: Option<String>,
     pub(crate) created_ms: i64,
     /// How many things in it were named so far.
     pub(crate) drawn: u64,

@@ -16,12 +16,6 @@ pub(crate) struct Got {
 }
 
 impl Got {
-    /// The body, which must be JSON.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {:?}", self.text))
-    }
-
     /// The body of an answer that must have this status.
     #[track_caller]
     pub(crate) fn is(&self, status: u16) -> Value {
@@ -80,10 +74,17 @@ impl Box {
         self.client.request(method, format!("{}{path}", self.running.url())).bearer_auth(&self.token)
     }
 
+    /// Sends a request and holds the answer to the OpenAPI document.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
-        let answer = request.send().await.unwrap();
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let answer = self.client.execute(request).await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Got { status, headers, text: answer.text().await.unwrap() }
+        let got = Got { status, headers, text: answer.text().await.unwrap() };
+        assert!(got.headers.contains_key("fly-request-id"), "{method} {path} has no request id");
+        let complaints = crate::openapi::complaints(&method, &path, got.status, &got.text);
+        assert!(complaints.is_empty(), "{method} {path}: {complaints:#?}");
+        got
     }
 
     pub(crate) async fn get(&self, path: &str) -> Got {

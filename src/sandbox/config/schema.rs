@@ -158,7 +158,7 @@ const REPLAY: &[Field] = &[
     ("allow_bypass", Flag),
 ];
 
-const HEADER: &[Field] = &[("name", TextAlways), ("values", Texts)];
+const HEADER: &[Field] = &[("name", Text), ("values", Texts)];
 
 const SERVICE_CHECK: &[Field] = &[
     ("port", MaybeNumber),
@@ -166,11 +166,11 @@ const SERVICE_CHECK: &[Field] = &[
     ("interval", Time),
     ("timeout", Time),
     ("grace_period", Time),
-    ("method", Text),
-    ("path", Text),
-    ("protocol", Text),
+    ("method", MaybeText),
+    ("path", MaybeText),
+    ("protocol", MaybeText),
     ("tls_skip_verify", MaybeFlag),
-    ("tls_server_name", Text),
+    ("tls_server_name", MaybeText),
     ("headers", List(HEADER)),
 ];
 
@@ -181,11 +181,11 @@ const CHECK: &[Field] = &[
     ("interval", Time),
     ("timeout", Time),
     ("grace_period", Time),
-    ("method", Text),
-    ("path", Text),
-    ("protocol", Text),
+    ("method", MaybeText),
+    ("path", MaybeText),
+    ("protocol", MaybeText),
     ("tls_skip_verify", MaybeFlag),
-    ("tls_server_name", Text),
+    ("tls_server_name", MaybeText),
     ("headers", List(HEADER)),
 ];
 
@@ -199,7 +199,7 @@ const STATIC: &[Field] = &[
 ];
 
 const FILE: &[Field] = &[
-    ("guest_path", TextAlways),
+    ("guest_path", Text),
     ("raw_value", MaybeText),
     ("secret_name", MaybeText),
     ("image_config", Text),

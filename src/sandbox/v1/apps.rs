@@ -67,16 +67,52 @@ struct Create {
     org_slug: Option<String>,
     network: Option<String>,
     app_role_id: Option<String>,
+    /// Only the later specification has it: the same key and name give the first application again.
+    idempotency_key: Option<String>,
 }
 
 fn create(world: &mut World, call: &Call) -> Reply {
     let request: Create = call.body()?;
-    let slug = request.org_slug.filter(|slug| !slug.is_empty());
-    let slug = slug.ok_or_else(|| Refusal::invalid("org_slug is required"))?;
-    let org = world.org(&slug, &call.who)?.slug.clone();
-    let name = request.name.filter(|name| !name.is_empty()).or(request.app_name).unwrap_or_default();
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let slug = given(request.org_slug).ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let wanted = NewApp {
+        org: world.org(&slug, &call.who)?.slug.clone(),
+        name: given(request.name).or(request.app_name).unwrap_or_default(),
+        network: given(request.network),
+        role: request.app_role_id.unwrap_or_default(),
+        idempotency_key: given(request.idempotency_key),
+    };
+    // The documentation shows `id` and `created_at` only, flyctl reads a whole application: both get what they expect.
+    let app = add(world, wanted)?;
+    let mut shown = view(world, &app);
+    shown["created_at"] = app.created_ms.into();
+    Ok(Answer::json(201, shown))
+}
+
+/// An application that somebody wants.
+#[derive(Debug)]
+pub(crate) struct NewApp {
+    pub(crate) org: String,
+    pub(crate) name: String,
+    pub(crate) network: Option<String>,
+    pub(crate) role: String,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// Makes an application, or finds the one that the same key made before.
+///
+/// # Errors
+/// `422` when the name is taken by any organisation, or is none, or the key belongs to another name.
+pub(crate) fn add(world: &mut World, wanted: NewApp) -> Result<App, Refusal> {
+    let key = wanted.idempotency_key;
+    let mut apps = world.apps.values().filter(|app| app.org == wanted.org);
+    if let Some(app) = apps.find(|app| key.is_some() && app.idempotency_key == key) {
+        let same = app.name == wanted.name;
+        let refusal = || Refusal::new(422, "Validation failed: idempotency key was used for another name");
+        return if same { Ok(app.clone()) } else { Err(refusal()) };
+    }
     let draw = world.draw("app");
-    let name = if name.is_empty() { ids::name(&draw) } else { name };
+    let name = if wanted.name.is_empty() { ids::name(&draw) } else { wanted.name };
     if !is_name(&name) {
         let rule = "Validation failed: Name under 63 chars using numbers, lowercase letters and dashes";
         return Err(Refusal::new(422, rule));
@@ -88,12 +124,10 @@ fn create(world: &mut World, call: &Call) -> Reply {
         id: ids::lower(&draw),
         number: ids::number(&draw),
         name: name.clone(),
-        org,
-        network: request
-            .network
-            .filter(|network| !network.is_empty())
-            .unwrap_or_else(|| "default".to_owned()),
-        role: request.app_role_id.unwrap_or_default(),
+        org: wanted.org,
+        network: wanted.network.unwrap_or_else(|| "default".to_owned()),
+        role: wanted.role,
+        idempotency_key: key,
         created_ms: world.now,
         drawn: 0,
         machines: BTreeMap::new(),
@@ -104,12 +138,9 @@ fn create(world: &mut World, call: &Call) -> Reply {
         certificates: BTreeMap::new(),
         releases: Vec::new(),
     };
-    // The documentation shows `id` and `created_at` only, flyctl reads a whole application: both get what they expect.
-    let mut shown = view(world, &app);
-    shown["created_at"] = app.created_ms.into();
     world.dirty.insert(name.clone());
-    world.apps.insert(name, app);
-    Ok(Answer::json(201, shown))
+    world.apps.insert(name, app.clone());
+    Ok(app)
 }
 
 /// A name also becomes a file of the state folder and a host name, so nothing but these characters passes.

@@ -2,16 +2,16 @@
 
 mod apps;
 mod certificates;
-mod ips;
+pub(crate) mod ips;
 mod lease;
-mod machines;
+pub(crate) mod machines;
 mod orgs;
-mod platform;
-mod secrets;
+pub(crate) mod platform;
+pub(crate) mod secrets;
 mod tokens;
 mod volumes;
 
-pub(crate) use apps::mint;
+pub(crate) use apps::{NewApp, add as add_app, mint};
 
 use super::limits::Rate;
 use super::routes::{Handler, Identifier, Route, route};

@@ -73,6 +73,39 @@ pub(crate) fn known_region(code: &str) -> Result<(), Refusal> {
     if known { Ok(()) } else { Err(Refusal::invalid(format!("invalid region: {code:?}"))) }
 }
 
+/// The region that an expression such as `lhr,eu` or `any` means: the first with room, in the order given.
+///
+/// # Errors
+/// `400` when a part is neither a region nor an area.
+pub(crate) fn choose(world: &World, expression: &str) -> Result<&'static str, Refusal> {
+    let mut fits = Vec::new();
+    for part in expression.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        fits.extend(area(part).ok_or_else(|| Refusal::invalid(format!("invalid region: {part:?}")))?);
+    }
+    let room = |code: &&&str| !world.root.full_regions.contains(**code);
+    // When nothing has room the first is named, and refused with the reason of whatever is to be placed there.
+    Ok(fits.iter().find(room).or(fits.first()).copied().unwrap_or(NEAREST))
+}
+
+/// The regions of a code or of an area's alias, the nearest first.
+fn area(part: &str) -> Option<Vec<&'static str>> {
+    let within = |wanted: &dyn Fn(&Region) -> bool| {
+        let mut codes: Vec<&str> = REGIONS.iter().filter(|r| wanted(r)).map(|r| r.code).collect();
+        codes.sort_by_key(|code| *code != NEAREST);
+        codes
+    };
+    let codes = match part {
+        "any" => within(&|_| true),
+        "apac" => within(&|r| r.area == "asia_pacific"),
+        "eu" => within(&|r| r.area == "europe"),
+        "na" => within(&|r| r.area == "north_america"),
+        "sa" => within(&|r| r.area == "south_america"),
+        "us" | "usa" => within(&|r| r.name.ends_with("(US)")),
+        code => within(&|r| r.code == code),
+    };
+    Some(codes).filter(|codes| !codes.is_empty())
+}
+
 fn regions(_: &mut World, _: &Call) -> Reply {
     let rows = REGIONS.iter().map(|region| {
         json!({
@@ -109,7 +142,10 @@ fn placements(world: &mut World, call: &Call) -> Reply {
     let asked = request.region.unwrap_or_default();
     let asked: Vec<&str> =
         asked.split(',').map(str::trim).filter(|code| !code.is_empty() && *code != "any").collect();
-    asked.iter().try_for_each(|code| known_region(code))?;
+    let areas = asked
+        .iter()
+        .map(|part| area(part).ok_or_else(|| Refusal::invalid(format!("invalid region: {part:?}"))));
+    let asked: Vec<&str> = areas.collect::<Result<Vec<_>, _>>()?.concat();
     let volume = request.volume_name.filter(|name| !name.is_empty());
     let holds = |code: &str| {
         let free = |app: &crate::sandbox::world::App| {

@@ -71,7 +71,8 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     Err(Refusal::invalid(format!("invalid secret name: {name:?}")))
 }
 
-fn put(app: &mut App, name: &str, value: String, now: i64) {
+/// Sets one secret, without a new version.
+pub(crate) fn put(app: &mut App, name: &str, value: String, now: i64) {
     // Salted with the application, so that equal values of two applications do not show as equal.
     let digest = ids::hex(&ids::draw(&["secret", &app.id, &value])[..8]);
     let created_ms = app.secrets.get(name).map_or(now, |secret| secret.created_ms);

@@ -35,7 +35,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     unique(app, request.name.as_deref().unwrap_or_default())?;
     has_secrets(app, request.min_secrets_version)?;
     let wanted = request.region.as_deref().filter(|region| !region.is_empty());
-    wanted.map(platform::known_region).transpose()?;
+    let wanted = wanted.map(|region| platform::choose(world, region)).transpose()?;
     let volume = resolve_mount(app, &config, wanted)?.cloned();
     let region = wanted.or(volume.as_ref().map(|volume| volume.region.as_str())).unwrap_or(platform::NEAREST);
     if world.root.full_regions.contains(region) {
@@ -53,7 +53,8 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
         volume.updated_ms = now;
     }
     app.machines.insert(machine.id.clone(), machine.clone());
-    Ok(Answer::ok(view::view(world, world.app(call)?, &machine)))
+    let leased = machine.lease.is_some();
+    Ok(Answer::ok(view::launched(world, world.app(call)?, &machine, leased)))
 }
 
 fn place(

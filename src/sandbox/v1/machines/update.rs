@@ -31,7 +31,8 @@ pub(super) fn update(world: &mut World, call: &Call) -> Reply {
     let app = world.app_mut(call)?;
     let (draw, lease_draw, secrets_version) = (app.draw("version"), app.draw("lease"), app.secrets_version);
     let machine = super::find_mut(world, call)?;
-    if let Some(ttl) = request.lease_ttl.filter(|ttl| *ttl > 0 && machine.lease.is_none()) {
+    let lease_ttl = request.lease_ttl.filter(|ttl| *ttl > 0 && lease::active(machine, now).is_none());
+    if let Some(ttl) = lease_ttl {
         machine.lease = Some(lease::grant(&lease_draw, call, String::new(), ttl, now));
     }
     replace(machine, config, ids::ulid(now, &draw), now);
@@ -39,7 +40,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Reply {
     machine.cordoned |= request.skip_service_registration.unwrap_or(false);
     machine.then(now + settle::REPLACE_MS, Step::Replaced { launch: !request.skip_launch.unwrap_or(false) });
     let machine = super::find(world, call)?;
-    Ok(Answer::ok(view::view(world, world.app(call)?, machine)))
+    Ok(Answer::ok(view::launched(world, world.app(call)?, machine, lease_ttl.is_some())))
 }
 
 /// A machine keeps its name and region, and whoever says which version they mean must mean the present one.

@@ -28,10 +28,27 @@ pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
     } else {
         shown["incomplete_config"] = incomplete(&machine.config).into();
     }
+    let containers = containers(machine);
+    if !containers.is_empty() {
+        shown["containers"] = containers.into();
+    }
     if !checks.is_empty() {
         shown["checks"] = checks.into();
     }
     if let Some(lease) = lease::active(machine, world.now) {
+        shown["lease"] = json!({
+            "description": lease.description,
+            "expires_at": lease.expires_ms.div_euclid(1000),
+            "owner": lease.owner,
+        });
+    }
+    shown
+}
+
+/// The answer to a launch that asked for a lease: nobody else ever sees the nonce.
+pub(super) fn launched(world: &World, app: &App, machine: &Machine, leased: bool) -> Value {
+    let mut shown = view(world, app, machine);
+    if let Some(lease) = machine.lease.as_ref().filter(|_| leased) {
         shown["nonce"] = lease.nonce.clone().into();
     }
     shown
@@ -70,8 +87,18 @@ fn incomplete(config: &Object) -> Object {
     known.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// The containers of a machine live and die with it.
+fn containers(machine: &Machine) -> Vec<Value> {
+    let running = machine.state == State::Started;
+    let all = machine.config.get("containers").and_then(Value::as_array).into_iter().flatten();
+    all.map(|container| {
+        json!({ "name": container.get("name"), "state": if running { "started" } else { "stopped" } })
+    })
+    .collect()
+}
+
 /// Takes an image reference apart. A reference without a digest gets one made from its text.
-pub(super) fn image_ref(image: &str) -> Value {
+pub(crate) fn image_ref(image: &str) -> Value {
     let (rest, digest) = match image.split_once('@') {
         Some((rest, digest)) => (rest, digest.to_owned()),
         None => (image, format!("sha256:{}", ids::hex(&ids::draw(&["image", image])))),
