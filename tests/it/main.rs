@@ -2,5 +2,7 @@
 
 mod crash;
 mod floors;
+mod properties;
+mod scripts;
 mod story;
 mod support;
