@@ -90,6 +90,8 @@ fn value(shape: Shape, name: &str, node: Node, report: &mut Report) -> Option<No
     let decoded = match shape {
         Shape::Anything => Ok(Some(found)),
         Shape::Text => scalars::string(found),
+        Shape::Free => scalars::free(found),
+        Shape::Command => scalars::command(found),
         Shape::Capitals => scalars::capitals(found),
         Shape::OneOf(words) => scalars::one_of(words, found),
         Shape::Whole => scalars::whole(i64::MIN, i64::MAX, found),
@@ -143,9 +145,8 @@ fn text_map(name: &str, found: Value, report: &mut Report) -> Decoded {
         let node = entire(&format!("`{}` of {name}", entry.key), entry.node, report)?;
         Some(Entry { node, ..entry })
     };
-    Ok(Some(Value::Table(Table(
-        entries.into_iter().filter_map(&mut entry).collect(),
-    ))))
+    let entries: Vec<Entry> = entries.into_iter().filter_map(&mut entry).collect();
+    Ok((!entries.is_empty()).then_some(Value::Table(Table(entries))))
 }
 
 /// A text that stays although it may be empty, as a part of something.

@@ -44,6 +44,24 @@ pub(super) fn string(found: Value) -> Decoded {
     }
 }
 
+/// A text that splits into words as a shell would split it.
+pub(super) fn command(found: Value) -> Decoded {
+    match string(found)? {
+        Some(Value::String(text)) if shell_words::split(&text).is_err() => {
+            Err(Wrong::wanted("a command whose quotes are closed"))
+        }
+        value => Ok(value),
+    }
+}
+
+/// A table of whatever.
+pub(super) fn free(found: Value) -> Decoded {
+    match found {
+        Value::Table(_) => Ok(Some(found)),
+        _ => Err(Wrong::wanted("a table")),
+    }
+}
+
 /// A text in capitals.
 pub(super) fn capitals(found: Value) -> Decoded {
     Ok(string(found)?.map(|value| Value::String(text::printed(&value).to_uppercase())))
@@ -122,14 +140,16 @@ pub(super) fn autostop(found: Value) -> Decoded {
 /// When a root file system persists: the word, or its number in the Machines API.
 pub(super) fn persist(found: Value) -> Decoded {
     const WORDS: [&str; 4] = ["", "never", "restart", "always"];
-    let numbered = |number: i64| usize::try_from(number).ok().and_then(|number| WORDS.get(number));
-    match found {
-        Value::Integer(number) if numbered(number).is_some() => {
-            string(Value::String((*numbered(number).unwrap_or(&"")).to_owned()))
-        }
-        Value::String(_) => one_of(&WORDS, found),
-        _ => Err(Wrong::wanted(format!("one of {}", quoted(&WORDS[1..])))),
-    }
+    let word = |number: i64| usize::try_from(number).ok().and_then(|number| WORDS.get(number));
+    let number = match found {
+        Value::Integer(number) => Some(number),
+        Value::Float(number) => text::whole(number),
+        _ => return one_of(&WORDS, found),
+    };
+    let word = number
+        .and_then(word)
+        .ok_or_else(|| Wrong::wanted(format!("one of {}", quoted(&WORDS[1..]))))?;
+    string(Value::String((*word).to_owned()))
 }
 
 /// A duration with its unit. What is still a bare number here, flyctl reads as nanoseconds, which nobody means.

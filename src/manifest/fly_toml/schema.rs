@@ -5,6 +5,8 @@
 pub(super) enum Shape {
     /// A text.
     Text,
+    /// A text that is split into words.
+    Command,
     /// A text that flyctl writes in capitals.
     Capitals,
     /// One of several words.
@@ -23,7 +25,9 @@ pub(super) enum Shape {
     Texts,
     /// A table of texts.
     TextMap,
-    /// Whatever: flyctl passes it on.
+    /// A table of whatever: flyctl passes it on.
+    Free,
+    /// Whatever: flyctl does not look.
     Anything,
     /// A duration. A bare integer counts nanoseconds: older spellings have been patched before.
     Duration,

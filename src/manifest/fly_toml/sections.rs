@@ -16,7 +16,7 @@ pub(super) static ROOT: Section = Section {
         keep("kill_signal", Shape::Text),
         keep("kill_timeout", Shape::Duration),
         keep("swap_size_mb", Shape::Whole),
-        drop("console_command", Shape::Text),
+        drop("console_command", Shape::Command),
         keep("experimental", Shape::One(&EXPERIMENTAL)),
         keep("build", Shape::One(&BUILD)),
         keep("deploy", Shape::One(&DEPLOY)),
@@ -77,7 +77,7 @@ static BUILD: Section = Section {
         drop("builder", Shape::Text),
         drop("args", Shape::TextMap),
         drop("buildpacks", Shape::Texts),
-        drop("settings", Shape::Anything),
+        drop("settings", Shape::Free),
         drop("builtin", Shape::Text),
         drop("dockerfile", Shape::Text),
         drop("ignorefile", Shape::Text),
@@ -102,7 +102,7 @@ static DEPLOY: Section = Section {
         ),
         keep("max_unavailable", Shape::Number),
         keep("wait_timeout", Shape::Duration),
-        keep("release_command", Shape::Text),
+        keep("release_command", Shape::Command),
         keep("release_command_timeout", Shape::Duration),
         keep("release_command_vm", Shape::One(&RELEASE_VM)),
         keep("seed_command", Shape::Text),
@@ -127,7 +127,7 @@ static MOUNTS: Section = Section {
 static HTTP_SERVICE: Section = Section {
     name: "http_service",
     keys: &[
-        keep("internal_port", Shape::Whole),
+        keep("internal_port", Shape::Count),
         keep("force_https", Shape::Truth),
         keep("auto_stop_machines", Shape::Autostop),
         keep("auto_start_machines", Shape::Truth),
@@ -145,7 +145,7 @@ static SERVICES: Section = Section {
     name: "services",
     keys: &[
         keep("protocol", Shape::Text),
-        keep("internal_port", Shape::Whole),
+        keep("internal_port", Shape::Count),
         keep("auto_stop_machines", Shape::Autostop),
         keep("auto_start_machines", Shape::Truth),
         keep("min_machines_running", Shape::Whole),
@@ -208,7 +208,7 @@ const U32: i64 = 4_294_967_295;
 
 static HTTP_RESPONSE: Section = Section {
     name: "http_options.response",
-    keys: &[keep("headers", Shape::Anything), keep("pristine", Shape::Truth)],
+    keys: &[keep("headers", Shape::Free), keep("pristine", Shape::Truth)],
 };
 
 static REPLAY_CACHE: Section = Section {

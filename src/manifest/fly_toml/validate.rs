@@ -2,7 +2,7 @@
 //! check without a port has an `http_service` to take it from, is left to the lowering, which knows the groups.
 
 use super::{mounts, report::Report, text};
-use crate::manifest::node::{Node, Place, Table, Value};
+use crate::manifest::node::{Entry, Node, Place, Table, Value};
 
 /// The process groups that sections may name.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ fn items<'a>(table: &'a Table, key: &str) -> Vec<&'a Node> {
 }
 
 /// The fields of a table at a key.
-fn fields<'a>(table: &'a Table, key: &str) -> &'a [crate::manifest::node::Entry] {
+fn fields<'a>(table: &'a Table, key: &str) -> &'a [Entry] {
     match table.get(key).map(|node| &node.value) {
         Some(Value::Table(Table(entries))) => entries,
         _ => &[],
@@ -76,17 +76,15 @@ fn placeholders(root: &Table, report: &mut Report) {
     }
 }
 
-/// What is split into words must split.
+/// What is split into words must split; the other commands have been decoded as such.
 fn commands(root: &Table, report: &mut Report) {
-    let deploy = root.get("deploy").and_then(Node::as_table);
-    let release = deploy.and_then(|deploy| deploy.get("release_command"));
-    let processes = fields(root, "processes").iter().map(|entry| &entry.node);
-    for node in release.into_iter().chain(processes) {
+    for Entry { key, node, .. } in fields(root, "processes") {
         if node
             .as_str()
             .is_some_and(|text| shell_words::split(text).is_err())
         {
-            report.wrong(&node.at, "a command does not end", "a quote is not closed", None);
+            let message = format!("the command of `{key}` in `processes` must have its quotes closed");
+            report.wrong(&node.at, message, "a quote is not closed", None);
         }
     }
 }
@@ -181,7 +179,7 @@ fn processes(service: &Table, section: &str, at: &Place, groups: &Groups, report
     if groups.defined() && service.get("processes").is_none() {
         let message = format!("`{section}` must say its `processes`");
         let help = "add `processes = [\"GROUP\"]` with a name of `[processes]`".to_owned();
-        report.wrong(at, message, "several groups could be meant", Some(help));
+        report.wrong(at, message, "flyctl does not choose a group", Some(help));
     }
     named(service, section, groups, report);
 }

@@ -15,14 +15,14 @@ pub(super) enum Unit {
     Second,
 }
 
-/// The checks of a service: one, or a list of them.
+/// The checks of a service: one, or a list of them. None are as if unsaid.
 pub(super) fn list(node: Node, section: &str, report: &mut Report) -> Option<Node> {
     let at = node.at.clone();
     let mut found = tables(node, section, report);
     for (_, table) in &mut found {
         check(table, section, report);
     }
-    Some(array(at, found))
+    (!found.is_empty()).then(|| array(at, found))
 }
 
 /// `[checks]`: a table of checks, or a list in which each says its `name`.
