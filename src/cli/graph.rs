@@ -6,12 +6,7 @@ use super::{
     Context, Failure, exit,
     session::{Session, Target, load},
 };
-use crate::{
-    kinds::{Desired, Kind, Listed, Refers, Visit, World, each_kind},
-    manifest::SecretsMode,
-    model::{Address, Table},
-    render::graph::{self, Drawing},
-};
+use crate::{manifest::SecretsMode, render::graph::Drawing};
 
 /// Draw an environment, or a plan.
 #[derive(Debug, Args)]
@@ -46,12 +41,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Graph) -> Result<u8, Failu
         drawing?
     } else {
         let loaded = load(context, &args.target.environment, &args.target.inputs, SecretsMode::Unchecked)?;
-        environment(&loaded.desired)
+        Drawing::of_desired(&loaded.desired)
     };
     let text = match args.format {
-        Format::Svg => graph::svg(&drawing),
-        Format::Mermaid => graph::mermaid(&drawing),
-        Format::Dot => graph::dot(&drawing),
+        Format::Svg => drawing.svg(),
+        Format::Mermaid => drawing.mermaid(),
+        Format::Dot => drawing.dot(),
     };
     context.ui.data(&text)?;
     Ok(exit::OK)
@@ -60,21 +55,5 @@ pub(super) async fn run(context: &Context<'_>, args: &Graph) -> Result<u8, Failu
 async fn planned(context: &Context<'_>, session: &Session) -> Result<Drawing, Failure> {
     let world = session.observe(context).await?;
     let plan = session.plan(&session.loaded.desired, &world, &[])?;
-    Ok(Drawing::of_plan(&plan))
-}
-
-/// Every resource of a manifest, and what it refers to.
-fn environment(desired: &Desired) -> Drawing {
-    let mut all = References::default();
-    each_kind(desired, &World::default(), &mut all);
-    Drawing::of_references(&all.0)
-}
-
-#[derive(Default)]
-struct References(Vec<(Address, Vec<Address>)>);
-
-impl Visit for References {
-    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, _: &Table<<K as Kind>::Live>) {
-        self.0.extend(desired.iter().map(|(name, spec)| (Address::of::<K>(name), spec.refs())));
-    }
+    Ok(Drawing::of(&plan))
 }

@@ -181,7 +181,7 @@ pub(super) fn load(
 
 /// Fly itself: the token from the variable that the manifest names.
 fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure> {
-    let variable = loaded.token.as_deref().unwrap_or(names::TOKEN);
+    let variable = loaded.token.as_ref().map_or(names::TOKEN, |token| &token.env);
     let token = environment.get(variable).ok_or_else(|| {
         let org = &loaded.desired.meta.org;
         Failure::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).hint(format!(

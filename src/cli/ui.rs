@@ -120,7 +120,7 @@ impl Ui {
     }
 }
 
-/// The width of the terminal, as clap finds it.
+/// The width of the terminal that shows stdout; text for a file gets a width that fits a page.
 fn width() -> usize {
-    indicatif::TermLike::width(&indicatif::Term::stdout()).into()
+    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).max(40))
 }

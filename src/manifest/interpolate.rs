@@ -1,0 +1,180 @@
+//! `${var.NAME}`, `${env.name}` and `${apps.KEY.name}` in texts. Nothing else: a manifest is data, not a program.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    node::{FileId, Node, Place, Problem, Value},
+    suggest,
+};
+
+/// What can be referred to.
+#[derive(Default)]
+pub(super) struct Scope {
+    /// The variables that are declared; `None` where one has no value.
+    pub(super) vars: BTreeMap<String, Variable>,
+    /// The environment's name, once it is known.
+    pub(super) environment: Option<String>,
+    /// The apps' names on Fly by key, once they are known.
+    pub(super) apps: Option<BTreeMap<String, String>>,
+    /// Files whose texts are taken as they are.
+    pub(super) verbatim: Vec<FileId>,
+}
+
+/// A declared variable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Variable {
+    /// Its value.
+    pub(super) value: Option<String>,
+    /// What it is for.
+    pub(super) description: Option<String>,
+}
+
+/// What an interpolation found.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// The apps that were referred to.
+    pub(super) apps: BTreeSet<String>,
+}
+
+impl Scope {
+    /// Replaces every reference in a value and all below it.
+    pub(super) fn resolve(&self, node: &mut Node, outcome: &mut Outcome) {
+        if self.verbatim.contains(&node.at.file) && !matches!(node.value, Value::Table(_)) {
+            return;
+        }
+        match &mut node.value {
+            Value::String(text) => {
+                if text.contains("${") {
+                    *text = self.text(text, &node.at, outcome);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.resolve(item, outcome)),
+            Value::Table(table) => {
+                table.0.iter_mut().for_each(|entry| self.resolve(&mut entry.node, outcome))
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&self, text: &str, at: &Place, outcome: &mut Outcome) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find("${") {
+            if rest[..start].ends_with('$') {
+                out.push_str(&rest[..start - 1]);
+                out.push_str("${");
+                rest = &rest[start + 2..];
+                continue;
+            }
+            out.push_str(&rest[..start]);
+            let Some(end) = rest[start..].find('}') else {
+                let problem = wrong(at, format!("`{}` has no end", &rest[start..]));
+                outcome.problems.push(problem.help("close it with `}`, or write `$${` for a plain `${`"));
+                return out;
+            };
+            let reference = rest[start + 2..start + end].trim();
+            match self.lookup(reference, at, outcome) {
+                Ok(value) => out.push_str(&value),
+                Err(problem) => outcome.problems.push(*problem),
+            }
+            rest = &rest[start + end + 1..];
+        }
+        out + rest
+    }
+
+    fn lookup(&self, reference: &str, at: &Place, outcome: &mut Outcome) -> Result<String, Box<Problem>> {
+        let parts: Vec<&str> = reference.split('.').collect();
+        match parts.as_slice() {
+            ["var", name] => self.variable(name, at),
+            ["env", "name"] => self.environment.clone().ok_or_else(|| {
+                Box::new(wrong(at, "the environment's name cannot refer to itself").help("use `${var.NAME}`"))
+            }),
+            ["apps", key, "name"] => {
+                let apps = self.apps.as_ref().ok_or_else(|| {
+                    Box::new(
+                        wrong(at, "an app's name is not known here")
+                            .help("names and paths may use `${var.…}` and `${env.name}`"),
+                    )
+                })?;
+                let name = apps.get(*key).ok_or_else(|| {
+                    let help = suggest::help(key, apps.keys().map(String::as_str));
+                    Box::new(wrong(at, format!("there is no app `{key}`")).maybe_help(help))
+                })?;
+                outcome.apps.insert((*key).to_owned());
+                Ok(name.clone())
+            }
+            _ => {
+                let problem = wrong(at, format!("`${{{reference}}}` refers to nothing"));
+                Err(Box::new(problem.help(
+                    "there are `${var.NAME}`, `${env.name}` and `${apps.KEY.name}`; write `$${` for a plain `${`",
+                )))
+            }
+        }
+    }
+
+    fn variable(&self, name: &str, at: &Place) -> Result<String, Box<Problem>> {
+        let Some(variable) = self.vars.get(name) else {
+            let declare = format!("declare it: [vars] {name} = {{ description = \"…\" }}");
+            let help = suggest::nearest(name, self.vars.keys().map(String::as_str))
+                .map_or(declare, |near| format!("did you mean `${{var.{near}}}`?"));
+            return Err(Box::new(wrong(at, format!("there is no variable `{name}`")).help(help)));
+        };
+        variable.value.clone().ok_or_else(|| {
+            let about = variable.description.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
+            Box::new(
+                wrong(at, format!("variable `{name}`{about} has no value"))
+                    .help(format!("pass --var {name}=VALUE")),
+            )
+        })
+    }
+}
+
+fn wrong(at: &Place, message: impl Into<String>) -> Problem {
+    Problem { message: message.into(), at: Some(at.clone()), label: String::new(), help: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::node::Files;
+
+    fn resolve(text: &str) -> (String, Vec<String>) {
+        let mut files = Files::default();
+        let file = files.add("x.toml".into(), String::new());
+        let variable = Variable { value: Some("42".to_owned()), description: None };
+        let scope = Scope {
+            vars: BTreeMap::from([("pr".to_owned(), variable), ("tag".to_owned(), Variable::default())]),
+            environment: Some("review-42".to_owned()),
+            apps: Some(BTreeMap::from([("api".to_owned(), "harbor-api".to_owned())])),
+            verbatim: Vec::new(),
+        };
+        let mut node = Node { at: Place { file, span: 0..0 }, value: Value::String(text.to_owned()) };
+        let mut outcome = Outcome::default();
+        scope.resolve(&mut node, &mut outcome);
+        let problems = outcome.problems.into_iter().map(|problem| problem.message).collect();
+        (node.as_str().unwrap().to_owned(), problems)
+    }
+
+    #[test]
+    fn references_are_replaced() {
+        assert_eq!(resolve("pr-${var.pr}-${env.name}").0, "pr-42-review-42");
+        assert_eq!(resolve("http://${apps.api.name}.internal").0, "http://harbor-api.internal");
+    }
+
+    #[test]
+    fn only_a_brace_makes_a_reference() {
+        for (text, out) in [("$HOME and $$", "$HOME and $$"), ("$${HOME}", "${HOME}"), ("${", "")] {
+            assert_eq!(resolve(text).0, out, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        assert_eq!(resolve("${var.rp}").1, ["there is no variable `rp`"]);
+        assert_eq!(resolve("${var.tag}").1, ["variable `tag` has no value"]);
+        assert_eq!(resolve("${apps.ap.name}").1, ["there is no app `ap`"]);
+        assert_eq!(resolve("${secrets.X}").1, ["`${secrets.X}` refers to nothing"]);
+    }
+}

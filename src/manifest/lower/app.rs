@@ -1,0 +1,144 @@
+//! One app of the manifest to its resources.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Lowered, Scene, Sink, cron, deploy, env, groups::Groups, machines, network, parts::Parts, secrets,
+    sources::Found,
+};
+use crate::{
+    kinds::{
+        Meta,
+        fly::{
+            App, Secrets,
+            app::AppSpec,
+            workload::{MachineConfig, Workload},
+        },
+    },
+    manifest::{shape, shape::ImageSource, spot::Spot},
+    model::{Address, Image, Mark, Name, Named, Ref, Region},
+};
+
+/// What lowering one app looks at.
+pub(super) struct AppScene<'a> {
+    pub(super) scene: &'a Scene<'a>,
+    pub(super) key: &'a str,
+    pub(super) app: &'a shape::App,
+    pub(super) at: Spot<'a>,
+    pub(super) name: Name,
+    pub(super) image: Option<Image>,
+    mark: Mark,
+    org: String,
+}
+
+impl<'a> AppScene<'a> {
+    /// Looks at an app; `None` when its key is no name.
+    pub(super) fn new(
+        scene: &'a Scene<'a>,
+        key: &'a str,
+        app: &'a shape::App,
+        at: Spot<'a>,
+        meta: &Meta,
+        sink: &mut Sink,
+    ) -> Option<Self> {
+        let name = Name::parse(key).ok()?;
+        let image = image(scene, key, app, at.key("image"), sink);
+        Some(Self { scene, key, app, at, name, image, mark: meta.mark.clone(), org: meta.org.clone() })
+    }
+
+    /// Makes everything that the app asks for.
+    pub(super) fn lower(&self, out: &mut Lowered, found: &mut Found<'_>, sink: &mut Sink) {
+        let Self { app, at, .. } = *self;
+        let spec = AppSpec {
+            name: self.scene.names.get(self.key).cloned().unwrap_or_default(),
+            org: self.org.clone(),
+            network: app.network.clone(),
+        };
+        out.desired.fly_app.insert(self.name.clone(), spec);
+        self.place::<App>(&self.name, at, out);
+        if app.adopt == Some(true) {
+            out.desired.meta.adopt.insert(Address::of::<App>(&self.name));
+        }
+        let groups = Groups::of(app, at, sink);
+        let parts = Parts::of(app, &groups, self.scene, at, sink);
+        let wait_secs = deploy::deploy(app, &parts.mounts, at, sink);
+        network::addresses(self, &parts.services, out, sink);
+        network::certificates(self, out, sink);
+        secrets::secrets(self, out, found, sink);
+        machines::machines(self, &groups, &parts, wait_secs, out, sink);
+        cron::crons(self, &parts.env, wait_secs, out, sink);
+    }
+
+    /// A reference to the app.
+    pub(super) fn reference(&self) -> Ref<App> {
+        Ref::to(self.name.clone())
+    }
+
+    /// A name within the app; `None`, with a problem, when a part cannot be in a name.
+    pub(super) fn child(&self, parts: &[&str], at: Spot<'_>, sink: &mut Sink) -> Option<Name> {
+        let name = parts.iter().try_fold(self.name.clone(), |name, part| name.child(part));
+        name.map_err(|error| sink.error(at.problem(error.to_string()))).ok()
+    }
+
+    /// Remembers which place made a resource.
+    pub(super) fn place<K: Named>(&self, name: &Name, at: Spot<'_>, out: &mut Lowered) {
+        if let Some(place) = at.place() {
+            out.places.insert(Address::of::<K>(name), place.clone());
+        }
+    }
+
+    /// A machine of the app.
+    pub(super) fn workload(
+        &self,
+        name: &Name,
+        region: Region,
+        config: MachineConfig,
+        wait_secs: u64,
+    ) -> Workload {
+        let secrets = (!self.app.secrets.is_empty()).then(|| Ref::<Secrets>::to(self.name.clone()));
+        Workload {
+            app: self.reference(),
+            region,
+            config,
+            secrets,
+            needs: self.mentions(),
+            labels: BTreeMap::from([(Mark::NAME.to_owned(), name.to_string())]),
+            mark: self.mark.clone(),
+            protected: self.app.protected.unwrap_or_default(),
+            wait_secs,
+        }
+    }
+
+    /// The apps whose names stand in this app's texts.
+    fn mentions(&self) -> BTreeSet<Address> {
+        let mentioned = self.scene.mentions.get(self.key).into_iter().flatten();
+        mentioned
+            .filter(|other| *other != self.key)
+            .filter_map(|other| Some(Address::of::<App>(&Name::parse(other).ok()?)))
+            .collect()
+    }
+}
+
+/// The image: `--image`, else what the manifest says.
+fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mut Sink) -> Option<Image> {
+    let given = scene.inputs.images.get(key).cloned();
+    let stated = || match app.image.as_ref()? {
+        ImageSource::Reference(reference) => Some(reference.clone()),
+        ImageSource::Variable(variable) => scene.inputs.vars.get(variable.var.as_ref()?).cloned(),
+    };
+    let reference = given.or_else(stated)?;
+    check_image(&reference, at, sink);
+    Some(Image::new(reference))
+}
+
+/// What cannot be an image reference at all.
+pub(super) fn check_image(reference: &str, at: Spot<'_>, sink: &mut Sink) {
+    let wrong = reference.is_empty() || reference.contains(char::is_whitespace) || reference.contains("://");
+    if wrong
+        || !reference.is_ascii()
+        || env::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())
+    {
+        let problem = at.problem(format!("`{reference}` is not an image reference"));
+        sink.error(problem.help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));
+    }
+}

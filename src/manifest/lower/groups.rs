@@ -1,0 +1,104 @@
+//! Process groups: which there are, what they run, and which parts of an app are theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Sink, scalars};
+use crate::manifest::{shape::App, spot::Spot, suggest};
+
+/// The process groups of an app.
+pub(super) struct Groups {
+    /// Every group, and the words of its command; none when the image says.
+    pub(super) commands: BTreeMap<String, Vec<String>>,
+}
+
+/// Something that belongs to some of the groups.
+pub(super) struct Scoped<T> {
+    /// The groups that the manifest names.
+    pub(super) processes: Vec<String>,
+    /// What it is.
+    pub(super) value: T,
+}
+
+impl Groups {
+    /// The groups that `processes` and `machines` name; `app` when neither names any, as flyctl has it.
+    pub(super) fn of(app: &App, at: Spot<'_>, sink: &mut Sink) -> Self {
+        let mut commands = BTreeMap::new();
+        for (name, command) in &app.processes {
+            let spot = at.key("processes").key(name);
+            check_name(name, spot, sink);
+            commands.insert(name.clone(), scalars::command(command, spot, sink));
+        }
+        for (name, group) in &app.machines {
+            let spot = at.key("machines").key(name);
+            let stated =
+                group.command.as_ref().map(|command| scalars::command(command, spot.key("command"), sink));
+            if commands.contains_key(name) {
+                if stated.is_some() {
+                    let problem = spot
+                        .key("command")
+                        .problem(format!("group `{name}` has its command in `processes` already"));
+                    sink.error(problem.help("leave one of them out"));
+                }
+                continue;
+            }
+            check_name(name, spot, sink);
+            if !app.processes.is_empty() && stated.is_none() {
+                let problem = spot.problem(format!("there is no process group `{name}`"));
+                sink.error(problem.maybe_help(suggest::help(name, app.processes.keys().map(String::as_str))));
+                continue;
+            }
+            commands.insert(name.clone(), stated.unwrap_or_default());
+        }
+        if commands.is_empty() {
+            commands.insert("app".to_owned(), Vec::new());
+        }
+        Self { commands }
+    }
+
+    /// The group that parts without `processes` belong to: `app`, else the first.
+    pub(super) fn default(&self) -> &str {
+        let first = || self.commands.keys().next().map_or("app", String::as_str);
+        self.commands.get_key_value("app").map_or_else(first, |(name, _)| name)
+    }
+
+    /// Whether a part with these `processes` belongs to the group.
+    pub(super) fn has(&self, processes: &[String], group: &str) -> bool {
+        match processes {
+            [] => group == self.default(),
+            named => named.iter().any(|name| name == group),
+        }
+    }
+
+    /// The groups that a part with these `processes` belongs to.
+    pub(super) fn members<'a>(&'a self, processes: &'a [String]) -> impl Iterator<Item = &'a str> {
+        self.commands.keys().map(String::as_str).filter(|group| self.has(processes, group))
+    }
+
+    /// Checks that every named group is there.
+    pub(super) fn check(&self, processes: &[String], at: Spot<'_>, sink: &mut Sink) {
+        for (index, name) in processes.iter().enumerate() {
+            if !self.commands.contains_key(name) {
+                let problem =
+                    at.key("processes").item(index).problem(format!("there is no process group `{name}`"));
+                sink.error(problem.maybe_help(suggest::help(name, self.commands.keys().map(String::as_str))));
+            }
+        }
+        let distinct: BTreeSet<&String> = processes.iter().collect();
+        if distinct.len() < processes.len() {
+            sink.error(at.key("processes").problem("a process group stands here twice"));
+        }
+    }
+}
+
+fn check_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || !name.chars().all(fits) {
+        let problem = at.problem(format!("`{name}` cannot be the name of a process group"));
+        sink.error(problem.help("use letters, digits, dashes and underscores"));
+    } else if name.starts_with("fly_app_") {
+        sink.error(
+            at.problem(format!("`{name}` is a group of flyctl's own"))
+                .help("names that begin with `fly_app_` are taken"),
+        );
+    }
+}

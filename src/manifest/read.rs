@@ -1,0 +1,206 @@
+//! One environment from its files: the file itself, what it inherits, and the fly.toml files that it takes over.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::{
+    fly_toml,
+    node::{Entry, FileId, Files, Node, Place, Problem, Table, Value},
+};
+
+/// What reading collects.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// The files so far.
+    pub(super) files: Files,
+    /// What is wrong so far.
+    pub(super) problems: Vec<Problem>,
+    /// What has no effect.
+    pub(super) warnings: Vec<Problem>,
+    /// Which of the files are fly.toml files: their texts are taken as they are, without interpolation.
+    pub(super) fly_files: Vec<FileId>,
+}
+
+impl Reader {
+    /// A manifest with everything that it inherits.
+    pub(super) fn manifest(&mut self, path: &Path) -> Option<Node> {
+        self.inherit(path, None, &mut Vec::new())
+    }
+
+    fn inherit(&mut self, path: &Path, from: Option<&Place>, stack: &mut Vec<PathBuf>) -> Option<Node> {
+        if let Some(at) = stack.iter().position(|open| open == path) {
+            let circle: Vec<String> =
+                stack[at..].iter().map(|path| file_name(path)).chain([file_name(path)]).collect();
+            self.fail(
+                from,
+                format!("`extends` goes in a circle: {}", circle.join(" → ")),
+                "leave one of them out",
+            );
+            return None;
+        }
+        let mut node = self.parse(path, from)?;
+        let extends = match &mut node.value {
+            Value::Table(table) => table.remove("extends"),
+            _ => None,
+        };
+        stack.push(path.to_owned());
+        let mut below: Option<Node> = None;
+        for (parent, at) in extends.iter().flat_map(|entry| texts(&entry.node)) {
+            let parent = beside(path, parent);
+            let parent = self.inherit(&parent, Some(at), stack);
+            below = match (below, parent) {
+                (Some(below), Some(parent)) => Some(merge(below, parent)),
+                (below, parent) => below.or(parent),
+            };
+        }
+        stack.pop();
+        // A wrong `extends` stays in, so that the check of the shape finds it.
+        if let (Some(entry), Value::Table(table)) = (extends, &mut node.value)
+            && texts(&entry.node).is_empty()
+        {
+            table.0.push(entry);
+        }
+        Some(match below {
+            Some(below) => merge(below, node),
+            None => node,
+        })
+    }
+
+    /// Lays the fly.toml that each app names beneath the app's own keys.
+    pub(super) fn lay_configs_beneath(&mut self, root: &mut Node) {
+        let Some(apps) = table_mut(root).and_then(|table| entry_mut(table, "apps")) else {
+            return;
+        };
+        for entry in table_mut(&mut apps.node).into_iter().flat_map(|apps| &mut apps.0) {
+            let Some(config) = entry.node.as_table().and_then(|app| app.get("config")).cloned() else {
+                continue;
+            };
+            let Some(text) = config.as_str() else { continue };
+            let path = beside(&self.files.get(config.at.file).path, text);
+            let Some(below) = self.fly_toml(&path, &config.at) else {
+                continue;
+            };
+            entry.node = merge(below, entry.node.clone());
+        }
+    }
+
+    fn fly_toml(&mut self, path: &Path, from: &Place) -> Option<Node> {
+        let node = self.parse(path, Some(from))?;
+        self.fly_files.push(node.at.file);
+        let fly_toml::Modern { mut node, errors, warnings } = fly_toml::modernise(node);
+        self.problems.extend(errors);
+        self.warnings.extend(warnings);
+        if let Some(table) = table_mut(&mut node) {
+            rename(table, "app", "name");
+            take_image(table);
+            for key in FOR_FLYCTL {
+                table.remove(key);
+            }
+        }
+        Some(node)
+    }
+
+    fn parse(&mut self, path: &Path, from: Option<&Place>) -> Option<Node> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.fail(
+                    from,
+                    format!("cannot read `{}`: {error}", path.display()),
+                    "paths are relative to the file that names them",
+                );
+                return None;
+            }
+        };
+        let file = self.files.add(path.to_owned(), text);
+        let (node, problems) = self.files.parse(file);
+        self.problems.extend(problems);
+        Some(node)
+    }
+
+    fn fail(&mut self, at: Option<&Place>, message: String, help: &str) {
+        self.problems.push(Problem {
+            message,
+            at: at.cloned(),
+            label: String::new(),
+            help: Some(help.to_owned()),
+        });
+    }
+}
+
+/// Keys of fly.toml that concern building and consoles, which stay flyctl's business.
+const FOR_FLYCTL: [&str; 5] = ["build", "console_command", "machine_checks", "machine_config", "container"];
+
+fn take_image(table: &mut Table) {
+    let image = table
+        .get("build")
+        .and_then(Node::as_table)
+        .and_then(|build| build.0.iter().find(|entry| entry.key == "image").cloned());
+    table.0.extend(image);
+}
+
+fn rename(table: &mut Table, from: &str, to: &str) {
+    if let Some(entry) = entry_mut(table, from) {
+        to.clone_into(&mut entry.key);
+    }
+}
+
+/// Two values laid on each other: tables merge deep, anything else is replaced.
+pub(super) fn merge(below: Node, above: Node) -> Node {
+    let Node { at, value } = above;
+    match (below.value, value) {
+        (Value::Table(below), Value::Table(above)) => {
+            Node { at, value: Value::Table(merge_tables(below, above)) }
+        }
+        (_, value) => Node { at, value },
+    }
+}
+
+fn merge_tables(mut below: Table, above: Table) -> Table {
+    for Entry { key, key_at, node } in above.0 {
+        match below.remove(&key) {
+            Some(under) => below.0.push(Entry { key, key_at, node: merge(under.node, node) }),
+            None => below.0.push(Entry { key, key_at, node }),
+        }
+    }
+    below
+}
+
+/// The table that a node is.
+pub(super) fn table_mut(node: &mut Node) -> Option<&mut Table> {
+    match &mut node.value {
+        Value::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// The entry of a key.
+pub(super) fn entry_mut<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Entry> {
+    table.0.iter_mut().find(|entry| entry.key == key)
+}
+
+/// A path as the file that names it means it.
+pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
+    let joined = file.parent().unwrap_or(Path::new("")).join(path);
+    let mut tidy = PathBuf::new();
+    for part in joined.components() {
+        let back = matches!(tidy.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if back => drop(tidy.pop()),
+            part => tidy.push(part),
+        }
+    }
+    tidy
+}
+
+fn texts(node: &Node) -> Vec<(&str, &Place)> {
+    match &node.value {
+        Value::String(text) => vec![(text.as_str(), &node.at)],
+        Value::Array(items) => items.iter().filter_map(|item| Some((item.as_str()?, &item.at))).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,136 @@
+//! The JSON Schema of the manifest, generated from its types: once strict, for our own check of what a whole
+//! environment says after inheritance and interpolation, and once for editors, which see one file as it is written.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::shape::Document;
+
+/// What an editor's schema accepts beside a closed set of words: a text with an interpolation.
+pub(super) const INTERPOLATED: &str = r"\$\{";
+
+/// Tables that a file may write in part, because another file that it inherits from has the rest.
+const INHERITED: [&str; 10] =
+    ["App", "Check", "Cron", "Deploy", "DescribedVar", "Fly", "HttpService", "Metrics", "Mount", "Restart"];
+
+/// The schema that a whole environment must satisfy.
+#[must_use]
+pub(super) fn strict() -> Value {
+    let settings = SchemaSettings::draft07();
+    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    walk(&mut schema, &mut |object| {
+        without_null(object);
+        object.remove("default");
+        if let Some(Value::String(format)) = object.get("format")
+            && format.starts_with("uint")
+        {
+            object.remove("format");
+        }
+        one_enum(object);
+        if let Some(Value::String(text)) = object.get_mut("description") {
+            *text = text.replace('\n', " ");
+        }
+    });
+    schema
+}
+
+/// The JSON Schema of a manifest (draft-07), for editors.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = strict();
+    walk(&mut schema, &mut |object| {
+        if let Some(words) = object.get("enum").cloned()
+            && words.as_array().is_some_and(|words| words.iter().all(Value::is_string))
+        {
+            object.remove("enum");
+            object.remove("type");
+            let interpolated = json!({ "type": "string", "pattern": INTERPOLATED });
+            object.insert("anyOf".to_owned(), json!([{ "type": "string", "enum": words }, interpolated]));
+        }
+    });
+    if let Value::Object(root) = &mut schema {
+        root.remove("required");
+        root.insert("title".to_owned(), json!("trimtab environment"));
+        if let Some(Value::Object(definitions)) = root.get_mut("definitions") {
+            for name in INHERITED {
+                if let Some(Value::Object(definition)) = definitions.get_mut(name) {
+                    definition.remove("required");
+                }
+            }
+        }
+        if let Some(Value::Object(properties)) = root.get_mut("properties") {
+            properties.insert(
+                "$schema".to_owned(),
+                json!({ "type": "string", "description": "The schema's address." }),
+            );
+        }
+    }
+    schema
+}
+
+/// Calls `change` on every object, innermost first.
+fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            for child in object.values_mut() {
+                walk(child, change);
+            }
+            change(object);
+        }
+        Value::Array(list) => {
+            for child in list {
+                walk(child, change);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// TOML has no null: what Rust calls optional is simply not written.
+fn without_null(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(words)) = object.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    let Some(Value::Array(branches)) = object.get_mut("anyOf") else {
+        return;
+    };
+    branches.retain(|branch| branch.get("type") != Some(&json!("null")));
+    if let [only] = branches.as_slice() {
+        let only = only.clone();
+        object.remove("anyOf");
+        object.insert("allOf".to_owned(), json!([only]));
+    }
+}
+
+/// Words that each have a description come as one branch for each; a list of words is what editors complete best.
+fn one_enum(object: &mut Map<String, Value>) {
+    let Some(Value::Array(branches)) = object.get("oneOf") else {
+        return;
+    };
+    let word = |branch: &Value| match branch.get("enum") {
+        Some(Value::Array(words)) => Some(words.clone()),
+        _ => branch.get("const").map(|word| vec![word.clone()]),
+    };
+    let Some(words) = branches.iter().map(word).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    let help = |branch: &Value| branch.get("description").and_then(Value::as_str).map(str::to_owned);
+    let described: Vec<String> = words
+        .iter()
+        .zip(branches)
+        .filter_map(|(words, branch)| Some(format!("`{}`: {}", words.first()?.as_str()?, help(branch)?)))
+        .collect();
+    let lead = object.get("description").and_then(Value::as_str).unwrap_or_default();
+    let description = format!("{lead} {}", described.join(" "));
+    object.remove("oneOf");
+    object.insert("type".to_owned(), json!("string"));
+    object.insert("enum".to_owned(), json!(words.concat()));
+    object.insert("description".to_owned(), json!(description.trim()));
+}

@@ -1,0 +1,218 @@
+//! What a machine is made of, in fly.toml's words: CPUs and memory, volumes, files, restarts, metrics.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Preset;
+
+/// A size in megabytes or with a unit, such as `512mb` or `1gb`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Size {
+    /// With a unit.
+    Text(String),
+    /// Megabytes for memory, gigabytes for volumes, as in fly.toml.
+    Number(u32),
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// A command: a list of words, or one text that is split as a shell would.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Command {
+    /// One text.
+    Text(String),
+    /// Words.
+    Words(Vec<String>),
+}
+
+/// Which sort of CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuKind {
+    /// Shared with others.
+    Shared,
+    /// One's own.
+    Performance,
+}
+
+/// CPUs and memory: a preset, or its parts, or a preset with other parts.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vm {
+    /// A preset.
+    #[schemars(example = &"shared-cpu-1x")]
+    pub size: Option<Preset>,
+    /// Memory.
+    #[schemars(example = &"1gb")]
+    pub memory: Option<Size>,
+    /// Memory in megabytes; wins over `memory`.
+    pub memory_mb: Option<u32>,
+    /// How many CPUs.
+    #[schemars(range(min = 1))]
+    pub cpus: Option<u32>,
+    /// Which sort of CPU.
+    pub cpu_kind: Option<CpuKind>,
+    /// Arguments for the kernel.
+    #[serde(default)]
+    pub kernel_args: Vec<String>,
+    /// A dedicated host.
+    pub host_dedication_id: Option<String>,
+    /// Whether the root file system survives a restart.
+    pub persist_rootfs: Option<Persist>,
+    /// The process groups this is for. Default: all.
+    #[serde(default)]
+    pub processes: Vec<String>,
+}
+
+/// Whether the root file system survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Persist {
+    /// Never.
+    Never,
+    /// A restart.
+    Restart,
+    /// An update, too.
+    Always,
+}
+
+/// A volume, mounted into every machine of a group: each machine has its own disk.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The volume's name: lower-case letters, digits and underscores.
+    #[schemars(required, example = &"data")]
+    pub source: Option<String>,
+    /// Where it is mounted.
+    #[schemars(required, example = &"/data")]
+    pub destination: Option<String>,
+    /// How large new volumes are made, in gigabytes; existing ones are grown to it. Default: 1 GB for new ones.
+    #[schemars(example = &"10gb")]
+    pub initial_size: Option<Size>,
+    /// The same as `initial_size`.
+    #[schemars(example = &"10gb")]
+    pub size: Option<Size>,
+    /// For how many days daily snapshots are kept.
+    #[schemars(range(min = 1, max = 60))]
+    pub snapshot_retention: Option<u32>,
+    /// Whether Fly takes daily snapshots.
+    pub scheduled_snapshots: Option<bool>,
+    /// Whether the disk is encrypted at rest; fixed when it is made. Fly encrypts unless told otherwise.
+    pub encrypted: Option<bool>,
+    /// At how many percent the volume grows by itself.
+    #[schemars(range(min = 50, max = 99))]
+    pub auto_extend_size_threshold: Option<u32>,
+    /// By how much it grows.
+    #[schemars(example = &"1gb")]
+    pub auto_extend_size_increment: Option<Size>,
+    /// Up to which size it grows.
+    #[schemars(example = &"20gb")]
+    pub auto_extend_size_limit: Option<Size>,
+    /// The process groups that mount it. Default: the first group.
+    #[serde(default)]
+    pub processes: Vec<String>,
+}
+
+/// Files that the proxy serves by itself.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Static {
+    /// Where they are in the machine.
+    #[schemars(required, example = &"/app/static")]
+    pub guest_path: Option<String>,
+    /// Where they are on the web.
+    #[schemars(required, example = &"/static")]
+    pub url_prefix: Option<String>,
+    /// A Tigris bucket that holds them.
+    pub tigris_bucket: Option<String>,
+    /// What a folder answers.
+    pub index_document: Option<String>,
+}
+
+/// A file written into the machines: from exactly one of `raw_value`, `local_path`, `secret_name`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where.
+    #[schemars(required, example = &"/app/config.yaml")]
+    pub guest_path: Option<String>,
+    /// Its content.
+    pub raw_value: Option<String>,
+    /// A file, relative to this one, that holds the content.
+    pub local_path: Option<String>,
+    /// A secret that holds the content, in base64.
+    pub secret_name: Option<String>,
+    /// Its permissions, such as 0o644.
+    #[schemars(range(min = 0, max = 4095))]
+    pub mode: Option<u32>,
+    /// The process groups that get it. Default: the first group.
+    #[serde(default)]
+    pub processes: Vec<String>,
+}
+
+/// When a machine whose process ended is started again.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// When.
+    #[schemars(required)]
+    pub policy: Option<Policy>,
+    /// How often, with `on-failure`.
+    pub retries: Option<u32>,
+    /// The process groups this is for. Default: the first group.
+    #[serde(default)]
+    pub processes: Vec<String>,
+}
+
+/// When a machine is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Whenever its process ends.
+    Always,
+    /// Not at all.
+    Never,
+    /// When its process failed.
+    OnFailure,
+}
+
+/// Where Fly scrapes metrics.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// The port.
+    #[schemars(required, range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// The path.
+    #[schemars(required, example = &"/metrics")]
+    pub path: Option<String>,
+    /// Whether over TLS.
+    pub https: Option<bool>,
+    /// The process groups this is for. Default: the first group.
+    #[serde(default)]
+    pub processes: Vec<String>,
+}
+
+/// fly.toml's way to replace what an image runs.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Experimental {
+    /// Replaces the command, where `processes` says nothing.
+    #[serde(default)]
+    pub cmd: Vec<String>,
+    /// Replaces the entrypoint.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// Replaces both.
+    #[serde(default)]
+    pub exec: Vec<String>,
+}

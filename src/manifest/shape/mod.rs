@@ -1,0 +1,126 @@
+//! The manifest's shape: what may be written where. The JSON Schema is generated from these types, the checks of the
+//! shape run against that schema, and only what passed them is decoded here, so every field is optional in memory and
+//! `required` in the schema where it must be written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+mod app;
+mod machine;
+mod place;
+mod service;
+
+pub use app::{
+    App, Count, Cron, ImageSource, Ip, IpEntry, MachineGroup, Scalar, Schedule, SecretSource, Strategy,
+};
+pub use machine::{
+    Command, CpuKind, Experimental, File, Metrics, Mount, Persist, Policy, Restart, Size, Static, Vm,
+};
+pub use place::{PERFORMANCE, Preset, RegionCode, SHARED, Signal};
+pub use service::{
+    Alpn, AutoStop, AutoStopWord, Check, CheckKind, CheckType, Concurrency, Handler, HeaderValue,
+    HttpOptions, HttpService, Limit, Port, Protocol, ProxyProto, Scheme, Seconds, Service, Span, TlsOptions,
+    TlsVersion,
+};
+
+/// One environment: what shall run on Fly.io, where, and with what.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The project. Everything that is made bears its name, so that two projects in one organization never touch each
+    /// other's machines.
+    #[schemars(required, example = &"harbor")]
+    pub project: Option<String>,
+    /// The environment's name, when it is not the file's. `review-${var.pr}` makes one environment per pull request.
+    #[schemars(example = &"review-${var.pr}")]
+    pub name: Option<String>,
+    /// Files to inherit from, relative to this one. Tables merge deep; what stands here wins; of several files, a later
+    /// one wins over an earlier one. A file whose name begins with `_` is only inherited from.
+    #[schemars(example = &"_base.toml")]
+    pub extends: Option<OneOrMany<String>>,
+    /// Variables for `${var.NAME}`, given on the command line with `--var NAME=VALUE`.
+    #[serde(default)]
+    pub vars: BTreeMap<String, Var>,
+    /// The account on Fly.io.
+    #[schemars(required)]
+    pub fly: Option<Fly>,
+    /// A dotenv file, relative to this one, that is asked for every `{ env = "…" }` secret which the process environment
+    /// lacks. It may be absent: on a laptop it is there, in CI the environment has the values.
+    #[schemars(example = &"../.env")]
+    pub dotenv: Option<String>,
+    /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
+    #[schemars(required)]
+    #[serde(default)]
+    pub apps: BTreeMap<String, App>,
+}
+
+/// One value, or a list of them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    /// A list.
+    Many(Vec<T>),
+    /// One.
+    One(T),
+}
+
+impl<T> OneOrMany<T> {
+    /// The values in order.
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// The values of an optional [`OneOrMany`].
+pub fn all<T>(values: Option<&OneOrMany<T>>) -> &[T] {
+    values.map_or(&[], OneOrMany::as_slice)
+}
+
+/// A variable: its default, or a table that describes it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Var {
+    /// The default value.
+    Default(String),
+    /// A description.
+    Described(DescribedVar),
+}
+
+/// A variable that is described.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DescribedVar {
+    /// The value when `--var` gives none. Without a default the variable must be given.
+    pub default: Option<String>,
+    /// What it is for; shown when it is missing.
+    #[schemars(example = &"number of the pull request")]
+    pub description: Option<String>,
+    /// A value that `validate` uses when none is given.
+    #[schemars(example = &"42")]
+    pub example: Option<String>,
+}
+
+/// The account on Fly.io.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fly {
+    /// The organization's slug, as `fly orgs list` shows it.
+    #[schemars(required, example = &"personal")]
+    pub org: Option<String>,
+    /// Where the API token is found. Default: the environment variable `FLY_API_TOKEN`.
+    pub token: Option<Token>,
+}
+
+/// Where the API token is found.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The environment variable that holds it: one organization, one token.
+    #[schemars(required, example = &"FLY_API_TOKEN_STAGING")]
+    pub env: Option<String>,
+}

@@ -1,3 +1,0 @@
-//! The plan as `terraform show -json` writes one.
-
-pub(super) mod naming;

@@ -1,0 +1,27 @@
+//! Every manifest in the repository is good.
+
+use trimtab::manifest::{list, load};
+
+use crate::support::{path, unchecked};
+
+/// Folders of manifests: the reference team's, and one for each user document.
+const FOLDERS: [&str; 6] = [
+    "environments",
+    "tests/manifests/000",
+    "tests/manifests/001",
+    "tests/manifests/002",
+    "tests/manifests/003",
+    "tests/manifests/004",
+];
+
+#[test]
+fn every_manifest_loads() {
+    for folder in FOLDERS {
+        for environment in list(&path(folder)).unwrap() {
+            let loaded = load(&path(folder), &environment, &unchecked());
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{folder}/{environment}\n{problems}"));
+            assert!(!loaded.desired.fly_app.is_empty(), "{folder}/{environment}");
+            assert!(!loaded.desired.fly_machine.is_empty(), "{folder}/{environment}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Folders, inputs and shorthands that the tests share.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use trimtab::manifest::{Inputs, Loaded, Problems, SecretsMode, load};
+
+/// A path in the repository.
+pub(crate) fn path(relative: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// No inputs, and secrets unread.
+pub(crate) fn unchecked() -> Inputs {
+    Inputs {
+        vars: BTreeMap::new(),
+        images: BTreeMap::new(),
+        environment: BTreeMap::new(),
+        secrets: SecretsMode::Unchecked,
+    }
+}
+
+/// A map of texts.
+pub(crate) fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// Files in a folder that vanishes, and an environment of them.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// Writes the files.
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            std::fs::write(folder.0.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    /// Loads the environment `x`.
+    pub(crate) fn load(&self, inputs: &Inputs) -> Result<Loaded, Problems> {
+        load(self.0.path(), "x", inputs)
+    }
+}
+
+/// Loads one manifest from text.
+pub(crate) fn load_text(text: &str, inputs: &Inputs) -> Result<Loaded, Problems> {
+    Folder::with(&[("x.toml", text)]).load(inputs)
+}
+
+/// The messages of what is wrong.
+pub(crate) fn messages(result: Result<Loaded, Problems>) -> Vec<String> {
+    let problems = result.err().map(|problems| problems.problems).unwrap_or_default();
+    problems.into_iter().map(|problem| problem.message).collect()
+}
