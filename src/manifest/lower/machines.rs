@@ -82,8 +82,8 @@ impl Slots<'_> {
         out: &mut Lowered,
         sink: &mut Sink,
     ) -> Option<Ref<Volume>> {
-        let mounts = self.parts.mounts.iter();
-        let mounted = &mounts.filter(|mount| self.groups.has(&mount.processes, self.group)).last()?.value;
+        let mut mounts = self.parts.mounts.iter();
+        let mounted = &mounts.rfind(|mount| self.groups.has(&mount.processes, self.group))?.value;
         let at = self.app.at.key("mounts");
         let name: Name = self.app.child(&[&mounted.mount.name, region.as_str(), index], at, sink)?;
         out.desired.fly_volume.insert(name.clone(), mounted.volume(self.app.reference(), region.clone()));
