@@ -54,7 +54,9 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         mentions: resolved.mentions,
     };
     let lowered = lower::lower(&document, &root, &scene, reader.warnings);
-    reader.problems.extend(lowered.problems);
+    reader
+        .problems
+        .extend(new_places(lowered.problems, &reader.problems));
     if !reader.problems.is_empty() {
         return Err(Problems::new(reader.files, reader.problems));
     }
@@ -65,6 +67,13 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         places: lowered.places,
         file,
     })
+}
+
+/// A text whose reference failed, say, is not judged again for what is left of it.
+fn new_places(problems: Vec<Problem>, before: &[Problem]) -> Vec<Problem> {
+    let told =
+        |problem: &Problem| problem.at.is_some() && before.iter().any(|earlier| earlier.at == problem.at);
+    problems.into_iter().filter(|problem| !told(problem)).collect()
 }
 
 fn no_such_environment(dir: &Path, environment: &str) -> Problem {

@@ -11,7 +11,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .filter(near)
-        .max_by(|a, b| score(a).total_cmp(&score(b)))
+        .min_by(|a, b| score(b).total_cmp(&score(a)))
 }
 
 /// How many typing errors a word of this length may have.

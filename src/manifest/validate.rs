@@ -134,10 +134,10 @@ impl<'s> Validator<'s> {
             _ => &node.at,
         };
         self.problems.push(Problem {
-            message: format!("{} must be {}", named(place.path), wanted.join(" or ")),
+            message: format!("{} must be {}", named(place.path), either(&wanted)),
             at: Some(at.clone()),
             label: format!("this is {}", kind(&node.value)),
-            help: example.or_else(|| quote_help(&wanted, &node.value)),
+            help: example.or_else(|| type_help(schemas, &wanted, node, place.path)),
         });
     }
 
@@ -352,6 +352,36 @@ fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
         format!("`{text}` is not one of the values allowed here"),
         suggest::help(text, known.iter().copied()),
     )
+}
+
+fn type_help(schemas: &[&Json], wanted: &[&str], node: &Node, path: &str) -> Option<String> {
+    let about = schemas
+        .iter()
+        .find_map(|schema| schema.get("description"))
+        .and_then(Json::as_str);
+    if about.is_some_and(|about| about.contains("with a unit")) && matches!(node.value, Value::Integer(_)) {
+        return Some("write it with its unit, such as \"15s\" or \"500ms\"".to_owned());
+    }
+    if let Some((_, name)) = path.split_once(".secrets.")
+        && !name.contains('.')
+    {
+        return Some(format!(
+            "values never stand in a manifest; say {name} = {{ env = \"{name}\" }}"
+        ));
+    }
+    if wanted == ["a list"] && !matches!(node.value, Value::Table(_)) {
+        return Some("put it in brackets: [ … ]".to_owned());
+    }
+    quote_help(wanted, &node.value)
+}
+
+/// "a text, a list or a table".
+fn either(words: &[&str]) -> String {
+    match words {
+        [] => "something else".to_owned(),
+        [only] => (*only).to_owned(),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+    }
 }
 
 fn quote_help(wanted: &[&str], value: &Value) -> Option<String> {

@@ -1,4 +1,8 @@
 //! Manifests as users write them: what they become, and what is said of broken ones.
 
+mod bad;
 mod good;
+mod inputs;
+mod lowering;
+mod schema;
 mod support;

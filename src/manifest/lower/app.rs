@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Lowered, Scene, Sink, cron, deploy, env, groups::Groups, machines, network, parts::Parts, secrets,
+    Lowered, Scene, Sink, cron, deploy, groups::Groups, machines, network, parts::Parts, secrets,
     sources::Found,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
             workload::{MachineConfig, Workload},
         },
     },
-    manifest::{shape, shape::ImageSource, spot::Spot},
+    manifest::{sensitive, shape, shape::ImageSource, spot::Spot},
     model::{Address, Image, Mark, Name, Named, Ref, Region},
 };
 
@@ -148,7 +148,7 @@ pub(super) fn check_image(reference: &str, at: Spot<'_>, sink: &mut Sink) {
     let wrong = reference.is_empty() || reference.contains(char::is_whitespace) || reference.contains("://");
     if wrong
         || !reference.is_ascii()
-        || env::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())
+        || sensitive::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())
     {
         let problem = at.problem(format!("`{reference}` is not an image reference"));
         sink.error(problem.help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Scene, Sink};
-use crate::manifest::{shape::Document, spot::Spot};
+use crate::manifest::{sensitive, shape::Document, spot::Spot, suggest};
 
 /// The name on Fly of an app that states none: `PROJECT-KEY-ENVIRONMENT`.
 pub(in crate::manifest) fn default_name(project: &str, key: &str, environment: &str) -> String {
@@ -42,7 +42,7 @@ pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>,
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.as_deref());
-    if let Some(token) = token.filter(|name| !super::env::is_key(name)) {
+    if let Some(token) = token.filter(|name| !sensitive::is_key(name)) {
         // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
         let problem = at
             .key("fly")
@@ -102,7 +102,7 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
         .keys()
         .filter(|key| !document.apps.contains_key(*key))
     {
-        let help = crate::manifest::suggest::help(key, document.apps.keys().map(String::as_str));
+        let help = suggest::help(key, document.apps.keys().map(String::as_str));
         let mut problem = at
             .problem(format!("--image {key}: this environment has no app `{key}`"))
             .maybe_help(help);

@@ -1,0 +1,1 @@
+//! Variables, images, secrets and inheritance.
