@@ -50,6 +50,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         inputs,
         files: &reader.files,
         environment: resolved.environment,
+        vars: resolved.vars,
         names: resolved.names,
         mentions: resolved.mentions,
     };
@@ -100,6 +101,7 @@ fn no_such_environment(dir: &Path, environment: &str) -> Problem {
 /// What interpolation found out.
 struct Resolved {
     environment: String,
+    vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     names: BTreeMap<String, String>,
     /// Which apps an app's texts refer to.
@@ -145,8 +147,18 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
     scope.verbatim.clone_from(&reader.fly_files);
     let mentions = resolve_rest(root, &scope, &mut outcome);
     reader.problems.append(&mut outcome.problems);
+    let given = inputs
+        .vars
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let defaults = scope
+        .vars
+        .into_iter()
+        .filter_map(|(name, variable)| Some((name, variable.value?)));
+    let vars = defaults.chain(given).collect();
     Resolved {
         environment,
+        vars,
         names,
         mentions,
     }

@@ -37,7 +37,13 @@ pub(super) fn strict() -> Value {
         if let Some(Value::String(format)) = object.get("format")
             && format.starts_with("uint")
         {
+            let most = if format == "uint16" {
+                u32::from(u16::MAX)
+            } else {
+                u32::MAX
+            };
             object.remove("format");
+            object.entry("maximum").or_insert_with(|| json!(most));
         }
         one_enum(object);
         if let Some(Value::String(text)) = object.get_mut("description") {

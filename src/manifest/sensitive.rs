@@ -38,7 +38,7 @@ pub(super) fn looks_secret(key: &str, value: &str) -> bool {
     let upper = key.to_uppercase();
     let issued = SECRET_STARTS.iter().any(|start| value.starts_with(start));
     let named = SECRET_WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE");
-    let random = value.len() >= 12 && !value.contains([' ', '/']);
+    let random = value.len() >= 12 && !value.contains([' ', '/', '$']);
     issued || (named && random) || has_password(value)
 }
 

@@ -74,7 +74,7 @@ impl<'s> Validator<'s> {
         }
         match &mut node.value {
             Value::String(text) => self.words(schema, text, &node.at),
-            Value::Integer(number) => self.range(schema, *number, &node.at),
+            Value::Integer(number) => self.range(schema, number, &node.at),
             Value::Array(items) => self.items(schema, items, place),
             Value::Table(table) => self.table(schema, table, place),
             _ => true,
@@ -95,7 +95,7 @@ impl<'s> Validator<'s> {
         };
         for branch in others {
             let before = self.problems.len();
-            if self.value(branch, &mut node.clone(), place) {
+            if self.value(branch, &mut node.clone(), place) && self.problems.len() == before {
                 return true;
             }
             self.problems.truncate(before);
@@ -141,7 +141,8 @@ impl<'s> Validator<'s> {
         });
     }
 
-    fn words(&mut self, schema: &Json, text: &str, at: &Place) -> bool {
+    /// A wrong word is put right after it was told, so that what follows is judged as it was meant.
+    fn words(&mut self, schema: &Json, text: &mut String, at: &Place) -> bool {
         if let Some(pattern) = schema.get("pattern").and_then(Json::as_str) {
             return pattern != super::schema::INTERPOLATED || text.contains("${");
         }
@@ -149,30 +150,32 @@ impl<'s> Validator<'s> {
             return true;
         };
         let known: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
-        if known.contains(&text) {
+        if known.contains(&text.as_str()) {
             return true;
         }
         let (message, help) = unknown_word(text, &known);
+        let meant = suggest::nearest(text, known.iter().copied()).or(known.first().copied());
         self.problems.push(Problem {
             message,
             at: Some(at.clone()),
             label: String::new(),
             help,
         });
-        false
+        meant.unwrap_or_default().clone_into(text);
+        true
     }
 
-    fn range(&mut self, schema: &Json, number: i64, at: &Place) -> bool {
+    fn range(&mut self, schema: &Json, number: &mut i64, at: &Place) -> bool {
         let bound = |key| schema.get(key).and_then(Json::as_f64);
         #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
-        let value = number as f64;
+        let value = *number as f64;
         let (low, high) = (bound("minimum"), bound("maximum"));
         if low.is_none_or(|low| value >= low) && high.is_none_or(|high| value <= high) {
             return true;
         }
         let limits = match (low, high) {
-            (Some(low), Some(high)) => format!("from {low} to {high}"),
-            (Some(low), None) => format!("{low} or more"),
+            (Some(low), Some(high)) if high < f64::from(u32::MAX) => format!("from {low} to {high}"),
+            (Some(low), _) => format!("{low} or more"),
             (_, high) => format!("{} or less", high.unwrap_or_default()),
         };
         self.problems.push(Problem {
@@ -181,7 +184,10 @@ impl<'s> Validator<'s> {
             label: format!("must be {limits}"),
             help: None,
         });
-        false
+        #[expect(clippy::cast_possible_truncation, reason = "bounds are small")]
+        let meant = low.filter(|low| value < *low).or(high).unwrap_or_default() as i64;
+        *number = meant;
+        true
     }
 
     fn items(&mut self, schema: &'s Json, items: &mut Vec<Node>, place: &Where<'_>) -> bool {
@@ -217,9 +223,6 @@ impl<'s> Validator<'s> {
             let Entry { key, key_at, node } = entry;
             let inside = Where { path: &path, key_at };
             match known.or(others) {
-                Some(schema) if others.is_some() && known.is_none() => {
-                    self.map_entry(schema, key, node, &inside, place.path)
-                }
                 Some(schema) => self.value(schema, node, &inside),
                 None => {
                     self.unknown_key(
@@ -242,42 +245,6 @@ impl<'s> Validator<'s> {
         true
     }
 
-    /// An entry of a table with free keys. Only counts by region have keys from a closed set.
-    fn map_entry(
-        &mut self,
-        schema: &'s Json,
-        key: &str,
-        node: &mut Node,
-        inside: &Where<'_>,
-        path: &str,
-    ) -> bool {
-        if path.ends_with(".count")
-            && let Some(regions) = self.root.get("definitions").and_then(|all| all.get("RegionCode"))
-            && let Some(words) = self
-                .resolve(regions)
-                .get("enum")
-                .or_else(|| regions.pointer("/anyOf/0/enum"))
-        {
-            let known: Vec<&str> = words
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Json::as_str)
-                .collect();
-            if !known.contains(&key) {
-                let (message, help) = unknown_word(key, &known);
-                self.problems.push(Problem {
-                    message,
-                    at: Some(inside.key_at.clone()),
-                    label: String::new(),
-                    help,
-                });
-                return false;
-            }
-        }
-        self.value(schema, node, inside)
-    }
-
     fn unknown_key<'k>(
         &mut self,
         key: &str,
@@ -291,11 +258,17 @@ impl<'s> Validator<'s> {
         } else {
             format!("`{}`", place.path)
         };
+        let unknown = format!("unknown key `{key}` in {within}");
+        let (message, help) = if known.contains(&"ewr") {
+            unknown_word(key, &known)
+        } else {
+            (unknown, elsewhere(key).or_else(|| suggest::help(key, known)))
+        };
         self.problems.push(Problem {
-            message: format!("unknown key `{key}` in {within}"),
+            message,
             at: Some(at.clone()),
             label: String::new(),
-            help: elsewhere(key).or_else(|| suggest::help(key, known)),
+            help,
         });
     }
 

@@ -136,7 +136,7 @@ fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mu
     let given = scene.inputs.images.get(key).cloned();
     let stated = || match app.image.as_ref()? {
         ImageSource::Reference(reference) => Some(reference.clone()),
-        ImageSource::Variable(variable) => scene.inputs.vars.get(variable.var.as_ref()?).cloned(),
+        ImageSource::Variable(variable) => scene.vars.get(variable.var.as_ref()?).cloned(),
     };
     let reference = given.or_else(stated)?;
     check_image(&reference, at, sink);
@@ -145,7 +145,12 @@ fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mu
 
 /// What cannot be an image reference at all.
 pub(super) fn check_image(reference: &str, at: Spot<'_>, sink: &mut Sink) {
-    let wrong = reference.is_empty() || reference.contains(char::is_whitespace) || reference.contains("://");
+    if reference.is_empty() {
+        let problem = at.problem("the image is empty");
+        sink.error(problem.help("leave it out to keep the image that runs"));
+        return;
+    }
+    let wrong = reference.contains(char::is_whitespace) || reference.contains("://");
     if wrong
         || !reference.is_ascii()
         || sensitive::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())

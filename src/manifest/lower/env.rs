@@ -26,14 +26,14 @@ pub(super) fn variables(
 
 fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     if !is_key(key) {
-        let problem = at.problem(format!("`{key}` cannot be the name of an environment variable"));
+        let problem = at.key_problem(format!("`{key}` cannot be the name of an environment variable"));
         sink.error(problem.help("use letters, digits and underscores, and no digit first"));
     } else if key.starts_with("FLY_") {
-        let problem = at.problem(format!("`{key}` is set by Fly itself"));
+        let problem = at.key_problem(format!("`{key}` is set by Fly itself"));
         sink.error(problem.help("names that begin with `FLY_` are Fly's"));
     }
     if looks_secret(key, value) {
-        let problem = at.problem(format!("`{key}` looks like a secret in the open"));
+        let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));
         sink.warn(problem.help(format!(
             "write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`"
         )));

@@ -80,7 +80,8 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
             continue;
         };
         let spot = at.key("name");
-        if !is_slug(name) || name.len() >= 63 {
+        let parts_fit = is_slug(&scene.environment) && document.project.as_deref().is_some_and(is_slug);
+        if (spot.is_written() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
             let problem = spot.problem(format!("`{name}` cannot be an app's name on Fly"));
             let rule = "names have fewer than 63 characters: lower-case letters, digits and dashes";
             sink.error(problem.help(if spot.is_written() {

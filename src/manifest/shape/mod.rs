@@ -29,7 +29,7 @@ pub use service::{
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// The project. Everything that is made bears its name, so that two projects in one organization never touch each
+    /// The project's name. Everything that is made bears it, so that two projects in one organization never touch each
     /// other's machines.
     #[schemars(required, example = &"harbor")]
     pub project: Option<String>,
@@ -60,10 +60,10 @@ pub struct Document {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
-    /// A list.
-    Many(Vec<T>),
     /// One.
     One(T),
+    /// A list.
+    Many(Vec<T>),
 }
 
 impl<T> OneOrMany<T> {
