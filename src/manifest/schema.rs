@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_whole_environment_must_be_whole_but_a_file_need_not() {
         let required = |schema: &Value| schema.get("required").cloned();
-        assert_eq!(required(&strict()), Some(json!(["project", "fly", "apps"])));
+        assert_eq!(required(&strict()), Some(json!(["project", "fly"])));
         assert_eq!(required(&schema()), None);
     }
 }

@@ -51,7 +51,6 @@ pub struct Document {
     #[schemars(example = &"../.env")]
     pub dotenv: Option<String>,
     /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
-    #[schemars(required)]
     #[serde(default)]
     pub apps: BTreeMap<String, App>,
 }
