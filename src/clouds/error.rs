@@ -58,13 +58,7 @@ impl CloudError {
     /// An error without an answer from a server.
     #[must_use]
     pub fn new(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
-        Self {
-            doing: doing.into(),
-            answer: answer.into(),
-            trouble,
-            status: None,
-            request_id: None,
-        }
+        Self { doing: doing.into(), answer: answer.into(), trouble, status: None, request_id: None }
     }
 
     /// Whether the object is not there.
@@ -92,13 +86,5 @@ impl CloudError {
             }
             _ => None,
         }
-    }
-}
-
-/// Turns a 404 into `None`.
-pub(crate) fn found<T>(result: Result<T, CloudError>) -> Result<Option<T>, CloudError> {
-    match result {
-        Err(error) if error.is_not_found() => Ok(None),
-        other => other.map(Some),
     }
 }

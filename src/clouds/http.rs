@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -72,6 +72,17 @@ pub struct Fuse {
     pub write: u64,
     /// Whether the write is sent and answered first.
     pub after: bool,
+    /// What happens then.
+    pub then: Burnt,
+}
+
+/// What a burnt fuse does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burnt {
+    /// The process dies, without any clean-up.
+    Die,
+    /// This client falls silent for good, as the server sees a process that died; the process goes on and can look.
+    FallSilent,
 }
 
 /// The client side of one API.
@@ -89,6 +100,7 @@ struct Inner {
     fuse: Option<Fuse>,
     sent: AtomicU64,
     writes: AtomicU64,
+    silent: AtomicBool,
 }
 
 impl Http {
@@ -118,6 +130,7 @@ impl Http {
             fuse: settings.fuse,
             sent: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
         })))
     }
 
@@ -145,11 +158,7 @@ impl Http {
         let text = if text.trim().is_empty() { "null" } else { &text };
         serde_json::from_str(text).map_err(|error| CloudError {
             request_id,
-            ..CloudError::new(
-                &call.doing,
-                Trouble::Unreadable,
-                format!("the answer cannot be read: {error}"),
-            )
+            ..CloudError::new(&call.doing, Trouble::Unreadable, format!("the answer cannot be read: {error}"))
         })
     }
 
@@ -176,17 +185,11 @@ impl Http {
     }
 
     async fn once(&self, call: &Call<'_>) -> Result<(String, Option<String>), CloudError> {
-        let Inner {
-            client,
-            base,
-            authorization,
-            pacing,
-            sockets,
-            ..
-        } = &*self.0;
+        let Inner { client, base, authorization, pacing, sockets, .. } = &*self.0;
         pacing.wait(call.action, call.identifier).await;
         let _socket = sockets.acquire().await;
         self.count(call);
+        self.burn(call, false)?;
         let mut request = client
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
@@ -198,14 +201,11 @@ impl Http {
         }
         let answer = request.send().await.map_err(|error| lost(call, &error))?;
         let status = answer.status();
-        let request_id = answer
-            .headers()
-            .get("fly-request-id")
-            .and_then(|id| id.to_str().ok())
-            .map(str::to_owned);
+        let request_id =
+            answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         let text = answer.text().await.map_err(|error| lost(call, &error))?;
-        self.burn(call, true);
+        self.burn(call, true)?;
         if status.is_success() {
             Ok((text, request_id))
         } else {
@@ -217,30 +217,31 @@ impl Http {
         self.0.sent.fetch_add(1, Ordering::Relaxed);
         if call.method != Method::GET {
             self.0.writes.fetch_add(1, Ordering::Relaxed);
-            self.burn(call, false);
         }
     }
 
-    /// Dies here if the fuse says so, without any clean-up, as a killed process would.
-    fn burn(&self, call: &Call<'_>, after: bool) {
-        let here = Fuse {
-            write: self.0.writes.load(Ordering::Relaxed),
-            after,
-        };
-        if call.method != Method::GET && self.0.fuse == Some(here) {
-            std::process::abort();
+    /// Dies here if the fuse says so, or stays silent once it has burnt.
+    fn burn(&self, call: &Call<'_>, after: bool) -> Result<(), CloudError> {
+        let Some(fuse) = self.0.fuse else { return Ok(()) };
+        let here = self.0.writes.load(Ordering::Relaxed) == fuse.write && fuse.after == after;
+        if call.method != Method::GET && here {
+            match fuse.then {
+                Burnt::Die => std::process::abort(),
+                Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),
+            }
         }
+        if self.0.silent.load(Ordering::Relaxed) {
+            return Err(CloudError::new(&call.doing, Trouble::Failed, "this client has fallen silent"));
+        }
+        Ok(())
     }
 }
 
 /// Macaroons go with `FlyV1`, other tokens with `Bearer`; a scheme that the user pasted along is kept.
 fn scheme(token: &str) -> String {
     let token = token.trim();
-    let macaroon = |part: &str| {
-        ["fm1r_", "fm1a_", "fm2_"]
-            .iter()
-            .any(|prefix| part.trim().starts_with(prefix))
-    };
+    let macaroon =
+        |part: &str| ["fm1r_", "fm1a_", "fm2_"].iter().any(|prefix| part.trim().starts_with(prefix));
     match token.split_once(' ') {
         Some(("FlyV1" | "Bearer", _)) => token.to_owned(),
         _ if token.split(',').any(macaroon) => format!("FlyV1 {token}"),
@@ -266,25 +267,15 @@ fn cause(error: &reqwest::Error) -> String {
 
 /// No answer: either no connection was made, or nobody knows what happened.
 fn lost(call: &Call<'_>, error: &reqwest::Error) -> CloudError {
-    let trouble = if error.is_connect() {
-        Trouble::Unreachable
-    } else {
-        Trouble::Ambiguous
-    };
-    let what = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else {
-        cause(error)
-    };
+    let trouble = if error.is_connect() { Trouble::Unreachable } else { Trouble::Ambiguous };
+    let what = if error.is_timeout() { "no answer in time".to_owned() } else { cause(error) };
     CloudError::new(&call.doing, trouble, what)
 }
 
 /// An answer that says no.
 fn refused(call: &Call<'_>, status: StatusCode, text: &str, request_id: Option<String>) -> CloudError {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    let said = ["message", "error"]
-        .iter()
-        .find_map(|key| body.get(key).and_then(Value::as_str));
+    let said = ["message", "error"].iter().find_map(|key| body.get(key).and_then(Value::as_str));
     let said = said.unwrap_or(text).trim();
     CloudError {
         doing: call.doing.clone(),

@@ -7,7 +7,7 @@ mod http;
 mod pacing;
 
 pub use error::{CloudError, Trouble};
-pub use http::{Fuse, Http, Settings};
+pub use http::{Burnt, Fuse, Http, Settings};
 pub use pacing::{Action, Pacing};
 
 /// The clients of every cloud, with write access. Only `apply` holds one.

@@ -52,10 +52,7 @@ impl Pacing {
     /// Buckets that fill `speed` times as fast as Fly's; 1.0 against Fly itself.
     #[must_use]
     pub fn new(speed: f64) -> Self {
-        Self {
-            buckets: Mutex::default(),
-            speed: speed.max(f64::MIN_POSITIVE),
-        }
+        Self { buckets: Mutex::default(), speed: speed.max(f64::MIN_POSITIVE) }
     }
 
     /// Takes a token, and says how long to wait before using it.
@@ -63,10 +60,8 @@ impl Pacing {
         let (rate, burst) = action.limit();
         let rate = rate * self.speed;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry((action, identifier.to_owned())).or_insert(Bucket {
-            tokens: burst,
-            at: now,
-        });
+        let bucket =
+            buckets.entry((action, identifier.to_owned())).or_insert(Bucket { tokens: burst, at: now });
         let refilled = now.duration_since(bucket.at).as_secs_f64() * rate;
         bucket.tokens = (bucket.tokens + refilled).min(burst) - 1.0;
         bucket.at = now;
@@ -92,10 +87,7 @@ mod tests {
         let take = |id| pacing.take(Action::Other("update"), id, now).as_secs_f64();
         let waits: Vec<_> = (0..5).map(|_| take("m1")).collect();
         assert_eq!(waits, [0.0, 0.0, 0.0, 1.0, 2.0]);
-        assert!(
-            take("m2").abs() < f64::EPSILON,
-            "another machine has its own bucket"
-        );
+        assert!(take("m2").abs() < f64::EPSILON, "another machine has its own bucket");
     }
 
     #[test]

@@ -31,9 +31,6 @@ pub trait Kind: Named + Sized + 'static {
     /// One in-place API call. The lines that announce it and the call that does it are one value.
     type Edit: Announce + Clone + Debug + Send + Sync;
 
-    /// Whether destroying one loses data that no later apply can bring back.
-    const PRECIOUS: bool = false;
-
     /// Compares what is asked for with what is there.
     fn diff(spec: &Self::Spec, live: &Self::Live, around: &Around<'_>) -> Diff<Self::Edit>;
 
@@ -70,11 +67,27 @@ pub trait Kind: Named + Sized + 'static {
         None
     }
 
+    /// What would be lost for good if the live object were destroyed.
+    fn loss(live: &Self::Live) -> Option<Loss> {
+        let _ = live;
+        None
+    }
+
     /// Whether the live object is marked as not to be destroyed.
     fn protected(live: &Self::Live) -> bool {
         let _ = live;
         false
     }
+}
+
+/// What a deletion loses for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Data: no later apply brings it back.
+    Data,
+    /// An address that the world may know, and that cannot be had again.
+    Address,
 }
 
 /// The name of a lane, see [`Kind::lane`].
@@ -144,8 +157,10 @@ pub enum Cause {
 
 /// What a diff may look at besides its own two sides.
 pub struct Around<'a> {
-    /// The world as later kinds will find it: without what is about to be replaced.
+    /// The world as it was observed.
     pub world: &'a World,
+    /// What of it this plan replaces or deletes, as far as it is known when the diff is made.
+    pub gone: &'a BTreeSet<Address>,
     /// The resources that change in this plan, with their lines.
     pub changed: &'a BTreeMap<Address, Vec<Line>>,
 }

@@ -42,10 +42,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
             return Err(Problems::new(reader.files, reader.problems));
         }
     };
-    let token = document
-        .fly
-        .as_ref()
-        .and_then(|fly| fly.token.as_ref()?.env.clone());
+    let token = document.fly.as_ref().and_then(|fly| fly.token.as_ref()?.env.clone());
     let scene = Scene {
         inputs,
         files: &reader.files,
@@ -55,9 +52,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         mentions: resolved.mentions,
     };
     let lowered = lower::lower(&document, &root, &scene, reader.warnings);
-    reader
-        .problems
-        .extend(new_places(lowered.problems, &reader.problems));
+    reader.problems.extend(new_places(lowered.problems, &reader.problems));
     if !reader.problems.is_empty() {
         return Err(Problems::new(reader.files, reader.problems));
     }
@@ -112,10 +107,7 @@ struct Resolved {
 /// then apps' names, then everything else.
 fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) -> Resolved {
     let mut outcome = Outcome::default();
-    let mut scope = Scope {
-        vars: variables(root, inputs, &mut outcome),
-        ..Scope::default()
-    };
+    let mut scope = Scope { vars: variables(root, inputs, &mut outcome), ..Scope::default() };
     let top = table_mut(root);
     let name = top.and_then(|table| entry_mut(table, "name"));
     let environment = name.map_or_else(
@@ -147,21 +139,10 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
     scope.verbatim.clone_from(&reader.fly_files);
     let mentions = resolve_rest(root, &scope, &mut outcome);
     reader.problems.append(&mut outcome.problems);
-    let given = inputs
-        .vars
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()));
-    let defaults = scope
-        .vars
-        .into_iter()
-        .filter_map(|(name, variable)| Some((name, variable.value?)));
+    let given = inputs.vars.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let defaults = scope.vars.into_iter().filter_map(|(name, variable)| Some((name, variable.value?)));
     let vars = defaults.chain(given).collect();
-    Resolved {
-        environment,
-        vars,
-        names,
-        mentions,
-    }
+    Resolved { environment, vars, names, mentions }
 }
 
 /// Everything but what was resolved before.
@@ -173,10 +154,7 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> BTreeM
         }
     }
     for app in apps(root) {
-        let entries = table_mut(&mut app.node)
-            .map(|table| &mut table.0)
-            .into_iter()
-            .flatten();
+        let entries = table_mut(&mut app.node).map(|table| &mut table.0).into_iter().flatten();
         for entry in entries.filter(|entry| !matches!(entry.key.as_str(), "name" | "config")) {
             scope.resolve(&mut entry.node, outcome);
         }
@@ -188,37 +166,19 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> BTreeM
 /// The variables that are declared, with their values.
 fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<String, Variable> {
     let mut variables = BTreeMap::new();
-    let declared = root
-        .as_table()
-        .and_then(|table| table.get("vars"))
-        .and_then(Node::as_table);
+    let declared = root.as_table().and_then(|table| table.get("vars")).and_then(Node::as_table);
     for Entry { key, node, .. } in declared.into_iter().flat_map(|table| &table.0) {
         let mut default = node.as_str().map(str::to_owned).or_else(|| text(node, "default"));
         if inputs.secrets == SecretsMode::Unchecked {
-            default = default
-                .or_else(|| text(node, "example"))
-                .or_else(|| Some(key.clone()));
+            default = default.or_else(|| text(node, "example")).or_else(|| Some(key.clone()));
         }
         let value = inputs.vars.get(key).cloned().or(default);
-        variables.insert(
-            key.clone(),
-            Variable {
-                value,
-                description: text(node, "description"),
-            },
-        );
+        variables.insert(key.clone(), Variable { value, description: text(node, "description") });
     }
     let images = image_variables(root);
-    let known: Vec<&str> = variables
-        .keys()
-        .map(String::as_str)
-        .chain(images.iter().map(String::as_str))
-        .collect();
-    for given in inputs
-        .vars
-        .keys()
-        .filter(|given| !known.contains(&given.as_str()))
-    {
+    let known: Vec<&str> =
+        variables.keys().map(String::as_str).chain(images.iter().map(String::as_str)).collect();
+    for given in inputs.vars.keys().filter(|given| !known.contains(&given.as_str())) {
         outcome.problems.push(Problem {
             message: format!("--var {given}: this environment has no variable `{given}`"),
             at: None,
@@ -232,14 +192,9 @@ fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<St
 
 /// `image = { var = "…" }` declares a variable by itself.
 fn image_variables(root: &Node) -> Vec<String> {
-    let apps = root
-        .as_table()
-        .and_then(|table| table.get("apps"))
-        .and_then(Node::as_table);
+    let apps = root.as_table().and_then(|table| table.get("apps")).and_then(Node::as_table);
     let images = apps.into_iter().flat_map(|apps| &apps.0);
-    images
-        .filter_map(|app| text(app.node.as_table()?.get("image")?, "var"))
-        .collect()
+    images.filter_map(|app| text(app.node.as_table()?.get("image")?, "var")).collect()
 }
 
 fn apps(root: &mut Node) -> &mut [Entry] {

@@ -32,9 +32,7 @@ fn issued_keys(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for start in SECRET_STARTS {
         for (at, _) in text.match_indices(start) {
-            let end = text[at..]
-                .find(['"', '\'', '\n'])
-                .map_or(text.len(), |length| at + length);
+            let end = text[at..].find(['"', '\'', '\n']).map_or(text.len(), |length| at + length);
             let fresh = text[..at]
                 .chars()
                 .next_back()

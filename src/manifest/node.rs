@@ -110,10 +110,7 @@ impl Files {
         }
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
     /// Parses a file that was added: what could be read of it, and every syntax error.
@@ -123,18 +120,13 @@ impl Files {
         let (table, errors) = DeTable::parse_recoverable(text);
         let problem = |error: toml::de::Error| Problem {
             message: "this is not TOML".to_owned(),
-            at: Some(Place {
-                file,
-                span: error.span().unwrap_or(0..0),
-            }),
+            at: Some(Place { file, span: error.span().unwrap_or(0..0) }),
             label: error.message().to_owned(),
             help: None,
         };
         let place = |span: Range<usize>| Place { file, span };
-        let node = Node {
-            at: place(table.span()),
-            value: Value::Table(convert_table(table.get_ref(), &place)),
-        };
+        let node =
+            Node { at: place(table.span()), value: Value::Table(convert_table(table.get_ref(), &place)) };
         (node, errors.into_iter().map(problem).collect())
     }
 }
@@ -145,10 +137,7 @@ fn convert_table(table: &DeTable<'_>, place: &impl Fn(Range<usize>) -> Place) ->
         Entry {
             key: text.to_string(),
             key_at: place(key.span()),
-            node: Node {
-                at: place(value.span()),
-                value: convert(value.get_ref(), place),
-            },
+            node: Node { at: place(value.span()), value: convert(value.get_ref(), place) },
         }
     };
     let mut entries: Vec<Entry> = table.iter().map(entry).collect();
@@ -172,10 +161,7 @@ fn convert(value: &DeValue<'_>, place: &impl Fn(Range<usize>) -> Place) -> Value
         DeValue::Datetime(time) => Value::Datetime(time.to_string()),
         DeValue::Array(list) => Value::Array(
             list.iter()
-                .map(|item| Node {
-                    at: place(item.span()),
-                    value: convert(item.get_ref(), place),
-                })
+                .map(|item| Node { at: place(item.span()), value: convert(item.get_ref(), place) })
                 .collect(),
         ),
         DeValue::Table(table) => Value::Table(convert_table(table, place)),
@@ -186,10 +172,7 @@ impl Table {
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.0
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.node)
+        self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// Takes a key out.

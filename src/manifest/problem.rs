@@ -32,17 +32,10 @@ impl Problems {
     /// Every problem in full: the message, the line with a mark below, and what to write instead.
     #[must_use]
     pub fn render(&self, color: bool, width: usize) -> String {
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(width);
-        let parts: Vec<String> = self
-            .problems
-            .iter()
-            .map(|problem| renderer.render(&[self.group(problem)]))
-            .collect();
+        let parts: Vec<String> =
+            self.problems.iter().map(|problem| renderer.render(&[self.group(problem)])).collect();
         parts.join("\n\n")
     }
 
@@ -53,13 +46,7 @@ impl Problems {
                 Some(at) => (self.files.get(at.file).path.as_path(), self.files.line_column(at)),
                 None => (Path::new(""), (0, 0)),
             };
-            (
-                path,
-                line,
-                column,
-                problem.message.as_str(),
-                problem.help.as_deref(),
-            )
+            (path, line, column, problem.message.as_str(), problem.help.as_deref())
         })
     }
 
@@ -102,8 +89,6 @@ fn visible(text: &str, at: &Place) -> Range<usize> {
     };
     let start = floor(at.span.start);
     let end = floor(at.span.end).max(start);
-    let line = text[start..]
-        .find('\n')
-        .map_or(text.len(), |newline| start + newline);
+    let line = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
     start..end.min(line)
 }

@@ -28,11 +28,8 @@ impl Reader {
 
     fn inherit(&mut self, path: &Path, from: Option<&Place>, stack: &mut Vec<PathBuf>) -> Option<Node> {
         if let Some(at) = stack.iter().position(|open| open == path) {
-            let circle: Vec<String> = stack[at..]
-                .iter()
-                .map(|path| file_name(path))
-                .chain([file_name(path)])
-                .collect();
+            let circle: Vec<String> =
+                stack[at..].iter().map(|path| file_name(path)).chain([file_name(path)]).collect();
             self.fail(
                 from,
                 format!("`extends` goes in a circle: {}", circle.join(" → ")),
@@ -89,8 +86,8 @@ impl Reader {
     fn fly_toml(&mut self, path: &Path, from: &Place) -> Option<Node> {
         let node = self.parse(path, Some(from))?;
         self.fly_files.push(node.at.file);
-        let (mut node, problems, warnings) = fly_toml::modernise(node);
-        self.problems.extend(problems);
+        let fly_toml::Modern { mut node, errors, warnings } = fly_toml::modernise(node);
+        self.problems.extend(errors);
         self.warnings.extend(warnings);
         if let Some(table) = table_mut(&mut node) {
             rename(table, "app", "name");
@@ -131,13 +128,7 @@ impl Reader {
 }
 
 /// Keys of fly.toml that concern building and consoles, which stay flyctl's business.
-const FOR_FLYCTL: [&str; 5] = [
-    "build",
-    "console_command",
-    "machine_checks",
-    "machine_config",
-    "container",
-];
+const FOR_FLYCTL: [&str; 5] = ["build", "console_command", "machine_checks", "machine_config", "container"];
 
 fn take_image(table: &mut Table) {
     let image = table
@@ -157,10 +148,9 @@ fn rename(table: &mut Table, from: &str, to: &str) {
 pub(super) fn merge(below: Node, above: Node) -> Node {
     let Node { at, value } = above;
     match (below.value, value) {
-        (Value::Table(below), Value::Table(above)) => Node {
-            at,
-            value: Value::Table(merge_tables(below, above)),
-        },
+        (Value::Table(below), Value::Table(above)) => {
+            Node { at, value: Value::Table(merge_tables(below, above)) }
+        }
         (_, value) => Node { at, value },
     }
 }
@@ -168,11 +158,7 @@ pub(super) fn merge(below: Node, above: Node) -> Node {
 fn merge_tables(mut below: Table, above: Table) -> Table {
     for Entry { key, key_at, node } in above.0 {
         match below.remove(&key) {
-            Some(under) => below.0.push(Entry {
-                key,
-                key_at,
-                node: merge(under.node, node),
-            }),
+            Some(under) => below.0.push(Entry { key, key_at, node: merge(under.node, node) }),
             None => below.0.push(Entry { key, key_at, node }),
         }
     }
@@ -210,17 +196,11 @@ pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
 fn texts(node: &Node) -> Vec<(&str, &Place)> {
     match &node.value {
         Value::String(text) => vec![(text.as_str(), &node.at)],
-        Value::Array(items) => items
-            .iter()
-            .filter_map(|item| Some((item.as_str()?, &item.at)))
-            .collect(),
+        Value::Array(items) => items.iter().filter_map(|item| Some((item.as_str()?, &item.at))).collect(),
         _ => Vec::new(),
     }
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

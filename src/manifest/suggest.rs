@@ -8,10 +8,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         score(candidate) > 0.82
             || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= limit(&lower)
     };
-    known
-        .into_iter()
-        .filter(near)
-        .min_by(|a, b| score(b).total_cmp(&score(a)))
+    known.into_iter().filter(near).min_by(|a, b| score(b).total_cmp(&score(a)))
 }
 
 /// How many typing errors a word of this length may have.
@@ -35,11 +32,7 @@ pub(super) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Cl
 pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     let (last, rest) = quoted.split_last()?;
-    if rest.is_empty() {
-        Some(last.clone())
-    } else {
-        Some(format!("{} and {last}", rest.join(", ")))
-    }
+    if rest.is_empty() { Some(last.clone()) } else { Some(format!("{} and {last}", rest.join(", "))) }
 }
 
 #[cfg(test)]
@@ -48,10 +41,7 @@ mod tests {
 
     #[test]
     fn a_typing_error_finds_its_word() {
-        assert_eq!(
-            nearest("internl_port", ["internal_port", "force_https"]),
-            Some("internal_port")
-        );
+        assert_eq!(nearest("internl_port", ["internal_port", "force_https"]), Some("internal_port"));
         assert_eq!(nearest("ewf", ["ewr", "fra"]), Some("ewr"));
         assert_eq!(nearest("zebra", ["ewr", "fra"]), None);
     }

@@ -112,10 +112,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_depends_on_value_name_and_salt() {
-        let (salt, other) = (
-            Salt::of("p", "staging", "web"),
-            Salt::of("p", "production", "web"),
-        );
+        let (salt, other) = (Salt::of("p", "staging", "web"), Salt::of("p", "production", "web"));
         let print = |value: &str, name, salt| Secret::new(value).fingerprint(name, salt);
         assert_eq!(print("a", "KEY", &salt), print("a", "KEY", &salt));
         assert_ne!(print("a", "KEY", &salt), print("b", "KEY", &salt));

@@ -36,9 +36,6 @@ fn there_is_something_wrong_with_each_of_many() {
     for environment in environments {
         let mut inputs = unchecked();
         inputs.secrets = SecretsMode::Required;
-        assert!(
-            load(Path::new(FOLDER), &environment, &inputs).is_err(),
-            "{environment}"
-        );
+        assert!(load(Path::new(FOLDER), &environment, &inputs).is_err(), "{environment}");
     }
 }

@@ -7,14 +7,8 @@ use crate::support::{Folder, load_text, map, messages, path, unchecked};
 const BASE: &str = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nprimary_region = \"ewr\"\n";
 
 fn with(mode: SecretsMode, environment: &[(&str, &str)]) -> Inputs {
-    let pairs = environment
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    Inputs {
-        secrets: mode,
-        environment: pairs.collect(),
-        ..unchecked()
-    }
+    let pairs = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Inputs { secrets: mode, environment: pairs.collect(), ..unchecked() }
 }
 
 #[test]
@@ -51,21 +45,12 @@ fn images_come_from_the_command_line_first() {
         Some("web:0".to_owned())
     );
     inputs.vars = map([("tag", "web:1")]);
-    assert_eq!(
-        image(&inputs, "image = { var = \"tag\" }"),
-        Some("web:1".to_owned())
-    );
+    assert_eq!(image(&inputs, "image = { var = \"tag\" }"), Some("web:1".to_owned()));
     inputs.images = map([("web", "web@sha256:00")]);
-    assert_eq!(
-        image(&inputs, "image = { var = \"tag\" }"),
-        Some("web@sha256:00".to_owned())
-    );
+    assert_eq!(image(&inputs, "image = { var = \"tag\" }"), Some("web@sha256:00".to_owned()));
     inputs.images = map([("wep", "x")]);
     inputs.vars.clear();
-    assert_eq!(
-        messages(load_text(BASE, &inputs)),
-        ["--image wep: this environment has no app `wep`"]
-    );
+    assert_eq!(messages(load_text(BASE, &inputs)), ["--image wep: this environment has no app `wep`"]);
 }
 
 const SECRETS: &str =
@@ -109,14 +94,8 @@ fn secrets_come_from_files_too() {
     ];
     let inputs = with(SecretsMode::Required, &[("D", "from-environment")]);
     let desired = Folder::with(&files).load(&inputs).unwrap().desired;
-    let value = |name: &str| {
-        desired.fly_secrets["web"].values[name]
-            .value
-            .as_ref()
-            .unwrap()
-            .expose()
-            .to_owned()
-    };
+    let value =
+        |name: &str| desired.fly_secrets["web"].values[name].value.as_ref().unwrap().expose().to_owned();
     assert_eq!(
         [value("A"), value("B"), value("C"), value("D")],
         ["from-dotenv", "from-file", "from c", "from-environment"]
@@ -131,10 +110,7 @@ fn no_value_reaches_a_message() {
     let folder = Folder::with(&[("x.toml", text.as_str()), (".env", "A='hunter2\n???\n")]);
     let problems = folder.load(&with(SecretsMode::Required, &[])).unwrap_err();
     let said = problems.to_string();
-    assert!(
-        said.contains("is not of the form NAME=VALUE") && !said.contains("hunter2"),
-        "{said}"
-    );
+    assert!(said.contains("is not of the form NAME=VALUE") && !said.contains("hunter2"), "{said}");
 }
 
 #[test]
@@ -154,23 +130,12 @@ fn what_is_inherited_merges_deep() {
 fn a_fly_toml_lies_beneath_the_apps_own_keys() {
     let fly = "app = \"from-fly\"\nprimary_region = \"fra\"\n[build]\nimage = \"web:1\"\n[env]\nA = \"${NOT_OURS}\"\nB = \"fly\"\n[http_service]\ninternal_port = 8080\n";
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\nenv.B = \"${apps.web.name}\"\n[apps.web.http_service]\nforce_https = true\n";
-    let loaded = Folder::with(&[("fly.toml", fly), ("x.toml", own)])
-        .load(&unchecked())
-        .unwrap();
+    let loaded = Folder::with(&[("fly.toml", fly), ("x.toml", own)]).load(&unchecked()).unwrap();
     assert_eq!(loaded.desired.fly_app["web"].name, "from-fly");
     let config = &loaded.desired.fly_machine["web/app/fra/0"].workload.config;
     assert_eq!(config.image.as_ref().unwrap().as_str(), "web:1");
-    assert_eq!(
-        (config.env["A"].as_str(), config.env["B"].as_str()),
-        ("${NOT_OURS}", "from-fly")
-    );
-    assert_eq!(
-        (
-            config.services[0].internal_port,
-            config.services[0].ports[0].force_https
-        ),
-        (8080, true)
-    );
+    assert_eq!((config.env["A"].as_str(), config.env["B"].as_str()), ("${NOT_OURS}", "from-fly"));
+    assert_eq!((config.services[0].internal_port, config.services[0].ports[0].force_https), (8080, true));
 }
 
 #[test]
@@ -180,25 +145,16 @@ fn an_environment_that_is_not_there_is_named() {
     assert!(message.starts_with("there is no environment `prodction`") && (line, column) == (0, 0));
     assert_eq!(help, Some("did you mean `production`?"));
     let said = messages(load(&path("environments"), "_base", &unchecked()));
-    assert_eq!(
-        said,
-        ["`_base` is only inherited from, because its name begins with `_`"]
-    );
+    assert_eq!(said, ["`_base` is only inherited from, because its name begins with `_`"]);
 }
 
 #[test]
 fn every_resource_has_its_place() {
     let loaded = load(&path("tests/manifests/003"), "staging", &unchecked()).unwrap();
     for name in loaded.desired.fly_machine.keys() {
-        assert!(
-            loaded.places.keys().any(|address| address.name() == name),
-            "{name}"
-        );
+        assert!(loaded.places.keys().any(|address| address.name() == name), "{name}");
     }
-    let cron = loaded
-        .places
-        .iter()
-        .find(|(address, _)| address.to_string() == "fly.cron/web/news-ingestion");
+    let cron = loaded.places.iter().find(|(address, _)| address.to_string() == "fly.cron/web/news-ingestion");
     let (_, at) = cron.unwrap();
     assert!(loaded.files.get(at.file).path.ends_with("staging.toml"));
     assert_eq!(loaded.files.line_column(at), (27, 16));

@@ -1,7 +1,11 @@
 //! What manifests become: machines, volumes, addresses, and the references between them.
 
 use serde_json::{Value, json};
-use trimtab::{kinds::Desired, kinds::fly::ip::IpKind, model::Gib};
+use trimtab::{
+    kinds::Desired,
+    kinds::fly::ip::IpKind,
+    model::{Gib, Name},
+};
 
 use crate::support::{load_text, unchecked};
 
@@ -99,15 +103,12 @@ auto_extend_size_threshold = 80
 auto_extend_size_increment = "1gb"
 "#,
     );
-    let machines: Vec<&str> = desired.fly_machine.keys().map(|name| name.as_str()).collect();
+    let machines: Vec<&str> = desired.fly_machine.keys().map(Name::as_str).collect();
     assert_eq!(machines, ["db/app/ewr/0", "db/app/ewr/1", "db/app/fra/0"]);
-    let volumes: Vec<&str> = desired.fly_volume.keys().map(|name| name.as_str()).collect();
+    let volumes: Vec<&str> = desired.fly_volume.keys().map(Name::as_str).collect();
     assert_eq!(volumes, ["db/data/ewr/0", "db/data/ewr/1", "db/data/fra/0"]);
     let volume = &desired.fly_volume["db/data/ewr/0"];
-    assert_eq!(
-        (volume.size, volume.snapshot_retention, volume.grows),
-        (Some(Gib(10)), Some(14), true)
-    );
+    assert_eq!((volume.size, volume.snapshot_retention, volume.grows), (Some(Gib(10)), Some(14), true));
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn addresses_are_flyctls_unless_stated() {
     let desired = desired(
         "[apps.web]\nprimary_region = \"ewr\"\nips = [\"private_v6\", { type = \"v4\", region = \"fra\" }]\n",
     );
-    let names: Vec<&str> = desired.fly_ip.keys().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = desired.fly_ip.keys().map(Name::as_str).collect();
     assert_eq!(names, ["web/private_v6", "web/v4/fra"]);
 }
 
@@ -192,30 +193,12 @@ port = 1234
 interval = "15s"
 "#,
     );
-    let (app, worker) = (
-        machine(&desired, "web/app/ewr/1"),
-        machine(&desired, "web/worker/ewr/0"),
-    );
-    assert_eq!(
-        app["guest"],
-        json!({"cpu_kind": "shared", "cpus": 2, "memory_mb": 512})
-    );
-    assert_eq!(
-        worker["guest"],
-        json!({"cpu_kind": "performance", "cpus": 1, "memory_mb": 2048})
-    );
-    assert_eq!(
-        worker["init"],
-        json!({"cmd": ["sh", "-c", "echo $HOME"], "swap_size_mb": 512})
-    );
-    assert_eq!(
-        (app.get("restart"), &worker["restart"]),
-        (None, &json!({"policy": "no"}))
-    );
-    assert_eq!(
-        app["files"],
-        json!([{"guest_path": "/motd", "raw_value": "aGk="}])
-    );
+    let (app, worker) = (machine(&desired, "web/app/ewr/1"), machine(&desired, "web/worker/ewr/0"));
+    assert_eq!(app["guest"], json!({"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}));
+    assert_eq!(worker["guest"], json!({"cpu_kind": "performance", "cpus": 1, "memory_mb": 2048}));
+    assert_eq!(worker["init"], json!({"cmd": ["sh", "-c", "echo $HOME"], "swap_size_mb": 512}));
+    assert_eq!((app.get("restart"), &worker["restart"]), (None, &json!({"policy": "no"})));
+    assert_eq!(app["files"], json!([{"guest_path": "/motd", "raw_value": "aGk="}]));
     for key in ["metrics", "files", "checks"] {
         assert!(app.get(key).is_some() && worker.get(key).is_none(), "{key}");
     }
@@ -237,17 +220,9 @@ depends_on = ["api"]
 "#,
     );
     let needs = |name: &str| -> Vec<String> {
-        desired.fly_machine[name]
-            .workload
-            .needs
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        desired.fly_machine[name].workload.needs.iter().map(ToString::to_string).collect()
     };
-    assert_eq!(
-        machine(&desired, "web/app/ewr/0")["env"]["API"],
-        "http://harbor-api.internal"
-    );
+    assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["API"], "http://harbor-api.internal");
     assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["SELF"], "p-web-x");
     assert_eq!(needs("web/app/ewr/0"), ["fly.app/api"]);
     assert_eq!(needs("job/app/ewr/0"), ["fly.machine/api/app/ewr/0"]);
@@ -266,10 +241,7 @@ wait_timeout = "90s"
 "#,
     );
     let said = desired.meta.warnings.join("\n");
-    assert!(
-        said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"),
-        "{said}"
-    );
+    assert!(said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"), "{said}");
     assert!(said.contains("release commands are not run yet"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
     assert_eq!(desired.fly_machine["web/app/ewr/0"].workload.wait_secs, 90);

@@ -9,14 +9,9 @@ use crate::support::path;
 #[test]
 fn the_stored_schema_is_fresh() {
     let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
-    let stored = Data::read_from(
-        &path("schema/environment.schema.json"),
-        Some(snapbox::data::DataFormat::Text),
-    );
-    Assert::new()
-        .action_env("SNAPSHOTS")
-        .normalize_paths(false)
-        .eq(text, stored);
+    let stored =
+        Data::read_from(&path("schema/environment.schema.json"), Some(snapbox::data::DataFormat::Text));
+    Assert::new().action_env("SNAPSHOTS").normalize_paths(false).eq(text, stored);
 }
 
 #[test]
@@ -29,9 +24,7 @@ fn every_key_is_described() {
             }
         }
         if let Some(object) = value.as_object() {
-            object
-                .iter()
-                .for_each(|(key, value)| undescribed(value, &format!("{path}/{key}"), out));
+            object.iter().for_each(|(key, value)| undescribed(value, &format!("{path}/{key}"), out));
         }
     }
     let mut out = Vec::new();

@@ -21,9 +21,7 @@ pub(crate) fn unchecked() -> Inputs {
 
 /// A map of texts.
 pub(crate) fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
-    pairs
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// Files in a folder that vanishes, and an environment of them.

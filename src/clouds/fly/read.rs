@@ -50,16 +50,7 @@ impl Reader {
         let (body, headers) = (None, Vec::new());
         let repeat = Repeat::Safe;
         self.http
-            .send(&Call {
-                method: Method::GET,
-                path,
-                body,
-                headers,
-                action,
-                identifier,
-                repeat,
-                doing,
-            })
+            .send(&Call { method: Method::GET, path, body, headers, action, identifier, repeat, doing })
             .await
     }
 
@@ -69,8 +60,7 @@ impl Reader {
     /// As every request.
     pub async fn app(&self, app: &str) -> Result<wire::App, CloudError> {
         let doing = format!("look up app {app}");
-        self.get(Action::Other("app get"), app, format!("/v1/apps/{app}"), doing)
-            .await
+        self.get(Action::Other("app get"), app, format!("/v1/apps/{app}"), doing).await
     }
 
     /// The machines of an app, without those that are gone.
@@ -92,13 +82,7 @@ impl Reader {
     /// As every request.
     pub async fn machine(&self, app: &str, id: &str) -> Result<wire::Machine, CloudError> {
         let doing = format!("look up machine {id} of {app}");
-        self.get(
-            Action::GetMachine,
-            id,
-            format!("/v1/apps/{app}/machines/{id}"),
-            doing,
-        )
-        .await
+        self.get(Action::GetMachine, id, format!("/v1/apps/{app}/machines/{id}"), doing).await
     }
 
     /// The volumes of an app, without those that are gone or going.
@@ -131,9 +115,7 @@ impl Reader {
     pub async fn secrets(&self, app: &str) -> Result<Vec<wire::Secret>, CloudError> {
         let doing = format!("list the secrets of {app}");
         let path = format!("/v1/apps/{app}/secrets");
-        self.get(Action::Other("secret list"), app, path, doing)
-            .await
-            .map(|list: wire::Secrets| list.secrets)
+        self.get(Action::Other("secret list"), app, path, doing).await.map(|list: wire::Secrets| list.secrets)
     }
 
     /// The addresses of an app.
@@ -143,9 +125,7 @@ impl Reader {
     pub async fn ips(&self, app: &str) -> Result<Vec<wire::Ip>, CloudError> {
         let doing = format!("list the IP addresses of {app}");
         let path = format!("/v1/apps/{app}/ip_assignments");
-        self.get(Action::Other("ip list"), app, path, doing)
-            .await
-            .map(|list: wire::Ips| list.ips)
+        self.get(Action::Other("ip list"), app, path, doing).await.map(|list: wire::Ips| list.ips)
     }
 
     /// The certificates of an app, all pages.
@@ -157,15 +137,10 @@ impl Reader {
         let mut cursor = String::new();
         loop {
             let doing = format!("list the certificates of {app}");
-            let from = if cursor.is_empty() {
-                String::new()
-            } else {
-                format!("&cursor={}", escape(&cursor))
-            };
+            let from = if cursor.is_empty() { String::new() } else { format!("&cursor={}", escape(&cursor)) };
             let path = format!("/v1/apps/{app}/certificates?limit={CERTIFICATE_PAGE}{from}");
-            let page: wire::Certificates = self
-                .get(Action::Other("certificate list"), app, path, doing.clone())
-                .await?;
+            let page: wire::Certificates =
+                self.get(Action::Other("certificate list"), app, path, doing.clone()).await?;
             all.extend(page.certificates);
             match page.next_cursor {
                 end if end.is_empty() => return Ok(all),
@@ -184,15 +159,10 @@ impl Reader {
         let mut cursor = String::new();
         loop {
             let doing = format!("list the machines of the organization {org}");
-            let from = if cursor.is_empty() {
-                String::new()
-            } else {
-                format!("&cursor={}", escape(&cursor))
-            };
+            let from = if cursor.is_empty() { String::new() } else { format!("&cursor={}", escape(&cursor)) };
             let path = format!("/v1/orgs/{org}/machines?limit={ORG_PAGE}{from}");
-            let page: wire::OrgMachines = self
-                .get(Action::Other("org machine list"), org, path, doing.clone())
-                .await?;
+            let page: wire::OrgMachines =
+                self.get(Action::Other("org machine list"), org, path, doing.clone()).await?;
             if !page.error_regions.is_empty() {
                 let what = format!("these regions did not answer: {}", page.error_regions.join(", "));
                 return Err(CloudError::new(doing, Trouble::Ambiguous, what));
@@ -208,23 +178,13 @@ impl Reader {
 }
 
 fn endless(doing: &str) -> CloudError {
-    CloudError::new(
-        doing,
-        Trouble::Unreadable,
-        "the server answered the same page twice",
-    )
+    CloudError::new(doing, Trouble::Unreadable, "the server answered the same page twice")
 }
 
 /// Escapes a value for a query.
 fn escape(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
     text.bytes()
-        .map(|byte| {
-            if plain(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }

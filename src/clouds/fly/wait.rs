@@ -23,7 +23,7 @@ pub enum Waited {
 const POLL: u64 = 60;
 
 impl Reader {
-    /// Waits until a machine is in a state.
+    /// Waits until a machine is in a state, in this version of its configuration when one is named.
     ///
     /// # Flow
     /// Poll until the server says so or the limit is over. After each poll that timed out, look at the machine: one
@@ -35,14 +35,16 @@ impl Reader {
         &self,
         app: &str,
         id: &str,
+        version: Option<&str>,
         state: &str,
         limit_secs: u64,
     ) -> Result<Waited, CloudError> {
+        let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
         let doing = format!("wait until machine {id} of {app} is {state}");
         let mut left = limit_secs.max(1);
         loop {
             let poll = left.min(POLL);
-            let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}");
+            let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
             let Err(error) = self.poll(id, path, &doing).await else {
                 return Ok(Waited::There);
             };
@@ -84,32 +86,16 @@ impl Reader {
 
 /// Whether a machine stays in this state by itself.
 fn at_rest(state: &str) -> bool {
-    matches!(
-        state,
-        "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed"
-    )
+    matches!(state, "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed")
 }
 
 /// What became of a machine: its state, and how its process ended.
 pub(crate) fn explain(machine: &wire::Machine) -> String {
-    let exit = machine
-        .events
-        .iter()
-        .find(|event| event.kind == "exit")
-        .and_then(wire::Event::exit);
-    let number = |key: &str| {
-        exit.and_then(|exit| exit.get(key))
-            .and_then(serde_json::Value::as_i64)
-    };
-    let oom = exit
-        .and_then(|exit| exit.get("oom_killed"))
-        .and_then(serde_json::Value::as_bool)
-        .unwrap_or(false);
-    let how = match (
-        oom,
-        number("signal").filter(|signal| *signal > 0),
-        number("exit_code"),
-    ) {
+    let exit = machine.events.iter().find(|event| event.kind == "exit").and_then(wire::Event::exit);
+    let number = |key: &str| exit.and_then(|exit| exit.get(key)).and_then(serde_json::Value::as_i64);
+    let oom =
+        exit.and_then(|exit| exit.get("oom_killed")).and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let how = match (oom, number("signal").filter(|signal| *signal > 0), number("exit_code")) {
         (true, _, _) => "; it ran out of memory".to_owned(),
         (_, Some(signal), _) => format!("; its process was ended by signal {signal}"),
         (_, _, Some(code)) => format!("; its process exited with code {code}"),

@@ -128,9 +128,7 @@ impl Event {
     /// The details of an exit, at either place where the API puts them.
     #[must_use]
     pub fn exit(&self) -> Option<&Value> {
-        self.request
-            .pointer("/MonitorEvent/exit_event")
-            .or_else(|| self.request.get("exit_event"))
+        self.request.pointer("/MonitorEvent/exit_event").or_else(|| self.request.get("exit_event"))
     }
 }
 

@@ -77,33 +77,10 @@ impl Writer {
     }
 
     async fn write<T: DeserializeOwned>(&self, write: Write<'_>) -> Result<T, CloudError> {
-        let Write {
-            method,
-            path,
-            body,
-            action,
-            identifier,
-            repeat,
-            doing,
-        } = write;
-        let action = if action == "app delete" {
-            Action::DeleteApp
-        } else {
-            Action::Other(action)
-        };
+        let Write { method, path, body, action, identifier, repeat, doing } = write;
+        let action = if action == "app delete" { Action::DeleteApp } else { Action::Other(action) };
         let headers = Vec::new();
-        self.http
-            .send(&Call {
-                method,
-                path,
-                body,
-                headers,
-                action,
-                identifier,
-                repeat,
-                doing,
-            })
-            .await
+        self.http.send(&Call { method, path, body, headers, action, identifier, repeat, doing }).await
     }
 
     /// Makes an app. After an ambiguous answer the caller looks whether it is there.
@@ -135,8 +112,7 @@ impl Writer {
     /// As every request.
     pub async fn delete_app(&self, app: &str) -> Result<(), CloudError> {
         let (path, doing) = (format!("/v1/apps/{app}?force=true"), format!("delete app {app}"));
-        self.plain(Method::DELETE, path, None, "app delete", "", doing)
-            .await
+        self.plain(Method::DELETE, path, None, "app delete", "", doing).await
     }
 
     /// A write that can be repeated and whose answer does not matter.
@@ -230,15 +206,7 @@ impl Writer {
             format!("/v1/apps/{app}/machines/{id}/metadata"),
             format!("write metadata of machine {id} of {app}"),
         );
-        self.plain(
-            Method::PATCH,
-            path,
-            Some(json!({ "metadata": labels })),
-            "metadata",
-            id,
-            doing,
-        )
-        .await
+        self.plain(Method::PATCH, path, Some(json!({ "metadata": labels })), "metadata", id, doing).await
     }
 
     /// Destroys a machine, running or not.
@@ -248,8 +216,7 @@ impl Writer {
     pub async fn destroy_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/machines/{id}?force=true");
         let doing = format!("destroy machine {id} of {app}");
-        self.plain(Method::DELETE, path, None, "machine destroy", id, doing)
-            .await
+        self.plain(Method::DELETE, path, None, "machine destroy", id, doing).await
     }
 
     /// Stops a machine.
@@ -257,12 +224,9 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn stop_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let (path, doing) = (
-            format!("/v1/apps/{app}/machines/{id}/stop"),
-            format!("stop machine {id} of {app}"),
-        );
-        self.plain(Method::POST, path, Some(json!({})), "machine stop", id, doing)
-            .await
+        let (path, doing) =
+            (format!("/v1/apps/{app}/machines/{id}/stop"), format!("stop machine {id} of {app}"));
+        self.plain(Method::POST, path, Some(json!({})), "machine stop", id, doing).await
     }
 
     /// Restarts a machine, so that it sees a volume that has grown.
@@ -270,12 +234,9 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn restart_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let (path, doing) = (
-            format!("/v1/apps/{app}/machines/{id}/restart"),
-            format!("restart machine {id} of {app}"),
-        );
-        self.plain(Method::POST, path, None, "machine restart", id, doing)
-            .await
+        let (path, doing) =
+            (format!("/v1/apps/{app}/machines/{id}/restart"), format!("restart machine {id} of {app}"));
+        self.plain(Method::POST, path, None, "machine restart", id, doing).await
     }
 
     /// Makes a volume. After an ambiguous answer the caller looks for a new one of that name.
@@ -283,14 +244,7 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn create_volume(&self, app: &str, new: &NewVolume) -> Result<wire::Volume, CloudError> {
-        let NewVolume {
-            name,
-            region,
-            size_gb,
-            encrypted,
-            snapshot_retention,
-            auto_backup_enabled,
-        } = new;
+        let NewVolume { name, region, size_gb, encrypted, snapshot_retention, auto_backup_enabled } = new;
         let mut body = json!({ "name": name, "region": region, "size_gb": size_gb });
         let optional = [
             ("encrypted", json!(encrypted)),
@@ -356,12 +310,8 @@ impl Writer {
     /// # Errors
     /// As every request; a conflict while a machine holds it.
     pub async fn delete_volume(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let (path, doing) = (
-            format!("/v1/apps/{app}/volumes/{id}"),
-            format!("delete volume {id} of {app}"),
-        );
-        self.plain(Method::DELETE, path, None, "volume delete", id, doing)
-            .await
+        let (path, doing) = (format!("/v1/apps/{app}/volumes/{id}"), format!("delete volume {id} of {app}"));
+        self.plain(Method::DELETE, path, None, "volume delete", id, doing).await
     }
 
     /// Sets and unsets secrets in one call; nothing restarts. The body never appears in an error.
@@ -373,10 +323,8 @@ impl Writer {
         app: &str,
         values: &BTreeMap<&str, Option<&Secret>>,
     ) -> Result<wire::Secrets, CloudError> {
-        let values: BTreeMap<_, _> = values
-            .iter()
-            .map(|(name, value)| (*name, value.map(Secret::expose)))
-            .collect();
+        let values: BTreeMap<_, _> =
+            values.iter().map(|(name, value)| (*name, value.map(Secret::expose))).collect();
         self.write(Write {
             method: Method::POST,
             path: format!("/v1/apps/{app}/secrets"),
@@ -426,8 +374,7 @@ impl Writer {
     pub async fn release_ip(&self, app: &str, address: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/ip_assignments/{address}");
         let doing = format!("release {address} of {app}");
-        self.plain(Method::DELETE, path, None, "ip release", app, doing)
-            .await
+        self.plain(Method::DELETE, path, None, "ip release", app, doing).await
     }
 
     /// Asks for a certificate.
@@ -458,7 +405,6 @@ impl Writer {
     pub async fn delete_certificate(&self, app: &str, hostname: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/certificates/{hostname}");
         let doing = format!("remove the certificate of {hostname} ({app})");
-        self.plain(Method::DELETE, path, None, "certificate delete", app, doing)
-            .await
+        self.plain(Method::DELETE, path, None, "certificate delete", app, doing).await
     }
 }

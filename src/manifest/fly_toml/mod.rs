@@ -1,9 +1,93 @@
-//! fly.toml in any spelling to the manifest's words. Here: as it stands.
+//! fly.toml in every spelling that flyctl accepts, turned into one modern spelling, so that the lowering of manifests
+//! knows a single form and a user can keep the file that `flyctl` made for them years ago.
+//!
+//! The stages are flyctl's own (`internal/appconfig`): [patches] rewrite what is old, [decode] checks every key and its
+//! type against the [schema], [lift] moves to the top what flyctl nests by history, [validate] applies the rules of
+//! `flyctl config validate`. Each value keeps the place where the user wrote it. What flyctl would refuse is an error;
+//! what it would silently ignore or read in a surprising way is a warning.
+//!
+//! fly.json is read too. fly.yaml is refused: no YAML reader is worth its weight for a format that
+//! `flyctl config save` converts.
 
-use super::node::{Node, Problem};
+mod decode;
+mod json;
+mod lift;
+mod mistakes;
+mod mounts;
+mod patches;
+mod report;
+mod scalars;
+mod schema;
+mod sections;
+mod text;
+mod validate;
 
-/// Turns a fly.toml into the canonical spelling: the document, what is wrong, what has no effect.
+use self::report::Report;
+use super::node::{FileId, Files, Node, Place, Problem, Table, Value};
+
+pub use json::parse_json;
+
+/// A fly.toml in its canonical form.
+///
+/// The form: `app`, `primary_region`, `kill_signal`, `kill_timeout`, `swap_size_mb`, `host_dedication_id`, `image`,
+/// `machine_config` and `container` at the top; `env` and `processes` as tables of strings; `deploy`, `http_service` and
+/// `experimental` (only `cmd`, `entrypoint` and `exec`, each a list) as tables; `checks` as a table of tables;
+/// `services`, `mounts`, `vm`, `restart`, `statics`, `files` and `metrics` as lists of tables. Durations are strings with
+/// a unit, ports whole numbers, sizes strings, `auto_stop_machines` is `off`, `stop` or `suspend`. What says nothing
+/// (empty strings, lists and sections) is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Modern {
+    /// The canonical tree; when there are errors, without what is wrong.
+    pub node: Node,
+    /// What flyctl would refuse.
+    pub errors: Vec<Problem>,
+    /// What flyctl would accept without doing what was meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Turns the parsed tree of a fly.toml into its canonical form.
 #[must_use]
-pub fn modernise(node: Node) -> (Node, Vec<Problem>, Vec<Problem>) {
-    (node, Vec::new(), Vec::new())
+pub fn modernise(node: Node) -> Modern {
+    let Node { at, value } = node;
+    let mut report = Report::default();
+    let table = if let Value::Table(mut root) = value {
+        patches::apply(&mut root, &at, &mut report);
+        let groups = validate::Groups::of(&root);
+        let mut root = decode::table(&sections::ROOT, root, &mut report);
+        lift::lift(&mut root);
+        validate::validate(&root, &groups, &mut report);
+        root
+    } else {
+        report.wrong(&at, "a fly.toml is a table of keys", text::kind(&value), None);
+        Table::default()
+    };
+    let Report { errors, warnings } = report.sorted();
+    Modern { node: Node { at, value: Value::Table(table) }, errors, warnings }
+}
+
+/// Parses a fly.toml or fly.json, told apart by the name as flyctl does; the result is for [`modernise`].
+///
+/// YAML is refused with the command that converts it.
+#[must_use]
+pub fn parse(files: &Files, file: FileId) -> (Node, Vec<Problem>) {
+    let extension = files.get(file).path.extension().and_then(|text| text.to_str());
+    match extension {
+        Some("json") => parse_json(files, file),
+        Some("yaml" | "yml") => (empty(file), vec![yaml(file)]),
+        _ => files.parse(file),
+    }
+}
+
+fn yaml(file: FileId) -> Problem {
+    Problem {
+        message: "YAML is not read here".to_owned(),
+        at: Some(empty(file).at),
+        label: "a fly.yaml".to_owned(),
+        help: Some("keep the file as fly.toml or fly.json; both take the same keys".to_owned()),
+    }
+}
+
+/// What stands for a file of which nothing could be read.
+fn empty(file: FileId) -> Node {
+    Node { at: Place { file, span: 0..0 }, value: Value::Table(Table::default()) }
 }

@@ -43,16 +43,7 @@ impl<'a> AppScene<'a> {
     ) -> Option<Self> {
         let name = Name::parse(key).ok()?;
         let image = image(scene, key, app, at.key("image"), sink);
-        Some(Self {
-            scene,
-            key,
-            app,
-            at,
-            name,
-            image,
-            mark: meta.mark.clone(),
-            org: meta.org.clone(),
-        })
+        Some(Self { scene, key, app, at, name, image, mark: meta.mark.clone(), org: meta.org.clone() })
     }
 
     /// Makes everything that the app asks for.
@@ -85,11 +76,8 @@ impl<'a> AppScene<'a> {
 
     /// A name within the app; `None`, with a problem, when a part cannot be in a name.
     pub(super) fn child(&self, parts: &[&str], at: Spot<'_>, sink: &mut Sink) -> Option<Name> {
-        let name = parts
-            .iter()
-            .try_fold(self.name.clone(), |name, part| name.child(part));
-        name.map_err(|error| sink.error(at.problem(error.to_string())))
-            .ok()
+        let name = parts.iter().try_fold(self.name.clone(), |name, part| name.child(part));
+        name.map_err(|error| sink.error(at.problem(error.to_string()))).ok()
     }
 
     /// Remembers which place made a resource.

@@ -27,9 +27,7 @@ pub(super) fn of_service(check: &shape::Check, kind: &'static str, at: Spot<'_>,
         ("processes", !check.processes.is_empty()),
     ];
     for (key, _) in misplaced.into_iter().filter(|(_, written)| *written) {
-        let problem = at
-            .key(key)
-            .problem(format!("`{key}` is for checks of the machine"));
+        let problem = at.key(key).problem(format!("`{key}` is for checks of the machine"));
         sink.error(
             problem.help(
                 "a service's check uses the service's own port; others stand in [apps.KEY.checks.NAME]",
@@ -72,10 +70,7 @@ pub(super) fn of_machines(
         }
         let mut made = common(check, kind.unwrap_or("tcp"), spot, sink);
         made.role = check.role.map(|role| role_word(role).to_owned());
-        made.port = check.port.or(app
-            .http_service
-            .as_ref()
-            .and_then(|service| service.internal_port));
+        made.port = check.port.or(app.http_service.as_ref().and_then(|service| service.internal_port));
         if made.port.is_none() && app.http_service.is_none() {
             sink.error(
                 spot.problem(format!("check `{name}` lacks `port`"))
@@ -84,23 +79,14 @@ pub(super) fn of_machines(
         }
         made.method = made.method.map(|method| method.to_uppercase());
         limits(&made, spot, sink);
-        out.insert(
-            name.clone(),
-            Scoped {
-                processes: check.processes.clone(),
-                value: made,
-            },
-        );
+        out.insert(name.clone(), Scoped { processes: check.processes.clone(), value: made });
     }
     out
 }
 
 /// What the platform refuses for a machine's check.
 fn limits(check: &Check, at: Spot<'_>, sink: &mut Sink) {
-    if check
-        .interval
-        .is_some_and(|interval| interval < Span::from_secs(2))
-    {
+    if check.interval.is_some_and(|interval| interval < Span::from_secs(2)) {
         sink.error(
             at.key("interval")
                 .problem("Fly checks a machine at most every 2 seconds")
@@ -109,9 +95,7 @@ fn limits(check: &Check, at: Spot<'_>, sink: &mut Sink) {
     }
     if check.timeout.is_some_and(|timeout| timeout > Span::from_secs(60)) {
         sink.error(
-            at.key("timeout")
-                .problem("a check may take 60 seconds at most")
-                .help("write `60s` or less"),
+            at.key("timeout").problem("a check may take 60 seconds at most").help("write `60s` or less"),
         );
     }
 }
@@ -131,10 +115,8 @@ fn common(check: &shape::Check, kind: &str, at: Spot<'_>, sink: &mut Sink) -> Ch
         sink.error(at.key("path").problem("a check's path begins with `/`"));
     }
     let values = |values: &OneOrMany<String>| values.as_slice().to_vec();
-    let headers = check.headers.iter().map(|(name, value)| Header {
-        name: name.clone(),
-        values: values(value),
-    });
+    let headers =
+        check.headers.iter().map(|(name, value)| Header { name: name.clone(), values: values(value) });
     Check {
         kind: kind.to_owned(),
         role: None,

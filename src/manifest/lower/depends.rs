@@ -41,12 +41,8 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
 /// The machines of an app, or the app itself when it has none.
 fn machines(desired: &Desired, key: &str) -> BTreeSet<Address> {
     let own = |name: &&Name| name.root().as_str() == key;
-    let mut all: BTreeSet<Address> = desired
-        .fly_machine
-        .keys()
-        .filter(own)
-        .map(Address::of::<Machine>)
-        .collect();
+    let mut all: BTreeSet<Address> =
+        desired.fly_machine.keys().filter(own).map(Address::of::<Machine>).collect();
     if all.is_empty() {
         all.extend(desired.fly_app.keys().filter(own).map(Address::of::<App>));
     }
@@ -54,18 +50,9 @@ fn machines(desired: &Desired, key: &str) -> BTreeSet<Address> {
 }
 
 fn add(desired: &mut Desired, key: &str, needs: &BTreeSet<Address>) {
-    let machines = desired
-        .fly_machine
-        .iter_mut()
-        .map(|(name, machine)| (name, &mut machine.workload));
-    let crons = desired
-        .fly_cron
-        .iter_mut()
-        .map(|(name, cron)| (name, &mut cron.workload));
-    for (_, workload) in machines
-        .chain(crons)
-        .filter(|(name, _)| name.root().as_str() == key)
-    {
+    let machines = desired.fly_machine.iter_mut().map(|(name, machine)| (name, &mut machine.workload));
+    let crons = desired.fly_cron.iter_mut().map(|(name, cron)| (name, &mut cron.workload));
+    for (_, workload) in machines.chain(crons).filter(|(name, _)| name.root().as_str() == key) {
         workload.needs.extend(needs.iter().cloned());
     }
 }
@@ -82,12 +69,7 @@ fn circle<'a>(document: &'a Document, start: &'a str, first: &'a str) -> Option<
         if !seen.insert(last) {
             continue;
         }
-        for next in document
-            .apps
-            .get(last)
-            .into_iter()
-            .flat_map(|app| &app.depends_on)
-        {
+        for next in document.apps.get(last).into_iter().flat_map(|app| &app.depends_on) {
             let mut longer = path.clone();
             longer.push(next);
             open.push(longer);

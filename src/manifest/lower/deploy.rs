@@ -17,10 +17,7 @@ pub(super) fn deploy(app: &App, mounts: &[Scoped<Mounted>], at: Spot<'_>, sink: 
         return Workload::DEFAULT_WAIT_SECS;
     };
     strategy(deploy.strategy, mounts, at.key("strategy"), sink);
-    if deploy
-        .max_unavailable
-        .is_some_and(|share| share <= 0.0 || (share > 1.0 && share.fract() != 0.0))
-    {
+    if deploy.max_unavailable.is_some_and(|share| share <= 0.0 || (share > 1.0 && share.fract() != 0.0)) {
         let problem = at
             .key("max_unavailable")
             .problem("`max_unavailable` is a whole number from 1, or a fraction below 1");
@@ -36,20 +33,14 @@ pub(super) fn deploy(app: &App, mounts: &[Scoped<Mounted>], at: Spot<'_>, sink: 
     } else if deploy.release_command_timeout.is_some() || deploy.release_command_vm.is_some() {
         sink.warn(at.problem("there is no `release_command` for these settings"));
     }
-    let _checked = scalars::span(
-        deploy.release_command_timeout.as_ref(),
-        at.key("release_command_timeout"),
-        sink,
-    );
+    let _checked =
+        scalars::span(deploy.release_command_timeout.as_ref(), at.key("release_command_timeout"), sink);
     if let Some(vm) = &deploy.release_command_vm {
         let _checked = guest::guest(&[Layer::vm(vm, at.key("release_command_vm"))], sink);
     }
     let wait = scalars::span(deploy.wait_timeout.as_ref(), at.key("wait_timeout"), sink);
     if wait.is_some_and(|wait| wait < Span::from_secs(1)) {
-        sink.error(
-            at.key("wait_timeout")
-                .problem("a machine needs at least one second to start"),
-        );
+        sink.error(at.key("wait_timeout").problem("a machine needs at least one second to start"));
     }
     wait.map_or(Workload::DEFAULT_WAIT_SECS, |wait| wait.millis().div_ceil(1000))
 }
@@ -62,13 +53,10 @@ fn strategy(strategy: Option<Strategy>, mounts: &[Scoped<Mounted>], at: Spot<'_>
         Some(Strategy::Rolling) | None => return,
     };
     if name != "immediate" && !mounts.is_empty() {
-        let problem = at.problem(format!(
-            "`{name}` needs machines beside the old ones, which a volume does not allow"
-        ));
+        let problem =
+            at.problem(format!("`{name}` needs machines beside the old ones, which a volume does not allow"));
         sink.error(problem.help("say `strategy = \"rolling\"`"));
         return;
     }
-    sink.warn(at.problem(format!(
-        "`{name}` is not done yet; machines change one after the other"
-    )));
+    sink.warn(at.problem(format!("`{name}` is not done yet; machines change one after the other")));
 }

@@ -34,8 +34,8 @@ fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     }
     if looks_secret(key, value) {
         let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));
-        sink.warn(problem.help(format!(
-            "write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`"
-        )));
+        sink.warn(
+            problem.help(format!("write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`")),
+        );
     }
 }

@@ -39,14 +39,7 @@ pub(super) fn machines(
         let guest = parts::guest_of(app.app, group, app.at, sink);
         let config = parts.config(app.app, app.image.clone(), groups, group, guest);
         sleep(&config, app.at, sink);
-        let slots = Slots {
-            app,
-            group,
-            config: &config,
-            parts,
-            groups,
-            wait_secs,
-        };
+        let slots = Slots { app, group, config: &config, parts, groups, wait_secs };
         for (region, number) in &regions {
             for index in 0..*number {
                 slots.make(region, index, spot, out, sink);
@@ -74,24 +67,11 @@ impl Slots<'_> {
             return;
         };
         let volume = self.volume(region, &index, out, sink);
-        let mut workload = self
-            .app
-            .workload(&name, region.clone(), self.config.clone(), self.wait_secs);
-        workload
-            .labels
-            .insert("fly_platform_version".to_owned(), "v2".to_owned());
-        workload
-            .labels
-            .insert("fly_process_group".to_owned(), self.group.to_owned());
+        let mut workload = self.app.workload(&name, region.clone(), self.config.clone(), self.wait_secs);
+        workload.labels.insert("fly_platform_version".to_owned(), "v2".to_owned());
+        workload.labels.insert("fly_process_group".to_owned(), self.group.to_owned());
         self.app.place::<Machine>(&name, at, out);
-        out.desired.fly_machine.insert(
-            name,
-            MachineSpec {
-                group: self.group.to_owned(),
-                workload,
-                volume,
-            },
-        );
+        out.desired.fly_machine.insert(name, MachineSpec { group: self.group.to_owned(), workload, volume });
     }
 
     /// The slot's own disk.
@@ -102,23 +82,13 @@ impl Slots<'_> {
         out: &mut Lowered,
         sink: &mut Sink,
     ) -> Option<Ref<Volume>> {
-        let mounts = self.parts.mounts.iter();
-        let mounted = &mounts
-            .filter(|mount| self.groups.has(&mount.processes, self.group))
-            .last()?
-            .value;
+        let mut mounts = self.parts.mounts.iter();
+        let mounted = &mounts.find(|mount| self.groups.has(&mount.processes, self.group))?.value;
         let at = self.app.at.key("mounts");
-        let name: Name = self
-            .app
-            .child(&[&mounted.mount.name, region.as_str(), index], at, sink)?;
-        out.desired
-            .fly_volume
-            .insert(name.clone(), mounted.volume(self.app.reference(), region.clone()));
+        let name: Name = self.app.child(&[&mounted.mount.name, region.as_str(), index], at, sink)?;
+        out.desired.fly_volume.insert(name.clone(), mounted.volume(self.app.reference(), region.clone()));
         match &mounted.place {
-            Some(place) => drop(
-                out.places
-                    .insert(crate::model::Address::of::<Volume>(&name), place.clone()),
-            ),
+            Some(place) => drop(out.places.insert(crate::model::Address::of::<Volume>(&name), place.clone())),
             None => self.app.place::<Volume>(&name, at, out),
         }
         Some(Ref::to(name))
@@ -127,26 +97,17 @@ impl Slots<'_> {
 
 /// How many machines a group has in each region.
 fn count(app: &AppScene<'_>, group: &str, sink: &mut Sink) -> BTreeMap<Region, u32> {
-    let stated = app
-        .app
-        .machines
-        .get(group)
-        .and_then(|machines| machines.count.as_ref());
+    let stated = app.app.machines.get(group).and_then(|machines| machines.count.as_ref());
     let number = match stated {
         Some(Count::Regions(regions)) => {
-            return regions
-                .iter()
-                .map(|(code, number)| (scalars::region(code), *number))
-                .collect();
+            return regions.iter().map(|(code, number)| (scalars::region(code), *number)).collect();
         }
         Some(Count::Primary(number)) => *number,
         None => 1,
     };
     let Some(primary) = &app.app.primary_region else {
-        let problem = app
-            .at
-            .key("primary_region")
-            .problem(format!("app `{}` does not say where it runs", app.key));
+        let problem =
+            app.at.key("primary_region").problem(format!("app `{}` does not say where it runs", app.key));
         sink.error(problem.help("say `primary_region = \"ewr\"`, or a `count` for each region"));
         return BTreeMap::new();
     };
@@ -155,22 +116,14 @@ fn count(app: &AppScene<'_>, group: &str, sink: &mut Sink) -> BTreeMap<Region, u
 
 /// What a suspended machine may not have.
 fn sleep(config: &MachineConfig, at: Spot<'_>, sink: &mut Sink) {
-    if !config
-        .services
-        .iter()
-        .any(|service| service.autostop == Autostop::Suspend)
-    {
+    if !config.services.iter().any(|service| service.autostop == Autostop::Suspend) {
         return;
     }
     let spot = match at.key("http_service").key("auto_stop_machines") {
         spot if spot.is_written() && at.key("http_service").is_written() => spot,
         _ => at.key("services"),
     };
-    if config
-        .guest
-        .as_ref()
-        .is_some_and(|guest| guest.memory_mb > Mib(2048))
-    {
+    if config.guest.as_ref().is_some_and(|guest| guest.memory_mb > Mib(2048)) {
         let problem = spot.problem("machines with more than 2 GB of memory cannot be suspended");
         sink.warn(problem.help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
     }
@@ -197,28 +150,20 @@ fn minimums(
             Some(index) => app.at.key("services").item(index),
             None => app.at.key("http_service"),
         };
-        let all: Vec<_> = groups
-            .members(&service.processes)
-            .filter_map(|group| counts.get(group))
-            .collect();
+        let all: Vec<_> = groups.members(&service.processes).filter_map(|group| counts.get(group)).collect();
         let total: u32 = all.iter().flat_map(|regions| regions.values()).sum();
         if total == 0 && !all.is_empty() {
             sink.warn(
-                at.problem("no machine serves this service")
-                    .help("raise `count`, or leave the service out"),
+                at.problem("no machine serves this service").help("raise `count`, or leave the service out"),
             );
         }
         let there: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
         let least = service.value.min_machines_running.unwrap_or_default();
         if least > there && total > 0 {
-            let machines = if there == 1 {
-                "is 1 machine"
-            } else {
-                &format!("are {there} machines")
-            };
-            let problem = at.key("min_machines_running").problem(format!(
-                "{least} machines shall keep running in {primary}, and there {machines}"
-            ));
+            let machines = if there == 1 { "is 1 machine" } else { &format!("are {there} machines") };
+            let problem = at
+                .key("min_machines_running")
+                .problem(format!("{least} machines shall keep running in {primary}, and there {machines}"));
             sink.error(problem.help(format!(
                 "say `count = {{ {primary} = {least} }}` in [apps.{}.machines.GROUP]",
                 app.key

@@ -82,31 +82,18 @@ impl Sink {
 /// Lowers a whole environment.
 pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warnings: Vec<Problem>) -> Lowered {
     let at = Spot::root(root);
-    let mut sink = Sink {
-        problems: Vec::new(),
-        warnings,
-    };
+    let mut sink = Sink { problems: Vec::new(), warnings };
     let project = document.project.clone().unwrap_or_default();
-    let org = document
-        .fly
-        .as_ref()
-        .and_then(|fly| fly.org.clone())
-        .unwrap_or_default();
+    let org = document.fly.as_ref().and_then(|fly| fly.org.clone()).unwrap_or_default();
     names::check_labels(document, scene, at, &mut sink);
     let meta = Meta {
-        mark: Mark {
-            project,
-            environment: scene.environment.clone(),
-        },
+        mark: Mark { project, environment: scene.environment.clone() },
         org,
         adopt: BTreeSet::new(),
         warnings: Vec::new(),
     };
-    let mut lowered = Lowered {
-        desired: Desired::empty(meta),
-        places: BTreeMap::new(),
-        problems: Vec::new(),
-    };
+    let mut lowered =
+        Lowered { desired: Desired::empty(meta), places: BTreeMap::new(), problems: Vec::new() };
     names::check_apps(document, scene, at, &mut sink);
     let mut found = sources::Found::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
     for (key, app) in &document.apps {
@@ -124,6 +111,7 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
             }
         }
     }
+    secrets::remembered(&mut lowered.desired);
     secrets::fingerprint(&mut lowered.desired);
     depends::link(document, at, &mut lowered.desired, &mut sink);
     lowered.desired.meta.warnings = in_words(scene.files, sink.warnings);
@@ -134,26 +122,11 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
 /// Warnings as lines: where, what, and what to do.
 fn in_words(files: &Files, warnings: Vec<Problem>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for Problem {
-        message,
-        at,
-        label: _,
-        help,
-    } in warnings
-    {
-        let place = at.map(|at| {
-            format!(
-                "{}:{}: ",
-                files.get(at.file).path.display(),
-                files.line_column(&at).0
-            )
-        });
+    for Problem { message, at, label: _, help } in warnings {
+        let place =
+            at.map(|at| format!("{}:{}: ", files.get(at.file).path.display(), files.line_column(&at).0));
         let help = help.map(|help| format!("; {help}"));
-        let line = format!(
-            "{}{message}{}",
-            place.unwrap_or_default(),
-            help.unwrap_or_default()
-        );
+        let line = format!("{}{message}{}", place.unwrap_or_default(), help.unwrap_or_default());
         if !lines.contains(&line) {
             lines.push(line);
         }

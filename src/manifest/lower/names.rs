@@ -19,40 +19,30 @@ fn is_slug(text: &str) -> bool {
 /// Names that marks are made of, and the organization.
 pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink) {
     if let Some(project) = document.project.as_deref().filter(|project| !is_slug(project)) {
-        let problem = at
-            .key("project")
-            .problem(format!("`{project}` cannot be a project's name"));
+        let problem = at.key("project").problem(format!("`{project}` cannot be a project's name"));
         sink.error(problem.help("use lower-case letters, digits and dashes"));
     }
     if !is_slug(&scene.environment) {
-        let problem = at
-            .key("name")
-            .problem(format!("`{}` cannot be an environment's name", scene.environment));
+        let problem =
+            at.key("name").problem(format!("`{}` cannot be an environment's name", scene.environment));
         sink.error(problem.help("use lower-case letters, digits and dashes; rename the file, or say `name`"));
     }
     let org = document.fly.as_ref().and_then(|fly| fly.org.as_deref());
     if let Some(org) = org.filter(|org| !is_slug(org)) {
-        let problem = at
-            .key("fly")
-            .key("org")
-            .problem(format!("`{org}` is not an organization's slug"));
+        let problem = at.key("fly").key("org").problem(format!("`{org}` is not an organization's slug"));
         sink.error(problem.help("`fly orgs list` shows it: lower-case letters, digits and dashes"));
     }
-    let token = document
-        .fly
-        .as_ref()
-        .and_then(|fly| fly.token.as_ref()?.env.as_deref());
+    let token = document.fly.as_ref().and_then(|fly| fly.token.as_ref()?.env.as_deref());
     if let Some(token) = token.filter(|name| !sensitive::is_key(name)) {
         // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
-        let problem = at
-            .key("fly")
-            .key("token")
-            .key("env")
-            .problem("this is not the name of an environment variable");
-        sink.error(problem.help(format!(
-            "name the variable that holds the token ({} characters stand here)",
-            token.len()
-        )));
+        let problem =
+            at.key("fly").key("token").key("env").problem("this is not the name of an environment variable");
+        sink.error(
+            problem.help(format!(
+                "name the variable that holds the token ({} characters stand here)",
+                token.len()
+            )),
+        );
     }
 }
 
@@ -91,22 +81,15 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
             }));
         }
         if let Some(other) = taken.insert(name, key) {
-            let problem = spot.problem(format!(
-                "app `{key}` has the same name on Fly as app `{other}`: `{name}`"
-            ));
+            let problem =
+                spot.problem(format!("app `{key}` has the same name on Fly as app `{other}`: `{name}`"));
             sink.error(problem.help("names are unique over all of Fly"));
         }
     }
-    for key in scene
-        .inputs
-        .images
-        .keys()
-        .filter(|key| !document.apps.contains_key(*key))
-    {
+    for key in scene.inputs.images.keys().filter(|key| !document.apps.contains_key(*key)) {
         let help = suggest::help(key, document.apps.keys().map(String::as_str));
-        let mut problem = at
-            .problem(format!("--image {key}: this environment has no app `{key}`"))
-            .maybe_help(help);
+        let mut problem =
+            at.problem(format!("--image {key}: this environment has no app `{key}`")).maybe_help(help);
         problem.at = None;
         sink.error(problem);
     }

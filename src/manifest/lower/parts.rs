@@ -71,29 +71,19 @@ impl Parts {
             group: &'a str,
             parts: &'a [Scoped<T>],
         ) -> impl Iterator<Item = &'a T> {
-            parts
-                .iter()
-                .filter(move |part| groups.has(&part.processes, group))
-                .map(|part| &part.value)
+            parts.iter().filter(move |part| groups.has(&part.processes, group)).map(|part| &part.value)
         }
         let mut env = self.env.clone();
         env.insert("FLY_PROCESS_GROUP".to_owned(), group.to_owned());
-        let checks = self
-            .checks
-            .iter()
-            .filter(|(_, check)| groups.has(&check.processes, group));
+        let checks = self.checks.iter().filter(|(_, check)| groups.has(&check.processes, group));
         MachineConfig {
             image,
             env,
             init: init(app, groups, group),
             guest: Some(guest),
             services: pick(groups, group, &self.services).cloned().collect(),
-            checks: checks
-                .map(|(name, check)| (name.clone(), check.value.clone()))
-                .collect(),
-            mounts: pick(groups, group, &self.mounts)
-                .map(|mounted| mounted.mount.clone())
-                .collect(),
+            checks: checks.map(|(name, check)| (name.clone(), check.value.clone())).collect(),
+            mounts: pick(groups, group, &self.mounts).map(|mounted| mounted.mount.clone()).collect(),
             metrics: pick(groups, group, &self.metrics).next().cloned(),
             statics: self.statics.clone(),
             files: pick(groups, group, &self.files).cloned().collect(),
@@ -118,17 +108,12 @@ pub(super) fn guest_of(app: &App, group: &str, at: Spot<'_>, sink: &mut Sink) ->
         layers.push(Layer::group(stated, at.key("machines").key(group)));
     }
     let mut guest = guest::guest(&layers, sink);
-    guest.host_dedication_id = guest
-        .host_dedication_id
-        .or_else(|| app.host_dedication_id.clone());
+    guest.host_dedication_id = guest.host_dedication_id.or_else(|| app.host_dedication_id.clone());
     guest
 }
 
 fn init(app: &App, groups: &Groups, group: &str) -> Init {
-    let mut init = Init {
-        swap_size_mb: app.swap_size_mb,
-        ..Init::default()
-    };
+    let mut init = Init { swap_size_mb: app.swap_size_mb, ..Init::default() };
     if let Some(experimental) = &app.experimental {
         init.cmd.clone_from(&experimental.cmd);
         init.entrypoint.clone_from(&experimental.entrypoint);
@@ -148,12 +133,8 @@ fn stop(app: &App, at: Spot<'_>, sink: &mut Sink) -> StopConfig {
     let timeout = scalars::seconds(app.kill_timeout.as_ref(), spot, sink);
     if timeout.is_some_and(|timeout| timeout > LONGEST_STOP) {
         sink.error(
-            spot.problem("a machine may take 300 seconds to stop at most")
-                .help("write `300s` or less"),
+            spot.problem("a machine may take 300 seconds to stop at most").help("write `300s` or less"),
         );
     }
-    StopConfig {
-        signal: app.kill_signal.as_ref().map(|signal| signal.0.clone()),
-        timeout,
-    }
+    StopConfig { signal: app.kill_signal.as_ref().map(|signal| signal.0.clone()), timeout }
 }

@@ -35,9 +35,7 @@ pub(super) fn memory(size: &Size, at: Spot<'_>, sink: &mut Sink) -> Option<Mib> 
         Size::Text(text) => Mib::parse(text),
         Size::Number(megabytes) => Ok(Mib(*megabytes)),
     };
-    parsed
-        .map_err(|error| sink.error(at.problem(error.to_string())))
-        .ok()
+    parsed.map_err(|error| sink.error(at.problem(error.to_string()))).ok()
 }
 
 /// The size of a volume.
@@ -64,8 +62,7 @@ pub(super) fn command(command: &Command, at: Spot<'_>, sink: &mut Sink) -> Vec<S
     };
     words.unwrap_or_else(|_| {
         sink.error(
-            at.problem("this command has a quote without its end")
-                .help("write a list of words instead"),
+            at.problem("this command has a quote without its end").help("write a list of words instead"),
         );
         Vec::new()
     })

@@ -28,11 +28,7 @@ pub(super) fn secrets(app: &AppScene<'_>, out: &mut Lowered, found: &mut Found<'
             continue;
         };
         let mode = app.scene.inputs.secrets;
-        let value = if mode == SecretsMode::Unchecked {
-            None
-        } else {
-            from.read(found, at, sink)
-        };
+        let value = if mode == SecretsMode::Unchecked { None } else { from.read(found, at, sink) };
         let optional = source.optional.unwrap_or_default();
         if value.is_none() && optional {
             left_alone.insert(name.clone());
@@ -40,27 +36,17 @@ pub(super) fn secrets(app: &AppScene<'_>, out: &mut Lowered, found: &mut Found<'
         }
         if value.is_none() && mode == SecretsMode::Required {
             sink.error(
-                at.problem(format!("secret `{name}` has no value"))
-                    .label(from.asked())
-                    .help(from.remedy()),
+                at.problem(format!("secret `{name}` has no value")).label(from.asked()).help(from.remedy()),
             );
         }
-        let spec = SecretSpec {
-            value: value.map(Secret::new),
-            fingerprint: None,
-            source: from.words(),
-        };
+        let spec = SecretSpec { value: value.map(Secret::new), fingerprint: None, source: from.words() };
         values.insert(name.clone(), spec);
     }
     let meta = &out.desired.meta.mark;
     let salt = Salt::of(&meta.project, &meta.environment, app.key);
     app.place::<Secrets>(&app.name, app.at.key("secrets"), out);
-    let spec = SecretsSpec {
-        app: app.reference(),
-        values,
-        left_alone,
-        salt,
-    };
+    // Machines are lowered later; `remembered` fills this in.
+    let spec = SecretsSpec { app: app.reference(), values, left_alone, salt, used: false };
     out.desired.fly_secrets.insert(app.name.clone(), spec);
 }
 
@@ -95,13 +81,7 @@ impl From {
         at: Spot<'_>,
         sink: &mut Sink,
     ) -> Option<Self> {
-        let SecretSource {
-            env: variable,
-            file,
-            dotenv,
-            key,
-            optional: _,
-        } = source;
+        let SecretSource { env: variable, file, dotenv, key, optional: _ } = source;
         if key.is_some() && dotenv.is_none() {
             sink.error(
                 at.key("key")
@@ -117,9 +97,7 @@ impl From {
             (Some(variable), None, None) if sensitive::is_key(variable) => Some(Self::Env(variable.clone())),
             (Some(variable), None, None) => {
                 // The text is not repeated: it may be the secret itself, written in the wrong place.
-                let problem = at
-                    .key("env")
-                    .problem("this is not the name of an environment variable");
+                let problem = at.key("env").problem("this is not the name of an environment variable");
                 let help = format!(
                     "name the variable that holds the value ({} characters stand here)",
                     variable.len()
@@ -128,15 +106,14 @@ impl From {
                 None
             }
             (None, Some(file), None) => Some(Self::File(path("file", file)?)),
-            (None, None, Some(dotenv)) => Some(Self::Dotenv(
-                path("dotenv", dotenv)?,
-                key.clone().unwrap_or_else(|| name.to_owned()),
-            )),
+            (None, None, Some(dotenv)) => {
+                Some(Self::Dotenv(path("dotenv", dotenv)?, key.clone().unwrap_or_else(|| name.to_owned())))
+            }
             (None, None, None) => {
                 let problem = at.problem(format!("secret `{name}` does not say where its value comes from"));
-                sink.error(problem.help(format!(
-                    "say {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`"
-                )));
+                sink.error(
+                    problem.help(format!("say {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`")),
+                );
                 None
             }
             _ => {
@@ -185,16 +162,20 @@ impl From {
     }
 }
 
+/// Notes which secrets have a machine that will remember them.
+pub(super) fn remembered(desired: &mut Desired) {
+    let machines = desired.fly_machine.keys().chain(desired.fly_cron.keys());
+    let roots: BTreeSet<_> = machines.map(crate::model::Name::root).collect();
+    for (name, spec) in &mut desired.fly_secrets {
+        spec.used = roots.contains(name);
+    }
+}
+
 /// Computes the fingerprints of all values. The hash is slow on purpose, so all cores take part.
 pub(super) fn fingerprint(desired: &mut Desired) {
     let mut jobs: Vec<(&Salt, &String, &mut SecretSpec)> = Vec::new();
     for spec in desired.fly_secrets.values_mut() {
-        let SecretsSpec {
-            app: _,
-            values,
-            left_alone: _,
-            salt,
-        } = spec;
+        let SecretsSpec { app: _, values, left_alone: _, salt, used: _ } = spec;
         jobs.extend(
             values
                 .iter_mut()

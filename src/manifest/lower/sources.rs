@@ -19,25 +19,14 @@ impl<'a> Found<'a> {
     /// `dotenv` is asked for what the environment lacks.
     pub(super) fn new(scene: &'a Scene<'a>, dotenv: Option<&str>, at: Spot<'_>) -> Self {
         let from = at.value_place();
-        let dotenv = dotenv
-            .zip(from)
-            .map(|(dotenv, from)| beside(&scene.files.get(from.file).path, dotenv));
-        Self {
-            scene,
-            dotenv,
-            read: BTreeMap::new(),
-        }
+        let dotenv = dotenv.zip(from).map(|(dotenv, from)| beside(&scene.files.get(from.file).path, dotenv));
+        Self { scene, dotenv, read: BTreeMap::new() }
     }
 
     /// A variable of the environment, else of the dotenv file. An empty one counts as missing: that is what CI gives
     /// for a secret that nobody set.
     pub(super) fn variable(&mut self, name: &str, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-        let stated = self
-            .scene
-            .inputs
-            .environment
-            .get(name)
-            .filter(|value| !value.is_empty());
+        let stated = self.scene.inputs.environment.get(name).filter(|value| !value.is_empty());
         if let Some(value) = stated {
             return Some(value.clone());
         }
@@ -68,9 +57,8 @@ impl<'a> Found<'a> {
     /// The content of a file, without its final newline.
     pub(super) fn file(path: &Path) -> Option<String> {
         let text = std::fs::read_to_string(path).ok()?;
-        let text = text
-            .strip_suffix('\n')
-            .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        let text =
+            text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
         Some(text.to_owned()).filter(|text| !text.is_empty())
     }
 }
@@ -82,11 +70,7 @@ fn parse(path: &Path) -> Result<BTreeMap<String, String>, String> {
     let mut values = BTreeMap::new();
     for (index, line) in lines.enumerate() {
         let (key, value) = line.map_err(|_| {
-            format!(
-                "value {} of `{}` is not of the form NAME=VALUE",
-                index + 1,
-                path.display()
-            )
+            format!("value {} of `{}` is not of the form NAME=VALUE", index + 1, path.display())
         })?;
         values.insert(key, value);
     }

@@ -47,9 +47,8 @@ words!(
 );
 
 /// The signals that Fly takes.
-const SIGNALS: [&str; 9] = [
-    "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP", "SIGABRT", "SIGHUP",
-];
+const SIGNALS: [&str; 9] =
+    ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP", "SIGABRT", "SIGHUP"];
 
 /// CPU counts that shared presets come with.
 pub const SHARED: [u32; 5] = [1, 2, 4, 6, 8];

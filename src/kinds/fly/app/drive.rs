@@ -11,13 +11,7 @@ impl AppLive {
     /// An app as Fly reports it.
     #[must_use]
     pub fn read(app: &wire::App, protected: bool) -> Self {
-        let wire::App {
-            id,
-            name,
-            status: _,
-            network,
-            organization,
-        } = app;
+        let wire::App { id, name, status: _, network, organization } = app;
         let network = if network.is_empty() { "default" } else { network };
         Self {
             name: name.clone(),
@@ -35,11 +29,7 @@ impl AppLive {
 /// When the app is not there: its own step must come first.
 pub(crate) fn fly_name<'w>(world: &'w World, app: &Ref<App>) -> Result<&'w str, CloudError> {
     let live = world.fly_app.get(app.name()).ok_or_else(|| {
-        CloudError::new(
-            format!("look up app {}", app.name()),
-            Trouble::NotFound,
-            "it does not exist yet",
-        )
+        CloudError::new(format!("look up app {}", app.name()), Trouble::NotFound, "it does not exist yet")
     })?;
     Ok(&live.name)
 }

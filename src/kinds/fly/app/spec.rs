@@ -32,24 +32,14 @@ pub struct AppLive {
 
 impl Refers for AppSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self {
-            name: _,
-            org: _,
-            network: _,
-        } = self;
+        let Self { name: _, org: _, network: _ } = self;
         Vec::new()
     }
 }
 
 impl Refers for AppLive {
     fn refs(&self) -> Vec<Address> {
-        let Self {
-            name: _,
-            id: _,
-            org: _,
-            network: _,
-            protected: _,
-        } = self;
+        let Self { name: _, id: _, org: _, network: _, protected: _ } = self;
         Vec::new()
     }
 }

@@ -15,11 +15,7 @@ impl CertificateLive {
     #[must_use]
     pub fn read(app: &Ref<App>, certificate: &wire::Certificate) -> Self {
         let wire::Certificate { hostname, configured } = certificate;
-        Self {
-            app: app.clone(),
-            hostname: hostname.clone(),
-            configured: *configured,
-        }
+        Self { app: app.clone(), hostname: hostname.clone(), configured: *configured }
     }
 }
 

@@ -40,10 +40,7 @@ impl Kind for Cron {
 
     /// A cron machine without an image of its own follows its app's.
     fn complete(spec: &CronSpec, around: &Around<'_>) -> Result<CronSpec, Refused> {
-        Ok(CronSpec {
-            workload: with_image(&spec.workload, around)?,
-            ..spec.clone()
-        })
+        Ok(CronSpec { workload: with_image(&spec.workload, around)?, ..spec.clone() })
     }
 
     fn outline(spec: &CronSpec, _: &Around<'_>) -> Vec<Line> {

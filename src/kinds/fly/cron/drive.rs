@@ -28,15 +28,8 @@ impl Drive for Cron {
         spec: &CronSpec,
         world: &World,
     ) -> Result<CronLive, CloudError> {
-        let birth = Birth {
-            spec: &spec.workload,
-            name,
-            machine: Some(&spec.machine),
-            volume: None,
-        };
-        drive::create(clouds, &birth, world)
-            .await
-            .map(|workload| CronLive { workload })
+        let birth = Birth { spec: &spec.workload, name, machine: Some(&spec.machine), volume: None };
+        drive::create(clouds, &birth, world).await.map(|workload| CronLive { workload })
     }
 
     async fn edit(
@@ -48,12 +41,10 @@ impl Drive for Cron {
         let mut there = live.workload.clone();
         if matches!(edit, WorkloadEdit::Update(_)) && matches!(there.state.as_str(), "started" | "starting") {
             let app = fly_name(world, &there.app)?;
-            clouds.fly.wait_for(app, &there.id, "stopped", JOB_LIMIT).await?;
+            clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT).await?;
             "stopped".clone_into(&mut there.state);
         }
-        drive::edit(clouds, &there, edit, world)
-            .await
-            .map(|workload| CronLive { workload })
+        drive::edit(clouds, &there, edit, world).await.map(|workload| CronLive { workload })
     }
 
     async fn delete(clouds: &Clouds, live: &CronLive, world: &World) -> Result<(), CloudError> {

@@ -30,11 +30,7 @@ pub struct CronLive {
 
 impl Refers for CronSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self {
-            machine: _,
-            workload,
-            own_image: _,
-        } = self;
+        let Self { machine: _, workload, own_image: _ } = self;
         workload.refs()
     }
 }

@@ -1,8 +1,8 @@
 //! An address never changes: its kind and region are part of its name, so it is there or it is not.
 
-use super::{Ip, IpLive, IpSpec};
+use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refers},
+    kinds::{Announce, Around, Diff, Kind, Loss, Refers},
     model::{Address, Line},
 };
 
@@ -21,20 +21,12 @@ impl Kind for Ip {
     type Live = IpLive;
     type Edit = Never;
 
-    /// A released address cannot be had again, and DNS records outside may point at it.
-    const PRECIOUS: bool = true;
-
     fn diff(_: &IpSpec, _: &IpLive, _: &Around<'_>) -> Diff<Never> {
         Diff::Same
     }
 
     fn outline(spec: &IpSpec, _: &Around<'_>) -> Vec<Line> {
-        let IpSpec {
-            app: _,
-            kind,
-            region,
-            stated: _,
-        } = spec;
+        let IpSpec { app: _, kind, region, stated: _ } = spec;
         let mut lines = vec![Line::add("type", kind.as_str())];
         lines.extend(region.as_ref().map(|region| Line::add("region", region.as_str())));
         lines
@@ -42,6 +34,11 @@ impl Kind for Ip {
 
     fn describe(live: &IpLive) -> String {
         live.address.clone()
+    }
+
+    /// A released address cannot be had again, and DNS records outside may point at it.
+    fn loss(live: &IpLive) -> Option<Loss> {
+        matches!(live.kind, IpKind::V4 | IpKind::V6).then_some(Loss::Address)
     }
 
     fn goes_with(live: &IpLive) -> Option<Address> {

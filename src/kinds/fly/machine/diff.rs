@@ -19,6 +19,7 @@ enum Wanted<'a> {
 fn wanted<'a>(spec: &MachineSpec, around: &'a Around<'_>) -> Wanted<'a> {
     match &spec.volume {
         None => Wanted::Nothing,
+        Some(volume) if around.gone.contains(&volume.address()) => Wanted::Unborn,
         Some(volume) => around
             .world
             .fly_volume
@@ -54,10 +55,7 @@ impl Kind for Machine {
         let there = &live.workload;
         if !there.health.host_ok {
             return Diff::Refuse(Refused {
-                reason: format!(
-                    "the host of machine {} in {} cannot be reached",
-                    there.id, there.region
-                ),
+                reason: format!("the host of machine {} in {} cannot be reached", there.id, there.region),
                 hint: format!(
                     "wait until Fly has repaired it, or give it up with `fly machine destroy --force {}` and apply again",
                     there.id
@@ -72,10 +70,7 @@ impl Kind for Machine {
 
     /// A new machine of an app that runs takes the image that runs, as scaling does.
     fn complete(spec: &MachineSpec, around: &Around<'_>) -> Result<MachineSpec, Refused> {
-        Ok(MachineSpec {
-            workload: with_image(&spec.workload, around)?,
-            ..spec.clone()
-        })
+        Ok(MachineSpec { workload: with_image(&spec.workload, around)?, ..spec.clone() })
     }
 
     fn outline(spec: &MachineSpec, around: &Around<'_>) -> Vec<Line> {
@@ -110,10 +105,5 @@ impl Kind for Machine {
     /// App and process group: `web/app` for `web/app/ewr/0`.
     fn lane(name: &Name) -> Option<Lane> {
         Some(name.parts().take(2).collect::<Vec<_>>().join("/"))
-    }
-
-    fn protected(live: &MachineLive) -> bool {
-        let _ = live;
-        false
     }
 }

@@ -22,17 +22,9 @@ impl Drive for Machine {
     ) -> Result<MachineLive, CloudError> {
         let volume_id = |volume: &Ref<_>| world.fly_volume.get(volume.name()).map(|live| live.id.clone());
         let volume = spec.volume.as_ref().and_then(volume_id);
-        let birth = Birth {
-            spec: &spec.workload,
-            name,
-            machine: None,
-            volume: volume.clone(),
-        };
+        let birth = Birth { spec: &spec.workload, name, machine: None, volume: volume.clone() };
         let workload = drive::create(clouds, &birth, world).await?;
-        Ok(MachineLive {
-            workload,
-            volume: volume.map(|id| (id, spec.volume.clone())),
-        })
+        Ok(MachineLive { workload, volume: volume.map(|id| (id, spec.volume.clone())) })
     }
 
     async fn edit(
@@ -42,10 +34,7 @@ impl Drive for Machine {
         world: &World,
     ) -> Result<MachineLive, CloudError> {
         let workload = drive::edit(clouds, &live.workload, edit, world).await?;
-        Ok(MachineLive {
-            workload,
-            volume: live.volume.clone(),
-        })
+        Ok(MachineLive { workload, volume: live.volume.clone() })
     }
 
     async fn delete(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {

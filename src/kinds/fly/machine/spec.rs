@@ -35,26 +35,15 @@ pub struct MachineLive {
 
 impl Refers for MachineSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self {
-            group: _,
-            workload,
-            volume,
-        } = self;
-        workload
-            .refs()
-            .into_iter()
-            .chain(volume.iter().map(Ref::address))
-            .collect()
+        let Self { group: _, workload, volume } = self;
+        workload.refs().into_iter().chain(volume.iter().map(Ref::address)).collect()
     }
 }
 
 impl Refers for MachineLive {
     fn refs(&self) -> Vec<Address> {
         let Self { workload, volume } = self;
-        let volume = volume
-            .iter()
-            .filter_map(|(_, volume)| volume.as_ref())
-            .map(Ref::address);
+        let volume = volume.iter().filter_map(|(_, volume)| volume.as_ref()).map(Ref::address);
         [workload.app.address()].into_iter().chain(volume).collect()
     }
 }

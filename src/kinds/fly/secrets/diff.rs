@@ -11,10 +11,19 @@ use crate::{
 /// The one batched call: some set, some unset.
 #[derive(Clone, Debug)]
 pub struct SecretsEdit {
-    /// What to set, with its value, its fingerprint and the reason.
-    pub set: BTreeMap<String, (Secret, Fingerprint, SetWhy)>,
+    /// What to set.
+    pub set: BTreeMap<String, SetSecret>,
     /// What to remove.
     pub unset: BTreeSet<String>,
+}
+
+/// One secret to set.
+#[derive(Clone, Debug)]
+pub struct SetSecret {
+    /// The value and its fingerprint. A command that only looks has none, and what it plans is never carried out.
+    pub value: Option<(Secret, Fingerprint)>,
+    /// Why it is set.
+    pub why: SetWhy,
 }
 
 /// Why a secret is set.
@@ -43,7 +52,7 @@ impl SetWhy {
 impl Announce for SecretsEdit {
     fn lines(&self) -> Vec<Line> {
         let Self { set, unset } = self;
-        let set = set.iter().map(|(name, (_, _, why))| {
+        let set = set.iter().map(|(name, SetSecret { value: _, why })| {
             let from = (*why != SetWhy::Missing).then_some(Shown::Sensitive);
             let line = Line::new(name.clone(), from, Some(Shown::Sensitive));
             match why.note() {
@@ -51,24 +60,22 @@ impl Announce for SecretsEdit {
                 None => line,
             }
         });
-        let unset = unset
-            .iter()
-            .map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
+        let unset = unset.iter().map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
         set.chain(unset).collect()
     }
 }
 
 /// Whether one secret must be set, and why.
-fn why(spec: &SecretSpec, live: Option<&SecretLive>, has_machines: bool) -> Option<SetWhy> {
+fn why(spec: &SecretSpec, live: Option<&SecretLive>, remembered: bool) -> Option<SetWhy> {
     let Some(live) = live else {
         return Some(SetWhy::Missing);
     };
     match (&live.fingerprint, &spec.fingerprint) {
-        (_, None) => (live.known && live.fingerprint.is_none() && has_machines).then_some(SetWhy::Outside),
+        (_, None) => (live.known && live.fingerprint.is_none() && remembered).then_some(SetWhy::Outside),
         (Some(set), Some(wanted)) => (set != wanted).then_some(SetWhy::Changed),
         (None, Some(_)) if live.known => Some(SetWhy::Outside),
-        // Without a machine nothing can remember a fingerprint, and nothing runs with the value either.
-        (None, Some(_)) => has_machines.then_some(SetWhy::Unverified),
+        // Without a machine, now or after this plan, nothing can remember a fingerprint, and nothing runs either.
+        (None, Some(_)) => remembered.then_some(SetWhy::Unverified),
     }
 }
 
@@ -77,28 +84,13 @@ impl Kind for Secrets {
     type Live = SecretsLive;
     type Edit = SecretsEdit;
 
-    fn diff(spec: &SecretsSpec, live: &SecretsLive, around: &Around<'_>) -> Diff<SecretsEdit> {
-        let SecretsSpec {
-            app: _,
-            values,
-            left_alone,
-            salt: _,
-        } = spec;
-        let _ = around;
-        let mut edit = SecretsEdit {
-            set: BTreeMap::new(),
-            unset: BTreeSet::new(),
-        };
-        let mut unknown = Vec::new();
+    fn diff(spec: &SecretsSpec, live: &SecretsLive, _: &Around<'_>) -> Diff<SecretsEdit> {
+        let SecretsSpec { app: _, values, left_alone, salt: _, used } = spec;
+        let mut edit = SecretsEdit { set: BTreeMap::new(), unset: BTreeSet::new() };
         for (name, wanted) in values {
-            let Some(why) = why(wanted, live.present.get(name), live.has_machines) else {
-                continue;
-            };
-            match (&wanted.value, &wanted.fingerprint) {
-                (Some(value), Some(print)) => {
-                    edit.set.insert(name.clone(), (value.clone(), print.clone(), why));
-                }
-                _ => unknown.push((name.clone(), why)),
+            if let Some(why) = why(wanted, live.present.get(name), live.has_machines || *used) {
+                let value = wanted.value.clone().zip(wanted.fingerprint.clone());
+                edit.set.insert(name.clone(), SetSecret { value, why });
             }
         }
         edit.unset.extend(
@@ -109,23 +101,11 @@ impl Kind for Secrets {
                 })
                 .map(|(name, _)| name.clone()),
         );
-        // A command that has no values can still tell that something is missing or was changed; it never applies.
-        for (name, why) in unknown {
-            edit.set
-                .insert(name, (Secret::new(""), Fingerprint::stored(""), why));
-        }
-        if edit.set.is_empty() && edit.unset.is_empty() {
-            Diff::Same
-        } else {
-            Diff::Edit(vec![edit])
-        }
+        if edit.set.is_empty() && edit.unset.is_empty() { Diff::Same } else { Diff::Edit(vec![edit]) }
     }
 
     fn outline(spec: &SecretsSpec, _: &Around<'_>) -> Vec<Line> {
-        spec.values
-            .keys()
-            .map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive)))
-            .collect()
+        spec.values.keys().map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive))).collect()
     }
 
     fn describe(live: &SecretsLive) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec};
+use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec, SetSecret};
 use crate::{
     clouds::{CloudError, Clouds, Trouble},
     kinds::{Drive, World, fly::app::fly_name},
@@ -20,28 +20,16 @@ async fn send(
     world: &World,
 ) -> Result<SecretsLive, CloudError> {
     let app = fly_name(world, &live.app)?;
-    let values = batch
-        .iter()
-        .map(|(name, value)| (*name, value.map(|(secret, _)| secret)))
-        .collect();
+    let values = batch.iter().map(|(name, value)| (*name, value.map(|(secret, _)| secret))).collect();
     let answer = clouds.fly.set_secrets(app, &values).await?;
     let mut after = live.clone();
     after.version = answer.version.or(after.version);
     // The answer lists what it knows; a list that leaves a name out is read again rather than guessed.
-    let mut digests: BTreeMap<_, _> = answer
-        .secrets
-        .into_iter()
-        .map(|secret| (secret.name, secret.digest))
-        .collect();
-    if batch
-        .iter()
-        .any(|(name, value)| value.is_some() && !digests.contains_key(*name))
-    {
+    let mut digests: BTreeMap<_, _> =
+        answer.secrets.into_iter().map(|secret| (secret.name, secret.digest)).collect();
+    if batch.iter().any(|(name, value)| value.is_some() && !digests.contains_key(*name)) {
         let all = clouds.fly.secrets(app).await?;
-        digests = all
-            .into_iter()
-            .map(|secret| (secret.name, secret.digest))
-            .collect();
+        digests = all.into_iter().map(|secret| (secret.name, secret.digest)).collect();
     }
     for (name, value) in batch {
         match value {
@@ -56,18 +44,16 @@ async fn send(
                     )
                 })?;
                 let fingerprint = Some(fingerprint.clone());
-                after.present.insert(
-                    name.to_owned(),
-                    SecretLive {
-                        digest,
-                        fingerprint,
-                        known: true,
-                    },
-                );
+                after.present.insert(name.to_owned(), SecretLive { digest, fingerprint, known: true });
             }
         }
     }
     Ok(after)
+}
+
+/// A value with its fingerprint, by reference.
+fn pair(secret: &SetSecret) -> Option<(&Secret, &Fingerprint)> {
+    secret.value.as_ref().map(|(value, print)| (value, print))
 }
 
 impl Drive for Secrets {
@@ -98,12 +84,16 @@ impl Drive for Secrets {
         world: &World,
     ) -> Result<SecretsLive, CloudError> {
         let SecretsEdit { set, unset } = edit;
-        let set = set
-            .iter()
-            .map(|(name, (value, print, _))| (name.as_str(), Some((value, print))));
-        let batch = set
-            .chain(unset.iter().map(|name| (name.as_str(), None)))
-            .collect();
+        if let Some((name, _)) = set.iter().find(|(_, secret)| secret.value.is_none()) {
+            let doing = format!("set secrets of {}", live.app.name());
+            return Err(CloudError::new(
+                doing,
+                Trouble::Refused,
+                format!("this run has no value for {name}"),
+            ));
+        }
+        let set = set.iter().map(|(name, secret)| (name.as_str(), pair(secret)));
+        let batch = set.chain(unset.iter().map(|name| (name.as_str(), None))).collect();
         send(clouds, live, batch, world).await
     }
 

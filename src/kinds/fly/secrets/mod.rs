@@ -5,7 +5,7 @@ mod drive;
 mod record;
 mod spec;
 
-pub use diff::{SecretsEdit, SetWhy};
+pub use diff::{SecretsEdit, SetSecret, SetWhy};
 pub use record::{Record, Recorded};
 pub use spec::{SecretLive, SecretSpec, SecretsLive, SecretsSpec};
 

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Volume, VolumeLive, VolumeSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refused},
-    model::{Gib, Line},
+    kinds::{Announce, Around, Diff, Kind, Loss, Refers, Refused},
+    model::{Address, Gib, Line},
 };
 
 /// One call on a volume.
@@ -45,8 +45,6 @@ impl Kind for Volume {
     type Live = VolumeLive;
     type Edit = VolumeEdit;
 
-    const PRECIOUS: bool = true;
-
     fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &Around<'_>) -> Diff<VolumeEdit> {
         let VolumeSpec {
             app: _,
@@ -60,10 +58,7 @@ impl Kind for Volume {
         } = spec;
         if let Some(size) = size.filter(|size| *size < live.size && !grows) {
             return Diff::Refuse(Refused {
-                reason: format!(
-                    "volume {volume} ({}) is {} and cannot shrink to {size}",
-                    live.id, live.size
-                ),
+                reason: format!("volume {volume} ({}) is {} and cannot shrink to {size}", live.id, live.size),
                 hint: format!(
                     "say size = \"{}gb\", or make a smaller volume under another name and copy the data",
                     live.size.0
@@ -87,32 +82,27 @@ impl Kind for Volume {
         if retention.is_some() || scheduled.is_some() {
             edits.push(VolumeEdit::Snapshots { retention, scheduled });
         }
-        if edits.is_empty() {
-            Diff::Same
-        } else {
-            Diff::Edit(edits)
-        }
+        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
     }
 
     fn outline(spec: &VolumeSpec, _: &Around<'_>) -> Vec<Line> {
         let size = spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE);
-        let mut lines = vec![
-            Line::add("region", spec.region.as_str()),
-            Line::add("size", size.to_string()),
-        ];
-        lines.extend(
-            spec.snapshot_retention
-                .map(|days| Line::add("snapshot_retention", days)),
-        );
-        lines.extend(
-            spec.scheduled_snapshots
-                .map(|wanted| Line::add("scheduled_snapshots", wanted)),
-        );
+        let mut lines = vec![Line::add("region", spec.region.as_str()), Line::add("size", size.to_string())];
+        lines.extend(spec.snapshot_retention.map(|days| Line::add("snapshot_retention", days)));
+        lines.extend(spec.scheduled_snapshots.map(|wanted| Line::add("scheduled_snapshots", wanted)));
         lines
     }
 
     fn describe(live: &VolumeLive) -> String {
         format!("{}, {}, {}", live.region, live.size, live.id)
+    }
+
+    fn loss(_: &VolumeLive) -> Option<Loss> {
+        Some(Loss::Data)
+    }
+
+    fn goes_with(live: &VolumeLive) -> Option<Address> {
+        live.refs().pop()
     }
 
     fn protected(live: &VolumeLive) -> bool {

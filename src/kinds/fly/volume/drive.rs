@@ -61,11 +61,7 @@ async fn find_new(
     let fits = |volume: &wire::Volume| {
         volume.name == spec.volume
             && volume.region == spec.region.as_str()
-            && volume
-                .attached_machine_id
-                .as_deref()
-                .unwrap_or_default()
-                .is_empty()
+            && volume.attached_machine_id.as_deref().unwrap_or_default().is_empty()
             && !known.contains(&volume.id)
     };
     Ok(all.into_iter().find(fits))
@@ -89,11 +85,7 @@ impl Drive for Volume {
         };
         let made = match clouds.fly.create_volume(app, &new).await {
             Err(error) if error.is_ambiguous() => {
-                let known = world
-                    .fly_volume
-                    .values()
-                    .map(|volume| volume.id.clone())
-                    .collect();
+                let known = world.fly_volume.values().map(|volume| volume.id.clone()).collect();
                 find_new(clouds, app, spec, &known).await?.ok_or(error)?
             }
             other => other?,
@@ -112,11 +104,7 @@ impl Drive for Volume {
         match edit {
             VolumeEdit::Extend { from: _, to } => {
                 let extended = clouds.fly.extend_volume(app, &live.id, to.0).await?;
-                if let Some(machine) = live
-                    .attached_machine
-                    .as_deref()
-                    .filter(|_| extended.needs_restart)
-                {
+                if let Some(machine) = live.attached_machine.as_deref().filter(|_| extended.needs_restart) {
                     clouds.fly.restart_machine(app, machine).await?;
                 }
                 after.size = *to;

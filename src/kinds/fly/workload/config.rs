@@ -166,9 +166,7 @@ impl<'de> Deserialize<'de> for Autostop {
             Value::String(text) if text == "off" => Ok(Self::Off),
             Value::String(text) if text == "stop" => Ok(Self::Stop),
             Value::String(text) if text == "suspend" => Ok(Self::Suspend),
-            other => Err(serde::de::Error::custom(format!(
-                "`{other}` is no autostop setting"
-            ))),
+            other => Err(serde::de::Error::custom(format!("`{other}` is no autostop setting"))),
         }
     }
 }

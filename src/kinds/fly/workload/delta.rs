@@ -69,16 +69,14 @@ const MANIFEST_WORDS: [(&str, &str); 9] = [
 
 /// The machine's path in the manifest's words.
 fn in_manifest_words(path: &str) -> String {
-    MANIFEST_WORDS
-        .iter()
-        .fold(path.to_owned(), |path, (api, manifest)| {
-            let at_start = !api.starts_with('.');
-            match at_start {
-                true if path.starts_with(api) => path.replacen(api, manifest, 1),
-                false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
-                _ => path,
-            }
-        })
+    MANIFEST_WORDS.iter().fold(path.to_owned(), |path, (api, manifest)| {
+        let at_start = !api.starts_with('.');
+        match at_start {
+            true if path.starts_with(api) => path.replacen(api, manifest, 1),
+            false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
+            _ => path,
+        }
+    })
 }
 
 /// Compares a machine with what is asked for.
@@ -105,11 +103,7 @@ pub fn compare(
         }))]);
     }
     let (labels, lines) = label_lines(spec, live);
-    if lines.is_empty() {
-        Diff::Same
-    } else {
-        Diff::Edit(vec![WorkloadEdit::Metadata { labels, lines }])
-    }
+    if lines.is_empty() { Diff::Same } else { Diff::Edit(vec![WorkloadEdit::Metadata { labels, lines }]) }
 }
 
 /// The configuration's own lines.
@@ -122,9 +116,7 @@ fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<Line> {
         there.insert("image".to_owned(), image.clone());
     }
     let lines = tree::diff(&desired, &there);
-    let stated = lines
-        .into_iter()
-        .filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
+    let stated = lines.into_iter().filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
     let mut lines: Vec<Line> = stated.map(shown).collect();
     for (key, wanted) in &spec.config.verbatim {
         let there = live.raw.get(key).cloned().unwrap_or_default();
@@ -159,10 +151,7 @@ fn comparable(config: &MachineConfig) -> Value {
 fn same_image(desired: &MachineConfig, live: &WorkloadLive) -> bool {
     match (&desired.image, &live.config.image) {
         (Some(wanted), Some(there)) => {
-            wanted == there
-                || wanted
-                    .digest()
-                    .is_some_and(|digest| live.digest.as_deref() == Some(digest))
+            wanted == there || wanted.digest().is_some_and(|digest| live.digest.as_deref() == Some(digest))
         }
         _ => false,
     }
@@ -171,15 +160,12 @@ fn same_image(desired: &MachineConfig, live: &WorkloadLive) -> bool {
 /// Whether everything in `wanted` is in `there`; the platform may have added to it.
 fn covers(there: &Value, wanted: &Value) -> bool {
     match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(key, wanted)| there.get(key).is_some_and(|there| covers(there, wanted))),
+        (Value::Object(there), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, wanted)| there.get(key).is_some_and(|there| covers(there, wanted)))
+        }
         (Value::Array(there), Value::Array(wanted)) => {
             there.len() == wanted.len()
-                && there
-                    .iter()
-                    .zip(wanted)
-                    .all(|(there, wanted)| covers(there, wanted))
+                && there.iter().zip(wanted).all(|(there, wanted)| covers(there, wanted))
         }
         _ => there == wanted,
     }
@@ -203,16 +189,10 @@ fn shown(mut line: Line) -> Line {
 fn summary(value: &Value) -> Value {
     use sha2::{Digest as _, Sha256};
     match value {
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), summary_of(key, value)))
-            .collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), summary_of(key, value))).collect(),
         Value::String(text) => {
-            let hash: String = Sha256::digest(text)
-                .iter()
-                .take(4)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let hash: String =
+                Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
             json!(format!("{} bytes, sha256 {hash}…", text.len() / 4 * 3))
         }
         other => other.clone(),
@@ -220,11 +200,7 @@ fn summary(value: &Value) -> Value {
 }
 
 fn summary_of(key: &str, value: &Value) -> Value {
-    if key == "raw_value" {
-        summary(value)
-    } else {
-        value.clone()
-    }
+    if key == "raw_value" { summary(value) } else { value.clone() }
 }
 
 /// Secrets that the machine runs without, or in another version than they are.
@@ -240,21 +216,18 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Ve
     if let Some(lines) = around.changed.get(&secrets.address()) {
         return lines.iter().map(inside).collect();
     }
-    let Some(now) = around.world.fly_secrets.get(secrets.name()) else {
-        return Vec::new();
-    };
-    let (started_with, now) = (live.secrets(), now.record());
-    let stale = now
-        .0
-        .iter()
-        .filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
-    stale
-        .map(|(name, _)| {
-            let had = started_with.0.contains_key(name).then_some(Shown::Sensitive);
-            Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive))
-                .with_note("not yet in this machine")
-        })
-        .collect()
+    let Some(now) = around.world.fly_secrets.get(secrets.name()) else { return Vec::new() };
+    let (started_with, record) = (live.secrets(), now.record());
+    let stale = record.0.iter().filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
+    let stale = stale.map(|(name, _)| {
+        let had = started_with.0.contains_key(name).then_some(Shown::Sensitive);
+        Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive)).with_note("not yet in this machine")
+    });
+    let gone = started_with.0.keys().filter(|name| !now.present.contains_key(*name));
+    let gone = gone.map(|name| {
+        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None).with_note("still in this machine")
+    });
+    stale.chain(gone).collect()
 }
 
 /// Marks and labels that are missing or other than they should be.
@@ -262,10 +235,7 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
     let mut lines = Vec::new();
     let mut labels = BTreeMap::new();
     if live.ownership == Ownership::Unmarked {
-        lines.push(Line::add(
-            "owner",
-            format!("{}/{}", spec.mark.project, spec.mark.environment),
-        ));
+        lines.push(Line::add("owner", format!("{}/{}", spec.mark.project, spec.mark.environment)));
     }
     if live.protected() != spec.protected {
         lines.push(Line::change("protected", live.protected(), spec.protected));
@@ -273,11 +243,7 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
     for (key, value) in &spec.labels {
         let there = live.metadata.get(key);
         if there != Some(value) && !key.starts_with(Mark::PREFIX) {
-            lines.push(Line::change(
-                format!("metadata.{key}"),
-                json!(there),
-                value.clone(),
-            ));
+            lines.push(Line::change(format!("metadata.{key}"), json!(there), value.clone()));
         }
     }
     if live.metadata.get(Mark::NAME) != spec.labels.get(Mark::NAME) && live.ownership == Ownership::Ours {
@@ -343,20 +309,11 @@ impl Workload {
         let mut lines = vec![Line::add("region", self.region.as_str())];
         let config = comparable(&self.config);
         let lead = ["image", "schedule", "guest"];
-        let part = |key: &str| {
-            config
-                .get(key)
-                .map(|value| tree::diff(&json!({ key: value }), &json!({})))
-        };
+        let part = |key: &str| config.get(key).map(|value| tree::diff(&json!({ key: value }), &json!({})));
         lines.extend(lead.into_iter().filter_map(part).flatten().map(shown));
-        let rest = config
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(key, _)| !lead.contains(&key.as_str()));
+        let rest = config.as_object().into_iter().flatten().filter(|(key, _)| !lead.contains(&key.as_str()));
         lines.extend(
-            rest.flat_map(|(key, value)| tree::diff(&json!({ key.as_str(): value }), &json!({})))
-                .map(shown),
+            rest.flat_map(|(key, value)| tree::diff(&json!({ key.as_str(): value }), &json!({}))).map(shown),
         );
         lines
     }

@@ -25,32 +25,17 @@ impl WorkloadLive {
     /// When the configuration has a shape that we do not know.
     pub fn read(app: &Ref<App>, machine: &wire::Machine, mark: &Mark) -> Result<Self, CloudError> {
         let host_ok = machine.host_status.as_deref().is_none_or(|status| status == "ok");
-        let raw = if machine.config.is_null() {
-            &machine.incomplete_config
-        } else {
-            &machine.config
-        };
+        let raw = if machine.config.is_null() { &machine.incomplete_config } else { &machine.config };
         let raw = if raw.is_null() { json!({}) } else { raw.clone() };
         let mut config: MachineConfig = serde_json::from_value(raw.clone()).map_err(|error| {
-            let doing = format!(
-                "read the configuration of machine {} of {}",
-                machine.id,
-                app.name()
-            );
+            let doing = format!("read the configuration of machine {} of {}", machine.id, app.name());
             CloudError::new(doing, Trouble::Unreadable, error.to_string())
         })?;
         config.verbatim.clear();
         config.guest.get_or_insert_default();
-        let metadata: BTreeMap<String, String> = raw
-            .get("metadata")
-            .cloned()
-            .and_then(|map| serde_json::from_value(map).ok())
-            .unwrap_or_default();
-        let passing = machine
-            .checks
-            .iter()
-            .filter(|check| check.status == "passing")
-            .count();
+        let metadata: BTreeMap<String, String> =
+            raw.get("metadata").cloned().and_then(|map| serde_json::from_value(map).ok()).unwrap_or_default();
+        let passing = machine.checks.iter().filter(|check| check.status == "passing").count();
         Ok(Self {
             app: app.clone(),
             id: machine.id.clone(),
@@ -62,16 +47,8 @@ impl WorkloadLive {
             raw,
             ownership: mark.judge(&metadata),
             metadata,
-            digest: machine
-                .image_ref
-                .digest
-                .clone()
-                .filter(|digest| !digest.is_empty()),
-            health: Health {
-                host_ok,
-                cordoned: machine.cordoned,
-                checks: (passing, machine.checks.len()),
-            },
+            digest: machine.image_ref.digest.clone().filter(|digest| !digest.is_empty()),
+            health: Health { host_ok, cordoned: machine.cordoned, checks: (passing, machine.checks.len()) },
         })
     }
 
@@ -89,10 +66,7 @@ impl WorkloadLive {
 /// The metadata that a machine is given: marks, and what it shall remember of the app's secrets.
 fn metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
     let mut metadata = spec.marks();
-    let secrets = spec
-        .secrets
-        .as_ref()
-        .and_then(|secrets| world.fly_secrets.get(secrets.name()));
+    let secrets = spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()));
     if let Some(secrets) = secrets {
         metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
     }
@@ -101,10 +75,7 @@ fn metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
 
 /// The version of the secrets that a machine must start with: only known, and only needed, after a write.
 fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
-    spec.secrets
-        .as_ref()
-        .and_then(|secrets| world.fly_secrets.get(secrets.name()))?
-        .version
+    spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()))?.version
 }
 
 /// What a new machine is made of.
@@ -128,12 +99,7 @@ pub(crate) async fn create(
     birth: &Birth<'_>,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let Birth {
-        spec,
-        name,
-        machine,
-        volume,
-    } = birth;
+    let Birth { spec, name, machine, volume } = birth;
     let app = fly_name(world, &spec.app)?;
     let mut config = spec.first_body();
     config["metadata"] = json!(metadata(spec, world));
@@ -150,27 +116,16 @@ pub(crate) async fn create(
     let made = match clouds.fly.create_machine(app, &new).await {
         Err(error) if error.is_ambiguous() || error.trouble == Trouble::Conflict => {
             let mine = |machine: &wire::Machine| is_slot(machine, name, &spec.mark);
-            clouds
-                .fly
-                .machines(app)
-                .await?
-                .into_iter()
-                .find(mine)
-                .ok_or(error)?
+            clouds.fly.machines(app).await?.into_iter().find(mine).ok_or(error)?
         }
         other => other?,
     };
-    settle(clouds, app, spec, &made.id, true).await
+    settle(clouds, app, spec, &made.id, &made.instance_id, true).await
 }
 
 /// Whether a machine bears this very slot's mark.
 fn is_slot(machine: &wire::Machine, name: &Name, mark: &Mark) -> bool {
-    let text = |key: &str| {
-        machine
-            .config
-            .pointer(&format!("/metadata/{key}"))
-            .and_then(Value::as_str)
-    };
+    let text = |key: &str| machine.config.pointer(&format!("/metadata/{key}")).and_then(Value::as_str);
     text(Mark::PROJECT) == Some(&mark.project)
         && text(Mark::ENVIRONMENT) == Some(&mark.environment)
         && text(Mark::NAME) == Some(name.as_str())
@@ -182,11 +137,12 @@ async fn settle(
     app: &str,
     spec: &Workload,
     id: &str,
+    version: &str,
     launched: bool,
 ) -> Result<WorkloadLive, CloudError> {
     // A cron machine runs once and stops again: there is nothing to wait for but that it was accepted.
     if launched && spec.config.schedule.is_none() {
-        let waited = clouds.fly.wait_for(app, id, "started", spec.wait_secs).await?;
+        let waited = clouds.fly.wait_for(app, id, Some(version), "started", spec.wait_secs).await?;
         if matches!(waited, Waited::Gone) {
             let doing = format!("wait until machine {id} of {app} is started");
             return Err(CloudError::new(doing, Trouble::Failed, "it is gone"));
@@ -224,12 +180,7 @@ async fn update(
     change: &Update,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let Update {
-        spec,
-        body,
-        launch,
-        lines: _,
-    } = change;
+    let Update { spec, body, launch, lines: _ } = change;
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
     labels.extend(metadata(spec, world));
@@ -241,21 +192,15 @@ async fn update(
         min_secrets_version: secrets_version(spec, world),
         skip_launch: !launch,
     };
-    if let Err(error) = clouds
-        .fly
-        .update_machine(app, &live.id, &live.version, &request)
-        .await
-    {
-        if !error.is_ambiguous() {
-            return Err(error);
+    let version = match clouds.fly.update_machine(app, &live.id, &live.version, &request).await {
+        Err(error) if error.is_ambiguous() => {
+            let now = WorkloadLive::read(&live.app, &clouds.fly.machine(app, &live.id).await?, &spec.mark)?;
+            let done = now.version != live.version && now.metadata == labels;
+            if done { now.version } else { return Err(error) }
         }
-        let now = WorkloadLive::read(&live.app, &clouds.fly.machine(app, &live.id).await?, &spec.mark)?;
-        let done = now.version != live.version && now.metadata == labels;
-        if !done {
-            return Err(error);
-        }
-    }
-    settle(clouds, app, spec, &live.id, *launch).await
+        other => other?.instance_id,
+    };
+    settle(clouds, app, spec, &live.id, &version, *launch).await
 }
 
 /// Destroys a machine and waits until it is gone, so that its volume is free.
@@ -265,9 +210,5 @@ pub(crate) async fn delete(clouds: &Clouds, live: &WorkloadLive, world: &World) 
         Err(error) if error.is_not_found() => return Ok(()),
         other => other?,
     }
-    clouds
-        .fly
-        .wait_for(app, &live.id, "destroyed", Workload::DEFAULT_WAIT_SECS)
-        .await
-        .map(drop)
+    clouds.fly.wait_for(app, &live.id, None, "destroyed", Workload::DEFAULT_WAIT_SECS).await.map(drop)
 }

@@ -11,9 +11,7 @@ use crate::{
 pub fn app_image(spec: &Workload, around: &Around<'_>) -> Option<Image> {
     let app = spec.app.name();
     let from = around.world.fly_machine.range(app.clone()..);
-    let mut machines = from
-        .take_while(|(name, _)| name.root() == *app)
-        .map(|(_, machine)| &machine.workload);
+    let mut machines = from.take_while(|(name, _)| name.root() == *app).map(|(_, machine)| &machine.workload);
     machines.find_map(|machine| machine.config.image.clone())
 }
 

@@ -56,10 +56,7 @@ impl WorkloadLive {
     /// The process group, by flyctl's metadata key or its older alias; `app` when it has none, as flyctl does it.
     #[must_use]
     pub fn group(&self) -> &str {
-        let named = self
-            .metadata
-            .get("fly_process_group")
-            .or_else(|| self.metadata.get("process_group"));
+        let named = self.metadata.get("fly_process_group").or_else(|| self.metadata.get("process_group"));
         named.map_or("app", String::as_str)
     }
 
@@ -72,18 +69,13 @@ impl WorkloadLive {
     /// The secrets it was started with.
     #[must_use]
     pub fn secrets(&self) -> Record {
-        self.metadata
-            .get(Mark::SECRETS)
-            .map(|text| Record::parse(text))
-            .unwrap_or_default()
+        self.metadata.get(Mark::SECRETS).map(|text| Record::parse(text)).unwrap_or_default()
     }
 
     /// Whether it bears the mark of protection.
     #[must_use]
     pub fn protected(&self) -> bool {
-        self.metadata
-            .get(Mark::PROTECTED)
-            .is_some_and(|value| value == "true")
+        self.metadata.get(Mark::PROTECTED).is_some_and(|value| value == "true")
     }
 
     /// Whether it runs or is about to, so that an update restarts it.

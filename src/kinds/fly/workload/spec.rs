@@ -72,10 +72,6 @@ impl Workload {
             wait_secs: _,
         } = self;
         let secrets = secrets.iter().map(Ref::address);
-        [app.address()]
-            .into_iter()
-            .chain(secrets)
-            .chain(needs.iter().cloned())
-            .collect()
+        [app.address()].into_iter().chain(secrets).chain(needs.iter().cloned()).collect()
     }
 }

@@ -20,11 +20,7 @@ fn walk(lines: &mut Vec<Line>, path: &str, desired: &Value, live: &Value) {
         (Value::Object(desired), Value::Object(live)) => {
             let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
             for key in keys {
-                let inner = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 either(lines, &inner, desired.get(key), live.get(key));
             }
         }
@@ -79,11 +75,7 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
             let known = known.as_object().unwrap_or(&nothing);
             let mut out = wanted.clone();
             for (key, value) in there {
-                let inner = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 match (wanted.get(key), known.get(key)) {
                     (None, None) => drop(out.insert(key.clone(), value.clone())),
                     (Some(wanted), Some(known)) => {
@@ -96,10 +88,7 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
         }
         (Value::Array(wanted), Value::Array(there)) if keyed(path, wanted) && keyed(path, there) => {
             let nothing = Vec::new();
-            let (raw, known) = (
-                by_key(path, there),
-                by_key(path, known.as_array().unwrap_or(&nothing)),
-            );
+            let (raw, known) = (by_key(path, there), by_key(path, known.as_array().unwrap_or(&nothing)));
             let one = |element: &Value| {
                 let key = key_of(path, element).unwrap_or_default();
                 match (raw.get(&key), known.get(&key)) {
@@ -171,9 +160,7 @@ fn keyed(path: &str, list: &[Value]) -> bool {
 }
 
 fn by_key(path: &str, list: &[Value]) -> std::collections::BTreeMap<String, Value> {
-    list.iter()
-        .filter_map(|element| Some((key_of(path, element)?, element.clone())))
-        .collect()
+    list.iter().filter_map(|element| Some((key_of(path, element)?, element.clone()))).collect()
 }
 
 #[cfg(test)]
@@ -196,10 +183,7 @@ mod tests {
     #[test]
     fn a_table_that_appears_reads_key_by_key() {
         let lines = diff(&json!({"env": {"A": "1", "B": "2"}}), &json!({}));
-        assert_eq!(
-            lines.iter().map(|line| line.path.as_str()).collect::<Vec<_>>(),
-            ["env.A", "env.B"]
-        );
+        assert_eq!(lines.iter().map(|line| line.path.as_str()).collect::<Vec<_>>(), ["env.A", "env.B"]);
     }
 
     #[test]

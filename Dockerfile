@@ -1,0 +1,20 @@
+# syntax=docker/dockerfile:1
+# Built where the compiler is, run where it is not: the second stage holds the binary, certificates, and nothing else.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ make cmake libc6-dev && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+# The dependencies have a layer of their own: they change far more rarely than the sources.
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs && cargo build --release --locked && rm -r src
+COPY . .
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /work trimtab \
+    && install -d -o trimtab /work
+COPY --from=build /src/target/release/trimtab /usr/local/bin/trimtab
+USER trimtab
+WORKDIR /work
+ENTRYPOINT ["trimtab"]

@@ -1,0 +1,136 @@
+//! What happens during a run, for whoever shows it.
+
+use serde::Serialize;
+
+use crate::{clouds::CloudError, model::Address, plan::Action};
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A step has begun.
+    Started {
+        /// The resource.
+        address: Address,
+        /// What happens to it.
+        action: Action,
+    },
+    /// A step is done.
+    Finished {
+        /// The resource.
+        address: Address,
+        /// What happened to it.
+        action: Action,
+        /// How long it took, in milliseconds.
+        millis: u64,
+    },
+    /// A step failed.
+    Failed {
+        /// The resource.
+        address: Address,
+        /// What should have happened to it.
+        action: Action,
+        /// Why it failed.
+        failure: Failure,
+    },
+    /// A step does not run, because one that it waits for failed.
+    Skipped {
+        /// The resource.
+        address: Address,
+        /// What should have happened to it.
+        action: Action,
+        /// The step that failed.
+        because: Address,
+    },
+    /// The user asked to stop: nothing more begins.
+    Stopping,
+}
+
+/// Why a step failed, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What was being done, and what the server answered.
+    pub reason: String,
+    /// Fly's id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<&CloudError> for Failure {
+    fn from(error: &CloudError) -> Self {
+        Self {
+            reason: error.to_string(),
+            request_id: error.request_id.clone(),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It failed.
+    Failed(Failure),
+    /// It did not run, because another failed.
+    Skipped {
+        /// The step that failed.
+        because: Address,
+    },
+    /// It did not run or was not finished, because the run was interrupted.
+    NotRun,
+}
+
+/// How a run ended: one outcome for every step.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Resource, action and outcome, in the order in which they ended.
+    pub outcomes: Vec<Ended>,
+}
+
+/// How one step ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ended {
+    /// The resource.
+    pub address: Address,
+    /// What happened, or should have happened, to it.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl Report {
+    /// Nothing has ended yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn record(&mut self, address: Address, action: Action, outcome: Outcome) {
+        self.outcomes.push(Ended { address, action, outcome });
+    }
+
+    /// Whether every step was done.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.outcomes.iter().all(|ended| ended.outcome == Outcome::Done)
+    }
+
+    /// How many steps were done, failed, were skipped, and did not run.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize, usize) {
+        let count =
+            |test: fn(&Outcome) -> bool| self.outcomes.iter().filter(|ended| test(&ended.outcome)).count();
+        (
+            count(|outcome| *outcome == Outcome::Done),
+            count(|outcome| matches!(outcome, Outcome::Failed(_))),
+            count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
+            count(|outcome| *outcome == Outcome::NotRun),
+        )
+    }
+}

@@ -1,0 +1,147 @@
+//! `trimtab apply`: plan, show, ask, do, and verify that a new plan is empty.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    Context, Failure, confirm, exit, plan_file, progress,
+    session::{Allow, InputArgs, Session, Target},
+};
+use crate::{
+    kinds::{Desired, World},
+    manifest::SecretsMode,
+    plan::{Approved, Plan, PlanId, guard},
+    render,
+};
+
+/// Make it so: plan, show, ask, do, and verify that nothing is left to do.
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    /// The environment: the stem of its manifest's file name
+    #[arg(value_name = "ENV", required_unless_present = "plan", conflicts_with = "plan")]
+    environment: Option<String>,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    allow: Allow,
+    /// Apply a plan that `plan --out` wrote; stops when it is stale
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Apply only the plan with this id, or what is left of it
+    #[arg(long, value_name = "ID", conflicts_with = "plan")]
+    expect: Option<PlanId>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    show: progress::Show,
+}
+
+pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failure> {
+    let (target, allow, expect) = match &args.plan {
+        Some(file) => {
+            let (target, allow, expect) = plan_file::read(file)?;
+            (target, allow, Some(expect))
+        }
+        None => {
+            let environment = args.environment.clone().unwrap_or_default();
+            (Target { environment, inputs: args.inputs.clone() }, args.allow.clone(), args.expect.clone())
+        }
+    };
+    let session = Session::open(context, &target, SecretsMode::Required, &allow.adopt).await?;
+    let desired = session.loaded.desired.clone();
+    let run = Run {
+        context,
+        session: &session,
+        desired: &desired,
+        allow: &allow,
+        show: &args.show,
+        command: "apply",
+    };
+    let confirmed = args.yes || expect.is_some();
+    let result =
+        run.all(expect.as_ref(), |context| confirm::yes(context, confirmed, "Apply this plan?")).await;
+    session.close().await;
+    result
+}
+
+/// One run of a plan, for `apply` and `destroy`.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) session: &'a Session,
+    pub(super) desired: &'a Desired,
+    pub(super) allow: &'a Allow,
+    pub(super) show: &'a progress::Show,
+    pub(super) command: &'static str,
+}
+
+impl Run<'_> {
+    /// Plan, show, guard, confirm, do, verify.
+    pub(super) async fn all(
+        &self,
+        expect: Option<&PlanId>,
+        confirm: impl Fn(&Context<'_>) -> Result<(), Failure>,
+    ) -> Result<u8, Failure> {
+        let world = self.session.observe(self.context).await?;
+        let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
+        let limits = self.allow.limits();
+        let refusals = crate::plan::refusals(&plan, &limits);
+        if self.show.is_text() {
+            let headline = self.session.headline(self.command);
+            self.context.ui.data(&render::text::plan(
+                &plan,
+                &refusals,
+                &headline,
+                &self.context.ui.look(),
+            ))?;
+        }
+        check_expected(&plan, expect)?;
+        let approved = guard(plan, &limits)?;
+        if approved.plan().is_empty() {
+            return Ok(exit::OK);
+        }
+        confirm(self.context)?;
+        self.carry_out(&approved, world).await
+    }
+
+    async fn carry_out(&self, approved: &Approved, world: World) -> Result<u8, Failure> {
+        let report = progress::watch(self.context, self.show, approved, &self.session.reader, world).await;
+        if self.show.is_text() {
+            self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
+        }
+        if report.is_complete() { self.verify().await } else { Ok(exit::INCOMPLETE) }
+    }
+
+    /// After a complete run a new plan must be empty. What is left is said; it is never passed over.
+    async fn verify(&self) -> Result<u8, Failure> {
+        let world = self.session.observe(self.context).await?;
+        let left = self.session.plan(self.desired, &world, &self.allow.only)?;
+        if left.is_empty() {
+            self.context.ui.talk("Verified: a new plan is empty.");
+            return Ok(exit::OK);
+        }
+        let headline = self.session.headline(self.command);
+        self.context.ui.talk(&render::text::plan(&left, &[], &headline, &self.context.ui.talk_look()));
+        Err(Failure::new("everything was done, and a new plan is still not empty")
+            .hint("something changes it at the same time, or Fly has not caught up yet: run the same command again")
+            .code(exit::INCOMPLETE))
+    }
+}
+
+/// What was reviewed is what runs: the same plan, or what is left of it.
+fn check_expected(plan: &Plan, expect: Option<&PlanId>) -> Result<(), Failure> {
+    let Some(expect) = expect else { return Ok(()) };
+    let now = plan.id();
+    if plan.is_empty() || expect.covers(&now) {
+        return Ok(());
+    }
+    let why = if expect.knows_steps() { "it holds steps that were not reviewed" } else { "the ids differ" };
+    Err(Failure::new(format!(
+        "this is plan {}, and {} was reviewed: {why}; nothing was changed",
+        now.short(),
+        expect.short()
+    ))
+    .hint("review the plan above, then apply it with its own id")
+    .code(exit::REFUSED))
+}

@@ -1,0 +1,47 @@
+//! `trimtab destroy`: a plan towards nothing. Data goes only when it is named.
+
+use clap::Args;
+
+use super::{
+    Context, Failure,
+    apply::Run,
+    confirm, progress,
+    session::{Allow, Session, Target},
+};
+use crate::{kinds::Desired, manifest::SecretsMode, model::Address};
+
+/// Remove an environment, in reverse order.
+#[derive(Debug, Args)]
+pub(super) struct Destroy {
+    #[command(flatten)]
+    target: Target,
+    /// Allow the loss of this resource's data; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    allow_destroy: Vec<Address>,
+    /// Only these resources, and what holds them; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    only: Vec<Address>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    show: progress::Show,
+}
+
+pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Failure> {
+    let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
+    let mut meta = session.loaded.desired.meta.clone();
+    meta.warnings.clear();
+    let nothing = Desired::empty(meta);
+    // Removing everything is what was asked for, so the share is no danger; lost data still is.
+    let (only, allow_destroy) = (args.only.clone(), args.allow_destroy.clone());
+    let allow = Allow { only, adopt: Vec::new(), allow_destroy, max_destroy: 100 };
+    let (session_ref, show) = (&session, &args.show);
+    let run =
+        Run { context, session: session_ref, desired: &nothing, allow: &allow, show, command: "destroy" };
+    let name = nothing.meta.mark.environment.clone();
+    let question = format!("This destroys the environment {name}.");
+    let result = run.all(None, |context| confirm::word(context, args.yes, &question, &name)).await;
+    session.close().await;
+    result
+}

@@ -1,0 +1,52 @@
+//! The one place that reads the process's environment. Everything else gets values handed down.
+
+use std::collections::BTreeMap;
+
+/// Names of the variables that trimtab itself reads.
+pub(super) mod names {
+    /// The Fly token, unless the manifest names another variable.
+    pub(in crate::cli) const TOKEN: &str = "FLY_API_TOKEN";
+    /// Where the Machines API is, as for flyctl.
+    pub(in crate::cli) const MACHINES_API: &str = "FLY_FLAPS_BASE_URL";
+    /// Faults of the embedded sandbox, as `trimtab sandbox --fault`, separated by commas.
+    pub(in crate::cli) const SANDBOX_FAULT: &str = "TRIMTAB_SANDBOX_FAULT";
+    /// Latency of the embedded sandbox, as `trimtab sandbox --latency`.
+    pub(in crate::cli) const SANDBOX_LATENCY: &str = "TRIMTAB_SANDBOX_LATENCY";
+    /// How much faster than Fly the embedded sandbox runs, as `trimtab sandbox --speed`.
+    pub(in crate::cli) const SANDBOX_SPEED: &str = "TRIMTAB_SANDBOX_SPEED";
+    /// Whether this is a pipeline: then progress is one line for each change.
+    pub(in crate::cli) const CI: &str = "CI";
+}
+
+/// The variables of the process, with those of an `--env-file` beneath them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Reads the process's variables; one that is not text is passed over.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub(super) fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// Adds values for names that are not set yet.
+    pub(super) fn add_beneath(&mut self, values: BTreeMap<String, String>) {
+        for (name, value) in values {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+
+    /// A variable that is set and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All of them, for the sources of secrets.
+    pub(super) fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}

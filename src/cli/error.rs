@@ -1,0 +1,124 @@
+//! Errors as the user sees them: one place turns each into a text, a hint and an exit code.
+
+use std::fmt;
+
+use super::{exit, ui::Ui};
+use crate::{
+    clouds::CloudError,
+    manifest::Problems,
+    plan::{Cycle, Refusal},
+    sandbox::StartError,
+};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    text: String,
+    hint: Option<String>,
+    code: u8,
+    /// Already rendered with places and carets: no `error:` in front.
+    rendered: Option<Problems>,
+}
+
+impl Failure {
+    /// Something the user can put right.
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), hint: None, code: exit::ERROR, rendered: None }
+    }
+
+    /// The same with what to do next.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with another exit code.
+    pub(super) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Shows it, and says how to exit.
+    pub(super) fn show(&self, ui: &Ui) -> u8 {
+        match &self.rendered {
+            Some(problems) => {
+                let look = ui.talk_look();
+                ui.talk(&problems.render(look.color, look.width));
+            }
+            None => ui.talk(&format!("error: {self}")),
+        }
+        if let Some(hint) = &self.hint {
+            ui.talk(&format!("\nhint: {hint}"));
+        }
+        self.code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// An error and its causes, joined by colons.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl From<CloudError> for Failure {
+    fn from(error: CloudError) -> Self {
+        let id = error.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        let failure = Self::new(format!("cannot {error}{id}"));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        let rendered = Some(problems);
+        Self { text: "the manifest is not valid".to_owned(), hint: None, code: exit::ERROR, rendered }
+    }
+}
+
+impl From<Cycle> for Failure {
+    fn from(cycle: Cycle) -> Self {
+        Self::new(cycle.to_string()).hint("take out one of these references")
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let failure = Self::new(format!("cannot start the sandbox: {}", chain(&error)));
+        match error {
+            StartError::InUse { .. } => failure.hint(
+                "stop the other process, give this command another folder with --sandbox=DIR, or set \
+                 FLY_FLAPS_BASE_URL and FLY_API_TOKEN as the other one printed them",
+            ),
+            _ => failure,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<Vec<Refusal>> for Failure {
+    fn from(refusals: Vec<Refusal>) -> Self {
+        let line = |refusal: &Refusal| format!("  {}\n    allow it with: {}", refusal.reason, refusal.hint);
+        let lines: Vec<String> = refusals.iter().map(line).collect();
+        Self::new(format!("this plan is refused; nothing was changed\n{}", lines.join("\n")))
+            .code(exit::REFUSED)
+    }
+}

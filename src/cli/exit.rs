@@ -1,0 +1,12 @@
+//! Exit codes. They are an interface: scripts and workflows read them.
+
+/// Everything was done, or there was nothing to do.
+pub const OK: u8 = 0;
+/// Something is wrong: the manifest, the token, the cloud, the command line.
+pub const ERROR: u8 = 1;
+/// There are changes (`plan --detailed-exitcode`) or drift (`drift`). Terraform's code.
+pub const CHANGES: u8 = 2;
+/// The plan is refused: dangerous, not the one that was reviewed, or not confirmed.
+pub const REFUSED: u8 = 3;
+/// Some steps were not done: run the same command again.
+pub const INCOMPLETE: u8 = 4;

@@ -1,0 +1,136 @@
+//! The command line: one thin file for each command, and nothing decided here that the library could decide.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+mod apply;
+mod confirm;
+mod demo;
+mod destroy;
+mod drift;
+mod environment;
+mod error;
+pub mod exit;
+mod generate;
+mod graph;
+mod log;
+mod plan;
+mod plan_file;
+mod progress;
+mod sandbox;
+mod session;
+mod status;
+mod ui;
+mod validate;
+
+use environment::Environment;
+use error::Failure;
+use ui::{Color, Ui};
+
+/// Declare your environments on Fly.io in TOML, see the difference, apply it in order, notice drift.
+#[derive(Debug, Parser)]
+#[command(name = "trimtab", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift, 3 refused, 4 incomplete (run again)."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Talk to the embedded imitation of Fly instead of Fly; its state lives in DIR
+    #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".trimtab/sandbox")]
+    sandbox: Option<PathBuf>,
+    /// Where the manifests are
+    #[arg(long, global = true, value_name = "DIR", default_value = "environments")]
+    environments: PathBuf,
+    /// Read variables from a dotenv file, beneath those that are set; repeatable
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// When to use colours (`NO_COLOR` is honoured)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+    /// Say what is being done; twice for every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How `-v` is written
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: log::Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check manifests, offline
+    Validate(validate::Validate),
+    /// Show what `apply` would do, in order
+    Plan(plan::PlanArgs),
+    /// Make it so: plan, show, ask, do, and verify that nothing is left to do
+    Apply(apply::Apply),
+    /// Tell what was changed outside; exits with 2 when something was
+    Drift(drift::Drift),
+    /// Remove an environment, in reverse order
+    Destroy(destroy::Destroy),
+    /// Show what runs
+    Status(status::Status),
+    /// Draw an environment, or a plan
+    Graph(graph::Graph),
+    /// Print the JSON Schema of the manifest, for editors
+    Schema,
+    /// Serve the imitation of Fly for other tools, such as flyctl
+    Sandbox(sandbox::Serve),
+    /// See the whole story on the sandbox: plan, apply, drift, repair
+    Demo(demo::Demo),
+    /// Print completions for a shell
+    Completions(generate::Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// Reads the arguments, runs the command, and says how the process shall exit.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some());
+    log::start(cli.global.verbose, cli.global.log_format);
+    let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
+        Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),
+    };
+    ExitCode::from(code.unwrap_or_else(|failure| failure.show(&ui)))
+}
+
+async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8, Failure> {
+    for file in &cli.global.env_file {
+        environment.add_beneath(session::read_env_file(file)?);
+    }
+    let context = Context { global: cli.global, environment, ui };
+    match cli.command {
+        Command::Validate(args) => validate::run(&context, &args),
+        Command::Plan(args) => plan::run(&context, &args).await,
+        Command::Apply(args) => apply::run(&context, &args).await,
+        Command::Drift(args) => drift::run(&context, &args).await,
+        Command::Destroy(args) => destroy::run(&context, &args).await,
+        Command::Status(args) => status::run(&context, &args).await,
+        Command::Graph(args) => graph::run(&context, &args).await,
+        Command::Schema => generate::schema(&context),
+        Command::Sandbox(args) => sandbox::run(&context, &args).await,
+        Command::Demo(args) => demo::run(&context, &args).await,
+        Command::Completions(args) => generate::completions(&context, &args, Cli::command()),
+        Command::Man => generate::man(&context, Cli::command()),
+    }
+}
+
+/// What a command works with.
+struct Context<'a> {
+    global: Global,
+    environment: Environment,
+    ui: &'a Ui,
+}

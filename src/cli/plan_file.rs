@@ -1,0 +1,87 @@
+//! A saved plan: what was asked for and the id of what was shown. It holds no secrets and no operations. `apply --plan`
+//! plans again with the same inputs and compares, so a stale file stops rather than does something else.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Failure,
+    session::{Allow, InputArgs, Target},
+};
+use crate::{
+    model::Address,
+    plan::{Plan, PlanId, Refusal},
+    render::{self, Headline},
+};
+
+/// Changes when a file of an older version can no longer be understood.
+const FORMAT: &str = "trimtab.plan/1";
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: String,
+    environment: String,
+    vars: Vec<(String, String)>,
+    images: Vec<(String, String)>,
+    only: Vec<String>,
+    adopt: Vec<String>,
+    allow_destroy: Vec<String>,
+    max_destroy: u32,
+    /// The id with every step in it.
+    expect: String,
+    /// The plan as it was shown, for reading.
+    plan: Value,
+}
+
+/// Writes a plan to a file.
+pub(super) fn write(
+    file: &Path,
+    target: &Target,
+    allow: &Allow,
+    plan: &Plan,
+    refusals: &[Refusal],
+    headline: &Headline,
+) -> Result<(), Failure> {
+    let texts = |list: &[Address]| list.iter().map(ToString::to_string).collect();
+    let content = File {
+        format: FORMAT.to_owned(),
+        environment: target.environment.clone(),
+        vars: target.inputs.vars.clone(),
+        images: target.inputs.images.clone(),
+        only: texts(&allow.only),
+        adopt: texts(&allow.adopt),
+        allow_destroy: texts(&allow.allow_destroy),
+        max_destroy: allow.max_destroy,
+        expect: plan.id().to_string(),
+        plan: render::json::plan(plan, refusals, headline),
+    };
+    let text = serde_json::to_string_pretty(&content).unwrap_or_default();
+    std::fs::write(file, text)
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
+}
+
+/// Reads a saved plan: what to plan again, and what must come out.
+pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
+    let wrong = |why: String| Failure::new(format!("cannot read the plan in {}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let saved: File = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if saved.format != FORMAT {
+        return Err(wrong(format!("it is of the format `{}`, not `{FORMAT}`", saved.format)));
+    }
+    let addresses = |list: &[String]| -> Result<Vec<Address>, Failure> {
+        list.iter().map(|text| Address::parse(text).map_err(|error| wrong(error.to_string()))).collect()
+    };
+    let allow = Allow {
+        only: addresses(&saved.only)?,
+        adopt: addresses(&saved.adopt)?,
+        allow_destroy: addresses(&saved.allow_destroy)?,
+        max_destroy: saved.max_destroy,
+    };
+    let inputs = InputArgs { vars: saved.vars, images: saved.images };
+    let expect = saved.expect.parse().map_err(|error: crate::plan::NotAPlanId| wrong(error.to_string()))?;
+    Ok((Target { environment: saved.environment, inputs }, allow, expect))
+}

@@ -1,0 +1,68 @@
+//! `trimtab sandbox`: the imitation of Fly as a server for other tools.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::{Context, Failure, exit, session::latency};
+use crate::sandbox::{self, Fault};
+
+/// Serve the imitation of Fly for other tools, such as flyctl.
+#[derive(Debug, Args)]
+#[command(after_help = faults_help())]
+pub(super) struct Serve {
+    /// Where its state lives
+    #[arg(long, value_name = "DIR", default_value = ".trimtab/sandbox")]
+    dir: PathBuf,
+    /// Where it listens; loopback only, port 0 for any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The organization that the printed token is for; it is made if missing
+    #[arg(long, value_name = "SLUG", default_value = "personal")]
+    org: String,
+    /// How many times faster than on Fly time passes: transitions, limits, leases
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    speed: f64,
+    /// Add this to every answer, such as `50ms`
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = latency)]
+    latency: Duration,
+    /// Let something go wrong; repeatable, see below
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+}
+
+/// The faults, one a line.
+fn faults_help() -> String {
+    let line = |(name, text): &(&str, &str)| format!("  {name:<20} {text}");
+    let lines: Vec<String> = sandbox::HELP.iter().map(line).collect();
+    format!(
+        "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
+         commas),\nTRIMTAB_SANDBOX_LATENCY and TRIMTAB_SANDBOX_SPEED; there, die-before:wN and die-after:wN kill \
+         trimtab itself\naround its N-th write.",
+        lines.join("\n")
+    )
+}
+
+pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failure> {
+    let mut options = sandbox::Options::new(&args.dir);
+    options.listen = args.listen;
+    options.speed = args.speed;
+    options.latency = args.latency;
+    options.faults.clone_from(&args.fault);
+    let running = sandbox::start(options).await?;
+    let (url, token) = (running.url(), running.org_token(&args.org)?);
+    let dir = args.dir.display();
+    context.ui.talk(&format!(
+        "The sandbox serves {dir} at {url}. Paste these lines into another terminal; ctrl-C ends."
+    ));
+    // flyctl's telemetry and update checks would leave this machine.
+    let lines = format!(
+        "export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
+         export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
+         FLY_SYNTHETICS_AGENT=0"
+    );
+    context.ui.data(&lines)?;
+    tokio::signal::ctrl_c().await?;
+    running.stop().await;
+    Ok(exit::OK)
+}

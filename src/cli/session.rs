@@ -1,0 +1,242 @@
+//! What most commands begin with: a manifest that was read, a client that is connected, and a look at the world.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use super::{
+    Context, Failure,
+    environment::{Environment, names},
+};
+use crate::{
+    clouds::{Burnt, Fuse, Settings, fly::Reader},
+    kinds::{Desired, World},
+    manifest::{self, Inputs, Loaded, SecretsMode},
+    model::{Address, Secret},
+    observe,
+    plan::{self, Plan},
+    render::Headline,
+    sandbox::{self, Fault},
+};
+
+/// Where the Machines API is.
+const MACHINES_API: &str = "https://api.machines.dev";
+/// How much faster than Fly the embedded sandbox runs, unless told otherwise: a machine that takes a second to boot
+/// takes a twentieth, so that trying things out is no waiting.
+const EMBEDDED_SPEED: f64 = 20.0;
+
+/// Which environment, and with what.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Target {
+    /// The environment: the stem of its manifest's file name
+    #[arg(value_name = "ENV")]
+    pub(super) environment: String,
+    #[command(flatten)]
+    pub(super) inputs: InputArgs,
+}
+
+/// What a manifest leaves open.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct InputArgs {
+    /// Set a variable of the manifest; repeatable
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(super) vars: Vec<(String, String)>,
+    /// Use this image for an app; repeatable
+    #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = pair)]
+    pub(super) images: Vec<(String, String)>,
+}
+
+/// What may be done that is otherwise refused.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Allow {
+    /// Only these resources, and what they need; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    pub(super) only: Vec<Address>,
+    /// Take over an app that bears no mark; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    pub(super) adopt: Vec<Address>,
+    /// Allow the loss of this resource's data; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    pub(super) allow_destroy: Vec<Address>,
+    /// The largest share of the environment, in percent, that may be removed
+    #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::MAX_DESTROY)]
+    pub(super) max_destroy: u32,
+}
+
+impl Allow {
+    pub(super) fn limits(&self) -> plan::Limits {
+        plan::Limits {
+            allow_destroy: self.allow_destroy.iter().cloned().collect(),
+            max_destroy: self.max_destroy,
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+/// The variables of a dotenv file.
+pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let wrong = |why: String| Failure::new(format!("cannot read {}: {why}", file.display()));
+    let entries = dotenvy::from_path_iter(file).map_err(|error| wrong(error.to_string()))?;
+    // The parser's error quotes the line, which may hold a secret.
+    let entry =
+        |entry: Result<(String, String), _>| entry.map_err(|_| wrong("a line is not NAME=VALUE".to_owned()));
+    entries.map(entry).collect()
+}
+
+/// A manifest and a connected client.
+pub(super) struct Session {
+    pub(super) loaded: Loaded,
+    pub(super) reader: Reader,
+    sandbox: Option<sandbox::Running>,
+    begun: Instant,
+}
+
+impl Session {
+    /// Reads the manifest and connects.
+    pub(super) async fn open(
+        context: &Context<'_>,
+        target: &Target,
+        secrets: SecretsMode,
+        adopt: &[Address],
+    ) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        let mut loaded = load(context, &target.environment, &target.inputs, secrets)?;
+        loaded.desired.meta.adopt.extend(adopt.iter().cloned());
+        let (settings, sandbox) = match &context.global.sandbox {
+            Some(dir) => embedded(&context.environment, dir, &loaded.desired.meta.org).await?,
+            None => (real(&context.environment, &loaded)?, None),
+        };
+        let reader = Reader::new(&settings)?;
+        Ok(Self { loaded, reader, sandbox, begun })
+    }
+
+    /// Looks at the world.
+    pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
+        let spinner = context.ui.spinner(format!("looking at {}", self.loaded.desired.meta.org));
+        let world = observe::observe(&self.reader, &self.loaded.desired).await;
+        drop(spinner.map(|spinner| spinner.finish_and_clear()));
+        Ok(world?)
+    }
+
+    /// Compares, and narrows when only a part is wanted.
+    pub(super) fn plan(&self, desired: &Desired, world: &World, only: &[Address]) -> Result<Plan, Failure> {
+        let mut plan = plan::plan(desired, world)?;
+        plan.found.warnings.extend(desired.meta.warnings.iter().cloned());
+        Ok(if only.is_empty() { plan } else { plan.only(only) })
+    }
+
+    /// The facts of the headline.
+    pub(super) fn headline(&self, command: &'static str) -> Headline {
+        let meta = &self.loaded.desired.meta;
+        Headline {
+            command,
+            environment: meta.mark.environment.clone(),
+            project: meta.mark.project.clone(),
+            org: meta.org.clone(),
+            target: if self.sandbox.is_some() { "sandbox".to_owned() } else { String::new() },
+            requests: self.reader.sent(),
+            elapsed: Some(self.begun.elapsed()),
+        }
+    }
+
+    /// Stops the embedded sandbox, if there is one, so that its folder is free again.
+    pub(super) async fn close(self) {
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+    }
+}
+
+/// Reads one manifest.
+pub(super) fn load(
+    context: &Context<'_>,
+    environment: &str,
+    inputs: &InputArgs,
+    secrets: SecretsMode,
+) -> Result<Loaded, Failure> {
+    let dir = &context.global.environments;
+    if !dir.is_dir() {
+        return Err(Failure::new(format!("there is no folder {}", dir.display())).hint(
+            "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example",
+        ));
+    }
+    let inputs = Inputs {
+        vars: inputs.vars.iter().cloned().collect(),
+        images: inputs.images.iter().cloned().collect(),
+        environment: context.environment.all().clone(),
+        secrets,
+    };
+    Ok(manifest::load(dir, environment, &inputs)?)
+}
+
+/// Fly itself: the token from the variable that the manifest names.
+fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure> {
+    let variable = loaded.token.as_ref().map_or(names::TOKEN, |token| &token.env);
+    let token = environment.get(variable).ok_or_else(|| {
+        let org = &loaded.desired.meta.org;
+        Failure::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).hint(format!(
+            "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
+        ))
+    })?;
+    let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
+    Ok(Settings { base, token: Secret::new(token), speed: 1.0, fuse: None })
+}
+
+/// The embedded sandbox, with a token for the manifest's organization.
+async fn embedded(
+    environment: &Environment,
+    dir: &PathBuf,
+    org: &str,
+) -> Result<(Settings, Option<sandbox::Running>), Failure> {
+    let mut options = sandbox::Options::new(dir);
+    options.speed = number(environment, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
+    let (faults, fuse) = faults(environment)?;
+    options.faults = faults;
+    if let Some(text) = environment.get(names::SANDBOX_LATENCY) {
+        options.latency = latency(text).map_err(Failure::new)?;
+    }
+    let speed = options.speed;
+    let running = sandbox::start(options).await?;
+    let token = Secret::new(running.org_token(org)?);
+    Ok((Settings { base: running.url(), token, speed, fuse }, Some(running)))
+}
+
+fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {
+    let Some(text) = environment.get(name) else { return Ok(None) };
+    let parsed = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    parsed.map(Some).ok_or_else(|| Failure::new(format!("{name}={text} is not a number above 0")))
+}
+
+/// A duration such as `50ms`.
+pub(super) fn latency(text: &str) -> Result<Duration, String> {
+    let span = crate::model::Span::parse(text).map_err(|error| error.to_string())?;
+    Ok(Duration::from_millis(span.millis()))
+}
+
+/// The faults of the embedded sandbox. `die-before:wN` and `die-after:wN` are ours: this process dies around its n-th
+/// write, as by `kill -9`.
+fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failure> {
+    let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
+    let (mut faults, mut fuse) = (Vec::new(), None);
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
+        let write = |n: &str| n.parse().map_err(|_| wrong());
+        match (part.strip_prefix("die-before:w"), part.strip_prefix("die-after:w")) {
+            (Some(n), _) => fuse = Some(Fuse { write: write(n)?, after: false, then: Burnt::Die }),
+            (_, Some(n)) => fuse = Some(Fuse { write: write(n)?, after: true, then: Burnt::Die }),
+            _ => faults
+                .push(part.parse().map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?),
+        }
+    }
+    Ok((faults, fuse))
+}

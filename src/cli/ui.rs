@@ -1,0 +1,126 @@
+//! The only file that writes to the terminal. Data goes to stdout, talk to stderr.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use anstream::ColorChoice;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::render::Look;
+
+/// How wide text is when nobody knows.
+const WIDTH: usize = 100;
+
+/// What the user sees, and what he is asked.
+#[derive(Debug)]
+pub(super) struct Ui {
+    color: ColorChoice,
+    /// Whether progress is redrawn in place.
+    live: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Ui {
+    pub(super) fn new(color: Color, ci: bool) -> Self {
+        let color = match color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::AlwaysAnsi,
+            Color::Never => ColorChoice::Never,
+        };
+        color.write_global();
+        Self { color, live: std::io::stderr().is_terminal() && !ci }
+    }
+
+    /// How text for stdout should look.
+    pub(super) fn look(&self) -> Look {
+        let stdout = std::io::stdout();
+        Look { color: self.colored(&stdout), width: width() }
+    }
+
+    /// How text for stderr should look.
+    pub(super) fn talk_look(&self) -> Look {
+        let stderr = std::io::stderr();
+        Look { color: self.colored(&stderr), width: width() }
+    }
+
+    fn colored<S: anstream::stream::RawStream>(&self, stream: &S) -> bool {
+        let choice = match self.color {
+            ColorChoice::Auto => anstream::AutoStream::choice(stream),
+            other => other,
+        };
+        choice != ColorChoice::Never
+    }
+
+    /// Prints data.
+    ///
+    /// # Errors
+    /// When stdout is closed: the reader has seen enough.
+    pub(super) fn data(&self, text: &str) -> std::io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    /// Says something. A closed stderr is nobody's problem.
+    pub(super) fn talk(&self, text: &str) {
+        let mut err = anstream::stderr().lock();
+        let newline = if text.ends_with('\n') { "" } else { "\n" };
+        drop(write!(err, "{text}{newline}"));
+    }
+
+    /// Whether somebody can be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        self.live && std::io::stdin().is_terminal()
+    }
+
+    /// Asks, and reads one line.
+    pub(super) fn ask(&self, question: &str) -> std::io::Result<String> {
+        {
+            let mut err = anstream::stderr().lock();
+            write!(err, "{question} ")?;
+            err.flush()?;
+        }
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+
+    /// Whether progress is redrawn in place.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// A line that shows that something goes on; nothing when nobody watches.
+    pub(super) fn spinner(&self, text: String) -> Option<ProgressBar> {
+        if !self.live {
+            return None;
+        }
+        let bar = ProgressBar::new_spinner().with_message(text);
+        let style = ProgressStyle::with_template("{spinner} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Some(bar)
+    }
+}
+
+/// The width of the terminal that shows stdout; text for a file gets a width that fits a page.
+fn width() -> usize {
+    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).max(40))
+}

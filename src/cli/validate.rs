@@ -1,0 +1,46 @@
+//! `trimtab validate`: everything that can be known of a manifest without asking anybody.
+
+use clap::Args;
+
+use super::{
+    Context, Failure, exit,
+    session::{InputArgs, load},
+};
+use crate::manifest::{self, SecretsMode};
+
+/// Check manifests, offline.
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// The environments to check; all of them when none is named
+    #[arg(value_name = "ENV")]
+    environments: Vec<String>,
+    #[command(flatten)]
+    inputs: InputArgs,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure> {
+    let dir = &context.global.environments;
+    let names = if args.environments.is_empty() {
+        manifest::list(dir)
+            .map_err(|error| Failure::new(format!("cannot read {}: {error}", dir.display())))?
+    } else {
+        args.environments.clone()
+    };
+    if names.is_empty() {
+        return Err(Failure::new(format!("there are no manifests in {}", dir.display())));
+    }
+    let mut code = exit::OK;
+    for name in &names {
+        match load(context, name, &args.inputs, SecretsMode::Unchecked) {
+            Ok(loaded) => {
+                let count = loaded.places.len();
+                context.ui.data(&format!("{} is valid: {count} resources", loaded.file.display()))?;
+                for warning in &loaded.desired.meta.warnings {
+                    context.ui.talk(&format!("warning: {warning}"));
+                }
+            }
+            Err(failure) => code = failure.show(context.ui),
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,148 @@
+//! A snapshot and the manifest's names make a world: every live object under the name that the manifest gives it, or
+//! under one of its own.
+
+use super::{
+    collect::{AppShot, Existence, Snapshot},
+    inside, owner, slots,
+};
+use crate::{
+    clouds::CloudError,
+    kinds::{
+        Desired, Unmanaged, World,
+        fly::{
+            App, Volume, app::AppLive, cron::CronLive, machine::MachineLive, secrets::Record,
+            workload::WorkloadLive,
+        },
+    },
+    model::{Address, Name, Ownership, Ref, Table},
+};
+
+/// Process groups of machines that flyctl makes for a moment and removes itself.
+const TEMPORARY: [&str; 4] =
+    ["fly_app_release_command", "fly_app_console", "fly_app_test_machine_command", "release_command"];
+
+/// Puts everything together.
+pub(super) fn assemble(snapshot: &Snapshot, desired: &Desired) -> Result<World, CloudError> {
+    let mut world = World::default();
+    world.found.warnings.clone_from(&snapshot.warnings);
+    for (key, shot) in &snapshot.apps {
+        match &shot.existence {
+            Existence::Free => {}
+            Existence::Taken => world.found.claims.push(owner::taken(key, &shot.fly_name)),
+            Existence::Here(app) => here(&mut world, key, shot, app, desired)?,
+        }
+    }
+    world.found.unmanaged.sort();
+    Ok(world)
+}
+
+/// One app that is there.
+fn here(
+    world: &mut World,
+    key: &Name,
+    shot: &AppShot,
+    app: &crate::clouds::fly::wire::App,
+    desired: &Desired,
+) -> Result<(), CloudError> {
+    let reference: Ref<App> = Ref::to(key.clone());
+    let mark = &desired.meta.mark;
+    let read = |machine| WorkloadLive::read(&reference, machine, mark);
+    let all: Vec<WorkloadLive> = shot.machines.iter().map(read).collect::<Result<_, _>>()?;
+    let (machines, left_alone) = sort_out(key, all);
+    world.found.unmanaged.extend(left_alone);
+    let adopted = desired.meta.adopt.contains(&Address::of::<App>(key));
+    world.found.claims.extend(owner::claim(key, &shot.fly_name, &machines, adopted));
+    let protected = machines.iter().any(WorkloadLive::protected);
+    world.fly_app.insert(key.clone(), AppLive::read(app, protected));
+
+    let records: Vec<Record> = machines.iter().map(WorkloadLive::secrets).collect();
+    let (secrets, left) = inside::secrets(&reference, desired, &shot.secrets, &records, !machines.is_empty());
+    world.found.unmanaged.extend(left);
+    world.fly_secrets.extend(secrets.map(|secrets| (key.clone(), secrets)));
+    let (ips, left) = inside::ips(&reference, desired, &shot.ips);
+    world.found.unmanaged.extend(left);
+    world.fly_ip.extend(ips);
+    let (certificates, left) = inside::certificates(&reference, desired, &shot.certificates);
+    world.found.unmanaged.extend(left);
+    world.fly_certificate.extend(certificates);
+
+    let (crons, machines) = crons(key, machines, desired);
+    world.fly_cron.extend(crons.into_iter().map(|(name, workload)| (name, CronLive { workload })));
+    let wanted = inside::within(&desired.fly_machine, key).map(|(name, spec)| (name.clone(), spec)).collect();
+    let machines = slots::assign(&wanted, machines);
+    let (volumes, left) = inside::volumes(&reference, desired, &shot.volumes, &machines, protected);
+    world.found.unmanaged.extend(left);
+    let by_id: std::collections::BTreeMap<&str, &Name> =
+        volumes.iter().map(|(name, volume)| (volume.id.as_str(), name)).collect();
+    let held = |workload: WorkloadLive| {
+        let id = workload.config.mounts.first().map(|mount| mount.volume.clone()).filter(|id| !id.is_empty());
+        let named = |id: &String| by_id.get(id.as_str()).map(|name| Ref::<Volume>::to((*name).clone()));
+        let volume = id.map(|id| (id.clone(), named(&id)));
+        MachineLive { workload, volume }
+    };
+    world.fly_machine.extend(machines.into_iter().map(|(name, workload)| (name, held(workload))));
+    world.fly_volume.extend(volumes);
+    Ok(())
+}
+
+/// Separates what is left alone: machines that exist for a moment only, and machines of another owner in our app.
+fn sort_out(key: &Name, all: Vec<WorkloadLive>) -> (Vec<WorkloadLive>, Vec<Unmanaged>) {
+    let foreign_only = !all.iter().any(|machine| machine.ownership == Ownership::Ours);
+    let why = |machine: &WorkloadLive| {
+        let destroys_itself =
+            machine.raw.get("auto_destroy").and_then(serde_json::Value::as_bool) == Some(true);
+        match &machine.ownership {
+            _ if TEMPORARY.contains(&machine.group()) || destroys_itself => {
+                Some("it is temporary".to_owned())
+            }
+            Ownership::Foreign(mark) if !foreign_only => {
+                Some(format!("it belongs to {}/{}", mark.project, mark.environment))
+            }
+            _ => None,
+        }
+    };
+    let mut left_alone = Vec::new();
+    let mut ours = Vec::new();
+    for machine in all {
+        match why(&machine) {
+            None => ours.push(machine),
+            Some(why) => left_alone.push(Unmanaged {
+                what: format!("machine {} ({}, {})", machine.id, machine.region, machine.group()),
+                within: key.clone(),
+                why,
+            }),
+        }
+    }
+    (ours, left_alone)
+}
+
+/// Cron machines by name: the one that remembers it, or the one that Fly calls so. A machine with a schedule that the
+/// manifest does not know keeps a name of its own.
+fn crons(
+    key: &Name,
+    machines: Vec<WorkloadLive>,
+    desired: &Desired,
+) -> (Table<WorkloadLive>, Vec<WorkloadLive>) {
+    let mut table = Table::new();
+    let mut rest = Vec::new();
+    for machine in machines {
+        let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
+        let by_mark = marked.filter(|name| desired.fly_cron.contains_key(name));
+        let by_name =
+            inside::within(&desired.fly_cron, key).find(|(_, spec)| spec.machine == machine.machine);
+        let name = by_mark.or_else(|| by_name.map(|(name, _)| name.clone()));
+        match name {
+            Some(name) if name.root() == *key && !table.contains_key(&name) => {
+                table.insert(name, machine);
+            }
+            _ if machine.config.schedule.is_some() => {
+                let own = inside::name_of(key, &[&machine.machine]);
+                let taken = table.contains_key(&own) || desired.fly_cron.contains_key(&own);
+                let own = if taken { inside::name_of(key, &[&machine.machine, &machine.id]) } else { own };
+                table.insert(own, machine);
+            }
+            _ => rest.push(machine),
+        }
+    }
+    (table, rest)
+}

@@ -1,0 +1,190 @@
+//! What is in an app besides its machines: volumes, secrets, addresses, certificates.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    clouds::fly::wire,
+    kinds::{
+        Desired, Unmanaged,
+        fly::{
+            App,
+            certificate::CertificateLive,
+            ip::{IpLive, IpSpec},
+            machine::MachineSpec,
+            secrets::{Record, SecretLive, SecretsLive},
+            volume::{VolumeLive, VolumeSpec},
+            workload::WorkloadLive,
+        },
+    },
+    model::{Name, Ref, Table},
+};
+
+/// The part of a table that lies in one app.
+pub(super) fn within<'t, T>(table: &'t Table<T>, app: &'t Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
+    table.range(app.clone()..).take_while(move |(name, _)| name.root() == *app)
+}
+
+/// A name inside an app from parts that come from outside; characters that no name may hold become `-`.
+pub(super) fn name_of(app: &Name, parts: &[&str]) -> Name {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let clean = |part: &&str| part.chars().map(|c| if fits(c) { c } else { '-' }).collect::<String>();
+    let text = parts.iter().map(clean).collect::<Vec<_>>().join("/");
+    app.child(&text).unwrap_or_else(|_| app.clone())
+}
+
+/// Volumes by slot: the one a slot's machine holds, then free ones. What is left is ours when the manifest knows its
+/// name or a machine of ours holds it, and left alone otherwise.
+pub(super) fn volumes(
+    app: &Ref<App>,
+    desired: &Desired,
+    shot: &[wire::Volume],
+    machines: &Table<WorkloadLive>,
+    protected: bool,
+) -> (Table<VolumeLive>, Vec<Unmanaged>) {
+    let slots: BTreeMap<&Name, &VolumeSpec> = within(&desired.fly_volume, app.name()).collect();
+    let mut left: Vec<VolumeLive> =
+        shot.iter().map(|volume| VolumeLive::read(app, volume, protected)).collect();
+    left.sort_by(|a, b| (!a.host_ok, &a.id).cmp(&(!b.host_ok, &b.id)));
+    let mut table = Table::new();
+    let holder: BTreeMap<&str, &Name> =
+        machines.iter().map(|(name, machine)| (machine.id.as_str(), name)).collect();
+    for pass in [Pass::Held, Pass::Free] {
+        for (name, slot) in &slots {
+            if table.contains_key(*name) {
+                continue;
+            }
+            let fits = |volume: &VolumeLive| {
+                let here = volume.volume == slot.volume && volume.region == slot.region;
+                here && pass.takes(volume, name, &holder, desired)
+            };
+            if let Some(at) = left.iter().position(fits) {
+                table.insert((*name).clone(), left.remove(at));
+            }
+        }
+    }
+    let known: BTreeSet<&str> = slots.values().map(|slot| slot.volume.as_str()).collect();
+    let mut unmanaged = Vec::new();
+    for volume in left {
+        let held = volume.attached_machine.as_deref().is_some_and(|machine| holder.contains_key(machine));
+        if held || known.contains(volume.volume.as_str()) {
+            let name = name_of(app.name(), &[&volume.volume, volume.region.as_str(), &volume.id]);
+            table.insert(name, volume);
+        } else {
+            unmanaged.push(Unmanaged {
+                what: format!("volume {} ({}, {}, {})", volume.volume, volume.region, volume.size, volume.id),
+                within: app.name().clone(),
+                why: "the manifest has no volume of this name".to_owned(),
+            });
+        }
+    }
+    (table, unmanaged)
+}
+
+/// The two ways a slot finds its volume.
+#[derive(Clone, Copy)]
+enum Pass {
+    /// The machine of the slot holds it.
+    Held,
+    /// Nobody holds it.
+    Free,
+}
+
+impl Pass {
+    fn takes(
+        self,
+        volume: &VolumeLive,
+        slot: &Name,
+        holder: &BTreeMap<&str, &Name>,
+        desired: &Desired,
+    ) -> bool {
+        let held_by = volume.attached_machine.as_deref().and_then(|machine| holder.get(machine));
+        let wants = |spec: &MachineSpec| spec.volume.as_ref().is_some_and(|volume| volume.name() == slot);
+        match self {
+            Self::Held => held_by.and_then(|name| desired.fly_machine.get(*name)).is_some_and(wants),
+            Self::Free => volume.attached_machine.is_none(),
+        }
+    }
+}
+
+/// Secrets with what machines remember of them.
+pub(super) fn secrets(
+    app: &Ref<App>,
+    desired: &Desired,
+    shot: &[wire::Secret],
+    records: &[Record],
+    has_machines: bool,
+) -> (Option<SecretsLive>, Vec<Unmanaged>) {
+    let spec = desired.fly_secrets.get(app.name());
+    let mut present = BTreeMap::new();
+    let mut unmanaged = Vec::new();
+    for wire::Secret { name, digest } in shot {
+        let recorded: Vec<_> = records.iter().filter_map(|record| record.0.get(name)).collect();
+        let same = recorded.iter().find(|recorded| recorded.digest == *digest);
+        let known = !recorded.is_empty();
+        let asked = spec.is_some_and(|spec| spec.values.contains_key(name) || spec.left_alone.contains(name));
+        if !known && !asked {
+            unmanaged.push(Unmanaged {
+                what: format!("secret {name}"),
+                within: app.name().clone(),
+                why: "the manifest has no secret of this name".to_owned(),
+            });
+            continue;
+        }
+        let fingerprint = same.map(|recorded| recorded.fingerprint.clone());
+        present.insert(name.clone(), SecretLive { digest: digest.clone(), fingerprint, known });
+    }
+    let live = SecretsLive { app: app.clone(), present, version: None, has_machines };
+    (Some(live).filter(|live| !live.present.is_empty()), unmanaged)
+}
+
+/// Addresses. An app whose manifest does not speak of addresses keeps those it has besides the usual two.
+pub(super) fn ips(app: &Ref<App>, desired: &Desired, shot: &[wire::Ip]) -> (Table<IpLive>, Vec<Unmanaged>) {
+    let specs: Vec<(&Name, &IpSpec)> = within(&desired.fly_ip, app.name()).collect();
+    let strict = specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
+    let egress = |ip: &&wire::Ip| !ip.egress;
+    let mut left: Vec<IpLive> = shot.iter().filter(egress).map(|ip| IpLive::read(app, ip)).collect();
+    let mut table = Table::new();
+    for (name, spec) in specs {
+        if let Some(at) = left.iter().position(|ip| ip.serves(spec)) {
+            table.insert(name.clone(), left.remove(at));
+        }
+    }
+    let mut unmanaged = Vec::new();
+    for ip in left {
+        if strict {
+            table.insert(name_of(app.name(), &[ip.kind.as_str(), &ip.address]), ip);
+        } else {
+            unmanaged.push(Unmanaged {
+                what: format!("IP address {} ({})", ip.address, ip.kind),
+                within: app.name().clone(),
+                why: "the manifest says nothing of this address".to_owned(),
+            });
+        }
+    }
+    (table, unmanaged)
+}
+
+/// Certificates. An app whose manifest names none keeps those it has.
+pub(super) fn certificates(
+    app: &Ref<App>,
+    desired: &Desired,
+    shot: &[wire::Certificate],
+) -> (Table<CertificateLive>, Vec<Unmanaged>) {
+    let strict = within(&desired.fly_certificate, app.name()).next().is_some()
+        || !desired.fly_app.contains_key(app.name());
+    let mut table = Table::new();
+    let mut unmanaged = Vec::new();
+    for certificate in shot {
+        let live = CertificateLive::read(app, certificate);
+        if strict {
+            table.insert(name_of(app.name(), &[&live.hostname]), live);
+        } else {
+            unmanaged.push(Unmanaged {
+                what: format!("certificate {}", live.hostname),
+                within: app.name().clone(),
+                why: "the manifest names no certificates".to_owned(),
+            });
+        }
+    }
+    (table, unmanaged)
+}

@@ -1,0 +1,86 @@
+//! Which live machine is which slot of the manifest. A wrong match would change, or destroy, more than it has to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    kinds::fly::{
+        machine::MachineSpec,
+        workload::{WorkloadLive, config::MachineConfig, tree},
+    },
+    model::{Name, Ownership, Table},
+};
+
+/// Matches the machines of one app to its slots.
+///
+/// A machine that remembers its slot keeps it. The slots that are left take the machines that are left in the same group
+/// and region, the most alike first. What remains has no slot, and gets a name of its own.
+pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -> Table<WorkloadLive> {
+    let mut assigned: Table<WorkloadLive> = Table::new();
+    let mut rest = Vec::new();
+    for machine in in_order(machines) {
+        match machine.marked_name().filter(|_| machine.ownership == Ownership::Ours) {
+            Some(name) if fits(slots.get(&name).copied(), &machine) && !assigned.contains_key(&name) => {
+                assigned.insert(name, machine);
+            }
+            _ => rest.push(machine),
+        }
+    }
+    let mut free: BTreeSet<&Name> = slots.keys().filter(|name| !assigned.contains_key(*name)).collect();
+    let mut groups: BTreeMap<(String, String), Vec<WorkloadLive>> = BTreeMap::new();
+    for machine in rest {
+        groups.entry((machine.group().to_owned(), machine.region.to_string())).or_default().push(machine);
+    }
+    for (_, mut machines) in groups {
+        let here: Vec<&Name> =
+            free.iter().copied().filter(|name| fits(slots.get(*name).copied(), &machines[0])).collect();
+        for name in here {
+            let Some(best) = most_alike(slots[name], &machines) else {
+                break;
+            };
+            assigned.insert(name.clone(), machines.remove(best));
+            free.remove(name);
+        }
+        for machine in machines {
+            assigned.insert(own_name(&machine, &assigned), machine);
+        }
+    }
+    assigned
+}
+
+/// Where two machines claim one slot, the one that runs, then the one with the lower id, keeps it.
+fn in_order(mut machines: Vec<WorkloadLive>) -> Vec<WorkloadLive> {
+    machines.sort_by(|a, b| (!a.runs(), &a.id).cmp(&(!b.runs(), &b.id)));
+    machines
+}
+
+/// Whether a machine can be this slot at all: a machine never moves and never changes its group.
+fn fits(slot: Option<&MachineSpec>, machine: &WorkloadLive) -> bool {
+    slot.is_some_and(|slot| slot.group == machine.group() && slot.workload.region == machine.region)
+}
+
+/// The machine that differs least from the slot; among equals the one with the lower id.
+fn most_alike(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
+    let value = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
+    let wanted = value(&slot.workload.config);
+    let distance = |machine: &WorkloadLive| {
+        let volume = slot.volume.is_some() == machine.config.mounts.is_empty();
+        (
+            volume,
+            !machine.health.host_ok,
+            tree::diff(&wanted, &value(&machine.config)).len(),
+            machine.id.clone(),
+        )
+    };
+    (0..machines.len()).min_by_key(|&at| distance(&machines[at]))
+}
+
+/// A name for a machine without a slot: its own mark's when that is free, else one that holds its id.
+fn own_name(machine: &WorkloadLive, taken: &Table<WorkloadLive>) -> Name {
+    let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
+    let marked = marked.filter(|name| !taken.contains_key(name) && name.root() == *machine.app.name());
+    marked.unwrap_or_else(|| {
+        let text = format!("{}/{}/{}/{}", machine.app.name(), machine.group(), machine.region, machine.id);
+        // Group names come from outside and may hold anything.
+        Name::parse(&text).unwrap_or_else(|_| machine.app.name().clone())
+    })
+}

@@ -1,0 +1,131 @@
+//! One change for each resource, as a reader wants to see it: the two halves of a replacement are one, and what is
+//! dangerous comes first.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Action, Folded, Plan, Step};
+use crate::{
+    kinds::{Cause, Impact, Loss},
+    model::{Address, Line},
+};
+
+/// What happens to a resource, in one word. Ordered by danger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// It goes.
+    Destroy,
+    /// The old one goes and a new one comes.
+    Replace,
+    /// It changes, and restarts.
+    Restart,
+    /// It changes; nothing restarts.
+    Update,
+    /// It is made.
+    Create,
+}
+
+impl Verb {
+    /// Terraform's symbol.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Destroy => "-",
+            Self::Replace => "-/+",
+            Self::Restart | Self::Update => "~",
+            Self::Create => "+",
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Destroy => "destroy",
+            Self::Replace => "replace",
+            Self::Restart => "restart",
+            Self::Update => "update",
+            Self::Create => "create",
+        }
+    }
+}
+
+/// What happens to one resource.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    /// What happens.
+    pub verb: Verb,
+    /// The resource.
+    pub address: Address,
+    /// The live object in short; empty for a creation.
+    pub what: String,
+    /// The attributes.
+    pub lines: Vec<Line>,
+    /// Who made the difference.
+    pub cause: Cause,
+    /// What it means for what runs.
+    pub impact: Impact,
+    /// What is lost for good.
+    pub loss: Option<Loss>,
+    /// Whether the live object bears the mark of protection.
+    pub protected: bool,
+    /// What vanishes along with it.
+    pub takes_along: Vec<Folded>,
+}
+
+impl Plan {
+    /// All changes, dangerous first, then by address.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        let mut by_address: BTreeMap<&Address, Change> = BTreeMap::new();
+        for step in self.steps() {
+            by_address
+                .entry(&step.address)
+                .and_modify(|change| change.absorb(step))
+                .or_insert_with(|| first(step));
+        }
+        for folded in &self.folded {
+            if let Some(change) = by_address.get_mut(&folded.with) {
+                change.takes_along.push(folded.clone());
+            }
+        }
+        let mut changes: Vec<Change> = by_address.into_values().collect();
+        changes.sort_by(|a, b| a.verb.cmp(&b.verb).then_with(|| a.address.cmp(&b.address)));
+        changes
+    }
+}
+
+fn first(step: &Step) -> Change {
+    let verb = match (step.action, step.impact) {
+        (Action::Create, _) => Verb::Create,
+        (Action::Update, Impact::Restart) => Verb::Restart,
+        (Action::Update, _) => Verb::Update,
+        (Action::ReplaceDelete | Action::ReplaceCreate, _) => Verb::Replace,
+        (Action::Delete, _) => Verb::Destroy,
+    };
+    Change {
+        verb,
+        address: step.address.clone(),
+        what: step.what.clone(),
+        lines: step.lines.clone(),
+        cause: step.cause,
+        impact: step.impact,
+        loss: step.loss,
+        protected: step.protected,
+        takes_along: Vec::new(),
+    }
+}
+
+impl Change {
+    /// Joins the second half of a replacement. The reason stays; the outline of the new object is not repeated.
+    fn absorb(&mut self, step: &Step) {
+        if step.action == Action::ReplaceDelete {
+            self.lines.clone_from(&step.lines);
+            self.what.clone_from(&step.what);
+        }
+        self.loss = self.loss.or(step.loss);
+        self.protected |= step.protected;
+    }
+}

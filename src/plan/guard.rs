@@ -1,0 +1,125 @@
+//! Danger is a stage: a plan runs only when nothing in it is dangerous, or when the user said so by name.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{Action, Plan};
+use crate::{kinds::Loss, model::Address};
+
+/// What the user allows.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Resources that may be destroyed or replaced although data is lost.
+    pub allow_destroy: BTreeSet<Address>,
+    /// The largest share of an environment, in percent, that one run may remove.
+    pub max_destroy: u32,
+}
+
+impl Limits {
+    /// octoDNS uses 30 % and has done so for years: enough for daily work, little enough to stop a wrong file.
+    pub const MAX_DESTROY: u32 = 30;
+    /// Below this many removals the share says nothing: one of three is 33 %.
+    const FEW: usize = 3;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { allow_destroy: BTreeSet::new(), max_destroy: Self::MAX_DESTROY }
+    }
+}
+
+/// Why a plan does not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The resource, unless it is the plan as a whole.
+    pub address: Option<Address>,
+    /// What is dangerous, with number and limit.
+    pub reason: String,
+    /// The flag or the change that allows it.
+    pub hint: String,
+}
+
+/// A plan that may run. Only [`guard`] makes one.
+#[derive(Clone, Debug)]
+pub struct Approved(Plan);
+
+impl Approved {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+/// Lets a plan pass, or says everything that speaks against it.
+///
+/// # Errors
+/// Every reason, so that the user can answer all of them at once.
+pub fn guard(plan: Plan, limits: &Limits) -> Result<Approved, Vec<Refusal>> {
+    let refusals = refusals(&plan, limits);
+    if refusals.is_empty() { Ok(Approved(plan)) } else { Err(refusals) }
+}
+
+/// Everything that speaks against a plan.
+#[must_use]
+pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
+    let mut all: Vec<Refusal> = plan
+        .blocked
+        .iter()
+        .map(|blocked| Refusal {
+            address: Some(blocked.address.clone()),
+            reason: blocked.refused.reason.clone(),
+            hint: blocked.refused.hint.clone(),
+        })
+        .collect();
+    let steps = plan.steps().filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
+    for step in steps {
+        all.extend(deletion(&step.address, &step.what, step.loss, step.protected, limits));
+    }
+    for folded in &plan.folded {
+        // An address that goes with its app is what deleting an app means.
+        let loss = folded.loss.filter(|loss| *loss == Loss::Data);
+        all.extend(deletion(&folded.address, &folded.what, loss, folded.protected, limits));
+    }
+    all.extend(share(plan, limits));
+    all
+}
+
+fn deletion(
+    address: &Address,
+    what: &str,
+    loss: Option<Loss>,
+    protected: bool,
+    limits: &Limits,
+) -> Option<Refusal> {
+    let refuse =
+        |reason: String, hint: String| Some(Refusal { address: Some(address.clone()), reason, hint });
+    if protected {
+        return refuse(
+            format!("{address} ({what}) is protected"),
+            "say `protected = false` for its app, apply that first, then remove it".to_owned(),
+        );
+    }
+    let loss = loss.filter(|_| !limits.allow_destroy.contains(address))?;
+    let lost = match loss {
+        Loss::Data => "its data is lost",
+        Loss::Address => "its address cannot be had again",
+    };
+    refuse(format!("{address} ({what}) would be destroyed, and {lost}"), format!("--allow-destroy {address}"))
+}
+
+fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {
+    let removed = plan.steps().filter(|step| step.action == Action::Delete).count() + plan.folded.len();
+    let percent = (removed * 100).checked_div(plan.existing).unwrap_or(0);
+    let limit = usize::try_from(limits.max_destroy).unwrap_or(100);
+    let too_much = removed >= Limits::FEW && percent > limit;
+    too_much.then(|| Refusal {
+        address: None,
+        reason: format!(
+            "{removed} of {} resources ({percent} %) would be removed; the limit is {limit} %",
+            plan.existing
+        ),
+        hint: format!("--max-destroy {percent}"),
+    })
+}

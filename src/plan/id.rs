@@ -1,0 +1,124 @@
+//! A hash to review by. Equal plans have equal ids; and because the id also carries a short hash of every step, a later
+//! plan can be recognised as a part of the reviewed one, without storing the plan anywhere.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use super::{Plan, Step};
+
+/// Bytes of the hash of the whole plan.
+const WHOLE: usize = 6;
+/// Bytes of each step's hash. Six bytes make a false match of one step in a plan of a thousand rarer than one in
+/// 10^11, and keep the id of ten steps at about 90 characters.
+const EACH: usize = 6;
+/// Above so many steps the id names the plan as a whole only: it has to fit into a line of a log.
+const MOST: usize = 200;
+
+/// The id of a plan: `3f2c1ab09d4e` or `3f2c1ab09d4e.BASE64`, where the second part holds the steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanId {
+    whole: [u8; WHOLE],
+    steps: BTreeSet<[u8; EACH]>,
+}
+
+/// Text that is not the id of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the id of a plan: copy the whole `expect` value that `plan` printed")]
+pub struct NotAPlanId(String);
+
+impl Plan {
+    /// The id of this plan: over the address, action, lines and live version of every step.
+    #[must_use]
+    pub fn id(&self) -> PlanId {
+        let mut whole = Sha256::new();
+        whole.update(format!("{}/{}", self.mark.project, self.mark.environment));
+        let mut steps: BTreeSet<[u8; EACH]> = BTreeSet::new();
+        for step in self.steps() {
+            steps.insert(of_step(step));
+        }
+        for step in &steps {
+            whole.update(step);
+        }
+        for folded in &self.folded {
+            whole.update(folded.address.to_string());
+        }
+        let mut id = PlanId { whole: [0; WHOLE], steps };
+        id.whole.copy_from_slice(&whole.finalize()[..WHOLE]);
+        if id.steps.len() > MOST {
+            id.steps.clear();
+        }
+        id
+    }
+}
+
+/// What a reviewer saw of a step. Not what it looks like inside: an id must not change with the version of trimtab.
+fn of_step(step: &Step) -> [u8; EACH] {
+    let lines = serde_json::to_string(&step.lines).unwrap_or_default();
+    let hash = Sha256::digest(format!("{}\n{:?}\n{lines}", step.address, step.action));
+    let mut out = [0; EACH];
+    out.copy_from_slice(&hash[..EACH]);
+    out
+}
+
+impl PlanId {
+    /// The short form, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.whole.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether `now` is this plan, or a part of it.
+    #[must_use]
+    pub fn covers(&self, now: &Self) -> bool {
+        self.whole == now.whole || (!self.steps.is_empty() && now.steps.is_subset(&self.steps))
+    }
+
+    /// Whether the id names the steps, so that a part of the plan can be recognised.
+    #[must_use]
+    pub fn knows_steps(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())?;
+        if self.steps.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = self.steps.iter().flatten().copied().collect();
+        write!(f, ".{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl FromStr for PlanId {
+    type Err = NotAPlanId;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlanId> {
+        let wrong = || NotAPlanId(text.to_owned());
+        let (head, tail) = text.split_once('.').unwrap_or((text, ""));
+        let mut whole = [0; WHOLE];
+        if head.len() != WHOLE * 2 || !head.is_ascii() {
+            return Err(wrong());
+        }
+        for (at, byte) in whole.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&head[at * 2..at * 2 + 2], 16).map_err(|_| wrong())?;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| wrong())?;
+        let (chunks, rest) = bytes.as_chunks::<EACH>();
+        if rest.is_empty() {
+            Ok(Self { whole, steps: chunks.iter().copied().collect() })
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+impl Serialize for PlanId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,190 @@
+//! Desired state and observed state in, an ordered plan out. Pure: no clock, no randomness, no client, and nothing here
+//! can wait, so the same inputs give the same plan byte for byte.
+//!
+//! ```text
+//! steps.rs   differences, kind by kind  →  steps
+//! order.rs   references                 →  edges, each with its reason; a cycle as a readable path
+//! change.rs  steps                      →  one change for each resource, dangerous ones first
+//! guard.rs   plan × limits              →  approved, or refused with number, limit and flag
+//! only.rs    plan × addresses           →  a smaller plan, and what it leaves out
+//! id.rs      steps                      →  a hash to review by, and the set of steps behind it
+//! ```
+
+use std::collections::BTreeMap;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde::Serialize;
+
+use crate::{
+    kinds::{AnyOp, Cause, Desired, Found, Impact, Loss, Refused, World},
+    model::{Address, Line, Mark},
+};
+
+mod change;
+mod guard;
+mod id;
+mod only;
+mod order;
+mod steps;
+
+pub use change::{Change, Verb};
+pub use guard::{Approved, Limits, Refusal, guard, refusals};
+pub use id::{NotAPlanId, PlanId};
+pub use only::Narrowed;
+pub use order::Cycle;
+
+/// One operation on one resource.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The resource.
+    pub address: Address,
+    /// What happens to it.
+    pub action: Action,
+    /// The operation itself.
+    pub op: AnyOp,
+    /// What the user reads.
+    pub lines: Vec<Line>,
+    /// The live object in short: its id, size, place; empty for a creation.
+    pub what: String,
+    /// Who made the difference.
+    pub cause: Cause,
+    /// What it means for what runs.
+    pub impact: Impact,
+    /// What is lost for good.
+    pub loss: Option<Loss>,
+    /// Whether the live object bears the mark of protection.
+    pub protected: bool,
+}
+
+/// What happens to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is made.
+    Create,
+    /// It is changed in place.
+    Update,
+    /// The old one goes, as the first half of a replacement.
+    ReplaceDelete,
+    /// The new one comes, as the second half.
+    ReplaceCreate,
+    /// It goes.
+    Delete,
+}
+
+/// Why one step waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Because {
+    /// The later one refers to the earlier one.
+    Needs,
+    /// The earlier one still holds what the later one removes.
+    StillHeld,
+    /// Both have the same name, and the old one must be gone first.
+    SameName,
+    /// They are of one process group, and change one after the other.
+    InTurn,
+}
+
+impl Because {
+    /// The reason in words: "A … B", where A comes first.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Needs => "is needed by",
+            Self::StillHeld => "must let go of",
+            Self::SameName => "makes room for",
+            Self::InTurn => "goes before",
+        }
+    }
+}
+
+/// Something that vanishes with its container, without a step of its own.
+#[derive(Clone, Debug, Serialize)]
+pub struct Folded {
+    /// What vanishes.
+    pub address: Address,
+    /// What takes it along.
+    pub with: Address,
+    /// The live object in short.
+    pub what: String,
+    /// What is lost for good.
+    pub loss: Option<Loss>,
+    /// Whether it bears the mark of protection.
+    pub protected: bool,
+}
+
+/// A change that cannot be planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocked {
+    /// The resource.
+    pub address: Address,
+    /// Why, and what to do.
+    #[serde(flatten)]
+    pub refused: Refused,
+}
+
+/// Steps and their order, and what was decided besides. A `Plan` that exists has no cycle.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which environment it is for.
+    pub mark: Mark,
+    graph: DiGraph<Step, Because>,
+    order: Vec<NodeIndex>,
+    /// What vanishes with its container.
+    pub folded: Vec<Folded>,
+    /// What cannot be planned. The guard refuses a plan that has any.
+    pub blocked: Vec<Blocked>,
+    /// How many resources of each kind match.
+    pub unchanged: BTreeMap<&'static str, usize>,
+    /// How many resources of ours exist.
+    pub existing: usize,
+    /// What was found besides.
+    pub found: Found,
+    /// What `--only` left out.
+    pub narrowed: Option<Narrowed>,
+}
+
+/// Compares what is asked for with what is there.
+///
+/// # Errors
+/// When the steps wait for each other in a circle.
+pub fn plan(desired: &Desired, world: &World) -> Result<Plan, Cycle> {
+    steps::Steps::collect(desired, world).connect()
+}
+
+impl Plan {
+    /// The steps in an order that can be carried out.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.order.iter().map(|&node| &self.graph[node])
+    }
+
+    /// One step.
+    #[must_use]
+    pub fn step(&self, node: NodeIndex) -> &Step {
+        &self.graph[node]
+    }
+
+    /// Steps and edges.
+    #[must_use]
+    pub fn graph(&self) -> &DiGraph<Step, Because> {
+        &self.graph
+    }
+
+    /// Whether nothing is to be done and nothing stands in the way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.graph.node_count() == 0 && self.blocked.is_empty()
+    }
+
+    /// What a step waits for, with the reason, and what waits for it.
+    #[must_use]
+    pub fn neighbours(&self, address: &Address) -> Vec<(&Step, Because, &Step)> {
+        let touches = |step: &Step| step.address == *address;
+        let pair = |edge| {
+            let (from, to) = self.graph.edge_endpoints(edge)?;
+            Some((&self.graph[from], self.graph[edge], &self.graph[to]))
+        };
+        self.graph.edge_indices().filter_map(pair).filter(|(a, _, b)| touches(a) || touches(b)).collect()
+    }
+}

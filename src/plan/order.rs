@@ -1,0 +1,74 @@
+//! References to edges. Nobody writes an order by hand: it follows from what refers to what, and every edge says why.
+
+use petgraph::{
+    algo::{tarjan_scc, toposort},
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+
+use super::{Because, Plan, Step, steps::Steps};
+
+/// Steps that wait for each other in a circle, as a readable path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these wait for each other: {0}")]
+pub struct Cycle(pub String);
+
+impl Steps {
+    /// Adds the edges and proves that there is no cycle.
+    pub(super) fn connect(mut self) -> Result<Plan, Cycle> {
+        for (node, refs) in &self.needs {
+            for before in refs.iter().filter_map(|to| self.makes.get(to)) {
+                self.graph.update_edge(*before, *node, Because::Needs);
+            }
+        }
+        for (node, refs) in &self.holds {
+            for after in refs.iter().filter_map(|to| self.breaks.get(to)) {
+                self.graph.update_edge(*node, *after, Because::StillHeld);
+            }
+        }
+        for (address, gone) in &self.breaks {
+            if let Some(made) = self.makes.get(address) {
+                self.graph.update_edge(*gone, *made, Because::SameName);
+            }
+        }
+        for members in self.lanes.values() {
+            for pair in members.windows(2) {
+                self.graph.update_edge(pair[0].1, pair[1].0, Because::InTurn);
+            }
+        }
+        let order = toposort(&self.graph, None).map_err(|_| Cycle(path(&self.graph)))?;
+        Ok(Plan {
+            mark: self.mark,
+            graph: self.graph,
+            order,
+            folded: self.folded,
+            blocked: self.blocked,
+            unchanged: self.unchanged,
+            existing: self.existing,
+            found: self.found,
+            narrowed: None,
+        })
+    }
+}
+
+/// Walks along one cycle: `a is needed by b, b is needed by a`.
+fn path(graph: &DiGraph<Step, Because>) -> String {
+    let Some(circle) = tarjan_scc(graph).into_iter().find(|group| group.len() > 1) else {
+        return String::from("a step waits for itself");
+    };
+    let Some(&start) = circle.iter().min() else {
+        return String::new();
+    };
+    let mut words = graph[start].address.to_string();
+    let (mut at, mut seen) = (start, std::collections::BTreeSet::<NodeIndex>::new());
+    while seen.insert(at) {
+        let Some(edge) =
+            graph.edges(at).filter(|edge| circle.contains(&edge.target())).min_by_key(EdgeRef::target)
+        else {
+            break;
+        };
+        words = format!("{words} {} {}", edge.weight().words(), graph[edge.target()].address);
+        at = edge.target();
+    }
+    words
+}

@@ -1,0 +1,245 @@
+//! Changes to entries: machines of one group that get the very same change are said once.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    kinds::{Impact, Loss},
+    model::{Line, Shown},
+    plan::{Change, Plan, Refusal, Verb},
+};
+
+use super::words;
+
+/// One change, or the same change of several members of one group.
+pub(super) struct Entry {
+    /// At least one; they differ in address and in what they are, not in what happens to them.
+    members: Vec<Change>,
+    /// What changes, said once.
+    pub(super) lines: Vec<Line>,
+}
+
+/// All entries of a plan: first where something is lost for good, then by danger.
+pub(super) fn entries(plan: &Plan) -> Vec<Entry> {
+    let mut at: BTreeMap<String, usize> = BTreeMap::new();
+    let mut all: Vec<Entry> = Vec::new();
+    for change in plan.changes() {
+        let Some(key) = group_key(&change) else {
+            all.push(Entry::of(change));
+            continue;
+        };
+        match at.get(&key).and_then(|&index| all.get_mut(index)) {
+            Some(entry) => entry.join(change),
+            None => {
+                at.insert(key, all.len());
+                all.push(Entry::of(change));
+            }
+        }
+    }
+    all.sort_by_key(|entry| !entry.loses());
+    all
+}
+
+/// What two changes must share to be one entry. `None` for what always stands alone: a loss is named one by one, and
+/// so is what takes others along.
+fn group_key(change: &Change) -> Option<String> {
+    let name: Vec<&str> = change.address.name().parts().collect();
+    let alone = change.loss.is_some() || change.protected || !change.takes_along.is_empty();
+    if alone || name.len() < 4 {
+        return None;
+    }
+    let lines = serde_json::to_string(&shared_lines(change)).ok()?;
+    let facts = (change.verb, change.impact, change.cause);
+    Some(format!("{} {:?} {facts:?} {lines}", change.address.kind(), &name[..2]))
+}
+
+/// The lines without the region that the address names already.
+fn shared_lines(change: &Change) -> Vec<&Line> {
+    let named = |line: &Line| {
+        let region = match &line.to {
+            Some(Shown::Value(value)) if line.path == "region" && line.from.is_none() => value.as_str(),
+            _ => None,
+        };
+        region.is_some_and(|region| change.address.name().parts().any(|part| part == region))
+    };
+    change.lines.iter().filter(|line| !named(line)).collect()
+}
+
+impl Entry {
+    fn of(change: Change) -> Self {
+        Self { lines: change.lines.clone(), members: vec![change] }
+    }
+
+    fn join(&mut self, change: Change) {
+        self.lines = shared_lines(&change).into_iter().cloned().collect();
+        self.members.push(change);
+    }
+
+    /// The members.
+    pub(super) fn members(&self) -> &[Change] {
+        &self.members
+    }
+
+    /// What happens.
+    pub(super) fn verb(&self) -> Verb {
+        self.members.first().map_or(Verb::Update, |change| change.verb)
+    }
+
+    /// What it means for what runs.
+    pub(super) fn impact(&self) -> Impact {
+        self.members.first().map_or(Impact::Quiet, |change| change.impact)
+    }
+
+    /// The address, or that of the group: `fly.machine/web/app ×3`. It can be given to `--only` as it stands.
+    pub(super) fn address(&self) -> String {
+        match self.members.as_slice() {
+            [] => String::new(),
+            [one] => one.address.to_string(),
+            [first, ..] => {
+                let group: Vec<&str> = first.address.name().parts().take(2).collect();
+                let kind = first.address.kind();
+                format!("{kind}/{} ×{}", group.join("/"), self.members.len())
+            }
+        }
+    }
+
+    /// The live object in short, or the members' slots.
+    pub(super) fn what(&self) -> String {
+        match self.members.as_slice() {
+            [one] => one.what.clone(),
+            many => {
+                let slot = |change: &Change| {
+                    let parts: Vec<&str> = change.address.name().parts().skip(2).collect();
+                    parts.join("/")
+                };
+                words::few(&many.iter().map(slot).collect::<Vec<_>>(), 6)
+            }
+        }
+    }
+
+    /// What else must be said on the entry's line, the gravest first.
+    pub(super) fn remarks(&self, refusals: &[Refusal]) -> Vec<&'static str> {
+        let first = self.members.first();
+        let mut remarks = Vec::new();
+        remarks.extend(self.is_refused(refusals).then_some("BLOCKED"));
+        remarks.extend(self.is_protected().then_some("protected"));
+        remarks.extend(self.loss().map(words::loss));
+        remarks.extend(first.and_then(|change| words::cause(change.cause)));
+        remarks.extend((self.impact() == Impact::Asleep).then_some("not started"));
+        remarks
+    }
+
+    /// What is lost for good with the object itself.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        self.members.iter().find_map(|change| change.loss)
+    }
+
+    /// Whether anything is lost for good, with the object or along with it.
+    fn loses(&self) -> bool {
+        let along = |change: &Change| change.takes_along.iter().any(|folded| folded.loss.is_some());
+        self.loss().is_some() || self.members.iter().any(along)
+    }
+
+    fn is_protected(&self) -> bool {
+        let goes = matches!(self.verb(), Verb::Destroy | Verb::Replace);
+        goes && self.members.iter().any(|change| change.protected)
+    }
+
+    /// Whether a refusal names a member, or what goes along with it.
+    pub(super) fn is_refused(&self, refusals: &[Refusal]) -> bool {
+        // The guard refuses removals. What is made anew under the name of something refused is not refused itself.
+        if !matches!(self.verb(), Verb::Destroy | Verb::Replace) {
+            return false;
+        }
+        let named = |change: &Change| {
+            refusals.iter().filter_map(|refusal| refusal.address.as_ref()).any(|address| {
+                *address == change.address
+                    || change.takes_along.iter().any(|folded| folded.address == *address)
+            })
+        };
+        self.members.iter().any(named)
+    }
+}
+
+/// How many changes of each sort there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) add: usize,
+    pub(super) change: usize,
+    pub(super) replace: usize,
+    pub(super) destroy: usize,
+    /// What vanishes along with what is destroyed.
+    pub(super) along: usize,
+    /// Machines that restart, or give way to new ones.
+    pub(super) restart: usize,
+    pub(super) blocked: usize,
+    pub(super) unchanged: usize,
+}
+
+impl Totals {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let mut totals = Self {
+            along: plan.folded.len(),
+            blocked: plan.blocked.len(),
+            unchanged: plan.unchanged.values().sum(),
+            ..Self::default()
+        };
+        for change in plan.changes() {
+            match change.verb {
+                Verb::Create => totals.add += 1,
+                Verb::Restart | Verb::Update => totals.change += 1,
+                Verb::Replace => totals.replace += 1,
+                Verb::Destroy => totals.destroy += 1,
+            }
+            let machine = change.address.kind() == "fly.machine";
+            totals.restart +=
+                usize::from(change.impact == Impact::Restart || machine && change.verb == Verb::Replace);
+        }
+        totals
+    }
+
+    /// `1 to add, 2 to change, 1 to replace, 1 to destroy`, as users of Terraform expect it.
+    pub(super) fn sentence(&self) -> String {
+        let mut parts = vec![format!("{} to add", self.add), format!("{} to change", self.change)];
+        parts.extend((self.replace > 0).then(|| format!("{} to replace", self.replace)));
+        let along = match self.along {
+            0 => String::new(),
+            number => format!(" ({number} along with what holds them)"),
+        };
+        parts.push(format!("{} to destroy{along}", self.destroy + self.along));
+        parts.extend((self.blocked > 0).then(|| format!("{} blocked", self.blocked)));
+        parts.join(", ")
+    }
+
+    /// `2 machines restart`, when any does.
+    pub(super) fn restarts(&self) -> Option<String> {
+        let number = self.restart;
+        (number > 0).then(|| {
+            format!(
+                "{} {}",
+                words::count(u64::try_from(number).unwrap_or(u64::MAX), "machine"),
+                words::verb_for(number, "restart")
+            )
+        })
+    }
+
+    /// Whether any step would run.
+    pub(super) fn any(&self) -> bool {
+        self.add + self.change + self.replace + self.destroy > 0
+    }
+}
+
+/// What the guard refuses, and what could not be planned at all, each once.
+pub(super) fn all_refusals(plan: &Plan, refusals: &[Refusal]) -> Vec<Refusal> {
+    let mut all = refusals.to_vec();
+    for blocked in &plan.blocked {
+        let refusal = Refusal {
+            address: Some(blocked.address.clone()),
+            reason: blocked.refused.reason.clone(),
+            hint: blocked.refused.hint.clone(),
+        };
+        if !all.contains(&refusal) {
+            all.push(refusal);
+        }
+    }
+    all
+}

@@ -1,0 +1,86 @@
+//! Values to text: plans, events and reports as people and programs read them. Nothing here prints, waits or fails.
+//!
+//! ```text
+//! text/      the terminal and CI logs
+//! markdown/  a comment on a pull request, within a budget
+//! json.rs    our own documents, with a schema
+//! tfjson/    what `terraform show -json` writes, for the tools that read it
+//! graph/     pictures: SVG without graphviz, Mermaid, DOT
+//!
+//! entry.rs   changes → entries: what is the same for many machines is said once
+//! detail.rs  lines   → rows: one attribute each, its values fit to be shown
+//! value.rs   values  → text that cannot run away, hide a difference, or reach the terminal's controls
+//! words.rs   counts, causes and consequences in words
+//! style.rs   the one place that knows colours
+//! ```
+
+use std::time::Duration;
+
+mod detail;
+mod entry;
+pub mod graph;
+pub mod json;
+pub mod markdown;
+mod style;
+pub mod text;
+pub mod tfjson;
+mod value;
+mod words;
+
+pub use style::Style;
+
+/// How text is to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Whether colours are wanted. Nothing is said by colour alone.
+    pub color: bool,
+    /// The width of the terminal, in columns.
+    pub width: usize,
+}
+
+impl Look {
+    /// No terminal: no colours, and lines as long as CI logs show them well.
+    pub const LOG: Self = Self { color: false, width: 120 };
+
+    fn style(self) -> Style {
+        if self.color { Style::color() } else { Style::plain() }
+    }
+}
+
+/// Facts for the headline that a plan itself does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headline {
+    /// The command that was run: `plan`, `drift`, `apply` or `destroy`.
+    pub command: &'static str,
+    /// The environment, which is the stem of its file.
+    pub environment: String,
+    /// The project it belongs to.
+    pub project: String,
+    /// The organization on Fly.
+    pub org: String,
+    /// Empty, or `sandbox`.
+    pub target: String,
+    /// How many requests reading the world took.
+    pub requests: u64,
+    /// How long reading took; left out when unknown.
+    pub elapsed: Option<Duration>,
+}
+
+impl Headline {
+    /// The environment, the project and where it is: `staging · shop in shop-staging`.
+    fn place(&self) -> String {
+        let mut parts = vec![value::clean(&self.environment)];
+        parts.push(format!("{} in {}", value::clean(&self.project), value::clean(&self.org)));
+        parts.extend(Some(value::clean(&self.target)).filter(|target| !target.is_empty()));
+        parts.join(" · ")
+    }
+
+    /// What the look at the world cost: `live read: 4 requests, 0.9 s`.
+    fn cost(&self) -> String {
+        let requests = words::count(self.requests, "request");
+        match self.elapsed {
+            Some(elapsed) => format!("live read: {requests}, {}", words::duration(elapsed)),
+            None => format!("live read: {requests}"),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The same differences, worded as what a look found rather than as what an apply would do.
+
+use super::{Page, pad};
+use crate::{
+    kinds::Cause,
+    plan::{Plan, Verb},
+    render::{
+        Headline, Look,
+        detail::{Wording, rows},
+        entry::{Entry, Totals, all_refusals, entries},
+        style::paint,
+        value::clean,
+        words,
+    },
+};
+
+/// The differences as drift.
+#[must_use]
+pub fn drift(plan: &Plan, headline: &Headline, look: &Look) -> String {
+    let mut page = Page::new(*look);
+    page.headline(headline);
+    page.gap();
+    let blocked = all_refusals(plan, &[]);
+    page.refusals(&blocked);
+    let entries = entries(plan);
+    for entry in &entries {
+        page.drifted(entry, plan.existing == 0);
+    }
+    page.gap();
+    page.narrowed(plan);
+    page.found(&plan.found);
+    page.gap();
+    page.verdict(plan, headline);
+    page.done()
+}
+
+/// What is wrong with an object, in one word and in a few.
+fn finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'static str) {
+    match (verb, cause) {
+        (Verb::Create, _) if never_applied => ("missing", "not applied yet"),
+        // An object that is not there cannot say whether it ever was.
+        (Verb::Create, _) => ("missing", "is gone, or was not applied yet"),
+        (Verb::Destroy, _) => ("extra", "is not in the manifest"),
+        (_, Cause::Outside) => ("differs", "changed outside"),
+        (_, Cause::Manifest) => ("differs", "the manifest changed, not applied yet"),
+        (_, Cause::Unknown) => ("differs", "is other than the manifest says"),
+    }
+}
+
+impl Page {
+    fn drifted(&mut self, entry: &Entry, never_applied: bool) {
+        let cause = entry.members().first().map_or(Cause::Unknown, |change| change.cause);
+        let (word, words) = finding(entry.verb(), cause, never_applied);
+        let word = paint(self.style.verb(entry.verb()), format!("≠ {}", pad(word, 7)));
+        let what = match entry.what().as_str() {
+            "" => String::new(),
+            what => paint(self.style.quiet, format!("  ({})", clean(what))),
+        };
+        self.line(format!("{word}  {}{what}  {words}", entry.address()));
+        // What a missing object should be is said by the manifest; only differences are news.
+        if entry.verb() != Verb::Create {
+            let rows = rows(&entry.lines, self.detail_width(), Wording::ShouldBe);
+            self.rows(&rows, true);
+        }
+        self.held(entry);
+    }
+
+    /// What an extra object holds.
+    fn held(&mut self, entry: &Entry) {
+        for folded in entry.members().iter().flat_map(|change| &change.takes_along) {
+            let what = clean(&folded.what);
+            self.line(format!("       with {} ({what})", folded.address));
+        }
+    }
+
+    fn verdict(&mut self, plan: &Plan, headline: &Headline) {
+        let title = self.style.title;
+        if plan.is_empty() {
+            return self.line(paint(title, "No drift. The environment matches its manifest."));
+        }
+        let totals = Totals::of(plan);
+        let differ = totals.change + totals.replace;
+        let of = |number: usize, words: &str| (number > 0).then(|| format!("{number} {words}"));
+        let blocked = of(totals.blocked, "cannot be compared or repaired");
+        let parts = [
+            of(differ, words::verb_for(differ, "differ").as_str()),
+            of(totals.add, "missing"),
+            of(totals.destroy, "extra"),
+            blocked,
+            of(totals.unchanged, words::match_for(totals.unchanged)),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        self.line(paint(title, format!("Drift: {}.", parts.join(", "))));
+        if totals.any() {
+            self.line(format!("To repair: trimtab apply {}", clean(&headline.environment)));
+        }
+    }
+}

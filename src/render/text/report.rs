@@ -1,0 +1,93 @@
+//! How a run ended: what was done, the cause of each failure once, and what to do next.
+
+use std::collections::BTreeMap;
+
+use super::Page;
+use crate::{
+    apply::event::{Ended, Failure, Outcome, Report},
+    model::Address,
+    render::{Look, style::paint, value::clean, words},
+};
+
+/// So many skipped steps are named for each cause.
+const NAMED: usize = 6;
+
+/// The report as text.
+#[must_use]
+pub fn report(report: &Report, look: &Look) -> String {
+    let mut page = Page::new(*look);
+    for ended in &report.outcomes {
+        if let Outcome::Failed(failure) = &ended.outcome {
+            page.failed(ended, failure);
+        }
+    }
+    page.skipped(report);
+    page.not_run(report);
+    page.gap();
+    page.counts(report);
+    page.done()
+}
+
+impl Page {
+    fn failed(&mut self, ended: &Ended, failure: &Failure) {
+        let word = paint(self.style.alarm, "FAILED:");
+        let action = words::imperative(ended.action);
+        self.line(format!("{word} could not {action} {}", ended.address));
+        for line in failure.reason.lines() {
+            self.line(format!("    {}", clean(line)));
+        }
+        if let Some(id) = &failure.request_id {
+            self.line(format!("    request id: {}", clean(id)));
+        }
+        if let Some(hint) = &failure.hint {
+            self.line(format!("    hint: {}", clean(hint)));
+        }
+    }
+
+    /// What did not run, under the failure that stopped it.
+    fn skipped(&mut self, report: &Report) {
+        let mut by_cause: BTreeMap<&Address, Vec<String>> = BTreeMap::new();
+        for ended in &report.outcomes {
+            if let Outcome::Skipped { because } = &ended.outcome {
+                by_cause.entry(because).or_default().push(ended.address.to_string());
+            }
+        }
+        for (because, mut skipped) in by_cause {
+            skipped.dedup();
+            let word = paint(self.style.change, "skipped:");
+            let list = words::few(&skipped, NAMED);
+            self.line(format!("{word} {list}, because {because} failed"));
+        }
+    }
+
+    fn not_run(&mut self, report: &Report) {
+        let not_run = report.outcomes.iter().filter(|ended| ended.outcome == Outcome::NotRun);
+        let mut not_run: Vec<String> = not_run.map(|ended| ended.address.to_string()).collect();
+        not_run.dedup();
+        if !not_run.is_empty() {
+            let word = paint(self.style.change, "not run:");
+            let list = words::few(&not_run, NAMED);
+            self.line(format!("{word} {list}, because the run was interrupted"));
+        }
+    }
+
+    fn counts(&mut self, report: &Report) {
+        let (done, failed, skipped, not_run) = report.counts();
+        let of = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
+        let parts: Vec<String> = [
+            Some(format!("{done} done")),
+            of(failed, "failed"),
+            of(skipped, "skipped"),
+            of(not_run, "not run"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let word = if report.is_complete() { "Applied" } else { "Incomplete" };
+        let style = if report.is_complete() { self.style.title } else { self.style.alarm };
+        self.line(paint(style, format!("{word}: {}.", parts.join(", "))));
+        if !report.is_complete() {
+            self.line("Nothing is lost: run the same command again. It looks again and does what is left.");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What a resource is before and after its change, as plain values, in one vocabulary for what is asked for and what is
+//! there: otherwise every attribute would seem to change.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    kinds::{
+        AnyOp, Kind, Op,
+        fly::{
+            App, Certificate, Ip,
+            secrets::SecretsEdit,
+            volume::VolumeEdit,
+            workload::{Update, WorkloadEdit},
+        },
+    },
+    model::{Address, Mark},
+    plan::{Folded, Step},
+};
+
+/// How a [`Secret`](crate::model::Secret) serialises.
+const SENSITIVE: &str = "(sensitive)";
+
+/// Before, after, and what of the latter is not known yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sides {
+    pub(super) before: Value,
+    pub(super) after: Value,
+    pub(super) unknown: Value,
+}
+
+impl Default for Sides {
+    fn default() -> Self {
+        Self { before: Value::Null, after: Value::Null, unknown: json!({}) }
+    }
+}
+
+impl Sides {
+    /// Adds what one step does. A replacement has two.
+    pub(super) fn take(&mut self, step: &Step) {
+        match &step.op {
+            AnyOp::FlyApp(op) => self.op(op),
+            AnyOp::FlyIp(op) => self.op(op),
+            AnyOp::FlyCertificate(op) => self.op(op),
+            AnyOp::FlySecrets(op) => self.op(op),
+            AnyOp::FlyVolume(op) => self.op(op),
+            AnyOp::FlyMachine(op) => self.op(op),
+            AnyOp::FlyCron(op) => self.op(op),
+        }
+    }
+
+    fn op<K: Kind<Edit: Overlay>>(&mut self, op: &Op<K>) {
+        match op {
+            Op::Create(spec) => {
+                self.after = tidy(spec);
+                self.unknown = not_yet_known(K::NAME);
+            }
+            Op::Delete(live) => self.before = tidy(live),
+            Op::Edit(live, edits) => {
+                self.before = tidy(live);
+                self.after = self.before.clone();
+                for edit in edits {
+                    edit.overlay(self);
+                }
+            }
+        }
+    }
+
+    /// What vanishes with its container. Of that a plan knows no more than its description.
+    pub(super) fn vanishes(&mut self, folded: &Folded) {
+        self.before = json!({ "description": folded.what, "deleted_with": folded.with });
+    }
+
+    /// Writes our own address into both sides.
+    pub(super) fn name(&mut self, address: &Address) {
+        for side in [&mut self.before, &mut self.after] {
+            if let Some(side) = side.as_object_mut() {
+                side.insert("trimtab_address".to_owned(), json!(address));
+            }
+        }
+    }
+
+    /// Where the later side is sensitive: a secret that is set is so although its value is not there.
+    pub(super) fn after_sensitive(&self) -> Value {
+        let mut shape = sensitive(&self.after);
+        if let (Some(shape), Some(Value::Object(secrets))) =
+            (shape.as_object_mut(), self.unknown.get("values"))
+        {
+            let values = shape.entry("values").or_insert_with(|| json!({}));
+            if let Some(values) = values.as_object_mut() {
+                values.extend(secrets.clone());
+            }
+        }
+        shape
+    }
+
+    fn set(&mut self, key: &str, value: impl Serialize) {
+        if let Some(after) = self.after.as_object_mut() {
+            after.insert(key.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        }
+    }
+}
+
+/// What only the cloud can say of a new object.
+fn not_yet_known(kind: &str) -> Value {
+    match kind {
+        "fly.ip" => json!({ "address": true }),
+        "fly.secrets" | "fly.certificate" => json!({}),
+        _ => json!({ "id": true }),
+    }
+}
+
+/// Where a value is sensitive, in the value's own shape.
+pub(super) fn sensitive(value: &Value) -> Value {
+    fn walk(value: &Value) -> Option<Value> {
+        match value {
+            Value::String(text) => (text == SENSITIVE).then_some(Value::Bool(true)),
+            Value::Object(map) => {
+                let inside = map.iter().filter_map(|(key, value)| Some((key.clone(), walk(value)?)));
+                let inside: Map<String, Value> = inside.collect();
+                (!inside.is_empty()).then_some(Value::Object(inside))
+            }
+            Value::Array(list) => {
+                let inside: Vec<Option<Value>> = list.iter().map(walk).collect();
+                let any = inside.iter().any(Option::is_some);
+                any.then(|| inside.into_iter().map(|one| one.unwrap_or(Value::Bool(false))).collect())
+            }
+            _ => None,
+        }
+    }
+    match value {
+        Value::Null => Value::Bool(false),
+        value => walk(value).unwrap_or_else(|| json!({})),
+    }
+}
+
+/// A spec or a live record as values: the machine's own keys lifted up, secrets by name only, nothing that changes by
+/// itself.
+fn tidy(record: &impl Serialize) -> Value {
+    let Ok(Value::Object(mut map)) = serde_json::to_value(record) else {
+        return json!({});
+    };
+    if let Some(Value::Object(workload)) = map.remove("workload") {
+        map.extend(workload);
+        for volatile in ["version", "health", "ownership", "digest", "needs", "mark", "wait_secs", "secrets"]
+        {
+            map.remove(volatile);
+        }
+    }
+    for (live, spec) in [("labels", "metadata"), ("present", "values")] {
+        if let Some(value) = map.remove(live) {
+            map.insert(spec.to_owned(), value);
+        }
+    }
+    for own in ["stated", "grows", "left_alone", "has_machines", "own_image"] {
+        map.remove(own);
+    }
+    // A live machine tells its volume by id and by name; a spec by name.
+    if let Some(Value::Array(volume)) = map.get("volume") {
+        let name = volume.iter().rev().find(|part| !part.is_null()).cloned();
+        map.insert("volume".to_owned(), name.unwrap_or_default());
+    }
+    if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+        // What we note down about ourselves changes with every apply.
+        for noted in [Mark::SECRETS, Mark::APPLIED] {
+            metadata.remove(noted);
+        }
+    }
+    if let Some(Value::Object(secrets)) = map.get_mut("values") {
+        secrets.values_mut().for_each(|secret| *secret = json!(SENSITIVE));
+    }
+    if let Some(config) = map.get_mut("config") {
+        tidy_config(config);
+    }
+    Value::Object(map)
+}
+
+/// The content of files by size and hash: it may be long, and it may be a key.
+fn tidy_config(config: &mut Value) {
+    let files = config.get_mut("files").and_then(Value::as_array_mut);
+    for file in files.into_iter().flatten() {
+        let Some(content) = file.get("raw_value").and_then(Value::as_str) else {
+            continue;
+        };
+        let hash = Sha256::digest(content);
+        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let summary = format!("{} bytes of base64, sha256 {hash}…", content.len());
+        file["raw_value"] = json!(summary);
+    }
+}
+
+/// An edit says what the object will be: each kind's edits know that of themselves.
+trait Overlay {
+    fn overlay(&self, sides: &mut Sides);
+}
+
+impl Overlay for <App as Kind>::Edit {
+    fn overlay(&self, _: &mut Sides) {
+        match *self {}
+    }
+}
+
+impl Overlay for <Ip as Kind>::Edit {
+    fn overlay(&self, _: &mut Sides) {
+        match *self {}
+    }
+}
+
+impl Overlay for <Certificate as Kind>::Edit {
+    fn overlay(&self, _: &mut Sides) {
+        match *self {}
+    }
+}
+
+impl Overlay for SecretsEdit {
+    /// A value that is set is unknown rather than equal, so that a reader sees that it changes.
+    fn overlay(&self, sides: &mut Sides) {
+        let Self { set, unset } = self;
+        if let Some(Value::Object(values)) = sides.after.get_mut("values") {
+            values.retain(|name, _| !set.contains_key(name) && !unset.contains(name));
+        }
+        let unknown: Map<String, Value> = set.keys().map(|name| (name.clone(), Value::Bool(true))).collect();
+        if !unknown.is_empty() {
+            sides.unknown = json!({ "values": unknown });
+        }
+    }
+}
+
+impl Overlay for VolumeEdit {
+    fn overlay(&self, sides: &mut Sides) {
+        match self {
+            Self::Extend { from: _, to } => sides.set("size", to),
+            Self::Snapshots { retention, scheduled } => {
+                if let Some((_, days)) = retention {
+                    sides.set("snapshot_retention", days);
+                }
+                if let Some((_, wanted)) = scheduled {
+                    sides.set("scheduled_snapshots", wanted);
+                }
+            }
+        }
+    }
+}
+
+impl Overlay for WorkloadEdit {
+    fn overlay(&self, sides: &mut Sides) {
+        match self {
+            Self::Update(update) => update.overlay(sides),
+            Self::Metadata { labels, lines: _ } => metadata(sides, json!(labels)),
+        }
+    }
+}
+
+impl Overlay for Update {
+    /// What the manifest leaves open stays as it is.
+    fn overlay(&self, sides: &mut Sides) {
+        let mut config = serde_json::to_value(&self.spec.config).unwrap_or_default();
+        tidy_config(&mut config);
+        let there = sides.before.get("config").cloned().unwrap_or_default();
+        for kept in ["image", "restart", "mounts"] {
+            if let (None, Some(value)) = (config.get(kept), there.get(kept)) {
+                config[kept] = value.clone();
+            }
+        }
+        sides.set("config", config);
+        let mut marks = self.spec.marks();
+        marks.remove(Mark::APPLIED);
+        metadata(sides, json!(marks));
+    }
+}
+
+fn metadata(sides: &mut Sides, labels: Value) {
+    let there = sides.after.get_mut("metadata").and_then(Value::as_object_mut);
+    if let (Some(there), Value::Object(labels)) = (there, labels) {
+        there.extend(labels);
+    }
+}

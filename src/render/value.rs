@@ -1,0 +1,185 @@
+//! Values as text that is fit to be shown: it cannot run away, it does not hide a difference, and it cannot reach the
+//! controls of a terminal, although parts of it come from clouds that others write to.
+
+use serde_json::Value;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::model::Shown;
+
+/// How many characters of a digest are shown: 48 bits tell any two images of one app apart.
+const DIGEST: usize = 12;
+
+/// The text without anything that a terminal obeys or that reorders what a reader sees.
+pub(super) fn clean(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() && !reorders(c);
+    if text.chars().all(harmless) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if harmless(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
+/// Characters that change the direction of what follows: a review must not be shown another text than what runs.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A value in one line, uncut.
+pub(super) fn one_line(shown: &Shown) -> String {
+    match shown {
+        Shown::Sensitive => "(sensitive)".to_owned(),
+        Shown::KnownAfterApply => "(known after apply)".to_owned(),
+        Shown::Value(value) => clean(&short_digests(&value.to_string())),
+    }
+}
+
+/// The text of a value that spans lines.
+pub(super) fn lines_of(shown: Option<&Shown>) -> Option<&str> {
+    match shown {
+        Some(Shown::Value(Value::String(text))) => text.trim_end_matches('\n').contains('\n').then_some(text),
+        _ => None,
+    }
+}
+
+/// The text of a string, whether it spans lines or not.
+pub(super) fn text_of(shown: Option<&Shown>) -> Option<&str> {
+    match shown {
+        Some(Shown::Value(Value::String(text))) => Some(text),
+        _ => None,
+    }
+}
+
+/// `sha256:` and 64 digits become `sha256:` and twelve.
+fn short_digests(text: &str) -> String {
+    const WORD: &str = "sha256:";
+    const FULL: usize = 64;
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(WORD) {
+        let (before, from) = rest.split_at(at + WORD.len());
+        out.push_str(before);
+        let digits = from.bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digits == FULL {
+            out.push_str(&from[..DIGEST]);
+            out.push('…');
+        } else {
+            out.push_str(&from[..digits]);
+        }
+        rest = &from[digits..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The text in at most so many columns, its middle left out.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let room = columns.saturating_sub(1);
+    let tail = room / 2;
+    let head = head_of(text, room - tail);
+    let reversed: String = text.chars().rev().collect();
+    let tail: String = head_of(&reversed, tail).chars().rev().collect();
+    format!("{head}…{tail}")
+}
+
+/// As much of the beginning as fits.
+pub(super) fn head_of(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    let end = text
+        .char_indices()
+        .find(|(_, c)| {
+            used += c.width().unwrap_or(0);
+            used > columns
+        })
+        .map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}
+
+/// Two values side by side in so many columns, cut so that where they differ stays in sight.
+pub(super) fn pair(from: &str, to: &str, columns: usize) -> (String, String) {
+    let fits = |from: &str, to: &str| from.width() + to.width() <= columns;
+    if fits(from, to) {
+        return (from.to_owned(), to.to_owned());
+    }
+    // Two images of one repository: the repository is said once, or not at all.
+    let stem = stem(from, to);
+    let short = |text: &str| format!("{}…{}", if text.starts_with('"') { "\"" } else { "" }, &text[stem..]);
+    if stem > 0 && fits(from, &short(to)) {
+        return (from.to_owned(), short(to));
+    }
+    if stem > 0 && fits(&short(from), &short(to)) {
+        return (short(from), short(to));
+    }
+    let each = share(from, to, columns);
+    let cut = (cut(from, each), cut(to, each));
+    if cut.0 == cut.1 && from != to { around_the_difference(from, to, each) } else { cut }
+}
+
+/// Gives the shorter side what it needs and the longer one the rest.
+fn share(from: &str, to: &str, columns: usize) -> usize {
+    let shorter = from.width().min(to.width());
+    if shorter < columns / 2 { columns - shorter } else { columns / 2 }
+}
+
+/// Where the last part begins that differs, as a byte that begins a character in both; 0 when nothing is shared.
+fn stem(from: &str, to: &str) -> usize {
+    let pairs = from.char_indices().zip(to.chars());
+    let same = pairs.take_while(|((_, a), b)| a == b);
+    same.filter(|((_, c), _)| "@/".contains(*c)).map(|((at, _), _)| at).last().unwrap_or(0)
+}
+
+fn around_the_difference(from: &str, to: &str, columns: usize) -> (String, String) {
+    let same = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
+    let around = |text: &str| {
+        let skip = same.saturating_sub(columns / 3);
+        let rest: String = text.chars().skip(skip).collect();
+        let end = head_of(&rest, columns.saturating_sub(2));
+        let more = if end.len() < rest.len() { "…" } else { "" };
+        format!("…{end}{more}")
+    };
+    (around(from), around(to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_never_reach_the_terminal() {
+        assert_eq!(clean("a\u{1b}[31mb"), "a\\u{1b}[31mb");
+        assert_eq!(clean("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(clean("grün ✓"), "grün ✓");
+    }
+
+    #[test]
+    fn a_cut_keeps_both_ends_and_whole_characters() {
+        assert_eq!(cut("short", 10), "short");
+        assert_eq!(cut("abcdefghij", 5), "ab…ij");
+        assert_eq!(cut("日本語日本語", 7).width(), 5);
+        for columns in 0..8 {
+            assert!(cut("日本語日本語", columns).width() <= columns.max(1));
+        }
+    }
+
+    #[test]
+    fn a_difference_in_the_middle_stays_in_sight() {
+        let (a, b) = ("x".repeat(100), "y".repeat(100));
+        let (from, to) = pair(&format!("{a}1{b}"), &format!("{a}2{b}"), 60);
+        assert!(from.contains('1') && to.contains('2'), "{from} {to}");
+    }
+
+    #[test]
+    fn a_repository_that_both_share_is_said_once() {
+        let (from, to) = ("\"r.io/shop@sha256:1a\"", "\"r.io/shop@sha256:2b\"");
+        assert_eq!(pair(from, to, 40), (from.to_owned(), "\"…@sha256:2b\"".to_owned()));
+        assert_eq!(pair(from, to, 30).0, "\"…@sha256:1a\"");
+    }
+
+    #[test]
+    fn a_digest_is_shortened_only_when_it_is_one() {
+        let digest = "ab".repeat(32);
+        assert_eq!(short_digests(&format!("r/a@sha256:{digest}\"")), "r/a@sha256:abababababab…\"");
+        assert_eq!(short_digests("sha256:abc"), "sha256:abc");
+    }
+}

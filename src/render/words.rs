@@ -1,0 +1,117 @@
+//! Counts, causes and consequences in words, said the same way in every format.
+
+use std::time::Duration;
+
+use crate::{
+    kinds::{Cause, Impact, Loss},
+    plan::{Action, Verb},
+};
+
+/// `1 change`, `2 changes`. The noun takes a plain `s`.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    format!("{number} {}", noun_for(number, noun))
+}
+
+/// The noun alone, in the number that fits.
+pub(super) fn noun_for(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{noun}{plural}")
+}
+
+/// A verb in the number that fits: `1 machine restarts`, `2 machines restart`.
+pub(super) fn verb_for(number: usize, verb: &str) -> String {
+    let singular = if number == 1 { "s" } else { "" };
+    format!("{verb}{singular}")
+}
+
+/// `1 matches`, `2 match`.
+pub(super) fn match_for(number: usize) -> &'static str {
+    if number == 1 { "matches" } else { "match" }
+}
+
+/// `0.9 s`, `12 s`, `1m50s`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        _ => format!("{}m{:02}s", seconds / 60, seconds % 60),
+    }
+}
+
+/// Who made the difference, where that is worth saying: a changed manifest is the normal case.
+pub(super) fn cause(cause: Cause) -> Option<&'static str> {
+    match cause {
+        Cause::Outside => Some("changed outside"),
+        Cause::Manifest | Cause::Unknown => None,
+    }
+}
+
+/// What is lost for good.
+pub(super) fn loss(loss: Loss) -> &'static str {
+    match loss {
+        Loss::Data => "its data is lost",
+        Loss::Address => "its address cannot be had again",
+    }
+}
+
+/// What a change means for what runs, in one word.
+pub(super) fn restarts(verb: Verb, impact: Impact) -> &'static str {
+    match (verb, impact) {
+        (Verb::Replace, _) => "new object",
+        (Verb::Restart, _) => "yes",
+        (Verb::Update, Impact::Asleep) => "no, stays stopped",
+        (Verb::Destroy | Verb::Create | Verb::Update, _) => "no",
+    }
+}
+
+/// A step as something under way and as something done.
+pub(super) fn action(action: Action) -> (&'static str, &'static str) {
+    match action {
+        Action::Create => ("creating", "created"),
+        Action::Update => ("updating", "updated"),
+        Action::ReplaceDelete => ("removing the old", "removed the old"),
+        Action::ReplaceCreate => ("creating the new", "created the new"),
+        Action::Delete => ("destroying", "destroyed"),
+    }
+}
+
+/// A step in the imperative, for a sentence such as `failed to update …`.
+pub(super) fn imperative(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update => "update",
+        Action::ReplaceDelete => "remove the old",
+        Action::ReplaceCreate => "create the new",
+        Action::Delete => "destroy",
+    }
+}
+
+/// The first few of a list, and how many more there are.
+pub(super) fn few(items: &[String], most: usize) -> String {
+    let (shown, rest) = items.split_at(items.len().min(most));
+    match rest.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_everything_else_is_not() {
+        assert_eq!(count(1, "object"), "1 object");
+        assert_eq!(count(0, "object"), "0 objects");
+        assert_eq!(verb_for(1, "restart"), "restarts");
+        assert_eq!(verb_for(2, "restart"), "restart");
+    }
+
+    #[test]
+    fn durations_lose_digits_as_they_grow() {
+        assert_eq!(duration(Duration::from_millis(940)), "0.9 s");
+        assert_eq!(duration(Duration::from_millis(12_300)), "12 s");
+        assert_eq!(duration(Duration::from_secs(110)), "1m50s");
+    }
+}

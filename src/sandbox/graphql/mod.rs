@@ -1,0 +1,291 @@
+//! `/graphql`: parses a document and resolves it field by field.
+//!
+//! flyctl sends anonymous queries whose fields are renamed by aliases, so nothing here looks at names of operations.
+//! Every object is JSON with its type under `__typename`; fields that depend on others or take arguments are computed
+//! in [`fields`], all others are looked up.
+
+mod fields;
+mod mutations;
+mod queries;
+
+use std::collections::BTreeMap;
+
+use graphql_parser::query as ast;
+use graphql_parser::query::{Definition, OperationDefinition, Selection, TypeCondition, parse_query};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, Call, Refusal, Reply};
+use super::routes::{Route, route};
+use super::world::{Object, World};
+
+type Document = ast::Document<'static, String>;
+type Directive = ast::Directive<'static, String>;
+type Field = ast::Field<'static, String>;
+type Fragment = ast::FragmentDefinition<'static, String>;
+type Literal = ast::Value<'static, String>;
+type Operation = OperationDefinition<'static, String>;
+type SelectionSet = ast::SelectionSet<'static, String>;
+
+/// How deep a document may nest. Fly's own clients stay below ten; a deeper one could exhaust the stack.
+const DEPTH_MAX: usize = 32;
+/// How deep fragments may nest. One that contains itself twice would otherwise double with each level.
+const FRAGMENT_DEPTH_MAX: usize = 8;
+
+pub(crate) fn routes() -> [Route; 1] {
+    [route("POST", "/graphql", post).unlimited().reading()]
+}
+
+/// Why a field has no value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Problem {
+    message: String,
+    code: &'static str,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>, code: &'static str) -> Self {
+        Self { message: message.into(), code }
+    }
+
+    /// The sentence that flyctl looks for.
+    pub(crate) fn missing(what: &str) -> Self {
+        Self::new(format!("Could not find {what}"), "NOT_FOUND")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.status {
+            403 => "UNAUTHORIZED",
+            404 => "NOT_FOUND",
+            _ => "UNPROCESSABLE",
+        };
+        Self::new(refusal.body["error"].as_str().unwrap_or_default(), code)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    query: String,
+    variables: Option<Object>,
+    #[serde(rename = "operationName")]
+    operation_name: Option<String>,
+}
+
+/// What the parts of one document share.
+struct Run<'a> {
+    call: &'a Call,
+    variables: Object,
+    fragments: BTreeMap<&'a str, &'a Fragment>,
+    errors: Vec<Value>,
+}
+
+fn post(world: &mut World, call: &Call) -> Reply {
+    let request: Request = call.body()?;
+    let document = match parse_query::<String>(&request.query) {
+        Ok(document) => document.into_static(),
+        Err(error) => return Ok(failed(&format!("Parse error: {error}"))),
+    };
+    let Some(operation) = operation(&document, request.operation_name.as_deref().unwrap_or_default()) else {
+        return Ok(failed("the document has no such operation"));
+    };
+    let (mutation, definitions, selection) = match operation {
+        OperationDefinition::SelectionSet(selection) => (false, [].as_slice(), selection),
+        OperationDefinition::Query(query) => {
+            (false, query.variable_definitions.as_slice(), &query.selection_set)
+        }
+        OperationDefinition::Mutation(mutation) => {
+            (true, mutation.variable_definitions.as_slice(), &mutation.selection_set)
+        }
+        OperationDefinition::Subscription(_) => return Ok(failed("subscriptions are not supported")),
+    };
+    if mutation && !call.who.writes() {
+        return Ok(failed("Not authorized to perform this mutation"));
+    }
+    let mut variables = request.variables.unwrap_or_default();
+    for definition in definitions {
+        if let (None, Some(default)) = (variables.get(&definition.name), &definition.default_value) {
+            variables.insert(definition.name.clone(), literal(default, &Map::new()));
+        }
+    }
+    let fragments = document.definitions.iter().filter_map(|definition| match definition {
+        Definition::Fragment(fragment) => Some((fragment.name.as_str(), fragment)),
+        Definition::Operation(_) => None,
+    });
+    let mut run = Run { call, variables, fragments: fragments.collect(), errors: Vec::new() };
+    let data = run.roots(world, selection, mutation);
+    let mut answer = json!({ "data": data });
+    if !run.errors.is_empty() {
+        answer["errors"] = run.errors.into();
+    }
+    Ok(Answer::ok(answer))
+}
+
+fn failed(message: &str) -> Answer {
+    Answer::ok(
+        json!({ "errors": [{ "message": message, "extensions": { "code": "GRAPHQL_VALIDATION_FAILED" } }] }),
+    )
+}
+
+/// The operation with this name, or the only one.
+fn operation<'a>(document: &'a Document, name: &str) -> Option<&'a Operation> {
+    let named = |operation: &&Operation| match operation {
+        OperationDefinition::Query(query) => query.name.as_deref() == Some(name),
+        OperationDefinition::Mutation(mutation) => mutation.name.as_deref() == Some(name),
+        _ => false,
+    };
+    let all = || {
+        document.definitions.iter().filter_map(|definition| match definition {
+            Definition::Operation(operation) => Some(operation),
+            Definition::Fragment(_) => None,
+        })
+    };
+    if name.is_empty() { all().next() } else { all().find(named) }
+}
+
+/// A literal with its variables filled in.
+fn literal(value: &Literal, variables: &Object) -> Value {
+    match value {
+        Literal::Variable(name) => variables.get(name).cloned().unwrap_or_default(),
+        Literal::Int(number) => number.as_i64().into(),
+        Literal::Float(number) => (*number).into(),
+        Literal::String(text) => text.clone().into(),
+        Literal::Boolean(on) => (*on).into(),
+        Literal::Null => Value::Null,
+        Literal::Enum(name) => name.clone().into(),
+        Literal::List(items) => items.iter().map(|item| literal(item, variables)).collect(),
+        Literal::Object(object) => {
+            let fields = object.iter().map(|(name, value)| (name.clone(), literal(value, variables)));
+            Value::Object(fields.collect())
+        }
+    }
+}
+
+impl Run<'_> {
+    fn arguments(&self, field: &Field) -> Object {
+        let pairs = field.arguments.iter();
+        pairs.map(|(name, value)| (name.clone(), literal(value, &self.variables))).collect()
+    }
+
+    /// `@skip` and `@include`.
+    fn wanted(&self, directives: &[Directive]) -> bool {
+        directives.iter().all(|directive| {
+            let on = directive.arguments.iter().find(|(name, _)| name == "if");
+            let on = on.is_some_and(|(_, value)| literal(value, &self.variables) == true);
+            match directive.name.as_str() {
+                "skip" => !on,
+                "include" => on,
+                _ => true,
+            }
+        })
+    }
+
+    fn roots(&mut self, world: &mut World, selection: &SelectionSet, mutation: bool) -> Value {
+        let mut fields = Vec::new();
+        self.flatten(selection, if mutation { "Mutation" } else { "Query" }, &mut fields, 0);
+        let mut data = Map::new();
+        for field in fields {
+            let arguments = self.arguments(&field);
+            let name = field.alias.as_ref().unwrap_or(&field.name).clone();
+            let found = match (field.name.as_str(), mutation) {
+                ("__typename", _) => Ok(json!(if mutation { "Mutation" } else { "Query" })),
+                (root, true) => mutations::resolve(world, self.call, root, &arguments),
+                (root, false) => queries::resolve(world, self.call, root, &arguments),
+            };
+            let value = self.value(world, found, &field, std::slice::from_ref(&name));
+            data.insert(name, value);
+        }
+        data.into()
+    }
+
+    /// The fields of a selection for an object of this type, with fragments laid open.
+    fn flatten(&self, selection: &SelectionSet, kind: &str, fields: &mut Vec<Field>, depth: usize) {
+        let on = |condition: Option<&TypeCondition<'static, String>>| {
+            condition.is_none_or(|TypeCondition::On(wanted)| wanted == kind || wanted == "Node")
+        };
+        for item in &selection.items {
+            match item {
+                Selection::Field(field) if self.wanted(&field.directives) => fields.push(field.clone()),
+                Selection::InlineFragment(part) if self.wanted(&part.directives) => {
+                    let inside = Some(&part.selection_set).filter(|_| on(part.type_condition.as_ref()));
+                    self.flatten_part(inside, kind, fields, depth);
+                }
+                Selection::FragmentSpread(spread) if self.wanted(&spread.directives) => {
+                    let part = self.fragments.get(spread.fragment_name.as_str());
+                    let part = part.filter(|part| on(Some(&part.type_condition)));
+                    self.flatten_part(part.map(|part| &part.selection_set), kind, fields, depth);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn flatten_part(&self, part: Option<&SelectionSet>, kind: &str, fields: &mut Vec<Field>, depth: usize) {
+        if let Some(part) = part.filter(|_| depth < FRAGMENT_DEPTH_MAX) {
+            self.flatten(part, kind, fields, depth + 1);
+        }
+    }
+
+    fn value(
+        &mut self,
+        world: &World,
+        found: Result<Value, Problem>,
+        field: &Field,
+        path: &[String],
+    ) -> Value {
+        match found {
+            Ok(value) => self.select(world, value, &field.selection_set, path),
+            Err(problem) => {
+                self.errors.push(json!({
+                    "message": problem.message,
+                    "path": path,
+                    "extensions": { "code": problem.code },
+                }));
+                Value::Null
+            }
+        }
+    }
+
+    /// Takes out of a value what the document asks of it.
+    fn select(&mut self, world: &World, value: Value, selection: &SelectionSet, path: &[String]) -> Value {
+        let object = match value {
+            Value::Array(items) => {
+                return items.into_iter().map(|item| self.select(world, item, selection, path)).collect();
+            }
+            Value::Object(object) if !selection.items.is_empty() && path.len() < DEPTH_MAX => object,
+            // A scalar, which includes JSON that is asked for as a whole.
+            other => return other,
+        };
+        let kind = object.get("__typename").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut fields = Vec::new();
+        self.flatten(selection, &kind, &mut fields, 0);
+        let mut shown = Map::new();
+        for field in fields {
+            let name = field.alias.as_ref().unwrap_or(&field.name).clone();
+            let arguments = self.arguments(&field);
+            let found = fields::resolve(world, self.call, &object, &field.name, &arguments);
+            let path: Vec<String> = path.iter().cloned().chain([name.clone()]).collect();
+            let value = self.value(world, found, &field, &path);
+            shown.insert(name, value);
+        }
+        shown.into()
+    }
+}
+
+/// A text argument; absent and null are empty.
+fn text<'a>(arguments: &'a Object, name: &str) -> &'a str {
+    arguments.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Nodes as GraphQL connections have them.
+fn connection(nodes: impl IntoIterator<Item = Value>) -> Value {
+    let nodes: Vec<Value> = nodes.into_iter().collect();
+    json!({
+        "__typename": "Connection",
+        "pageInfo": { "__typename": "PageInfo", "hasNextPage": false, "endCursor": "" },
+        "totalCount": nodes.len(),
+        "nodes": nodes,
+    })
+}

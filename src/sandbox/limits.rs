@@ -1,0 +1,60 @@
+//! Fly's rate limits: one token bucket per action and identifier.
+//!
+//! The documentation gives one request per second for each action on each machine or application, with a burst of
+//! three; five per second with a burst of ten for reading one machine; one hundred application deletions a minute.
+
+use std::collections::BTreeMap;
+
+use super::answer::Refusal;
+
+/// How fast a bucket fills and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate {
+    per_second: f64,
+    burst: f64,
+}
+
+impl Rate {
+    /// The limit of every action that has none of its own.
+    pub(crate) const ORDINARY: Self = Self { per_second: 1.0, burst: 3.0 };
+    /// Reading one machine, which clients poll.
+    pub(crate) const GET_MACHINE: Self = Self { per_second: 5.0, burst: 10.0 };
+    /// Deleting applications: 100 in a minute.
+    pub(crate) const DELETE_APP: Self = Self { per_second: 100.0 / 60.0, burst: 100.0 };
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    at_ms: i64,
+}
+
+/// All buckets. They are not stored: a restart of the real service would forget them as well.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    buckets: BTreeMap<(String, String), Bucket>,
+}
+
+impl Limits {
+    /// Takes one token, or refuses.
+    ///
+    /// # Errors
+    /// `429`; the body's text is not documented by Fly, its shape is that of every error.
+    pub(crate) fn take(&mut self, action: &str, id: &str, rate: Rate, now: i64) -> Result<(), Refusal> {
+        let key = (action.to_owned(), id.to_owned());
+        let bucket = self.buckets.entry(key).or_insert(Bucket { tokens: rate.burst, at_ms: now });
+        let passed = (now - bucket.at_ms).max(0) as f64 / 1000.0;
+        bucket.tokens = (bucket.tokens + passed * rate.per_second).min(rate.burst);
+        bucket.at_ms = now;
+        if bucket.tokens < 1.0 {
+            return Err(limited());
+        }
+        bucket.tokens -= 1.0;
+        Ok(())
+    }
+}
+
+/// The answer to one request too many.
+pub(crate) fn limited() -> Refusal {
+    Refusal::new(429, "rate limit exceeded")
+}

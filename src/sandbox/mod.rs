@@ -1,0 +1,97 @@
+//! The sandbox: an imitation of the Fly APIs over HTTP on loopback, made from their specification.
+//!
+//! It exists so that a newcomer can try everything without an account, and so that every test runs the real client
+//! against something that behaves like Fly, including when Fly misbehaves. It shares no type with the client: its idea
+//! of the wire comes from the documentation and the OpenAPI document, so a misunderstanding cannot cancel itself out.
+//!
+//! # What is imitated
+//!
+//! The Machines API under `/v1`: applications, machines with their states, events, leases, waits and checks, volumes,
+//! secrets, addresses, certificates, lists over organisations, regions, placements, tokens, and the rate limits.
+//! Status codes, error bodies and the defaults that the server fills in follow the documentation. Where the
+//! documentation is silent, the nearest comment says what was chosen.
+//!
+//! Beside it stand what flyctl asks of the two other APIs: GraphQL under `/graphql`, resolved field by field with
+//! aliases, variables and fragments, and releases, builds and organisations under `/api/v1`. They share the state.
+//!
+//! # Time
+//!
+//! Nothing runs in the background: each machine stores its next step with a moment, and every request first catches up
+//! with the clock. [`ClockMode`] decides what the clock does; `speed` makes it faster. See [`ClockMode::Stepped`] for
+//! sessions that never sleep.
+//!
+//! # State
+//!
+//! A folder of plain JSON: `world.json` (organisations, tokens, rules), `apps/NAME.json`, `server.json` (where the
+//! running server is) and `lock`. Every change is stored before its answer is sent.
+//!
+//! # The programs inside
+//!
+//! No image runs. A program starts, listens on the ports of its services, passes its checks and runs until stopped; a
+//! machine that is scheduled, or destroys itself when done, exits with 0 after a second. Rules say otherwise.
+//!
+//! # Administration
+//!
+//! Under `/_sandbox/`, without a token; these requests are neither counted nor struck by faults:
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET state` | everything stored |
+//! | `GET requests` | every request so far: number, method, path, query, status, `rate_limited`, time |
+//! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
+//! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
+//! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |
+//! | `POST hosts {"machine":"…","status":"unreachable"}` | a host stops answering; also by `volume`, `app`, `region` |
+//! | `POST hosts {"region":"ord","error":true}` | lists over an organisation lack the region and report it |
+//! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
+//!
+//! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
+//! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…"}}`; all keys are optional.
+//! When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
+//! next start; what its checks say changes at once.
+//!
+//! # Pointing flyctl at it
+//!
+//! All three of Fly's APIs answer on one address:
+//!
+//! ```text
+//! FLY_FLAPS_BASE_URL=http://127.0.0.1:PORT  FLY_API_BASE_URL=http://127.0.0.1:PORT
+//! FLY_UIEX_BASE_URL=http://127.0.0.1:PORT   FLY_API_TOKEN=fo1_…   FLY_SEND_METRICS=0
+//! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
+//! ```
+//!
+//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications.
+//!
+//! # What is not imitated
+//!
+//! Traffic, and so starting and stopping by the proxy; standbys taking over; secret keys and the issuing of macaroons;
+//! Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_` texts, because flyctl throws away
+//! macaroons that do not decode.
+
+mod access;
+mod admin;
+mod answer;
+mod behaviour;
+mod clock;
+mod config;
+mod connection;
+mod faults;
+mod graphql;
+mod ids;
+mod limits;
+mod machine;
+mod routes;
+mod running;
+mod server;
+mod settle;
+mod store;
+mod uiex;
+mod v1;
+mod wire;
+mod world;
+
+pub use clock::ClockMode;
+pub use faults::{Fault, FaultError, HELP, Nth};
+pub use running::{Options, Running, StartError, start};
+pub use server::RequestRecord;
+pub use store::{ServerFile, StoreError};

@@ -1,0 +1,262 @@
+//! Starting and stopping the server, and what its owner may ask of it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::Method;
+use axum::routing::{MethodFilter, on};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::access::Grant;
+use super::clock::{Clock, ClockMode};
+use super::connection::{Cut, Cuttable};
+use super::faults::{Fault, Faults};
+use super::graphql;
+use super::limits::Limits;
+use super::server::{Core, RequestRecord, Server};
+use super::store::{self, ServerFile, Store, StoreError};
+use super::uiex;
+use super::v1;
+use super::world::World;
+
+/// How long a stopping server lets open requests finish.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The state folder; it is made if missing.
+    pub dir: PathBuf,
+    /// Where to listen: loopback only; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// How many times faster than outside the sandbox's time passes, in [`ClockMode::Real`].
+    pub speed: f64,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Added to each answer, in outside time.
+    pub latency: Duration,
+    /// How time passes.
+    pub clock: ClockMode,
+    /// Where identifiers come from. A folder keeps the seed that it began with.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Real time, no faults, any free port of loopback.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            speed: 1.0,
+            faults: Vec::new(),
+            latency: Duration::ZERO,
+            clock: ClockMode::Real,
+            seed: 0,
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process serves the folder.
+    #[error("the state folder is served already{}", at(url))]
+    InUse {
+        /// Where, as far as the folder says.
+        url: String,
+    },
+    /// An address that others could reach: the sandbox asks nobody for a password.
+    #[error("cannot listen on {0}, the sandbox only serves loopback")]
+    NotLoopback(SocketAddr),
+    /// A speed that time cannot have.
+    #[error("cannot run at speed {0}, expected a number above 0")]
+    Speed(f64),
+    /// The system refused the address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn at(url: &str) -> String {
+    if url.is_empty() { String::new() } else { format!(" at {url}") }
+}
+
+/// A started server; it stops when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    server: Arc<Server>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// When the folder is in use or unreadable, or the address cannot be had.
+pub async fn start(options: Options) -> Result<Running, StartError> {
+    if !options.listen.ip().is_loopback() {
+        return Err(StartError::NotLoopback(options.listen));
+    }
+    if !(options.speed.is_finite() && options.speed > 0.0) {
+        return Err(StartError::Speed(options.speed));
+    }
+    let Some(store) = Store::open(&options.dir)? else {
+        let url = store::announced(&options.dir).map(|server| server.url).unwrap_or_default();
+        return Err(StartError::InUse { url });
+    };
+    let world = store.load(options.seed)?;
+    let listening = |source| StartError::Listen { address: options.listen, source };
+    let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    store.announce(&ServerFile {
+        url: format!("http://{address}"),
+        pid: std::process::id(),
+        speed: options.speed,
+    })?;
+    let mut core = Core {
+        clock: Clock::start(options.clock, options.speed, world.root.clock),
+        faults: Faults::new(options.faults, world.root.seed),
+        world,
+        limits: Limits::default(),
+        requests: Vec::new(),
+        store,
+        closed: false,
+    };
+    core.catch_up();
+    core.save()?;
+    let server = Arc::new(Server::new(core, options.latency));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(run(listener, Arc::clone(&server), stopped));
+    Ok(Running { address, server, stop: Some(stop), task })
+}
+
+async fn run(listener: TcpListener, server: Arc<Server>, stopped: oneshot::Receiver<()>) {
+    let service = router(server).into_make_service_with_connect_info::<Cut>();
+    // The sender also goes when `Running` is dropped, so either way this ends.
+    let ended = async { stopped.await.unwrap_or_default() };
+    if let Err(error) = axum::serve(Cuttable(listener), service).with_graceful_shutdown(ended).await {
+        tracing::error!(%error, "the sandbox stopped serving");
+    }
+}
+
+fn router(server: Arc<Server>) -> Router {
+    let mut router = Router::new();
+    let routes = v1::routes().into_iter().chain(graphql::routes()).chain(uiex::routes());
+    for route in routes {
+        let Ok(method) = Method::from_bytes(route.method.as_bytes()) else {
+            continue;
+        };
+        let Ok(filter) = MethodFilter::try_from(method) else {
+            continue;
+        };
+        let serve = move |State(server): State<Arc<Server>>, params: RawPathParams, request: Request| async move {
+            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            server.serve(Some(&route), params, request).await
+        };
+        router = router.route(route.path, on(filter, serve));
+    }
+    let unrouted = |State(server): State<Arc<Server>>, request: Request| async move {
+        server.serve(None, Vec::new(), request).await
+    };
+    router.fallback(unrouted).method_not_allowed_fallback(unrouted).with_state(server)
+}
+
+impl Running {
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A token for everything in an organisation, which is made if it is missing. The same each time.
+    ///
+    /// # Errors
+    /// When the state cannot be stored.
+    pub fn org_token(&self, org_slug: &str) -> Result<String, StartError> {
+        self.token(org_slug, |org| Grant::Org { org })
+    }
+
+    /// A token that may read everything in an organisation.
+    ///
+    /// # Errors
+    /// When the state cannot be stored.
+    pub fn read_only_token(&self, org_slug: &str) -> Result<String, StartError> {
+        self.token(org_slug, |org| Grant::ReadOnly { org })
+    }
+
+    /// A token for one application, which need not exist yet.
+    ///
+    /// # Errors
+    /// When the state cannot be stored.
+    pub fn app_token(&self, org_slug: &str, app: &str) -> Result<String, StartError> {
+        self.token(org_slug, |org| Grant::App { org, app: app.to_owned() })
+    }
+
+    /// The token of a person who sees every organisation, as flyctl's login gives.
+    ///
+    /// # Errors
+    /// When the state cannot be stored.
+    pub fn user_token(&self) -> Result<String, StartError> {
+        self.token("personal", |_| Grant::User)
+    }
+
+    fn token(&self, org_slug: &str, grant: impl Fn(String) -> Grant) -> Result<String, StartError> {
+        let mut core = self.server.core();
+        core.catch_up();
+        let org = core.world.ensure_org(org_slug).slug;
+        let token = existing(&core.world, &grant(org.clone()));
+        let token = token.unwrap_or_else(|| v1::mint(&mut core.world, grant(org), None));
+        core.save()?;
+        Ok(token)
+    }
+
+    /// Every request so far.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.server.core().requests.clone()
+    }
+
+    /// Moves the clock forward, as `POST /_sandbox/clock` does.
+    ///
+    /// # Errors
+    /// When the state cannot be stored.
+    pub fn advance(&self, by: Duration) -> Result<(), StartError> {
+        self.server.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
+        Ok(())
+    }
+
+    /// Stops the server and frees its folder.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It may have ended by itself; then there is nobody to tell.
+            let _ = stop.send(());
+        }
+        self.server.leave();
+        let _ = tokio::time::timeout(DRAIN, &mut self.task).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.leave();
+        self.task.abort();
+    }
+}
+
+fn existing(world: &World, grant: &Grant) -> Option<String> {
+    let same = |token: &&super::access::Token| token.grant == *grant && token.expires_ms.is_none();
+    world.root.tokens.iter().find(|(_, token)| same(token)).map(|(text, _)| text.clone())
+}

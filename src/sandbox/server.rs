@@ -1,0 +1,317 @@
+//! The path of a request through the sandbox: count, strike, authenticate, limit, catch up, do, store, answer.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body as HttpBody;
+use axum::extract::{Query, Request};
+use axum::http::{HeaderMap, Response, Uri, header};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::access;
+use super::admin;
+use super::answer::{Answer, Body, Call, Refusal, Reply};
+use super::clock::Clock;
+use super::connection::Cut;
+use super::faults::{self, Blow, Faults};
+use super::limits::{self, Limits};
+use super::routes::{Handler, Route};
+use super::settle;
+use super::store::{Store, StoreError};
+use super::wire::{hang_up, read, render, truncated};
+use super::world::World;
+
+/// One request as `GET /_sandbox/requests` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RequestRecord {
+    /// Which one since the server's start, beginning with 1.
+    pub n: u64,
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// Its query, without the question mark.
+    pub query: String,
+    /// The answer's status; 0 when the connection was cut instead.
+    pub status: u16,
+    /// Whether it was one too many.
+    pub rate_limited: bool,
+    /// When it came, on the sandbox's clock.
+    pub at_ms: i64,
+}
+
+/// All that requests share, behind one lock.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) world: World,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) faults: Faults,
+    pub(crate) requests: Vec<RequestRecord>,
+    pub(crate) store: Store,
+    /// The folder belongs to somebody else now: connections that are still open get no more answers.
+    pub(crate) closed: bool,
+}
+
+impl Core {
+    /// Brings the world to the clock's present.
+    pub(crate) fn catch_up(&mut self) {
+        self.world.now = self.clock.now();
+        self.world.stale_ms = self.faults.stale_ms();
+        settle::settle(&mut self.world);
+    }
+
+    /// Stores what changed; an answer may only go out after this.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn save(&mut self) -> Result<(), StoreError> {
+        let saved = self.clock.saved();
+        let moved = self.world.root.clock.is_none_or(|before| saved.is_after(before));
+        // Only commanded time must be stored as it moves; real time is told again from any earlier moment.
+        self.world.root_dirty |= moved && self.clock.is_commanded();
+        if self.world.root_dirty {
+            self.world.root.clock = Some(saved);
+        }
+        self.store.save(&mut self.world)
+    }
+}
+
+/// The server: the core, and what wakes those who wait for it to change.
+#[derive(Debug)]
+pub(crate) struct Server {
+    core: Mutex<Core>,
+    changed: Notify,
+    latency: Duration,
+}
+
+/// A request before anybody has looked at it.
+struct Incoming {
+    n: u64,
+    method: String,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Value, Refusal>,
+    params: Vec<(String, String)>,
+}
+
+impl Server {
+    pub(crate) fn new(core: Core, latency: Duration) -> Self {
+        Self { core: Mutex::new(core), changed: Notify::new(), latency }
+    }
+
+    /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the clock forward and wakes whoever waits.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn advance(&self, ms: i64) -> Result<(), StoreError> {
+        let mut core = self.core();
+        core.clock.advance(ms);
+        core.catch_up();
+        core.world.root_dirty = true;
+        core.save()?;
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Stores the last moment, frees the folder, and turns away whoever still waits.
+    pub(crate) fn leave(&self) {
+        let mut core = self.core();
+        if std::mem::replace(&mut core.closed, true) {
+            return;
+        }
+        core.world.root_dirty = true;
+        if let Err(error) = core.save() {
+            tracing::error!(%error, "the sandbox could not store its state");
+        }
+        core.store.leave();
+        self.changed.notify_waiters();
+    }
+
+    /// Answers a request; no route means that no path matched.
+    pub(crate) async fn serve(
+        &self,
+        route: Option<&Route>,
+        params: Vec<(String, String)>,
+        request: Request,
+    ) -> Response<HttpBody> {
+        let cut = request.extensions().get::<axum::extract::ConnectInfo<Cut>>().map(|info| info.0.clone());
+        let (parts, body) = request.into_parts();
+        let body = read(body).await;
+        if self.core().closed {
+            return hang_up(cut);
+        }
+        let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
+        let mut incoming = Incoming { n: 0, method, uri, headers, body, params };
+        if let Some(path) = incoming.uri.path().strip_prefix("/_sandbox/").map(str::to_owned) {
+            let answer = self.administer(&incoming, &path);
+            return render(&answer, 0);
+        }
+        let blow = self.arrive(&mut incoming, route);
+        let (answer, limited) = self.struck(route, &incoming, blow).await;
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+        let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
+        self.depart(incoming.n, if dropped { 0 } else { answer.status }, limited);
+        match blow {
+            Some(Blow::Truncate) => truncated(&answer, incoming.n),
+            _ if dropped => hang_up(cut),
+            _ => render(&answer, incoming.n),
+        }
+    }
+
+    fn administer(&self, incoming: &Incoming, path: &str) -> Answer {
+        let mut core = self.core();
+        core.catch_up();
+        let body = incoming.body.clone();
+        let reply = body.and_then(|body| admin::answer(&mut core, &incoming.method, path, &body));
+        let answer = stored(&mut core, reply);
+        self.changed.notify_waiters();
+        answer
+    }
+
+    /// Counts the request, moves the clock as a request does, and says what befalls it.
+    fn arrive(&self, incoming: &mut Incoming, route: Option<&Route>) -> Option<Blow> {
+        let mut core = self.core();
+        core.clock.request();
+        let write = route.map_or(incoming.method != "GET", |route| route.writes);
+        let blow = core.faults.strike(write);
+        incoming.n = core.requests.len() as u64 + 1;
+        let record = RequestRecord {
+            n: incoming.n,
+            method: incoming.method.clone(),
+            path: incoming.uri.path().to_owned(),
+            query: incoming.uri.query().unwrap_or_default().to_owned(),
+            status: 0,
+            rate_limited: false,
+            at_ms: core.clock.now(),
+        };
+        core.requests.push(record);
+        blow
+    }
+
+    fn depart(&self, n: u64, status: u16, limited: bool) {
+        let mut core = self.core();
+        let at = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+        if let Some(record) = core.requests.get_mut(at) {
+            record.status = status;
+            record.rate_limited = limited;
+        }
+    }
+
+    /// Does the request, unless a fault forbids it, and says whether it was one too many.
+    async fn struck(&self, route: Option<&Route>, incoming: &Incoming, blow: Option<Blow>) -> (Answer, bool) {
+        let said = |code| Answer::from(Refusal::new(code, faults::words(code)));
+        match blow {
+            Some(Blow::DropBefore) => (Answer::empty(500), false),
+            Some(Blow::Status(code)) => (said(code), code == 429),
+            Some(Blow::Limited) => (limits::limited().into(), true),
+            Some(Blow::StatusAfter(code)) => {
+                self.run(route, incoming).await;
+                (said(code), false)
+            }
+            Some(Blow::DropAfter | Blow::Truncate) | None => {
+                let answer = self.run(route, incoming).await;
+                let limited = answer.status == 429;
+                (answer, limited)
+            }
+        }
+    }
+
+    async fn run(&self, route: Option<&Route>, incoming: &Incoming) -> Answer {
+        let Some(route) = route else {
+            // Go's router speaks before anybody asks for a token.
+            return Answer { status: 404, body: Body::Text("404 page not found\n".to_owned()) };
+        };
+        let call = match self.admit(route, incoming) {
+            Ok(call) => call,
+            Err(refusal) => return refusal.into(),
+        };
+        loop {
+            // Registered before looking, so that no change between looking and waiting is missed.
+            let changed = self.changed.notified();
+            match self.attempt(route, &call) {
+                Ok(answer) => return answer,
+                Err(Some(sleep)) => drop(tokio::time::timeout(sleep, changed).await),
+                Err(None) => changed.await,
+            }
+        }
+    }
+
+    /// Authentication, rights, and the rate limit.
+    fn admit(&self, route: &Route, incoming: &Incoming) -> Result<Call, Refusal> {
+        let mut core = self.core();
+        core.catch_up();
+        let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
+        let who = access::authenticate(&core.world, header(header::AUTHORIZATION.as_str()))?;
+        if route.writes && !who.writes() {
+            return Err(access::forbidden());
+        }
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri);
+        let call = Call {
+            params: incoming.params.iter().cloned().collect(),
+            query: query.map_err(|_| Refusal::invalid("invalid query"))?.0,
+            body: incoming.body.clone()?,
+            nonce: header("fly-machine-lease-nonce").filter(|nonce| !nonce.is_empty()).map(str::to_owned),
+            who,
+            arrived_ms: core.world.now,
+        };
+        if let Some(rate) = route.rate {
+            let now = core.world.now;
+            core.limits.take(
+                &format!("{} {}", route.method, route.path),
+                &route.identify(&call),
+                rate,
+                now,
+            )?;
+        }
+        Ok(call)
+    }
+
+    /// Asks the endpoint once: an answer, or how long to wait for a change (without end if time stands still).
+    fn attempt(&self, route: &Route, call: &Call) -> Result<Answer, Option<Duration>> {
+        let mut core = self.core();
+        loop {
+            if core.closed {
+                return Ok(Refusal::new(503, "unavailable: the sandbox was stopped").into());
+            }
+            core.catch_up();
+            let reply = match route.handler {
+                Handler::Now(run) => Ok(run(&mut core.world, call)),
+                Handler::Waits(run) => run(&mut core.world, call),
+            };
+            match reply {
+                Ok(reply) => {
+                    let answer = stored(&mut core, reply);
+                    self.changed.notify_waiters();
+                    return Ok(answer);
+                }
+                Err(deadline) => {
+                    let next = settle::next_due(&core.world).map_or(deadline, |due| due.min(deadline));
+                    if !core.clock.wait_until(next) {
+                        return Err(core.clock.sleep_until(next));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The answer, once the change behind it is safe.
+fn stored(core: &mut Core, reply: Reply) -> Answer {
+    match core.save() {
+        Ok(()) => reply.unwrap_or_else(Answer::from),
+        Err(error) => {
+            tracing::error!(%error, "the sandbox could not store its state");
+            Refusal::new(500, error.to_string()).into()
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The state folder: plain JSON that a person can read, replaced file by file before an answer is sent.
+//!
+//! `world.json` holds organisations, tokens and rules; `apps/NAME.json` one application each. A file is written beside
+//! itself and renamed, so a killed process leaves the old one or the new one. Nothing is flushed to the disk itself:
+//! the promise is to survive the death of a process, not of the machine.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::world::{App, World};
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not what the sandbox wrote.
+    #[error("{} is not a state file of this sandbox; repair it, or remove the folder to start anew", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A file says that it is another application's.
+    #[error("{} describes the application `{name}`; rename one of the two", path.display())]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// The name inside.
+        name: String,
+    },
+}
+
+/// What `server.json` tells other processes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerFile {
+    /// Where the server listens.
+    pub url: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its time factor.
+    pub speed: f64,
+}
+
+/// An open, locked state folder.
+#[derive(Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    /// Held for its lock, which the system drops with the process.
+    lock: File,
+}
+
+impl Store {
+    /// Opens and locks a folder, making it if need be; `None` when another process serves it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let apps = dir.join("apps");
+        fs::create_dir_all(&apps).map_err(io_error(&apps))?;
+        let path = dir.join("lock");
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { dir: dir.to_owned(), lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(io_error(&path)(source)),
+        }
+    }
+
+    /// Reads everything; an empty folder is an empty world with this seed.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not ours, with its name.
+    pub(crate) fn load(&self, seed: u64) -> Result<World, StoreError> {
+        let mut world = World::default();
+        match read(&self.dir.join("world.json"))? {
+            Some(root) => world.root = root,
+            None => world.root.seed = seed,
+        }
+        world.root_dirty = true;
+        let apps = self.dir.join("apps");
+        for entry in fs::read_dir(&apps).map_err(io_error(&apps))? {
+            let path = entry.map_err(io_error(&apps))?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let Some(app) = read::<App>(&path)? else { continue };
+            if path.file_stem().is_none_or(|stem| stem != app.name.as_str()) {
+                return Err(StoreError::Misnamed { path, name: app.name });
+            }
+            world.apps.insert(app.name.clone(), app);
+        }
+        Ok(world)
+    }
+
+    /// Writes what a request changed. What could not be written stays marked, so that the next request tries again.
+    ///
+    /// # Errors
+    /// When the file system refuses; the answer must then not be sent.
+    pub(crate) fn save(&self, world: &mut World) -> Result<(), StoreError> {
+        if world.root_dirty {
+            write(&self.dir.join("world.json"), &world.root)?;
+            world.root_dirty = false;
+        }
+        while let Some(name) = world.dirty.first().cloned() {
+            let path = self.dir.join("apps").join(format!("{name}.json"));
+            match world.apps.get(&name) {
+                Some(app) => write(&path, app)?,
+                None => remove(&path)?,
+            }
+            world.dirty.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Tells other processes where this server is.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn announce(&self, server: &ServerFile) -> Result<(), StoreError> {
+        write(&self.dir.join("server.json"), server)
+    }
+
+    /// Takes the announcement back and frees the folder.
+    pub(crate) fn leave(&self) {
+        // A stale announcement is harmless: the lock, not this file, says whether somebody serves.
+        let _ = fs::remove_file(self.dir.join("server.json"));
+        let _ = self.lock.unlock();
+    }
+}
+
+/// Who serves a folder, according to its announcement.
+pub(crate) fn announced(dir: &Path) -> Option<ServerFile> {
+    read(&dir.join("server.json")).ok().flatten()
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    move |source| StoreError::Io { path: path.to_owned(), source }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let value = serde_json::from_slice(&bytes);
+            value.map(Some).map_err(|source| StoreError::Malformed { path: path.to_owned(), source })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error(path)(source)),
+    }
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+    let malformed = |source| StoreError::Malformed { path: path.to_owned(), source };
+    let bytes = serde_json::to_vec_pretty(value).map_err(malformed)?;
+    let beside = path.with_extension("json.new");
+    fs::write(&beside, bytes).map_err(io_error(&beside))?;
+    fs::rename(&beside, path).map_err(io_error(path))
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,237 @@
+//! `/api/v1`: what flyctl calls "uiex" (releases, builds, organisations), and the logs.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::forbidden;
+use super::answer::{Answer, Call, Refusal, Reply};
+use super::clock;
+use super::ids;
+use super::routes::{Route, route};
+use super::world::{App, Object, Org, Release, World};
+
+pub(crate) fn routes() -> Vec<Route> {
+    [
+        route("GET", "/api/v1/organizations", organizations),
+        route("GET", "/api/v1/organizations/{org}", organization),
+        route("GET", "/api/v1/organizations/{org}/postgres", no_clusters),
+        route("POST", "/api/v1/builds", start_build),
+        route("POST", "/api/v1/builds/finish", finish_build),
+        route("POST", "/api/v1/releases", create_release),
+        route("PATCH", "/api/v1/releases/{release}", update_release),
+        route("GET", "/api/v1/releases/all_current", all_current),
+        route("GET", "/api/v1/apps/{app}/releases", releases),
+        route("GET", "/api/v1/apps/{app}/releases/current", current_release),
+        route("POST", "/api/v1/apps/{app}/egress_ips/{ip}/promote", promote),
+        route("GET", "/api/v1/apps/{app}/logs", logs),
+    ]
+    .map(Route::unlimited)
+    .into()
+}
+
+fn org_view(org: &Org) -> Value {
+    json!({
+        "id": org.id,
+        "internal_numeric_id": org.number,
+        "slug": org.slug,
+        "raw_slug": org.raw_slug,
+        "name": org.name,
+        "personal": org.slug == "personal",
+        "paid_plan": true,
+        "billable": true,
+        "billing_status": "CURRENT",
+        "provisions_beta_extensions": false,
+        "remote_builder_image": "",
+    })
+}
+
+fn organizations(world: &mut World, call: &Call) -> Reply {
+    let orgs = world.root.orgs.values().filter(|org| call.who.sees_org(&org.slug));
+    Ok(Answer::ok(json!({ "organizations": orgs.map(org_view).collect::<Vec<_>>() })))
+}
+
+/// Every deployment asks this, also with a token for one application, so such a token may see its organisation here.
+fn organization(world: &mut World, call: &Call) -> Reply {
+    let org = world.find_org(call.param("org")).ok_or_else(|| Refusal::not_found("organization"))?;
+    let own = world.apps.values().any(|app| app.org == org.slug && call.who.sees_app(app));
+    if !own && !call.who.sees_org(&org.slug) {
+        return Err(forbidden());
+    }
+    Ok(Answer::ok(json!({ "organization": org_view(org) })))
+}
+
+/// Managed Postgres is not imitated; an organisation has none.
+fn no_clusters(world: &mut World, call: &Call) -> Reply {
+    world.org(call.param("org"), &call.who)?;
+    Ok(Answer::ok(json!({ "data": [] })))
+}
+
+fn start_build(world: &mut World, _: &Call) -> Reply {
+    let id = ids::number(&world.draw("build"));
+    Ok(Answer::ok(json!({ "id": id, "status": "started", "wallclock_time_ms": 0 })))
+}
+
+fn finish_build(_: &mut World, call: &Call) -> Reply {
+    let part = |key: &str| call.body.get(key).cloned().unwrap_or_default();
+    Ok(Answer::ok(json!({ "id": part("build_id"), "status": part("status"), "wallclock_time_ms": 1 })))
+}
+
+fn view(release: &Release) -> Value {
+    json!({
+        "id": release.id,
+        "version": release.version,
+        "status": release.status,
+        "in_progress": matches!(release.status.as_str(), "pending" | "running"),
+        "stable": release.status == "complete",
+        "strategy": release.strategy,
+        "user": release.user,
+        "created_at": clock::seconds(release.created_ms),
+        "image_ref": release.image,
+    })
+}
+
+/// A release to be.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) image: &'a str,
+    pub(crate) strategy: &'a str,
+    pub(crate) definition: Value,
+}
+
+/// Records a release of an application; nothing when there is no such application.
+pub(crate) fn add_release(world: &mut World, call: &Call, app: &str, draft: Draft<'_>) -> Option<Release> {
+    let now = world.now;
+    world.dirty.insert(app.to_owned());
+    let app = world.apps.get_mut(app)?;
+    let id = ids::lower(&app.draw("release"));
+    let release = Release {
+        id,
+        version: app.releases.last().map_or(0, |release| release.version) + 1,
+        status: "pending".to_owned(),
+        strategy: draft.strategy.to_owned(),
+        image: draft.image.to_owned(),
+        definition: draft.definition,
+        metadata: Value::Null,
+        user: call.who.email(),
+        created_ms: now,
+    };
+    app.releases.push(release.clone());
+    Some(release)
+}
+
+/// Changes the status of a release, and adds to its metadata.
+///
+/// # Errors
+/// `404` when there is none that the caller may see, `400` for a status that is none.
+pub(crate) fn change_release(
+    world: &mut World,
+    call: &Call,
+    id: &str,
+    change: &Object,
+) -> Result<Release, Refusal> {
+    const STATUSES: [&str; 5] = ["pending", "running", "complete", "failed", "interrupted"];
+    let mut apps = world.apps.values_mut().filter(|app| call.who.sees_app(app));
+    let found = apps.find(|app| app.releases.iter().any(|release| release.id == id));
+    let app = found.ok_or_else(|| Refusal::not_found("release"))?;
+    let name = app.name.clone();
+    let release = app.releases.iter_mut().find(|release| release.id == id);
+    let release = release.ok_or_else(|| Refusal::not_found("release"))?;
+    if let Some(status) = change.get("status").and_then(Value::as_str) {
+        if !STATUSES.contains(&status) {
+            return Err(Refusal::invalid(format!("invalid status: {status:?}")));
+        }
+        status.clone_into(&mut release.status);
+    }
+    if let Some(metadata) = change.get("metadata").filter(|metadata| !metadata.is_null()) {
+        release.metadata = metadata.clone();
+    }
+    let changed = release.clone();
+    world.dirty.insert(name);
+    Ok(changed)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Create {
+    app_name: String,
+    image: Option<String>,
+    strategy: Option<String>,
+    definition: Value,
+}
+
+/// Wrapped here, bare when updated: flyctl decodes exactly that.
+fn create_release(world: &mut World, call: &Call) -> Reply {
+    let request: Create = call.body()?;
+    let app = world.app_named(&request.app_name, &call.who)?.name.clone();
+    let draft = Draft {
+        image: request.image.as_deref().unwrap_or_default(),
+        strategy: request.strategy.as_deref().unwrap_or("ROLLING"),
+        definition: request.definition,
+    };
+    let release = add_release(world, call, &app, draft).ok_or_else(|| Refusal::not_found("app"))?;
+    Ok(Answer::json(201, json!({ "release": view(&release) })))
+}
+
+fn update_release(world: &mut World, call: &Call) -> Reply {
+    let change: Object = call.body()?;
+    let release = change_release(world, call, call.param("release"), &change)?;
+    Ok(Answer::ok(view(&release)))
+}
+
+fn current(app: &App) -> Option<&Release> {
+    app.releases.iter().rev().find(|release| release.status == "complete")
+}
+
+fn all_current(world: &mut World, call: &Call) -> Reply {
+    let apps = world.apps.values().filter(|app| call.who.sees_app(app));
+    let dated = apps.filter_map(|app| {
+        let release = current(app)?;
+        Some((app.name.clone(), clock::seconds(release.created_ms).into()))
+    });
+    Ok(Answer::ok(Value::Object(dated.collect())))
+}
+
+fn releases(world: &mut World, call: &Call) -> Reply {
+    let limit = call.number("limit")?.unwrap_or(25).max(0).unsigned_abs() as usize;
+    let newest = world.app(call)?.releases.iter().rev().take(limit);
+    Ok(Answer::ok(json!({ "releases": newest.map(view).collect::<Vec<_>>() })))
+}
+
+fn current_release(world: &mut World, call: &Call) -> Reply {
+    let release = current(world.app(call)?).ok_or_else(|| Refusal::not_found("release"))?;
+    Ok(Answer::ok(view(release)))
+}
+
+fn promote(world: &mut World, call: &Call) -> Reply {
+    let ip = call.param("ip");
+    let found = world.app(call)?.ips.iter().any(|have| have.ip == ip && have.kind.starts_with("egress"));
+    if found { Ok(Answer::empty(204)) } else { Err(Refusal::not_found("egress ip")) }
+}
+
+/// The events of the machines, as lines: nothing runs, so nothing else is printed.
+fn logs(world: &mut World, call: &Call) -> Reply {
+    let app = world.app(call)?;
+    let (after, only, region) = (call.query("next_token"), call.query("instance"), call.query("region"));
+    let machines = app.machines.values().filter(|machine| {
+        only.is_none_or(|id| id == machine.id) && region.is_none_or(|region| region == machine.region)
+    });
+    let mut lines: Vec<(String, Value)> = machines
+        .flat_map(|machine| machine.events.iter().map(move |event| (machine, event)))
+        .filter(|(_, event)| after.is_none_or(|after| event.id.as_str() > after))
+        .map(|(machine, event)| {
+            let attributes = json!({
+                "timestamp": clock::millis(event.timestamp),
+                "message": format!("{}: {}", event.kind, event.status),
+                "level": "info",
+                "instance": machine.id,
+                "region": machine.region,
+                "meta": {},
+            });
+            (event.id.clone(), json!({ "id": event.id, "attributes": attributes }))
+        })
+        .collect();
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    let next = lines.last().map_or_else(|| after.unwrap_or_default().to_owned(), |(id, _)| id.clone());
+    let data: Vec<Value> = lines.into_iter().map(|(_, line)| line).collect();
+    Ok(Answer::ok(json!({ "data": data, "meta": { "next_token": next } })))
+}

@@ -1,0 +1,78 @@
+//! The border between HTTP and the sandbox's own answers: reading bodies, and sending whole, half or no answers.
+
+use axum::body::{Body as HttpBody, to_bytes};
+use axum::http::{Response, StatusCode, header};
+use serde_json::Value;
+
+use super::answer::{Answer, Body, Refusal};
+use super::connection::Cut;
+use super::ids;
+
+/// No request of these APIs comes near this; it only bounds what a broken client can make the sandbox hold.
+const BODY_MAX: usize = 16 << 20;
+
+/// Reads a body as JSON; no body is null.
+///
+/// # Errors
+/// `400` when it is not JSON.
+pub(super) async fn read(body: HttpBody) -> Result<Value, Refusal> {
+    let bytes =
+        to_bytes(body, BODY_MAX).await.map_err(|_| Refusal::invalid("failed to read request body"))?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Refusal::invalid(format!("failed to decode request body: {error}")))
+}
+
+fn text(body: &Body) -> (Option<&'static str>, String) {
+    match body {
+        Body::Empty => (None, String::new()),
+        Body::Json(value) => (Some("application/json; charset=utf-8"), value.to_string()),
+        Body::Text(text) => (Some("text/plain; charset=utf-8"), text.clone()),
+    }
+}
+
+fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response::Builder {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = Response::builder().status(status).header("fly-request-id", request_id(n));
+    if let Some(kind) = kind {
+        builder = builder.header(header::CONTENT_TYPE, kind);
+    }
+    builder
+}
+
+/// `01H…-iad`: a ULID and the region that answered.
+fn request_id(n: u64) -> String {
+    format!("{}-iad", ids::ulid(0, &ids::draw(&["request", &n.to_string()])))
+}
+
+/// Sends an answer.
+pub(super) fn render(answer: &Answer, n: u64) -> Response<HttpBody> {
+    let (kind, text) = text(&answer.body);
+    response(answer, n, kind).body(HttpBody::from(text)).unwrap_or_default()
+}
+
+/// Closes the connection instead of answering.
+pub(super) fn hang_up(cut: Option<Cut>) -> Response<HttpBody> {
+    if let Some(cut) = cut {
+        cut.now();
+    }
+    Response::default()
+}
+
+/// Promises the whole body and sends half of it.
+pub(super) fn truncated(answer: &Answer, n: u64) -> Response<HttpBody> {
+    let (kind, text) = text(&answer.body);
+    let bytes = text.into_bytes();
+    let half = bytes[..bytes.len() / 2].to_vec();
+    let builder = response(answer, n, kind).header(header::CONTENT_LENGTH, bytes.len().max(1));
+    let broken = async {
+        // Lets the first half reach the socket before the connection breaks.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    };
+    let parts = futures_util::stream::once(async { Ok(half) });
+    let parts = futures_util::StreamExt::chain(parts, futures_util::stream::once(broken));
+    builder.body(HttpBody::from_stream(parts)).unwrap_or_default()
+}

@@ -1,0 +1,176 @@
+//! Scripted sessions: every `tests/scripts/*.txt` is a story of commands and their output, run with the real binary
+//! against the sandbox in a folder that vanishes. `SNAPSHOTS=overwrite` writes the output anew.
+//!
+//! ```text
+//! # A comment tells the story.
+//! $ trimtab plan staging --sandbox      runs the binary; stdout, then stderr with `! `, then `[exit N]`
+//! $ edit environments/staging.toml OLD => NEW
+//! $ api PATCH /v1/apps/x/…  {"json": 1}  changes the sandbox's state by hand
+//! ```
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+use trimtab::sandbox::{self, Options};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// One session's folder.
+struct Session {
+    dir: tempfile::TempDir,
+}
+
+impl Session {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&Path::new(ROOT).join("environments"), &dir.path().join("environments"));
+        Self { dir }
+    }
+
+    fn run(&self, line: &str) -> String {
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match command {
+            "trimtab" => self.trimtab(rest),
+            "edit" => self.edit(rest),
+            "api" => self.api(rest),
+            other => panic!("`{other}` is no command of a script"),
+        }
+    }
+
+    /// The binary, with nothing of this machine in its environment.
+    fn trimtab(&self, args: &str) -> String {
+        let args = split(args);
+        let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
+            .args(&args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("COLUMNS", "100")
+            .env("TRIMTAB_SANDBOX_SPEED", "500")
+            .output()
+            .unwrap();
+        let mut text = String::from_utf8(output.stdout).unwrap();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for line in String::from_utf8(output.stderr).unwrap().lines() {
+            writeln!(text, "! {line}").unwrap();
+        }
+        match output.status.code() {
+            Some(0) => {}
+            Some(code) => writeln!(text, "[exit {code}]").unwrap(),
+            None => writeln!(text, "[killed]").unwrap(),
+        }
+        steady(&text)
+    }
+
+    fn edit(&self, args: &str) -> String {
+        let (file, change) = args.split_once(' ').unwrap();
+        let (old, new) = change.split_once(" => ").unwrap();
+        let path = self.dir.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let (old, new) = (old.replace("\\n", "\n"), new.replace("\\n", "\n"));
+        assert!(text.contains(&old), "{file} has no `{old}`");
+        fs::write(path, text.replacen(&old, &new, 1)).unwrap();
+        String::new()
+    }
+
+    /// A request by hand; only its failure is shown.
+    fn api(&self, args: &str) -> String {
+        let mut parts = args.splitn(3, ' ');
+        let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
+        let body: Value = parts.next().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let status = runtime.block_on(async {
+            let mut options = Options::new(self.dir.path().join(".trimtab/sandbox"));
+            options.speed = 500.0;
+            let running = sandbox::start(options).await.unwrap();
+            let request = reqwest::Client::new()
+                .request(method.parse().unwrap(), format!("{}{path}", running.url()))
+                .bearer_auth(running.user_token().unwrap())
+                .json(&body);
+            let status = request.send().await.unwrap().status();
+            running.stop().await;
+            status
+        });
+        if status.is_success() { String::new() } else { format!("[{}]\n", status.as_u16()) }
+    }
+}
+
+/// Times and counts of requests differ from run to run.
+fn steady(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let cut = line.find("   live read:").map(|at| &line[..at]);
+        out.push_str(cut.unwrap_or(line).trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Splits a command line at spaces, with single quotes.
+fn split(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for (at, part) in text.split('\'').enumerate() {
+        if at % 2 == 1 {
+            out.push(part.to_owned());
+        } else {
+            out.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    out
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+/// Plays a script and gives it back with what really came out.
+fn play(script: &str) -> String {
+    let session = Session::new();
+    let mut out = String::new();
+    for line in script.lines() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            writeln!(out, "{line}").unwrap();
+            out.push_str(&session.run(command));
+        } else if line.starts_with('#') {
+            writeln!(out, "\n{line}").unwrap();
+        }
+    }
+    out.trim_start().to_owned()
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let dir = Path::new(ROOT).join("tests/scripts");
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_session_goes_as_written_and_is_fresh() {
+    let paths = scripts();
+    assert!(!paths.is_empty());
+    std::thread::scope(|scope| {
+        let plays: Vec<_> = paths
+            .iter()
+            .map(|path| (path, scope.spawn(|| play(&fs::read_to_string(path).unwrap()))))
+            .collect();
+        for (path, played) in plays {
+            let played = played.join().unwrap();
+            snapbox::Assert::new()
+                .action_env("SNAPSHOTS")
+                .eq(played, snapbox::Data::read_from(path, None).raw());
+        }
+    });
+}

@@ -1,0 +1,180 @@
+//! The main story: apply, an empty plan, every sort of change from outside found by name and repaired by exactly that.
+
+use serde_json::json;
+
+use crate::support::{Team, summary};
+
+/// One app with everything: two regions, a volume, secrets, a cron machine.
+pub(crate) const TEAM: &str = r#"
+project = "harbor"
+
+[fly]
+org = "harbor-test"
+
+[apps.web]
+name = "harbor-web"
+primary_region = "ewr"
+image = "registry.fly.io/harbor-web:v1"
+
+[apps.web.env]
+LOG_LEVEL = "info"
+
+[apps.web.secrets]
+SECRET_KEY = { env = "SECRET_KEY" }
+DATABASE_URL = { env = "DATABASE_URL" }
+
+[apps.web.http_service]
+internal_port = 8080
+force_https = true
+
+[[apps.web.http_service.checks]]
+interval = "15s"
+timeout = "2s"
+path = "/up"
+
+[apps.web.machines.app]
+memory = "512mb"
+count = { ewr = 2, iad = 1 }
+
+[[apps.web.mounts]]
+source = "data"
+destination = "/data"
+initial_size = "3gb"
+
+[apps.web.cron.nightly]
+schedule = "daily"
+command = ["bin/nightly"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_after_an_apply_is_empty() {
+    let team = Team::new(TEAM).await;
+    let first = team.plan().await;
+    assert_eq!(
+        summary(&first),
+        [
+            "create fly.app/web",
+            "create fly.cron/web/nightly",
+            "create fly.ip/web/shared_v4",
+            "create fly.ip/web/v6",
+            "create fly.machine/web/app/ewr/0",
+            "create fly.machine/web/app/ewr/1",
+            "create fly.machine/web/app/iad/0",
+            "create fly.secrets/web",
+            "create fly.volume/web/data/ewr/0",
+            "create fly.volume/web/data/ewr/1",
+            "create fly.volume/web/data/iad/0",
+        ]
+    );
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    let throttled = team.sandbox.requests().iter().filter(|request| request.rate_limited).count();
+    assert_eq!(throttled, 0, "no request may be refused for coming too soon");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_changed_outside_is_named_and_repaired() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let world = team.world().await;
+    let id = |name: &str| world.fly_machine[name].workload.id.clone();
+    let app = "/v1/apps/harbor-web";
+    team.change_machine("harbor-web", &id("web/app/ewr/0"), |config| {
+        config["guest"]["memory_mb"] = 1024.into()
+    })
+    .await;
+    team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| config["env"]["EXTRA"] = "1".into())
+        .await;
+    team.change_machine("harbor-web", &id("web/app/iad/0"), |config| config["image"] = "nginx:1".into())
+        .await;
+    let cron = world.fly_cron["web/nightly"].workload.id.clone();
+    team.change_machine("harbor-web", &cron, |config| config["image"] = "old:1".into()).await;
+    let ip = world.fly_ip["web/v6"].address.clone();
+    team.by_hand("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null)).await;
+    team.by_hand("POST", &format!("{app}/secrets"), json!({"values": {"SECRET_KEY": "tampered"}})).await;
+    let extra = json!({"region": "ewr", "config": {"image": "nginx:1"}});
+    let extra = team.by_hand("POST", &format!("{app}/machines"), extra).await;
+    let extra = extra["id"].as_str().unwrap();
+
+    assert_eq!(
+        team.summary().await,
+        [
+            format!("destroy fly.machine/web/app/ewr/{extra}"),
+            "restart fly.machine/web/app/ewr/0 vm.memory,secrets.SECRET_KEY".to_owned(),
+            "restart fly.machine/web/app/ewr/1 env.EXTRA,secrets.SECRET_KEY".to_owned(),
+            "restart fly.machine/web/app/iad/0 image,secrets.SECRET_KEY".to_owned(),
+            "update fly.cron/web/nightly image,secrets.SECRET_KEY".to_owned(),
+            "update fly.secrets/web SECRET_KEY".to_owned(),
+            "create fly.ip/web/v6".to_owned(),
+        ]
+    );
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cron_machine_is_never_started_by_an_update() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let id = team.world().await.fly_cron["web/nightly"].workload.id.clone();
+    let starts = || async {
+        let events =
+            team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}/events"), json!(null)).await;
+        events.as_array().unwrap().iter().filter(|event| event["type"] == "start").count()
+    };
+    // The first run belongs to its creation; it ends by itself.
+    team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}/wait?state=stopped"), json!(null)).await;
+    let before = starts().await;
+    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    team.apply().await;
+    assert_eq!(starts().await, before);
+    assert_eq!(team.world().await.fly_cron["web/nightly"].workload.state, "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_fields_of_a_live_object_survive_an_update() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let id = team.world().await.fly_machine["web/app/iad/0"].workload.id.clone();
+    let dns = json!({"skip_registration": true});
+    team.change_machine("harbor-web", &id, |config| {
+        config["dns"] = dns.clone();
+        config["env"]["LOG_LEVEL"] = "debug".into();
+    })
+    .await;
+    team.apply().await;
+    let machine = team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}"), json!(null)).await;
+    assert_eq!(machine["config"]["dns"], dns);
+    assert_eq!(machine["config"]["env"]["LOG_LEVEL"], "info");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scaling_down_asks_for_the_data_it_loses() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    team.write(&TEAM.replace("count = { ewr = 2, iad = 1 }", "count = { ewr = 1, iad = 1 }"));
+    let plan = team.plan().await;
+    assert_eq!(
+        summary(&plan),
+        ["destroy fly.machine/web/app/ewr/1", "destroy fly.volume/web/data/ewr/1"].map(str::to_owned)
+    );
+    let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].hint, "--allow-destroy fly.volume/web/data/ewr/1");
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_somebody_else_made_is_refused_until_it_is_adopted() {
+    let team = Team::new(TEAM).await;
+    let token = team.sandbox.org_token("harbor-test").unwrap();
+    let stranger = team.reader_with(&token, None);
+    drop(stranger);
+    team.by_hand("POST", "/v1/apps", json!({"name": "harbor-web", "org_slug": "harbor-test"})).await;
+    let config = json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
+    team.by_hand("POST", "/v1/apps/harbor-web/machines", json!({"region": "iad", "config": config})).await;
+    let plan = team.plan().await;
+    assert_eq!(plan.steps().count(), 0, "nothing in it is touched");
+    assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
+}

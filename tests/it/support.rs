@@ -1,0 +1,181 @@
+//! One team's environment against the sandbox: manifests in a folder that vanishes, the real client, and the clouds
+//! changed behind its back through the API.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
+use trimtab::{
+    apply::{Conduct, Report, apply},
+    clouds::{
+        CloudError, Clouds, Fuse, Settings,
+        fly::{Reader, Writer},
+    },
+    kinds::{Desired, World},
+    manifest::{self, Inputs, SecretsMode},
+    model::Secret,
+    observe::observe,
+    plan::{Limits, Plan, guard, plan},
+    sandbox::{self, Fault, Options, Running},
+};
+
+/// How much faster than on Fly everything goes in these tests: a boot of a second takes a millisecond.
+const SPEED: f64 = 1000.0;
+
+/// A folder, a sandbox, and a manifest.
+pub(crate) struct Team {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) sandbox: Running,
+    pub(crate) environment: String,
+    pub(crate) inputs: Inputs,
+}
+
+/// Inputs with a value for every secret of the fixtures.
+pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
+    Inputs {
+        vars: BTreeMap::new(),
+        images: BTreeMap::new(),
+        environment: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        secrets: SecretsMode::Required,
+    }
+}
+
+impl Team {
+    /// One environment called `test`.
+    pub(crate) async fn new(manifest: &str) -> Self {
+        Self::with_faults(manifest, Vec::new()).await
+    }
+
+    /// The same, where things go wrong.
+    pub(crate) async fn with_faults(manifest: &str, faults: Vec<Fault>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        let inputs = inputs(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")]);
+        Self::at(dir, "test", inputs, faults).await
+    }
+
+    /// Any environment in a folder of manifests.
+    pub(crate) async fn at(
+        dir: tempfile::TempDir,
+        environment: &str,
+        inputs: Inputs,
+        faults: Vec<Fault>,
+    ) -> Self {
+        let mut options = Options::new(dir.path().join("sandbox"));
+        options.speed = SPEED;
+        options.faults = faults;
+        let sandbox = sandbox::start(options).await.unwrap();
+        Self { dir, sandbox, environment: environment.to_owned(), inputs }
+    }
+
+    /// Writes the manifest anew.
+    pub(crate) fn write(&self, manifest: &str) {
+        std::fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
+    }
+
+    pub(crate) fn desired(&self) -> Desired {
+        self.desired_in(self.dir.path())
+    }
+
+    pub(crate) fn desired_in(&self, dir: &Path) -> Desired {
+        match manifest::load(dir, &self.environment, &self.inputs) {
+            Ok(loaded) => loaded.desired,
+            Err(problems) => panic!("{}", problems.render(false, 100)),
+        }
+    }
+
+    /// A client with the token of the environment's organization.
+    pub(crate) fn reader(&self, fuse: Option<Fuse>) -> Reader {
+        let token = self.sandbox.org_token(&self.desired().meta.org).unwrap();
+        self.reader_with(&token, fuse)
+    }
+
+    pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
+        Reader::new(&Settings { base: self.sandbox.url(), token: Secret::new(token), speed: SPEED, fuse })
+            .unwrap()
+    }
+
+    /// Looks at the world.
+    pub(crate) async fn world(&self) -> World {
+        observe(&self.reader(None), &self.desired()).await.unwrap()
+    }
+
+    /// Plans.
+    pub(crate) async fn plan(&self) -> Plan {
+        plan(&self.desired(), &self.world().await).unwrap()
+    }
+
+    /// What a plan would do, one short line a step, sorted by danger.
+    pub(crate) async fn summary(&self) -> Vec<String> {
+        summary(&self.plan().await)
+    }
+
+    /// Plans and applies with everything allowed; the report may hold failures.
+    pub(crate) async fn try_apply(&self, fuse: Option<Fuse>) -> Result<Report, CloudError> {
+        let reader = self.reader(fuse);
+        let desired = self.desired();
+        let world = observe(&reader, &desired).await?;
+        let plan = plan(&desired, &world).unwrap();
+        Ok(carry_out(plan, reader, world).await)
+    }
+
+    /// Plans and applies, and demands that all of it is done.
+    pub(crate) async fn apply(&self) -> Report {
+        let report = self.try_apply(None).await.unwrap();
+        assert!(report.is_complete(), "{report:#?}");
+        report
+    }
+
+    /// A request as somebody with a token would send it by hand.
+    pub(crate) async fn by_hand(&self, method: &str, path: &str, body: Value) -> Value {
+        let token = self.sandbox.user_token().unwrap();
+        let request = reqwest::Client::new()
+            .request(method.parse().unwrap(), format!("{}{path}", self.sandbox.url()))
+            .bearer_auth(token)
+            .json(&body);
+        let answer = request.send().await.unwrap();
+        assert!(
+            answer.status().is_success(),
+            "{method} {path}: {} {}",
+            answer.status(),
+            answer.text().await.unwrap()
+        );
+        let text = answer.text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// Changes a machine's configuration by hand, and waits until it runs again.
+    pub(crate) async fn change_machine(&self, app: &str, id: &str, change: impl FnOnce(&mut Value)) {
+        let path = format!("/v1/apps/{app}/machines/{id}");
+        let mut machine = self.by_hand("GET", &path, json!(null)).await;
+        change(&mut machine["config"]);
+        let body = json!({ "config": machine["config"], "region": machine["region"] });
+        self.by_hand("POST", &path, body).await;
+        if machine["config"]["schedule"].is_null() {
+            self.by_hand("GET", &format!("{path}/wait?state=started"), json!(null)).await;
+        }
+    }
+}
+
+/// Carries a plan out with everything allowed.
+pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Report {
+    let limits =
+        Limits { allow_destroy: plan.steps().map(|step| step.address.clone()).collect(), max_destroy: 100 };
+    let approved = guard(plan, &limits).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
+    let (events, _receiver) = unbounded_channel();
+    apply(&approved, &Clouds { fly: Writer::new(reader) }, world, &Conduct::default(), &events).await
+}
+
+/// One line a change: verb, address, and the attributes that differ.
+pub(crate) fn summary(plan: &Plan) -> Vec<String> {
+    let line = |change: &trimtab::plan::Change| {
+        let paths: Vec<&str> = change.lines.iter().map(|line| line.path.as_str()).collect();
+        match change.verb {
+            trimtab::plan::Verb::Create => format!("create {}", change.address),
+            verb => format!("{} {} {}", verb.word(), change.address, paths.join(",")).trim_end().to_owned(),
+        }
+    };
+    let blocked =
+        plan.blocked.iter().map(|blocked| format!("blocked {}: {}", blocked.address, blocked.refused.reason));
+    plan.changes().iter().map(line).chain(blocked).collect()
+}

@@ -1,0 +1,373 @@
+//! A small shop to draw plans from: one app with machines, a volume, secrets, addresses and a cron machine, as it is
+//! asked for and as it is.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+use trimtab::{
+    kinds::{
+        Desired, Meta, World,
+        fly::{
+            Machine,
+            app::{AppLive, AppSpec},
+            cron::{CronLive, CronSpec},
+            ip::{IpKind, IpLive, IpSpec},
+            machine::{MachineLive, MachineSpec},
+            secrets::{SecretLive, SecretSpec, SecretsLive, SecretsSpec},
+            volume::{VolumeLive, VolumeSpec},
+            workload::{Health, MachineConfig, Workload, WorkloadLive},
+        },
+    },
+    model::{Fingerprint, Gib, Image, Mark, Name, Ownership, Ref, Region, Salt, Secret},
+    plan::{Limits, Plan, Refusal, plan, refusals},
+    render::{Headline, Look},
+};
+
+/// What no output may hold.
+pub(crate) const CANARY: &str = "canary-7f3a-value";
+/// Neither may it hold what secrets are recognised by.
+pub(crate) const PRINT: &str = "canary-7f3a-print";
+
+pub(crate) const PLAIN: Look = Look { color: false, width: 100 };
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn to<K: trimtab::model::Named>(text: &str) -> Ref<K> {
+    Ref::to(name(text))
+}
+
+pub(crate) fn headline(command: &'static str) -> Headline {
+    Headline {
+        command,
+        environment: "staging".to_owned(),
+        project: "shop".to_owned(),
+        org: "shop-staging".to_owned(),
+        target: String::new(),
+        requests: 6,
+        elapsed: Some(Duration::from_millis(900)),
+    }
+}
+
+fn mark() -> Mark {
+    Mark { project: "shop".to_owned(), environment: "staging".to_owned() }
+}
+
+/// What the manifest asks for.
+pub(crate) fn desired() -> Desired {
+    let mut desired = Desired::empty(Meta {
+        mark: mark(),
+        org: "shop-staging".to_owned(),
+        adopt: Default::default(),
+        warnings: Vec::new(),
+    });
+    let app = AppSpec { name: "shop-web".to_owned(), org: "shop-staging".to_owned(), network: None };
+    desired.fly_app.insert(name("web"), app);
+    for kind in [IpKind::SharedV4, IpKind::V6] {
+        let spec = IpSpec { app: to("web"), kind, region: None, stated: true };
+        desired.fly_ip.insert(name(&format!("web/{kind}")), spec);
+    }
+    desired.fly_secrets.insert(name("web"), secrets());
+    desired.fly_volume.insert(name("web/data/ewr/0"), volume("ewr"));
+    for slot in ["ewr/0", "ewr/1", "iad/0"] {
+        desired.fly_machine.insert(name(&format!("web/app/{slot}")), machine("app", slot));
+    }
+    let mut keeper = machine("keeper", "ewr/0");
+    keeper.volume = Some(to("web/data/ewr/0"));
+    desired.fly_machine.insert(name("web/keeper/ewr/0"), keeper);
+    desired.fly_cron.insert(name("web/news"), cron());
+    desired
+}
+
+fn secrets() -> SecretsSpec {
+    let secret = |variable: &str| SecretSpec {
+        value: Some(Secret::new(CANARY)),
+        fingerprint: Some(Fingerprint::stored(PRINT)),
+        source: format!("env {variable}"),
+    };
+    SecretsSpec {
+        app: to("web"),
+        values: ["DATABASE_URL", "SECRET_KEY"]
+            .into_iter()
+            .map(|name| (name.to_owned(), secret(name)))
+            .collect(),
+        left_alone: Default::default(),
+        salt: Salt::of("shop", "staging", "web"),
+    }
+}
+
+fn volume(region: &str) -> VolumeSpec {
+    VolumeSpec {
+        app: to("web"),
+        volume: "data".to_owned(),
+        region: Region::reported(region),
+        size: Some(Gib(10)),
+        snapshot_retention: Some(5),
+        scheduled_snapshots: Some(true),
+        encrypted: Some(true),
+        grows: false,
+    }
+}
+
+pub(crate) fn machine(group: &str, slot: &str) -> MachineSpec {
+    let region = slot.split('/').next().unwrap_or_default();
+    MachineSpec { group: group.to_owned(), workload: workload(group, region), volume: None }
+}
+
+fn workload(group: &str, region: &str) -> Workload {
+    let config = serde_json::json!({
+        "env": { "LOG_LEVEL": "INFO", "PORT": "8080" },
+        "guest": { "cpu_kind": "shared", "cpus": 1, "memory_mb": 512 },
+        "files": [{ "guest_path": "/etc/app.key", "raw_value": "Y2FuYXJ5LTdmM2EtdmFsdWU=" }],
+    });
+    let mut config: MachineConfig = serde_json::from_value(config).unwrap();
+    config.image = Some(image("1a"));
+    Workload {
+        app: to("web"),
+        region: Region::reported(region),
+        config,
+        secrets: Some(to("web")),
+        needs: Default::default(),
+        labels: BTreeMap::from([("fly_process_group".to_owned(), group.to_owned())]),
+        mark: mark(),
+        protected: false,
+        wait_secs: 300,
+    }
+}
+
+/// An image by the two digits that its digest repeats.
+pub(crate) fn image(digits: &str) -> Image {
+    Image::new(format!("registry.fly.io/shop-web@sha256:{}", digits.repeat(32)))
+}
+
+fn cron() -> CronSpec {
+    let mut workload = workload("cron", "ewr");
+    workload.config.schedule = Some("hourly".to_owned());
+    CronSpec { machine: "news".to_owned(), workload, own_image: false }
+}
+
+/// The world once exactly this was applied.
+pub(crate) fn applied(desired: &Desired) -> World {
+    let mut world = World::default();
+    for (name, spec) in &desired.fly_app {
+        let live = AppLive {
+            name: spec.name.clone(),
+            id: "app_1".to_owned(),
+            org: spec.org.clone(),
+            network: "default".to_owned(),
+            protected: false,
+        };
+        world.fly_app.insert(name.clone(), live);
+    }
+    for (name, spec) in &desired.fly_ip {
+        let live = IpLive {
+            app: spec.app.clone(),
+            address: if spec.kind == IpKind::V6 { "2a09::1" } else { "66.241.1.1" }.to_owned(),
+            kind: spec.kind,
+            region: "global".to_owned(),
+        };
+        world.fly_ip.insert(name.clone(), live);
+    }
+    for (name, spec) in &desired.fly_secrets {
+        world.fly_secrets.insert(name.clone(), live_secrets(spec));
+    }
+    for (at, (name, spec)) in desired.fly_volume.iter().enumerate() {
+        world.fly_volume.insert(name.clone(), live_volume(spec, at));
+    }
+    for (at, (name, spec)) in desired.fly_machine.iter().enumerate() {
+        let volume = spec
+            .volume
+            .as_ref()
+            .and_then(|volume| Some((world.fly_volume.get(volume.name())?.id.clone(), Some(volume.clone()))));
+        let workload = live(&spec.workload, &world, at, "started");
+        world.fly_machine.insert(name.clone(), MachineLive { workload, volume });
+    }
+    for (at, (name, spec)) in desired.fly_cron.iter().enumerate() {
+        let workload = live(&spec.workload, &world, 900 + at, "stopped");
+        world.fly_cron.insert(name.clone(), CronLive { workload });
+    }
+    world
+}
+
+fn live_secrets(spec: &SecretsSpec) -> SecretsLive {
+    let secret = |spec: &SecretSpec| SecretLive {
+        digest: "0123abcd".to_owned(),
+        fingerprint: spec.fingerprint.clone(),
+        known: true,
+    };
+    SecretsLive {
+        app: spec.app.clone(),
+        present: spec.values.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+        version: None,
+        has_machines: true,
+    }
+}
+
+fn live_volume(spec: &VolumeSpec, at: usize) -> VolumeLive {
+    VolumeLive {
+        app: spec.app.clone(),
+        id: format!("vol_{at}4qk"),
+        volume: spec.volume.clone(),
+        region: spec.region.clone(),
+        size: spec.size.unwrap_or(Gib(1)),
+        snapshot_retention: spec.snapshot_retention,
+        scheduled_snapshots: spec.scheduled_snapshots,
+        encrypted: true,
+        state: "created".to_owned(),
+        attached_machine: None,
+        host_ok: true,
+        protected: false,
+    }
+}
+
+fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive {
+    let mut metadata = spec.marks();
+    if let Some(secrets) = spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name())) {
+        metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
+    }
+    WorkloadLive {
+        app: spec.app.clone(),
+        id: format!("9080{at:04}"),
+        machine: format!("machine-{at}"),
+        region: spec.region.clone(),
+        state: state.to_owned(),
+        version: "01J".to_owned(),
+        config: spec.config.clone(),
+        raw: spec.first_body(),
+        metadata,
+        ownership: Ownership::Ours,
+        digest: None,
+        health: Health { host_ok: true, cordoned: false, checks: (1, 1) },
+    }
+}
+
+/// A plan and what the guard says of it.
+pub(crate) fn planned(desired: &Desired, world: &World) -> (Plan, Vec<Refusal>) {
+    let plan = plan(desired, world).unwrap();
+    let refusals = refusals(&plan, &Limits::default());
+    (plan, refusals)
+}
+
+/// A shop in which something of every sort happens: see the stored plan for what.
+pub(crate) fn eventful() -> (Desired, World) {
+    let mut desired = desired();
+    let mut world = applied(&desired);
+    // A rollout: another image, a variable, a new and a changed secret.
+    for spec in desired.fly_machine.values_mut() {
+        if spec.group == "app" {
+            spec.workload.config.image = Some(image("2b"));
+            spec.workload.config.env.insert("LOG_LEVEL".to_owned(), "WARN".to_owned());
+        }
+    }
+    if let Some(cron) = desired.fly_cron.get_mut("web/news") {
+        cron.workload.config.image = Some(image("2b"));
+    }
+    let values = &mut desired.fly_secrets.get_mut("web").unwrap().values;
+    let mut sentry = values["SECRET_KEY"].clone();
+    values.insert("SENTRY_DSN".to_owned(), sentry.clone());
+    sentry.fingerprint = Some(Fingerprint::stored(format!("{PRINT}-new")));
+    values.insert("DATABASE_URL".to_owned(), sentry);
+    // Somebody set a secret outside and stopped a group's size from being what it was.
+    let keeper = world.fly_machine.get_mut("web/keeper/ewr/0").unwrap();
+    keeper.workload.config.guest.as_mut().unwrap().memory_mb = trimtab::model::Mib(1024);
+    keeper.workload.raw = serde_json::to_value(&keeper.workload.config).unwrap();
+    // A machine and a volume that the manifest no longer names, an address that is missing.
+    let (ours, orphan) = (world.fly_machine["web/app/iad/0"].clone(), live_volume(&volume("iad"), 7));
+    world.fly_machine.insert(name("web/app/sjc/0"), ours);
+    world.fly_volume.insert(name("web/data/iad/0"), orphan);
+    world.fly_ip.remove("web/v6");
+    world.found.unmanaged.push(trimtab::kinds::Unmanaged {
+        what: "volume scratch (vol_x, ewr)".to_owned(),
+        within: name("web"),
+        why: "it bears no mark of ours".to_owned(),
+    });
+    world.found.warnings.push("the host of machine 9080 answers slowly".to_owned());
+    (desired, world)
+}
+
+/// A shop that must be moved to another network, which takes everything in it along.
+pub(crate) fn moved() -> (Desired, World) {
+    let mut desired = desired();
+    let world = applied(&desired);
+    desired.fly_app.get_mut("web").unwrap().network = Some("private".to_owned());
+    (desired, world)
+}
+
+/// Values that try to break out of every format.
+pub(crate) fn nasty() -> (Desired, World) {
+    let mut desired = desired();
+    let mut world = applied(&desired);
+    let evil = [
+        ("PIPE", "a|b\\|c"),
+        ("FENCE", "```\n````diff\n</details>\n+ not a line"),
+        ("MENTION", "@everyone #1 <script>alert(1)</script> <!-- x -->"),
+        ("ESCAPE", "\u{1b}[31mred\u{1b}[0m\u{202e}txet"),
+        ("LONG", &"日本".repeat(300)),
+        ("TEXT", "one\ntwo\nthree\nfour\nfive\n"),
+    ];
+    for spec in desired.fly_machine.values_mut() {
+        let evil = evil.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        spec.workload.config.env.extend(evil);
+    }
+    for live in world.fly_machine.values_mut() {
+        let there = "one\ntwo\n3\nfour\nfive\n";
+        live.workload.config.env.insert("TEXT".to_owned(), there.to_owned());
+        live.workload.raw = Value::Null;
+    }
+    world.found.warnings.push("a ` | \u{1b}[2J @here <b>\n## heading".to_owned());
+    (desired, world)
+}
+
+/// So many apps that each change alone, so that nothing can be said once for all.
+pub(crate) fn large(apps: usize) -> (Desired, World) {
+    let mut desired = desired();
+    for at in 0..apps {
+        let spec = AppSpec { name: format!("shop-{at}"), org: "shop-staging".to_owned(), network: None };
+        desired.fly_app.insert(name(&format!("app-{at}")), spec);
+    }
+    let (_, world) = eventful();
+    (desired, world)
+}
+
+/// A document as it is stored.
+pub(crate) fn pretty(document: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(document).unwrap())
+}
+
+/// Four apps, of which each needs the one before it, and one that needs nothing but the first.
+pub(crate) fn team() -> Desired {
+    let mut desired = Desired::empty(desired().meta);
+    let apps = ["database", "api", "web", "worker"];
+    for (at, app) in apps.iter().enumerate() {
+        let spec = AppSpec { name: format!("shop-{app}"), org: "shop-staging".to_owned(), network: None };
+        desired.fly_app.insert(name(app), spec);
+        let mut secrets = secrets();
+        secrets.app = to(app);
+        desired.fly_secrets.insert(name(app), secrets);
+        for slot in ["ewr/0", "ewr/1", "iad/0"] {
+            let mut spec = machine("app", slot);
+            spec.workload.app = to(app);
+            spec.workload.secrets = Some(to(app));
+            let needed =
+                apps.get(at.wrapping_sub(1)).map(|before| to::<Machine>(&format!("{before}/app/{slot}")));
+            spec.workload.needs = needed.iter().map(Ref::address).collect();
+            if at == 3 {
+                spec.workload.needs.insert(to::<Machine>("database/app/ewr/0").address());
+            }
+            if at == 0 {
+                let mut volume = volume(spec.workload.region.as_str());
+                volume.app = to(app);
+                let at = format!("{app}/data/{slot}");
+                desired.fly_volume.insert(name(&at), volume);
+                spec.volume = Some(to(&at));
+            }
+            desired.fly_machine.insert(name(&format!("{app}/app/{slot}")), spec);
+        }
+    }
+    for kind in [IpKind::SharedV4, IpKind::V6] {
+        let spec = IpSpec { app: to("web"), kind, region: None, stated: true };
+        desired.fly_ip.insert(name(&format!("web/{kind}")), spec);
+    }
+    desired
+}

@@ -1,0 +1,114 @@
+//! What programs read: our own JSON with its schema, Terraform's, and events.
+
+use serde_json::Value;
+use snapbox::{assert_data_eq, file};
+use trimtab::render::{json, tfjson};
+
+use crate::fixture::{applied, desired, eventful, headline, moved, planned, pretty};
+use crate::run::{events, report};
+
+#[test]
+fn our_own_document() {
+    let (desired, world) = eventful();
+    let (plan, refusals) = planned(&desired, &world);
+    let document = json::plan(&plan, &refusals, &headline("plan"));
+    assert_data_eq!(pretty(&document), file!["json/eventful.json"].raw());
+}
+
+/// Fails when the types changed and the file did not: `SNAPSHOTS=overwrite` writes it.
+#[test]
+fn the_schema_is_fresh() {
+    assert_data_eq!(pretty(&json::schema()), file!["../../schema/plan.schema.json"].raw());
+}
+
+#[test]
+fn every_key_of_a_document_is_in_its_schema() {
+    let schema = json::schema();
+    for (desired, world) in [eventful(), moved()] {
+        let (plan, refusals) = planned(&desired, &world);
+        let document = json::plan(&plan, &refusals, &headline("plan"));
+        conforms(&document, &schema, &schema, "");
+    }
+}
+
+/// As much of JSON Schema as our own schema uses.
+fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        return conforms(value, root.pointer(name.trim_start_matches('#')).unwrap(), root, at);
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(value), "{at}: {value} is none of {words:?}");
+    }
+    if let Some(object) = value.as_object().filter(|_| schema["properties"].is_object()) {
+        let known = schema["properties"].as_object().unwrap();
+        for (key, value) in object {
+            let inner = known.get(key).unwrap_or_else(|| panic!("{at}.{key} is not in the schema"));
+            conforms(value, inner, root, &format!("{at}.{key}"));
+        }
+        for key in schema["required"].as_array().into_iter().flatten() {
+            assert!(object.contains_key(key.as_str().unwrap()), "{at} lacks {key}");
+        }
+    }
+    for value in value.as_array().into_iter().flatten() {
+        conforms(value, &schema["items"], root, &format!("{at}[]"));
+    }
+}
+
+#[test]
+fn terraforms_document() {
+    let (desired, world) = eventful();
+    let (plan, _) = planned(&desired, &world);
+    assert_data_eq!(pretty(&tfjson::plan(&plan)), file!["tfjson/eventful.json"].raw());
+    let (desired, world) = moved();
+    let (plan, _) = planned(&desired, &world);
+    let document = tfjson::plan(&plan);
+    let replaced = &document["resource_changes"][0];
+    assert_eq!(replaced["address"], "trimtab_fly_app.web");
+    assert_eq!(replaced["change"]["actions"], serde_json::json!(["delete", "create"]));
+    assert_eq!(replaced["change"]["replace_paths"], serde_json::json!([["network"]]));
+    let lost: Vec<&Value> = changes(&document, "trimtab_fly_volume").collect();
+    assert_eq!(lost.len(), 1);
+    assert_eq!(lost[0]["change"]["actions"], serde_json::json!(["delete", "create"]));
+}
+
+fn changes<'a>(document: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    let changes = document["resource_changes"].as_array().unwrap().iter();
+    changes.filter(move |change| change["type"] == kind)
+}
+
+/// What equals on both sides is no change: an update touches the attributes that the plan shows, and no other.
+#[test]
+fn an_update_in_terraforms_document_differs_only_where_the_plan_does() {
+    let (desired, world) = eventful();
+    let (plan, _) = planned(&desired, &world);
+    let document = tfjson::plan(&plan);
+    let machine =
+        changes(&document, "trimtab_fly_machine").find(|change| change["name"] == "web_app_ewr_0").unwrap();
+    let (before, after) = (&machine["change"]["before"], &machine["change"]["after"]);
+    let keys = before.as_object().unwrap().keys();
+    let differ: Vec<&String> = keys.filter(|key| before[*key] != after[*key]).collect();
+    assert_eq!(differ, ["config"]);
+    assert_eq!(after["config"]["env"]["LOG_LEVEL"], "WARN");
+}
+
+#[test]
+fn an_empty_plan_is_empty_everywhere() {
+    let desired = desired();
+    let (plan, refusals) = planned(&desired, &applied(&desired));
+    assert_eq!(json::plan(&plan, &refusals, &headline("plan"))["empty"], true);
+    let document = tfjson::plan(&plan);
+    assert_eq!(document["resource_changes"], serde_json::json!([]));
+    assert_eq!(document["applyable"], false);
+    assert_eq!(document["complete"], true);
+}
+
+#[test]
+fn a_run_as_lines_of_json() {
+    let (desired, world) = eventful();
+    let (plan, _) = planned(&desired, &world);
+    let mut lines = vec![json::summary(&plan)];
+    lines.extend(events().iter().map(json::event));
+    lines.push(json::report(&report()));
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    assert_data_eq!(text, file!["json/events.ndjson"].raw());
+}

@@ -1,0 +1,143 @@
+//! What flyctl asks of the two other APIs, in its own words: GraphQL documents with aliases, and releases.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Box, nginx};
+
+async fn ask(sandbox: &Box, query: &str, variables: Value) -> Value {
+    sandbox.post("/graphql", json!({ "query": query, "variables": variables })).await.is(200)
+}
+
+#[tokio::test]
+async fn an_application_is_found_under_an_alias() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let query = "query ($appName: String!) { appcompact:app(name: $appName) { id internalNumericId name hostname \
+                 deployed status appUrl platformVersion organization { id internalNumericId slug paidPlan } \
+                 postgresAppRole: role { name } } }";
+    let answer = ask(&sandbox, query, json!({ "appName": "web" })).await;
+    let app = &answer["data"]["appcompact"];
+    assert_eq!(app["hostname"], "web.fly.dev");
+    assert!(app["internalNumericId"].is_u64());
+    assert!(app["organization"]["internalNumericId"].is_string());
+    assert_eq!(app["postgresAppRole"], Value::Null);
+    assert_eq!(answer.get("errors"), None);
+    let answer = ask(&sandbox, query, json!({ "appName": "none" })).await;
+    assert_eq!(answer["errors"][0]["message"], "Could not find App");
+    assert_eq!(answer["errors"][0]["path"], json!(["appcompact"]));
+    assert_eq!(answer["data"]["appcompact"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_image_resolves_to_a_reference_with_a_digest_and_a_size_in_words() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let query = "query ($appName: String!, $imageRef: String!) { app(name: $appName) { id image(ref: $imageRef) \
+                 { id digest ref compressedSize: compressedSizeFull manifest } } }";
+    let answer = ask(&sandbox, query, json!({ "appName": "web", "imageRef": "nginx:1" })).await;
+    let image = &answer["data"]["app"]["image"];
+    let reference = image["ref"].as_str().unwrap();
+    assert!(reference.starts_with("docker-hub-mirror.fly.io/library/nginx:1@sha256:"), "{reference}");
+    assert!(image["compressedSize"].as_str().unwrap().parse::<u64>().is_ok());
+    assert_eq!(answer["data"]["app"]["id"], "web");
+}
+
+#[tokio::test]
+async fn lists_organisations_regions_and_fragments_work() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let query = "query($org: ID, $role: String, $after: String) { apps(type: \"container\", first: 200, after: $after, \
+                 organizationId: $org, role: $role) { pageInfo { hasNextPage endCursor } nodes { name status \
+                 currentRelease { createdAt status } organization { slug name } } } }";
+    let answer = ask(&sandbox, query, json!({ "after": "" })).await;
+    assert_eq!(answer["data"]["apps"]["nodes"][0]["name"], "web");
+    assert_eq!(answer["data"]["apps"]["pageInfo"]["hasNextPage"], false);
+    let query = "query { organizations(admin: false) { nodes { ...Org } } \
+                 viewer { ... on User { email } ... on Macaroon { nonsense } } \
+                 platform { requestRegion regions { code } } } fragment Org on Organization { slug rawSlug type }";
+    let answer = ask(&sandbox, query, json!({})).await;
+    let expected = json!([{ "slug": "acme", "rawSlug": "acme", "type": "SHARED" }]);
+    assert_eq!(answer["data"]["organizations"]["nodes"], expected);
+    assert_eq!(answer["data"]["platform"]["regions"].as_array().unwrap().len(), 18);
+    assert!(answer["data"]["viewer"]["email"].is_string());
+    assert_eq!(answer.get("errors"), None);
+    let answer = ask(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
+    assert_eq!(answer["errors"][0]["message"], "Field 'nonsense' doesn't exist on type 'App'");
+    let answer = ask(&sandbox, "{ app(name: ", json!({})).await;
+    assert!(answer["errors"][0]["message"].as_str().unwrap().starts_with("Parse error"));
+}
+
+#[tokio::test]
+async fn both_views_of_addresses_agree() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let mutation = "mutation($input: AllocateIPAddressInput!) { allocateIpAddress(input: $input) \
+                    { ipAddress { id address type region createdAt } app { sharedIpAddress } } }";
+    let v6 =
+        ask(&sandbox, mutation, json!({ "input": { "appId": "web", "type": "v6", "region": "" } })).await;
+    let address = &v6["data"]["allocateIpAddress"]["ipAddress"]["address"];
+    let shared = ask(&sandbox, mutation, json!({ "input": { "appId": "web", "type": "shared_v4" } })).await;
+    let shared = &shared["data"]["allocateIpAddress"]["app"]["sharedIpAddress"];
+    let listed = sandbox.get("/v1/apps/web/ip_assignments").await.is(200);
+    assert_eq!((&listed["ips"][0]["ip"], &listed["ips"][1]["ip"]), (address, shared));
+    let query = "{ app(name: \"web\") { ipAddresses { nodes { address type network { name } } } sharedIpAddress \
+                 egressIpAddresses { nodes { id } } } }";
+    let seen = ask(&sandbox, query, json!({})).await;
+    assert_eq!(seen["data"]["app"]["ipAddresses"]["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(&seen["data"]["app"]["sharedIpAddress"], shared);
+    let release =
+        "mutation($input: ReleaseIPAddressInput!) { releaseIpAddress(input: $input) { clientMutationId } }";
+    ask(&sandbox, release, json!({ "input": { "appId": "web", "ip": address } })).await;
+    assert_eq!(sandbox.get("/v1/apps/web/ip_assignments").await.is(200)["ips"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_only_token_queries_and_does_not_mutate() {
+    let mut sandbox = Box::scripted().await;
+    sandbox.app().await;
+    sandbox.token = sandbox.running.read_only_token("acme").unwrap();
+    let read = ask(&sandbox, "{ app(name: \"web\") { name } }", json!({})).await;
+    assert_eq!(read["data"]["app"]["name"], "web");
+    let written =
+        ask(&sandbox, "mutation { deleteApp(appId: \"web\") { organization { id } } }", json!({})).await;
+    assert!(written["errors"][0]["message"].as_str().unwrap().contains("Not authorized"));
+    sandbox.get("/v1/apps/web").await.is(200);
+}
+
+#[tokio::test]
+async fn a_release_is_wrapped_when_made_and_bare_when_changed() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let body = json!({
+        "app_name": "web", "build_id": 0, "image": "nginx:1", "strategy": "ROLLING",
+        "definition": { "app": "web" },
+    });
+    let made = sandbox.post("/api/v1/releases", body).await.is(201);
+    assert_eq!((&made["release"]["version"], &made["release"]["status"]), (&json!(1), &json!("pending")));
+    sandbox.get("/api/v1/apps/web/releases/current").await.refused(404, "not found");
+    let at = format!("/api/v1/releases/{}", made["release"]["id"].as_str().unwrap());
+    let change = json!({ "status": "complete", "metadata": null });
+    let changed = sandbox.send(sandbox.request("PATCH", &at).json(&change)).await.is(200);
+    assert_eq!((&changed["status"], &changed["stable"]), (&json!("complete"), &json!(true)));
+    let current = sandbox.get("/api/v1/apps/web/releases/current").await.is(200);
+    assert_eq!(current["image_ref"], "nginx:1");
+    let query = "{ app(name: \"web\") { currentReleaseUnprocessed { version configDefinition imageRef } } }";
+    let seen = ask(&sandbox, query, json!({})).await;
+    let expected = json!({ "version": 1, "configDefinition": { "app": "web" }, "imageRef": "nginx:1" });
+    assert_eq!(seen["data"]["app"]["currentReleaseUnprocessed"], expected);
+    let org = sandbox.get("/api/v1/organizations/acme").await.is(200);
+    assert_eq!(org["organization"]["raw_slug"], "acme");
+}
+
+#[tokio::test]
+async fn logs_tell_the_events_and_go_on_from_a_token() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    sandbox.machine(nginx()).await;
+    sandbox.pass(2_000);
+    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
+    assert_eq!(logs["data"].as_array().unwrap().len(), 3);
+    let next = logs["meta"]["next_token"].as_str().unwrap();
+    let more = sandbox.get(&format!("/api/v1/apps/web/logs?next_token={next}")).await.is(200);
+    assert_eq!(more["data"], json!([]));
+}
