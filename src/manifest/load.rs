@@ -47,11 +47,12 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         inputs,
         files: &reader.files,
         environment: resolved.environment,
+        vars: resolved.vars,
         names: resolved.names,
         mentions: resolved.mentions,
     };
     let lowered = lower::lower(&document, &root, &scene, reader.warnings);
-    reader.problems.extend(lowered.problems);
+    reader.problems.extend(new_places(lowered.problems, &reader.problems));
     if !reader.problems.is_empty() {
         return Err(Problems::new(reader.files, reader.problems));
     }
@@ -62,6 +63,13 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         places: lowered.places,
         file,
     })
+}
+
+/// A text whose reference failed, say, is not judged again for what is left of it.
+fn new_places(problems: Vec<Problem>, before: &[Problem]) -> Vec<Problem> {
+    let told =
+        |problem: &Problem| problem.at.is_some() && before.iter().any(|earlier| earlier.at == problem.at);
+    problems.into_iter().filter(|problem| !told(problem)).collect()
 }
 
 fn no_such_environment(dir: &Path, environment: &str) -> Problem {
@@ -88,6 +96,7 @@ fn no_such_environment(dir: &Path, environment: &str) -> Problem {
 /// What interpolation found out.
 struct Resolved {
     environment: String,
+    vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     names: BTreeMap<String, String>,
     /// Which apps an app's texts refer to.
@@ -130,7 +139,10 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
     scope.verbatim.clone_from(&reader.fly_files);
     let mentions = resolve_rest(root, &scope, &mut outcome);
     reader.problems.append(&mut outcome.problems);
-    Resolved { environment, names, mentions }
+    let given = inputs.vars.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let defaults = scope.vars.into_iter().filter_map(|(name, variable)| Some((name, variable.value?)));
+    let vars = defaults.chain(given).collect();
+    Resolved { environment, vars, names, mentions }
 }
 
 /// Everything but what was resolved before.

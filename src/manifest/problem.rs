@@ -4,7 +4,10 @@ use std::{fmt, ops::Range, path::Path};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::node::{Files, Place, Problem};
+use super::{
+    mask,
+    node::{Files, Place, Problem},
+};
 
 /// What is wrong with a manifest, and the files to show it in.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +60,8 @@ impl Problems {
                     mark = mark.label(problem.label.as_str());
                 }
                 let path = file.path.display().to_string();
-                title.element(Snippet::source(file.text.as_str()).path(path).annotation(mark))
+                let text = mask::shown(&self.files, at.file);
+                title.element(Snippet::source(text).path(path).annotation(mark))
             }
             None => Group::with_title(title),
         };

@@ -24,7 +24,9 @@ pub(super) fn strict() -> Value {
         if let Some(Value::String(format)) = object.get("format")
             && format.starts_with("uint")
         {
+            let most = if format == "uint16" { u32::from(u16::MAX) } else { u32::MAX };
             object.remove("format");
+            object.entry("maximum").or_insert_with(|| json!(most));
         }
         one_enum(object);
         if let Some(Value::String(text)) = object.get_mut("description") {
@@ -57,12 +59,6 @@ pub fn schema() -> Value {
                     definition.remove("required");
                 }
             }
-        }
-        if let Some(Value::Object(properties)) = root.get_mut("properties") {
-            properties.insert(
-                "$schema".to_owned(),
-                json!({ "type": "string", "description": "The schema's address." }),
-            );
         }
     }
     schema
@@ -133,4 +129,43 @@ fn one_enum(object: &mut Map<String, Value>) {
     object.insert("type".to_owned(), json!("string"));
     object.insert("enum".to_owned(), json!(words.concat()));
     object.insert("description".to_owned(), json!(description.trim()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::manifest::{read::Reader, validate::validate};
+
+    /// Every manifest of the repository as an editor sees it: one file, nothing inherited, nothing resolved.
+    #[test]
+    fn every_file_of_the_repository_satisfies_the_schema() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut seen = 0;
+        for folder in ["environments", "000", "001", "002", "003", "004"] {
+            let folder = if folder == "environments" {
+                root.join(folder)
+            } else {
+                root.join("tests/manifests").join(folder)
+            };
+            for file in std::fs::read_dir(folder).unwrap() {
+                let path = file.unwrap().path();
+                let mut reader = Reader::default();
+                let id = reader.files.add(path.clone(), std::fs::read_to_string(&path).unwrap());
+                let (mut node, syntax) = reader.files.parse(id);
+                let problems = validate(&schema(), &mut node);
+                assert!(syntax.is_empty() && problems.is_empty(), "{}: {problems:#?}", path.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 15);
+    }
+
+    #[test]
+    fn a_whole_environment_must_be_whole_but_a_file_need_not() {
+        let required = |schema: &Value| schema.get("required").cloned();
+        assert_eq!(required(&strict()), Some(json!(["project", "fly"])));
+        assert_eq!(required(&schema()), None);
+    }
 }

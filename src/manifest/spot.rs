@@ -59,6 +59,11 @@ impl<'a> Spot<'a> {
         self.node.map(|node| &node.at).or(self.key_at)
     }
 
+    /// Something wrong with the key itself.
+    pub(super) fn key_problem(self, message: impl Into<String>) -> Problem {
+        Problem { at: self.key_at.or(self.place()).cloned(), ..self.problem(message) }
+    }
+
     /// Something wrong here.
     pub(super) fn problem(self, message: impl Into<String>) -> Problem {
         Problem { message: message.into(), at: self.place().cloned(), label: String::new(), help: None }

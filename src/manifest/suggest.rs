@@ -8,7 +8,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         score(candidate) > 0.82
             || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= limit(&lower)
     };
-    known.into_iter().filter(near).max_by(|a, b| score(a).total_cmp(&score(b)))
+    known.into_iter().filter(near).min_by(|a, b| score(b).total_cmp(&score(a)))
 }
 
 /// How many typing errors a word of this length may have.

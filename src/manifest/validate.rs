@@ -57,7 +57,7 @@ impl<'s> Validator<'s> {
         }
         match &mut node.value {
             Value::String(text) => self.words(schema, text, &node.at),
-            Value::Integer(number) => self.range(schema, *number, &node.at),
+            Value::Integer(number) => self.range(schema, number, &node.at),
             Value::Array(items) => self.items(schema, items, place),
             Value::Table(table) => self.table(schema, table, place),
             _ => true,
@@ -74,7 +74,7 @@ impl<'s> Validator<'s> {
         };
         for branch in others {
             let before = self.problems.len();
-            if self.value(branch, &mut node.clone(), place) {
+            if self.value(branch, &mut node.clone(), place) && self.problems.len() == before {
                 return true;
             }
             self.problems.truncate(before);
@@ -112,14 +112,15 @@ impl<'s> Validator<'s> {
             _ => &node.at,
         };
         self.problems.push(Problem {
-            message: format!("{} must be {}", named(place.path), wanted.join(" or ")),
+            message: format!("{} must be {}", named(place.path), either(&wanted)),
             at: Some(at.clone()),
             label: format!("this is {}", kind(&node.value)),
-            help: example.or_else(|| quote_help(&wanted, &node.value)),
+            help: example.or_else(|| type_help(schemas, &wanted, node, place.path)),
         });
     }
 
-    fn words(&mut self, schema: &Json, text: &str, at: &Place) -> bool {
+    /// A wrong word is put right after it was told, so that what follows is judged as it was meant.
+    fn words(&mut self, schema: &Json, text: &mut String, at: &Place) -> bool {
         if let Some(pattern) = schema.get("pattern").and_then(Json::as_str) {
             return pattern != super::schema::INTERPOLATED || text.contains("${");
         }
@@ -127,25 +128,27 @@ impl<'s> Validator<'s> {
             return true;
         };
         let known: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
-        if known.contains(&text) {
+        if known.contains(&text.as_str()) {
             return true;
         }
         let (message, help) = unknown_word(text, &known);
+        let meant = suggest::nearest(text, known.iter().copied()).or(known.first().copied());
         self.problems.push(Problem { message, at: Some(at.clone()), label: String::new(), help });
-        false
+        meant.unwrap_or_default().clone_into(text);
+        true
     }
 
-    fn range(&mut self, schema: &Json, number: i64, at: &Place) -> bool {
+    fn range(&mut self, schema: &Json, number: &mut i64, at: &Place) -> bool {
         let bound = |key| schema.get(key).and_then(Json::as_f64);
         #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
-        let value = number as f64;
+        let value = *number as f64;
         let (low, high) = (bound("minimum"), bound("maximum"));
         if low.is_none_or(|low| value >= low) && high.is_none_or(|high| value <= high) {
             return true;
         }
         let limits = match (low, high) {
-            (Some(low), Some(high)) => format!("from {low} to {high}"),
-            (Some(low), None) => format!("{low} or more"),
+            (Some(low), Some(high)) if high < f64::from(u32::MAX) => format!("from {low} to {high}"),
+            (Some(low), _) => format!("{low} or more"),
             (_, high) => format!("{} or less", high.unwrap_or_default()),
         };
         self.problems.push(Problem {
@@ -154,7 +157,10 @@ impl<'s> Validator<'s> {
             label: format!("must be {limits}"),
             help: None,
         });
-        false
+        #[expect(clippy::cast_possible_truncation, reason = "bounds are small")]
+        let meant = low.filter(|low| value < *low).or(high).unwrap_or_default() as i64;
+        *number = meant;
+        true
     }
 
     fn items(&mut self, schema: &'s Json, items: &mut Vec<Node>, place: &Where<'_>) -> bool {
@@ -181,9 +187,6 @@ impl<'s> Validator<'s> {
             let Entry { key, key_at, node } = entry;
             let inside = Where { path: &path, key_at };
             match known.or(others) {
-                Some(schema) if others.is_some() && known.is_none() => {
-                    self.map_entry(schema, key, node, &inside, place.path)
-                }
                 Some(schema) => self.value(schema, node, &inside),
                 None => {
                     self.unknown_key(
@@ -206,35 +209,6 @@ impl<'s> Validator<'s> {
         true
     }
 
-    /// An entry of a table with free keys. Only counts by region have keys from a closed set.
-    fn map_entry(
-        &mut self,
-        schema: &'s Json,
-        key: &str,
-        node: &mut Node,
-        inside: &Where<'_>,
-        path: &str,
-    ) -> bool {
-        if path.ends_with(".count")
-            && let Some(regions) = self.root.get("definitions").and_then(|all| all.get("RegionCode"))
-            && let Some(words) =
-                self.resolve(regions).get("enum").or_else(|| regions.pointer("/anyOf/0/enum"))
-        {
-            let known: Vec<&str> = words.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-            if !known.contains(&key) {
-                let (message, help) = unknown_word(key, &known);
-                self.problems.push(Problem {
-                    message,
-                    at: Some(inside.key_at.clone()),
-                    label: String::new(),
-                    help,
-                });
-                return false;
-            }
-        }
-        self.value(schema, node, inside)
-    }
-
     fn unknown_key<'k>(
         &mut self,
         key: &str,
@@ -245,12 +219,13 @@ impl<'s> Validator<'s> {
         let known: Vec<&str> = known.map(String::as_str).collect();
         let within =
             if place.path.is_empty() { "a manifest".to_owned() } else { format!("`{}`", place.path) };
-        self.problems.push(Problem {
-            message: format!("unknown key `{key}` in {within}"),
-            at: Some(at.clone()),
-            label: String::new(),
-            help: elsewhere(key).or_else(|| suggest::help(key, known)),
-        });
+        let unknown = format!("unknown key `{key}` in {within}");
+        let (message, help) = if known.contains(&"ewr") {
+            unknown_word(key, &known)
+        } else {
+            (unknown, elsewhere(key).or_else(|| suggest::help(key, known)))
+        };
+        self.problems.push(Problem { message, at: Some(at.clone()), label: String::new(), help });
     }
 
     fn missing_key(&mut self, key: &str, about: Option<&Json>, place: &Where<'_>) {
@@ -295,6 +270,31 @@ fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
         return (format!("`{text}` is not a region of Fly"), suggest::help(text, known.iter().copied()));
     }
     (format!("`{text}` is not one of the values allowed here"), suggest::help(text, known.iter().copied()))
+}
+
+fn type_help(schemas: &[&Json], wanted: &[&str], node: &Node, path: &str) -> Option<String> {
+    let about = schemas.iter().find_map(|schema| schema.get("description")).and_then(Json::as_str);
+    if about.is_some_and(|about| about.contains("with a unit")) && matches!(node.value, Value::Integer(_)) {
+        return Some("write it with its unit, such as \"15s\" or \"500ms\"".to_owned());
+    }
+    if let Some((_, name)) = path.split_once(".secrets.")
+        && !name.contains('.')
+    {
+        return Some(format!("values never stand in a manifest; say {name} = {{ env = \"{name}\" }}"));
+    }
+    if wanted == ["a list"] && !matches!(node.value, Value::Table(_)) {
+        return Some("put it in brackets: [ … ]".to_owned());
+    }
+    quote_help(wanted, &node.value)
+}
+
+/// "a text, a list or a table".
+fn either(words: &[&str]) -> String {
+    match words {
+        [] => "something else".to_owned(),
+        [only] => (*only).to_owned(),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+    }
 }
 
 fn quote_help(wanted: &[&str], value: &Value) -> Option<String> {

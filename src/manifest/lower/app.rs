@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Lowered, Scene, Sink, cron, deploy, env, groups::Groups, machines, network, parts::Parts, secrets,
+    Lowered, Scene, Sink, cron, deploy, groups::Groups, machines, network, parts::Parts, secrets,
     sources::Found,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
             workload::{MachineConfig, Workload},
         },
     },
-    manifest::{shape, shape::ImageSource, spot::Spot},
+    manifest::{sensitive, shape, shape::ImageSource, spot::Spot},
     model::{Address, Image, Mark, Name, Named, Ref, Region},
 };
 
@@ -124,7 +124,7 @@ fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mu
     let given = scene.inputs.images.get(key).cloned();
     let stated = || match app.image.as_ref()? {
         ImageSource::Reference(reference) => Some(reference.clone()),
-        ImageSource::Variable(variable) => scene.inputs.vars.get(variable.var.as_ref()?).cloned(),
+        ImageSource::Variable(variable) => scene.vars.get(variable.var.as_ref()?).cloned(),
     };
     let reference = given.or_else(stated)?;
     check_image(&reference, at, sink);
@@ -133,10 +133,15 @@ fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mu
 
 /// What cannot be an image reference at all.
 pub(super) fn check_image(reference: &str, at: Spot<'_>, sink: &mut Sink) {
-    let wrong = reference.is_empty() || reference.contains(char::is_whitespace) || reference.contains("://");
+    if reference.is_empty() {
+        let problem = at.problem("the image is empty");
+        sink.error(problem.help("leave it out to keep the image that runs"));
+        return;
+    }
+    let wrong = reference.contains(char::is_whitespace) || reference.contains("://");
     if wrong
         || !reference.is_ascii()
-        || env::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())
+        || sensitive::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())
     {
         let problem = at.problem(format!("`{reference}` is not an image reference"));
         sink.error(problem.help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));

@@ -24,8 +24,12 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
                     problem.maybe_help(suggest::help(other, document.apps.keys().map(String::as_str))),
                 );
             } else if let Some(circle) = circle(document, key, other) {
-                let problem = spot.problem(format!("`depends_on` goes in a circle: {circle}"));
-                sink.error(problem.help("leave one of them out"));
+                // Each app of a circle would tell it anew; the first one does.
+                if circle.iter().all(|app| key.as_str() <= *app) {
+                    let problem =
+                        spot.problem(format!("`depends_on` goes in a circle: {}", circle.join(" → ")));
+                    sink.error(problem.help("leave one of them out"));
+                }
             } else {
                 needs.extend(machines(desired, other));
             }
@@ -54,13 +58,13 @@ fn add(desired: &mut Desired, key: &str, needs: &BTreeSet<Address>) {
 }
 
 /// The way from an app through `first` back to itself, such as `web → api → web`.
-fn circle(document: &Document, start: &str, first: &str) -> Option<String> {
+fn circle<'a>(document: &'a Document, start: &'a str, first: &'a str) -> Option<Vec<&'a str>> {
     let mut seen = BTreeSet::new();
     let mut open = vec![vec![start, first]];
     while let Some(path) = open.pop() {
         let last = *path.last()?;
         if last == start {
-            return Some(path.join(" → "));
+            return Some(path);
         }
         if !seen.insert(last) {
             continue;

@@ -3,32 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Sink, scalars};
-use crate::manifest::{shape::Scalar, spot::Spot};
-
-/// What the names of secrets have in them.
-const SECRET_WORDS: [&str; 8] =
-    ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
-/// What issued keys begin with.
-const SECRET_STARTS: [&str; 12] = [
-    "sk-",
-    "sk_live_",
-    "rk_live_",
-    "ghp_",
-    "gho_",
-    "github_pat_",
-    "AKIA",
-    "xoxb-",
-    "xoxp-",
-    "-----BEGIN",
-    "FlyV1 ",
-    "AIza",
-];
-
-/// Whether a text can name an environment variable.
-pub(super) fn is_key(key: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    key.chars().all(fits) && key.starts_with(|c: char| !c.is_ascii_digit())
-}
+use crate::manifest::{
+    sensitive::{is_key, looks_secret},
+    shape::Scalar,
+    spot::Spot,
+};
 
 /// Variables as text, checked.
 pub(super) fn variables(
@@ -47,66 +26,16 @@ pub(super) fn variables(
 
 fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     if !is_key(key) {
-        let problem = at.problem(format!("`{key}` cannot be the name of an environment variable"));
+        let problem = at.key_problem(format!("`{key}` cannot be the name of an environment variable"));
         sink.error(problem.help("use letters, digits and underscores, and no digit first"));
     } else if key.starts_with("FLY_") {
-        let problem = at.problem(format!("`{key}` is set by Fly itself"));
+        let problem = at.key_problem(format!("`{key}` is set by Fly itself"));
         sink.error(problem.help("names that begin with `FLY_` are Fly's"));
     }
     if looks_secret(key, value) {
-        let problem = at.problem(format!("`{key}` looks like a secret in the open"));
+        let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));
         sink.warn(
             problem.help(format!("write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`")),
         );
-    }
-}
-
-/// Whether a value looks like a secret. It never shows in the warning.
-fn looks_secret(key: &str, value: &str) -> bool {
-    let upper = key.to_uppercase();
-    let issued = SECRET_STARTS.iter().any(|start| value.starts_with(start));
-    let named = SECRET_WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE");
-    let random = value.len() >= 12 && !value.contains([' ', '/']);
-    issued || (named && random) || has_password(value)
-}
-
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let Some((user, _)) = authority.rsplit_once('@') else {
-        return false;
-    };
-    user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_in_the_open_are_noticed() {
-        for (key, value) in [
-            ("DATABASE_URL", "postgres://app:hunter2@db/app"),
-            ("OPENAI", "sk-abc"),
-            ("SESSION_SECRET", "4f9a8c7d6e5b"),
-        ] {
-            assert!(looks_secret(key, value), "{key}");
-        }
-        for (key, value) in [
-            ("DATABASE_URL", "sqlite:////data/app.db"),
-            ("TOKEN_TTL", "3600"),
-            ("SECRET_FILE", "aaaaaaaaaaaaaaaaaa"),
-            ("API_URL", "https://api.example.com"),
-        ] {
-            assert!(!looks_secret(key, value), "{key}");
-        }
-    }
-
-    #[test]
-    fn names_of_variables() {
-        assert!(is_key("LOG_LEVEL") && is_key("_X1") && !is_key("1X") && !is_key("A-B") && !is_key(""));
     }
 }

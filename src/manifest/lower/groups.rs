@@ -93,11 +93,11 @@ impl Groups {
 fn check_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(fits) {
-        let problem = at.problem(format!("`{name}` cannot be the name of a process group"));
+        let problem = at.key_problem(format!("`{name}` cannot be the name of a process group"));
         sink.error(problem.help("use letters, digits, dashes and underscores"));
     } else if name.starts_with("fly_app_") {
         sink.error(
-            at.problem(format!("`{name}` is a group of flyctl's own"))
+            at.key_problem(format!("`{name}` is a group of flyctl's own"))
                 .help("names that begin with `fly_app_` are taken"),
         );
     }

@@ -177,8 +177,8 @@ fn check(guest: &Guest, marks: &Marks<'_>, sink: &mut Sink) {
         return;
     }
     let rule = format!(
-        "{cpus} {cpu_kind} CPU{} take {} to {} in steps of {step} MB",
-        if *cpus == 1 { "" } else { "s" },
+        "{cpus} {cpu_kind} {} {} to {} in steps of {step} MB",
+        if *cpus == 1 { "CPU takes" } else { "CPUs take" },
         Mib(least),
         Mib(most),
     );

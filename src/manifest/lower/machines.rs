@@ -83,7 +83,7 @@ impl Slots<'_> {
         sink: &mut Sink,
     ) -> Option<Ref<Volume>> {
         let mut mounts = self.parts.mounts.iter();
-        let mounted = &mounts.rfind(|mount| self.groups.has(&mount.processes, self.group))?.value;
+        let mounted = &mounts.find(|mount| self.groups.has(&mount.processes, self.group))?.value;
         let at = self.app.at.key("mounts");
         let name: Name = self.app.child(&[&mounted.mount.name, region.as_str(), index], at, sink)?;
         out.desired.fly_volume.insert(name.clone(), mounted.volume(self.app.reference(), region.clone()));

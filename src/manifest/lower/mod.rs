@@ -44,6 +44,8 @@ pub(super) struct Scene<'a> {
     pub(super) files: &'a Files,
     /// The environment's name.
     pub(super) environment: String,
+    /// The variables that have a value.
+    pub(super) vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     pub(super) names: BTreeMap<String, String>,
     /// Which apps an app's texts refer to.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Scene, Sink};
-use crate::manifest::{shape::Document, spot::Spot};
+use crate::manifest::{sensitive, shape::Document, spot::Spot, suggest};
 
 /// The name on Fly of an app that states none: `PROJECT-KEY-ENVIRONMENT`.
 pub(in crate::manifest) fn default_name(project: &str, key: &str, environment: &str) -> String {
@@ -33,7 +33,7 @@ pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>,
         sink.error(problem.help("`fly orgs list` shows it: lower-case letters, digits and dashes"));
     }
     let token = document.fly.as_ref().and_then(|fly| fly.token.as_ref()?.env.as_deref());
-    if let Some(token) = token.filter(|name| !super::env::is_key(name)) {
+    if let Some(token) = token.filter(|name| !sensitive::is_key(name)) {
         // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
         let problem =
             at.key("fly").key("token").key("env").problem("this is not the name of an environment variable");
@@ -70,7 +70,8 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
             continue;
         };
         let spot = at.key("name");
-        if !is_slug(name) || name.len() >= 63 {
+        let parts_fit = is_slug(&scene.environment) && document.project.as_deref().is_some_and(is_slug);
+        if (spot.is_written() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
             let problem = spot.problem(format!("`{name}` cannot be an app's name on Fly"));
             let rule = "names have fewer than 63 characters: lower-case letters, digits and dashes";
             sink.error(problem.help(if spot.is_written() {
@@ -86,7 +87,7 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
         }
     }
     for key in scene.inputs.images.keys().filter(|key| !document.apps.contains_key(*key)) {
-        let help = crate::manifest::suggest::help(key, document.apps.keys().map(String::as_str));
+        let help = suggest::help(key, document.apps.keys().map(String::as_str));
         let mut problem =
             at.problem(format!("--image {key}: this environment has no app `{key}`")).maybe_help(help);
         problem.at = None;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Lowered, Sink, app::AppScene, env, sources::Found};
+use super::{Lowered, Sink, app::AppScene, sources::Found};
 use crate::{
     kinds::{
         Desired,
@@ -11,7 +11,7 @@ use crate::{
             secrets::{SecretSpec, SecretsSpec},
         },
     },
-    manifest::{SecretsMode, read::beside, shape::SecretSource, spot::Spot},
+    manifest::{SecretsMode, read::beside, sensitive, shape::SecretSource, spot::Spot},
     model::{Salt, Secret},
 };
 
@@ -51,7 +51,7 @@ pub(super) fn secrets(app: &AppScene<'_>, out: &mut Lowered, found: &mut Found<'
 }
 
 fn check_name(app: &AppScene<'_>, name: &str, at: Spot<'_>, sink: &mut Sink) {
-    if !env::is_key(name) {
+    if !sensitive::is_key(name) {
         let problem = at.problem(format!("`{name}` cannot be the name of a secret"));
         sink.error(problem.help("use letters, digits and underscores, and no digit first"));
     } else if name.starts_with("FLY_") {
@@ -94,7 +94,7 @@ impl From {
             Some(beside(&app.scene.files.get(from.file).path, path))
         };
         match (variable, file, dotenv) {
-            (Some(variable), None, None) if env::is_key(variable) => Some(Self::Env(variable.clone())),
+            (Some(variable), None, None) if sensitive::is_key(variable) => Some(Self::Env(variable.clone())),
             (Some(variable), None, None) => {
                 // The text is not repeated: it may be the secret itself, written in the wrong place.
                 let problem = at.key("env").problem("this is not the name of an environment variable");

@@ -257,7 +257,7 @@ pub enum Count {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cron {
-    /// How often. Fly picks the minute, and counts from the machine's first start.
+    /// How often it runs. Fly picks the minute, and counts from the machine's first start.
     #[schemars(required)]
     pub schedule: Option<Schedule>,
     /// The machine's name on Fly. Default: the key.

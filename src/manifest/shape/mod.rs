@@ -29,7 +29,7 @@ pub use service::{
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// The project. Everything that is made bears its name, so that two projects in one organization never touch each
+    /// The project's name. Everything that is made bears it, so that two projects in one organization never touch each
     /// other's machines.
     #[schemars(required, example = &"harbor")]
     pub project: Option<String>,
@@ -51,7 +51,6 @@ pub struct Document {
     #[schemars(example = &"../.env")]
     pub dotenv: Option<String>,
     /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
-    #[schemars(required)]
     #[serde(default)]
     pub apps: BTreeMap<String, App>,
 }
@@ -60,10 +59,10 @@ pub struct Document {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
-    /// A list.
-    Many(Vec<T>),
     /// One.
     One(T),
+    /// A list.
+    Many(Vec<T>),
 }
 
 impl<T> OneOrMany<T> {

@@ -1,0 +1,68 @@
+//! Hides what may be a secret in the lines that messages show: a value in the open, or one written where the name of its
+//! variable belongs. Every byte becomes a star, so that places stay where they are.
+
+use std::ops::Range;
+
+use super::{
+    node::{FileId, Files, Node, Table, Value},
+    sensitive::{SECRET_STARTS, is_key, looks_secret},
+};
+
+/// The text of a file as it may be shown.
+pub(super) fn shown(files: &Files, file: FileId) -> String {
+    let text = &files.get(file).text;
+    let mut spans = issued_keys(text);
+    let (root, _) = files.parse(file);
+    if let Value::Table(table) = &root.value {
+        in_table(table, "", &mut spans);
+    }
+    let mut bytes = text.clone().into_bytes();
+    for span in spans {
+        for byte in bytes.get_mut(span).into_iter().flatten() {
+            if !matches!(byte, b'\n' | b'"' | b'\'') {
+                *byte = b'*';
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Keys with a known beginning, wherever they stand, even in a file that is not TOML.
+fn issued_keys(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    for start in SECRET_STARTS {
+        for (at, _) in text.match_indices(start) {
+            let end = text[at..].find(['"', '\'', '\n']).map_or(text.len(), |length| at + length);
+            let fresh = text[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|before| !before.is_alphanumeric() && before != '-');
+            if fresh {
+                spans.push(at..end);
+            }
+        }
+    }
+    spans
+}
+
+/// `within` is the key of the table that this one stands in.
+fn in_table(table: &Table, within: &str, spans: &mut Vec<Range<usize>>) {
+    for entry in &table.0 {
+        in_node(&entry.key, &entry.node, within, spans);
+    }
+}
+
+fn in_node(key: &str, node: &Node, within: &str, spans: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::String(text) => {
+            // `secrets.X = "…"`, and `{ env = "…" }` below `secrets` or `token` when it is no variable's name.
+            let misplaced = within == "secrets" || (key == "env" && !is_key(text));
+            if misplaced || looks_secret(key, text) {
+                spans.push(node.at.span.clone());
+            }
+        }
+        Value::Table(table) => in_table(table, key, spans),
+        Value::Array(items) => items.iter().for_each(|item| in_node(key, item, within, spans)),
+        _ => {}
+    }
+}

@@ -1,0 +1,248 @@
+//! What manifests become: machines, volumes, addresses, and the references between them.
+
+use serde_json::{Value, json};
+use trimtab::{
+    kinds::Desired,
+    kinds::fly::ip::IpKind,
+    model::{Gib, Name},
+};
+
+use crate::support::{load_text, unchecked};
+
+/// The head that every manifest here has.
+const HEAD: &str = "project = \"p\"\n[fly]\norg = \"o\"\n";
+
+fn desired(rest: &str) -> Desired {
+    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked());
+    loaded.unwrap_or_else(|problems| panic!("{problems}")).desired
+}
+
+fn machine(desired: &Desired, name: &str) -> Value {
+    serde_json::to_value(&desired.fly_machine[name].workload.config).unwrap()
+}
+
+/// The fly.toml of the API reference's worked example, in the manifest's words.
+const WORKED_EXAMPLE: &str = r#"
+[apps.demo]
+name = "demo"
+primary_region = "ord"
+image = "registry.fly.io/demo:deployment-01"
+kill_signal = "SIGTERM"
+kill_timeout = 30
+[apps.demo.env]
+LOG_LEVEL = "info"
+[apps.demo.processes]
+app = "serve --port 8080"
+worker = "work"
+[apps.demo.http_service]
+internal_port = 8080
+force_https = true
+auto_stop_machines = "stop"
+auto_start_machines = true
+min_machines_running = 0
+processes = ["app"]
+[[apps.demo.http_service.checks]]
+interval = "15s"
+timeout = "2s"
+path = "/up"
+[apps.demo.mounts]
+source = "data"
+destination = "/data"
+processes = ["worker"]
+[[apps.demo.vm]]
+size = "shared-cpu-1x"
+memory = "512mb"
+"#;
+
+#[test]
+fn a_machine_is_what_flyctl_would_make() {
+    let desired = desired(WORKED_EXAMPLE);
+    let app = json!({
+        "env": {"LOG_LEVEL": "info", "FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ord"},
+        "init": {"cmd": ["serve", "--port", "8080"]},
+        "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512},
+        "services": [{
+            "protocol": "tcp", "internal_port": 8080, "autostop": "stop", "autostart": true, "min_machines_running": 0,
+            "ports": [
+                {"port": 80, "handlers": ["http"], "force_https": true},
+                {"port": 443, "handlers": ["http", "tls"]},
+            ],
+            "checks": [{"type": "http", "interval": "15s", "timeout": "2s", "path": "/up"}],
+        }],
+        "image": "registry.fly.io/demo:deployment-01",
+        "stop_config": {"timeout": "30s", "signal": "SIGTERM"},
+    });
+    assert_eq!(machine(&desired, "demo/app/ord/0"), app);
+    let labels = &desired.fly_machine["demo/app/ord/0"].workload.labels;
+    assert_eq!(labels["fly_platform_version"], "v2");
+    assert_eq!(labels["fly_process_group"], "app");
+    assert_eq!(labels["trimtab_name"], "demo/app/ord/0");
+
+    let worker = machine(&desired, "demo/worker/ord/0");
+    assert_eq!(worker["init"]["cmd"], json!(["work"]));
+    assert_eq!(worker["mounts"], json!([{"path": "/data", "name": "data"}]));
+    assert_eq!(worker.get("services"), None);
+    let volume = desired.fly_machine["demo/worker/ord/0"].volume.as_ref().unwrap();
+    assert_eq!(volume.name().as_str(), "demo/data/ord/0");
+    assert_eq!(desired.fly_machine.len(), 2);
+}
+
+#[test]
+fn each_slot_has_a_disk_of_its_own() {
+    let desired = desired(
+        r#"
+[apps.db]
+[apps.db.machines.app]
+count = { ewr = 2, fra = 1, iad = 0 }
+[apps.db.mounts]
+source = "data"
+destination = "/data"
+size = 10
+snapshot_retention = 14
+auto_extend_size_threshold = 80
+auto_extend_size_increment = "1gb"
+"#,
+    );
+    let machines: Vec<&str> = desired.fly_machine.keys().map(Name::as_str).collect();
+    assert_eq!(machines, ["db/app/ewr/0", "db/app/ewr/1", "db/app/fra/0"]);
+    let volumes: Vec<&str> = desired.fly_volume.keys().map(Name::as_str).collect();
+    assert_eq!(volumes, ["db/data/ewr/0", "db/data/ewr/1", "db/data/fra/0"]);
+    let volume = &desired.fly_volume["db/data/ewr/0"];
+    assert_eq!((volume.size, volume.snapshot_retention, volume.grows), (Some(Gib(10)), Some(14), true));
+}
+
+#[test]
+fn a_cron_machine_is_the_apps_but_not_of_its_groups() {
+    let desired = desired(
+        r#"
+[apps.web]
+primary_region = "ewr"
+image = "registry.fly.io/web:1"
+env = { A = "app", B = "app" }
+[apps.web.http_service]
+internal_port = 8080
+[apps.web.cron.news]
+schedule = "daily"
+memory = "512mb"
+entrypoint = ["/app/.venv/bin/python"]
+command = "-m app.cli.cron_runner"
+env = { B = "cron" }
+"#,
+    );
+    let cron = &desired.fly_cron["web/news"];
+    assert_eq!((cron.machine.as_str(), cron.own_image), ("news", false));
+    let config = json!({
+        "image": "registry.fly.io/web:1",
+        "env": {"A": "app", "B": "cron", "PRIMARY_REGION": "ewr"},
+        "init": {"entrypoint": ["/app/.venv/bin/python"], "cmd": ["-m", "app.cli.cron_runner"]},
+        "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512},
+        "restart": {"policy": "on-failure"},
+        "schedule": "daily",
+    });
+    assert_eq!(serde_json::to_value(&cron.workload.config).unwrap(), config);
+    assert_eq!(cron.workload.labels.get("fly_process_group"), None);
+    assert_eq!(cron.workload.labels["trimtab_name"], "web/news");
+}
+
+#[test]
+fn addresses_are_flyctls_unless_stated() {
+    let kinds = |rest: &str| -> Vec<(IpKind, bool)> {
+        desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{rest}"))
+            .fly_ip
+            .values()
+            .map(|ip| (ip.kind, ip.stated))
+            .collect()
+    };
+    assert_eq!(kinds(""), []);
+    let http = "http_service = { internal_port = 80 }\n";
+    assert_eq!(kinds(http), [(IpKind::SharedV4, false), (IpKind::V6, false)]);
+    let ssh = "services = [{ internal_port = 22, ports = [{ port = 22 }] }]\n";
+    assert_eq!(kinds(ssh), [(IpKind::V4, false), (IpKind::V6, false)]);
+    assert_eq!(kinds(&format!("{http}ips = []\n")), []);
+    let desired = desired(
+        "[apps.web]\nprimary_region = \"ewr\"\nips = [\"private_v6\", { type = \"v4\", region = \"fra\" }]\n",
+    );
+    let names: Vec<&str> = desired.fly_ip.keys().map(Name::as_str).collect();
+    assert_eq!(names, ["web/private_v6", "web/v4/fra"]);
+}
+
+#[test]
+fn parts_go_to_the_groups_they_name() {
+    let desired = desired(
+        r#"
+[apps.web]
+primary_region = "ewr"
+swap_size_mb = 512
+restart = [{ policy = "never", processes = ["worker"] }]
+metrics = { port = 9091, path = "/metrics" }
+files = [{ guest_path = "/motd", raw_value = "hi" }]
+[apps.web.processes]
+app = "serve"
+worker = ["sh", "-c", "echo $HOME"]
+[[apps.web.vm]]
+memory = "512mb"
+[[apps.web.vm]]
+size = "performance-1x"
+processes = ["worker"]
+[apps.web.machines.app]
+count = 2
+size = "shared-cpu-2x"
+[apps.web.checks.alive]
+type = "tcp"
+port = 1234
+interval = "15s"
+"#,
+    );
+    let (app, worker) = (machine(&desired, "web/app/ewr/1"), machine(&desired, "web/worker/ewr/0"));
+    assert_eq!(app["guest"], json!({"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}));
+    assert_eq!(worker["guest"], json!({"cpu_kind": "performance", "cpus": 1, "memory_mb": 2048}));
+    assert_eq!(worker["init"], json!({"cmd": ["sh", "-c", "echo $HOME"], "swap_size_mb": 512}));
+    assert_eq!((app.get("restart"), &worker["restart"]), (None, &json!({"policy": "no"})));
+    assert_eq!(app["files"], json!([{"guest_path": "/motd", "raw_value": "aGk="}]));
+    for key in ["metrics", "files", "checks"] {
+        assert!(app.get(key).is_some() && worker.get(key).is_none(), "{key}");
+    }
+}
+
+#[test]
+fn references_are_edges() {
+    let desired = desired(
+        r#"
+[apps.api]
+name = "harbor-api"
+primary_region = "ewr"
+[apps.web]
+primary_region = "ewr"
+env = { API = "http://${apps.api.name}.internal", SELF = "${apps.web.name}" }
+[apps.job]
+primary_region = "ewr"
+depends_on = ["api"]
+"#,
+    );
+    let needs = |name: &str| -> Vec<String> {
+        desired.fly_machine[name].workload.needs.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["API"], "http://harbor-api.internal");
+    assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["SELF"], "p-web-x");
+    assert_eq!(needs("web/app/ewr/0"), ["fly.app/api"]);
+    assert_eq!(needs("job/app/ewr/0"), ["fly.machine/api/app/ewr/0"]);
+}
+
+#[test]
+fn what_has_no_effect_yet_is_said() {
+    let desired = desired(
+        r#"
+[apps.web]
+primary_region = "ewr"
+env = { DATABASE_URL = "postgres://app:hunter2@db/app" }
+[apps.web.deploy]
+release_command = "migrate"
+wait_timeout = "90s"
+"#,
+    );
+    let said = desired.meta.warnings.join("\n");
+    assert!(said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"), "{said}");
+    assert!(said.contains("release commands are not run yet"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(desired.fly_machine["web/app/ewr/0"].workload.wait_secs, 90);
+}
