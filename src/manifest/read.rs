@@ -92,11 +92,32 @@ impl Reader {
         if let Some(table) = table_mut(&mut node) {
             rename(table, "app", "name");
             take_image(table);
-            for key in FOR_FLYCTL {
-                table.remove(key);
-            }
+            self.leave_out(table);
         }
         Some(node)
+    }
+
+    /// Takes out what has no place here, and says so where it would change a machine.
+    fn leave_out(&mut self, root: &mut Table) {
+        for (section, key, why) in LEFT_OUT {
+            let mut tables = Vec::new();
+            if section.is_empty() {
+                tables.push(&mut *root);
+            } else if let Some(entry) = entry_mut(root, section) {
+                match &mut entry.node.value {
+                    Value::Table(table) => tables.push(table),
+                    Value::Array(items) => tables.extend(items.iter_mut().filter_map(table_mut)),
+                    _ => {}
+                }
+            }
+            for Entry { key: _, key_at, node: _ } in tables.into_iter().filter_map(|table| table.remove(key))
+            {
+                if !why.is_empty() {
+                    let (at, message) = (Some(key_at), why.to_owned());
+                    self.warnings.push(Problem { message, at, label: String::new(), help: None });
+                }
+            }
+        }
     }
 
     fn parse(&mut self, path: &Path, from: Option<&Place>) -> Option<Node> {
@@ -112,7 +133,9 @@ impl Reader {
             }
         };
         let file = self.files.add(path.to_owned(), text);
-        let (node, problems) = self.files.parse(file);
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        let (node, problems) =
+            if is_json { fly_toml::parse_json(&self.files, file) } else { self.files.parse(file) };
         self.problems.extend(problems);
         Some(node)
     }
@@ -127,8 +150,18 @@ impl Reader {
     }
 }
 
-/// Keys of fly.toml that concern building and consoles, which stay flyctl's business.
-const FOR_FLYCTL: [&str; 5] = ["build", "console_command", "machine_checks", "machine_config", "container"];
+/// Keys of fly.toml that have no place here: the section, the key, and why.
+const LEFT_OUT: [(&str, &str, &str); 9] = [
+    ("", "build", ""),
+    ("", "console_command", ""),
+    ("", "machine_checks", ""),
+    ("", "machine_config", "`machine_config` is not taken over yet"),
+    ("", "container", "`container` is not taken over yet"),
+    ("deploy", "seed_command", "`seed_command` is flyctl's, for its first launch"),
+    ("vm", "gpu_kind", "Fly offers no GPUs any more"),
+    ("vm", "gpus", "Fly offers no GPUs any more"),
+    ("vm", "max_memory_mb", "`max_memory_mb` has no effect on a machine's size"),
+];
 
 fn take_image(table: &mut Table) {
     let image = table

@@ -248,6 +248,7 @@ fn elsewhere(key: &str) -> Option<String> {
         "build" => "images are built by flyctl or in CI; say `image = \"…\"` or pass --image KEY=REFERENCE",
         "scale" | "replicas" | "instances" => "say how many in [apps.KEY.machines.GROUP] with `count`",
         "region" | "regions" => "say `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]",
+        "gpu_kind" | "gpus" => "Fly offers no GPUs any more",
         "organization" | "org" => "the organization is `org` in [fly]",
         _ => return None,
     };

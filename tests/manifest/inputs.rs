@@ -159,3 +159,24 @@ fn every_resource_has_its_place() {
     assert!(loaded.files.get(at.file).path.ends_with("staging.toml"));
     assert_eq!(loaded.files.line_column(at), (27, 16));
 }
+
+#[test]
+fn what_a_fly_toml_has_and_we_have_not_is_said() {
+    let fly = "app = \"a\"\nprimary_region = \"fra\"\nmachine_config = \"m.json\"\nconsole_command = \"sh\"\n[[vm]]\ngpu_kind = \"a10\"\n";
+    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
+    let loaded = Folder::with(&[("fly.toml", fly), ("x.toml", own)]).load(&unchecked()).unwrap();
+    let said = loaded.desired.meta.warnings.join("\n");
+    assert!(
+        said.contains("`machine_config` is not taken over yet") && said.contains("no GPUs any more"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_fly_json_will_do() {
+    let fly = r#"{"app": "a", "primary_region": "fra", "http_service": {"internal_port": 3000}}"#;
+    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.json\"\n";
+    let loaded = Folder::with(&[("fly.json", fly), ("x.toml", own)]).load(&unchecked()).unwrap();
+    let config = &loaded.desired.fly_machine["web/app/fra/0"].workload.config;
+    assert_eq!(config.services[0].internal_port, 3000);
+}

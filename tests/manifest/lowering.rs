@@ -234,7 +234,9 @@ fn what_has_no_effect_yet_is_said() {
         r#"
 [apps.web]
 primary_region = "ewr"
-env = { DATABASE_URL = "postgres://app:hunter2@db/app" }
+env = { DATABASE_URL = "postgres://app:hunter2@db/app", FLY_REGION = "ewr" }
+http_service = { internal_port = 8080 }
+services = [{ internal_port = 9090, ports = [{ port = 443, handlers = ["tls"] }] }]
 [apps.web.deploy]
 release_command = "migrate"
 wait_timeout = "90s"
@@ -242,7 +244,13 @@ wait_timeout = "90s"
     );
     let said = desired.meta.warnings.join("\n");
     assert!(said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"), "{said}");
-    assert!(said.contains("release commands are not run yet"), "{said}");
+    for part in [
+        "release commands are not run yet",
+        "port 443 (tcp) is served twice",
+        "`FLY_REGION` is set by Fly itself",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
     assert!(!said.contains("hunter2"), "{said}");
     assert_eq!(desired.fly_machine["web/app/ewr/0"].workload.wait_secs, 90);
 }

@@ -68,7 +68,8 @@ pub(super) fn of_machines(
                     .help("say `type = \"http\"` or `type = \"tcp\"`"),
             );
         }
-        let mut made = common(check, kind.unwrap_or("tcp"), spot, sink);
+        let mut made =
+            common(check, kind.unwrap_or(if check.path.is_some() { "http" } else { "tcp" }), spot, sink);
         made.role = check.role.map(|role| role_word(role).to_owned());
         made.port = check.port.or(app.http_service.as_ref().and_then(|service| service.internal_port));
         if made.port.is_none() && app.http_service.is_none() {

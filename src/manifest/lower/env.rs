@@ -30,7 +30,7 @@ fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
         sink.error(problem.help("use letters, digits and underscores, and no digit first"));
     } else if key.starts_with("FLY_") {
         let problem = at.key_problem(format!("`{key}` is set by Fly itself"));
-        sink.error(problem.help("names that begin with `FLY_` are Fly's"));
+        sink.warn(problem.help("names that begin with `FLY_` are Fly's, and its values may win"));
     }
     if looks_secret(key, value) {
         let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));

@@ -133,6 +133,6 @@ pub(super) fn http_options(options: &shape::HttpOptions) -> HttpOptions {
         h2_backend: options.h2_backend,
         idle_timeout: options.idle_timeout,
         headers_read_timeout: options.headers_read_timeout,
-        replay_cache: Vec::new(),
+        replay_cache: options.replay_cache.iter().flat_map(serde_json::to_value).collect(),
     }
 }

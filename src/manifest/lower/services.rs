@@ -162,7 +162,7 @@ fn collisions(app: &App, groups: &Groups, services: &[Scoped<Service>], at: Spot
             if same_group && (taken.contains(&public) || own.contains(&public)) {
                 let problem =
                     spot.problem(format!("port {port} ({}) is served twice", service.value.protocol));
-                sink.error(problem.help("an app has one service for each public port"));
+                sink.warn(problem.help("one of the two services gets all connections"));
             }
             own.push(public);
         }
