@@ -40,6 +40,7 @@ fn inputs() -> Inputs {
         images: BTreeMap::new(),
         environment: BTreeMap::new(),
         secrets: SecretsMode::Required,
+        shared: false,
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failu
     };
     let mut worst = exit::OK;
     for environment in names {
-        let target = Target { environment, inputs: args.inputs.clone() };
+        let inputs = InputArgs { shared: args.names.is_empty(), ..args.inputs.clone() };
+        let target = Target { environment, inputs };
         // One environment that cannot be read does not hide the drift of the others.
         let code = match one(context, &target, args.format).await {
             Ok(code) => code,

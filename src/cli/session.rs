@@ -48,6 +48,9 @@ pub(super) struct InputArgs {
     /// Use this image for an app; repeatable
     #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = pair)]
     pub(super) images: Vec<(String, String)>,
+    /// Whether they are meant for every environment there is.
+    #[arg(skip)]
+    pub(super) shared: bool,
 }
 
 /// What may be done that is otherwise refused.
@@ -177,6 +180,7 @@ pub(super) fn load(
         images: inputs.images.iter().cloned().collect(),
         environment: context.environment.all().clone(),
         secrets,
+        shared: inputs.shared,
     };
     Ok(manifest::load(dir, environment, &inputs)?)
 }

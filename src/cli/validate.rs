@@ -29,9 +29,10 @@ pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure>
     if names.is_empty() {
         return Err(Failure::new(format!("there are no manifests in {}", dir.display())));
     }
+    let inputs = InputArgs { shared: args.names.is_empty(), ..args.inputs.clone() };
     let mut code = exit::OK;
     for name in &names {
-        match load(context, name, &args.inputs, SecretsMode::Unchecked) {
+        match load(context, name, &inputs, SecretsMode::Unchecked) {
             Ok(loaded) => {
                 let count = loaded.places.len();
                 context.ui.data(&format!("{} is valid: {count} resources", loaded.file.display()))?;

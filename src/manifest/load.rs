@@ -178,7 +178,8 @@ fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<St
     let images = image_variables(root);
     let known: Vec<&str> =
         variables.keys().map(String::as_str).chain(images.iter().map(String::as_str)).collect();
-    for given in inputs.vars.keys().filter(|given| !known.contains(&given.as_str())) {
+    let strangers = inputs.vars.keys().filter(|given| !known.contains(&given.as_str()));
+    for given in strangers.filter(|_| !inputs.shared) {
         outcome.problems.push(Problem {
             message: format!("--var {given}: this environment has no variable `{given}`"),
             at: None,

@@ -43,6 +43,9 @@ pub struct Inputs {
     pub environment: BTreeMap<String, String>,
     /// What becomes of secrets.
     pub secrets: SecretsMode,
+    /// Whether these inputs serve several environments, so that a variable which this one does not declare is meant
+    /// for another.
+    pub shared: bool,
 }
 
 /// What becomes of secrets.

@@ -29,12 +29,13 @@ fn inputs_for(dir: &Path, environment: &str) -> Inputs {
         images: BTreeMap::new(),
         environment: BTreeMap::new(),
         secrets: SecretsMode::Unchecked,
+        shared: true,
     };
     let loaded = manifest::load(dir, environment, &inputs)
         .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)));
     for secrets in loaded.desired.fly_secrets.values() {
         for secret in secrets.values.values() {
-            if let Some(name) = secret.source.split('`').nth(1) {
+            if let Some(name) = secret.source.strip_prefix("env ") {
                 inputs.environment.insert(name.to_owned(), format!("canary of {name}"));
             }
         }

@@ -37,6 +37,7 @@ pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
         images: BTreeMap::new(),
         environment: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         secrets: SecretsMode::Required,
+        shared: false,
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) fn unchecked() -> Inputs {
         images: BTreeMap::new(),
         environment: BTreeMap::new(),
         secrets: SecretsMode::Unchecked,
+        shared: false,
     }
 }
 
