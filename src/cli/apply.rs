@@ -11,7 +11,7 @@ use super::{
 use crate::{
     kinds::{Desired, World},
     manifest::SecretsMode,
-    plan::{Approved, Plan, PlanId, guard},
+    plan::{Approved, Plan, PlanId, Refusal, guard},
     render,
 };
 
@@ -97,12 +97,21 @@ impl Run<'_> {
             ))?;
         }
         check_expected(&plan, expect)?;
-        let approved = guard(plan, &limits)?;
+        let approved = guard(plan, &limits).map_err(|refusals| self.refused(refusals))?;
         if approved.plan().is_empty() {
             return Ok(exit::OK);
         }
         confirm(self.context)?;
         self.carry_out(&approved, world).await
+    }
+
+    /// The plan that was shown says what is blocked; where none was shown, the error does.
+    fn refused(&self, refusals: Vec<Refusal>) -> Failure {
+        if self.show.is_text() {
+            return Failure::new("this plan is refused, see BLOCKED above; nothing was changed")
+                .code(exit::REFUSED);
+        }
+        Failure::from(refusals)
     }
 
     async fn carry_out(&self, approved: &Approved, world: World) -> Result<u8, Failure> {

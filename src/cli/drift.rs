@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Drift {
     /// The environments to look at; all of them when none is named
     #[arg(value_name = "ENV")]
-    environments: Vec<String>,
+    names: Vec<String>,
     #[command(flatten)]
     inputs: InputArgs,
     /// How it is written
@@ -27,11 +27,11 @@ pub(super) struct Drift {
 
 pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failure> {
     let dir = &context.global.environments;
-    let names = if args.environments.is_empty() {
+    let names = if args.names.is_empty() {
         manifest::list(dir)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", dir.display())))?
     } else {
-        args.environments.clone()
+        args.names.clone()
     };
     let mut worst = exit::OK;
     for environment in names {

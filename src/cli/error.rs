@@ -116,8 +116,9 @@ impl From<std::io::Error> for Failure {
 
 impl From<Vec<Refusal>> for Failure {
     fn from(refusals: Vec<Refusal>) -> Self {
-        let line = |refusal: &Refusal| format!("  {}\n    allow it with: {}", refusal.reason, refusal.hint);
-        let lines: Vec<String> = refusals.iter().map(line).collect();
+        let line = |refusal: &Refusal| format!("  {}\n    hint: {}", refusal.reason, refusal.hint);
+        let mut lines: Vec<String> = refusals.iter().map(line).collect();
+        lines.dedup();
         Self::new(format!("this plan is refused; nothing was changed\n{}", lines.join("\n")))
             .code(exit::REFUSED)
     }

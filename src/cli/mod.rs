@@ -96,7 +96,10 @@ enum Command {
 /// Reads the arguments, runs the command, and says how the process shall exit.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => return usage(&shown),
+    };
     let environment = Environment::of_process();
     let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some());
     log::start(cli.global.verbose, cli.global.log_format);
@@ -105,6 +108,14 @@ pub fn run() -> ExitCode {
         Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),
     };
     ExitCode::from(code.unwrap_or_else(|failure| failure.show(&ui)))
+}
+
+/// Help and version are data; a wrong command line is an error like any other. clap's own code for it, 2, would read as
+/// "changes".
+fn usage(shown: &clap::Error) -> ExitCode {
+    // Nothing can be said when the terminal is gone.
+    drop(shown.print());
+    ExitCode::from(if shown.use_stderr() { exit::ERROR } else { exit::OK })
 }
 
 async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8, Failure> {

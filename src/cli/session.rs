@@ -124,7 +124,9 @@ impl Session {
     pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
         let spinner = context.ui.spinner(format!("looking at {}", self.loaded.desired.meta.org));
         let world = observe::observe(&self.reader, &self.loaded.desired).await;
-        drop(spinner.map(|spinner| spinner.finish_and_clear()));
+        if let Some(spinner) = spinner {
+            spinner.finish_and_clear();
+        }
         Ok(world?)
     }
 

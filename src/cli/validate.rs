@@ -13,18 +13,18 @@ use crate::manifest::{self, SecretsMode};
 pub(super) struct Validate {
     /// The environments to check; all of them when none is named
     #[arg(value_name = "ENV")]
-    environments: Vec<String>,
+    names: Vec<String>,
     #[command(flatten)]
     inputs: InputArgs,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure> {
     let dir = &context.global.environments;
-    let names = if args.environments.is_empty() {
+    let names = if args.names.is_empty() {
         manifest::list(dir)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", dir.display())))?
     } else {
-        args.environments.clone()
+        args.names.clone()
     };
     if names.is_empty() {
         return Err(Failure::new(format!("there are no manifests in {}", dir.display())));

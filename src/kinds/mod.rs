@@ -103,6 +103,10 @@ pub trait Refers {
 pub trait Announce {
     /// The lines of the diff.
     fn lines(&self) -> Vec<Line>;
+    /// Whether it only follows a change of something that it refers to.
+    fn follows(&self) -> bool {
+        false
+    }
     /// What it means for what runs.
     fn impact(&self) -> Impact {
         Impact::Quiet
@@ -151,6 +155,8 @@ pub enum Cause {
     Manifest,
     /// The object was changed outside since the last apply.
     Outside,
+    /// Nobody touched it: something that it refers to changes, and it follows.
+    Follows,
     /// The object cannot tell.
     Unknown,
 }

@@ -126,13 +126,14 @@ impl Differ<'_> {
     fn edit<K: Listed>(&mut self, address: Address, spec: &K::Spec, live: &K::Live, edits: Vec<K::Edit>) {
         let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
         let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
+        let follows = edits.iter().all(Announce::follows);
         let node = self.steps.add(Step {
             address: address.clone(),
             action: Action::Update,
             op: K::any(Op::Edit(live.clone(), edits)),
             lines: lines.clone(),
             what: K::describe(live),
-            cause: K::cause(spec, live),
+            cause: if follows { Cause::Follows } else { K::cause(spec, live) },
             impact,
             loss: None,
             protected: K::protected(live),

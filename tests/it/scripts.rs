@@ -35,7 +35,13 @@ impl Session {
     fn run(&self, line: &str) -> String {
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
-            "trimtab" => self.trimtab(rest),
+            "trimtab" => match rest.strip_suffix(" > /dev/null") {
+                None => self.trimtab(rest),
+                Some(rest) => {
+                    let out = self.trimtab(rest);
+                    if out.contains("[exit ") { out } else { String::new() }
+                }
+            },
             "edit" => self.edit(rest),
             "api" => self.api(rest),
             other => panic!("`{other}` is no command of a script"),
@@ -107,7 +113,11 @@ fn steady(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let cut = line.find("   live read:").map(|at| &line[..at]);
-        out.push_str(cut.unwrap_or(line).trim_end());
+        let line = cut.unwrap_or(line).trim_end();
+        match line.rsplit_once("ed in ") {
+            Some((done, _)) if line.ends_with(" s") => write!(out, "{done}ed in TIME").unwrap(),
+            _ => out.push_str(line),
+        }
         out.push('\n');
     }
     out
@@ -164,7 +174,7 @@ fn every_session_goes_as_written_and_is_fresh() {
     std::thread::scope(|scope| {
         let plays: Vec<_> = paths
             .iter()
-            .map(|path| (path, scope.spawn(|| play(&fs::read_to_string(path).unwrap()))))
+            .map(|path| (path, scope.spawn(move || play(&fs::read_to_string(path).unwrap()))))
             .collect();
         for (path, played) in plays {
             let played = played.join().unwrap();

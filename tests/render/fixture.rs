@@ -87,6 +87,7 @@ fn secrets() -> SecretsSpec {
         source: format!("env {variable}"),
     };
     SecretsSpec {
+        used: true,
         app: to("web"),
         values: ["DATABASE_URL", "SECRET_KEY"]
             .into_iter()

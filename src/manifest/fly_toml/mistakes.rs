@@ -1,8 +1,11 @@
 //! What to write instead of keys that people invent: names borrowed from other sections, from the Machines API or from
 //! command-line flags, which no distance between words would find.
 
+/// Why no key with "max" helps: the nearest word would be `min_machines_running`, which does the opposite.
+const NO_MOST: &str = "the most that can run is as many machines as exist; the manifest says how many";
+
 /// Section, key that flyctl does not know there, and what was probably meant.
-const MEANT: [(&str, &str, &str); 20] = [
+const MEANT: [(&str, &str, &str); 24] = [
     ("", "image", "write it into `[build]` as `image`"),
     ("", "resources", "the size of machines goes into `[[vm]]`"),
     ("", "machines", "the size of machines goes into `[[vm]]`"),
@@ -19,6 +22,10 @@ const MEANT: [(&str, &str, &str); 20] = [
     ("services", "healthcheck", "did you mean `http_checks`?"),
     ("services", "force_https", "write it into `[[services.ports]]`"),
     ("services", "handlers", "write them into `[[services.ports]]`"),
+    ("http_service", "max_machines_running", NO_MOST),
+    ("http_service", "max_machines_per_region", NO_MOST),
+    ("services", "max_machines_running", NO_MOST),
+    ("http_service", "compression", "did you mean `http_options = { compress = true }`?"),
     ("http_service", "http_checks", "did you mean `checks`?"),
     ("http_service", "tcp_checks", "an `http_service` only has `checks`; tcp checks need `[[services]]`"),
     ("http_service", "ports", "an `http_service` always has ports 80 and 443; others need `[[services]]`"),

@@ -1,13 +1,13 @@
 //! fly.toml in every spelling that flyctl accepts, turned into one modern spelling, so that the lowering of manifests
 //! knows a single form and a user can keep the file that `flyctl` made for them years ago.
 //!
-//! The stages are flyctl's own (`internal/appconfig`): [patches] rewrite what is old, [decode] checks every key and its
-//! type against the [schema], [lift] moves to the top what flyctl nests by history, [validate] applies the rules of
+//! The stages are flyctl's own (`internal/appconfig`): `patches` rewrite what is old, `decode` checks every key and its
+//! type against the `schema`, `lift` moves to the top what flyctl nests by history, `validate` applies the rules of
 //! `flyctl config validate`. Each value keeps the place where the user wrote it. What flyctl would refuse is an error;
 //! what it would silently ignore or read in a surprising way is a warning.
 //!
-//! fly.json is read too. fly.yaml is refused: no YAML reader is worth its weight for a format that
-//! `flyctl config save` converts.
+//! fly.json is read too. fly.yaml is refused, in words: it takes the same keys as the other two, is rare, and would cost
+//! a YAML reader with places.
 
 mod decode;
 mod json;
@@ -51,8 +51,9 @@ pub fn modernise(node: Node) -> Modern {
     let Node { at, value } = node;
     let mut report = Report::default();
     let table = if let Value::Table(mut root) = value {
+        let declared = root.get("processes").is_some();
         patches::apply(&mut root, &at, &mut report);
-        let groups = validate::Groups::of(&root);
+        let groups = validate::Groups::of(&root, declared);
         let mut root = decode::table(&sections::ROOT, root, &mut report);
         lift::lift(&mut root);
         validate::validate(&root, &groups, &mut report);
@@ -67,7 +68,7 @@ pub fn modernise(node: Node) -> Modern {
 
 /// Parses a fly.toml or fly.json, told apart by the name as flyctl does; the result is for [`modernise`].
 ///
-/// YAML is refused with the command that converts it.
+/// YAML is refused with a message that names the other two.
 #[must_use]
 pub fn parse(files: &Files, file: FileId) -> (Node, Vec<Problem>) {
     let extension = files.get(file).path.extension().and_then(|text| text.to_str());

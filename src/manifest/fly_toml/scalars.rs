@@ -78,8 +78,8 @@ fn quoted(words: &[&str]) -> String {
 }
 
 /// A whole number within bounds.
-pub(super) fn whole(least: i64, most: i64, found: Value) -> Decoded {
-    let number = match &found {
+pub(super) fn whole(least: i64, most: i64, found: &Value) -> Decoded {
+    let number = match found {
         Value::Integer(number) => *number,
         Value::Float(number) => text::whole(*number).ok_or_else(|| Wrong::wanted("a whole number"))?,
         Value::String(digits) if digits.parse::<i64>().is_ok() => {
@@ -96,7 +96,7 @@ pub(super) fn whole(least: i64, most: i64, found: Value) -> Decoded {
 }
 
 /// A whole number where flyctl cannot tell zero from none.
-pub(super) fn count(found: Value) -> Decoded {
+pub(super) fn count(found: &Value) -> Decoded {
     Ok(whole(i64::MIN, i64::MAX, found)?.filter(|value| *value != Value::Integer(0)))
 }
 

@@ -98,7 +98,8 @@ impl Section {
 
     /// The key that was probably meant.
     pub(super) fn nearest(&self, name: &str) -> Option<&'static str> {
-        let distance = |key: &&Key| strsim::damerau_levenshtein(key.name, name);
+        let name = name.to_ascii_lowercase();
+        let distance = |key: &&Key| strsim::damerau_levenshtein(key.name, &name);
         let nearest = self.keys.iter().min_by_key(distance)?;
         // A third of the letters wrong is a slip; more is another word.
         (distance(&nearest) <= name.len() / 3).then_some(nearest.name)

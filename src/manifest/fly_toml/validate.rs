@@ -14,12 +14,12 @@ pub(super) enum Groups {
 }
 
 impl Groups {
-    /// The groups of a patched tree.
-    pub(super) fn of(root: &Table) -> Self {
+    /// The groups of a patched tree; the patches have taken out what was `declared` but wrong.
+    pub(super) fn of(root: &Table, declared: bool) -> Self {
         match root.get("processes").map(|node| &node.value) {
-            None => Self::Named(Vec::new()),
+            None if !declared => Self::Named(Vec::new()),
             Some(Value::Table(table)) => Self::Named(table.0.iter().map(|entry| entry.key.clone()).collect()),
-            Some(_) => Self::Unknown,
+            _ => Self::Unknown,
         }
     }
 
@@ -171,7 +171,9 @@ fn clamped(service: &Table, checks: &str, report: &mut Report) {
             let Some(node) = check.as_table().and_then(|check| check.get(key)) else {
                 continue;
             };
-            let Some(seconds) = node.as_str().and_then(text::seconds) else {
+            // Nanoseconds have had their warning.
+            let written = node.as_str().filter(|written| !written.ends_with("ns"));
+            let Some(seconds) = written.and_then(text::seconds) else {
                 continue;
             };
             let none = key == "grace_period" && seconds == 0.0;

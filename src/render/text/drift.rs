@@ -23,8 +23,13 @@ pub fn drift(plan: &Plan, headline: &Headline, look: &Look) -> String {
     let blocked = all_refusals(plan, &[]);
     page.refusals(&blocked);
     let entries = entries(plan);
-    for entry in &entries {
+    // What only follows was not touched by anybody: it comes last, and is not counted.
+    let (follow, differ): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| cause(entry) == Cause::Follows);
+    for entry in differ {
         page.drifted(entry, plan.existing == 0);
+    }
+    for entry in follow {
+        page.follower(entry);
     }
     page.gap();
     page.narrowed(plan);
@@ -43,14 +48,25 @@ fn finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'st
         (Verb::Destroy, _) => ("extra", "is not in the manifest"),
         (_, Cause::Outside) => ("differs", "changed outside"),
         (_, Cause::Manifest) => ("differs", "the manifest changed, not applied yet"),
+        (_, Cause::Follows) => ("follows", "takes it up when it is repaired"),
         (_, Cause::Unknown) => ("differs", "is other than the manifest says"),
     }
 }
 
+/// Who made a difference.
+fn cause(entry: &Entry) -> Cause {
+    entry.members().first().map_or(Cause::Unknown, |change| change.cause)
+}
+
 impl Page {
+    fn follower(&mut self, entry: &Entry) {
+        let (word, words) = finding(entry.verb(), Cause::Follows, false);
+        let address = entry.address();
+        self.line(paint(self.style.quiet, format!("· {}  {address}  {words}", pad(word, 7))));
+    }
+
     fn drifted(&mut self, entry: &Entry, never_applied: bool) {
-        let cause = entry.members().first().map_or(Cause::Unknown, |change| change.cause);
-        let (word, words) = finding(entry.verb(), cause, never_applied);
+        let (word, words) = finding(entry.verb(), cause(entry), never_applied);
         let word = paint(self.style.verb(entry.verb()), format!("≠ {}", pad(word, 7)));
         let what = match entry.what().as_str() {
             "" => String::new(),
@@ -79,7 +95,8 @@ impl Page {
             return self.line(paint(title, "No drift. The environment matches its manifest."));
         }
         let totals = Totals::of(plan);
-        let differ = totals.change + totals.replace;
+        let follow = plan.changes().iter().filter(|change| change.cause == Cause::Follows).count();
+        let differ = totals.change + totals.replace - follow;
         let of = |number: usize, words: &str| (number > 0).then(|| format!("{number} {words}"));
         let blocked = of(totals.blocked, "cannot be compared or repaired");
         let parts = [
@@ -87,7 +104,7 @@ impl Page {
             of(totals.add, "missing"),
             of(totals.destroy, "extra"),
             blocked,
-            of(totals.unchanged, words::match_for(totals.unchanged)),
+            of(totals.unchanged + follow, words::match_for(totals.unchanged + follow)),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         self.line(paint(title, format!("Drift: {}.", parts.join(", "))));

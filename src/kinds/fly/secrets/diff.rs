@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SecretLive, SecretSpec, Secrets, SecretsLive, SecretsSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refers},
+    kinds::{Announce, Around, Cause, Diff, Kind, Refers},
     model::{Address, Fingerprint, Line, Secret, Shown},
 };
 
@@ -113,6 +113,13 @@ impl Kind for Secrets {
             1 => "1 secret".to_owned(),
             n => format!("{n} secrets"),
         }
+    }
+
+    /// A secret that a machine remembers under another digest was set by somebody else.
+    fn cause(spec: &SecretsSpec, live: &SecretsLive) -> Cause {
+        let asked = spec.values.keys().filter_map(|name| live.present.get(name));
+        let mut outside = asked.filter(|secret| secret.known && secret.fingerprint.is_none());
+        if outside.next().is_some() { Cause::Outside } else { Cause::Unknown }
     }
 
     fn goes_with(live: &SecretsLive) -> Option<Address> {

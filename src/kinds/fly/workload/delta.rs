@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{MachineConfig, Workload, WorkloadLive, tree};
 use crate::{
     kinds::{Announce, Around, Diff, Impact},
-    model::{Address, Line, Mark, Ownership, Shown},
+    model::{Address, Line, Mark, Mib, Ownership, Shown},
 };
 
 /// One call on a machine.
@@ -43,6 +43,11 @@ impl Announce for WorkloadEdit {
             Self::Update(update) => update.lines.clone(),
             Self::Metadata { labels: _, lines } => lines.clone(),
         }
+    }
+
+    /// A machine that only takes up new secrets was not touched itself.
+    fn follows(&self) -> bool {
+        matches!(self, Self::Update(update) if update.lines.iter().all(|line| line.path.starts_with("secrets.")))
     }
 
     fn impact(&self) -> Impact {
@@ -182,7 +187,22 @@ fn shown(mut line: Line) -> Line {
         line.to = content(line.to);
     }
     line.path = in_manifest_words(&line.path);
+    if line.path == "vm.memory" {
+        line.from = line.from.map(with_unit);
+        line.to = line.to.map(with_unit);
+    }
     line
+}
+
+/// Memory as a manifest writes it.
+fn with_unit(value: Shown) -> Shown {
+    let megabytes = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    match &value {
+        Shown::Value(number) => {
+            megabytes(number).map_or(value.clone(), |number| Shown::Value(Mib(number).to_string().into()))
+        }
+        _ => value,
+    }
 }
 
 /// The content of a file, told by size and hash.
@@ -301,21 +321,6 @@ impl Workload {
             body.extend(verbatim);
         }
         body
-    }
-
-    /// The attributes of a new machine that matter to a reader.
-    #[must_use]
-    pub fn outline(&self) -> Vec<Line> {
-        let mut lines = vec![Line::add("region", self.region.as_str())];
-        let config = comparable(&self.config);
-        let lead = ["image", "schedule", "guest"];
-        let part = |key: &str| config.get(key).map(|value| tree::diff(&json!({ key: value }), &json!({})));
-        lines.extend(lead.into_iter().filter_map(part).flatten().map(shown));
-        let rest = config.as_object().into_iter().flatten().filter(|(key, _)| !lead.contains(&key.as_str()));
-        lines.extend(
-            rest.flat_map(|(key, value)| tree::diff(&json!({ key.as_str(): value }), &json!({}))).map(shown),
-        );
-        lines
     }
 }
 

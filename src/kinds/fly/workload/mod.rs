@@ -6,6 +6,7 @@ mod delta;
 pub(crate) mod drive;
 mod image;
 mod live;
+mod outline;
 mod spec;
 pub mod tree;
 

@@ -2,7 +2,10 @@
 
 use super::{array, put, tables};
 use crate::manifest::{
-    fly_toml::{report::Report, text},
+    fly_toml::{
+        report::{Report, within},
+        text,
+    },
     node::{Entry, Node, Table, Value},
 };
 
@@ -80,7 +83,7 @@ pub(super) fn cast_duration(table: &mut Table, key: &str, unit: Unit, section: &
             #[expect(clippy::cast_possible_truncation, reason = "flyctl cuts off, and `as` saturates")]
             Value::Float(number) => *number as i64,
             other => {
-                let message = format!("`{key}` in {section} is not a duration");
+                let message = format!("{} is not a duration", within(key, section));
                 report.odd(&node.at, message, "flyctl ignores it", Some(text::kind(other).to_owned()));
                 return None;
             }

@@ -21,7 +21,7 @@ pub(super) fn apply(root: &mut Table, at: &Place, report: &mut Report) {
     gather::gather(root, at, &["metric", "metrics"], report);
     gather::stringify(root, "vm", "memory");
     gather::stringify(root, "mounts", "initial_size");
-    checks::cast_duration(root, "kill_timeout", checks::Unit::Second, "the top level", report);
+    checks::cast_duration(root, "kill_timeout", checks::Unit::Second, "", report);
     replace(root, "build", report, sections::build);
 }
 

@@ -1,0 +1,49 @@
+//! fly.json has places as fly.toml has, and YAML is refused with words.
+
+use serde_json::json;
+
+use crate::common::read;
+
+#[test]
+fn values_and_places() {
+    let text = "{\n  \"app\": \"caf\\u00e9 \\\"x\\\"\",\n  \"env\": {\"A\": 1, \"B\": null, \"C\": 0.5, \"A\": 2},\n  \
+                \"kill_timeout\": 5, \"processes\": [],\n  \"http_service\": {\"internal_port\": \"80\"}\n}\n";
+    let read = read("fly.json", text);
+    assert_eq!(
+        read.json(),
+        json!({"app": "café \"x\"", "env": {"A": "2", "C": "0.5"}, "kill_timeout": "5s", "http_service": {}})
+    );
+    assert_eq!(
+        read.errors(),
+        [
+            "5:37: `internal_port` in `http_service` must be a whole number (this is a text); write 80, without quotes"
+        ]
+    );
+}
+
+#[test]
+fn syntax() {
+    assert_eq!(
+        read("fly.json", "{\n  \"app\": }").errors(),
+        ["2:10: this is not JSON (expected value at line 2 column 10)"]
+    );
+    assert_eq!(
+        read("fly.json", "").errors(),
+        ["1:1: this is not JSON (EOF while parsing a value at line 1 column 0)"]
+    );
+    assert_eq!(read("fly.json", "[1]").errors(), ["1:1: a fly.toml is a table of keys (this is a list)"]);
+    let deep = "[".repeat(5000);
+    assert_eq!(read("fly.json", &deep).errors().len(), 1);
+}
+
+#[test]
+fn yaml() {
+    for name in ["fly.yaml", "fly.yml"] {
+        assert_eq!(
+            read(name, "app: a").errors(),
+            [
+                "1:1: YAML is not read here (a fly.yaml); keep the file as fly.toml or fly.json; both take the same keys"
+            ]
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! No text makes the stages panic, and what is canonical stays as it is.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+
+use crate::common::read;
+
+/// The fixtures of this folder.
+fn fixtures() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fly_toml");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn every_beginning_of_a_file() {
+    for text in fixtures() {
+        for (end, _) in text.char_indices() {
+            read("fly.toml", &text[..end]);
+        }
+    }
+}
+
+/// The canonical form is itself a fly.toml but for the image, so that reading it again must change nothing.
+#[test]
+fn canonical_stays() {
+    for text in fixtures() {
+        let first = read("fly.toml", &text);
+        let expected = first.json();
+        let mut again = expected.clone();
+        let fields = again.as_object_mut().unwrap();
+        if let Some(image) = fields.remove("image") {
+            fields.insert("build".to_owned(), serde_json::json!({ "image": image }));
+        }
+        let second = read("fly.json", &again.to_string());
+        assert_eq!(second.json(), expected);
+    }
+}
+
+const SECTIONS: [&str; 14] = [
+    "",
+    "env",
+    "processes",
+    "build",
+    "deploy",
+    "experimental",
+    "mounts",
+    "services",
+    "services.ports",
+    "http_service",
+    "checks.a",
+    "vm",
+    "restart",
+    "metrics",
+];
+const KEYS: [&str; 16] = [
+    "app",
+    "env",
+    "processes",
+    "concurrency",
+    "ports",
+    "port",
+    "tcp_checks",
+    "headers",
+    "interval",
+    "kill_timeout",
+    "memory",
+    "initial_size",
+    "checks",
+    "cmd",
+    "persist_rootfs",
+    "auto_extend_size_limit",
+];
+const VALUES: [&str; 16] = [
+    "1",
+    "-9223372036854775808",
+    "1e308",
+    "nan",
+    "true",
+    "\"\"",
+    "\"µs\"",
+    "\"1h\"",
+    "\"1.e\"",
+    "[]",
+    "[[1]]",
+    "{}",
+    "[{}]",
+    "{ a = {} }",
+    "1979-05-27",
+    "[{ name = 1, value = {} }]",
+];
+
+proptest! {
+    #[test]
+    fn any_value_anywhere(parts in prop::collection::vec((0..14_usize, 0..16_usize, 0..16_usize, any::<bool>()), 1..6)) {
+        let mut text = String::new();
+        for (section, key, value, list) in parts {
+            let (open, close) = if list { ("[[", "]]") } else { ("[", "]") };
+            if !SECTIONS[section].is_empty() {
+                text += &format!("{open}{}{close}\n", SECTIONS[section]);
+            }
+            text += &format!("{} = {}\n", KEYS[key], VALUES[value]);
+        }
+        read("fly.toml", &text);
+    }
+
+    #[test]
+    fn any_json(text in "[\\[\\]{}:,\" a-c0-9.\\\\e-]{0,60}") {
+        read("fly.json", &text);
+    }
+}

@@ -1,0 +1,183 @@
+//! Every manifest in the repository, through the whole circle: apply, an empty plan, each sort of change from outside
+//! found by exactly its name and repaired by exactly that, and an empty plan again.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+use trimtab::{
+    kinds::World,
+    manifest::{self, Inputs, SecretsMode},
+};
+
+use crate::support::Team;
+
+/// Folders of manifests: the reference team's, and one for each of the users' documents.
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let users = ["000", "001", "002", "003", "004"].map(|user| root.join("tests/manifests").join(user));
+    [root.join("environments")].into_iter().chain(users).collect()
+}
+
+/// Inputs with a value for whatever a manifest asks for: the missing names stand in its own errors.
+fn inputs_for(dir: &Path, environment: &str) -> Inputs {
+    let mut inputs = Inputs {
+        vars: BTreeMap::from([("pr".to_owned(), "42".to_owned())]),
+        images: BTreeMap::new(),
+        environment: BTreeMap::new(),
+        secrets: SecretsMode::Unchecked,
+    };
+    let loaded = manifest::load(dir, environment, &inputs)
+        .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)));
+    for secrets in loaded.desired.fly_secrets.values() {
+        for secret in secrets.values.values() {
+            if let Some(name) = secret.source.split('`').nth(1) {
+                inputs.environment.insert(name.to_owned(), format!("canary of {name}"));
+            }
+        }
+    }
+    inputs.secrets = SecretsMode::Required;
+    inputs
+}
+
+/// One thing that somebody does by hand, and the one line a plan must show for it.
+struct Deed {
+    change: Change,
+    expected: Vec<String>,
+}
+
+enum Change {
+    Config { app: String, id: String, path: &'static str, value: Value },
+    Request { method: &'static str, path: String, body: Value },
+}
+
+/// Everything that can be done to this world, one after the other.
+fn deeds(world: &World) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    let app = |name: &trimtab::model::Name| world.fly_app[&name.root()].name.clone();
+    let config = |app: String, id: &str, path, value, expected: String| Deed {
+        change: Change::Config { app, id: id.to_owned(), path, value },
+        expected: vec![expected],
+    };
+    for (name, machine) in &world.fly_machine {
+        let (id, verb) = (&machine.workload.id, if machine.workload.runs() { "restart" } else { "update" });
+        let line = |path: &str| format!("{verb} fly.machine/{name} {path}");
+        let memory = machine.workload.config.guest.as_ref().map_or(256, |guest| guest.memory_mb.0);
+        let other = if memory == 2048 { 1024 } else { 2048 };
+        deeds.push(config(app(name), id, "/guest/memory_mb", other.into(), line("vm.memory")));
+        deeds.push(config(app(name), id, "/env/BY_HAND", "1".into(), line("env.BY_HAND")));
+        deeds.push(config(app(name), id, "/image", "stranger:1".into(), line("image")));
+    }
+    for (name, cron) in &world.fly_cron {
+        let id = &cron.workload.id;
+        deeds.push(config(app(name), id, "/image", "old:1".into(), format!("update fly.cron/{name} image")));
+        deeds.push(config(
+            app(name),
+            id,
+            "/schedule",
+            "weekly".into(),
+            format!("update fly.cron/{name} schedule"),
+        ));
+    }
+    for (name, ip) in &world.fly_ip {
+        let path = format!("/v1/apps/{}/ip_assignments/{}", app(name), ip.address);
+        let change = Change::Request { method: "DELETE", path, body: Value::Null };
+        deeds.push(Deed { change, expected: vec![format!("create fly.ip/{name}")] });
+    }
+    for (name, secrets) in &world.fly_secrets {
+        let Some(secret) = secrets.present.keys().next() else { continue };
+        let path = format!("/v1/apps/{}/secrets", app(name));
+        let change = Change::Request { method: "POST", path, body: json!({"values": {secret: "by hand"}}) };
+        deeds.push(Deed { change, expected: vec![format!("update fly.secrets/{name} {secret}")] });
+    }
+    deeds
+}
+
+async fn meddle(team: &Team, change: Change) {
+    match change {
+        Change::Request { method, path, body } => drop(team.by_hand(method, &path, body).await),
+        Change::Config { app, id, path, value } => {
+            team.change_machine(&app, &id, |config| {
+                let (parent, key) = path.rsplit_once('/').unwrap();
+                if parent == "/env" && config["env"].is_null() {
+                    config["env"] = json!({});
+                }
+                config.pointer_mut(parent).unwrap()[key] = value;
+            })
+            .await;
+        }
+    }
+}
+
+/// What the plan names, without what merely follows a change of secrets.
+async fn named(team: &Team) -> Vec<String> {
+    let plan = team.plan().await;
+    let follows: Vec<String> = plan
+        .changes()
+        .iter()
+        .filter(|change| change.cause == trimtab::kinds::Cause::Follows)
+        .map(|change| format!("{} ", change.address))
+        .collect();
+    let lines = crate::support::summary(&plan);
+    lines.into_iter().filter(|line| !follows.iter().any(|address| line.contains(address.as_str()))).collect()
+}
+
+async fn whole_circle(dir: &Path, environment: &str) {
+    let what = format!("{} {environment}", dir.display());
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let inputs = inputs_for(folder.path(), environment);
+    let team = Team::at(folder, environment, inputs, Vec::new()).await;
+    assert!(!team.summary().await.is_empty(), "{what}: there is something to make");
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
+    for at in 0.. {
+        let Some(deed) = deeds(&team.world().await).into_iter().nth(at) else { break };
+        meddle(&team, deed.change).await;
+        assert_eq!(named(&team).await, deed.expected, "{what}");
+        team.apply().await;
+        assert_eq!(team.summary().await, Vec::<String>::new(), "{what}: {:?}", deed.expected);
+    }
+    extra_machine(&team, &what).await;
+    let throttled = team.sandbox.requests().iter().filter(|request| request.rate_limited).count();
+    assert_eq!(throttled, 0, "{what}: no request may be refused for coming too soon");
+}
+
+/// A machine that nobody asked for is named by its id, and goes.
+async fn extra_machine(team: &Team, what: &str) {
+    let world = team.world().await;
+    let Some((key, app)) =
+        world.fly_app.iter().find(|(key, _)| world.fly_machine.keys().any(|m| m.root() == **key))
+    else {
+        return;
+    };
+    let body = json!({"region": "iad", "config": {"image": "stranger:1"}});
+    let made = team.by_hand("POST", &format!("/v1/apps/{}/machines", app.name), body).await;
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(team.summary().await, [format!("destroy fly.machine/{key}/app/iad/{id}")], "{what}");
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_manifest_goes_the_whole_circle() {
+    let mut circles = tokio::task::JoinSet::new();
+    for dir in folders() {
+        for environment in manifest::list(&dir).unwrap() {
+            let dir = dir.clone();
+            circles.spawn(async move { whole_circle(&dir, &environment).await });
+        }
+    }
+    assert!(circles.len() >= 12, "three of the reference team's, and those of five users");
+    while let Some(circle) = circles.join_next().await {
+        circle.unwrap();
+    }
+}
