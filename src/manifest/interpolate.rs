@@ -48,7 +48,7 @@ impl Scope {
             Value::String(text) if text.contains("${") => *text = self.text(text, &node.at, outcome),
             Value::Array(items) => items.iter_mut().for_each(|item| self.resolve(item, outcome)),
             Value::Table(table) => {
-                table.0.iter_mut().for_each(|entry| self.resolve(&mut entry.node, outcome))
+                table.0.iter_mut().for_each(|entry| self.resolve(&mut entry.node, outcome));
             }
             _ => {}
         }

@@ -151,6 +151,9 @@ mod tests {
             };
             for file in std::fs::read_dir(folder).unwrap() {
                 let path = file.unwrap().path();
+                if path.extension().is_none_or(|extension| extension != "toml") {
+                    continue;
+                }
                 let mut reader = Reader::default();
                 let id = reader.files.add(path.clone(), std::fs::read_to_string(&path).unwrap());
                 let (mut node, syntax) = reader.files.parse(id);

@@ -40,6 +40,12 @@ fn inputs_for(dir: &Path, environment: &str) -> Inputs {
             }
         }
     }
+    // A manifest that leaves the image to the pipeline gets one, as `--image` gives it.
+    for (name, _) in
+        loaded.desired.fly_machine.iter().filter(|(_, spec)| spec.workload.config.image.is_none())
+    {
+        inputs.images.insert(name.root().to_string(), "registry.fly.io/built:1".to_owned());
+    }
     inputs.secrets = SecretsMode::Required;
     inputs
 }

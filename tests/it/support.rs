@@ -160,8 +160,9 @@ impl Team {
 
 /// Carries a plan out with everything allowed.
 pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Report {
-    let limits =
-        Limits { allow_destroy: plan.steps().map(|step| step.address.clone()).collect(), max_destroy: 100 };
+    let steps = plan.steps().map(|step| &step.address);
+    let folded = plan.folded.iter().map(|folded| &folded.address);
+    let limits = Limits { allow_destroy: steps.chain(folded).cloned().collect(), max_destroy: 100 };
     let approved = guard(plan, &limits).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
     let (events, _receiver) = unbounded_channel();
     apply(&approved, &Clouds { fly: Writer::new(reader) }, world, &Conduct::default(), &events).await

@@ -235,7 +235,9 @@ fn what_has_no_effect_yet_is_said() {
 [apps.web]
 primary_region = "ewr"
 env = { DATABASE_URL = "postgres://app:hunter2@db/app", FLY_REGION = "ewr" }
-http_service = { internal_port = 8080 }
+swap_size_mb = 256
+vm = { size = "shared-cpu-2x", memory = "4gb" }
+http_service = { internal_port = 8080, auto_stop_machines = "suspend" }
 services = [{ internal_port = 9090, ports = [{ port = 443, handlers = ["tls"] }] }]
 [apps.web.deploy]
 release_command = "migrate"
@@ -248,6 +250,8 @@ wait_timeout = "90s"
         "release commands are not run yet",
         "port 443 (tcp) is served twice",
         "`FLY_REGION` is set by Fly itself",
+        "machines with swap",
+        "more than 2 GB",
     ] {
         assert!(said.contains(part), "{said}");
     }

@@ -5,6 +5,7 @@
 mod bad;
 mod good;
 mod inputs;
+mod junk;
 mod lowering;
 mod schema;
 mod support;

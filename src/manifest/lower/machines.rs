@@ -100,9 +100,9 @@ fn count(app: &AppScene<'_>, group: &str, sink: &mut Sink) -> BTreeMap<Region, u
     let stated = app.app.machines.get(group).and_then(|machines| machines.count.as_ref());
     let number = match stated {
         Some(Count::Regions(regions)) => {
-            return regions.iter().map(|(code, number)| (scalars::region(code), *number)).collect();
+            return regions.iter().map(|(code, number)| (scalars::region(code), number.0)).collect();
         }
-        Some(Count::Primary(number)) => *number,
+        Some(Count::Primary(number)) => number.0,
         None => 1,
     };
     let Some(primary) = &app.app.primary_region else {

@@ -248,10 +248,15 @@ fn count_example() -> BTreeMap<&'static str, u32> {
 #[serde(untagged)]
 pub enum Count {
     /// In the primary region.
-    Primary(#[schemars(range(min = 0, max = 1000))] u32),
+    Primary(Number),
     /// By region.
-    Regions(BTreeMap<RegionCode, u32>),
+    Regions(BTreeMap<RegionCode, Number>),
 }
+
+/// A number of machines. The bound is ours: whoever writes more has most likely mistyped.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Number(#[schemars(range(min = 0, max = 1000))] pub u32);
 
 /// A machine that runs on a schedule.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

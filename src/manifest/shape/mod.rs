@@ -13,7 +13,8 @@ mod place;
 mod service;
 
 pub use app::{
-    App, Count, Cron, ImageSource, Ip, IpEntry, MachineGroup, Scalar, Schedule, SecretSource, Strategy,
+    App, Count, Cron, ImageSource, Ip, IpEntry, MachineGroup, Number, Scalar, Schedule, SecretSource,
+    Strategy,
 };
 pub use machine::{
     Command, CpuKind, Experimental, File, Metrics, Mount, Persist, Policy, Restart, Size, Static, Vm,
