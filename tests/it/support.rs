@@ -1,7 +1,7 @@
 //! One team's environment against the sandbox: manifests in a folder that vanishes, the real client, and the clouds
 //! changed behind its back through the API.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
@@ -28,6 +28,7 @@ pub(crate) struct Team {
     pub(crate) sandbox: Running,
     pub(crate) environment: String,
     pub(crate) inputs: Inputs,
+    desired: Mutex<Option<Desired>>,
 }
 
 /// Inputs with a value for every secret of the fixtures.
@@ -66,23 +67,24 @@ impl Team {
         options.speed = SPEED;
         options.faults = faults;
         let sandbox = sandbox::start(options).await.unwrap();
-        Self { dir, sandbox, environment: environment.to_owned(), inputs }
+        Self { dir, sandbox, environment: environment.to_owned(), inputs, desired: Mutex::default() }
     }
 
     /// Writes the manifest anew.
     pub(crate) fn write(&self, manifest: &str) {
         std::fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
+        *self.desired.lock().unwrap() = None;
     }
 
+    /// The manifest, read once: fingerprints of secrets are slow on purpose.
     pub(crate) fn desired(&self) -> Desired {
-        self.desired_in(self.dir.path())
-    }
-
-    pub(crate) fn desired_in(&self, dir: &Path) -> Desired {
-        match manifest::load(dir, &self.environment, &self.inputs) {
-            Ok(loaded) => loaded.desired,
-            Err(problems) => panic!("{}", problems.render(false, 100)),
-        }
+        let mut read = self.desired.lock().unwrap();
+        read.get_or_insert_with(|| {
+            manifest::load(self.dir.path(), &self.environment, &self.inputs)
+                .unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
+                .desired
+        })
+        .clone()
     }
 
     /// A client with the token of the environment's organization.
