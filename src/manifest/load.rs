@@ -33,7 +33,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         return Err(Problems::new(reader.files, reader.problems));
     };
     let resolved = resolve(&mut root, environment, inputs, &mut reader);
-    let shape = validate(&schema::strict(), &mut root);
+    let shape = validate(schema::strict(), &mut root);
     reader.problems.extend(shape);
     let document = match decode(&root) {
         Ok(document) => document,

@@ -12,7 +12,10 @@ use super::{
 pub(super) fn shown(files: &Files, file: FileId) -> String {
     let text = &files.get(file).text;
     let mut spans = issued_keys(text);
-    let (root, _) = files.parse(file);
+    let (root, errors) = files.parse(file);
+    if !errors.is_empty() {
+        spans.extend(suspect_lines(text));
+    }
     if let Value::Table(table) = &root.value {
         in_table(table, "", &mut spans);
     }
@@ -41,6 +44,22 @@ fn issued_keys(text: &str) -> Vec<Range<usize>> {
                 spans.push(at..end);
             }
         }
+    }
+    spans
+}
+
+/// Lines of a file that is not TOML whose key or value looks like a secret: there the tree has holes.
+fn suspect_lines(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some((key, value)) = line.split_once('=') {
+            let bare = value.trim().trim_matches(['"', '\'']);
+            if !bare.starts_with('{') && looks_secret(key.trim(), bare) {
+                spans.push(start + key.len() + 1..start + line.len());
+            }
+        }
+        start += line.len();
     }
     spans
 }

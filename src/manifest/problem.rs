@@ -1,12 +1,17 @@
 //! Everything that is wrong with a manifest, at once, each with its place.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    path::Path,
+};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::{
     mask,
-    node::{Files, Place, Problem},
+    node::{FileId, Files, Place, Problem},
 };
 
 /// What is wrong with a manifest, and the files to show it in.
@@ -34,8 +39,15 @@ impl Problems {
     pub fn render(&self, color: bool, width: usize) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(width);
+        let places = self.problems.iter().filter_map(|problem| problem.at.as_ref());
+        let texts: BTreeMap<FileId, String> = places
+            .map(|at| at.file)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|file| (file, mask::shown(&self.files, file)))
+            .collect();
         let parts: Vec<String> =
-            self.problems.iter().map(|problem| renderer.render(&[self.group(problem)])).collect();
+            self.problems.iter().map(|problem| renderer.render(&[self.group(problem, &texts)])).collect();
         parts.join("\n\n")
     }
 
@@ -50,7 +62,7 @@ impl Problems {
         })
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
+    fn group<'a>(&'a self, problem: &'a Problem, texts: &'a BTreeMap<FileId, String>) -> Group<'a> {
         let title = Level::ERROR.primary_title(problem.message.as_str());
         let group = match &problem.at {
             Some(at) => {
@@ -60,7 +72,7 @@ impl Problems {
                     mark = mark.label(problem.label.as_str());
                 }
                 let path = file.path.display().to_string();
-                let text = mask::shown(&self.files, at.file);
+                let text = texts.get(&at.file).map(String::as_str).unwrap_or_default();
                 title.element(Snippet::source(text).path(path).annotation(mark))
             }
             None => Group::with_title(title),

@@ -1,6 +1,8 @@
 //! The JSON Schema of the manifest, generated from its types: once strict, for our own check of what a whole
 //! environment says after inheritance and interpolation, and once for editors, which see one file as it is written.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -13,9 +15,16 @@ pub(super) const INTERPOLATED: &str = r"\$\{";
 const INHERITED: [&str; 10] =
     ["App", "Check", "Cron", "Deploy", "DescribedVar", "Fly", "HttpService", "Metrics", "Mount", "Restart"];
 
+/// Made once: several environments are often read in one run.
+static STRICT: LazyLock<Value> = LazyLock::new(generate);
+
 /// The schema that a whole environment must satisfy.
 #[must_use]
-pub(super) fn strict() -> Value {
+pub(super) fn strict() -> &'static Value {
+    &STRICT
+}
+
+fn generate() -> Value {
     let settings = SchemaSettings::draft07();
     let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
     walk(&mut schema, &mut |object| {
@@ -39,7 +48,7 @@ pub(super) fn strict() -> Value {
 /// The JSON Schema of a manifest (draft-07), for editors.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = strict();
+    let mut schema = strict().clone();
     walk(&mut schema, &mut |object| {
         if let Some(words) = object.get("enum").cloned()
             && words.as_array().is_some_and(|words| words.iter().all(Value::is_string))
@@ -168,7 +177,7 @@ mod tests {
     #[test]
     fn a_whole_environment_must_be_whole_but_a_file_need_not() {
         let required = |schema: &Value| schema.get("required").cloned();
-        assert_eq!(required(&strict()), Some(json!(["project", "fly"])));
+        assert_eq!(required(strict()), Some(json!(["project", "fly"])));
         assert_eq!(required(&schema()), None);
     }
 }

@@ -180,3 +180,13 @@ fn a_fly_json_will_do() {
     let config = &loaded.desired.fly_machine["web/app/fra/0"].workload.config;
     assert_eq!(config.services[0].internal_port, 3000);
 }
+
+#[test]
+fn a_file_that_is_not_toml_shows_no_secret_either() {
+    for line in ["SESSION_SECRET = \"hunter2hunter2", "X = 'postgres://a:hunter2@b/c", "Y = sk-hunter2"] {
+        let problems = load_text(&format!("{BASE}[apps.web.env]\n{line}\n"), &unchecked()).unwrap_err();
+        let said = problems.render(true, 80);
+        assert!(said.contains("this is not TOML") && said.contains("\u{1b}["), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

@@ -44,7 +44,7 @@ fn mangle(folder: &str, environment: &str) {
             try_out(beside.path(), &lines.join("\n"));
         }
     }
-    for end in (0..text.len()).step_by(13).filter(|end| text.is_char_boundary(*end)) {
+    for end in (0..text.len()).step_by(29).filter(|end| text.is_char_boundary(*end)) {
         try_out(beside.path(), &text[..end]);
     }
 }
