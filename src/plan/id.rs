@@ -54,10 +54,10 @@ impl Plan {
     }
 }
 
-/// What a reviewer saw of a step. Not what it looks like inside: an id must not change with the version of trimtab.
+/// What a reviewer saw of a step, and everything that a creation asks for besides.
 fn of_step(step: &Step) -> [u8; EACH] {
     let lines = serde_json::to_string(&step.lines).unwrap_or_default();
-    let hash = Sha256::digest(format!("{}\n{:?}\n{lines}", step.address, step.action));
+    let hash = Sha256::digest(format!("{}\n{:?}\n{:?}\n{lines}", step.address, step.action, step.whole));
     let mut out = [0; EACH];
     out.copy_from_slice(&hash[..EACH]);
     out

@@ -44,6 +44,8 @@ pub struct Step {
     pub op: AnyOp,
     /// What the user reads.
     pub lines: Vec<Line>,
+    /// A hash of everything a creation asks for, since its lines show only what matters to a reader.
+    pub whole: Option<[u8; 8]>,
     /// The live object in short: its id, size, place; empty for a creation.
     pub what: String,
     /// Who made the difference.

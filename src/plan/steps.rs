@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{Action, Blocked, Folded, Step};
 use crate::{
@@ -67,6 +69,14 @@ fn claimed(claim: &crate::kinds::Claim) -> Blocked {
     Blocked { address: claim.address.clone(), refused }
 }
 
+/// A hash of a spec. Secrets in it serialise as a word.
+fn hash(spec: &impl Serialize) -> [u8; 8] {
+    let hash = Sha256::digest(serde_json::to_vec(spec).unwrap_or_default());
+    let mut out = [0; 8];
+    out.copy_from_slice(&hash[..8]);
+    out
+}
+
 /// Walks the kinds and remembers what earlier ones decided.
 struct Differ<'w> {
     world: &'w World,
@@ -106,12 +116,14 @@ impl Differ<'_> {
         };
         let lines = K::outline(&spec, &self.around());
         let refs = spec.refs();
+        let whole = Some(hash(&spec));
         let op = K::any(Op::Create(spec));
         let node = self.steps.add(Step {
             address: address.clone(),
             action,
             op,
             lines: lines.clone(),
+            whole,
             what: String::new(),
             cause,
             impact: Impact::Quiet,
@@ -132,6 +144,7 @@ impl Differ<'_> {
             action: Action::Update,
             op: K::any(Op::Edit(live.clone(), edits)),
             lines: lines.clone(),
+            whole: None,
             what: K::describe(live),
             cause: if follows { Cause::Follows } else { K::cause(spec, live) },
             impact,
@@ -170,6 +183,7 @@ impl Differ<'_> {
             action,
             op: K::any(Op::Delete(live.clone())),
             lines,
+            whole: None,
             what: K::describe(live),
             cause,
             impact: Impact::Quiet,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::common::{Read, read};
+use crate::fly_toml::common::{Read, read};
 
 /// Every file by name; `None` where the corpus is not at hand.
 fn corpus() -> Option<BTreeMap<String, Read>> {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value as Json, json};
 
-use crate::common::read;
+use crate::fly_toml::common::read;
 
 /// Reads a fixture and compares what comes of it, problems included.
 #[track_caller]

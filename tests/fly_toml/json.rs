@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::read;
+use crate::fly_toml::common::read;
 
 #[test]
 fn values_and_places() {

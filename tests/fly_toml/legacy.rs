@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::common::read;
+use crate::fly_toml::common::read;
 
 /// Asserts that a text is accepted without a word and becomes this tree.
 #[track_caller]

@@ -1,7 +1,5 @@
 //! fly.toml in all its spellings, from the text to the canonical tree.
 
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails its test")]
-
 mod common;
 mod corpus;
 mod fixtures;

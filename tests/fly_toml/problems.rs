@@ -1,6 +1,6 @@
 //! What is wrong or odd in a fly.toml is said at its place, all at once, with what to write instead.
 
-use crate::common::read;
+use crate::fly_toml::common::read;
 
 #[track_caller]
 fn errors(text: &str, expected: &[&str]) {

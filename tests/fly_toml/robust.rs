@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 
-use crate::common::read;
+use crate::fly_toml::common::read;
 
 /// The fixtures of this folder.
 fn fixtures() -> Vec<String> {

@@ -1,4 +1,5 @@
-//! One test binary for what crosses modules: the real client against the sandbox, and the rules of the house.
+//! One test binary, quick to link: what crosses modules (the real client against the sandbox), the rules of the house,
+//! and the folders beside this one, each of which tests one module.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
@@ -9,3 +10,12 @@ mod properties;
 mod scripts;
 mod story;
 mod support;
+
+#[path = "../fly_toml/main.rs"]
+mod fly_toml;
+#[path = "../manifest/main.rs"]
+mod manifest;
+#[path = "../render/main.rs"]
+mod render;
+#[path = "../sandbox/main.rs"]
+mod sandbox;

@@ -176,3 +176,28 @@ async fn an_app_that_somebody_else_made_is_refused_until_it_is_adopted() {
     assert_eq!(plan.steps().count(), 0, "nothing in it is touched");
     assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_covers_what_a_plan_does_not_show() {
+    let team = Team::new(TEAM).await;
+    let reviewed = team.plan().await.id();
+    // A new machine shows the names of its variables only.
+    team.write(&TEAM.replace("LOG_LEVEL = \"info\"", "LOG_LEVEL = \"debug\""));
+    assert!(!reviewed.covers(&team.plan().await.id()));
+    team.write(TEAM);
+    assert!(reviewed.covers(&team.plan().await.id()));
+    let half = team.plan().await.only(&["fly.secrets/web".parse_address()]);
+    assert!(reviewed.covers(&half.id()), "a part of a reviewed plan may run");
+    assert!(!half.id().covers(&reviewed));
+}
+
+/// Shorter to read in a test.
+trait ParseAddress {
+    fn parse_address(&self) -> trimtab::model::Address;
+}
+
+impl ParseAddress for str {
+    fn parse_address(&self) -> trimtab::model::Address {
+        trimtab::model::Address::parse(self).unwrap()
+    }
+}

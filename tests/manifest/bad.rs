@@ -5,7 +5,7 @@ use std::path::Path;
 use snapbox::{Assert, Data};
 use trimtab::manifest::{SecretsMode, list, load};
 
-use crate::support::unchecked;
+use crate::manifest::support::unchecked;
 
 /// Relative, so that messages name no folder of this machine.
 const FOLDER: &str = "tests/manifests/bad";

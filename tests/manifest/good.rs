@@ -2,7 +2,7 @@
 
 use trimtab::manifest::{list, load};
 
-use crate::support::{path, unchecked};
+use crate::manifest::support::{path, unchecked};
 
 /// Folders of manifests: the reference team's, and one for each user document.
 const FOLDERS: [&str; 6] = [

@@ -2,7 +2,7 @@
 
 use trimtab::manifest::{Inputs, SecretsMode, load};
 
-use crate::support::{Folder, load_text, map, messages, path, unchecked};
+use crate::manifest::support::{Folder, load_text, map, messages, path, unchecked};
 
 const BASE: &str = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nprimary_region = \"ewr\"\n";
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use trimtab::manifest::{SecretsMode, load};
 
-use crate::support::{path, unchecked};
+use crate::manifest::support::{path, unchecked};
 
 /// What replaces a piece of a manifest: values of every type, and signs that mean something somewhere.
 const PIECES: [&str; 16] = [

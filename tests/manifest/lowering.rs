@@ -7,7 +7,7 @@ use trimtab::{
     model::{Gib, Name},
 };
 
-use crate::support::{load_text, unchecked};
+use crate::manifest::support::{load_text, unchecked};
 
 /// The head that every manifest here has.
 const HEAD: &str = "project = \"p\"\n[fly]\norg = \"o\"\n";

@@ -4,7 +4,7 @@
 use snapbox::{Assert, Data};
 use trimtab::manifest::schema;
 
-use crate::support::path;
+use crate::manifest::support::path;
 
 #[test]
 fn the_stored_schema_is_fresh() {

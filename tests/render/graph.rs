@@ -6,7 +6,7 @@ use trimtab::{
     render::graph::{self, Drawing, Node},
 };
 
-use crate::fixture::{desired, eventful, large, moved, planned};
+use crate::render::fixture::{desired, eventful, large, moved, planned};
 
 #[test]
 fn a_plan_as_pictures() {
@@ -38,7 +38,7 @@ fn a_whole_environment_as_a_picture() {
 /// Several apps of several machines: many arrows, and long ones.
 #[test]
 fn a_team_of_apps_as_a_picture() {
-    let (plan, _) = planned(&crate::fixture::team(), &Default::default());
+    let (plan, _) = planned(&crate::render::fixture::team(), &Default::default());
     assert_data_eq!(graph::svg(&plan), file!["graph/team.svg"].raw());
 }
 

@@ -4,8 +4,8 @@ use serde_json::Value;
 use snapbox::{assert_data_eq, file};
 use trimtab::render::{json, tfjson};
 
-use crate::fixture::{applied, desired, eventful, headline, moved, planned, pretty};
-use crate::run::{events, report};
+use crate::render::fixture::{applied, desired, eventful, headline, moved, planned, pretty};
+use crate::render::run::{events, report};
 
 #[test]
 fn our_own_document() {

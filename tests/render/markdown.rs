@@ -3,7 +3,7 @@
 use snapbox::{assert_data_eq, file};
 use trimtab::render::{Headline, markdown};
 
-use crate::fixture::{applied, desired, eventful, headline, large, moved, nasty, planned};
+use crate::render::fixture::{applied, desired, eventful, headline, large, moved, nasty, planned};
 
 #[test]
 fn something_of_every_sort() {

@@ -8,7 +8,7 @@ use trimtab::{
     render::text,
 };
 
-use crate::fixture::PLAIN;
+use crate::render::fixture::PLAIN;
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()

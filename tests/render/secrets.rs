@@ -6,7 +6,7 @@ use trimtab::{
     render::{Look, graph, json, markdown, text, tfjson},
 };
 
-use crate::fixture::{CANARY, PRINT, applied, desired, eventful, headline, moved, planned};
+use crate::render::fixture::{CANARY, PRINT, applied, desired, eventful, headline, moved, planned};
 
 #[test]
 fn no_rendering_shows_a_secret() {

@@ -7,7 +7,7 @@ use trimtab::{
     render::{Look, text},
 };
 
-use crate::fixture::{PLAIN, applied, desired, eventful, headline, moved, nasty, planned};
+use crate::render::fixture::{PLAIN, applied, desired, eventful, headline, moved, nasty, planned};
 
 #[test]
 fn a_first_apply() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::sandbox::kit::{Box, nginx};
 
 #[tokio::test]
 async fn a_token_is_needed_and_both_schemes_are_understood() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Box;
+use crate::sandbox::kit::Box;
 
 async fn launched(config: Value) -> Value {
     let sandbox = Box::scripted().await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use trimtab::sandbox::ClockMode;
 
-use crate::kit::{Box, nginx};
+use crate::sandbox::kit::{Box, nginx};
 
 async fn faulty(fault: &str) -> Box {
     Box::with(|options| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::sandbox::kit::{Box, nginx};
 
 async fn ask(sandbox: &Box, query: &str, variables: Value) -> Value {
     sandbox.post("/graphql", json!({ "query": query, "variables": variables })).await.is(200)

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Box;
-use crate::openapi;
+use crate::sandbox::kit::Box;
+use crate::sandbox::openapi;
 
 fn junk() -> Vec<Value> {
     let huge = i64::MAX;
@@ -25,7 +25,7 @@ fn junk() -> Vec<Value> {
 async fn nonsense_is_refused_in_words() {
     let sandbox = Box::scripted().await;
     sandbox.app().await;
-    let (machine, _) = sandbox.machine(crate::kit::nginx()).await;
+    let (machine, _) = sandbox.machine(crate::sandbox::kit::nginx()).await;
     let volume = sandbox.post("/v1/apps/web/volumes", json!({ "name": "d", "region": "fra" })).await.is(200);
     let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
     sandbox.pass(2_000);
@@ -63,7 +63,7 @@ async fn documents_that_would_not_end_do() {
         .admin("rules", json!({ "behave": { "exit_code": 1, "after_ms": i64::MAX, "boot_ms": i64::MIN } }))
         .await;
     sandbox.app().await;
-    sandbox.machine(crate::kit::nginx()).await;
+    sandbox.machine(crate::sandbox::kit::nginx()).await;
     sandbox.admin("clock", json!({ "advance_ms": i64::MAX })).await;
     sandbox.get("/v1/apps/web/machines").await.is(200);
 }

@@ -82,7 +82,7 @@ impl Box {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let got = Got { status, headers, text: answer.text().await.unwrap() };
         assert!(got.headers.contains_key("fly-request-id"), "{method} {path} has no request id");
-        let complaints = crate::openapi::complaints(&method, &path, got.status, &got.text);
+        let complaints = crate::sandbox::openapi::complaints(&method, &path, got.status, &got.text);
         assert!(complaints.is_empty(), "{method} {path}: {complaints:#?}");
         got
     }

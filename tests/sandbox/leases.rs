@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, Got, nginx};
+use crate::sandbox::kit::{Box, Got, nginx};
 
 async fn leased(sandbox: &Box) -> (String, Value) {
     sandbox.app().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::sandbox::kit::{Box, nginx};
 
 fn events(machine: &Value) -> Vec<String> {
     let events = machine["events"].as_array().unwrap();

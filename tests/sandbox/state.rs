@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use trimtab::sandbox::{ClockMode, Options, StartError, start};
 
-use crate::kit::{Box, nginx};
+use crate::sandbox::kit::{Box, nginx};
 
 #[tokio::test]
 async fn everything_survives_a_restart_and_time_goes_on() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::sandbox::kit::{Box, nginx};
 
 async fn volume(sandbox: &Box, body: Value) -> (String, String) {
     let volume = sandbox.post("/v1/apps/web/volumes", body).await.is(200);

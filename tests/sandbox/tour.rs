@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
-use crate::openapi;
+use crate::sandbox::kit::{Box, nginx};
+use crate::sandbox::openapi;
 
 /// Operations that the sandbox does not have, with the reason.
 const LEFT_OUT: &[(&str, &str)] = &[
