@@ -110,12 +110,12 @@ async fn meddle(team: &Team, what: Meddling, pick: usize) {
     let base = format!("/v1/apps/{app}");
     match what {
         Meddling::Memory => {
-            team.change_machine(app, id, |config| config["guest"]["memory_mb"] = 2048.into()).await
+            team.change_machine(app, id, |config| config["guest"]["memory_mb"] = 2048.into()).await;
         }
         Meddling::Env => team.change_machine(app, id, |config| config["env"]["BY_HAND"] = "1".into()).await,
         Meddling::Image => team.change_machine(app, id, |config| config["image"] = "other:9".into()).await,
         Meddling::Destroy => {
-            drop(team.by_hand("DELETE", &format!("{base}/machines/{id}?force=true"), Value::Null).await)
+            drop(team.by_hand("DELETE", &format!("{base}/machines/{id}?force=true"), Value::Null).await);
         }
         Meddling::Extra => {
             let body = json!({"region": region, "config": {"image": "stranger:1"}});

@@ -80,7 +80,7 @@ async fn what_is_changed_outside_is_named_and_repaired() {
     let id = |name: &str| world.fly_machine[name].workload.id.clone();
     let app = "/v1/apps/harbor-web";
     team.change_machine("harbor-web", &id("web/app/ewr/0"), |config| {
-        config["guest"]["memory_mb"] = 1024.into()
+        config["guest"]["memory_mb"] = 1024.into();
     })
     .await;
     team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| config["env"]["EXTRA"] = "1".into())
