@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     observe,
     plan::{self, Plan},
     render::Headline,
-    sandbox::{self, Fault},
+    sandbox::{self, Fault, StartError},
 };
 
 /// Where the Machines API is.
@@ -37,6 +37,26 @@ pub(super) struct Target {
     pub(super) environment: String,
     #[command(flatten)]
     pub(super) inputs: InputArgs,
+}
+
+impl Target {
+    /// The target as it is typed again.
+    fn again(&self, context: &Context<'_>) -> String {
+        let mut words = vec![self.environment.clone()];
+        words.extend(self.inputs.vars.iter().map(|(name, value)| format!("--var {name}={value}")));
+        words.extend(self.inputs.images.iter().map(|(app, image)| format!("--image {app}={image}")));
+        let global = &context.global;
+        match &global.sandbox {
+            Some(dir) if dir == Path::new(".trimtab/sandbox") => words.push("--sandbox".to_owned()),
+            Some(dir) => words.push(format!("--sandbox={}", dir.display())),
+            None => {}
+        }
+        if global.environments != Path::new("environments") {
+            words.push(format!("--environments {}", global.environments.display()));
+        }
+        words.extend(global.env_file.iter().map(|file| format!("--env-file {}", file.display())));
+        words.join(" ")
+    }
 }
 
 /// What a manifest leaves open.
@@ -99,6 +119,9 @@ pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Fai
 /// A manifest and a connected client.
 pub(super) struct Session {
     pub(super) loaded: Loaded,
+    /// The target as it was typed, for the next command.
+    again: String,
+    on_sandbox: bool,
     pub(super) reader: Reader,
     sandbox: Option<sandbox::Running>,
     begun: Instant,
@@ -120,7 +143,8 @@ impl Session {
             None => (real(&context.environment, &loaded)?, None),
         };
         let reader = Reader::new(&settings)?;
-        Ok(Self { loaded, reader, sandbox, begun })
+        let on_sandbox = context.global.sandbox.is_some();
+        Ok(Self { loaded, again: target.again(context), on_sandbox, reader, sandbox, begun })
     }
 
     /// Looks at the world.
@@ -148,7 +172,8 @@ impl Session {
             environment: meta.mark.environment.clone(),
             project: meta.mark.project.clone(),
             org: meta.org.clone(),
-            target: if self.sandbox.is_some() { "sandbox".to_owned() } else { String::new() },
+            target: if self.on_sandbox { "sandbox".to_owned() } else { String::new() },
+            again: self.again.clone(),
             requests: self.reader.sent(),
             elapsed: Some(self.begun.elapsed()),
         }
@@ -201,7 +226,7 @@ fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure>
 /// The embedded sandbox, with a token for the manifest's organization.
 async fn embedded(
     environment: &Environment,
-    dir: &PathBuf,
+    dir: &Path,
     org: &str,
 ) -> Result<(Settings, Option<sandbox::Running>), Failure> {
     let mut options = sandbox::Options::new(dir);
@@ -212,9 +237,25 @@ async fn embedded(
         options.latency = latency(text).map_err(Failure::new)?;
     }
     let speed = options.speed;
-    let running = sandbox::start(options).await?;
+    let running = match sandbox::start(options).await {
+        Err(StartError::InUse { url }) => return Ok((join(dir, url, org, fuse).await?, None)),
+        other => other?,
+    };
     let token = Secret::new(running.org_token(org)?);
     Ok((Settings { base: running.url(), token, speed, fuse }, Some(running)))
+}
+
+/// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
+async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<Settings, Failure> {
+    let wrong = || Failure::from(StartError::InUse { url: url.clone() });
+    let speed = sandbox::announced(dir).map_or(1.0, |server| server.speed);
+    let ask = reqwest::Client::new()
+        .post(format!("{url}/_sandbox/tokens"))
+        .json(&serde_json::json!({ "org": org }));
+    let answer =
+        ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
+    let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
+    Ok(Settings { base: url, token: Secret::new(token), speed, fuse })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {

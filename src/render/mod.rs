@@ -60,6 +60,8 @@ pub struct Headline {
     pub org: String,
     /// Empty, or `sandbox`.
     pub target: String,
+    /// The environment and its inputs as they are typed again: `review --var pr=42`.
+    pub again: String,
     /// How many requests reading the world took.
     pub requests: u64,
     /// How long reading took; left out when unknown.

@@ -31,6 +31,7 @@ pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) ->
             core.world.root_dirty = true;
             Ok(Answer::ok(json!([])))
         }
+        ("POST", "tokens") => token(core, body),
         ("POST", "hosts") => hosts(core, body),
         _ => Err(Refusal::not_found("endpoint")),
     }
@@ -81,6 +82,18 @@ fn add_rules(core: &mut Core, body: &Value) -> Reply {
     core.world.root.rules = rules;
     core.world.root_dirty = true;
     Ok(Answer::ok(json!(core.world.root.rules)))
+}
+
+/// The token for everything in an organisation, which is made if it is missing.
+fn token(core: &mut Core, body: &Value) -> Reply {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        org: String,
+    }
+    let Wanted { org } = read(body)?;
+    let token = super::running::token(&mut core.world, &org, |org| super::access::Grant::Org { org });
+    Ok(Answer::ok(json!({ "token": token })))
 }
 
 #[derive(Debug, Default, Deserialize)]

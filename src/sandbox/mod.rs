@@ -41,6 +41,7 @@
 //! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
 //! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
 //! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |
+//! | `POST tokens {"org":"acme"}` | the token for everything in an organisation, made if it is missing |
 //! | `POST hosts {"machine":"…","status":"unreachable"}` | a host stops answering; also by `volume`, `app`, `region` |
 //! | `POST hosts {"region":"ord","error":true}` | lists over an organisation lack the region and report it |
 //! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
@@ -92,6 +93,6 @@ mod world;
 
 pub use clock::ClockMode;
 pub use faults::{Fault, FaultError, HELP, Nth};
-pub use running::{Options, Running, StartError, start};
+pub use running::{Options, Running, StartError, announced, start};
 pub use server::RequestRecord;
 pub use store::{ServerFile, StoreError};

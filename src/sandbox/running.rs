@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -217,9 +217,7 @@ impl Running {
     fn token(&self, org_slug: &str, grant: impl Fn(String) -> Grant) -> Result<String, StartError> {
         let mut core = self.server.core();
         core.catch_up();
-        let org = core.world.ensure_org(org_slug).slug;
-        let token = existing(&core.world, &grant(org.clone()));
-        let token = token.unwrap_or_else(|| v1::mint(&mut core.world, grant(org), None));
+        let token = token(&mut core.world, org_slug, grant);
         core.save()?;
         Ok(token)
     }
@@ -254,6 +252,19 @@ impl Drop for Running {
         self.server.leave();
         self.task.abort();
     }
+}
+
+/// The token with this grant: the one there is, or a new one. The organisation is made if it is missing.
+pub(crate) fn token(world: &mut World, org_slug: &str, grant: impl Fn(String) -> Grant) -> String {
+    let org = world.ensure_org(org_slug).slug;
+    let token = existing(world, &grant(org.clone()));
+    token.unwrap_or_else(|| v1::mint(world, grant(org), None))
+}
+
+/// Where the running server of a folder is, as it announced itself.
+#[must_use]
+pub fn announced(dir: &Path) -> Option<ServerFile> {
+    store::announced(dir)
 }
 
 fn existing(world: &World, grant: &Grant) -> Option<String> {

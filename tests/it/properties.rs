@@ -151,6 +151,7 @@ fn shown(plan: &Plan) -> String {
         project: plan.mark.project.clone(),
         org: String::new(),
         target: String::new(),
+        again: String::new(),
         requests: 0,
         elapsed: None,
     };

@@ -45,6 +45,7 @@ pub(crate) fn headline(command: &'static str) -> Headline {
         project: "shop".to_owned(),
         org: "shop-staging".to_owned(),
         target: String::new(),
+        again: "production".to_owned(),
         requests: 6,
         elapsed: Some(Duration::from_millis(900)),
     }

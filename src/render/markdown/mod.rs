@@ -166,7 +166,7 @@ impl Comment<'_> {
         }
         let id = self.plan.id();
         let restarts = self.totals.restarts().map(|words| format!("{words}. "));
-        let expect = format!("trimtab apply {} --expect {id}", self.headline.environment);
+        let expect = format!("trimtab apply {} --expect {id}", self.headline.again);
         format!(
             "{}Apply exactly this plan: {}\n\n<sub>{place} · {} · plan id {}</sub>\n",
             restarts.unwrap_or_default(),

@@ -109,7 +109,7 @@ impl Page {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         self.line(paint(title, format!("Drift: {}.", parts.join(", "))));
         if totals.any() {
-            self.line(format!("To repair: trimtab apply {}", clean(&headline.environment)));
+            self.line(format!("To repair: trimtab apply {}", clean(&headline.again)));
         }
     }
 }
