@@ -16,9 +16,9 @@ use tokio::sync::Semaphore;
 
 use super::{Action, CloudError, Pacing, Trouble};
 
-/// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), so this only bounds
-/// sockets: 64 keeps a plan of fifty apps at one to two waves of latency.
-const SOCKETS: usize = 64;
+/// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
+/// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
+const IN_FLIGHT: usize = 256;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take. Fly's proxy itself gives up after a minute.
@@ -95,7 +95,7 @@ struct Inner {
     base: String,
     authorization: reqwest::header::HeaderValue,
     pacing: Pacing,
-    sockets: Semaphore,
+    in_flight: Semaphore,
     speed: f64,
     fuse: Option<Fuse>,
     sent: AtomicU64,
@@ -125,7 +125,7 @@ impl Http {
             base: settings.base.trim_end_matches('/').to_owned(),
             authorization,
             pacing: Pacing::new(settings.speed),
-            sockets: Semaphore::new(SOCKETS),
+            in_flight: Semaphore::new(IN_FLIGHT),
             speed: settings.speed.max(f64::MIN_POSITIVE),
             fuse: settings.fuse,
             sent: AtomicU64::new(0),
@@ -185,9 +185,9 @@ impl Http {
     }
 
     async fn once(&self, call: &Call<'_>) -> Result<(String, Option<String>), CloudError> {
-        let Inner { client, base, authorization, pacing, sockets, .. } = &*self.0;
+        let Inner { client, base, authorization, pacing, in_flight, .. } = &*self.0;
         pacing.wait(call.action, call.identifier).await;
-        let _socket = sockets.acquire().await;
+        let _turn = in_flight.acquire().await;
         self.count(call);
         self.burn(call, false)?;
         let mut request = client

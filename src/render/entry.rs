@@ -64,6 +64,9 @@ fn shared_lines(change: &Change) -> Vec<&Line> {
     change.lines.iter().filter(|line| !named(line)).collect()
 }
 
+/// Said of a machine that is updated without being started.
+pub(super) const NOT_STARTED: &str = "not started";
+
 impl Entry {
     fn of(change: Change) -> Self {
         Self { lines: change.lines.clone(), members: vec![change] }
@@ -124,7 +127,7 @@ impl Entry {
         remarks.extend(self.is_protected().then_some("protected"));
         remarks.extend(self.loss().map(words::loss));
         remarks.extend(first.and_then(|change| words::cause(change.cause)));
-        remarks.extend((self.impact() == Impact::Asleep).then_some("not started"));
+        remarks.extend((self.impact() == Impact::Asleep).then_some(NOT_STARTED));
         remarks
     }
 

@@ -6,6 +6,7 @@
 mod crash;
 mod floors;
 mod manifests;
+mod picture;
 mod properties;
 mod scripts;
 mod story;

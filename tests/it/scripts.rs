@@ -21,18 +21,18 @@ use trimtab::sandbox::{self, Options};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// One session's folder.
-struct Session {
+pub(crate) struct Session {
     dir: tempfile::TempDir,
 }
 
 impl Session {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy(&Path::new(ROOT).join("environments"), &dir.path().join("environments"));
         Self { dir }
     }
 
-    fn run(&self, line: &str) -> String {
+    pub(crate) fn run(&self, line: &str) -> String {
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
             "trimtab" => match rest.strip_suffix(" > /dev/null") {
@@ -112,8 +112,12 @@ impl Session {
 fn steady(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let cut = line.find("   live read:").map(|at| &line[..at]);
-        let line = cut.unwrap_or(line).trim_end();
+        let line = match line.find("live read:") {
+            // Where there are colours, one was just begun.
+            Some(at) if line.contains('\u{1b}') => &format!("{}\u{1b}[0m", line[..at].trim_end()),
+            Some(at) => line[..at].trim_end(),
+            None => line.trim_end(),
+        };
         match line.rsplit_once("ed in ") {
             Some((done, _)) if line.ends_with(" s") => write!(out, "{done}ed in TIME").unwrap(),
             _ => out.push_str(line),

@@ -6,7 +6,7 @@ use crate::{
     render::{
         Headline, Look,
         detail::{Wording, rows},
-        entry::{Entry, Totals, all_refusals, entries},
+        entry::{Entry, NOT_STARTED, Totals, all_refusals, entries},
         style::paint,
         value::clean,
         words,
@@ -75,7 +75,10 @@ impl Page {
         if remarks.is_empty() {
             return String::new();
         }
-        format!("  {}", paint(self.style.alarm, remarks.join(", ")))
+        // That a machine stays as it is reassures; everything else is worth a second look.
+        let style = |remark: &str| if remark == NOT_STARTED { self.style.quiet } else { self.style.alarm };
+        let painted: Vec<String> = remarks.iter().map(|remark| paint(style(remark), *remark)).collect();
+        format!("  {}", painted.join(", "))
     }
 
     /// What vanishes along with a container, one line each: none of it has a step of its own to be seen in.
