@@ -5,16 +5,16 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ make cm
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 # The dependencies have a layer of their own: they change far more rarely than the sources.
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs && cargo build --release --locked && rm -r src
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs && cargo build --profile dist --locked && rm -r src
 COPY . .
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+RUN touch src/main.rs src/lib.rs && cargo build --profile dist --locked
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /work trimtab \
     && install -d -o trimtab /work
-COPY --from=build /src/target/release/trimtab /usr/local/bin/trimtab
+COPY --from=build /src/target/dist/trimtab /usr/local/bin/trimtab
 USER trimtab
 WORKDIR /work
 ENTRYPOINT ["trimtab"]

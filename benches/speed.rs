@@ -87,6 +87,7 @@ fn world(desired: &Desired) -> World {
             config.env.insert("LOG_LEVEL".to_owned(), "debug".to_owned());
         }
         let workload = WorkloadLive {
+            unknown: Vec::new(),
             app: spec.workload.app.clone(),
             id: format!("{at:014x}"),
             machine: String::new(),

@@ -73,6 +73,12 @@ pub trait Kind: Named + Sized + 'static {
         None
     }
 
+    /// How to keep what would be lost, where there is a way.
+    fn rescue(live: &Self::Live) -> Option<String> {
+        let _ = live;
+        None
+    }
+
     /// Whether the live object is marked as not to be destroyed.
     fn protected(live: &Self::Live) -> bool {
         let _ = live;
@@ -136,6 +142,8 @@ pub enum Diff<E> {
     Replace(Vec<Line>),
     /// It cannot be done, or not by us.
     Refuse(Refused),
+    /// Nothing can be said or done now; everything else goes on.
+    Hold(Refused),
 }
 
 /// A change that is refused, and the way to do it.

@@ -50,6 +50,7 @@ fn here(
     let all: Vec<WorkloadLive> = shot.machines.iter().map(read).collect::<Result<_, _>>()?;
     let (machines, left_alone) = sort_out(key, all);
     world.found.unmanaged.extend(left_alone);
+    world.found.unmanaged.extend(machines.iter().filter_map(|machine| kept(key, machine)));
     let adopted = desired.meta.adopt.contains(&Address::of::<App>(key));
     world.found.claims.extend(owner::claim(key, &shot.fly_name, &machines, adopted));
     let protected = machines.iter().any(WorkloadLive::protected);
@@ -83,6 +84,15 @@ fn here(
     world.fly_machine.extend(machines.into_iter().map(|(name, workload)| (name, held(workload))));
     world.fly_volume.extend(volumes);
     Ok(())
+}
+
+/// What a machine holds that a manifest cannot say.
+fn kept(key: &Name, machine: &WorkloadLive) -> Option<Unmanaged> {
+    (!machine.unknown.is_empty()).then(|| Unmanaged {
+        what: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
+        within: key.clone(),
+        why: "a manifest cannot say it; it is kept".to_owned(),
+    })
 }
 
 /// Separates what is left alone: machines that exist for a moment only, and machines of another owner in our app.

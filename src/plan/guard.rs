@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Action, Plan};
+use super::{Action, Folded, Plan, Step};
 use crate::{kinds::Loss, model::Address};
 
 /// What the user allows.
@@ -75,38 +75,60 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
         .collect();
     let steps = plan.steps().filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
     for step in steps {
-        all.extend(deletion(&step.address, &step.what, step.loss, step.protected, limits));
+        all.extend(deletion(&step.into(), limits));
     }
     for folded in &plan.folded {
         // An address that goes with its app is what deleting an app means.
         let loss = folded.loss.filter(|loss| *loss == Loss::Data);
-        all.extend(deletion(&folded.address, &folded.what, loss, folded.protected, limits));
+        all.extend(deletion(&Removed { loss, ..folded.into() }, limits));
     }
     all.extend(share(plan, limits));
     all
 }
 
-fn deletion(
-    address: &Address,
-    what: &str,
+/// What the guard looks at when something is removed.
+struct Removed<'a> {
+    address: &'a Address,
+    what: &'a str,
     loss: Option<Loss>,
+    rescue: Option<&'a str>,
     protected: bool,
-    limits: &Limits,
-) -> Option<Refusal> {
+}
+
+impl<'a> From<&'a Step> for Removed<'a> {
+    fn from(step: &'a Step) -> Self {
+        let Step { address, what, loss, rescue, protected, .. } = step;
+        Self { address, what, loss: *loss, rescue: rescue.as_deref(), protected: *protected }
+    }
+}
+
+impl<'a> From<&'a Folded> for Removed<'a> {
+    fn from(folded: &'a Folded) -> Self {
+        let Folded { address, with: _, what, loss, rescue, protected } = folded;
+        Self { address, what, loss: *loss, rescue: rescue.as_deref(), protected: *protected }
+    }
+}
+
+fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
+    let Removed { address, what, loss, rescue, protected } = removed;
     let refuse =
-        |reason: String, hint: String| Some(Refusal { address: Some(address.clone()), reason, hint });
-    if protected {
+        |reason: String, hint: String| Some(Refusal { address: Some((*address).clone()), reason, hint });
+    if *protected {
         return refuse(
             format!("{address} ({what}) is protected"),
             "say `protected = false` for its app, apply that first, then remove it".to_owned(),
         );
     }
-    let loss = loss.filter(|_| !limits.allow_destroy.contains(address))?;
+    let loss = loss.filter(|_| !limits.allow_destroy.contains(*address))?;
     let lost = match loss {
         Loss::Data => "its data is lost",
         Loss::Address => "its address cannot be had again",
     };
-    refuse(format!("{address} ({what}) would be destroyed, and {lost}"), format!("--allow-destroy {address}"))
+    let rescue = rescue.map(|rescue| format!("; {rescue}")).unwrap_or_default();
+    refuse(
+        format!("{address} ({what}) would be destroyed, and {lost}"),
+        format!("--allow-destroy {address}{rescue}"),
+    )
 }
 
 fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {

@@ -54,6 +54,8 @@ pub struct Step {
     pub impact: Impact,
     /// What is lost for good.
     pub loss: Option<Loss>,
+    /// How to keep it.
+    pub rescue: Option<String>,
     /// Whether the live object bears the mark of protection.
     pub protected: bool,
 }
@@ -112,6 +114,9 @@ pub struct Folded {
     pub what: String,
     /// What is lost for good.
     pub loss: Option<Loss>,
+    /// How to keep it.
+    #[serde(skip)]
+    pub rescue: Option<String>,
     /// Whether it bears the mark of protection.
     pub protected: bool,
 }

@@ -104,6 +104,9 @@ impl Differ<'_> {
         match K::diff(spec, live, &self.around()) {
             Diff::Same => *self.steps.unchanged.entry(K::NAME).or_default() += 1,
             Diff::Refuse(refused) => self.steps.blocked.push(Blocked { address, refused }),
+            Diff::Hold(Refused { reason, hint }) => {
+                self.steps.found.warnings.push(format!("{address} is held back: {reason}; {hint}"));
+            }
             Diff::Edit(edits) => self.edit::<K>(address, spec, live, edits),
             Diff::Replace(lines) => self.replace::<K>(&address, spec, live, lines),
         }
@@ -128,6 +131,7 @@ impl Differ<'_> {
             cause,
             impact: Impact::Quiet,
             loss: None,
+            rescue: None,
             protected: false,
         });
         self.steps.makes.insert(address.clone(), node);
@@ -149,6 +153,7 @@ impl Differ<'_> {
             cause: if follows { Cause::Follows } else { K::cause(spec, live) },
             impact,
             loss: None,
+            rescue: None,
             protected: K::protected(live),
         });
         self.steps.makes.insert(address.clone(), node);
@@ -188,6 +193,7 @@ impl Differ<'_> {
             cause,
             impact: Impact::Quiet,
             loss: K::loss(live),
+            rescue: K::rescue(live),
             protected: K::protected(live),
         });
         self.steps.breaks.insert(address.clone(), node);
@@ -203,6 +209,7 @@ impl Differ<'_> {
             with,
             what: K::describe(live),
             loss: K::loss(live),
+            rescue: K::rescue(live),
             protected: K::protected(live),
         });
     }

@@ -160,7 +160,7 @@ async fn scaling_down_asks_for_the_data_it_loses() {
     assert_eq!(summary(&plan), ["destroy fly.machine/web/app/ewr/1".to_owned(), format!("destroy {volume}")]);
     let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
     assert_eq!(refusals.len(), 1);
-    assert_eq!(refusals[0].hint, format!("--allow-destroy {volume}"));
+    assert!(refusals[0].hint.starts_with(&format!("--allow-destroy {volume}; a volume stays in its region")));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 }
@@ -200,4 +200,105 @@ impl ParseAddress for str {
     fn parse_address(&self) -> trimtab::model::Address {
         trimtab::model::Address::parse(self).unwrap()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_app_keeps_its_machines() {
+    let mut team = Team::new(TEAM).await;
+    team.adopt = true;
+    team.sandbox.org_token("harbor-test").unwrap();
+    team.by_hand("POST", "/v1/apps", json!({"name": "harbor-web", "org_slug": "harbor-test"})).await;
+    let config = json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
+    let body = json!({"region": "iad", "config": config});
+    let old = team.by_hand("POST", "/v1/apps/harbor-web/machines", body).await;
+    // It lacks the volume of its slot, so it gives way to one that has it; the app, its name and addresses stay.
+    assert!(team.summary().await.contains(&"replace fly.machine/web/app/iad/0 mounts.volume".to_owned()));
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    assert_ne!(team.world().await.fly_machine["web/app/iad/0"].workload.id, old["id"].as_str().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protection_survives_the_removal_of_its_block() {
+    let protected = TEAM.replace("[apps.web]\n", "[apps.web]\nprotected = true\n");
+    let team = Team::new(&protected).await;
+    team.apply().await;
+    let before = team.world().await.fly_machine["web/app/ewr/0"].workload.version.clone();
+    team.write("project = \"harbor\"\n[fly]\norg = \"harbor-test\"\n[apps.other]\nname = \"harbor-other\"\nprimary_region = \"ewr\"\nimage = \"x:1\"\n");
+    let refusals = trimtab::plan::refusals(&team.plan().await, &trimtab::plan::Limits::default());
+    assert!(
+        refusals.iter().any(|refusal| refusal.reason == "fly.app/web (harbor-web) is protected"),
+        "{refusals:#?}"
+    );
+    // Taking the protection away is a change of marks: nothing restarts.
+    team.write(TEAM);
+    assert_eq!(team.summary().await.len(), 4, "three machines and a cron machine");
+    team.apply().await;
+    assert_eq!(team.world().await.fly_machine["web/app/ewr/0"].workload.version, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_grows_and_never_shrinks() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    team.write(&TEAM.replace("3gb", "5gb"));
+    assert_eq!(team.summary().await[0], "update fly.volume/web/data/ewr/0 size");
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    team.write(&TEAM.replace("3gb", "2gb"));
+    assert!(
+        team.summary().await[0].contains("is 5 GB and cannot shrink to 2 GB"),
+        "{:?}",
+        team.summary().await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_on_a_lost_host_is_held_back_and_the_rest_goes_on() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let id = team.world().await.fly_machine["web/app/iad/0"].workload.id.clone();
+    team.by_hand("POST", "/_sandbox/hosts", json!({"machine": id, "status": "unreachable"})).await;
+    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    let plan = team.plan().await;
+    assert!(
+        plan.found.warnings[0].starts_with("fly.machine/web/app/iad/0 is held back"),
+        "{:?}",
+        plan.found.warnings
+    );
+    assert_eq!(
+        summary(&plan),
+        [
+            "restart fly.machine/web/app/ewr/0 image",
+            "restart fly.machine/web/app/ewr/1 image",
+            "update fly.cron/web/nightly image"
+        ]
+    );
+    team.apply().await;
+    team.by_hand("POST", "/_sandbox/hosts", json!({"machine": id, "status": "ok"})).await;
+    assert_eq!(team.summary().await, ["restart fly.machine/web/app/iad/0 image"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_one_app_is_enough_and_says_what_it_cannot_see() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let token = team.sandbox.app_token("harbor-test", "harbor-web").unwrap();
+    let desired = team.desired();
+    let world = trimtab::observe::observe(&team.reader_with(&token, None), &desired).await.unwrap();
+    assert!(trimtab::plan::plan(&desired, &world).unwrap().is_empty());
+    assert!(world.found.warnings[0].contains("cannot list the organization"));
+}
+
+#[test]
+fn the_regions_are_those_that_the_platform_lists() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listed = runtime.block_on(async {
+        let team = Team::new(TEAM).await;
+        team.by_hand("GET", "/v1/platform/regions", json!(null)).await
+    });
+    let rows = listed["regions"].as_array().or_else(|| listed["Regions"].as_array()).unwrap();
+    let mut codes: Vec<&str> = rows.iter().map(|row| row["code"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, trimtab::model::KNOWN_REGIONS.map(|(code, _)| code));
 }

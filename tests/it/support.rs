@@ -13,7 +13,7 @@ use trimtab::{
     },
     kinds::{Desired, World},
     manifest::{self, Inputs, SecretsMode},
-    model::Secret,
+    model::{Address, Secret},
     observe::observe,
     plan::{Limits, Plan, guard, plan},
     sandbox::{self, Fault, Options, Running},
@@ -29,6 +29,8 @@ pub(crate) struct Team {
     pub(crate) environment: String,
     pub(crate) inputs: Inputs,
     desired: Mutex<Option<Desired>>,
+    /// Whether every app may be taken over, as with `--adopt`.
+    pub(crate) adopt: bool,
 }
 
 /// Inputs with a value for every secret of the fixtures.
@@ -67,7 +69,14 @@ impl Team {
         options.speed = SPEED;
         options.faults = faults;
         let sandbox = sandbox::start(options).await.unwrap();
-        Self { dir, sandbox, environment: environment.to_owned(), inputs, desired: Mutex::default() }
+        Self {
+            dir,
+            sandbox,
+            environment: environment.to_owned(),
+            inputs,
+            desired: Mutex::default(),
+            adopt: false,
+        }
     }
 
     /// Writes the manifest anew.
@@ -80,9 +89,12 @@ impl Team {
     pub(crate) fn desired(&self) -> Desired {
         let mut read = self.desired.lock().unwrap();
         read.get_or_insert_with(|| {
-            manifest::load(self.dir.path(), &self.environment, &self.inputs)
-                .unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
-                .desired
+            let loaded = manifest::load(self.dir.path(), &self.environment, &self.inputs);
+            let mut desired =
+                loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false, 100))).desired;
+            let apps = desired.fly_app.keys().filter(|_| self.adopt);
+            desired.meta.adopt.extend(apps.map(Address::of::<trimtab::kinds::fly::App>));
+            desired
         })
         .clone()
     }

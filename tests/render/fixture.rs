@@ -229,6 +229,7 @@ fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive 
         metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
     }
     WorkloadLive {
+        unknown: Vec::new(),
         app: spec.app.clone(),
         id: format!("9080{at:04}"),
         machine: format!("machine-{at}"),

@@ -17,7 +17,7 @@ impl Kind for Cron {
     fn diff(spec: &CronSpec, live: &CronLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
         if !there.health.host_ok {
-            return Diff::Refuse(Refused {
+            return Diff::Hold(Refused {
                 reason: format!(
                     "the host of cron machine {} in {} cannot be reached",
                     there.id, there.region

@@ -54,7 +54,7 @@ impl Kind for Machine {
     fn diff(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
         if !there.health.host_ok {
-            return Diff::Refuse(Refused {
+            return Diff::Hold(Refused {
                 reason: format!("the host of machine {} in {} cannot be reached", there.id, there.region),
                 hint: format!(
                     "wait until Fly has repaired it, or give it up with `fly machine destroy --force {}` and apply again",

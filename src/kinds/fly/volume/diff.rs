@@ -101,6 +101,15 @@ impl Kind for Volume {
         Some(Loss::Data)
     }
 
+    /// A volume never moves, but a fork of it can be made elsewhere, and takes the free slot there.
+    fn rescue(live: &VolumeLive) -> Option<String> {
+        let VolumeLive { id, volume, region, .. } = live;
+        Some(format!(
+            "a volume stays in its region ({region}); to move the data of {volume}, make a fork where it is wanted with \
+             `fly volumes fork {id} --region REGION`, apply, and then allow this"
+        ))
+    }
+
     fn goes_with(live: &VolumeLive) -> Option<Address> {
         live.refs().pop()
     }

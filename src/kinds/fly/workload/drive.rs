@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Health, MachineConfig, Update, Workload, WorkloadEdit, WorkloadLive};
+use super::{Health, MachineConfig, Update, Workload, WorkloadEdit, WorkloadLive, tree};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
@@ -43,6 +43,7 @@ impl WorkloadLive {
             region: Region::reported(&machine.region),
             state: machine.state.clone(),
             version: machine.instance_id.clone(),
+            unknown: unknown(&raw, &config),
             config,
             raw,
             ownership: mark.judge(&metadata),
@@ -61,6 +62,20 @@ impl WorkloadLive {
             _ => Some(image.clone()),
         }
     }
+}
+
+/// What of a configuration is neither managed by us nor filled in by the platform itself.
+fn unknown(raw: &Value, config: &MachineConfig) -> Vec<String> {
+    let known = serde_json::to_value(config).unwrap_or_default();
+    let filled_in = |path: &str| {
+        let mount =
+            path.starts_with("mounts[") && (path.ends_with(".size_gb") || path.ends_with(".encrypted"));
+        mount
+            || path.starts_with("metadata")
+            || path == "auto_destroy"
+            || path.starts_with("services[") && path.ends_with(".force_instance_key")
+    };
+    tree::unknown(raw, &known).into_iter().filter(|path| !filled_in(path)).collect()
 }
 
 /// The metadata that a machine is given: marks, and what it shall remember of the app's secrets.

@@ -31,6 +31,8 @@ pub struct WorkloadLive {
     /// Its configuration as Fly sent it: what we do not know in it is kept.
     #[serde(skip)]
     pub raw: Value,
+    /// What its configuration holds that a manifest cannot say. It is kept when the machine is updated.
+    pub unknown: Vec<String>,
     /// Its metadata.
     pub metadata: BTreeMap<String, String>,
     /// Whose it is.
