@@ -144,7 +144,7 @@ fn volume(world: &World, call: &Call, id: &str) -> Result<Value, Problem> {
     let apps = world.apps.values().filter(|app| call.who.sees_app(app));
     let mut found = apps.filter(|app| app.volume(id).is_ok());
     let app = found.next().ok_or_else(|| Problem::missing("Volume"))?;
-    Ok(json!({ "__typename": "Volume", "id": id, "app": fields::app(app) }))
+    Ok(fields::volume(app, app.volume(id)?))
 }
 
 fn machine(world: &World, call: &Call, id: &str) -> Result<Value, Problem> {
