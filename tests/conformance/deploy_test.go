@@ -259,7 +259,8 @@ func TestARollingUpdateGoesMachineByMachine(t *testing.T) {
 		equal(t, "the id", machine.ID, machines[i].ID)
 		equal(t, "the release in its metadata", machine.GetMetadataByKey(fly.MachineConfigMetadataKeyFlyReleaseVersion), "2")
 	}
-	equal(t, "the machine that was stopped still is", after[2].State, "stopped")
+	r.eventually("the machine that was stopped staying so", func() bool { return r.get(app, after[2].ID).State == "stopped" })
+	equal(t, "what started after the update of a stopped machine", r.get(app, after[2].ID).Events[0].Type, "update")
 	releases := must(r.gql.GetAppReleasesMachines(r.ctx, app, "complete", 1))(t)
 	equal(t, "the newest release", releases[0].Version, 2)
 }

@@ -52,7 +52,6 @@ type rig struct {
 	ctx   context.Context
 	flaps *flaps.Client
 	gql   *fly.Client
-	seen  *polite
 }
 
 func newRig(t *testing.T) *rig {
@@ -65,26 +64,23 @@ func rigWith(t *testing.T, token string) *rig {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	seen := &polite{}
 	client, err := flaps.NewWithOptions(ctx, flaps.NewClientOpts{
 		UserAgent: "trimtab-conformance",
 		Tokens:    tokens.Parse(token),
-		Transport: seen,
+		Transport: polite{},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	gql := fly.NewClientFromOptions(fly.ClientOptions{Tokens: tokens.Parse(token), Name: "trimtab-conformance", Version: "1"})
-	return &rig{T: t, ctx: ctx, flaps: client, gql: gql, seen: seen}
+	return &rig{T: t, ctx: ctx, flaps: client, gql: gql}
 }
 
 // polite waits when the sandbox says that it was asked too often, as Fly's documentation wants it of clients, because
-// the client library does not. It also remembers the last answer, for what the library does not pass on.
-type polite struct {
-	last atomic.Pointer[http.Response]
-}
+// the client library does not.
+type polite struct{}
 
-func (p *polite) RoundTrip(request *http.Request) (*http.Response, error) {
+func (polite) RoundTrip(request *http.Request) (*http.Response, error) {
 	var body []byte
 	if request.Body != nil {
 		var err error
@@ -99,7 +95,6 @@ func (p *polite) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		answer, err := http.DefaultTransport.RoundTrip(again)
 		if err != nil || answer.StatusCode != http.StatusTooManyRequests {
-			p.last.Store(answer)
 			return answer, err
 		}
 		answer.Body.Close()

@@ -112,6 +112,9 @@ async fn lists_organisations_regions_and_fragments_work() {
     let expected = json!([{ "slug": "acme", "rawSlug": "acme", "type": "SHARED" }]);
     assert_eq!(answer["data"]["organizations"]["nodes"], expected);
     assert_eq!(answer["data"]["platform"]["regions"].as_array().unwrap().len(), 18);
+    let answer = ask(&sandbox, "{ nearestRegion { code gatewayAvailable deprecated } }", json!({})).await;
+    let nearest = json!({ "code": "iad", "gatewayAvailable": true, "deprecated": false });
+    assert_eq!(answer["data"]["nearestRegion"], nearest);
     assert!(answer["data"]["viewer"]["email"].is_string());
     assert_eq!(answer.get("errors"), None);
     let answer = ask(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;

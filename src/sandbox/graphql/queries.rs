@@ -26,6 +26,9 @@ pub(super) fn resolve(world: &World, call: &Call, root: &str, arguments: &Object
         "organization" => organization(world, call, arguments),
         "personalOrganization" => org(world, call, "personal").map(fields::org),
         "platform" => Ok(regions()),
+        "nearestRegion" => {
+            Ok(platform::REGIONS.iter().find(|region| region.code == platform::NEAREST).map(region).into())
+        }
         "latestImageTag" => Ok(format!("{}:{POSTGRES_TAG}", text(arguments, "repository")).into()),
         "latestImageDetails" => image_details(text(arguments, "image")),
         "canPerformBluegreenDeployment" => app(world, call, text(arguments, "name")).map(|_| true.into()),
@@ -92,24 +95,25 @@ fn apps(world: &World, call: &Call, arguments: &Object) -> Result<Value, Problem
     Ok(shown)
 }
 
+fn region(region: &platform::Region) -> Value {
+    json!({
+        "__typename": "Region",
+        "code": region.code,
+        "name": region.name,
+        "latitude": region.latitude,
+        "longitude": region.longitude,
+        "gatewayAvailable": region.gateway,
+        "requiresPaidPlan": false,
+        "deprecated": false,
+        "geoRegion": region.area,
+    })
+}
+
 fn regions() -> Value {
-    let rows = platform::REGIONS.iter().map(|region| {
-        json!({
-            "__typename": "Region",
-            "code": region.code,
-            "name": region.name,
-            "latitude": region.latitude,
-            "longitude": region.longitude,
-            "gatewayAvailable": region.gateway,
-            "requiresPaidPlan": false,
-            "deprecated": false,
-            "geoRegion": region.area,
-        })
-    });
     json!({
         "__typename": "PlatformQuery",
         "requestRegion": platform::NEAREST,
-        "regions": rows.collect::<Vec<_>>(),
+        "regions": platform::REGIONS.iter().map(region).collect::<Vec<_>>(),
     })
 }
 
