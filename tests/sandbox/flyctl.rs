@@ -112,11 +112,11 @@ async fn lists_organisations_regions_and_fragments_work() {
     let expected = json!([{ "slug": "acme", "rawSlug": "acme", "type": "SHARED" }]);
     assert_eq!(answer["data"]["organizations"]["nodes"], expected);
     assert_eq!(answer["data"]["platform"]["regions"].as_array().unwrap().len(), 18);
+    assert!(answer["data"]["viewer"]["email"].is_string());
+    assert_eq!(answer.get("errors"), None);
     let answer = ask(&sandbox, "{ nearestRegion { code gatewayAvailable deprecated } }", json!({})).await;
     let nearest = json!({ "code": "iad", "gatewayAvailable": true, "deprecated": false });
     assert_eq!(answer["data"]["nearestRegion"], nearest);
-    assert!(answer["data"]["viewer"]["email"].is_string());
-    assert_eq!(answer.get("errors"), None);
     let answer = ask(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
     assert_eq!(answer["errors"][0]["message"], "Field 'nonsense' doesn't exist on type 'App'");
     let answer = ask(&sandbox, "{ app(name: ", json!({})).await;
@@ -196,4 +196,31 @@ async fn logs_tell_the_events_and_go_on_from_a_token() {
     let next = logs["meta"]["next_token"].as_str().unwrap();
     let more = sandbox.get(&format!("/api/v1/apps/web/logs?next_token={next}")).await.is(200);
     assert_eq!(more["data"], json!([]));
+}
+
+/// A release command exits and goes away in one millisecond; its log must not say that it went before it ended.
+#[tokio::test]
+async fn logs_keep_the_order_of_what_happened_at_once() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    for _ in 0..8 {
+        sandbox.machine(json!({ "config": { "image": "nginx:1", "auto_destroy": true, "restart": { "policy": "no" } } })).await;
+        sandbox.pass(10_000);
+    }
+    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
+    let words: Vec<&str> = logs["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l["attributes"]["message"].as_str().unwrap())
+        .collect();
+    let life = [
+        "launch: created",
+        "start: starting",
+        "start: started",
+        "exit: stopped",
+        "destroy: destroying",
+        "destroy: destroyed",
+    ];
+    assert_eq!(words, life.repeat(8));
 }
