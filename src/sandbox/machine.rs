@@ -221,9 +221,11 @@ impl Machine {
 
     /// Writes an event that changes no state.
     pub(crate) fn record(&mut self, kind: &str, status: &str, source: &str, at: i64, request: Option<Value>) {
-        let count = self.events.front().map_or(0, |event| event.timestamp).to_string();
-        let draw =
-            ids::draw(&[&self.id, kind, status, &at.to_string(), &count, &self.events.len().to_string()]);
+        let at_once = self.events.iter().take_while(|event| event.timestamp == at).count();
+        let mut draw = ids::draw(&[&self.id, kind, status, &at.to_string(), &at_once.to_string()]);
+        // Of two events in one millisecond the later has the greater identifier: logs are told, and gone on with, in
+        // this order.
+        draw[0] = u8::try_from(at_once).unwrap_or(u8::MAX);
         self.events.push_front(Event {
             id: ids::ulid(at, &draw),
             kind: kind.to_owned(),

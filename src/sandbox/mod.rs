@@ -61,7 +61,8 @@
 //! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
 //! ```
 //!
-//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications.
+//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications, and at the ordinary speed:
+//! flyctl renews its leases of 13 seconds by its own clock.
 //!
 //! # What is not imitated
 //!

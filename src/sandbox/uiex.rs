@@ -85,7 +85,8 @@ fn view(release: &Release) -> Value {
         "stable": release.status == "complete",
         "strategy": release.strategy,
         "user": release.user,
-        "created_at": clock::seconds(release.created_ms),
+        // As fine as the times of secrets: flyctl compares the two to say which secrets are deployed.
+        "created_at": clock::millis(release.created_ms),
         "image_ref": release.image,
     })
 }

@@ -37,9 +37,62 @@ async fn an_image_resolves_to_a_reference_with_a_digest_and_a_size_in_words() {
     let answer = ask(&sandbox, query, json!({ "appName": "web", "imageRef": "nginx:1" })).await;
     let image = &answer["data"]["app"]["image"];
     let reference = image["ref"].as_str().unwrap();
-    assert!(reference.starts_with("docker-hub-mirror.fly.io/library/nginx:1@sha256:"), "{reference}");
+    assert_eq!(reference, "docker-hub-mirror.fly.io/library/nginx:1");
     assert!(image["compressedSize"].as_str().unwrap().parse::<u64>().is_ok());
     assert_eq!(answer["data"]["app"]["id"], "web");
+}
+
+/// `fly machine run` sends `{ref}@{digest}`, `fly deploy` the reference, a person the short name.
+#[tokio::test]
+async fn all_ways_to_write_an_image_are_one_image() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let query = "query ($ref: String!) { app(name: \"web\") { image(ref: $ref) { digest ref } } }";
+    let answer = ask(&sandbox, query, json!({ "ref": "nginx:1" })).await;
+    let image = &answer["data"]["app"]["image"];
+    let (reference, digest) = (image["ref"].as_str().unwrap(), image["digest"].as_str().unwrap());
+    for image in [format!("{reference}@{digest}"), reference.to_owned(), "nginx:1".to_owned()] {
+        let (machine, _) = sandbox.machine(json!({ "config": { "image": image } })).await;
+        assert_eq!(machine["image_ref"]["digest"], digest, "{image}");
+    }
+    let by_digest = format!("ghcr.io/acme/web@{digest}");
+    let answer = ask(&sandbox, query, json!({ "ref": by_digest })).await;
+    assert_eq!(answer["data"]["app"]["image"]["ref"], by_digest);
+}
+
+/// flyctl calls a secret deployed when it is not younger than the release that its machines run.
+#[tokio::test]
+async fn a_release_is_dated_as_finely_as_a_secret() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    sandbox.pass(300);
+    sandbox.post("/v1/apps/web/secrets", json!({ "values": { "A": "b" } })).await.is(200);
+    sandbox.pass(300);
+    let made = sandbox.post("/api/v1/releases", json!({ "app_name": "web" })).await.is(201);
+    let secrets = sandbox.get("/v1/apps/web/secrets").await.is(200);
+    let times = (secrets["secrets"][0]["updated_at"].as_str(), made["release"]["created_at"].as_str());
+    assert!(times.0.unwrap() < times.1.unwrap(), "{times:?}");
+}
+
+#[tokio::test]
+async fn a_volume_tells_its_state_and_its_snapshots() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let volume =
+        sandbox.post("/v1/apps/web/volumes", json!({ "name": "data", "region": "fra" })).await.is(200);
+    let path = format!("/v1/apps/web/volumes/{}/snapshots", volume["id"].as_str().unwrap());
+    let snapshot = sandbox.post(&path, json!({})).await.is(200);
+    let query = "query ($id: ID!) { volume: volume(id: $id) { ... on Volume { app { name } state \
+                 snapshots { nodes { id size retentionDays } } } } }";
+    let answer = ask(&sandbox, query, json!({ "id": volume["id"] })).await;
+    let nodes = json!([{ "id": snapshot["id"], "size": snapshot["size"].to_string(), "retentionDays": 5 }]);
+    let expected = json!({ "app": { "name": "web" }, "state": "created", "snapshots": { "nodes": nodes } });
+    assert_eq!(answer["data"]["volume"], expected);
+    let members = "{ organization(slug: \"acme\") { members { edges { role } } } }";
+    assert_eq!(
+        ask(&sandbox, members, json!({})).await["data"]["organization"]["members"]["edges"],
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -61,6 +114,9 @@ async fn lists_organisations_regions_and_fragments_work() {
     assert_eq!(answer["data"]["platform"]["regions"].as_array().unwrap().len(), 18);
     assert!(answer["data"]["viewer"]["email"].is_string());
     assert_eq!(answer.get("errors"), None);
+    let answer = ask(&sandbox, "{ nearestRegion { code gatewayAvailable deprecated } }", json!({})).await;
+    let nearest = json!({ "code": "iad", "gatewayAvailable": true, "deprecated": false });
+    assert_eq!(answer["data"]["nearestRegion"], nearest);
     let answer = ask(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
     assert_eq!(answer["errors"][0]["message"], "Field 'nonsense' doesn't exist on type 'App'");
     let answer = ask(&sandbox, "{ app(name: ", json!({})).await;
@@ -140,4 +196,31 @@ async fn logs_tell_the_events_and_go_on_from_a_token() {
     let next = logs["meta"]["next_token"].as_str().unwrap();
     let more = sandbox.get(&format!("/api/v1/apps/web/logs?next_token={next}")).await.is(200);
     assert_eq!(more["data"], json!([]));
+}
+
+/// A release command exits and goes away in one millisecond; its log must not say that it went before it ended.
+#[tokio::test]
+async fn logs_keep_the_order_of_what_happened_at_once() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    for _ in 0..8 {
+        sandbox.machine(json!({ "config": { "image": "nginx:1", "auto_destroy": true, "restart": { "policy": "no" } } })).await;
+        sandbox.pass(10_000);
+    }
+    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
+    let words: Vec<&str> = logs["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l["attributes"]["message"].as_str().unwrap())
+        .collect();
+    let life = [
+        "launch: created",
+        "start: starting",
+        "start: started",
+        "exit: stopped",
+        "destroy: destroying",
+        "destroy: destroyed",
+    ];
+    assert_eq!(words, life.repeat(8));
 }

@@ -81,3 +81,18 @@ async fn a_launch_may_take_a_lease_and_only_its_answer_shows_the_nonce() {
     assert_eq!(read["lease"]["owner"], "acme@tokens.fly.io");
     with_nonce(&sandbox, "DELETE", &format!("{path}?force=true"), &machine["nonce"]).await.is(200);
 }
+
+/// flyctl gives a canary's lease back, then destroys the canary with the nonce of that lease.
+#[tokio::test]
+async fn a_nonce_without_a_lease_may_destroy_and_nothing_else() {
+    let sandbox = Box::scripted().await;
+    let (path, lease) = leased(&sandbox).await;
+    with_nonce(&sandbox, "DELETE", &format!("{path}?kill=true"), &json!("ffffffffffff"))
+        .await
+        .refused(409, "currently held by");
+    with_nonce(&sandbox, "DELETE", &format!("{path}/lease"), &lease["nonce"]).await.is(200);
+    with_nonce(&sandbox, "POST", &format!("{path}/cordon"), &lease["nonce"])
+        .await
+        .refused(409, "lease not found");
+    with_nonce(&sandbox, "DELETE", &format!("{path}?kill=true"), &lease["nonce"]).await.is(200);
+}

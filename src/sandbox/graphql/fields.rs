@@ -7,7 +7,7 @@ use crate::sandbox::answer::Call;
 use crate::sandbox::clock;
 use crate::sandbox::machine::Machine;
 use crate::sandbox::v1::machines::image_ref;
-use crate::sandbox::world::{App, Ip, Object, Org, Release, World};
+use crate::sandbox::world::{App, Ip, Object, Org, Release, Volume, World};
 
 /// What an image of unknown size is said to weigh: a number that any client can show.
 const IMAGE_BYTES: &str = "52428800";
@@ -60,6 +60,34 @@ pub(super) fn org(org: &Org) -> Value {
         "remoteBuilderImage": "",
         "remoteBuilderApp": null,
         "addOns": connection([]),
+        "members": { "__typename": "OrganizationMembershipConnection", "nodes": [], "edges": [] },
+    })
+}
+
+/// A volume with its snapshots, whose sizes are text here.
+pub(super) fn volume(app: &App, volume: &Volume) -> Value {
+    let snapshots = volume.snapshots.iter().map(|snapshot| {
+        json!({
+            "__typename": "VolumeSnapshot",
+            "id": snapshot.id,
+            "size": snapshot.size.to_string(),
+            "digest": snapshot.digest,
+            "createdAt": clock::seconds(snapshot.created_ms),
+            "retentionDays": snapshot.retention_days,
+        })
+    });
+    json!({
+        "__typename": "Volume",
+        "id": volume.id,
+        "internalId": volume.id,
+        "name": volume.name,
+        "state": volume.state,
+        "region": volume.region,
+        "sizeGb": volume.size_gb,
+        "encrypted": volume.encrypted,
+        "createdAt": clock::seconds(volume.created_ms),
+        "app": self::app(app),
+        "snapshots": connection(snapshots),
     })
 }
 
@@ -187,19 +215,21 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
 }
 
 /// An image that can be pulled: every reference that names one, since nothing is pulled here.
+///
+/// `ref` carries a digest only when there is no tag: flyctl itself writes `{ref}@{digest}`.
 fn image(reference: &str) -> Value {
     if reference.trim().is_empty() {
         return Value::Null;
     }
     let parts = image_ref(reference);
     let part = |key: &str| parts[key].as_str().unwrap_or_default().to_owned();
-    let tag = part("tag");
-    let tag = if tag.is_empty() { tag } else { format!(":{tag}") };
+    let (tag, digest) = (part("tag"), part("digest"));
+    let version = if tag.is_empty() { format!("@{digest}") } else { format!(":{tag}") };
     json!({
         "__typename": "Image",
-        "id": format!("img_{}", part("digest").get(7..23).unwrap_or_default()),
-        "digest": part("digest"),
-        "ref": format!("{}/{}{tag}@{}", part("registry"), part("repository"), part("digest")),
+        "id": format!("img_{}", digest.get(7..23).unwrap_or_default()),
+        "digest": digest,
+        "ref": format!("{}/{}{version}", part("registry"), part("repository")),
         "compressedSize": 52_428_800,
         "compressedSizeFull": IMAGE_BYTES,
         "manifest": null,

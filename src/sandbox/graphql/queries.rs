@@ -26,6 +26,9 @@ pub(super) fn resolve(world: &World, call: &Call, root: &str, arguments: &Object
         "organization" => organization(world, call, arguments),
         "personalOrganization" => org(world, call, "personal").map(fields::org),
         "platform" => Ok(regions()),
+        "nearestRegion" => {
+            Ok(platform::REGIONS.iter().find(|region| region.code == platform::NEAREST).map(region).into())
+        }
         "latestImageTag" => Ok(format!("{}:{POSTGRES_TAG}", text(arguments, "repository")).into()),
         "latestImageDetails" => image_details(text(arguments, "image")),
         "canPerformBluegreenDeployment" => app(world, call, text(arguments, "name")).map(|_| true.into()),
@@ -92,24 +95,25 @@ fn apps(world: &World, call: &Call, arguments: &Object) -> Result<Value, Problem
     Ok(shown)
 }
 
+fn region(region: &platform::Region) -> Value {
+    json!({
+        "__typename": "Region",
+        "code": region.code,
+        "name": region.name,
+        "latitude": region.latitude,
+        "longitude": region.longitude,
+        "gatewayAvailable": region.gateway,
+        "requiresPaidPlan": false,
+        "deprecated": false,
+        "geoRegion": region.area,
+    })
+}
+
 fn regions() -> Value {
-    let rows = platform::REGIONS.iter().map(|region| {
-        json!({
-            "__typename": "Region",
-            "code": region.code,
-            "name": region.name,
-            "latitude": region.latitude,
-            "longitude": region.longitude,
-            "gatewayAvailable": region.gateway,
-            "requiresPaidPlan": false,
-            "deprecated": false,
-            "geoRegion": region.area,
-        })
-    });
     json!({
         "__typename": "PlatformQuery",
         "requestRegion": platform::NEAREST,
-        "regions": rows.collect::<Vec<_>>(),
+        "regions": platform::REGIONS.iter().map(region).collect::<Vec<_>>(),
     })
 }
 
@@ -144,7 +148,7 @@ fn volume(world: &World, call: &Call, id: &str) -> Result<Value, Problem> {
     let apps = world.apps.values().filter(|app| call.who.sees_app(app));
     let mut found = apps.filter(|app| app.volume(id).is_ok());
     let app = found.next().ok_or_else(|| Problem::missing("Volume"))?;
-    Ok(json!({ "__typename": "Volume", "id": id, "app": fields::app(app) }))
+    Ok(fields::volume(app, app.volume(id)?))
 }
 
 fn machine(world: &World, call: &Call, id: &str) -> Result<Value, Problem> {

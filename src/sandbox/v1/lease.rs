@@ -24,7 +24,8 @@ pub(super) fn routes() -> [Route; 3] {
 /// Lets a call pass that holds the lease, or when there is none.
 ///
 /// # Errors
-/// `409` otherwise, also for the nonce of a lease that has run out: whoever sends one believes to be alone.
+/// `409` otherwise, also for the nonce of a lease that has run out: whoever sends one believes to be alone. Only a
+/// destruction asks for less.
 pub(super) fn guard(machine: &Machine, call: &Call, now: i64) -> Result<(), Refusal> {
     match (active(machine, now), &call.nonce) {
         (Some(lease), Some(nonce)) if lease.nonce == *nonce => Ok(()),

@@ -9,6 +9,7 @@ use crate::sandbox::behaviour::Behave;
 use crate::sandbox::config;
 use crate::sandbox::machine::{Machine, State, Step};
 use crate::sandbox::settle;
+use crate::sandbox::v1::lease;
 use crate::sandbox::world::World;
 
 /// Above this much memory a machine cannot be suspended (fly.io/docs/reference/suspend-resume).
@@ -197,7 +198,11 @@ fn set_cordon(world: &mut World, call: &Call, cordoned: bool) -> Reply {
 pub(super) fn destroy(world: &mut World, call: &Call) -> Reply {
     let force = call.flag("force") || call.flag("kill");
     let now = world.now;
-    let machine = find_unleased(world, call)?;
+    // The nonce of a lease that was given back does not hinder: flyctl destroys its canaries with one.
+    let machine = find_mut(world, call)?;
+    if lease::active(machine, now).is_some() {
+        lease::guard(machine, call, now)?;
+    }
     match machine.state {
         State::Destroying => return Ok(Answer::done()),
         State::Created | State::Stopped | State::Suspended | State::Failed => {}

@@ -97,11 +97,12 @@ fn containers(machine: &Machine) -> Vec<Value> {
     .collect()
 }
 
-/// Takes an image reference apart. A reference without a digest gets one made from its text.
+/// Takes an image reference apart. A reference without a digest gets one made from what it means, so that the short and
+/// the full way to write it are the same image.
 pub(crate) fn image_ref(image: &str) -> Value {
     let (rest, digest) = match image.split_once('@') {
-        Some((rest, digest)) => (rest, digest.to_owned()),
-        None => (image, format!("sha256:{}", ids::hex(&ids::draw(&["image", image])))),
+        Some((rest, digest)) => (rest, Some(digest.to_owned())),
+        None => (image, None),
     };
     let (path, tag) = match rest.rsplit_once(':') {
         Some((path, tag)) if !tag.contains('/') => (path, tag),
@@ -115,6 +116,9 @@ pub(crate) fn image_ref(image: &str) -> Value {
         Some(_) => (MIRROR, path.to_owned()),
         None => (MIRROR, format!("library/{path}")),
     };
+    let digest = digest.unwrap_or_else(|| {
+        format!("sha256:{}", ids::hex(&ids::draw(&["image", registry, &repository, tag])))
+    });
     json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest, "labels": {} })
 }
 
