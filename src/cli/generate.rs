@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Context, Failure, exit};
-use crate::manifest;
+use crate::{manifest, render};
 
 /// Print completions for a shell.
 #[derive(Debug, Args)]
@@ -13,8 +13,30 @@ pub(super) struct Completions {
     shell: clap_complete::Shell,
 }
 
-pub(super) fn schema(context: &Context<'_>) -> Result<u8, Failure> {
-    let text = serde_json::to_string_pretty(&manifest::schema()).unwrap_or_default();
+/// Print a JSON Schema.
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// Of what
+    #[arg(long, value_enum, default_value_t, value_name = "DOCUMENT")]
+    of: Document,
+}
+
+/// A document that has a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Document {
+    /// The manifest.
+    #[default]
+    Manifest,
+    /// What `plan --format json` prints.
+    Plan,
+}
+
+pub(super) fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, Failure> {
+    let schema = match args.of {
+        Document::Manifest => manifest::schema(),
+        Document::Plan => render::json::schema(),
+    };
+    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     context.ui.data(&text)?;
     Ok(exit::OK)
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod apply;
+mod clock;
 mod confirm;
 mod demo;
 mod destroy;
@@ -81,8 +82,8 @@ enum Command {
     Status(status::Status),
     /// Draw an environment, or a plan
     Graph(graph::Graph),
-    /// Print the JSON Schema of the manifest, for editors
-    Schema,
+    /// Print a JSON Schema: of the manifest for editors, or of `plan --format json`
+    Schema(generate::Schema),
     /// Serve the imitation of Fly for other tools, such as flyctl
     Sandbox(sandbox::Serve),
     /// See the whole story on the sandbox: plan, apply, drift, repair
@@ -131,7 +132,7 @@ async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8,
         Command::Destroy(args) => destroy::run(&context, &args).await,
         Command::Status(args) => status::run(&context, &args).await,
         Command::Graph(args) => graph::run(&context, &args).await,
-        Command::Schema => generate::schema(&context),
+        Command::Schema(args) => generate::schema(&context, &args),
         Command::Sandbox(args) => sandbox::run(&context, &args).await,
         Command::Demo(args) => demo::run(&context, &args).await,
         Command::Completions(args) => generate::completions(&context, &args, Cli::command()),

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::Context;
+use super::{Context, clock};
 use crate::{
     apply::{Conduct, Event, Report, apply},
     clouds::{
@@ -59,6 +59,9 @@ pub(super) async fn watch(
     let conduct = Conduct { width: show.parallel.max(1), ..Conduct::default() };
     let clouds = Clouds { fly: Writer::new(reader.clone()) };
     let (send, receive) = unbounded_channel();
+    if show.format == Format::Json {
+        line(context, render::json::summary(approved.plan()));
+    }
     let signals = tokio::spawn(listen(conduct.clone(), send.clone()));
     let total = approved.plan().graph().node_count();
     let shown = async {
@@ -75,7 +78,11 @@ pub(super) async fn watch(
         drop(send);
         report
     };
-    tokio::join!(work, shown).0
+    let report = tokio::join!(work, shown).0;
+    if show.format == Format::Json {
+        line(context, render::json::report(&report));
+    }
+    report
 }
 
 /// The first signal asks to stop, the second one insists.
@@ -111,9 +118,14 @@ async fn lines(context: &Context<'_>, mut events: UnboundedReceiver<Event>) {
 /// One JSON event a line.
 async fn events(context: &Context<'_>, mut events: UnboundedReceiver<Event>) {
     while let Some(event) = events.recv().await {
-        // A reader that has gone away does not stop the work.
-        drop(context.ui.data(&render::json::event(&event).to_string()));
+        line(context, render::json::event(&event));
     }
+}
+
+/// One line of JSON with the time on it. A reader that has gone away does not stop the work.
+fn line(context: &Context<'_>, mut event: serde_json::Value) {
+    event["@timestamp"] = clock::now().into();
+    drop(context.ui.data(&event.to_string()));
 }
 
 /// Lines that are redrawn: what is under way, and how far the whole is.

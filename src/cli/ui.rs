@@ -64,17 +64,17 @@ impl Ui {
         choice != ColorChoice::Never
     }
 
-    /// Prints data.
+    /// Prints data. A reader that has gone away has seen enough: that is no error.
     ///
     /// # Errors
-    /// When stdout is closed: the reader has seen enough.
+    /// When stdout cannot be written to for any other reason, such as a full disk.
     pub(super) fn data(&self, text: &str) -> std::io::Result<()> {
+        let newline = if text.ends_with('\n') { "" } else { "\n" };
         let mut out = anstream::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        if !text.ends_with('\n') {
-            out.write_all(b"\n")?;
+        match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
         }
-        out.flush()
     }
 
     /// Says something. A closed stderr is nobody's problem.

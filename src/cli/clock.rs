@@ -1,0 +1,7 @@
+//! The one place that knows the time of day. Only events carry it; a plan never does.
+
+/// Now, as RFC 3339 in UTC.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub(super) fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
