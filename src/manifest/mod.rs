@@ -1,7 +1,7 @@
 //! TOML to [`Desired`]: reading, checking and lowering of manifests.
 //!
-//! A manifest is read with what it inherits ([`read`]), its references are resolved ([`interpolate`]), its shape is
-//! checked against the schema ([`validate`]), and only then is it lowered to resources ([`lower`]), where everything
+//! A manifest is read with what it inherits (`read`), its references are resolved (`interpolate`), its shape is
+//! checked against the schema (`validate`), and only then is it lowered to resources (`lower`), where everything
 //! that Fly would refuse is refused before any request. All problems are collected, and each has a place.
 
 use std::{
