@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::{
     Context, Failure, exit,
-    session::{InputArgs, Session, Target},
+    session::{InputArgs, Session, Target, environments},
 };
 use crate::{
-    manifest::{self, SecretsMode},
+    manifest::SecretsMode,
     plan::{Limits, refusals},
     render,
 };
@@ -26,13 +26,7 @@ pub(super) struct Drift {
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failure> {
-    let dir = &context.global.environments;
-    let names = if args.names.is_empty() {
-        manifest::list(dir)
-            .map_err(|error| Failure::new(format!("cannot read {}: {error}", dir.display())))?
-    } else {
-        args.names.clone()
-    };
+    let names = environments(context, &args.names)?;
     let mut worst = exit::OK;
     for environment in names {
         let inputs = InputArgs { shared: args.names.is_empty(), ..args.inputs.clone() };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{exit, ui::Ui};
 use crate::{
-    clouds::CloudError,
+    clouds::{CloudError, chain},
     manifest::Problems,
     plan::{Cycle, Refusal},
     sandbox::StartError,
@@ -58,17 +58,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// An error and its causes, joined by colons.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl From<CloudError> for Failure {

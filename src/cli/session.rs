@@ -187,6 +187,25 @@ impl Session {
     }
 }
 
+/// The environments that were named, or all there are.
+pub(super) fn environments(context: &Context<'_>, named: &[String]) -> Result<Vec<String>, Failure> {
+    if !named.is_empty() {
+        return Ok(named.to_vec());
+    }
+    let dir = &context.global.environments;
+    let all = manifest::list(dir).map_err(|error| {
+        Failure::new(format!("cannot read {}: {error}", dir.display())).hint(NO_MANIFESTS)
+    })?;
+    if all.is_empty() {
+        return Err(Failure::new(format!("there are no manifests in {}", dir.display())).hint(NO_MANIFESTS));
+    }
+    Ok(all)
+}
+
+/// What to do where no manifests are.
+const NO_MANIFESTS: &str =
+    "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
+
 /// Reads one manifest.
 pub(super) fn load(
     context: &Context<'_>,
@@ -196,9 +215,7 @@ pub(super) fn load(
 ) -> Result<Loaded, Failure> {
     let dir = &context.global.environments;
     if !dir.is_dir() {
-        return Err(Failure::new(format!("there is no folder {}", dir.display())).hint(
-            "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example",
-        ));
+        return Err(Failure::new(format!("there is no folder {}", dir.display())).hint(NO_MANIFESTS));
     }
     let inputs = Inputs {
         vars: inputs.vars.iter().cloned().collect(),

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::{
     Context, Failure, exit,
-    session::{InputArgs, load},
+    session::{InputArgs, environments, load},
 };
-use crate::manifest::{self, SecretsMode};
+use crate::manifest::SecretsMode;
 
 /// Check manifests, offline.
 #[derive(Debug, Args)]
@@ -19,16 +19,7 @@ pub(super) struct Validate {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure> {
-    let dir = &context.global.environments;
-    let names = if args.names.is_empty() {
-        manifest::list(dir)
-            .map_err(|error| Failure::new(format!("cannot read {}: {error}", dir.display())))?
-    } else {
-        args.names.clone()
-    };
-    if names.is_empty() {
-        return Err(Failure::new(format!("there are no manifests in {}", dir.display())));
-    }
+    let names = environments(context, &args.names)?;
     let inputs = InputArgs { shared: args.names.is_empty(), ..args.inputs.clone() };
     let mut code = exit::OK;
     for name in &names {

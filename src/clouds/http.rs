@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Action, CloudError, Pacing, Trouble};
+use super::{Action, CloudError, Pacing, Trouble, chain};
 
 /// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
 /// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
@@ -247,17 +247,6 @@ fn scheme(token: &str) -> String {
         _ if token.split(',').any(macaroon) => format!("FlyV1 {token}"),
         _ => format!("Bearer {token}"),
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The cause of a lost connection. The error's own text would name the whole URL; the call says better what was done.

@@ -6,6 +6,7 @@ pub mod fly;
 mod http;
 mod pacing;
 
+pub(crate) use error::chain;
 pub use error::{CloudError, Trouble};
 pub use http::{Burnt, Fuse, Http, Settings};
 pub use pacing::{Action, Pacing};

@@ -119,6 +119,16 @@ pub trait Announce {
     }
 }
 
+/// The edit of a kind that never changes in place: there is none.
+#[derive(Clone, Copy, Debug)]
+pub enum Never {}
+
+impl Announce for Never {
+    fn lines(&self) -> Vec<Line> {
+        match *self {}
+    }
+}
+
 /// What a step means for what runs now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,6 +8,7 @@ mod floors;
 mod manifests;
 mod picture;
 mod properties;
+mod readme;
 mod scripts;
 mod story;
 mod support;

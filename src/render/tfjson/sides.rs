@@ -7,9 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     kinds::{
-        AnyOp, Kind, Op,
+        AnyOp, Kind, Never, Op,
         fly::{
-            App, Certificate, Ip,
             secrets::SecretsEdit,
             volume::VolumeEdit,
             workload::{Update, WorkloadEdit},
@@ -195,19 +194,7 @@ trait Overlay {
     fn overlay(&self, sides: &mut Sides);
 }
 
-impl Overlay for <App as Kind>::Edit {
-    fn overlay(&self, _: &mut Sides) {
-        match *self {}
-    }
-}
-
-impl Overlay for <Ip as Kind>::Edit {
-    fn overlay(&self, _: &mut Sides) {
-        match *self {}
-    }
-}
-
-impl Overlay for <Certificate as Kind>::Edit {
+impl Overlay for Never {
     fn overlay(&self, _: &mut Sides) {
         match *self {}
     }

@@ -2,19 +2,9 @@
 
 use super::{App, AppLive, AppSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refused},
+    kinds::{Around, Diff, Kind, Never, Refused},
     model::Line,
 };
-
-/// An app has no edit.
-#[derive(Clone, Debug)]
-pub enum Never {}
-
-impl Announce for Never {
-    fn lines(&self) -> Vec<Line> {
-        match *self {}
-    }
-}
 
 impl Kind for App {
     type Spec = AppSpec;

@@ -3,7 +3,7 @@
 use super::{App, AppLive, AppSpec};
 use crate::{
     clouds::{CloudError, Clouds, Trouble, fly::wire},
-    kinds::{Drive, World},
+    kinds::{Drive, Never, World},
     model::{Name, Ref},
 };
 
@@ -60,12 +60,7 @@ impl Drive for App {
         last.map(|app| AppLive::read(&app, false))
     }
 
-    async fn edit(
-        _: &Clouds,
-        _: &AppLive,
-        edit: &super::diff::Never,
-        _: &World,
-    ) -> Result<AppLive, CloudError> {
+    async fn edit(_: &Clouds, _: &AppLive, edit: &Never, _: &World) -> Result<AppLive, CloudError> {
         match *edit {}
     }
 

@@ -2,19 +2,9 @@
 
 use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refers},
+    kinds::{Around, Diff, Kind, Never, Refers},
     model::{Address, Line},
 };
-
-/// A certificate has no edit.
-#[derive(Clone, Debug)]
-pub enum Never {}
-
-impl Announce for Never {
-    fn lines(&self) -> Vec<Line> {
-        match *self {}
-    }
-}
 
 impl Kind for Certificate {
     type Spec = CertificateSpec;

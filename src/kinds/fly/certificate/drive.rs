@@ -4,7 +4,7 @@ use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
     clouds::{CloudError, Clouds, fly::wire},
     kinds::{
-        Drive, World,
+        Drive, Never, World,
         fly::{App, app::fly_name},
     },
     model::{Name, Ref},
@@ -42,7 +42,7 @@ impl Drive for Certificate {
     async fn edit(
         _: &Clouds,
         _: &CertificateLive,
-        edit: &super::diff::Never,
+        edit: &Never,
         _: &World,
     ) -> Result<CertificateLive, CloudError> {
         match *edit {}

@@ -6,7 +6,7 @@ use crate::{
         Around, Cause, Diff, Kind, Refers, Refused,
         fly::workload::{WorkloadEdit, app_image, compare, with_image},
     },
-    model::{Address, Line, Mark},
+    model::{Address, Line},
 };
 
 impl Kind for Cron {
@@ -54,11 +54,7 @@ impl Kind for Cron {
     }
 
     fn cause(spec: &CronSpec, live: &CronLive) -> Cause {
-        match live.workload.metadata.get(Mark::APPLIED) {
-            None => Cause::Unknown,
-            Some(applied) if *applied == spec.workload.applied() => Cause::Outside,
-            Some(_) => Cause::Manifest,
-        }
+        live.workload.cause(&spec.workload)
     }
 
     fn goes_with(live: &CronLive) -> Option<Address> {

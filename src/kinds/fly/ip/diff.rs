@@ -2,19 +2,9 @@
 
 use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Loss, Refers},
+    kinds::{Around, Diff, Kind, Loss, Never, Refers},
     model::{Address, Line},
 };
-
-/// An address has no edit.
-#[derive(Clone, Debug)]
-pub enum Never {}
-
-impl Announce for Never {
-    fn lines(&self) -> Vec<Line> {
-        match *self {}
-    }
-}
 
 impl Kind for Ip {
     type Spec = IpSpec;

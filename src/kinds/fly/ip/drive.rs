@@ -4,7 +4,7 @@ use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
     clouds::{CloudError, Clouds, Trouble, fly::wire},
     kinds::{
-        Drive, World,
+        Drive, Never, World,
         fly::{App, app::fly_name},
     },
     model::{Name, Ref, Region},
@@ -58,12 +58,7 @@ impl Drive for Ip {
         }
     }
 
-    async fn edit(
-        _: &Clouds,
-        _: &IpLive,
-        edit: &super::diff::Never,
-        _: &World,
-    ) -> Result<IpLive, CloudError> {
+    async fn edit(_: &Clouds, _: &IpLive, edit: &Never, _: &World) -> Result<IpLive, CloudError> {
         match *edit {}
     }
 

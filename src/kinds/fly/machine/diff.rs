@@ -6,7 +6,7 @@ use crate::{
         Around, Cause, Diff, Kind, Lane, Refers, Refused,
         fly::workload::{WorkloadEdit, compare, with_image},
     },
-    model::{Address, Line, Mark, Name, Shown},
+    model::{Address, Line, Name, Shown},
 };
 
 /// The volume that a spec's mount comes to: known, still to be made, or none.
@@ -91,11 +91,7 @@ impl Kind for Machine {
     }
 
     fn cause(spec: &MachineSpec, live: &MachineLive) -> Cause {
-        match live.workload.metadata.get(Mark::APPLIED) {
-            None => Cause::Unknown,
-            Some(applied) if *applied == spec.workload.applied() => Cause::Outside,
-            Some(_) => Cause::Manifest,
-        }
+        live.workload.cause(&spec.workload)
     }
 
     fn goes_with(live: &MachineLive) -> Option<Address> {

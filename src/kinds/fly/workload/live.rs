@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::MachineConfig;
+use super::{MachineConfig, Workload};
 use crate::{
-    kinds::fly::{App, secrets::Record},
+    kinds::{
+        Cause,
+        fly::{App, secrets::Record},
+    },
     model::{Mark, Name, Ownership, Ref, Region},
 };
 
@@ -78,6 +81,16 @@ impl WorkloadLive {
     #[must_use]
     pub fn protected(&self) -> bool {
         self.metadata.get(Mark::PROTECTED).is_some_and(|value| value == "true")
+    }
+
+    /// Who made it other than it should be: what was asked for at the last apply is hashed in its mark.
+    #[must_use]
+    pub fn cause(&self, spec: &Workload) -> Cause {
+        match self.metadata.get(Mark::APPLIED) {
+            None => Cause::Unknown,
+            Some(applied) if *applied == spec.applied() => Cause::Outside,
+            Some(_) => Cause::Manifest,
+        }
     }
 
     /// Whether it runs or is about to, so that an update restarts it.
