@@ -1,6 +1,7 @@
 //! Manifests as users write them: what they become, and what is said of broken ones.
 
 mod bad;
+mod corpus;
 mod good;
 mod inputs;
 mod junk;

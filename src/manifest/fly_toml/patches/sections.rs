@@ -18,7 +18,7 @@ fn collect_env(node: Node, merged: &mut Table, report: &mut Report) {
     match node.value {
         Value::Array(items) => items.into_iter().for_each(|item| collect_env(item, merged, report)),
         Value::Table(Table(entries)) => {
-            entries.into_iter().for_each(|entry| put(merged, variable(entry, report)))
+            entries.into_iter().for_each(|entry| put(merged, variable(entry, report)));
         }
         other => report.wrong(&node.at, "`env` must be a table", text::kind(&other), None),
     }
