@@ -59,6 +59,8 @@ fn planned(file: &str, loaded: Result<Loaded, Problems>) {
     let plan = plan::plan(desired, &World::default()).unwrap_or_else(|cycle| panic!("{file}: {cycle:?}"));
     assert!(plan.blocked.is_empty(), "{file}: {:?}", plan.blocked);
     assert!(!desired.fly_machine.is_empty(), "{file}");
+    let placed = |warning: &String| warning.contains("/fly.toml:") || warning.contains("/x.toml:");
+    assert!(desired.meta.warnings.iter().all(placed), "{file}: {:?}", desired.meta.warnings);
     let resources = 1 + desired.fly_ip.len() + desired.fly_volume.len() + desired.fly_machine.len();
     assert_eq!(plan.graph().node_count(), resources, "{file}");
     for machine in desired.fly_machine.values() {
@@ -114,6 +116,8 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
 const REGION: &str = "primary_region = \"ewr\"\n";
 const CPUS: &str = "vm = { size = \"performance-8x\" }\n";
 
+/// Of 108 files flyctl refuses 2. Of the 106 that it accepts, 81 plan as they are, 17 with a region besides, and 8 hold
+/// what Fly would refuse, and plan once the manifest says something else in its place.
 #[test]
 fn every_file_plans_or_says_why_not() {
     let Some(mut corpus) = corpus() else { return };

@@ -6,5 +6,6 @@ mod good;
 mod inputs;
 mod junk;
 mod lowering;
+mod machine_config;
 mod schema;
 mod support;

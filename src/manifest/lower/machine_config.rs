@@ -220,7 +220,12 @@ fn said(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(false) => None,
         Value::String(text) if text.is_empty() || text == "off" => None,
-        Value::Array(items) => (!items.is_empty()).then(|| value.clone()),
+        Value::Array(items) => {
+            // An item keeps its place, whatever it says.
+            let items: Vec<Value> =
+                items.iter().map(|item| said(item).unwrap_or_else(|| item.clone())).collect();
+            (!items.is_empty()).then_some(Value::Array(items))
+        }
         Value::Object(map) => {
             let said = map.iter().filter_map(|(key, value)| Some((key.clone(), said(value)?)));
             let said: Map<String, Value> = said.collect();
