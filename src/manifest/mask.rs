@@ -76,6 +76,8 @@ fn in_node(key: &str, node: &Node, within: &str, spans: &mut Vec<Range<usize>>) 
         Value::String(text) => {
             // `secrets.X = "…"`, and `{ env = "…" }` below `secrets` or `token` when it is no variable's name.
             let misplaced = within == "secrets" || (key == "env" && !is_key(text));
+            // A whole document, with variables of its own.
+            let misplaced = misplaced || key == "machine_config" && text.trim_start().starts_with('{');
             if misplaced || looks_secret(key, text) {
                 spans.push(node.at.span.clone());
             }

@@ -93,6 +93,7 @@ impl Reader {
             rename(table, "app", "name");
             take_image(table);
             self.leave_out(table);
+            self.leave_out_services(table);
         }
         Some(node)
     }
@@ -117,6 +118,25 @@ impl Reader {
                     self.warnings.push(Problem { message, at, label: String::new(), help: None });
                 }
             }
+        }
+    }
+
+    /// A service without `internal_port` forwards to nothing. flyctl sends it all the same, and old generators left such
+    /// tables behind, so it is no reason to refuse the file.
+    fn leave_out_services(&mut self, root: &mut Table) {
+        let Some(Value::Array(services)) = entry_mut(root, "services").map(|entry| &mut entry.node.value)
+        else {
+            return;
+        };
+        let whole =
+            |service: &Node| service.as_table().is_none_or(|table| table.get("internal_port").is_some());
+        for service in services.extract_if(.., |service| !whole(service)) {
+            self.warnings.push(Problem {
+                message: "this service has no `internal_port`, so it reaches nothing".to_owned(),
+                at: Some(service.at),
+                label: String::new(),
+                help: Some("it is left out; say `internal_port`, or take it out of the file".to_owned()),
+            });
         }
     }
 
@@ -151,15 +171,11 @@ impl Reader {
 }
 
 /// Keys of fly.toml that have no place here: the section, the key, and why.
-const LEFT_OUT: [(&str, &str, &str); 9] = [
+const LEFT_OUT: [(&str, &str, &str); 5] = [
     ("", "build", ""),
     ("", "console_command", ""),
     ("", "machine_checks", ""),
-    ("", "machine_config", "`machine_config` is not taken over yet"),
-    ("", "container", "`container` is not taken over yet"),
     ("deploy", "seed_command", "`seed_command` is flyctl's, for its first launch"),
-    ("vm", "gpu_kind", "Fly offers no GPUs any more"),
-    ("vm", "gpus", "Fly offers no GPUs any more"),
     ("vm", "max_memory_mb", "`max_memory_mb` has no effect on a machine's size"),
 ];
 

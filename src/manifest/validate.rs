@@ -222,6 +222,8 @@ impl<'s> Validator<'s> {
         let unknown = format!("unknown key `{key}` in {within}");
         let (message, help) = if known.contains(&"ewr") {
             unknown_word(key, &known)
+        } else if matches!(key, "gpu_kind" | "gpus") {
+            (format!("`{key}` asks for a GPU, and Fly offers no GPUs any more"), Some(NO_GPU.to_owned()))
         } else {
             (unknown, elsewhere(key).or_else(|| suggest::help(key, known)))
         };
@@ -248,12 +250,17 @@ fn elsewhere(key: &str) -> Option<String> {
         "build" => "images are built by flyctl or in CI; say `image = \"…\"` or pass --image KEY=REFERENCE",
         "scale" | "replicas" | "instances" => "say how many in [apps.KEY.machines.GROUP] with `count`",
         "region" | "regions" => "say `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]",
-        "gpu_kind" | "gpus" => "Fly offers no GPUs any more",
         "organization" | "org" => "the organization is `org` in [fly]",
         _ => return None,
     };
     Some(help.to_owned())
 }
+
+/// What remains to whoever asks for a GPU.
+const NO_GPU: &str = "choose CPUs and memory, such as `performance-8x`";
+
+/// Presets that flyctl still knows.
+const GPU_PRESETS: [&str; 4] = ["a10", "a100-40gb", "a100-80gb", "l40s"];
 
 /// What is wrong with a word, and the nearest one. Words that come from crontab get a word of their own.
 fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
@@ -269,6 +276,9 @@ fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
     }
     if known.contains(&"ewr") {
         return (format!("`{text}` is not a region of Fly"), suggest::help(text, known.iter().copied()));
+    }
+    if known.contains(&"shared-cpu-1x") && GPU_PRESETS.contains(&text) {
+        return (format!("`{text}` has a GPU, and Fly offers no GPUs any more"), Some(NO_GPU.to_owned()));
     }
     (format!("`{text}` is not one of the values allowed here"), suggest::help(text, known.iter().copied()))
 }

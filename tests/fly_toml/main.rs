@@ -1,6 +1,6 @@
 //! fly.toml in all its spellings, from the text to the canonical tree.
 
-mod common;
+pub(crate) mod common;
 mod corpus;
 mod fixtures;
 mod json;

@@ -162,14 +162,17 @@ fn every_resource_has_its_place() {
 
 #[test]
 fn what_a_fly_toml_has_and_we_have_not_is_said() {
-    let fly = "app = \"a\"\nprimary_region = \"fra\"\nmachine_config = \"m.json\"\nconsole_command = \"sh\"\n[[vm]]\ngpu_kind = \"a10\"\n";
+    let fly = "app = \"a\"\nprimary_region = \"fra\"\n\n[[services]]\nprotocol = \"tcp\"\n[deploy]\nseed_command = \"x\"\n";
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
     let loaded = Folder::with(&[("fly.toml", fly), ("x.toml", own)]).load(&unchecked()).unwrap();
-    let said = loaded.desired.meta.warnings.join("\n");
+    let said = &loaded.desired.meta.warnings;
+    let line = |ending: &str| said.iter().any(|line| line.contains(ending));
     assert!(
-        said.contains("`machine_config` is not taken over yet") && said.contains("no GPUs any more"),
-        "{said}"
+        line("fly.toml:4: this service has no `internal_port`, so it reaches nothing; it is left out"),
+        "{said:?}"
     );
+    assert!(line("fly.toml:7: `seed_command` is flyctl's"), "{said:?}");
+    assert!(loaded.desired.fly_machine["web/app/fra/0"].workload.config.services.is_empty());
 }
 
 #[test]

@@ -258,3 +258,34 @@ wait_timeout = "90s"
     assert!(!said.contains("hunter2"), "{said}");
     assert_eq!(desired.fly_machine["web/app/ewr/0"].workload.wait_secs, 90);
 }
+
+#[test]
+fn groups_share_the_name_of_a_volume_but_no_disk() {
+    let desired = desired(
+        "[apps.web]\nprimary_region = \"ewr\"\nmachines.app.count = { ewr = 2 }\nmachines.worker.count = { ewr = 1, fra = 1 }\n[apps.web.processes]\napp = \"serve\"\nworker = \"work\"\n[apps.web.mounts]\nsource = \"data\"\ndestination = \"/data\"\nprocesses = [\"app\", \"worker\"]\n",
+    );
+    let disk = |machine: &str| desired.fly_machine[machine].volume.as_ref().unwrap().name().to_string();
+    assert_eq!(
+        ["web/app/ewr/0", "web/app/ewr/1", "web/worker/ewr/0", "web/worker/fra/0"].map(disk),
+        ["web/data/ewr/0", "web/data/ewr/1", "web/data/ewr/2", "web/data/fra/0"]
+    );
+    assert_eq!(desired.fly_volume.len(), 4);
+}
+
+#[test]
+fn a_minimum_is_a_count_where_none_is_stated() {
+    let machines = |service: &str, rest: &str| {
+        let text = format!(
+            "[apps.web]\nprimary_region = \"ewr\"\n{rest}[apps.web.http_service]\ninternal_port = 80\nauto_stop_machines = \"stop\"\n{service}"
+        );
+        desired(&text).fly_machine.keys().map(Name::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(machines("min_machines_running = 2\n", ""), ["web/app/ewr/0", "web/app/ewr/1"]);
+    assert_eq!(machines("min_machines_running = 0\n", ""), ["web/app/ewr/0"]);
+    assert_eq!(machines("min_machines_running = 1\n", "machines.app.count = 2\n").len(), 2);
+    let grouped = "processes = { app = \"serve\", worker = \"work\" }\n";
+    assert_eq!(
+        machines("min_machines_running = 2\nprocesses = [\"app\"]\n", grouped),
+        ["web/app/ewr/0", "web/app/ewr/1", "web/worker/ewr/0"]
+    );
+}

@@ -1,9 +1,11 @@
 //! Manifests as users write them: what they become, and what is said of broken ones.
 
 mod bad;
+mod corpus;
 mod good;
 mod inputs;
 mod junk;
 mod lowering;
+mod machine_config;
 mod schema;
 mod support;

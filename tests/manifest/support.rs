@@ -33,9 +33,16 @@ impl Folder {
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for (name, text) in files {
-            std::fs::write(folder.0.path().join(name), text).unwrap();
+            folder.write(name, text);
         }
         folder
+    }
+
+    /// Writes one more, or writes it anew.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 
     /// Loads the environment `x`.

@@ -60,7 +60,7 @@ impl<'a> AppScene<'a> {
             out.desired.meta.adopt.insert(Address::of::<App>(&self.name));
         }
         let groups = Groups::of(app, at, sink);
-        let parts = Parts::of(app, &groups, self.scene, at, sink);
+        let parts = Parts::of(self, &groups, sink);
         let wait_secs = deploy::deploy(app, &parts.mounts, at, sink);
         network::addresses(self, &parts.services, out, sink);
         network::certificates(self, out, sink);

@@ -32,6 +32,19 @@ fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
         let problem = at.key_problem(format!("`{key}` is set by Fly itself"));
         sink.warn(problem.help("names that begin with `FLY_` are Fly's, and its values may win"));
     }
+    secret(key, value, at, sink);
+}
+
+/// A variable that stands within a document of another language.
+pub(super) fn check_within(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
+    if !is_key(key) {
+        // The API takes any name, so this is no reason to refuse the document.
+        sink.warn(at.problem(format!("`{key}` is an odd name for an environment variable")));
+    }
+    secret(key, value, at, sink);
+}
+
+fn secret(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     if looks_secret(key, value) {
         let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));
         sink.warn(

@@ -1,5 +1,7 @@
 //! Files, static files, metrics and restarts.
 
+use std::path::Path;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
@@ -66,23 +68,30 @@ fn content(file: &shape::File, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink)
         1 => {}
         _ => sink.error(at.problem("this file has several contents").help(hint)),
     }
-    let spot = at.key("local_path");
-    let bytes = match (&file.raw_value, &file.local_path) {
-        (Some(text), _) => text.clone().into_bytes(),
+    match (&file.raw_value, &file.local_path) {
+        (Some(text), _) => encoded(text.as_bytes(), at, sink),
         (None, Some(local)) => {
+            let spot = at.key("local_path");
             let from = spot.value_place()?;
-            let path = beside(&scene.files.get(from.file).path, local);
-            match std::fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    let problem = spot.problem(format!("cannot read `{}`: {error}", path.display()));
-                    sink.error(problem.help("paths are relative to the file that names them"));
-                    return None;
-                }
-            }
+            read(&beside(&scene.files.get(from.file).path, local), spot, sink)
         }
-        (None, None) => return None,
-    };
+        (None, None) => None,
+    }
+}
+
+/// The content of a local file in base64.
+pub(super) fn read(path: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+    match std::fs::read(path) {
+        Ok(bytes) => encoded(&bytes, at, sink),
+        Err(error) => {
+            let problem = at.problem(format!("cannot read `{}`: {error}", path.display()));
+            sink.error(problem.help("paths are relative to the file that names them"));
+            None
+        }
+    }
+}
+
+fn encoded(bytes: &[u8], at: Spot<'_>, sink: &mut Sink) -> Option<String> {
     if bytes.len() > LARGEST_FILE {
         let problem =
             at.problem(format!("this file has {} bytes, and {LARGEST_FILE} is the most", bytes.len()));

@@ -80,11 +80,27 @@ struct Marks<'a> {
     cpus: Option<Spot<'a>>,
 }
 
+/// What `machine_config` says of CPUs and memory, and where it stands.
+pub(super) struct Ground<'a> {
+    /// Its parts, with Fly's defaults for what it leaves out.
+    pub(super) guest: Guest,
+    /// The memory, when it says any.
+    pub(super) memory: Option<Mib>,
+    /// The key that holds it.
+    pub(super) at: Spot<'a>,
+}
+
 /// The machine that some layers describe: Fly's smallest when they say nothing.
 pub(super) fn guest(layers: &[Layer<'_>], sink: &mut Sink) -> Guest {
-    let mut guest = Guest::default();
-    let mut memory = None;
-    let mut marks = Marks { memory: None, cpus: None };
+    guest_over(None, layers, sink)
+}
+
+/// The machine that some layers describe over a ground.
+pub(super) fn guest_over(ground: Option<&Ground<'_>>, layers: &[Layer<'_>], sink: &mut Sink) -> Guest {
+    let mut guest = ground.map_or_else(Guest::default, |ground| ground.guest.clone());
+    let mut memory = ground.and_then(|ground| ground.memory);
+    let at = ground.map(|ground| ground.at);
+    let mut marks = Marks { memory: at, cpus: at };
     for layer in layers {
         if let Some(preset) = layer.size {
             let at = layer.at.key("size");
@@ -120,16 +136,20 @@ pub(super) fn guest(layers: &[Layer<'_>], sink: &mut Sink) -> Guest {
 }
 
 fn extras(guest: &mut Guest, vm: &Vm) {
-    guest.kernel_args.clone_from(&vm.kernel_args);
-    guest.host_dedication_id.clone_from(&vm.host_dedication_id);
-    guest.persist_rootfs = vm.persist_rootfs.map(|persist| {
+    if !vm.kernel_args.is_empty() {
+        guest.kernel_args.clone_from(&vm.kernel_args);
+    }
+    if vm.host_dedication_id.is_some() {
+        guest.host_dedication_id.clone_from(&vm.host_dedication_id);
+    }
+    if let Some(persist) = vm.persist_rootfs {
         let word = match persist {
             Persist::Never => "never",
             Persist::Restart => "restart",
             Persist::Always => "always",
         };
-        word.to_owned()
-    });
+        guest.persist_rootfs = Some(word.to_owned());
+    }
 }
 
 fn kind_word(kind: CpuKind) -> &'static str {

@@ -7,7 +7,8 @@ use super::{
     Lowered, Sink,
     app::AppScene,
     groups::{Groups, Scoped},
-    parts::{self, Parts},
+    mounts::Mounted,
+    parts::Parts,
     scalars,
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
 pub(super) fn machines(
     app: &AppScene<'_>,
     groups: &Groups,
-    parts: &Parts,
+    parts: &Parts<'_>,
     wait_secs: u64,
     out: &mut Lowered,
     sink: &mut Sink,
@@ -35,14 +36,14 @@ pub(super) fn machines(
     let mut counts = BTreeMap::new();
     for group in groups.commands.keys() {
         let spot = app.at.key("machines").key(group);
-        let regions = count(app, group, sink);
-        let guest = parts::guest_of(app.app, group, app.at, sink);
-        let config = parts.config(app.app, app.image.clone(), groups, group, guest);
+        let regions = count(app, group, least(groups, group, &parts.services), sink);
+        let config = parts.config(app, groups, group, sink);
         sleep(&config, app.at, sink);
         let slots = Slots { app, group, config: &config, parts, groups, wait_secs };
         for (region, number) in &regions {
+            let disks = slots.disks(region, out);
             for index in 0..*number {
-                slots.make(region, index, spot, out, sink);
+                slots.make(region, (index, disks + index), spot, out, sink);
             }
         }
         counts.insert(group.as_str(), regions);
@@ -55,37 +56,60 @@ struct Slots<'a> {
     app: &'a AppScene<'a>,
     group: &'a str,
     config: &'a MachineConfig,
-    parts: &'a Parts,
+    parts: &'a Parts<'a>,
     groups: &'a Groups,
     wait_secs: u64,
 }
 
-impl Slots<'_> {
-    fn make(&self, region: &Region, index: u32, at: Spot<'_>, out: &mut Lowered, sink: &mut Sink) {
-        let index = index.to_string();
-        let Some(name) = self.app.child(&[self.group, region.as_str(), &index], at, sink) else {
+impl<'a> Slots<'a> {
+    /// One slot: the number of its machine, and of its disk.
+    fn make(
+        &self,
+        region: &Region,
+        (index, disk): (u32, u32),
+        at: Spot<'_>,
+        out: &mut Lowered,
+        sink: &mut Sink,
+    ) {
+        let Some(name) = self.app.child(&[self.group, region.as_str(), &index.to_string()], at, sink) else {
             return;
         };
-        let volume = self.volume(region, &index, out, sink);
+        let volume = self.volume(region, disk, out, sink);
         let mut workload = self.app.workload(&name, region.clone(), self.config.clone(), self.wait_secs);
+        workload.labels.extend(self.parts.labels().clone());
         workload.labels.insert("fly_platform_version".to_owned(), "v2".to_owned());
         workload.labels.insert("fly_process_group".to_owned(), self.group.to_owned());
         self.app.place::<Machine>(&name, at, out);
         out.desired.fly_machine.insert(name, MachineSpec { group: self.group.to_owned(), workload, volume });
     }
 
+    /// What the group mounts.
+    fn mounted(&self) -> Option<&'a Mounted> {
+        let mut mounts = self.parts.mounts.iter();
+        mounts.find(|mount| self.groups.has(&mount.processes, self.group)).map(|mount| &mount.value)
+    }
+
+    /// How many disks of this name the groups before have in a region: groups may share a name, never a disk.
+    fn disks(&self, region: &Region, out: &Lowered) -> u32 {
+        let Some(mounted) = self.mounted() else { return 0 };
+        let (app, source) = (self.app.reference(), &mounted.mount.name);
+        let volumes = out.desired.fly_volume.values();
+        let same = volumes.filter(|disk| disk.app == app && disk.volume == *source && disk.region == *region);
+        u32::try_from(same.count()).unwrap_or(u32::MAX)
+    }
+
     /// The slot's own disk.
     fn volume(
         &self,
         region: &Region,
-        index: &str,
+        number: u32,
         out: &mut Lowered,
         sink: &mut Sink,
     ) -> Option<Ref<Volume>> {
-        let mut mounts = self.parts.mounts.iter();
-        let mounted = &mounts.find(|mount| self.groups.has(&mount.processes, self.group))?.value;
+        let mounted = self.mounted()?;
         let at = self.app.at.key("mounts");
-        let name: Name = self.app.child(&[&mounted.mount.name, region.as_str(), index], at, sink)?;
+        let parts = [mounted.mount.name.as_str(), region.as_str(), &number.to_string()];
+        let name: Name = self.app.child(&parts, at, sink)?;
         out.desired.fly_volume.insert(name.clone(), mounted.volume(self.app.reference(), region.clone()));
         match &mounted.place {
             Some(place) => drop(out.places.insert(crate::model::Address::of::<Volume>(&name), place.clone())),
@@ -95,15 +119,21 @@ impl Slots<'_> {
     }
 }
 
+/// How many machines the services of a group keep running: as many there must be when no `count` is stated.
+fn least(groups: &Groups, group: &str, services: &[Scoped<Service>]) -> u32 {
+    let own = services.iter().filter(|service| groups.has(&service.processes, group));
+    own.filter_map(|service| service.value.min_machines_running).max().unwrap_or(1).max(1)
+}
+
 /// How many machines a group has in each region.
-fn count(app: &AppScene<'_>, group: &str, sink: &mut Sink) -> BTreeMap<Region, u32> {
+fn count(app: &AppScene<'_>, group: &str, least: u32, sink: &mut Sink) -> BTreeMap<Region, u32> {
     let stated = app.app.machines.get(group).and_then(|machines| machines.count.as_ref());
     let number = match stated {
         Some(Count::Regions(regions)) => {
             return regions.iter().map(|(code, number)| (scalars::region(code), number.0)).collect();
         }
         Some(Count::Primary(number)) => number.0,
-        None => 1,
+        None => least,
     };
     let Some(primary) = &app.app.primary_region else {
         let problem =

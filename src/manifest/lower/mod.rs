@@ -16,6 +16,7 @@ use crate::{
 
 mod app;
 mod checks;
+mod container;
 mod cron;
 mod depends;
 mod deploy;
@@ -23,6 +24,7 @@ mod env;
 mod files;
 mod groups;
 mod guest;
+mod machine_config;
 mod machines;
 mod mounts;
 mod names;

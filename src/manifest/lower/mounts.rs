@@ -53,9 +53,7 @@ pub(super) fn mounts(
     sink: &mut Sink,
 ) -> Vec<Scoped<Mounted>> {
     let mut out = Vec::new();
-    // Each group mounts at most one volume, and each volume name belongs to one group: machines find theirs by name.
     let mut by_group: BTreeMap<String, String> = BTreeMap::new();
-    let mut by_source: BTreeMap<String, String> = BTreeMap::new();
     for (index, mount) in all(app.mounts.as_ref()).iter().enumerate() {
         let spot = at.key("mounts").item(index);
         groups.check(&mount.processes, spot, sink);
@@ -65,14 +63,6 @@ pub(super) fn mounts(
                 let problem =
                     spot.problem(format!("group `{group}` mounts two volumes: `{other}` and `{source}`"));
                 sink.error(problem.help("a Fly machine has one volume; give each its own process group"));
-            }
-            if let Some(other) =
-                by_source.insert(source.clone(), group.to_owned()).filter(|other| other != group)
-            {
-                let problem = spot
-                    .key("source")
-                    .problem(format!("groups `{other}` and `{group}` mount volumes of one name: `{source}`"));
-                sink.error(problem.help("give each group a volume of its own name; disks are never shared"));
             }
         }
         out.push(Scoped { processes: mount.processes.clone(), value: mounted(mount, spot, sink) });

@@ -1,11 +1,14 @@
 //! The parts of an app's machines, each lowered and checked once, before they are dealt out to the process groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Scene, Sink, checks, env, files,
+    Sink,
+    app::AppScene,
+    checks, env, files,
     groups::{Groups, Scoped},
-    guest::{self, Layer},
+    guest::{self, Ground, Layer},
+    machine_config::{self, Base},
     mounts::{self, Mounted},
     scalars, services,
 };
@@ -18,11 +21,11 @@ use crate::{
         shape::{App, all},
         spot::Spot,
     },
-    model::{Image, Span},
+    model::Span,
 };
 
 /// All parts.
-pub(super) struct Parts {
+pub(super) struct Parts<'a> {
     pub(super) env: BTreeMap<String, String>,
     pub(super) services: Vec<Scoped<Service>>,
     pub(super) mounts: Vec<Scoped<Mounted>>,
@@ -32,11 +35,13 @@ pub(super) struct Parts {
     metrics: Vec<Scoped<Metrics>>,
     restarts: Vec<Scoped<Restart>>,
     stop: StopConfig,
+    base: Base<'a>,
 }
 
-impl Parts {
+impl<'a> Parts<'a> {
     /// Lowers the parts of an app.
-    pub(super) fn of(app: &App, groups: &Groups, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink) -> Self {
+    pub(super) fn of(app: &AppScene<'a>, groups: &Groups, sink: &mut Sink) -> Self {
+        let AppScene { app, at, scene, ref image, .. } = *app;
         let mut env = env::variables(&app.env, at.key("env"), sink);
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
@@ -44,7 +49,7 @@ impl Parts {
         for (index, vm) in all(app.vm.as_ref()).iter().enumerate() {
             groups.check(&vm.processes, at.key("vm").item(index), sink);
         }
-        Self {
+        let parts = Self {
             env,
             services: services::services(app, groups, at, sink),
             mounts: mounts::mounts(app, groups, at, sink),
@@ -54,17 +59,50 @@ impl Parts {
             metrics: files::metrics(app, groups, at, sink),
             restarts: files::restarts(app, groups, at, sink),
             stop: stop(app, at, sink),
+            base: machine_config::base(app, image.as_ref(), scene, at, sink),
+        };
+        parts.over_base(groups)
+    }
+
+    /// Lays what `machine_config` says beneath the rest: for every group, and part by part.
+    fn over_base(mut self, groups: &Groups) -> Self {
+        let everyone: Vec<String> = groups.commands.keys().cloned().collect();
+        let MachineConfig { env, services, checks, metrics, statics, files, restart, stop_config, .. } =
+            self.base.config.clone();
+        for (name, value) in env {
+            self.env.entry(name).or_insert(value);
         }
+        if self.services.is_empty() {
+            self.services = all_of(&everyone, services).collect();
+        }
+        for (name, check) in checks {
+            self.checks.entry(name).or_insert(Scoped { processes: everyone.clone(), value: check });
+        }
+        let written: BTreeSet<String> = self.files.iter().map(|file| file.value.guest_path.clone()).collect();
+        self.files.extend(all_of(&everyone, files).filter(|file| !written.contains(&file.value.guest_path)));
+        if self.statics.is_empty() {
+            self.statics = statics;
+        }
+        // The first that fits a group counts.
+        self.metrics.extend(all_of(&everyone, metrics));
+        self.restarts.extend(all_of(&everyone, restart));
+        self.stop.signal = self.stop.signal.or(stop_config.signal);
+        self.stop.timeout = self.stop.timeout.or(stop_config.timeout);
+        self
+    }
+
+    /// Metadata that `machine_config` asks for.
+    pub(super) fn labels(&self) -> &BTreeMap<String, String> {
+        &self.base.labels
     }
 
     /// The configuration of a group's machines.
     pub(super) fn config(
         &self,
-        app: &App,
-        image: Option<Image>,
+        app: &AppScene<'_>,
         groups: &Groups,
         group: &str,
-        guest: Guest,
+        sink: &mut Sink,
     ) -> MachineConfig {
         fn pick<'a, T>(
             groups: &'a Groups,
@@ -77,10 +115,10 @@ impl Parts {
         env.insert("FLY_PROCESS_GROUP".to_owned(), group.to_owned());
         let checks = self.checks.iter().filter(|(_, check)| groups.has(&check.processes, group));
         MachineConfig {
-            image,
+            image: app.image.clone().or_else(|| self.base.config.image.clone()),
             env,
-            init: init(app, groups, group),
-            guest: Some(guest),
+            init: init(app.app, self.base.config.init.clone(), groups, group),
+            guest: Some(guest_of(app.app, group, self.base.guest.as_ref(), app.at, sink)),
             services: pick(groups, group, &self.services).cloned().collect(),
             checks: checks.map(|(name, check)| (name.clone(), check.value.clone())).collect(),
             mounts: pick(groups, group, &self.mounts).map(|mounted| mounted.mount.clone()).collect(),
@@ -89,14 +127,19 @@ impl Parts {
             files: pick(groups, group, &self.files).cloned().collect(),
             restart: pick(groups, group, &self.restarts).next().cloned(),
             stop_config: self.stop.clone(),
-            schedule: None,
-            verbatim: BTreeMap::new(),
+            schedule: self.base.config.schedule.clone(),
+            verbatim: self.base.config.verbatim.clone(),
         }
     }
 }
 
-/// CPUs and memory of a group: `[vm]` for all, then `[[vm]]` for this group, then `[machines.GROUP]`.
-pub(super) fn guest_of(app: &App, group: &str, at: Spot<'_>, sink: &mut Sink) -> Guest {
+fn all_of<T>(everyone: &[String], values: impl IntoIterator<Item = T>) -> impl Iterator<Item = Scoped<T>> {
+    values.into_iter().map(|value| Scoped { processes: everyone.to_vec(), value })
+}
+
+/// CPUs and memory of a group: `machine_config`, then `[vm]` for all, then `[[vm]]` for this group, then
+/// `[machines.GROUP]`.
+fn guest_of(app: &App, group: &str, ground: Option<&Ground<'_>>, at: Spot<'_>, sink: &mut Sink) -> Guest {
     let vms = all(app.vm.as_ref()).iter().enumerate();
     let vms = vms.map(|(index, vm)| (vm, at.key("vm").item(index)));
     let chosen = vms
@@ -107,21 +150,26 @@ pub(super) fn guest_of(app: &App, group: &str, at: Spot<'_>, sink: &mut Sink) ->
     if let Some(stated) = app.machines.get(group) {
         layers.push(Layer::group(stated, at.key("machines").key(group)));
     }
-    let mut guest = guest::guest(&layers, sink);
+    let mut guest = guest::guest_over(ground, &layers, sink);
     guest.host_dedication_id = guest.host_dedication_id.or_else(|| app.host_dedication_id.clone());
     guest
 }
 
-fn init(app: &App, groups: &Groups, group: &str) -> Init {
-    let mut init = Init { swap_size_mb: app.swap_size_mb, ..Init::default() };
+fn init(app: &App, mut init: Init, groups: &Groups, group: &str) -> Init {
+    let replace = |words: &mut Vec<String>, stated: &Vec<String>| {
+        if !stated.is_empty() {
+            words.clone_from(stated);
+        }
+    };
     if let Some(experimental) = &app.experimental {
-        init.cmd.clone_from(&experimental.cmd);
-        init.entrypoint.clone_from(&experimental.entrypoint);
-        init.exec.clone_from(&experimental.exec);
+        replace(&mut init.cmd, &experimental.cmd);
+        replace(&mut init.entrypoint, &experimental.entrypoint);
+        replace(&mut init.exec, &experimental.exec);
     }
-    if let Some(command) = groups.commands.get(group).filter(|command| !command.is_empty()) {
-        init.cmd.clone_from(command);
+    if let Some(command) = groups.commands.get(group) {
+        replace(&mut init.cmd, command);
     }
+    init.swap_size_mb = app.swap_size_mb.or(init.swap_size_mb);
     init
 }
 

@@ -93,6 +93,13 @@ pub struct App {
     /// Machines that run on a schedule and stop when done. They follow the app's image.
     #[serde(default)]
     pub cron: BTreeMap<String, Cron>,
+    /// A machine in the Machines API's own words, beneath everything else that stands here: JSON, or the name of a .json
+    /// file relative to this one. What it says of containers, DNS and other parts without a key here goes to Fly as it is.
+    #[schemars(example = &"machine.json")]
+    pub machine_config: Option<String>,
+    /// Which container of `machine_config` runs the app's image. Default: the one called `app`, else the first.
+    #[schemars(example = &"web")]
+    pub container: Option<String>,
     /// fly.toml's way to replace the image's entrypoint and command.
     pub experimental: Option<Experimental>,
 }
@@ -222,7 +229,8 @@ pub enum Strategy {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MachineGroup {
-    /// How many: a number (in the primary region), or a number for each region. Default: 1.
+    /// How many: a number (in the primary region), or a number for each region. Default: 1, or
+    /// as many as `min_machines_running` says.
     #[schemars(example = count_example())]
     pub count: Option<Count>,
     /// A preset of CPUs and memory.

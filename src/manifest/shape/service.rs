@@ -58,7 +58,8 @@ pub struct HttpService {
     pub auto_stop_machines: Option<AutoStop>,
     /// Whether a request starts a machine.
     pub auto_start_machines: Option<bool>,
-    /// How many machines keep running in the primary region.
+    /// How many machines keep running in the primary region; without a `count` there are this many.
+    #[schemars(range(min = 0, max = 1000))]
     pub min_machines_running: Option<u32>,
     /// The process groups that serve it. Must be said when there are several.
     #[serde(default)]
@@ -87,7 +88,8 @@ pub struct Service {
     pub auto_stop_machines: Option<AutoStop>,
     /// Whether a request starts a machine.
     pub auto_start_machines: Option<bool>,
-    /// How many machines keep running in the primary region.
+    /// How many machines keep running in the primary region; without a `count` there are this many.
+    #[schemars(range(min = 0, max = 1000))]
     pub min_machines_running: Option<u32>,
     /// The process groups that serve it. Must be said when there are several.
     #[serde(default)]

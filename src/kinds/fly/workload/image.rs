@@ -25,7 +25,7 @@ pub fn with_image(spec: &Workload, around: &Around<'_>) -> Result<Workload, Refu
         spec.config.image = app_image(&spec, around);
     }
     let app = spec.app.name();
-    if spec.config.image.is_some() || !spec.config.verbatim.is_empty() {
+    if spec.config.image.is_some() || spec.config.verbatim.contains_key("containers") {
         return Ok(spec);
     }
     Err(Refused {

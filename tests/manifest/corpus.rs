@@ -1,0 +1,193 @@
+//! Real fly.toml files from public repositories, where they are at hand: each is taken over through `config` and planned
+//! against an empty world. What the user must say besides is counted, and what is refused is refused by name.
+
+use std::{collections::BTreeMap, fs};
+
+use serde_json::Value;
+use trimtab::{
+    kinds::World,
+    manifest::{Loaded, Problems},
+    plan,
+};
+
+use crate::{
+    fly_toml::common::read,
+    manifest::support::{Folder, path, unchecked},
+    support::{Team, inputs},
+};
+
+/// Every file by name; `None` where the corpus is not at hand.
+fn corpus() -> Option<BTreeMap<String, String>> {
+    let files = fs::read_dir(path("../shared/corpus/fly-toml")).ok()?;
+    let read_file = |entry: fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
+    };
+    Some(files.map(|entry| read_file(entry.unwrap())).collect())
+}
+
+/// A manifest that takes the file over, and says `more` about the app.
+fn manifest(more: &str) -> String {
+    format!(
+        "project = \"p\"\n[fly]\norg = \"o\"\n[apps.app]\nconfig = \"fly.toml\"\nimage = \"web:1\"\n{more}"
+    )
+}
+
+/// The file in a folder with the files that it names, and that manifest.
+fn folder(text: &str, more: &str) -> Folder {
+    let canonical = read("fly.toml", text).json();
+    let named = canonical["files"].as_array().into_iter().flatten();
+    let named = named.filter_map(|file| file["local_path"].as_str()).map(|name| (name, "content"));
+    let own = manifest(more);
+    let files: Vec<(&str, &str)> = named.chain([("fly.toml", text), ("x.toml", &own)]).collect();
+    Folder::with(&files)
+}
+
+fn take_over(text: &str, more: &str) -> Result<Loaded, Problems> {
+    folder(text, more).load(&unchecked())
+}
+
+/// What the manifest must say because the file does not: the name, and the region, which trimtab lets nobody choose.
+fn unsaid(text: &str) -> (bool, bool) {
+    let canonical = read("fly.toml", text).json();
+    (canonical["app"] == Value::Null, canonical["primary_region"] == Value::Null)
+}
+
+/// Plans it against an empty world.
+fn planned(file: &str, loaded: Result<Loaded, Problems>) {
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{file}\n{problems}"));
+    let desired = &loaded.desired;
+    let plan = plan::plan(desired, &World::default()).unwrap_or_else(|cycle| panic!("{file}: {cycle:?}"));
+    assert!(plan.blocked.is_empty(), "{file}: {:?}", plan.blocked);
+    assert!(!desired.fly_machine.is_empty(), "{file}");
+    let placed = |warning: &String| warning.contains("/fly.toml:") || warning.contains("/x.toml:");
+    assert!(desired.meta.warnings.iter().all(placed), "{file}: {:?}", desired.meta.warnings);
+    let resources = 1 + desired.fly_ip.len() + desired.fly_volume.len() + desired.fly_machine.len();
+    assert_eq!(plan.graph().node_count(), resources, "{file}");
+    for machine in desired.fly_machine.values() {
+        assert_eq!(machine.workload.config.image.as_ref().unwrap().as_str(), "web:1", "{file}");
+    }
+}
+
+/// What is wrong, with lines.
+fn problems(file: &str, loaded: Result<Loaded, Problems>) -> Vec<String> {
+    let Err(problems) = loaded else { panic!("{file} loads") };
+    problems.iter().map(|(_, line, _, message, _)| format!("{line}: {message}")).collect()
+}
+
+/// Files that flyctl itself refuses.
+const REFUSED_BY_FLYCTL: [(&str, &str); 2] = [
+    ("BerriAI__litellm-agent-platform__cloud-vault__fly.toml", "21: the check `health` needs a `type`"),
+    ("jorisfalter__slackRag__fly.cron.toml", "10: `services` must say its `processes`"),
+];
+
+/// Files that flyctl reads and Fly refuses: regions that are none, templates that nobody filled in, GPUs. The last column
+/// is what the manifest says so that they plan.
+const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
+    (
+        "Owloops__flyo__apps__ollama__fly.toml",
+        &["27: `gpu_kind` asks for a GPU, and Fly offers no GPUs any more"],
+        CPUS,
+    ),
+    ("bambrose24__funtime-t3__apps__web__fly.toml", &["7: `bos` is not a region of Fly"], REGION),
+    (
+        "fly-apps__self-host-ollama__fly.toml",
+        &["25: `a100-40gb` has a GPU, and Fly offers no GPUs any more"],
+        CPUS,
+    ),
+    (
+        "fspoettel__linkding-on-fly__templates__fly.toml",
+        &["6: `${APP_NAME}` cannot be an app's name on Fly", "8: `${PRIMARY_REGION}` is not a region of Fly"],
+        "name = \"linkding\"\nprimary_region = \"ewr\"\n",
+    ),
+    ("gitcoinco__grants-stack-indexer__fly.staging.toml", &["7: `den` is not a region of Fly"], REGION),
+    (
+        "kuitang__receipt-splitter__fly.review.toml",
+        &["4: `pr-${{ github.event.number }}-receipt-splitter` cannot be an app's name on Fly"],
+        "name = \"pr-42-receipt-splitter\"\n",
+    ),
+    (
+        "oscarcarlsson__goatcounter-on-fly__fly.toml.example",
+        &["6: `changeme` is not a region of Fly"],
+        REGION,
+    ),
+    ("thechangelog__changelog.social__fly.toml", &["7: `den` is not a region of Fly"], REGION),
+];
+
+const REGION: &str = "primary_region = \"ewr\"\n";
+const CPUS: &str = "vm = { size = \"performance-8x\" }\n";
+
+/// Of 108 files flyctl refuses 2. Of the 106 that it accepts, 81 plan as they are, 17 with a region besides, and 8 hold
+/// what Fly would refuse, and plan once the manifest says something else in its place.
+#[test]
+fn every_file_plans_or_says_why_not() {
+    let Some(mut corpus) = corpus() else { return };
+    assert_eq!(corpus.len(), 108);
+    for (file, message) in REFUSED_BY_FLYCTL {
+        assert_eq!(problems(file, take_over(&corpus.remove(file).unwrap(), REGION)), [message]);
+    }
+    for (file, messages, more) in REFUSED_BY_FLY {
+        let text = corpus.remove(file).unwrap();
+        assert_eq!(problems(file, take_over(&text, "")), messages, "{file}");
+        planned(file, take_over(&text, more));
+    }
+    let (mut whole, mut nameless, mut regionless) = (0, 0, 0);
+    for (file, text) in &corpus {
+        let (name, region) = unsaid(text);
+        let name = if name { "name = \"named\"\n" } else { "" };
+        nameless += usize::from(!name.is_empty());
+        if region {
+            regionless += 1;
+            assert_eq!(problems(file, take_over(text, name)), ["4: app `app` does not say where it runs"]);
+            planned(file, take_over(text, &format!("{name}{REGION}")));
+        } else {
+            whole += 1;
+            planned(file, take_over(text, name));
+        }
+    }
+    assert_eq!((whole, regionless), (81, 17));
+    assert_eq!(nameless, 5);
+}
+
+/// One environment of all files, made in the imitation of Fly: what is taken over can be made, and nothing that comes
+/// back from there differs from what was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_them_are_made_and_stay() {
+    let Some(mut corpus) = corpus() else { return };
+    corpus.retain(|file, _| REFUSED_BY_FLYCTL.iter().all(|(refused, _)| refused != file));
+    let dir = tempfile::tempdir().unwrap();
+    let mut own = "project = \"p\"\n[fly]\norg = \"personal\"\n".to_owned();
+    for (index, (file, text)) in corpus.iter().enumerate() {
+        let app = dir.path().join(format!("app-{index}"));
+        fs::create_dir(&app).unwrap();
+        fs::write(app.join("fly.toml"), text).unwrap();
+        fs::write(app.join("vector.yaml"), "content").unwrap();
+        own += &format!("[apps.app-{index}]\nconfig = \"app-{index}/fly.toml\"\nimage = \"web:1\"\n");
+        own += &format!("name = \"app-{index}\"\nprimary_region = \"ewr\"\n");
+        if REFUSED_BY_FLY.iter().any(|(refused, _, more)| refused == file && *more == CPUS) {
+            own += CPUS;
+        }
+    }
+    fs::write(dir.path().join("test.toml"), own).unwrap();
+    let team = Team::at(dir, "test", inputs(&[]), Vec::new()).await;
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    assert_eq!(team.world().await.fly_app.len(), 106);
+}
+
+/// Whatever is left of a file, loading it through a manifest ends with an answer.
+#[test]
+fn beginnings_of_files_are_answered() {
+    let own = path("tests/fly_toml");
+    let own = fs::read_dir(own).unwrap().map(|entry| entry.unwrap().path());
+    let own = own.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let own = own.map(|path| fs::read_to_string(path).unwrap());
+    for text in corpus().unwrap_or_default().into_values().chain(own) {
+        let beside = folder("", "name = \"named\"\nprimary_region = \"ewr\"\n");
+        for end in (0..text.len()).step_by(1 + text.len() / 12).filter(|end| text.is_char_boundary(*end)) {
+            beside.write("fly.toml", &text[..end]);
+            if let Err(problems) = beside.load(&unchecked()) {
+                assert!(!problems.render(false, 80).is_empty(), "{}", &text[..end]);
+            }
+        }
+    }
+}

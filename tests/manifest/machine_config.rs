@@ -1,0 +1,305 @@
+//! `machine_config`: what lies beneath the manifest, what goes to Fly as it is, and which container runs the image.
+
+use serde_json::{Value, json};
+use trimtab::{
+    kinds::{Desired, World},
+    manifest::{Inputs, SecretsMode},
+    plan,
+};
+
+use crate::{
+    manifest::support::{Folder, load_text, map, messages, unchecked},
+    support::{Team, inputs},
+};
+
+const HEAD: &str = "project = \"p\"\n[fly]\norg = \"personal\"\n[apps.web]\nprimary_region = \"ewr\"\n";
+
+/// A manifest of an app with that document, and more.
+fn text(document: &Value, more: &str) -> String {
+    format!("{HEAD}machine_config = '''\n{document}'''\n{more}")
+}
+
+fn desired(document: &Value, more: &str) -> Desired {
+    let loaded = load_text(&text(document, more), &unchecked());
+    loaded.unwrap_or_else(|problems| panic!("{problems}")).desired
+}
+
+/// What a new machine of the only group is made of.
+fn body(desired: &Desired) -> Value {
+    desired.fly_machine["web/app/ewr/0"].workload.first_body()
+}
+
+fn wrong(document: &Value, more: &str) -> Vec<String> {
+    messages(load_text(&text(document, more), &unchecked()))
+}
+
+fn warnings(desired: &Desired) -> String {
+    desired.meta.warnings.join("\n")
+}
+
+#[test]
+fn what_it_says_lies_beneath() {
+    let document = json!({
+        "image": "base:1",
+        "env": {"A": "beneath", "B": "beneath"},
+        "init": {"cmd": ["beneath"], "tty": true, "swap_size_mb": 256},
+        "guest": {"cpu_kind": "performance", "cpus": 2, "memory_mb": 8192, "kernel_args": ["quiet"]},
+        "restart": {"policy": "always"},
+        "stop_config": {"signal": "SIGTERM", "timeout": "20s"},
+        "services": [{"protocol": "tcp", "internal_port": 5432, "autostop": false, "ports": [{"port": 5432}]}],
+        "checks": {"alive": {"type": "tcp", "port": 5432, "interval": "15s"}},
+        "metadata": {"team": "core"},
+        "dns": {"skip_registration": true},
+        "rootfs": {"persist": "always", "size_gb": 4},
+        "auto_destroy": false,
+    });
+    let alone = desired(&document, "");
+    assert_eq!(
+        body(&alone),
+        json!({
+            "image": "base:1",
+            "env": {"A": "beneath", "B": "beneath", "FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ewr"},
+            "init": {"cmd": ["beneath"], "tty": true, "swap_size_mb": 256},
+            "guest": {"cpu_kind": "performance", "cpus": 2, "memory_mb": 8192, "kernel_args": ["quiet"]},
+            "restart": {"policy": "always"},
+            "stop_config": {"signal": "SIGTERM", "timeout": "20s"},
+            "services": [{"protocol": "tcp", "internal_port": 5432, "ports": [{"port": 5432}]}],
+            "checks": {"alive": {"type": "tcp", "port": 5432, "interval": "15s"}},
+            "dns": {"skip_registration": true},
+            "rootfs": {"persist": "always", "size_gb": 4},
+        })
+    );
+    assert_eq!(alone.meta.warnings, Vec::<String>::new());
+    assert_eq!(alone.fly_machine["web/app/ewr/0"].workload.labels["team"], "core");
+    assert!(
+        alone.fly_ip.contains_key("web/v4"),
+        "a service on a port of its own needs an address of its own"
+    );
+    let above = "image = \"web:1\"\nenv.A = \"above\"\nkill_timeout = 30\nvm = { memory = \"4gb\" }\nprocesses.app = \"serve\"\nhttp_service = { internal_port = 80 }\nrestart = { policy = \"never\" }\n";
+    let above = body(&desired(&document, above));
+    let at = |path: &str| above.pointer(path).cloned().unwrap_or_default();
+    assert_eq!(
+        (at("/image"), at("/env/A"), at("/env/B")),
+        (json!("web:1"), json!("above"), json!("beneath"))
+    );
+    assert_eq!(at("/init"), json!({"cmd": ["serve"], "tty": true, "swap_size_mb": 256}));
+    assert_eq!((at("/guest/cpus"), at("/guest/memory_mb")), (json!(2), json!(4096)));
+    assert_eq!((at("/services/0/internal_port"), at("/services/1")), (json!(80), Value::Null));
+    assert_eq!(at("/stop_config"), json!({"signal": "SIGTERM", "timeout": "30s"}));
+    assert_eq!(at("/restart/policy"), "no");
+}
+
+#[test]
+fn the_image_goes_to_one_container() {
+    let document = |names: [&str; 2]| {
+        json!({"containers": [
+            {"name": names[0], "image": "first:1"},
+            {"name": names[1], "image": "second:1"},
+        ]})
+    };
+    let images = |names, more: &str| {
+        let body = body(&desired(&document(names), more));
+        ["/containers/0/image", "/containers/1/image"].map(|at| body.pointer(at).cloned().unwrap())
+    };
+    let image = "image = \"web:1\"\n";
+    assert_eq!(images(["a", "b"], image), ["web:1", "second:1"]);
+    assert_eq!(images(["a", "app"], image), ["first:1", "web:1"]);
+    assert_eq!(images(["app", "b"], "image = \"web:1\"\ncontainer = \"b\"\n"), ["first:1", "web:1"]);
+    assert_eq!(images(["a", "b"], ""), ["first:1", "second:1"], "without an image the document's own stays");
+    assert_eq!(wrong(&document(["a", "b"]), "container = \"c\"\n"), ["there is no container `c`"]);
+}
+
+#[test]
+fn every_container_needs_an_image() {
+    let document = json!({"containers": [{"name": "app", "image": "."}, {"name": "side"}]});
+    assert_eq!(wrong(&document, ""), ["container `side` has no image"]);
+    let document = json!({"containers": [{"name": "app", "image": "."}]});
+    let required = Inputs { secrets: SecretsMode::Required, ..unchecked() };
+    assert_eq!(messages(load_text(&text(&document, ""), &required)), ["container `app` has no image"]);
+    assert_eq!(
+        body(&desired(&document, ""))["containers"],
+        json!([{"name": "app"}]),
+        "to look, none is needed"
+    );
+    let given = Inputs { images: map([("web", "web:1")]), ..required };
+    let loaded = load_text(&text(&document, ""), &given).unwrap();
+    assert_eq!(body(&loaded.desired)["containers"], json!([{"name": "app", "image": "web:1"}]));
+}
+
+#[test]
+fn files_come_from_beside_the_document() {
+    let document = json!({
+        "files": [{"guest_path": "/a", "local_path": "a.txt"}],
+        "containers": [{"name": "app", "files": [
+            {"guest_path": "/b", "local_path": "../b.txt"},
+            {"guest_path": "/c", "image_config": "."},
+        ]}],
+    });
+    let own = format!("{HEAD}image = \"web:1\"\nmachine_config = \"sub/machine.json\"\n");
+    let document = document.to_string();
+    let files =
+        [("x.toml", own.as_str()), ("sub/machine.json", &document), ("sub/a.txt", "a"), ("b.txt", "b")];
+    let loaded = Folder::with(&files).load(&unchecked()).unwrap();
+    let body = body(&loaded.desired);
+    assert_eq!(body["files"], json!([{"guest_path": "/a", "raw_value": "YQ=="}]));
+    assert_eq!(
+        body["containers"][0]["files"],
+        json!([{"guest_path": "/b", "raw_value": "Yg=="}, {"guest_path": "/c", "image_config": "web:1"}])
+    );
+    let said = messages(Folder::with(&files[..2]).load(&unchecked()));
+    assert!(said.iter().all(|line| line.starts_with("cannot read `")) && said.len() == 2, "{said:?}");
+}
+
+#[test]
+fn what_is_wrong_is_told_without_its_values() {
+    for (document, message) in [
+        (
+            json!({"env": {"A": "hunter2", "B": ["hunter2"]}}),
+            "`env` in `machine_config` has not the Machines API's form",
+        ),
+        (
+            json!({"guest": {"cpus": "hunter2"}}),
+            "`guest` in `machine_config` has not the Machines API's form",
+        ),
+        (
+            json!({"guest": {"gpu_kind": "l40s"}}),
+            "`guest` in `machine_config` asks for a GPU, and Fly offers no GPUs any more",
+        ),
+        (json!({"guest": {"cpus": 3}}), "a machine cannot have 3 shared CPUs"),
+        (json!({"containers": "hunter2"}), "`containers` in `machine_config` is not a list of tables"),
+        (
+            json!({"metadata": {"trimtab_project": "hunter2"}}),
+            "`trimtab_project` in `metadata` of `machine_config` is trimtab's own mark",
+        ),
+        (json!({"size": "shared-cpu-1x"}), "`size` in `machine_config` is an older word"),
+    ] {
+        let problems = load_text(&text(&document, ""), &unchecked()).unwrap_err();
+        assert_eq!(problems.problems[0].message, message);
+        assert!(!problems.render(false, 80).contains("hunter2"), "{}", problems.render(false, 80));
+    }
+    for (source, message) in [
+        ("'{\"env\": hunter2}'", "`machine_config` is not JSON: expected value at line 1 column 9"),
+        ("'[]'", "`machine_config` is neither JSON nor the name of a .json file"),
+        ("'m.yaml'", "`machine_config` is neither JSON nor the name of a .json file"),
+    ] {
+        let problems = load_text(&format!("{HEAD}machine_config = {source}\n"), &unchecked()).unwrap_err();
+        assert_eq!(problems.problems[0].message, message);
+        assert!(!problems.render(false, 80).contains("hunter2"), "{}", problems.render(false, 80));
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_warned_of() {
+    let document = json!({
+        "mounts": [{"volume": "vol_1", "path": "/data"}],
+        "contaners": [],
+        "dsn": {"hostname": "x"},
+        "guest": {"cpus": 2, "max_memory_mb": 512},
+        "containers": [{"name": "app", "env": {"SESSION_SECRET": "hunter2hunter2"}, "secrets": [{"env_var": "A", "name": "B"}]}],
+    });
+    let said = warnings(&desired(&document, "image = \"web:1\"\n"));
+    for expected in [
+        "x.toml:6: `mounts` in `machine_config` have no effect",
+        "`dsn` in `machine_config` is not known here; did you mean `dns`?",
+        "`guest.max_memory_mb` in `machine_config` is not known, and left out",
+        "`SESSION_SECRET` looks like a secret in the open",
+        "container `app` takes a secret `B`",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    let said = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked()).unwrap().desired;
+    assert!(warnings(&said).contains("`container` has no effect without `machine_config`"));
+}
+
+#[test]
+fn a_fly_toml_brings_its_own() {
+    let document = json!({"containers": [{"name": "proxy", "image": "proxy:1"}, {"name": "web"}]});
+    let fly = format!(
+        "app = \"a\"\nprimary_region = \"fra\"\ncontainer = \"web\"\nmachine_config = '{document}'\n[build]\nimage = \"web:1\"\n"
+    );
+    let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
+    let loaded = Folder::with(&[("fly.toml", &fly), ("x.toml", own)]).load(&unchecked()).unwrap();
+    let body = loaded.desired.fly_machine["web/app/fra/0"].workload.first_body();
+    assert_eq!(body["containers"][1], json!({"name": "web", "image": "web:1"}));
+    assert_eq!(body["image"], "web:1");
+    assert!(plan::plan(&loaded.desired, &World::default()).unwrap().blocked.is_empty());
+}
+
+/// Every beginning of a document, and every value in the place of every other.
+#[test]
+fn junk_is_answered() {
+    let parts = [
+        "env",
+        "init",
+        "guest",
+        "services",
+        "checks",
+        "metrics",
+        "statics",
+        "files",
+        "restart",
+        "stop_config",
+        "schedule",
+        "image",
+        "metadata",
+        "size",
+        "mounts",
+        "containers",
+        "volumes",
+        "dns",
+        "\u{fc}",
+    ];
+    let values = [
+        json!(null),
+        json!(-1),
+        json!(1e300),
+        json!(u64::MAX),
+        json!("."),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!([{}]),
+        json!([{"name": 1, "image": [], "files": {}, "env": [], "secrets": [1, {"name": 1}]}]),
+        json!([{"name": "app", "files": [{"local_path": "\u{0}"}, 1]}]),
+        json!({"a": {"b": [1]}}),
+        json!({"cpus": u32::MAX, "cpu_kind": "performance"}),
+    ];
+    let own = format!("{HEAD}machine_config = \"machine.json\"\n");
+    let folder = Folder::with(&[("x.toml", &own)]);
+    let try_out = |document: &str| {
+        folder.write("machine.json", document);
+        if let Err(problems) = folder.load(&unchecked()) {
+            assert!(!problems.render(false, 80).is_empty(), "{document}");
+        }
+    };
+    for (part, value) in parts.iter().flat_map(|part| values.iter().map(move |value| (part, value))) {
+        try_out(&json!({*part: value}).to_string());
+    }
+    let whole = json!({"env": {"A": "\u{fc}"}, "containers": [{"name": "app", "files": []}]}).to_string();
+    for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+        try_out(&whole[..end]);
+    }
+    try_out(&"[".repeat(100_000));
+    try_out(&format!("{{\"dns\":{}", "{\"a\":".repeat(100_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_are_made_and_changed_in_place() {
+    let document = |port: u16| {
+        json!({"dns": {"skip_registration": true}, "containers": [
+            {"name": "proxy", "image": "proxy:1", "env": {"PORT": port.to_string()},
+             "healthchecks": [{"name": "up", "timeout": 1, "http": {"port": port, "path": "/"}}]},
+            {"name": "app", "depends_on": [{"name": "proxy", "condition": "healthy"}]},
+        ]})
+    };
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("test.toml"), text(&document(80), "image = \"web:1\"\n")).unwrap();
+    let team = Team::at(dir, "test", inputs(&[]), Vec::new()).await;
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    team.write(&text(&document(81), "image = \"web:2\"\n"));
+    assert_eq!(team.summary().await, ["restart fly.machine/web/app/ewr/0 image,containers"]);
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+}
