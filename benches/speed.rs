@@ -77,7 +77,7 @@ fn world(desired: &Desired) -> World {
             id: name.to_string(),
             org: spec.org.clone(),
             network: "default".to_owned(),
-            protected: false,
+            labels: vec![desired.meta.mark.label()],
         };
         world.fly_app.insert(name.clone(), live);
     }
@@ -87,6 +87,7 @@ fn world(desired: &Desired) -> World {
             config.env.insert("LOG_LEVEL".to_owned(), "debug".to_owned());
         }
         let workload = WorkloadLive {
+            created: String::new(),
             unknown: Vec::new(),
             app: spec.workload.app.clone(),
             id: format!("{at:014x}"),

@@ -26,7 +26,7 @@ pub(super) struct Apply {
     #[command(flatten)]
     allow: Allow,
     /// Apply a plan that `plan --out` wrote; stops when it is stale
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["vars", "images", "only", "adopt", "allow_destroy", "max_destroy"])]
     plan: Option<PathBuf>,
     /// Apply only the plan with this id, or what is left of it
     #[arg(long, value_name = "ID", conflicts_with = "plan")]

@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Fai
     let nothing = Desired::empty(meta);
     // Removing everything is what was asked for, so the share is no danger; lost data still is.
     let (only, allow_destroy) = (args.only.clone(), args.allow_destroy.clone());
-    let allow = Allow { only, adopt: Vec::new(), allow_destroy, max_destroy: 100 };
+    let allow = Allow { only, adopt: Vec::new(), allow_destroy, max_destroy: 100, everything: true };
     let (session_ref, show) = (&session, &args.show);
     let run =
         Run { context, session: session_ref, desired: &nothing, allow: &allow, show, command: "destroy" };

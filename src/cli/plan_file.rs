@@ -80,6 +80,7 @@ pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
         adopt: addresses(&saved.adopt)?,
         allow_destroy: addresses(&saved.allow_destroy)?,
         max_destroy: saved.max_destroy,
+        everything: false,
     };
     let inputs = InputArgs { vars: saved.vars, images: saved.images, shared: false };
     let expect = saved.expect.parse().map_err(|error: crate::plan::NotAPlanId| wrong(error.to_string()))?;

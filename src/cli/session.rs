@@ -88,12 +88,16 @@ pub(super) struct Allow {
     /// The largest share of the environment, in percent, that may be removed
     #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::MAX_DESTROY)]
     pub(super) max_destroy: u32,
+    /// Whether the whole environment goes.
+    #[arg(skip)]
+    pub(super) everything: bool,
 }
 
 impl Allow {
     pub(super) fn limits(&self) -> plan::Limits {
         plan::Limits {
             allow_destroy: self.allow_destroy.iter().cloned().collect(),
+            everything: self.everything,
             max_destroy: self.max_destroy,
         }
     }

@@ -28,6 +28,10 @@ const ANSWER: Duration = Duration::from_secs(65);
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
+/// How far the speed of an imitation may be from Fly's; beyond it, durations no longer fit.
+const SLOWEST: f64 = 0.01;
+const FASTEST: f64 = 100_000.0;
+
 /// Whether a request may be sent again when nobody knows whether it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
@@ -126,7 +130,7 @@ impl Http {
             authorization,
             pacing: Pacing::new(settings.speed),
             in_flight: Semaphore::new(IN_FLIGHT),
-            speed: settings.speed.max(f64::MIN_POSITIVE),
+            speed: settings.speed.clamp(SLOWEST, FASTEST),
             fuse: settings.fuse,
             sent: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -138,6 +142,12 @@ impl Http {
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// A moment that is so many seconds away, scaled by the speed.
+    pub(crate) fn deadline(&self, secs: u64) -> Deadline {
+        let speed = self.0.speed;
+        Deadline { at: tokio::time::Instant::now() + Duration::from_secs(secs).div_f64(speed), speed }
     }
 
     /// Waits; scaled by the speed, so that an imitation that runs faster is waited for less.
@@ -234,6 +244,21 @@ impl Http {
             return Err(CloudError::new(&call.doing, Trouble::Failed, "this client has fallen silent"));
         }
         Ok(())
+    }
+}
+
+/// When waiting ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    at: tokio::time::Instant,
+    speed: f64,
+}
+
+impl Deadline {
+    /// Whole seconds until then, on the server's clock.
+    pub(crate) fn left_secs(self) -> u64 {
+        let left = self.at.saturating_duration_since(tokio::time::Instant::now());
+        left.mul_f64(self.speed).as_secs()
     }
 }
 

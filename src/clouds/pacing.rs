@@ -52,7 +52,7 @@ impl Pacing {
     /// Buckets that fill `speed` times as fast as Fly's; 1.0 against Fly itself.
     #[must_use]
     pub fn new(speed: f64) -> Self {
-        Self { buckets: Mutex::default(), speed: speed.max(f64::MIN_POSITIVE) }
+        Self { buckets: Mutex::default(), speed: speed.clamp(0.01, 100_000.0) }
     }
 
     /// Takes a token, and says how long to wait before using it.

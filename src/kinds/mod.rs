@@ -87,11 +87,13 @@ pub trait Kind: Named + Sized + 'static {
 }
 
 /// What a deletion loses for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// Data: no later apply brings it back.
     Data,
+    /// A whole app: whatever it serves stops.
+    App,
     /// An address that the world may know, and that cannot be had again.
     Address,
 }
@@ -209,6 +211,9 @@ pub struct Unmanaged {
     pub within: Name,
     /// Why it is left alone.
     pub why: String,
+    /// What would be lost with its app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
 }
 
 /// An object that the manifest names but that somebody else made.

@@ -34,14 +34,33 @@ impl Mark {
     pub const ENVIRONMENT: &str = "trimtab_environment";
     /// Metadata key: the resource's name within its kind, such as `web/app/ewr/0`.
     pub const NAME: &str = "trimtab_name";
-    /// Metadata key: `true` on what must not be destroyed, kept when its block leaves the manifest.
-    pub const PROTECTED: &str = "trimtab_protected";
     /// Metadata key: a hash of what was applied, which tells a changed manifest from a change made outside.
     pub const APPLIED: &str = "trimtab_applied";
     /// Metadata key: fingerprints of the secrets the machine was started with.
     pub const SECRETS: &str = "trimtab_secrets";
+    /// Metadata key: there while a start has not yet succeeded, so that a later look knows a machine that sleeps from
+    /// one that never came up.
+    pub const STARTING: &str = "trimtab_starting";
     /// What all our metadata keys begin with.
     pub const PREFIX: &str = "trimtab_";
+    /// What the label of an app begins with, see [`Mark::label`].
+    pub const LABEL: &str = "TRIMTAB_OF_";
+    /// The label of an app that must not be destroyed. It stays when the app's block leaves the manifest.
+    pub const PROTECTED: &str = "TRIMTAB_PROTECTED";
+
+    /// The label of an app that is ours. Apps on Fly have no labels, but their secrets have names, so the mark is the
+    /// name of a secret; its value is of no interest.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        format!("{}{}__{}", Self::LABEL, plain(&self.project), plain(&self.environment))
+    }
+
+    /// Whether a secret is a label, and so nobody's secret.
+    #[must_use]
+    pub fn is_label(secret: &str) -> bool {
+        secret.starts_with(Self::LABEL) || secret == Self::PROTECTED
+    }
 
     /// Reads the mark on an object, if there is one.
     #[must_use]

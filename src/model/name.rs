@@ -40,6 +40,12 @@ impl Name {
         Self(self.0.split('/').next().unwrap_or_default().to_owned())
     }
 
+    /// What every name below this one begins with.
+    #[must_use]
+    pub fn inside(&self) -> String {
+        format!("{}/", self.0)
+    }
+
     /// The segments in order.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')

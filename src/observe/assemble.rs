@@ -8,13 +8,13 @@ use super::{
 use crate::{
     clouds::CloudError,
     kinds::{
-        Desired, Unmanaged, World,
+        Desired, Loss, Unmanaged, World,
         fly::{
             App, Volume, app::AppLive, cron::CronLive, machine::MachineLive, secrets::Record,
             workload::WorkloadLive,
         },
     },
-    model::{Address, Name, Ownership, Ref, Table},
+    model::{Address, Mark, Name, Ownership, Ref, Table},
 };
 
 /// Process groups of machines that flyctl makes for a moment and removes itself.
@@ -48,13 +48,17 @@ fn here(
     let mark = &desired.meta.mark;
     let read = |machine| WorkloadLive::read(&reference, machine, mark);
     let all: Vec<WorkloadLive> = shot.machines.iter().map(read).collect::<Result<_, _>>()?;
+    let labels =
+        shot.secrets.iter().map(|secret| secret.name.clone()).filter(|name| Mark::is_label(name)).collect();
+    let app = AppLive::read(app, labels);
+    let claim = owner::claim(key, &app, &all, owner::is_bare(shot), mark);
     let (machines, left_alone) = sort_out(key, all);
     world.found.unmanaged.extend(left_alone);
     world.found.unmanaged.extend(machines.iter().filter_map(|machine| kept(key, machine)));
     let adopted = desired.meta.adopt.contains(&Address::of::<App>(key));
-    world.found.claims.extend(owner::claim(key, &shot.fly_name, &machines, adopted));
-    let protected = machines.iter().any(WorkloadLive::protected);
-    world.fly_app.insert(key.clone(), AppLive::read(app, protected));
+    world.found.claims.extend(claim.filter(|claim| !(adopted && claim.adoptable)));
+    let protected = app.protected();
+    world.fly_app.insert(key.clone(), app);
 
     let records: Vec<Record> = machines.iter().map(WorkloadLive::secrets).collect();
     let (secrets, left) = inside::secrets(&reference, desired, &shot.secrets, &records, !machines.is_empty());
@@ -92,6 +96,7 @@ fn kept(key: &Name, machine: &WorkloadLive) -> Option<Unmanaged> {
         what: format!("{} of machine {}", machine.unknown.join(", "), machine.id),
         within: key.clone(),
         why: "a manifest cannot say it; it is kept".to_owned(),
+        loss: None,
     })
 }
 
@@ -119,6 +124,8 @@ fn sort_out(key: &Name, all: Vec<WorkloadLive>) -> (Vec<WorkloadLive>, Vec<Unman
             Some(why) => left_alone.push(Unmanaged {
                 what: format!("machine {} ({}, {})", machine.id, machine.region, machine.group()),
                 within: key.clone(),
+                // A machine of another owner is not ours to take along.
+                loss: matches!(machine.ownership, Ownership::Foreign(_)).then_some(Loss::App),
                 why,
             }),
         }

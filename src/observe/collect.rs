@@ -63,6 +63,11 @@ pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapsh
             let orphans = orphans.iter().map(|(key, name)| app(reader, key, name));
             shots.extend(try_join_all(orphans).await?);
         }
+        None if !shots.iter().any(|(_, shot)| matches!(shot.existence, Existence::Here(_))) => {
+            let doing = format!("list the machines of the organization {}", desired.meta.org);
+            let what = "this token cannot, and it sees none of the apps: it is for another organization";
+            return Err(CloudError::new(doing, Trouble::Denied, what));
+        }
         None => snapshot.warnings.push(format!(
             "this token cannot list the organization `{}`: apps that have left the manifest are not found",
             desired.meta.org
@@ -79,15 +84,17 @@ async fn marked(reader: &Reader, desired: &Desired) -> Result<Option<BTreeMap<Na
         other => other?,
     };
     let known: BTreeSet<&str> = desired.fly_app.values().map(|spec| spec.name.as_str()).collect();
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<Name, String> = BTreeMap::new();
     for machine in machines.iter().filter(|machine| !known.contains(machine.app_name.as_str())) {
         if Mark::read(&machine.config.metadata).as_ref() != Some(&desired.meta.mark) {
             continue;
         }
         let key = Mark::name(&machine.config.metadata).map(|name| name.root());
-        let free = key.filter(|key| !desired.fly_app.contains_key(key));
-        // An app whose key now means another app is known by its name on Fly.
-        if let Some(key) = free.or_else(|| Name::parse(&machine.app_name).ok()) {
+        let mine = |key: &Name| found.get(key).is_none_or(|name| *name == machine.app_name);
+        let free = key.filter(|key| !desired.fly_app.contains_key(key) && mine(key));
+        // An app whose key now means another app is known by its name on Fly, which is no key: keys have no dots.
+        let own = || Name::parse(&format!("{}.gone", machine.app_name)).ok();
+        if let Some(key) = free.or_else(own) {
             found.insert(key, machine.app_name.clone());
         }
     }

@@ -1,27 +1,33 @@
 //! What is in an app besides its machines: volumes, secrets, addresses, certificates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use crate::{
     clouds::fly::wire,
     kinds::{
-        Desired, Unmanaged,
+        Desired, Loss, Unmanaged,
         fly::{
             App,
             certificate::CertificateLive,
-            ip::{IpLive, IpSpec},
+            ip::{IpKind, IpLive, IpSpec},
             machine::MachineSpec,
             secrets::{Record, SecretLive, SecretsLive},
             volume::{VolumeLive, VolumeSpec},
             workload::WorkloadLive,
         },
     },
-    model::{Name, Ref, Table},
+    model::{Mark, Name, Ref, Table},
 };
 
 /// The part of a table that lies in one app.
-pub(super) fn within<'t, T>(table: &'t Table<T>, app: &'t Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    table.range(app.clone()..).take_while(move |(name, _)| name.root() == *app)
+pub(super) fn within<'t, T>(table: &'t Table<T>, app: &Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
+    let inside = app.inside();
+    // `web-api` sorts before `web/…`, so the range begins at the slash.
+    let from = table.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
+    from.take_while(move |(name, _)| name.as_str().starts_with(&inside))
 }
 
 /// A name inside an app from parts that come from outside; characters that no name may hold become `-`.
@@ -74,6 +80,7 @@ pub(super) fn volumes(
                 what: format!("volume {} ({}, {}, {})", volume.volume, volume.region, volume.size, volume.id),
                 within: app.name().clone(),
                 why: "the manifest has no volume of this name".to_owned(),
+                loss: Some(Loss::Data),
             });
         }
     }
@@ -117,7 +124,7 @@ pub(super) fn secrets(
     let spec = desired.fly_secrets.get(app.name());
     let mut present = BTreeMap::new();
     let mut unmanaged = Vec::new();
-    for wire::Secret { name, digest } in shot {
+    for wire::Secret { name, digest } in shot.iter().filter(|secret| !Mark::is_label(&secret.name)) {
         let recorded: Vec<_> = records.iter().filter_map(|record| record.0.get(name)).collect();
         let same = recorded.iter().find(|recorded| recorded.digest == *digest);
         let known = !recorded.is_empty();
@@ -127,6 +134,7 @@ pub(super) fn secrets(
                 what: format!("secret {name}"),
                 within: app.name().clone(),
                 why: "the manifest has no secret of this name".to_owned(),
+                loss: None,
             });
             continue;
         }
@@ -134,7 +142,10 @@ pub(super) fn secrets(
         present.insert(name.clone(), SecretLive { digest: digest.clone(), fingerprint, known });
     }
     let live = SecretsLive { app: app.clone(), present, version: None, has_machines };
-    (Some(live).filter(|live| !live.present.is_empty()), unmanaged)
+    (
+        Some(live).filter(|live| spec.is_some_and(|spec| spec.values.is_empty()) || !live.present.is_empty()),
+        unmanaged,
+    )
 }
 
 /// Addresses. An app whose manifest does not speak of addresses keeps those it has besides the usual two.
@@ -158,31 +169,33 @@ pub(super) fn ips(app: &Ref<App>, desired: &Desired, shot: &[wire::Ip]) -> (Tabl
                 what: format!("IP address {} ({})", ip.address, ip.kind),
                 within: app.name().clone(),
                 why: "the manifest says nothing of this address".to_owned(),
+                loss: (ip.kind == IpKind::V4).then_some(Loss::Address),
             });
         }
     }
     (table, unmanaged)
 }
 
-/// Certificates. An app whose manifest names none keeps those it has.
+/// Certificates. One that the manifest does not name is left alone: certificates bear no mark, and a customer's may be
+/// among them.
 pub(super) fn certificates(
     app: &Ref<App>,
     desired: &Desired,
     shot: &[wire::Certificate],
 ) -> (Table<CertificateLive>, Vec<Unmanaged>) {
-    let strict = within(&desired.fly_certificate, app.name()).next().is_some()
-        || !desired.fly_app.contains_key(app.name());
     let mut table = Table::new();
     let mut unmanaged = Vec::new();
     for certificate in shot {
         let live = CertificateLive::read(app, certificate);
-        if strict {
-            table.insert(name_of(app.name(), &[&live.hostname]), live);
+        let name = name_of(app.name(), &[&live.hostname]);
+        if desired.fly_certificate.contains_key(&name) || !desired.fly_app.contains_key(app.name()) {
+            table.insert(name, live);
         } else {
             unmanaged.push(Unmanaged {
                 what: format!("certificate {}", live.hostname),
                 within: app.name().clone(),
-                why: "the manifest names no certificates".to_owned(),
+                why: "the manifest does not name it".to_owned(),
+                loss: None,
             });
         }
     }

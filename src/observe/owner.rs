@@ -1,42 +1,55 @@
-//! Whose an app is. Apps carry no labels, so their machines' marks decide.
+//! Whose an app is: its label and its machines' marks decide.
 
+use super::collect::AppShot;
 use crate::{
     kinds::{
         Claim,
-        fly::{App, workload::WorkloadLive},
+        fly::{App, app::AppLive, workload::WorkloadLive},
     },
     model::{Address, Mark, Name, Ownership},
 };
 
-/// Judges an app by its machines.
+/// Whether there is nothing in an app that anybody could miss.
+pub(super) fn is_bare(shot: &AppShot) -> bool {
+    let AppShot { fly_name: _, existence: _, machines, volumes, secrets, ips, certificates } = shot;
+    machines.is_empty()
+        && volumes.is_empty()
+        && secrets.is_empty()
+        && ips.is_empty()
+        && certificates.is_empty()
+}
+
+/// Judges an app by its label, and by its machines' marks.
 ///
-/// An app with a machine of ours is ours. One without machines is ours as well: it is what a run that was killed early
-/// leaves, its name was in our manifest, and there is nothing in it that runs. Anything else belongs to somebody, and
-/// is taken over only when the user says so.
-pub(super) fn claim(key: &Name, fly_name: &str, machines: &[WorkloadLive], adopted: bool) -> Option<Claim> {
+/// An app with our label or a machine of ours is ours. One with nothing in it is ours as well: it is what a run leaves
+/// that was killed between making and labelling it, and its name stands in our manifest. Anything else belongs to
+/// somebody, and is taken over only when the user says so.
+pub(super) fn claim(
+    key: &Name,
+    app: &AppLive,
+    machines: &[WorkloadLive],
+    bare: bool,
+    mark: &Mark,
+) -> Option<Claim> {
     let address = Address::of::<App>(key);
-    if machines.is_empty() || machines.iter().any(|machine| machine.ownership == Ownership::Ours) {
+    let fly_name = &app.name;
+    if bare || app.is_labelled(mark) || machines.iter().any(|machine| machine.ownership == Ownership::Ours) {
         return None;
     }
-    let foreign = machines.iter().find_map(|machine| match &machine.ownership {
-        Ownership::Foreign(mark) => Some(mark),
+    let marked = machines.iter().find_map(|machine| match &machine.ownership {
+        Ownership::Foreign(mark) => Some(format!("{}/{}", mark.project, mark.environment)),
         _ => None,
     });
-    match foreign {
-        Some(Mark { project, environment }) => Some(Claim {
-            reason: format!(
-                "app {fly_name} belongs to the environment `{environment}` of the project `{project}`"
-            ),
+    let labelled = app.labels.iter().find_map(|label| label.strip_prefix(Mark::LABEL));
+    match marked.or_else(|| labelled.map(|label| label.replace("__", "/"))) {
+        Some(other) => Some(Claim {
+            reason: format!("app {fly_name} belongs to another environment: {other}"),
             hint: "give this app another name, or destroy it there first".to_owned(),
             address,
             adoptable: false,
         }),
-        None if adopted => None,
         None => Some(Claim {
-            reason: format!(
-                "app {fly_name} exists, and none of its {} machines bears a mark: somebody else made it",
-                machines.len()
-            ),
+            reason: format!("app {fly_name} exists, and nothing in it bears our mark: somebody else made it"),
             hint: format!("take it over with --adopt {address}, or give this app another name"),
             address,
             adoptable: true,

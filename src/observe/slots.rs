@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::inside::name_of;
 use crate::{
     kinds::fly::{
         machine::MachineSpec,
@@ -41,15 +42,15 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
             free.remove(name);
         }
         for machine in machines {
-            assigned.insert(own_name(&machine, &assigned), machine);
+            assigned.insert(own_name(&machine, &assigned, slots), machine);
         }
     }
     assigned
 }
 
-/// Where two machines claim one slot, the one that runs, then the one with the lower id, keeps it.
+/// Where two machines claim one slot, the older one keeps it: the other is its clone.
 fn in_order(mut machines: Vec<WorkloadLive>) -> Vec<WorkloadLive> {
-    machines.sort_by(|a, b| (!a.runs(), &a.id).cmp(&(!b.runs(), &b.id)));
+    machines.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
     machines
 }
 
@@ -75,12 +76,11 @@ fn most_alike(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
 }
 
 /// A name for a machine without a slot: its own mark's when that is free, else one that holds its id.
-fn own_name(machine: &WorkloadLive, taken: &Table<WorkloadLive>) -> Name {
+fn own_name(machine: &WorkloadLive, taken: &Table<WorkloadLive>, slots: &Table<&MachineSpec>) -> Name {
     let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
-    let marked = marked.filter(|name| !taken.contains_key(name) && name.root() == *machine.app.name());
+    let marked = marked.filter(|name| !taken.contains_key(name) && !slots.contains_key(name));
+    let marked = marked.filter(|name| name.root() == *machine.app.name());
     marked.unwrap_or_else(|| {
-        let text = format!("{}/{}/{}/{}", machine.app.name(), machine.group(), machine.region, machine.id);
-        // Group names come from outside and may hold anything.
-        Name::parse(&text).unwrap_or_else(|_| machine.app.name().clone())
+        name_of(machine.app.name(), &[machine.group(), machine.region.as_str(), &machine.id])
     })
 }

@@ -5,13 +5,18 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Action, Folded, Plan, Step};
-use crate::{kinds::Loss, model::Address};
+use crate::{
+    kinds::{Loss, Unmanaged},
+    model::Address,
+};
 
 /// What the user allows.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Resources that may be destroyed or replaced although data is lost.
     pub allow_destroy: BTreeSet<Address>,
+    /// Whether the user asked to remove the whole environment, so that apps may go without being named.
+    pub everything: bool,
     /// The largest share of an environment, in percent, that one run may remove.
     pub max_destroy: u32,
 }
@@ -25,7 +30,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { allow_destroy: BTreeSet::new(), max_destroy: Self::MAX_DESTROY }
+        Self { allow_destroy: BTreeSet::new(), everything: false, max_destroy: Self::MAX_DESTROY }
     }
 }
 
@@ -78,10 +83,9 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
         all.extend(deletion(&step.into(), limits));
     }
     for folded in &plan.folded {
-        // An address that goes with its app is what deleting an app means.
-        let loss = folded.loss.filter(|loss| *loss == Loss::Data);
-        all.extend(deletion(&Removed { loss, ..folded.into() }, limits));
+        all.extend(deletion(&folded.into(), limits));
     }
+    all.extend(left_alone(plan, limits));
     all.extend(share(plan, limits));
     all
 }
@@ -119,9 +123,11 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
             "say `protected = false` for its app, apply that first, then remove it".to_owned(),
         );
     }
-    let loss = loss.filter(|_| !limits.allow_destroy.contains(*address))?;
+    let asked = limits.everything && *loss == Some(Loss::App);
+    let loss = loss.filter(|_| !asked && !limits.allow_destroy.contains(*address))?;
     let lost = match loss {
         Loss::Data => "its data is lost",
+        Loss::App => "whatever it serves stops",
         Loss::Address => "its address cannot be had again",
     };
     let rescue = rescue.map(|rescue| format!("; {rescue}")).unwrap_or_default();
@@ -129,6 +135,23 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
         format!("{address} ({what}) would be destroyed, and {lost}"),
         format!("--allow-destroy {address}{rescue}"),
     )
+}
+
+/// What is not ours and would go with an app of ours.
+fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Refusal> + 'p {
+    let goes = plan.steps().filter(|step| step.address.kind() == "fly.app" && step.action != Action::Update);
+    let goes: BTreeSet<&Address> =
+        goes.filter(|step| step.action != Action::Create).map(|step| &step.address).collect();
+    let inside =
+        move |item: &Unmanaged| goes.iter().find(|app| *app.name() == item.within).map(|app| (*app).clone());
+    let lost = plan.found.unmanaged.iter().filter(|item| item.loss.is_some());
+    lost.filter_map(move |item| Some((item, inside(item)?)))
+        .filter(|(_, app)| !limits.allow_destroy.contains(app))
+        .map(|(item, app)| Refusal {
+            reason: format!("{} is not ours, and would go with {app}", item.what),
+            hint: format!("move it away first, or say --allow-destroy {app}"),
+            address: Some(app),
+        })
 }
 
 fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {

@@ -51,6 +51,7 @@ pub(super) fn cause(cause: Cause) -> Option<&'static str> {
 pub(super) fn loss(loss: Loss) -> &'static str {
     match loss {
         Loss::Data => "its data is lost",
+        Loss::App => "whatever it serves stops",
         Loss::Address => "its address cannot be had again",
     }
 }

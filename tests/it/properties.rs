@@ -43,7 +43,8 @@ fn app() -> impl Strategy<Value = App> {
 fn manifest(apps: &[App]) -> String {
     let mut text = String::from("project = \"any\"\n[fly]\norg = \"any\"\n");
     for (at, app) in apps.iter().enumerate() {
-        let key = format!("apps.a{at}");
+        // `web-0` sorts before `web/…`: names that begin alike must not be mixed up.
+        let key = if at == 0 { "apps.web".to_owned() } else { format!("apps.web-{at}") };
         let primary = app.regions.keys().next().unwrap();
         let count: Vec<String> = app.regions.iter().map(|(region, n)| format!("{region} = {n}")).collect();
         write!(

@@ -232,7 +232,7 @@ async fn protection_survives_the_removal_of_its_block() {
     );
     // Taking the protection away is a change of marks: nothing restarts.
     team.write(TEAM);
-    assert_eq!(team.summary().await.len(), 4, "three machines and a cron machine");
+    assert_eq!(team.summary().await, ["update fly.app/web protected"]);
     team.apply().await;
     assert_eq!(team.world().await.fly_machine["web/app/ewr/0"].workload.version, before);
 }
@@ -301,4 +301,70 @@ fn the_regions_are_those_that_the_platform_lists() {
     let mut codes: Vec<&str> = rows.iter().map(|row| row["code"].as_str().unwrap()).collect();
     codes.sort_unstable();
     assert_eq!(codes, trimtab::model::KNOWN_REGIONS.map(|(code, _)| code));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let rule = json!([{"match": {"image_contains": ":bad"}, "behave": {"exit_code": 1, "after_ms": 1}}]);
+    team.by_hand("POST", "/_sandbox/rules", rule).await;
+    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:bad"));
+    let report = team.try_apply(None).await.unwrap();
+    assert!(!report.is_complete());
+    let image = |world: &trimtab::kinds::World, name: &str| {
+        world.fly_machine[name].workload.config.image.clone().unwrap().to_string()
+    };
+    let world = team.world().await;
+    assert!(image(&world, "web/app/ewr/0").ends_with(":bad"));
+    assert!(image(&world, "web/app/ewr/1").ends_with(":v1"), "the next machine is not touched");
+    // The same again is not "no changes": the machine that did not come up is tried first.
+    assert!(
+        team.summary().await[0].contains("fly.machine/web/app/ewr/0 state"),
+        "{:?}",
+        team.summary().await
+    );
+    assert!(!team.try_apply(None).await.unwrap().is_complete());
+    assert!(image(&team.world().await, "web/app/ewr/1").ends_with(":v1"));
+    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    assert!(team.world().await.fly_machine.values().all(|machine| machine.workload.state == "started"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_checks_are_not_a_success() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let rule = json!([{"match": {"image_contains": ":sick"}, "behave": {"checks": "critical", "check_output": "500"}}]);
+    team.by_hand("POST", "/_sandbox/rules", rule).await;
+    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:sick"));
+    let report = team.try_apply(None).await.unwrap();
+    assert!(format!("{report:?}").contains("is critical"), "{report:?}");
+    assert!(!team.summary().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_without_machines_is_somebody_elses_unless_it_bears_our_label() {
+    let team = Team::new(TEAM).await;
+    team.sandbox.org_token("harbor-test").unwrap();
+    team.by_hand("POST", "/v1/apps", json!({"name": "harbor-web", "org_slug": "harbor-test"})).await;
+    team.by_hand("POST", "/v1/apps/harbor-web/secrets/THEIRS", json!({"value": "x"})).await;
+    let plan = team.plan().await;
+    assert_eq!(plan.steps().count(), 0);
+    assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_of_two_machines_keeps_the_slot() {
+    let team = Team::new(TEAM).await;
+    team.apply().await;
+    let old = team.world().await.fly_machine["web/app/iad/0"].workload.clone();
+    let mut config = old.raw.clone();
+    config["mounts"] = json!([]);
+    // Times are whole seconds on Fly; the sandbox's clock runs ahead a thousandfold.
+    team.by_hand("POST", "/v1/apps/harbor-web/machines", json!({"region": "iad", "config": config})).await;
+    let world = team.world().await;
+    assert_eq!(world.fly_machine["web/app/iad/0"].workload.id, old.id);
+    assert_eq!(team.summary().await.len(), 1);
 }

@@ -176,7 +176,8 @@ impl Team {
 pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Report {
     let steps = plan.steps().map(|step| &step.address);
     let folded = plan.folded.iter().map(|folded| &folded.address);
-    let limits = Limits { allow_destroy: steps.chain(folded).cloned().collect(), max_destroy: 100 };
+    let limits =
+        Limits { allow_destroy: steps.chain(folded).cloned().collect(), everything: false, max_destroy: 100 };
     let approved = guard(plan, &limits).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
     let (events, _receiver) = unbounded_channel();
     apply(&approved, &Clouds { fly: Writer::new(reader) }, world, &Conduct::default(), &events).await

@@ -63,7 +63,13 @@ pub(crate) fn desired() -> Desired {
         adopt: Default::default(),
         warnings: Vec::new(),
     });
-    let app = AppSpec { name: "shop-web".to_owned(), org: "shop-staging".to_owned(), network: None };
+    let app = AppSpec {
+        name: "shop-web".to_owned(),
+        org: "shop-staging".to_owned(),
+        network: None,
+        mark: mark(),
+        protected: false,
+    };
     desired.fly_app.insert(name("web"), app);
     for kind in [IpKind::SharedV4, IpKind::V6] {
         let spec = IpSpec { app: to("web"), kind, region: None, stated: true };
@@ -133,7 +139,6 @@ fn workload(group: &str, region: &str) -> Workload {
         needs: Default::default(),
         labels: BTreeMap::from([("fly_process_group".to_owned(), group.to_owned())]),
         mark: mark(),
-        protected: false,
         wait_secs: 300,
     }
 }
@@ -158,7 +163,7 @@ pub(crate) fn applied(desired: &Desired) -> World {
             id: "app_1".to_owned(),
             org: spec.org.clone(),
             network: "default".to_owned(),
-            protected: false,
+            labels: vec![mark().label()],
         };
         world.fly_app.insert(name.clone(), live);
     }
@@ -229,6 +234,7 @@ fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive 
         metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
     }
     WorkloadLive {
+        created: String::new(),
         unknown: Vec::new(),
         app: spec.app.clone(),
         id: format!("9080{at:04}"),
@@ -281,6 +287,7 @@ pub(crate) fn eventful() -> (Desired, World) {
     world.fly_volume.insert(name("web/data/iad/0"), orphan);
     world.fly_ip.remove("web/v6");
     world.found.unmanaged.push(trimtab::kinds::Unmanaged {
+        loss: None,
         what: "volume scratch (vol_x, ewr)".to_owned(),
         within: name("web"),
         why: "it bears no mark of ours".to_owned(),
@@ -326,7 +333,13 @@ pub(crate) fn nasty() -> (Desired, World) {
 pub(crate) fn large(apps: usize) -> (Desired, World) {
     let mut desired = desired();
     for at in 0..apps {
-        let spec = AppSpec { name: format!("shop-{at}"), org: "shop-staging".to_owned(), network: None };
+        let spec = AppSpec {
+            name: format!("shop-{at}"),
+            org: "shop-staging".to_owned(),
+            network: None,
+            mark: mark(),
+            protected: false,
+        };
         desired.fly_app.insert(name(&format!("app-{at}")), spec);
     }
     let (_, world) = eventful();
@@ -343,7 +356,13 @@ pub(crate) fn team() -> Desired {
     let mut desired = Desired::empty(desired().meta);
     let apps = ["database", "api", "web", "worker"];
     for (at, app) in apps.iter().enumerate() {
-        let spec = AppSpec { name: format!("shop-{app}"), org: "shop-staging".to_owned(), network: None };
+        let spec = AppSpec {
+            name: format!("shop-{app}"),
+            org: "shop-staging".to_owned(),
+            network: None,
+            mark: mark(),
+            protected: false,
+        };
         desired.fly_app.insert(name(app), spec);
         let mut secrets = secrets();
         secrets.app = to(app);

@@ -19,8 +19,8 @@ pub enum Waited {
     Gone,
 }
 
-/// The longest single poll, in seconds; Fly's proxy cuts at 60.
-const POLL: u64 = 60;
+/// The longest single poll, in seconds. Fly's proxy cuts at 60, and what it cuts reads as a lost connection.
+const POLL: u64 = 55;
 
 impl Reader {
     /// Waits until a machine is in a state, in this version of its configuration when one is named.
@@ -41,26 +41,58 @@ impl Reader {
     ) -> Result<Waited, CloudError> {
         let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
         let doing = format!("wait until machine {id} of {app} is {state}");
-        let mut left = limit_secs.max(1);
+        let deadline = self.http.deadline(limit_secs);
         loop {
-            let poll = left.min(POLL);
+            let left = deadline.left_secs();
+            let poll = left.clamp(1, POLL);
             let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
             let Err(error) = self.poll(id, path, &doing).await else {
                 return Ok(Waited::There);
             };
             match error.trouble {
-                Trouble::NotFound => return Ok(Waited::Gone),
-                Trouble::Ambiguous | Trouble::Conflict => {}
+                Trouble::NotFound if state == "destroyed" => return Ok(Waited::Gone),
+                Trouble::NotFound | Trouble::Ambiguous | Trouble::Conflict => {}
                 _ => return Err(error),
             }
-            let machine = self.machine(app, id).await?;
+            // A machine that was just made may not be known everywhere yet, so it is looked at before it counts as gone.
+            let machine = match self.machine(app, id).await {
+                Err(gone) if gone.is_not_found() => return Ok(Waited::Gone),
+                other => other?,
+            };
             if machine.state == state {
                 return Ok(Waited::There);
             }
-            // Only a poll that was waited out counts against the limit; a lost connection is tried again.
-            left = left.saturating_sub(if error.status == Some(408) { poll } else { 1 });
             if left == 0 || at_rest(&machine.state) {
                 return Err(CloudError::new(doing, Trouble::Failed, explain(&machine)));
+            }
+            self.http.pause(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Waits until every check of a running machine passes.
+    ///
+    /// # Errors
+    /// [`Trouble::Failed`] with what the first failing check said, or how the process ended.
+    pub async fn wait_until_passing(
+        &self,
+        app: &str,
+        id: &str,
+        limit_secs: u64,
+    ) -> Result<wire::Machine, CloudError> {
+        let deadline = self.http.deadline(limit_secs);
+        loop {
+            let machine = self.machine(app, id).await?;
+            let failing = machine.checks.iter().find(|check| check.status != "passing");
+            if machine.state == "started" && failing.is_none() && !machine.checks.is_empty() {
+                return Ok(machine);
+            }
+            if at_rest(&machine.state) || deadline.left_secs() == 0 {
+                let doing = format!("wait until the checks of machine {id} of {app} pass");
+                let said = failing.map(|check| {
+                    format!("; check {} is {}: {}", check.name, check.status, check.output.trim())
+                });
+                let what = format!("{}{}", explain(&machine), said.unwrap_or_default());
+                return Err(CloudError::new(doing, Trouble::Failed, what));
             }
             self.http.pause(Duration::from_secs(1)).await;
         }

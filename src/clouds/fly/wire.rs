@@ -56,6 +56,9 @@ pub struct Machine {
     /// Its region.
     #[serde(deserialize_with = "nullable")]
     pub region: String,
+    /// When it was made, in RFC 3339.
+    #[serde(deserialize_with = "nullable")]
+    pub created_at: String,
     /// The version of its configuration.
     #[serde(deserialize_with = "nullable")]
     pub instance_id: String,

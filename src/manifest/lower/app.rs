@@ -53,6 +53,8 @@ impl<'a> AppScene<'a> {
             name: self.scene.names.get(self.key).cloned().unwrap_or_default(),
             org: self.org.clone(),
             network: app.network.clone(),
+            mark: self.mark.clone(),
+            protected: app.protected.unwrap_or_default(),
         };
         out.desired.fly_app.insert(self.name.clone(), spec);
         self.place::<App>(&self.name, at, out);
@@ -104,7 +106,6 @@ impl<'a> AppScene<'a> {
             needs: self.mentions(),
             labels: BTreeMap::from([(Mark::NAME.to_owned(), name.to_string())]),
             mark: self.mark.clone(),
-            protected: self.app.protected.unwrap_or_default(),
             wait_secs,
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     kinds::{
         AnyOp, Kind, Never, Op,
         fly::{
+            app::AppEdit,
             secrets::SecretsEdit,
             volume::VolumeEdit,
             workload::{Update, WorkloadEdit},
@@ -192,6 +193,16 @@ fn tidy_config(config: &mut Value) {
 /// An edit says what the object will be: each kind's edits know that of themselves.
 trait Overlay {
     fn overlay(&self, sides: &mut Sides);
+}
+
+impl Overlay for AppEdit {
+    fn overlay(&self, sides: &mut Sides) {
+        let Self { owner, protect } = self;
+        if let Value::Object(after) = &mut sides.after {
+            after.extend(owner.as_ref().map(|mark| ("mark".to_owned(), json!(mark))));
+            after.extend(protect.map(|protect| ("protected".to_owned(), json!(protect))));
+        }
+    }
 }
 
 impl Overlay for Never {

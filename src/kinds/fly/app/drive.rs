@@ -1,16 +1,18 @@
 //! The calls of an app.
 
-use super::{App, AppLive, AppSpec};
+use std::collections::BTreeMap;
+
+use super::{App, AppEdit, AppLive, AppSpec};
 use crate::{
     clouds::{CloudError, Clouds, Trouble, fly::wire},
-    kinds::{Drive, Never, World},
-    model::{Name, Ref},
+    kinds::{Drive, World},
+    model::{Mark, Name, Ref, Secret},
 };
 
 impl AppLive {
     /// An app as Fly reports it.
     #[must_use]
-    pub fn read(app: &wire::App, protected: bool) -> Self {
+    pub fn read(app: &wire::App, labels: Vec<String>) -> Self {
         let wire::App { id, name, status: _, network, organization } = app;
         let network = if network.is_empty() { "default" } else { network };
         Self {
@@ -18,7 +20,7 @@ impl AppLive {
             id: id.clone(),
             org: organization.slug.clone(),
             network: network.to_owned(),
-            protected,
+            labels,
         }
     }
 }
@@ -34,34 +36,59 @@ pub(crate) fn fly_name<'w>(world: &'w World, app: &Ref<App>) -> Result<&'w str, 
     Ok(&live.name)
 }
 
-impl Drive for App {
-    /// A creation whose answer was lost is found again by its name, which is unique over all of Fly.
-    async fn create(clouds: &Clouds, _: &Name, spec: &AppSpec, _: &World) -> Result<AppLive, CloudError> {
-        let AppSpec { name, org, network } = spec;
-        match clouds.fly.create_app(name, org, network.as_deref()).await {
-            Err(error) if !(error.is_ambiguous() || error.status == Some(422)) => return Err(error),
-            Err(error) => match clouds.fly.app(name).await {
-                Ok(app) => return Ok(AppLive::read(&app, false)),
-                Err(_) => return Err(error),
-            },
-            Ok(()) => {}
-        }
-        // A new app may not be readable at once; the answers until then are 401 and 404 (fly-go, WaitForApp).
-        let mut last = clouds.fly.app(name).await;
-        for _ in 0..NEW_APP_LOOKS {
-            match last {
-                Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Denied) => {
-                    clouds.fly.rest(std::time::Duration::from_secs(1)).await;
-                    last = clouds.fly.app(name).await;
-                }
-                other => return other.map(|app| AppLive::read(&app, false)),
+/// Makes an app, or finds the one that an unanswered attempt made.
+async fn make(clouds: &Clouds, spec: &AppSpec) -> Result<wire::App, CloudError> {
+    let AppSpec { name, org, network, mark: _, protected: _ } = spec;
+    match clouds.fly.create_app(name, org, network.as_deref()).await {
+        Err(error) if !(error.is_ambiguous() || error.status == Some(422)) => return Err(error),
+        Err(error) => return clouds.fly.app(name).await.map_err(|_| error),
+        Ok(()) => {}
+    }
+    // A new app may not be readable at once; the answers until then are 401 and 404 (fly-go, WaitForApp).
+    let mut last = clouds.fly.app(name).await;
+    for _ in 0..NEW_APP_LOOKS {
+        match last {
+            Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Denied) => {
+                clouds.fly.rest(std::time::Duration::from_secs(1)).await;
+                last = clouds.fly.app(name).await;
             }
+            other => return other,
         }
-        last.map(|app| AppLive::read(&app, false))
+    }
+    last
+}
+
+/// Sets labels and takes them away.
+async fn label(clouds: &Clouds, app: &str, edit: &AppEdit) -> Result<(), CloudError> {
+    let AppEdit { owner, protect } = edit;
+    let word = Secret::new("set by trimtab; only the name means something");
+    let name = owner.as_ref().map(Mark::label);
+    let mut values: BTreeMap<&str, Option<&Secret>> = BTreeMap::new();
+    values.extend(name.as_deref().map(|name| (name, Some(&word))));
+    values.extend(protect.map(|protect| (Mark::PROTECTED, protect.then_some(&word))));
+    clouds.fly.set_secrets(app, &values).await.map(drop)
+}
+
+impl Drive for App {
+    /// A creation whose answer was lost is found again by its name, which is unique over all of Fly. An app that was
+    /// made and not yet labelled is empty, and so still counts as ours.
+    async fn create(clouds: &Clouds, _: &Name, spec: &AppSpec, _: &World) -> Result<AppLive, CloudError> {
+        let app = make(clouds, spec).await?;
+        let edit = AppEdit { owner: Some(spec.mark.clone()), protect: spec.protected.then_some(true) };
+        label(clouds, &spec.name, &edit).await?;
+        let protected = spec.protected.then(|| Mark::PROTECTED.to_owned());
+        Ok(AppLive::read(&app, [spec.mark.label()].into_iter().chain(protected).collect()))
     }
 
-    async fn edit(_: &Clouds, _: &AppLive, edit: &Never, _: &World) -> Result<AppLive, CloudError> {
-        match *edit {}
+    async fn edit(clouds: &Clouds, live: &AppLive, edit: &AppEdit, _: &World) -> Result<AppLive, CloudError> {
+        label(clouds, &live.name, edit).await?;
+        let mut after = live.clone();
+        after.labels.extend(edit.owner.as_ref().map(Mark::label));
+        if let Some(protect) = edit.protect {
+            after.labels.retain(|label| label != Mark::PROTECTED);
+            after.labels.extend(protect.then(|| Mark::PROTECTED.to_owned()));
+        }
+        Ok(after)
     }
 
     async fn delete(clouds: &Clouds, live: &AppLive, _: &World) -> Result<(), CloudError> {

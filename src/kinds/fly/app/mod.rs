@@ -4,6 +4,7 @@ mod diff;
 mod drive;
 mod spec;
 
+pub use diff::AppEdit;
 pub(crate) use drive::fly_name;
 pub use spec::{AppLive, AppSpec};
 

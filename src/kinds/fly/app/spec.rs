@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::{kinds::Refers, model::Address};
+use crate::{
+    kinds::Refers,
+    model::{Address, Mark},
+};
 
 /// What the manifest asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,6 +16,10 @@ pub struct AppSpec {
     pub org: String,
     /// A private network of its own; fixed when the app is made.
     pub network: Option<String>,
+    /// Whose it is.
+    pub mark: Mark,
+    /// Whether it, and everything in it, must not be destroyed.
+    pub protected: bool,
 }
 
 /// What Fly reports.
@@ -26,20 +33,34 @@ pub struct AppLive {
     pub org: String,
     /// Its private network; `default` unless made with another.
     pub network: String,
-    /// Whether its machines bear the mark of protection.
-    pub protected: bool,
+    /// The labels it bears, see [`Mark::label`].
+    pub labels: Vec<String>,
+}
+
+impl AppLive {
+    /// Whether it bears the label of protection.
+    #[must_use]
+    pub fn protected(&self) -> bool {
+        self.labels.iter().any(|label| label == Mark::PROTECTED)
+    }
+
+    /// Whether it bears the label of this owner.
+    #[must_use]
+    pub fn is_labelled(&self, mark: &Mark) -> bool {
+        self.labels.contains(&mark.label())
+    }
 }
 
 impl Refers for AppSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { name: _, org: _, network: _ } = self;
+        let Self { name: _, org: _, network: _, mark: _, protected: _ } = self;
         Vec::new()
     }
 }
 
 impl Refers for AppLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { name: _, id: _, org: _, network: _, protected: _ } = self;
+        let Self { name: _, id: _, org: _, network: _, labels: _ } = self;
         Vec::new()
     }
 }

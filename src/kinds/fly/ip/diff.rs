@@ -26,9 +26,10 @@ impl Kind for Ip {
         live.address.clone()
     }
 
-    /// A released address cannot be had again, and DNS records outside may point at it.
+    /// A dedicated IPv4 address cannot be had again, and DNS records outside point at it. The other sorts are free and
+    /// come with every app.
     fn loss(live: &IpLive) -> Option<Loss> {
-        matches!(live.kind, IpKind::V4 | IpKind::V6).then_some(Loss::Address)
+        (live.kind == IpKind::V4).then_some(Loss::Address)
     }
 
     fn goes_with(live: &IpLive) -> Option<Address> {

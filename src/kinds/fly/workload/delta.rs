@@ -97,18 +97,25 @@ pub fn compare(
 ) -> Diff<WorkloadEdit> {
     let mut lines = config_lines(spec, live);
     lines.extend(secret_lines(spec, live, around));
-    if !lines.is_empty() {
-        let body = body(&spec.config, live);
-        let launch = launch && live.runs();
-        return Diff::Edit(vec![WorkloadEdit::Update(Box::new(Update {
-            spec: spec.clone(),
-            body,
-            launch,
-            lines,
-        }))]);
+    if live.is_unproven() && !live.is_well() {
+        lines.push(
+            Line::change("state", live.state.as_str(), "started").with_note("its last start did not succeed"),
+        );
     }
-    let (labels, lines) = label_lines(spec, live);
-    if lines.is_empty() { Diff::Same } else { Diff::Edit(vec![WorkloadEdit::Metadata { labels, lines }]) }
+    let (labels, marks) = label_lines(spec, live);
+    if !lines.is_empty() {
+        // An update writes the marks as well, so what they change is said here.
+        lines.extend(marks);
+        let launch = launch && (live.runs() || live.is_unproven());
+        let body = body(&spec.config, live);
+        let update = Update { spec: spec.clone(), body, launch, lines };
+        return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
+    }
+    if marks.is_empty() {
+        Diff::Same
+    } else {
+        Diff::Edit(vec![WorkloadEdit::Metadata { labels, lines: marks }])
+    }
 }
 
 /// The configuration's own lines.
@@ -226,7 +233,7 @@ fn summary_of(key: &str, value: &Value) -> Value {
 /// Secrets that the machine runs without, or in another version than they are.
 fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Vec<Line> {
     let Some(secrets) = &spec.secrets else {
-        return Vec::new();
+        return forgotten(live);
     };
     let inside = |line: &Line| {
         let mut line = line.clone();
@@ -250,15 +257,20 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Ve
     stale.chain(gone).collect()
 }
 
+/// Secrets that a machine still has although its app has none any more.
+fn forgotten(live: &WorkloadLive) -> Vec<Line> {
+    let gone = |name: String| {
+        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None).with_note("still in this machine")
+    };
+    live.secrets().0.into_keys().map(gone).collect()
+}
+
 /// Marks and labels that are missing or other than they should be.
 fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String>, Vec<Line>) {
     let mut lines = Vec::new();
     let mut labels = BTreeMap::new();
     if live.ownership == Ownership::Unmarked {
         lines.push(Line::add("owner", format!("{}/{}", spec.mark.project, spec.mark.environment)));
-    }
-    if live.protected() != spec.protected {
-        lines.push(Line::change("protected", live.protected(), spec.protected));
     }
     for (key, value) in &spec.labels {
         let there = live.metadata.get(key);
@@ -271,8 +283,12 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
         let (from, to) = (live.metadata.get(Mark::NAME), spec.labels.get(Mark::NAME));
         lines.push(Line::change("slot", name(from), name(to)));
     }
+    if live.is_unproven() && live.is_well() {
+        lines.push(Line::change("start", "unconfirmed", "confirmed"));
+    }
     if !lines.is_empty() {
         labels.extend(spec.marks());
+        labels.insert(Mark::STARTING.to_owned(), String::new());
     }
     (labels, lines)
 }
@@ -307,7 +323,6 @@ impl Workload {
         marks.insert(Mark::PROJECT.to_owned(), self.mark.project.clone());
         marks.insert(Mark::ENVIRONMENT.to_owned(), self.mark.environment.clone());
         marks.insert(Mark::APPLIED.to_owned(), self.applied());
-        marks.insert(Mark::PROTECTED.to_owned(), self.protected.to_string());
         marks
     }
 

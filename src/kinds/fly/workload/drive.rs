@@ -40,6 +40,7 @@ impl WorkloadLive {
             app: app.clone(),
             id: machine.id.clone(),
             machine: machine.name.clone(),
+            created: machine.created_at.clone(),
             region: Region::reported(&machine.region),
             state: machine.state.clone(),
             version: machine.instance_id.clone(),
@@ -117,7 +118,9 @@ pub(crate) async fn create(
     let Birth { spec, name, machine, volume } = birth;
     let app = fly_name(world, &spec.app)?;
     let mut config = spec.first_body();
-    config["metadata"] = json!(metadata(spec, world));
+    let mut labels = metadata(spec, world);
+    labels.extend(spec.config.schedule.is_none().then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
+    config["metadata"] = json!(labels);
     if let (Some(volume), Some(mount)) = (volume, config.pointer_mut("/mounts/0")) {
         mount["volume"] = volume.as_str().into();
     }
@@ -146,7 +149,7 @@ fn is_slot(machine: &wire::Machine, name: &Name, mark: &Mark) -> bool {
         && text(Mark::NAME) == Some(name.as_str())
 }
 
-/// Waits until a machine is where it should be, and reads it.
+/// Waits until a machine is where it should be, and reads it. Once it runs and its checks pass, its start is confirmed.
 async fn settle(
     clouds: &Clouds,
     app: &str,
@@ -156,15 +159,29 @@ async fn settle(
     launched: bool,
 ) -> Result<WorkloadLive, CloudError> {
     // A cron machine runs once and stops again: there is nothing to wait for but that it was accepted.
-    if launched && spec.config.schedule.is_none() {
+    let awaited = launched && spec.config.schedule.is_none();
+    if awaited {
         let waited = clouds.fly.wait_for(app, id, Some(version), "started", spec.wait_secs).await?;
         if matches!(waited, Waited::Gone) {
             let doing = format!("wait until machine {id} of {app} is started");
             return Err(CloudError::new(doing, Trouble::Failed, "it is gone"));
         }
     }
-    let machine = clouds.fly.machine(app, id).await?;
-    WorkloadLive::read(&spec.app, &machine, &spec.mark)
+    let mut machine = clouds.fly.machine(app, id).await?;
+    if awaited {
+        if has_checks(&spec.config) {
+            machine = clouds.fly.wait_until_passing(app, id, spec.wait_secs).await?;
+        }
+        let confirmed = BTreeMap::from([(Mark::STARTING.to_owned(), String::new())]);
+        clouds.fly.set_metadata(app, id, &confirmed).await?;
+    }
+    let mut live = WorkloadLive::read(&spec.app, &machine, &spec.mark)?;
+    live.metadata.remove(Mark::STARTING);
+    Ok(live)
+}
+
+fn has_checks(config: &MachineConfig) -> bool {
+    !config.checks.is_empty() || config.services.iter().any(|service| !service.checks.is_empty())
 }
 
 /// Makes one change in place.
@@ -181,6 +198,7 @@ pub(crate) async fn edit(
             clouds.fly.set_metadata(app, &live.id, labels).await?;
             let mut after = live.clone();
             after.metadata.extend(labels.clone());
+            after.metadata.retain(|_, value| !value.is_empty());
             after.ownership = crate::model::Ownership::Ours;
             Ok(after)
         }
@@ -198,7 +216,11 @@ async fn update(
     let Update { spec, body, launch, lines: _ } = change;
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
+    // What is not written anew shall not be remembered.
+    labels.remove(Mark::SECRETS);
+    labels.remove(Mark::STARTING);
     labels.extend(metadata(spec, world));
+    labels.extend(launch.then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
     config["metadata"] = json!(labels);
     let request = NewMachine {
         name: None,

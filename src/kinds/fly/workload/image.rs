@@ -1,5 +1,7 @@
 //! Which image a machine runs when the manifest names none: the one that its app runs.
 
+use std::ops::Bound;
+
 use super::Workload;
 use crate::{
     kinds::{Around, Refused},
@@ -9,9 +11,10 @@ use crate::{
 /// The image of the app's first machine, in the order of names.
 #[must_use]
 pub fn app_image(spec: &Workload, around: &Around<'_>) -> Option<Image> {
-    let app = spec.app.name();
-    let from = around.world.fly_machine.range(app.clone()..);
-    let mut machines = from.take_while(|(name, _)| name.root() == *app).map(|(_, machine)| &machine.workload);
+    let inside = spec.app.name().inside();
+    let from = around.world.fly_machine.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
+    let mut machines =
+        from.take_while(|(name, _)| name.as_str().starts_with(&inside)).map(|(_, machine)| &machine.workload);
     machines.find_map(|machine| machine.config.image.clone())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{MachineConfig, Workload};
@@ -23,6 +23,8 @@ pub struct WorkloadLive {
     pub id: String,
     /// The machine's name on Fly.
     pub machine: String,
+    /// When it was made, as Fly writes it.
+    pub created: String,
     /// Where it runs.
     pub region: Region,
     /// Its state, such as `started`.
@@ -36,7 +38,8 @@ pub struct WorkloadLive {
     pub raw: Value,
     /// What its configuration holds that a manifest cannot say. It is kept when the machine is updated.
     pub unknown: Vec<String>,
-    /// Its metadata.
+    /// Its metadata. The record of its secrets is for us alone.
+    #[serde(serialize_with = "without_secrets")]
     pub metadata: BTreeMap<String, String>,
     /// Whose it is.
     pub ownership: Ownership,
@@ -55,6 +58,10 @@ pub struct Health {
     pub cordoned: bool,
     /// Checks that pass, and all checks.
     pub checks: (usize, usize),
+}
+
+fn without_secrets<S: Serializer>(metadata: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(metadata.iter().filter(|(key, _)| *key != Mark::SECRETS))
 }
 
 impl WorkloadLive {
@@ -77,10 +84,17 @@ impl WorkloadLive {
         self.metadata.get(Mark::SECRETS).map(|text| Record::parse(text)).unwrap_or_default()
     }
 
-    /// Whether it bears the mark of protection.
+    /// Whether its last start was never seen to succeed.
     #[must_use]
-    pub fn protected(&self) -> bool {
-        self.metadata.get(Mark::PROTECTED).is_some_and(|value| value == "true")
+    pub fn is_unproven(&self) -> bool {
+        self.metadata.contains_key(Mark::STARTING)
+    }
+
+    /// Whether it runs and all its checks pass.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let (passing, all) = self.health.checks;
+        self.state == "started" && passing == all
     }
 
     /// Who made it other than it should be: what was asked for at the last apply is hashed in its mark.

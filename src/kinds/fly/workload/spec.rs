@@ -28,8 +28,6 @@ pub struct Workload {
     pub labels: BTreeMap<String, String>,
     /// Whose it is.
     pub mark: Mark,
-    /// Whether it, its app and its volumes must not be destroyed.
-    pub protected: bool,
     /// How long a start may take, in seconds, before it counts as failed (`deploy.wait_timeout`).
     pub wait_secs: u64,
 }
@@ -42,17 +40,7 @@ impl Workload {
     /// from a change made outside.
     #[must_use]
     pub fn applied(&self) -> String {
-        let Self {
-            app: _,
-            region,
-            config,
-            secrets: _,
-            needs: _,
-            labels,
-            mark: _,
-            protected: _,
-            wait_secs: _,
-        } = self;
+        let Self { app: _, region, config, secrets: _, needs: _, labels, mark: _, wait_secs: _ } = self;
         let text = serde_json::to_vec(&(region, config, labels)).unwrap_or_default();
         let hash = Sha256::digest(text);
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -60,17 +48,7 @@ impl Workload {
 
     /// Every address it points at.
     pub(crate) fn refs(&self) -> Vec<Address> {
-        let Self {
-            app,
-            region: _,
-            config: _,
-            secrets,
-            needs,
-            labels: _,
-            mark: _,
-            protected: _,
-            wait_secs: _,
-        } = self;
+        let Self { app, region: _, config: _, secrets, needs, labels: _, mark: _, wait_secs: _ } = self;
         let secrets = secrets.iter().map(Ref::address);
         [app.address()].into_iter().chain(secrets).chain(needs.iter().cloned()).collect()
     }
