@@ -82,8 +82,10 @@ pub enum Outcome {
         /// The step that failed.
         because: Address,
     },
-    /// It did not run or was not finished, because the run was interrupted.
+    /// It did not run, because the run was interrupted.
     NotRun,
+    /// It was under way when the run was interrupted; the next plan finds out.
+    Unknown,
 }
 
 /// How a run ended: one outcome for every step.
@@ -130,7 +132,7 @@ impl Report {
             count(|outcome| *outcome == Outcome::Done),
             count(|outcome| matches!(outcome, Outcome::Failed(_))),
             count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
-            count(|outcome| *outcome == Outcome::NotRun),
+            count(|outcome| matches!(outcome, Outcome::NotRun | Outcome::Unknown)),
         )
     }
 }

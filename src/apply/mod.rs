@@ -145,7 +145,8 @@ impl Run<'_> {
     fn rest(&mut self) {
         for node in self.queue.unfinished() {
             let step = self.plan.step(node);
-            self.report.record(step.address.clone(), step.action, Outcome::NotRun);
+            let outcome = if self.queue.is_running(node) { Outcome::Unknown } else { Outcome::NotRun };
+            self.report.record(step.address.clone(), step.action, outcome);
         }
     }
 }

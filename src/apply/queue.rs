@@ -75,6 +75,12 @@ impl<'p, N, E> Queue<'p, N, E> {
         skipped
     }
 
+    /// Whether a step was handed out and has not ended.
+    #[must_use]
+    pub fn is_running(&self, node: NodeIndex) -> bool {
+        self.state[node.index()] == State::Running
+    }
+
     /// The steps that are neither done nor skipped.
     #[must_use]
     pub fn unfinished(&self) -> Vec<NodeIndex> {

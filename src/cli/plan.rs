@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     Context, Failure, exit, plan_file,
-    session::{Allow, Session, Target},
+    session::{Allow, Session, Target, known},
 };
 use crate::{
     manifest::SecretsMode,
@@ -74,6 +74,7 @@ async fn look(context: &Context<'_>, args: &PlanArgs, session: &Session) -> Resu
     let world = session.observe(context).await?;
     let plan = session.plan(&session.loaded.desired, &world, &args.allow.only)?;
     if let Some(address) = &args.why {
+        known(std::slice::from_ref(address), &session.loaded.desired, &world)?;
         context.ui.data(&render::text::why(&plan, address, &context.ui.look()))?;
         return Ok(exit::OK);
     }
@@ -86,5 +87,10 @@ async fn look(context: &Context<'_>, args: &PlanArgs, session: &Session) -> Resu
             .ui
             .talk(&format!("The plan is in {0}. Apply it with: trimtab apply --plan {0}", file.display()));
     }
-    Ok(if args.detailed_exitcode && !plan.is_empty() { exit::CHANGES } else { exit::OK })
+    Ok(match refusals.is_empty() {
+        // A check must not be green for what `apply` would refuse.
+        false => exit::REFUSED,
+        true if args.detailed_exitcode && !plan.is_empty() => exit::CHANGES,
+        true => exit::OK,
+    })
 }

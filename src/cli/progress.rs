@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{Context, clock};
+use super::{Context, clock, exit};
 use crate::{
     apply::{Conduct, Event, Report, apply},
     clouds::{
@@ -74,6 +74,11 @@ pub(super) async fn watch(
     let work = async {
         let report = apply(approved, &clouds, world, &conduct, &send).await;
         signals.abort();
+        // What follows only reads, so the next signal ends the process as it would have without us.
+        tokio::spawn(async {
+            signal().await;
+            std::process::exit(i32::from(exit::INCOMPLETE));
+        });
         // The watcher ends when the last sender is gone; the other one went with the signals' task.
         drop(send);
         report

@@ -163,6 +163,7 @@ impl Session {
 
     /// Compares, and narrows when only a part is wanted.
     pub(super) fn plan(&self, desired: &Desired, world: &World, only: &[Address]) -> Result<Plan, Failure> {
+        known(only, desired, world)?;
         let mut plan = plan::plan(desired, world)?;
         plan.found.warnings.extend(desired.meta.warnings.iter().cloned());
         Ok(if only.is_empty() { plan } else { plan.only(only) })
@@ -188,6 +189,16 @@ impl Session {
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
+    }
+}
+
+/// Refuses addresses that name nothing: with a typing error, a part of a plan would be empty and look done.
+pub(super) fn known(wanted: &[Address], desired: &Desired, world: &World) -> Result<(), Failure> {
+    match plan::strangers(wanted, desired, world).first() {
+        None => Ok(()),
+        Some(stranger) => Err(Failure::new(format!("there is no {stranger}, in the manifest or live")).hint(
+            "`plan --format json` lists the addresses; an app's covers everything in it, as in fly.app/web",
+        )),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The resource kinds: what a resource is, and the one place that lists them all.
 //!
 //! A kind is one folder. `spec.rs` says what a manifest asks for and what the cloud reports, `diff.rs` compares the
-//! two, `read.rs` assembles live records from what was observed, and `drive.rs`, the only file that may name a
-//! client, carries operations out. To add a kind: make its folder, add one line to the list at the end of this file,
+//! two, and `drive.rs`, the only file that may name a client, reads live records and carries operations out. To add a kind: make its folder, add one line to the list at the end of this file,
 //! and follow the compiler.
 
 use std::{
@@ -45,6 +44,15 @@ pub trait Kind: Named + Sized + 'static {
 
     /// What a creation shows: the attributes that matter to a reader.
     fn outline(spec: &Self::Spec, around: &Around<'_>) -> Vec<Line>;
+
+    /// The id of the live object: what tells it from another of the same name.
+    fn identity(live: &Self::Live) -> String;
+
+    /// Why nothing can be said of the live object or done to it now.
+    fn held(live: &Self::Live) -> Option<Refused> {
+        let _ = live;
+        None
+    }
 
     /// A short description of a live object for a line of output: its id, size, place.
     fn describe(live: &Self::Live) -> String;
@@ -119,6 +127,10 @@ pub trait Announce {
     fn impact(&self) -> Impact {
         Impact::Quiet
     }
+    /// Whether such changes in one lane go one after the other.
+    fn takes_turns(&self) -> bool {
+        self.impact() == Impact::Restart
+    }
 }
 
 /// The edit of a kind that never changes in place: there is none.
@@ -154,8 +166,6 @@ pub enum Diff<E> {
     Replace(Vec<Line>),
     /// It cannot be done, or not by us.
     Refuse(Refused),
-    /// Nothing can be said or done now; everything else goes on.
-    Hold(Refused),
 }
 
 /// A change that is refused, and the way to do it.

@@ -108,7 +108,7 @@ impl<'a> From<&'a Step> for Removed<'a> {
 
 impl<'a> From<&'a Folded> for Removed<'a> {
     fn from(folded: &'a Folded) -> Self {
-        let Folded { address, with: _, what, loss, rescue, protected } = folded;
+        let Folded { address, with: _, identity: _, what, loss, rescue, protected } = folded;
         Self { address, what, loss: *loss, rescue: rescue.as_deref(), protected: *protected }
     }
 }

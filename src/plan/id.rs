@@ -7,7 +7,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use super::{Plan, Step};
+use super::{Action, Plan, Step};
+use crate::model::{Line, Shown};
 
 /// Bytes of the hash of the whole plan.
 const WHOLE: usize = 6;
@@ -37,13 +38,13 @@ impl Plan {
         whole.update(format!("{}/{}", self.mark.project, self.mark.environment));
         let mut steps: BTreeSet<[u8; EACH]> = BTreeSet::new();
         for step in self.steps() {
-            steps.insert(of_step(step));
+            steps.insert(self.of_step(step));
         }
         for step in &steps {
             whole.update(step);
         }
-        for folded in &self.folded {
-            whole.update(folded.address.to_string());
+        for blocked in &self.blocked {
+            whole.update(blocked.address.to_string());
         }
         let mut id = PlanId { whole: [0; WHOLE], steps };
         id.whole.copy_from_slice(&whole.finalize()[..WHOLE]);
@@ -54,13 +55,42 @@ impl Plan {
     }
 }
 
-/// What a reviewer saw of a step, and everything that a creation asks for besides.
-fn of_step(step: &Step) -> [u8; EACH] {
-    let lines = serde_json::to_string(&step.lines).unwrap_or_default();
-    let hash = Sha256::digest(format!("{}\n{:?}\n{:?}\n{lines}", step.address, step.action, step.whole));
-    let mut out = [0; EACH];
-    out.copy_from_slice(&hash[..EACH]);
-    out
+impl Plan {
+    /// What a reviewer agreed to in one step. It stays the same when a run that was interrupted goes on: the second half
+    /// of a replacement is a creation, a volume that was made meanwhile does not change the machine that asks for it,
+    /// and why a secret is set is of no interest.
+    fn of_step(&self, step: &Step) -> [u8; EACH] {
+        let mut hash = Sha256::new();
+        let mut add = |text: &str| {
+            hash.update(text);
+            hash.update([0]);
+        };
+        add(&format!("{}/{} {}", self.mark.project, self.mark.environment, step.address));
+        match step.action {
+            Action::Create | Action::ReplaceCreate => add(&format!("make {:?}", step.whole)),
+            Action::Update => {
+                add(&format!("change {}", step.identity));
+                step.lines.iter().map(agreed).for_each(|line| add(&line));
+            }
+            Action::Delete | Action::ReplaceDelete => {
+                add(&format!("remove {}", step.identity));
+                let along = self.folded.iter().filter(|folded| folded.with == step.address);
+                along.for_each(|folded| add(&format!("{} {}", folded.address, folded.identity)));
+            }
+        }
+        let mut out = [0; EACH];
+        out.copy_from_slice(&hash.finalize()[..EACH]);
+        out
+    }
+}
+
+/// What of a line a reviewer agrees to. Of a secret that is its name, and whether it is set or goes.
+fn agreed(line: &Line) -> String {
+    let secret = |shown: &Option<Shown>| *shown == Some(Shown::Sensitive);
+    if secret(&line.from) || secret(&line.to) {
+        return format!("{} {}", line.path, line.to.is_some());
+    }
+    serde_json::to_string(line).unwrap_or_default()
 }
 
 impl PlanId {

@@ -30,7 +30,7 @@ mod steps;
 pub use change::{Change, Verb};
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
 pub use id::{NotAPlanId, PlanId};
-pub use only::Narrowed;
+pub use only::{Narrowed, strangers};
 pub use order::Cycle;
 
 /// One operation on one resource.
@@ -44,6 +44,8 @@ pub struct Step {
     pub op: AnyOp,
     /// What the user reads.
     pub lines: Vec<Line>,
+    /// The id of the live object; empty for a creation.
+    pub identity: String,
     /// A hash of everything a creation asks for, since its lines show only what matters to a reader.
     pub whole: Option<[u8; 8]>,
     /// The live object in short: its id, size, place; empty for a creation.
@@ -110,6 +112,9 @@ pub struct Folded {
     pub address: Address,
     /// What takes it along.
     pub with: Address,
+    /// The id of the live object.
+    #[serde(skip)]
+    pub identity: String,
     /// The live object in short.
     pub what: String,
     /// What is lost for good.

@@ -1,12 +1,15 @@
 //! `--only`: a part of a plan that can stand alone, with what it pulls in and what it leaves out said openly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 use serde::Serialize;
 
-use super::Plan;
-use crate::model::Address;
+use super::{Because, Plan};
+use crate::{
+    kinds::{Desired, Listed, Visit, World, each_kind},
+    model::{Address, Table},
+};
 
 /// What narrowing a plan did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -17,27 +20,49 @@ pub struct Narrowed {
     pub left_out: Vec<Address>,
 }
 
+/// The addresses that name nothing there is and nothing that is asked for: typing errors.
+#[must_use]
+pub fn strangers(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
+    let mut all = Known::default();
+    each_kind(desired, world, &mut all);
+    let known =
+        |wanted: &Address| all.0.iter().any(|address| is_asked(address, std::slice::from_ref(wanted)));
+    wanted.iter().filter(|wanted| !known(wanted)).cloned().collect()
+}
+
+/// Every address of a manifest and of the world.
+#[derive(Default)]
+struct Known(BTreeSet<Address>);
+
+impl Visit for Known {
+    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
+        self.0.extend(desired.keys().chain(live.keys()).map(Address::of::<K>));
+    }
+}
+
 impl Plan {
     /// The steps at these addresses, or below them, and whatever they wait for.
     #[must_use]
     pub fn only(self, wanted: &[Address]) -> Self {
         let asked: BTreeSet<NodeIndex> =
             self.graph.node_indices().filter(|&node| is_asked(&self.graph[node].address, wanted)).collect();
+        let mut by_address: BTreeMap<&Address, Vec<NodeIndex>> = BTreeMap::new();
+        for node in self.graph.node_indices() {
+            by_address.entry(&self.graph[node].address).or_default().push(node);
+        }
         let mut keep = asked.clone();
         let mut edge: Vec<NodeIndex> = asked.iter().copied().collect();
         while let Some(node) = edge.pop() {
             let before = self.graph.edges_directed(node, Direction::Incoming);
-            // A step that merely goes first in its group is not needed.
-            let needed = before.filter(|edge| *edge.weight() != super::Because::InTurn);
-            edge.extend(needed.map(|edge| edge.source()).filter(|node| keep.insert(*node)));
+            // A step that merely goes first in its group is not needed; the other half of a replacement always is.
+            let needed = before.filter(|edge| *edge.weight() != Because::InTurn).map(|edge| edge.source());
+            let halves = by_address.get(&self.graph[node].address).into_iter().flatten().copied();
+            edge.extend(needed.chain(halves).filter(|node| keep.insert(*node)));
         }
-        // The halves of a replacement belong together.
-        let halves: BTreeSet<Address> = keep.iter().map(|&node| self.graph[node].address.clone()).collect();
-        keep.extend(self.graph.node_indices().filter(|&node| halves.contains(&self.graph[node].address)));
-        self.keep(&keep, &asked)
+        self.keep(&keep, &asked, wanted)
     }
 
-    fn keep(mut self, keep: &BTreeSet<NodeIndex>, asked: &BTreeSet<NodeIndex>) -> Self {
+    fn keep(mut self, keep: &BTreeSet<NodeIndex>, asked: &BTreeSet<NodeIndex>, wanted: &[Address]) -> Self {
         let addresses = |nodes: &mut dyn Iterator<Item = NodeIndex>| -> Vec<Address> {
             let set: BTreeSet<Address> = nodes.map(|node| self.graph[node].address.clone()).collect();
             set.into_iter().collect()
@@ -51,23 +76,43 @@ impl Plan {
         for &node in keep {
             new[node.index()] = Some(graph.add_node(self.graph[node].clone()));
         }
-        for edge in self.graph.edge_references() {
-            if let (Some(from), Some(to)) = (new[edge.source().index()], new[edge.target().index()]) {
-                graph.add_edge(from, to, *edge.weight());
+        for &node in keep {
+            for (from, because) in self.before(node, keep) {
+                if let (Some(from), Some(to)) = (new[from.index()], new[node.index()]) {
+                    graph.update_edge(from, to, because);
+                }
             }
         }
         self.order = self.order.iter().filter_map(|node| new[node.index()]).collect();
         self.graph = graph;
         let gone: BTreeSet<Address> = self.steps().map(|step| step.address.clone()).collect();
         self.folded.retain(|folded| gone.contains(&folded.with));
+        self.blocked.retain(|blocked| is_asked(&blocked.address, wanted));
         self.narrowed = Some(Narrowed { pulled_in, left_out });
         self
+    }
+
+    /// What a step waits for among those that are kept. A turn that was left out passes on to whoever came before it.
+    fn before(&self, node: NodeIndex, keep: &BTreeSet<NodeIndex>) -> Vec<(NodeIndex, Because)> {
+        let mut found = Vec::new();
+        let (mut open, mut seen) = (vec![node], BTreeSet::from([node]));
+        while let Some(at) = open.pop() {
+            for edge in self.graph.edges_directed(at, Direction::Incoming) {
+                let turn = *edge.weight() == Because::InTurn;
+                match keep.contains(&edge.source()) {
+                    true if at == node || turn => found.push((edge.source(), *edge.weight())),
+                    false if turn && seen.insert(edge.source()) => open.push(edge.source()),
+                    _ => {}
+                }
+            }
+        }
+        found
     }
 }
 
 /// Whether an address is one of these, or lies below one: `fly.machine/web` covers `fly.machine/web/app/ewr/0`, and
 /// `fly.app/web` covers everything in the app.
-fn is_asked(address: &Address, wanted: &[Address]) -> bool {
+pub(super) fn is_asked(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
         let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
         let inside = name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -36,6 +36,16 @@ impl Steps {
                 self.graph.update_edge(pair[0].1, pair[1].0, Because::InTurn);
             }
         }
+        // What goes, goes last: until then the old machines serve.
+        for (lane, ends) in &self.lane_ends {
+            let last = self.lanes.get(lane).and_then(|members| members.last()).map(|(_, last)| *last);
+            let starts = self.lane_starts.get(lane).into_iter().flatten().copied();
+            for before in starts.chain(last) {
+                for after in ends {
+                    self.graph.update_edge(before, *after, Because::InTurn);
+                }
+            }
+        }
         let order = toposort(&self.graph, None).map_err(|_| Cycle(path(&self.graph)))?;
         Ok(Plan {
             mark: self.mark,

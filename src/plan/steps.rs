@@ -29,6 +29,10 @@ pub(super) struct Steps {
     pub(super) holds: Vec<(NodeIndex, Vec<Address>)>,
     /// For each lane, its members' first and last step.
     pub(super) lanes: BTreeMap<Lane, Vec<(NodeIndex, NodeIndex)>>,
+    /// For each lane, the creations that go on at once.
+    pub(super) lane_starts: BTreeMap<Lane, Vec<NodeIndex>>,
+    /// For each lane, the removals, which come after everything else in it.
+    pub(super) lane_ends: BTreeMap<Lane, Vec<NodeIndex>>,
     pub(super) folded: Vec<Folded>,
     pub(super) blocked: Vec<Blocked>,
     pub(super) unchanged: BTreeMap<&'static str, usize>,
@@ -47,6 +51,8 @@ impl Steps {
             needs: Vec::new(),
             holds: Vec::new(),
             lanes: BTreeMap::new(),
+            lane_starts: BTreeMap::new(),
+            lane_ends: BTreeMap::new(),
             folded: Vec::new(),
             blocked: world.found.claims.iter().map(claimed).collect(),
             unchanged: BTreeMap::new(),
@@ -101,12 +107,12 @@ impl Differ<'_> {
             self.fold::<K>(&address, live);
             return self.create::<K>(address, spec, Action::Create, Cause::Unknown);
         }
+        if let Some(refused) = K::held(live) {
+            return self.hold(&address, &refused);
+        }
         match K::diff(spec, live, &self.around()) {
             Diff::Same => *self.steps.unchanged.entry(K::NAME).or_default() += 1,
             Diff::Refuse(refused) => self.steps.blocked.push(Blocked { address, refused }),
-            Diff::Hold(Refused { reason, hint }) => {
-                self.steps.found.warnings.push(format!("{address} is held back: {reason}; {hint}"));
-            }
             Diff::Edit(edits) => self.edit::<K>(address, spec, live, edits),
             Diff::Replace(lines) => self.replace::<K>(&address, spec, live, lines),
         }
@@ -127,6 +133,7 @@ impl Differ<'_> {
             op,
             lines: lines.clone(),
             whole,
+            identity: String::new(),
             what: String::new(),
             cause,
             impact: Impact::Quiet,
@@ -136,6 +143,9 @@ impl Differ<'_> {
         });
         self.steps.makes.insert(address.clone(), node);
         self.steps.needs.push((node, refs));
+        if let Some(lane) = K::lane(address.name()).filter(|_| action == Action::Create) {
+            self.steps.lane_starts.entry(lane).or_default().push(node);
+        }
         self.changed.insert(address, lines);
     }
 
@@ -143,12 +153,14 @@ impl Differ<'_> {
         let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
         let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
         let follows = edits.iter().all(Announce::follows);
+        let turns = edits.iter().any(Announce::takes_turns);
         let node = self.steps.add(Step {
             address: address.clone(),
             action: Action::Update,
             op: K::any(Op::Edit(live.clone(), edits)),
             lines: lines.clone(),
             whole: None,
+            identity: K::identity(live),
             what: K::describe(live),
             cause: if follows { Cause::Follows } else { K::cause(spec, live) },
             impact,
@@ -158,7 +170,7 @@ impl Differ<'_> {
         });
         self.steps.makes.insert(address.clone(), node);
         self.steps.needs.push((node, spec.refs()));
-        if let Some(lane) = K::lane(address.name()).filter(|_| impact == Impact::Restart) {
+        if let Some(lane) = K::lane(address.name()).filter(|_| turns) {
             self.steps.lanes.entry(lane).or_default().push((node, node));
         }
         self.changed.insert(address, lines);
@@ -189,6 +201,7 @@ impl Differ<'_> {
             op: K::any(Op::Delete(live.clone())),
             lines,
             whole: None,
+            identity: K::identity(live),
             what: K::describe(live),
             cause,
             impact: Impact::Quiet,
@@ -207,6 +220,7 @@ impl Differ<'_> {
         self.steps.folded.push(Folded {
             address: address.clone(),
             with,
+            identity: K::identity(live),
             what: K::describe(live),
             loss: K::loss(live),
             rescue: K::rescue(live),
@@ -219,8 +233,19 @@ impl Differ<'_> {
         if K::goes_with(live).is_some_and(|container| self.gone.contains(&container)) {
             return self.fold::<K>(&address, live);
         }
+        if let Some(refused) = K::held(live) {
+            return self.hold(&address, &refused);
+        }
         self.gone.insert(address.clone());
-        self.remove::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
+        let node = self.remove::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
+        if let Some(lane) = K::lane(address.name()) {
+            self.steps.lane_ends.entry(lane).or_default().push(node);
+        }
+    }
+
+    /// Leaves one object out and says so; everything else goes on.
+    fn hold(&mut self, address: &Address, Refused { reason, hint }: &Refused) {
+        self.steps.found.warnings.push(format!("{address} is held back: {reason}; {hint}"));
     }
 }
 

@@ -228,7 +228,7 @@ impl Overlay for SecretsEdit {
 impl Overlay for VolumeEdit {
     fn overlay(&self, sides: &mut Sides) {
         match self {
-            Self::Extend { from: _, to } => sides.set("size", to),
+            Self::Extend { from: _, to, attached: _ } => sides.set("size", to),
             Self::Snapshots { retention, scheduled } => {
                 if let Some((_, days)) = retention {
                     sides.set("snapshot_retention", days);

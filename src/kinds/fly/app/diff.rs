@@ -61,6 +61,10 @@ impl Kind for App {
         lines
     }
 
+    fn identity(live: &AppLive) -> String {
+        live.id.clone()
+    }
+
     fn describe(live: &AppLive) -> String {
         live.name.clone()
     }

@@ -20,6 +20,10 @@ impl Kind for Certificate {
         vec![Line::add("hostname", hostname.clone())]
     }
 
+    fn identity(live: &CertificateLive) -> String {
+        live.hostname.clone()
+    }
+
     fn describe(live: &CertificateLive) -> String {
         live.hostname.clone()
     }

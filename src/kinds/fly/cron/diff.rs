@@ -16,15 +16,6 @@ impl Kind for Cron {
 
     fn diff(spec: &CronSpec, live: &CronLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
-        if !there.health.host_ok {
-            return Diff::Hold(Refused {
-                reason: format!(
-                    "the host of cron machine {} in {} cannot be reached",
-                    there.id, there.region
-                ),
-                hint: "wait until Fly has repaired it, then apply again".to_owned(),
-            });
-        }
         if spec.workload.region != there.region {
             let line = Line::change("region", there.region.as_str(), spec.workload.region.as_str())
                 .with_note("a machine never moves")
@@ -45,6 +36,14 @@ impl Kind for Cron {
 
     fn outline(spec: &CronSpec, _: &Around<'_>) -> Vec<Line> {
         spec.workload.outline()
+    }
+
+    fn held(live: &CronLive) -> Option<Refused> {
+        live.workload.held()
+    }
+
+    fn identity(live: &CronLive) -> String {
+        live.workload.id.clone()
     }
 
     fn describe(live: &CronLive) -> String {

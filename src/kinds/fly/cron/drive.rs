@@ -39,8 +39,11 @@ impl Drive for Cron {
         world: &World,
     ) -> Result<CronLive, CloudError> {
         let mut there = live.workload.clone();
-        if matches!(edit, WorkloadEdit::Update(_)) && matches!(there.state.as_str(), "started" | "starting") {
-            let app = fly_name(world, &there.app)?;
+        let app = fly_name(world, &there.app)?;
+        // The job may have begun since the plan was made.
+        let runs = matches!(edit, WorkloadEdit::Update(_))
+            && matches!(clouds.fly.machine(app, &there.id).await?.state.as_str(), "started" | "starting");
+        if runs {
             clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT).await?;
             "stopped".clone_into(&mut there.state);
         }

@@ -22,6 +22,10 @@ impl Kind for Ip {
         lines
     }
 
+    fn identity(live: &IpLive) -> String {
+        live.address.clone()
+    }
+
     fn describe(live: &IpLive) -> String {
         live.address.clone()
     }

@@ -53,15 +53,6 @@ impl Kind for Machine {
 
     fn diff(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
-        if !there.health.host_ok {
-            return Diff::Hold(Refused {
-                reason: format!("the host of machine {} in {} cannot be reached", there.id, there.region),
-                hint: format!(
-                    "wait until Fly has repaired it, or give it up with `fly machine destroy --force {}` and apply again",
-                    there.id
-                ),
-            });
-        }
         if let Some(line) = mount_line(spec, live, around) {
             return Diff::Replace(vec![line]);
         }
@@ -83,6 +74,14 @@ impl Kind for Machine {
             lines.push(Line::new("mounts.volume", None, Some(volume)));
         }
         lines
+    }
+
+    fn held(live: &MachineLive) -> Option<Refused> {
+        live.workload.held()
+    }
+
+    fn identity(live: &MachineLive) -> String {
+        live.workload.id.clone()
     }
 
     fn describe(live: &MachineLive) -> String {

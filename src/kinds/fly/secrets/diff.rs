@@ -108,6 +108,10 @@ impl Kind for Secrets {
         spec.values.keys().map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive))).collect()
     }
 
+    fn identity(live: &SecretsLive) -> String {
+        live.app.name().to_string()
+    }
+
     fn describe(live: &SecretsLive) -> String {
         match live.present.len() {
             1 => "1 secret".to_owned(),

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Volume, VolumeLive, VolumeSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Loss, Refers, Refused},
-    model::{Address, Gib, Line},
+    kinds::{Announce, Around, Diff, Kind, Lane, Loss, Refers, Refused},
+    model::{Address, Gib, Line, Name},
 };
 
 /// One call on a volume.
@@ -17,6 +17,8 @@ pub enum VolumeEdit {
         from: Gib,
         /// The size asked for.
         to: Gib,
+        /// Whether a machine holds it.
+        attached: bool,
     },
     /// `PUT …/volumes/{id}`: how snapshots are taken and kept.
     Snapshots {
@@ -28,9 +30,21 @@ pub enum VolumeEdit {
 }
 
 impl Announce for VolumeEdit {
+    /// A disk that grows may restart its machine, and machines of a group go one after the other.
+    fn takes_turns(&self) -> bool {
+        matches!(self, Self::Extend { attached: true, .. })
+    }
+
     fn lines(&self) -> Vec<Line> {
         match self {
-            Self::Extend { from, to } => vec![Line::change("size", from.to_string(), to.to_string())],
+            Self::Extend { from, to, attached } => {
+                let line = Line::change("size", from.to_string(), to.to_string());
+                vec![if *attached {
+                    line.with_note("Fly may ask for a restart of its machine")
+                } else {
+                    line
+                }]
+            }
             Self::Snapshots { retention, scheduled } => {
                 let days = retention.map(|(from, to)| Line::change("snapshot_retention", json!(from), to));
                 let daily = scheduled.map(|(from, to)| Line::change("scheduled_snapshots", json!(from), to));
@@ -78,7 +92,11 @@ impl Kind for Volume {
             .filter(|wanted| Some(*wanted) != live.scheduled_snapshots)
             .map(|wanted| (live.scheduled_snapshots, wanted));
         let mut edits = Vec::new();
-        edits.extend(extend.map(|to| VolumeEdit::Extend { from: live.size, to }));
+        edits.extend(extend.map(|to| VolumeEdit::Extend {
+            from: live.size,
+            to,
+            attached: live.attached_machine.is_some(),
+        }));
         if retention.is_some() || scheduled.is_some() {
             edits.push(VolumeEdit::Snapshots { retention, scheduled });
         }
@@ -91,6 +109,10 @@ impl Kind for Volume {
         lines.extend(spec.snapshot_retention.map(|days| Line::add("snapshot_retention", days)));
         lines.extend(spec.scheduled_snapshots.map(|wanted| Line::add("scheduled_snapshots", wanted)));
         lines
+    }
+
+    fn identity(live: &VolumeLive) -> String {
+        live.id.clone()
     }
 
     fn describe(live: &VolumeLive) -> String {
@@ -112,6 +134,10 @@ impl Kind for Volume {
 
     fn goes_with(live: &VolumeLive) -> Option<Address> {
         live.refs().pop()
+    }
+
+    fn lane(name: &Name) -> Option<Lane> {
+        Some(format!("volume {}", name.parts().take(2).collect::<Vec<_>>().join("/")))
     }
 
     fn protected(live: &VolumeLive) -> bool {

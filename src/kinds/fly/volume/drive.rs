@@ -12,7 +12,7 @@ use crate::{
     },
     kinds::{
         Drive, World,
-        fly::{App, app::fly_name},
+        fly::{App, app::fly_name, workload::Workload},
     },
     model::{Gib, Name, Ref, Region},
 };
@@ -102,10 +102,11 @@ impl Drive for Volume {
         let app = fly_name(world, &live.app)?;
         let mut after = live.clone();
         match edit {
-            VolumeEdit::Extend { from: _, to } => {
+            VolumeEdit::Extend { from: _, to, attached: _ } => {
                 let extended = clouds.fly.extend_volume(app, &live.id, to.0).await?;
                 if let Some(machine) = live.attached_machine.as_deref().filter(|_| extended.needs_restart) {
                     clouds.fly.restart_machine(app, machine).await?;
+                    clouds.fly.wait_for(app, machine, None, "started", Workload::DEFAULT_WAIT_SECS).await?;
                 }
                 after.size = *to;
             }

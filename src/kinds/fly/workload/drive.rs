@@ -214,6 +214,9 @@ async fn update(
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
     let Update { spec, body, launch, lines: _ } = change;
+    // The proxy may have woken it since the plan was made: then it stays awake.
+    let woken = spec.config.schedule.is_none() && clouds.fly.machine(app, &live.id).await?.state == "started";
+    let launch = &(*launch || woken);
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
     // What is not written anew shall not be remembered.

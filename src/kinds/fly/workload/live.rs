@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{MachineConfig, Workload};
 use crate::{
     kinds::{
-        Cause,
+        Cause, Refused,
         fly::{App, secrets::Record},
     },
     model::{Mark, Name, Ownership, Ref, Region},
@@ -82,6 +82,18 @@ impl WorkloadLive {
     #[must_use]
     pub fn secrets(&self) -> Record {
         self.metadata.get(Mark::SECRETS).map(|text| Record::parse(text)).unwrap_or_default()
+    }
+
+    /// A machine on a host that does not answer can be neither read in full nor changed.
+    #[must_use]
+    pub fn held(&self) -> Option<Refused> {
+        (!self.health.host_ok).then(|| Refused {
+            reason: format!("the host of machine {} in {} cannot be reached", self.id, self.region),
+            hint: format!(
+                "wait until Fly has repaired it, or give it up with `fly machine destroy --force {}` and apply again",
+                self.id
+            ),
+        })
     }
 
     /// Whether its last start was never seen to succeed.
