@@ -104,6 +104,7 @@ impl Run<'_> {
     fn start(&self, node: NodeIndex, clouds: &Clouds, running: &mut JoinSet<Done>) {
         let step = self.plan.step(node);
         self.tell(Event::Started { address: step.address.clone(), action: step.action });
+        tracing::info!(address = %step.address, action = ?step.action, "begins");
         let (clouds, world) = (clouds.clone(), self.world.clone());
         let (op, name) = (step.op.clone(), step.address.name().clone());
         running.spawn(async move {

@@ -85,6 +85,7 @@ impl Run<'_> {
     ) -> Result<u8, Failure> {
         let world = self.session.observe(self.context).await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
+        let plan = if self.allow.everything { plan.without_claims() } else { plan };
         let limits = self.allow.limits();
         let refusals = crate::plan::refusals(&plan, &limits);
         if self.show.is_text() {

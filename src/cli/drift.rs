@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     Context, Failure, exit,
-    session::{InputArgs, Session, Target, environments},
+    session::{InputArgs, Session, Target, environments, load},
 };
 use crate::{
     manifest::SecretsMode,
@@ -30,6 +30,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failu
     let mut worst = exit::OK;
     for environment in names {
         let inputs = InputArgs { shared: args.names.is_empty(), ..args.inputs.clone() };
+        if let Some(missing) = template(context, args, &environment, &inputs) {
+            context
+                .ui
+                .talk(&format!("skipped {environment}: it is a template, look at one with --var {missing}"));
+            continue;
+        }
         let target = Target { environment, inputs };
         // One environment that cannot be read does not hide the drift of the others.
         let code = match one(context, &target, args.format).await {
@@ -42,6 +48,13 @@ pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failu
         };
     }
     Ok(worst)
+}
+
+/// The variable that an environment lacks when all are looked at: a review manifest describes none by itself.
+fn template(context: &Context<'_>, args: &Drift, environment: &str, inputs: &InputArgs) -> Option<String> {
+    let lacking =
+        args.names.is_empty().then(|| load(context, environment, inputs, SecretsMode::Lenient).err());
+    lacking??.missing_variable()
 }
 
 async fn one(context: &Context<'_>, target: &Target, format: super::plan::Format) -> Result<u8, Failure> {

@@ -38,6 +38,11 @@ impl Failure {
         self
     }
 
+    /// The variable that a manifest lacks, when that is why.
+    pub(super) fn missing_variable(&self) -> Option<String> {
+        self.rendered.as_ref()?.missing_variable().map(str::to_owned)
+    }
+
     /// Shows it, and says how to exit.
     pub(super) fn show(&self, ui: &Ui) -> u8 {
         match &self.rendered {

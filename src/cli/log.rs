@@ -13,14 +13,17 @@ pub(super) enum Format {
 }
 
 /// Starts logging. Only our own lines: a dependency's may hold headers.
-pub(super) fn start(verbose: u8, format: Format) {
+pub(super) fn start(verbose: u8, format: Format, color: bool) {
     let level = match verbose {
         0 => "trimtab=warn",
         1 => "trimtab=info",
         _ => "trimtab=debug",
     };
-    let builder =
-        fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).with_target(false);
+    let builder = fmt()
+        .with_ansi(color)
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // A second start in one process is a test's business; the first one stays.
     let _ = match format {
         Format::Text => builder.without_time().try_init(),

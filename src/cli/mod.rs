@@ -103,7 +103,7 @@ pub fn run() -> ExitCode {
     };
     let environment = Environment::of_process();
     let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some());
-    log::start(cli.global.verbose, cli.global.log_format);
+    log::start(cli.global.verbose, cli.global.log_format, ui.talk_look().color);
     let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
         Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),

@@ -41,9 +41,12 @@ pub(super) struct Target {
 
 impl Target {
     /// The target as it is typed again.
-    fn again(&self, context: &Context<'_>) -> String {
+    fn again(&self, context: &Context<'_>, loaded: &Loaded) -> String {
         let mut words = vec![self.environment.clone()];
-        words.extend(self.inputs.vars.iter().map(|(name, value)| format!("--var {name}={value}")));
+        // Inputs that serve several environments are not all for this one.
+        let meant = |name: &str| !self.inputs.shared || loaded.files.mention(name);
+        let vars = self.inputs.vars.iter().filter(|(name, _)| meant(name));
+        words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
         words.extend(self.inputs.images.iter().map(|(app, image)| format!("--image {app}={image}")));
         let global = &context.global;
         match &global.sandbox {
@@ -113,11 +116,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// The variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let wrong = |why: String| Failure::new(format!("cannot read {}: {why}", file.display()));
-    let entries = dotenvy::from_path_iter(file).map_err(|error| wrong(error.to_string()))?;
-    // The parser's error quotes the line, which may hold a secret.
-    let entry =
-        |entry: Result<(String, String), _>| entry.map_err(|_| wrong("a line is not NAME=VALUE".to_owned()));
-    entries.map(entry).collect()
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    manifest::dotenv::parse(&text).map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 
 /// A manifest and a connected client.
@@ -148,7 +148,8 @@ impl Session {
         };
         let reader = Reader::new(&settings)?;
         let on_sandbox = context.global.sandbox.is_some();
-        Ok(Self { loaded, again: target.again(context), on_sandbox, reader, sandbox, begun })
+        let again = target.again(context, &loaded);
+        Ok(Self { loaded, again, on_sandbox, reader, sandbox, begun })
     }
 
     /// Looks at the world.

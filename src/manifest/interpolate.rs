@@ -121,11 +121,14 @@ impl Scope {
             let about = variable.description.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
             Box::new(
                 wrong(at, format!("variable `{name}`{about} has no value"))
-                    .help(format!("pass --var {name}=VALUE")),
+                    .help(format!("{PASS}{name}=VALUE")),
             )
         })
     }
 }
+
+/// How the remedy for a variable without a value begins.
+pub(super) const PASS: &str = "pass --var ";
 
 fn wrong(at: &Place, message: impl Into<String>) -> Problem {
     Problem { message: message.into(), at: Some(at.clone()), label: String::new(), help: None }

@@ -12,6 +12,7 @@ use std::{
 use crate::{kinds::Desired, model::Address};
 
 mod decode;
+pub mod dotenv;
 pub mod fly_toml;
 mod interpolate;
 mod load;

@@ -100,6 +100,13 @@ impl Files {
         &self.0[id.0]
     }
 
+    /// Whether any of the files speaks of a variable of this name.
+    #[must_use]
+    pub fn mention(&self, variable: &str) -> bool {
+        let reference = format!("var.{variable}");
+        self.0.iter().any(|file| file.text.contains(&reference))
+    }
+
     /// Line and column of a place, both counted from one; columns count characters.
     #[must_use]
     pub fn line_column(&self, at: &Place) -> (usize, usize) {

@@ -26,6 +26,15 @@ pub struct Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
+    /// The first `--var NAME=VALUE` that is missing, where that is among what is wrong: an environment made from a
+    /// template, such as one for each pull request, is none without it.
+    #[must_use]
+    pub fn missing_variable(&self) -> Option<&str> {
+        self.problems
+            .iter()
+            .find_map(|problem| problem.help.as_deref()?.strip_prefix(super::interpolate::PASS))
+    }
+
     /// Sorts by place, and drops what is said twice.
     pub(super) fn new(files: Files, mut problems: Vec<Problem>) -> Self {
         let key = |problem: &Problem| problem.at.as_ref().map(|at| (at.file, at.span.start));

@@ -30,6 +30,8 @@ pub use collect::{AppShot, Existence, Snapshot};
 /// # Errors
 /// Any list that cannot be read to its end: an unfinished look would read as "the rest is gone".
 pub async fn observe(reader: &Reader, desired: &Desired) -> Result<World, CloudError> {
+    tracing::info!(apps = desired.fly_app.len(), org = desired.meta.org, "looks at the world");
     let snapshot = collect::collect(reader, desired).await?;
+    tracing::info!(requests = reader.sent(), "has seen it");
     assemble::assemble(&snapshot, desired)
 }

@@ -189,6 +189,16 @@ impl Plan {
         self.graph.node_count() == 0 && self.blocked.is_empty()
     }
 
+    /// The plan without what somebody else owns: who destroys an environment leaves it alone.
+    #[must_use]
+    pub fn without_claims(mut self) -> Self {
+        for claim in &self.found.claims {
+            self.blocked.retain(|blocked| blocked.address != claim.address);
+            self.found.warnings.push(format!("{} is left alone: {}", claim.address, claim.reason));
+        }
+        self
+    }
+
     /// What a step waits for, with the reason, and what waits for it.
     #[must_use]
     pub fn neighbours(&self, address: &Address) -> Vec<(&Step, Because, &Step)> {

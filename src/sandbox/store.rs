@@ -69,6 +69,7 @@ impl Store {
     pub(crate) fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
         let apps = dir.join("apps");
         fs::create_dir_all(&apps).map_err(io_error(&apps))?;
+        keep_private(dir).map_err(io_error(dir))?;
         let path = dir.join("lock");
         let lock =
             File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
@@ -167,6 +168,17 @@ fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
     let beside = path.with_extension("json.new");
     fs::write(&beside, bytes).map_err(io_error(&beside))?;
     fs::rename(&beside, path).map_err(io_error(path))
+}
+
+/// The state holds secrets as they were set: nobody else may read it, and no repository shall take it in.
+fn keep_private(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    }
+    let ignore = dir.join(".gitignore");
+    if ignore.exists() { Ok(()) } else { fs::write(ignore, "*\n") }
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Scene, Sink};
-use crate::manifest::{read::beside, spot::Spot};
+use crate::manifest::{dotenv, read::beside, spot::Spot};
 
 /// Sources that were opened, so that each file is read once.
 pub(super) struct Found<'a> {
@@ -63,16 +63,9 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Reads a dotenv file. The error of the parser holds the line, and the line may hold a secret: only its number is told.
+/// Reads a dotenv file. An error tells the line's number, never the line, which may hold a secret.
 fn parse(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let unreadable = || format!("cannot read `{}`", path.display());
-    let lines = dotenvy::from_path_iter(path).map_err(|_| unreadable())?;
-    let mut values = BTreeMap::new();
-    for (index, line) in lines.enumerate() {
-        let (key, value) = line.map_err(|_| {
-            format!("value {} of `{}` is not of the form NAME=VALUE", index + 1, path.display())
-        })?;
-        values.insert(key, value);
-    }
-    Ok(values)
+    let text = std::fs::read_to_string(path).map_err(|_| format!("cannot read `{}`", path.display()))?;
+    dotenv::parse(&text)
+        .map_err(|line| format!("line {line} of `{}` is not of the form NAME=VALUE", path.display()))
 }

@@ -61,13 +61,17 @@ impl Page {
     }
 
     fn not_run(&mut self, report: &Report) {
-        let not_run = report.outcomes.iter().filter(|ended| ended.outcome == Outcome::NotRun);
-        let mut not_run: Vec<String> = not_run.map(|ended| ended.address.to_string()).collect();
-        not_run.dedup();
-        if !not_run.is_empty() {
-            let word = paint(self.style.change, "not run:");
-            let list = words::few(&not_run, NAMED);
-            self.line(format!("{word} {list}, because the run was interrupted"));
+        self.interrupted(report, &Outcome::NotRun, "not run:", "because the run was interrupted");
+        self.interrupted(report, &Outcome::Unknown, "unknown:", "under way when the run was stopped");
+    }
+
+    fn interrupted(&mut self, report: &Report, outcome: &Outcome, word: &str, why: &str) {
+        let ended = report.outcomes.iter().filter(|ended| ended.outcome == *outcome);
+        let mut names: Vec<String> = ended.map(|ended| ended.address.to_string()).collect();
+        names.dedup();
+        if !names.is_empty() {
+            let word = paint(self.style.change, word);
+            self.line(format!("{word} {}, {why}", words::few(&names, NAMED)));
         }
     }
 

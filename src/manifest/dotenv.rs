@@ -1,0 +1,102 @@
+//! Dotenv files, read literally. A value that is a secret must arrive as it was written: nothing is substituted, so
+//! `pa$word` stays `pa$word`. Quotes group, `\n` and the like mean something between double quotes only.
+
+use std::collections::BTreeMap;
+
+/// Reads `NAME=VALUE` lines.
+///
+/// # Errors
+/// The number of the first line, counted from one, that is not of that form. Never its content.
+pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
+    let mut values = BTreeMap::new();
+    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        let wrong = at + 1;
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, rest) = line.split_once('=').ok_or(wrong)?;
+        let name = name.trim();
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(wrong);
+        }
+        let rest = rest.trim_start();
+        let value = match rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => {
+                let mut quoted = rest[1..].to_owned();
+                // A quoted value may go over several lines, as keys do.
+                while end(&quoted, quote).is_none() {
+                    let (_, more) = lines.next().ok_or(wrong)?;
+                    quoted.push('\n');
+                    quoted.push_str(more);
+                }
+                let end = end(&quoted, quote).ok_or(wrong)?;
+                if quote == '"' { unescape(&quoted[..end]) } else { quoted[..end].to_owned() }
+            }
+            // A comment needs a space before it: `#` occurs in passwords.
+            _ => rest.split(" #").next().unwrap_or_default().trim_end().to_owned(),
+        };
+        values.insert(name.to_owned(), value);
+    }
+    Ok(values)
+}
+
+/// Where the closing quote is.
+fn end(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '\\' if quote == '"' && !escaped => escaped = true,
+            c if c == quote && !escaped => return Some(at),
+            _ => escaped = false,
+        }
+    }
+    None
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some('n')) => out.push('\n'),
+            ('\\', Some('r')) => out.push('\r'),
+            ('\\', Some('t')) => out.push('\t'),
+            ('\\', Some(literal @ ('"' | '\\' | '$' | '`'))) => out.push(literal),
+            ('\\', Some(other)) => out.extend(['\\', other]),
+            (c, _) => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_arrive_as_they_were_written() {
+        let text = "A=pa$word1\nB = a$ # comment\nexport C='it $HOME'\nD=\"two\\nlines \\$x $y\"\nE=\"-----\nkey\n\"\nF=a#b\n\n# no\nG=";
+        let values = parse(text).unwrap();
+        let expected = [
+            ("A", "pa$word1"),
+            ("B", "a$"),
+            ("C", "it $HOME"),
+            ("D", "two\nlines $x $y"),
+            ("E", "-----\nkey\n"),
+            ("F", "a#b"),
+            ("G", ""),
+        ];
+        for (name, value) in expected {
+            assert_eq!(values[name], value, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_a_line_number() {
+        assert_eq!(parse("A=1\nsecret without a name"), Err(2));
+        assert_eq!(parse("A='open"), Err(1));
+    }
+}
