@@ -201,7 +201,7 @@ fn impacts(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn losses(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Some(Loss::Data), Some(Loss::Address), None])
+    one_of(&[Some(Loss::Data), Some(Loss::App), Some(Loss::Address), None])
 }
 
 fn actions(_: &mut SchemaGenerator) -> Schema {

@@ -127,8 +127,8 @@ impl Kind for Volume {
     fn rescue(live: &VolumeLive) -> Option<String> {
         let VolumeLive { id, volume, region, .. } = live;
         Some(format!(
-            "a volume stays in its region ({region}); to move the data of {volume}, make a fork where it is wanted with \
-             `fly volumes fork {id} --region REGION`, apply, and then allow this"
+            "a volume stays in its region ({region}); to keep the data of {volume}, first make a fork where it is wanted \
+             with `fly volumes fork {id} --region REGION`: it takes the free slot there"
         ))
     }
 
