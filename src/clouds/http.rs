@@ -198,8 +198,8 @@ impl Http {
         let Inner { client, base, authorization, pacing, in_flight, .. } = &*self.0;
         pacing.wait(call.action, call.identifier).await;
         let _turn = in_flight.acquire().await;
-        self.count(call);
-        self.burn(call, false)?;
+        let write = self.count(call);
+        self.burn(call, write, false)?;
         let mut request = client
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
@@ -215,7 +215,7 @@ impl Http {
             answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         let text = answer.text().await.map_err(|error| lost(call, &error))?;
-        self.burn(call, true)?;
+        self.burn(call, write, true)?;
         if status.is_success() {
             Ok((text, request_id))
         } else {
@@ -223,18 +223,16 @@ impl Http {
         }
     }
 
-    fn count(&self, call: &Call<'_>) {
+    /// Counts a request; a write gets its number, from one.
+    fn count(&self, call: &Call<'_>) -> Option<u64> {
         self.0.sent.fetch_add(1, Ordering::Relaxed);
-        if call.method != Method::GET {
-            self.0.writes.fetch_add(1, Ordering::Relaxed);
-        }
+        (call.method != Method::GET).then(|| self.0.writes.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Dies here if the fuse says so, or stays silent once it has burnt.
-    fn burn(&self, call: &Call<'_>, after: bool) -> Result<(), CloudError> {
+    fn burn(&self, call: &Call<'_>, write: Option<u64>, after: bool) -> Result<(), CloudError> {
         let Some(fuse) = self.0.fuse else { return Ok(()) };
-        let here = self.0.writes.load(Ordering::Relaxed) == fuse.write && fuse.after == after;
-        if call.method != Method::GET && here {
+        if write == Some(fuse.write) && fuse.after == after {
             match fuse.then {
                 Burnt::Die => std::process::abort(),
                 Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),

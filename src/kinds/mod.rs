@@ -123,6 +123,10 @@ pub trait Announce {
     fn follows(&self) -> bool {
         false
     }
+    /// Whether it only finishes what an earlier apply began, so that a review of that apply covers it.
+    fn finishes(&self) -> bool {
+        false
+    }
     /// What it means for what runs.
     fn impact(&self) -> Impact {
         Impact::Quiet

@@ -37,7 +37,7 @@ impl Plan {
         let mut whole = Sha256::new();
         whole.update(format!("{}/{}", self.mark.project, self.mark.environment));
         let mut steps: BTreeSet<[u8; EACH]> = BTreeSet::new();
-        for step in self.steps() {
+        for step in self.steps().filter(|step| !step.finishes) {
             steps.insert(self.of_step(step));
         }
         for step in &steps {
@@ -67,6 +67,11 @@ impl Plan {
         };
         add(&format!("{}/{} {}", self.mark.project, self.mark.environment, step.address));
         match step.action {
+            // Secrets that were set before anything could remember them are set again: that is the same agreement.
+            Action::Create | Action::Update if step.lines.iter().all(is_secret) && !step.lines.is_empty() => {
+                add(&format!("set {}", step.identity));
+                step.lines.iter().map(agreed).for_each(|line| add(&line));
+            }
             Action::Create | Action::ReplaceCreate => add(&format!("make {:?}", step.whole)),
             Action::Update => {
                 add(&format!("change {}", step.identity));
@@ -84,10 +89,14 @@ impl Plan {
     }
 }
 
+fn is_secret(line: &Line) -> bool {
+    let secret = |shown: &Option<Shown>| *shown == Some(Shown::Sensitive);
+    secret(&line.from) || secret(&line.to)
+}
+
 /// What of a line a reviewer agrees to. Of a secret that is its name, and whether it is set or goes.
 fn agreed(line: &Line) -> String {
-    let secret = |shown: &Option<Shown>| *shown == Some(Shown::Sensitive);
-    if secret(&line.from) || secret(&line.to) {
+    if is_secret(line) {
         return format!("{} {}", line.path, line.to.is_some());
     }
     serde_json::to_string(line).unwrap_or_default()

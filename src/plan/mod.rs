@@ -44,6 +44,8 @@ pub struct Step {
     pub op: AnyOp,
     /// What the user reads.
     pub lines: Vec<Line>,
+    /// Whether it only finishes what an earlier apply began.
+    pub finishes: bool,
     /// The id of the live object; empty for a creation.
     pub identity: String,
     /// A hash of everything a creation asks for, since its lines show only what matters to a reader.

@@ -1,5 +1,7 @@
 //! References to edges. Nobody writes an order by hand: it follows from what refers to what, and every edge says why.
 
+use std::collections::BTreeMap;
+
 use petgraph::{
     algo::{tarjan_scc, toposort},
     graph::{DiGraph, NodeIndex},
@@ -16,35 +18,8 @@ pub struct Cycle(pub String);
 impl Steps {
     /// Adds the edges and proves that there is no cycle.
     pub(super) fn connect(mut self) -> Result<Plan, Cycle> {
-        for (node, refs) in &self.needs {
-            for before in refs.iter().filter_map(|to| self.makes.get(to)) {
-                self.graph.update_edge(*before, *node, Because::Needs);
-            }
-        }
-        for (node, refs) in &self.holds {
-            for after in refs.iter().filter_map(|to| self.breaks.get(to)) {
-                self.graph.update_edge(*node, *after, Because::StillHeld);
-            }
-        }
-        for (address, gone) in &self.breaks {
-            if let Some(made) = self.makes.get(address) {
-                self.graph.update_edge(*gone, *made, Because::SameName);
-            }
-        }
-        for members in self.lanes.values() {
-            for pair in members.windows(2) {
-                self.graph.update_edge(pair[0].1, pair[1].0, Because::InTurn);
-            }
-        }
-        // What goes, goes last: until then the old machines serve.
-        for (lane, ends) in &self.lane_ends {
-            let last = self.lanes.get(lane).and_then(|members| members.last()).map(|(_, last)| *last);
-            let starts = self.lane_starts.get(lane).into_iter().flatten().copied();
-            for before in starts.chain(last) {
-                for after in ends {
-                    self.graph.update_edge(before, *after, Because::InTurn);
-                }
-            }
+        for ((from, to), because) in self.edges() {
+            self.graph.add_edge(from, to, because);
         }
         let order = toposort(&self.graph, None).map_err(|_| Cycle(path(&self.graph)))?;
         Ok(Plan {
@@ -58,6 +33,41 @@ impl Steps {
             found: self.found,
             narrowed: None,
         })
+    }
+}
+
+impl Steps {
+    /// Every pair of steps of which one waits for the other, once. The first reason stands: it is the strongest.
+    fn edges(&self) -> BTreeMap<(NodeIndex, NodeIndex), Because> {
+        let mut edges = BTreeMap::new();
+        let mut add = |from: NodeIndex, to: NodeIndex, because| {
+            edges.entry((from, to)).or_insert(because);
+        };
+        for (node, refs) in &self.needs {
+            refs.iter()
+                .filter_map(|to| self.makes.get(to))
+                .for_each(|before| add(*before, *node, Because::Needs));
+        }
+        for (node, refs) in &self.holds {
+            refs.iter()
+                .filter_map(|to| self.breaks.get(to))
+                .for_each(|after| add(*node, *after, Because::StillHeld));
+        }
+        for (address, gone) in &self.breaks {
+            self.makes.get(address).into_iter().for_each(|made| add(*gone, *made, Because::SameName));
+        }
+        for members in self.lanes.values() {
+            members.windows(2).for_each(|pair| add(pair[0].1, pair[1].0, Because::InTurn));
+        }
+        // What goes, goes last: until then the old machines serve.
+        for (lane, ends) in &self.lane_ends {
+            let last = self.lanes.get(lane).and_then(|members| members.last()).map(|(_, last)| *last);
+            let starts = self.lane_starts.get(lane).into_iter().flatten().copied();
+            for before in starts.chain(last) {
+                ends.iter().for_each(|after| add(before, *after, Because::InTurn));
+            }
+        }
+        edges
     }
 }
 

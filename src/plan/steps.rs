@@ -133,6 +133,7 @@ impl Differ<'_> {
             op,
             lines: lines.clone(),
             whole,
+            finishes: false,
             identity: String::new(),
             what: String::new(),
             cause,
@@ -154,12 +155,14 @@ impl Differ<'_> {
         let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
         let follows = edits.iter().all(Announce::follows);
         let turns = edits.iter().any(Announce::takes_turns);
+        let finishes = edits.iter().all(Announce::finishes);
         let node = self.steps.add(Step {
             address: address.clone(),
             action: Action::Update,
             op: K::any(Op::Edit(live.clone(), edits)),
             lines: lines.clone(),
             whole: None,
+            finishes,
             identity: K::identity(live),
             what: K::describe(live),
             cause: if follows { Cause::Follows } else { K::cause(spec, live) },
@@ -201,6 +204,7 @@ impl Differ<'_> {
             op: K::any(Op::Delete(live.clone())),
             lines,
             whole: None,
+            finishes: false,
             identity: K::identity(live),
             what: K::describe(live),
             cause,

@@ -368,3 +368,34 @@ async fn the_older_of_two_machines_keeps_the_slot() {
     assert_eq!(world.fly_machine["web/app/iad/0"].workload.id, old.id);
     assert_eq!(team.summary().await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_machines_serve_until_the_new_ones_do() {
+    let plain = TEAM.replace(
+        "[[apps.web.mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"3gb\"\n",
+        "",
+    );
+    let team = Team::new(&plain).await;
+    team.apply().await;
+    team.write(
+        &plain.replace("count = { ewr = 2, iad = 1 }", "count = { fra = 2 }").replace("\"ewr\"", "\"fra\""),
+    );
+    let plan = team.plan().await;
+    let order: Vec<String> = plan.steps().map(|step| format!("{:?} {}", step.action, step.address)).collect();
+    let first_gone = order.iter().position(|step| step.starts_with("Delete fly.machine")).unwrap();
+    let last_made = order.iter().rposition(|step| step.starts_with("Create fly.machine")).unwrap();
+    assert!(last_made < first_gone, "{order:#?}");
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_of_one_environment_and_survives_an_interruption() {
+    let team = Team::new(TEAM).await;
+    let reviewed = team.plan().await.id();
+    let fuse = trimtab::clouds::Fuse { write: 7, after: true, then: trimtab::clouds::Burnt::FallSilent };
+    assert!(!team.try_apply(Some(fuse)).await.unwrap().is_complete());
+    assert!(reviewed.covers(&team.plan().await.id()), "what is left of a reviewed plan may run");
+    let other = Team::new(&TEAM.replace("project = \"harbor\"", "project = \"other\"")).await;
+    assert!(!reviewed.covers(&other.plan().await.id()));
+}

@@ -108,8 +108,9 @@ impl Kind for Secrets {
         spec.values.keys().map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive))).collect()
     }
 
-    fn identity(live: &SecretsLive) -> String {
-        live.app.name().to_string()
+    /// They have no id of their own: their app's name says which they are.
+    fn identity(_: &SecretsLive) -> String {
+        String::new()
     }
 
     fn describe(live: &SecretsLive) -> String {

@@ -45,6 +45,14 @@ impl Announce for WorkloadEdit {
         }
     }
 
+    /// The configuration is what it should be already; only its start is open.
+    fn finishes(&self) -> bool {
+        match self {
+            Self::Update(update) => update.lines.iter().all(|line| line.path == "state"),
+            Self::Metadata { labels: _, lines } => lines.iter().all(|line| line.path == "start"),
+        }
+    }
+
     /// A machine that only takes up new secrets was not touched itself.
     fn follows(&self) -> bool {
         matches!(self, Self::Update(update) if update.lines.iter().all(|line| line.path.starts_with("secrets.")))
