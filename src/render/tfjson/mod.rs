@@ -23,7 +23,7 @@ use sides::{Sides, sensitive};
 const FORMAT_VERSION: &str = "1.2";
 /// The Terraform that writes such documents. Readers compare it, if at all, with the oldest they know.
 const TERRAFORM_VERSION: &str = "1.9.0";
-const PROVIDER: &str = "registry.terraform.io/trimtab/trimtab";
+const PROVIDER: &str = "provider.trimtab.example/trimtab/trimtab";
 
 /// The plan as Terraform's document.
 #[must_use]
