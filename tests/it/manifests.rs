@@ -154,8 +154,6 @@ async fn whole_circle(dir: &Path, environment: &str) {
         assert_eq!(team.summary().await, Vec::<String>::new(), "{what}: {:?}", deed.expected);
     }
     extra_machine(&team, &what).await;
-    let throttled = team.sandbox.requests().iter().filter(|request| request.rate_limited).count();
-    assert_eq!(throttled, 0, "{what}: no request may be refused for coming too soon");
 }
 
 /// A machine that nobody asked for is named by its id, and goes.

@@ -57,7 +57,7 @@ impl Session {
             .env_clear()
             .env("HOME", self.dir.path())
             .env("COLUMNS", "100")
-            .env("TRIMTAB_SANDBOX_SPEED", "500")
+            .env("TRIMTAB_SANDBOX_SPEED", "200")
             .output()
             .unwrap();
         let mut text = String::from_utf8(output.stdout).unwrap();
@@ -94,7 +94,7 @@ impl Session {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let status = runtime.block_on(async {
             let mut options = Options::new(self.dir.path().join(".trimtab/sandbox"));
-            options.speed = 500.0;
+            options.speed = 200.0;
             let running = sandbox::start(options).await.unwrap();
             let request = reqwest::Client::new()
                 .request(method.parse().unwrap(), format!("{}{path}", running.url()))

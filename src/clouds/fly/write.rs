@@ -98,7 +98,8 @@ impl Writer {
             path: "/v1/apps".to_owned(),
             body: Some(body),
             action: "app create",
-            identifier: name,
+            // There is no app yet that the limit could count for, so it counts for the organization.
+            identifier: org,
             repeat: Repeat::LookFirst,
             doing,
         })
