@@ -59,9 +59,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Demo) -> Result<u8, Failur
     story.chapter("7. And all is well (exit code 0).");
     story.command(&["drift", STAGE])?;
     story.chapter(&format!("The folder {0} is yours. Go on from here:", dir.display()));
-    let dir = dir.display();
+    let (dir, program) = (dir.display(), std::env::current_exe()?);
+    let program = program.display();
     context.ui.data(&format!(
-        "   cd {dir}\n   trimtab status {STAGE} --sandbox\n   $EDITOR environments/{STAGE}.toml      # change something, then:\n   \
+        "   alias trimtab={program}      # unless it is on your PATH\n   cd {dir}\n   trimtab status {STAGE} --sandbox\n   $EDITOR environments/{STAGE}.toml      # change something, then:\n   \
          trimtab plan {STAGE} --sandbox --env-file example.env\n   trimtab plan review --var pr=42 --sandbox --env-file example.env\n   \
          trimtab graph {STAGE} > {STAGE}.svg"
     ))?;
