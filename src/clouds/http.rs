@@ -47,7 +47,6 @@ pub(crate) struct Call<'a> {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
-    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) action: Action,
     /// The machine or app that the limit counts for.
     pub(crate) identifier: &'a str,
@@ -203,9 +202,6 @@ impl Http {
         let mut request = client
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
-        for (name, value) in &call.headers {
-            request = request.header(*name, value);
-        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }

@@ -30,6 +30,10 @@ pub trait Kind: Named + Sized + 'static {
     /// One in-place API call. The lines that announce it and the call that does it are one value.
     type Edit: Announce + Clone + Debug + Send + Sync;
 
+    /// Whether creations in one lane go one after the other, because one whose answer was lost could not be told from
+    /// another that is made at the same time.
+    const MADE_IN_TURN: bool = false;
+
     /// Compares what is asked for with what is there.
     fn diff(spec: &Self::Spec, live: &Self::Live, around: &Around<'_>) -> Diff<Self::Edit>;
 

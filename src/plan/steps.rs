@@ -145,7 +145,11 @@ impl Differ<'_> {
         self.steps.makes.insert(address.clone(), node);
         self.steps.needs.push((node, refs));
         if let Some(lane) = K::lane(address.name()).filter(|_| action == Action::Create) {
-            self.steps.lane_starts.entry(lane).or_default().push(node);
+            if K::MADE_IN_TURN {
+                self.steps.lanes.entry(lane).or_default().push((node, node));
+            } else {
+                self.steps.lane_starts.entry(lane).or_default().push(node);
+            }
         }
         self.changed.insert(address, lines);
     }

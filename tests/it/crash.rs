@@ -86,3 +86,17 @@ async fn every_single_fault_is_survived() {
         }
     }
 }
+
+/// Whoever only runs again would pass the tests above. Looking again means that the same run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_whose_answer_is_lost_is_found_in_the_same_run() {
+    for kind in ["drop-after:wN", "status-after:wN:502", "status-after:wN:408"] {
+        for write in 1..=12 {
+            let text = kind.replace('N', &write.to_string());
+            let team = Team::with_faults(TEAM, vec![text.parse().unwrap()]).await;
+            let report = team.try_apply(None).await.unwrap();
+            assert!(report.is_complete(), "{text}: {report:#?}");
+            whole(&team, &text).await;
+        }
+    }
+}

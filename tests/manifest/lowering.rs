@@ -130,7 +130,7 @@ env = { B = "cron" }
 "#,
     );
     let cron = &desired.fly_cron["web/news"];
-    assert_eq!((cron.machine.as_str(), cron.own_image), ("news", false));
+    assert_eq!(cron.machine, "news");
     let config = json!({
         "image": "registry.fly.io/web:1",
         "env": {"A": "app", "B": "cron", "PRIMARY_REGION": "ewr"},

@@ -151,7 +151,7 @@ pub(crate) fn image(digits: &str) -> Image {
 fn cron() -> CronSpec {
     let mut workload = workload("cron", "ewr");
     workload.config.schedule = Some("hourly".to_owned());
-    CronSpec { machine: "news".to_owned(), workload, own_image: false }
+    CronSpec { machine: "news".to_owned(), workload }
 }
 
 /// The world once exactly this was applied.

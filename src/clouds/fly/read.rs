@@ -47,11 +47,9 @@ impl Reader {
         path: String,
         doing: String,
     ) -> Result<T, CloudError> {
-        let (body, headers) = (None, Vec::new());
+        let body = None;
         let repeat = Repeat::Safe;
-        self.http
-            .send(&Call { method: Method::GET, path, body, headers, action, identifier, repeat, doing })
-            .await
+        self.http.send(&Call { method: Method::GET, path, body, action, identifier, repeat, doing }).await
     }
 
     /// One app. A name that another organization holds is [`Trouble::Denied`]; a free name is not found.

@@ -106,7 +106,6 @@ impl Reader {
             method: Method::GET,
             path,
             body: None,
-            headers: Vec::new(),
             action: Action::Other("wait"),
             identifier: id,
             repeat: Repeat::LookFirst,

@@ -79,8 +79,7 @@ impl Writer {
     async fn write<T: DeserializeOwned>(&self, write: Write<'_>) -> Result<T, CloudError> {
         let Write { method, path, body, action, identifier, repeat, doing } = write;
         let action = if action == "app delete" { Action::DeleteApp } else { Action::Other(action) };
-        let headers = Vec::new();
-        self.http.send(&Call { method, path, body, headers, action, identifier, repeat, doing }).await
+        self.http.send(&Call { method, path, body, action, identifier, repeat, doing }).await
     }
 
     /// Makes an app. After an ambiguous answer the caller looks whether it is there.
@@ -218,16 +217,6 @@ impl Writer {
         let path = format!("/v1/apps/{app}/machines/{id}?force=true");
         let doing = format!("destroy machine {id} of {app}");
         self.plain(Method::DELETE, path, None, "machine destroy", id, doing).await
-    }
-
-    /// Stops a machine.
-    ///
-    /// # Errors
-    /// As every request.
-    pub async fn stop_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let (path, doing) =
-            (format!("/v1/apps/{app}/machines/{id}/stop"), format!("stop machine {id} of {app}"));
-        self.plain(Method::POST, path, Some(json!({})), "machine stop", id, doing).await
     }
 
     /// Restarts a machine, so that it sees a volume that has grown.

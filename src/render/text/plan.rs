@@ -28,7 +28,7 @@ pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, look: &Look)
     page.narrowed(plan);
     page.found(&plan.found);
     page.gap();
-    page.totals(plan);
+    page.totals(plan, headline);
     page.done()
 }
 
@@ -93,13 +93,14 @@ impl Page {
         }
     }
 
-    fn totals(&mut self, plan: &Plan) {
+    fn totals(&mut self, plan: &Plan, headline: &Headline) {
         let totals = Totals::of(plan);
         if plan.is_empty() {
             let words = match &plan.narrowed {
                 Some(narrowed) if !narrowed.left_out.is_empty() => {
                     "No changes in the part that was asked for."
                 }
+                _ if headline.command == "destroy" => "Nothing is there to destroy.",
                 _ => "No changes. The environment matches its manifest.",
             };
             return self.line(paint(self.style.title, words));

@@ -17,8 +17,6 @@ pub struct CronSpec {
     pub machine: String,
     /// The machine itself; its configuration holds the schedule.
     pub workload: Workload,
-    /// Whether the manifest names an image for it. Otherwise it follows its app's.
-    pub own_image: bool,
 }
 
 /// What Fly reports.
@@ -30,7 +28,7 @@ pub struct CronLive {
 
 impl Refers for CronSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { machine: _, workload, own_image: _ } = self;
+        let Self { machine: _, workload } = self;
         workload.refs()
     }
 }

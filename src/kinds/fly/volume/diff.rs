@@ -59,6 +59,9 @@ impl Kind for Volume {
     type Live = VolumeLive;
     type Edit = VolumeEdit;
 
+    /// Volumes bear no mark: a new one is known by its name, its region, and not having been there before.
+    const MADE_IN_TURN: bool = true;
+
     fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &Around<'_>) -> Diff<VolumeEdit> {
         let VolumeSpec {
             app: _,

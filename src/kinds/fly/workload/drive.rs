@@ -14,7 +14,7 @@ use crate::{
         World,
         fly::{App, app::fly_name},
     },
-    model::{Image, Mark, Name, Ref, Region},
+    model::{Mark, Name, Ref, Region},
 };
 
 impl WorkloadLive {
@@ -52,16 +52,6 @@ impl WorkloadLive {
             digest: machine.image_ref.digest.clone().filter(|digest| !digest.is_empty()),
             health: Health { host_ok, cordoned: machine.cordoned, checks: (passing, machine.checks.len()) },
         })
-    }
-
-    /// The image it runs, pinned by the digest that the platform resolved.
-    #[must_use]
-    pub fn pinned_image(&self) -> Option<Image> {
-        let image = self.config.image.as_ref()?;
-        match (&self.digest, image.digest()) {
-            (Some(digest), None) => Some(Image::new(format!("{image}@{digest}"))),
-            _ => Some(image.clone()),
-        }
     }
 }
 
