@@ -5,6 +5,7 @@
 
 mod crash;
 mod floors;
+mod machines;
 mod manifests;
 mod picture;
 mod properties;

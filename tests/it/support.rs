@@ -9,7 +9,7 @@ use trimtab::{
     apply::{Conduct, Report, apply},
     clouds::{
         CloudError, Clouds, Fuse, Settings,
-        fly::{Reader, Writer},
+        fly::{NewMachine, Reader, Writer, wire},
     },
     kinds::{Desired, World},
     manifest::{self, Inputs, SecretsMode},
@@ -21,7 +21,7 @@ use trimtab::{
 
 /// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
 /// minutes that a start may take are still more than a second on a busy machine.
-const SPEED: f64 = 200.0;
+pub(crate) const SPEED: f64 = 200.0;
 
 /// A folder, a sandbox, and a manifest.
 pub(crate) struct Team {
@@ -33,6 +33,47 @@ pub(crate) struct Team {
     desired: Mutex<Option<Desired>>,
     /// Whether every app may be taken over, as with `--adopt`.
     pub(crate) adopt: bool,
+}
+
+/// A sandbox with one empty app called `web`, without a manifest: for the client alone.
+pub(crate) struct Bare {
+    pub(crate) sandbox: Running,
+    speed: f64,
+    _dir: tempfile::TempDir,
+}
+
+impl Bare {
+    pub(crate) async fn new(speed: f64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = Options::new(dir.path());
+        options.speed = speed;
+        let sandbox = sandbox::start(options).await.unwrap();
+        let bare = Self { sandbox, speed, _dir: dir };
+        Writer::new(bare.reader()).create_app("web", "acme", None).await.unwrap();
+        bare
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let token = Secret::new(self.sandbox.org_token("acme").unwrap());
+        Settings { base: self.sandbox.url(), token, speed: self.speed, fuse: None }
+    }
+
+    /// Another client each time, as another run would have.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::new(&self.settings()).unwrap()
+    }
+
+    pub(crate) async fn machine(&self, fly: &Writer, config: Value) -> wire::Machine {
+        let new = NewMachine { region: "fra".to_owned(), config, ..NewMachine::default() };
+        fly.create_machine("web", &new).await.unwrap()
+    }
+
+    /// A request to the sandbox's administration.
+    pub(crate) async fn admin(&self, path: &str, body: Value) {
+        let url = format!("{}/_sandbox/{path}", self.sandbox.url());
+        let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
 }
 
 /// Inputs with a value for every secret of the fixtures.

@@ -83,6 +83,21 @@ impl Reader {
         self.get(Action::GetMachine, id, format!("/v1/apps/{app}/machines/{id}"), doing).await
     }
 
+    /// The configurations that a machine has had, newest first.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn versions(&self, app: &str, id: &str) -> Result<Vec<wire::Version>, CloudError> {
+        let doing = format!("list the versions of machine {id} of {app}");
+        let path = format!("/v1/apps/{app}/machines/{id}/versions");
+        let all: Option<Vec<wire::Version>> =
+            self.get(Action::Other("machine versions"), id, path, doing).await?;
+        let mut all = all.unwrap_or_default();
+        // The documentation promises no order. A version is a ULID, whose first ten characters are its time.
+        all.sort_by(|a, b| b.version.get(..10).cmp(&a.version.get(..10)));
+        Ok(all)
+    }
+
     /// The volumes of an app, without those that are gone or going.
     ///
     /// # Errors

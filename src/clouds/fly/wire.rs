@@ -86,6 +86,18 @@ pub struct Machine {
     pub nonce: Option<String>,
 }
 
+/// A configuration that a machine has or had (`MachineVersion` in the OpenAPI document).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Version {
+    /// The `instance_id` of that time.
+    #[serde(deserialize_with = "nullable")]
+    pub version: String,
+    /// The configuration as it was sent.
+    #[serde(deserialize_with = "nullable")]
+    pub user_config: Value,
+}
+
 /// A resolved image.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -224,9 +224,46 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn restart_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let (path, doing) =
-            (format!("/v1/apps/{app}/machines/{id}/restart"), format!("restart machine {id} of {app}"));
-        self.plain(Method::POST, path, None, "machine restart", id, doing).await
+        self.action(app, id, "restart", "machine restart").await
+    }
+
+    /// Starts a machine that is stopped or suspended; one that runs already is left alone.
+    ///
+    /// # Errors
+    /// As every request; a machine that is `created` or being replaced is refused.
+    pub async fn start(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.action(app, id, "start", "machine start").await
+    }
+
+    /// Stops a machine with the signal and the time that its own configuration names (`stop_config`), or else with
+    /// Fly's: SIGINT, and five seconds. The answer comes before it has stopped.
+    ///
+    /// # Errors
+    /// As every request; one that is stopped already is no error.
+    pub async fn stop(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.action(app, id, "stop", "machine stop").await
+    }
+
+    /// Hides a machine from Fly's proxy; it runs on.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn cordon(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.action(app, id, "cordon", "machine cordon").await
+    }
+
+    /// Shows a machine to Fly's proxy again.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn uncordon(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.action(app, id, "uncordon", "machine uncordon").await
+    }
+
+    /// A verb on a machine that takes no body, and that is the same done twice.
+    async fn action(&self, app: &str, id: &str, verb: &str, action: &'static str) -> Result<(), CloudError> {
+        let path = format!("/v1/apps/{app}/machines/{id}/{verb}");
+        self.plain(Method::POST, path, None, action, id, format!("{verb} machine {id} of {app}")).await
     }
 
     /// Makes a volume. After an ambiguous answer the caller looks for a new one of that name.
