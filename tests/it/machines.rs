@@ -36,3 +36,18 @@ async fn a_machine_is_stopped_started_and_hidden() {
     fly.start("web", &made.id).await.unwrap();
     fly.wait_for("web", &made.id, None, "started", 60).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_machine_may_be_made_hidden_and_leased() {
+    let bare = Bare::new(SPEED).await;
+    let fly = Writer::new(bare.reader());
+    let new = NewMachine {
+        region: "fra".to_owned(),
+        config: json!({ "image": "web:1" }),
+        skip_service_registration: true,
+        lease_ttl: Some(300),
+        ..NewMachine::default()
+    };
+    let made = fly.create_machine("web", &new).await.unwrap();
+    assert!(made.cordoned && made.nonce.is_some(), "{made:?}");
+}

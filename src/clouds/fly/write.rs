@@ -39,6 +39,36 @@ pub struct NewMachine {
     pub min_secrets_version: Option<u64>,
     /// Whether it is made without being started.
     pub skip_launch: bool,
+    /// Whether it is made cordoned: Fly's proxy does not see it until `uncordon`.
+    pub skip_service_registration: bool,
+    /// For how many seconds it is leased to us from its first moment.
+    pub lease_ttl: Option<u64>,
+}
+
+impl NewMachine {
+    /// What a creation and an update have in common. What is not asked for is not sent.
+    fn body(&self) -> Value {
+        let Self {
+            name: _,
+            region,
+            config,
+            min_secrets_version,
+            skip_launch,
+            skip_service_registration,
+            lease_ttl,
+        } = self;
+        let mut body = json!({ "config": config, "region": region, "skip_launch": skip_launch });
+        if let Some(version) = min_secrets_version {
+            body["min_secrets_version"] = (*version).into();
+        }
+        if *skip_service_registration {
+            body["skip_service_registration"] = true.into();
+        }
+        if let Some(ttl) = lease_ttl {
+            body["lease_ttl"] = (*ttl).into();
+        }
+        body
+    }
 }
 
 /// A volume to make.
@@ -143,12 +173,9 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn create_machine(&self, app: &str, new: &NewMachine) -> Result<wire::Machine, CloudError> {
-        let mut body = json!({ "config": new.config, "region": new.region, "skip_launch": new.skip_launch });
+        let mut body = new.body();
         if let Some(name) = &new.name {
             body["name"] = name.as_str().into();
-        }
-        if let Some(version) = new.min_secrets_version {
-            body["min_secrets_version"] = version.into();
         }
         self.write(Write {
             method: Method::POST,
@@ -173,13 +200,8 @@ impl Writer {
         version: &str,
         update: &NewMachine,
     ) -> Result<wire::Machine, CloudError> {
-        let mut body = json!({
-            "config": update.config, "region": update.region,
-            "skip_launch": update.skip_launch, "current_version": version,
-        });
-        if let Some(version) = update.min_secrets_version {
-            body["min_secrets_version"] = version.into();
-        }
+        let mut body = update.body();
+        body["current_version"] = version.into();
         self.write(Write {
             method: Method::POST,
             path: format!("/v1/apps/{app}/machines/{id}"),
