@@ -28,6 +28,9 @@ const ANSWER: Duration = Duration::from_secs(65);
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
+/// The header that shows a machine's lease (fly-go's `NonceHeader`).
+const NONCE: &str = "fly-machine-lease-nonce";
+
 /// How far the speed of an imitation may be from Fly's; beyond it, durations no longer fit.
 const SLOWEST: f64 = 0.01;
 const FASTEST: f64 = 100_000.0;
@@ -163,7 +166,19 @@ impl Http {
     /// # Errors
     /// What the server answered, sorted.
     pub(crate) async fn send<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, CloudError> {
-        let (text, request_id) = self.text(call).await?;
+        self.send_with(call, None).await
+    }
+
+    /// The same with the nonce of a machine's lease.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub(crate) async fn send_with<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        nonce: Option<&str>,
+    ) -> Result<T, CloudError> {
+        let (text, request_id) = self.text(call, nonce).await?;
         let text = if text.trim().is_empty() { "null" } else { &text };
         serde_json::from_str(text).map_err(|error| CloudError {
             request_id,
@@ -171,10 +186,14 @@ impl Http {
         })
     }
 
-    async fn text(&self, call: &Call<'_>) -> Result<(String, Option<String>), CloudError> {
+    async fn text(
+        &self,
+        call: &Call<'_>,
+        nonce: Option<&str>,
+    ) -> Result<(String, Option<String>), CloudError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
-            let error = match self.once(call).await {
+            let error = match self.once(call, nonce).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -190,10 +209,14 @@ impl Http {
             self.pause(pause).await;
             pause *= 2;
         }
-        self.once(call).await
+        self.once(call, nonce).await
     }
 
-    async fn once(&self, call: &Call<'_>) -> Result<(String, Option<String>), CloudError> {
+    async fn once(
+        &self,
+        call: &Call<'_>,
+        nonce: Option<&str>,
+    ) -> Result<(String, Option<String>), CloudError> {
         let Inner { client, base, authorization, pacing, in_flight, .. } = &*self.0;
         pacing.wait(call.action, call.identifier).await;
         let _turn = in_flight.acquire().await;
@@ -202,6 +225,9 @@ impl Http {
         let mut request = client
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
+        if let Some(nonce) = nonce {
+            request = request.header(NONCE, nonce);
+        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }

@@ -37,7 +37,7 @@
 //! | request | does |
 //! |---|---|
 //! | `GET state` | everything stored |
-//! | `GET requests` | every request so far: number, method, path, query, status, `rate_limited`, time |
+//! | `GET requests` | every request so far: number, method, path, query, status, `rate_limited`, `nonce`, time |
 //! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
 //! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
 //! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |

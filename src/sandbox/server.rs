@@ -38,6 +38,8 @@ pub struct RequestRecord {
     pub status: u16,
     /// Whether it was one too many.
     pub rate_limited: bool,
+    /// Whether it showed a lease (`fly-machine-lease-nonce`).
+    pub nonce: bool,
     /// When it came, on the sandbox's clock.
     pub at_ms: i64,
 }
@@ -192,6 +194,7 @@ impl Server {
             query: incoming.uri.query().unwrap_or_default().to_owned(),
             status: 0,
             rate_limited: false,
+            nonce: incoming.headers.contains_key("fly-machine-lease-nonce"),
             at_ms: core.clock.now(),
         };
         core.requests.push(record);

@@ -5,6 +5,7 @@
 
 mod crash;
 mod floors;
+mod leases;
 mod machines;
 mod manifests;
 mod picture;

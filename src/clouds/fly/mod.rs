@@ -2,11 +2,15 @@
 //!
 //! `plan`, `drift` and `status` hold a [`Reader`]; only `apply` and `destroy` hold a [`Writer`].
 
+mod lease;
+mod new;
 mod read;
 mod wait;
 pub mod wire;
 mod write;
 
+pub use lease::{Held, Leases};
+pub use new::{NewMachine, NewVolume};
 pub use read::Reader;
 pub use wait::Waited;
-pub use write::{NewMachine, NewVolume, Writer};
+pub use write::Writer;

@@ -98,6 +98,44 @@ pub struct Version {
     pub user_config: Value,
 }
 
+/// A lease. The documentation and the service put it into an envelope; the OpenAPI document does not.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LeaseAnswer {
+    data: Option<Lease>,
+    #[serde(flatten)]
+    bare: Lease,
+}
+
+impl LeaseAnswer {
+    /// The lease itself.
+    #[must_use]
+    pub fn lease(self) -> Lease {
+        self.data.unwrap_or(self.bare)
+    }
+}
+
+/// Who may change a machine, and until when.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Lease {
+    /// What a write must carry; only whoever took the lease sees it.
+    #[serde(deserialize_with = "nullable")]
+    pub nonce: String,
+    /// When it ends, in Unix seconds.
+    #[serde(deserialize_with = "nullable")]
+    pub expires_at: i64,
+    /// Whose token took it.
+    #[serde(deserialize_with = "nullable")]
+    pub owner: String,
+    /// What they said about it.
+    #[serde(deserialize_with = "nullable")]
+    pub description: String,
+    /// The machine's `instance_id`.
+    #[serde(deserialize_with = "nullable")]
+    pub version: String,
+}
+
 /// A resolved image.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Reader, wire};
+use super::{Leases, NewMachine, NewVolume, Reader, wire};
 use crate::{
     clouds::{
         Action, CloudError,
@@ -15,77 +15,26 @@ use crate::{
     model::Secret,
 };
 
+/// The action of writing metadata, as far as limits are concerned.
+const METADATA: &str = "metadata";
+
+/// Whether a write was refused because of a lease. Leases answer with 409, and so do a few other things.
+fn ran_out(error: &CloudError) -> bool {
+    error.status == Some(409) && error.answer.contains("lease")
+}
+
 /// A client of the Machines API that can read and write.
 #[derive(Clone, Debug)]
-pub struct Writer(Reader);
+pub struct Writer {
+    reader: Reader,
+    leases: Leases,
+}
 
 impl Deref for Writer {
     type Target = Reader;
     fn deref(&self) -> &Reader {
-        &self.0
+        &self.reader
     }
-}
-
-/// A machine to make.
-#[derive(Clone, Debug, Default)]
-pub struct NewMachine {
-    /// Its name; Fly makes one up when absent.
-    pub name: Option<String>,
-    /// Where.
-    pub region: String,
-    /// Its configuration, metadata included.
-    pub config: Value,
-    /// The version of the secrets that it must start with.
-    pub min_secrets_version: Option<u64>,
-    /// Whether it is made without being started.
-    pub skip_launch: bool,
-    /// Whether it is made cordoned: Fly's proxy does not see it until `uncordon`.
-    pub skip_service_registration: bool,
-    /// For how many seconds it is leased to us from its first moment.
-    pub lease_ttl: Option<u64>,
-}
-
-impl NewMachine {
-    /// What a creation and an update have in common. What is not asked for is not sent.
-    fn body(&self) -> Value {
-        let Self {
-            name: _,
-            region,
-            config,
-            min_secrets_version,
-            skip_launch,
-            skip_service_registration,
-            lease_ttl,
-        } = self;
-        let mut body = json!({ "config": config, "region": region, "skip_launch": skip_launch });
-        if let Some(version) = min_secrets_version {
-            body["min_secrets_version"] = (*version).into();
-        }
-        if *skip_service_registration {
-            body["skip_service_registration"] = true.into();
-        }
-        if let Some(ttl) = lease_ttl {
-            body["lease_ttl"] = (*ttl).into();
-        }
-        body
-    }
-}
-
-/// A volume to make.
-#[derive(Clone, Debug)]
-pub struct NewVolume {
-    /// Its name.
-    pub name: String,
-    /// Where.
-    pub region: String,
-    /// Its size.
-    pub size_gb: u32,
-    /// Whether it is encrypted; Fly's default is yes.
-    pub encrypted: Option<bool>,
-    /// For how many days snapshots are kept.
-    pub snapshot_retention: Option<u32>,
-    /// Whether snapshots are taken daily.
-    pub auto_backup_enabled: Option<bool>,
 }
 
 /// One write: where, how often it may be sent, and what the error shall say.
@@ -103,13 +52,47 @@ impl Writer {
     /// Gives a reader the right to write.
     #[must_use]
     pub fn new(reader: Reader) -> Self {
-        Self(reader)
+        Self::with_leases(reader, Leases::default())
     }
 
+    /// The same with leases that others may hold a clone of, to say who takes them and to give them back.
+    #[must_use]
+    pub fn with_leases(reader: Reader, leases: Leases) -> Self {
+        leases.bind(&reader.http);
+        Self { reader, leases }
+    }
+
+    /// The leases that this writer takes and shows.
+    #[must_use]
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The one path of all writes. What a lease guards shows ours, if there is one. A lease that has run out is taken
+    /// again where nothing has happened since; otherwise the server's refusal stands.
     async fn write<T: DeserializeOwned>(&self, write: Write<'_>) -> Result<T, CloudError> {
         let Write { method, path, body, action, identifier, repeat, doing } = write;
+        // Leases do not guard metadata, and flyctl sends no nonce there.
+        let nonce = || self.leases.nonce(identifier).filter(|_| action != METADATA);
         let action = if action == "app delete" { Action::DeleteApp } else { Action::Other(action) };
-        self.http.send(&Call { method, path, body, action, identifier, repeat, doing }).await
+        let call = Call { method, path, body, action, identifier, repeat, doing };
+        let leased = nonce();
+        match self.http.send_with(&call, leased.as_deref()).await {
+            Err(error) if leased.is_some() && ran_out(&error) && self.leases.regain(identifier).await => {
+                self.http.send_with(&call, nonce().as_deref()).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Makes what a write on a machine says of its lease known.
+    fn learn(&self, app: &str, machine: &wire::Machine) {
+        match &machine.nonce {
+            Some(nonce) if !nonce.is_empty() => {
+                self.leases.hold(app, &machine.id, nonce.clone(), machine.instance_id.clone());
+            }
+            _ => self.leases.saw(&machine.id, &machine.instance_id),
+        }
     }
 
     /// Makes an app. After an ambiguous answer the caller looks whether it is there.
@@ -177,7 +160,7 @@ impl Writer {
         if let Some(name) = &new.name {
             body["name"] = name.as_str().into();
         }
-        self.write(Write {
+        let made = self.write(Write {
             method: Method::POST,
             path: format!("/v1/apps/{app}/machines"),
             body: Some(body),
@@ -185,8 +168,8 @@ impl Writer {
             identifier: app,
             repeat: Repeat::LookFirst,
             doing: format!("create a machine in {app} ({})", new.region),
-        })
-        .await
+        });
+        made.await.inspect(|made| self.learn(app, made))
     }
 
     /// Replaces a machine's configuration as a whole. `version` is the one that was planned against.
@@ -202,7 +185,7 @@ impl Writer {
     ) -> Result<wire::Machine, CloudError> {
         let mut body = update.body();
         body["current_version"] = version.into();
-        self.write(Write {
+        let updated = self.write(Write {
             method: Method::POST,
             path: format!("/v1/apps/{app}/machines/{id}"),
             body: Some(body),
@@ -210,8 +193,8 @@ impl Writer {
             identifier: id,
             repeat: Repeat::LookFirst,
             doing: format!("update machine {id} of {app}"),
-        })
-        .await
+        });
+        updated.await.inspect(|updated| self.learn(app, updated))
     }
 
     /// Writes metadata keys; nothing restarts.
@@ -228,7 +211,7 @@ impl Writer {
             format!("/v1/apps/{app}/machines/{id}/metadata"),
             format!("write metadata of machine {id} of {app}"),
         );
-        self.plain(Method::PATCH, path, Some(json!({ "metadata": labels })), "metadata", id, doing).await
+        self.plain(Method::PATCH, path, Some(json!({ "metadata": labels })), METADATA, id, doing).await
     }
 
     /// Destroys a machine, running or not.
@@ -238,7 +221,9 @@ impl Writer {
     pub async fn destroy_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/machines/{id}?force=true");
         let doing = format!("destroy machine {id} of {app}");
-        self.plain(Method::DELETE, path, None, "machine destroy", id, doing).await
+        self.plain(Method::DELETE, path, None, "machine destroy", id, doing).await?;
+        self.leases.forget(id);
+        Ok(())
     }
 
     /// Restarts a machine, so that it sees a volume that has grown.
