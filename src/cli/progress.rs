@@ -57,7 +57,7 @@ pub(super) async fn watch(
     world: World,
 ) -> Report {
     let conduct = Conduct { width: show.parallel.max(1), ..Conduct::default() };
-    let clouds = Clouds { fly: Writer::new(reader.clone()) };
+    let clouds = Clouds { fly: Writer::new(reader.clone()), voice: crate::clouds::Voice::silent() };
     let (send, receive) = unbounded_channel();
     if show.format == Format::Json {
         line(context, render::json::summary(approved.plan()));

@@ -37,6 +37,8 @@ pub enum Trouble {
     Unreadable,
     /// It was done, and did not come to what it should: a machine that does not start.
     Failed,
+    /// It cannot be done now without harm: a job is running. A later apply does it.
+    Busy,
 }
 
 impl Trouble {

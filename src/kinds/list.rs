@@ -28,9 +28,11 @@ macro_rules! kinds {
             $Variant(Op<$Kind>),)+
         }
 
-        /// What is there once a step is done: the new live record, or nothing.
+        /// What is there once a step is done: the new live record, or nothing; or what was there before.
         #[derive(Clone, Debug)]
         pub enum Settled {
+            /// The records are as they were.
+            AsBefore,
             $(#[doc = concat!("The outcome for a `", stringify!($Kind), "`.")]
             $Variant(Option<Box<<$Kind as Kind>::Live>>),)+
         }
@@ -61,6 +63,7 @@ macro_rules! kinds {
             /// Records the outcome of a step, so that later steps can look it up.
             pub fn settle(&mut self, name: &Name, settled: Settled) {
                 match settled {
+                    Settled::AsBefore => {}
                     $(Settled::$Variant(Some(live)) => drop(self.$column.insert(name.clone(), *live)),
                     Settled::$Variant(None) => drop(self.$column.remove(name)),)+
                 }
@@ -76,8 +79,7 @@ macro_rules! kinds {
                 &self, name: &Name, clouds: &crate::clouds::Clouds, world: &World,
             ) -> Result<Settled, crate::clouds::CloudError> {
                 match self {
-                    $(Self::$Variant(op) => drive::run::<$Kind>(op, name, clouds, world).await
-                        .map(<$Kind as Listed>::settled),)+
+                    $(Self::$Variant(op) => drive::run::<$Kind>(op, name, clouds, world).await,)+
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::model::{Address, Line, Mark, Name, Named, Table};
+use crate::model::{Address, Line, Mark, Name, Named, Table, Turns};
 
 mod drive;
 pub mod fly;
@@ -33,6 +33,9 @@ pub trait Kind: Named + Sized + 'static {
     /// Whether creations in one lane go one after the other, because one whose answer was lost could not be told from
     /// another that is made at the same time.
     const MADE_IN_TURN: bool = false;
+
+    /// When in a rollout changes of this kind come.
+    const PHASE: Phase = Phase::Ground;
 
     /// Compares what is asked for with what is there.
     fn diff(spec: &Self::Spec, live: &Self::Live, around: &Around<'_>) -> Diff<Self::Edit>;
@@ -58,6 +61,12 @@ pub trait Kind: Named + Sized + 'static {
         None
     }
 
+    /// Whether it does not work as it is, so that changing it takes nothing from what serves.
+    fn is_down(live: &Self::Live) -> bool {
+        let _ = live;
+        false
+    }
+
     /// A short description of a live object for a line of output: its id, size, place.
     fn describe(live: &Self::Live) -> String;
 
@@ -73,10 +82,28 @@ pub trait Kind: Named + Sized + 'static {
         None
     }
 
-    /// Steps of one lane run one after the other: the machines of a process group, say.
+    /// Steps of one lane take turns: the machines of a process group, say.
     fn lane(name: &Name) -> Option<Lane> {
         let _ = name;
         None
+    }
+
+    /// How the members of its lane take turns.
+    fn turns(spec: &Self::Spec) -> Turns {
+        let _ = spec;
+        Turns::ONE
+    }
+
+    /// Whether there is something that proves, at the end of a rollout, that it works.
+    fn has_proof(spec: &Self::Spec) -> bool {
+        let _ = spec;
+        false
+    }
+
+    /// How long an operation takes, as far as can be told beforehand.
+    fn takes(op: &Op<Self>) -> Takes {
+        let _ = op;
+        Takes::A_CALL
     }
 
     /// What would be lost for good if the live object were destroyed.
@@ -111,7 +138,36 @@ pub enum Loss {
 }
 
 /// The name of a lane, see [`Kind::lane`].
-pub type Lane = String;
+pub type Lane = Name;
+
+/// When in a rollout of an app the changes of a kind come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Whenever its references allow.
+    Ground,
+    /// It is done once, before anything is rolled out.
+    Before,
+    /// It is what is rolled out.
+    Rollout,
+    /// It follows when everything that is rolled out is healthy.
+    Follow,
+}
+
+/// How long an operation takes by experience, and which of the API's limits it counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// Seconds from its beginning to its end.
+    pub secs: u64,
+    /// Whether it counts for the one request a second that Fly allows for making things in an app.
+    pub makes: bool,
+}
+
+impl Takes {
+    /// A call and its answer.
+    pub const A_CALL: Self = Self { secs: 1, makes: false };
+    /// Making something that is there at once.
+    pub const A_CREATION: Self = Self { secs: 1, makes: true };
+}
 
 /// Names the resources a value points at.
 pub trait Refers {
@@ -172,6 +228,8 @@ pub enum Diff<E> {
     Edit(Vec<E>),
     /// Only a new object will do; the lines say why.
     Replace(Vec<Line>),
+    /// A new object comes up beside the old one and then takes its place; the lines say what is other about it.
+    Succeed(Vec<Line>),
     /// It cannot be done, or not by us.
     Refuse(Refused),
 }
@@ -207,6 +265,10 @@ pub struct Around<'a> {
     pub gone: &'a BTreeSet<Address>,
     /// The resources that change in this plan, with their lines.
     pub changed: &'a BTreeMap<Address, Vec<Line>>,
+    /// The apps in which something is rolled out in this plan, as far as it is known when the diff is made.
+    pub rolling: &'a BTreeSet<Name>,
+    /// The release that the manifest asks for, by app.
+    pub releases: &'a BTreeMap<Name, fly::Release>,
 }
 
 /// An operation of one kind. Typed, so that a volume's edit cannot meet an app.
@@ -218,6 +280,14 @@ pub enum Op<K: Kind> {
     Edit(K::Live, Vec<K::Edit>),
     /// Remove it.
     Delete(K::Live),
+    /// Make one beside the one that is there, which goes on until its successor takes over.
+    Succeed(K::Spec, K::Live),
+    /// Let the successors take over from these, all at once.
+    HandOver(Vec<(Name, K::Live)>),
+    /// Remove one whose successor has taken over.
+    Retire(K::Live),
+    /// Prove that it works.
+    Prove(K::Spec),
 }
 
 /// Something that is there but not ours to manage.
@@ -267,6 +337,8 @@ pub struct Meta {
     pub org: String,
     /// Apps the user said may be taken over although they bear no mark.
     pub adopt: BTreeSet<Address>,
+    /// Apps whose rollout is taken back when it fails.
+    pub rolls_back: BTreeSet<Name>,
     /// Facts the user should know about the manifest, such as a key without effect.
     pub warnings: Vec<String>,
 }
@@ -279,5 +351,6 @@ kinds! {
     fly_secrets: FlySecrets = fly::Secrets,
     fly_volume: FlyVolume = fly::Volume,
     fly_machine: FlyMachine = fly::Machine,
+    fly_release: FlyRelease = fly::ReleaseCommand,
     fly_cron: FlyCron = fly::Cron,
 }

@@ -41,6 +41,13 @@ impl Mark {
     /// Metadata key: there while a start has not yet succeeded, so that a later look knows a machine that sleeps from
     /// one that never came up.
     pub const STARTING: &str = "trimtab_starting";
+    /// Metadata key: the release that the machine was started with.
+    pub const RELEASE: &str = "trimtab_release";
+    /// Metadata key: the release whose release command has succeeded. It is written before any machine changes, so that a
+    /// run that goes on does not run the command again.
+    pub const RELEASED: &str = "trimtab_released";
+    /// Metadata key: the id of the machine whose place this one is to take.
+    pub const SUCCEEDS: &str = "trimtab_succeeds";
     /// What all our metadata keys begin with.
     pub const PREFIX: &str = "trimtab_";
     /// What the label of an app begins with, see [`Mark::label`].

@@ -10,7 +10,12 @@ use crate::{
     kinds::{
         Desired, Loss, Unmanaged, World,
         fly::{
-            App, Volume, app::AppLive, cron::CronLive, machine::MachineLive, secrets::Record,
+            App, Volume,
+            app::AppLive,
+            cron::CronLive,
+            machine::MachineLive,
+            release::{self, Leftover, ReleaseLive},
+            secrets::Record,
             workload::WorkloadLive,
         },
     },
@@ -52,6 +57,8 @@ fn here(
         shot.secrets.iter().map(|secret| secret.name.clone()).filter(|name| Mark::is_label(name)).collect();
     let app = AppLive::read(app, labels);
     let claim = owner::claim(key, &app, &all, owner::is_bare(shot), mark);
+    let release = release(&reference, desired, &all);
+    world.fly_release.extend(release.map(|release| (key.clone(), release)));
     let (machines, left_alone) = sort_out(key, all);
     world.found.unmanaged.extend(left_alone);
     world.found.unmanaged.extend(machines.iter().filter_map(|machine| kept(key, machine)));
@@ -74,20 +81,44 @@ fn here(
     let (crons, machines) = crons(key, machines, desired);
     world.fly_cron.extend(crons.into_iter().map(|(name, workload)| (name, CronLive { workload })));
     let wanted = inside::within(&desired.fly_machine, key).map(|(name, spec)| (name.clone(), spec)).collect();
-    let machines = slots::assign(&wanted, machines);
+    let slots::Assigned { machines, mut successors } = slots::assign(&wanted, machines);
     let (volumes, left) = inside::volumes(&reference, desired, &shot.volumes, &machines, protected);
     world.found.unmanaged.extend(left);
     let by_id: std::collections::BTreeMap<&str, &Name> =
         volumes.iter().map(|(name, volume)| (volume.id.as_str(), name)).collect();
-    let held = |workload: WorkloadLive| {
+    let mut held = |workload: WorkloadLive| {
         let id = workload.config.mounts.first().map(|mount| mount.volume.clone()).filter(|id| !id.is_empty());
         let named = |id: &String| by_id.get(id.as_str()).map(|name| Ref::<Volume>::to((*name).clone()));
         let volume = id.map(|id| (id.clone(), named(&id)));
-        MachineLive { workload, volume }
+        let successor = successors.remove(&workload.id).map(Box::new);
+        MachineLive { workload, volume, successor }
     };
     world.fly_machine.extend(machines.into_iter().map(|(name, workload)| (name, held(workload))));
     world.fly_volume.extend(volumes);
     Ok(())
+}
+
+/// What the machines of an app remember of its releases. There is nothing to say when the manifest has no release command
+/// and none has left anything.
+fn release(app: &Ref<App>, desired: &Desired, all: &[WorkloadLive]) -> Option<ReleaseLive> {
+    let ours = || all.iter().filter(|machine| machine.ownership == Ownership::Ours);
+    let (commands, machines): (Vec<_>, Vec<_>) =
+        ours().partition(|machine| machine.group() == release::GROUP);
+    let leftover =
+        |machine: &&WorkloadLive| Leftover { id: machine.id.clone(), state: machine.state.clone() };
+    let leftovers: Vec<Leftover> = commands.iter().map(leftover).collect();
+    if leftovers.is_empty() && !desired.fly_release.contains_key(app.name()) {
+        return None;
+    }
+    let keys = [Mark::RELEASE, Mark::RELEASED];
+    let remembered = machines.iter().flat_map(|machine| keys.map(|key| machine.metadata.get(key)));
+    Some(ReleaseLive {
+        app: app.clone(),
+        done: remembered.flatten().cloned().collect(),
+        current: None,
+        witness: machines.first().map(|machine| machine.id.clone()),
+        leftovers,
+    })
 }
 
 /// What a machine holds that a manifest cannot say.
@@ -107,6 +138,7 @@ fn sort_out(key: &Name, all: Vec<WorkloadLive>) -> (Vec<WorkloadLive>, Vec<Unman
         let destroys_itself =
             machine.raw.get("auto_destroy").and_then(serde_json::Value::as_bool) == Some(true);
         match &machine.ownership {
+            Ownership::Ours if machine.group() == release::GROUP => None,
             _ if TEMPORARY.contains(&machine.group()) || destroys_itself => {
                 Some("it is temporary".to_owned())
             }
@@ -120,6 +152,8 @@ fn sort_out(key: &Name, all: Vec<WorkloadLive>) -> (Vec<WorkloadLive>, Vec<Unman
     let mut ours = Vec::new();
     for machine in all {
         match why(&machine) {
+            // Machines of our release commands are no machines of a group; see `release`.
+            None if machine.group() == release::GROUP => {}
             None => ours.push(machine),
             Some(why) => left_alone.push(Unmanaged {
                 what: format!("machine {} ({}, {})", machine.id, machine.region, machine.group()),

@@ -15,10 +15,14 @@ use crate::{
 ///
 /// A machine that remembers its slot keeps it. The slots that are left take the machines that are left in the same group
 /// and region, the most alike first. What remains has no slot, and gets a name of its own.
-pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -> Table<WorkloadLive> {
+///
+/// Of a machine and its successor one has the slot: the old one until the new one has taken over. Then the old one has a
+/// name of its own, and so is planned to go.
+pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -> Assigned {
     let mut assigned: Table<WorkloadLive> = Table::new();
+    let Generations { there, waiting, retired } = Generations::of(machines);
     let mut rest = Vec::new();
-    for machine in in_order(machines) {
+    for machine in there {
         match machine.marked_name().filter(|_| machine.ownership == Ownership::Ours) {
             Some(name) if fits(slots.get(&name).copied(), &machine) && !assigned.contains_key(&name) => {
                 assigned.insert(name, machine);
@@ -45,10 +49,56 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
             assigned.insert(own_name(&machine, &assigned, slots), machine);
         }
     }
-    assigned
+    for machine in retired {
+        assigned.insert(own_name(&machine, &assigned, slots), machine);
+    }
+    Assigned { machines: assigned, successors: waiting }
 }
 
-/// Where two machines claim one slot, the older one keeps it: the other is its clone.
+/// The machines of an app by slot, and those that wait to take over.
+pub(super) struct Assigned {
+    pub(super) machines: Table<WorkloadLive>,
+    /// By the id of the machine whose place they are to take.
+    pub(super) successors: BTreeMap<String, WorkloadLive>,
+}
+
+/// The generations of machines while one takes over from another.
+struct Generations {
+    /// Those that have their slots, the older ones first: where two claim one slot, the other is a clone.
+    there: Vec<WorkloadLive>,
+    /// Those that wait, by the id of the machine whose place they are to take.
+    waiting: BTreeMap<String, WorkloadLive>,
+    /// Those whose successor has taken over.
+    retired: Vec<WorkloadLive>,
+}
+
+impl Generations {
+    fn of(machines: Vec<WorkloadLive>) -> Self {
+        let hidden: BTreeMap<String, bool> =
+            machines.iter().map(|machine| (machine.id.clone(), machine.health.cordoned)).collect();
+        let took_over = |green: &WorkloadLive| {
+            !green.health.cordoned && green.succeeds().is_some_and(|old| hidden.get(old) == Some(&true))
+        };
+        let retired: BTreeSet<String> = machines
+            .iter()
+            .filter(|green| took_over(green))
+            .filter_map(|green| green.succeeds().map(str::to_owned))
+            .collect();
+        let mut generations = Self { there: Vec::new(), waiting: BTreeMap::new(), retired: Vec::new() };
+        for machine in in_order(machines) {
+            let old = machine.succeeds().filter(|old| hidden.contains_key(*old)).map(str::to_owned);
+            match old {
+                _ if retired.contains(&machine.id) => generations.retired.push(machine),
+                Some(old) if !retired.contains(&old) && !generations.waiting.contains_key(&old) => {
+                    generations.waiting.insert(old, machine);
+                }
+                _ => generations.there.push(machine),
+            }
+        }
+        generations
+    }
+}
+
 fn in_order(mut machines: Vec<WorkloadLive>) -> Vec<WorkloadLive> {
     machines.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
     machines

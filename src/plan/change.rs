@@ -11,7 +11,7 @@ use crate::{
     model::{Address, Line},
 };
 
-/// What happens to a resource, in one word. Ordered by danger.
+/// What happens to a resource, in one word. Ordered by danger. The symbols are Terraform's, where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
@@ -19,6 +19,10 @@ pub enum Verb {
     Destroy,
     /// The old one goes and a new one comes.
     Replace,
+    /// Something is done once: a release command.
+    Run,
+    /// A new one comes up, takes over, and the old one goes.
+    Succeed,
     /// It changes, and restarts.
     Restart,
     /// It changes; nothing restarts.
@@ -28,12 +32,14 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Terraform's symbol.
+    /// The symbol.
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Destroy => "-",
             Self::Replace => "-/+",
+            Self::Run => ">",
+            Self::Succeed => "+/-",
             Self::Restart | Self::Update => "~",
             Self::Create => "+",
         }
@@ -45,6 +51,8 @@ impl Verb {
         match self {
             Self::Destroy => "destroy",
             Self::Replace => "replace",
+            Self::Run => "run",
+            Self::Succeed => "succeed",
             Self::Restart => "restart",
             Self::Update => "update",
             Self::Create => "create",
@@ -80,7 +88,7 @@ impl Plan {
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let mut by_address: BTreeMap<&Address, Change> = BTreeMap::new();
-        for step in self.steps() {
+        for step in self.steps().filter(|step| !step.action.is_on_the_way()) {
             by_address
                 .entry(&step.address)
                 .and_modify(|change| change.absorb(step))
@@ -100,6 +108,8 @@ impl Plan {
 fn first(step: &Step) -> Change {
     let verb = match (step.action, step.impact) {
         (Action::Create, _) => Verb::Create,
+        (Action::Run | Action::Prove, _) => Verb::Run,
+        (Action::Succeed | Action::HandOver | Action::Retire, _) => Verb::Succeed,
         (Action::Update, Impact::Restart) => Verb::Restart,
         (Action::Update, _) => Verb::Update,
         (Action::ReplaceDelete | Action::ReplaceCreate, _) => Verb::Replace,

@@ -73,6 +73,14 @@ impl Plan {
                 step.lines.iter().map(agreed).for_each(|line| add(&line));
             }
             Action::Create | Action::ReplaceCreate => add(&format!("make {:?}", step.whole)),
+            Action::Run => {
+                add("run");
+                step.lines.iter().map(agreed).for_each(|line| add(&line));
+            }
+            Action::Succeed => add(&format!("succeed {} {:?}", step.identity, step.whole)),
+            Action::HandOver => add("hand over"),
+            Action::Retire => add(&format!("retire {}", step.identity)),
+            Action::Prove => add("prove"),
             Action::Update => {
                 add(&format!("change {}", step.identity));
                 step.lines.iter().map(agreed).for_each(|line| add(&line));

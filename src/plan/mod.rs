@@ -2,9 +2,11 @@
 //! can wait, so the same inputs give the same plan byte for byte.
 //!
 //! ```text
-//! steps.rs   differences, kind by kind  →  steps
+//! differ.rs  differences, kind by kind  →  steps
 //! order.rs   references                 →  edges, each with its reason; a cycle as a readable path
+//! rollout.rs members of a group         →  edges: rolling, canary, blue-green
 //! change.rs  steps                      →  one change for each resource, dangerous ones first
+//! estimate.rs plan                      →  how long it takes on Fly
 //! guard.rs   plan × limits              →  approved, or refused with number, limit and flag
 //! only.rs    plan × addresses           →  a smaller plan, and what it leaves out
 //! id.rs      steps                      →  a hash to review by, and the set of steps behind it
@@ -16,15 +18,18 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::{
-    kinds::{AnyOp, Cause, Desired, Found, Impact, Loss, Refused, World},
-    model::{Address, Line, Mark},
+    kinds::{AnyOp, Cause, Desired, Found, Impact, Loss, Refused, Takes, World},
+    model::{Address, Line, Mark, Name, Turns},
 };
 
 mod change;
+mod differ;
+mod estimate;
 mod guard;
 mod id;
 mod only;
 mod order;
+mod rollout;
 mod steps;
 
 pub use change::{Change, Verb};
@@ -46,6 +51,8 @@ pub struct Step {
     pub lines: Vec<Line>,
     /// Whether it only finishes what an earlier apply began.
     pub finishes: bool,
+    /// How long it takes, by experience.
+    pub takes: Takes,
     /// The id of the live object; empty for a creation.
     pub identity: String,
     /// A hash of everything a creation asks for, since its lines show only what matters to a reader.
@@ -78,6 +85,24 @@ pub enum Action {
     ReplaceCreate,
     /// It goes.
     Delete,
+    /// One that takes the place of another is made beside it.
+    Succeed,
+    /// Those that were made beside others take over from them.
+    HandOver,
+    /// It goes, since its successor has taken over.
+    Retire,
+    /// It is done once: a release command.
+    Run,
+    /// It is shown that everything works.
+    Prove,
+}
+
+impl Action {
+    /// Whether it is a step on the way, and no change of a resource of its own.
+    #[must_use]
+    pub fn is_on_the_way(self) -> bool {
+        matches!(self, Self::HandOver | Self::Retire | Self::Prove)
+    }
 }
 
 /// Why one step waits for another.
@@ -92,6 +117,10 @@ pub enum Because {
     SameName,
     /// They are of one process group, and change one after the other.
     InTurn,
+    /// The later one is begun only when the earlier one is healthy.
+    Healthy,
+    /// The later one serves until the earlier one is done.
+    TakesOver,
 }
 
 impl Because {
@@ -103,6 +132,8 @@ impl Because {
             Self::StillHeld => "must let go of",
             Self::SameName => "makes room for",
             Self::InTurn => "goes before",
+            Self::Healthy => "must be healthy before",
+            Self::TakesOver => "takes over from",
         }
     }
 }
@@ -157,6 +188,22 @@ pub struct Plan {
     pub found: Found,
     /// What `--only` left out.
     pub narrowed: Option<Narrowed>,
+    /// How each group that changes comes out, by its lane.
+    pub rollouts: BTreeMap<Name, Rollout>,
+}
+
+/// How one process group comes out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rollout {
+    /// How its members take turns.
+    #[serde(flatten)]
+    pub turns: Turns,
+    /// The members that are unavailable for a while, in the order of their turns.
+    pub members: Vec<Name>,
+    /// How many new ones take over from as many old ones.
+    pub successors: usize,
+    /// How many sleepers are updated without being started.
+    pub asleep: usize,
 }
 
 /// Compares what is asked for with what is there.

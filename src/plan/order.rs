@@ -8,7 +8,8 @@ use petgraph::{
     visit::EdgeRef,
 };
 
-use super::{Because, Plan, Step, steps::Steps};
+use super::{Because, Plan, Step, rollout::LaneSteps, steps::Steps};
+use crate::model::Name;
 
 /// Steps that wait for each other in a circle, as a readable path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +33,11 @@ impl Steps {
             existing: self.existing,
             found: self.found,
             narrowed: None,
+            rollouts: self
+                .lanes
+                .iter()
+                .filter_map(|(name, lane)| Some((name.name().clone(), lane.told()?)))
+                .collect(),
         })
     }
 }
@@ -56,18 +62,33 @@ impl Steps {
         for (address, gone) in &self.breaks {
             self.makes.get(address).into_iter().for_each(|made| add(*gone, *made, Because::SameName));
         }
-        for members in self.lanes.values() {
-            members.windows(2).for_each(|pair| add(pair[0].1, pair[1].0, Because::InTurn));
+        for lane in self.lanes.values() {
+            lane.edges(&mut add);
         }
-        // What goes, goes last: until then the old machines serve.
-        for (lane, ends) in &self.lane_ends {
-            let last = self.lanes.get(lane).and_then(|members| members.last()).map(|(_, last)| *last);
-            let starts = self.lane_starts.get(lane).into_iter().flatten().copied();
-            for before in starts.chain(last) {
-                ends.iter().for_each(|after| add(before, *after, Because::InTurn));
+        self.waves(&mut add);
+        edges
+    }
+
+    /// What waits until all of an app is healthy: its proof, what follows it, and the end of what it has replaced.
+    fn waves(&self, add: &mut impl FnMut(NodeIndex, NodeIndex, Because)) {
+        let mut rolled: BTreeMap<Name, Vec<&LaneSteps>> = BTreeMap::new();
+        for (lane, steps) in self.lanes.iter().filter(|(_, lane)| lane.rolls) {
+            rolled.entry(lane.name().root()).or_default().push(steps);
+        }
+        for (app, lanes) in &rolled {
+            let followers = self.followers.get(app).map(Vec::as_slice).unwrap_or_default();
+            let outcome = lanes.iter().flat_map(|lane| lane.outcome());
+            match self.proofs.get(app) {
+                Some(&proof) => {
+                    outcome.for_each(|before| add(before, proof, Because::Healthy));
+                    let retired = lanes.iter().flat_map(|lane| lane.retired.iter().chain(&lane.ends));
+                    followers.iter().chain(retired).for_each(|after| add(proof, *after, Because::Healthy));
+                }
+                None => outcome.for_each(|before| {
+                    followers.iter().for_each(|after| add(before, *after, Because::Healthy));
+                }),
             }
         }
-        edges
     }
 }
 

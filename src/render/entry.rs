@@ -174,6 +174,8 @@ pub(super) struct Totals {
     pub(super) along: usize,
     /// Machines that restart, or give way to new ones.
     pub(super) restart: usize,
+    /// Release commands.
+    pub(super) run: usize,
     pub(super) blocked: usize,
     pub(super) unchanged: usize,
 }
@@ -189,13 +191,16 @@ impl Totals {
         for change in plan.changes() {
             match change.verb {
                 Verb::Create => totals.add += 1,
-                Verb::Restart | Verb::Update => totals.change += 1,
+                Verb::Restart | Verb::Update | Verb::Succeed => totals.change += 1,
+                Verb::Run => totals.run += 1,
                 Verb::Replace => totals.replace += 1,
                 Verb::Destroy => totals.destroy += 1,
             }
             let machine = change.address.kind() == "fly.machine";
-            totals.restart +=
-                usize::from(change.impact == Impact::Restart || machine && change.verb == Verb::Replace);
+            totals.restart += usize::from(
+                change.impact == Impact::Restart
+                    || machine && matches!(change.verb, Verb::Replace | Verb::Succeed),
+            );
         }
         totals
     }
@@ -209,6 +214,7 @@ impl Totals {
             number => format!(" ({number} along with what holds them)"),
         };
         parts.push(format!("{} to destroy{along}", self.destroy + self.along));
+        parts.extend((self.run > 0).then(|| format!("{} to run", self.run)));
         parts.extend((self.blocked > 0).then(|| format!("{} blocked", self.blocked)));
         parts.join(", ")
     }
@@ -227,7 +233,7 @@ impl Totals {
 
     /// Whether any step would run.
     pub(super) fn any(&self) -> bool {
-        self.add + self.change + self.replace + self.destroy > 0
+        self.add + self.change + self.replace + self.destroy + self.run > 0
     }
 }
 

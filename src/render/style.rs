@@ -48,8 +48,8 @@ impl Style {
     pub(super) fn verb(&self, verb: Verb) -> Paint {
         match verb {
             Verb::Destroy | Verb::Replace => self.destroy,
-            Verb::Restart | Verb::Update => self.change,
-            Verb::Create => self.create,
+            Verb::Succeed | Verb::Restart | Verb::Update => self.change,
+            Verb::Create | Verb::Run => self.create,
         }
     }
 }

@@ -60,9 +60,10 @@ pub(super) fn loss(loss: Loss) -> &'static str {
 pub(super) fn restarts(verb: Verb, impact: Impact) -> &'static str {
     match (verb, impact) {
         (Verb::Replace, _) => "new object",
+        (Verb::Succeed, _) => "new one takes over",
         (Verb::Restart, _) => "yes",
         (Verb::Update, Impact::Asleep) => "no, stays stopped",
-        (Verb::Destroy | Verb::Create | Verb::Update, _) => "no",
+        (Verb::Destroy | Verb::Create | Verb::Update | Verb::Run, _) => "no",
     }
 }
 
@@ -74,6 +75,11 @@ pub(super) fn action(action: Action) -> (&'static str, &'static str) {
         Action::ReplaceDelete => ("removing the old", "removed the old"),
         Action::ReplaceCreate => ("creating the new", "created the new"),
         Action::Delete => ("destroying", "destroyed"),
+        Action::Succeed => ("starting the new beside the old", "the new is healthy beside the old"),
+        Action::HandOver => ("handing over to the new", "handed over to the new"),
+        Action::Retire => ("retiring the old", "retired the old"),
+        Action::Run => ("running", "ran"),
+        Action::Prove => ("verifying", "verified"),
     }
 }
 
@@ -85,6 +91,11 @@ pub(super) fn imperative(action: Action) -> &'static str {
         Action::ReplaceDelete => "remove the old",
         Action::ReplaceCreate => "create the new",
         Action::Delete => "destroy",
+        Action::Succeed => "start the successor of",
+        Action::HandOver => "hand over",
+        Action::Retire => "retire the old",
+        Action::Run => "run",
+        Action::Prove => "verify",
     }
 }
 

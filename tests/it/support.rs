@@ -240,7 +240,14 @@ pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Repor
         Limits { allow_destroy: steps.chain(folded).cloned().collect(), everything: false, max_destroy: 100 };
     let approved = guard(plan, &limits).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
     let (events, _receiver) = unbounded_channel();
-    apply(&approved, &Clouds { fly: Writer::new(reader) }, world, &Conduct::default(), &events).await
+    apply(
+        &approved,
+        &Clouds { fly: Writer::new(reader), voice: trimtab::clouds::Voice::silent() },
+        world,
+        &Conduct::default(),
+        &events,
+    )
+    .await
 }
 
 /// One line a change: verb, address, and the attributes that differ.

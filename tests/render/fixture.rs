@@ -58,12 +58,14 @@ fn mark() -> Mark {
 /// What the manifest asks for.
 pub(crate) fn desired() -> Desired {
     let mut desired = Desired::empty(Meta {
+        rolls_back: std::collections::BTreeSet::new(),
         mark: mark(),
         org: "shop-staging".to_owned(),
         adopt: Default::default(),
         warnings: Vec::new(),
     });
     let app = AppSpec {
+        verify: None,
         name: "shop-web".to_owned(),
         org: "shop-staging".to_owned(),
         network: None,
@@ -120,7 +122,13 @@ fn volume(region: &str) -> VolumeSpec {
 
 pub(crate) fn machine(group: &str, slot: &str) -> MachineSpec {
     let region = slot.split('/').next().unwrap_or_default();
-    MachineSpec { group: group.to_owned(), workload: workload(group, region), volume: None }
+    MachineSpec {
+        group: group.to_owned(),
+        workload: workload(group, region),
+        volume: None,
+        turns: trimtab::model::Turns::ONE,
+        after: None,
+    }
 }
 
 fn workload(group: &str, region: &str) -> Workload {
@@ -132,6 +140,8 @@ fn workload(group: &str, region: &str) -> Workload {
     let mut config: MachineConfig = serde_json::from_value(config).unwrap();
     config.image = Some(image("1a"));
     Workload {
+        release: None,
+        standby_for: None,
         app: to("web"),
         region: Region::reported(region),
         config,
@@ -188,7 +198,7 @@ pub(crate) fn applied(desired: &Desired) -> World {
             .as_ref()
             .and_then(|volume| Some((world.fly_volume.get(volume.name())?.id.clone(), Some(volume.clone()))));
         let workload = live(&spec.workload, &world, at, "started");
-        world.fly_machine.insert(name.clone(), MachineLive { workload, volume });
+        world.fly_machine.insert(name.clone(), MachineLive { workload, volume, successor: None });
     }
     for (at, (name, spec)) in desired.fly_cron.iter().enumerate() {
         let workload = live(&spec.workload, &world, 900 + at, "stopped");
@@ -334,6 +344,7 @@ pub(crate) fn large(apps: usize) -> (Desired, World) {
     let mut desired = desired();
     for at in 0..apps {
         let spec = AppSpec {
+            verify: None,
             name: format!("shop-{at}"),
             org: "shop-staging".to_owned(),
             network: None,
@@ -357,6 +368,7 @@ pub(crate) fn team() -> Desired {
     let apps = ["database", "api", "web", "worker"];
     for (at, app) in apps.iter().enumerate() {
         let spec = AppSpec {
+            verify: None,
             name: format!("shop-{app}"),
             org: "shop-staging".to_owned(),
             network: None,

@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Lowered, Scene, Sink, cron, deploy, groups::Groups, machines, network, parts::Parts, secrets,
+    Lowered, Scene, Sink, cron,
+    deploy::{self, Deployment},
+    groups::Groups,
+    machines, network,
+    parts::Parts,
+    secrets,
     sources::Found,
 };
 use crate::{
@@ -49,26 +54,31 @@ impl<'a> AppScene<'a> {
     /// Makes everything that the app asks for.
     pub(super) fn lower(&self, out: &mut Lowered, found: &mut Found<'_>, sink: &mut Sink) {
         let Self { app, at, .. } = *self;
+        let groups = Groups::of(app, at, sink);
+        let parts = Parts::of(self, &groups, sink);
+        let deploy = Deployment::of(app, &parts.mounts, at, sink);
         let spec = AppSpec {
             name: self.scene.names.get(self.key).cloned().unwrap_or_default(),
             org: self.org.clone(),
             network: app.network.clone(),
             mark: self.mark.clone(),
             protected: app.protected.unwrap_or_default(),
+            verify: deploy.verify.clone(),
         };
         out.desired.fly_app.insert(self.name.clone(), spec);
         self.place::<App>(&self.name, at, out);
         if app.adopt == Some(true) {
             out.desired.meta.adopt.insert(Address::of::<App>(&self.name));
         }
-        let groups = Groups::of(app, at, sink);
-        let parts = Parts::of(self, &groups, sink);
-        let wait_secs = deploy::deploy(app, &parts.mounts, at, sink);
+        if deploy.rolls_back {
+            out.desired.meta.rolls_back.insert(self.name.clone());
+        }
         network::addresses(self, &parts.services, out, sink);
         network::certificates(self, out, sink);
         secrets::secrets(self, out, found, sink);
-        machines::machines(self, &groups, &parts, wait_secs, out, sink);
-        cron::crons(self, &parts.env, wait_secs, out, sink);
+        deploy::release(self, &groups, &parts, deploy.wait_secs, out, sink);
+        machines::machines(self, &groups, &parts, &deploy, out, sink);
+        cron::crons(self, &parts.env, deploy.wait_secs, out, sink);
     }
 
     /// A reference to the app.
@@ -107,6 +117,8 @@ impl<'a> AppScene<'a> {
             labels: BTreeMap::from([(Mark::NAME.to_owned(), name.to_string())]),
             mark: self.mark.clone(),
             wait_secs,
+            standby_for: None,
+            release: None,
         }
     }
 

@@ -48,7 +48,7 @@ impl<'a> Layer<'a> {
 
     /// What `[machines.GROUP]` says.
     pub(super) fn group(group: &'a MachineGroup, at: Spot<'a>) -> Self {
-        let MachineGroup { count: _, size, memory, cpus, cpu_kind, command: _ } = group;
+        let MachineGroup { count: _, size, memory, cpus, cpu_kind, command: _, standby: _ } = group;
         Self {
             size: size.as_ref(),
             memory: memory.as_ref(),

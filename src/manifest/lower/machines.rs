@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     Lowered, Sink,
     app::AppScene,
+    deploy::Deployment,
     groups::{Groups, Scoped},
     mounts::Mounted,
     parts::Parts,
@@ -16,12 +17,12 @@ use crate::{
         Machine, Volume,
         machine::MachineSpec,
         workload::{
-            MachineConfig,
+            MachineConfig, Workload,
             config::{Autostop, Service},
         },
     },
     manifest::{shape::Count, spot::Spot},
-    model::{Mib, Name, Ref, Region},
+    model::{Mib, Name, Ref, Region, Turns},
 };
 
 /// Makes the machines of all groups, and their volumes.
@@ -29,7 +30,7 @@ pub(super) fn machines(
     app: &AppScene<'_>,
     groups: &Groups,
     parts: &Parts<'_>,
-    wait_secs: u64,
+    deploy: &Deployment,
     out: &mut Lowered,
     sink: &mut Sink,
 ) {
@@ -39,11 +40,16 @@ pub(super) fn machines(
         let regions = count(app, group, least(groups, group, &parts.services), sink);
         let config = parts.config(app, groups, group, sink);
         sleep(&config, app.at, sink);
-        let slots = Slots { app, group, config: &config, parts, groups, wait_secs };
+        let turns = deploy.turns(regions.values().sum());
+        let slots = Slots { app, group, config: &config, parts, groups, deploy, turns };
+        let standby = slots.has_standby(spot, sink);
         for (region, number) in &regions {
             let disks = slots.disks(region, out);
             for index in 0..*number {
                 slots.make(region, (index, disks + index), spot, out, sink);
+            }
+            if standby && *number > 0 {
+                slots.standby(region, spot, out, sink);
             }
         }
         counts.insert(group.as_str(), regions);
@@ -58,7 +64,8 @@ struct Slots<'a> {
     config: &'a MachineConfig,
     parts: &'a Parts<'a>,
     groups: &'a Groups,
-    wait_secs: u64,
+    deploy: &'a Deployment,
+    turns: Turns,
 }
 
 impl<'a> Slots<'a> {
@@ -75,12 +82,58 @@ impl<'a> Slots<'a> {
             return;
         };
         let volume = self.volume(region, disk, out, sink);
-        let mut workload = self.app.workload(&name, region.clone(), self.config.clone(), self.wait_secs);
+        self.place(&name, self.workload(&name, region), volume, at, out);
+    }
+
+    fn workload(&self, name: &Name, region: &Region) -> Workload {
+        let mut workload =
+            self.app.workload(name, region.clone(), self.config.clone(), self.deploy.wait_secs);
         workload.labels.extend(self.parts.labels().clone());
         workload.labels.insert("fly_platform_version".to_owned(), "v2".to_owned());
         workload.labels.insert("fly_process_group".to_owned(), self.group.to_owned());
-        self.app.place::<Machine>(&name, at, out);
-        out.desired.fly_machine.insert(name, MachineSpec { group: self.group.to_owned(), workload, volume });
+        workload
+    }
+
+    fn place(
+        &self,
+        name: &Name,
+        workload: Workload,
+        volume: Option<Ref<Volume>>,
+        at: Spot<'_>,
+        out: &mut Lowered,
+    ) {
+        self.app.place::<Machine>(name, at, out);
+        let (group, after) = (self.group.to_owned(), self.deploy.command(self.app));
+        let spec = MachineSpec { group, workload, volume, turns: self.turns, after };
+        out.desired.fly_machine.insert(name.clone(), spec);
+    }
+
+    /// Whether the group has standby machines, and may.
+    fn has_standby(&self, at: Spot<'_>, sink: &mut Sink) -> bool {
+        let asked = self.app.app.machines.get(self.group).and_then(|machines| machines.standby) == Some(true);
+        let why = match (self.config.services.is_empty(), self.mounted()) {
+            (true, None) => return asked,
+            (false, _) => "Fly's proxy starts machines of a service by itself, so these have no standby",
+            (true, Some(_)) => "a volume belongs to one machine, so another cannot stand by",
+        };
+        if asked {
+            sink.error(at.key("standby").problem(why).help("raise `count` instead"));
+        }
+        false
+    }
+
+    /// The machine that stands by for the first one of a region.
+    fn standby(&self, region: &Region, at: Spot<'_>, out: &mut Lowered, sink: &mut Sink) {
+        let parts = |last: &str| [self.group.to_owned(), region.to_string(), last.to_owned()];
+        let mut child = |last: &str| {
+            let parts = parts(last);
+            self.app.child(&[&parts[0], &parts[1], &parts[2]], at, sink)
+        };
+        let (Some(first), Some(name)) = (child("0"), child("standby")) else { return };
+        let mut workload = self.workload(&name, region);
+        workload.config.env.insert("FLY_STANDBY_FOR".to_owned(), first.to_string());
+        workload.standby_for = Some(Ref::to(first));
+        self.place(&name, workload, None, at, out);
     }
 
     /// What the group mounts.

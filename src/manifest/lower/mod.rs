@@ -92,6 +92,7 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
         mark: Mark { project, environment: scene.environment.clone() },
         org,
         adopt: BTreeSet::new(),
+        rolls_back: BTreeSet::new(),
         warnings: Vec::new(),
     };
     let mut lowered =

@@ -128,6 +128,7 @@ impl<'a> Parts<'a> {
             restart: pick(groups, group, &self.restarts).next().cloned(),
             stop_config: self.stop.clone(),
             schedule: self.base.config.schedule.clone(),
+            standbys: Vec::new(),
             verbatim: self.base.config.verbatim.clone(),
         }
     }

@@ -197,7 +197,8 @@ pub struct SecretSource {
 pub struct Deploy {
     /// `rolling` unless stated.
     pub strategy: Option<Strategy>,
-    /// How many machines may be down at once: a count from 1, or a fraction below 1.
+    /// How many machines of a process group may be unavailable at once: a count from 1, or a share below 1, rounded up.
+    /// Default: 0.33.
     pub max_unavailable: Option<f64>,
     /// How long a machine may take to start and pass its checks. Default: 5 minutes.
     #[schemars(example = &"5m")]
@@ -209,19 +210,56 @@ pub struct Deploy {
     pub release_command_timeout: Option<Span>,
     /// CPUs and memory for that command.
     pub release_command_vm: Option<Vm>,
+    /// A request to the app's public address that must succeed at the end of a rollout.
+    pub verify: Option<Verify>,
+    /// What to do when a rollout fails: `stop`, which leaves everything as it is then, or `rollback`, which takes the
+    /// machines that have changed back to what they were. Default: `stop`.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What to do when a rollout fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Leave everything as it is.
+    Stop,
+    /// Take what has changed back to what it was.
+    Rollback,
+}
+
+/// A request that shows whether the app works.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// The path, with a query if need be.
+    #[schemars(example = &"/health")]
+    pub path: Option<String>,
+    /// The host name. Default: the app's own under `fly.dev`.
+    #[schemars(example = &"www.example.com")]
+    pub host: Option<String>,
+    /// The status that the answer must have. Default: 200.
+    #[schemars(range(min = 100, max = 599))]
+    pub status: Option<u16>,
+    /// A regular expression that must match somewhere in the body.
+    #[schemars(example = &"\"status\": *\"ok\"")]
+    pub body: Option<String>,
+    /// How often it is tried again. Default: 5.
+    pub retries: Option<u32>,
+    /// How long to wait between two tries. Default: 5 seconds.
+    pub interval: Option<Span>,
 }
 
 /// How a new version comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// One after the other.
+    /// So many at once as may be unavailable.
     Rolling,
     /// All at once.
     Immediate,
-    /// One first, the others if it is healthy.
+    /// One first; when it is healthy, the others as in `rolling`.
     Canary,
-    /// New ones beside the old, then the traffic moves.
+    /// New ones beside the old; when all are healthy, they take over at once, and the old ones go.
     Bluegreen,
 }
 
@@ -245,6 +283,9 @@ pub struct MachineGroup {
     pub cpu_kind: Option<CpuKind>,
     /// What the machines run, when `processes` does not say.
     pub command: Option<Command>,
+    /// Whether there is one more machine in each region that sleeps until Fly starts it, because the host of the first one
+    /// has failed. For groups without services and without volumes.
+    pub standby: Option<bool>,
 }
 
 fn count_example() -> BTreeMap<&'static str, u32> {

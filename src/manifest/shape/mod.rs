@@ -13,8 +13,8 @@ mod place;
 mod service;
 
 pub use app::{
-    App, Count, Cron, ImageSource, Ip, IpEntry, MachineGroup, Number, Scalar, Schedule, SecretSource,
-    Strategy,
+    App, Count, Cron, Deploy, ImageSource, Ip, IpEntry, MachineGroup, Number, OnFailure, Scalar, Schedule,
+    SecretSource, Strategy, Verify,
 };
 pub use machine::{
     Command, CpuKind, Experimental, File, Metrics, Mount, Persist, Policy, Restart, Size, Static, Vm,

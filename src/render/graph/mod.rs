@@ -90,8 +90,8 @@ impl Drawing {
 fn class(verb: Option<Verb>) -> &'static str {
     match verb {
         None => "same",
-        Some(Verb::Create) => "create",
-        Some(Verb::Update | Verb::Restart) => "change",
+        Some(Verb::Create | Verb::Run) => "create",
+        Some(Verb::Update | Verb::Restart | Verb::Succeed) => "change",
         Some(Verb::Replace | Verb::Destroy) => "destroy",
     }
 }

@@ -49,6 +49,10 @@ pub struct Document {
     changes: Vec<Resource>,
     /// Every step, in an order that can be carried out.
     steps: Vec<Step>,
+    /// How each process group comes out, by app and group.
+    rollouts: BTreeMap<String, Rollout>,
+    /// How long an apply takes on Fly by experience, in seconds.
+    estimate_secs: u64,
     /// What speaks against an apply.
     refusals: Vec<Refused>,
     /// How many resources of each kind match the manifest.
@@ -72,6 +76,8 @@ struct Summary {
     along: usize,
     /// Machines that restart, or give way to new ones.
     restart: usize,
+    /// Release commands.
+    run: usize,
     blocked: usize,
     unchanged: usize,
 }
@@ -145,6 +151,34 @@ struct Step {
     waits_for: Vec<Wait>,
 }
 
+/// How one process group comes out.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct Rollout {
+    /// `rolling`, `canary`, `bluegreen` or `immediate`.
+    strategy: &'static str,
+    /// How many may be unavailable at once.
+    at_once: u32,
+    /// The machines that restart, in the order of their turns.
+    members: Vec<String>,
+    /// How many new machines take over from as many old ones.
+    successors: usize,
+    /// How many sleeping machines are updated without being started.
+    asleep: usize,
+}
+
+impl Rollout {
+    fn of(rollout: &crate::plan::Rollout) -> Self {
+        let crate::plan::Rollout { turns, members, successors, asleep } = rollout;
+        Self {
+            strategy: turns.strategy.word(),
+            at_once: turns.at_once,
+            members: members.iter().map(ToString::to_string).collect(),
+            successors: *successors,
+            asleep: *asleep,
+        }
+    }
+}
+
 /// A step that comes first.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 struct Wait {
@@ -189,7 +223,15 @@ fn one_of<T: Serialize>(words: &[T]) -> Schema {
 }
 
 fn verbs(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Verb::Destroy, Verb::Replace, Verb::Restart, Verb::Update, Verb::Create])
+    one_of(&[
+        Verb::Destroy,
+        Verb::Replace,
+        Verb::Run,
+        Verb::Succeed,
+        Verb::Restart,
+        Verb::Update,
+        Verb::Create,
+    ])
 }
 
 fn causes(_: &mut SchemaGenerator) -> Schema {
@@ -205,11 +247,29 @@ fn losses(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn actions(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Action::Create, Action::Update, Action::ReplaceDelete, Action::ReplaceCreate, Action::Delete])
+    one_of(&[
+        Action::Create,
+        Action::Update,
+        Action::ReplaceDelete,
+        Action::ReplaceCreate,
+        Action::Delete,
+        Action::Succeed,
+        Action::HandOver,
+        Action::Retire,
+        Action::Run,
+        Action::Prove,
+    ])
 }
 
 fn reasons(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Because::Needs, Because::StillHeld, Because::SameName, Because::InTurn])
+    one_of(&[
+        Because::Needs,
+        Because::StillHeld,
+        Because::SameName,
+        Because::InTurn,
+        Because::Healthy,
+        Because::TakesOver,
+    ])
 }
 
 fn texts(addresses: &[Address]) -> Vec<String> {
@@ -236,6 +296,12 @@ impl Document {
             summary: Summary::of(plan),
             changes: plan.changes().into_iter().map(Resource::of).collect(),
             steps: steps(plan),
+            rollouts: plan
+                .rollouts
+                .iter()
+                .map(|(group, rollout)| (group.to_string(), Rollout::of(rollout)))
+                .collect(),
+            estimate_secs: plan.estimate().as_secs(),
             refusals: refusals.into_iter().map(Refused::of).collect(),
             unchanged: plan.unchanged.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect(),
             unmanaged: plan.found.unmanaged.iter().map(Unmanaged::of).collect(),
@@ -274,8 +340,9 @@ fn steps(plan: &Plan) -> Vec<Step> {
 
 impl Summary {
     fn of(plan: &Plan) -> Self {
-        let Totals { add, change, replace, destroy, along, restart, blocked, unchanged } = Totals::of(plan);
-        Self { add, change, replace, destroy, along, restart, blocked, unchanged }
+        let Totals { add, change, replace, destroy, along, restart, run, blocked, unchanged } =
+            Totals::of(plan);
+        Self { add, change, replace, destroy, along, restart, run, blocked, unchanged }
     }
 }
 

@@ -108,9 +108,10 @@ fn resource(address: &Address) -> Value {
 /// Terraform's word for a step.
 fn verb(action: Action) -> &'static str {
     match action {
-        Action::Create | Action::ReplaceCreate => "create",
-        Action::Update => "update",
-        Action::Delete | Action::ReplaceDelete => "delete",
+        Action::Create | Action::ReplaceCreate | Action::Succeed => "create",
+        Action::Update | Action::Run | Action::HandOver => "update",
+        Action::Delete | Action::ReplaceDelete | Action::Retire => "delete",
+        Action::Prove => "read",
     }
 }
 

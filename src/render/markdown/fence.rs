@@ -36,8 +36,8 @@ fn symbol(sign: Sign) -> char {
 fn of_verb(verb: Verb) -> Sign {
     match verb {
         Verb::Destroy | Verb::Replace => Sign::Remove,
-        Verb::Restart | Verb::Update => Sign::Change,
-        Verb::Create => Sign::Add,
+        Verb::Restart | Verb::Update | Verb::Succeed => Sign::Change,
+        Verb::Create | Verb::Run => Sign::Add,
     }
 }
 

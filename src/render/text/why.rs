@@ -34,6 +34,7 @@ fn because(change: &Change) -> &'static str {
     match (change.verb, change.cause) {
         (Verb::Create, _) => "the manifest asks for it, and it is not there",
         (Verb::Destroy, _) => "it is ours, and the manifest does not ask for it",
+        (Verb::Run, _) => "a new release comes out, and its command has not run yet",
         (_, Cause::Outside) => "it was changed outside since the last apply",
         (_, Cause::Manifest) => "the manifest changed since the last apply",
         (_, Cause::Follows) => "something that it refers to changes",
@@ -47,7 +48,9 @@ fn in_words(because: Because) -> (&'static str, &'static str) {
         Because::Needs => ("it refers to it", "refers to it"),
         Because::StillHeld => ("it is still held by it", "is still held by it"),
         Because::SameName => ("both have one name", "has the same name"),
-        Because::InTurn => ("one of its group at a time", "is next in its group"),
+        Because::InTurn => ("its group takes turns", "is next in its group"),
+        Because::Healthy => ("it must be healthy first", "waits until it is healthy"),
+        Because::TakesOver => ("it serves until then", "goes once it has taken over"),
     }
 }
 

@@ -73,7 +73,7 @@ struct Resource<'a> {
 /// All that change, by address, with names that are each used once.
 fn resources(plan: &Plan) -> Vec<Resource<'_>> {
     let mut steps: BTreeMap<&Address, Vec<&Step>> = BTreeMap::new();
-    for step in plan.steps() {
+    for step in plan.steps().filter(|step| !step.action.is_on_the_way()) {
         steps.entry(&step.address).or_default().push(step);
     }
     let mut folded: BTreeMap<&Address, &Folded> =
@@ -163,7 +163,7 @@ impl<'a> Resource<'a> {
     /// Terraform's word for why something is replaced or goes.
     fn reason(&self) -> Option<&'static str> {
         match self.actions {
-            ["delete", "create"] => Some("replace_because_cannot_update"),
+            ["delete", "create"] | ["create", "delete"] => Some("replace_because_cannot_update"),
             ["delete"] => Some("delete_because_no_resource_config"),
             _ => None,
         }
@@ -201,7 +201,8 @@ fn actions(sides: &Sides, steps: &[&Step]) -> &'static [&'static str] {
     match (present(&sides.before), present(&sides.after)) {
         (None, _) => &["create"],
         (_, None) => &["delete"],
-        _ if steps.iter().all(|step| step.action == Action::Update) => &["update"],
+        _ if steps.iter().all(|step| matches!(step.action, Action::Update | Action::Run)) => &["update"],
+        _ if steps.iter().any(|step| step.action == Action::Succeed) => &["create", "delete"],
         _ => &["delete", "create"],
     }
 }

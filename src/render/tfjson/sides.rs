@@ -10,6 +10,7 @@ use crate::{
         AnyOp, Kind, Never, Op,
         fly::{
             app::AppEdit,
+            release::ReleaseEdit,
             secrets::SecretsEdit,
             volume::VolumeEdit,
             workload::{Update, WorkloadEdit},
@@ -47,11 +48,18 @@ impl Sides {
             AnyOp::FlyVolume(op) => self.op(op),
             AnyOp::FlyMachine(op) => self.op(op),
             AnyOp::FlyCron(op) => self.op(op),
+            AnyOp::FlyRelease(op) => self.op(op),
         }
     }
 
     fn op<K: Kind<Edit: Overlay>>(&mut self, op: &Op<K>) {
         match op {
+            Op::Retire(_) | Op::HandOver(_) | Op::Prove(_) => {}
+            Op::Succeed(spec, live) => {
+                self.before = tidy(live);
+                self.after = tidy(spec);
+                self.unknown = not_yet_known(K::NAME);
+            }
             Op::Create(spec) => {
                 self.after = tidy(spec);
                 self.unknown = not_yet_known(K::NAME);
@@ -246,6 +254,8 @@ impl Overlay for WorkloadEdit {
         match self {
             Self::Update(update) => update.overlay(sides),
             Self::Metadata { labels, lines: _ } => metadata(sides, json!(labels)),
+            Self::Uncordon => sides.set("cordoned", false),
+            Self::Discard { .. } => sides.set("successor", Value::Null),
         }
     }
 }
@@ -272,5 +282,15 @@ fn metadata(sides: &mut Sides, labels: Value) {
     let there = sides.after.get_mut("metadata").and_then(Value::as_object_mut);
     if let (Some(there), Value::Object(labels)) = (there, labels) {
         there.extend(labels);
+    }
+}
+
+impl Overlay for ReleaseEdit {
+    /// A command that ran leaves nothing but the memory of it.
+    fn overlay(&self, sides: &mut Sides) {
+        match self {
+            Self::Run(spec) => sides.set("current", &spec.release),
+            Self::Sweep(_) => sides.set("leftovers", json!([])),
+        }
     }
 }

@@ -32,7 +32,7 @@ impl Kind for App {
     type Edit = AppEdit;
 
     fn diff(spec: &AppSpec, live: &AppLive, _: &Around<'_>) -> Diff<AppEdit> {
-        let AppSpec { name, org, network, mark, protected } = spec;
+        let AppSpec { name, org, network, mark, protected, verify: _ } = spec;
         if *org != live.org && org != "personal" {
             return Diff::Refuse(Refused {
                 reason: format!("app {name} is in the organization `{}`, not in `{org}`", live.org),
@@ -54,11 +54,15 @@ impl Kind for App {
     }
 
     fn outline(spec: &AppSpec, _: &Around<'_>) -> Vec<Line> {
-        let AppSpec { name, org, network, mark: _, protected } = spec;
+        let AppSpec { name, org, network, mark: _, protected, verify: _ } = spec;
         let mut lines = vec![Line::add("name", name.clone()), Line::add("org", org.clone())];
         lines.extend(network.clone().map(|network| Line::add("network", network)));
         lines.extend(protected.then(|| Line::add("protected", true)));
         lines
+    }
+
+    fn has_proof(spec: &AppSpec) -> bool {
+        spec.verify.is_some()
     }
 
     fn identity(live: &AppLive) -> String {

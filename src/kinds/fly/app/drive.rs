@@ -38,7 +38,7 @@ pub(crate) fn fly_name<'w>(world: &'w World, app: &Ref<App>) -> Result<&'w str, 
 
 /// Makes an app, or finds the one that an unanswered attempt made.
 async fn make(clouds: &Clouds, spec: &AppSpec) -> Result<wire::App, CloudError> {
-    let AppSpec { name, org, network, mark: _, protected: _ } = spec;
+    let AppSpec { name, org, network, mark: _, protected: _, verify: _ } = spec;
     match clouds.fly.create_app(name, org, network.as_deref()).await {
         Err(error) if !(error.is_ambiguous() || error.status == Some(422)) => return Err(error),
         Err(error) => return clouds.fly.app(name).await.map_err(|_| error),
@@ -95,6 +95,26 @@ impl Drive for App {
         match clouds.fly.delete_app(&live.name).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Asks the app what the manifest says, until the answer is right or there are no tries left.
+    async fn prove(clouds: &Clouds, spec: &AppSpec, _: &World) -> Result<(), CloudError> {
+        let Some(verify) = &spec.verify else { return Ok(()) };
+        let host = verify.host(&spec.name);
+        let mut left = verify.retries;
+        loop {
+            let why = match clouds.fly.probe(&host, &verify.path).await {
+                Ok(probe) => verify.judge(probe.status, &probe.body),
+                Err(error) => Some(error.answer),
+            };
+            let Some(why) = why else { return Ok(()) };
+            if left == 0 {
+                let doing = format!("verify https://{host}{}", verify.path);
+                return Err(CloudError::new(doing, Trouble::Failed, why));
+            }
+            left -= 1;
+            clouds.fly.rest(std::time::Duration::from_millis(verify.interval.millis())).await;
         }
     }
 }

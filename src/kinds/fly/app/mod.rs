@@ -3,10 +3,12 @@
 mod diff;
 mod drive;
 mod spec;
+mod verify;
 
 pub use diff::AppEdit;
 pub(crate) use drive::fly_name;
 pub use spec::{AppLive, AppSpec};
+pub use verify::Verify;
 
 use crate::model::Named;
 

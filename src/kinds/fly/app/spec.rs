@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Verify;
 use crate::{
     kinds::Refers,
     model::{Address, Mark},
@@ -20,6 +21,9 @@ pub struct AppSpec {
     pub mark: Mark,
     /// Whether it, and everything in it, must not be destroyed.
     pub protected: bool,
+    /// What shows, at the end of a rollout, that it works.
+    #[serde(skip)]
+    pub verify: Option<Verify>,
 }
 
 /// What Fly reports.
@@ -53,7 +57,7 @@ impl AppLive {
 
 impl Refers for AppSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { name: _, org: _, network: _, mark: _, protected: _ } = self;
+        let Self { name: _, org: _, network: _, mark: _, protected: _, verify: _ } = self;
         Vec::new()
     }
 }

@@ -3,7 +3,7 @@
 use super::{Cron, CronLive, CronSpec};
 use crate::{
     kinds::{
-        Around, Cause, Diff, Kind, Refers, Refused,
+        Around, Cause, Diff, Kind, Op, Phase, Refers, Refused, Takes,
         fly::workload::{WorkloadEdit, app_image, compare, with_image},
     },
     model::{Address, Line},
@@ -13,6 +13,8 @@ impl Kind for Cron {
     type Spec = CronSpec;
     type Live = CronLive;
     type Edit = WorkloadEdit;
+
+    const PHASE: Phase = Phase::Follow;
 
     fn diff(spec: &CronSpec, live: &CronLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
@@ -31,7 +33,7 @@ impl Kind for Cron {
 
     /// A cron machine without an image of its own follows its app's.
     fn complete(spec: &CronSpec, around: &Around<'_>) -> Result<CronSpec, Refused> {
-        Ok(CronSpec { workload: with_image(&spec.workload, around)?, ..spec.clone() })
+        Ok(CronSpec { workload: with_image(&spec.workload, around)?.released(around), ..spec.clone() })
     }
 
     fn outline(spec: &CronSpec, _: &Around<'_>) -> Vec<Line> {
@@ -58,5 +60,12 @@ impl Kind for Cron {
 
     fn goes_with(live: &CronLive) -> Option<Address> {
         live.refs().into_iter().next()
+    }
+
+    fn takes(op: &Op<Self>) -> Takes {
+        match op {
+            Op::Create(_) => Takes { secs: 2, makes: true },
+            _ => Takes { secs: 3, makes: false },
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Cron, CronLive, CronSpec};
 use crate::{
-    clouds::{CloudError, Clouds},
+    clouds::{CloudError, Clouds, Trouble},
     kinds::{
         Drive, World,
         fly::{
@@ -28,7 +28,13 @@ impl Drive for Cron {
         spec: &CronSpec,
         world: &World,
     ) -> Result<CronLive, CloudError> {
-        let birth = Birth { spec: &spec.workload, name, machine: Some(&spec.machine), volume: None };
+        let birth = Birth {
+            spec: &spec.workload,
+            name,
+            machine: Some(&spec.machine),
+            volume: None,
+            instead_of: None,
+        };
         drive::create(clouds, &birth, world).await.map(|workload| CronLive { workload })
     }
 
@@ -44,7 +50,11 @@ impl Drive for Cron {
         let runs = matches!(edit, WorkloadEdit::Update(_))
             && matches!(clouds.fly.machine(app, &there.id).await?.state.as_str(), "started" | "starting");
         if runs {
-            clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT).await?;
+            let ended = clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT, &clouds.voice).await;
+            ended.map_err(|error| match error.trouble {
+                Trouble::Failed => CloudError { trouble: Trouble::Busy, ..error },
+                _ => error,
+            })?;
             "stopped".clone_into(&mut there.state);
         }
         drive::edit(clouds, &there, edit, world).await.map(|workload| CronLive { workload })

@@ -3,10 +3,10 @@
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
     kinds::{
-        Around, Cause, Diff, Kind, Lane, Refers, Refused,
-        fly::workload::{WorkloadEdit, compare, with_image},
+        Announce, Around, Cause, Diff, Kind, Lane, Op, Phase, Refers, Refused, Takes,
+        fly::workload::{WorkloadEdit, WorkloadLive, compare, with_image},
     },
-    model::{Address, Line, Name, Shown},
+    model::{Address, Line, Name, Shown, Strategy, Turns},
 };
 
 /// The volume that a spec's mount comes to: known, still to be made, or none.
@@ -46,22 +46,60 @@ fn mount_line(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Op
     )
 }
 
+/// Whether a new version comes up beside the old one. What nobody sends requests to cannot be handed over, and a volume
+/// is held by one machine only.
+fn has_successors(spec: &MachineSpec, live: &MachineLive) -> bool {
+    let blue_green = spec.turns.strategy == Strategy::BlueGreen;
+    blue_green && !spec.workload.config.services.is_empty() && spec.volume.is_none() && live.volume.is_none()
+}
+
+fn is_update(edit: &WorkloadEdit) -> bool {
+    matches!(edit, WorkloadEdit::Update(_))
+}
+
+/// How long a machine takes, by what its configuration says of its start.
+fn takes(op: &Op<Machine>) -> Takes {
+    let start = |spec: &MachineSpec| spec.workload.start_secs();
+    match op {
+        Op::Create(spec) | Op::Succeed(spec, _) => Takes { secs: 2 + start(spec), makes: true },
+        Op::Edit(_, edits) => Takes { secs: edits.iter().map(WorkloadEdit::secs).sum(), makes: false },
+        Op::Delete(_) | Op::Retire(_) => Takes { secs: 3, makes: false },
+        Op::HandOver(_) => Takes { secs: 2, makes: false },
+        Op::Prove(_) => Takes::A_CALL,
+    }
+}
+
 impl Kind for Machine {
     type Spec = MachineSpec;
     type Live = MachineLive;
     type Edit = WorkloadEdit;
+
+    const PHASE: Phase = Phase::Rollout;
 
     fn diff(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
         if let Some(line) = mount_line(spec, live, around) {
             return Diff::Replace(vec![line]);
         }
-        compare(&spec.workload, there, around, true)
+        let diff = compare(&spec.workload, there, around, true);
+        let mut edits = match diff {
+            Diff::Edit(edits) if has_successors(spec, live) && edits.iter().any(is_update) => {
+                return Diff::Succeed(edits.iter().flat_map(Announce::lines).collect());
+            }
+            Diff::Edit(edits) => edits,
+            Diff::Same => Vec::new(),
+            other => return other,
+        };
+        edits.extend(there.health.cordoned.then_some(WorkloadEdit::Uncordon));
+        let discard = |green: &WorkloadLive| WorkloadEdit::Discard { id: green.id.clone() };
+        edits.extend(live.successor.as_deref().map(discard));
+        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
     }
 
     /// A new machine of an app that runs takes the image that runs, as scaling does.
     fn complete(spec: &MachineSpec, around: &Around<'_>) -> Result<MachineSpec, Refused> {
-        Ok(MachineSpec { workload: with_image(&spec.workload, around)?, ..spec.clone() })
+        let workload = with_image(&spec.workload, around)?.released(around);
+        Ok(MachineSpec { workload, ..spec.clone() })
     }
 
     fn outline(spec: &MachineSpec, around: &Around<'_>) -> Vec<Line> {
@@ -78,6 +116,11 @@ impl Kind for Machine {
 
     fn held(live: &MachineLive) -> Option<Refused> {
         live.workload.held()
+    }
+
+    /// One that is started anew and never came up, or whose checks fail.
+    fn is_down(live: &MachineLive) -> bool {
+        live.workload.is_unproven() && !live.workload.is_well()
     }
 
     fn identity(live: &MachineLive) -> String {
@@ -99,6 +142,14 @@ impl Kind for Machine {
 
     /// App and process group: `web/app` for `web/app/ewr/0`.
     fn lane(name: &Name) -> Option<Lane> {
-        Some(name.parts().take(2).collect::<Vec<_>>().join("/"))
+        Name::parse(&name.parts().take(2).collect::<Vec<_>>().join("/")).ok()
+    }
+
+    fn turns(spec: &MachineSpec) -> Turns {
+        spec.turns
+    }
+
+    fn takes(op: &Op<Self>) -> Takes {
+        takes(op)
     }
 }

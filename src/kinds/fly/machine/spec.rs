@@ -6,11 +6,11 @@ use crate::{
     kinds::{
         Refers,
         fly::{
-            Volume,
+            ReleaseCommand, Volume,
             workload::{Workload, WorkloadLive},
         },
     },
-    model::{Address, Ref},
+    model::{Address, Ref, Turns},
 };
 
 /// What the manifest asks for.
@@ -22,6 +22,12 @@ pub struct MachineSpec {
     pub workload: Workload,
     /// The volume of its slot, when the group mounts one.
     pub volume: Option<Ref<Volume>>,
+    /// How the machines of its group take turns.
+    #[serde(skip)]
+    pub turns: Turns,
+    /// The release command that runs before it changes.
+    #[serde(skip)]
+    pub after: Option<Ref<ReleaseCommand>>,
 }
 
 /// What Fly reports.
@@ -31,18 +37,22 @@ pub struct MachineLive {
     pub workload: WorkloadLive,
     /// The volume it holds: Fly's id, and what the manifest calls it when it does.
     pub volume: Option<(String, Option<Ref<Volume>>)>,
+    /// The machine that is to take its place, and does not serve yet.
+    pub successor: Option<Box<WorkloadLive>>,
 }
 
 impl Refers for MachineSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { group: _, workload, volume } = self;
-        workload.refs().into_iter().chain(volume.iter().map(Ref::address)).collect()
+        let Self { group: _, workload, volume, turns: _, after } = self;
+        let after = after.iter().map(Ref::address);
+        let volume = volume.iter().map(Ref::address);
+        workload.refs().into_iter().chain(volume).chain(after).collect()
     }
 }
 
 impl Refers for MachineLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { workload, volume } = self;
+        let Self { workload, volume, successor: _ } = self;
         let volume = volume.iter().filter_map(|(_, volume)| volume.as_ref()).map(Ref::address);
         [workload.app.address()].into_iter().chain(volume).collect()
     }

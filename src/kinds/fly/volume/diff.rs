@@ -140,7 +140,7 @@ impl Kind for Volume {
     }
 
     fn lane(name: &Name) -> Option<Lane> {
-        Some(format!("volume {}", name.parts().take(2).collect::<Vec<_>>().join("/")))
+        Name::parse(&name.parts().take(2).collect::<Vec<_>>().join("/")).ok()
     }
 
     fn protected(live: &VolumeLive) -> bool {

@@ -106,7 +106,10 @@ impl Drive for Volume {
                 let extended = clouds.fly.extend_volume(app, &live.id, to.0).await?;
                 if let Some(machine) = live.attached_machine.as_deref().filter(|_| extended.needs_restart) {
                     clouds.fly.restart_machine(app, machine).await?;
-                    clouds.fly.wait_for(app, machine, None, "started", Workload::DEFAULT_WAIT_SECS).await?;
+                    clouds
+                        .fly
+                        .wait_for(app, machine, None, "started", Workload::DEFAULT_WAIT_SECS, &clouds.voice)
+                        .await?;
                 }
                 after.size = *to;
             }

@@ -64,6 +64,9 @@ pub struct MachineConfig {
     /// `hourly`, `daily`, `weekly` or `monthly`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
     pub schedule: Option<String>,
+    /// The machines in whose stead Fly starts this one, by id.
+    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    pub standbys: Vec<String>,
     /// Containers and other parts that a manifest takes over verbatim from a `machine_config` document, by key.
     #[serde(skip_serializing_if = "unsaid")]
     pub verbatim: BTreeMap<String, Value>,

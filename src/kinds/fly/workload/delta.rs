@@ -22,6 +22,13 @@ pub enum WorkloadEdit {
         /// What the user reads.
         lines: Vec<Line>,
     },
+    /// `POST …/uncordon`: the proxy sends it requests again.
+    Uncordon,
+    /// `DELETE …/machines/{id}`: a successor that an earlier run made, and that never took over.
+    Discard {
+        /// Fly's id of the successor.
+        id: String,
+    },
 }
 
 /// An update of a machine's configuration.
@@ -42,6 +49,13 @@ impl Announce for WorkloadEdit {
         match self {
             Self::Update(update) => update.lines.clone(),
             Self::Metadata { labels: _, lines } => lines.clone(),
+            Self::Uncordon => vec![Line::change("cordoned", true, false)],
+            Self::Discard { id } => {
+                vec![
+                    Line::remove("successor", id.as_str())
+                        .with_note("made by an earlier run, never took over"),
+                ]
+            }
         }
     }
 
@@ -50,6 +64,7 @@ impl Announce for WorkloadEdit {
         match self {
             Self::Update(update) => update.lines.iter().all(|line| line.path == "state"),
             Self::Metadata { labels: _, lines } => lines.iter().all(|line| line.path == "start"),
+            Self::Uncordon | Self::Discard { .. } => true,
         }
     }
 
@@ -62,7 +77,7 @@ impl Announce for WorkloadEdit {
         match self {
             Self::Update(update) if update.launch => Impact::Restart,
             Self::Update(_) => Impact::Asleep,
-            Self::Metadata { .. } => Impact::Quiet,
+            Self::Metadata { .. } | Self::Uncordon | Self::Discard { .. } => Impact::Quiet,
         }
     }
 }
@@ -104,6 +119,7 @@ pub fn compare(
     launch: bool,
 ) -> Diff<WorkloadEdit> {
     let mut lines = config_lines(spec, live);
+    lines.extend(standby_line(spec, live, around));
     lines.extend(secret_lines(spec, live, around));
     if live.is_unproven() && !live.is_well() {
         lines.push(
@@ -114,9 +130,9 @@ pub fn compare(
     if !lines.is_empty() {
         // An update writes the marks as well, so what they change is said here.
         lines.extend(marks);
-        let launch = launch && (live.runs() || live.is_unproven());
+        let launch = launch && spec.standby_for.is_none() && (live.runs() || live.is_unproven());
         let body = body(&spec.config, live);
-        let update = Update { spec: spec.clone(), body, launch, lines };
+        let update = Update { spec: spec.clone().released(around), body, launch, lines };
         return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
     }
     if marks.is_empty() {
@@ -160,11 +176,27 @@ fn left_to_the_platform(path: &str) -> bool {
 fn comparable(config: &MachineConfig) -> Value {
     let mut config = config.clone();
     config.verbatim.clear();
+    config.standbys.clear();
     for mount in &mut config.mounts {
         mount.volume.clear();
         mount.name.clear();
     }
     serde_json::to_value(&config).unwrap_or_default()
+}
+
+/// The line of a standby machine that stands by for another than it should.
+fn standby_line(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Option<Line> {
+    let there = live.config.standbys.as_slice();
+    let shown = || (!there.is_empty()).then(|| Shown::Value(there.join(", ").into()));
+    let Some(wanted) = &spec.standby_for else {
+        return shown().map(|shown| Line::new("standby", Some(shown), None));
+    };
+    let known = around.world.fly_machine.get(wanted.name()).map(|machine| &machine.workload.id);
+    match known.filter(|_| !around.gone.contains(&wanted.address())) {
+        Some(id) if there == std::slice::from_ref(id) => None,
+        Some(id) => Some(Line::new("standby", shown(), Some(Shown::Value(id.as_str().into())))),
+        None => Some(Line::new("standby", shown(), Some(Shown::KnownAfterApply))),
+    }
 }
 
 /// Whether the running image is the one asked for: the same text, or the same digest.
@@ -302,9 +334,10 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
 }
 
 /// The configuration to send: what is asked for, laid over what we do not know of the live one.
-fn body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
+pub(super) fn body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
     let mut desired = desired.clone();
     let known = &live.config;
+    desired.standbys.clone_from(&known.standbys);
     desired.image = desired.image.or_else(|| known.image.clone());
     desired.restart = desired.restart.or_else(|| known.restart.clone());
     for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
@@ -331,6 +364,7 @@ impl Workload {
         marks.insert(Mark::PROJECT.to_owned(), self.mark.project.clone());
         marks.insert(Mark::ENVIRONMENT.to_owned(), self.mark.environment.clone());
         marks.insert(Mark::APPLIED.to_owned(), self.applied());
+        marks.extend(self.release.clone().map(|release| (Mark::RELEASE.to_owned(), release)));
         marks
     }
 
@@ -344,6 +378,18 @@ impl Workload {
             body.extend(verbatim);
         }
         body
+    }
+}
+
+impl WorkloadEdit {
+    /// How long it takes, in seconds, by experience.
+    pub(crate) fn secs(&self) -> u64 {
+        match self {
+            // The old version stops, within its `kill_timeout` of five seconds as a rule, and the new one starts.
+            Self::Update(update) if update.launch => 3 + update.spec.start_secs(),
+            Self::Update(_) | Self::Discard { .. } => 3,
+            Self::Metadata { .. } | Self::Uncordon => 1,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Health, MachineConfig, Update, Workload, WorkloadEdit, WorkloadLive, tree};
+use super::{Health, MachineConfig, Update, Workload, WorkloadEdit, WorkloadLive, delta::body, tree};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
@@ -80,8 +80,16 @@ fn metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
 }
 
 /// The version of the secrets that a machine must start with: only known, and only needed, after a write.
-fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
+pub(crate) fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
     spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()))?.version
+}
+
+/// The machine that a standby stands by for, once it is known.
+fn stands_by(spec: &Workload, world: &World, config: &mut Value) {
+    let other = spec.standby_for.as_ref().and_then(|other| world.fly_machine.get(other.name()));
+    if let Some(other) = other {
+        config["standbys"] = json!([other.workload.id]);
+    }
 }
 
 /// What a new machine is made of.
@@ -93,9 +101,48 @@ pub(crate) struct Birth<'a> {
     pub(crate) machine: Option<&'a str>,
     /// The id of the volume to mount.
     pub(crate) volume: Option<String>,
+    /// The machine whose place it is to take. Until then the proxy does not know it.
+    pub(crate) instead_of: Option<&'a WorkloadLive>,
 }
 
-/// Makes a machine and waits until it has started.
+impl Birth<'_> {
+    /// Whether it is started. A standby sleeps until Fly needs it, and who takes the place of a sleeper sleeps.
+    fn launches(&self) -> bool {
+        let woken = |old: &WorkloadLive| old.runs() || old.is_unproven();
+        self.spec.standby_for.is_none() && self.instead_of.is_none_or(woken)
+    }
+
+    fn config(&self, world: &World) -> Value {
+        let Self { spec, name: _, machine: _, volume, instead_of } = self;
+        let mut config = match instead_of {
+            // What we do not know of the old one, the new one has as well.
+            Some(old) => body(&spec.config, old),
+            None => spec.first_body(),
+        };
+        let mut labels = metadata(spec, world);
+        let starts = self.launches() && spec.config.schedule.is_none();
+        labels.extend(starts.then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
+        labels.extend(instead_of.map(|old| (Mark::SUCCEEDS.to_owned(), old.id.clone())));
+        config["metadata"] = json!(labels);
+        stands_by(spec, world, &mut config);
+        if let (Some(volume), Some(mount)) = (volume, config.pointer_mut("/mounts/0")) {
+            mount["volume"] = volume.as_str().into();
+        }
+        config
+    }
+
+    /// Whether a machine is the one that an unanswered attempt made.
+    fn made(&self, machine: &wire::Machine) -> bool {
+        let mark = &self.spec.mark;
+        let text = |key: &str| machine.config.pointer(&format!("/metadata/{key}")).and_then(Value::as_str);
+        text(Mark::PROJECT) == Some(&mark.project)
+            && text(Mark::ENVIRONMENT) == Some(&mark.environment)
+            && text(Mark::NAME) == Some(self.name.as_str())
+            && self.instead_of.is_none_or(|old| text(Mark::SUCCEEDS) == Some(&old.id))
+    }
+}
+
+/// Makes a machine and waits until it is healthy.
 ///
 /// # Guarantees
 /// After an answer that was lost, the machine is looked for by its mark before anything else is tried, so that no slot
@@ -105,41 +152,58 @@ pub(crate) async fn create(
     birth: &Birth<'_>,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let Birth { spec, name, machine, volume } = birth;
+    let spec = birth.spec;
     let app = fly_name(world, &spec.app)?;
-    let mut config = spec.first_body();
-    let mut labels = metadata(spec, world);
-    labels.extend(spec.config.schedule.is_none().then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
-    config["metadata"] = json!(labels);
-    if let (Some(volume), Some(mount)) = (volume, config.pointer_mut("/mounts/0")) {
-        mount["volume"] = volume.as_str().into();
-    }
     let new = NewMachine {
-        name: machine.map(str::to_owned),
+        name: birth.machine.map(str::to_owned),
         region: spec.region.to_string(),
-        config,
+        config: birth.config(world),
         min_secrets_version: secrets_version(spec, world),
-        skip_launch: false,
+        skip_launch: !birth.launches(),
+        skip_service_registration: birth.instead_of.is_some(),
+        ..NewMachine::default()
     };
     let made = match clouds.fly.create_machine(app, &new).await {
         Err(error) if error.is_ambiguous() || error.trouble == Trouble::Conflict => {
-            let mine = |machine: &wire::Machine| is_slot(machine, name, &spec.mark);
-            clouds.fly.machines(app).await?.into_iter().find(mine).ok_or(error)?
+            let mut all = clouds.fly.machines(app).await?.into_iter();
+            all.find(|machine| birth.made(machine)).ok_or(error)?
         }
         other => other?,
     };
-    settle(clouds, app, spec, &made.id, &made.instance_id, true).await
+    if !birth.launches() {
+        // A machine that is still being prepared can be started by nobody.
+        let (limit, voice) = (spec.wait_secs, &clouds.voice);
+        clouds.fly.wait_for(app, &made.id, None, "stopped", limit, voice).await?;
+    }
+    settle(clouds, app, spec, &made.id, &made.instance_id, birth.launches()).await
 }
 
-/// Whether a machine bears this very slot's mark.
-fn is_slot(machine: &wire::Machine, name: &Name, mark: &Mark) -> bool {
-    let text = |key: &str| machine.config.pointer(&format!("/metadata/{key}")).and_then(Value::as_str);
-    text(Mark::PROJECT) == Some(&mark.project)
-        && text(Mark::ENVIRONMENT) == Some(&mark.environment)
-        && text(Mark::NAME) == Some(name.as_str())
+/// Makes the successor of a machine, or finds the one that an earlier run made, and waits until it is healthy.
+pub(crate) async fn succeed(
+    clouds: &Clouds,
+    birth: &Birth<'_>,
+    there: Option<&WorkloadLive>,
+    world: &World,
+) -> Result<WorkloadLive, CloudError> {
+    let spec = birth.spec;
+    let app = fly_name(world, &spec.app)?;
+    let wanted = metadata(spec, world);
+    // It is the same one when all that we would write on it stands on it.
+    let same =
+        |green: &&WorkloadLive| wanted.iter().all(|(key, value)| green.metadata.get(key) == Some(value));
+    match there {
+        Some(green) if Some(green).filter(same).is_some() => {
+            settle(clouds, app, spec, &green.id, &green.version, birth.launches()).await
+        }
+        Some(green) => {
+            delete(clouds, green, world).await?;
+            create(clouds, birth, world).await
+        }
+        None => create(clouds, birth, world).await,
+    }
 }
 
-/// Waits until a machine is where it should be, and reads it. Once it runs and its checks pass, its start is confirmed.
+/// Waits until a machine is where it should be, and reads it. Once it is healthy, its start is confirmed.
 async fn settle(
     clouds: &Clouds,
     app: &str,
@@ -151,17 +215,21 @@ async fn settle(
     // A cron machine runs once and stops again: there is nothing to wait for but that it was accepted.
     let awaited = launched && spec.config.schedule.is_none();
     if awaited {
-        let waited = clouds.fly.wait_for(app, id, Some(version), "started", spec.wait_secs).await?;
+        let waited =
+            clouds.fly.wait_for(app, id, Some(version), "started", spec.wait_secs, &clouds.voice).await?;
         if matches!(waited, Waited::Gone) {
             let doing = format!("wait until machine {id} of {app} is started");
             return Err(CloudError::new(doing, Trouble::Failed, "it is gone"));
         }
     }
-    let mut machine = clouds.fly.machine(app, id).await?;
+    let machine = if !awaited {
+        clouds.fly.machine(app, id).await?
+    } else if has_checks(&spec.config) {
+        clouds.fly.wait_until_passing(app, id, spec.wait_secs, &clouds.voice).await?
+    } else {
+        clouds.fly.wait_until_steady(app, id, spec.wait_secs, &clouds.voice).await?
+    };
     if awaited {
-        if has_checks(&spec.config) {
-            machine = clouds.fly.wait_until_passing(app, id, spec.wait_secs).await?;
-        }
         let confirmed = BTreeMap::from([(Mark::STARTING.to_owned(), String::new())]);
         clouds.fly.set_metadata(app, id, &confirmed).await?;
     }
@@ -192,6 +260,16 @@ pub(crate) async fn edit(
             after.ownership = crate::model::Ownership::Ours;
             Ok(after)
         }
+        WorkloadEdit::Uncordon => {
+            clouds.fly.uncordon(app, &live.id).await?;
+            let mut after = live.clone();
+            after.health.cordoned = false;
+            Ok(after)
+        }
+        WorkloadEdit::Discard { id } => {
+            destroy(clouds, app, id).await?;
+            Ok(live.clone())
+        }
     }
 }
 
@@ -205,22 +283,26 @@ async fn update(
 ) -> Result<WorkloadLive, CloudError> {
     let Update { spec, body, launch, lines: _ } = change;
     // The proxy may have woken it since the plan was made: then it stays awake.
-    let woken = spec.config.schedule.is_none() && clouds.fly.machine(app, &live.id).await?.state == "started";
+    let woken = spec.config.schedule.is_none()
+        && spec.standby_for.is_none()
+        && clouds.fly.machine(app, &live.id).await?.state == "started";
     let launch = &(*launch || woken);
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
     // What is not written anew shall not be remembered.
     labels.remove(Mark::SECRETS);
     labels.remove(Mark::STARTING);
+    labels.remove(Mark::SUCCEEDS);
     labels.extend(metadata(spec, world));
     labels.extend(launch.then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
     config["metadata"] = json!(labels);
+    stands_by(spec, world, &mut config);
     let request = NewMachine {
-        name: None,
         region: live.region.to_string(),
         config,
         min_secrets_version: secrets_version(spec, world),
         skip_launch: !launch,
+        ..NewMachine::default()
     };
     let version = match clouds.fly.update_machine(app, &live.id, &live.version, &request).await {
         Err(error) if error.is_ambiguous() => {
@@ -235,10 +317,14 @@ async fn update(
 
 /// Destroys a machine and waits until it is gone, so that its volume is free.
 pub(crate) async fn delete(clouds: &Clouds, live: &WorkloadLive, world: &World) -> Result<(), CloudError> {
-    let app = fly_name(world, &live.app)?;
-    match clouds.fly.destroy_machine(app, &live.id).await {
+    destroy(clouds, fly_name(world, &live.app)?, &live.id).await
+}
+
+async fn destroy(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError> {
+    match clouds.fly.destroy_machine(app, id).await {
         Err(error) if error.is_not_found() => return Ok(()),
         other => other?,
     }
-    clouds.fly.wait_for(app, &live.id, None, "destroyed", Workload::DEFAULT_WAIT_SECS).await.map(drop)
+    let limit = Workload::DEFAULT_WAIT_SECS;
+    clouds.fly.wait_for(app, id, None, "destroyed", limit, &clouds.voice).await.map(drop)
 }

@@ -78,6 +78,18 @@ impl WorkloadLive {
         Mark::name(&self.metadata)
     }
 
+    /// The machine whose place it takes, or took, by id.
+    #[must_use]
+    pub fn succeeds(&self) -> Option<&str> {
+        self.metadata.get(Mark::SUCCEEDS).map(String::as_str)
+    }
+
+    /// The release it was started with.
+    #[must_use]
+    pub fn release(&self) -> Option<&str> {
+        self.metadata.get(Mark::RELEASE).map(String::as_str)
+    }
+
     /// The secrets it was started with.
     #[must_use]
     pub fn secrets(&self) -> Record {

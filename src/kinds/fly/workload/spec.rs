@@ -5,11 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::MachineConfig;
+use super::{MachineConfig, config::Check};
 use crate::{
-    kinds::fly::{App, Secrets},
+    kinds::{
+        Around,
+        fly::{App, Machine, Secrets},
+    },
     model::{Address, Mark, Ref, Region},
 };
+
+/// A Firecracker machine boots in about a second, and the image is on its host or is fetched within a few.
+const BOOT_SECS: u64 = 3;
+/// How often a check is made that does not say so (Machines API: 10 seconds).
+const DEFAULT_INTERVAL_SECS: u64 = 10;
+/// For how long a machine without checks must stay up, as in flyctl's smoke checks.
+const SMOKE_SECS: u64 = 10;
 
 /// One machine, of a process group or with a schedule.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +40,12 @@ pub struct Workload {
     pub mark: Mark,
     /// How long a start may take, in seconds, before it counts as failed (`deploy.wait_timeout`).
     pub wait_secs: u64,
+    /// The machine in whose stead Fly starts this one when its host fails. Until then it sleeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby_for: Option<Ref<Machine>>,
+    /// The release it belongs to; known once the whole manifest is.
+    #[serde(skip)]
+    pub release: Option<String>,
 }
 
 impl Workload {
@@ -40,16 +56,57 @@ impl Workload {
     /// from a change made outside.
     #[must_use]
     pub fn applied(&self) -> String {
-        let Self { app: _, region, config, secrets: _, needs: _, labels, mark: _, wait_secs: _ } = self;
+        let Self {
+            app: _,
+            region,
+            config,
+            secrets: _,
+            needs: _,
+            labels,
+            mark: _,
+            wait_secs: _,
+            standby_for: _,
+            release: _,
+        } = self;
         let text = serde_json::to_vec(&(region, config, labels)).unwrap_or_default();
         let hash = Sha256::digest(text);
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// How long a start takes until it counts as healthy, in seconds, by experience: the boot, and the first round of the
+    /// slowest check, or the time for which a machine without checks must stay up.
+    #[must_use]
+    pub fn start_secs(&self) -> u64 {
+        let config = &self.config;
+        let checks = config.checks.values().chain(config.services.iter().flat_map(|service| &service.checks));
+        let first =
+            |check: &Check| check.interval.map_or(DEFAULT_INTERVAL_SECS, |span| span.millis().div_ceil(1000));
+        BOOT_SECS + checks.map(first).max().unwrap_or(SMOKE_SECS)
+    }
+
+    /// The same, as a part of the release that the manifest asks for.
+    #[must_use]
+    pub fn released(mut self, around: &Around<'_>) -> Self {
+        self.release = around.releases.get(self.app.name()).map(ToString::to_string);
+        self
+    }
+
     /// Every address it points at.
     pub(crate) fn refs(&self) -> Vec<Address> {
-        let Self { app, region: _, config: _, secrets, needs, labels: _, mark: _, wait_secs: _ } = self;
+        let Self {
+            app,
+            region: _,
+            config: _,
+            secrets,
+            needs,
+            labels: _,
+            mark: _,
+            wait_secs: _,
+            standby_for,
+            release: _,
+        } = self;
         let secrets = secrets.iter().map(Ref::address);
-        [app.address()].into_iter().chain(secrets).chain(needs.iter().cloned()).collect()
+        let standby_for = standby_for.iter().map(Ref::address);
+        [app.address()].into_iter().chain(secrets).chain(standby_for).chain(needs.iter().cloned()).collect()
     }
 }

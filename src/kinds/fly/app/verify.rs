@@ -1,0 +1,69 @@
+//! A request to an app's public address: the last gate of a rollout.
+
+use serde::Serialize;
+
+use crate::model::Span;
+
+/// What shows that an app works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verify {
+    /// The host name; the app's own under `fly.dev` when absent.
+    pub host: Option<String>,
+    /// The path, with its query.
+    pub path: String,
+    /// The status that the answer must have.
+    pub status: u16,
+    /// A regular expression that must match somewhere in the body.
+    pub body: Option<String>,
+    /// How often it is tried again.
+    pub retries: u32,
+    /// How long to wait between two tries.
+    pub interval: Span,
+}
+
+impl Verify {
+    /// How often it is tried again when nothing is said: together with the interval, half a minute, which outlasts the
+    /// time in which Fly's proxies learn of new machines.
+    pub const RETRIES: u32 = 5;
+    /// How long to wait between two tries when nothing is said.
+    pub const INTERVAL: Span = Span::from_secs(5);
+
+    /// The host that is asked.
+    #[must_use]
+    pub fn host(&self, app: &str) -> String {
+        self.host.clone().unwrap_or_else(|| format!("{app}.fly.dev"))
+    }
+
+    /// Why an answer is not the one that was hoped for.
+    #[must_use]
+    pub fn judge(&self, status: u16, body: &str) -> Option<String> {
+        if status != self.status {
+            return Some(format!("the answer has status {status}, not {}", self.status));
+        }
+        let pattern = self.body.as_ref()?;
+        // The manifest is refused when it is no pattern.
+        let found = regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(body));
+        (!found).then(|| format!("`{pattern}` does not match the body"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_body_decide() {
+        let verify = Verify {
+            host: None,
+            path: "/".into(),
+            status: 200,
+            body: Some("ok|fine".into()),
+            retries: 0,
+            interval: Verify::INTERVAL,
+        };
+        assert_eq!(verify.host("web"), "web.fly.dev");
+        assert_eq!(verify.judge(200, "all fine"), None);
+        assert_eq!(verify.judge(200, "bad").as_deref(), Some("`ok|fine` does not match the body"));
+        assert_eq!(verify.judge(502, "ok").as_deref(), Some("the answer has status 502, not 200"));
+    }
+}

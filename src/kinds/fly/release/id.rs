@@ -1,0 +1,89 @@
+//! The id of a release: a hash over everything that an app's machines are started with.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    kinds::{Desired, fly::workload::MachineConfig},
+    model::Name,
+};
+
+/// The id of a release, such as `3f2a91c0-77aa`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Release {
+    /// Of image and configuration: 8 hexadecimal digits.
+    config: String,
+    /// Of the secrets' values: 4 digits. Unknown to a command that has no values.
+    secrets: Option<String>,
+}
+
+impl Release {
+    /// Whether this text, read from a machine, names the same release. What this command does not know of its secrets, it
+    /// takes to be the same.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        match (&self.secrets, text.split_once('-')) {
+            (Some(secrets), Some((config, there))) => *config == self.config && there == secrets,
+            (_, split) => split.map_or(text, |(config, _)| config) == self.config,
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.config)?;
+        match &self.secrets {
+            Some(secrets) => write!(f, "-{secrets}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The release of each app that a manifest asks for. How many machines there are, and where, is no part of it, and
+/// neither are cron machines.
+#[must_use]
+pub fn releases(desired: &Desired) -> BTreeMap<Name, Release> {
+    let mut groups: BTreeMap<Name, BTreeMap<&str, &MachineConfig>> = BTreeMap::new();
+    for (name, machine) in &desired.fly_machine {
+        if machine.workload.standby_for.is_some() {
+            continue;
+        }
+        let group = groups.entry(name.root()).or_default();
+        group.entry(&machine.group).or_insert(&machine.workload.config);
+    }
+    let release = |app: &Name, groups: &BTreeMap<&str, &MachineConfig>| {
+        let command = desired.fly_release.get(app).map(|command| &command.workload.config);
+        Release { config: hash(&(groups, command), 4), secrets: secrets(desired, app) }
+    };
+    groups.iter().map(|(app, groups)| (app.clone(), release(app, groups))).collect()
+}
+
+/// A hash over the fingerprints of all secrets; none when one has no value here.
+fn secrets(desired: &Desired, app: &Name) -> Option<String> {
+    let spec = desired.fly_secrets.get(app);
+    let values = spec.into_iter().flat_map(|spec| &spec.values);
+    let prints: Option<BTreeMap<&str, &str>> =
+        values.map(|(name, value)| Some((name.as_str(), value.fingerprint.as_ref()?.as_str()))).collect();
+    prints.map(|prints| hash(&prints, 2))
+}
+
+fn hash(value: &impl Serialize, bytes: usize) -> String {
+    let hash = Sha256::digest(serde_json::to_vec(value).unwrap_or_default());
+    hash.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_recognised_with_and_without_values() {
+        let known = Release { config: "3f2a91c0".into(), secrets: Some("77aa".into()) };
+        let unknown = Release { secrets: None, ..known.clone() };
+        assert_eq!(known.to_string(), "3f2a91c0-77aa");
+        assert!(known.is("3f2a91c0-77aa") && unknown.is("3f2a91c0-77aa") && known.is("3f2a91c0"));
+        assert!(!known.is("3f2a91c0-77ab") && !known.is("00000000-77aa") && !unknown.is("00000000"));
+    }
+}

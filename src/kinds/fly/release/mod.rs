@@ -1,0 +1,28 @@
+//! A release command: what an app runs once, on a machine of its own, before any of its machines changes. Migrations,
+//! mostly.
+//!
+//! A release is everything that the machines of an app are started with: image, configuration, secrets. Its id is a hash
+//! over that, so a run that goes on, a repair or another count of machines is the same release, and the command does not
+//! run again.
+
+mod diff;
+mod drive;
+mod id;
+mod spec;
+
+pub use diff::ReleaseEdit;
+pub use id::{Release, releases};
+pub use spec::{Leftover, ReleaseLive, ReleaseSpec};
+
+use crate::model::Named;
+
+/// The kind `fly.release`.
+#[derive(Clone, Copy, Debug)]
+pub enum ReleaseCommand {}
+
+impl Named for ReleaseCommand {
+    const NAME: &'static str = "fly.release";
+}
+
+/// The process group of a release command's machine, as flyctl calls it.
+pub const GROUP: &str = "fly_app_release_command";

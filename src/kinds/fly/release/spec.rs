@@ -1,0 +1,68 @@
+//! What a manifest says of a release command, and what the app's machines remember of it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::{
+    kinds::{
+        Refers,
+        fly::{App, workload::Workload},
+    },
+    model::{Address, Ref},
+};
+
+/// What the manifest asks for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReleaseSpec {
+    /// The machine that runs the command: its image, variables, CPUs and memory.
+    pub workload: Workload,
+    /// How long the command may take, in seconds; `None` sets no limit.
+    pub limit_secs: Option<u64>,
+    /// The id of the release; known once the whole manifest is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+}
+
+impl ReleaseSpec {
+    /// flyctl's own default for `deploy.release_command_timeout`: five minutes.
+    pub const DEFAULT_LIMIT_SECS: u64 = 300;
+}
+
+/// What is there.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReleaseLive {
+    /// The app it belongs to.
+    pub app: Ref<App>,
+    /// The releases whose command has succeeded, or whose machines run, so that it must have.
+    pub done: BTreeSet<String>,
+    /// The release whose command was run by this very apply.
+    pub current: Option<String>,
+    /// A machine that can remember a success before any machine changes: Fly's id.
+    pub witness: Option<String>,
+    /// Machines of release commands that are still there.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// A machine that an earlier run left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Fly's id.
+    pub id: String,
+    /// Its state.
+    pub state: String,
+}
+
+impl Refers for ReleaseSpec {
+    fn refs(&self) -> Vec<Address> {
+        let Self { workload, limit_secs: _, release: _ } = self;
+        workload.refs()
+    }
+}
+
+impl Refers for ReleaseLive {
+    fn refs(&self) -> Vec<Address> {
+        let Self { app, done: _, current: _, witness: _, leftovers: _ } = self;
+        vec![app.address()]
+    }
+}

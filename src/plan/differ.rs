@@ -1,0 +1,338 @@
+//! Differences to steps: each kind is visited once, ground up, and a replacement spreads to what refers to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::graph::NodeIndex;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Action, Blocked, Folded, Step,
+    rollout::{LaneSteps, Member},
+    steps::Steps,
+};
+use crate::{
+    kinds::{
+        Announce, Around, Cause, Diff, Impact, Listed, Op, Phase, Refers, Refused, Visit, World, fly::Release,
+    },
+    model::{Address, Line, Name, Table},
+};
+
+/// A hash of a spec. Secrets in it serialise as a word.
+fn hash(spec: &impl Serialize) -> [u8; 8] {
+    let hash = Sha256::digest(serde_json::to_vec(spec).unwrap_or_default());
+    let mut out = [0; 8];
+    out.copy_from_slice(&hash[..8]);
+    out
+}
+
+/// Walks the kinds and remembers what earlier ones decided.
+pub(super) struct Differ<'w> {
+    pub(super) world: &'w World,
+    pub(super) gone: BTreeSet<Address>,
+    pub(super) changed: BTreeMap<Address, Vec<Line>>,
+    pub(super) rolling: BTreeSet<Name>,
+    pub(super) releases: BTreeMap<Name, Release>,
+    /// Apps that somebody else owns: nothing in them is planned.
+    pub(super) claimed: BTreeSet<Name>,
+    pub(super) steps: Steps,
+}
+
+/// A step about which nothing is known but what it does.
+fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, lines: Vec<Line>) -> Step {
+    Step {
+        address: address.clone(),
+        action,
+        takes: K::takes(&op),
+        op: K::any(op),
+        lines,
+        whole: None,
+        finishes: false,
+        identity: String::new(),
+        what: String::new(),
+        cause: Cause::Unknown,
+        impact: Impact::Quiet,
+        loss: None,
+        rescue: None,
+        protected: false,
+    }
+}
+
+/// The same for something that is there.
+fn of_live<K: Listed>(
+    address: &Address,
+    action: Action,
+    op: Op<K>,
+    lines: Vec<Line>,
+    live: &K::Live,
+) -> Step {
+    Step {
+        identity: K::identity(live),
+        what: K::describe(live),
+        protected: K::protected(live),
+        ..bare(address, action, op, lines)
+    }
+}
+
+impl Differ<'_> {
+    fn around(&self) -> Around<'_> {
+        Around {
+            world: self.world,
+            gone: &self.gone,
+            changed: &self.changed,
+            rolling: &self.rolling,
+            releases: &self.releases,
+        }
+    }
+
+    /// The lane of a resource, when its kind has any.
+    fn lane<K: Listed>(&mut self, name: &Name) -> Option<&mut LaneSteps> {
+        let lane = Address::of::<K>(&K::lane(name)?);
+        let lane = self.steps.lanes.entry(lane).or_default();
+        lane.rolls = K::PHASE == Phase::Rollout;
+        Some(lane)
+    }
+
+    /// The same for a resource that the manifest asks for, and so with its turns.
+    fn turns<K: Listed>(&mut self, name: &Name, spec: &K::Spec) -> Option<&mut LaneSteps> {
+        let lane = self.lane::<K>(name)?;
+        lane.turns = K::turns(spec);
+        Some(lane)
+    }
+
+    /// Notes that something is rolled out, or follows what is.
+    fn phase<K: Listed>(&mut self, name: &Name, node: NodeIndex) {
+        match K::PHASE {
+            Phase::Rollout => drop(self.rolling.insert(name.root())),
+            Phase::Follow => self.steps.followers.entry(name.root()).or_default().push(node),
+            Phase::Ground | Phase::Before => {}
+        }
+    }
+
+    fn one<K: Listed>(&mut self, name: &Name, spec: &K::Spec, live: Option<&K::Live>) {
+        let address = Address::of::<K>(name);
+        let Some(live) = live else {
+            return self.create::<K>(&address, spec, Action::Create, Cause::Unknown);
+        };
+        if K::goes_with(live).is_some_and(|container| self.gone.contains(&container)) {
+            self.fold::<K>(&address, live);
+            return self.create::<K>(&address, spec, Action::Create, Cause::Unknown);
+        }
+        if let Some(refused) = K::held(live) {
+            return self.hold(&address, &refused);
+        }
+        match K::diff(spec, live, &self.around()) {
+            Diff::Same => *self.steps.unchanged.entry(K::NAME).or_default() += 1,
+            Diff::Refuse(refused) => self.steps.blocked.push(Blocked { address, refused }),
+            Diff::Edit(edits) => self.edit::<K>(&address, spec, live, edits),
+            Diff::Replace(lines) => self.replace::<K>(&address, spec, live, lines),
+            Diff::Succeed(lines) => self.succeed::<K>(&address, spec, live, lines),
+        }
+    }
+
+    /// The spec with everything that the manifest leaves open; a problem when it stays open.
+    fn complete<K: Listed>(&mut self, address: &Address, spec: &K::Spec) -> Option<K::Spec> {
+        match K::complete(spec, &self.around()) {
+            Ok(spec) => Some(spec),
+            Err(refused) => {
+                self.steps.blocked.push(Blocked { address: address.clone(), refused });
+                None
+            }
+        }
+    }
+
+    fn create<K: Listed>(&mut self, address: &Address, spec: &K::Spec, action: Action, cause: Cause) {
+        let Some(spec) = self.complete::<K>(address, spec) else { return };
+        // A release command is no thing that is there afterwards.
+        let action = if K::PHASE == Phase::Before { Action::Run } else { action };
+        let lines = K::outline(&spec, &self.around());
+        let (refs, whole) = (spec.refs(), Some(hash(&spec)));
+        let turns = K::turns(&spec);
+        let step = Step { whole, cause, ..bare::<K>(address, action, Op::Create(spec), lines.clone()) };
+        let node = self.steps.add(step);
+        self.steps.makes.insert(address.clone(), node);
+        self.steps.needs.push((node, refs));
+        self.phase::<K>(address.name(), node);
+        if let Some(lane) = self.lane::<K>(address.name()).filter(|_| action == Action::Create) {
+            lane.turns = turns;
+            if K::MADE_IN_TURN {
+                let name = address.name().clone();
+                lane.members.push(Member { name, first: node, last: node, down: false });
+            } else {
+                lane.starts.push(node);
+            }
+        }
+        self.changed.insert(address.clone(), lines);
+    }
+
+    fn edit<K: Listed>(&mut self, address: &Address, spec: &K::Spec, live: &K::Live, edits: Vec<K::Edit>) {
+        let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
+        let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
+        let follows = edits.iter().all(Announce::follows);
+        let turns = edits.iter().any(Announce::takes_turns);
+        let finishes = edits.iter().all(Announce::finishes);
+        let action = if K::PHASE == Phase::Before { Action::Run } else { Action::Update };
+        let op = Op::Edit(live.clone(), edits);
+        let node = self.steps.add(Step {
+            finishes,
+            impact,
+            cause: if follows { Cause::Follows } else { K::cause(spec, live) },
+            ..of_live::<K>(address, action, op, lines.clone(), live)
+        });
+        self.steps.makes.insert(address.clone(), node);
+        self.steps.needs.push((node, spec.refs()));
+        if impact > Impact::Quiet || K::PHASE == Phase::Follow {
+            self.phase::<K>(address.name(), node);
+        }
+        if let Some(lane) = self.turns::<K>(address.name(), spec) {
+            if turns {
+                let name = address.name().clone();
+                lane.members.push(Member { name, first: node, last: node, down: K::is_down(live) });
+            } else if impact == Impact::Asleep {
+                lane.asleep.push(node);
+            }
+        }
+        self.changed.insert(address.clone(), lines);
+    }
+
+    /// Another comes up beside it, takes over, and then it goes.
+    fn succeed<K: Listed>(&mut self, address: &Address, spec: &K::Spec, live: &K::Live, lines: Vec<Line>) {
+        let Some(complete) = self.complete::<K>(address, spec) else { return };
+        let (refs, whole) = (complete.refs(), Some(hash(&complete)));
+        let op = Op::Succeed(complete, live.clone());
+        let node = self.steps.add(Step {
+            whole,
+            cause: K::cause(spec, live),
+            ..of_live::<K>(address, Action::Succeed, op, lines.clone(), live)
+        });
+        self.steps.makes.insert(address.clone(), node);
+        self.steps.needs.push((node, refs));
+        self.phase::<K>(address.name(), node);
+        let op = Op::Retire(live.clone());
+        let retire = self.steps.add(of_live::<K>(address, Action::Retire, op, Vec::new(), live));
+        if let Some(lane) = self.turns::<K>(address.name(), spec) {
+            lane.successors.push(node);
+            lane.retired.push(retire);
+        }
+        self.changed.insert(address.clone(), lines);
+    }
+
+    /// The steps in which the successors of each lane take over, once all of them are known.
+    fn hand_over<K: Listed>(&mut self, live: &Table<K::Live>) {
+        let mut old: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
+        for (address, lane) in self.steps.lanes.iter().filter(|(address, _)| address.kind() == K::NAME) {
+            let names = lane.successors.iter().map(|node| self.steps.graph[*node].address.name());
+            let pairs = names.filter_map(|name| Some((name.clone(), live.get(name)?.clone())));
+            let pairs: Vec<(Name, K::Live)> = pairs.collect();
+            if !pairs.is_empty() {
+                old.insert(address.clone(), pairs);
+            }
+        }
+        for (address, pairs) in old {
+            let what = format!("{} machines", pairs.len());
+            let identities: Vec<String> = pairs.iter().map(|(_, live)| K::identity(live)).collect();
+            let step = bare::<K>(&address, Action::HandOver, Op::HandOver(pairs), Vec::new());
+            let node = self.steps.add(Step { what, identity: identities.join(" "), ..step });
+            if let Some(lane) = self.steps.lanes.get_mut(&address) {
+                lane.hand_over = Some(node);
+            }
+        }
+    }
+
+    fn replace<K: Listed>(&mut self, address: &Address, spec: &K::Spec, live: &K::Live, lines: Vec<Line>) {
+        self.gone.insert(address.clone());
+        let cause = K::cause(spec, live);
+        let old = self.remove::<K>(address, live, Action::ReplaceDelete, lines, cause);
+        self.create::<K>(address, spec, Action::ReplaceCreate, cause);
+        let new = self.steps.makes.get(address).copied();
+        if let (Some(lane), Some(new)) = (self.turns::<K>(address.name(), spec), new) {
+            let name = address.name().clone();
+            lane.members.push(Member { name, first: old, last: new, down: K::is_down(live) });
+        }
+    }
+
+    fn remove<K: Listed>(
+        &mut self,
+        address: &Address,
+        live: &K::Live,
+        action: Action,
+        lines: Vec<Line>,
+        cause: Cause,
+    ) -> NodeIndex {
+        let step = of_live::<K>(address, action, Op::Delete(live.clone()), lines, live);
+        let (loss, rescue) = (K::loss(live), K::rescue(live));
+        let node = self.steps.add(Step { cause, loss, rescue, ..step });
+        self.steps.breaks.insert(address.clone(), node);
+        self.steps.holds.push((node, live.refs()));
+        node
+    }
+
+    fn fold<K: Listed>(&mut self, address: &Address, live: &K::Live) {
+        let Some(with) = K::goes_with(live) else { return };
+        self.gone.insert(address.clone());
+        self.steps.folded.push(Folded {
+            address: address.clone(),
+            with,
+            identity: K::identity(live),
+            what: K::describe(live),
+            loss: K::loss(live),
+            rescue: K::rescue(live),
+            protected: K::protected(live),
+        });
+    }
+
+    fn orphan<K: Listed>(&mut self, name: &Name, live: &K::Live) {
+        let address = Address::of::<K>(name);
+        if K::goes_with(live).is_some_and(|container| self.gone.contains(&container)) {
+            return self.fold::<K>(&address, live);
+        }
+        if let Some(refused) = K::held(live) {
+            return self.hold(&address, &refused);
+        }
+        self.gone.insert(address.clone());
+        let node = self.remove::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
+        if let Some(lane) = self.lane::<K>(address.name()) {
+            lane.ends.push(node);
+        }
+    }
+
+    /// Leaves one object out and says so; everything else goes on.
+    fn hold(&mut self, address: &Address, Refused { reason, hint }: &Refused) {
+        self.steps.found.warnings.push(format!("{address} is held back: {reason}; {hint}"));
+    }
+}
+
+impl Visit for Differ<'_> {
+    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
+        self.steps.existing += live.len();
+        for (name, spec) in desired {
+            if !self.claimed.contains(&name.root()) {
+                self.one::<K>(name, spec, live.get(name));
+            }
+        }
+        for (name, live) in live {
+            if !desired.contains_key(name) && !self.claimed.contains(&name.root()) {
+                self.orphan::<K>(name, live);
+            }
+        }
+        self.hand_over::<K>(live);
+    }
+}
+
+/// Adds the proofs: it is known by now which apps change.
+pub(super) struct Prover<'w> {
+    pub(super) differ: Differ<'w>,
+}
+
+impl Visit for Prover<'_> {
+    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, _: &Table<K::Live>) {
+        let Differ { rolling, steps, .. } = &mut self.differ;
+        for (name, spec) in
+            desired.iter().filter(|(name, spec)| rolling.contains(*name) && K::has_proof(spec))
+        {
+            let (address, op) = (Address::of::<K>(name), Op::Prove(spec.clone()));
+            let node = steps.add(bare::<K>(&address, Action::Prove, op, Vec::new()));
+            steps.proofs.insert(name.clone(), node);
+        }
+    }
+}
