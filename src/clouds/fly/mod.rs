@@ -2,7 +2,9 @@
 //!
 //! `plan`, `drift` and `status` hold a [`Reader`]; only `apply` and `destroy` hold a [`Writer`].
 
+mod fate;
 mod lease;
+mod logs;
 mod new;
 mod read;
 mod wait;
