@@ -25,6 +25,8 @@ use crate::{
 
 /// Where the Machines API is.
 const MACHINES_API: &str = "https://api.machines.dev";
+/// Where the logs are.
+const API: &str = "https://api.fly.io";
 /// How much faster than Fly the embedded sandbox runs, unless told otherwise: a machine that takes a second to boot
 /// takes a twentieth, so that trying things out is no waiting.
 const EMBEDDED_SPEED: f64 = 20.0;
@@ -253,7 +255,8 @@ fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure>
         ))
     })?;
     let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
-    Ok(Settings { base, token: Secret::new(token), speed: 1.0, fuse: None })
+    let logs = Some(environment.get(names::API).unwrap_or(API).to_owned());
+    Ok(Settings { base, logs, token: Secret::new(token), speed: 1.0, fuse: None })
 }
 
 /// The embedded sandbox, with a token for the manifest's organization.
@@ -275,7 +278,8 @@ async fn embedded(
         other => other?,
     };
     let token = Secret::new(running.org_token(org)?);
-    Ok((Settings { base: running.url(), token, speed, fuse }, Some(running)))
+    let (base, logs) = (running.url(), Some(running.url()));
+    Ok((Settings { base, logs, token, speed, fuse }, Some(running)))
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
@@ -288,7 +292,7 @@ async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<
     let answer =
         ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
     let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
-    Ok(Settings { base: url, token: Secret::new(token), speed, fuse })
+    Ok(Settings { base: url.clone(), logs: Some(url), token: Secret::new(token), speed, fuse })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {

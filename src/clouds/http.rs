@@ -63,6 +63,8 @@ pub(crate) struct Call<'a> {
 pub struct Settings {
     /// Where the API is, without a path, such as `https://api.machines.dev`.
     pub base: String,
+    /// Where logs are read, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`); none are read without it.
+    pub logs: Option<String>,
     /// The token as the user gave it; it is never printed.
     pub token: crate::model::Secret,
     /// How much faster than Fly's limits to go; 1.0 against Fly.
@@ -138,6 +140,23 @@ impl Http {
             writes: AtomicU64::new(0),
             silent: AtomicBool::new(false),
         })))
+    }
+
+    /// The same client at another base, with limits of its own.
+    pub(crate) fn at(&self, base: &str) -> Self {
+        let Inner { client, authorization, speed, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            client: client.clone(),
+            base: base.trim_end_matches('/').to_owned(),
+            authorization: authorization.clone(),
+            pacing: Pacing::new(*speed),
+            in_flight: Semaphore::new(IN_FLIGHT),
+            speed: *speed,
+            fuse: None,
+            sent: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
+        }))
     }
 
     /// How many requests were sent so far.
@@ -275,6 +294,11 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
+    /// Whether it is reached.
+    pub(crate) fn is_over(self) -> bool {
+        tokio::time::Instant::now() >= self.at
+    }
+
     /// Whole seconds until then, on the server's clock.
     pub(crate) fn left_secs(self) -> u64 {
         let left = self.at.saturating_duration_since(tokio::time::Instant::now());

@@ -5,15 +5,19 @@ mod error;
 pub mod fly;
 mod http;
 mod pacing;
+mod voice;
 
 pub(crate) use error::chain;
 pub use error::{CloudError, Trouble};
 pub use http::{Burnt, Fuse, Http, Settings};
 pub use pacing::{Action, Pacing};
+pub use voice::{Sign, Voice};
 
 /// The clients of every cloud, with write access. Only `apply` holds one.
 #[derive(Clone, Debug)]
 pub struct Clouds {
     /// Fly.io.
     pub fly: fly::Writer,
+    /// Whom a long wait tells what it sees.
+    pub voice: Voice,
 }

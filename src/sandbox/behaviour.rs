@@ -47,6 +47,9 @@ pub(crate) struct Behave {
     /// What its health checks print.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) check_output: Option<String>,
+    /// What it prints, line by line, before it ends or once it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) logs: Vec<String>,
     /// How long a boot takes instead of the ordinary time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boot_ms: Option<i64>,

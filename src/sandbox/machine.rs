@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::behaviour::Exit;
+use super::console::Line;
 use super::ids;
 use super::world::Object;
 
@@ -147,6 +148,9 @@ pub(crate) struct Machine {
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
     pub(crate) due: Option<Due>,
+    /// What it printed, oldest first.
+    #[serde(default)]
+    pub(crate) logs: VecDeque<Line>,
 }
 
 impl Machine {

@@ -47,8 +47,9 @@
 //! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
 //!
 //! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
-//! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…"}}`; all keys are optional.
-//! When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
+//! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…",
+//! "logs":["…"]}}`; all keys are optional. `logs` is what the program prints, between the lines that Fly's init prints
+//! around it; `GET /api/v1/apps/{app}/logs` shows both, the last sixty of each machine. When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
 //! next start; what its checks say changes at once.
 //!
 //! # Pointing flyctl at it
@@ -77,6 +78,7 @@ mod behaviour;
 mod clock;
 mod config;
 mod connection;
+mod console;
 mod faults;
 mod graphql;
 mod ids;

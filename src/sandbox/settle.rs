@@ -4,6 +4,7 @@
 //! up with the clock. A restart of the sandbox therefore changes nothing.
 
 use super::behaviour::{Behave, Exit, Rule};
+use super::console;
 use super::machine::{Machine, State, Step};
 use super::world::{App, Volume, World};
 
@@ -91,10 +92,14 @@ fn take(machine: &mut Machine, behave: &Behave, at: i64, step: Step) {
         Step::Started => started(machine, behave, at),
         Step::Exit(exit) => exited(machine, behave, at, exit),
         Step::Stopped => {
+            console::signalled(machine, at);
+            console::ended(machine, Exit::CLEAN, at);
             machine.record_exit(Exit::CLEAN, true, false, at);
             rest(machine, at);
         }
         Step::Restarted => {
+            console::signalled(machine, at);
+            console::ended(machine, Exit::CLEAN, at);
             machine.record_exit(Exit::CLEAN, true, true, at);
             await_start(machine, behave, at);
         }
@@ -122,6 +127,7 @@ pub(crate) fn boot(machine: &mut Machine, behave: &Behave, at: i64, source: &str
 }
 
 fn await_start(machine: &mut Machine, behave: &Behave, at: i64) {
+    console::boot(machine, at);
     let ready = at.saturating_add(behave.boot_ms.unwrap_or(BOOT_MS).max(1));
     match behave.exit() {
         Some((0, exit)) => machine.then(ready, Step::Exit(exit)),
@@ -131,6 +137,7 @@ fn await_start(machine: &mut Machine, behave: &Behave, at: i64) {
 
 fn started(machine: &mut Machine, behave: &Behave, at: i64) {
     machine.enter(State::Started, at, "start", "flyd");
+    console::program(machine, behave, at);
     machine.started_ms = Some(at);
     machine.first_run_ms.get_or_insert(at);
     if let Some((after, exit)) = behave.exit() {
@@ -140,11 +147,19 @@ fn started(machine: &mut Machine, behave: &Behave, at: i64) {
 
 fn exited(machine: &mut Machine, behave: &Behave, at: i64, exit: Exit) {
     machine.first_run_ms.get_or_insert(at);
+    // A program that never got as far as `started` still ran, and said what it had to say.
+    if machine.state != State::Started {
+        console::program(machine, behave, at);
+    }
+    console::ended(machine, exit, at);
     if restarts(machine, exit) {
         machine.restart_count += 1;
         machine.record_exit(exit, false, true, at);
         await_start(machine, behave, at);
     } else {
+        if exit.code != 0 && machine.restart_policy() != "no" {
+            console::gave_up(machine, at);
+        }
         machine.record_exit(exit, false, false, at);
         rest(machine, at);
     }

@@ -209,30 +209,20 @@ fn promote(world: &mut World, call: &Call) -> Reply {
     if found { Ok(Answer::empty(204)) } else { Err(Refusal::not_found("egress ip")) }
 }
 
-/// The events of the machines, as lines: nothing runs, so nothing else is printed.
+/// What the machines print. Without a token it begins with the oldest lines that are kept.
 fn logs(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
     let (after, only, region) = (call.query("next_token"), call.query("instance"), call.query("region"));
     let machines = app.machines.values().filter(|machine| {
         only.is_none_or(|id| id == machine.id) && region.is_none_or(|region| region == machine.region)
     });
-    let mut lines: Vec<(String, Value)> = machines
-        .flat_map(|machine| machine.events.iter().map(move |event| (machine, event)))
-        .filter(|(_, event)| after.is_none_or(|after| event.id.as_str() > after))
-        .map(|(machine, event)| {
-            let attributes = json!({
-                "timestamp": clock::millis(event.timestamp),
-                "message": format!("{}: {}", event.kind, event.status),
-                "level": "info",
-                "instance": machine.id,
-                "region": machine.region,
-                "meta": {},
-            });
-            (event.id.clone(), json!({ "id": event.id, "attributes": attributes }))
-        })
+    let mut lines: Vec<(&str, Value)> = machines
+        .flat_map(|machine| machine.logs.iter().map(move |line| (machine, line)))
+        .filter(|(_, line)| after.is_none_or(|after| line.id.as_str() > after))
+        .map(|(machine, line)| (line.id.as_str(), line.view(machine)))
         .collect();
-    lines.sort_by(|a, b| a.0.cmp(&b.0));
-    let next = lines.last().map_or_else(|| after.unwrap_or_default().to_owned(), |(id, _)| id.clone());
+    lines.sort_by(|a, b| a.0.cmp(b.0));
+    let next = lines.last().map_or(after.unwrap_or_default(), |(id, _)| id).to_owned();
     let data: Vec<Value> = lines.into_iter().map(|(_, line)| line).collect();
     Ok(Answer::ok(json!({ "data": data, "meta": { "next_token": next } })))
 }

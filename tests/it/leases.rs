@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use trimtab::clouds::{
-    Trouble,
+    Trouble, Voice,
     fly::{Leases, NewMachine, Writer, wire},
 };
 
@@ -19,7 +19,7 @@ fn client(bare: &Bare, description: &str) -> Writer {
 
 async fn running(bare: &Bare, fly: &Writer) -> wire::Machine {
     let made = bare.machine(fly, json!({ "image": "web:1" })).await;
-    fly.wait_for("web", &made.id, None, "started", 300).await.unwrap();
+    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent()).await.unwrap();
     made
 }
 
@@ -64,12 +64,12 @@ async fn every_write_on_a_leased_machine_shows_the_lease_and_others_are_kept_out
     let update =
         NewMachine { region: "fra".to_owned(), config: json!({ "image": "web:2" }), ..NewMachine::default() };
     fly.update_machine("web", &made.id, &made.instance_id, &update).await.unwrap();
-    fly.wait_for("web", &made.id, None, "started", 300).await.unwrap();
+    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent()).await.unwrap();
     fly.restart_machine("web", &made.id).await.unwrap();
     fly.cordon("web", &made.id).await.unwrap();
     fly.uncordon("web", &made.id).await.unwrap();
     fly.stop("web", &made.id).await.unwrap();
-    fly.wait_for("web", &made.id, None, "stopped", 300).await.unwrap();
+    fly.wait_for("web", &made.id, None, "stopped", 300, &Voice::silent()).await.unwrap();
     fly.start("web", &made.id).await.unwrap();
     fly.set_metadata("web", &made.id, &[("a".to_owned(), "b".to_owned())].into()).await.unwrap();
     fly.destroy_machine("web", &made.id).await.unwrap();

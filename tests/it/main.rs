@@ -5,6 +5,7 @@
 
 mod crash;
 mod floors;
+mod health;
 mod leases;
 mod machines;
 mod manifests;

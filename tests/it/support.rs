@@ -8,7 +8,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use trimtab::{
     apply::{Conduct, Report, apply},
     clouds::{
-        CloudError, Clouds, Fuse, Settings,
+        CloudError, Clouds, Fuse, Settings, Voice,
         fly::{NewMachine, Reader, Writer, wire},
     },
     kinds::{Desired, World},
@@ -55,7 +55,13 @@ impl Bare {
 
     pub(crate) fn settings(&self) -> Settings {
         let token = Secret::new(self.sandbox.org_token("acme").unwrap());
-        Settings { base: self.sandbox.url(), token, speed: self.speed, fuse: None }
+        Settings {
+            base: self.sandbox.url(),
+            logs: Some(self.sandbox.url()),
+            token,
+            speed: self.speed,
+            fuse: None,
+        }
     }
 
     /// Another client each time, as another run would have.
@@ -163,6 +169,7 @@ impl Team {
     pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
         Reader::new(&Settings {
             base: self.sandbox.url(),
+            logs: Some(self.sandbox.url()),
             token: Secret::new(token),
             speed: self.speed,
             fuse,
@@ -242,7 +249,7 @@ pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Repor
     let (events, _receiver) = unbounded_channel();
     apply(
         &approved,
-        &Clouds { fly: Writer::new(reader), voice: trimtab::clouds::Voice::silent() },
+        &Clouds { fly: Writer::new(reader), voice: Voice::silent() },
         world,
         &Conduct::default(),
         &events,

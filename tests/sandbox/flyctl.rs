@@ -185,20 +185,48 @@ async fn a_release_is_wrapped_when_made_and_bare_when_changed() {
     assert_eq!(org["organization"]["raw_slug"], "acme");
 }
 
-#[tokio::test]
-async fn logs_tell_the_events_and_go_on_from_a_token() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    sandbox.machine(nginx()).await;
-    sandbox.pass(2_000);
-    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
-    assert_eq!(logs["data"].as_array().unwrap().len(), 3);
-    let next = logs["meta"]["next_token"].as_str().unwrap();
-    let more = sandbox.get(&format!("/api/v1/apps/web/logs?next_token={next}")).await.is(200);
-    assert_eq!(more["data"], json!([]));
+fn words(logs: &Value) -> Vec<&str> {
+    let lines = logs["data"].as_array().unwrap().iter();
+    lines.map(|line| line["attributes"]["message"].as_str().unwrap()).collect()
 }
 
-/// A release command exits and goes away in one millisecond; its log must not say that it went before it ended.
+#[tokio::test]
+async fn logs_tell_what_is_printed_and_go_on_from_a_token() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let rule = json!({ "match": { "image_contains": "bad" },
+        "behave": { "oom": true, "after_ms": 100, "logs": ["listening"] } });
+    sandbox.admin("rules", rule).await;
+    let (machine, _) = sandbox.machine(nginx()).await;
+    sandbox.pass(2_000);
+    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
+    assert_eq!(words(&logs)[0], " INFO Starting init (commit: 15238e9)...");
+    let next = logs["meta"]["next_token"].as_str().unwrap().to_owned();
+    let more = sandbox.get(&format!("/api/v1/apps/web/logs?next_token={next}")).await.is(200);
+    assert_eq!(more["data"], json!([]));
+    let restart = json!({ "policy": "on-failure", "max_retries": 1 });
+    let (bad, _) = sandbox.machine(json!({ "config": { "image": "bad:1", "restart": restart } })).await;
+    sandbox.pass(10_000);
+    let instance = bad["id"].as_str().unwrap();
+    let logs = sandbox.get(&format!("/api/v1/apps/web/logs?instance={instance}&next_token=")).await.is(200);
+    let round = [
+        " INFO Starting init (commit: 15238e9)...",
+        " INFO Preparing to run: `/bin/app` as root",
+        "listening",
+        "[    3.142592] Out of memory: Killed process 628 (app)",
+        " INFO Main child exited with signal (with signal 'SIGKILL', core dumped? false)",
+        " INFO Process appears to have been OOM killed!",
+        " INFO Starting clean up.",
+        "[    4.184512] reboot: Restarting system",
+    ];
+    let mut expected = round.repeat(2);
+    expected.push("machine has reached its max restart count (1)");
+    assert_eq!(words(&logs), expected);
+    assert_eq!(logs["data"][0]["attributes"]["meta"]["event"]["provider"], "app");
+    assert_ne!(machine["id"], bad["id"]);
+}
+
+/// A release command exits and goes away in one millisecond; its log must not say that it ended before it began.
 #[tokio::test]
 async fn logs_keep_the_order_of_what_happened_at_once() {
     let sandbox = Box::scripted().await;
@@ -208,19 +236,12 @@ async fn logs_keep_the_order_of_what_happened_at_once() {
         sandbox.pass(10_000);
     }
     let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
-    let words: Vec<&str> = logs["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|l| l["attributes"]["message"].as_str().unwrap())
-        .collect();
     let life = [
-        "launch: created",
-        "start: starting",
-        "start: started",
-        "exit: stopped",
-        "destroy: destroying",
-        "destroy: destroyed",
+        " INFO Starting init (commit: 15238e9)...",
+        " INFO Preparing to run: `/bin/app` as root",
+        " INFO Main child exited normally with code: 0",
+        " INFO Starting clean up.",
+        "[    4.184512] reboot: Restarting system",
     ];
-    assert_eq!(words, life.repeat(8));
+    assert_eq!(words(&logs), life.repeat(8));
 }

@@ -2,7 +2,10 @@
 //!
 //! `plan`, `drift` and `status` hold a [`Reader`]; only `apply` and `destroy` hold a [`Writer`].
 
+mod fate;
+mod job;
 mod lease;
+mod logs;
 mod new;
 mod read;
 mod wait;

@@ -13,6 +13,8 @@ use crate::clouds::{
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(super) http: Http,
+    /// The client of the API that has the logs.
+    pub(super) logs: Option<Http>,
 }
 
 /// The most machines that a page of an organization's list may hold.
@@ -26,7 +28,9 @@ impl Reader {
     /// # Errors
     /// When the token cannot be sent, or TLS cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
-        Http::new(settings).map(|http| Self { http })
+        let http = Http::new(settings)?;
+        let logs = settings.logs.as_deref().map(|base| http.at(base));
+        Ok(Self { http, logs })
     }
 
     /// Rests between two looks, scaled by the speed.
@@ -47,9 +51,19 @@ impl Reader {
         path: String,
         doing: String,
     ) -> Result<T, CloudError> {
+        Self::get_from(&self.http, action, identifier, path, doing).await
+    }
+
+    pub(super) async fn get_from<T: DeserializeOwned>(
+        http: &Http,
+        action: Action,
+        identifier: &str,
+        path: String,
+        doing: String,
+    ) -> Result<T, CloudError> {
         let body = None;
         let repeat = Repeat::Safe;
-        self.http.send(&Call { method: Method::GET, path, body, action, identifier, repeat, doing }).await
+        http.send(&Call { method: Method::GET, path, body, action, identifier, repeat, doing }).await
     }
 
     /// One app. A name that another organization holds is [`Trouble::Denied`]; a free name is not found.

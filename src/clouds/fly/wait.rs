@@ -1,12 +1,13 @@
-//! Waiting for a machine, by the API's own long poll. All waiting is here, with one limit and one explanation.
+//! Waiting for a machine: for a state by the API's own long poll, for its checks, and for staying up. All waiting is
+//! here, with one limit each, one explanation, and an eye on programs that crash.
 
 use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{Reader, wire};
+use super::{Reader, fate, wire};
 use crate::clouds::{
-    Action, CloudError, Trouble,
+    Action, CloudError, Sign, Trouble, Voice,
     http::{Call, Repeat},
 };
 
@@ -21,16 +22,23 @@ pub enum Waited {
 
 /// The longest single poll, in seconds. Fly's proxy cuts at 60, and what it cuts reads as a lost connection.
 const POLL: u64 = 55;
+/// How often a machine that starts is looked at beside the long poll, which does not tell that its program crashes.
+const GLANCE: Duration = Duration::from_secs(1);
+/// How often checks are looked at: reading a machine is limited to five a second.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a machine without checks must stay up, in seconds; flyctl's smoke checks take the same.
+const SMOKE: u64 = 10;
 
 impl Reader {
     /// Waits until a machine is in a state, in this version of its configuration when one is named.
     ///
     /// # Flow
-    /// Poll until the server says so or the limit is over. After each poll that timed out, look at the machine: one
-    /// that has come to rest elsewhere will not get there by waiting, and its last exit explains why.
+    /// Poll until the server says so or the limit is over. Look at the machine after each poll that timed out, and
+    /// while it starts once a second as well: one whose program crashes, or that has come to rest elsewhere, will not
+    /// get there by waiting.
     ///
     /// # Errors
-    /// [`Trouble::Failed`] with the machine's last exit when it does not get there within `limit_secs`.
+    /// [`Trouble::Failed`] with what became of it when it does not get there within `limit_secs`.
     pub async fn wait_for(
         &self,
         app: &str,
@@ -38,15 +46,17 @@ impl Reader {
         version: Option<&str>,
         state: &str,
         limit_secs: u64,
+        voice: &Voice,
     ) -> Result<Waited, CloudError> {
         let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
         let doing = format!("wait until machine {id} of {app} is {state}");
+        let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
         let deadline = self.http.deadline(limit_secs);
         loop {
             let left = deadline.left_secs();
             let poll = left.clamp(1, POLL);
             let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
-            let Err(error) = self.poll(id, path, &doing).await else {
+            let Err(error) = watch.poll(path, state == "started").await? else {
                 return Ok(Waited::There);
             };
             match error.trouble {
@@ -55,53 +65,94 @@ impl Reader {
                 _ => return Err(error),
             }
             // A machine that was just made may not be known everywhere yet, so it is looked at before it counts as gone.
-            let machine = match self.machine(app, id).await {
-                Err(gone) if gone.is_not_found() => return Ok(Waited::Gone),
-                other => other?,
-            };
+            let Some(machine) = watch.look().await? else { return Ok(Waited::Gone) };
             if machine.state == state {
                 return Ok(Waited::There);
             }
-            if left == 0 || at_rest(&machine.state) {
-                return Err(CloudError::new(doing, Trouble::Failed, explain(&machine)));
+            if left == 0 || fate::is_at_rest(&machine) {
+                return Err(watch.failed(&machine).await);
             }
-            self.http.pause(Duration::from_secs(1)).await;
+            self.http.pause(GLANCE).await;
         }
     }
 
-    /// Waits until every check of a running machine passes.
+    /// Waits until every check of a running machine passes. One that does not pass yet is no failure until the limit is
+    /// over; a program that crashes, or has ended, is one at once.
     ///
     /// # Errors
-    /// [`Trouble::Failed`] with what the first failing check said, or how the process ended.
+    /// [`Trouble::Failed`] with how the program ended, or what the first failing check said.
     pub async fn wait_until_passing(
         &self,
         app: &str,
         id: &str,
         limit_secs: u64,
+        voice: &Voice,
     ) -> Result<wire::Machine, CloudError> {
+        let doing = format!("wait until the checks of machine {id} of {app} pass");
+        let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
         let deadline = self.http.deadline(limit_secs);
         loop {
-            let machine = self.machine(app, id).await?;
-            let failing = machine.checks.iter().find(|check| check.status != "passing");
-            if machine.state == "started" && failing.is_none() && !machine.checks.is_empty() {
+            let machine = watch.look_at_living().await?;
+            let sign = fate::sign(&machine);
+            if sign.state == "started" && sign.checks > 0 && sign.passing == sign.checks {
                 return Ok(machine);
             }
-            if at_rest(&machine.state) || deadline.left_secs() == 0 {
-                let doing = format!("wait until the checks of machine {id} of {app} pass");
-                let said = failing.map(|check| {
-                    format!("; check {} is {}: {}", check.name, check.status, check.output.trim())
-                });
-                let what = format!("{}{}", explain(&machine), said.unwrap_or_default());
-                return Err(CloudError::new(doing, Trouble::Failed, what));
+            if deadline.left_secs() == 0 {
+                return Err(watch.failed(&machine).await);
             }
-            self.http.pause(Duration::from_secs(1)).await;
+            self.http.pause(LOOK).await;
+        }
+    }
+
+    /// Waits until a machine without checks has stayed up for ten seconds, as flyctl's smoke checks do. A restart in
+    /// between begins them anew.
+    ///
+    /// # Errors
+    /// [`Trouble::Failed`] with how its program ended when it crashes or ends, or does not stay up within `limit_secs`.
+    pub async fn wait_until_steady(
+        &self,
+        app: &str,
+        id: &str,
+        limit_secs: u64,
+        voice: &Voice,
+    ) -> Result<wire::Machine, CloudError> {
+        let doing = format!("wait until machine {id} of {app} stays up");
+        let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
+        let deadline = self.http.deadline(limit_secs);
+        let mut steady = self.http.deadline(SMOKE);
+        let mut ends = None;
+        loop {
+            let machine = watch.look_at_living().await?;
+            let seen = fate::exits(&machine);
+            if machine.state != "started" || ends != Some(seen) {
+                steady = self.http.deadline(SMOKE);
+                ends = Some(seen);
+            } else if steady.is_over() {
+                return Ok(machine);
+            }
+            if deadline.left_secs() == 0 {
+                return Err(watch.failed(&machine).await);
+            }
+            self.http.pause(GLANCE).await;
         }
     }
 }
 
-impl Reader {
-    /// One long poll. It is never repeated blindly: 408 is an answer here, not a failure.
-    async fn poll(&self, id: &str, path: String, doing: &str) -> Result<(), CloudError> {
+/// One wait for one machine.
+struct Watch<'a> {
+    reader: &'a Reader,
+    app: &'a str,
+    id: &'a str,
+    doing: String,
+    voice: &'a Voice,
+    last: Option<Sign>,
+}
+
+impl Watch<'_> {
+    /// One long poll; the inner result is its answer. It is never repeated blindly: 408 is an answer here, not a
+    /// failure. A machine that starts is looked at meanwhile, and the outer error is one whose program crashes.
+    async fn poll(&mut self, path: String, starts: bool) -> Result<Result<(), CloudError>, CloudError> {
+        let (reader, id, doing) = (self.reader, self.id, self.doing.clone());
         let call = Call {
             method: Method::GET,
             path,
@@ -109,28 +160,48 @@ impl Reader {
             action: Action::Other("wait"),
             identifier: id,
             repeat: Repeat::LookFirst,
-            doing: doing.to_owned(),
+            doing,
         };
-        self.http.send::<serde::de::IgnoredAny>(&call).await.map(drop)
+        let answer = reader.http.send::<serde::de::IgnoredAny>(&call);
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return Ok(answer.map(drop)),
+                () = reader.http.pause(GLANCE), if starts => {}
+            }
+            // What cannot be read now is looked at after the poll.
+            if let Ok(Some(machine)) = self.look().await
+                && (fate::is_crashing(&machine) || fate::has_ended(&machine))
+            {
+                return Err(self.failed(&machine).await);
+            }
+        }
     }
-}
 
-/// Whether a machine stays in this state by itself.
-fn at_rest(state: &str) -> bool {
-    matches!(state, "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed")
-}
+    /// Looks at the machine, and tells what is seen; nothing when it is gone.
+    async fn look(&mut self) -> Result<Option<wire::Machine>, CloudError> {
+        match self.reader.machine(self.app, self.id).await {
+            Err(gone) if gone.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+            Ok(machine) => {
+                self.voice.tell(&mut self.last, fate::sign(&machine));
+                Ok(Some(machine))
+            }
+        }
+    }
 
-/// What became of a machine: its state, and how its process ended.
-pub(crate) fn explain(machine: &wire::Machine) -> String {
-    let exit = machine.events.iter().find(|event| event.kind == "exit").and_then(wire::Event::exit);
-    let number = |key: &str| exit.and_then(|exit| exit.get(key)).and_then(serde_json::Value::as_i64);
-    let oom =
-        exit.and_then(|exit| exit.get("oom_killed")).and_then(serde_json::Value::as_bool).unwrap_or(false);
-    let how = match (oom, number("signal").filter(|signal| *signal > 0), number("exit_code")) {
-        (true, _, _) => "; it ran out of memory".to_owned(),
-        (_, Some(signal), _) => format!("; its process was ended by signal {signal}"),
-        (_, _, Some(code)) => format!("; its process exited with code {code}"),
-        _ => String::new(),
-    };
-    format!("it is {}{how}", machine.state)
+    /// The same of a machine that should be up: gone, crashing or at rest is an error.
+    async fn look_at_living(&mut self) -> Result<wire::Machine, CloudError> {
+        let Some(machine) = self.look().await? else {
+            return Err(CloudError::new(&self.doing, Trouble::Failed, "it is gone"));
+        };
+        if fate::is_crashing(&machine) || fate::is_at_rest(&machine) {
+            return Err(self.failed(&machine).await);
+        }
+        Ok(machine)
+    }
+
+    async fn failed(&self, machine: &wire::Machine) -> CloudError {
+        CloudError::new(&self.doing, Trouble::Failed, self.reader.why(self.app, machine).await)
+    }
 }

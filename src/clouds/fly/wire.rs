@@ -169,6 +169,9 @@ pub struct Event {
     /// The state it led to.
     #[serde(deserialize_with = "nullable")]
     pub status: String,
+    /// Who did it: `user`, `proxy`, or `flyd`, which is the host.
+    #[serde(deserialize_with = "nullable")]
+    pub source: String,
     /// When, in Unix milliseconds.
     #[serde(deserialize_with = "nullable")]
     pub timestamp: i64,

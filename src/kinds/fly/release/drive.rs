@@ -1,7 +1,7 @@
 //! The calls of a release command. Its machine destroys itself when the command ends, and one that a killed run left is
 //! waited for or removed by the next: a migration is never cut off half-way by a second attempt.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -18,82 +18,40 @@ use crate::{
     model::{Mark, Name},
 };
 
-/// How often a running command is looked at. Fly allows five such looks a second; nobody waits for a migration that
-/// closely.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// One machine of a release command and what became of it.
-struct Attempt {
-    machine: wire::Machine,
+/// What is read from a machine's marks.
+fn label<'m>(machine: &'m wire::Machine, key: &str) -> Option<&'m str> {
+    machine.config.get("metadata")?.get(key)?.as_str()
 }
 
-impl Attempt {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.machine.config.get("metadata")?.get(key)?.as_str()
-    }
-
-    fn is_ours(&self, mark: &Mark) -> bool {
-        self.label("fly_process_group") == Some(GROUP)
-            && self.label(Mark::PROJECT) == Some(&mark.project)
-            && self.label(Mark::ENVIRONMENT) == Some(&mark.environment)
-    }
-
-    fn is_of(&self, release: &str) -> bool {
-        self.label(Mark::RELEASE) == Some(release)
-    }
-
-    fn is_gone(&self) -> bool {
-        matches!(self.machine.state.as_str(), "destroyed" | "destroying")
-    }
-
-    /// How the command ended, if it has.
-    fn exit_code(&self) -> Option<i64> {
-        let newest = |kind: &str| self.machine.events.iter().find(|event| event.kind == kind);
-        let exit = newest("exit")?;
-        let began = newest("start").map_or(0, |start| start.timestamp);
-        let code = exit.exit()?.get("exit_code")?.as_i64()?;
-        (exit.timestamp >= began).then_some(code)
-    }
-
-    /// Whether nothing more will happen by itself.
-    fn has_ended(&self) -> bool {
-        let rests =
-            matches!(self.machine.state.as_str(), "stopped" | "failed" | "suspended" | "launch_failed");
-        self.is_gone() || rests && self.exit_code().is_some()
-    }
+fn is_of(machine: &wire::Machine, release: &str) -> bool {
+    label(machine, Mark::RELEASE) == Some(release)
 }
 
 /// The machines of release commands that we made in this app, newest first, those that are gone included.
-async fn attempts(clouds: &Clouds, app: &str, mark: &Mark) -> Result<Vec<Attempt>, CloudError> {
+async fn attempts(clouds: &Clouds, app: &str, mark: &Mark) -> Result<Vec<wire::Machine>, CloudError> {
     let mut all = clouds.fly.machines_ever(app).await?;
-    all.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
-    let all = all.into_iter().map(|machine| Attempt { machine });
-    Ok(all.filter(|attempt| attempt.is_ours(mark)).collect())
+    all.retain(|machine| {
+        label(machine, "fly_process_group") == Some(GROUP)
+            && label(machine, Mark::PROJECT) == Some(&mark.project)
+            && label(machine, Mark::ENVIRONMENT) == Some(&mark.environment)
+    });
+    Ok(all)
 }
 
-/// Waits until the command ends, or its time is over.
-async fn end(clouds: &Clouds, app: &str, id: &str, limit: Option<u64>) -> Result<Attempt, CloudError> {
-    let deadline = limit.map(|limit| (limit, clouds.fly.deadline(limit)));
-    loop {
-        let attempt = Attempt { machine: clouds.fly.machine(app, id).await? };
-        clouds.voice.say(&attempt.machine);
-        if attempt.has_ended() {
-            return Ok(attempt);
-        }
-        if let Some((limit, _)) = deadline.filter(|(_, deadline)| deadline.left_secs() == 0) {
-            clouds.fly.destroy_machine(app, id).await?;
-            let what = format!("it has not ended within {limit} seconds, and was stopped");
-            return Err(failed(clouds, app, id, what).await);
-        }
-        clouds.fly.rest(LOOK).await;
+/// Waits until the command ends. One whose time is over is stopped.
+async fn end(clouds: &Clouds, app: &str, id: &str, limit: Option<u64>) -> Result<wire::Machine, CloudError> {
+    let ended = clouds.fly.wait_until_ended(app, id, limit, &clouds.voice).await;
+    if ended.as_ref().is_err_and(|error| error.trouble == Trouble::Failed) {
+        remove(clouds, app, id).await?;
     }
+    ended
 }
 
-/// The error of a command that did not succeed, with the last lines it wrote.
-async fn failed(clouds: &Clouds, app: &str, id: &str, what: String) -> CloudError {
-    let said = clouds.fly.last_words(app, id).await;
-    let doing = format!("run the release command of {app} (machine {id})");
-    CloudError::new(doing, Trouble::Failed, format!("{what}{said}; the running machines are as they were"))
+async fn remove(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError> {
+    match clouds.fly.destroy_machine(app, id).await {
+        Err(error) if error.is_not_found() => Ok(()),
+        other => other,
+    }
 }
 
 /// Runs the command, unless it has already run for this release.
@@ -103,30 +61,27 @@ async fn run(clouds: &Clouds, spec: &ReleaseSpec, world: &World) -> Result<(), C
     // Of what an earlier run did only the last counts: another release may have come between.
     let mut ran = false;
     for (at, earlier) in attempts(clouds, app, &spec.workload.mark).await?.into_iter().enumerate() {
-        let id = earlier.machine.id.clone();
+        let id = earlier.id.clone();
         let ended =
             if earlier.has_ended() { earlier } else { end(clouds, app, &id, spec.limit_secs).await? };
-        ran |= at == 0 && ended.is_of(release) && ended.exit_code() == Some(0);
+        ran |= at == 0 && is_of(&ended, release) && ended.exit_code() == Some(0);
         if !ended.is_gone() {
-            clouds.fly.destroy_machine(app, &id).await?;
+            remove(clouds, app, &id).await?;
         }
     }
     if ran {
         return Ok(());
     }
     let id = start(clouds, app, spec, release, world).await?;
-    let attempt = end(clouds, app, &id, spec.limit_secs).await?;
-    if !attempt.is_gone() {
-        clouds.fly.destroy_machine(app, &id).await?;
+    let ended = end(clouds, app, &id, spec.limit_secs).await?;
+    if !ended.is_gone() {
+        remove(clouds, app, &id).await?;
     }
-    match attempt.exit_code() {
-        Some(0) => Ok(()),
-        Some(_) => {
-            let what = crate::clouds::fly::explain(&attempt.machine);
-            Err(failed(clouds, app, &id, what).await)
-        }
-        None => Err(failed(clouds, app, &id, "nobody can tell how it ended".to_owned()).await),
+    if ended.exit_code() == Some(0) {
+        return Ok(());
     }
+    let doing = format!("run the release command of {app} (machine {id})");
+    Err(clouds.fly.failed_command(doing, app, &ended).await)
 }
 
 /// Makes the machine. After an answer that was lost it is looked for, since it may be running already.
@@ -146,8 +101,8 @@ async fn start(
     match clouds.fly.create_machine(app, &new).await {
         Err(error) if error.is_ambiguous() => {
             let all = attempts(clouds, app, &spec.workload.mark).await?;
-            let mine = all.into_iter().find(|attempt| attempt.is_of(release) && !attempt.has_ended());
-            mine.map(|attempt| attempt.machine.id).ok_or(error)
+            let mine = all.into_iter().find(|attempt| is_of(attempt, release) && !attempt.has_ended());
+            mine.map(|attempt| attempt.id).ok_or(error)
         }
         other => Ok(other?.id),
     }
@@ -170,12 +125,11 @@ fn body(spec: &ReleaseSpec, release: &str) -> Value {
 /// Removes machines that an earlier run left. A command that still runs is waited for.
 async fn sweep(clouds: &Clouds, app: &str, leftovers: &[Leftover]) -> Result<(), CloudError> {
     for Leftover { id, state: _ } in leftovers {
-        let ended = match end(clouds, app, id, Some(ReleaseSpec::DEFAULT_LIMIT_SECS)).await {
-            Err(error) if error.is_not_found() => continue,
-            other => other?,
-        };
-        if !ended.is_gone() {
-            clouds.fly.destroy_machine(app, id).await?;
+        match end(clouds, app, id, Some(ReleaseSpec::DEFAULT_LIMIT_SECS)).await {
+            Err(error) if error.is_not_found() => {}
+            Ok(ended) if ended.is_gone() => {}
+            Ok(_) => remove(clouds, app, id).await?,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

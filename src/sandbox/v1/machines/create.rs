@@ -92,6 +92,7 @@ fn place(
         created_ms: now,
         updated_ms: now,
         due: None,
+        logs: VecDeque::new(),
     };
     machine.enter(State::Created, now, "launch", "user");
     if request.skip_launch.unwrap_or(false) {

@@ -1,0 +1,121 @@
+//! The last lines that a machine printed, for the error of one that does not come up. They come from another API than
+//! everything else, and missing them never hides the error that they would explain.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Reader, fate, wire};
+use crate::clouds::Action;
+
+/// How many lines are shown: a stack trace's end, and not a screenful for each of twenty machines.
+const LINES: usize = 10;
+/// How many characters of a line are shown.
+const WIDTH: usize = 200;
+/// How long to try. It is not scaled, since a network takes its time at any speed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `GET /api/v1/apps/{app}/logs` (fly-go's `GetAppLogs`), oldest line first.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    data: Option<Vec<Entry>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    attributes: Line,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Line {
+    /// RFC 3339.
+    timestamp: Option<String>,
+    message: Option<String>,
+}
+
+impl Reader {
+    /// The last lines that a machine printed, at most ten, each without control characters and cut to 200 characters.
+    /// None when they cannot be read in five seconds.
+    pub async fn logs(&self, app: &str, id: &str) -> Vec<String> {
+        self.lines(app, id, i64::MIN).await
+    }
+
+    /// What became of a machine, with the last lines of its present run.
+    pub(super) async fn why(&self, app: &str, machine: &wire::Machine) -> String {
+        let mut text = fate::explain(machine);
+        let lines = self.lines(app, &machine.id, fate::since(machine)).await;
+        if !lines.is_empty() {
+            text.push_str("; its last lines:");
+        }
+        for line in lines {
+            text = format!("{text}\n  | {line}");
+        }
+        text
+    }
+
+    /// The last lines since a moment, in Unix milliseconds.
+    async fn lines(&self, app: &str, id: &str, since: i64) -> Vec<String> {
+        let Some(http) = &self.logs else { return Vec::new() };
+        // flyctl sends an empty token for the first page.
+        let path = format!("/api/v1/apps/{app}/logs?next_token=&instance={id}");
+        let doing = format!("read the logs of machine {id} of {app}");
+        let answer = Self::get_from::<Answer>(http, Action::Other("logs"), id, path, doing);
+        let answer = match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no logs");
+                return Vec::new();
+            }
+            Err(_) => return Vec::new(),
+        };
+        let recent = |line: &Line| {
+            let at = line.timestamp.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            at.is_none_or(|at| at.as_millisecond() >= since)
+        };
+        let lines = answer.data.unwrap_or_default().into_iter().map(|entry| entry.attributes).filter(recent);
+        let mut lines: Vec<String> = lines
+            .filter_map(|line| line.message)
+            .flat_map(|message| message.lines().map(plain).collect::<Vec<_>>())
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines.split_off(lines.len().saturating_sub(LINES))
+    }
+}
+
+/// A foreign text as one line for a terminal: without escapes and control characters, and not too wide.
+pub(super) fn plain(text: &str) -> String {
+    let mut out = String::new();
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            // A sequence such as a colour ends with a letter, or `~`.
+            '\u{1b}' if characters.peek() == Some(&'[') => {
+                characters.next();
+                characters.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    let out = out.trim();
+    match out.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &out[..end]),
+        None => out.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_cannot_reach_the_terminal_s_controls() {
+        assert_eq!(plain("\u{1b}[31;1mred\u{1b}[0m\u{7}\r"), "red");
+        assert_eq!(plain("\u{1b}]0;title\u{7}a\tb"), "]0;title a b");
+        assert_eq!(plain("\u{1b}["), "");
+        assert_eq!(plain(&"x".repeat(300)).chars().count(), 201);
+    }
+}

@@ -1,0 +1,52 @@
+//! How a long wait tells what it sees, while it is still waiting.
+
+use std::{fmt, sync::Arc};
+
+/// What a wait sees of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sign {
+    /// The machine's state, as Fly calls it.
+    pub state: String,
+    /// How many of its checks pass.
+    pub passing: usize,
+    /// How many checks it has.
+    pub checks: usize,
+}
+
+/// Whom a wait tells of every change. Clones speak to the same listener.
+#[derive(Clone)]
+pub struct Voice(Arc<dyn Fn(Sign) + Send + Sync>);
+
+impl Voice {
+    /// A voice that somebody hears. The listener is called from the wait itself, so it must be quick.
+    #[must_use]
+    pub fn new(hear: impl Fn(Sign) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+
+    /// A voice that nobody hears.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self::new(drop)
+    }
+
+    /// Tells a sign, unless it is the last one told.
+    pub(crate) fn tell(&self, last: &mut Option<Sign>, sign: Sign) {
+        if last.as_ref() != Some(&sign) {
+            *last = Some(sign.clone());
+            (self.0)(sign);
+        }
+    }
+}
+
+impl Default for Voice {
+    fn default() -> Self {
+        Self::silent()
+    }
+}
+
+impl fmt::Debug for Voice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Voice")
+    }
+}
