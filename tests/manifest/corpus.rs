@@ -61,7 +61,11 @@ fn planned(file: &str, loaded: Result<Loaded, Problems>) {
     assert!(!desired.fly_machine.is_empty(), "{file}");
     let placed = |warning: &String| warning.contains("/fly.toml:") || warning.contains("/x.toml:");
     assert!(desired.meta.warnings.iter().all(placed), "{file}: {:?}", desired.meta.warnings);
-    let resources = 1 + desired.fly_ip.len() + desired.fly_volume.len() + desired.fly_machine.len();
+    let resources = 1
+        + desired.fly_ip.len()
+        + desired.fly_volume.len()
+        + desired.fly_machine.len()
+        + desired.fly_release.len();
     assert_eq!(plan.graph().node_count(), resources, "{file}");
     for machine in desired.fly_machine.values() {
         assert_eq!(machine.workload.config.image.as_ref().unwrap().as_str(), "web:1", "{file}");

@@ -247,7 +247,6 @@ wait_timeout = "90s"
     let said = desired.meta.warnings.join("\n");
     assert!(said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"), "{said}");
     for part in [
-        "release commands are not run yet",
         "port 443 (tcp) is served twice",
         "`FLY_REGION` is set by Fly itself",
         "machines with swap",

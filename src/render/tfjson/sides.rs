@@ -274,6 +274,7 @@ impl Overlay for Update {
         sides.set("config", config);
         let mut marks = self.spec.marks();
         marks.remove(Mark::APPLIED);
+        marks.remove(Mark::RELEASE);
         metadata(sides, json!(marks));
     }
 }

@@ -38,6 +38,7 @@ pub struct MachineLive {
     /// The volume it holds: Fly's id, and what the manifest calls it when it does.
     pub volume: Option<(String, Option<Ref<Volume>>)>,
     /// The machine that is to take its place, and does not serve yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<Box<WorkloadLive>>,
 }
 

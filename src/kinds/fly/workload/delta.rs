@@ -42,6 +42,8 @@ pub struct Update {
     pub launch: bool,
     /// What the user reads.
     pub lines: Vec<Line>,
+    /// The metadata of a version that was there before, to which it goes back; otherwise it follows from the spec.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl Announce for WorkloadEdit {
@@ -132,7 +134,7 @@ pub fn compare(
         lines.extend(marks);
         let launch = launch && spec.standby_for.is_none() && (live.runs() || live.is_unproven());
         let body = body(&spec.config, live);
-        let update = Update { spec: spec.clone().released(around), body, launch, lines };
+        let update = Update { spec: spec.clone().released(around), body, launch, lines, labels: None };
         return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
     }
     if marks.is_empty() {
@@ -173,7 +175,7 @@ fn left_to_the_platform(path: &str) -> bool {
 }
 
 /// A configuration as it is compared: without the mounted volume's id, which only the caller can judge.
-fn comparable(config: &MachineConfig) -> Value {
+pub(super) fn comparable(config: &MachineConfig) -> Value {
     let mut config = config.clone();
     config.verbatim.clear();
     config.standbys.clear();
@@ -224,7 +226,7 @@ fn covers(there: &Value, wanted: &Value) -> bool {
 }
 
 /// A line as the user reads it: manifest words, and the content of files as its size.
-fn shown(mut line: Line) -> Line {
+pub(super) fn shown(mut line: Line) -> Line {
     if line.path.ends_with(".raw_value") || line.path.starts_with("files[") {
         let content = |value: Option<Shown>| match value {
             Some(Shown::Value(value)) => Some(Shown::Value(summary(&value))),

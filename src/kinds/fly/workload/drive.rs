@@ -281,7 +281,7 @@ async fn update(
     change: &Update,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let Update { spec, body, launch, lines: _ } = change;
+    let Update { spec, body, launch, lines: _, labels: earlier } = change;
     // The proxy may have woken it since the plan was made: then it stays awake.
     let woken = spec.config.schedule.is_none()
         && spec.standby_for.is_none()
@@ -293,7 +293,15 @@ async fn update(
     labels.remove(Mark::SECRETS);
     labels.remove(Mark::STARTING);
     labels.remove(Mark::SUCCEEDS);
-    labels.extend(metadata(spec, world));
+    match earlier {
+        None => labels.extend(metadata(spec, world)),
+        Some(earlier) => {
+            // What was there goes back, but for the secrets: it starts with those that are there now.
+            labels.clone_from(earlier);
+            let record = metadata(spec, world).remove(Mark::SECRETS);
+            labels.extend(record.map(|record| (Mark::SECRETS.to_owned(), record)));
+        }
+    }
     labels.extend(launch.then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
     config["metadata"] = json!(labels);
     stands_by(spec, world, &mut config);
