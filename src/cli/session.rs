@@ -253,7 +253,7 @@ fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure>
         ))
     })?;
     let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
-    Ok(Settings { base, token: Secret::new(token), speed: 1.0, fuse: None })
+    Ok(Settings { base, token: Secret::new(token), speed: 1.0, fuse: None, registries: None })
 }
 
 /// The embedded sandbox, with a token for the manifest's organization.
@@ -275,7 +275,8 @@ async fn embedded(
         other => other?,
     };
     let token = Secret::new(running.org_token(org)?);
-    Ok((Settings { base: running.url(), token, speed, fuse }, Some(running)))
+    let (base, registries) = (running.url(), Some(running.url()));
+    Ok((Settings { base, token, speed, fuse, registries }, Some(running)))
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
@@ -288,7 +289,8 @@ async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<
     let answer =
         ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
     let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
-    Ok(Settings { base: url, token: Secret::new(token), speed, fuse })
+    let registries = Some(url.clone());
+    Ok(Settings { base: url, token: Secret::new(token), speed, fuse, registries })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {

@@ -5,11 +5,13 @@ mod error;
 pub mod fly;
 mod http;
 mod pacing;
+mod registry;
 
 pub(crate) use error::chain;
 pub use error::{CloudError, Trouble};
 pub use http::{Burnt, Fuse, Http, Settings};
 pub use pacing::{Action, Pacing};
+pub use registry::Registry;
 
 /// The clients of every cloud, with write access. Only `apply` holds one.
 #[derive(Clone, Debug)]

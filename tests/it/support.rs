@@ -125,6 +125,7 @@ impl Team {
             token: Secret::new(token),
             speed: self.speed,
             fuse,
+            registries: Some(self.sandbox.url()),
         })
         .unwrap()
     }
