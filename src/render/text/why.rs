@@ -36,6 +36,7 @@ fn because(change: &Change) -> &'static str {
         (Verb::Destroy, _) => "it is ours, and the manifest does not ask for it",
         (_, Cause::Outside) => "it was changed outside since the last apply",
         (_, Cause::Manifest) => "the manifest changed since the last apply",
+        (_, Cause::Moved) => "its image's tag has moved since the last apply",
         (_, Cause::Follows) => "something that it refers to changes",
         (_, Cause::Unknown) => "it is other than the manifest says",
     }

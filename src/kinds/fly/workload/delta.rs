@@ -130,12 +130,14 @@ pub fn compare(
 fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<Line> {
     let (desired, there) = (comparable(&spec.config), comparable(&live.config));
     let mut there = there;
-    if same_image(&spec.config, live)
-        && let (Some(there), Some(image)) = (there.as_object_mut(), desired.get("image"))
-    {
-        there.insert("image".to_owned(), image.clone());
+    if let (Some(there), Some(running)) = (there.as_object_mut(), live.running()) {
+        let same = spec.config.image.clone().filter(|wanted| live.runs_image(wanted));
+        there.insert("image".to_owned(), json!(same.unwrap_or(running)));
     }
-    let lines = tree::diff(&desired, &there);
+    let mut lines = tree::diff(&desired, &there);
+    for line in lines.iter_mut().filter(|line| line.path == "image" && live.tag_moved(spec)) {
+        line.note = Some("tag moved".to_owned());
+    }
     let stated = lines.into_iter().filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
     let mut lines: Vec<Line> = stated.map(shown).collect();
     for (key, wanted) in &spec.config.verbatim {
@@ -165,16 +167,6 @@ fn comparable(config: &MachineConfig) -> Value {
         mount.name.clear();
     }
     serde_json::to_value(&config).unwrap_or_default()
-}
-
-/// Whether the running image is the one asked for: the same text, or the same digest.
-fn same_image(desired: &MachineConfig, live: &WorkloadLive) -> bool {
-    match (&desired.image, &live.config.image) {
-        (Some(wanted), Some(there)) => {
-            wanted == there || wanted.digest().is_some_and(|digest| live.digest.as_deref() == Some(digest))
-        }
-        _ => false,
-    }
 }
 
 /// Whether everything in `wanted` is in `there`; the platform may have added to it.
@@ -305,7 +297,7 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
 fn body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
     let mut desired = desired.clone();
     let known = &live.config;
-    desired.image = desired.image.or_else(|| known.image.clone());
+    desired.image = desired.image.or_else(|| live.running());
     desired.restart = desired.restart.or_else(|| known.restart.clone());
     for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
         mount.volume.clone_from(&there.volume);

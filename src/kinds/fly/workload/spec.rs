@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::MachineConfig;
 use crate::{
     kinds::fly::{App, Secrets},
-    model::{Address, Mark, Ref, Region},
+    model::{Address, Image, Mark, Ref, Region},
 };
 
 /// One machine, of a process group or with a schedule.
@@ -41,6 +41,9 @@ impl Workload {
     #[must_use]
     pub fn applied(&self) -> String {
         let Self { app: _, region, config, secrets: _, needs: _, labels, mark: _, wait_secs: _ } = self;
+        // What a tag means today is not asked for by the manifest.
+        let image = config.image.as_ref().map(Image::as_asked);
+        let config = MachineConfig { image, ..config.clone() };
         let text = serde_json::to_vec(&(region, config, labels)).unwrap_or_default();
         let hash = Sha256::digest(text);
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
