@@ -100,7 +100,7 @@ impl Images {
     /// What the user should know about images that stop nothing: all that could not be looked up when `lenient`.
     pub fn warnings(&self, lenient: bool) -> impl Iterator<Item = String> {
         let passed = self.failures.iter().filter(move |failure| lenient || !failure.is_fatal());
-        passed.map(|failure| format!("cannot {}; the image is compared as it is written", failure.error))
+        passed.map(|failure| format!("{}; it is compared as it is written", failure.reason()))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod crash;
 mod floors;
+mod images;
 mod manifests;
 mod picture;
 mod properties;

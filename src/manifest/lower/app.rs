@@ -137,6 +137,7 @@ fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mu
         ImageSource::Reference(reference) => Some(reference.clone()),
         ImageSource::Variable(variable) => scene.vars.get(variable.var.as_ref()?).cloned(),
     };
+    let at = if given.is_some() { Spot::nowhere() } else { at };
     let reference = given.or_else(stated)?;
     check_image(&reference, at, sink);
     Some(Image::new(reference))
