@@ -64,6 +64,8 @@
 //! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
 //! ```
 //!
+//! trimtab itself, without `--sandbox`, also takes `TRIMTAB_REGISTRY_BASE_URL`: all registries are asked there.
+//!
 //! Deploy with `--dns-checks=false`, because nothing answers for the names of applications, and at the ordinary speed:
 //! flyctl renews its leases of 13 seconds by its own clock.
 //!
