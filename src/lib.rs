@@ -21,10 +21,10 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`model`] | words: names, addresses, sizes, regions, secrets, the lines of a difference |
-//! | [`clouds`] | the wire: one HTTP path with pacing, retries and request ids, and the client of the Machines API |
+//! | [`clouds`] | the wire: one HTTP path with pacing, retries and request ids, and the clients of the Machines API and of image registries |
 //! | [`kinds`] | what a resource is, one folder for each; only `drive.rs` files see the clouds |
 //! | [`manifest`] | TOML to [`kinds::Desired`], with every error of a file at once |
-//! | [`mod@observe`] | the clouds to [`kinds::World`], and which live object is which resource |
+//! | [`mod@observe`] | the clouds to [`kinds::World`], which live object is which resource, and which image a tag means |
 //! | [`mod@plan`] | the difference as ordered steps, the guard, the id of a plan; pure |
 //! | [`mod@apply`] | a pure queue, the loop around it, and the events it tells |
 //! | [`render`] | values to text, Markdown, JSON and pictures; prints nothing |

@@ -83,7 +83,7 @@ impl Run<'_> {
         expect: Option<&PlanId>,
         confirm: impl Fn(&Context<'_>) -> Result<(), Failure>,
     ) -> Result<u8, Failure> {
-        let world = self.session.observe(self.context).await?;
+        let world = self.session.look(self.context, self.desired).await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
         let plan = if self.allow.everything { plan.without_claims() } else { plan };
         let limits = self.allow.limits();
@@ -125,7 +125,7 @@ impl Run<'_> {
 
     /// After a complete run a new plan must be empty. What is left is said; it is never passed over.
     async fn verify(&self) -> Result<u8, Failure> {
-        let world = self.session.observe(self.context).await?;
+        let world = self.session.look(self.context, self.desired).await?;
         let left = self.session.plan(self.desired, &world, &self.allow.only)?;
         if left.is_empty() {
             self.context.ui.talk("Verified: a new plan is empty.");

@@ -65,7 +65,7 @@ async fn one(context: &Context<'_>, target: &Target, format: super::plan::Format
 }
 
 async fn look(context: &Context<'_>, session: &Session, format: super::plan::Format) -> Result<u8, Failure> {
-    let world = session.observe(context).await?;
+    let world = session.look(context, &session.loaded.desired).await?;
     let plan = session.plan(&session.loaded.desired, &world, &[])?;
     let headline = session.headline("drift");
     let look = context.ui.look();

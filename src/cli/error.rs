@@ -94,8 +94,8 @@ impl From<StartError> for Failure {
         let failure = Self::new(format!("cannot start the sandbox: {}", chain(&error)));
         match error {
             StartError::InUse { .. } => failure.hint(
-                "stop the other process, give this command another folder with --sandbox=DIR, or set \
-                 FLY_FLAPS_BASE_URL and FLY_API_TOKEN as the other one printed them",
+                "stop the other process, give this command another folder with --sandbox=DIR, or \
+                 export the variables that the other one printed",
             ),
             _ => failure,
         }

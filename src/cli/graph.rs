@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Graph) -> Result<u8, Failu
 }
 
 async fn planned(context: &Context<'_>, session: &Session) -> Result<Drawing, Failure> {
-    let world = session.observe(context).await?;
+    let world = session.look(context, &session.loaded.desired).await?;
     let plan = session.plan(&session.loaded.desired, &world, &[])?;
     Ok(Drawing::of(&plan))
 }

@@ -15,6 +15,7 @@ mod error;
 pub mod exit;
 mod generate;
 mod graph;
+mod images;
 mod log;
 mod plan;
 mod plan_file;

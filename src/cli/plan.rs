@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Fa
 }
 
 async fn look(context: &Context<'_>, args: &PlanArgs, session: &Session) -> Result<u8, Failure> {
-    let world = session.observe(context).await?;
+    let world = session.look(context, &session.loaded.desired).await?;
     let plan = session.plan(&session.loaded.desired, &world, &args.allow.only)?;
     if let Some(address) = &args.why {
         known(std::slice::from_ref(address), &session.loaded.desired, &world)?;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Context, Failure, exit, session::latency};
+use super::{Context, Failure, environment::names::REGISTRIES, exit, session::latency};
 use crate::sandbox::{self, Fault};
 
 /// Serve the imitation of Fly for other tools, such as flyctl.
@@ -58,6 +58,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
         "export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
+         export {REGISTRIES}={url}\n\
          export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
          FLY_SYNTHETICS_AGENT=0"
     );

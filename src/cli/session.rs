@@ -11,13 +11,14 @@ use clap::Args;
 use super::{
     Context, Failure,
     environment::{Environment, names},
+    images,
 };
 use crate::{
-    clouds::{Burnt, Fuse, Settings, fly::Reader},
+    clouds::{Burnt, Fuse, Registry, Settings, fly::Reader},
     kinds::{Desired, World},
     manifest::{self, Inputs, Loaded, SecretsMode},
     model::{Address, Secret},
-    observe,
+    observe::{self, Images},
     plan::{self, Plan},
     render::Headline,
     sandbox::{self, Fault, StartError},
@@ -129,6 +130,11 @@ pub(super) struct Session {
     again: String,
     on_sandbox: bool,
     pub(super) reader: Reader,
+    registry: Registry,
+    /// What the registries said, asked once: what is verified is what was planned, whatever a tag means meanwhile.
+    images: tokio::sync::OnceCell<Images>,
+    /// Whether an image that cannot be looked up is passed over, as secrets without a value are.
+    lenient: bool,
     sandbox: Option<sandbox::Running>,
     begun: Instant,
 }
@@ -148,10 +154,11 @@ impl Session {
             Some(dir) => embedded(&context.environment, dir, &loaded.desired.meta.org).await?,
             None => (real(&context.environment, &loaded)?, None),
         };
-        let reader = Reader::new(&settings)?;
+        let (reader, registry) = (Reader::new(&settings)?, Registry::new(&settings)?);
+        let (images, lenient) = (tokio::sync::OnceCell::new(), secrets != SecretsMode::Required);
         let on_sandbox = context.global.sandbox.is_some();
         let again = target.again(context, &loaded);
-        Ok(Self { loaded, again, on_sandbox, reader, sandbox, begun })
+        Ok(Self { loaded, again, on_sandbox, reader, registry, images, lenient, sandbox, begun })
     }
 
     /// Looks at the world.
@@ -164,10 +171,25 @@ impl Session {
         Ok(world?)
     }
 
+    /// Looks at the world, and at the same time at the images that are asked for.
+    pub(super) async fn look(&self, context: &Context<'_>, desired: &Desired) -> Result<World, Failure> {
+        let images = self.images.get_or_init(|| observe::images(&self.registry, desired));
+        let (world, _) = tokio::join!(self.observe(context), images);
+        world
+    }
+
     /// Compares, and narrows when only a part is wanted.
     pub(super) fn plan(&self, desired: &Desired, world: &World, only: &[Address]) -> Result<Plan, Failure> {
         known(only, desired, world)?;
-        let mut plan = plan::plan(desired, world)?;
+        let mut desired = desired.clone();
+        if let Some(found) = self.images.get() {
+            if !self.lenient {
+                images::check(&self.loaded, found)?;
+            }
+            found.pin(&mut desired);
+            desired.meta.warnings.extend(found.warnings(self.lenient));
+        }
+        let mut plan = plan::plan(&desired, world)?;
         plan.found.warnings.extend(desired.meta.warnings.iter().cloned());
         Ok(if only.is_empty() { plan } else { plan.only(only) })
     }
@@ -182,7 +204,7 @@ impl Session {
             org: meta.org.clone(),
             target: if self.on_sandbox { "sandbox".to_owned() } else { String::new() },
             again: self.again.clone(),
-            requests: self.reader.sent(),
+            requests: self.reader.sent() + self.registry.sent(),
             elapsed: Some(self.begun.elapsed()),
         }
     }
@@ -256,7 +278,8 @@ fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure>
     })?;
     let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
     let logs = Some(environment.get(names::API).unwrap_or(API).to_owned());
-    Ok(Settings { base, logs, token: Secret::new(token), speed: 1.0, fuse: None })
+    let registries = environment.get(names::REGISTRIES).map(str::to_owned);
+    Ok(Settings { base, logs, token: Secret::new(token), speed: 1.0, fuse: None, registries })
 }
 
 /// The embedded sandbox, with a token for the manifest's organization.
@@ -278,8 +301,9 @@ async fn embedded(
         other => other?,
     };
     let token = Secret::new(running.org_token(org)?);
-    let (base, logs) = (running.url(), Some(running.url()));
-    Ok((Settings { base, logs, token, speed, fuse }, Some(running)))
+    let url = running.url();
+    let (logs, registries) = (Some(url.clone()), Some(url.clone()));
+    Ok((Settings { base: url, logs, token, speed, fuse, registries }, Some(running)))
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
@@ -292,7 +316,8 @@ async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<
     let answer =
         ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
     let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
-    Ok(Settings { base: url.clone(), logs: Some(url), token: Secret::new(token), speed, fuse })
+    let (logs, registries) = (Some(url.clone()), Some(url.clone()));
+    Ok(Settings { base: url, logs, token: Secret::new(token), speed, fuse, registries })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {

@@ -35,6 +35,11 @@ const NONCE: &str = "fly-machine-lease-nonce";
 const SLOWEST: f64 = 0.01;
 const FASTEST: f64 = 100_000.0;
 
+/// A speed that durations can be divided by.
+pub(super) fn bounded(speed: f64) -> f64 {
+    speed.clamp(SLOWEST, FASTEST)
+}
+
 /// Whether a request may be sent again when nobody knows whether it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
@@ -71,6 +76,8 @@ pub struct Settings {
     pub speed: f64,
     /// A point at which the process dies, for tests of recovery.
     pub fuse: Option<Fuse>,
+    /// Where every image registry is asked, when not at its own address: an imitation serves them all.
+    pub registries: Option<String>,
 }
 
 /// A point at which the process dies as by `kill -9`: around the n-th write.
@@ -122,19 +129,13 @@ impl Http {
         let mut authorization = reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
             .map_err(|_| wrong("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .build()
-            .map_err(|error| wrong(&chain(&error)))?;
         Ok(Self(Arc::new(Inner {
-            client,
+            client: client().map_err(|why| wrong(&why))?,
             base: settings.base.trim_end_matches('/').to_owned(),
             authorization,
             pacing: Pacing::new(settings.speed),
             in_flight: Semaphore::new(IN_FLIGHT),
-            speed: settings.speed.clamp(SLOWEST, FASTEST),
+            speed: bounded(settings.speed),
             fuse: settings.fuse,
             sent: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -210,25 +211,7 @@ impl Http {
         call: &Call<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            let error = match self.once(call, nonce).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let again = match error.trouble {
-                Trouble::Throttled | Trouble::Unreachable => true,
-                Trouble::Ambiguous => call.repeat == Repeat::Safe,
-                _ => false,
-            };
-            if !again {
-                return Err(error);
-            }
-            tracing::debug!(%error, "trying again");
-            self.pause(pause).await;
-            pause *= 2;
-        }
-        self.once(call, nonce).await
+        patiently(self.0.speed, call.repeat, || self.once(call, nonce)).await
     }
 
     async fn once(
@@ -250,12 +233,12 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|error| lost(call, &error))?;
+        let answer = request.send().await.map_err(|error| lost(&call.doing, &error))?;
         let status = answer.status();
         let request_id =
             answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
-        let text = answer.text().await.map_err(|error| lost(call, &error))?;
+        let text = answer.text().await.map_err(|error| lost(&call.doing, &error))?;
         self.burn(call, write, true)?;
         if status.is_success() {
             Ok((text, request_id))
@@ -284,6 +267,44 @@ impl Http {
         }
         Ok(())
     }
+}
+
+/// What every connection is made with: one TLS stack and one set of time limits. A redirect is never followed by
+/// itself, so that no token goes where it was not meant to.
+pub(super) fn client() -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .timeout(ANSWER)
+        .redirect(reqwest::redirect::Policy::none());
+    builder.build().map_err(|error| chain(&error))
+}
+
+/// Tries again where that is safe, with pauses that double.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, CloudError>>>(
+    speed: f64,
+    repeat: Repeat,
+    once: impl Fn() -> F,
+) -> Result<T, CloudError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        let error = match once().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let again = match error.trouble {
+            Trouble::Throttled | Trouble::Unreachable => true,
+            Trouble::Ambiguous => repeat == Repeat::Safe,
+            _ => false,
+        };
+        if !again {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying again");
+        tokio::time::sleep(pause.div_f64(speed)).await;
+        pause *= 2;
+    }
+    once().await
 }
 
 /// When waiting ends.
@@ -324,10 +345,10 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 /// No answer: either no connection was made, or nobody knows what happened.
-fn lost(call: &Call<'_>, error: &reqwest::Error) -> CloudError {
+pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
     let trouble = if error.is_connect() { Trouble::Unreachable } else { Trouble::Ambiguous };
     let what = if error.is_timeout() { "no answer in time".to_owned() } else { cause(error) };
-    CloudError::new(&call.doing, trouble, what)
+    CloudError::new(doing, trouble, what)
 }
 
 /// An answer that says no.

@@ -251,6 +251,8 @@ pub enum Cause {
     Manifest,
     /// The object was changed outside since the last apply.
     Outside,
+    /// Nobody touched it: the tag of its image means another image than when it was applied.
+    Moved,
     /// Nobody touched it: something that it refers to changes, and it follows.
     Follows,
     /// The object cannot tell.

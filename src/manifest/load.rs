@@ -61,6 +61,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         token: token.map(|env| TokenSource { env }),
         files: reader.files,
         places: lowered.places,
+        images: lowered.images,
         file,
     })
 }

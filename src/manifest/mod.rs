@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{kinds::Desired, model::Address};
+use crate::{
+    kinds::Desired,
+    model::{Address, Name},
+};
 
 mod decode;
 pub mod dotenv;
@@ -71,6 +74,8 @@ pub struct Loaded {
     pub files: Files,
     /// Which place of the manifest made a resource.
     pub places: BTreeMap<Address, Place>,
+    /// Where an app or a cron machine names its image; none where `--image` does.
+    pub images: BTreeMap<Name, Place>,
     /// The environment's own file.
     pub file: PathBuf,
 }

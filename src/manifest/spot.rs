@@ -15,6 +15,11 @@ impl<'a> Spot<'a> {
         Self { node: Some(node), key_at: None }
     }
 
+    /// No place at all: what was said on the command line.
+    pub(super) fn nowhere() -> Self {
+        Self { node: None, key_at: None }
+    }
+
     /// The value of a key; where there is none, the table that lacks it.
     pub(super) fn key(self, key: &str) -> Self {
         let entry = self

@@ -13,7 +13,7 @@ mod size;
 mod span;
 
 pub use address::{Address, AddressError, Named, Ref, Table};
-pub use image::Image;
+pub use image::{Image, NotAnImage};
 pub use line::{Line, Shown};
 pub use mark::{Mark, Ownership};
 pub use name::{Name, NotAName};

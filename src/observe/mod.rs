@@ -6,6 +6,7 @@
 //! owner.rs     whose an app is, from its machines' marks                            (pure)
 //! slots.rs     which machine is which slot, so that the least changes               (pure)
 //! assemble.rs  everything together                              Snapshot →  World    (pure)
+//! images.rs    which image each tag means now, at the same time  registries → Images
 //! ```
 
 use crate::{
@@ -15,11 +16,13 @@ use crate::{
 
 mod assemble;
 mod collect;
+mod images;
 mod inside;
 mod owner;
 mod slots;
 
 pub use collect::{AppShot, Existence, Snapshot};
+pub use images::{Images, NoImage, images};
 
 /// Reads everything that concerns an environment.
 ///

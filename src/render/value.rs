@@ -102,14 +102,16 @@ pub(super) fn pair(from: &str, to: &str, columns: usize) -> (String, String) {
     if fits(from, to) {
         return (from.to_owned(), to.to_owned());
     }
-    // Two images of one repository: the repository is said once, or not at all.
-    let stem = stem(from, to);
-    let short = |text: &str| format!("{}…{}", if text.starts_with('"') { "\"" } else { "" }, &text[stem..]);
-    if stem > 0 && fits(from, &short(to)) {
-        return (from.to_owned(), short(to));
-    }
-    if stem > 0 && fits(&short(from), &short(to)) {
-        return (short(from), short(to));
+    // Two images of one repository: what they share is said once, in part, or not at all.
+    let (last, part) = (stem(from, to, "/"), stem(from, to, "@/:"));
+    let short = |text: &str, stem: usize| match stem {
+        0 => text.to_owned(),
+        _ => format!("{}…{}", if text.starts_with('"') { "\"" } else { "" }, &text[stem..]),
+    };
+    let to_by_part = short(to, part);
+    let shorter = [0, last, part].map(|stem| short(from, stem));
+    if let Some(from) = shorter.into_iter().find(|from| part > 0 && fits(from, &to_by_part)) {
+        return (from, to_by_part);
     }
     let each = share(from, to, columns);
     let cut = (cut(from, each), cut(to, each));
@@ -123,10 +125,12 @@ fn share(from: &str, to: &str, columns: usize) -> usize {
 }
 
 /// Where the last part begins that differs, as a byte that begins a character in both; 0 when nothing is shared.
-fn stem(from: &str, to: &str) -> usize {
+fn stem(from: &str, to: &str, separators: &str) -> usize {
     let pairs = from.char_indices().zip(to.chars());
-    let same = pairs.take_while(|((_, a), b)| a == b);
-    same.filter(|((_, c), _)| "@/".contains(*c)).map(|((at, _), _)| at).last().unwrap_or(0)
+    let same = pairs.take_while(|((_, a), b)| a == b).map(|((at, c), _)| (at, c));
+    // A digest keeps the word before its colon.
+    let parts = same.filter(|(at, c)| separators.contains(*c) && !from[..*at].ends_with("sha256"));
+    parts.map(|(at, _)| at).last().unwrap_or(0)
 }
 
 fn around_the_difference(from: &str, to: &str, columns: usize) -> (String, String) {
@@ -173,7 +177,11 @@ mod tests {
     fn a_repository_that_both_share_is_said_once() {
         let (from, to) = ("\"r.io/shop@sha256:1a\"", "\"r.io/shop@sha256:2b\"");
         assert_eq!(pair(from, to, 40), (from.to_owned(), "\"…@sha256:2b\"".to_owned()));
+        assert_eq!(pair(from, to, 32).0, "\"…/shop@sha256:1a\"");
         assert_eq!(pair(from, to, 30).0, "\"…@sha256:1a\"");
+        let (from, to) = ("\"r.io/shop:v1@sha256:1a\"", "\"r.io/shop:v2@sha256:2b\"");
+        let short = ("\"…/shop:v1@sha256:1a\"".to_owned(), "\"…:v2@sha256:2b\"".to_owned());
+        assert_eq!(pair(from, to, 38), short);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn duration(duration: Duration) -> String {
 pub(super) fn cause(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::Outside => Some("changed outside"),
-        Cause::Manifest | Cause::Follows | Cause::Unknown => None,
+        Cause::Manifest | Cause::Moved | Cause::Follows | Cause::Unknown => None,
     }
 }
 

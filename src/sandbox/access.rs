@@ -1,5 +1,6 @@
 //! Who is asking: tokens, what they may see, and Fly's answers to those who may not.
 
+use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Refusal;
@@ -95,6 +96,17 @@ pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identi
         return Err(Refusal::new(401, "Authenticate: token validation error"));
     }
     Ok(Identity { tokens })
+}
+
+/// The same where nobody needs a token: without one that is known, the caller is a stranger. Docker sends it as the
+/// password of any user.
+pub(crate) fn visitor(world: &World, header: Option<&str>) -> Identity {
+    let password = header.and_then(|header| {
+        let coded = header.trim().strip_prefix("Basic ")?;
+        let text = base64::engine::general_purpose::STANDARD.decode(coded.trim()).ok()?;
+        Some(String::from_utf8(text).ok()?.split_once(':')?.1.to_owned())
+    });
+    authenticate(world, password.as_deref().or(header)).unwrap_or_default()
 }
 
 /// A token may itself begin with its scheme, as `fly tokens create` prints it, so the scheme may stand there twice.

@@ -31,6 +31,13 @@ pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) ->
             core.world.root_dirty = true;
             Ok(Answer::ok(json!([])))
         }
+        ("GET", "images") => Ok(Answer::ok(json!(core.world.root.images))),
+        ("POST", "images") => images(core, body),
+        ("DELETE", "images") => {
+            core.world.root.images.clear();
+            core.world.root_dirty = true;
+            Ok(Answer::ok(json!({})))
+        }
         ("POST", "tokens") => token(core, body),
         ("POST", "hosts") => hosts(core, body),
         _ => Err(Refusal::not_found("endpoint")),
@@ -82,6 +89,16 @@ fn add_rules(core: &mut Core, body: &Value) -> Reply {
     core.world.root.rules = rules;
     core.world.root_dirty = true;
     Ok(Answer::ok(json!(core.world.root.rules)))
+}
+
+/// One image, or a list of them.
+fn images(core: &mut Core, body: &Value) -> Reply {
+    let one = std::slice::from_ref(body);
+    for said in body.as_array().map_or(one, Vec::as_slice) {
+        super::images::say(&mut core.world.root.images, said)?;
+    }
+    core.world.root_dirty = true;
+    Ok(Answer::ok(json!(core.world.root.images)))
 }
 
 /// The token for everything in an organisation, which is made if it is missing.

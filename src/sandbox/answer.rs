@@ -23,6 +23,8 @@ pub(crate) enum Body {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Body,
+    /// Headers besides those that every answer has.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Answer {
@@ -33,12 +35,18 @@ impl Answer {
 
     /// Any status with a JSON body.
     pub(crate) fn json(status: u16, value: Value) -> Self {
-        Self { status, body: Body::Json(value) }
+        Self { body: Body::Json(value), ..Self::empty(status) }
     }
 
     /// A status alone.
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, body: Body::Empty }
+        Self { status, body: Body::Empty, headers: Vec::new() }
+    }
+
+    /// The same with one more header, or with another value for it.
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// `{"ok":true}`, the answer of most actions on machines.

@@ -130,6 +130,9 @@ pub(crate) struct Machine {
     pub(crate) instance_id: String,
     pub(crate) private_ip: String,
     pub(crate) config: Object,
+    /// What its image's tag meant when the configuration was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image_digest: Option<String>,
     pub(crate) versions: Vec<Version>,
     /// Newest first.
     pub(crate) events: VecDeque<Event>,

@@ -12,7 +12,9 @@
 //! documentation is silent, the nearest comment says what was chosen.
 //!
 //! Beside it stand what flyctl asks of the two other APIs: GraphQL under `/graphql`, resolved field by field with
-//! aliases, variables and fragments, and releases, builds and organisations under `/api/v1`. They share the state.
+//! aliases, variables and fragments, and releases, builds and organisations under `/api/v1`. They share the state. And
+//! under `/v2` there are the manifests of images, of every registry at once (`?ns=docker.io`): Fly's own with a token,
+//! all others without.
 //!
 //! # Time
 //!
@@ -41,6 +43,7 @@
 //! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
 //! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
 //! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |
+//! | `GET images`, `POST images {"reference":"web:v1","missing":true}`, `DELETE images` | which images are missing, or, with `"digest":"sha256:…"`, which tags have moved |
 //! | `POST tokens {"org":"acme"}` | the token for everything in an organisation, made if it is missing |
 //! | `POST hosts {"machine":"…","status":"unreachable"}` | a host stops answering; also by `volume`, `app`, `region` |
 //! | `POST hosts {"region":"ord","error":true}` | lists over an organisation lack the region and report it |
@@ -62,6 +65,8 @@
 //! FLY_NO_UPDATE_CHECK=1                     FLY_NO_INCIDENTS_CHECK=1
 //! ```
 //!
+//! trimtab itself, without `--sandbox`, also takes `TRIMTAB_REGISTRY_BASE_URL`: all registries are asked there.
+//!
 //! Deploy with `--dns-checks=false`, because nothing answers for the names of applications, and at the ordinary speed:
 //! flyctl renews its leases of 13 seconds by its own clock.
 //!
@@ -82,8 +87,10 @@ mod console;
 mod faults;
 mod graphql;
 mod ids;
+mod images;
 mod limits;
 mod machine;
+mod registry;
 mod routes;
 mod running;
 mod server;

@@ -32,6 +32,8 @@ pub(crate) struct Route {
     pub(crate) identifier: Identifier,
     /// Whether a read-only token is refused.
     pub(crate) writes: bool,
+    /// Whether the endpoint itself decides about somebody without a token, and takes it as a password too.
+    pub(crate) open: bool,
 }
 
 /// An ordinary route: `GET` reads, everything else writes, all are limited per identifier in the path.
@@ -44,6 +46,7 @@ pub(crate) fn route(method: &'static str, path: &'static str, run: fn(&mut World
         rate: Some(Rate::ORDINARY),
         identifier,
         writes: method != "GET",
+        open: false,
     }
 }
 

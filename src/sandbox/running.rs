@@ -20,6 +20,7 @@ use super::connection::{Cut, Cuttable};
 use super::faults::{Fault, Faults};
 use super::graphql;
 use super::limits::Limits;
+use super::registry;
 use super::server::{Core, RequestRecord, Server};
 use super::store::{self, ServerFile, Store, StoreError};
 use super::uiex;
@@ -156,7 +157,8 @@ async fn run(listener: TcpListener, server: Arc<Server>, stopped: oneshot::Recei
 
 fn router(server: Arc<Server>) -> Router {
     let mut router = Router::new();
-    let routes = v1::routes().into_iter().chain(graphql::routes()).chain(uiex::routes());
+    let routes =
+        v1::routes().into_iter().chain(graphql::routes()).chain(uiex::routes()).chain(registry::routes());
     for route in routes {
         let Ok(method) = Method::from_bytes(route.method.as_bytes()) else {
             continue;

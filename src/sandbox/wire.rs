@@ -36,8 +36,12 @@ fn text(body: &Body) -> (Option<&'static str>, String) {
 fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response::Builder {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = Response::builder().status(status).header("fly-request-id", request_id(n));
-    if let Some(kind) = kind {
+    let typed = answer.headers.iter().any(|(name, _)| *name == "content-type");
+    if let Some(kind) = kind.filter(|_| !typed) {
         builder = builder.header(header::CONTENT_TYPE, kind);
+    }
+    for (name, value) in &answer.headers {
+        builder = builder.header(*name, value);
     }
     builder
 }

@@ -13,6 +13,7 @@ use super::answer::{Call, Refusal};
 use super::behaviour::Rule;
 use super::clock::SavedClock;
 use super::ids;
+use super::images::Images;
 use super::machine::Machine;
 
 /// The state, and what this process adds to it.
@@ -45,6 +46,9 @@ pub(crate) struct Root {
     /// Regions without room for another machine or volume.
     #[serde(default)]
     pub(crate) full_regions: BTreeSet<String>,
+    /// Images that are missing, and tags that have moved.
+    #[serde(default)]
+    pub(crate) images: Images,
 }
 
 /// An organisation.

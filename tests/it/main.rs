@@ -6,6 +6,7 @@
 mod crash;
 mod floors;
 mod health;
+mod images;
 mod leases;
 mod machines;
 mod manifests;

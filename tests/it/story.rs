@@ -311,11 +311,12 @@ async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back()
     let report = team.try_apply(None).await.unwrap();
     assert!(!report.is_complete());
     let image = |world: &trimtab::kinds::World, name: &str| {
-        world.fly_machine[name].workload.config.image.clone().unwrap().to_string()
+        let image = world.fly_machine[name].workload.config.image.clone().unwrap();
+        image.tag().unwrap_or_default().to_owned()
     };
     let world = team.world().await;
-    assert!(image(&world, "web/app/ewr/0").ends_with(":bad"));
-    assert!(image(&world, "web/app/ewr/1").ends_with(":v1"), "the next machine is not touched");
+    assert!(image(&world, "web/app/ewr/0") == "bad");
+    assert!(image(&world, "web/app/ewr/1") == "v1", "the next machine is not touched");
     // The same again is not "no changes": the machine that did not come up is tried first.
     assert!(
         team.summary().await[0].contains("fly.machine/web/app/ewr/0 state"),
@@ -323,7 +324,7 @@ async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back()
         team.summary().await
     );
     assert!(!team.try_apply(None).await.unwrap().is_complete());
-    assert!(image(&team.world().await, "web/app/ewr/1").ends_with(":v1"));
+    assert_eq!(image(&team.world().await, "web/app/ewr/1"), "v1");
     team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());

@@ -8,13 +8,13 @@ use tokio::sync::mpsc::unbounded_channel;
 use trimtab::{
     apply::{Conduct, Report, apply},
     clouds::{
-        CloudError, Clouds, Fuse, Settings, Voice,
+        CloudError, Clouds, Fuse, Registry, Settings, Voice,
         fly::{NewMachine, Reader, Writer, wire},
     },
     kinds::{Desired, World},
     manifest::{self, Inputs, SecretsMode},
     model::{Address, Secret},
-    observe::observe,
+    observe::{Images, images, observe},
     plan::{Limits, Plan, guard, plan},
     sandbox::{self, Fault, Options, Running},
 };
@@ -167,14 +167,32 @@ impl Team {
     }
 
     pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
-        Reader::new(&Settings {
-            base: self.sandbox.url(),
-            logs: Some(self.sandbox.url()),
-            token: Secret::new(token),
-            speed: self.speed,
-            fuse,
-        })
-        .unwrap()
+        Reader::new(&self.settings(token, fuse)).unwrap()
+    }
+
+    fn settings(&self, token: &str, fuse: Option<Fuse>) -> Settings {
+        let (base, also) = (self.sandbox.url(), Some(self.sandbox.url()));
+        let token = Secret::new(token);
+        Settings { base, logs: also.clone(), token, speed: self.speed, fuse, registries: also }
+    }
+
+    /// What the registries say of the manifest's images.
+    pub(crate) async fn images(&self) -> Images {
+        let desired = self.desired();
+        let token = self.sandbox.org_token(&desired.meta.org).unwrap();
+        images(&Registry::new(&self.settings(&token, None)).unwrap(), &desired).await
+    }
+
+    /// The manifest with the digest of every tag, as a run of the program has it.
+    pub(crate) async fn pinned(&self) -> Result<Desired, CloudError> {
+        let (mut desired, images) = (self.desired(), self.images().await);
+        match images.missing().next() {
+            Some(missing) => Err(missing.error.clone()),
+            None => {
+                images.pin(&mut desired);
+                Ok(desired)
+            }
+        }
     }
 
     /// Looks at the world.
@@ -184,7 +202,7 @@ impl Team {
 
     /// Plans.
     pub(crate) async fn plan(&self) -> Plan {
-        plan(&self.desired(), &self.world().await).unwrap()
+        plan(&self.pinned().await.unwrap(), &self.world().await).unwrap()
     }
 
     /// What a plan would do, one short line a step, sorted by danger.
@@ -195,7 +213,7 @@ impl Team {
     /// Plans and applies with everything allowed; the report may hold failures.
     pub(crate) async fn try_apply(&self, fuse: Option<Fuse>) -> Result<Report, CloudError> {
         let reader = self.reader(fuse);
-        let desired = self.desired();
+        let desired = self.pinned().await?;
         let world = observe(&reader, &desired).await?;
         let plan = plan(&desired, &world).unwrap();
         Ok(carry_out(plan, reader, world).await)

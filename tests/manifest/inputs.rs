@@ -46,8 +46,9 @@ fn images_come_from_the_command_line_first() {
     );
     inputs.vars = map([("tag", "web:1")]);
     assert_eq!(image(&inputs, "image = { var = \"tag\" }"), Some("web:1".to_owned()));
-    inputs.images = map([("web", "web@sha256:00")]);
-    assert_eq!(image(&inputs, "image = { var = \"tag\" }"), Some("web@sha256:00".to_owned()));
+    let by_digest = format!("web@sha256:{}", "00".repeat(32));
+    inputs.images = map([("web", by_digest.as_str())]);
+    assert_eq!(image(&inputs, "image = { var = \"tag\" }"), Some(by_digest.clone()));
     inputs.images = map([("wep", "x")]);
     inputs.vars.clear();
     assert_eq!(messages(load_text(BASE, &inputs)), ["--image wep: this environment has no app `wep`"]);

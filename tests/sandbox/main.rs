@@ -9,6 +9,7 @@ mod kit;
 mod leases;
 mod lives;
 mod openapi;
+mod registry;
 mod state;
 mod things;
 mod tour;

@@ -20,7 +20,7 @@ use crate::{
             workload::{MachineConfig, Workload},
         },
     },
-    manifest::{sensitive, shape, shape::ImageSource, spot::Spot},
+    manifest::{shape, shape::ImageSource, spot::Spot},
     model::{Address, Image, Mark, Name, Named, Ref, Region},
 };
 
@@ -67,6 +67,9 @@ impl<'a> AppScene<'a> {
         };
         out.desired.fly_app.insert(self.name.clone(), spec);
         self.place::<App>(&self.name, at, out);
+        if app.image.is_some() && !self.scene.inputs.images.contains_key(self.key) {
+            self.place_image(&self.name, at, out);
+        }
         if app.adopt == Some(true) {
             out.desired.meta.adopt.insert(Address::of::<App>(&self.name));
         }
@@ -96,6 +99,13 @@ impl<'a> AppScene<'a> {
     pub(super) fn place<K: Named>(&self, name: &Name, at: Spot<'_>, out: &mut Lowered) {
         if let Some(place) = at.place() {
             out.places.insert(Address::of::<K>(name), place.clone());
+        }
+    }
+
+    /// Remembers where an app or a cron machine names its image.
+    pub(super) fn place_image(&self, name: &Name, at: Spot<'_>, out: &mut Lowered) {
+        if let Some(place) = at.key("image").place() {
+            out.images.insert(name.clone(), place.clone());
         }
     }
 
@@ -139,6 +149,7 @@ fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mu
         ImageSource::Reference(reference) => Some(reference.clone()),
         ImageSource::Variable(variable) => scene.vars.get(variable.var.as_ref()?).cloned(),
     };
+    let at = if given.is_some() { Spot::nowhere() } else { at };
     let reference = given.or_else(stated)?;
     check_image(&reference, at, sink);
     Some(Image::new(reference))
@@ -151,12 +162,8 @@ pub(super) fn check_image(reference: &str, at: Spot<'_>, sink: &mut Sink) {
         sink.error(problem.help("leave it out to keep the image that runs"));
         return;
     }
-    let wrong = reference.contains(char::is_whitespace) || reference.contains("://");
-    if wrong
-        || !reference.is_ascii()
-        || sensitive::is_key(reference) && reference.chars().any(|c| c.is_ascii_uppercase())
-    {
-        let problem = at.problem(format!("`{reference}` is not an image reference"));
+    if let Err(why) = Image::parse(reference) {
+        let problem = at.problem(format!("`{reference}` is not an image reference: {why}"));
         sink.error(problem.help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));
     }
 }

@@ -54,6 +54,9 @@ pub(super) fn crons(
         // Without `fly_process_group`, so that `fly deploy` does not take it for one of the app's own machines.
         let workload = app.workload(&name, region, config, wait_secs);
         app.place::<fly::Cron>(&name, at, out);
+        if cron.image.is_some() {
+            app.place_image(&name, at, out);
+        }
         let spec = CronSpec { machine: machine.to_owned(), workload };
         out.desired.fly_cron.insert(name, spec);
     }

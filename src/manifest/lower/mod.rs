@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     kinds::{Desired, Meta},
-    model::{Address, Mark},
+    model::{Address, Mark, Name},
 };
 
 mod app;
@@ -60,6 +60,8 @@ pub(super) struct Lowered {
     pub(super) desired: Desired,
     /// Which place made which resource.
     pub(super) places: BTreeMap<Address, Place>,
+    /// Where an app or a cron machine names its image.
+    pub(super) images: BTreeMap<Name, Place>,
     /// What is wrong.
     pub(super) problems: Vec<Problem>,
 }
@@ -95,8 +97,12 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
         rolls_back: BTreeSet::new(),
         warnings: Vec::new(),
     };
-    let mut lowered =
-        Lowered { desired: Desired::empty(meta), places: BTreeMap::new(), problems: Vec::new() };
+    let mut lowered = Lowered {
+        desired: Desired::empty(meta),
+        places: BTreeMap::new(),
+        images: BTreeMap::new(),
+        problems: Vec::new(),
+    };
     names::check_apps(document, scene, at, &mut sink);
     let mut found = sources::Found::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
     for (key, app) in &document.apps {

@@ -21,7 +21,7 @@ pub struct App {
     #[schemars(example = &"ewr")]
     pub primary_region: Option<RegionCode>,
     /// The image that machines run: a reference, or `{ var = "image" }`. `--image KEY=REFERENCE` wins over both. Without
-    /// any, machines keep the image that they run.
+    /// any, machines keep the image that they run. A plan looks up the digest of a tag, and that is what is applied.
     #[schemars(example = &"registry.fly.io/draft-app:main")]
     pub image: Option<ImageSource>,
     /// A fly.toml, relative to this file, whose keys apply wherever this table does not say otherwise.

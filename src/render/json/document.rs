@@ -235,7 +235,7 @@ fn verbs(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn causes(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Cause::Manifest, Cause::Outside, Cause::Follows, Cause::Unknown])
+    one_of(&[Cause::Manifest, Cause::Outside, Cause::Moved, Cause::Follows, Cause::Unknown])
 }
 
 fn impacts(_: &mut SchemaGenerator) -> Schema {

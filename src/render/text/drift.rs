@@ -48,6 +48,7 @@ fn finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'st
         (Verb::Destroy, _) => ("extra", "is not in the manifest"),
         (_, Cause::Outside) => ("differs", "changed outside"),
         (_, Cause::Manifest) => ("differs", "the manifest changed, not applied yet"),
+        (_, Cause::Moved) => ("differs", "its image's tag has moved"),
         (_, Cause::Follows) => ("follows", "takes it up when it is repaired"),
         (_, Cause::Unknown) => ("differs", "is other than the manifest says"),
     }

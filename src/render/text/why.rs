@@ -37,6 +37,7 @@ fn because(change: &Change) -> &'static str {
         (Verb::Run, _) => "a new release comes out, and its command has not run yet",
         (_, Cause::Outside) => "it was changed outside since the last apply",
         (_, Cause::Manifest) => "the manifest changed since the last apply",
+        (_, Cause::Moved) => "its image's tag has moved since the last apply",
         (_, Cause::Follows) => "something that it refers to changes",
         (_, Cause::Unknown) => "it is other than the manifest says",
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Problem, connection, text};
 use crate::sandbox::answer::Call;
 use crate::sandbox::clock;
+use crate::sandbox::images::Reference;
 use crate::sandbox::machine::Machine;
-use crate::sandbox::v1::machines::image_ref;
 use crate::sandbox::world::{App, Ip, Object, Org, Release, Volume, World};
 
 /// What an image of unknown size is said to weigh: a number that any client can show.
@@ -195,7 +195,7 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
     };
     Some(match name {
         "organization" => world.root.orgs.get(&app.org).map(org).into(),
-        "image" => image(text(arguments, "ref")),
+        "image" => image(world, text(arguments, "ref")),
         "ipAddresses" => ips(|ip| ip.kind != "shared_v4" && !ip.kind.starts_with("egress")),
         "egressIpAddresses" => ips(|ip| ip.kind.starts_with("egress")),
         "machines" => {
@@ -214,22 +214,22 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
     })
 }
 
-/// An image that can be pulled: every reference that names one, since nothing is pulled here.
+/// An image that can be pulled.
 ///
 /// `ref` carries a digest only when there is no tag: flyctl itself writes `{ref}@{digest}`.
-fn image(reference: &str) -> Value {
-    if reference.trim().is_empty() {
+fn image(world: &World, reference: &str) -> Value {
+    let reference = Reference::read(reference.trim());
+    let found = reference.digest_now(&world.root.images).filter(|_| !reference.repository.ends_with('/'));
+    let Some(digest) = found else {
         return Value::Null;
-    }
-    let parts = image_ref(reference);
-    let part = |key: &str| parts[key].as_str().unwrap_or_default().to_owned();
-    let (tag, digest) = (part("tag"), part("digest"));
+    };
+    let Reference { registry, repository, tag, digest: _ } = reference;
     let version = if tag.is_empty() { format!("@{digest}") } else { format!(":{tag}") };
     json!({
         "__typename": "Image",
         "id": format!("img_{}", digest.get(7..23).unwrap_or_default()),
         "digest": digest,
-        "ref": format!("{}/{}{version}", part("registry"), part("repository")),
+        "ref": format!("{registry}/{repository}{version}"),
         "compressedSize": 52_428_800,
         "compressedSizeFull": IMAGE_BYTES,
         "manifest": null,

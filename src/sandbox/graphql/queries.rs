@@ -123,7 +123,7 @@ fn image_details(image: &str) -> Result<Value, Problem> {
     if !repository.starts_with("flyio/") {
         return Err(Problem::new("Unknown repository", "UNPROCESSABLE"));
     }
-    let shown = crate::sandbox::v1::machines::image_ref(&format!("{repository}:{POSTGRES_TAG}"));
+    let shown = crate::sandbox::images::image_ref(&format!("{repository}:{POSTGRES_TAG}"), None);
     Ok(json!({
         "__typename": "ImageVersion",
         "registry": shown["registry"],

@@ -148,12 +148,14 @@ pub fn compare(
 fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<Line> {
     let (desired, there) = (comparable(&spec.config), comparable(&live.config));
     let mut there = there;
-    if same_image(&spec.config, live)
-        && let (Some(there), Some(image)) = (there.as_object_mut(), desired.get("image"))
-    {
-        there.insert("image".to_owned(), image.clone());
+    if let (Some(there), Some(running)) = (there.as_object_mut(), live.running()) {
+        let same = spec.config.image.clone().filter(|wanted| live.runs_image(wanted));
+        there.insert("image".to_owned(), json!(same.unwrap_or(running)));
     }
-    let lines = tree::diff(&desired, &there);
+    let mut lines = tree::diff(&desired, &there);
+    for line in lines.iter_mut().filter(|line| line.path == "image" && live.tag_moved(spec)) {
+        line.note = Some("tag moved".to_owned());
+    }
     let stated = lines.into_iter().filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
     let mut lines: Vec<Line> = stated.map(shown).collect();
     for (key, wanted) in &spec.config.verbatim {
@@ -198,16 +200,6 @@ fn standby_line(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Op
         Some(id) if there == std::slice::from_ref(id) => None,
         Some(id) => Some(Line::new("standby", shown(), Some(Shown::Value(id.as_str().into())))),
         None => Some(Line::new("standby", shown(), Some(Shown::KnownAfterApply))),
-    }
-}
-
-/// Whether the running image is the one asked for: the same text, or the same digest.
-fn same_image(desired: &MachineConfig, live: &WorkloadLive) -> bool {
-    match (&desired.image, &live.config.image) {
-        (Some(wanted), Some(there)) => {
-            wanted == there || wanted.digest().is_some_and(|digest| live.digest.as_deref() == Some(digest))
-        }
-        _ => false,
     }
 }
 
@@ -340,7 +332,7 @@ pub(super) fn body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
     let mut desired = desired.clone();
     let known = &live.config;
     desired.standbys.clone_from(&known.standbys);
-    desired.image = desired.image.or_else(|| known.image.clone());
+    desired.image = desired.image.or_else(|| live.running());
     desired.restart = desired.restart.or_else(|| known.restart.clone());
     for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
         mount.volume.clone_from(&there.volume);

@@ -2,20 +2,20 @@
 
 use std::ops::Bound;
 
-use super::Workload;
+use super::{Workload, WorkloadLive};
 use crate::{
     kinds::{Around, Refused},
     model::Image,
 };
 
-/// The image of the app's first machine, in the order of names.
+/// The image of the app's first machine, in the order of names, by its digest.
 #[must_use]
 pub fn app_image(spec: &Workload, around: &Around<'_>) -> Option<Image> {
     let inside = spec.app.name().inside();
     let from = around.world.fly_machine.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
     let mut machines =
         from.take_while(|(name, _)| name.as_str().starts_with(&inside)).map(|(_, machine)| &machine.workload);
-    machines.find_map(|machine| machine.config.image.clone())
+    machines.find_map(WorkloadLive::running)
 }
 
 /// The same workload with an image, for a creation.

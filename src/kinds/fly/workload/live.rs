@@ -11,7 +11,7 @@ use crate::{
         Cause, Refused,
         fly::{App, secrets::Record},
     },
-    model::{Mark, Name, Ownership, Ref, Region},
+    model::{Image, Mark, Name, Ownership, Ref, Region},
 };
 
 /// One machine as it is.
@@ -121,11 +121,37 @@ impl WorkloadLive {
         self.state == "started" && passing == all
     }
 
+    /// The image it runs, by digest where Fly reports one: its tag may mean another image by now.
+    #[must_use]
+    pub fn running(&self) -> Option<Image> {
+        let image = self.config.image.as_ref()?;
+        Some(self.digest.as_ref().map_or_else(|| image.clone(), |digest| image.pinned(digest)))
+    }
+
+    /// Whether it runs the image that is asked for. Digests decide where there are any: the live reference may be a
+    /// tag, and Fly may report the digest of the one platform that it runs.
+    #[must_use]
+    pub fn runs_image(&self, wanted: &Image) -> bool {
+        let Some(there) = &self.config.image else { return false };
+        match wanted.digest() {
+            Some(digest) => there.digest() == Some(digest) || self.digest.as_deref() == Some(digest),
+            None => there == wanted || there.same_tag(wanted),
+        }
+    }
+
+    /// Whether it runs what the very tag that is asked for meant before.
+    #[must_use]
+    pub fn tag_moved(&self, spec: &Workload) -> bool {
+        let moved = |wanted: &Image, there: &Image| wanted.same_tag(there) && !self.runs_image(wanted);
+        matches!((&spec.config.image, &self.config.image), (Some(wanted), Some(there)) if moved(wanted, there))
+    }
+
     /// Who made it other than it should be: what was asked for at the last apply is hashed in its mark.
     #[must_use]
     pub fn cause(&self, spec: &Workload) -> Cause {
         match self.metadata.get(Mark::APPLIED) {
             None => Cause::Unknown,
+            Some(applied) if *applied == spec.applied() && self.tag_moved(spec) => Cause::Moved,
             Some(applied) if *applied == spec.applied() => Cause::Outside,
             Some(_) => Cause::Manifest,
         }

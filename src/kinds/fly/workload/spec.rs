@@ -11,7 +11,7 @@ use crate::{
         Around,
         fly::{App, Machine, Secrets},
     },
-    model::{Address, Mark, Ref, Region},
+    model::{Address, Image, Mark, Ref, Region},
 };
 
 /// A Firecracker machine boots in about a second, and the image is on its host or is fetched within a few.
@@ -68,6 +68,9 @@ impl Workload {
             standby_for: _,
             release: _,
         } = self;
+        // What a tag means today is not asked for by the manifest.
+        let image = config.image.as_ref().map(Image::as_asked);
+        let config = MachineConfig { image, ..config.clone() };
         let text = serde_json::to_vec(&(region, config, labels)).unwrap_or_default();
         let hash = Sha256::digest(text);
         hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

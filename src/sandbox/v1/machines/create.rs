@@ -9,6 +9,7 @@ use super::view;
 use crate::sandbox::answer::{Answer, Call, Refusal, Reply};
 use crate::sandbox::config;
 use crate::sandbox::ids;
+use crate::sandbox::images;
 use crate::sandbox::machine::{Machine, State, Step, Version};
 use crate::sandbox::settle;
 use crate::sandbox::v1::{lease, platform};
@@ -34,6 +35,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     let mut config = config::accept(&request.config)?;
     unique(app, request.name.as_deref().unwrap_or_default())?;
     has_secrets(app, request.min_secrets_version)?;
+    let image_digest = images::pull(&world.root.images, &config)?;
     let wanted = request.region.as_deref().filter(|region| !region.is_empty());
     let wanted = wanted.map(|region| platform::choose(world, region)).transpose()?;
     let volume = resolve_mount(app, &config, wanted)?.cloned();
@@ -46,7 +48,8 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     }
     let org = world.root.orgs.get(&app.org).map_or(0, |org| org.number);
     let (region, now) = (region.to_owned(), world.now);
-    let machine = place(world.app_mut(call)?, call, org, &request, region, config, now);
+    let mut machine = place(world.app_mut(call)?, call, org, &request, region, config, now);
+    machine.image_digest = image_digest;
     let app = world.app_mut(call)?;
     if let Some(volume) = volume.and_then(|volume| app.volumes.get_mut(&volume.id)) {
         volume.attached = Some(machine.id.clone());
@@ -79,6 +82,7 @@ fn place(
         versions: vec![Version { version: instance_id.clone(), user_config: config.clone() }],
         instance_id,
         config,
+        image_digest: None,
         events: VecDeque::new(),
         passed: Vec::new(),
         lease: lease_ttl.map(|ttl| lease::grant(&app.draw("lease"), call, String::new(), ttl, now)),

@@ -7,6 +7,7 @@ use super::view;
 use crate::sandbox::answer::{Answer, Call, Refusal, Reply};
 use crate::sandbox::config;
 use crate::sandbox::ids;
+use crate::sandbox::images;
 use crate::sandbox::machine::{Machine, State, Step, Version};
 use crate::sandbox::settle;
 use crate::sandbox::v1::lease;
@@ -28,6 +29,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Reply {
         return Err(Refusal::new(409, text));
     }
     has_secrets(world.app(call)?, request.min_secrets_version)?;
+    let image_digest = images::pull(&world.root.images, &config)?;
     let app = world.app_mut(call)?;
     let (draw, lease_draw, secrets_version) = (app.draw("version"), app.draw("lease"), app.secrets_version);
     let machine = super::find_mut(world, call)?;
@@ -36,6 +38,7 @@ pub(super) fn update(world: &mut World, call: &Call) -> Reply {
         machine.lease = Some(lease::grant(&lease_draw, call, String::new(), ttl, now));
     }
     replace(machine, config, ids::ulid(now, &draw), now);
+    machine.image_digest = image_digest;
     machine.secrets_version = secrets_version;
     machine.cordoned |= request.skip_service_registration.unwrap_or(false);
     machine.then(now + settle::REPLACE_MS, Step::Replaced { launch: !request.skip_launch.unwrap_or(false) });

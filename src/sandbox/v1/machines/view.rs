@@ -5,21 +5,19 @@ use serde_json::{Value, json};
 use crate::sandbox::behaviour::{Behave, Health, Rule};
 use crate::sandbox::clock;
 use crate::sandbox::config::parse_or_nanos;
-use crate::sandbox::ids;
+use crate::sandbox::images::image_ref;
 use crate::sandbox::machine::{Machine, State};
 use crate::sandbox::v1::lease;
 use crate::sandbox::world::{App, Object, World};
 
 /// The first health check runs soon after the start; until then nothing is known to be well.
 const FIRST_CHECK_MS: i64 = 1_000;
-/// Where images come from whose reference names no registry.
-const MIRROR: &str = "docker-hub-mirror.fly.io";
 
 /// A machine in full.
 pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
     let mut shown = summary(machine);
     let checks = checks(&world.root.rules, app, machine, world.now);
-    shown["image_ref"] = image_ref(machine.image());
+    shown["image_ref"] = image_ref(machine.image(), machine.image_digest.as_deref());
     shown["host_status"] = machine.host_status.clone().into();
     shown["cordoned"] = machine.cordoned.into();
     shown["events"] = json!(machine.events.iter().take(20).collect::<Vec<_>>());
@@ -66,7 +64,7 @@ pub(super) fn summary(machine: &Machine) -> Value {
         "private_ip": machine.private_ip,
         "created_at": clock::seconds(machine.created_ms),
         "updated_at": clock::seconds(machine.updated_ms),
-        "image_ref": image_ref(machine.image()),
+        "image_ref": image_ref(machine.image(), machine.image_digest.as_deref()),
     })
 }
 
@@ -95,31 +93,6 @@ fn containers(machine: &Machine) -> Vec<Value> {
         json!({ "name": container.get("name"), "state": if running { "started" } else { "stopped" } })
     })
     .collect()
-}
-
-/// Takes an image reference apart. A reference without a digest gets one made from what it means, so that the short and
-/// the full way to write it are the same image.
-pub(crate) fn image_ref(image: &str) -> Value {
-    let (rest, digest) = match image.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest.to_owned())),
-        None => (image, None),
-    };
-    let (path, tag) = match rest.rsplit_once(':') {
-        Some((path, tag)) if !tag.contains('/') => (path, tag),
-        // A reference by digest alone has no tag; any other means `latest`.
-        _ => (rest, if image.contains('@') { "" } else { "latest" }),
-    };
-    let (registry, repository) = match path.split_once('/') {
-        Some((host, rest)) if host.contains('.') || host.contains(':') || host == "localhost" => {
-            (host, rest.to_owned())
-        }
-        Some(_) => (MIRROR, path.to_owned()),
-        None => (MIRROR, format!("library/{path}")),
-    };
-    let digest = digest.unwrap_or_else(|| {
-        format!("sha256:{}", ids::hex(&ids::draw(&["image", registry, &repository, tag])))
-    });
-    json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest, "labels": {} })
 }
 
 /// The outcome of every check: a machine's own by their names, those of services by position, kind and port.

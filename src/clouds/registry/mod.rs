@@ -1,0 +1,159 @@
+//! The client of image registries (the distribution API of the OCI): which image a reference means now.
+//!
+//! It asks every registry as somebody without an account, except Fly's own, which gets the Fly token as flyctl's
+//! Docker configuration has it. That token goes to no other host: not along a redirect, and not where a challenge points.
+
+mod challenge;
+mod look;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use base64::Engine as _;
+use reqwest::{Url, header::HeaderValue};
+
+use self::look::{Look, is_loopback};
+use super::{
+    CloudError, Trouble,
+    http::{self, Repeat, Settings},
+};
+use crate::model::Image;
+
+/// Fly's own registry.
+const FLY: &str = "registry.fly.io";
+/// Where Docker Hub serves what is named `docker.io`.
+const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+/// The user that flyctl names beside the token; the registry looks at the token only.
+const USER: &str = "x";
+
+/// A client of every registry there is.
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: reqwest::Client,
+    /// Where all registries are asked instead of at their own addresses.
+    base: Option<String>,
+    /// For Fly's own registry.
+    authorization: HeaderValue,
+    speed: f64,
+    sent: AtomicU64,
+}
+
+impl Registry {
+    /// A client with the token of the Machines API.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, CloudError> {
+        let wrong =
+            |why: String| CloudError::new("set up the client of the registries", Trouble::Refused, why);
+        let token = bare(settings.token.expose());
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{token}"));
+        let mut authorization =
+            HeaderValue::from_str(&format!("Basic {basic}")).map_err(|error| wrong(error.to_string()))?;
+        authorization.set_sensitive(true);
+        Ok(Self(Arc::new(Inner {
+            client: http::client().map_err(wrong)?,
+            base: settings.registries.as_ref().map(|base| base.trim_end_matches('/').to_owned()),
+            authorization,
+            speed: http::bounded(settings.speed),
+            sent: AtomicU64::new(0),
+        })))
+    }
+
+    /// How many requests were sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// The digest that a reference means now. A reference with a digest is looked up by it.
+    ///
+    /// # Errors
+    /// [`Trouble::NotFound`] when there is no such image, and as every request.
+    pub async fn digest(&self, image: &Image) -> Result<String, CloudError> {
+        let doing = format!("look up the image {image}");
+        let home = self.home(image).map_err(|why| CloudError::new(&doing, Trouble::Refused, why))?;
+        let authorization = (image.registry() == FLY).then_some(&self.0.authorization);
+        let once = || Look::new(&self.0, &doing, &home, authorization).digest();
+        let digest = http::patiently(self.0.speed, Repeat::Safe, once).await?;
+        match image.digest() {
+            Some(asked) if asked != digest => {
+                let what = format!("the registry answered with another image, {digest}");
+                Err(CloudError::new(doing, Trouble::Unreadable, what))
+            }
+            _ => Ok(digest),
+        }
+    }
+
+    /// Where an image's manifest is. An imitation is told the registry's name as containerd tells a mirror.
+    fn home(&self, image: &Image) -> Result<Url, String> {
+        let (registry, repository) = (image.registry(), image.repository());
+        let reference = image.digest().or_else(|| image.tag()).unwrap_or_default();
+        let path = format!("v2/{repository}/manifests/{reference}");
+        let address = match &self.0.base {
+            Some(base) => format!("{base}/{path}?ns={registry}"),
+            None => format!("{}/{path}", address(registry)),
+        };
+        Url::parse(&address).map_err(|error| error.to_string())
+    }
+}
+
+/// The address of a registry: plain HTTP for what runs on this machine only, as Docker does it.
+fn address(registry: &str) -> String {
+    let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
+    match Url::parse(&format!("http://{host}")) {
+        Ok(url) if is_loopback(&url) => format!("http://{host}"),
+        _ => format!("https://{host}"),
+    }
+}
+
+/// The token without the scheme that it may have been pasted with.
+fn bare(token: &str) -> &str {
+    let token = token.trim();
+    ["FlyV1 ", "Bearer "].iter().find_map(|scheme| token.strip_prefix(scheme)).unwrap_or(token).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+
+    fn registry(base: Option<&str>) -> Registry {
+        let settings = Settings {
+            logs: None,
+            base: String::new(),
+            token: Secret::new("FlyV1 fm2_abc"),
+            speed: 1.0,
+            fuse: None,
+            registries: base.map(str::to_owned),
+        };
+        Registry::new(&settings).expect("the settings are sound")
+    }
+
+    #[test]
+    fn every_registry_has_its_address_and_an_imitation_has_them_all() {
+        let at = |base, image: &str| registry(base).home(&Image::new(image)).map(|url| url.to_string());
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        for (image, address) in [
+            ("registry.fly.io/web:v1", "https://registry.fly.io/v2/web/manifests/v1".to_owned()),
+            ("nginx", "https://registry-1.docker.io/v2/library/nginx/manifests/latest".to_owned()),
+            ("localhost:5000/a/b:1", "http://localhost:5000/v2/a/b/manifests/1".to_owned()),
+            (&format!("ghcr.io/a/b:1@{digest}"), format!("https://ghcr.io/v2/a/b/manifests/{digest}")),
+        ] {
+            assert_eq!(at(None, image), Ok(address), "{image}");
+        }
+        let mirrored = "http://127.0.0.1:7/v2/library/nginx/manifests/1?ns=docker.io";
+        assert_eq!(at(Some("http://127.0.0.1:7/"), "nginx:1"), Ok(mirrored.to_owned()));
+    }
+
+    #[test]
+    fn the_token_is_sent_as_flyctl_sends_it() {
+        assert_eq!(registry(None).0.authorization, "Basic eDpmbTJfYWJj");
+        assert!(registry(None).0.authorization.is_sensitive());
+    }
+}
