@@ -102,7 +102,7 @@ fn world(desired: &Desired) -> World {
             digest: None,
             health: Health { host_ok: true, cordoned: false, checks: (0, 0) },
         };
-        world.fly_machine.insert(name.clone(), MachineLive { workload, volume: None });
+        world.fly_machine.insert(name.clone(), MachineLive { workload, volume: None, successor: None });
     }
     world
 }
