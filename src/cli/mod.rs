@@ -82,7 +82,7 @@ enum Command {
     Status(status::Status),
     /// Draw an environment, or a plan
     Graph(graph::Graph),
-    /// Print a JSON Schema: of the manifest for editors, or of `plan --format json`
+    /// Print a JSON Schema: of the manifest for editors, of `plan` or of `status` as JSON
     Schema(generate::Schema),
     /// Serve the imitation of Fly for other tools, such as flyctl
     Sandbox(sandbox::Serve),

@@ -7,6 +7,7 @@
 //! tfjson/    what `terraform show -json` writes, for the tools that read it
 //! graph/     pictures: SVG without graphviz, Mermaid, DOT
 //!
+//! fleet/     what runs, as a value: for `status`, and for what runs which version
 //! entry.rs   changes → entries: what is the same for many machines is said once
 //! detail.rs  lines   → rows: one attribute each, its values fit to be shown
 //! value.rs   values  → text that cannot run away, hide a difference, or reach the terminal's controls
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 mod detail;
 mod entry;
+pub mod fleet;
 pub mod graph;
 pub mod json;
 pub mod markdown;

@@ -118,6 +118,7 @@ fn steady(text: &str) -> String {
             Some(at) => line[..at].trim_end(),
             None => line.trim_end(),
         };
+        let line = &without_times(line);
         match line.rsplit_once("ed in ") {
             Some((done, _)) if line.ends_with(" s") => write!(out, "{done}ed in TIME").unwrap(),
             _ => out.push_str(line),
@@ -125,6 +126,20 @@ fn steady(text: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+/// Days and hours as `status` writes them.
+fn without_times(line: &str) -> String {
+    const SHAPE: &str = "0000-00-00 00:00 UTC";
+    let fits = |part: &[u8]| {
+        part.iter()
+            .zip(SHAPE.bytes())
+            .all(|(c, shape)| if shape == b'0' { c.is_ascii_digit() } else { *c == shape })
+    };
+    match line.as_bytes().windows(SHAPE.len()).position(fits) {
+        Some(at) => format!("{}TIME{}", &line[..at], &line[at + SHAPE.len()..]),
+        None => line.to_owned(),
+    }
 }
 
 /// Splits a command line at spaces, with single quotes.

@@ -14,12 +14,16 @@ mod drift;
 mod event;
 mod plan;
 mod report;
+mod status;
+mod versions;
 mod why;
 
 pub use drift::drift;
 pub use event::event;
 pub use plan::plan;
 pub use report::report;
+pub use status::status;
+pub use versions::versions;
 pub use why::why;
 
 /// Details are indented by so much.
