@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod apply;
 mod clock;
+mod commit;
 mod confirm;
 mod demo;
 mod destroy;

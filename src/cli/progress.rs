@@ -46,6 +46,17 @@ impl Show {
     pub(super) fn is_text(&self) -> bool {
         self.format == Format::Text
     }
+
+    /// Says something in the format that was asked for.
+    pub(super) fn say(&self, context: &Context<'_>, kind: &str, text: &str) -> std::io::Result<()> {
+        match self.format {
+            Format::Text => context.ui.data(text),
+            Format::Json => {
+                line(context, render::json::message(kind, text));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Carries the plan out and shows how it goes.

@@ -76,6 +76,12 @@ pub fn report(report: &Report) -> Value {
     enveloped(level, last.unwrap_or_default(), body)
 }
 
+/// A line that only says something.
+#[must_use]
+pub fn message(kind: &str, text: &str) -> Value {
+    enveloped("info", text, json!({ "type": kind }))
+}
+
 fn changes(add: usize, change: usize, remove: usize, operation: &str) -> Value {
     json!({
         "type": "change_summary",
