@@ -103,8 +103,9 @@ pub fn run() -> ExitCode {
         Err(shown) => return usage(&shown),
     };
     let environment = Environment::of_process();
-    let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some());
-    log::start(cli.global.verbose, cli.global.log_format, ui.talk_look().color);
+    let github = environment.get(environment::names::GITHUB) == Some("true");
+    let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some(), github);
+    log::start(cli.global.verbose, cli.global.log_format, ui.talk_look().color, github);
     let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
         Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),

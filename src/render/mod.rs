@@ -5,6 +5,7 @@
 //! markdown/  a comment on a pull request, within a budget
 //! json.rs    our own documents, with a schema
 //! tfjson/    what `terraform show -json` writes, for the tools that read it
+//! github.rs  what GitHub Actions obeys in a log, and how text from outside is kept from being obeyed
 //! graph/     pictures: SVG without graphviz, Mermaid, DOT
 //!
 //! fleet/     what runs, as a value: for `status`, and for what runs which version
@@ -20,6 +21,7 @@ use std::time::Duration;
 mod detail;
 mod entry;
 pub mod fleet;
+pub mod github;
 pub mod graph;
 pub mod json;
 pub mod markdown;

@@ -7,13 +7,20 @@ use crate::{
     apply::event::{Event, Failure, Report},
     model::Address,
     plan::{Action, Plan},
-    render::{Look, entry::Totals, text, tfjson::naming},
+    render::{Look, entry::Totals, text, tfjson::naming, words},
 };
 
 /// One line for one event.
 #[must_use]
 pub fn event(event: &Event) -> Value {
     let body = match event {
+        Event::Begun { total, estimate_secs } => json!({
+            "type": "apply_begin", "steps": total, "estimate_seconds": estimate_secs,
+        }),
+        Event::Progress { address, state, passing, checks } => json!({
+            "type": "apply_progress",
+            "hook": { "resource": resource(address), "state": state, "passing": passing, "checks": checks },
+        }),
         Event::Started { address, action } => json!({
             "type": "apply_start",
             "hook": { "resource": resource(address), "action": verb(*action) },
@@ -39,9 +46,17 @@ pub fn event(event: &Event) -> Value {
     let level = match event {
         Event::Failed { .. } => "error",
         Event::Skipped { .. } | Event::Stopping => "warn",
-        Event::Started { .. } | Event::Finished { .. } => "info",
+        Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } | Event::Finished { .. } => {
+            "info"
+        }
     };
-    let message = text::event(event, &Look::LOG).unwrap_or_default();
+    let message = match event {
+        Event::Begun { total, estimate_secs } => text::begun(*total, *estimate_secs),
+        Event::Progress { address, state, passing, checks } => {
+            format!("{address}: {}", words::progress(state, *passing, *checks))
+        }
+        other => text::event(other, &Look::LOG).unwrap_or_default(),
+    };
     enveloped(level, &message, body)
 }
 

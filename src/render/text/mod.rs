@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{kinds::Found, plan::Plan};
 
+mod board;
 mod drift;
 mod event;
 mod plan;
@@ -18,8 +19,9 @@ mod status;
 mod versions;
 mod why;
 
+pub use board::Board;
 pub use drift::drift;
-pub use event::event;
+pub use event::{begun, event};
 pub use plan::plan;
 pub use report::report;
 pub use status::status;
