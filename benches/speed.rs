@@ -101,6 +101,7 @@ fn world(desired: &Desired) -> World {
             ownership: Ownership::Ours,
             digest: None,
             health: Health { host_ok: true, cordoned: false, checks: (0, 0) },
+            last_run: None,
         };
         world.fly_machine.insert(name.clone(), MachineLive { workload, volume: None, successor: None });
     }

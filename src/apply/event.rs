@@ -8,12 +8,30 @@ use crate::{clouds::CloudError, model::Address, plan::Action};
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
+    /// The run begins; told before anything else.
+    Begun {
+        /// How many steps there are.
+        total: usize,
+        /// How long all of them may take, where that can be guessed.
+        estimate_secs: Option<u64>,
+    },
     /// A step has begun.
     Started {
         /// The resource.
         address: Address,
         /// What happens to it.
         action: Action,
+    },
+    /// A step is on its way: what it waits for has come nearer.
+    Progress {
+        /// The resource.
+        address: Address,
+        /// The state that it is in, such as `starting`.
+        state: String,
+        /// How many checks pass.
+        passing: usize,
+        /// How many checks there are.
+        checks: usize,
     },
     /// A step is done.
     Finished {

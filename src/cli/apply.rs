@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    Context, Failure, confirm, exit, plan_file, progress,
+    Context, Failure,
+    commit::{Commit, Pattern},
+    confirm, exit, plan_file, progress,
     session::{Allow, InputArgs, Session, Target},
 };
 use crate::{
@@ -34,11 +36,23 @@ pub(super) struct Apply {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    /// Do nothing, and exit with 0, when the commit's message holds this text; repeatable
+    ///
+    /// Case does not matter, and brackets are brackets: `[skip deploy]`. With a `*` in it, it has to fit the whole first
+    /// line, and the `*` stands for any text: `Create persona:*`. The message is the one that the pipeline tells: of the
+    /// pushed commit on GitHub Actions (also in a `workflow_run`; of a pull request it is the title), GitLab,
+    /// Woodpecker, Drone, Buildkite, Azure, Travis, Cirrus and Codefresh. Elsewhere it is that of the commit that is
+    /// checked out; where git cannot tell it, that is an error.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::parse)]
+    skip_if_message: Vec<Pattern>,
     #[command(flatten)]
     show: progress::Show,
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failure> {
+    if is_skipped(context, args)? {
+        return Ok(exit::OK);
+    }
     let (target, allow, expect) = match &args.plan {
         Some(file) => {
             let (target, allow, expect) = plan_file::read(file)?;
@@ -64,6 +78,21 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
         run.all(expect.as_ref(), |context| confirm::yes(context, confirmed, "Apply this plan?")).await;
     session.close().await;
     result
+}
+
+/// Whether the commit's message asks for no deployment. Asked first of all: it needs neither a manifest nor a secret.
+fn is_skipped(context: &Context<'_>, args: &Apply) -> Result<bool, Failure> {
+    if args.skip_if_message.is_empty() {
+        return Ok(false);
+    }
+    let commit = Commit::find(&context.environment)?;
+    let Some(pattern) = commit.matched(&args.skip_if_message) else { return Ok(false) };
+    let text = format!(
+        "Skipped: the message of {} matches `{pattern}`; nothing was looked at or changed.",
+        commit.what
+    );
+    args.show.say(context, "skipped", &text)?;
+    Ok(true)
 }
 
 /// One run of a plan, for `apply` and `destroy`.

@@ -20,6 +20,8 @@ pub(super) mod names {
     pub(in crate::cli) const SANDBOX_SPEED: &str = "TRIMTAB_SANDBOX_SPEED";
     /// Whether this is a pipeline: then progress is one line for each change.
     pub(in crate::cli) const CI: &str = "CI";
+    /// Whether this is GitHub Actions, whose log folds, marks errors, and obeys what looks like a command.
+    pub(in crate::cli) const GITHUB: &str = "GITHUB_ACTIONS";
 }
 
 /// The variables of the process, with those of an `--env-file` beneath them.

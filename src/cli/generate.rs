@@ -29,12 +29,15 @@ enum Document {
     Manifest,
     /// What `plan --format json` prints.
     Plan,
+    /// What `status --format json` prints.
+    Status,
 }
 
 pub(super) fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, Failure> {
     let schema = match args.of {
         Document::Manifest => manifest::schema(),
         Document::Plan => render::json::schema(),
+        Document::Status => render::fleet::schema(),
     };
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     context.ui.data(&text)?;

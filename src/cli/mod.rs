@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod apply;
 mod clock;
+mod commit;
 mod confirm;
 mod demo;
 mod destroy;
@@ -83,7 +84,7 @@ enum Command {
     Status(status::Status),
     /// Draw an environment, or a plan
     Graph(graph::Graph),
-    /// Print a JSON Schema: of the manifest for editors, or of `plan --format json`
+    /// Print a JSON Schema: of the manifest for editors, of `plan` or of `status` as JSON
     Schema(generate::Schema),
     /// Serve the imitation of Fly for other tools, such as flyctl
     Sandbox(sandbox::Serve),
@@ -103,8 +104,9 @@ pub fn run() -> ExitCode {
         Err(shown) => return usage(&shown),
     };
     let environment = Environment::of_process();
-    let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some());
-    log::start(cli.global.verbose, cli.global.log_format, ui.talk_look().color);
+    let github = environment.get(environment::names::GITHUB) == Some("true");
+    let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some(), github);
+    log::start(cli.global.verbose, cli.global.log_format, ui.talk_look().color, github);
     let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
         Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),

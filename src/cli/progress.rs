@@ -1,11 +1,8 @@
-//! A run as the user watches it: lines that are redrawn on a terminal, one line a change elsewhere, or NDJSON events
-//! for programs. Ctrl-C once finishes what is under way; twice stops at once.
-
-use std::collections::BTreeMap;
+//! A run as the user watches it: lines that are redrawn on a terminal, lines that fold on GitHub, one line a change
+//! elsewhere, or one JSON event a line for programs. Ctrl-C once finishes what is under way; twice stops at once.
 
 use clap::Args;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::{Context, clock, exit};
 use crate::{
@@ -15,10 +12,12 @@ use crate::{
         fly::{Reader, Writer},
     },
     kinds::World,
-    model::Address,
     plan::Approved,
     render,
 };
+
+mod lines;
+mod live;
 
 /// How a run is shown.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +45,17 @@ impl Show {
     pub(super) fn is_text(&self) -> bool {
         self.format == Format::Text
     }
+
+    /// Says something in the format that was asked for.
+    pub(super) fn say(&self, context: &Context<'_>, kind: &str, text: &str) -> std::io::Result<()> {
+        match self.format {
+            Format::Text => context.ui.data(text),
+            Format::Json => {
+                line(context, render::json::message(kind, text));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Carries the plan out and shows how it goes.
@@ -63,12 +73,13 @@ pub(super) async fn watch(
         line(context, render::json::summary(approved.plan()));
     }
     let signals = tokio::spawn(listen(conduct.clone(), send.clone()));
-    let total = approved.plan().graph().node_count();
+    let steps: Vec<_> = approved.plan().steps().map(|step| &step.address).collect();
     let shown = async {
         match show.format {
-            Format::Json => events(context, receive).await,
-            Format::Text if context.ui.is_live() => live(context, receive, total).await,
-            Format::Text => lines(context, receive).await,
+            Format::Json => lines::json(context, receive).await,
+            Format::Text if context.ui.is_github() => lines::groups(context, receive, &steps).await,
+            Format::Text if context.ui.is_live() => live::show(context, receive, &steps).await,
+            Format::Text => lines::plain(context, receive, &steps).await,
         }
     };
     let work = async {
@@ -111,60 +122,8 @@ async fn signal() {
     }
 }
 
-/// One line a change.
-async fn lines(context: &Context<'_>, mut events: UnboundedReceiver<Event>) {
-    while let Some(event) = events.recv().await {
-        if let Some(line) = render::text::event(&event, &context.ui.talk_look()) {
-            context.ui.talk(&line);
-        }
-    }
-}
-
-/// One JSON event a line.
-async fn events(context: &Context<'_>, mut events: UnboundedReceiver<Event>) {
-    while let Some(event) = events.recv().await {
-        line(context, render::json::event(&event));
-    }
-}
-
 /// One line of JSON with the time on it. A reader that has gone away does not stop the work.
 fn line(context: &Context<'_>, mut event: serde_json::Value) {
     event["@timestamp"] = clock::now().into();
     drop(context.ui.data(&event.to_string()));
-}
-
-/// Lines that are redrawn: what is under way, and how far the whole is.
-async fn live(context: &Context<'_>, mut events: UnboundedReceiver<Event>, total: usize) {
-    let board = MultiProgress::new();
-    let bar = board.add(ProgressBar::new(total.try_into().unwrap_or(u64::MAX)));
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    let mut running: BTreeMap<Address, ProgressBar> = BTreeMap::new();
-    while let Some(event) = events.recv().await {
-        match &event {
-            Event::Started { address, .. } => {
-                let line = render::text::event(&event, &context.ui.talk_look()).unwrap_or_default();
-                let row = board.insert_before(&bar, ProgressBar::new_spinner().with_message(line));
-                row.enable_steady_tick(std::time::Duration::from_millis(100));
-                if let Some(old) = running.insert(address.clone(), row) {
-                    old.finish_and_clear();
-                }
-                continue;
-            }
-            Event::Finished { address, .. } | Event::Failed { address, .. } => {
-                if let Some(row) = running.remove(address) {
-                    row.finish_and_clear();
-                }
-                bar.inc(1);
-            }
-            Event::Skipped { .. } => bar.inc(1),
-            Event::Stopping => {}
-        }
-        if let Some(line) = render::text::event(&event, &context.ui.talk_look()) {
-            board.suspend(|| context.ui.talk(&line));
-        }
-    }
-    bar.finish_and_clear();
 }

@@ -1,6 +1,7 @@
 //! The only file that writes to the terminal. Data goes to stdout, talk to stderr.
 
 use std::{
+    borrow::Cow,
     io::{IsTerminal as _, Write as _},
     time::Duration,
 };
@@ -8,10 +9,12 @@ use std::{
 use anstream::ColorChoice;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::render::Look;
+use crate::render::{Look, github::harmless};
 
 /// How wide text is when nobody knows.
 const WIDTH: usize = 100;
+/// How high a terminal is when nobody knows.
+const HEIGHT: usize = 24;
 
 /// What the user sees, and what he is asked.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(super) struct Ui {
     color: ColorChoice,
     /// Whether progress is redrawn in place.
     live: bool,
+    /// Whether GitHub's runner reads along, and obeys what looks like a command.
+    github: bool,
 }
 
 /// When to use colours.
@@ -34,14 +39,14 @@ pub(super) enum Color {
 }
 
 impl Ui {
-    pub(super) fn new(color: Color, ci: bool) -> Self {
+    pub(super) fn new(color: Color, ci: bool, github: bool) -> Self {
         let color = match color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::AlwaysAnsi,
             Color::Never => ColorChoice::Never,
         };
         color.write_global();
-        Self { color, live: std::io::stderr().is_terminal() && !ci }
+        Self { color, live: std::io::stderr().is_terminal() && !ci, github }
     }
 
     /// How text for stdout should look.
@@ -69,6 +74,7 @@ impl Ui {
     /// # Errors
     /// When stdout cannot be written to for any other reason, such as a full disk.
     pub(super) fn data(&self, text: &str) -> std::io::Result<()> {
+        let text = self.harmless(text);
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         let mut out = anstream::stdout().lock();
         match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
@@ -79,9 +85,42 @@ impl Ui {
 
     /// Says something. A closed stderr is nobody's problem.
     pub(super) fn talk(&self, text: &str) {
+        let text = self.harmless(text);
         let mut err = anstream::stderr().lock();
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         drop(write!(err, "{text}{newline}"));
+    }
+
+    /// Says several lines.
+    pub(super) fn talk_all(&self, lines: &[String]) {
+        if !lines.is_empty() {
+            self.talk(&lines.join("\n"));
+        }
+    }
+
+    /// Says lines that GitHub's runner shall obey where they are commands. In one piece: other lines keep out.
+    #[expect(clippy::unused_self, reason = "whoever may say commands has been handed the terminal")]
+    pub(super) fn commands(&self, lines: &[String]) {
+        if !lines.is_empty() {
+            let mut err = anstream::stderr().lock();
+            drop(writeln!(err, "{}", lines.join("\n")));
+        }
+    }
+
+    /// What is said comes from outside in part, and must not command anybody.
+    fn harmless<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.github { Cow::Owned(harmless(text)) } else { Cow::Borrowed(text) }
+    }
+
+    /// Whether GitHub's runner reads along.
+    pub(super) fn is_github(&self) -> bool {
+        self.github
+    }
+
+    /// How many lines the terminal has.
+    #[expect(clippy::unused_self, reason = "what is known of the terminal is asked here")]
+    pub(super) fn height(&self) -> usize {
+        terminal_size::terminal_size().map_or(HEIGHT, |(_, height)| usize::from(height.0))
     }
 
     /// Whether somebody can be asked.

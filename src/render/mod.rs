@@ -5,8 +5,10 @@
 //! markdown/  a comment on a pull request, within a budget
 //! json.rs    our own documents, with a schema
 //! tfjson/    what `terraform show -json` writes, for the tools that read it
+//! github.rs  what GitHub Actions obeys in a log, and how text from outside is kept from being obeyed
 //! graph/     pictures: SVG without graphviz, Mermaid, DOT
 //!
+//! fleet/     what runs, as a value: for `status`, and for what runs which version
 //! entry.rs   changes → entries: what is the same for many machines is said once
 //! detail.rs  lines   → rows: one attribute each, its values fit to be shown
 //! value.rs   values  → text that cannot run away, hide a difference, or reach the terminal's controls
@@ -18,6 +20,8 @@ use std::time::Duration;
 
 mod detail;
 mod entry;
+pub mod fleet;
+pub mod github;
 pub mod graph;
 pub mod json;
 pub mod markdown;

@@ -19,6 +19,8 @@ pub struct Style {
     pub destroy: Paint,
     /// What must be read before anything else.
     pub alarm: Paint,
+    /// How far something is.
+    pub bar: Paint,
     /// What may be skipped.
     pub quiet: Paint,
 }
@@ -40,6 +42,7 @@ impl Style {
             change: of(AnsiColor::Yellow),
             destroy: of(AnsiColor::Red),
             alarm: of(AnsiColor::Red).bold(),
+            bar: of(AnsiColor::Cyan),
             quiet: Paint::new().dimmed(),
         }
     }

@@ -49,7 +49,7 @@ pub(super) fn text_of(shown: Option<&Shown>) -> Option<&str> {
 }
 
 /// `sha256:` and 64 digits become `sha256:` and twelve.
-fn short_digests(text: &str) -> String {
+pub(super) fn short_digests(text: &str) -> String {
     const WORD: &str = "sha256:";
     const FULL: usize = 64;
     let mut out = String::with_capacity(text.len());

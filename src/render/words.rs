@@ -83,6 +83,12 @@ pub(super) fn action(action: Action) -> (&'static str, &'static str) {
     }
 }
 
+/// How far a step is: `started, 1/2 checks`.
+pub(super) fn progress(state: &str, passing: usize, checks: usize) -> String {
+    let state = super::value::clean(state);
+    if checks == 0 { state } else { format!("{state}, {passing}/{checks} checks") }
+}
+
 /// A step in the imperative, for a sentence such as `failed to update …`.
 pub(super) fn imperative(action: Action) -> &'static str {
     match action {

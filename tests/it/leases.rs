@@ -94,7 +94,7 @@ async fn a_machine_may_be_leased_from_its_first_moment_and_is_given_back() {
         ..NewMachine::default()
     };
     let made = fly.create_machine("web", &new).await.unwrap();
-    assert_eq!(fly.leases().held(), [made.id.clone()]);
+    assert_eq!(fly.leases().held(), std::slice::from_ref(&made.id));
     fly.cordon("web", &made.id).await.unwrap();
     fly.leases().release_all().await;
     assert!(fly.leases().held().is_empty());

@@ -14,6 +14,7 @@ mod picture;
 mod properties;
 mod readme;
 mod scripts;
+mod skip;
 mod story;
 mod support;
 

@@ -4,6 +4,7 @@
 //! ```text
 //! # A comment tells the story.
 //! $ trimtab plan staging --sandbox      runs the binary; stdout, then stderr with `! `, then `[exit N]`
+//! $ NAME=VALUE trimtab …                 the same with a variable; more of them stand side by side
 //! $ edit environments/staging.toml OLD => NEW
 //! $ api PATCH /v1/apps/x/…  {"json": 1}  changes the sandbox's state by hand
 //! ```
@@ -33,12 +34,15 @@ impl Session {
     }
 
     pub(crate) fn run(&self, line: &str) -> String {
+        let (variables, line) = line.split_at(line.find("trimtab ").unwrap_or(0));
+        let variables = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let variables: Vec<(&str, &str)> = variables.collect();
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
             "trimtab" => match rest.strip_suffix(" > /dev/null") {
-                None => self.trimtab(rest),
+                None => self.trimtab(&variables, rest),
                 Some(rest) => {
-                    let out = self.trimtab(rest);
+                    let out = self.trimtab(&variables, rest);
                     if out.contains("[exit ") { out } else { String::new() }
                 }
             },
@@ -49,7 +53,7 @@ impl Session {
     }
 
     /// The binary, with nothing of this machine in its environment.
-    fn trimtab(&self, args: &str) -> String {
+    fn trimtab(&self, variables: &[(&str, &str)], args: &str) -> String {
         let args = split(args);
         let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(&args)
@@ -58,6 +62,7 @@ impl Session {
             .env("HOME", self.dir.path())
             .env("COLUMNS", "100")
             .env("TRIMTAB_SANDBOX_SPEED", "200")
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         let mut text = String::from_utf8(output.stdout).unwrap();
@@ -118,6 +123,7 @@ fn steady(text: &str) -> String {
             Some(at) => line[..at].trim_end(),
             None => line.trim_end(),
         };
+        let line = &without_times(line);
         match line.rsplit_once("ed in ") {
             Some((done, _)) if line.ends_with(" s") => write!(out, "{done}ed in TIME").unwrap(),
             _ => out.push_str(line),
@@ -125,6 +131,20 @@ fn steady(text: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+/// Days and hours as `status` writes them.
+fn without_times(line: &str) -> String {
+    const SHAPE: &str = "0000-00-00 00:00 UTC";
+    let fits = |part: &[u8]| {
+        part.iter()
+            .zip(SHAPE.bytes())
+            .all(|(c, shape)| if shape == b'0' { c.is_ascii_digit() } else { *c == shape })
+    };
+    match line.as_bytes().windows(SHAPE.len()).position(fits) {
+        Some(at) => format!("{}TIME{}", &line[..at], &line[at + SHAPE.len()..]),
+        None => line.to_owned(),
+    }
 }
 
 /// Splits a command line at spaces, with single quotes.

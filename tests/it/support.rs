@@ -61,6 +61,7 @@ impl Bare {
             token,
             speed: self.speed,
             fuse: None,
+            registries: None,
         }
     }
 

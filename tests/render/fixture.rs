@@ -233,6 +233,7 @@ fn live_volume(spec: &VolumeSpec, at: usize) -> VolumeLive {
         encrypted: true,
         state: "created".to_owned(),
         attached_machine: None,
+        usage: Some((3 << 30, 10 << 30)),
         host_ok: true,
         protected: false,
     }
@@ -258,6 +259,7 @@ fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive 
         ownership: Ownership::Ours,
         digest: None,
         health: Health { host_ok: true, cordoned: false, checks: (1, 1) },
+        last_run: None,
     }
 }
 

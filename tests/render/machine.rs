@@ -32,7 +32,7 @@ fn every_key_of_a_document_is_in_its_schema() {
 }
 
 /// As much of JSON Schema as our own schema uses.
-fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
+pub(crate) fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
     if let Some(name) = schema["$ref"].as_str() {
         return conforms(value, root.pointer(name.trim_start_matches('#')).unwrap(), root, at);
     }

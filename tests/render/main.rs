@@ -1,6 +1,7 @@
 //! Plans drawn by hand, rendered, and compared with what is stored beside this file. `SNAPSHOTS=overwrite` rewrites it.
 
 mod fixture;
+mod fleet;
 mod graph;
 mod machine;
 mod markdown;

@@ -25,9 +25,11 @@ fn failure() -> Failure {
 pub(crate) fn events() -> Vec<Event> {
     let machine = || address("fly.machine/web/app/ewr/0");
     vec![
+        Event::Begun { total: 5, estimate_secs: Some(90) },
         Event::Started { address: address("fly.secrets/web"), action: Action::Update },
         Event::Finished { address: address("fly.secrets/web"), action: Action::Update, millis: 340 },
         Event::Started { address: machine(), action: Action::Update },
+        Event::Progress { address: machine(), state: "started".to_owned(), passing: 1, checks: 2 },
         Event::Failed { address: machine(), action: Action::Update, failure: failure() },
         Event::Skipped {
             address: address("fly.machine/web/app/ewr/1"),

@@ -253,6 +253,12 @@ pub struct Volume {
     pub snapshot_retention: Option<u32>,
     /// Whether snapshots are taken daily.
     pub auto_backup_enabled: Option<bool>,
+    /// How much of it is used, in bytes; told of a volume that a machine holds.
+    #[serde(deserialize_with = "nullable")]
+    pub bytes_used: u64,
+    /// How much it can hold, in bytes.
+    #[serde(deserialize_with = "nullable")]
+    pub bytes_total: u64,
     /// Whether its host answers.
     pub host_status: Option<String>,
 }

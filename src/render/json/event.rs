@@ -7,13 +7,20 @@ use crate::{
     apply::event::{Event, Failure, Report},
     model::Address,
     plan::{Action, Plan},
-    render::{Look, entry::Totals, text, tfjson::naming},
+    render::{Look, entry::Totals, text, tfjson::naming, words},
 };
 
 /// One line for one event.
 #[must_use]
 pub fn event(event: &Event) -> Value {
     let body = match event {
+        Event::Begun { total, estimate_secs } => json!({
+            "type": "apply_begin", "steps": total, "estimate_seconds": estimate_secs,
+        }),
+        Event::Progress { address, state, passing, checks } => json!({
+            "type": "apply_progress",
+            "hook": { "resource": resource(address), "state": state, "passing": passing, "checks": checks },
+        }),
         Event::Started { address, action } => json!({
             "type": "apply_start",
             "hook": { "resource": resource(address), "action": verb(*action) },
@@ -39,9 +46,17 @@ pub fn event(event: &Event) -> Value {
     let level = match event {
         Event::Failed { .. } => "error",
         Event::Skipped { .. } | Event::Stopping => "warn",
-        Event::Started { .. } | Event::Finished { .. } => "info",
+        Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } | Event::Finished { .. } => {
+            "info"
+        }
     };
-    let message = text::event(event, &Look::LOG).unwrap_or_default();
+    let message = match event {
+        Event::Begun { total, estimate_secs } => text::begun(*total, *estimate_secs),
+        Event::Progress { address, state, passing, checks } => {
+            format!("{address}: {}", words::progress(state, *passing, *checks))
+        }
+        other => text::event(other, &Look::LOG).unwrap_or_default(),
+    };
     enveloped(level, &message, body)
 }
 
@@ -74,6 +89,12 @@ pub fn report(report: &Report) -> Value {
     let message = text::report(report, &Look::LOG);
     let last = message.lines().find(|line| line.starts_with("Applied") || line.starts_with("Incomplete"));
     enveloped(level, last.unwrap_or_default(), body)
+}
+
+/// A line that only says something.
+#[must_use]
+pub fn message(kind: &str, text: &str) -> Value {
+    enveloped("info", text, json!({ "type": kind }))
 }
 
 fn changes(add: usize, change: usize, remove: usize, operation: &str) -> Value {

@@ -10,7 +10,7 @@ mod document;
 mod event;
 
 pub use document::Document;
-pub use event::{event, report, summary};
+pub use event::{event, message, report, summary};
 
 /// The version of the plan document. The second part grows when fields are added, the first when any changes meaning.
 pub const FORMAT_VERSION: &str = "1.0";

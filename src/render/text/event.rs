@@ -7,11 +7,26 @@ use crate::{
     render::{Look, Style, style::paint, value::clean, words},
 };
 
-/// The event in one line. `None` when it is not worth one.
+/// How much there is to do, and how long it may take.
+#[must_use]
+pub fn begun(total: usize, estimate_secs: Option<u64>) -> String {
+    let steps = words::count(u64::try_from(total).unwrap_or(u64::MAX), "step");
+    match estimate_secs {
+        Some(secs) if secs > 0 => format!("{steps}, about {}", words::duration(Duration::from_secs(secs))),
+        _ => steps,
+    }
+}
+
+/// The event in one line. `None` when it is not worth one: what goes well on its way is not.
 #[must_use]
 pub fn event(event: &Event, look: &Look) -> Option<String> {
     let style = look.style();
     let line = match event {
+        Event::Begun { total, estimate_secs } => {
+            estimate_secs.filter(|secs| *secs > 0)?;
+            begun(*total, *estimate_secs)
+        }
+        Event::Progress { .. } => return None,
         Event::Started { address, action } => format!("{address}: {}", words::action(*action).0),
         Event::Finished { address, action, millis } => {
             let took = words::duration(Duration::from_millis(*millis));
@@ -32,8 +47,8 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
     Some(line)
 }
 
-/// The reason in one line, with the request's id for a question to support.
-fn reason(failure: &Failure, style: Style) -> String {
+/// The reason of a failure in one line, with the request's id for a question to support.
+pub(super) fn reason(failure: &Failure, style: Style) -> String {
     let one_line: Vec<&str> = failure.reason.split_whitespace().collect();
     let id = failure.request_id.as_ref().map(|id| {
         let text = format!(" (request id {})", clean(id));

@@ -10,16 +10,22 @@ use super::{
 };
 use crate::{kinds::Found, plan::Plan};
 
+mod board;
 mod drift;
 mod event;
 mod plan;
 mod report;
+mod status;
+mod versions;
 mod why;
 
+pub use board::Board;
 pub use drift::drift;
-pub use event::event;
+pub use event::{begun, event};
 pub use plan::plan;
 pub use report::report;
+pub use status::status;
+pub use versions::versions;
 pub use why::why;
 
 /// Details are indented by so much.

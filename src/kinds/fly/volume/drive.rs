@@ -31,6 +31,8 @@ impl VolumeLive {
             attached_machine_id,
             snapshot_retention,
             auto_backup_enabled,
+            bytes_used,
+            bytes_total,
             host_status,
         } = volume;
         Self {
@@ -44,6 +46,7 @@ impl VolumeLive {
             encrypted: *encrypted,
             state: state.clone(),
             attached_machine: attached_machine_id.clone().filter(|id| !id.is_empty()),
+            usage: (*bytes_total > 0).then_some((*bytes_used, *bytes_total)),
             host_ok: host_status.as_deref().is_none_or(|status| status == "ok"),
             protected,
         }

@@ -57,6 +57,9 @@ pub struct VolumeLive {
     pub state: String,
     /// The id of the machine that holds it.
     pub attached_machine: Option<String>,
+    /// Bytes used, and bytes in all, where Fly tells.
+    #[serde(skip)]
+    pub usage: Option<(u64, u64)>,
     /// Whether its host answers.
     pub host_ok: bool,
     /// Whether its app bears the mark of protection.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Health, MachineConfig, Update, Workload, WorkloadEdit, WorkloadLive, delta::body, tree};
+use super::{Health, MachineConfig, Run, Update, Workload, WorkloadEdit, WorkloadLive, delta::body, tree};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
@@ -51,8 +51,21 @@ impl WorkloadLive {
             metadata,
             digest: machine.image_ref.digest.clone().filter(|digest| !digest.is_empty()),
             health: Health { host_ok, cordoned: machine.cordoned, checks: (passing, machine.checks.len()) },
+            last_run: machine.events.iter().find_map(last_run),
         })
     }
+}
+
+/// The end of a run, if the event is one.
+fn last_run(event: &wire::Event) -> Option<Run> {
+    let exit = event.exit().filter(|_| event.kind == "exit")?;
+    let flag = |key: &str| exit.get(key).and_then(Value::as_bool).unwrap_or(false);
+    Some(Run {
+        ended: event.timestamp,
+        exit_code: exit.get("exit_code").and_then(Value::as_i64),
+        oom_killed: flag("oom_killed"),
+        requested: flag("requested_stop"),
+    })
 }
 
 /// What of a configuration is neither managed by us nor filled in by the platform itself.

@@ -47,6 +47,9 @@ pub struct WorkloadLive {
     pub digest: Option<String>,
     /// Whether its host answers, whether it is cordoned, how its checks are.
     pub health: Health,
+    /// How its program ended last, as far as its history reaches.
+    #[serde(skip)]
+    pub last_run: Option<Run>,
 }
 
 /// How a machine is, as far as the list tells.
@@ -58,6 +61,19 @@ pub struct Health {
     pub cordoned: bool,
     /// Checks that pass, and all checks.
     pub checks: (usize, usize),
+}
+
+/// The end of a run of a machine's program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// When it ended, in Unix milliseconds.
+    pub ended: i64,
+    /// The code that it exited with.
+    pub exit_code: Option<i64>,
+    /// Whether it ran out of memory.
+    pub oom_killed: bool,
+    /// Whether it was asked to end: by a stop, an update, or the proxy.
+    pub requested: bool,
 }
 
 fn without_secrets<S: Serializer>(metadata: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {

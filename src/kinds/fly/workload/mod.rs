@@ -15,5 +15,5 @@ pub use back::{Earlier, back};
 pub use config::MachineConfig;
 pub use delta::{Update, WorkloadEdit, compare};
 pub use image::{app_image, with_image};
-pub use live::{Health, WorkloadLive};
+pub use live::{Health, Run, WorkloadLive};
 pub use spec::Workload;

@@ -1,0 +1,137 @@
+//! What runs which version, in a few lines: the answer that is wanted first when an apply has failed half-way.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{Page, pad};
+use crate::render::{
+    Look,
+    fleet::{Fleet, GroupVersions, Image, Version},
+    style::paint,
+    value::{clean, cut, short_digests},
+};
+
+/// Below this many columns an image says nothing, so a narrower page has lines that are too long instead.
+const LEAST_IMAGE: usize = 24;
+
+/// What runs which version, one line for each version of each process group.
+#[must_use]
+pub fn versions(fleet: &Fleet, look: &Look) -> String {
+    let mut page = Page::new(*look);
+    let groups = fleet.versions();
+    let rows: Vec<(&GroupVersions, &Version)> =
+        groups.iter().flat_map(|group| group.versions.iter().map(move |version| (group, version))).collect();
+    if rows.is_empty() {
+        page.line("No machine is there.");
+        return page.done();
+    }
+    let name = rows.iter().map(|(group, _)| group.group.width()).max().unwrap_or_default();
+    let counts = |(group, version): &(&GroupVersions, &Version)| count(group, version);
+    let count_width = rows.iter().map(|row| counts(row).width()).max().unwrap_or_default();
+    let release_width = rows.iter().map(|(_, version)| release(version).width()).max().unwrap_or_default();
+    let room = page.width.saturating_sub(2 + name + 2 + count_width + 2 + release_width + 2);
+    let images: Vec<&Image> = rows.iter().filter_map(|(_, version)| version.image.as_ref()).collect();
+    let brevity = Brevity::for_all(&images, room.max(LEAST_IMAGE));
+    for row in &rows {
+        let (group, version) = row;
+        let image = version.image.as_ref().map(|image| brevity.image(image, group.is_mixed()));
+        let first = group.versions.first() == Some(*version);
+        let name = pad(if first { &group.group } else { "" }, name);
+        let release = match release_width {
+            0 => String::new(),
+            width => format!("{}  ", pad(&release(version), width)),
+        };
+        let line =
+            format!("  {name}  {}  {release}{}", pad(&counts(row), count_width), image.unwrap_or_default());
+        let style = if group.is_mixed() { page.style.change } else { page.style.title };
+        page.line(if group.is_mixed() { paint(style, line) } else { line });
+    }
+    let mixed: Vec<&str> =
+        groups.iter().filter(|group| group.is_mixed()).map(|group| group.group.as_str()).collect();
+    if !mixed.is_empty() {
+        let word = paint(page.style.alarm, "!");
+        let verb = if mixed.len() == 1 { "runs" } else { "run" };
+        page.line(format!("{word} {} {verb} more than one version", mixed.join(", ")));
+    }
+    page.done()
+}
+
+/// `2 of 3 machines`, and how many of them are well where not all are.
+fn count(group: &GroupVersions, version: &Version) -> String {
+    let all: usize = group.versions.iter().map(|version| version.machines.len()).sum();
+    let here = version.machines.len();
+    let noun = if all == 1 { "machine" } else { "machines" };
+    if here == all { format!("{all} {noun}") } else { format!("{here} of {all} {noun}") }
+}
+
+fn release(version: &Version) -> String {
+    version.release.as_ref().map(|release| format!("release {}", clean(release))).unwrap_or_default()
+}
+
+/// How much is said of images, so that each fits in so many columns: the same for all of a page, which reads better
+/// than as much as possible for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Brevity {
+    level: usize,
+    columns: usize,
+}
+
+impl Brevity {
+    /// The most that fits for each of these images.
+    pub(super) fn for_all(images: &[&Image], columns: usize) -> Self {
+        let fits = |level: &usize| images.iter().all(|image| form(image, *level, true).width() <= columns);
+        Self { level: (0..SHORTEST).find(fits).unwrap_or(SHORTEST), columns }
+    }
+
+    /// The image. Where versions differ the digest is kept to the last, because a tag such as `main` is the same on
+    /// both; otherwise the tag is, because it is what people know.
+    pub(super) fn image(self, image: &Image, differs: bool) -> String {
+        cut(&form(image, self.level, differs), self.columns)
+    }
+}
+
+/// The form that says least.
+const SHORTEST: usize = 3;
+
+/// The forms of an image, from the one that says most to the one that says least.
+fn form(image: &Image, level: usize, differs: bool) -> String {
+    let reference = clean(&image.reference);
+    let (name, own) = match reference.split_once('@') {
+        Some((name, digest)) => (name, Some(digest.to_owned())),
+        None => (reference.as_str(), None),
+    };
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let Some(digest) = image.digest.as_deref().map(clean).or(own).map(|digest| short_digests(&digest)) else {
+        return if level == 0 { name } else { last }.to_owned();
+    };
+    let bare = digest.strip_prefix("sha256:").unwrap_or(&digest);
+    match level {
+        0 => format!("{name} ({digest})"),
+        1 => format!("{last} ({digest})"),
+        2 => format!("{last} {bare}"),
+        _ if differs => bare.to_owned(),
+        _ => last.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Image {
+        let digest = Some(format!("sha256:{}", "0a".repeat(32)));
+        Image { reference: "registry.fly.io/shop-web:main".to_owned(), digest }
+    }
+
+    #[test]
+    fn an_image_says_less_where_there_is_less_room() {
+        let at = |columns, differs| Brevity::for_all(&[&image()], columns).image(&image(), differs);
+        assert_eq!(at(80, false), "registry.fly.io/shop-web:main (sha256:0a0a0a0a0a0a…)");
+        assert_eq!(at(40, false), "shop-web:main (sha256:0a0a0a0a0a0a…)");
+        assert_eq!(at(30, false), "shop-web:main 0a0a0a0a0a0a…");
+        assert_eq!(at(14, false), "shop-web:main");
+        assert_eq!(at(14, true), "0a0a0a0a0a0a…");
+        for columns in 1..60 {
+            assert!(at(columns, false).width() <= columns);
+        }
+    }
+}
