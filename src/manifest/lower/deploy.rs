@@ -175,12 +175,8 @@ pub(super) fn release(
         return;
     }
     let limit = limit(deploy, at, sink);
-    let Some(region) = region(app, groups) else {
-        sink.error(
-            spot.problem("the release command does not know where to run").help("say `primary_region`"),
-        );
-        return;
-    };
+    // An app that does not say where it runs is told so with its machines.
+    let Some(region) = region(app, groups) else { return };
     let mut config = config(parts.config(app, groups, groups.default(), sink), words);
     if let Some(vm) = &deploy.release_command_vm {
         config.guest = Some(guest::guest(&[Layer::vm(vm, at.key("release_command_vm"))], sink));
