@@ -256,7 +256,7 @@ fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure>
     })?;
     let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
     let logs = Some(environment.get(names::API).unwrap_or(API).to_owned());
-    Ok(Settings { base, logs, token: Secret::new(token), speed: 1.0, fuse: None })
+    Ok(Settings { base, logs, public: None, token: Secret::new(token), speed: 1.0, fuse: None })
 }
 
 /// The embedded sandbox, with a token for the manifest's organization.
@@ -278,8 +278,9 @@ async fn embedded(
         other => other?,
     };
     let token = Secret::new(running.org_token(org)?);
-    let (base, logs) = (running.url(), Some(running.url()));
-    Ok((Settings { base, logs, token, speed, fuse }, Some(running)))
+    let base = running.url();
+    let (logs, public) = (Some(base.clone()), Some(base.clone()));
+    Ok((Settings { base, logs, public, token, speed, fuse }, Some(running)))
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
@@ -292,7 +293,8 @@ async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<
     let answer =
         ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
     let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
-    Ok(Settings { base: url.clone(), logs: Some(url), token: Secret::new(token), speed, fuse })
+    let (logs, public) = (Some(url.clone()), Some(url.clone()));
+    Ok(Settings { base: url, logs, public, token: Secret::new(token), speed, fuse })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {

@@ -65,6 +65,8 @@ pub struct Settings {
     pub base: String,
     /// Where logs are read, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`); none are read without it.
     pub logs: Option<String>,
+    /// Where the pages of apps are, in an imitation whose hosts have no names; nothing for the real ones.
+    pub public: Option<String>,
     /// The token as the user gave it; it is never printed.
     pub token: crate::model::Secret,
     /// How much faster than Fly's limits to go; 1.0 against Fly.

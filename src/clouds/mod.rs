@@ -5,12 +5,14 @@ mod error;
 pub mod fly;
 mod http;
 mod pacing;
+mod probe;
 mod voice;
 
 pub(crate) use error::chain;
 pub use error::{CloudError, Trouble};
 pub use http::{Burnt, Fuse, Http, Settings};
 pub use pacing::{Action, Pacing};
+pub use probe::Probe;
 pub use voice::{Sign, Voice};
 
 /// The clients of every cloud, with write access. Only `apply` holds one.

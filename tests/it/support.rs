@@ -58,6 +58,7 @@ impl Bare {
         Settings {
             base: self.sandbox.url(),
             logs: Some(self.sandbox.url()),
+            public: Some(self.sandbox.url()),
             token,
             speed: self.speed,
             fuse: None,
@@ -170,6 +171,7 @@ impl Team {
         Reader::new(&Settings {
             base: self.sandbox.url(),
             logs: Some(self.sandbox.url()),
+            public: Some(self.sandbox.url()),
             token: Secret::new(token),
             speed: self.speed,
             fuse,
