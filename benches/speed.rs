@@ -133,9 +133,7 @@ async fn over_http() {
         options.latency = Duration::from_millis(50);
         let running = sandbox::start(options).await.unwrap();
         let token = Secret::new(running.org_token("bench").unwrap());
-        let settings =
-            Settings { base: running.url(), logs: None, token, speed: 1.0, fuse: None, registries: None };
-        let reader = Reader::new(&settings).unwrap();
+        let reader = Reader::new(&Settings::imitation(running.url(), token, 1.0)).unwrap();
         let begun = Instant::now();
         let world = observe(&reader, &desired).await.unwrap();
         let plan = plan(&desired, &world).unwrap();
@@ -153,8 +151,7 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     options.speed = 10_000.0;
     let running = sandbox::start(options).await.unwrap();
     let token = Secret::new(running.org_token("bench").unwrap());
-    let settings =
-        Settings { base: running.url(), logs: None, token, speed: 10_000.0, fuse: None, registries: None };
+    let settings = Settings::imitation(running.url(), token, 10_000.0);
     let reader = Reader::new(&settings).unwrap();
     let world = observe(&reader, desired).await.unwrap();
     let approved =

@@ -51,6 +51,15 @@ pub enum Event {
         /// Why it failed.
         failure: Failure,
     },
+    /// A step cannot be done now without harm, and is left for a later run.
+    HeldBack {
+        /// The resource.
+        address: Address,
+        /// What should have happened to it.
+        action: Action,
+        /// What is in its way.
+        failure: Failure,
+    },
     /// A step does not run, because one that it waits for failed.
     Skipped {
         /// The resource.
@@ -62,6 +71,8 @@ pub enum Event {
     },
     /// The user asked to stop: nothing more begins.
     Stopping,
+    /// A step was not begun, because it could not end before the deadline.
+    OutOfTime,
 }
 
 /// Why a step failed, and what to do.
@@ -95,6 +106,8 @@ pub enum Outcome {
     Done,
     /// It failed.
     Failed(Failure),
+    /// It cannot be done now without harm, and is left for a later run.
+    HeldBack(Failure),
     /// It did not run, because another failed.
     Skipped {
         /// The step that failed.
@@ -111,6 +124,9 @@ pub enum Outcome {
 pub struct Report {
     /// Resource, action and outcome, in the order in which they ended.
     pub outcomes: Vec<Ended>,
+    /// Why nothing was begun at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halted: Option<Failure>,
 }
 
 /// How one step ended.
@@ -150,7 +166,7 @@ impl Report {
             count(|outcome| *outcome == Outcome::Done),
             count(|outcome| matches!(outcome, Outcome::Failed(_))),
             count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
-            count(|outcome| matches!(outcome, Outcome::NotRun | Outcome::Unknown)),
+            count(|outcome| matches!(outcome, Outcome::NotRun | Outcome::Unknown | Outcome::HeldBack(_))),
         )
     }
 }

@@ -3,20 +3,24 @@
 //! The queue decides what may run and starts nothing; the loop here starts it and decides nothing. One owner holds all
 //! state, and everything that a reader sees is an [`Event`].
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use petgraph::graph::NodeIndex;
 use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clouds::{CloudError, Clouds},
+    clouds::{CloudError, Clouds, Sign, Trouble, Voice},
     kinds::{Settled, World},
     model::Address,
     plan::{Action, Approved, Plan},
 };
 
 pub mod event;
+mod leases;
 mod queue;
 
 pub use event::{Event, Failure, Outcome, Report};
@@ -31,17 +35,39 @@ pub struct Conduct {
     pub stop: CancellationToken,
     /// Cancelled: drop what is under way.
     pub abort: CancellationToken,
+    /// When everything shall have ended: no step begins that cannot.
+    pub until: Option<Instant>,
+    /// How much faster than Fly the server runs; 1.0 is Fly.
+    pub speed: f64,
+    /// How long to wait for a lease that somebody else holds.
+    pub patience: Duration,
 }
 
 impl Conduct {
     /// Enough that a whole environment of a small team moves at once. Fly's limits are for each machine and app, and
     /// the pacing below keeps to them.
     pub const WIDTH: usize = 32;
+    /// How long to wait for a lease when nothing is said: as long as one of a run that was killed can last, and half as
+    /// much again.
+    pub const PATIENCE: Duration = Duration::from_secs(90);
+
+    /// Whether something that takes so long on Fly ends in time when it begins now.
+    fn has_time(&self, secs: u64) -> bool {
+        let takes = Duration::from_secs(secs).div_f64(self.speed);
+        self.until.is_none_or(|until| Instant::now() + takes <= until)
+    }
 }
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self { width: Self::WIDTH, stop: CancellationToken::new(), abort: CancellationToken::new() }
+        Self {
+            width: Self::WIDTH,
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            until: None,
+            speed: 1.0,
+            patience: Self::PATIENCE,
+        }
     }
 }
 
@@ -51,9 +77,10 @@ type Done = (NodeIndex, Instant, Result<Settled, CloudError>);
 /// Carries an approved plan out.
 ///
 /// # Guarantees
-/// Every step ends with exactly one outcome. A failed step stops only what waits for it. When `stop` is cancelled, no
-/// further step begins, and those under way are finished; when `abort` is cancelled they are dropped, which the next
-/// plan finds out.
+/// Nothing begins before every machine that changes is leased, and the leases are given back however the run ends. Every
+/// step ends with exactly one outcome. A failed step stops only what waits for it. When `stop` is cancelled, no further
+/// step begins, and those under way are finished; when `abort` is cancelled they are dropped, which the next plan finds
+/// out.
 pub async fn apply(
     approved: &Approved,
     clouds: &Clouds,
@@ -62,26 +89,25 @@ pub async fn apply(
     events: &UnboundedSender<Event>,
 ) -> Report {
     let plan = approved.plan();
-    let mut run =
-        Run { plan, queue: Queue::new(plan.graph()), world: Arc::new(world), events, report: Report::new() };
-    let mut running: JoinSet<Done> = JoinSet::new();
-    loop {
-        while running.len() < conduct.width && !conduct.stop.is_cancelled() {
-            let Some(node) = run.queue.take() else { break };
-            run.start(node, clouds, &mut running);
-        }
-        let done = tokio::select! {
-            done = running.join_next() => done,
-            () = conduct.abort.cancelled() => break,
-        };
-        match done {
-            None => break,
-            Some(Ok(done)) => run.finish(done),
-            // A step neither panics nor is cancelled while the loop lives; if one does, it counts as not finished.
-            Some(Err(error)) => tracing::error!(%error, "a step was lost"),
-        }
+    let mut run = Run {
+        plan,
+        queue: Queue::new(plan.graph()),
+        world: Arc::new(world),
+        events,
+        report: Report::new(),
+        late: false,
+    };
+    let estimate_secs = Some(plan.estimate().div_f64(conduct.speed).as_secs());
+    run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
+    let taken = tokio::select! {
+        taken = leases::take(plan, clouds, &run.world, conduct.patience) => taken,
+        () = conduct.stop.cancelled() => Ok(()),
+    };
+    match taken {
+        Ok(()) => run.all(clouds, conduct).await,
+        Err(error) => run.report.halted = Some(Failure::from(&error)),
     }
-    running.abort_all();
+    clouds.fly.leases().release_all().await;
     run.rest();
     run.report
 }
@@ -93,19 +119,63 @@ struct Run<'p> {
     world: Arc<World>,
     events: &'p UnboundedSender<Event>,
     report: Report,
+    late: bool,
 }
 
 impl Run<'_> {
+    /// Begins what can begin, and ends when nothing is under way and nothing more can.
+    async fn all(&mut self, clouds: &Clouds, conduct: &Conduct) {
+        let mut running: JoinSet<Done> = JoinSet::new();
+        loop {
+            while running.len() < conduct.width && !conduct.stop.is_cancelled() {
+                let Some(node) = self.queue.take() else { break };
+                if conduct.has_time(self.plan.step(node).takes.secs) {
+                    self.start(node, clouds, &mut running);
+                } else {
+                    self.put_aside(node);
+                }
+            }
+            let done = tokio::select! {
+                done = running.join_next() => done,
+                () = conduct.abort.cancelled() => break,
+            };
+            match done {
+                None => break,
+                Some(Ok(done)) => self.finish(done),
+                // A step neither panics nor is cancelled while the loop lives; if one does, it counts as not finished.
+                Some(Err(error)) => tracing::error!(%error, "a step was lost"),
+            }
+        }
+        running.abort_all();
+    }
+
+    fn put_aside(&mut self, node: NodeIndex) {
+        self.queue.put_aside(node);
+        if !std::mem::replace(&mut self.late, true) {
+            self.tell(Event::OutOfTime);
+        }
+    }
+
     fn tell(&self, event: Event) {
         // Nobody listening is no reason to stop working.
         drop(self.events.send(event));
+    }
+
+    /// Passes on what a step sees while it waits.
+    fn voice(&self, address: &Address) -> Voice {
+        let (events, address) = (self.events.clone(), address.clone());
+        Voice::new(move |Sign { state, passing, checks }| {
+            let address = address.clone();
+            drop(events.send(Event::Progress { address, state, passing, checks }));
+        })
     }
 
     fn start(&self, node: NodeIndex, clouds: &Clouds, running: &mut JoinSet<Done>) {
         let step = self.plan.step(node);
         self.tell(Event::Started { address: step.address.clone(), action: step.action });
         tracing::info!(address = %step.address, action = ?step.action, "begins");
-        let (clouds, world) = (clouds.clone(), self.world.clone());
+        let (mut clouds, world) = (clouds.clone(), self.world.clone());
+        clouds.voice = self.voice(&step.address);
         let (op, name) = (step.op.clone(), step.address.name().clone());
         running.spawn(async move {
             let begun = Instant::now();
@@ -125,13 +195,22 @@ impl Run<'_> {
                 self.tell(Event::Finished { address, action, millis });
             }
             Err(error) => {
-                let failure = Failure::from(&error);
-                self.report.record(address.clone(), action, Outcome::Failed(failure.clone()));
-                self.tell(Event::Failed { address: address.clone(), action, failure });
+                self.fail(&address, action, &error);
                 for skipped in self.queue.fail(node) {
                     self.skip(skipped, &address);
                 }
             }
+        }
+    }
+
+    fn fail(&mut self, address: &Address, action: Action, error: &CloudError) {
+        let (address, failure) = (address.clone(), Failure::from(error));
+        if error.trouble == Trouble::Busy {
+            self.report.record(address.clone(), action, Outcome::HeldBack(failure.clone()));
+            self.tell(Event::HeldBack { address, action, failure });
+        } else {
+            self.report.record(address.clone(), action, Outcome::Failed(failure.clone()));
+            self.tell(Event::Failed { address, action, failure });
         }
     }
 

@@ -44,6 +44,11 @@ impl<'p, N, E> Queue<'p, N, E> {
         Some(next)
     }
 
+    /// Gives a step back that will not be begun; nor will what waits for it.
+    pub fn put_aside(&mut self, node: NodeIndex) {
+        self.state[node.index()] = State::Ready;
+    }
+
     /// Notes that a step is done, and makes ready what waited only for it.
     pub fn succeed(&mut self, node: NodeIndex) {
         self.state[node.index()] = State::Done;

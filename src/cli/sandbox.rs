@@ -31,6 +31,11 @@ pub(super) struct Serve {
     fault: Vec<Fault>,
 }
 
+/// How a rule is given, and how a page is seen.
+const RULES: &str = r#"  curl URL/_sandbox/rules --json '{"match":{"image_contains":"bad"},
+    "behave":{"exit_code":1,"after_ms":500,"logs":["no such table"],"http":{"status":500}}}'
+  curl -H 'Host: APP.fly.dev' URL"#;
+
 /// The faults, one a line.
 fn faults_help() -> String {
     let line = |(name, text): &(&str, &str)| format!("  {name:<20} {text}");
@@ -38,7 +43,8 @@ fn faults_help() -> String {
     format!(
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
          commas),\nTRIMTAB_SANDBOX_LATENCY and TRIMTAB_SANDBOX_SPEED; there, die-before:wN and die-after:wN kill \
-         trimtab itself\naround its N-th write.",
+         trimtab itself\naround its N-th write.\n\nNo program runs in it. What programs do instead is told by rules, and \
+         their pages are seen under their names:\n{RULES}",
         lines.join("\n")
     )
 }

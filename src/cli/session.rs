@@ -279,7 +279,7 @@ fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure>
     let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
     let logs = Some(environment.get(names::API).unwrap_or(API).to_owned());
     let registries = environment.get(names::REGISTRIES).map(str::to_owned);
-    Ok(Settings { base, logs, token: Secret::new(token), speed: 1.0, fuse: None, registries })
+    Ok(Settings { base, logs, public: None, token: Secret::new(token), speed: 1.0, fuse: None, registries })
 }
 
 /// The embedded sandbox, with a token for the manifest's organization.
@@ -301,9 +301,8 @@ async fn embedded(
         other => other?,
     };
     let token = Secret::new(running.org_token(org)?);
-    let url = running.url();
-    let (logs, registries) = (Some(url.clone()), Some(url.clone()));
-    Ok((Settings { base: url, logs, token, speed, fuse, registries }, Some(running)))
+    let settings = Settings { fuse, ..Settings::imitation(running.url(), token, speed) };
+    Ok((settings, Some(running)))
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
@@ -316,8 +315,7 @@ async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<
     let answer =
         ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
     let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
-    let (logs, registries) = (Some(url.clone()), Some(url.clone()));
-    Ok(Settings { base: url, logs, token: Secret::new(token), speed, fuse, registries })
+    Ok(Settings { fuse, ..Settings::imitation(url, Secret::new(token), speed) })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {

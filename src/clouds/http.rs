@@ -70,6 +70,8 @@ pub struct Settings {
     pub base: String,
     /// Where logs are read, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`); none are read without it.
     pub logs: Option<String>,
+    /// Where the pages of apps are, in an imitation whose hosts have no names; nothing for the real ones.
+    pub public: Option<String>,
     /// The token as the user gave it; it is never printed.
     pub token: crate::model::Secret,
     /// How much faster than Fly's limits to go; 1.0 against Fly.
@@ -78,6 +80,15 @@ pub struct Settings {
     pub fuse: Option<Fuse>,
     /// Where every image registry is asked, when not at its own address: an imitation serves them all.
     pub registries: Option<String>,
+}
+
+impl Settings {
+    /// An imitation that serves everything at one place.
+    #[must_use]
+    pub fn imitation(url: String, token: crate::model::Secret, speed: f64) -> Self {
+        let also = || Some(url.clone());
+        Self { logs: also(), public: also(), registries: also(), token, speed, fuse: None, base: url }
+    }
 }
 
 /// A point at which the process dies as by `kill -9`: around the n-th write.
@@ -164,6 +175,11 @@ impl Http {
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// How much faster than Fly the server runs.
+    pub(crate) fn speed(&self) -> f64 {
+        self.0.speed
     }
 
     /// A moment that is so many seconds away, scaled by the speed.

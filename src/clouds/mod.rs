@@ -5,6 +5,7 @@ mod error;
 pub mod fly;
 mod http;
 mod pacing;
+mod probe;
 mod registry;
 mod voice;
 
@@ -12,6 +13,7 @@ pub(crate) use error::chain;
 pub use error::{CloudError, Trouble};
 pub use http::{Burnt, Fuse, Http, Settings};
 pub use pacing::{Action, Pacing};
+pub use probe::Probe;
 pub use registry::Registry;
 pub use voice::{Sign, Voice};
 

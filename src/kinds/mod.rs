@@ -100,6 +100,12 @@ pub trait Kind: Named + Sized + 'static {
         false
     }
 
+    /// The machine to lease while the live object is changed.
+    fn lease(live: &Self::Live) -> Option<Leased> {
+        let _ = live;
+        None
+    }
+
     /// How long an operation takes, as far as can be told beforehand.
     fn takes(op: &Op<Self>) -> Takes {
         let _ = op;
@@ -139,6 +145,17 @@ pub enum Loss {
 
 /// The name of a lane, see [`Kind::lane`].
 pub type Lane = Name;
+
+/// A machine that nobody else may change meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leased {
+    /// The app it belongs to.
+    pub app: Name,
+    /// Fly's id.
+    pub id: String,
+    /// The version that the plan was made against.
+    pub version: String,
+}
 
 /// When in a rollout of an app the changes of a kind come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -48,6 +48,7 @@ fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, lines: Vec<Line
         lines,
         whole: None,
         finishes: false,
+        lease: None,
         identity: String::new(),
         what: String::new(),
         cause: Cause::Unknown,
@@ -67,6 +68,7 @@ fn of_live<K: Listed>(
     live: &K::Live,
 ) -> Step {
     Step {
+        lease: K::lease(live),
         identity: K::identity(live),
         what: K::describe(live),
         protected: K::protected(live),
@@ -177,6 +179,7 @@ impl Differ<'_> {
             finishes,
             impact,
             cause: if follows { Cause::Follows } else { K::cause(spec, live) },
+            lease: K::lease(live).filter(|_| impact > Impact::Quiet),
             ..of_live::<K>(address, action, op, lines.clone(), live)
         });
         self.steps.makes.insert(address.clone(), node);

@@ -18,7 +18,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::{
-    kinds::{AnyOp, Cause, Desired, Found, Impact, Loss, Refused, Takes, World},
+    kinds::{AnyOp, Cause, Desired, Found, Impact, Leased, Loss, Refused, Takes, World},
     model::{Address, Line, Mark, Name, Turns},
 };
 
@@ -53,6 +53,8 @@ pub struct Step {
     pub finishes: bool,
     /// How long it takes, by experience.
     pub takes: Takes,
+    /// The machine that nobody else may change meanwhile.
+    pub lease: Option<Leased>,
     /// The id of the live object; empty for a creation.
     pub identity: String,
     /// A hash of everything a creation asks for, since its lines show only what matters to a reader.

@@ -44,11 +44,12 @@ impl Groups {
     pub fn tell(&mut self, event: &Event) -> Vec<String> {
         let line = text::event(event, &Look::LOG).map(|line| harmless(&line));
         let address = match event {
-            Event::Begun { .. } | Event::Stopping => return line.into_iter().collect(),
+            Event::Begun { .. } | Event::Stopping | Event::OutOfTime => return line.into_iter().collect(),
             Event::Progress { .. } => return Vec::new(),
             Event::Started { address, .. }
             | Event::Finished { address, .. }
             | Event::Failed { address, .. }
+            | Event::HeldBack { address, .. }
             | Event::Skipped { address, .. } => address,
         };
         let name = group_of(address);
@@ -57,7 +58,7 @@ impl Groups {
         let mut out = Vec::new();
         match event {
             Event::Finished { .. } => group.done += 1,
-            Event::Skipped { .. } => group.skipped += 1,
+            Event::Skipped { .. } | Event::HeldBack { .. } => group.skipped += 1,
             Event::Failed { action, failure, .. } => {
                 group.failed += 1;
                 let title = format!("could not {} {address}", words::imperative(*action));

@@ -50,9 +50,22 @@ pub(crate) struct Behave {
     /// What it prints, line by line, before it ends or once it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) logs: Vec<String>,
+    /// What it answers over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<Page>,
     /// How long a boot takes instead of the ordinary time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boot_ms: Option<i64>,
+}
+
+/// What a program answers over HTTP; what it leaves out is 200, and a body that names the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<String>,
 }
 
 /// The outcome of a health check.

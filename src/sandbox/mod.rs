@@ -50,10 +50,24 @@
 //! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
 //!
 //! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
-//! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…",
-//! "logs":["…"]}}`; all keys are optional. `logs` is what the program prints, between the lines that Fly's init prints
-//! around it; `GET /api/v1/apps/{app}/logs` shows both, the last sixty of each machine. When and how a program exits is decided as it starts, so a new rule about that reaches a running machine at its
-//! next start; what its checks say changes at once.
+//! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…","logs":["…"],
+//! "http":{"status":500,"body":"…"}}}`; all keys are optional. `logs` is what the program prints, between the lines that
+//! Fly's init prints around it (`GET /api/v1/apps/{app}/logs` shows both, the last sixty of each machine); `http` is what
+//! it answers to visitors. When and how a program exits, and what it prints, is decided as it starts, so a new rule about
+//! that reaches a running machine at its next start; what its checks and pages say changes at once.
+//!
+//! # The public side
+//!
+//! A request whose `Host` is `{app}.fly.dev`, or a host name with a certificate, is a visit, and is answered as by Fly's
+//! proxy: by a machine with a service for HTTP that is started, not cordoned, and passes its services' checks. They take
+//! turns. The page says which one it was: `{"app","machine","group","region","image","version"}`. If there is none, one
+//! that sleeps is woken, unless its `autostart` is false; if nothing can answer, 503. An application without a public
+//! address has no name, and the connection is closed. Visits are neither counted, nor limited, nor struck by faults, and
+//! every visit counts as one over HTTPS.
+//!
+//! ```text
+//! curl -H 'Host: APP.fly.dev' http://127.0.0.1:PORT/
+//! ```
 //!
 //! # Pointing flyctl at it
 //!
@@ -72,9 +86,9 @@
 //!
 //! # What is not imitated
 //!
-//! Traffic, and so starting and stopping by the proxy; standbys taking over; secret keys and the issuing of macaroons;
-//! Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_` texts, because flyctl throws away
-//! macaroons that do not decode.
+//! What programs really say; load, and so stopping by the proxy; services other than HTTP; standbys taking over; secret
+//! keys and the issuing of macaroons; Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_`
+//! texts, because flyctl throws away macaroons that do not decode.
 
 mod access;
 mod admin;
@@ -90,6 +104,7 @@ mod ids;
 mod images;
 mod limits;
 mod machine;
+mod public;
 mod registry;
 mod routes;
 mod running;

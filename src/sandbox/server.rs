@@ -1,5 +1,6 @@
 //! The path of a request through the sandbox: count, strike, authenticate, limit, catch up, do, store, answer.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::clock::Clock;
 use super::connection::Cut;
 use super::faults::{self, Blow, Faults};
 use super::limits::{self, Limits};
+use super::public::{self, Visit};
 use super::routes::{Handler, Route};
 use super::settle;
 use super::store::{Store, StoreError};
@@ -87,6 +89,8 @@ pub(crate) struct Server {
     core: Mutex<Core>,
     changed: Notify,
     latency: Duration,
+    /// How many requests came to the public side.
+    visits: AtomicUsize,
 }
 
 /// A request before anybody has looked at it.
@@ -101,7 +105,7 @@ struct Incoming {
 
 impl Server {
     pub(crate) fn new(core: Core, latency: Duration) -> Self {
-        Self { core: Mutex::new(core), changed: Notify::new(), latency }
+        Self { core: Mutex::new(core), changed: Notify::new(), latency, visits: AtomicUsize::new(0) }
     }
 
     /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
@@ -150,6 +154,11 @@ impl Server {
         if self.core().closed {
             return hang_up(cut);
         }
+        let asked = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let public = public::host(&self.core().world, asked);
+        if let Some(host) = public {
+            return self.visit(host, cut).await;
+        }
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
         let mut incoming = Incoming { n: 0, method, uri, headers, body, params };
         if let Some(path) = incoming.uri.path().strip_prefix("/_sandbox/").map(str::to_owned) {
@@ -167,6 +176,27 @@ impl Server {
             Some(Blow::Truncate) => truncated(&answer, incoming.n),
             _ if dropped => hang_up(cut),
             _ => render(&answer, incoming.n),
+        }
+    }
+
+    /// Answers a request to the public side. It is none to the APIs: nothing counts, limits or strikes it.
+    async fn visit(&self, host: String, cut: Option<Cut>) -> Response<HttpBody> {
+        let turn = self.visits.fetch_add(1, Ordering::Relaxed);
+        let arrived_ms = {
+            let mut core = self.core();
+            core.clock.request();
+            core.clock.now()
+        };
+        let visit = Visit { host, turn, arrived_ms };
+        let answer = self.until(|world| public::visit(world, &visit)).await;
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+        match answer {
+            Ok(Some(answer)) => render(&answer, 0),
+            // The name does not resolve, or nobody gets through to it.
+            Ok(None) => hang_up(cut),
+            Err(refusal) => render(&refusal.into(), 0),
         }
     }
 
@@ -238,10 +268,22 @@ impl Server {
             Ok(call) => call,
             Err(refusal) => return refusal.into(),
         };
+        let answer = self.until(|world| match route.handler {
+            Handler::Now(run) => Ok(run(world, &call)),
+            Handler::Waits(run) => run(world, &call),
+        });
+        answer.await.and_then(|reply| reply).unwrap_or_else(Answer::from)
+    }
+
+    /// Asks until there is an answer, however long that takes.
+    ///
+    /// # Errors
+    /// When the sandbox was stopped meanwhile, or cannot store what changed.
+    async fn until<T>(&self, mut ask: impl FnMut(&mut World) -> Result<T, i64>) -> Result<T, Refusal> {
         loop {
             // Registered before looking, so that no change between looking and waiting is missed.
             let changed = self.changed.notified();
-            match self.attempt(route, &call) {
+            match self.attempt(&mut ask) {
                 Ok(answer) => return answer,
                 Err(Some(sleep)) => drop(tokio::time::timeout(sleep, changed).await),
                 Err(None) => changed.await,
@@ -283,23 +325,22 @@ impl Server {
         Ok(call)
     }
 
-    /// Asks the endpoint once: an answer, or how long to wait for a change (without end if time stands still).
-    fn attempt(&self, route: &Route, call: &Call) -> Result<Answer, Option<Duration>> {
+    /// Asks once: an answer, or how long to wait for a change (without end if time stands still).
+    fn attempt<T>(
+        &self,
+        ask: &mut impl FnMut(&mut World) -> Result<T, i64>,
+    ) -> Result<Result<T, Refusal>, Option<Duration>> {
         let mut core = self.core();
         loop {
             if core.closed {
-                return Ok(Refusal::new(503, "unavailable: the sandbox was stopped").into());
+                return Ok(Err(Refusal::new(503, "unavailable: the sandbox was stopped")));
             }
             core.catch_up();
-            let reply = match route.handler {
-                Handler::Now(run) => Ok(run(&mut core.world, call)),
-                Handler::Waits(run) => run(&mut core.world, call),
-            };
-            match reply {
-                Ok(reply) => {
-                    let answer = stored(&mut core, reply);
+            match ask(&mut core.world) {
+                Ok(answer) => {
+                    let saved = save(&mut core);
                     self.changed.notify_waiters();
-                    return Ok(answer);
+                    return Ok(saved.map(|()| answer));
                 }
                 Err(deadline) => {
                     let next = settle::next_due(&core.world).map_or(deadline, |due| due.min(deadline));
@@ -312,13 +353,18 @@ impl Server {
     }
 }
 
+/// Stores what changed.
+///
+/// # Errors
+/// When the file system refuses.
+fn save(core: &mut Core) -> Result<(), Refusal> {
+    core.save().map_err(|error| {
+        tracing::error!(%error, "the sandbox could not store its state");
+        Refusal::new(500, error.to_string())
+    })
+}
+
 /// The answer, once the change behind it is safe.
 fn stored(core: &mut Core, reply: Reply) -> Answer {
-    match core.save() {
-        Ok(()) => reply.unwrap_or_else(Answer::from),
-        Err(error) => {
-            tracing::error!(%error, "the sandbox could not store its state");
-            Refusal::new(500, error.to_string()).into()
-        }
-    }
+    save(core).and(reply).unwrap_or_else(Answer::from)
 }

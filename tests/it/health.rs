@@ -62,7 +62,6 @@ async fn a_program_that_dies_soon_after_it_started_is_not_steady() {
         let bare = Bare::new(SPEED).await;
         let fly = Writer::new(bare.reader());
         let made = crashing(&bare, &fly, behave).await;
-        fly.wait_for("web", &made.id, None, "started", LIMIT, &Voice::silent()).await.unwrap();
         let error = fly.wait_until_steady("web", &made.id, LIMIT, &Voice::silent()).await.unwrap_err();
         failed(&error, &[told]);
     }
@@ -75,6 +74,17 @@ async fn a_program_that_ends_is_no_machine_that_runs() {
     let made = crashing(&bare, &fly, json!({ "exit_code": 0, "after_ms": 3_000 })).await;
     let error = fly.wait_until_steady("web", &made.id, LIMIT, &Voice::silent()).await.unwrap_err();
     failed(&error, &["it is stopped; its program exited with code 0"]);
+}
+
+/// More often than events are kept, so that nothing can be told from how many there are.
+#[tokio::test]
+async fn a_program_that_begins_again_and_again_is_not_steady() {
+    let bare = Bare::new(SPEED).await;
+    let fly = Writer::new(bare.reader());
+    bare.admin("rules", json!({ "behave": { "exit_code": 0, "after_ms": 3_000 } })).await;
+    let made = bare.machine(&fly, json!({ "image": "web:1", "restart": { "policy": "always" } })).await;
+    let error = fly.wait_until_steady("web", &made.id, 300, &Voice::silent()).await.unwrap_err();
+    failed(&error, &["its program exited with code 0; it was restarted "]);
 }
 
 #[tokio::test]

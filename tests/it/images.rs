@@ -203,7 +203,7 @@ impl Theirs {
 async fn look(base: Option<&str>, image: &str) -> Result<String, CloudError> {
     let registries = base.map(|host| format!("http://{host}"));
     let token = Secret::new(TOKEN);
-    let settings = Settings { base: String::new(), logs: None, token, speed: 1000.0, fuse: None, registries };
+    let settings = Settings { registries, ..Settings::imitation(String::new(), token, 1000.0) };
     Registry::new(&settings).unwrap().digest(&Image::new(image)).await
 }
 

@@ -12,6 +12,7 @@ mod machines;
 mod manifests;
 mod picture;
 mod properties;
+mod public;
 mod readme;
 mod scripts;
 mod skip;

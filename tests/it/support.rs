@@ -55,14 +55,7 @@ impl Bare {
 
     pub(crate) fn settings(&self) -> Settings {
         let token = Secret::new(self.sandbox.org_token("acme").unwrap());
-        Settings {
-            base: self.sandbox.url(),
-            logs: Some(self.sandbox.url()),
-            token,
-            speed: self.speed,
-            fuse: None,
-            registries: None,
-        }
+        Settings::imitation(self.sandbox.url(), token, self.speed)
     }
 
     /// Another client each time, as another run would have.
@@ -172,9 +165,8 @@ impl Team {
     }
 
     fn settings(&self, token: &str, fuse: Option<Fuse>) -> Settings {
-        let (base, also) = (self.sandbox.url(), Some(self.sandbox.url()));
-        let token = Secret::new(token);
-        Settings { base, logs: also.clone(), token, speed: self.speed, fuse, registries: also }
+        let settings = Settings::imitation(self.sandbox.url(), Secret::new(token), self.speed);
+        Settings { fuse, ..settings }
     }
 
     /// What the registries say of the manifest's images.
@@ -217,7 +209,16 @@ impl Team {
         let desired = self.pinned().await?;
         let world = observe(&reader, &desired).await?;
         let plan = plan(&desired, &world).unwrap();
-        Ok(carry_out(plan, reader, world).await)
+        let report = carry_out(plan, reader, world).await;
+        if fuse.is_some() {
+            self.outlive();
+        }
+        Ok(report)
+    }
+
+    /// Lets the time pass for which the leases of a client that died can last.
+    pub(crate) fn outlive(&self) {
+        self.sandbox.advance(std::time::Duration::from_secs(600)).unwrap();
     }
 
     /// Plans and applies, and demands that all of it is done.

@@ -49,6 +49,7 @@ pub(crate) fn report() -> Report {
     let ended = |at: &str, action, outcome| Ended { address: address(at), action, outcome };
     let because = address("fly.machine/web/app/ewr/0");
     Report {
+        halted: None,
         outcomes: vec![
             ended("fly.secrets/web", Action::Update, Outcome::Done),
             ended("fly.machine/web/app/ewr/0", Action::Update, Outcome::Failed(failure())),

@@ -56,21 +56,28 @@ fn name(signal: i64) -> Option<&'static str> {
     SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
 }
 
-/// When somebody last changed or started the machine, in Unix milliseconds: what is older is about an earlier run.
-pub(super) fn since(machine: &wire::Machine) -> i64 {
-    let begins = |event: &&wire::Event| match event.kind.as_str() {
+/// Whether somebody changed or started the machine: what is older is about an earlier run.
+fn begins(event: &wire::Event) -> bool {
+    match event.kind.as_str() {
         "launch" | "update" | "restart" => true,
         // A host that starts it again after a crash is no new beginning.
         "start" => !matches!(event.source.as_str(), "" | "flyd"),
         _ => false,
-    };
-    machine.events.iter().filter(begins).map(|event| event.timestamp).max().unwrap_or(i64::MIN)
+    }
 }
 
-/// The newest end of its program in the present run. Events come newest first.
+/// When the present run began, in Unix milliseconds.
+pub(super) fn since(machine: &wire::Machine) -> i64 {
+    let beginnings = machine.events.iter().filter(|event| begins(event));
+    beginnings.map(|event| event.timestamp).max().unwrap_or(i64::MIN)
+}
+
+/// The newest end of its program in the present run. Events come newest first, which also tells what came first in one
+/// millisecond.
 fn last_exit(machine: &wire::Machine) -> Option<Exit<'_>> {
     let since = since(machine);
-    let event = machine.events.iter().find(|event| event.kind == "exit" && event.timestamp >= since)?;
+    let run = machine.events.iter().take_while(|event| !(begins(event) && event.timestamp == since));
+    let event = run.filter(|event| event.timestamp >= since).find(|event| event.kind == "exit")?;
     let restarts = event.request.get("restart_count").and_then(Value::as_i64).unwrap_or(0);
     event.exit().map(|exit| Exit { exit, restarts })
 }
@@ -95,9 +102,10 @@ pub(super) fn is_at_rest(machine: &wire::Machine) -> bool {
     matches!(machine.state.as_str(), "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed")
 }
 
-/// How often its program ended so far, as far as the events tell.
-pub(super) fn exits(machine: &wire::Machine) -> usize {
-    machine.events.iter().filter(|event| event.kind == "exit").count()
+/// When its program last began or ended, in Unix milliseconds. Not how often: only the newest events are told.
+pub(super) fn last_turn(machine: &wire::Machine) -> Option<i64> {
+    let turns = machine.events.iter().filter(|event| matches!(event.kind.as_str(), "start" | "exit"));
+    turns.map(|event| event.timestamp).max()
 }
 
 /// What a wait tells of it.
@@ -172,6 +180,8 @@ mod tests {
         let start = json!({ "type": "start", "timestamp": 5, "source": "user" });
         let again = json!({ "type": "start", "timestamp": 5, "source": "flyd" });
         assert!(!is_crashing(&machine(&json!([update, exit(3, 1, 4)]))));
+        assert!(!is_crashing(&machine(&json!([update, exit(5, 1, 4)]))));
+        assert!(is_crashing(&machine(&json!([exit(5, 1, 4), update]))));
         assert!(!is_crashing(&machine(&json!([start, exit(3, 1, 4)]))));
         assert!(is_crashing(&machine(&json!([again, exit(3, 1, 4)]))));
     }

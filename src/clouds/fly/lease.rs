@@ -25,8 +25,9 @@ use crate::clouds::{
 /// at most, so it is not much; and two refreshes in a row may fail before it is lost, so it is not less: flyctl takes
 /// 13 for a deployment, which a proxy that restarts, or a request that runs into its time limit, can outlast.
 const TTL_SECS: u64 = 60;
-/// How long to wait between refreshes: the second of two may fail.
-const REFRESH: Duration = Duration::from_secs(TTL_SECS / 3);
+/// How long a lease lasts at least on our own clock, in seconds: an imitation that runs faster than Fly would otherwise
+/// end it before a busy machine gets round to refreshing it.
+const LEAST_SECS: f64 = 2.0;
 /// How long to wait between two tries for a lease that another holds: half as often as the limit allows.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long giving back may take. It is not scaled: a network takes its time at any speed. What is not given back by
@@ -230,7 +231,7 @@ impl Leases {
         id: &str,
         nonce: Option<&str>,
     ) -> Result<wire::Lease, CloudError> {
-        let body = json!({ "ttl": TTL_SECS, "description": self.0.description });
+        let body = json!({ "ttl": ttl(http).as_secs(), "description": self.0.description });
         let call = Call { body: Some(body), ..call(Method::POST, app, id, doing(app, id)) };
         // Extending twice is the same as extending once; taking twice is not.
         let repeat = if nonce.is_some() { Repeat::Safe } else { Repeat::LookFirst };
@@ -281,16 +282,22 @@ impl Leases {
                 }
                 Err(error) => tracing::warn!(%error, "the lease was not refreshed"),
             },
-            () = http.pause(REFRESH) => tracing::warn!(machine = id, "refreshing the lease hangs"),
+            () = http.pause(ttl(http) / 3) => tracing::warn!(machine = id, "refreshing the lease hangs"),
         }
     }
+}
+
+/// How long a lease of this client lasts.
+fn ttl(http: &Http) -> Duration {
+    Duration::from_secs(TTL_SECS).max(Duration::from_secs_f64(LEAST_SECS).mul_f64(http.speed()))
 }
 
 /// Refreshes what is held until nothing is, or nobody is left who could use it.
 async fn keep(shared: Weak<Shared>) {
     loop {
         let Some(http) = shared.upgrade().and_then(|shared| shared.http.get().cloned()) else { return };
-        http.pause(REFRESH).await;
+        // Of two refreshes the second may fail.
+        http.pause(ttl(&http) / 3).await;
         let Some(leases) = shared.upgrade().map(Leases) else { return };
         let held = {
             let mut state = leases.state();

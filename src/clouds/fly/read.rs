@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 
 use super::wire;
 use crate::clouds::{
-    Action, CloudError, Http, Trouble,
+    Action, CloudError, Http, Probe, Trouble,
     http::{Call, Repeat, Settings},
+    probe::Visitor,
 };
 
 /// A client of the Machines API that cannot write.
@@ -15,6 +16,7 @@ pub struct Reader {
     pub(super) http: Http,
     /// The client of the API that has the logs.
     pub(super) logs: Option<Http>,
+    visitor: Visitor,
 }
 
 /// The most machines that a page of an organization's list may hold.
@@ -30,7 +32,7 @@ impl Reader {
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
         let http = Http::new(settings)?;
         let logs = settings.logs.as_deref().map(|base| http.at(base));
-        Ok(Self { http, logs })
+        Ok(Self { http, logs, visitor: Visitor::new(settings)? })
     }
 
     /// Rests between two looks, scaled by the speed.
@@ -42,6 +44,15 @@ impl Reader {
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.http.sent()
+    }
+
+    /// Looks at a page as any visitor would, without our token: a path of a host such as `draft-app.fly.dev`, over HTTPS.
+    ///
+    /// # Errors
+    /// When there is no answer within ten seconds, or no page at the end of five redirects. A page that says 503 is an
+    /// answer.
+    pub async fn probe(&self, host: &str, path: &str) -> Result<Probe, CloudError> {
+        self.visitor.look(host, path).await
     }
 
     pub(super) async fn get<T: DeserializeOwned>(

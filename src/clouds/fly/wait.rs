@@ -120,13 +120,13 @@ impl Reader {
         let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
         let deadline = self.http.deadline(limit_secs);
         let mut steady = self.http.deadline(SMOKE);
-        let mut ends = None;
+        let mut turn = None;
         loop {
             let machine = watch.look_at_living().await?;
-            let seen = fate::exits(&machine);
-            if machine.state != "started" || ends != Some(seen) {
+            let seen = fate::last_turn(&machine);
+            if machine.state != "started" || turn != Some(seen) {
                 steady = self.http.deadline(SMOKE);
-                ends = Some(seen);
+                turn = Some(seen);
             } else if steady.is_over() {
                 return Ok(machine);
             }

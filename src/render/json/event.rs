@@ -41,11 +41,17 @@ pub fn event(event: &Event) -> Value {
             "type": "apply_skipped",
             "hook": { "resource": resource(address), "action": verb(*action), "because": because },
         }),
+        Event::HeldBack { address, action, failure } => json!({
+            "type": "apply_held_back",
+            "hook": { "resource": resource(address), "action": verb(*action) },
+            "diagnostic": diagnostic(failure),
+        }),
         Event::Stopping => json!({ "type": "stopping" }),
+        Event::OutOfTime => json!({ "type": "out_of_time" }),
     };
     let level = match event {
         Event::Failed { .. } => "error",
-        Event::Skipped { .. } | Event::Stopping => "warn",
+        Event::Skipped { .. } | Event::HeldBack { .. } | Event::Stopping | Event::OutOfTime => "warn",
         Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } | Event::Finished { .. } => {
             "info"
         }

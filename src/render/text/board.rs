@@ -79,12 +79,15 @@ impl Board {
                     row.state = words::progress(state, *passing, *checks);
                 }
             }
-            Event::Finished { address, .. } | Event::Failed { address, .. } => {
+            Event::Finished { address, .. }
+            | Event::Failed { address, .. }
+            | Event::HeldBack { address, .. } => {
                 self.rows.remove(address);
                 (self.ended, self.last) = (self.ended + 1, at);
             }
             Event::Skipped { .. } => self.ended += 1,
             Event::Stopping => self.stopping = true,
+            Event::OutOfTime => {}
         }
     }
 
@@ -108,7 +111,11 @@ impl Board {
         let style = look.style();
         let (address, sign, what, time) = match event {
             Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } => return None,
-            Event::Stopping => return super::event(event, look),
+            Event::Stopping | Event::OutOfTime => return super::event(event, look),
+            Event::HeldBack { address, failure, .. } => {
+                let why = reason(failure, Style::plain());
+                (address, paint(style.change, '–'), format!("held back: {why}"), None)
+            }
             Event::Finished { address, action, millis } => {
                 let time = words::duration(Duration::from_millis(*millis));
                 (address, paint(style.create, '✓'), words::action(*action).1.to_owned(), Some(time))

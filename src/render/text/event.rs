@@ -42,6 +42,11 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
             let word = paint(style.change, "skipped");
             format!("{address}: {word}, because {because} failed")
         }
+        Event::HeldBack { address, failure, action: _ } => {
+            let word = paint(style.change, "held back");
+            format!("{address}: {word}: {}", reason(failure, style))
+        }
+        Event::OutOfTime => "the deadline is near: what cannot end in time is not begun".to_owned(),
         Event::Stopping => "stopping: nothing more begins; what is under way is finished".to_owned(),
     };
     Some(line)

@@ -16,9 +16,12 @@ const NAMED: usize = 6;
 #[must_use]
 pub fn report(report: &Report, look: &Look) -> String {
     let mut page = Page::new(*look);
+    page.halted(report);
     for ended in &report.outcomes {
-        if let Outcome::Failed(failure) = &ended.outcome {
-            page.failed(ended, failure);
+        match &ended.outcome {
+            Outcome::Failed(failure) => page.failed(ended, failure),
+            Outcome::HeldBack(failure) => page.held_back(ended, failure),
+            _ => {}
         }
     }
     page.skipped(report);
@@ -29,10 +32,29 @@ pub fn report(report: &Report, look: &Look) -> String {
 }
 
 impl Page {
+    /// Why nothing was begun at all.
+    fn halted(&mut self, report: &Report) {
+        if let Some(failure) = &report.halted {
+            let word = paint(self.style.alarm, "FAILED:");
+            self.line(format!("{word} nothing was begun"));
+            self.reason(failure);
+        }
+    }
+
+    fn held_back(&mut self, ended: &Ended, failure: &Failure) {
+        let word = paint(self.style.change, "held back:");
+        self.line(format!("{word} {}, for a later apply", ended.address));
+        self.reason(failure);
+    }
+
     fn failed(&mut self, ended: &Ended, failure: &Failure) {
         let word = paint(self.style.alarm, "FAILED:");
         let action = words::imperative(ended.action);
         self.line(format!("{word} could not {action} {}", ended.address));
+        self.reason(failure);
+    }
+
+    fn reason(&mut self, failure: &Failure) {
         for line in failure.reason.lines() {
             self.line(format!("    {}", clean(line)));
         }
@@ -61,7 +83,7 @@ impl Page {
     }
 
     fn not_run(&mut self, report: &Report) {
-        self.interrupted(report, &Outcome::NotRun, "not run:", "because the run was interrupted");
+        self.interrupted(report, &Outcome::NotRun, "not run:", "because the run ended before");
         self.interrupted(report, &Outcome::Unknown, "unknown:", "under way when the run was stopped");
     }
 

@@ -97,6 +97,26 @@ impl Drive for App {
             _ => Ok(()),
         }
     }
+
+    /// Asks the app what the manifest says, until the answer is right or there are no tries left.
+    async fn prove(clouds: &Clouds, spec: &AppSpec, _: &World) -> Result<(), CloudError> {
+        let Some(verify) = &spec.verify else { return Ok(()) };
+        let host = verify.host(&spec.name);
+        let mut left = verify.retries;
+        loop {
+            let why = match clouds.fly.probe(&host, &verify.path).await {
+                Ok(probe) => verify.judge(probe.status, &probe.body),
+                Err(error) => Some(error.answer),
+            };
+            let Some(why) = why else { return Ok(()) };
+            if left == 0 {
+                let doing = format!("verify https://{host}{}", verify.path);
+                return Err(CloudError::new(doing, Trouble::Failed, why));
+            }
+            left -= 1;
+            clouds.fly.rest(std::time::Duration::from_millis(verify.interval.millis())).await;
+        }
+    }
 }
 
 /// How often a new app is looked for, once a second: flyctl gives it a minute.

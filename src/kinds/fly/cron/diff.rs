@@ -3,7 +3,7 @@
 use super::{Cron, CronLive, CronSpec};
 use crate::{
     kinds::{
-        Around, Cause, Diff, Kind, Op, Phase, Refers, Refused, Takes,
+        Around, Cause, Diff, Kind, Leased, Op, Phase, Refers, Refused, Takes,
         fly::workload::{WorkloadEdit, app_image, compare, with_image},
     },
     model::{Address, Line},
@@ -52,6 +52,10 @@ impl Kind for Cron {
         let there = &live.workload;
         let schedule = there.config.schedule.as_deref().unwrap_or("no schedule");
         format!("{schedule}, {}, {}, {}", there.region, there.id, there.state)
+    }
+
+    fn lease(live: &CronLive) -> Option<Leased> {
+        Some(live.workload.lease())
     }
 
     fn cause(spec: &CronSpec, live: &CronLive) -> Cause {

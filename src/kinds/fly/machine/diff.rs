@@ -3,7 +3,7 @@
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
     kinds::{
-        Announce, Around, Cause, Diff, Kind, Lane, Op, Phase, Refers, Refused, Takes,
+        Announce, Around, Cause, Diff, Kind, Lane, Leased, Op, Phase, Refers, Refused, Takes,
         fly::workload::{WorkloadEdit, WorkloadLive, compare, with_image},
     },
     model::{Address, Line, Name, Shown, Strategy, Turns},
@@ -130,6 +130,10 @@ impl Kind for Machine {
     fn describe(live: &MachineLive) -> String {
         let there = &live.workload;
         format!("{}, {}, {}", there.region, there.id, there.state)
+    }
+
+    fn lease(live: &MachineLive) -> Option<Leased> {
+        Some(live.workload.lease())
     }
 
     fn cause(spec: &MachineSpec, live: &MachineLive) -> Cause {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{MachineConfig, Workload};
 use crate::{
     kinds::{
-        Cause, Refused,
+        Cause, Leased, Refused,
         fly::{App, secrets::Record},
     },
     model::{Image, Mark, Name, Ownership, Ref, Region},
@@ -122,6 +122,12 @@ impl WorkloadLive {
                 self.id
             ),
         })
+    }
+
+    /// What to lease while it is changed.
+    #[must_use]
+    pub fn lease(&self) -> Leased {
+        Leased { app: self.app.name().clone(), id: self.id.clone(), version: self.version.clone() }
     }
 
     /// Whether its last start was never seen to succeed.

@@ -11,7 +11,7 @@ use crate::sandbox::v1::lease;
 use crate::sandbox::world::{App, Object, World};
 
 /// The first health check runs soon after the start; until then nothing is known to be well.
-const FIRST_CHECK_MS: i64 = 1_000;
+pub(crate) const FIRST_CHECK_MS: i64 = 1_000;
 
 /// A machine in full.
 pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {

@@ -1,0 +1,156 @@
+//! The public side of applications: what Fly's proxy does with a request for `{app}.fly.dev`, or for a host name that has
+//! a certificate. Programs do not run here, so the answer names the machine that would have given it.
+//!
+//! From Fly's documentation of the proxy: it knows machines by their services, leaves out those that are cordoned or fail
+//! a check of a service, and starts a stopped or suspended one when no other can answer (`autostart`). A name resolves
+//! once the application has a public address.
+
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Body};
+use super::behaviour::Behave;
+use super::machine::{Machine, State};
+use super::settle;
+use super::v1::machines;
+use super::world::{App, World};
+
+/// The domain under which every application has its name.
+const DOMAIN: &str = ".fly.dev";
+/// How long a request waits for a machine that boots. The documentation names no number; the proxy cuts every request
+/// after a minute.
+const PATIENCE_MS: i64 = 60_000;
+
+/// A request from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    /// The host that it asks for, in lower case and without a port.
+    pub(crate) host: String,
+    /// Which visit this is: they go around among the machines.
+    pub(crate) turn: usize,
+    /// When it came.
+    pub(crate) arrived_ms: i64,
+}
+
+/// The host of a request to the public side; nothing for one to the APIs.
+pub(crate) fn host(world: &World, header: Option<&str>) -> Option<String> {
+    let host = header?.rsplit_once(':').map_or(header?, |(host, _)| host).to_ascii_lowercase();
+    let certified = || world.apps.values().any(|app| app.certificates.contains_key(&host));
+    (host.ends_with(DOMAIN) || certified()).then_some(host)
+}
+
+/// The application that a name leads to. Without a public address it resolves to nothing, and without a valid
+/// certificate nobody gets through to it.
+fn app_of<'a>(world: &'a World, host: &str) -> Option<&'a App> {
+    let app = match host.strip_suffix(DOMAIN) {
+        Some(name) => world.apps.get(name),
+        None => world.apps.values().find(|app| {
+            let valid = app.certificates.get(host).and_then(|certificate| certificate.valid_from_ms);
+            valid.is_some_and(|from| from <= world.now)
+        }),
+    };
+    app.filter(|app| app.ips.iter().any(|ip| matches!(ip.kind.as_str(), "v4" | "shared_v4" | "v6")))
+}
+
+/// Answers a visit: nothing when its name leads nowhere, or until when it would wait.
+pub(crate) fn visit(world: &mut World, visit: &Visit) -> Result<Option<Answer>, i64> {
+    let Some(app) = app_of(world, &visit.host) else { return Ok(None) };
+    let known: Vec<&Machine> = app.machines.values().filter(|machine| is_known(machine)).collect();
+    let healthy: Vec<&&Machine> = known.iter().filter(|machine| is_healthy(world, app, machine)).collect();
+    if let Some(machine) = healthy.get(visit.turn % healthy.len().max(1)) {
+        return Ok(Some(page(world, app, machine)));
+    }
+    let deadline = visit.arrived_ms + PATIENCE_MS;
+    let soon = known.iter().filter_map(|machine| next_moment(world, machine)).min();
+    if let Some(soon) = soon.filter(|_| world.now < deadline) {
+        return Err(soon.min(deadline));
+    }
+    let asleep = known.iter().find(|machine| wakes(machine)).map(|machine| machine.id.clone());
+    match asleep.filter(|_| world.now < deadline) {
+        Some(id) => {
+            let app = app.name.clone();
+            wake(world, &app, &id);
+            Err(deadline)
+        }
+        None => Ok(Some(Answer { status: 503, body: Body::Empty, headers: Vec::new() })),
+    }
+}
+
+/// Whether the proxy knows the machine: it has a service for HTTP, and is not cordoned.
+fn is_known(machine: &Machine) -> bool {
+    !machine.cordoned && machine.host_status == "ok" && http_service(machine).is_some()
+}
+
+/// A service that speaks HTTP on some port.
+fn http_service(machine: &Machine) -> Option<&Value> {
+    let handles = |port: &Value| {
+        let handlers = port.get("handlers").and_then(Value::as_array);
+        handlers.is_some_and(|handlers| handlers.iter().any(|handler| handler == "http"))
+    };
+    let serves = |service: &&Value| {
+        let ports = service.get("ports").and_then(Value::as_array);
+        ports.is_some_and(|ports| ports.iter().any(handles))
+    };
+    machine.config.get("services")?.as_array()?.iter().find(serves)
+}
+
+/// Whether it runs and the checks of its services pass; a machine's own checks do not concern the proxy.
+fn is_healthy(world: &World, app: &App, machine: &Machine) -> bool {
+    let checks = machines::checks(&world.root.rules, app, machine, world.now);
+    let of_service = |check: &&Value| {
+        let name = check.get("name").and_then(Value::as_str).unwrap_or_default();
+        name.starts_with("servicecheck-")
+    };
+    machine.state == State::Started
+        && checks.iter().filter(of_service).all(|check| check.get("status") == Some(&json!("passing")))
+}
+
+/// When something about a machine may become better: it is on its way up, or its checks have not been made yet.
+fn next_moment(world: &World, machine: &Machine) -> Option<i64> {
+    match machine.state {
+        State::Started => {
+            let known = machine.started_ms? + machines::FIRST_CHECK_MS;
+            (world.now < known).then_some(known)
+        }
+        State::Starting | State::Restarting | State::Replacing => machine.due.map(|due| due.at_ms),
+        _ => None,
+    }
+}
+
+/// Whether the proxy may start it. The documentation of the Machines API says that `autostart` is false unless set, that
+/// of fly.toml says true; flyctl sends nothing when fly.toml says nothing, so the proxy must take nothing for true.
+fn wakes(machine: &Machine) -> bool {
+    let set = http_service(machine).and_then(|service| service.get("autostart")?.as_bool());
+    matches!(machine.state, State::Stopped | State::Suspended) && set.unwrap_or(true)
+}
+
+fn wake(world: &mut World, app: &str, id: &str) {
+    let now = world.now;
+    let Some(app) = world.apps.get_mut(app) else { return };
+    let secrets = app.secrets_version;
+    let Some(machine) = app.machines.get_mut(id) else { return };
+    let behave = Behave::of(&world.root.rules, &app.name, machine);
+    machine.forget_past();
+    machine.restart_count = 0;
+    machine.secrets_version = secrets;
+    settle::boot(machine, &behave, now, "proxy");
+    world.dirty.insert(app.name.clone());
+}
+
+/// What the machine's program says.
+fn page(world: &World, app: &App, machine: &Machine) -> Answer {
+    let said = Behave::of(&world.root.rules, &app.name, machine).http.unwrap_or_default();
+    let body = said.body.map_or_else(
+        || {
+            Body::Json(json!({
+                "app": app.name,
+                "machine": machine.id,
+                "group": machine.process_group(),
+                "region": machine.region,
+                "image": machine.image(),
+                "version": machine.instance_id,
+            }))
+        },
+        Body::Text,
+    );
+    Answer { status: said.status.unwrap_or(200), body, headers: Vec::new() }
+}
