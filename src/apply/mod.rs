@@ -97,7 +97,8 @@ pub async fn apply(
         report: Report::new(),
         late: false,
     };
-    let estimate_secs = Some(plan.estimate().div_f64(conduct.speed).as_secs());
+    let estimate = plan.estimate().div_f64(conduct.speed);
+    let estimate_secs = Some(estimate.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
     run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
     let taken = tokio::select! {
         taken = leases::take(plan, clouds, &run.world, conduct.patience) => taken,

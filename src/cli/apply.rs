@@ -8,6 +8,7 @@ use super::{
     Context, Failure,
     commit::{Commit, Pattern},
     confirm, exit, plan_file, progress,
+    recover::Recovery,
     session::{Allow, InputArgs, Session, Target},
 };
 use crate::{
@@ -145,11 +146,19 @@ impl Run<'_> {
     }
 
     async fn carry_out(&self, approved: &Approved, world: World) -> Result<u8, Failure> {
-        let report = progress::watch(self.context, self.show, approved, &self.session.reader, world).await;
+        let (session, command) = (self.session, self.command);
+        let work = progress::Work { session, approved, world: world.clone(), command };
+        let report = progress::watch(self.context, self.show, work).await;
         if self.show.is_text() {
             self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
         }
-        if report.is_complete() { self.verify().await } else { Ok(exit::INCOMPLETE) }
+        if report.is_complete() {
+            return self.verify().await;
+        }
+        let recovery =
+            Recovery { context: self.context, session, desired: self.desired, show: self.show, command };
+        recovery.after(&report, &world).await?;
+        Ok(exit::INCOMPLETE)
     }
 
     /// After a complete run a new plan must be empty. What is left is said; it is never passed over.

@@ -16,11 +16,14 @@ mod error;
 pub mod exit;
 mod generate;
 mod graph;
+mod holder;
 mod images;
 mod log;
 mod plan;
 mod plan_file;
 mod progress;
+mod recover;
+mod rollback;
 mod sandbox;
 mod session;
 mod status;
@@ -80,6 +83,8 @@ enum Command {
     Drift(drift::Drift),
     /// Remove an environment, in reverse order
     Destroy(destroy::Destroy),
+    /// Take machines back to an earlier release
+    Rollback(rollback::Rollback),
     /// Show what runs
     Status(status::Status),
     /// Draw an environment, or a plan
@@ -133,6 +138,7 @@ async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8,
         Command::Apply(args) => apply::run(&context, &args).await,
         Command::Drift(args) => drift::run(&context, &args).await,
         Command::Destroy(args) => destroy::run(&context, &args).await,
+        Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::Status(args) => status::run(&context, &args).await,
         Command::Graph(args) => graph::run(&context, &args).await,
         Command::Schema(args) => generate::schema(&context, &args),

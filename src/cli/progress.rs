@@ -1,17 +1,20 @@
 //! A run as the user watches it: lines that are redrawn on a terminal, lines that fold on GitHub, one line a change
 //! elsewhere, or one JSON event a line for programs. Ctrl-C once finishes what is under way; twice stops at once.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Context, clock, exit};
+use super::{Context, clock, exit, holder::holder, session::Session};
 use crate::{
     apply::{Conduct, Event, Report, apply},
     clouds::{
         Clouds,
-        fly::{Reader, Writer},
+        fly::{Leases, Writer},
     },
     kinds::World,
+    model::Span,
     plan::Approved,
     render,
 };
@@ -28,6 +31,12 @@ pub(super) struct Show {
     /// How many steps run at once
     #[arg(long, value_name = "N", default_value_t = Conduct::WIDTH)]
     parallel: usize,
+    /// Begin nothing that cannot end within this time, such as 8m; what is left is for the next run
+    #[arg(long, value_name = "DURATION", value_parser = Span::parse)]
+    deadline: Option<Span>,
+    /// How long to wait for a machine that another run is changing
+    #[arg(long, value_name = "DURATION", value_parser = Span::parse, default_value = "90s")]
+    lease_timeout: Span,
 }
 
 /// How a run is written.
@@ -58,16 +67,52 @@ impl Show {
     }
 }
 
+/// What is carried out, and by whom.
+pub(super) struct Work<'a> {
+    pub(super) session: &'a Session,
+    pub(super) approved: &'a Approved,
+    pub(super) world: World,
+    pub(super) command: &'static str,
+}
+
+impl Work<'_> {
+    /// The clients that can write, with leases that say who holds them.
+    fn clouds(&self, context: &Context<'_>) -> Clouds {
+        let mark = &self.session.loaded.desired.meta.mark;
+        let place = format!("{}/{}", mark.project, mark.environment);
+        let leases = Leases::new(holder(self.command, &place, &context.environment));
+        Clouds {
+            fly: Writer::with_leases(self.session.reader.clone(), leases),
+            voice: crate::clouds::Voice::silent(),
+        }
+    }
+
+    fn conduct(&self, show: &Show) -> Conduct {
+        let (begun, speed) = (self.session.begun, self.session.speed);
+        let until = show.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()));
+        let patience = Duration::from_millis(show.lease_timeout.millis());
+        Conduct { width: show.parallel.max(1), until, speed, patience, ..Conduct::default() }
+    }
+}
+
+/// Says beforehand when the plan takes longer than there is time.
+fn foretell(context: &Context<'_>, show: &Show, work: &Work<'_>) {
+    let takes = work.approved.plan().estimate().div_f64(work.session.speed);
+    let left = show.deadline.map(|deadline| Duration::from_millis(deadline.millis()));
+    if let Some(left) = left.filter(|left| takes > left.saturating_sub(work.session.begun.elapsed())) {
+        context.ui.talk(&format!(
+            "This takes about {}, and the deadline is {}: what does not fit is left for the next run.",
+            render::duration(takes),
+            render::duration(left),
+        ));
+    }
+}
+
 /// Carries the plan out and shows how it goes.
-pub(super) async fn watch(
-    context: &Context<'_>,
-    show: &Show,
-    approved: &Approved,
-    reader: &Reader,
-    world: World,
-) -> Report {
-    let conduct = Conduct { width: show.parallel.max(1), ..Conduct::default() };
-    let clouds = Clouds { fly: Writer::new(reader.clone()), voice: crate::clouds::Voice::silent() };
+pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Report {
+    let (conduct, clouds) = (work.conduct(show), work.clouds(context));
+    foretell(context, show, &work);
+    let Work { approved, world, .. } = work;
     let (send, receive) = unbounded_channel();
     if show.format == Format::Json {
         line(context, render::json::summary(approved.plan()));

@@ -1,7 +1,7 @@
 //! What most commands begin with: a manifest that was read, a client that is connected, and a look at the world.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     time::{Duration, Instant},
 };
@@ -17,7 +17,7 @@ use crate::{
     clouds::{Burnt, Fuse, Registry, Settings, fly::Reader},
     kinds::{Desired, World},
     manifest::{self, Inputs, Loaded, SecretsMode},
-    model::{Address, Secret},
+    model::{Address, Image, Secret},
     observe::{self, Images},
     plan::{self, Plan},
     render::Headline,
@@ -136,7 +136,10 @@ pub(super) struct Session {
     /// Whether an image that cannot be looked up is passed over, as secrets without a value are.
     lenient: bool,
     sandbox: Option<sandbox::Running>,
-    begun: Instant,
+    /// When it was opened.
+    pub(super) begun: Instant,
+    /// How much faster than Fly the server runs.
+    pub(super) speed: f64,
 }
 
 impl Session {
@@ -158,7 +161,8 @@ impl Session {
         let (images, lenient) = (tokio::sync::OnceCell::new(), secrets != SecretsMode::Required);
         let on_sandbox = context.global.sandbox.is_some();
         let again = target.again(context, &loaded);
-        Ok(Self { loaded, again, on_sandbox, reader, registry, images, lenient, sandbox, begun })
+        let speed = settings.speed;
+        Ok(Self { loaded, again, on_sandbox, reader, registry, images, lenient, sandbox, begun, speed })
     }
 
     /// Looks at the world.
@@ -176,6 +180,23 @@ impl Session {
         let images = self.images.get_or_init(|| observe::images(&self.registry, desired));
         let (world, _) = tokio::join!(self.observe(context), images);
         world
+    }
+
+    /// Makes sure that these images are still in their registries.
+    pub(super) async fn images_exist(&self, images: BTreeSet<Image>) -> Result<(), Failure> {
+        let looks = images.iter().map(|image| self.registry.digest(image));
+        for (image, found) in images.iter().zip(futures_util::future::join_all(looks).await) {
+            match found {
+                Err(error) if error.is_not_found() => {
+                    return Err(Failure::new(format!("there is no image `{image}` any more"))
+                        .hint("its registry has deleted it: push it again, or go back to another release"));
+                }
+                // A registry that does not answer now may well answer Fly.
+                Err(error) => tracing::warn!(%error, "an image could not be looked up"),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Compares, and narrows when only a part is wanted.

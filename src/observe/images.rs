@@ -9,7 +9,7 @@ use crate::{
     clouds::{CloudError, Registry, Trouble},
     kinds::{
         Desired,
-        fly::{Cron, Machine, workload::Workload},
+        fly::{Cron, Machine, ReleaseCommand, workload::Workload},
     },
     model::{Address, Image},
 };
@@ -70,7 +70,9 @@ fn users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
         desired.fly_machine.iter().map(|(name, spec)| (Address::of::<Machine>(name), &spec.workload));
     let crons = desired.fly_cron.iter().map(|(name, spec)| (Address::of::<Cron>(name), &spec.workload));
     let mut users: BTreeMap<Image, Vec<Address>> = BTreeMap::new();
-    for (address, workload) in machines.chain(crons) {
+    let commands =
+        desired.fly_release.iter().map(|(name, spec)| (Address::of::<ReleaseCommand>(name), &spec.workload));
+    for (address, workload) in machines.chain(crons).chain(commands) {
         if let Some(image) = &workload.config.image {
             users.entry(image.clone()).or_default().push(address);
         }
@@ -90,6 +92,7 @@ impl Images {
         };
         desired.fly_machine.values_mut().for_each(|spec| pin(&mut spec.workload));
         desired.fly_cron.values_mut().for_each(|spec| pin(&mut spec.workload));
+        desired.fly_release.values_mut().for_each(|spec| pin(&mut spec.workload));
     }
 
     /// What stops a run.

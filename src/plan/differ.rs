@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     kinds::{
-        Announce, Around, Cause, Diff, Impact, Listed, Op, Phase, Refers, Refused, Visit, World, fly::Release,
+        Announce, Around, Cause, Desired, Diff, Impact, Listed, Op, Phase, Refers, Refused, Visit, World,
+        fly, fly::Release,
     },
     model::{Address, Line, Name, Table},
 };
@@ -39,7 +40,7 @@ pub(super) struct Differ<'w> {
 }
 
 /// A step about which nothing is known but what it does.
-fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, lines: Vec<Line>) -> Step {
+pub(super) fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, lines: Vec<Line>) -> Step {
     Step {
         address: address.clone(),
         action,
@@ -60,7 +61,7 @@ fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, lines: Vec<Line
 }
 
 /// The same for something that is there.
-fn of_live<K: Listed>(
+pub(super) fn of_live<K: Listed>(
     address: &Address,
     action: Action,
     op: Op<K>,
@@ -76,6 +77,22 @@ fn of_live<K: Listed>(
     }
 }
 
+impl<'w> Differ<'w> {
+    /// Nothing is decided yet.
+    pub(super) fn new(desired: &Desired, world: &'w World, steps: Steps) -> Self {
+        let claimed = world.found.claims.iter().map(|claim| claim.address.name().root()).collect();
+        Self {
+            world,
+            gone: BTreeSet::new(),
+            changed: BTreeMap::new(),
+            rolling: BTreeSet::new(),
+            releases: fly::release::releases(desired),
+            claimed,
+            steps,
+        }
+    }
+}
+
 impl Differ<'_> {
     fn around(&self) -> Around<'_> {
         Around {
@@ -88,7 +105,7 @@ impl Differ<'_> {
     }
 
     /// The lane of a resource, when its kind has any.
-    fn lane<K: Listed>(&mut self, name: &Name) -> Option<&mut LaneSteps> {
+    pub(super) fn lane<K: Listed>(&mut self, name: &Name) -> Option<&mut LaneSteps> {
         let lane = Address::of::<K>(&K::lane(name)?);
         let lane = self.steps.lanes.entry(lane).or_default();
         lane.rolls = K::PHASE == Phase::Rollout;
@@ -167,7 +184,13 @@ impl Differ<'_> {
         self.changed.insert(address.clone(), lines);
     }
 
-    fn edit<K: Listed>(&mut self, address: &Address, spec: &K::Spec, live: &K::Live, edits: Vec<K::Edit>) {
+    pub(super) fn edit<K: Listed>(
+        &mut self,
+        address: &Address,
+        spec: &K::Spec,
+        live: &K::Live,
+        edits: Vec<K::Edit>,
+    ) {
         let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
         let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
         let follows = edits.iter().all(Announce::follows);

@@ -5,6 +5,7 @@
 //! differ.rs  differences, kind by kind  →  steps
 //! order.rs   references                 →  edges, each with its reason; a cycle as a readable path
 //! rollout.rs members of a group         →  edges: rolling, canary, blue-green
+//! back.rs    what machines were             →  the plan back to it
 //! change.rs  steps                      →  one change for each resource, dangerous ones first
 //! estimate.rs plan                      →  how long it takes on Fly
 //! guard.rs   plan × limits              →  approved, or refused with number, limit and flag
@@ -22,6 +23,7 @@ use crate::{
     model::{Address, Line, Mark, Name, Turns},
 };
 
+mod back;
 mod change;
 mod differ;
 mod estimate;
@@ -32,6 +34,7 @@ mod order;
 mod rollout;
 mod steps;
 
+pub use back::{Before, Was, go_back};
 pub use change::{Change, Verb};
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
 pub use id::{NotAPlanId, PlanId};

@@ -1,6 +1,6 @@
 //! Everything that the order is made from: the steps, and what each makes, removes and needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 
@@ -10,7 +10,7 @@ use super::{
     rollout::LaneSteps,
 };
 use crate::{
-    kinds::{Desired, Found, Refused, World, each_kind, fly},
+    kinds::{Desired, Found, Refused, World, each_kind},
     model::{Address, Mark, Name},
 };
 
@@ -40,9 +40,9 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Visits all kinds.
-    pub(super) fn collect(desired: &Desired, world: &World) -> Self {
-        let steps = Self {
+    /// No steps yet.
+    pub(super) fn new(desired: &Desired, world: &World) -> Self {
+        Self {
             mark: desired.meta.mark.clone(),
             graph: petgraph::graph::DiGraph::new(),
             makes: BTreeMap::new(),
@@ -57,18 +57,12 @@ impl Steps {
             unchanged: BTreeMap::new(),
             existing: 0,
             found: world.found.clone(),
-        };
-        let claimed = world.found.claims.iter().map(|claim| claim.address.name().root()).collect();
-        let releases = fly::release::releases(desired);
-        let mut differ = Differ {
-            world,
-            gone: BTreeSet::new(),
-            changed: BTreeMap::new(),
-            rolling: BTreeSet::new(),
-            releases,
-            claimed,
-            steps,
-        };
+        }
+    }
+
+    /// Visits all kinds.
+    pub(super) fn collect(desired: &Desired, world: &World) -> Self {
+        let mut differ = Differ::new(desired, world, Self::new(desired, world));
         each_kind(desired, world, &mut differ);
         let mut prover = Prover { differ };
         each_kind(desired, world, &mut prover);

@@ -33,6 +33,12 @@ mod words;
 
 pub use style::Style;
 
+/// A duration as people say it: `0.9 s`, `12 s`, `1m50s`.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    words::duration(duration)
+}
+
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {

@@ -38,6 +38,8 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
             let action = words::imperative(*action);
             format!("{address}: {word} to {action}: {}", reason(failure, style))
         }
+        // The new one beside it, or the whole group, is skipped as well, and says so.
+        Event::Skipped { action, .. } if action.is_on_the_way() => return None,
         Event::Skipped { address, because, action: _ } => {
             let word = paint(style.change, "skipped");
             format!("{address}: {word}, because {because} failed")

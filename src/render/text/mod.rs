@@ -23,7 +23,7 @@ pub use board::Board;
 pub use drift::drift;
 pub use event::{begun, event};
 pub use plan::plan;
-pub use report::report;
+pub use report::{report, rolled_back};
 pub use status::status;
 pub use versions::versions;
 pub use why::why;

@@ -31,6 +31,15 @@ pub fn report(report: &Report, look: &Look) -> String {
     page.done()
 }
 
+/// The report of a way back as text.
+#[must_use]
+pub fn rolled_back(report: &Report, look: &Look) -> String {
+    if report.is_complete() {
+        return paint(look.style().title, "Rolled back: what had changed is as it was before.");
+    }
+    self::report(report, look)
+}
+
 impl Page {
     /// Why nothing was begun at all.
     fn halted(&mut self, report: &Report) {
@@ -70,11 +79,13 @@ impl Page {
     fn skipped(&mut self, report: &Report) {
         let mut by_cause: BTreeMap<&Address, Vec<String>> = BTreeMap::new();
         for ended in &report.outcomes {
-            if let Outcome::Skipped { because } = &ended.outcome {
+            let whole = !ended.action.is_on_the_way();
+            if let (Outcome::Skipped { because }, true) = (&ended.outcome, whole) {
                 by_cause.entry(because).or_default().push(ended.address.to_string());
             }
         }
         for (because, mut skipped) in by_cause {
+            skipped.sort();
             skipped.dedup();
             let word = paint(self.style.change, "skipped:");
             let list = words::few(&skipped, NAMED);

@@ -1,0 +1,174 @@
+//! `trimtab rollback`: machines back to an earlier release, from the versions that the platform keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+use futures_util::future::try_join_all;
+use serde_json::Value;
+
+use super::{
+    Context, Failure, confirm, exit, progress,
+    session::{Session, Target},
+};
+use crate::{
+    clouds::{CloudError, fly::wire},
+    kinds::{
+        World,
+        fly::workload::{Earlier, History, WorkloadLive},
+    },
+    manifest::SecretsMode,
+    model::{Address, Image, Mark, Name, Table},
+    plan::{Before, Limits, Was, go_back, guard},
+    render::{self, fleet::Fleet},
+};
+
+/// Take machines back to an earlier release: image, variables and configuration.
+///
+/// Fly keeps the versions that a machine had. Secrets keep their present values, and what a release command did stays
+/// done. The manifest still asks for the newer release, so change it before the next apply.
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    target: Target,
+    /// The release to go back to, as `status` shows it, or a machine's version; the one before the present when absent
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+    /// Only these resources; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    only: Vec<Address>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    show: progress::Show,
+}
+
+/// What is said before anybody agrees.
+const STAYS: &str = "Secrets keep their present values, and what a release command did stays done.";
+
+pub(super) async fn run(context: &Context<'_>, args: &Rollback) -> Result<u8, Failure> {
+    let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
+    let result = back(context, args, &session).await;
+    session.close().await;
+    result
+}
+
+async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Result<u8, Failure> {
+    let desired = &session.loaded.desired;
+    let now = session.observe(context).await?;
+    super::session::known(&args.only, desired, &now)?;
+    let histories = histories(session, &now).await?;
+    let before = choose(&histories, args.to.as_deref())?;
+    session.images_exist(before.images()).await?;
+    let (plan, world) = go_back(desired, &now, &before)?;
+    let plan = if args.only.is_empty() { plan } else { plan.only(&args.only) };
+    if plan.is_empty() {
+        context.ui.data("Nothing to do: that is what runs.")?;
+        return Ok(exit::OK);
+    }
+    if args.show.is_text() {
+        let text = render::text::plan(&plan, &[], &session.headline("rollback"), &context.ui.look());
+        context.ui.data(&format!("{text}\n{STAYS}"))?;
+    }
+    let all = plan.steps().map(|step| step.address.clone()).collect();
+    let approved = guard(plan, &Limits { allow_destroy: all, everything: true, max_destroy: 100 })?;
+    confirm::yes(context, args.yes, "Go back to this?")?;
+    let work = progress::Work { session, approved: &approved, world, command: "rollback" };
+    let report = progress::watch(context, &args.show, work).await;
+    if args.show.is_text() {
+        let look = context.ui.look();
+        let fleet = Fleet::of(desired, &session.observe(context).await?);
+        let (ended, versions) = (render::text::report(&report, &look), render::text::versions(&fleet, &look));
+        context.ui.data(&format!("{ended}\nWhat runs now:\n{versions}"))?;
+        context.ui.talk("The manifest still asks for what it says: change it before the next apply.");
+    }
+    Ok(if report.is_complete() { exit::OK } else { exit::INCOMPLETE })
+}
+
+/// What is known of the past of each machine, by name.
+#[derive(Default)]
+struct Histories {
+    machines: Table<History>,
+    crons: Table<History>,
+}
+
+/// Reads the versions of every machine, all at once, and what Fly still knows of machines that are gone.
+async fn histories(session: &Session, world: &World) -> Result<Histories, Failure> {
+    let reader = &session.reader;
+    let gone = world.fly_app.iter().map(|(key, app)| async move {
+        Ok::<_, CloudError>((key.clone(), reader.machines_ever(&app.name).await?))
+    });
+    let gone: BTreeMap<Name, Vec<_>> = try_join_all(gone).await?.into_iter().collect();
+    let of = |name: &Name, live: &WorkloadLive| {
+        let (name, id, key) = (name.clone(), live.id.clone(), name.root());
+        let app = world.fly_app.get(&key).map(|app| app.name.clone()).unwrap_or_default();
+        let predecessors = gone.get(&key).map(Vec::as_slice).unwrap_or_default();
+        async move {
+            let versions = reader.versions(&app, &id).await?;
+            let own =
+                versions.into_iter().map(|wire::Version { version, user_config }| (version, user_config));
+            Ok::<_, CloudError>((name.clone(), History::new(own.chain(had_name(&name, predecessors)))))
+        }
+    };
+    let machines = world.fly_machine.iter().map(|(name, live)| of(name, &live.workload));
+    let crons = world.fly_cron.iter().map(|(name, live)| of(name, &live.workload));
+    let (machines, crons) = tokio::try_join!(try_join_all(machines), try_join_all(crons))?;
+    Ok(Histories { machines: machines.into_iter().collect(), crons: crons.into_iter().collect() })
+}
+
+/// What is known of machines that are gone and had this name.
+fn had_name(name: &Name, all: &[wire::Machine]) -> impl Iterator<Item = (String, Value)> {
+    let same = |machine: &&wire::Machine| {
+        let marked = machine.config.get("metadata").and_then(|labels| labels.get(Mark::NAME));
+        machine.is_gone() && marked.and_then(Value::as_str) == Some(name.as_str())
+    };
+    all.iter().filter(same).map(|machine| (machine.instance_id.clone(), machine.config.clone()))
+}
+
+/// What each machine goes back to.
+fn choose(histories: &Histories, to: Option<&str>) -> Result<Before, Failure> {
+    let mut apps: BTreeMap<Name, Vec<&History>> = BTreeMap::new();
+    for (name, history) in histories.machines.iter().chain(&histories.crons) {
+        apps.entry(name.root()).or_default().push(history);
+    }
+    let targets: BTreeMap<&Name, String> =
+        apps.iter().filter_map(|(app, all)| Some((app, History::target(all, to)?))).collect();
+    if targets.is_empty() {
+        return Err(nothing(&apps, to));
+    }
+    let pick = |name: &Name, history: &History| history.at(targets.get(&name.root())?);
+    let machines = histories.machines.iter();
+    let machines =
+        machines.filter_map(|(name, history)| Some((name.clone(), Was::Like(pick(name, history)?))));
+    let crons = histories.crons.iter();
+    let crons = crons.filter_map(|(name, history)| Some((name.clone(), pick(name, history)?)));
+    Ok(Before { machines: machines.collect(), crons: crons.collect() })
+}
+
+/// There is no such release, or none before the present one.
+fn nothing(apps: &BTreeMap<Name, Vec<&History>>, to: Option<&str>) -> Failure {
+    let known: BTreeSet<String> = apps.values().flatten().flat_map(|history| history.releases()).collect();
+    let known: Vec<String> = known.into_iter().collect();
+    match to {
+        Some(to) => Failure::new(format!("no machine has ever run `{to}`, as far as Fly still knows")).hint(
+            if known.is_empty() {
+                "no machine remembers a release".to_owned()
+            } else {
+                format!("these are known: {}", known.join(", "))
+            },
+        ),
+        None => Failure::new("there is no earlier release to go back to")
+            .hint("name the image instead: trimtab apply ENV --image APP=REFERENCE"),
+    }
+}
+
+impl Before {
+    /// The images that machines go back to.
+    fn images(&self) -> BTreeSet<Image> {
+        let machines = self.machines.values().filter_map(|was| match was {
+            Was::Like(earlier) => earlier.image(),
+            Was::Other(_) | Was::Absent => None,
+        });
+        machines.chain(self.crons.values().filter_map(Earlier::image)).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! What a machine was, as far as the platform keeps it: its versions, and those of machines whose place it took.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Earlier;
+use crate::model::Mark;
+
+/// The label that flyctl gives a release.
+const FLYCTL: &str = "fly_release_version";
+
+/// The past of one machine, newest first. The first entry is the present.
+#[derive(Clone, Debug, Default)]
+pub struct History(Vec<Entry>);
+
+/// One version.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Fly's id of it. Such ids begin with the time, so that they sort by it.
+    version: String,
+    config: Earlier,
+}
+
+impl Entry {
+    /// The release it belongs to: ours, or flyctl's; without either its own id.
+    fn release(&self) -> &str {
+        let ours = self.config.label(Mark::RELEASE);
+        ours.or_else(|| self.config.label(FLYCTL)).unwrap_or(&self.version)
+    }
+
+    /// Whether somebody who says this means it. A release may be shortened, as a commit may.
+    fn is(&self, text: &str) -> bool {
+        let release = self.release();
+        self.version == text || release == text || text.len() >= 4 && release.starts_with(text)
+    }
+}
+
+impl History {
+    /// Versions with their configurations, newest first.
+    pub fn new(versions: impl IntoIterator<Item = (String, Value)>) -> Self {
+        let entry = |(version, config)| Entry { version, config: Earlier::new(config) };
+        Self(versions.into_iter().map(entry).collect())
+    }
+
+    /// The releases that are known, as text.
+    #[must_use]
+    pub fn releases(&self) -> BTreeSet<String> {
+        self.0.iter().map(|entry| entry.release().to_owned()).collect()
+    }
+
+    /// The configuration in a release: the last that the machine had in it.
+    #[must_use]
+    pub fn at(&self, release: &str) -> Option<Earlier> {
+        self.0.iter().find(|entry| entry.release() == release).map(|entry| entry.config.clone())
+    }
+
+    /// The release that an app goes back to: the one that is named, or the one that the present one has replaced.
+    #[must_use]
+    pub fn target(all: &[&Self], to: Option<&str>) -> Option<String> {
+        let entries = || all.iter().flat_map(|history| &history.0);
+        if let Some(to) = to {
+            return entries().find(|entry| entry.is(to)).map(|entry| entry.release().to_owned());
+        }
+        let mut all: Vec<&Entry> = entries().collect();
+        all.sort_by(|a, b| a.version.cmp(&b.version));
+        // What was taken back does not count: who returns to a release undoes everything that came after it.
+        let mut path: Vec<&str> = Vec::new();
+        for entry in all {
+            match path.iter().position(|release| *release == entry.release()) {
+                Some(at) => path.truncate(at + 1),
+                None => path.push(entry.release()),
+            }
+        }
+        path.iter().rev().nth(1).map(|release| (*release).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(version: &str, release: &str) -> Entry {
+        let config = Earlier::new(json!({ "metadata": { "trimtab_release": release } }));
+        Entry { version: version.into(), config }
+    }
+
+    #[test]
+    fn a_release_that_was_taken_back_is_not_gone_back_to() {
+        let releases = ["aaaa", "bbbb", "cccc", "bbbb", "dddd", "bbbb"];
+        let entries = releases.iter().enumerate().map(|(at, release)| entry(&format!("0{at}"), release));
+        let mut entries: Vec<Entry> = entries.collect();
+        entries.reverse();
+        assert_eq!(History::target(&[&History(entries.clone())], None).as_deref(), Some("aaaa"));
+        entries.remove(0);
+        assert_eq!(History::target(&[&History(entries)], None).as_deref(), Some("bbbb"));
+    }
+
+    #[test]
+    fn back_is_the_release_before_the_newest_for_every_machine() {
+        // The rollout of `bbbb` stopped after the first machine.
+        let first = History(vec![entry("05", "bbbb"), entry("02", "aaaa"), entry("01", "0000")]);
+        let second = History(vec![entry("03", "aaaa"), entry("01", "0000")]);
+        let all = [&first, &second];
+        assert_eq!(History::target(&all, None).as_deref(), Some("aaaa"));
+        assert_eq!(History::target(&all, Some("0000")).as_deref(), Some("0000"));
+        assert_eq!(History::target(&all, Some("05")).as_deref(), Some("bbbb"));
+        assert_eq!(History::target(&all, Some("cccc")), None);
+        assert_eq!(History::target(&[&History(vec![entry("01", "aaaa")])], None), None);
+        assert!(second.at("aaaa").is_some() && second.at("bbbb").is_none());
+    }
+}

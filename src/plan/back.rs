@@ -1,0 +1,182 @@
+//! The way back: a plan towards what machines were before, in the same steps and by the same turns as the way there.
+//!
+//! What goes back are image, variables and configuration. Secrets and what a release command did do not: the platform
+//! keeps no values, and nobody can take a migration back from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Action, Blocked, Cycle, Plan,
+    differ::{Differ, Prover, bare, of_live},
+    steps::Steps,
+};
+use crate::{
+    kinds::{
+        Desired, Op, World, each_kind,
+        fly::{
+            Cron, Machine,
+            machine::{MachineLive, MachineSpec},
+            workload::{Earlier, WorkloadEdit, WorkloadLive, back},
+        },
+    },
+    model::{Address, Name, Table},
+};
+
+/// What a machine was.
+#[derive(Clone, Debug)]
+pub enum Was {
+    /// It had this configuration.
+    Like(Earlier),
+    /// It was another machine, which is still there: this one, by its id.
+    Other(String),
+    /// It was not there.
+    Absent,
+}
+
+/// What machines and cron machines were, by name. What is not named stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// Machines of process groups.
+    pub machines: Table<Was>,
+    /// Cron machines.
+    pub crons: Table<Earlier>,
+}
+
+impl Before {
+    /// What differs between two looks at what a manifest asks for, in the apps that are named.
+    #[must_use]
+    pub fn between(desired: &Desired, then: &World, now: &World, apps: &BTreeSet<Name>) -> Self {
+        let mut before = Self::default();
+        let here: BTreeMap<&str, &WorkloadLive> =
+            now.fly_machine.values().map(|live| (live.workload.id.as_str(), &live.workload)).collect();
+        let asked = |name: &Name| apps.contains(&name.root()) && desired.fly_machine.contains_key(name);
+        for (name, live) in now.fly_machine.iter().filter(|(name, _)| asked(name)) {
+            let group = |name: &Name| name.parts().take(2).map(str::to_owned).collect::<Vec<_>>();
+            let was = match then.fly_machine.get(name) {
+                Some(old) if old.workload.id != live.workload.id => {
+                    let id = old.workload.id.clone();
+                    if here.contains_key(id.as_str()) {
+                        Was::Other(id)
+                    } else {
+                        Was::Like(Earlier::of(&old.workload))
+                    }
+                }
+                Some(old) if old.workload.version != live.workload.version || live.successor.is_some() => {
+                    Was::Like(Earlier::of(&old.workload))
+                }
+                Some(_) => continue,
+                // A group that is new has nothing to go back to.
+                None if !then.fly_machine.keys().any(|old| group(old) == group(name)) => continue,
+                None => Was::Absent,
+            };
+            before.machines.insert(name.clone(), was);
+        }
+        for (name, live) in now.fly_cron.iter().filter(|(name, _)| apps.contains(&name.root())) {
+            let changed = |old: &&crate::kinds::fly::cron::CronLive| {
+                old.workload.id == live.workload.id && old.workload.version != live.workload.version
+            };
+            if let Some(old) = then.fly_cron.get(name).filter(changed) {
+                before.crons.insert(name.clone(), Earlier::of(&old.workload));
+            }
+        }
+        before
+    }
+
+    /// Whether there is nothing to go back to.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.machines.is_empty() && self.crons.is_empty()
+    }
+}
+
+/// Plans the way back. The world that comes with it is the one to carry it out in.
+///
+/// # Errors
+/// When the steps wait for each other in a circle.
+pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan, World), Cycle> {
+    let mut world = now.clone();
+    let mut differ = Differ::new(desired, now, Steps::new(desired, now));
+    let mut handed: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
+    let old: BTreeMap<&str, &MachineLive> =
+        now.fly_machine.values().map(|live| (live.workload.id.as_str(), live)).collect();
+    for (name, was) in &before.machines {
+        let Some(live) = now.fly_machine.get(name) else { continue };
+        match (was, desired.fly_machine.get(name)) {
+            (Was::Like(earlier), Some(spec)) => like(&mut differ, name, spec, live, earlier),
+            (Was::Other(id), _) => {
+                if let Some(old) = old.get(id.as_str()) {
+                    world.fly_machine.insert(name.clone(), (*old).clone());
+                    let lane = Address::of::<Machine>(&lane(name));
+                    handed.entry(lane).or_default().push((name.clone(), live.clone()));
+                }
+            }
+            (Was::Absent, _) => absent(&mut differ, name, live),
+            (Was::Like(_), None) => {}
+        }
+    }
+    for (lane, pairs) in handed {
+        hand_back(&mut differ, &lane, pairs);
+    }
+    for (name, earlier) in &before.crons {
+        if let (Some(spec), Some(live)) = (desired.fly_cron.get(name), now.fly_cron.get(name)) {
+            let address = Address::of::<Cron>(name);
+            match back(&spec.workload, &live.workload, earlier, false) {
+                Ok(Some(edit)) => differ.edit::<Cron>(&address, spec, live, vec![edit]),
+                Ok(None) => {}
+                Err(refused) => differ.steps.blocked.push(Blocked { address, refused }),
+            }
+        }
+    }
+    let mut prover = Prover { differ };
+    each_kind(desired, now, &mut prover);
+    Ok((prover.differ.steps.connect()?, world))
+}
+
+fn lane(name: &Name) -> Name {
+    use crate::kinds::Kind as _;
+    Machine::lane(name).unwrap_or_else(|| name.clone())
+}
+
+/// The machine is still the same one: its configuration goes back, and a successor that never took over goes.
+fn like(differ: &mut Differ<'_>, name: &Name, spec: &MachineSpec, live: &MachineLive, earlier: &Earlier) {
+    let address = Address::of::<Machine>(name);
+    let mut edits = Vec::new();
+    match back(&spec.workload, &live.workload, earlier, true) {
+        Ok(edit) => edits.extend(edit),
+        Err(refused) => return differ.steps.blocked.push(Blocked { address, refused }),
+    }
+    edits.extend(live.workload.health.cordoned.then_some(WorkloadEdit::Uncordon));
+    let discard = |green: &WorkloadLive| WorkloadEdit::Discard { id: green.id.clone() };
+    edits.extend(live.successor.as_deref().map(discard));
+    if !edits.is_empty() {
+        differ.edit::<Machine>(&address, spec, live, edits);
+    }
+}
+
+/// The machine was made by the run that failed.
+fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
+    let address = Address::of::<Machine>(name);
+    let op: Op<Machine> = Op::Delete(live.clone());
+    let node = differ.steps.add(of_live(&address, Action::Delete, op, Vec::new(), live));
+    if let Some(lane) = differ.lane::<Machine>(name) {
+        lane.ends.push(node);
+    }
+}
+
+/// The old machines are still there and hidden: they take over again, and their successors go.
+fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: Vec<(Name, MachineLive)>) {
+    let what = format!("{} machines", pairs.len());
+    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs.clone()), Vec::new());
+    let node = differ.steps.add(super::Step { what, ..step });
+    let mut retired = Vec::new();
+    for (name, green) in &pairs {
+        let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
+        let lines = vec![crate::model::Line::remove("successor", green.workload.id.as_str())];
+        retired.push(differ.steps.add(of_live::<Machine>(&address, Action::Retire, op, lines, green)));
+        differ.rolling.insert(name.root());
+    }
+    if let Some(lane) = pairs.first().and_then(|(name, _)| differ.lane::<Machine>(name)) {
+        lane.hand_over = Some(node);
+        lane.retired.extend(retired);
+    }
+}
