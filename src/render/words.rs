@@ -39,6 +39,14 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A duration that is only guessed, and so has no parts of a second.
+pub(super) fn about(guess: Duration) -> String {
+    match guess.as_millis().div_ceil(1000) {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))),
+    }
+}
+
 /// Who made the difference, where that is worth saying: a changed manifest is the normal case.
 pub(super) fn cause(cause: Cause) -> Option<&'static str> {
     match cause {

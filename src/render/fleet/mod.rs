@@ -120,6 +120,8 @@ pub enum Activity {
     Changing,
     /// It is stopped or suspended, and wakes on request.
     Asleep,
+    /// It is stopped, and Fly starts it when the host of another fails.
+    Standby,
     /// It is stopped, and only a person or a schedule starts it.
     Stopped,
     /// Its start failed.

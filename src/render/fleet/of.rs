@@ -40,9 +40,24 @@ impl Fleet {
             organization: meta.org.clone(),
             apps: keys.into_iter().map(|key| app(key, desired, world)).collect(),
             unmanaged: unmanaged.collect(),
-            warnings: claims.chain(found.warnings.iter().chain(&meta.warnings).cloned()).collect(),
+            warnings: claims
+                .chain(waiting(world))
+                .chain(found.warnings.iter().chain(&meta.warnings).cloned())
+                .collect(),
         }
     }
+}
+
+/// Successors that have not taken over: a run was interrupted.
+fn waiting(world: &World) -> impl Iterator<Item = String> {
+    let successors =
+        world.fly_machine.iter().filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
+    successors.map(|(name, green)| {
+        format!(
+            "machine {} waits to take the place of {name}: a rollout was interrupted, apply goes on with it",
+            green.id
+        )
+    })
 }
 
 fn app(key: &Name, desired: &Desired, world: &World) -> App {
@@ -157,6 +172,7 @@ fn activity(live: &WorkloadLive) -> Activity {
         _ if !live.health.host_ok => Activity::Unreachable,
         "started" => Activity::Running,
         "stopped" | "suspended" if services.iter().any(sleeps) => Activity::Asleep,
+        "stopped" | "created" if !live.config.standbys.is_empty() => Activity::Standby,
         "stopped" | "suspended" | "created" => Activity::Stopped,
         "failed" | "launch_failed" => Activity::Failed,
         _ => Activity::Changing,

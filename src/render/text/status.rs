@@ -167,6 +167,7 @@ fn cron_row(cron: &Cron) -> Row<'_> {
 fn state_word(machine: &Machine) -> &str {
     match machine.activity {
         Activity::Asleep => "asleep",
+        Activity::Standby => "standby",
         Activity::Unreachable => "unreachable",
         Activity::Running | Activity::Changing | Activity::Stopped | Activity::Failed => &machine.state,
     }
@@ -235,7 +236,7 @@ impl Page {
         let state = pad(&row.state, columns.state);
         let state = match row.activity {
             Activity::Running => state,
-            Activity::Asleep => paint(self.style.quiet, state),
+            Activity::Asleep | Activity::Standby => paint(self.style.quiet, state),
             Activity::Changing | Activity::Stopped => paint(self.style.change, state),
             Activity::Failed | Activity::Unreachable => paint(self.style.alarm, state),
         };
@@ -413,7 +414,7 @@ fn complaints(machine: &Machine) -> Vec<String> {
                 words::count(u64::try_from(total).unwrap_or(u64::MAX), "check")
             ));
         }
-        Activity::Running | Activity::Changing | Activity::Asleep => {}
+        Activity::Running | Activity::Changing | Activity::Asleep | Activity::Standby => {}
     }
     if machine.cordoned {
         all.push("is cordoned: the proxy leaves it out".to_owned());
