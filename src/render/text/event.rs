@@ -12,7 +12,7 @@ use crate::{
 pub fn begun(total: usize, estimate_secs: Option<u64>) -> String {
     let steps = words::count(u64::try_from(total).unwrap_or(u64::MAX), "step");
     match estimate_secs {
-        Some(secs) if secs > 0 => format!("{steps}, about {}", words::duration(Duration::from_secs(secs))),
+        Some(secs) if secs > 0 => format!("{steps}, about {}", words::about(Duration::from_secs(secs))),
         _ => steps,
     }
 }
