@@ -255,7 +255,7 @@ impl Differ<'_> {
             }
         }
         for (address, pairs) in old {
-            let what = format!("{} machines", pairs.len());
+            let what = format!("{} machine{}", pairs.len(), if pairs.len() == 1 { "" } else { "s" });
             let identities: Vec<String> = pairs.iter().map(|(_, live)| K::identity(live)).collect();
             let step = bare::<K>(&address, Action::HandOver, Op::HandOver(pairs), Vec::new());
             let node = self.steps.add(Step { what, identity: identities.join(" "), ..step });

@@ -85,6 +85,7 @@ impl Plan {
         }
         self.order = self.order.iter().filter_map(|node| new[node.index()]).collect();
         self.graph = graph;
+        self.rollouts = self.rollouts_left();
         let gone: BTreeSet<Address> = self.steps().map(|step| step.address.clone()).collect();
         self.folded.retain(|folded| gone.contains(&folded.with));
         self.blocked.retain(|blocked| is_asked(&blocked.address, wanted));

@@ -8,12 +8,15 @@
 //! immediate   nothing waits
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
-use super::{Because, Rollout};
-use crate::model::{Name, Strategy, Turns};
+use super::{Action, Because, Plan, Rollout, Step};
+use crate::{
+    kinds::{AnyOp, Impact, Kind as _, fly::Machine},
+    model::{Name, Strategy, Turns},
+};
 
 /// The steps of one lane, such as a process group.
 #[derive(Debug, Default)]
@@ -129,5 +132,26 @@ impl LaneSteps {
         let members = self.members.iter().map(|member| member.last);
         let others = self.asleep.iter().chain(&self.starts).chain(&self.hand_over).copied();
         members.chain(others)
+    }
+}
+
+impl Plan {
+    /// How the groups come out when only the steps that are left run.
+    pub(super) fn rollouts_left(&self) -> BTreeMap<Name, Rollout> {
+        let machines = || self.steps().filter(|step| matches!(step.op, AnyOp::FlyMachine(_)));
+        let names: BTreeSet<&Name> = machines().map(|step| step.address.name()).collect();
+        let count = |lane: &Name, fits: &dyn Fn(&Step) -> bool| {
+            let inside = |step: &&Step| Machine::lane(step.address.name()).as_ref() == Some(lane);
+            machines().filter(|step| fits(step)).filter(inside).count()
+        };
+        let left = |(lane, rollout): (&Name, &Rollout)| {
+            let mut rollout = rollout.clone();
+            rollout.members.retain(|name| names.contains(name));
+            rollout.successors = count(lane, &|step| step.action == Action::Succeed);
+            rollout.asleep = count(lane, &|step| step.impact == Impact::Asleep);
+            let any = !rollout.members.is_empty() || rollout.successors + rollout.asleep > 0;
+            any.then(|| (lane.clone(), rollout))
+        };
+        self.rollouts.iter().filter_map(left).collect()
     }
 }

@@ -174,6 +174,8 @@ pub(super) struct Totals {
     pub(super) along: usize,
     /// Machines that restart, or give way to new ones.
     pub(super) restart: usize,
+    /// How many of these only go once a new one has taken over.
+    pub(super) succeed: usize,
     /// Release commands.
     pub(super) run: usize,
     pub(super) blocked: usize,
@@ -201,6 +203,7 @@ impl Totals {
                 change.impact == Impact::Restart
                     || machine && matches!(change.verb, Verb::Replace | Verb::Succeed),
             );
+            totals.succeed += usize::from(change.verb == Verb::Succeed);
         }
         totals
     }
@@ -219,16 +222,21 @@ impl Totals {
         parts.join(", ")
     }
 
-    /// `2 machines restart`, when any does.
+    /// `2 machines restart.`, when any does, and how many give way to new ones.
     pub(super) fn restarts(&self) -> Option<String> {
-        let number = self.restart;
-        (number > 0).then(|| {
-            format!(
-                "{} {}",
-                words::count(u64::try_from(number).unwrap_or(u64::MAX), "machine"),
-                words::verb_for(number, "restart")
-            )
-        })
+        let machines = |number: usize, verb: &str| {
+            let number_of = words::count(u64::try_from(number).unwrap_or(u64::MAX), "machine");
+            format!("{number_of} {}", words::verb_for(number, verb))
+        };
+        match (self.restart - self.succeed, self.succeed) {
+            (0, 0) => None,
+            (number, 0) => Some(format!("{}.", machines(number, "restart"))),
+            (0, number) => Some(format!("{} way to new ones.", machines(number, "give"))),
+            (restart, succeed) => {
+                let give = words::verb_for(succeed, "give");
+                Some(format!("{}, {succeed} {give} way to new ones.", machines(restart, "restart")))
+            }
+        }
     }
 
     /// Whether any step would run.

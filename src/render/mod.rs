@@ -10,6 +10,7 @@
 //!
 //! fleet/     what runs, as a value: for `status`, and for what runs which version
 //! entry.rs   changes → entries: what is the same for many machines is said once
+//! rollout.rs plan    → courses: what happens in which order, and how much of it at once
 //! detail.rs  lines   → rows: one attribute each, its values fit to be shown
 //! value.rs   values  → text that cannot run away, hide a difference, or reach the terminal's controls
 //! words.rs   counts, causes and consequences in words
@@ -25,6 +26,7 @@ pub mod github;
 pub mod graph;
 pub mod json;
 pub mod markdown;
+mod rollout;
 mod style;
 pub mod text;
 pub mod tfjson;

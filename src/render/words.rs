@@ -39,12 +39,25 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A duration that is only guessed, and so has no parts of a second.
-pub(super) fn about(guess: Duration) -> String {
-    match guess.as_millis().div_ceil(1000) {
+/// A guess, without digits that nobody can know: `12 s`, `1m50s`, `14 min`.
+pub(super) fn about(duration: Duration) -> String {
+    match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
-        seconds => duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))),
+        seconds @ 60..600 => {
+            let seconds = seconds.next_multiple_of(5);
+            format!("{}m{:02}s", seconds / 60, seconds % 60)
+        }
+        seconds => format!("{} min", seconds.div_ceil(60)),
     }
+}
+
+/// What is over before anybody looks at a clock is not worth a line.
+const WORTH_SAYING: Duration = Duration::from_secs(10);
+
+/// How long a plan takes, where that is worth saying. Nobody knows beforehand what a release command has to do.
+pub(super) fn takes(estimate: Duration, commands: usize) -> Option<String> {
+    let plus = if commands > 0 { ", plus the release command" } else { "" };
+    (estimate >= WORTH_SAYING).then(|| format!("Takes about {} on Fly{plus}.", about(estimate)))
 }
 
 /// Who made the difference, where that is worth saying: a changed manifest is the normal case.
@@ -139,5 +152,7 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(940)), "0.9 s");
         assert_eq!(duration(Duration::from_millis(12_300)), "12 s");
         assert_eq!(duration(Duration::from_secs(110)), "1m50s");
+        let guesses = [9, 59, 63, 599, 601].map(|secs| about(Duration::from_secs(secs)));
+        assert_eq!(guesses, ["9 s", "59 s", "1m05s", "10m00s", "11 min"]);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-fn to<K: trimtab::model::Named>(text: &str) -> Ref<K> {
+pub(crate) fn to<K: trimtab::model::Named>(text: &str) -> Ref<K> {
     Ref::to(name(text))
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn desired() -> Desired {
     desired
 }
 
-fn secrets() -> SecretsSpec {
+pub(crate) fn secrets() -> SecretsSpec {
     let secret = |variable: &str| SecretSpec {
         value: Some(Secret::new(CANARY)),
         fingerprint: Some(Fingerprint::stored(PRINT)),
@@ -158,7 +158,7 @@ pub(crate) fn image(digits: &str) -> Image {
     Image::new(format!("registry.fly.io/shop-web@sha256:{}", digits.repeat(32)))
 }
 
-fn cron() -> CronSpec {
+pub(crate) fn cron() -> CronSpec {
     let mut workload = workload("cron", "ewr");
     workload.config.schedule = Some("hourly".to_owned());
     CronSpec { machine: "news".to_owned(), workload }

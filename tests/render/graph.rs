@@ -3,7 +3,7 @@
 use snapbox::{assert_data_eq, file};
 use trimtab::{
     plan::Verb,
-    render::graph::{self, Drawing, Node},
+    render::graph::{self, Deed, Drawing, Node},
 };
 
 use crate::render::fixture::{desired, eventful, large, moved, planned};
@@ -58,8 +58,9 @@ fn nothing_and_nonsense_are_drawn() {
     let node = |label: &str| Node {
         label: label.to_owned(),
         sub: "\u{1b}".to_owned(),
-        verb: Some(Verb::Update),
+        deed: Some(Deed::Change(Verb::Update)),
         kind: "<script>".to_owned(),
+        together: String::new(),
     };
     let nonsense = Drawing {
         nodes: vec![node("a\"]; b"), node("</text><script>"), node("```")],

@@ -5,6 +5,7 @@ mod fleet;
 mod graph;
 mod machine;
 mod markdown;
+mod rollout;
 mod run;
 mod secrets;
 mod text;

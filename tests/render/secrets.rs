@@ -6,7 +6,10 @@ use trimtab::{
     render::{Look, graph, json, markdown, text, tfjson},
 };
 
-use crate::render::fixture::{CANARY, PRINT, applied, desired, eventful, headline, moved, planned};
+use crate::render::{
+    fixture::{CANARY, PRINT, applied, desired, eventful, headline, moved, planned},
+    rollout::everything,
+};
 
 #[test]
 fn no_rendering_shows_a_secret() {
@@ -15,7 +18,8 @@ fn no_rendering_shows_a_secret() {
     let removed = (gone, std::mem::take(&mut world));
     let same = desired();
     let nothing = (same.clone(), applied(&same));
-    let cases = [(planted(desired()), Default::default()), eventful(), moved(), removed, nothing];
+    let cases =
+        [(planted(desired()), Default::default()), eventful(), moved(), everything(), removed, nothing];
     for (desired, world) in &cases {
         let (plan, refusals) = planned(desired, world);
         let (look, head) = (Look { color: true, width: 80 }, headline("plan"));
@@ -31,7 +35,7 @@ fn no_rendering_shows_a_secret() {
             graph::dot(&plan),
             graph::inventory(desired).svg(),
         ];
-        all.extend(plan.changes().iter().map(|change| text::why(&plan, &change.address, &look)));
+        all.extend(plan.steps().map(|step| text::why(&plan, &step.address, &look)));
         // The file in the fixture holds the canary in base64.
         for hidden in [CANARY, PRINT, "Y2FuYXJ5", Mark::SECRETS] {
             assert!(all.iter().all(|output| !output.contains(hidden)), "{hidden} is shown");

@@ -295,7 +295,13 @@ mod tests {
         (1..40).map(move |nodes| {
             let edges = (0..next(3 * nodes)).map(|_| (next(nodes), next(nodes), String::new()));
             let edges = edges.filter(|(from, to, _)| from != to).collect();
-            let node = Node { label: String::new(), sub: String::new(), verb: None, kind: String::new() };
+            let node = Node {
+                label: String::new(),
+                sub: String::new(),
+                deed: None,
+                kind: String::new(),
+                together: String::new(),
+            };
             Drawing { nodes: vec![node; nodes], edges }
         })
     }

@@ -25,9 +25,9 @@ pub(super) fn mermaid(drawing: &Drawing) -> String {
     }
     for (at, node) in drawing.nodes.iter().enumerate() {
         // The word without its symbol: a label that begins with `-` or `+` is a list to Mermaid, which it refuses.
-        let verb = node.verb.map_or(String::new(), |verb| format!("{}<br>", verb.word()));
+        let deed = node.deed.map_or(String::new(), |deed| format!("{}<br>", deed.word()));
         let (kind, label) = (quoted(&node.kind), quoted(&node.label));
-        let _ = writeln!(out, "  n{at}[\"{verb}{kind}<br>{label}\"]:::{}", class(node.verb));
+        let _ = writeln!(out, "  n{at}[\"{deed}{kind}<br>{label}\"]:::{}", class(node.deed));
     }
     for (from, to, reason) in &drawing.edges {
         // The usual reason on every arrow would only cover the arrows.

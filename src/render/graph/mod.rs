@@ -37,9 +37,46 @@ pub struct Node {
     /// More about it, in small print.
     pub sub: String,
     /// What happens to it, if anything does.
-    pub verb: Option<Verb>,
+    pub deed: Option<Deed>,
     /// What it is, such as `fly.machine`.
     pub kind: String,
+    /// What is said of it and its like when they are drawn as one box: `5 at once`. Empty when nothing is.
+    pub together: String,
+}
+
+/// What happens in a box: a resource changes, or a step is taken on the way to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// A resource changes.
+    Change(Verb),
+    /// New machines take over from old ones.
+    HandOver,
+    /// An old one goes, since its successor has taken over.
+    Retire,
+    /// It is shown that an app works.
+    Prove,
+}
+
+impl Deed {
+    /// What is written on the box.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Self::Change(verb) => format!("{} {}", verb.symbol(), verb.word()),
+            other => other.word().to_owned(),
+        }
+    }
+
+    /// The same without a symbol.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Change(verb) => verb.word(),
+            Self::HandOver => "hand over",
+            Self::Retire => "retire",
+            Self::Prove => "verify",
+        }
+    }
 }
 
 /// The plan as SVG that fits light and dark pages.
@@ -87,11 +124,11 @@ impl Drawing {
 }
 
 /// The three looks a change can have, and none.
-fn class(verb: Option<Verb>) -> &'static str {
-    match verb {
+fn class(deed: Option<Deed>) -> &'static str {
+    match deed {
         None => "same",
-        Some(Verb::Create | Verb::Run) => "create",
-        Some(Verb::Update | Verb::Restart | Verb::Succeed) => "change",
-        Some(Verb::Replace | Verb::Destroy) => "destroy",
+        Some(Deed::Change(Verb::Create | Verb::Run) | Deed::Prove) => "create",
+        Some(Deed::Change(Verb::Replace | Verb::Destroy)) => "destroy",
+        Some(Deed::Change(_) | Deed::HandOver | Deed::Retire) => "change",
     }
 }

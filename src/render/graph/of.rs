@@ -2,26 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Drawing, Node};
+use petgraph::graph::NodeIndex;
+
+use super::{Deed, Drawing, Node};
 use crate::{
-    kinds::{Desired, Listed, Refers as _, Visit, World, each_kind},
-    model::{Address, Table},
-    plan::{Because, Change, Plan},
+    kinds::{Desired, Listed, Refers as _, Visit, World, each_kind, fly::Machine},
+    model::{Address, Name, Named as _, Table},
+    plan::{Action, Because, Change, Plan, Step},
+    render::rollout,
 };
 
 impl Drawing {
-    /// The changes of a plan. An arrow leads from what comes first.
+    /// The changes of a plan, and the steps on the way to them. An arrow leads from what comes first.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let changes = plan.changes();
-        let at: BTreeMap<&Address, usize> =
-            changes.iter().enumerate().map(|(at, change)| (&change.address, at)).collect();
+        let together = together(plan);
+        let mut nodes: Vec<Node> = changes.iter().map(|change| Node::of(change, &together)).collect();
+        let mut at: BTreeMap<(&Address, Option<Deed>), usize> =
+            changes.iter().enumerate().map(|(at, change)| ((&change.address, None), at)).collect();
+        let mut steps: Vec<(Deed, &Step)> =
+            plan.steps().filter_map(|step| Some((on_the_way(step)?, step))).collect();
+        steps.sort_by_key(|(deed, step)| (*deed, &step.address));
+        for (deed, step) in steps {
+            at.insert((&step.address, Some(deed)), nodes.len());
+            nodes.push(Node::on_the_way(step, deed));
+        }
         let graph = plan.graph();
+        let place = |step: NodeIndex| at.get(&(&graph[step].address, on_the_way(&graph[step]))).copied();
         let mut reasons: BTreeMap<(usize, usize), Because> = BTreeMap::new();
         for edge in graph.edge_indices() {
             let ends = graph.edge_endpoints(edge);
-            let ends = ends
-                .and_then(|(from, to)| Some((*at.get(&graph[from].address)?, *at.get(&graph[to].address)?)));
+            let ends = ends.and_then(|(from, to)| Some((place(from)?, place(to)?)));
             if let Some(ends) = ends.filter(|(from, to)| from != to) {
                 reasons.entry(ends).and_modify(|old| *old = graph[edge].min(*old)).or_insert(graph[edge]);
             }
@@ -32,7 +44,7 @@ impl Drawing {
             reasons.keys().filter(|(from, to)| reasons.contains_key(&(*to, *from))).copied().collect();
         reasons.retain(|ends, because| !both.contains(ends) || *because == Because::Needs);
         Self {
-            nodes: changes.iter().map(Node::of).collect(),
+            nodes,
             edges: reasons
                 .into_iter()
                 .map(|((from, to), because)| (from, to, because.words().to_owned()))
@@ -58,22 +70,46 @@ impl Drawing {
     }
 }
 
+/// What a step does that is no change of a resource of its own.
+fn on_the_way(step: &Step) -> Option<Deed> {
+    match step.action {
+        Action::HandOver => Some(Deed::HandOver),
+        Action::Retire => Some(Deed::Retire),
+        Action::Prove => Some(Deed::Prove),
+        _ => None,
+    }
+}
+
+/// What is said of each machine that takes turns, by its name.
+fn together(plan: &Plan) -> BTreeMap<&Name, String> {
+    let members = plan.rollouts.values().flat_map(|told| {
+        told.members.iter().enumerate().map(move |(at, name)| (name, rollout::together(told, at)))
+    });
+    members.collect()
+}
+
 impl Node {
-    fn of(change: &Change) -> Self {
+    fn of(change: &Change, together: &BTreeMap<&Name, String>) -> Self {
+        let turns = Some(change.address.name()).filter(|_| change.address.kind() == Machine::NAME);
         Self {
-            label: change.address.name().to_string(),
             sub: change.what.clone(),
-            verb: Some(change.verb),
-            kind: change.address.kind().to_owned(),
+            deed: Some(Deed::Change(change.verb)),
+            together: turns.and_then(|name| together.get(name)).cloned().unwrap_or_default(),
+            ..Self::still(&change.address)
         }
+    }
+
+    fn on_the_way(step: &Step, deed: Deed) -> Self {
+        Self { sub: step.what.clone(), deed: Some(deed), ..Self::still(&step.address) }
     }
 
     fn still(address: &Address) -> Self {
         Self {
             label: address.name().to_string(),
             sub: String::new(),
-            verb: None,
+            deed: None,
             kind: address.kind().to_owned(),
+            together: String::new(),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    Drawing, Node, class,
+    Deed, Drawing, Node, class,
     layout::{Layout, layout},
 };
 use crate::{
-    plan::{Because, Verb},
+    plan::Because,
     render::{
         value::{clean, cut},
         words,
@@ -127,11 +127,11 @@ impl<'a> Picture<'a> {
 
     fn node(&self, at: usize, node: &Node) -> String {
         let (left, width, middle) = self.place(at);
-        let (top, class) = (middle - BOX_HEIGHT / 2, class(node.verb));
+        let (top, class) = (middle - BOX_HEIGHT / 2, class(node.deed));
         let (right, high, low) = (left + width - 10, top + 18, top + 35);
         let name = escape(&cut(&clean(&node.label), WIDEST));
-        let verb = node.verb.map_or(String::new(), |verb| {
-            let words = format!("{} {}", verb.symbol(), verb.word());
+        let deed = node.deed.map_or(String::new(), |deed| {
+            let words = deed.words();
             format!("<text class=\"verb {class}\" x=\"{right}\" y=\"{high}\">{words}</text>")
         });
         let more = [node.kind.as_str(), node.label.as_str(), node.sub.as_str()];
@@ -139,7 +139,7 @@ impl<'a> Picture<'a> {
         format!(
             "  <g><title>{}</title><rect class=\"box\" x=\"{left}\" y=\"{top}\" width=\"{width}\" \
              height=\"{BOX_HEIGHT}\" rx=\"6\"/><rect class=\"{class}\" x=\"{left}\" y=\"{}\" width=\"3\" \
-             height=\"{}\" rx=\"1.5\"/><text x=\"{}\" y=\"{high}\">{}</text>{verb}<text class=\"name\" x=\"{}\" \
+             height=\"{}\" rx=\"1.5\"/><text x=\"{}\" y=\"{high}\">{}</text>{deed}<text class=\"name\" x=\"{}\" \
              y=\"{low}\">{name}</text></g>\n",
             escape(&clean(&more.join(" · "))),
             top + 7,
@@ -193,27 +193,27 @@ const GAP: usize = 22;
 
 impl Picture<'_> {
     /// The changes that occur, gravest first.
-    fn verbs(&self) -> Vec<Verb> {
-        let verbs: BTreeSet<_> = self.drawing.nodes.iter().filter_map(|node| node.verb).collect();
-        verbs.into_iter().collect()
+    fn deeds(&self) -> Vec<Deed> {
+        let deeds: BTreeSet<_> = self.drawing.nodes.iter().filter_map(|node| node.deed).collect();
+        deeds.into_iter().collect()
     }
 
     fn legend_width(&self) -> usize {
-        let verbs: usize = self.verbs().iter().map(|verb| text_width(verb.word()) + 24 + GAP).sum();
+        let deeds: usize = self.deeds().iter().map(|deed| text_width(deed.word()) + 24 + GAP).sum();
         let reasons: usize =
             self.reasons.iter().map(|reason| text_width(&clean(reason)) + SAMPLE + GAP).sum();
-        verbs + reasons + 2 * MARGIN
+        deeds + reasons + 2 * MARGIN
     }
 
     /// What the colours and the dashes mean, in words.
     fn legend(&self) -> String {
         let (mut x, y) = (MARGIN, self.height + 14);
         let mut out = String::new();
-        for verb in self.verbs() {
-            let words = format!("{} {}", verb.symbol(), verb.word());
-            let class = class(Some(verb));
+        for deed in self.deeds() {
+            let words = deed.words();
+            let class = class(Some(deed));
             let _ = writeln!(out, "  <text class=\"word {class}\" x=\"{x}\" y=\"{y}\">{words}</text>");
-            x += text_width(verb.word()) + 24 + GAP;
+            x += text_width(deed.word()) + 24 + GAP;
         }
         for reason in &self.reasons {
             let (end, line) = (x + SAMPLE - 8, y - 4);
@@ -242,8 +242,8 @@ fn text_width(text: &str) -> usize {
 
 fn box_width(node: &Node) -> usize {
     let name = cut(&clean(&node.label), WIDEST).width() * CHAR_TENTHS / 10;
-    let verb = node.verb.map_or(0, |verb| text_width(verb.word()) + 24);
-    let head = text_width(&node.kind) + 16 + verb;
+    let deed = node.deed.map_or(0, |deed| text_width(deed.word()) + 24);
+    let head = text_width(&node.kind) + 16 + deed;
     name.max(head) + 26
 }
 

@@ -1,5 +1,5 @@
-//! Less to look at: machines of one group become one box when there are too many boxes, and an arrow that follows from
-//! others is left out.
+//! Less to look at: machines of one group that are many become one box, and an arrow that follows from others is left
+//! out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,48 +8,89 @@ use crate::render::words;
 
 /// So many boxes can be told apart on one picture.
 const MOST: usize = 200;
+/// So many machines of one group are drawn one by one: enough to see how they take turns. More of them, one behind the
+/// other, would only make the picture wider than any screen.
+const MOST_ALIKE: usize = 4;
 /// Beyond so many arrows the picture is a fog anyway, and looking for those that follow from others takes seconds.
 const MOST_EDGES: usize = 5_000;
 
 impl Drawing {
     /// The drawing that is drawn.
     pub(super) fn tidied(&self) -> Self {
-        let mut drawing = if self.nodes.len() > MOST { self.collapsed() } else { self.clone() };
+        let mut drawing = self.clone();
         let number = drawing.nodes.len();
         drawing.edges.retain(|(from, to, _)| from != to && *from < number && *to < number);
+        drawing = drawing.folded(MOST_ALIKE);
+        if drawing.nodes.len() > MOST {
+            drawing = drawing.folded(1);
+        }
         drawing.reduce();
         drawing
     }
 
-    /// One box for what has the same kind, the same two first parts of its name, and the same change.
-    fn collapsed(&self) -> Self {
-        let mut at: BTreeMap<(String, String, &str, String), usize> = BTreeMap::new();
-        let mut counts: Vec<u64> = Vec::new();
-        let (mut nodes, mut new): (Vec<Node>, Vec<usize>) = (Vec::new(), Vec::new());
-        for node in &self.nodes {
-            let parts: Vec<&str> = node.label.split('/').collect();
-            let group = parts[..parts.len().min(2)].join("/");
-            // Only slots are many of one; everything else keeps its own name.
-            let own = if parts.len() > 2 { String::new() } else { node.label.clone() };
-            let verb = node.verb.map_or("", |verb| verb.word());
-            let index = *at.entry((node.kind.clone(), group.clone(), verb, own)).or_insert_with(|| {
-                nodes.push(Node { label: group, ..node.clone() });
-                counts.push(0);
-                nodes.len() - 1
-            });
-            counts[index] += 1;
-            new.push(index);
+    /// One box for more than so many that are alike.
+    fn folded(&self, most: usize) -> Self {
+        let mut alike: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            // Only slots are many of one; everything else keeps its own box.
+            if let Some(group) = node.group() {
+                alike.entry((&node.kind, group, node.deed, &node.together)).or_default().push(at);
+            }
         }
-        for (node, count) in nodes.iter_mut().zip(&counts).filter(|(_, count)| **count > 1) {
-            node.label = format!("{} ×{count}", node.label);
-            node.sub = words::count(*count, "object");
+        let mut heads: Vec<usize> = (0..self.nodes.len()).collect();
+        let mut nodes = self.nodes.clone();
+        let mut any = false;
+        for ((_, group, _, together), members) in alike.iter().filter(|(_, members)| members.len() > most) {
+            if self.returns(&heads, members) {
+                continue;
+            }
+            any = true;
+            members.iter().for_each(|member| heads[*member] = members[0]);
+            let comma = if together.is_empty() { "" } else { ", " };
+            let node = &mut nodes[members[0]];
+            node.label = format!("{group} ×{}{comma}{together}", members.len());
+            node.sub = words::count(u64::try_from(members.len()).unwrap_or(u64::MAX), "object");
         }
-        let edges = self
-            .edges
-            .iter()
-            .filter_map(|(from, to, reason)| Some(((*new.get(*from)?, *new.get(*to)?), reason.clone())));
-        let edges: BTreeMap<(usize, usize), String> = edges.collect();
-        Self { nodes, edges: edges.into_iter().map(|((from, to), reason)| (from, to, reason)).collect() }
+        if any { self.headed(nodes, &heads) } else { self.clone() }
+    }
+
+    /// Whether a way leads from these boxes to another and back: as one box they would wait for themselves.
+    fn returns(&self, heads: &[usize], members: &[usize]) -> bool {
+        let members: BTreeSet<usize> = members.iter().copied().collect();
+        let mut next = vec![Vec::new(); heads.len()];
+        for (from, to, _) in &self.edges {
+            next[heads[*from]].push(heads[*to]);
+        }
+        let after = members.iter().flat_map(|member| &next[*member]);
+        let mut open: Vec<usize> = after.copied().filter(|at| !members.contains(at)).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(at) = open.pop() {
+            if members.contains(&at) {
+                return true;
+            }
+            if seen.insert(at) {
+                open.extend(&next[at]);
+            }
+        }
+        false
+    }
+
+    /// Only the boxes that are their own head, and the arrows between them.
+    fn headed(&self, nodes: Vec<Node>, heads: &[usize]) -> Self {
+        let mut new = vec![0; nodes.len()];
+        let mut kept = Vec::new();
+        for (at, node) in nodes.into_iter().enumerate().filter(|(at, _)| heads[*at] == *at) {
+            new[at] = kept.len();
+            kept.push(node);
+        }
+        let mut edges: BTreeMap<(usize, usize), String> = BTreeMap::new();
+        for (from, to, reason) in &self.edges {
+            let ends = (new[heads[*from]], new[heads[*to]]);
+            if ends.0 != ends.1 {
+                edges.entry(ends).or_insert_with(|| reason.clone());
+            }
+        }
+        Self { nodes: kept, edges: edges.into_iter().map(|((from, to), why)| (from, to, why)).collect() }
     }
 
     /// Leaves out every arrow whose end is reached by a longer way, and one of two that are the same.
@@ -76,6 +117,14 @@ impl Drawing {
     }
 }
 
+impl Node {
+    /// App and group, or volume, of a slot: `web/app` of `web/app/ewr/0`.
+    fn group(&self) -> Option<String> {
+        let parts: Vec<&str> = self.label.split('/').collect();
+        (parts.len() > 2).then(|| parts[..2].join("/"))
+    }
+}
+
 /// Whether a way leads to `goal` without coming through `not` again: in a circle every arrow follows from the others.
 fn reaches(next: &[Vec<usize>], mut open: Vec<usize>, not: usize, goal: usize) -> bool {
     let mut seen = vec![false; next.len()];
@@ -99,8 +148,9 @@ mod tests {
         let node = |at: usize| Node {
             label: format!("web/app/ewr/{at}"),
             sub: String::new(),
-            verb: None,
+            deed: None,
             kind: "fly.machine".to_owned(),
+            together: String::new(),
         };
         Drawing {
             nodes: (0..nodes).map(node).collect(),
@@ -125,5 +175,15 @@ mod tests {
         assert_eq!(tidy.nodes.len(), 1);
         assert_eq!(tidy.nodes[0].label, "web/app ×300");
         assert!(tidy.edges.is_empty());
+        assert_eq!(drawing(MOST_ALIKE, &[]).tidied().nodes.len(), MOST_ALIKE);
+    }
+
+    #[test]
+    fn what_another_comes_between_stays_apart() {
+        let mut between = drawing(6, &[(0, 5), (5, 1)]);
+        between.nodes[5].kind = "fly.volume".to_owned();
+        assert_eq!(between.tidied().nodes.len(), 6, "one box would wait for itself");
+        between.edges.pop();
+        assert_eq!(between.tidied().nodes.len(), 2);
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::FORMAT_VERSION;
 use crate::{
-    kinds::{Cause, Impact, Loss},
-    model::{Address, Line, Shown},
+    kinds::{Cause, Impact, Loss, fly::Machine},
+    model::{Address, Line, Shown, Strategy},
     plan::{Action, Because, Change, Plan, Refusal, Verb},
     render::{
         Headline,
@@ -49,9 +49,11 @@ pub struct Document {
     changes: Vec<Resource>,
     /// Every step, in an order that can be carried out.
     steps: Vec<Step>,
-    /// How each process group comes out, by app and group.
+    /// How each process group comes out, by app and group, such as `web/app`; those in which nothing restarts are left
+    /// out.
     rollouts: BTreeMap<String, Rollout>,
-    /// How long an apply takes on Fly by experience, in seconds.
+    /// How long an apply takes on Fly by experience, in seconds, from the first step to the last. What a release
+    /// command has to do is not known beforehand.
     estimate_secs: u64,
     /// What speaks against an apply.
     refusals: Vec<Refused>,
@@ -151,16 +153,16 @@ struct Step {
     waits_for: Vec<Wait>,
 }
 
-/// How one process group comes out.
+/// How the machines of one process group change. Those that are made or go besides are only among the steps.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct Rollout {
-    /// `rolling`, `canary`, `bluegreen` or `immediate`.
-    strategy: &'static str,
-    /// How many may be unavailable at once.
+    #[schemars(schema_with = "strategies")]
+    strategy: Strategy,
+    /// How many machines may be unavailable at once. It says nothing where the strategy is `immediate`.
     at_once: u32,
-    /// The machines that restart, in the order of their turns.
+    /// The addresses of the machines that restart or are replaced in place, in the order of their turns.
     members: Vec<String>,
-    /// How many new machines take over from as many old ones.
+    /// How many new machines come up beside as many old ones and take over from them, all at once.
     successors: usize,
     /// How many sleeping machines are updated without being started.
     asleep: usize,
@@ -170,9 +172,9 @@ impl Rollout {
     fn of(rollout: &crate::plan::Rollout) -> Self {
         let crate::plan::Rollout { turns, members, successors, asleep } = rollout;
         Self {
-            strategy: turns.strategy.word(),
+            strategy: turns.strategy,
             at_once: turns.at_once,
-            members: members.iter().map(ToString::to_string).collect(),
+            members: members.iter().map(|name| Address::of::<Machine>(name).to_string()).collect(),
             successors: *successors,
             asleep: *asleep,
         }
@@ -261,6 +263,10 @@ fn actions(_: &mut SchemaGenerator) -> Schema {
     ])
 }
 
+fn strategies(_: &mut SchemaGenerator) -> Schema {
+    one_of(&[Strategy::Rolling, Strategy::Canary, Strategy::BlueGreen, Strategy::Immediate])
+}
+
 fn reasons(_: &mut SchemaGenerator) -> Schema {
     one_of(&[
         Because::Needs,
@@ -340,7 +346,7 @@ fn steps(plan: &Plan) -> Vec<Step> {
 
 impl Summary {
     fn of(plan: &Plan) -> Self {
-        let Totals { add, change, replace, destroy, along, restart, run, blocked, unchanged } =
+        let Totals { add, change, replace, destroy, along, restart, succeed: _, run, blocked, unchanged } =
             Totals::of(plan);
         Self { add, change, replace, destroy, along, restart, run, blocked, unchanged }
     }

@@ -11,6 +11,7 @@ use crate::plan::{Plan, Refusal};
 
 mod escape;
 mod fence;
+mod rollout;
 mod table;
 
 use escape::{code, html, prose};
@@ -19,15 +20,16 @@ use escape::{code, html, prose};
 pub const BUDGET: usize = 60_000;
 
 /// How much of the plan is told, the most first.
-const LEVELS: [Level; 8] = [
-    Level::new(usize::MAX, true, true),
-    Level::new(usize::MAX, true, false),
-    Level::new(usize::MAX, false, false),
-    Level::new(300, false, false),
-    Level::new(100, false, false),
-    Level::new(30, false, false),
-    Level::new(10, false, false),
-    Level::new(0, false, false),
+const LEVELS: [Level; 9] = [
+    Level { rows: usize::MAX, rollout: true, details: true, besides: true },
+    Level { rows: usize::MAX, rollout: true, details: true, besides: false },
+    Level { rows: usize::MAX, rollout: true, details: false, besides: false },
+    Level::rows(usize::MAX),
+    Level::rows(300),
+    Level::rows(100),
+    Level::rows(30),
+    Level::rows(10),
+    Level::rows(0),
 ];
 
 /// So many refusals are told in full.
@@ -38,6 +40,8 @@ const REFUSALS: usize = 10;
 struct Level {
     /// Rows of the table.
     rows: usize,
+    /// What happens in which order.
+    rollout: bool,
     /// The attributes.
     details: bool,
     /// What was not done: unchanged and unmanaged objects.
@@ -45,8 +49,9 @@ struct Level {
 }
 
 impl Level {
-    const fn new(rows: usize, details: bool, besides: bool) -> Self {
-        Self { rows, details, besides }
+    /// The table alone.
+    const fn rows(rows: usize) -> Self {
+        Self { rows, rollout: false, details: false, besides: false }
     }
 }
 
@@ -78,6 +83,9 @@ impl Comment<'_> {
         let mut parts = vec![self.head()];
         parts.extend(self.refused());
         parts.extend(table::table(&self.entries, &self.refusals, level.rows));
+        if level.rollout {
+            parts.extend(rollout::rollout(self.plan));
+        }
         parts.extend(self.narrowed());
         if level.details {
             parts.extend(fence::details(&self.entries, &self.refusals));
@@ -165,11 +173,11 @@ impl Comment<'_> {
             return format!("<sub>{place} · {}</sub>\n", self.headline.cost());
         }
         let id = self.plan.id();
-        let restarts = self.totals.restarts().map(|words| format!("{words}. "));
+        let takes = words::takes(self.plan.estimate(), self.totals.run);
+        let facts: String = self.totals.restarts().into_iter().chain(takes).map(|fact| fact + " ").collect();
         let expect = format!("trimtab apply {} --expect {id}", self.headline.again);
         format!(
-            "{}Apply exactly this plan: {}\n\n<sub>{place} · {} · plan id {}</sub>\n",
-            restarts.unwrap_or_default(),
+            "{facts}Apply exactly this plan: {}\n\n<sub>{place} · {} · plan id {}</sub>\n",
             code(&expect),
             self.headline.cost(),
             code(&id.short()),

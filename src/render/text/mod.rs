@@ -15,6 +15,7 @@ mod drift;
 mod event;
 mod plan;
 mod report;
+mod rollout;
 mod status;
 mod versions;
 mod why;

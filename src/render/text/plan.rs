@@ -1,4 +1,5 @@
-//! A plan as a person reviews it: refusals, then changes, then what was not done, then the totals.
+//! A plan as a person reviews it: refusals, then changes, then how they come out, then what was
+//! not done, then the totals.
 
 use super::{Page, pad};
 use crate::{
@@ -24,6 +25,7 @@ pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, look: &Look)
     for entry in entries(plan) {
         page.entry(&entry, &refusals);
     }
+    page.rollout(plan);
     page.gap();
     page.narrowed(plan);
     page.found(&plan.found);
@@ -112,9 +114,8 @@ impl Page {
         }
         let sentence = format!("Plan: {}.", totals.sentence());
         self.line(paint(self.style.title, sentence));
-        if let Some(restarts) = totals.restarts() {
-            self.line(format!("{restarts}."));
-        }
+        let takes = words::takes(plan.estimate(), totals.run);
+        totals.restarts().into_iter().chain(takes).for_each(|sentence| self.line(sentence));
         self.line(format!("Plan id: {}", plan.id().short()));
     }
 }
