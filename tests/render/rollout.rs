@@ -16,6 +16,7 @@ use trimtab::{
     plan::Plan,
     render::{Look, graph, json, markdown, text},
 };
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::render::{
     fixture::{
@@ -194,7 +195,9 @@ fn every_strategy_in_words() {
     let mut all = String::new();
     for (strategy, (each, at_once)) in strategies.into_iter().flat_map(|s| [(s, (1, 1)), (s, (10, 5))]) {
         let plan = one_group(each, turns(strategy, at_once));
-        all += &format!("# {}, 3 × {each}\n{}\n", strategy.word(), said(&plan, 60));
+        let lines = said(&plan, 60);
+        assert!(lines.lines().all(|line| line.width() <= 60), "{lines}");
+        all += &format!("# {}, 3 × {each}\n{}\n", strategy.word(), lines);
     }
     assert_data_eq!(all, file!["text/strategies.txt"].raw());
 }

@@ -64,7 +64,7 @@ impl Page {
 fn said(say: &Say, room: usize) -> Vec<String> {
     match say {
         Say::Words(words) => wrapped(words, room),
-        Say::List(lead, items) => vec![list(lead, items, room)],
+        Say::List(lead, items) => wrapped(&list(lead, items, room), room),
         Say::Code(code, words) => wrapped(&format!("{}{words}", cut(code, room)), room),
     }
 }
