@@ -103,7 +103,9 @@ fn world(desired: &Desired) -> World {
             health: Health { host_ok: true, cordoned: false, checks: (0, 0) },
             last_run: None,
         };
-        world.fly_machine.insert(name.clone(), MachineLive { workload, volume: None, successor: None });
+        world
+            .fly_machine
+            .insert(name.clone(), MachineLive { workload, volume: None, successor: None, retired: false });
     }
     world
 }

@@ -67,6 +67,12 @@ pub trait Kind: Named + Sized + 'static {
         false
     }
 
+    /// Whether its successor has taken over: its removal only finishes what an earlier apply began.
+    fn is_retired(live: &Self::Live) -> bool {
+        let _ = live;
+        false
+    }
+
     /// A short description of a live object for a line of output: its id, size, place.
     fn describe(live: &Self::Live) -> String;
 

@@ -81,7 +81,7 @@ fn here(
     let (crons, machines) = crons(key, machines, desired);
     world.fly_cron.extend(crons.into_iter().map(|(name, workload)| (name, CronLive { workload })));
     let wanted = inside::within(&desired.fly_machine, key).map(|(name, spec)| (name.clone(), spec)).collect();
-    let slots::Assigned { machines, mut successors } = slots::assign(&wanted, machines);
+    let slots::Assigned { machines, mut successors, retired } = slots::assign(&wanted, machines);
     let (volumes, left) = inside::volumes(&reference, desired, &shot.volumes, &machines, protected);
     world.found.unmanaged.extend(left);
     let by_id: std::collections::BTreeMap<&str, &Name> =
@@ -91,7 +91,8 @@ fn here(
         let named = |id: &String| by_id.get(id.as_str()).map(|name| Ref::<Volume>::to((*name).clone()));
         let volume = id.map(|id| (id.clone(), named(&id)));
         let successor = successors.remove(&workload.id).map(Box::new);
-        MachineLive { workload, volume, successor }
+        let retired = retired.contains(&workload.id);
+        MachineLive { workload, volume, successor, retired }
     };
     world.fly_machine.extend(machines.into_iter().map(|(name, workload)| (name, held(workload))));
     world.fly_volume.extend(volumes);

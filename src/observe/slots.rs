@@ -49,10 +49,11 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
             assigned.insert(own_name(&machine, &assigned, slots), machine);
         }
     }
+    let gone = retired.iter().map(|machine| machine.id.clone()).collect();
     for machine in retired {
         assigned.insert(own_name(&machine, &assigned, slots), machine);
     }
-    Assigned { machines: assigned, successors: waiting }
+    Assigned { machines: assigned, successors: waiting, retired: gone }
 }
 
 /// The machines of an app by slot, and those that wait to take over.
@@ -60,6 +61,8 @@ pub(super) struct Assigned {
     pub(super) machines: Table<WorkloadLive>,
     /// By the id of the machine whose place they are to take.
     pub(super) successors: BTreeMap<String, WorkloadLive>,
+    /// The ids of those whose successor has taken over.
+    pub(super) retired: BTreeSet<String>,
 }
 
 /// The generations of machines while one takes over from another.

@@ -201,7 +201,11 @@ impl Differ<'_> {
         let node = self.steps.add(Step {
             finishes,
             impact,
-            cause: if follows { Cause::Follows } else { K::cause(spec, live) },
+            cause: match (follows, finishes) {
+                (true, _) => Cause::Follows,
+                (_, true) => Cause::Unknown,
+                _ => K::cause(spec, live),
+            },
             lease: K::lease(live).filter(|_| impact > Impact::Quiet),
             ..of_live::<K>(address, action, op, lines.clone(), live)
         });
@@ -286,8 +290,8 @@ impl Differ<'_> {
         cause: Cause,
     ) -> NodeIndex {
         let step = of_live::<K>(address, action, Op::Delete(live.clone()), lines, live);
-        let (loss, rescue) = (K::loss(live), K::rescue(live));
-        let node = self.steps.add(Step { cause, loss, rescue, ..step });
+        let (loss, rescue, finishes) = (K::loss(live), K::rescue(live), K::is_retired(live));
+        let node = self.steps.add(Step { cause, loss, rescue, finishes, ..step });
         self.steps.breaks.insert(address.clone(), node);
         self.steps.holds.push((node, live.refs()));
         node

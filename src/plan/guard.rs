@@ -155,7 +155,8 @@ fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Re
 }
 
 fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {
-    let removed = plan.steps().filter(|step| step.action == Action::Delete).count() + plan.folded.len();
+    let removed = plan.steps().filter(|step| step.action == Action::Delete && !step.finishes).count()
+        + plan.folded.len();
     let percent = (removed * 100).checked_div(plan.existing).unwrap_or(0);
     let limit = usize::try_from(limits.max_destroy).unwrap_or(100);
     let too_much = removed >= Limits::FEW && percent > limit;

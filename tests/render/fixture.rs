@@ -198,7 +198,9 @@ pub(crate) fn applied(desired: &Desired) -> World {
             .as_ref()
             .and_then(|volume| Some((world.fly_volume.get(volume.name())?.id.clone(), Some(volume.clone()))));
         let workload = live(&spec.workload, &world, at, "started");
-        world.fly_machine.insert(name.clone(), MachineLive { workload, volume, successor: None });
+        world
+            .fly_machine
+            .insert(name.clone(), MachineLive { workload, volume, successor: None, retired: false });
     }
     for (at, (name, spec)) in desired.fly_cron.iter().enumerate() {
         let workload = live(&spec.workload, &world, 900 + at, "stopped");

@@ -104,6 +104,8 @@ pub struct Machine {
     pub proven: bool,
     /// Whether the manifest asks for it.
     pub wanted: bool,
+    /// Whether its successor has taken over, so that the next apply removes it.
+    pub retired: bool,
     /// Fly's id of the volume that it holds.
     pub volume: Option<String>,
     /// How its program ended last.

@@ -119,6 +119,7 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
     }
     for (name, live) in inside(&world.fly_machine, key) {
         let mut machine = machine(name, &live.workload, desired.fly_machine.contains_key(name));
+        machine.retired = live.retired;
         machine.volume = live.volume.as_ref().map(|(id, _)| id.clone());
         at(live.workload.group(), live.workload.region.as_str(), &mut |group| {
             group.running += usize::from(machine.activity == Activity::Running);
@@ -157,6 +158,7 @@ fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
         reachable: live.health.host_ok,
         proven: !live.is_unproven(),
         wanted,
+        retired: false,
         volume: None,
         last_run: live.last_run.as_ref().map(last_run),
     }

@@ -416,6 +416,10 @@ fn complaints(machine: &Machine) -> Vec<String> {
         }
         Activity::Running | Activity::Changing | Activity::Asleep | Activity::Standby => {}
     }
+    if machine.retired {
+        all.push("has handed over to its successor: the next apply removes it".to_owned());
+        return all;
+    }
     if machine.cordoned {
         all.push("is cordoned: the proxy leaves it out".to_owned());
     }

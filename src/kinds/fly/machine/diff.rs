@@ -123,6 +123,10 @@ impl Kind for Machine {
         live.workload.is_unproven() && !live.workload.is_well()
     }
 
+    fn is_retired(live: &MachineLive) -> bool {
+        live.retired
+    }
+
     fn identity(live: &MachineLive) -> String {
         live.workload.id.clone()
     }

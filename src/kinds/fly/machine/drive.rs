@@ -57,7 +57,7 @@ impl Drive for Machine {
             Birth { spec: &spec.workload, name, machine: None, volume: volume.clone(), instead_of: None };
         let workload = drive::create(clouds, &birth, world).await?;
         let volume = volume.map(|id| (id, spec.volume.clone()));
-        Ok(MachineLive { workload, volume, successor: None })
+        Ok(MachineLive { workload, volume, successor: None, retired: false })
     }
 
     async fn succeed(
@@ -70,7 +70,7 @@ impl Drive for Machine {
         let instead_of = Some(&old.workload);
         let birth = Birth { spec: &spec.workload, name, machine: None, volume: None, instead_of };
         let workload = drive::succeed(clouds, &birth, old.successor.as_deref(), world).await?;
-        Ok(MachineLive { workload, volume: None, successor: None })
+        Ok(MachineLive { workload, volume: None, successor: None, retired: false })
     }
 
     /// First every old machine is hidden from the proxy, then every new one is shown: for the length of one call nobody
@@ -102,7 +102,12 @@ impl Drive for Machine {
         world: &World,
     ) -> Result<MachineLive, CloudError> {
         let workload = drive::edit(clouds, &live.workload, edit, world).await?;
-        Ok(MachineLive { workload, volume: live.volume.clone(), successor: live.successor.clone() })
+        Ok(MachineLive {
+            workload,
+            volume: live.volume.clone(),
+            successor: live.successor.clone(),
+            retired: live.retired,
+        })
     }
 
     async fn delete(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {

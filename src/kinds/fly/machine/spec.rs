@@ -40,6 +40,9 @@ pub struct MachineLive {
     /// The machine that is to take its place, and does not serve yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<Box<WorkloadLive>>,
+    /// Whether its successor has taken over, and only its end is left to be done.
+    #[serde(skip)]
+    pub retired: bool,
 }
 
 impl Refers for MachineSpec {
@@ -53,7 +56,7 @@ impl Refers for MachineSpec {
 
 impl Refers for MachineLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { workload, volume, successor: _ } = self;
+        let Self { workload, volume, successor: _, retired: _ } = self;
         let volume = volume.iter().filter_map(|(_, volume)| volume.as_ref()).map(Ref::address);
         [workload.app.address()].into_iter().chain(volume).collect()
     }
