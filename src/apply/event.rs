@@ -33,6 +33,13 @@ pub enum Event {
         /// How many checks there are.
         checks: usize,
     },
+    /// What a step's command printed last.
+    Output {
+        /// The resource.
+        address: Address,
+        /// The lines, fit to be shown.
+        lines: Vec<String>,
+    },
     /// A step is done.
     Finished {
         /// The resource.

@@ -165,9 +165,12 @@ impl Run<'_> {
     /// Passes on what a step sees while it waits.
     fn voice(&self, address: &Address) -> Voice {
         let (events, address) = (self.events.clone(), address.clone());
-        Voice::new(move |Sign { state, passing, checks }| {
+        Voice::new(move |Sign { state, passing, checks, lines }| {
             let address = address.clone();
-            drop(events.send(Event::Progress { address, state, passing, checks }));
+            drop(events.send(match lines.is_empty() {
+                true => Event::Progress { address, state, passing, checks },
+                false => Event::Output { address, lines },
+            }));
         })
     }
 

@@ -11,6 +11,8 @@ pub struct Sign {
     pub passing: usize,
     /// How many checks it has.
     pub checks: usize,
+    /// What its command printed, once it has ended; otherwise empty.
+    pub lines: Vec<String>,
 }
 
 /// Whom a wait tells of every change. Clones speak to the same listener.

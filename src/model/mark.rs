@@ -38,6 +38,9 @@ impl Mark {
     pub const APPLIED: &str = "trimtab_applied";
     /// Metadata key: fingerprints of the secrets the machine was started with.
     pub const SECRETS: &str = "trimtab_secrets";
+    /// Metadata key: the version of the app's secrets when the machine was started, which every later start names as the
+    /// least.
+    pub const SECRETS_VERSION: &str = "trimtab_secrets_version";
     /// Metadata key: there while a start has not yet succeeded, so that a later look knows a machine that sleeps from
     /// one that never came up.
     pub const STARTING: &str = "trimtab_starting";

@@ -15,7 +15,7 @@ use crate::{
             cron::CronLive,
             machine::MachineLive,
             release::{self, Leftover, ReleaseLive},
-            secrets::Record,
+            secrets::{Record, SecretsLive},
             workload::WorkloadLive,
         },
     },
@@ -70,7 +70,9 @@ fn here(
     let records: Vec<Record> = machines.iter().map(WorkloadLive::secrets).collect();
     let (secrets, left) = inside::secrets(&reference, desired, &shot.secrets, &records, !machines.is_empty());
     world.found.unmanaged.extend(left);
-    world.fly_secrets.extend(secrets.map(|secrets| (key.clone(), secrets)));
+    let version =
+        machines.iter().filter_map(|machine| machine.metadata.get(Mark::SECRETS_VERSION)?.parse().ok()).max();
+    world.fly_secrets.extend(secrets.map(|secrets| (key.clone(), SecretsLive { version, ..secrets })));
     let (ips, left) = inside::ips(&reference, desired, &shot.ips);
     world.found.unmanaged.extend(left);
     world.fly_ip.extend(ips);

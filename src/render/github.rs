@@ -50,6 +50,7 @@ impl Groups {
             | Event::Finished { address, .. }
             | Event::Failed { address, .. }
             | Event::HeldBack { address, .. }
+            | Event::Output { address, .. }
             | Event::Skipped { address, .. } => address,
         };
         let name = group_of(address);

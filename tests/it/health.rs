@@ -109,7 +109,7 @@ async fn what_is_seen_is_told_once_for_each_change() {
     let voice = Voice::new(move |sign| ear.lock().unwrap().push(sign));
     fly.wait_until_passing("web", &made.id, LIMIT, &voice).await.unwrap();
     let heard = heard.lock().unwrap();
-    let last = Sign { state: "started".to_owned(), passing: 1, checks: 1 };
+    let last = Sign { state: "started".to_owned(), passing: 1, checks: 1, lines: Vec::new() };
     assert_eq!(heard.last(), Some(&last));
     assert!(heard.windows(2).all(|pair| pair[0] != pair[1]), "{heard:?}");
     assert!(bare.sandbox.requests().iter().all(|request| !request.rate_limited));

@@ -111,7 +111,7 @@ pub(super) fn last_turn(machine: &wire::Machine) -> Option<i64> {
 /// What a wait tells of it.
 pub(super) fn sign(machine: &wire::Machine) -> Sign {
     let passing = machine.checks.iter().filter(|check| check.status == "passing").count();
-    Sign { state: machine.state.clone(), passing, checks: machine.checks.len() }
+    Sign { state: machine.state.clone(), passing, checks: machine.checks.len(), lines: Vec::new() }
 }
 
 /// What became of it in one line: its state, how its program ended, how often it was restarted, and the check that

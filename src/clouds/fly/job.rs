@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Reader, fate, wire};
-use crate::clouds::{Action, CloudError, Trouble, Voice};
+use crate::clouds::{Action, CloudError, Sign, Trouble, Voice};
 
 /// How often a running command is looked at. Fly allows five such looks a second; nobody waits for a migration that
 /// closely.
@@ -76,6 +76,14 @@ impl Reader {
                 return Err(CloudError::new(doing, Trouble::Failed, what));
             }
             self.http.pause(LOOK).await;
+        }
+    }
+
+    /// Tells what a command that succeeded printed last, as far as it can be read.
+    pub async fn tell_output(&self, app: &str, machine: &wire::Machine, voice: &Voice) {
+        let lines = self.lines(app, &machine.id, fate::since(machine)).await;
+        if !lines.is_empty() {
+            voice.tell(&mut None, Sign { lines, ..fate::sign(machine) });
         }
     }
 

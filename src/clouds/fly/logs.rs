@@ -57,7 +57,7 @@ impl Reader {
     }
 
     /// The last lines since a moment, in Unix milliseconds.
-    async fn lines(&self, app: &str, id: &str, since: i64) -> Vec<String> {
+    pub(super) async fn lines(&self, app: &str, id: &str, since: i64) -> Vec<String> {
         let Some(http) = &self.logs else { return Vec::new() };
         // flyctl sends an empty token for the first page.
         let path = format!("/api/v1/apps/{app}/logs?next_token=&instance={id}");

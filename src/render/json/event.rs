@@ -21,6 +21,10 @@ pub fn event(event: &Event) -> Value {
             "type": "apply_progress",
             "hook": { "resource": resource(address), "state": state, "passing": passing, "checks": checks },
         }),
+        Event::Output { address, lines } => json!({
+            "type": "apply_output",
+            "hook": { "resource": resource(address), "lines": lines },
+        }),
         Event::Started { address, action } => json!({
             "type": "apply_start",
             "hook": { "resource": resource(address), "action": verb(*action) },
@@ -52,9 +56,11 @@ pub fn event(event: &Event) -> Value {
     let level = match event {
         Event::Failed { .. } => "error",
         Event::Skipped { .. } | Event::HeldBack { .. } | Event::Stopping | Event::OutOfTime => "warn",
-        Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } | Event::Finished { .. } => {
-            "info"
-        }
+        Event::Begun { .. }
+        | Event::Started { .. }
+        | Event::Progress { .. }
+        | Event::Output { .. }
+        | Event::Finished { .. } => "info",
     };
     let message = match event {
         Event::Begun { total, estimate_secs } => text::begun(*total, *estimate_secs),

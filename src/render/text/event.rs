@@ -27,6 +27,10 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
             begun(*total, *estimate_secs)
         }
         Event::Progress { .. } => return None,
+        Event::Output { address, lines } => {
+            let line = |line: &String| format!("{address} | {}", paint(style.quiet, clean(line)));
+            lines.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
         Event::Started { address, action } => format!("{address}: {}", words::action(*action).0),
         Event::Finished { address, action, millis } => {
             let took = words::duration(Duration::from_millis(*millis));

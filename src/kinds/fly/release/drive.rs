@@ -78,6 +78,7 @@ async fn run(clouds: &Clouds, spec: &ReleaseSpec, world: &World) -> Result<(), C
         remove(clouds, app, &id).await?;
     }
     if ended.exit_code() == Some(0) {
+        clouds.fly.tell_output(app, &ended, &clouds.voice).await;
         return Ok(());
     }
     let doing = format!("run the release command of {app} (machine {id})");

@@ -45,7 +45,8 @@ pub struct SecretsLive {
     pub app: Ref<App>,
     /// The secrets by name.
     pub present: BTreeMap<String, SecretLive>,
-    /// The version of the app's secrets after the last write of this run; machines wait for it.
+    /// The version of the app's secrets after the last write that is known: of this run, or remembered by a machine. Machines
+    /// wait for it.
     pub version: Option<u64>,
     /// Whether any machine exists that could remember a fingerprint.
     pub has_machines: bool,

@@ -18,7 +18,8 @@ pub struct Earlier {
 }
 
 /// Marks that belong to one moment of a machine, and not to what it was.
-const PASSING: [&str; 4] = [Mark::STARTING, Mark::SUCCEEDS, Mark::RELEASED, Mark::SECRETS];
+const PASSING: [&str; 5] =
+    [Mark::STARTING, Mark::SUCCEEDS, Mark::RELEASED, Mark::SECRETS, Mark::SECRETS_VERSION];
 
 impl Earlier {
     /// A configuration from a list of versions.

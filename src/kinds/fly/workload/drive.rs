@@ -88,11 +88,14 @@ fn metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
     let secrets = spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()));
     if let Some(secrets) = secrets {
         metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
+        let version = secrets.version.map(|version| (Mark::SECRETS_VERSION.to_owned(), version.to_string()));
+        metadata.extend(version);
     }
     metadata
 }
 
-/// The version of the secrets that a machine must start with: only known, and only needed, after a write.
+/// The version of the secrets that a machine must start with, as far as it is known: from a write of this run, or from
+/// what machines remember.
 pub(crate) fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
     spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()))?.version
 }
@@ -304,6 +307,7 @@ async fn update(
     let mut labels = live.metadata.clone();
     // What is not written anew shall not be remembered.
     labels.remove(Mark::SECRETS);
+    labels.remove(Mark::SECRETS_VERSION);
     labels.remove(Mark::STARTING);
     labels.remove(Mark::SUCCEEDS);
     match earlier {
@@ -311,8 +315,9 @@ async fn update(
         Some(earlier) => {
             // What was there goes back, but for the secrets: it starts with those that are there now.
             labels.clone_from(earlier);
-            let record = metadata(spec, world).remove(Mark::SECRETS);
-            labels.extend(record.map(|record| (Mark::SECRETS.to_owned(), record)));
+            let mut now = metadata(spec, world);
+            now.retain(|key, _| matches!(key.as_str(), Mark::SECRETS | Mark::SECRETS_VERSION));
+            labels.extend(now);
         }
     }
     labels.extend(launch.then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
