@@ -166,16 +166,17 @@ fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
 /// The old machines are still there and hidden: they take over again, and their successors go.
 fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: Vec<(Name, MachineLive)>) {
     let what = format!("{} machines", pairs.len());
-    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs.clone()), Vec::new());
-    let node = differ.steps.add(super::Step { what, ..step });
-    let mut retired = Vec::new();
+        let mut retired = Vec::new();
     for (name, green) in &pairs {
         let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
         let lines = vec![crate::model::Line::remove("successor", green.workload.id.as_str())];
         retired.push(differ.steps.add(of_live::<Machine>(&address, Action::Retire, op, lines, green)));
         differ.rolling.insert(name.root());
     }
-    if let Some(lane) = pairs.first().and_then(|(name, _)| differ.lane::<Machine>(name)) {
+    let first = pairs.first().map(|(name, _)| name.clone());
+    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs), Vec::new());
+    let node = differ.steps.add(super::Step { what, ..step });
+    if let Some(lane) = first.and_then(|name| differ.lane::<Machine>(&name)) {
         lane.hand_over = Some(node);
         lane.retired.extend(retired);
     }
