@@ -109,7 +109,10 @@ impl LaneSteps {
         together: usize,
         add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
     ) {
-        let last = members.iter().rev().take(together).map(|member| member.last);
+        // Where nothing waits for its turn, every member is the last.
+        let immediate = self.turns.strategy == Strategy::Immediate;
+        let last = members.iter().rev().take(if immediate { members.len() } else { together });
+        let last = last.map(|member| member.last);
         let before: Vec<NodeIndex> = last.chain(self.starts.iter().copied()).chain(self.hand_over).collect();
         for before in before {
             self.ends.iter().for_each(|after| add(before, *after, Because::InTurn));
