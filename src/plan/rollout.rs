@@ -26,7 +26,7 @@ pub(super) struct LaneSteps {
     pub(super) members: Vec<Member>,
     /// Updates of machines that sleep.
     pub(super) asleep: Vec<NodeIndex>,
-    /// Creations, which take nothing from what serves.
+    /// What begins to serve and takes nothing from what serves: creations, and what was hidden.
     pub(super) starts: Vec<NodeIndex>,
     /// New ones that come up beside old ones.
     pub(super) successors: Vec<NodeIndex>,
@@ -98,6 +98,8 @@ impl LaneSteps {
         if let Some(hand_over) = self.hand_over {
             self.successors.iter().for_each(|before| add(*before, hand_over, Because::Needs));
             self.retired.iter().for_each(|after| add(hand_over, *after, Because::TakesOver));
+            // What serves from its first moment would serve beside the old version.
+            self.starts.iter().for_each(|after| add(hand_over, *after, Because::Healthy));
         }
         self.endings(&members, together, add);
     }

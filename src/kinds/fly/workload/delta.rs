@@ -82,6 +82,10 @@ impl Announce for WorkloadEdit {
             Self::Metadata { .. } | Self::Uncordon | Self::Discard { .. } => Impact::Quiet,
         }
     }
+
+    fn shows(&self) -> bool {
+        matches!(self, Self::Uncordon)
+    }
 }
 
 /// Names that the manifest uses for parts of a machine's configuration.
