@@ -47,8 +47,8 @@ pub trait Drive: Kind {
         Self::create(clouds, name, spec, world)
     }
 
-    /// Lets successors take over from the old ones, whose names and records are given. When it fails, the old ones are
-    /// what serves.
+    /// Lets successors take over from the old ones, whose names and records are given, those among them that have no
+    /// successor and are to go. When it fails, the old ones are what serves.
     fn hand_over(
         clouds: &Clouds,
         old: &[(Name, Self::Live)],

@@ -214,6 +214,10 @@ pub trait Announce {
     fn impact(&self) -> Impact {
         Impact::Quiet
     }
+    /// Whether it serves only from then on.
+    fn shows(&self) -> bool {
+        false
+    }
     /// Whether such changes in one lane go one after the other.
     fn takes_turns(&self) -> bool {
         self.impact() == Impact::Restart
@@ -307,7 +311,7 @@ pub enum Op<K: Kind> {
     Delete(K::Live),
     /// Make one beside the one that is there, which goes on until its successor takes over.
     Succeed(K::Spec, K::Live),
-    /// Let the successors take over from these, all at once.
+    /// Let the successors take over from these, all at once. What goes without a successor is among them.
     HandOver(Vec<(Name, K::Live)>),
     /// Remove one whose successor has taken over.
     Retire(K::Live),

@@ -166,7 +166,7 @@ fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
 /// The old machines are still there and hidden: they take over again, and their successors go.
 fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: Vec<(Name, MachineLive)>) {
     let what = format!("{} machines", pairs.len());
-        let mut retired = Vec::new();
+    let mut retired = Vec::new();
     for (name, green) in &pairs {
         let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
         let lines = vec![crate::model::Line::remove("successor", green.workload.id.as_str())];

@@ -194,7 +194,7 @@ impl Differ<'_> {
         let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
         let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
         let follows = edits.iter().all(Announce::follows);
-        let turns = edits.iter().any(Announce::takes_turns);
+        let (turns, shows) = (edits.iter().any(Announce::takes_turns), edits.iter().any(Announce::shows));
         let finishes = edits.iter().all(Announce::finishes);
         let action = if K::PHASE == Phase::Before { Action::Run } else { Action::Update };
         let op = Op::Edit(live.clone(), edits);
@@ -220,6 +220,9 @@ impl Differ<'_> {
                 lane.members.push(Member { name, first: node, last: node, down: K::is_down(live) });
             } else if impact == Impact::Asleep {
                 lane.asleep.push(node);
+            }
+            if shows {
+                lane.starts.push(node);
             }
         }
         self.changed.insert(address.clone(), lines);
@@ -247,24 +250,26 @@ impl Differ<'_> {
         self.changed.insert(address.clone(), lines);
     }
 
-    /// The steps in which the successors of each lane take over, once all of them are known.
+    /// The steps in which the successors of each lane take over, once all of them are known. They take over from what has
+    /// no successor as well: what the manifest no longer asks for would serve the old version beside the new one.
     fn hand_over<K: Listed>(&mut self, live: &Table<K::Live>) {
         let mut old: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
-        for (address, lane) in self.steps.lanes.iter().filter(|(address, _)| address.kind() == K::NAME) {
-            let names = lane.successors.iter().map(|node| self.steps.graph[*node].address.name());
+        let lanes = self.steps.lanes.iter().filter(|(address, _)| address.kind() == K::NAME);
+        for (address, lane) in lanes.filter(|(_, lane)| !lane.successors.is_empty()) {
+            let nodes = lane.successors.iter().chain(&lane.ends);
+            let names = nodes.map(|node| self.steps.graph[*node].address.name());
             let pairs = names.filter_map(|name| Some((name.clone(), live.get(name)?.clone())));
-            let pairs: Vec<(Name, K::Live)> = pairs.collect();
-            if !pairs.is_empty() {
-                old.insert(address.clone(), pairs);
-            }
+            old.insert(address.clone(), pairs.collect());
         }
         for (address, pairs) in old {
-            let what = format!("{} machine{}", pairs.len(), if pairs.len() == 1 { "" } else { "s" });
             let identities: Vec<String> = pairs.iter().map(|(_, live)| K::identity(live)).collect();
             let step = bare::<K>(&address, Action::HandOver, Op::HandOver(pairs), Vec::new());
-            let node = self.steps.add(Step { what, identity: identities.join(" "), ..step });
+            let node = self.steps.add(Step { identity: identities.join(" "), ..step });
             if let Some(lane) = self.steps.lanes.get_mut(&address) {
                 lane.hand_over = Some(node);
+                let number = lane.successors.len();
+                self.steps.graph[node].what =
+                    format!("{number} machine{}", if number == 1 { "" } else { "s" });
             }
         }
     }

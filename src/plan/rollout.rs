@@ -29,7 +29,7 @@ pub(super) struct LaneSteps {
     pub(super) members: Vec<Member>,
     /// Updates of machines that sleep.
     pub(super) asleep: Vec<NodeIndex>,
-    /// Creations, which take nothing from what serves.
+    /// What begins to serve and takes nothing from what serves: creations, and what was hidden.
     pub(super) starts: Vec<NodeIndex>,
     /// New ones that come up beside old ones.
     pub(super) successors: Vec<NodeIndex>,
@@ -101,6 +101,8 @@ impl LaneSteps {
         if let Some(hand_over) = self.hand_over {
             self.successors.iter().for_each(|before| add(*before, hand_over, Because::Needs));
             self.retired.iter().for_each(|after| add(hand_over, *after, Because::TakesOver));
+            // What serves from its first moment would serve beside the old version.
+            self.starts.iter().for_each(|after| add(hand_over, *after, Because::Healthy));
         }
         self.endings(&members, together, add);
     }
@@ -112,7 +114,10 @@ impl LaneSteps {
         together: usize,
         add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
     ) {
-        let last = members.iter().rev().take(together).map(|member| member.last);
+        // Where nothing waits for its turn, every member is the last.
+        let immediate = self.turns.strategy == Strategy::Immediate;
+        let last = members.iter().rev().take(if immediate { members.len() } else { together });
+        let last = last.map(|member| member.last);
         let before: Vec<NodeIndex> = last.chain(self.starts.iter().copied()).chain(self.hand_over).collect();
         for before in before {
             self.ends.iter().for_each(|after| add(before, *after, Because::InTurn));

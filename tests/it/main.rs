@@ -14,6 +14,7 @@ mod picture;
 mod properties;
 mod public;
 mod readme;
+mod rollouts;
 mod scripts;
 mod skip;
 mod story;

@@ -1,7 +1,10 @@
 //! One team's environment against the sandbox: manifests in a folder that vanishes, the real client, and the clouds
 //! changed behind its back through the API.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock},
+};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
@@ -31,6 +34,8 @@ pub(crate) struct Team {
     pub(crate) inputs: Inputs,
     speed: f64,
     desired: Mutex<Option<Desired>>,
+    /// For requests by hand; making one takes longer than most of them.
+    client: OnceLock<reqwest::Client>,
     /// Whether every app may be taken over, as with `--adopt`.
     pub(crate) adopt: bool,
 }
@@ -130,6 +135,7 @@ impl Team {
             speed,
             inputs,
             desired: Mutex::default(),
+            client: OnceLock::new(),
             adopt: false,
         }
     }
@@ -231,7 +237,9 @@ impl Team {
     /// A request as somebody with a token would send it by hand.
     pub(crate) async fn by_hand(&self, method: &str, path: &str, body: Value) -> Value {
         let token = self.sandbox.user_token().unwrap();
-        let request = reqwest::Client::new()
+        let request = self
+            .client
+            .get_or_init(reqwest::Client::new)
             .request(method.parse().unwrap(), format!("{}{path}", self.sandbox.url()))
             .bearer_auth(token)
             .json(&body);

@@ -122,12 +122,14 @@ impl Reader {
         let mut steady = self.http.deadline(SMOKE);
         let mut turn = None;
         loop {
+            // What a look tells is as old as the question.
+            let is_over = steady.is_over();
             let machine = watch.look_at_living().await?;
             let seen = fate::last_turn(&machine);
             if machine.state != "started" || turn != Some(seen) {
                 steady = self.http.deadline(SMOKE);
                 turn = Some(seen);
-            } else if steady.is_over() {
+            } else if is_over {
                 return Ok(machine);
             }
             if deadline.left_secs() == 0 {

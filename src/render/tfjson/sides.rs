@@ -254,6 +254,7 @@ impl Overlay for WorkloadEdit {
         match self {
             Self::Update(update) => update.overlay(sides),
             Self::Metadata { labels, lines: _ } => metadata(sides, json!(labels)),
+            Self::Confirm(_) => metadata(sides, json!({ Mark::STARTING: "" })),
             Self::Uncordon => sides.set("cordoned", false),
             Self::Discard { .. } => sides.set("successor", Value::Null),
         }

@@ -118,9 +118,9 @@ impl Kind for Machine {
         live.workload.held()
     }
 
-    /// One that is started anew and never came up, or whose checks fail.
+    /// One whose last start nobody saw succeed: even if it runs now, its program may be crashing again and again.
     fn is_down(live: &MachineLive) -> bool {
-        live.workload.is_unproven() && !live.workload.is_well()
+        live.workload.is_unproven()
     }
 
     fn is_retired(live: &MachineLive) -> bool {

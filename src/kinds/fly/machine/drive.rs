@@ -81,8 +81,11 @@ impl Drive for Machine {
         world: &World,
     ) -> Result<(), CloudError> {
         let blue: Vec<&MachineLive> = old.iter().map(|(_, live)| live).collect();
-        let green: Vec<&MachineLive> =
-            old.iter().filter_map(|(name, _)| world.fly_machine.get(name)).collect();
+        // What has no successor is still there itself, and is not shown again.
+        let successor = |(name, old): &(Name, MachineLive)| {
+            world.fly_machine.get(name).filter(|now| now.workload.id != old.workload.id)
+        };
+        let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
         if let Err(error) = all(&blue, |live| hide(clouds, live, world)).await {
             all(&blue, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
             return Err(error);

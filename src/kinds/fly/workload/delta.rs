@@ -22,6 +22,9 @@ pub enum WorkloadEdit {
         /// What the user reads.
         lines: Vec<Line>,
     },
+    /// Nothing is sent: a start that nobody saw succeed is watched until it has. The next machine waits for it as for
+    /// an update, since the program may well be crashing in between two looks.
+    Confirm(Box<Workload>),
     /// `POST …/uncordon`: the proxy sends it requests again.
     Uncordon,
     /// `DELETE …/machines/{id}`: a successor that an earlier run made, and that never took over.
@@ -51,6 +54,7 @@ impl Announce for WorkloadEdit {
         match self {
             Self::Update(update) => update.lines.clone(),
             Self::Metadata { labels: _, lines } => lines.clone(),
+            Self::Confirm(_) => vec![Line::change("start", "unconfirmed", "confirmed")],
             Self::Uncordon => vec![Line::change("cordoned", true, false)],
             Self::Discard { id } => {
                 vec![
@@ -65,8 +69,8 @@ impl Announce for WorkloadEdit {
     fn finishes(&self) -> bool {
         match self {
             Self::Update(update) => update.lines.iter().all(|line| line.path == "state"),
-            Self::Metadata { labels: _, lines } => lines.iter().all(|line| line.path == "start"),
-            Self::Uncordon | Self::Discard { .. } => true,
+            Self::Metadata { .. } => false,
+            Self::Confirm(_) | Self::Uncordon | Self::Discard { .. } => true,
         }
     }
 
@@ -79,8 +83,16 @@ impl Announce for WorkloadEdit {
         match self {
             Self::Update(update) if update.launch => Impact::Restart,
             Self::Update(_) => Impact::Asleep,
-            Self::Metadata { .. } | Self::Uncordon | Self::Discard { .. } => Impact::Quiet,
+            Self::Metadata { .. } | Self::Confirm(_) | Self::Uncordon | Self::Discard { .. } => Impact::Quiet,
         }
+    }
+
+    fn shows(&self) -> bool {
+        matches!(self, Self::Uncordon)
+    }
+
+    fn takes_turns(&self) -> bool {
+        matches!(self, Self::Confirm(_)) || self.impact() == Impact::Restart
     }
 }
 
@@ -137,11 +149,14 @@ pub fn compare(
         let update = Update { spec: spec.clone().released(around), body, launch, lines, labels: None };
         return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
     }
-    if marks.is_empty() {
-        Diff::Same
-    } else {
-        Diff::Edit(vec![WorkloadEdit::Metadata { labels, lines: marks }])
+    let mut edits = Vec::new();
+    if !marks.is_empty() {
+        edits.push(WorkloadEdit::Metadata { labels, lines: marks });
     }
+    if live.is_unproven() {
+        edits.push(WorkloadEdit::Confirm(Box::new(spec.clone())));
+    }
+    if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
 }
 
 /// The configuration's own lines.
@@ -317,12 +332,8 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
         let (from, to) = (live.metadata.get(Mark::NAME), spec.labels.get(Mark::NAME));
         lines.push(Line::change("slot", name(from), name(to)));
     }
-    if live.is_unproven() && live.is_well() {
-        lines.push(Line::change("start", "unconfirmed", "confirmed"));
-    }
     if !lines.is_empty() {
         labels.extend(spec.marks());
-        labels.insert(Mark::STARTING.to_owned(), String::new());
     }
     (labels, lines)
 }
@@ -382,6 +393,7 @@ impl WorkloadEdit {
             // The old version stops, within its `kill_timeout` of five seconds as a rule, and the new one starts.
             Self::Update(update) if update.launch => 3 + update.spec.start_secs(),
             Self::Update(_) | Self::Discard { .. } => 3,
+            Self::Confirm(spec) => spec.start_secs(),
             Self::Metadata { .. } | Self::Uncordon => 1,
         }
     }

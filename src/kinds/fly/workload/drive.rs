@@ -276,6 +276,7 @@ pub(crate) async fn edit(
             after.ownership = crate::model::Ownership::Ours;
             Ok(after)
         }
+        WorkloadEdit::Confirm(spec) => settle(clouds, app, spec, &live.id, &live.version, true).await,
         WorkloadEdit::Uncordon => {
             clouds.fly.uncordon(app, &live.id).await?;
             let mut after = live.clone();
