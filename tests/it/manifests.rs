@@ -9,8 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 use trimtab::{
-    kinds::World,
+    kinds::{Desired, World, fly::machine::MachineSpec},
     manifest::{self, Inputs, SecretsMode},
+    model::Strategy,
 };
 
 use crate::support::Team;
@@ -62,7 +63,12 @@ enum Change {
 }
 
 /// Everything that can be done to this world, one after the other.
-fn deeds(world: &World) -> Vec<Deed> {
+/// Whether a new machine takes the place of this one instead of it being changed.
+fn gives_way(spec: &MachineSpec) -> bool {
+    spec.turns.strategy == Strategy::BlueGreen && !spec.workload.config.services.is_empty()
+}
+
+fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
     let mut deeds = Vec::new();
     let app = |name: &trimtab::model::Name| world.fly_app[&name.root()].name.clone();
     let config = |app: String, id: &str, path, value, expected: String| Deed {
@@ -70,7 +76,12 @@ fn deeds(world: &World) -> Vec<Deed> {
         expected: vec![expected],
     };
     for (name, machine) in &world.fly_machine {
-        let (id, verb) = (&machine.workload.id, if machine.workload.runs() { "restart" } else { "update" });
+        let id = &machine.workload.id;
+        let verb = match machine.workload.runs() {
+            _ if gives_way(&desired.fly_machine[name]) => "succeed",
+            true => "restart",
+            false => "update",
+        };
         let line = |path: &str| format!("{verb} fly.machine/{name} {path}");
         let memory = machine.workload.config.guest.as_ref().map_or(256, |guest| guest.memory_mb.0);
         let other = if memory == 2048 { 1024 } else { 2048 };
@@ -147,7 +158,7 @@ async fn whole_circle(dir: &Path, environment: &str) {
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
     for at in 0.. {
-        let Some(deed) = deeds(&team.world().await).into_iter().nth(at) else { break };
+        let Some(deed) = deeds(&team.desired(), &team.world().await).into_iter().nth(at) else { break };
         meddle(&team, deed.change).await;
         assert_eq!(named(&team).await, deed.expected, "{what}");
         team.apply().await;
