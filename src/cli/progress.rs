@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::unbounded_channel,
+};
 
 use super::{Context, clock, exit, holder::holder, session::Session};
 use crate::{
@@ -117,7 +120,7 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
     if show.format == Format::Json {
         line(context, render::json::summary(approved.plan()));
     }
-    let signals = tokio::spawn(listen(conduct.clone(), send.clone()));
+    let signals = tokio::spawn(listen(Signals::new(), conduct.clone(), send.clone()));
     let steps: Vec<_> = approved.plan().steps().map(|step| &step.address).collect();
     let shown = async {
         match show.format {
@@ -129,10 +132,11 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
     };
     let work = async {
         let report = apply(approved, &clouds, world, &conduct, &send).await;
+        let mut last = Signals::new();
         signals.abort();
         // What follows only reads, so the next signal ends the process as it would have without us.
-        tokio::spawn(async {
-            signal().await;
+        tokio::spawn(async move {
+            last.next().await;
             std::process::exit(i32::from(exit::INCOMPLETE));
         });
         // The watcher ends when the last sender is gone; the other one went with the signals' task.
@@ -147,23 +151,36 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
 }
 
 /// The first signal asks to stop, the second one insists.
-async fn listen(conduct: Conduct, events: tokio::sync::mpsc::UnboundedSender<Event>) {
-    signal().await;
+async fn listen(mut signals: Signals, conduct: Conduct, events: tokio::sync::mpsc::UnboundedSender<Event>) {
+    signals.next().await;
     conduct.stop.cancel();
     drop(events.send(Event::Stopping));
-    signal().await;
+    signals.next().await;
     conduct.abort.cancel();
 }
 
-/// Ctrl-C, or the polite end that a pipeline's runner asks for.
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else {
-        return drop(tokio::signal::ctrl_c().await);
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
+/// Ctrl-C, and the polite end that a pipeline's runner asks for. None is missed from the moment this is made, which is
+/// before the first write.
+struct Signals([Option<Signal>; 2]);
+
+impl Signals {
+    fn new() -> Self {
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
+    }
+
+    /// The next of either.
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        let [interrupt, terminate] = &mut self.0;
+        tokio::select! {
+            () = one(interrupt) => {}
+            () = one(terminate) => {}
+        }
     }
 }
 

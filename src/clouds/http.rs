@@ -236,7 +236,7 @@ impl Http {
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
         let Inner { client, base, authorization, pacing, in_flight, .. } = &*self.0;
-        pacing.wait(call.action, call.identifier).await;
+        let turn = pacing.wait(call.action, call.identifier).await;
         let _turn = in_flight.acquire().await;
         let write = self.count(call);
         self.burn(call, write, false)?;
@@ -250,6 +250,7 @@ impl Http {
             request = request.json(body);
         }
         let answer = request.send().await.map_err(|error| lost(&call.doing, &error))?;
+        pacing.answered(call.action, call.identifier, turn);
         let status = answer.status();
         let request_id =
             answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);

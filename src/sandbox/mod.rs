@@ -121,3 +121,19 @@ pub use faults::{Fault, FaultError, HELP, Nth};
 pub use running::{Options, Running, StartError, announced, start};
 pub use server::RequestRecord;
 pub use store::{ServerFile, StoreError};
+
+/// How long a machine takes in here, in milliseconds: what no client can be faster than.
+pub mod times {
+    use super::settle;
+
+    /// Replacing the old version by the new one.
+    pub const REPLACE: i64 = settle::REPLACE_MS;
+    /// A new machine waits so long before it boots.
+    pub const BOOT_DELAY: i64 = settle::BOOT_DELAY_MS;
+    /// From the beginning of a boot until it is started.
+    pub const BOOT: i64 = settle::BOOT_MS;
+    /// From then until its checks are known.
+    pub const FIRST_CHECK: i64 = settle::FIRST_CHECK_MS;
+    /// Destroying a machine.
+    pub const DESTROY: i64 = settle::DESTROY_MS;
+}

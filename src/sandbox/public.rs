@@ -108,7 +108,7 @@ fn is_healthy(world: &World, app: &App, machine: &Machine) -> bool {
 fn next_moment(world: &World, machine: &Machine) -> Option<i64> {
     match machine.state {
         State::Started => {
-            let known = machine.started_ms? + machines::FIRST_CHECK_MS;
+            let known = machine.started_ms? + settle::FIRST_CHECK_MS;
             (world.now < known).then_some(known)
         }
         State::Starting | State::Restarting | State::Replacing => machine.due.map(|due| due.at_ms),

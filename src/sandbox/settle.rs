@@ -11,7 +11,9 @@ use super::world::{App, Volume, World};
 /// A machine is `created` for a moment before its host begins to boot it.
 pub(crate) const BOOT_DELAY_MS: i64 = 200;
 /// A boot takes about a second on Fly: the image is already on the host.
-const BOOT_MS: i64 = 800;
+pub(crate) const BOOT_MS: i64 = 800;
+/// The first health check runs soon after the start; until then nothing is known to be well.
+pub(crate) const FIRST_CHECK_MS: i64 = 1_000;
 /// A machine that is not launched is prepared (image pulled, root file system made) and then shown as stopped.
 pub(crate) const PREPARE_MS: i64 = 500;
 /// A well-behaved program ends soon after its signal.

@@ -10,7 +10,7 @@ mod view;
 mod wait;
 
 pub(crate) use read::Filter;
-pub(crate) use view::{FIRST_CHECK_MS, checks, overview};
+pub(crate) use view::{checks, overview};
 
 use super::{Handler, Identifier, Rate, Route, lease, route};
 use crate::sandbox::answer::{Call, Refusal};

@@ -7,11 +7,9 @@ use crate::sandbox::clock;
 use crate::sandbox::config::parse_or_nanos;
 use crate::sandbox::images::image_ref;
 use crate::sandbox::machine::{Machine, State};
+use crate::sandbox::settle;
 use crate::sandbox::v1::lease;
 use crate::sandbox::world::{App, Object, World};
-
-/// The first health check runs soon after the start; until then nothing is known to be well.
-pub(crate) const FIRST_CHECK_MS: i64 = 1_000;
 
 /// A machine in full.
 pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
@@ -121,7 +119,7 @@ fn outcome(behave: &Behave, machine: &Machine, name: &str, check: &Value, now: i
             let wanted = behave.checks.unwrap_or(Health::Passing);
             // Success counts at once; failure only after the grace period.
             let grace = if wanted == Health::Passing { 0 } else { millis(check, "grace_period") };
-            let known = started + FIRST_CHECK_MS.max(grace);
+            let known = started + settle::FIRST_CHECK_MS.max(grace);
             if now < known {
                 (Health::Critical, "waiting for the first check".to_owned(), started)
             } else {

@@ -1,0 +1,348 @@
+//! One user's production on a sandbox, and the program itself as the user runs it: in a process of its own, that can be
+//! looked at, interrupted and killed.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use trimtab::{
+    clouds::{Settings, fly::Reader},
+    model::Secret,
+    sandbox::{self, Options, RequestRecord, Running},
+};
+
+/// Slower than other tests: what is sent within Fly's limits shall arrive within them on a busy machine as well.
+const SPEED: f64 = 10.0;
+/// Longer than any lease lasts.
+const LEASE: Duration = Duration::from_secs(61);
+/// The process group of release commands, as flyctl calls it.
+pub(super) const COMMANDS: &str = "fly_app_release_command";
+
+/// One of the users, and what the tests have to know of the manifest.
+pub(super) struct User {
+    /// The folder of the manifests.
+    pub(super) folder: &'static str,
+    /// What the manifest calls the app.
+    pub(super) app: &'static str,
+    /// What Fly calls it.
+    pub(super) name: &'static str,
+    /// Variables with the values of secrets.
+    pub(super) secrets: &'static [&'static str],
+    /// How many machines serve, and how many of them may be unavailable at once.
+    pub(super) fleet: usize,
+    pub(super) at_once: usize,
+    /// How many machines run by schedule.
+    pub(super) crons: usize,
+    /// Whether the services have checks.
+    pub(super) has_checks: bool,
+}
+
+pub(super) struct Shop {
+    pub(super) user: &'static User,
+    pub(super) sandbox: Running,
+    dir: tempfile::TempDir,
+    reader: Reader,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) code: Option<i32>,
+    pub(super) out: String,
+    err: String,
+    pub(super) requests: Vec<RequestRecord>,
+}
+
+impl Ran {
+    /// Demands an exit code, and that the run said all of this at its end.
+    pub(super) fn demand(&self, code: i32, said: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        for part in said {
+            assert!(self.out.contains(part), "{part:?} is missing:\n{}\n{}", self.out, self.err);
+        }
+    }
+
+    /// What it wrote: method and path, without the leases that it took and gave back.
+    pub(super) fn writes(&self) -> Vec<String> {
+        let writes = self.requests.iter().filter(|request| request.method != "GET");
+        let writes = writes.filter(|request| !request.path.ends_with("/lease") && !is_image(request));
+        writes.map(|request| format!("{} {}", request.method, request.path)).collect()
+    }
+}
+
+/// A look at a registry: `HEAD` writes nothing.
+fn is_image(request: &RequestRecord) -> bool {
+    request.method == "HEAD"
+}
+
+/// A run that is under way.
+pub(super) struct UnderWay<'s> {
+    shop: &'s Shop,
+    child: Child,
+    before: usize,
+    /// Which run it is, so that each writes to files of its own.
+    out: tempfile::NamedTempFile,
+    err: tempfile::NamedTempFile,
+}
+
+impl Shop {
+    pub(super) async fn open(user: &'static User) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests").join(user.folder);
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let mut options = Options::new(dir.path().join("sandbox"));
+        options.speed = SPEED;
+        let sandbox = sandbox::start(options).await.unwrap();
+        let token = Secret::new(sandbox.user_token().unwrap());
+        let reader = Reader::new(&Settings::imitation(sandbox.url(), token, SPEED)).unwrap();
+        Self { user, sandbox, dir, reader }
+    }
+
+    /// Writes `guarded.toml`: the same production with this release command, checks, and all the time in the world, so
+    /// that a test can hold a step for as long as it likes.
+    pub(super) fn guard(&self, command: &str) {
+        let User { app, has_checks, .. } = self.user;
+        let checks = format!("[[apps.{app}.http_service.checks]]\npath = \"/up\"\ninterval = \"15s\"\n");
+        let text = format!(
+            "extends = \"production.toml\"\nname = \"production\"\n[apps.{app}.deploy]\n\
+             release_command = \"{command}\"\nrelease_command_timeout = \"0s\"\nwait_timeout = \"24h\"\n{}",
+            if *has_checks { "" } else { &checks }
+        );
+        fs::write(self.dir.path().join("guarded.toml"), text).unwrap();
+    }
+
+    /// Begins an apply of an environment with this tag of the app's image.
+    pub(super) fn begin(&self, environment: &str, tag: &str) -> UnderWay<'_> {
+        let (out, err) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let User { app, name, secrets, .. } = self.user;
+        let before = self.sandbox.requests().len();
+        let child = Command::new(env!("CARGO_BIN_EXE_trimtab"))
+            .args(["apply", environment, "--yes", "--environments", "."])
+            .args(["--image", &format!("{app}=registry.fly.io/{name}:{tag}"), "--sandbox=sandbox"])
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(secrets.iter().map(|secret| (secret, format!("canary of {secret}"))))
+            .stdin(Stdio::null())
+            .stdout(out.reopen().unwrap())
+            .stderr(err.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        UnderWay { shop: self, child, before, out, err }
+    }
+
+    /// Applies, and waits for the end.
+    pub(super) fn apply(&self, environment: &str, tag: &str) -> Ran {
+        self.begin(environment, tag).end()
+    }
+
+    /// A request to the sandbox's administration.
+    async fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
+        let url = format!("{}/_sandbox/{path}", self.sandbox.url());
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url).json(body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
+        answer.json().await.unwrap()
+    }
+
+    /// From now on, programs of this process group and image behave so.
+    pub(super) async fn rule(&self, group: &str, tag: &str, behave: Value) {
+        let rule = json!({ "match": { "process_group": group, "image_contains": format!(":{tag}@") }, "behave": behave });
+        self.admin("POST", "rules", &rule).await;
+    }
+
+    pub(super) async fn forget_rules(&self) {
+        self.admin("DELETE", "rules", &Value::Null).await;
+    }
+
+    /// Everything that the app holds, as the sandbox stores it.
+    async fn stored(&self, what: &str) -> Vec<Value> {
+        let state = self.admin("GET", "state", &Value::Null).await;
+        let all = state["apps"][self.user.name][what].as_object().cloned().unwrap_or_default();
+        all.into_iter().map(|(_, value)| value).collect()
+    }
+
+    async fn machines(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.stored("machines").await.into_iter().filter(fits).collect()
+    }
+
+    /// The machines that serve.
+    pub(super) async fn fleet(&self) -> Vec<Value> {
+        self.machines(|machine| is_there(machine) && group(machine) == "app").await
+    }
+
+    /// The machines that run by schedule.
+    pub(super) async fn crons(&self) -> Vec<Value> {
+        self.machines(|machine| is_there(machine) && machine["config"]["schedule"].is_string()).await
+    }
+
+    /// The machines of release commands of an image, with those that are gone.
+    pub(super) async fn commands(&self, tag: &str) -> Vec<Value> {
+        self.machines(|machine| group(machine) == COMMANDS && runs(machine, tag)).await
+    }
+
+    /// Lets the leases of a run that was killed run out.
+    pub(super) fn outlive(&self) {
+        self.sandbox.advance(LEASE).unwrap();
+    }
+
+    /// The one command that runs.
+    async fn command(&self) -> Option<Value> {
+        let runs = |machine: &Value| group(machine) == COMMANDS && machine["state"] == "started";
+        self.machines(runs).await.pop()
+    }
+
+    /// Ends the command that runs, as if it had done its work.
+    pub(super) async fn end_command(&self) {
+        let command = self.command().await.unwrap();
+        let id = command["id"].as_str().unwrap();
+        let url = format!("{}/v1/apps/{}/machines/{id}/stop", self.sandbox.url(), self.user.name);
+        let token = self.sandbox.user_token().unwrap();
+        let answer = reqwest::Client::new().post(url).bearer_auth(token).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// What must hold after every apply that was complete: all of it runs this image, nothing is left over, nobody holds
+    /// a lease, nothing was asked too often, and a second apply has nothing to do.
+    pub(super) async fn whole(&self, environment: &str, tag: &str) {
+        let User { fleet, crons, .. } = self.user;
+        let (serving, scheduled) = (self.fleet().await, self.crons().await);
+        assert_eq!((serving.len(), scheduled.len()), (*fleet, *crons), "{tag}");
+        assert_eq!(self.machines(is_there).await.len(), fleet + crons, "{tag}: nothing is left over");
+        for machine in serving.iter().chain(&scheduled) {
+            assert!(runs(machine, tag), "{tag}: {machine:#}");
+        }
+        for machine in &serving {
+            assert_eq!(machine["state"], "started", "{tag}: {machine:#}");
+            assert!(machine["config"]["metadata"]["trimtab_starting"].is_null(), "{tag}: {machine:#}");
+        }
+        for volume in self.stored("volumes").await {
+            assert!(volume["attached"].is_string(), "{tag}: {volume:#}");
+        }
+        self.nobody_holds(tag).await;
+        let again = self.apply(environment, tag);
+        again.demand(0, &[]);
+        assert_eq!(again.writes(), Vec::<String>::new(), "{tag}: a second apply has nothing to do");
+        self.never_too_often();
+    }
+
+    /// No lease is held; those of a run that was killed may be there, but are over.
+    pub(super) async fn nobody_holds(&self, tag: &str) {
+        let now = self.admin("GET", "clock", &Value::Null).await["now_ms"].as_i64().unwrap();
+        for machine in self.machines(is_there).await {
+            let until = machine["lease"]["expires_ms"].as_i64().unwrap_or(0);
+            assert!(until <= now, "{tag}: a lease is left: {machine:#}");
+        }
+    }
+
+    pub(super) fn never_too_often(&self) {
+        let requests = self.sandbox.requests();
+        let refused: Vec<&RequestRecord> = requests.iter().filter(|r| r.status == 429).collect();
+        assert!(refused.is_empty(), "{refused:#?}");
+    }
+}
+
+impl UnderWay<'_> {
+    /// What it sent so far.
+    fn requests(&self) -> Vec<RequestRecord> {
+        self.shop.sandbox.requests().split_off(self.before)
+    }
+
+    fn said(file: &tempfile::NamedTempFile) -> String {
+        fs::read_to_string(file.path()).unwrap()
+    }
+
+    /// Waits until something holds; a run that ends before is a failure.
+    async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        while !holds(self) {
+            self.goes_on(what).await;
+        }
+    }
+
+    /// Rests for a moment, if it still runs.
+    async fn goes_on(&mut self, what: &str) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            let (out, err) = (Self::said(&self.out), Self::said(&self.err));
+            panic!("it ended ({status}) before: {what}\n{out}\n{err}");
+        }
+        self.shop.reader.rest(Duration::from_millis(200)).await;
+    }
+
+    /// Waits until its release command runs.
+    pub(super) async fn until_command(&mut self) {
+        while self.shop.command().await.is_none() {
+            self.goes_on("the release command runs").await;
+        }
+    }
+
+    /// Waits until it was told that another holds a lease that it needs, unless that has just run out.
+    pub(super) async fn until_kept_out(&mut self) {
+        let fits =
+            |request: &RequestRecord| request.path.ends_with("/lease") && matches!(request.status, 201 | 409);
+        self.until("a lease is asked for", |run| run.requests().iter().any(fits)).await;
+    }
+
+    /// Waits until a request was answered: its method, and how its path begins after the app's name.
+    pub(super) async fn until_sent(&mut self, method: &str, path: &str) {
+        let path = format!("/v1/apps/{}{path}", self.shop.user.name);
+        let fits = |request: &RequestRecord| {
+            request.method == method
+                && request.path.starts_with(&path)
+                && !request.path.ends_with("/lease")
+                && request.status == 200
+        };
+        self.until(&format!("{method} {path}"), |run| run.requests().iter().any(fits)).await;
+    }
+
+    /// Interrupts it as ctrl-C does, and waits until it has heard.
+    pub(super) async fn interrupt(&mut self) {
+        let kill = format!("kill -INT {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.until("it says that it stops", |run| Self::said(&run.err).contains("stopping: ")).await;
+    }
+
+    /// Kills it, and leaves it no time for anything.
+    pub(super) fn kill(mut self) {
+        self.child.kill().unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), None, "it was killed");
+    }
+
+    /// Waits for its end.
+    pub(super) fn end(mut self) -> Ran {
+        let code = self.child.wait().unwrap().code();
+        Ran { code, out: Self::said(&self.out), err: Self::said(&self.err), requests: self.requests() }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    /// A test that fails leaves no process behind. One that has ended cannot be killed, and need not be.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn is_there(machine: &Value) -> bool {
+    !matches!(machine["state"].as_str(), Some("destroyed" | "destroying"))
+}
+
+fn group(machine: &Value) -> &str {
+    machine["config"]["metadata"]["fly_process_group"].as_str().unwrap_or_default()
+}
+
+/// Whether a machine runs this tag of its image.
+pub(super) fn runs(machine: &Value, tag: &str) -> bool {
+    machine["config"]["image"].as_str().unwrap_or_default().contains(&format!(":{tag}@"))
+}
+
+/// Id and version: what changes with every update, and with nothing else.
+pub(super) fn versions(machines: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    machines.iter().map(|machine| (text(&machine["id"]), text(&machine["instance_id"]))).collect()
+}
