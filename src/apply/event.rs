@@ -134,6 +134,13 @@ pub struct Report {
     /// Why nothing was begun at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<Failure>,
+    /// Whether nothing was begun because somebody else has been at work since the plan was made. Nobody is any more, so a
+    /// new look tells what is left.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
+    /// Whether the user asked to stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// How one step ended.

@@ -1,49 +1,59 @@
 //! The right to change: every machine that a plan changes is leased before its first step, so that two runs at the same
 //! time never mix, and a plan that is no longer true is not begun.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
 
 use crate::{
     clouds::{CloudError, Clouds, Trouble},
     kinds::{Leased, World},
-    plan::Plan,
+    plan::{Action, Plan},
 };
 
-/// Takes all leases at once; gives those back that were taken when one cannot be had.
+/// Takes all leases at once; gives those back that were taken when one cannot be had. Says whether somebody else held one
+/// first: what that run did is not in the plan.
 ///
 /// # Errors
-/// When another holds one for longer than `patience`, or a machine has changed since the plan was made.
+/// When another holds one for longer than `patience`, or a machine has changed, or gone, since the plan was made.
 pub(super) async fn take(
     plan: &Plan,
     clouds: &Clouds,
     world: &World,
     patience: Duration,
-) -> Result<(), CloudError> {
-    let wanted: BTreeSet<&Leased> = plan.steps().filter_map(|step| step.lease.as_ref()).collect();
-    let taken = join_all(wanted.into_iter().map(|leased| one(leased, clouds, world, patience))).await;
-    let taken: Result<(), CloudError> = taken.into_iter().collect();
+) -> Result<bool, CloudError> {
+    let mut wanted: BTreeMap<&Leased, bool> = BTreeMap::new();
+    for step in plan.steps() {
+        if let Some(leased) = &step.lease {
+            *wanted.entry(leased).or_default() |= step.action != Action::Delete;
+        }
+    }
+    let taken = wanted.into_iter().map(|(leased, stays)| one(leased, stays, clouds, world, patience));
+    let taken: Result<Vec<bool>, CloudError> = join_all(taken).await.into_iter().collect();
     if taken.is_err() {
         clouds.fly.leases().release_all().await;
     }
-    taken
+    Ok(taken?.contains(&true))
 }
 
-async fn one(leased: &Leased, clouds: &Clouds, world: &World, patience: Duration) -> Result<(), CloudError> {
+async fn one(
+    leased: &Leased,
+    stays: bool,
+    clouds: &Clouds,
+    world: &World,
+    patience: Duration,
+) -> Result<bool, CloudError> {
     let Leased { app, id, version } = leased;
-    let Some(app) = world.fly_app.get(app) else { return Ok(()) };
+    let Some(app) = world.fly_app.get(app) else { return Ok(false) };
+    let stale = |what: String| {
+        let doing = format!("begin with machine {id} of {}", app.name);
+        CloudError::new(doing, Trouble::Conflict, format!("since the plan was made {what}"))
+    };
     match clouds.fly.leases().acquire(&app.name, id, patience).await {
-        // One that is gone needs no lease; its step finds out what that means.
-        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) if error.is_not_found() && !stays => Ok(false),
+        Err(error) if error.is_not_found() => Err(stale("it was destroyed".to_owned())),
         Err(error) => Err(error),
-        Ok(held) if held.version == *version || held.version.is_empty() => Ok(()),
-        Ok(held) => {
-            let doing = format!("begin with machine {id} of {}", app.name);
-            let waited = if held.waited { ", while somebody else held its lease" } else { "" };
-            let what =
-                format!("it has changed since the plan was made{waited}: its version is {}", held.version);
-            Err(CloudError::new(doing, Trouble::Conflict, what))
-        }
+        Ok(held) if held.version == *version || held.version.is_empty() => Ok(held.waited),
+        Ok(held) => Err(stale(format!("it was changed: its version is {}", held.version))),
     }
 }

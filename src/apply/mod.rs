@@ -102,12 +102,14 @@ pub async fn apply(
     run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
     let taken = tokio::select! {
         taken = leases::take(plan, clouds, &run.world, conduct.patience) => taken,
-        () = conduct.stop.cancelled() => Ok(()),
+        () = conduct.stop.cancelled() => Ok(false),
     };
     match taken {
-        Ok(()) => run.all(clouds, conduct).await,
+        Ok(false) => run.all(clouds, conduct).await,
+        Ok(true) => run.report.outdated = true,
         Err(error) => run.report.halted = Some(Failure::from(&error)),
     }
+    run.report.stopped = conduct.stop.is_cancelled();
     clouds.fly.leases().release_all().await;
     run.rest();
     run.report

@@ -96,6 +96,9 @@ fn is_skipped(context: &Context<'_>, args: &Apply) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// How often is looked again when others are at work.
+const LOOKS: u32 = 3;
+
 /// One run of a plan, for `apply` and `destroy`.
 pub(super) struct Run<'a> {
     pub(super) context: &'a Context<'a>,
@@ -133,7 +136,17 @@ impl Run<'_> {
             return Ok(exit::OK);
         }
         confirm(self.context)?;
-        self.carry_out(&approved, world).await
+        self.carry_out(approved, world).await
+    }
+
+    /// Plans once more after somebody else was at work: what is left of what was agreed to runs.
+    async fn look_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
+        self.context.ui.talk("Somebody else was at work here: looking again.");
+        let world = self.session.look(self.context, self.desired).await?;
+        let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
+        check_expected(&plan, Some(&agreed.plan().id()))?;
+        let approved = guard(plan, &self.allow.limits()).map_err(|refusals| self.refused(refusals))?;
+        Ok((approved, world))
     }
 
     /// The plan that was shown says what is blocked; where none was shown, the error does.
@@ -145,10 +158,19 @@ impl Run<'_> {
         Failure::from(refusals)
     }
 
-    async fn carry_out(&self, approved: &Approved, world: World) -> Result<u8, Failure> {
+    async fn carry_out(&self, approved: Approved, world: World) -> Result<u8, Failure> {
         let (session, command) = (self.session, self.command);
-        let work = progress::Work { session, approved, world: world.clone(), command };
-        let report = progress::watch(self.context, self.show, work).await;
+        let (mut approved, mut world) = (approved, world);
+        let mut looks = 0;
+        let report = loop {
+            let work = progress::Work { session, approved: &approved, world: world.clone(), command };
+            let report = progress::watch(self.context, self.show, work).await;
+            if !report.outdated || looks == LOOKS {
+                break report;
+            }
+            looks += 1;
+            (approved, world) = self.look_again(&approved).await?;
+        };
         if self.show.is_text() {
             self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
         }
@@ -157,7 +179,10 @@ impl Run<'_> {
         }
         let recovery =
             Recovery { context: self.context, session, desired: self.desired, show: self.show, command };
-        recovery.after(&report, &world).await?;
+        // Whatever goes wrong now, the run did not finish.
+        if let Err(failure) = recovery.after(&report, &world).await {
+            failure.show(self.context.ui);
+        }
         Ok(exit::INCOMPLETE)
     }
 

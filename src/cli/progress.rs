@@ -115,12 +115,14 @@ fn foretell(context: &Context<'_>, show: &Show, work: &Work<'_>) {
 pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Report {
     let (conduct, clouds) = (work.conduct(show), work.clouds(context));
     foretell(context, show, &work);
-    let Work { approved, world, .. } = work;
+    let Work { approved, world, session: work_session, .. } = work;
     let (send, receive) = unbounded_channel();
     if show.format == Format::Json {
         line(context, render::json::summary(approved.plan()));
     }
-    let signals = tokio::spawn(listen(Signals::new(), conduct.clone(), send.clone()));
+    let signals = Signals::new();
+    work_session.hear(None);
+    let signals = tokio::spawn(listen(signals, conduct.clone(), send.clone()));
     let steps: Vec<_> = approved.plan().steps().map(|step| &step.address).collect();
     let shown = async {
         match show.format {
@@ -135,10 +137,11 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
         let mut last = Signals::new();
         signals.abort();
         // What follows only reads, so the next signal ends the process as it would have without us.
-        tokio::spawn(async move {
+        let last = tokio::spawn(async move {
             last.next().await;
             std::process::exit(i32::from(exit::INCOMPLETE));
         });
+        work_session.hear(Some(last.abort_handle()));
         // The watcher ends when the last sender is gone; the other one went with the signals' task.
         drop(send);
         report

@@ -140,6 +140,8 @@ pub(super) struct Session {
     pub(super) begun: Instant,
     /// How much faster than Fly the server runs.
     pub(super) speed: f64,
+    /// What ends the process at a signal while nothing is written.
+    ends: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
 }
 
 impl Session {
@@ -162,7 +164,19 @@ impl Session {
         let on_sandbox = context.global.sandbox.is_some();
         let again = target.again(context, &loaded);
         let speed = settings.speed;
-        Ok(Self { loaded, again, on_sandbox, reader, registry, images, lenient, sandbox, begun, speed })
+        Ok(Self {
+            loaded,
+            again,
+            on_sandbox,
+            reader,
+            registry,
+            images,
+            lenient,
+            sandbox,
+            begun,
+            speed,
+            ends: std::sync::Mutex::default(),
+        })
     }
 
     /// Looks at the world.
@@ -180,6 +194,14 @@ impl Session {
         let images = self.images.get_or_init(|| observe::images(&self.registry, desired));
         let (world, _) = tokio::join!(self.observe(context), images);
         world
+    }
+
+    /// Replaces what ends the process at a signal; nothing does while something is written.
+    pub(super) fn hear(&self, ends: Option<tokio::task::AbortHandle>) {
+        let mut there = self.ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(old) = std::mem::replace(&mut *there, ends) {
+            old.abort();
+        }
     }
 
     /// Makes sure that these images are still in their registries.

@@ -48,7 +48,7 @@ pub trait Drive: Kind {
     }
 
     /// Lets successors take over from the old ones, whose names and records are given, those among them that have no
-    /// successor and are to go. When it fails, the old ones are what serves.
+    /// successor and are to go. When it fails, one version serves all the same.
     fn hand_over(
         clouds: &Clouds,
         old: &[(Name, Self::Live)],
@@ -61,10 +61,11 @@ pub trait Drive: Kind {
     /// Proves that it works.
     fn prove(
         clouds: &Clouds,
+        name: &Name,
         spec: &Self::Spec,
         world: &World,
     ) -> impl Future<Output = Result<(), CloudError>> + Send {
-        let _ = (clouds, spec, world);
+        let _ = (clouds, name, spec, world);
         async { Ok(()) }
     }
 }
@@ -90,6 +91,6 @@ pub(super) async fn run<K: Drive + Listed>(
         Op::Delete(live) => K::delete(clouds, live, world).await.map(|()| K::settled(None)),
         Op::Retire(live) => K::delete(clouds, live, world).await.map(|()| Settled::AsBefore),
         Op::HandOver(old) => K::hand_over(clouds, old, world).await.map(|()| Settled::AsBefore),
-        Op::Prove(spec) => K::prove(clouds, spec, world).await.map(|()| Settled::AsBefore),
+        Op::Prove(spec) => K::prove(clouds, name, spec, world).await.map(|()| Settled::AsBefore),
     }
 }

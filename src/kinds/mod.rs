@@ -67,6 +67,12 @@ pub trait Kind: Named + Sized + 'static {
         false
     }
 
+    /// Whether a proof that it works was begun and has not succeeded.
+    fn is_unverified(live: &Self::Live) -> bool {
+        let _ = live;
+        false
+    }
+
     /// Whether its successor has taken over: its removal only finishes what an earlier apply began.
     fn is_retired(live: &Self::Live) -> bool {
         let _ = live;

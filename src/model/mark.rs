@@ -51,6 +51,8 @@ impl Mark {
     pub const RELEASED: &str = "trimtab_released";
     /// Metadata key: the id of the machine whose place this one is to take.
     pub const SUCCEEDS: &str = "trimtab_succeeds";
+    /// Metadata key: there, on one machine of an app, while a proof that the app works has not succeeded.
+    pub const UNVERIFIED: &str = "trimtab_unverified";
     /// What all our metadata keys begin with.
     pub const PREFIX: &str = "trimtab_";
     /// What the label of an app begins with, see [`Mark::label`].

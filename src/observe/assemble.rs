@@ -119,7 +119,10 @@ fn release(app: &Ref<App>, desired: &Desired, all: &[WorkloadLive]) -> Option<Re
         app: app.clone(),
         done: remembered.flatten().cloned().collect(),
         current: None,
-        witness: machines.first().map(|machine| machine.id.clone()),
+        witness: machines
+            .iter()
+            .find(|machine| machine.health.host_ok && !machine.health.cordoned)
+            .map(|machine| machine.id.clone()),
         leftovers,
     })
 }

@@ -77,28 +77,45 @@ struct Generations {
 
 impl Generations {
     fn of(machines: Vec<WorkloadLive>) -> Self {
-        let hidden: BTreeMap<String, bool> =
-            machines.iter().map(|machine| (machine.id.clone(), machine.health.cordoned)).collect();
-        let took_over = |green: &WorkloadLive| {
-            !green.health.cordoned && green.succeeds().is_some_and(|old| hidden.get(old) == Some(&true))
-        };
-        let retired: BTreeSet<String> = machines
-            .iter()
-            .filter(|green| took_over(green))
-            .filter_map(|green| green.succeeds().map(str::to_owned))
-            .collect();
+        let machines = in_order(machines);
+        let ids: BTreeSet<String> = machines.iter().map(|machine| machine.id.clone()).collect();
+        let mut next: BTreeMap<String, WorkloadLive> = BTreeMap::new();
+        let mut first = Vec::new();
         let mut generations = Self { there: Vec::new(), waiting: BTreeMap::new(), retired: Vec::new() };
-        for machine in in_order(machines) {
-            let old = machine.succeeds().filter(|old| hidden.contains_key(*old)).map(str::to_owned);
-            match old {
-                _ if retired.contains(&machine.id) => generations.retired.push(machine),
-                Some(old) if !retired.contains(&old) && !generations.waiting.contains_key(&old) => {
-                    generations.waiting.insert(old, machine);
-                }
-                _ => generations.there.push(machine),
+        for machine in machines {
+            match machine.succeeds().filter(|old| ids.contains(*old)).map(str::to_owned) {
+                None => first.push(machine),
+                // Of two that claim one place, the other is a clone.
+                Some(old) if next.contains_key(&old) => generations.there.push(machine),
+                Some(old) => drop(next.insert(old, machine)),
             }
         }
+        for machine in first {
+            let mut line = vec![machine];
+            while let Some(successor) = line.last().and_then(|last| next.remove(&last.id)) {
+                line.push(successor);
+            }
+            generations.place(line);
+        }
+        // Machines that claim to succeed each other in a circle were marked by somebody else.
+        generations.there.extend(next.into_values());
         generations
+    }
+
+    /// Places a line of machines of which each was to take the place of the one before. The first that is shown has the
+    /// slot; when none is, a hand-over was cut off, and the last but one has it. Those before have retired.
+    fn place(&mut self, mut line: Vec<WorkloadLive>) {
+        let shown = line.iter().position(|machine| !machine.health.cordoned);
+        let holder = shown.unwrap_or(line.len().saturating_sub(2));
+        let mut later = line.split_off(holder).into_iter();
+        self.retired.extend(line);
+        let Some(machine) = later.next() else { return };
+        if let Some(successor) = later.next() {
+            self.waiting.insert(machine.id.clone(), successor);
+        }
+        self.there.push(machine);
+        // A third generation that was begun before the second had taken over.
+        self.there.extend(later);
     }
 }
 

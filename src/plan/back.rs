@@ -50,8 +50,8 @@ impl Before {
         let here: BTreeMap<&str, &WorkloadLive> =
             now.fly_machine.values().map(|live| (live.workload.id.as_str(), &live.workload)).collect();
         let asked = |name: &Name| apps.contains(&name.root()) && desired.fly_machine.contains_key(name);
+        let groups: BTreeSet<Name> = then.fly_machine.keys().map(lane).collect();
         for (name, live) in now.fly_machine.iter().filter(|(name, _)| asked(name)) {
-            let group = |name: &Name| name.parts().take(2).map(str::to_owned).collect::<Vec<_>>();
             let was = match then.fly_machine.get(name) {
                 Some(old) if old.workload.id != live.workload.id => {
                     let id = old.workload.id.clone();
@@ -66,7 +66,7 @@ impl Before {
                 }
                 Some(_) => continue,
                 // A group that is new has nothing to go back to.
-                None if !then.fly_machine.keys().any(|old| group(old) == group(name)) => continue,
+                None if !groups.contains(&lane(name)) => continue,
                 None => Was::Absent,
             };
             before.machines.insert(name.clone(), was);

@@ -33,6 +33,8 @@ pub(super) struct Differ<'w> {
     pub(super) gone: BTreeSet<Address>,
     pub(super) changed: BTreeMap<Address, Vec<Line>>,
     pub(super) rolling: BTreeSet<Name>,
+    /// Apps whose last rollout was not proven to work.
+    pub(super) unproven: BTreeSet<Name>,
     pub(super) releases: BTreeMap<Name, Release>,
     /// Apps that somebody else owns: nothing in them is planned.
     pub(super) claimed: BTreeSet<Name>,
@@ -86,7 +88,8 @@ impl<'w> Differ<'w> {
             gone: BTreeSet::new(),
             changed: BTreeMap::new(),
             rolling: BTreeSet::new(),
-            releases: fly::release::releases(desired),
+            unproven: BTreeSet::new(),
+            releases: fly::release::releases(desired, world),
             claimed,
             steps,
         }
@@ -124,13 +127,18 @@ impl Differ<'_> {
         match K::PHASE {
             Phase::Rollout => drop(self.rolling.insert(name.root())),
             Phase::Follow => self.steps.followers.entry(name.root()).or_default().push(node),
-            Phase::Ground | Phase::Before => {}
+            Phase::Before => drop(self.steps.commands.insert(name.root(), node)),
+            Phase::Ground => {}
         }
     }
 
     fn one<K: Listed>(&mut self, name: &Name, spec: &K::Spec, live: Option<&K::Live>) {
         let address = Address::of::<K>(name);
         let Some(live) = live else {
+            // A command runs for what is rolled out, and an app without machines has nothing of the kind.
+            if K::PHASE == Phase::Before && !self.rolling.contains(&name.root()) {
+                return;
+            }
             return self.create::<K>(&address, spec, Action::Create, Cause::Unknown);
         };
         if K::goes_with(live).is_some_and(|container| self.gone.contains(&container)) {
@@ -211,7 +219,7 @@ impl Differ<'_> {
         });
         self.steps.makes.insert(address.clone(), node);
         self.steps.needs.push((node, spec.refs()));
-        if impact > Impact::Quiet || K::PHASE == Phase::Follow {
+        if impact > Impact::Quiet || matches!(K::PHASE, Phase::Follow | Phase::Before) {
             self.phase::<K>(address.name(), node);
         }
         if let Some(lane) = self.turns::<K>(address.name(), spec) {
@@ -351,6 +359,8 @@ impl Visit for Differ<'_> {
             }
         }
         self.hand_over::<K>(live);
+        let unproven = live.iter().filter(|(_, live)| K::is_unverified(live) || K::is_retired(live));
+        self.unproven.extend(unproven.map(|(name, _)| name.root()));
     }
 }
 
@@ -361,10 +371,14 @@ pub(super) struct Prover<'w> {
 
 impl Visit for Prover<'_> {
     fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, _: &Table<K::Live>) {
-        let Differ { rolling, steps, .. } = &mut self.differ;
-        for (name, spec) in
-            desired.iter().filter(|(name, spec)| rolling.contains(*name) && K::has_proof(spec))
-        {
+        let Differ { rolling, unproven, steps, claimed, .. } = &mut self.differ;
+        let due = |name: &Name| {
+            let changes =
+                rolling.contains(name) || unproven.contains(name) || steps.followers.contains_key(name);
+            changes && !claimed.contains(name)
+        };
+        let due: Vec<_> = desired.iter().filter(|(name, spec)| K::has_proof(spec) && due(name)).collect();
+        for (name, spec) in due {
             let (address, op) = (Address::of::<K>(name), Op::Prove(spec.clone()));
             let node = steps.add(bare::<K>(&address, Action::Prove, op, Vec::new()));
             steps.proofs.insert(name.clone(), node);

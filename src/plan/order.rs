@@ -1,6 +1,6 @@
 //! References to edges. Nobody writes an order by hand: it follows from what refers to what, and every edge says why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::{
     algo::{tarjan_scc, toposort},
@@ -9,7 +9,7 @@ use petgraph::{
 };
 
 use super::{Because, Plan, Step, rollout::LaneSteps, steps::Steps};
-use crate::model::Name;
+use crate::model::{Address, Name};
 
 /// Steps that wait for each other in a circle, as a readable path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,32 +62,90 @@ impl Steps {
         for (address, gone) in &self.breaks {
             self.makes.get(address).into_iter().for_each(|made| add(*gone, *made, Because::SameName));
         }
-        for lane in self.lanes.values() {
-            lane.edges(&mut add);
+        let early = self.early();
+        for (before, after) in early.iter().flat_map(|(end, starts)| starts.iter().map(move |s| (end, s))) {
+            add(*before, *after, Because::StillHeld);
         }
-        self.waves(&mut add);
+        let early: BTreeSet<NodeIndex> = early.into_keys().collect();
+        for lane in self.lanes.values() {
+            lane.edges(&early, &mut add);
+        }
+        self.waves(&early, &mut add);
         edges
     }
 
-    /// What waits until all of an app is healthy: its proof, what follows it, and the end of what it has replaced.
-    fn waves(&self, add: &mut impl FnMut(NodeIndex, NodeIndex, Because)) {
+    /// What waits until all of an app is healthy: its proof, what follows it, and the end of what it no longer needs, in
+    /// whichever group that is. When the release command fails, nothing ends.
+    fn waves(&self, early: &BTreeSet<NodeIndex>, add: &mut impl FnMut(NodeIndex, NodeIndex, Because)) {
         let mut rolled: BTreeMap<Name, Vec<&LaneSteps>> = BTreeMap::new();
         for (lane, steps) in self.lanes.iter().filter(|(_, lane)| lane.rolls) {
             rolled.entry(lane.name().root()).or_default().push(steps);
         }
         for (app, lanes) in &rolled {
             let followers = self.followers.get(app).map(Vec::as_slice).unwrap_or_default();
-            let outcome = lanes.iter().flat_map(|lane| lane.outcome());
+            let ends = lanes.iter().flat_map(|lane| &lane.ends).copied();
+            let ends: Vec<NodeIndex> = ends.filter(|end| !early.contains(end)).collect();
+            let outcome: Vec<NodeIndex> = lanes.iter().flat_map(|lane| lane.outcome()).collect();
+            let command = self.commands.get(app).copied();
+            command.into_iter().for_each(|before| {
+                ends.iter().for_each(|after| add(before, *after, Because::Healthy));
+            });
             match self.proofs.get(app) {
                 Some(&proof) => {
-                    outcome.for_each(|before| add(before, proof, Because::Healthy));
-                    let retired = lanes.iter().flat_map(|lane| lane.retired.iter().chain(&lane.ends));
-                    followers.iter().chain(retired).for_each(|after| add(proof, *after, Because::Healthy));
+                    outcome.iter().for_each(|before| add(*before, proof, Because::Healthy));
+                    let retired = lanes.iter().flat_map(|lane| &lane.retired);
+                    let after = followers.iter().chain(retired).chain(&ends);
+                    after.for_each(|after| add(proof, *after, Because::Healthy));
                 }
-                None => outcome.for_each(|before| {
-                    followers.iter().for_each(|after| add(before, *after, Because::Healthy));
-                }),
+                None => {
+                    gate(&outcome, followers, Because::Healthy, add);
+                    gate(&outcome, &ends, Because::Healthy, add);
+                }
             }
+        }
+    }
+
+    /// What goes first although such things go last: it holds a volume that something new is to mount.
+    fn early(&self) -> BTreeMap<NodeIndex, Vec<NodeIndex>> {
+        let ends: BTreeSet<NodeIndex> = self.lanes.values().flat_map(|lane| &lane.ends).copied().collect();
+        let mut holders: BTreeMap<&Address, NodeIndex> = BTreeMap::new();
+        for (node, refs) in self.holds.iter().filter(|(node, _)| ends.contains(node)) {
+            holders.extend(refs.iter().filter(|held| is_exclusive(held)).map(|held| (held, *node)));
+        }
+        let mut early: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
+        let makes: BTreeSet<NodeIndex> = self.lanes.values().flat_map(|lane| &lane.starts).copied().collect();
+        for (node, refs) in self.needs.iter().filter(|(node, _)| makes.contains(node)) {
+            for holder in refs.iter().filter_map(|needed| holders.get(needed)) {
+                early.entry(*holder).or_default().push(*node);
+            }
+        }
+        early
+    }
+}
+
+/// Whether only one machine can hold it.
+fn is_exclusive(address: &Address) -> bool {
+    address.kind() == "fly.volume"
+}
+
+/// Above so many edges a gate is made of fewer.
+const MANY: usize = 1000;
+
+/// Makes all of the later ones wait for all of the earlier ones. Where that would be very many edges, the first of the
+/// later ones waits for all, and the others wait for it.
+pub(super) fn gate(
+    before: &[NodeIndex],
+    after: &[NodeIndex],
+    because: Because,
+    add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
+) {
+    let Some((first, others)) = after.split_first() else { return };
+    before.iter().for_each(|before| add(*before, *first, because));
+    for other in others {
+        if before.len().saturating_mul(after.len()) > MANY {
+            add(*first, *other, Because::InTurn);
+        } else {
+            before.iter().for_each(|before| add(*before, *other, because));
         }
     }
 }
@@ -101,7 +159,7 @@ fn path(graph: &DiGraph<Step, Because>) -> String {
         return String::new();
     };
     let mut words = graph[start].address.to_string();
-    let (mut at, mut seen) = (start, std::collections::BTreeSet::<NodeIndex>::new());
+    let (mut at, mut seen) = (start, BTreeSet::<NodeIndex>::new());
     while seen.insert(at) {
         let Some(edge) =
             graph.edges(at).filter(|edge| circle.contains(&edge.target())).min_by_key(EdgeRef::target)

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
-use super::{Action, Because, Plan, Rollout, Step};
+use super::{Action, Because, Plan, Rollout, Step, order::gate};
 use crate::{
     kinds::{AnyOp, Impact, Kind as _, fly::Machine},
     model::{Name, Strategy, Turns},
@@ -74,7 +74,12 @@ impl LaneSteps {
     }
 
     /// Tells every edge within the lane.
-    pub(super) fn edges(&self, add: &mut impl FnMut(NodeIndex, NodeIndex, Because)) {
+    /// What is early goes before everything else, and not last.
+    pub(super) fn edges(
+        &self,
+        early: &BTreeSet<NodeIndex>,
+        add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
+    ) {
         let members = self.in_order();
         let together = usize::try_from(self.turns.at_once).unwrap_or(1).max(1);
         let rolled = match self.turns.strategy {
@@ -83,6 +88,12 @@ impl LaneSteps {
                 let (first, others) = members.split_at(members.len().min(1));
                 for (canary, other) in first.iter().flat_map(|first| others.iter().map(move |o| (first, o))) {
                     add(canary.last, other.first, Because::Healthy);
+                }
+                // More machines with a version that is not proven would not be a trial.
+                for (canary, start) in
+                    first.iter().flat_map(|first| self.starts.iter().map(move |s| (first, s)))
+                {
+                    add(canary.last, *start, Because::Healthy);
                 }
                 others
             }
@@ -93,10 +104,9 @@ impl LaneSteps {
         }
         if self.turns.strategy != Strategy::Immediate {
             // A sleeper wakes up with the new version, so that is proven first.
-            let last = members.iter().rev().take(together);
-            last.for_each(|before| {
-                self.asleep.iter().for_each(|after| add(before.last, *after, Because::Healthy));
-            });
+            let last: Vec<NodeIndex> =
+                members.iter().rev().take(together).map(|member| member.last).collect();
+            gate(&last, &self.asleep, Because::Healthy, add);
         }
         if let Some(hand_over) = self.hand_over {
             self.successors.iter().for_each(|before| add(*before, hand_over, Because::Needs));
@@ -104,24 +114,17 @@ impl LaneSteps {
             // What serves from its first moment would serve beside the old version.
             self.starts.iter().for_each(|after| add(hand_over, *after, Because::Healthy));
         }
-        self.endings(&members, together, add);
+        let ends: Vec<NodeIndex> = self.ends.iter().copied().filter(|end| !early.contains(end)).collect();
+        gate(&self.before_the_end(&members, together), &ends, Because::InTurn, add);
     }
 
-    /// What goes, goes last: until then it serves.
-    fn endings(
-        &self,
-        members: &[&Member],
-        together: usize,
-        add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
-    ) {
+    /// What must be done before something goes: until then it serves.
+    fn before_the_end(&self, members: &[&Member], together: usize) -> Vec<NodeIndex> {
         // Where nothing waits for its turn, every member is the last.
         let immediate = self.turns.strategy == Strategy::Immediate;
         let last = members.iter().rev().take(if immediate { members.len() } else { together });
         let last = last.map(|member| member.last);
-        let before: Vec<NodeIndex> = last.chain(self.starts.iter().copied()).chain(self.hand_over).collect();
-        for before in before {
-            self.ends.iter().for_each(|after| add(before, *after, Because::InTurn));
-        }
+        last.chain(self.starts.iter().chain(&self.asleep).copied()).chain(self.hand_over).collect()
     }
 
     /// How the lane comes out, for whoever reads the plan; `None` when nothing in it changes.

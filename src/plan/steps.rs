@@ -30,6 +30,8 @@ pub(super) struct Steps {
     pub(super) lanes: BTreeMap<Address, LaneSteps>,
     /// The step that proves that an app works, by app.
     pub(super) proofs: BTreeMap<Name, NodeIndex>,
+    /// The release command, by app.
+    pub(super) commands: BTreeMap<Name, NodeIndex>,
     /// What follows when everything of an app is healthy, by app.
     pub(super) followers: BTreeMap<Name, Vec<NodeIndex>>,
     pub(super) folded: Vec<Folded>,
@@ -51,6 +53,7 @@ impl Steps {
             holds: Vec::new(),
             lanes: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            commands: BTreeMap::new(),
             followers: BTreeMap::new(),
             folded: Vec::new(),
             blocked: world.found.claims.iter().map(claimed).collect(),

@@ -29,8 +29,8 @@ impl wire::Machine {
     /// Whether its command has ended, and nothing more happens by itself.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let rests = matches!(self.state.as_str(), "stopped" | "failed" | "launch_failed");
-        self.is_gone() || rests && self.exit_code().is_some()
+        let failed = matches!(self.state.as_str(), "failed" | "launch_failed");
+        self.is_gone() || failed || self.state == "stopped" && self.exit_code().is_some()
     }
 }
 

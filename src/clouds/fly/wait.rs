@@ -119,7 +119,8 @@ impl Reader {
         let doing = format!("wait until machine {id} of {app} stays up");
         let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
         let deadline = self.http.deadline(limit_secs);
-        let mut steady = self.http.deadline(SMOKE);
+        let smoke = SMOKE.min(limit_secs);
+        let mut steady = self.http.deadline(smoke);
         let mut turn = None;
         loop {
             // What a look tells is as old as the question.
@@ -127,7 +128,7 @@ impl Reader {
             let machine = watch.look_at_living().await?;
             let seen = fate::last_turn(&machine);
             if machine.state != "started" || turn != Some(seen) {
-                steady = self.http.deadline(SMOKE);
+                steady = self.http.deadline(smoke);
                 turn = Some(seen);
             } else if is_over {
                 return Ok(machine);

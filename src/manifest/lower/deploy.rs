@@ -60,7 +60,9 @@ impl Deployment {
             return Self::default();
         };
         let limit = deploy.max_unavailable;
-        if limit.is_some_and(|share| share <= 0.0 || (share > 1.0 && share.fract() != 0.0)) {
+        if limit
+            .is_some_and(|share| !share.is_finite() || share <= 0.0 || (share > 1.0 && share.fract() != 0.0))
+        {
             let problem = at
                 .key("max_unavailable")
                 .problem("`max_unavailable` is a whole number from 1, or a fraction below 1");

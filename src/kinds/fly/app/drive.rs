@@ -99,8 +99,26 @@ impl Drive for App {
     }
 
     /// Asks the app what the manifest says, until the answer is right or there are no tries left.
-    async fn prove(clouds: &Clouds, spec: &AppSpec, _: &World) -> Result<(), CloudError> {
+    /// Until then a machine remembers that it is not proven, so that a later run does not take it for done.
+    async fn prove(clouds: &Clouds, name: &Name, spec: &AppSpec, world: &World) -> Result<(), CloudError> {
         let Some(verify) = &spec.verify else { return Ok(()) };
+        let inside = name.inside();
+        let machines = || {
+            let all = world.fly_machine.iter().filter(|(machine, _)| machine.as_str().starts_with(&inside));
+            all.map(|(_, live)| live).filter(|live| live.workload.health.host_ok)
+        };
+        let witness = machines().find(|live| !live.retired);
+        let note = async |id: &str, value: &str| {
+            let label = BTreeMap::from([(Mark::UNVERIFIED.to_owned(), value.to_owned())]);
+            match clouds.fly.set_metadata(&spec.name, id, &label).await {
+                Err(error) if !error.is_not_found() => Err(error),
+                _ => Ok(()),
+            }
+        };
+        let witness = witness.map(|live| live.workload.id.as_str());
+        if let Some(id) = witness {
+            note(id, "true").await?;
+        }
         let host = verify.host(&spec.name);
         let mut left = verify.retries;
         loop {
@@ -108,7 +126,13 @@ impl Drive for App {
                 Ok(probe) => verify.judge(probe.status, &probe.body),
                 Err(error) => Some(error.answer),
             };
-            let Some(why) = why else { return Ok(()) };
+            let Some(why) = why else {
+                let noted = machines().filter(|live| live.workload.metadata.contains_key(Mark::UNVERIFIED));
+                for id in witness.into_iter().chain(noted.map(|live| live.workload.id.as_str())) {
+                    note(id, "").await?;
+                }
+                return Ok(());
+            };
             if left == 0 {
                 let doing = format!("verify https://{host}{}", verify.path);
                 return Err(CloudError::new(doing, Trouble::Failed, why));

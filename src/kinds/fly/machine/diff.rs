@@ -6,7 +6,7 @@ use crate::{
         Announce, Around, Cause, Diff, Kind, Lane, Leased, Op, Phase, Refers, Refused, Takes,
         fly::workload::{WorkloadEdit, WorkloadLive, compare, with_image},
     },
-    model::{Address, Line, Name, Shown, Strategy, Turns},
+    model::{Address, Line, Mark, Name, Shown, Strategy, Turns},
 };
 
 /// The volume that a spec's mount comes to: known, still to be made, or none.
@@ -118,9 +118,15 @@ impl Kind for Machine {
         live.workload.held()
     }
 
-    /// One whose last start nobody saw succeed: even if it runs now, its program may be crashing again and again.
+    /// One whose last start nobody saw succeed (even if it runs now, its program may be crashing again and again), and one
+    /// that should serve and does not.
     fn is_down(live: &MachineLive) -> bool {
-        live.workload.is_unproven()
+        let there = &live.workload;
+        there.is_unproven() || there.runs() && !there.is_well()
+    }
+
+    fn is_unverified(live: &MachineLive) -> bool {
+        live.workload.metadata.contains_key(Mark::UNVERIFIED)
     }
 
     fn is_retired(live: &MachineLive) -> bool {

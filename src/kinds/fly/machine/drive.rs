@@ -39,6 +39,11 @@ async fn show(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), 
     clouds.fly.uncordon(fly_name(world, &live.workload.app)?, &live.workload.id).await
 }
 
+/// Whether requests reached it when the plan was made.
+fn served(live: &MachineLive) -> bool {
+    !live.workload.health.cordoned && !live.retired
+}
+
 /// The first error is the one that is reported.
 fn log(error: &CloudError) {
     tracing::error!(%error, "could not undo the hand-over");
@@ -86,13 +91,20 @@ impl Drive for Machine {
             world.fly_machine.get(name).filter(|now| now.workload.id != old.workload.id)
         };
         let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
+        // What was hidden before stays hidden when the hand-over is undone: it is of an earlier generation.
+        let served: Vec<&MachineLive> = blue.iter().copied().filter(|live| served(live)).collect();
         if let Err(error) = all(&blue, |live| hide(clouds, live, world)).await {
-            all(&blue, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
+            all(&served, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
             return Err(error);
         }
         if let Err(error) = all(&green, |live| show(clouds, live, world)).await {
-            all(&green, |live| hide(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
-            all(&blue, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
+            // A new one that cannot be hidden again serves; then the old ones must not.
+            match all(&green, |live| hide(clouds, live, world)).await {
+                Err(undo) => log(&undo),
+                Ok(()) => {
+                    all(&served, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo))
+                }
+            }
             return Err(error);
         }
         Ok(())
@@ -114,6 +126,9 @@ impl Drive for Machine {
     }
 
     async fn delete(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
+        if let Some(successor) = &live.successor {
+            drive::discard(clouds, fly_name(world, &live.workload.app)?, &successor.id).await?;
+        }
         drive::delete(clouds, &live.workload, world).await
     }
 }

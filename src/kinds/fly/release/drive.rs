@@ -126,23 +126,28 @@ fn body(spec: &ReleaseSpec, release: &str) -> Value {
 /// Removes machines that an earlier run left. A command that still runs is waited for.
 async fn sweep(clouds: &Clouds, app: &str, leftovers: &[Leftover]) -> Result<(), CloudError> {
     for Leftover { id, state: _ } in leftovers {
-        match end(clouds, app, id, Some(ReleaseSpec::DEFAULT_LIMIT_SECS)).await {
+        let limit = Some(ReleaseSpec::DEFAULT_LIMIT_SECS);
+        match clouds.fly.wait_until_ended(app, id, limit, &clouds.voice).await {
             Err(error) if error.is_not_found() => {}
             Ok(ended) if ended.is_gone() => {}
             Ok(_) => remove(clouds, app, id).await?,
+            // Nobody knows how long it may take, so it is not cut off.
+            Err(error) if error.trouble == Trouble::Failed => {
+                return Err(CloudError { trouble: Trouble::Busy, ..error });
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-/// Notes the success on a machine that is there, before any of them changes.
-async fn note(clouds: &Clouds, app: &str, live: &ReleaseLive, release: &str) -> Result<(), CloudError> {
-    let Some(witness) = &live.witness else { return Ok(()) };
+/// Notes the success on a machine that is there, before any of them changes. That it cannot be noted is no reason not to
+/// go on: the machines themselves will bear the release.
+async fn note(clouds: &Clouds, app: &str, live: &ReleaseLive, release: &str) {
+    let Some(witness) = &live.witness else { return };
     let label = BTreeMap::from([(Mark::RELEASED.to_owned(), release.to_owned())]);
-    match clouds.fly.set_metadata(app, witness, &label).await {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => other,
+    if let Err(error) = clouds.fly.set_metadata(app, witness, &label).await {
+        tracing::warn!(%error, "the release command's success could not be noted");
     }
 }
 
@@ -176,7 +181,7 @@ impl Drive for ReleaseCommand {
             ReleaseEdit::Sweep(leftovers) => sweep(clouds, app, leftovers).await?,
             ReleaseEdit::Run(spec) => {
                 run(clouds, spec, world).await?;
-                note(clouds, app, live, spec.release.as_deref().unwrap_or_default()).await?;
+                note(clouds, app, live, spec.release.as_deref().unwrap_or_default()).await;
                 after.current.clone_from(&spec.release);
                 after.done.extend(spec.release.clone());
             }

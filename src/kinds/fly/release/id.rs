@@ -6,8 +6,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    kinds::{Desired, fly::workload::MachineConfig},
-    model::Name,
+    kinds::{Desired, World, fly::workload::MachineConfig},
+    model::{Image, Name},
 };
 
 /// The id of a release, such as `3f2a91c0-77aa`.
@@ -44,7 +44,7 @@ impl fmt::Display for Release {
 /// The release of each app that a manifest asks for. How many machines there are, and where, is no part of it, and
 /// neither are cron machines.
 #[must_use]
-pub fn releases(desired: &Desired) -> BTreeMap<Name, Release> {
+pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
     let mut groups: BTreeMap<Name, BTreeMap<&str, &MachineConfig>> = BTreeMap::new();
     for (name, machine) in &desired.fly_machine {
         if machine.workload.standby_for.is_some() {
@@ -54,10 +54,29 @@ pub fn releases(desired: &Desired) -> BTreeMap<Name, Release> {
         group.entry(&machine.group).or_insert(&machine.workload.config);
     }
     let release = |app: &Name, groups: &BTreeMap<&str, &MachineConfig>| {
-        let command = desired.fly_release.get(app).map(|command| &command.workload.config);
+        let running = running(app, world);
+        let of = |config: &MachineConfig| as_it_runs(config, running.as_ref());
+        let groups: BTreeMap<&str, MachineConfig> =
+            groups.iter().map(|(group, config)| (*group, of(config))).collect();
+        let command = desired.fly_release.get(app).map(|command| of(&command.workload.config));
         Release { config: hash(&(groups, command), 4), secrets: secrets(desired, app) }
     };
     groups.iter().map(|(app, groups)| (app.clone(), release(app, groups))).collect()
+}
+
+/// The image that runs, for a manifest that names none.
+fn running(app: &Name, world: &World) -> Option<Image> {
+    let inside = app.inside();
+    let mut machines = world.fly_machine.iter().filter(|(name, _)| name.as_str().starts_with(&inside));
+    machines.find_map(|(_, live)| live.workload.running())
+}
+
+/// A configuration with the image that it comes to, by digest where there is one: under which tag it was found makes no
+/// other release.
+fn as_it_runs(config: &MachineConfig, running: Option<&Image>) -> MachineConfig {
+    let image = config.image.as_ref().or(running);
+    let image = image.map(|image| image.digest().map_or_else(|| image.clone(), Image::new));
+    MachineConfig { image, ..config.clone() }
 }
 
 /// A hash over the fingerprints of all secrets; none when one has no value here.

@@ -18,8 +18,8 @@ pub struct Earlier {
 }
 
 /// Marks that belong to one moment of a machine, and not to what it was.
-const PASSING: [&str; 5] =
-    [Mark::STARTING, Mark::SUCCEEDS, Mark::RELEASED, Mark::SECRETS, Mark::SECRETS_VERSION];
+const PASSING: [&str; 6] =
+    [Mark::STARTING, Mark::SUCCEEDS, Mark::RELEASED, Mark::UNVERIFIED, Mark::SECRETS, Mark::SECRETS_VERSION];
 
 impl Earlier {
     /// A configuration from a list of versions.
@@ -104,7 +104,7 @@ pub fn back(
             }
         }
     }
-    let launch = launch && spec.standby_for.is_none() && (live.runs() || live.is_unproven());
+    let launch = launch && (live.runs() || live.is_unproven());
     let spec = Workload { config, ..spec.clone() };
     let labels = Some(earlier.labels());
     Ok(Some(WorkloadEdit::Update(Box::new(Update { spec, body, launch, lines, labels }))))

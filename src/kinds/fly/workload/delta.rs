@@ -144,7 +144,7 @@ pub fn compare(
     if !lines.is_empty() {
         // An update writes the marks as well, so what they change is said here.
         lines.extend(marks);
-        let launch = launch && spec.standby_for.is_none() && (live.runs() || live.is_unproven());
+        let launch = launch && (live.runs() || live.is_unproven());
         let body = body(&spec.config, live);
         let update = Update { spec: spec.clone().released(around), body, launch, lines, labels: None };
         return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);

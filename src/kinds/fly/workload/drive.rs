@@ -208,11 +208,12 @@ pub(crate) async fn succeed(
     let same =
         |green: &&WorkloadLive| wanted.iter().all(|(key, value)| green.metadata.get(key) == Some(value));
     match there {
-        Some(green) if Some(green).filter(same).is_some() => {
+        // One that has come to rest will not come up by being waited for.
+        Some(green) if same(&green) && (green.runs() || !green.is_unproven()) => {
             settle(clouds, app, spec, &green.id, &green.version, birth.launches()).await
         }
         Some(green) => {
-            delete(clouds, green, world).await?;
+            discard(clouds, app, &green.id).await?;
             create(clouds, birth, world).await
         }
         None => create(clouds, birth, world).await,
@@ -284,7 +285,7 @@ pub(crate) async fn edit(
             Ok(after)
         }
         WorkloadEdit::Discard { id } => {
-            destroy(clouds, app, id).await?;
+            discard(clouds, app, id).await?;
             Ok(live.clone())
         }
     }
@@ -300,9 +301,7 @@ async fn update(
 ) -> Result<WorkloadLive, CloudError> {
     let Update { spec, body, launch, lines: _, labels: earlier } = change;
     // The proxy may have woken it since the plan was made: then it stays awake.
-    let woken = spec.config.schedule.is_none()
-        && spec.standby_for.is_none()
-        && clouds.fly.machine(app, &live.id).await?.state == "started";
+    let woken = spec.config.schedule.is_none() && clouds.fly.machine(app, &live.id).await?.state == "started";
     let launch = &(*launch || woken);
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
@@ -311,6 +310,7 @@ async fn update(
     labels.remove(Mark::SECRETS_VERSION);
     labels.remove(Mark::STARTING);
     labels.remove(Mark::SUCCEEDS);
+    labels.remove(Mark::RELEASED);
     match earlier {
         None => labels.extend(metadata(spec, world)),
         Some(earlier) => {
@@ -345,6 +345,20 @@ async fn update(
 /// Destroys a machine and waits until it is gone, so that its volume is free.
 pub(crate) async fn delete(clouds: &Clouds, live: &WorkloadLive, world: &World) -> Result<(), CloudError> {
     destroy(clouds, fly_name(world, &live.app)?, &live.id).await
+}
+
+/// Destroys a successor that never took over. Another run may have let it take over since the plan was made: then it
+/// stays.
+pub(crate) async fn discard(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError> {
+    match clouds.fly.machine(app, id).await {
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+        Ok(machine) if machine.cordoned || machine.is_gone() => destroy(clouds, app, id).await,
+        Ok(_) => {
+            let doing = format!("discard the successor {id} of {app}");
+            Err(CloudError::new(doing, Trouble::Conflict, "it has taken over since the plan was made"))
+        }
+    }
 }
 
 async fn destroy(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError> {
