@@ -13,6 +13,7 @@ mod manifests;
 mod picture;
 mod properties;
 mod readme;
+mod rollouts;
 mod scripts;
 mod skip;
 mod story;

@@ -1,0 +1,325 @@
+//! Arbitrary fleets of one app, what may change in their second release, and how that release may be broken.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+/// The name of the app on Fly.
+pub(crate) const APP: &str = "any-fleet";
+/// What images are called that a rule makes fail.
+pub(crate) const BAD: &str = "bad";
+
+/// How a release comes out, as a manifest says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Rolling,
+    Canary,
+    BlueGreen,
+    Immediate,
+}
+
+/// One process group.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) regions: BTreeMap<&'static str, u32>,
+    service: bool,
+    checks: bool,
+    volume: bool,
+    standby: bool,
+    memory: u32,
+}
+
+/// One app.
+#[derive(Clone, Debug)]
+pub(crate) struct Fleet {
+    pub(crate) groups: Vec<Group>,
+    pub(crate) strategy: Style,
+    limit: Option<&'static str>,
+    secrets: bool,
+    cron: bool,
+    /// Whether a release command runs before each release.
+    pub(crate) command: bool,
+    image: &'static str,
+    env: u32,
+    pub(crate) secret: &'static str,
+}
+
+/// What the second release changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    image: bool,
+    env: bool,
+    secret: bool,
+    /// More memory, group by group.
+    memory: Vec<bool>,
+    /// How many machines more or fewer in the first region of each group.
+    count: Vec<i8>,
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What the second release does wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Broken {
+    how: How,
+    /// Which group it breaks; otherwise all of them.
+    group: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// The program never comes up.
+    Crash,
+    /// It comes up, answers no check, and ends after six seconds.
+    CrashLater,
+    /// It runs out of memory at once.
+    Memory,
+    /// It runs, and its checks fail.
+    Checks,
+}
+
+fn group() -> impl Strategy<Value = Group> {
+    let region = select(vec!["ewr", "iad", "fra"]);
+    let regions = prop::collection::btree_map(region, select(vec![0, 1, 1, 2, 2, 3, 4, 5]), 1..4usize);
+    (regions, any::<[bool; 4]>()).prop_map(|(regions, [service, checks, volume, standby])| Group {
+        regions,
+        service,
+        checks,
+        volume,
+        standby,
+        memory: 512,
+    })
+}
+
+pub(crate) fn fleet() -> impl Strategy<Value = Fleet> {
+    use Style::{BlueGreen, Canary, Immediate, Rolling};
+    let strategy = select(vec![Rolling, Canary, BlueGreen, BlueGreen, Immediate]);
+    let limit = select(vec![None, Some("1"), Some("2"), Some("3"), Some("0.5"), Some("0.9")]);
+    (vec(group(), 1..4), strategy, limit, any::<[bool; 2]>()).prop_map(
+        |(groups, strategy, limit, [secrets, cron])| Fleet {
+            groups,
+            strategy,
+            limit,
+            secrets,
+            cron,
+            command: false,
+            image: "any:1",
+            env: 1,
+            secret: "canary-one",
+        },
+    )
+}
+
+fn broken() -> impl Strategy<Value = Option<Broken>> {
+    let how = select(vec![How::Crash, How::CrashLater, How::Memory, How::Checks]);
+    let group = prop::option::of(0..3usize);
+    prop::option::of((how, group).prop_map(|(how, group)| Broken { how, group }))
+}
+
+pub(crate) fn change() -> impl Strategy<Value = Change> {
+    let count = vec(select(vec![0, 0, 0, 1, -1, 2]), 3);
+    (any::<[bool; 3]>(), vec(any::<bool>(), 3), count, broken()).prop_map(
+        |([image, env, secret], memory, count, broken)| Change { image, env, secret, memory, count, broken },
+    )
+}
+
+/// The names of the groups, in the order of the fleet.
+pub(crate) const GROUPS: [&str; 3] = ["app", "side", "work"];
+
+impl Group {
+    pub(crate) fn size(&self) -> u32 {
+        self.regions.values().sum()
+    }
+
+    fn has_volume(&self, strategy: Style) -> bool {
+        self.volume && strategy != Style::BlueGreen
+    }
+
+    /// Whether new machines of it come up beside the old ones.
+    pub(crate) fn succeeds(&self, strategy: Style) -> bool {
+        strategy == Style::BlueGreen && self.service
+    }
+}
+
+impl Fleet {
+    /// One group without anything, or for blue and green with a service.
+    pub(crate) fn plain(regions: BTreeMap<&'static str, u32>, strategy: Style) -> Self {
+        let (service, volume, standby, memory) = (strategy == Style::BlueGreen, false, false, 512);
+        let group = Group { regions, service, checks: service, volume, standby, memory };
+        let (secrets, cron, command) = (false, false, false);
+        let (groups, image, env, secret) = (vec![group], "any:1", 1, "canary-one");
+        Self { groups, strategy, limit: None, secrets, cron, command, image, env, secret }
+    }
+
+    /// The same with a release command.
+    pub(crate) fn with_command(self) -> Self {
+        Self { command: true, ..self }
+    }
+
+    /// The same with an image that fails.
+    pub(crate) fn broken(&self) -> Self {
+        Self { image: "any:bad2", ..self.clone() }
+    }
+
+    /// How many machines of a group may be unavailable at once; nothing when all may be.
+    pub(crate) fn allowed(&self, group: &Group) -> Option<usize> {
+        let size = f64::from(group.size().max(1));
+        let limit: f64 = self.limit.unwrap_or("0.33").parse().unwrap();
+        let count = if limit < 1.0 { (size * limit).ceil() } else { limit.min(size) };
+        (self.strategy != Style::Immediate).then_some(count as usize)
+    }
+
+    /// The second release.
+    pub(crate) fn after(&self, change: &Change) -> Self {
+        let mut next = self.clone();
+        if change.image {
+            next.image = "any:2";
+        }
+        if change.broken.is_some() {
+            next = next.broken();
+        }
+        next.env += u32::from(change.env);
+        if change.secret {
+            next.secret = "canary-two";
+        }
+        for (at, group) in next.groups.iter_mut().enumerate() {
+            group.memory += 256 * u32::from(change.memory[at]);
+            if let Some(number) = group.regions.values_mut().next() {
+                *number = number.saturating_add_signed(change.count[at].into());
+            }
+        }
+        next
+    }
+
+    /// The same with an image that works.
+    pub(crate) fn repaired(&self) -> Self {
+        Self { image: "any:3", ..self.clone() }
+    }
+
+    /// Whether the configuration or the number of machines of a group is another in another release.
+    pub(crate) fn changes(&self, next: &Self, at: usize) -> bool {
+        let of = |fleet: &Self| {
+            let group = &fleet.groups[at];
+            let secret = fleet.secrets.then_some(fleet.secret);
+            (fleet.image, fleet.env, secret, group.memory, group.regions.clone())
+        };
+        of(self) != of(next)
+    }
+
+    /// Whether what is broken makes the machines of a group fail that run a broken image.
+    pub(crate) fn is_broken(&self, broken: Broken, at: usize) -> bool {
+        let meant = broken.group.is_none_or(|group| group == at);
+        meant && (broken.how != How::Checks || self.groups[at].checks)
+    }
+
+    /// Whether the release as a whole has a broken image.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.image.contains(BAD)
+    }
+
+    /// What every machine of a group shall have in its configuration.
+    pub(crate) fn wants(&self, at: usize) -> (String, String, u64) {
+        (self.image.to_owned(), self.env.to_string(), self.groups[at].memory.into())
+    }
+
+    /// The manifest.
+    pub(crate) fn manifest(&self) -> String {
+        let mut text = format!(
+            "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nname = \"{APP}\"\nprimary_region = \"ewr\"\n\
+             image = \"{}\"\nips = []\n[apps.web.env]\nRELEASE = \"{}\"\n",
+            self.image, self.env
+        );
+        let strategy = format!("{:?}", self.strategy).to_lowercase();
+        write!(text, "[apps.web.deploy]\nstrategy = \"{strategy}\"\n").unwrap();
+        if let Some(limit) = self.limit {
+            writeln!(text, "max_unavailable = {limit}").unwrap();
+        }
+        if self.command {
+            writeln!(text, "release_command = \"bin/migrate\"").unwrap();
+        }
+        // A check that never passes is waited for as long as this.
+        if self.is_bad() {
+            writeln!(text, "wait_timeout = \"40s\"").unwrap();
+        }
+        text.push_str("[apps.web.processes]\n");
+        for name in &GROUPS[..self.groups.len()] {
+            writeln!(text, "{name} = \"bin/{name}\"").unwrap();
+        }
+        for (at, group) in self.groups.iter().enumerate() {
+            group.write(&mut text, at, self.strategy);
+        }
+        if self.secrets {
+            text.push_str("[apps.web.secrets]\nSECRET_KEY = { env = \"SECRET_KEY\" }\n");
+        }
+        if self.cron {
+            text.push_str("[apps.web.cron.job]\nschedule = \"daily\"\ncommand = [\"job\"]\n");
+        }
+        text
+    }
+}
+
+impl Group {
+    fn write(&self, text: &mut String, at: usize, strategy: Style) {
+        let (name, port) = (GROUPS[at], 8_000 + at);
+        let count: Vec<String> = self.regions.iter().map(|(region, n)| format!("{region} = {n}")).collect();
+        write!(
+            text,
+            "[apps.web.machines.{name}]\nmemory = \"{}mb\"\ncount = {{ {} }}\n",
+            self.memory,
+            count.join(", ")
+        )
+        .unwrap();
+        let volume = self.has_volume(strategy);
+        if self.standby && !self.service && !volume {
+            text.push_str("standby = true\n");
+        }
+        let check = "interval = \"5s\"\ntimeout = \"1s\"\n";
+        if self.service {
+            write!(
+                text,
+                "[[apps.web.services]]\ninternal_port = {port}\nprotocol = \"tcp\"\nprocesses = [\"{name}\"]\n\
+                 [[apps.web.services.ports]]\nport = {port}\n"
+            )
+            .unwrap();
+            if self.checks {
+                write!(text, "[[apps.web.services.tcp_checks]]\n{check}").unwrap();
+            }
+        } else if self.checks {
+            write!(
+                text,
+                "[apps.web.checks.{name}]\ntype = \"tcp\"\nport = {port}\n{check}processes = [\"{name}\"]\n"
+            )
+            .unwrap();
+        }
+        if volume {
+            write!(
+                text,
+                "[[apps.web.mounts]]\nsource = \"{name}_data\"\ndestination = \"/data\"\ninitial_size = \"1gb\"\n\
+                 processes = [\"{name}\"]\n"
+            )
+            .unwrap();
+        }
+    }
+}
+
+impl Broken {
+    /// It crashes after some seconds, again and again.
+    pub(crate) fn later() -> Self {
+        Self { how: How::CrashLater, group: None }
+    }
+
+    /// The rule for the sandbox.
+    pub(crate) fn rule(self) -> Value {
+        let behave = match self.how {
+            How::Crash => json!({ "exit_code": 1, "after_ms": 0 }),
+            How::CrashLater => json!({ "exit_code": 1, "after_ms": 6_000, "checks": "critical" }),
+            How::Memory => json!({ "oom": true, "after_ms": 0 }),
+            How::Checks => json!({ "checks": "critical" }),
+        };
+        let mut matches = json!({ "image_contains": BAD });
+        if let Some(group) = self.group {
+            matches["process_group"] = GROUPS[group].into();
+        }
+        json!({ "match": matches, "behave": behave })
+    }
+}

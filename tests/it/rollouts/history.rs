@@ -1,0 +1,240 @@
+//! The life of every machine of an app, replayed from what the sandbox remembers: its events, its versions and their
+//! moments. Whoever only looked from time to time would miss what lasts for a moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::fleet::APP;
+use crate::support::Team;
+
+/// The sandbox keeps so many events of a machine; with as many, older ones may be lost.
+const KEPT: usize = 50;
+/// The sandbox's machines answer their checks so long after their start.
+const FIRST_CHECK: i64 = 1_000;
+
+/// One machine, from its first moment on.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) id: String,
+    /// Its slot in the manifest.
+    pub(crate) slot: String,
+    pub(crate) group: String,
+    pub(crate) schedule: bool,
+    /// Whether the proxy leaves it out now.
+    pub(crate) cordoned: bool,
+    pub(crate) state: String,
+    versions: Vec<Version>,
+    /// By identifier, and so by time.
+    events: BTreeMap<String, Event>,
+}
+
+#[derive(Debug)]
+struct Version {
+    at: i64,
+    image: String,
+    /// Everything that it is started with.
+    generation: String,
+    checked: bool,
+}
+
+#[derive(Debug)]
+struct Event {
+    at: i64,
+    kind: String,
+    /// The state from then on.
+    state: Option<String>,
+    /// Whether it is the end of a program that did what it should.
+    succeeds: bool,
+}
+
+/// What a machine is at one moment.
+#[derive(Debug)]
+pub(crate) struct View<'l> {
+    pub(crate) started: bool,
+    pub(crate) cordoned: bool,
+    /// Whether its first checks have been made.
+    checked: bool,
+    pub(crate) image: &'l str,
+    pub(crate) generation: &'l str,
+}
+
+impl View<'_> {
+    /// Whether the proxy sends requests to it.
+    pub(crate) fn serves(&self) -> bool {
+        self.started && !self.cordoned
+    }
+
+    /// Whether it serves, and its checks have had the time to pass.
+    pub(crate) fn is_well(&self) -> bool {
+        self.serves() && self.checked
+    }
+}
+
+/// All machines of the app, as far as they were looked at.
+#[derive(Debug, Default)]
+pub(crate) struct History(BTreeMap<String, Life>);
+
+/// The sandbox's clock.
+pub(crate) async fn now(team: &Team) -> i64 {
+    team.by_hand("GET", "/_sandbox/clock", json!(null)).await["now_ms"].as_i64().unwrap()
+}
+
+/// The moment in a ULID.
+fn moment(ulid: &str) -> i64 {
+    const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let digit = |c: char| i64::try_from(DIGITS.find(c).unwrap()).unwrap();
+    ulid.chars().take(10).fold(0, |number, c| number * 32 + digit(c))
+}
+
+fn version(value: &Value) -> Version {
+    let mut config = value["user_config"].clone();
+    let metadata = config["metadata"].take();
+    config["standbys"] = json!(null);
+    config["mounts"] = json!(null);
+    let services = config["services"].as_array().into_iter().flatten();
+    let checked = config["checks"].as_object().is_some_and(|checks| !checks.is_empty())
+        || services.filter_map(|service| service["checks"].as_array()).any(|checks| !checks.is_empty());
+    Version {
+        at: moment(value["version"].as_str().unwrap()),
+        image: config["image"].as_str().unwrap().to_owned(),
+        generation: format!("{config} {}", metadata["trimtab_secrets"]),
+        checked,
+    }
+}
+
+fn event(value: &Value) -> (String, Event) {
+    let text = |key: &str| value[key].as_str().unwrap().to_owned();
+    let kind = text("type");
+    let exit = &value["request"]["exit_event"];
+    let (restarts, succeeds) = (exit["restarting"] == true, exit["exit_code"] == 0);
+    let state = match kind.as_str() {
+        "cordon" | "uncordon" => None,
+        "exit" if restarts => Some("starting".to_owned()),
+        _ => Some(text("status")),
+    };
+    (text("id"), Event { at: value["timestamp"].as_i64().unwrap(), kind, state, succeeds })
+}
+
+impl Life {
+    fn read(machine: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let list = |key: &str| machine[key].as_array().unwrap();
+        let mut versions: Vec<Version> = list("versions").iter().map(version).collect();
+        versions.sort_by_key(|version| version.at);
+        let first = &list("versions").last().unwrap()["user_config"];
+        Self {
+            id: text(&machine["id"]),
+            slot: text(&first["metadata"]["trimtab_name"]),
+            group: text(&first["metadata"]["fly_process_group"]),
+            schedule: !first["schedule"].is_null(),
+            cordoned: machine["cordoned"] == true,
+            state: text(&machine["state"]),
+            versions,
+            events: list("events").iter().map(event).collect(),
+        }
+    }
+
+    /// Takes over what an earlier look saw and the sandbox has forgotten.
+    fn remember(&mut self, before: Self) {
+        let cut = self.events.len() == KEPT;
+        let known = self.events.first_key_value().is_some_and(|(id, _)| before.events.contains_key(id));
+        assert!(!cut || known, "a history with a hole proves nothing");
+        self.events.extend(before.events);
+    }
+
+    /// What it is at a moment; nothing before it is made and after it is gone.
+    pub(crate) fn at(&self, moment: i64) -> Option<View<'_>> {
+        let version = self.versions.iter().rev().find(|version| version.at <= moment)?;
+        // What it was before the first change follows from that change.
+        let changes = || self.events.values().filter(|event| event.state.is_none());
+        let mut cordoned = changes().next().map_or(self.cordoned, |event| event.kind == "uncordon");
+        let (mut state, mut since) = ("", i64::MIN);
+        for event in self.events.values().take_while(|event| event.at <= moment) {
+            match &event.state {
+                Some(next) => (state, since) = (next, event.at),
+                None => cordoned = event.kind == "cordon",
+            }
+        }
+        let started = state == "started";
+        let checked = !version.checked || moment >= since + FIRST_CHECK;
+        let (image, generation) = (version.image.as_str(), version.generation.as_str());
+        (state != "destroyed").then_some(View { started, cordoned, checked, image, generation })
+    }
+
+    /// Whether it was begun to start in a span of time.
+    pub(crate) fn woke(&self, from: i64, to: i64) -> bool {
+        let wakes = |event: &&Event| matches!(event.state.as_deref(), Some("starting" | "started"));
+        self.events.values().filter(wakes).any(|event| (from..=to).contains(&event.at))
+    }
+
+    /// Whether its program ended by itself, and well.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.events.values().any(|event| event.succeeds)
+    }
+
+    /// Whether somebody sent it a new configuration in a span of time.
+    pub(crate) fn was_updated(&self, from: i64) -> bool {
+        self.versions.iter().skip(1).any(|version| version.at >= from)
+    }
+
+    /// The moments at which the proxy was told about it.
+    pub(crate) fn told(&self, from: i64, to: i64) -> impl Iterator<Item = i64> {
+        let mine = self.events.values().filter(|event| event.state.is_none()).map(|event| event.at);
+        mine.filter(move |at| (from..=to).contains(at))
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.state.as_str(), "destroyed" | "destroying")
+    }
+}
+
+impl History {
+    /// Looks again.
+    pub(crate) async fn look(&mut self, team: &Team) {
+        let state = team.by_hand("GET", "/_sandbox/state", json!(null)).await;
+        for machine in state["apps"][APP]["machines"].as_object().unwrap().values() {
+            let mut life = Life::read(machine);
+            match self.0.remove(&life.id) {
+                Some(before) => life.remember(before),
+                None => assert!(life.events.len() < KEPT, "a history without a beginning proves nothing"),
+            }
+            self.0.insert(life.id.clone(), life);
+        }
+    }
+
+    /// Those that are there now.
+    pub(crate) fn there(&self) -> impl Iterator<Item = &Life> {
+        self.0.values().filter(|life| !life.is_gone())
+    }
+
+    /// Every moment in a span of time at which anything may be other than before.
+    pub(crate) fn moments(&self, from: i64, to: i64) -> BTreeSet<i64> {
+        let events = self.0.values().flat_map(|life| life.events.values()).map(|event| event.at);
+        let all = events.flat_map(|at| [at, at + FIRST_CHECK]).chain([from, to]);
+        all.filter(|at| (from..=to).contains(at)).collect()
+    }
+
+    pub(crate) fn group(&self, group: &str) -> impl Iterator<Item = &Life> {
+        self.0.values().filter(move |life| life.group == group && !life.schedule)
+    }
+
+    /// The slots of a group in which a machine is at a moment what it should be.
+    pub(crate) fn slots(&self, group: &str, at: i64, is: &dyn Fn(&View<'_>) -> bool) -> BTreeSet<&str> {
+        let fits = |life: &&Life| life.at(at).is_some_and(|view| is(&view));
+        self.group(group).filter(fits).map(|life| life.slot.as_str()).collect()
+    }
+
+    /// Demands that at no moment two generations of a group serve.
+    pub(crate) fn one_generation_serves(&self, group: &str, from: i64, to: i64) {
+        for at in self.moments(from, to) {
+            let mut serving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for life in self.group(group) {
+                if let Some(view) = life.at(at).filter(View::serves) {
+                    serving.entry(view.generation).or_default().push(&life.slot);
+                }
+            }
+            assert!(serving.len() < 2, "{} ms in, group {group}: {serving:#?}", at - from);
+        }
+    }
+}
