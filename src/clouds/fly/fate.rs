@@ -95,9 +95,10 @@ pub(super) fn is_at_rest(machine: &wire::Machine) -> bool {
     matches!(machine.state.as_str(), "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed")
 }
 
-/// How often its program ended so far, as far as the events tell.
-pub(super) fn exits(machine: &wire::Machine) -> usize {
-    machine.events.iter().filter(|event| event.kind == "exit").count()
+/// When its program ended last, as far as the events tell. They are not counted: a machine shows only its newest, so of
+/// one that has crashed often there are always equally many.
+pub(super) fn ended(machine: &wire::Machine) -> Option<i64> {
+    machine.events.iter().filter(|event| event.kind == "exit").map(|event| event.timestamp).max()
 }
 
 /// What a wait tells of it.
@@ -174,6 +175,12 @@ mod tests {
         assert!(!is_crashing(&machine(&json!([update, exit(3, 1, 4)]))));
         assert!(!is_crashing(&machine(&json!([start, exit(3, 1, 4)]))));
         assert!(is_crashing(&machine(&json!([again, exit(3, 1, 4)]))));
+    }
+
+    #[test]
+    fn one_more_end_is_seen_however_many_there_were() {
+        let of = |newest: i64| machine(&(0..20).map(|at| exit(newest - at, 1, 1)).collect());
+        assert_ne!(ended(&of(100)), ended(&of(101)));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Reader {
             // What a look tells is as old as the question.
             let is_over = steady.is_over();
             let machine = watch.look_at_living().await?;
-            let seen = fate::exits(&machine);
+            let seen = fate::ended(&machine);
             if machine.state != "started" || ends != Some(seen) {
                 steady = self.http.deadline(SMOKE);
                 ends = Some(seen);
