@@ -187,6 +187,12 @@ mod tests {
     }
 
     #[test]
+    fn one_more_end_is_seen_however_many_there_were() {
+        let of = |newest: i64| machine(&(0..20).map(|at| exit(newest - at, 1, 1)).collect());
+        assert_ne!(ended(&of(100)), ended(&of(101)));
+    }
+
+    #[test]
     fn an_end_is_told_with_the_signal_s_name() {
         let told = |code| explain(&machine(&json!([exit(2, code, 3)])));
         let text = "it is starting; its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
