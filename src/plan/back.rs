@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kinds::{
-        Desired, Op, World, each_kind,
+        Cause, Desired, Op, World, each_kind,
         fly::{
             Cron, Machine,
             machine::{MachineLive, MachineSpec},
@@ -127,6 +127,8 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
             }
         }
     }
+    // Whether the manifest or somebody made the difference is no question on the way back.
+    differ.steps.graph.node_weights_mut().for_each(|step| step.cause = Cause::Unknown);
     let mut prover = Prover { differ };
     each_kind(desired, now, &mut prover);
     Ok((prover.differ.steps.connect()?, world))

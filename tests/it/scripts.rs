@@ -6,7 +6,10 @@
 //! $ trimtab plan staging --sandbox      runs the binary; stdout, then stderr with `! `, then `[exit N]`
 //! $ NAME=VALUE trimtab …                 the same with a variable; more of them stand side by side
 //! $ edit environments/staging.toml OLD => NEW
+//! $ write environments/shop.toml         writes a file: the lines below that begin with `> `
+//! > project = "shop"
 //! $ api PATCH /v1/apps/x/…  {"json": 1}  changes the sandbox's state by hand
+//! $ api POST /v1/apps/x/machines/{web/app/iad/0}/stop    the id of the machine that has this name
 //! ```
 
 use std::{
@@ -47,7 +50,7 @@ impl Session {
                 }
             },
             "edit" => self.edit(rest),
-            "api" => self.api(rest),
+            "api" => self.api(&self.with_ids(rest)),
             other => panic!("`{other}` is no command of a script"),
         }
     }
@@ -78,6 +81,34 @@ impl Session {
             None => writeln!(text, "[killed]").unwrap(),
         }
         steady(&text)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.dir.path().join(file), text).unwrap();
+    }
+
+    /// The text with `{web/app/iad/0}` replaced by the id of the machine that bears this name.
+    fn with_ids(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for part in text.split('{').skip(1) {
+            if let Some(name) = part.split('}').next().filter(|name| name.contains('/') && !name.contains('"')) {
+                out = out.replace(&format!("{{{name}}}"), &self.id_of(name));
+            }
+        }
+        out
+    }
+
+    fn id_of(&self, name: &str) -> String {
+        let apps = fs::read_dir(self.dir.path().join(".trimtab/sandbox/apps")).unwrap();
+        let ids = apps.flat_map(|app| {
+            let app: Value = serde_json::from_slice(&fs::read(app.unwrap().path()).unwrap()).unwrap();
+            let machines = app["machines"].as_object().unwrap().values();
+            let named = machines.filter(|machine| {
+                machine["config"]["metadata"]["trimtab_name"] == name && machine["state"] != "destroyed"
+            });
+            named.map(|machine| machine["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        });
+        ids.last().unwrap_or_else(|| panic!("no machine is called {name}"))
     }
 
     fn edit(&self, args: &str) -> String {
@@ -123,7 +154,7 @@ fn steady(text: &str) -> String {
             Some(at) => line[..at].trim_end(),
             None => line.trim_end(),
         };
-        let line = &without_times(line);
+        let line = &without_counts(&without_times(line));
         match line.rsplit_once("ed in ") {
             Some((done, _)) if line.ends_with(" s") => write!(out, "{done}ed in TIME").unwrap(),
             _ => out.push_str(line),
@@ -143,6 +174,16 @@ fn without_times(line: &str) -> String {
     };
     match line.as_bytes().windows(SHAPE.len()).position(fits) {
         Some(at) => format!("{}TIME{}", &line[..at], &line[at + SHAPE.len()..]),
+        None => line.to_owned(),
+    }
+}
+
+/// How often a program that keeps crashing was restarted until somebody looked.
+fn without_counts(line: &str) -> String {
+    let Some((before, rest)) = line.split_once("it was restarted ") else { return line.to_owned() };
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    match after.strip_prefix(" times").filter(|_| after != rest) {
+        Some(after) => format!("{before}it was restarted N times{after}"),
         None => line.to_owned(),
     }
 }
@@ -172,12 +213,24 @@ fn copy(from: &Path, to: &Path) {
 fn play(script: &str) -> String {
     let session = Session::new();
     let mut out = String::new();
-    for line in script.lines() {
-        if let Some(command) = line.strip_prefix("$ ") {
+    let mut lines = script.lines().peekable();
+    let mut in_comment = false;
+    while let Some(line) = lines.next() {
+        let continues = std::mem::replace(&mut in_comment, line.starts_with('#'));
+        if let Some(file) = line.strip_prefix("$ write ") {
+            writeln!(out, "{line}").unwrap();
+            let mut text = String::new();
+            while let Some(line) = lines.next_if(|line| line.starts_with('>')) {
+                writeln!(out, "{line}").unwrap();
+                writeln!(text, "{}", line[1..].trim_start_matches(' ')).unwrap();
+            }
+            session.write(file, &text);
+        } else if let Some(command) = line.strip_prefix("$ ") {
             writeln!(out, "{line}").unwrap();
             out.push_str(&session.run(command));
         } else if line.starts_with('#') {
-            writeln!(out, "\n{line}").unwrap();
+            let gap = if continues { "" } else { "\n" };
+            writeln!(out, "{gap}{line}").unwrap();
         }
     }
     out.trim_start().to_owned()

@@ -119,7 +119,9 @@ pub(super) fn sign(machine: &wire::Machine) -> Sign {
 pub(super) fn explain(machine: &wire::Machine) -> String {
     let mut text = format!("it is {}", machine.state);
     if let Some(exit) = last_exit(machine) {
-        text = format!("{text}; {}", ending(exit));
+        // In a crash loop the state is chance.
+        let state = if is_crashing(machine) && !is_at_rest(machine) { String::new() } else { format!("{text}; ") };
+        text = format!("{state}{}", ending(exit));
         match exit.restarts {
             ..1 => {}
             1 => text.push_str("; it was restarted once"),
@@ -189,8 +191,8 @@ mod tests {
     #[test]
     fn an_end_is_told_with_the_signal_s_name() {
         let told = |code| explain(&machine(&json!([exit(2, code, 3)])));
-        let text = "it is starting; its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
+        let text = "its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
         assert_eq!(told(139), text);
-        assert_eq!(told(3), "it is starting; its program exited with code 3; it was restarted 3 times");
+        assert_eq!(told(3), "its program exited with code 3; it was restarted 3 times");
     }
 }

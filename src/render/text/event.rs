@@ -54,12 +54,16 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
     Some(line)
 }
 
-/// The reason of a failure in one line, with the request's id for a question to support.
+/// The reason of a failure in one line, with the request's id for a question to support. The last lines of a program
+/// are left to the report.
 pub(super) fn reason(failure: &Failure, style: Style) -> String {
-    let one_line: Vec<&str> = failure.reason.split_whitespace().collect();
+    let words = failure.reason.lines().take_while(|line| !line.starts_with("  | "));
+    let one_line: Vec<&str> = words.flat_map(str::split_whitespace).collect();
     let id = failure.request_id.as_ref().map(|id| {
         let text = format!(" (request id {})", clean(id));
         paint(style.quiet, text)
     });
-    format!("{}{}", clean(&one_line.join(" ")), id.unwrap_or_default())
+    let one_line = one_line.join(" ");
+    let one_line = one_line.strip_suffix("; its last lines:").unwrap_or(&one_line);
+    format!("{}{}", clean(one_line), id.unwrap_or_default())
 }

@@ -124,7 +124,10 @@ impl Page {
         let style = if report.is_complete() { self.style.title } else { self.style.alarm };
         self.line(paint(style, format!("{word}: {}.", parts.join(", "))));
         if !report.is_complete() {
-            self.line("Nothing is lost: run the same command again. It looks again and does what is left.");
+            let when = if failed > 0 { "once the cause is gone, " } else { "" };
+            self.line(format!(
+                "Nothing is lost: {when}run the same command again. It looks again and does what is left."
+            ));
         }
     }
 }
