@@ -8,7 +8,7 @@ use crate::{
     apply::{Outcome, Report},
     kinds::{Desired, World},
     model::Name,
-    plan::{Before, Limits, Plan, Verb, go_back, guard},
+    plan::{Action, Before, Limits, Plan, Verb, go_back, guard},
     render::{self, fleet::Fleet},
 };
 
@@ -38,6 +38,7 @@ impl Recovery<'_> {
             .collect();
         let mut now = self.session.observe(self.context).await?;
         let mut changed = !Before::between(self.desired, then, &now, &all_apps(self.desired)).is_empty();
+        let taken_back = changed && !apps.is_empty();
         if !apps.is_empty() {
             self.take_back(then, &now, &apps).await?;
             now = self.session.observe(self.context).await?;
@@ -45,11 +46,15 @@ impl Recovery<'_> {
         }
         if self.show.is_text() {
             let fleet = Fleet::of(self.desired, &now);
+            // Old machines that are still there can take over again, whichever run it was that hid them.
+            let back = changed || fleet.machines().any(|machine| machine.retired);
             let versions = render::text::versions(&fleet, &self.context.ui.look());
             let headline = self.session.headline(self.command);
-            self.context
-                .ui
-                .data(&format!("\nWhat runs now:\n{versions}\n{}", ways(&headline.again, changed)))?;
+            let ways = ways(&headline.again, back);
+            self.context.ui.data(&format!("\nWhat runs now:\n{versions}\n{ways}"))?;
+            if taken_back {
+                self.context.ui.talk(super::rollback::STILL_ASKED);
+            }
         }
         Ok(())
     }
@@ -86,9 +91,10 @@ fn steps(plan: &Plan) -> String {
     let count = |verb: fn(Verb) -> bool| changes.iter().filter(|change| verb(change.verb)).count();
     let (updated, removed) =
         (count(|verb| matches!(verb, Verb::Restart | Verb::Update)), count(|verb| verb == Verb::Destroy));
-    let handed = plan.rollouts.len().max(1);
+    let handed = plan.steps().filter(|step| step.action == Action::HandOver);
+    let groups: Vec<&str> = handed.map(|step| step.address.name().as_str()).collect();
     match (updated, removed) {
-        (0, 0) => format!("the old machines of {handed} process group take over again"),
+        (0, 0) => format!("the old machines of {} take over again", groups.join(", ")),
         (updated, 0) => format!("{updated} to what they were before"),
         (0, removed) => format!("{removed} that were new are removed"),
         (updated, removed) => {
@@ -101,8 +107,8 @@ fn all_apps(desired: &Desired) -> BTreeSet<Name> {
     desired.fly_app.keys().cloned().collect()
 }
 
-/// The commands to go on, and to go back where there is something to take back.
-fn ways(again: &str, changed: bool) -> String {
-    let back = if changed { format!("\nGo back:  trimtab rollback {again}") } else { String::new() };
+/// The commands to go on, and to go back where there is something to go back to.
+fn ways(again: &str, back: bool) -> String {
+    let back = if back { format!("\nGo back:  trimtab rollback {again}") } else { String::new() };
     format!("Go on:    trimtab apply {again}{back}\nLook:     trimtab status {again}")
 }

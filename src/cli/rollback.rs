@@ -46,6 +46,10 @@ pub(super) struct Rollback {
 /// What is said before anybody agrees.
 const STAYS: &str = "Secrets keep their present values, and what a release command did stays done.";
 
+/// What is said afterwards.
+pub(super) const STILL_ASKED: &str =
+    "The manifest still asks for the newer version: change it before the next apply.";
+
 pub(super) async fn run(context: &Context<'_>, args: &Rollback) -> Result<u8, Failure> {
     let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
     let result = back(context, args, &session).await;
@@ -58,7 +62,7 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     let now = session.observe(context).await?;
     super::session::known(&args.only, desired, &now)?;
     let histories = histories(session, &now).await?;
-    let before = choose(&histories, args.to.as_deref())?;
+    let before = choose(&histories, args.to.as_deref(), &now)?;
     session.images_exist(before.images()).await?;
     let (plan, world) = go_back(desired, &now, &before)?;
     let plan = if args.only.is_empty() { plan } else { plan.only(&args.only) };
@@ -80,7 +84,7 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
         let fleet = Fleet::of(desired, &session.observe(context).await?);
         let (ended, versions) = (render::text::report(&report, &look), render::text::versions(&fleet, &look));
         context.ui.data(&format!("{ended}\nWhat runs now:\n{versions}"))?;
-        context.ui.talk("The manifest still asks for what it says: change it before the next apply.");
+        context.ui.talk(STILL_ASKED);
     }
     Ok(if report.is_complete() { exit::OK } else { exit::INCOMPLETE })
 }
@@ -126,7 +130,7 @@ fn had_name(name: &Name, all: &[wire::Machine]) -> impl Iterator<Item = (String,
 }
 
 /// What each machine goes back to.
-fn choose(histories: &Histories, to: Option<&str>) -> Result<Before, Failure> {
+fn choose(histories: &Histories, to: Option<&str>, now: &World) -> Result<Before, Failure> {
     let mut apps: BTreeMap<Name, Vec<&History>> = BTreeMap::new();
     for (name, history) in histories.machines.iter().chain(&histories.crons) {
         apps.entry(name.root()).or_default().push(history);
@@ -137,9 +141,17 @@ fn choose(histories: &Histories, to: Option<&str>) -> Result<Before, Failure> {
         return Err(nothing(&apps, to));
     }
     let pick = |name: &Name, history: &History| history.at(targets.get(&name.root())?);
+    // A machine that has given way in a rollout that did not end is still there, and takes over again.
+    let old = |name: &Name| {
+        let id = now.fly_machine.get(name)?.workload.succeeds()?;
+        let (old, live) = now.fly_machine.iter().find(|(_, live)| live.workload.id == id)?;
+        let target = targets.get(&name.root())?;
+        let same = Earlier::of(&live.workload).label(Mark::RELEASE) == Some(target);
+        (same && live.workload.health.cordoned && old != name).then(|| Was::Other(id.to_owned()))
+    };
+    let was = |name: &Name, history: &History| old(name).or_else(|| Some(Was::Like(pick(name, history)?)));
     let machines = histories.machines.iter();
-    let machines =
-        machines.filter_map(|(name, history)| Some((name.clone(), Was::Like(pick(name, history)?))));
+    let machines = machines.filter_map(|(name, history)| Some((name.clone(), was(name, history)?)));
     let crons = histories.crons.iter();
     let crons = crons.filter_map(|(name, history)| Some((name.clone(), pick(name, history)?)));
     Ok(Before { machines: machines.collect(), crons: crons.collect() })

@@ -67,6 +67,12 @@ pub trait Kind: Named + Sized + 'static {
         false
     }
 
+    /// Whether another has taken its place, and only the end of that rollout is missing: the proof, and its removal.
+    fn is_replaced(live: &Self::Live) -> bool {
+        let _ = live;
+        false
+    }
+
     /// A short description of a live object for a line of output: its id, size, place.
     fn describe(live: &Self::Live) -> String;
 

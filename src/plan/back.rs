@@ -19,7 +19,7 @@ use crate::{
             workload::{Earlier, WorkloadEdit, WorkloadLive, back},
         },
     },
-    model::{Address, Name, Table},
+    model::{Address, Line, Name, Table},
 };
 
 /// What a machine was.
@@ -167,13 +167,14 @@ fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
 
 /// The old machines are still there and hidden: they take over again, and their successors go.
 fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: Vec<(Name, MachineLive)>) {
-    let what = format!("{} machines", pairs.len());
+    let what = format!("{} machine{}", pairs.len(), if pairs.len() == 1 { "" } else { "s" });
     let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs.clone()), Vec::new());
     let node = differ.steps.add(super::Step { what, ..step });
     let mut retired = Vec::new();
     for (name, green) in &pairs {
         let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
-        let lines = vec![crate::model::Line::remove("successor", green.workload.id.as_str())];
+        let line = Line::change("machine", "the new one", "the old one");
+        let lines = vec![line.with_note("it is still there, and takes over again")];
         retired.push(differ.steps.add(of_live::<Machine>(&address, Action::Retire, op, lines, green)));
         differ.rolling.insert(name.root());
     }

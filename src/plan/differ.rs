@@ -317,6 +317,9 @@ impl Differ<'_> {
         }
         self.gone.insert(address.clone());
         let node = self.remove::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
+        if K::is_replaced(live) {
+            self.rolling.insert(name.root());
+        }
         if let Some(lane) = self.lane::<K>(address.name()) {
             lane.ends.push(node);
         }

@@ -123,6 +123,10 @@ impl Kind for Machine {
         live.workload.is_unproven() && !live.workload.is_well()
     }
 
+    fn is_replaced(live: &MachineLive) -> bool {
+        live.workload.health.cordoned
+    }
+
     fn identity(live: &MachineLive) -> String {
         live.workload.id.clone()
     }
