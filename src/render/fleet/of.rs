@@ -54,7 +54,8 @@ fn waiting(world: &World) -> impl Iterator<Item = String> {
         world.fly_machine.iter().filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
     successors.map(|(name, green)| {
         format!(
-            "machine {} waits to take the place of {name}: a rollout was interrupted, apply goes on with it",
+            "machine {} waits beside {name}, hidden, to take its place: a rollout stopped; apply goes on with it, or \
+             makes another when something else is asked for",
             green.id
         )
     })
@@ -117,11 +118,13 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
     for (_, spec) in inside(&desired.fly_machine, key) {
         at(&spec.group, spec.workload.region.as_str(), &mut |group| group.desired += 1);
     }
+    let followed = followed(key, world);
     for (name, live) in inside(&world.fly_machine, key) {
         let mut machine = machine(name, &live.workload, desired.fly_machine.contains_key(name));
+        machine.retired = !machine.wanted && machine.cordoned && followed.contains(machine.id.as_str());
         machine.volume = live.volume.as_ref().map(|(id, _)| id.clone());
         at(live.workload.group(), live.workload.region.as_str(), &mut |group| {
-            group.running += usize::from(machine.activity == Activity::Running);
+            group.running += usize::from(machine.activity == Activity::Running && !machine.retired);
             group.asleep += usize::from(machine.activity == Activity::Asleep);
             group.machines.push(machine.clone());
         });
@@ -129,7 +132,9 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
     let mut groups: Vec<Group> = groups.into_values().collect();
     let mut seen: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for group in &groups {
-        seen.entry(group.group.clone()).or_default().extend(group.machines.iter().map(Machine::version));
+        // What is hidden serves nobody.
+        let serving = group.machines.iter().filter(|machine| !machine.retired);
+        seen.entry(group.group.clone()).or_default().extend(serving.map(Machine::version));
     }
     let mixed: BTreeSet<String> =
         seen.into_iter().filter(|(_, versions)| versions.len() > 1).map(|(group, _)| group).collect();
@@ -137,6 +142,12 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
         group.mixed = mixed.contains(&group.group);
     }
     groups
+}
+
+/// The machines whose successors are shown to the proxy, by id.
+fn followed<'w>(key: &Name, world: &'w World) -> BTreeSet<&'w str> {
+    let shown = inside(&world.fly_machine, key).filter(|(_, live)| !live.workload.health.cordoned);
+    shown.filter_map(|(_, live)| live.workload.succeeds()).collect()
 }
 
 fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
@@ -157,6 +168,7 @@ fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
         reachable: live.health.host_ok,
         proven: !live.is_unproven(),
         wanted,
+        retired: false,
         volume: None,
         last_run: live.last_run.as_ref().map(last_run),
     }
