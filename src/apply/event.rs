@@ -127,6 +127,9 @@ pub struct Report {
     /// Why nothing was begun at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<Failure>,
+    /// Whether steps were not begun because they could not end before the deadline.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// How one step ended.

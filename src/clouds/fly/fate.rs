@@ -92,6 +92,11 @@ pub(super) fn is_crashing(machine: &wire::Machine) -> bool {
     })
 }
 
+/// Whether its program has begun again and again in the present run, as far as it is known.
+pub(super) fn keeps_ending(machine: &wire::Machine) -> bool {
+    last_exit(machine).is_some_and(|exit| exit.restarts > CONSTANT && !exit.flag("requested_stop"))
+}
+
 /// Whether its program ended in the present run and the machine rests since.
 pub(super) fn has_ended(machine: &wire::Machine) -> bool {
     is_at_rest(machine) && (last_exit(machine).is_some() || machine.state == "failed")
@@ -119,8 +124,9 @@ pub(super) fn sign(machine: &wire::Machine) -> Sign {
 pub(super) fn explain(machine: &wire::Machine) -> String {
     let mut text = format!("it is {}", machine.state);
     if let Some(exit) = last_exit(machine) {
-        // In a crash loop the state is chance.
-        let state = if is_crashing(machine) && !is_at_rest(machine) { String::new() } else { format!("{text}; ") };
+        // In a crash loop the state is chance, and a command's machine is gone when it ends.
+        let tells = machine.state != "destroyed" && !keeps_ending(machine);
+        let state = if tells { format!("{text}; ") } else { String::new() };
         text = format!("{state}{}", ending(exit));
         match exit.restarts {
             ..1 => {}

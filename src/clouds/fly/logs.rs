@@ -48,7 +48,7 @@ impl Reader {
     pub(super) async fn why(&self, app: &str, machine: &wire::Machine) -> String {
         let mut text = fate::explain(machine);
         let lines = self.lines(app, &machine.id, fate::since(machine)).await;
-        let lines = if fate::is_crashing(machine) { last_whole(&lines) } else { &lines };
+        let lines = if fate::keeps_ending(machine) { last_whole(&lines) } else { &lines };
         let lines = &lines[lines.len().saturating_sub(LINES)..];
         if !lines.is_empty() {
             text.push_str("; its last lines:");
@@ -94,7 +94,8 @@ fn last_whole(lines: &[String]) -> &[String] {
     let ended = lines.iter().rposition(|line| line.contains("Main child exited"));
     let Some(end) = ended else { return lines };
     let from = lines[..end].iter().rposition(begins).unwrap_or(0);
-    let to = lines[end..].iter().position(begins).map_or(lines.len(), |next| end + next);
+    let over = |line: &String| begins(line) || line.contains("max restart count");
+    let to = lines[end..].iter().position(over).map_or(lines.len(), |next| end + next);
     &lines[from..to]
 }
 
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn of_a_crash_loop_one_run_is_shown() {
-        let run = ["INFO Starting init (commit: 1)...", "panic", "INFO Main child exited normally with code: 1"];
+        let run =
+            ["INFO Starting init (commit: 1)...", "panic", "INFO Main child exited normally with code: 1"];
         let lines: Vec<String> = run.iter().cycle().take(8).map(|line| (*line).to_owned()).collect();
         assert_eq!(last_whole(&lines), &lines[3..6]);
         assert_eq!(last_whole(&lines[..2]), &lines[..2]);

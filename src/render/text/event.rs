@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     apply::event::{Event, Failure},
+    plan::Action,
     render::{Look, Style, style::paint, value::clean, words},
 };
 
@@ -35,7 +36,10 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
         }
         Event::Failed { address, action, failure } => {
             let word = paint(style.alarm, "FAILED");
-            let action = words::imperative(*action);
+            let action = match action {
+                Action::Succeed => "start the new one beside the old",
+                other => words::imperative(*other),
+            };
             format!("{address}: {word} to {action}: {}", reason(failure, style))
         }
         // The new one beside it, or the whole group, is skipped as well, and says so.

@@ -52,7 +52,11 @@ impl Drive for Cron {
         if runs {
             let ended = clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT, &clouds.voice).await;
             ended.map_err(|error| match error.trouble {
-                Trouble::Failed => CloudError { trouble: Trouble::Busy, ..error },
+                Trouble::Failed => {
+                    let doing = format!("update machine {} of {app}", there.id);
+                    let why = format!("its job runs, did not end within {JOB_LIMIT} s, and is not cut off");
+                    CloudError::new(doing, Trouble::Busy, why)
+                }
                 _ => error,
             })?;
             "stopped".clone_into(&mut there.state);
