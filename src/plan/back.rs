@@ -115,7 +115,7 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
         }
     }
     for (lane, pairs) in handed {
-        hand_back(&mut differ, &lane, pairs);
+        hand_back(&mut differ, &lane, &pairs);
     }
     for (name, earlier) in &before.crons {
         if let (Some(spec), Some(live)) = (desired.fly_cron.get(name), now.fly_cron.get(name)) {
@@ -166,12 +166,12 @@ fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
 }
 
 /// The old machines are still there and hidden: they take over again, and their successors go.
-fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: Vec<(Name, MachineLive)>) {
+fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: &[(Name, MachineLive)]) {
     let what = format!("{} machine{}", pairs.len(), if pairs.len() == 1 { "" } else { "s" });
-    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs.clone()), Vec::new());
+    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs.to_vec()), Vec::new());
     let node = differ.steps.add(super::Step { what, ..step });
     let mut retired = Vec::new();
-    for (name, green) in &pairs {
+    for (name, green) in pairs {
         let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
         let line = Line::change("machine", "the new one", "the old one");
         let lines = vec![line.with_note("it is still there, and takes over again")];
