@@ -141,6 +141,9 @@ pub struct Report {
     /// Whether the user asked to stop.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// Whether steps were not begun because they could not end before the deadline.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// How one step ended.

@@ -154,6 +154,7 @@ impl Run<'_> {
 
     fn put_aside(&mut self, node: NodeIndex) {
         self.queue.put_aside(node);
+        self.report.late = true;
         if !std::mem::replace(&mut self.late, true) {
             self.tell(Event::OutOfTime);
         }

@@ -53,6 +53,11 @@ pub(super) enum Format {
 }
 
 impl Show {
+    /// The same with all the time there is.
+    pub(super) fn without_deadline(&self) -> Self {
+        Self { deadline: None, ..self.clone() }
+    }
+
     /// Whether it is for people.
     pub(super) fn is_text(&self) -> bool {
         self.format == Format::Text

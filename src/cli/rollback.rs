@@ -14,11 +14,14 @@ use crate::{
     clouds::{CloudError, fly::wire},
     kinds::{
         World,
-        fly::workload::{Earlier, History, WorkloadLive},
+        fly::{
+            Cron, Machine,
+            workload::{Earlier, History, WorkloadLive},
+        },
     },
     manifest::SecretsMode,
     model::{Address, Image, Mark, Name, Table},
-    plan::{Before, Limits, Was, go_back, guard},
+    plan::{Before, Limits, Was, go_back, guard, is_asked},
     render::{self, fleet::Fleet},
 };
 
@@ -46,6 +49,10 @@ pub(super) struct Rollback {
 /// What is said before anybody agrees.
 const STAYS: &str = "Secrets keep their present values, and what a release command did stays done.";
 
+/// What is said afterwards.
+pub(super) const STILL_ASKED: &str =
+    "The manifest still asks for the newer version: change it before the next apply.";
+
 pub(super) async fn run(context: &Context<'_>, args: &Rollback) -> Result<u8, Failure> {
     let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
     let result = back(context, args, &session).await;
@@ -57,13 +64,14 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     let desired = &session.loaded.desired;
     let now = session.observe(context).await?;
     super::session::known(&args.only, desired, &now)?;
-    let histories = histories(session, &now).await?;
-    let before = choose(&histories, args.to.as_deref())?;
+    let mut histories = histories(session, &now).await?;
+    histories.keep(&args.only);
+    let before = choose(&histories, args, &now)?;
     session.images_exist(before.images()).await?;
     let (plan, world) = go_back(desired, &now, &before)?;
     let plan = if args.only.is_empty() { plan } else { plan.only(&args.only) };
     if plan.is_empty() {
-        context.ui.data("Nothing to do: that is what runs.")?;
+        args.show.say(context, "rollback", "Nothing to do: that is what runs.")?;
         return Ok(exit::OK);
     }
     if args.show.is_text() {
@@ -80,7 +88,7 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
         let fleet = Fleet::of(desired, &session.observe(context).await?);
         let (ended, versions) = (render::text::report(&report, &look), render::text::versions(&fleet, &look));
         context.ui.data(&format!("{ended}\nWhat runs now:\n{versions}"))?;
-        context.ui.talk("The manifest still asks for what it says: change it before the next apply.");
+        context.ui.talk(STILL_ASKED);
     }
     Ok(if report.is_complete() { exit::OK } else { exit::INCOMPLETE })
 }
@@ -92,6 +100,16 @@ struct Histories {
     crons: Table<History>,
 }
 
+impl Histories {
+    /// Forgets what nobody has asked for.
+    fn keep(&mut self, only: &[Address]) {
+        if !only.is_empty() {
+            self.machines.retain(|name, _| is_asked(&Address::of::<Machine>(name), only));
+            self.crons.retain(|name, _| is_asked(&Address::of::<Cron>(name), only));
+        }
+    }
+}
+
 /// Reads the versions of every machine, all at once, and what Fly still knows of machines that are gone.
 async fn histories(session: &Session, world: &World) -> Result<Histories, Failure> {
     let reader = &session.reader;
@@ -99,19 +117,25 @@ async fn histories(session: &Session, world: &World) -> Result<Histories, Failur
         Ok::<_, CloudError>((key.clone(), reader.machines_ever(&app.name).await?))
     });
     let gone: BTreeMap<Name, Vec<_>> = try_join_all(gone).await?.into_iter().collect();
-    let of = |name: &Name, live: &WorkloadLive| {
+    let of = |name: &Name, live: &WorkloadLive, waiting: Option<&WorkloadLive>| {
         let (name, id, key) = (name.clone(), live.id.clone(), name.root());
+        // A successor that waits is the newest that there is, and going back means to go without it.
+        let waiting = waiting.map(|green| (green.version.clone(), green.raw.clone()));
         let app = world.fly_app.get(&key).map(|app| app.name.clone()).unwrap_or_default();
         let predecessors = gone.get(&key).map(Vec::as_slice).unwrap_or_default();
         async move {
             let versions = reader.versions(&app, &id).await?;
             let own =
                 versions.into_iter().map(|wire::Version { version, user_config }| (version, user_config));
-            Ok::<_, CloudError>((name.clone(), History::new(own.chain(had_name(&name, predecessors)))))
+            let all = waiting.into_iter().chain(own).chain(had_name(&name, predecessors));
+            Ok::<_, CloudError>((name.clone(), History::new(all)))
         }
     };
-    let machines = world.fly_machine.iter().map(|(name, live)| of(name, &live.workload));
-    let crons = world.fly_cron.iter().map(|(name, live)| of(name, &live.workload));
+    // Of a machine whose host cannot be reached nothing can be said, and nothing changed.
+    let machines = world.fly_machine.iter().filter(|(_, live)| live.workload.health.host_ok);
+    let machines = machines.map(|(name, live)| of(name, &live.workload, live.successor.as_deref()));
+    let crons = world.fly_cron.iter().filter(|(_, live)| live.workload.health.host_ok);
+    let crons = crons.map(|(name, live)| of(name, &live.workload, None));
     let (machines, crons) = tokio::try_join!(try_join_all(machines), try_join_all(crons))?;
     Ok(Histories { machines: machines.into_iter().collect(), crons: crons.into_iter().collect() })
 }
@@ -126,7 +150,8 @@ fn had_name(name: &Name, all: &[wire::Machine]) -> impl Iterator<Item = (String,
 }
 
 /// What each machine goes back to.
-fn choose(histories: &Histories, to: Option<&str>) -> Result<Before, Failure> {
+fn choose(histories: &Histories, args: &Rollback, now: &World) -> Result<Before, Failure> {
+    let to = args.to.as_deref();
     let mut apps: BTreeMap<Name, Vec<&History>> = BTreeMap::new();
     for (name, history) in histories.machines.iter().chain(&histories.crons) {
         apps.entry(name.root()).or_default().push(history);
@@ -136,10 +161,26 @@ fn choose(histories: &Histories, to: Option<&str>) -> Result<Before, Failure> {
     if targets.is_empty() {
         return Err(nothing(&apps, to));
     }
+    if let ([first, _, ..], true, None) = (&*targets.keys().collect::<Vec<_>>(), args.only.is_empty(), to) {
+        let names: Vec<&str> = targets.keys().map(|app| app.as_str()).collect();
+        return Err(Failure::new(format!(
+            "each of {} would go back to a release of its own",
+            names.join(", ")
+        ))
+        .hint(format!("say which: --only fly.app/{first}; it can be said more than once")));
+    }
     let pick = |name: &Name, history: &History| history.at(targets.get(&name.root())?);
+    // A machine that has given way in a rollout that did not end is still there, and takes over again.
+    let old = |name: &Name| {
+        let id = now.fly_machine.get(name)?.workload.succeeds()?;
+        let (old, live) = now.fly_machine.iter().find(|(_, live)| live.workload.id == id)?;
+        let target = targets.get(&name.root())?;
+        let same = Earlier::of(&live.workload).label(Mark::RELEASE) == Some(target);
+        (same && live.workload.health.cordoned && old != name).then(|| Was::Other(id.to_owned()))
+    };
+    let was = |name: &Name, history: &History| old(name).or_else(|| Some(Was::Like(pick(name, history)?)));
     let machines = histories.machines.iter();
-    let machines =
-        machines.filter_map(|(name, history)| Some((name.clone(), Was::Like(pick(name, history)?))));
+    let machines = machines.filter_map(|(name, history)| Some((name.clone(), was(name, history)?)));
     let crons = histories.crons.iter();
     let crons = crons.filter_map(|(name, history)| Some((name.clone(), pick(name, history)?)));
     Ok(Before { machines: machines.collect(), crons: crons.collect() })

@@ -83,9 +83,10 @@ impl CloudError {
             Trouble::Throttled | Trouble::Ambiguous | Trouble::Unreachable => {
                 Some("run the same command again: what was done is not done twice")
             }
-            Trouble::Conflict => {
-                Some("something else is changing it: look with `fly status`, then run again")
-            }
+            Trouble::Conflict => Some(
+                "something else is changing it: wait until it has ended, then run the same command again",
+            ),
+            Trouble::Busy => Some("run the same command again when the job has ended"),
             _ => None,
         }
     }

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     kinds::{
-        Desired, Op, World, each_kind,
+        Cause, Desired, Op, World, each_kind,
         fly::{
             Cron, Machine,
             machine::{MachineLive, MachineSpec},
             workload::{Earlier, WorkloadEdit, WorkloadLive, back},
         },
     },
-    model::{Address, Name, Table},
+    model::{Address, Line, Name, Table},
 };
 
 /// What a machine was.
@@ -97,10 +97,16 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
     let mut world = now.clone();
     let mut differ = Differ::new(desired, now, Steps::new(desired, now));
     let mut handed: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
+    let mut added: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
     let old: BTreeMap<&str, &MachineLive> =
         now.fly_machine.values().map(|live| (live.workload.id.as_str(), live)).collect();
     for (name, was) in &before.machines {
         let Some(live) = now.fly_machine.get(name) else { continue };
+        if let Some(held) = live.workload.held() {
+            let held = format!("{name} stays as it is: {}", held.reason);
+            differ.steps.found.warnings.push(held);
+            continue;
+        }
         match (was, desired.fly_machine.get(name)) {
             (Was::Like(earlier), Some(spec)) => like(&mut differ, name, spec, live, earlier),
             (Was::Other(id), _) => {
@@ -110,12 +116,17 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
                     handed.entry(lane).or_default().push((name.clone(), live.clone()));
                 }
             }
-            (Was::Absent, _) => absent(&mut differ, name, live),
+            (Was::Absent, _) => {
+                let lane = Address::of::<Machine>(&lane(name));
+                added.entry(lane).or_default().push((name.clone(), live.clone()));
+                absent(&mut differ, name, live);
+            }
             (Was::Like(_), None) => {}
         }
     }
     for (lane, pairs) in handed {
-        hand_back(&mut differ, &lane, pairs);
+        let added = added.get(&lane).map(Vec::as_slice).unwrap_or_default();
+        hand_back(&mut differ, &lane, &pairs, added);
     }
     for (name, earlier) in &before.crons {
         if let (Some(spec), Some(live)) = (desired.fly_cron.get(name), now.fly_cron.get(name)) {
@@ -127,6 +138,8 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
             }
         }
     }
+    // Whether the manifest or somebody made the difference is no question on the way back.
+    differ.steps.graph.node_weights_mut().for_each(|step| step.cause = Cause::Unknown);
     let mut prover = Prover { differ };
     each_kind(desired, now, &mut prover);
     Ok((prover.differ.steps.connect()?, world))
@@ -164,19 +177,27 @@ fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
 }
 
 /// The old machines are still there and hidden: they take over again, and their successors go.
-fn hand_back(differ: &mut Differ<'_>, lane: &Address, pairs: Vec<(Name, MachineLive)>) {
-    let what = format!("{} machines", pairs.len());
+///
+/// What the run has added goes as well, and so must not serve beside them.
+fn hand_back(
+    differ: &mut Differ<'_>,
+    lane: &Address,
+    pairs: &[(Name, MachineLive)],
+    added: &[(Name, MachineLive)],
+) {
+    let what = format!("{} machine{}", pairs.len(), if pairs.len() == 1 { "" } else { "s" });
+    let hidden = pairs.iter().chain(added).cloned().collect();
+    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(hidden), Vec::new());
+    let node = differ.steps.add(super::Step { what, ..step });
     let mut retired = Vec::new();
-    for (name, green) in &pairs {
+    for (name, green) in pairs {
         let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
-        let lines = vec![crate::model::Line::remove("successor", green.workload.id.as_str())];
+        let line = Line::change("machine", "the new one", "the old one");
+        let lines = vec![line.with_note("it is still there, and takes over again")];
         retired.push(differ.steps.add(of_live::<Machine>(&address, Action::Retire, op, lines, green)));
         differ.rolling.insert(name.root());
     }
-    let first = pairs.first().map(|(name, _)| name.clone());
-    let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(pairs), Vec::new());
-    let node = differ.steps.add(super::Step { what, ..step });
-    if let Some(lane) = first.and_then(|name| differ.lane::<Machine>(&name)) {
+    if let Some(lane) = pairs.first().and_then(|(name, _)| differ.lane::<Machine>(name)) {
         lane.hand_over = Some(node);
         lane.retired.extend(retired);
     }

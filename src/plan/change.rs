@@ -88,7 +88,11 @@ impl Plan {
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let mut by_address: BTreeMap<&Address, Change> = BTreeMap::new();
-        for step in self.steps().filter(|step| !step.action.is_on_the_way()) {
+        // Where the old one takes over again, all that tells of it is the end of the new one.
+        let told = |step: &&Step| {
+            !step.action.is_on_the_way() || step.action == Action::Retire && !step.lines.is_empty()
+        };
+        for step in self.steps().filter(told) {
             by_address
                 .entry(&step.address)
                 .and_modify(|change| change.absorb(step))

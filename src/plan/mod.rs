@@ -38,7 +38,7 @@ pub use back::{Before, Was, go_back};
 pub use change::{Change, Verb};
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
 pub use id::{NotAPlanId, PlanId};
-pub use only::{Narrowed, strangers};
+pub use only::{Narrowed, is_asked, strangers};
 pub use order::Cycle;
 
 /// One operation on one resource.

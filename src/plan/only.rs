@@ -113,7 +113,8 @@ impl Plan {
 
 /// Whether an address is one of these, or lies below one: `fly.machine/web` covers `fly.machine/web/app/ewr/0`, and
 /// `fly.app/web` covers everything in the app.
-pub(super) fn is_asked(address: &Address, wanted: &[Address]) -> bool {
+#[must_use]
+pub fn is_asked(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
         let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
         let inside = name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     kinds::{Impact, Loss},
     model::{Line, Shown},
-    plan::{Change, Plan, Refusal, Verb},
+    plan::{Action, Change, Plan, Refusal, Verb},
 };
 
 use super::words;
@@ -176,6 +176,8 @@ pub(super) struct Totals {
     pub(super) restart: usize,
     /// How many of these only go once a new one has taken over.
     pub(super) succeed: usize,
+    /// Whether it is old ones that take over again.
+    pub(super) back: bool,
     /// Release commands.
     pub(super) run: usize,
     pub(super) blocked: usize,
@@ -188,6 +190,7 @@ impl Totals {
             along: plan.folded.len(),
             blocked: plan.blocked.len(),
             unchanged: plan.unchanged.values().sum(),
+            back: !plan.steps().any(|step| step.action == Action::Succeed),
             ..Self::default()
         };
         for change in plan.changes() {
@@ -228,13 +231,14 @@ impl Totals {
             let number_of = words::count(u64::try_from(number).unwrap_or(u64::MAX), "machine");
             format!("{number_of} {}", words::verb_for(number, verb))
         };
+        let others = if self.back { "the old ones" } else { "new ones" };
         match (self.restart - self.succeed, self.succeed) {
             (0, 0) => None,
             (number, 0) => Some(format!("{}.", machines(number, "restart"))),
-            (0, number) => Some(format!("{} way to new ones.", machines(number, "give"))),
+            (0, number) => Some(format!("{} way to {others}.", machines(number, "give"))),
             (restart, succeed) => {
                 let give = words::verb_for(succeed, "give");
-                Some(format!("{}, {succeed} {give} way to new ones.", machines(restart, "restart")))
+                Some(format!("{}, {succeed} {give} way to {others}.", machines(restart, "restart")))
             }
         }
     }

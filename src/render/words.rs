@@ -96,9 +96,9 @@ pub(super) fn action(action: Action) -> (&'static str, &'static str) {
         Action::ReplaceDelete => ("removing the old", "removed the old"),
         Action::ReplaceCreate => ("creating the new", "created the new"),
         Action::Delete => ("destroying", "destroyed"),
-        Action::Succeed => ("starting the new beside the old", "the new is healthy beside the old"),
-        Action::HandOver => ("handing over to the new", "handed over to the new"),
-        Action::Retire => ("retiring the old", "retired the old"),
+        Action::Succeed => ("starting the new one beside the old", "started the new one beside the old"),
+        Action::HandOver => ("handing over", "handed over"),
+        Action::Retire => ("removing the one that gave way", "removed the one that gave way"),
         Action::Run => ("running", "ran"),
         Action::Prove => ("verifying", "verified"),
     }
@@ -120,7 +120,7 @@ pub(super) fn imperative(action: Action) -> &'static str {
         Action::Delete => "destroy",
         Action::Succeed => "start the successor of",
         Action::HandOver => "hand over",
-        Action::Retire => "retire the old",
+        Action::Retire => "remove the one that gave way in",
         Action::Run => "run",
         Action::Prove => "verify",
     }

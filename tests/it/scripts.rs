@@ -4,9 +4,15 @@
 //! ```text
 //! # A comment tells the story.
 //! $ trimtab plan staging --sandbox      runs the binary; stdout, then stderr with `! `, then `[exit N]`
+//! $ trimtab apply … > /dev/null 4        shows nothing, unless it exits otherwise (with 0 when no number stands there)
 //! $ NAME=VALUE trimtab …                 the same with a variable; more of them stand side by side
 //! $ edit environments/staging.toml OLD => NEW
+//! $ write environments/shop.toml         writes a file: the lines below that begin with `> `
+//! > project = "shop"
 //! $ api PATCH /v1/apps/x/…  {"json": 1}  changes the sandbox's state by hand
+//! $ number ids                           from here on, machines have numbers for ids, and plans none: where machines are
+//!                                        made late, their ids depend on how many requests there were before
+//! $ api POST /v1/apps/x/machines/{web/app/iad/0}/stop    the id of the machine that has this name
 //! ```
 
 use std::{
@@ -14,6 +20,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use serde_json::Value;
@@ -39,15 +46,19 @@ impl Session {
         let variables: Vec<(&str, &str)> = variables.collect();
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
-            "trimtab" => match rest.strip_suffix(" > /dev/null") {
+            "trimtab" => match rest.split_once(" > /dev/null") {
                 None => self.trimtab(&variables, rest),
-                Some(rest) => {
+                Some((rest, code)) => {
                     let out = self.trimtab(&variables, rest);
-                    if out.contains("[exit ") { out } else { String::new() }
+                    let expected = match code.trim() {
+                        "" => !out.contains("[exit "),
+                        code => out.ends_with(&format!("[exit {code}]\n")),
+                    };
+                    if expected { String::new() } else { out }
                 }
             },
             "edit" => self.edit(rest),
-            "api" => self.api(rest),
+            "api" => self.api(&self.with_ids(rest)),
             other => panic!("`{other}` is no command of a script"),
         }
     }
@@ -78,6 +89,36 @@ impl Session {
             None => writeln!(text, "[killed]").unwrap(),
         }
         steady(&text)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.dir.path().join(file), text).unwrap();
+    }
+
+    /// The text with `{web/app/iad/0}` replaced by the id of the machine that bears this name.
+    fn with_ids(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for part in text.split('{').skip(1) {
+            if let Some(name) =
+                part.split('}').next().filter(|name| name.contains('/') && !name.contains('"'))
+            {
+                out = out.replace(&format!("{{{name}}}"), &self.id_of(name));
+            }
+        }
+        out
+    }
+
+    fn id_of(&self, name: &str) -> String {
+        let apps = fs::read_dir(self.dir.path().join(".trimtab/sandbox/apps")).unwrap();
+        let ids = apps.flat_map(|app| {
+            let app: Value = serde_json::from_slice(&fs::read(app.unwrap().path()).unwrap()).unwrap();
+            let machines = app["machines"].as_object().unwrap().values();
+            let named = machines.filter(|machine| {
+                machine["config"]["metadata"]["trimtab_name"] == name && machine["state"] != "destroyed"
+            });
+            named.map(|machine| machine["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        });
+        ids.last().unwrap_or_else(|| panic!("no machine is called {name}"))
     }
 
     fn edit(&self, args: &str) -> String {
@@ -123,9 +164,11 @@ fn steady(text: &str) -> String {
             Some(at) => line[..at].trim_end(),
             None => line.trim_end(),
         };
-        let line = &without_times(line);
-        match line.rsplit_once("ed in ") {
-            Some((done, _)) if line.ends_with(" s") => write!(out, "{done}ed in TIME").unwrap(),
+        let line = &without_counts(&without_times(line));
+        match line.rsplit_once(" in ") {
+            Some((done, time)) if line.ends_with(" s") && time.starts_with(|c: char| c.is_ascii_digit()) => {
+                write!(out, "{done} in TIME").unwrap();
+            }
             _ => out.push_str(line),
         }
         out.push('\n');
@@ -133,18 +176,56 @@ fn steady(text: &str) -> String {
     out
 }
 
-/// Days and hours as `status` writes them.
+/// Days and hours as `status` writes them, and as errors do; and what requests are called.
 fn without_times(line: &str) -> String {
-    const SHAPE: &str = "0000-00-00 00:00 UTC";
-    let fits = |part: &[u8]| {
-        part.iter()
-            .zip(SHAPE.bytes())
-            .all(|(c, shape)| if shape == b'0' { c.is_ascii_digit() } else { *c == shape })
-    };
-    match line.as_bytes().windows(SHAPE.len()).position(fits) {
-        Some(at) => format!("{}TIME{}", &line[..at], &line[at + SHAPE.len()..]),
+    if let Some((before, _)) = line.split_once("request id: ") {
+        return format!("{before}request id: ID");
+    }
+    ["0000-00-00 00:00 UTC", "0000-00-00T00:00:00Z"].iter().fold(line.to_owned(), |line, form| {
+        let fits = |part: &[u8]| {
+            let like = |(c, form): (&u8, u8)| if form == b'0' { c.is_ascii_digit() } else { *c == form };
+            part.iter().zip(form.bytes()).all(like)
+        };
+        match line.as_bytes().windows(form.len()).position(fits) {
+            Some(at) => format!("{}TIME{}", &line[..at], &line[at + form.len()..]),
+            None => line,
+        }
+    })
+}
+
+/// How often a program that keeps crashing was restarted until somebody looked.
+fn without_counts(line: &str) -> String {
+    let Some((before, rest)) = line.split_once("it was restarted ") else { return line.to_owned() };
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    match after.strip_prefix(" times").filter(|_| after != rest) {
+        Some(after) => format!("{before}it was restarted N times{after}"),
         None => line.to_owned(),
     }
+}
+
+/// Machines with their number in the order of appearance for an id, and plans without.
+fn numbered(text: &str, numbers: &mut Vec<String>) -> String {
+    const ID: usize = 14;
+    let mut out = String::new();
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("Plan id: ") {
+            out.push_str("Plan id: ID\n");
+            continue;
+        }
+        for word in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+            let id = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            if id.len() != ID || !id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+                out.push_str(word);
+                continue;
+            }
+            let at = numbers.iter().position(|known| known == id).unwrap_or_else(|| {
+                numbers.push(id.to_owned());
+                numbers.len() - 1
+            });
+            write!(out, "{:0>ID$}{}", at + 1, &word[ID..]).unwrap();
+        }
+    }
+    out
 }
 
 /// Splits a command line at spaces, with single quotes.
@@ -172,12 +253,32 @@ fn copy(from: &Path, to: &Path) {
 fn play(script: &str) -> String {
     let session = Session::new();
     let mut out = String::new();
-    for line in script.lines() {
-        if let Some(command) = line.strip_prefix("$ ") {
+    let mut lines = script.lines().peekable();
+    let mut in_comment = false;
+    let mut numbers: Option<Vec<String>> = None;
+    while let Some(line) = lines.next() {
+        let continues = std::mem::replace(&mut in_comment, line.starts_with('#'));
+        if let Some(file) = line.strip_prefix("$ write ") {
             writeln!(out, "{line}").unwrap();
-            out.push_str(&session.run(command));
+            let mut text = String::new();
+            while let Some(line) = lines.next_if(|line| line.starts_with('>')) {
+                writeln!(out, "{line}").unwrap();
+                writeln!(text, "{}", line[1..].trim_start_matches(' ')).unwrap();
+            }
+            session.write(file, &text);
+        } else if line == "$ number ids" {
+            writeln!(out, "{line}").unwrap();
+            numbers = Some(Vec::new());
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            writeln!(out, "{line}").unwrap();
+            let told = session.run(command);
+            match &mut numbers {
+                Some(numbers) => out.push_str(&numbered(&told, numbers)),
+                None => out.push_str(&told),
+            }
         } else if line.starts_with('#') {
-            writeln!(out, "\n{line}").unwrap();
+            let gap = if continues { "" } else { "\n" };
+            writeln!(out, "{gap}{line}").unwrap();
         }
     }
     out.trim_start().to_owned()
@@ -195,13 +296,15 @@ fn scripts() -> Vec<PathBuf> {
 fn every_session_goes_as_written_and_is_fresh() {
     let paths = scripts();
     assert!(!paths.is_empty());
+    // A few at once: their machines take real time, and more of them than there are cores only wait for each other.
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(&PathBuf, String)> {
+        let take = || paths.get(next.fetch_add(1, Ordering::Relaxed));
+        std::iter::from_fn(take).map(|path| (path, play(&fs::read_to_string(path).unwrap()))).collect()
+    };
     std::thread::scope(|scope| {
-        let plays: Vec<_> = paths
-            .iter()
-            .map(|path| (path, scope.spawn(move || play(&fs::read_to_string(path).unwrap()))))
-            .collect();
-        for (path, played) in plays {
-            let played = played.join().unwrap();
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        for (path, played) in workers.into_iter().flat_map(|worker| worker.join().unwrap()) {
             snapbox::Assert::new()
                 .action_env("SNAPSHOTS")
                 .eq(played, snapbox::Data::read_from(path, None).raw());

@@ -319,7 +319,7 @@ async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back()
     assert!(image(&world, "web/app/ewr/1") == "v1", "the next machine is not touched");
     // The same again is not "no changes": the machine that did not come up is tried first.
     assert!(
-        team.summary().await[0].contains("fly.machine/web/app/ewr/0 state"),
+        team.summary().await[0].contains("fly.machine/web/app/ewr/0 start"),
         "{:?}",
         team.summary().await
     );

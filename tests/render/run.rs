@@ -50,6 +50,9 @@ pub(crate) fn report() -> Report {
     let because = address("fly.machine/web/app/ewr/0");
     Report {
         halted: None,
+        outdated: false,
+        stopped: false,
+        late: false,
         outcomes: vec![
             ended("fly.secrets/web", Action::Update, Outcome::Done),
             ended("fly.machine/web/app/ewr/0", Action::Update, Outcome::Failed(failure())),

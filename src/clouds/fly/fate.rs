@@ -92,6 +92,11 @@ pub(super) fn is_crashing(machine: &wire::Machine) -> bool {
     })
 }
 
+/// Whether its program has begun again and again in the present run, as far as it is known.
+pub(super) fn keeps_ending(machine: &wire::Machine) -> bool {
+    last_exit(machine).is_some_and(|exit| exit.restarts > CONSTANT && !exit.flag("requested_stop"))
+}
+
 /// Whether its program ended in the present run and the machine rests since.
 pub(super) fn has_ended(machine: &wire::Machine) -> bool {
     is_at_rest(machine) && (last_exit(machine).is_some() || machine.state == "failed")
@@ -119,7 +124,10 @@ pub(super) fn sign(machine: &wire::Machine) -> Sign {
 pub(super) fn explain(machine: &wire::Machine) -> String {
     let mut text = format!("it is {}", machine.state);
     if let Some(exit) = last_exit(machine) {
-        text = format!("{text}; {}", ending(exit));
+        // In a crash loop the state is chance, and a command's machine is gone when it ends.
+        let tells = machine.state != "destroyed" && !keeps_ending(machine);
+        let state = if tells { format!("{text}; ") } else { String::new() };
+        text = format!("{state}{}", ending(exit));
         match exit.restarts {
             ..1 => {}
             1 => text.push_str("; it was restarted once"),
@@ -189,14 +197,14 @@ mod tests {
     #[test]
     fn one_more_end_is_seen_however_many_there_were() {
         let of = |newest: i64| machine(&(0..20).map(|at| exit(newest - at, 1, 1)).collect());
-        assert_ne!(ended(&of(100)), ended(&of(101)));
+        assert_ne!(last_turn(&of(100)), last_turn(&of(101)));
     }
 
     #[test]
     fn an_end_is_told_with_the_signal_s_name() {
         let told = |code| explain(&machine(&json!([exit(2, code, 3)])));
-        let text = "it is starting; its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
+        let text = "its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
         assert_eq!(told(139), text);
-        assert_eq!(told(3), "it is starting; its program exited with code 3; it was restarted 3 times");
+        assert_eq!(told(3), "its program exited with code 3; it was restarted 3 times");
     }
 }

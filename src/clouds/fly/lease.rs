@@ -261,8 +261,7 @@ impl Leases {
             description => format!(" ({description})"),
         };
         let answer = format!(
-            "{}{what} holds it until {until} and did not let go within {} s; wait until that run has ended (a run that \
-             is dead loses its lease at that time) and run again",
+            "{}{what} holds it until {until}, and did not let go within {} s; a run that is dead loses it at that time",
             holder.owner,
             budget.as_secs(),
         );
@@ -276,7 +275,12 @@ impl Leases {
         tokio::select! {
             answer = answer => match answer {
                 Ok(_) => {}
-                Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {
+                Err(error) if error.is_not_found() => {
+                    // Most often the machine has just been destroyed by ourselves.
+                    tracing::debug!(%error, "there is nothing to hold any more");
+                    self.lose(id);
+                }
+                Err(error) if error.trouble == Trouble::Conflict => {
                     tracing::warn!(%error, "the lease is lost");
                     self.lose(id);
                 }

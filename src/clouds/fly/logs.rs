@@ -40,13 +40,16 @@ impl Reader {
     /// The last lines that a machine printed, at most ten, each without control characters and cut to 200 characters.
     /// None when they cannot be read in five seconds.
     pub async fn logs(&self, app: &str, id: &str) -> Vec<String> {
-        self.lines(app, id, i64::MIN).await
+        let mut lines = self.lines(app, id, i64::MIN).await;
+        lines.split_off(lines.len().saturating_sub(LINES))
     }
 
     /// What became of a machine, with the last lines of its present run.
     pub(super) async fn why(&self, app: &str, machine: &wire::Machine) -> String {
         let mut text = fate::explain(machine);
         let lines = self.lines(app, &machine.id, fate::since(machine)).await;
+        let lines = if fate::keeps_ending(machine) { last_whole(&lines) } else { &lines };
+        let lines = &lines[lines.len().saturating_sub(LINES)..];
         if !lines.is_empty() {
             text.push_str("; its last lines:");
         }
@@ -56,7 +59,7 @@ impl Reader {
         text
     }
 
-    /// The last lines since a moment, in Unix milliseconds.
+    /// The lines since a moment, in Unix milliseconds.
     pub(super) async fn lines(&self, app: &str, id: &str, since: i64) -> Vec<String> {
         let Some(http) = &self.logs else { return Vec::new() };
         // flyctl sends an empty token for the first page.
@@ -76,13 +79,24 @@ impl Reader {
             at.is_none_or(|at| at.as_millisecond() >= since)
         };
         let lines = answer.data.unwrap_or_default().into_iter().map(|entry| entry.attributes).filter(recent);
-        let mut lines: Vec<String> = lines
+        lines
             .filter_map(|line| line.message)
             .flat_map(|message| message.lines().map(plain).collect::<Vec<_>>())
             .filter(|line| !line.is_empty())
-            .collect();
-        lines.split_off(lines.len().saturating_sub(LINES))
+            .collect()
     }
+}
+
+/// Of a program that begins again and again, the last run that is told to its end: the same lines over and over, cut
+/// off somewhere, hide the one that matters.
+fn last_whole(lines: &[String]) -> &[String] {
+    let begins = |line: &String| line.contains("Starting init (commit");
+    let ended = lines.iter().rposition(|line| line.contains("Main child exited"));
+    let Some(end) = ended else { return lines };
+    let from = lines[..end].iter().rposition(begins).unwrap_or(0);
+    let over = |line: &String| begins(line) || line.contains("max restart count");
+    let to = lines[end..].iter().position(over).map_or(lines.len(), |next| end + next);
+    &lines[from..to]
 }
 
 /// A foreign text as one line for a terminal: without escapes and control characters, and not too wide.
@@ -110,6 +124,16 @@ pub(super) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_crash_loop_one_run_is_shown() {
+        let run =
+            ["INFO Starting init (commit: 1)...", "panic", "INFO Main child exited normally with code: 1"];
+        let lines: Vec<String> = run.iter().cycle().take(8).map(|line| (*line).to_owned()).collect();
+        assert_eq!(last_whole(&lines), &lines[3..6]);
+        assert_eq!(last_whole(&lines[..2]), &lines[..2]);
+        assert_eq!(last_whole(&lines[1..3]), &lines[1..3]);
+    }
 
     #[test]
     fn a_line_cannot_reach_the_terminal_s_controls() {

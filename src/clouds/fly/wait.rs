@@ -205,6 +205,11 @@ impl Watch<'_> {
     }
 
     async fn failed(&self, machine: &wire::Machine) -> CloudError {
-        CloudError::new(&self.doing, Trouble::Failed, self.reader.why(self.app, machine).await)
+        // What it was waited for is chance, too.
+        let doing = match fate::keeps_ending(machine) {
+            true => format!("start machine {} of {}", self.id, self.app),
+            false => self.doing.clone(),
+        };
+        CloudError::new(doing, Trouble::Failed, self.reader.why(self.app, machine).await)
     }
 }

@@ -104,7 +104,8 @@ pub struct Machine {
     pub proven: bool,
     /// Whether the manifest asks for it.
     pub wanted: bool,
-    /// Whether its successor has taken over, so that the next apply removes it.
+    /// Whether a new machine has taken over from it: it is hidden from the proxy, and goes with the next apply, or takes
+    /// over again with a rollback.
     pub retired: bool,
     /// Fly's id of the volume that it holds.
     pub volume: Option<String>,
@@ -242,6 +243,13 @@ impl Machine {
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.activity == Activity::Running && self.checks.passing == self.checks.total
+    }
+
+    /// Whether it does not do what it should: one that sleeps, or was stopped by somebody, does.
+    #[must_use]
+    pub fn is_ill(&self) -> bool {
+        let fails = self.activity == Activity::Running && !self.is_well();
+        fails || !self.proven || matches!(self.activity, Activity::Failed | Activity::Unreachable)
     }
 }
 

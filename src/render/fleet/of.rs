@@ -54,7 +54,8 @@ fn waiting(world: &World) -> impl Iterator<Item = String> {
         world.fly_machine.iter().filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
     successors.map(|(name, green)| {
         format!(
-            "machine {} waits to take the place of {name}: a rollout was interrupted, apply goes on with it",
+            "machine {} waits beside {name}, hidden, to take its place: a rollout stopped; apply goes on with it, or \
+             makes another when something else is asked for",
             green.id
         )
     })
@@ -122,7 +123,7 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
         machine.retired = live.retired;
         machine.volume = live.volume.as_ref().map(|(id, _)| id.clone());
         at(live.workload.group(), live.workload.region.as_str(), &mut |group| {
-            group.running += usize::from(machine.activity == Activity::Running);
+            group.running += usize::from(machine.activity == Activity::Running && !machine.retired);
             group.asleep += usize::from(machine.activity == Activity::Asleep);
             group.machines.push(machine.clone());
         });
@@ -130,7 +131,9 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
     let mut groups: Vec<Group> = groups.into_values().collect();
     let mut seen: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for group in &groups {
-        seen.entry(group.group.clone()).or_default().extend(group.machines.iter().map(Machine::version));
+        // What is hidden serves nobody.
+        let serving = group.machines.iter().filter(|machine| !machine.retired);
+        seen.entry(group.group.clone()).or_default().extend(serving.map(Machine::version));
     }
     let mixed: BTreeSet<String> =
         seen.into_iter().filter(|(_, versions)| versions.len() > 1).map(|(group, _)| group).collect();

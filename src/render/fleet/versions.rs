@@ -9,7 +9,7 @@ use super::{Fleet, Image, Machine};
 pub struct GroupVersions {
     /// The app and the group: `web/app`; of a cron machine its own name: `web/news`.
     pub group: String,
-    /// What its machines run, the version of most machines first.
+    /// What its machines run, the version of most machines first, and what others have taken over from last.
     pub versions: Vec<Version>,
 }
 
@@ -22,15 +22,17 @@ pub struct Version {
     pub image: Option<Image>,
     /// The names of the machines that run it.
     pub machines: Vec<String>,
-    /// How many of them run and pass all their checks.
-    pub well: usize,
+    /// How many of them do not run as they should.
+    pub ill: usize,
+    /// Whether new machines have taken over from them.
+    pub retired: bool,
 }
 
 impl GroupVersions {
     /// Whether more than one version is there: a rollout is half done.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
-        self.versions.len() > 1
+        self.versions.iter().filter(|version| !version.retired).count() > 1
     }
 }
 
@@ -76,13 +78,14 @@ fn versions<'m>(machines: impl Iterator<Item = &'m Machine>) -> Vec<Version> {
             release: machine.release.clone(),
             image: machine.image.clone(),
             machines: Vec::new(),
-            well: 0,
+            ill: 0,
+            retired: machine.retired,
         };
-        let version = by_version.entry(machine.version()).or_insert_with(empty);
+        let version = by_version.entry((machine.retired, machine.version())).or_insert_with(empty);
         version.machines.push(machine.name.clone());
-        version.well += usize::from(machine.is_well());
+        version.ill += usize::from(machine.is_ill());
     }
     let mut versions: Vec<Version> = by_version.into_values().collect();
-    versions.sort_by_key(|version| std::cmp::Reverse(version.machines.len()));
+    versions.sort_by_key(|version| (version.retired, std::cmp::Reverse(version.machines.len())));
     versions
 }

@@ -346,8 +346,19 @@ fn steps(plan: &Plan) -> Vec<Step> {
 
 impl Summary {
     fn of(plan: &Plan) -> Self {
-        let Totals { add, change, replace, destroy, along, restart, succeed: _, run, blocked, unchanged } =
-            Totals::of(plan);
+        let Totals {
+            add,
+            change,
+            replace,
+            destroy,
+            along,
+            restart,
+            succeed: _,
+            back: _,
+            run,
+            blocked,
+            unchanged,
+        } = Totals::of(plan);
         Self { add, change, replace, destroy, along, restart, run, blocked, unchanged }
     }
 }

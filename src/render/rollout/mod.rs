@@ -115,6 +115,16 @@ struct Parts<'p> {
     after: BTreeMap<Name, BTreeSet<Name>>,
 }
 
+/// Adds a slot where it belongs: by region, and then by number.
+fn insert(slots: &mut Vec<String>, slot: String) {
+    let key = |slot: &str| {
+        let (region, number) = slot.rsplit_once('/').unwrap_or((slot, ""));
+        (region.to_owned(), number.parse::<u64>().unwrap_or(u64::MAX), number.to_owned())
+    };
+    let at = slots.partition_point(|there| key(there) < key(&slot));
+    slots.insert(at, slot);
+}
+
 /// The name without its first parts: `ewr/0` of `web/app/ewr/0`.
 fn slot(name: &Name, skip: usize) -> String {
     name.parts().skip(skip).collect::<Vec<_>>().join("/")
@@ -140,8 +150,8 @@ impl<'p> Parts<'p> {
         let Some(lane) = Machine::lane(name) else { return };
         let group = self.groups.entry(lane).or_default();
         match action {
-            Action::Create => group.starts.push(slot(name, 2)),
-            Action::Delete => group.ends.push(slot(name, 2)),
+            Action::Create => insert(&mut group.starts, slot(name, 2)),
+            Action::Delete => insert(&mut group.ends, slot(name, 2)),
             _ => group.replaces = true,
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     apply::event::{Event, Failure},
+    plan::Action,
     render::{Look, Style, style::paint, value::clean, words},
 };
 
@@ -39,7 +40,10 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
         }
         Event::Failed { address, action, failure } => {
             let word = paint(style.alarm, "FAILED");
-            let action = words::imperative(*action);
+            let action = match action {
+                Action::Succeed => "start the new one beside the old",
+                other => words::imperative(*other),
+            };
             format!("{address}: {word} to {action}: {}", reason(failure, style))
         }
         // The new one beside it, or the whole group, is skipped as well, and says so.
@@ -58,12 +62,16 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
     Some(line)
 }
 
-/// The reason of a failure in one line, with the request's id for a question to support.
+/// The reason of a failure in one line, with the request's id for a question to support. The last lines of a program
+/// are left to the report.
 pub(super) fn reason(failure: &Failure, style: Style) -> String {
-    let one_line: Vec<&str> = failure.reason.split_whitespace().collect();
+    let words = failure.reason.lines().take_while(|line| !line.starts_with("  | "));
+    let one_line: Vec<&str> = words.flat_map(str::split_whitespace).collect();
     let id = failure.request_id.as_ref().map(|id| {
         let text = format!(" (request id {})", clean(id));
         paint(style.quiet, text)
     });
-    format!("{}{}", clean(&one_line.join(" ")), id.unwrap_or_default())
+    let one_line = one_line.join(" ");
+    let one_line = one_line.strip_suffix("; its last lines:").unwrap_or(&one_line);
+    format!("{}{}", clean(one_line), id.unwrap_or_default())
 }

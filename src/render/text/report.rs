@@ -6,6 +6,7 @@ use super::Page;
 use crate::{
     apply::event::{Ended, Failure, Outcome, Report},
     model::Address,
+    plan::Action,
     render::{Look, style::paint, value::clean, words},
 };
 
@@ -91,10 +92,22 @@ impl Page {
             let list = words::few(&skipped, NAMED);
             self.line(format!("{word} {list}, because {because} failed"));
         }
+        let skipped = |ended: &&Ended| matches!(ended.outcome, Outcome::Skipped { .. });
+        for ended in report.outcomes.iter().filter(skipped).filter(|ended| ended.action == Action::HandOver) {
+            let word = paint(self.style.change, "skipped:");
+            self.line(format!(
+                "{word} the hand-over of {}, so the old machines go on serving",
+                ended.address
+            ));
+        }
     }
 
     fn not_run(&mut self, report: &Report) {
-        self.interrupted(report, &Outcome::NotRun, "not run:", "because the run ended before");
+        let why = if report.late { "because the deadline was near" } else { "because the run ended before" };
+        // When nothing was begun, that has been said.
+        if report.halted.is_none() {
+            self.interrupted(report, &Outcome::NotRun, "not run:", why);
+        }
         self.interrupted(report, &Outcome::Unknown, "unknown:", "under way when the run was stopped");
     }
 
@@ -110,12 +123,15 @@ impl Page {
 
     fn counts(&mut self, report: &Report) {
         let (done, failed, skipped, not_run) = report.counts();
+        let held = |ended: &&Ended| matches!(ended.outcome, Outcome::HeldBack(_));
+        let held = report.outcomes.iter().filter(held).count();
         let of = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
         let parts: Vec<String> = [
             Some(format!("{done} done")),
             of(failed, "failed"),
             of(skipped, "skipped"),
-            of(not_run, "not run"),
+            of(held, "held back"),
+            of(not_run - held, "not run"),
         ]
         .into_iter()
         .flatten()
@@ -124,7 +140,10 @@ impl Page {
         let style = if report.is_complete() { self.style.title } else { self.style.alarm };
         self.line(paint(style, format!("{word}: {}.", parts.join(", "))));
         if !report.is_complete() {
-            self.line("Nothing is lost: run the same command again. It looks again and does what is left.");
+            let when = if failed > 0 { "once the cause is gone, " } else { "" };
+            self.line(format!(
+                "Nothing is lost: {when}run the same command again. It looks again and does what is left."
+            ));
         }
     }
 }

@@ -98,8 +98,9 @@ fn likeness(machine: &Machine) -> impl Ord {
     let failing = machine.activity == Activity::Running && machine.checks.passing < machine.checks.total;
     (
         !machine.wanted,
+        machine.retired,
         machine.activity,
-        machine.state.clone(),
+        state_word(machine).to_owned(),
         machine.version(),
         machine.cordoned,
         failing,
@@ -117,12 +118,14 @@ fn group_rows<'a>(app: &App, group: &'a Group) -> Vec<Row<'a>> {
         let first = machines.first().copied();
         let count = machines.len();
         let word = first.map_or("", state_word);
+        let retired = first.is_some_and(|machine| machine.retired);
         let wanted = first.is_some_and(|machine| machine.wanted);
         Row {
             name: name.clone(),
             region: &group.region,
             state: match wanted {
                 true => format!("{count}/{} {}", group.desired, clean(word)),
+                false if retired => format!("{count} old, hidden"),
                 false => format!("{count} {}, extra", clean(word)),
             },
             checks: checks_words(machines),
@@ -265,7 +268,16 @@ impl Page {
     }
 
     fn machine_notes(&mut self, group: &Group) {
-        for machine in &group.machines {
+        let old = group.machines.iter().filter(|machine| machine.retired).count();
+        if old > 0 {
+            let (they, them) = if old == 1 { ("it", "it") } else { ("they", "them") };
+            self.note(&format!(
+                "new machines have taken over; the rollout did not end: apply ends it and removes {them}, and with a \
+                 rollback {they} take{} over again",
+                if old == 1 { "s" } else { "" }
+            ));
+        }
+        for machine in group.machines.iter().filter(|machine| !machine.retired) {
             let who = format!("{} ({})", clean(&machine.name), clean(&machine.id));
             for why in complaints(machine) {
                 self.note(&format!("{who} {why}"));
@@ -372,18 +384,19 @@ impl Page {
             return self.line(paint(title, "Nothing is there."));
         }
         let desired: usize = fleet.apps.iter().flat_map(|app| &app.groups).map(|group| group.desired).sum();
-        let of = |activity| fleet.machines().filter(|machine| machine.activity == activity).count();
+        let serving = || fleet.machines().filter(|machine| !machine.retired);
+        let of = |activity| serving().filter(|machine| machine.activity == activity).count();
         let (running, asleep) = (of(Activity::Running), of(Activity::Asleep));
-        let unwell = fleet
-            .machines()
-            .filter(|machine| machine.activity == Activity::Running && !machine.is_well())
-            .count();
+        let standby = of(Activity::Standby);
+        let unwell =
+            serving().filter(|machine| machine.activity == Activity::Running && !machine.is_well()).count();
         let mixed = fleet.versions().iter().filter(|group| group.is_mixed()).count();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let runs = words::verb_for(running, "run");
+        let runs = words::verb_for(running.max(usize::from(desired == 1)), "run");
         let parts = [
             Some(format!("{running} of {} {runs}", words::count(number(desired), "machine"))),
             (asleep > 0).then(|| format!("{asleep} asleep, woken by the next request")),
+            (standby > 0).then(|| format!("{standby} on standby")),
             (unwell > 0).then(|| format!("{unwell} with checks that fail")),
             (mixed > 0).then(|| format!("{} with different versions", words::count(number(mixed), "group"))),
         ];

@@ -33,7 +33,7 @@ pub fn versions(fleet: &Fleet, look: &Look) -> String {
     let brevity = Brevity::for_all(&images, room.max(LEAST_IMAGE));
     for row in &rows {
         let (group, version) = row;
-        let image = version.image.as_ref().map(|image| brevity.image(image, group.is_mixed()));
+        let image = version.image.as_ref().map(|image| brevity.image(image, group.versions.len() > 1));
         let first = group.versions.first() == Some(*version);
         let name = pad(if first { &group.group } else { "" }, name);
         let release = match release_width {
@@ -57,10 +57,19 @@ pub fn versions(fleet: &Fleet, look: &Look) -> String {
 
 /// `2 of 3 machines`, and how many of them are well where not all are.
 fn count(group: &GroupVersions, version: &Version) -> String {
-    let all: usize = group.versions.iter().map(|version| version.machines.len()).sum();
     let here = version.machines.len();
+    if version.retired {
+        return format!("{here} old, hidden");
+    }
+    let serving = group.versions.iter().filter(|version| !version.retired);
+    let all: usize = serving.map(|version| version.machines.len()).sum();
     let noun = if all == 1 { "machine" } else { "machines" };
-    if here == all { format!("{all} {noun}") } else { format!("{here} of {all} {noun}") }
+    let ill = match version.ill {
+        0 => String::new(),
+        ill if ill == here => ", not well".to_owned(),
+        ill => format!(", {ill} not well"),
+    };
+    if here == all { format!("{all} {noun}{ill}") } else { format!("{here} of {all} {noun}{ill}") }
 }
 
 fn release(version: &Version) -> String {

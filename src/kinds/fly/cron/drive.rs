@@ -20,6 +20,23 @@ use crate::{
 /// fails, says so, and the next apply updates it.
 const JOB_LIMIT: u64 = 300;
 
+/// Waits until a running job has ended; says whether one ran. It may have begun since the plan was made.
+async fn await_job(clouds: &Clouds, live: &CronLive, world: &World) -> Result<bool, CloudError> {
+    let (app, id) = (fly_name(world, &live.workload.app)?, &live.workload.id);
+    if !matches!(clouds.fly.machine(app, id).await?.state.as_str(), "started" | "starting") {
+        return Ok(false);
+    }
+    let ended = clouds.fly.wait_for(app, id, None, "stopped", JOB_LIMIT, &clouds.voice).await;
+    ended.map(|_| true).map_err(|error| match error.trouble {
+        Trouble::Failed => {
+            let doing = format!("change machine {id} of {app}");
+            let why = format!("its job runs, did not end within {JOB_LIMIT} s, and is not cut off");
+            CloudError::new(doing, Trouble::Busy, why)
+        }
+        _ => error,
+    })
+}
+
 impl Drive for Cron {
     /// A new cron machine runs once: Fly arms a schedule at the first start, and does not allow that start later.
     async fn create(
@@ -45,22 +62,17 @@ impl Drive for Cron {
         world: &World,
     ) -> Result<CronLive, CloudError> {
         let mut there = live.workload.clone();
-        let app = fly_name(world, &there.app)?;
-        // The job may have begun since the plan was made.
-        let runs = matches!(edit, WorkloadEdit::Update(_))
-            && matches!(clouds.fly.machine(app, &there.id).await?.state.as_str(), "started" | "starting");
-        if runs {
-            let ended = clouds.fly.wait_for(app, &there.id, None, "stopped", JOB_LIMIT, &clouds.voice).await;
-            ended.map_err(|error| match error.trouble {
-                Trouble::Failed => CloudError { trouble: Trouble::Busy, ..error },
-                _ => error,
-            })?;
+        if matches!(edit, WorkloadEdit::Update(_)) && await_job(clouds, live, world).await? {
             "stopped".clone_into(&mut there.state);
         }
         drive::edit(clouds, &there, edit, world).await.map(|workload| CronLive { workload })
     }
 
     async fn delete(clouds: &Clouds, live: &CronLive, world: &World) -> Result<(), CloudError> {
+        match await_job(clouds, live, world).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other?,
+        };
         drive::delete(clouds, &live.workload, world).await
     }
 }

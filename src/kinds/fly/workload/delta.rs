@@ -136,9 +136,7 @@ pub fn compare(
     lines.extend(standby_line(spec, live, around));
     lines.extend(secret_lines(spec, live, around));
     if live.is_unproven() && !live.is_well() {
-        lines.push(
-            Line::change("state", live.state.as_str(), "started").with_note("its last start did not succeed"),
-        );
+        lines.push(Line::change("start", "failed", "again").with_note("its last start did not succeed"));
     }
     let (labels, marks) = label_lines(spec, live);
     if !lines.is_empty() {

@@ -174,6 +174,8 @@ impl WorkloadLive {
         match self.metadata.get(Mark::APPLIED) {
             None => Cause::Unknown,
             Some(applied) if *applied == spec.applied() && self.tag_moved(spec) => Cause::Moved,
+            // What an apply could not bring up, nobody has changed.
+            Some(applied) if *applied == spec.applied() && self.is_unproven() => Cause::Unknown,
             Some(applied) if *applied == spec.applied() => Cause::Outside,
             Some(_) => Cause::Manifest,
         }
