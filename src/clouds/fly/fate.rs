@@ -125,7 +125,8 @@ pub(super) fn explain(machine: &wire::Machine) -> String {
     let mut text = format!("it is {}", machine.state);
     if let Some(exit) = last_exit(machine) {
         // In a crash loop the state is chance, and a command's machine is gone when it ends.
-        let tells = machine.state != "destroyed" && !keeps_ending(machine);
+        let going = matches!(machine.state.as_str(), "stopping" | "destroying" | "destroyed");
+        let tells = !going && !keeps_ending(machine);
         let state = if tells { format!("{text}; ") } else { String::new() };
         text = format!("{state}{}", ending(exit));
         match exit.restarts {
