@@ -4,6 +4,7 @@
 //! state, and everything that a reader sees is an [`Event`].
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clouds::{CloudError, Clouds, Sign, Trouble, Voice},
-    kinds::{Settled, World},
-    model::Address,
-    plan::{Action, Approved, Plan},
+    kinds::{AnyOp, Settled, World},
+    model::{Address, Name},
+    plan::{Action, Approved, Plan, Step},
 };
 
 pub mod event;
@@ -71,6 +72,9 @@ impl Default for Conduct {
     }
 }
 
+/// How long to wait for the answers to requests for leases when the user asks to stop.
+const TAKING: Duration = Duration::from_secs(2);
+
 /// What a spawned step comes back with.
 type Done = (NodeIndex, Instant, Result<Settled, CloudError>);
 
@@ -96,13 +100,17 @@ pub async fn apply(
         events,
         report: Report::new(),
         late: false,
+        failed: BTreeMap::new(),
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
     let estimate_secs = Some(estimate.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
     run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
+    let world = run.world.clone();
+    let mut taking = std::pin::pin!(leases::take(plan, clouds, &world, conduct.patience));
     let taken = tokio::select! {
-        taken = leases::take(plan, clouds, &run.world, conduct.patience) => taken,
-        () = conduct.stop.cancelled() => Ok(false),
+        taken = &mut taking => taken,
+        // What is being taken is given back, so it must be known.
+        () = conduct.stop.cancelled() => tokio::time::timeout(TAKING, &mut taking).await.unwrap_or(Ok(false)),
     };
     match taken {
         Ok(false) => run.all(clouds, conduct).await,
@@ -118,11 +126,18 @@ pub async fn apply(
 /// The state of one run, held by one owner.
 struct Run<'p> {
     plan: &'p Plan,
-    queue: Queue<'p, crate::plan::Step, crate::plan::Because>,
+    queue: Queue<'p, Step, crate::plan::Because>,
     world: Arc<World>,
     events: &'p UnboundedSender<Event>,
     report: Report,
     late: bool,
+    /// The apps whose rollout has failed, with the first step that did.
+    failed: BTreeMap<Name, Address>,
+}
+
+/// Whether a step is a part of the rollout of its app.
+fn is_rolled(step: &Step) -> bool {
+    matches!(step.op, AnyOp::FlyMachine(_) | AnyOp::FlyCron(_) | AnyOp::FlyRelease(_))
 }
 
 impl Run<'_> {
@@ -132,6 +147,10 @@ impl Run<'_> {
         loop {
             while running.len() < conduct.width && !conduct.stop.is_cancelled() {
                 let Some(node) = self.queue.take() else { break };
+                if let Some(because) = self.stopped(node).cloned() {
+                    self.leave_out(node, &because);
+                    continue;
+                }
                 if conduct.has_time(self.plan.step(node).takes.secs) {
                     self.start(node, clouds, &mut running);
                 } else {
@@ -150,6 +169,18 @@ impl Run<'_> {
             }
         }
         running.abort_all();
+    }
+
+    /// The failed step for which a step is not begun although it waits for nothing: when the rollout of an app fails
+    /// anywhere, no further machine of the app changes.
+    fn stopped(&self, node: NodeIndex) -> Option<&Address> {
+        let step = self.plan.step(node);
+        self.failed.get(&step.address.name().root()).filter(|_| is_rolled(step))
+    }
+
+    fn leave_out(&mut self, node: NodeIndex, because: &Address) {
+        let all: Vec<NodeIndex> = [node].into_iter().chain(self.queue.fail(node)).collect();
+        all.into_iter().for_each(|node| self.skip(node, because));
     }
 
     fn put_aside(&mut self, node: NodeIndex) {
@@ -202,6 +233,9 @@ impl Run<'_> {
                 self.tell(Event::Finished { address, action, millis });
             }
             Err(error) => {
+                if is_rolled(self.plan.step(node)) && error.trouble != Trouble::Busy {
+                    self.failed.entry(address.name().root()).or_insert_with(|| address.clone());
+                }
                 self.fail(&address, action, &error);
                 for skipped in self.queue.fail(node) {
                     self.skip(skipped, &address);

@@ -167,13 +167,16 @@ async fn listen(mut signals: Signals, conduct: Conduct, events: tokio::sync::mps
     conduct.abort.cancel();
 }
 
-/// Ctrl-C, and the polite end that a pipeline's runner asks for. None is missed from the moment this is made, which is
+/// Ctrl-C, the polite end that a pipeline's runner asks for, and a terminal that is closed. None is missed from the moment this is made, which is
 /// before the first write.
-struct Signals([Option<Signal>; 2]);
+struct Signals([Option<Signal>; 3]);
 
 impl Signals {
     fn new() -> Self {
-        Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
+        Self(
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+                .map(|kind| signal(kind).ok()),
+        )
     }
 
     /// The next of either.
@@ -184,10 +187,11 @@ impl Signals {
                 None => std::future::pending().await,
             }
         }
-        let [interrupt, terminate] = &mut self.0;
+        let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             () = one(interrupt) => {}
             () = one(terminate) => {}
+            () = one(hangup) => {}
         }
     }
 }

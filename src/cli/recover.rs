@@ -40,9 +40,14 @@ impl Recovery<'_> {
         let mut changed = self.changed(then, &now);
         let taken_back = !apps.is_empty() && apps.iter().any(|app| changed.contains(app));
         if taken_back {
-            self.take_back(then, &now, &apps).await?;
+            let complete = self.take_back(then, &now, &apps).await?;
             now = self.session.observe(self.context).await?;
             changed = self.changed(then, &now);
+            changed.retain(|app| !complete || !apps.contains(app));
+        } else if !apps.is_empty() {
+            self.context
+                .ui
+                .talk("There is nothing to roll back to: nothing ran before, or nothing has changed.");
         }
         if self.show.is_text() {
             let fleet = Fleet::of(self.desired, &now);
@@ -81,16 +86,14 @@ impl Recovery<'_> {
     }
 
     /// Plans and carries out the way back, for the machines that changed.
-    async fn take_back(&self, then: &World, now: &World, apps: &BTreeSet<Name>) -> Result<(), Failure> {
+    /// Says whether all of it is done.
+    async fn take_back(&self, then: &World, now: &World, apps: &BTreeSet<Name>) -> Result<bool, Failure> {
         let before = Before::between(self.desired, then, now, apps);
-        if before.is_empty() {
-            return Ok(());
-        }
         let (mut plan, world) = go_back(self.desired, now, &before)?;
         // What somebody else holds elsewhere is in nobody's way here.
         plan.blocked.retain(|blocked| apps.contains(&blocked.address.name().root()));
         if plan.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let all = plan.steps().map(|step| step.address.clone()).collect();
         let limits = Limits { allow_destroy: all, everything: true, max_destroy: 100 };
@@ -108,7 +111,7 @@ impl Recovery<'_> {
         if self.show.is_text() {
             self.context.ui.data(&render::text::rolled_back(&report, &self.context.ui.look()))?;
         }
-        Ok(())
+        Ok(report.is_complete())
     }
 }
 

@@ -125,9 +125,10 @@ async fn histories(session: &Session, world: &World) -> Result<Histories, Failur
         let predecessors = gone.get(&key).map(Vec::as_slice).unwrap_or_default();
         async move {
             let versions = reader.versions(&app, &id).await?;
+            let before = lineage(&versions, predecessors);
             let own =
                 versions.into_iter().map(|wire::Version { version, user_config }| (version, user_config));
-            let all = waiting.into_iter().chain(own).chain(had_name(&name, predecessors));
+            let all = waiting.into_iter().chain(own).chain(before);
             Ok::<_, CloudError>((name.clone(), History::new(all)))
         }
     };
@@ -140,13 +141,22 @@ async fn histories(session: &Session, world: &World) -> Result<Histories, Failur
     Ok(Histories { machines: machines.into_iter().collect(), crons: crons.into_iter().collect() })
 }
 
-/// What is known of machines that are gone and had this name.
-fn had_name(name: &Name, all: &[wire::Machine]) -> impl Iterator<Item = (String, Value)> {
-    let same = |machine: &&wire::Machine| {
-        let marked = machine.config.get("metadata").and_then(|labels| labels.get(Mark::NAME));
-        machine.is_gone() && marked.and_then(Value::as_str) == Some(name.as_str())
-    };
-    all.iter().filter(same).map(|machine| (machine.instance_id.clone(), machine.config.clone()))
+/// What is known of the machines whose place a machine took, one after the other. A machine that was to take its place and
+/// never did, or that gave it back, is not among them.
+fn lineage(versions: &[wire::Version], all: &[wire::Machine]) -> Vec<(String, Value)> {
+    let mut configs = versions.iter().rev().map(|version| &version.user_config);
+    let mut succeeds = configs.find_map(succeeds);
+    let mut line = Vec::new();
+    while let Some(machine) = succeeds.and_then(|id| all.iter().find(|machine| machine.id == id)) {
+        line.push((machine.instance_id.clone(), machine.config.clone()));
+        // Marks that lead in a circle are nobody's past.
+        succeeds = self::succeeds(&machine.config).filter(|_| line.len() <= all.len());
+    }
+    line
+}
+
+fn succeeds(config: &Value) -> Option<&str> {
+    config.get("metadata")?.get(Mark::SUCCEEDS)?.as_str()
 }
 
 /// What each machine goes back to.
@@ -169,7 +179,17 @@ fn choose(histories: &Histories, args: &Rollback, now: &World) -> Result<Before,
         ))
         .hint(format!("say which: --only fly.app/{first}; it can be said more than once")));
     }
+    let lane = |name: &Name| name.parts().take(2).collect::<Vec<_>>().join("/");
+    let mut groups: BTreeMap<String, Earlier> = BTreeMap::new();
+    for (name, history) in &histories.machines {
+        if let Some(earlier) = targets.get(&name.root()).and_then(|target| history.at(target)) {
+            groups.entry(lane(name)).or_insert(earlier);
+        }
+    }
     let pick = |name: &Name, history: &History| history.at(targets.get(&name.root())?);
+    // One that was not there yet becomes what the others of its group were.
+    let pick_machine =
+        |name: &Name, history: &History| pick(name, history).or_else(|| groups.get(&lane(name)).cloned());
     // A machine that has given way in a rollout that did not end is still there, and takes over again.
     let old = |name: &Name| {
         let id = now.fly_machine.get(name)?.workload.succeeds()?;
@@ -178,7 +198,8 @@ fn choose(histories: &Histories, args: &Rollback, now: &World) -> Result<Before,
         let same = Earlier::of(&live.workload).label(Mark::RELEASE) == Some(target);
         (same && live.workload.health.cordoned && old != name).then(|| Was::Other(id.to_owned()))
     };
-    let was = |name: &Name, history: &History| old(name).or_else(|| Some(Was::Like(pick(name, history)?)));
+    let was =
+        |name: &Name, history: &History| old(name).or_else(|| Some(Was::Like(pick_machine(name, history)?)));
     let machines = histories.machines.iter();
     let machines = machines.filter_map(|(name, history)| Some((name.clone(), was(name, history)?)));
     let crons = histories.crons.iter();
@@ -208,7 +229,7 @@ impl Before {
     fn images(&self) -> BTreeSet<Image> {
         let machines = self.machines.values().filter_map(|was| match was {
             Was::Like(earlier) => earlier.image(),
-            Was::Other(_) | Was::Absent => None,
+            Was::Other(_) | Was::Absent | Was::Shown => None,
         });
         machines.chain(self.crons.values().filter_map(Earlier::image)).collect()
     }

@@ -31,6 +31,8 @@ pub enum Was {
     Other(String),
     /// It was not there.
     Absent,
+    /// It was shown to the proxy: it goes without a successor, and has not gone yet.
+    Shown,
 }
 
 /// What machines and cron machines were, by name. What is not named stays as it is.
@@ -70,6 +72,14 @@ impl Before {
                 None => Was::Absent,
             };
             before.machines.insert(name.clone(), was);
+        }
+        for (name, live) in now.fly_machine.iter().filter(|(name, _)| apps.contains(&name.root())) {
+            let (there, hidden) = (&live.workload, live.workload.health.cordoned);
+            let then = then.fly_machine.get(name).map(|old| &old.workload);
+            let was_shown = then.is_some_and(|old| old.id == there.id && !old.health.cordoned);
+            if hidden && was_shown && !desired.fly_machine.contains_key(name) {
+                before.machines.insert(name.clone(), Was::Shown);
+            }
         }
         for (name, live) in now.fly_cron.iter().filter(|(name, _)| apps.contains(&name.root())) {
             let changed = |old: &&crate::kinds::fly::cron::CronLive| {
@@ -121,6 +131,7 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
                 added.entry(lane).or_default().push((name.clone(), live.clone()));
                 absent(&mut differ, name, live);
             }
+            (Was::Shown, _) => shown(&mut differ, name, live),
             (Was::Like(_), None) => {}
         }
     }
@@ -163,6 +174,18 @@ fn like(differ: &mut Differ<'_>, name: &Name, spec: &MachineSpec, live: &Machine
     edits.extend(live.successor.as_deref().map(discard));
     if !edits.is_empty() {
         differ.edit::<Machine>(&address, spec, live, edits);
+    }
+}
+
+/// The machine is shown again, once those that had taken over are hidden.
+fn shown(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
+    use crate::kinds::Announce as _;
+    let (address, edits) = (Address::of::<Machine>(name), vec![WorkloadEdit::Uncordon]);
+    let lines = edits.iter().flat_map(WorkloadEdit::lines).collect();
+    let op: Op<Machine> = Op::Edit(live.clone(), edits);
+    let node = differ.steps.add(of_live(&address, Action::Update, op, lines, live));
+    if let Some(lane) = differ.lane::<Machine>(name) {
+        lane.starts.push(node);
     }
 }
 

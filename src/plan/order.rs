@@ -47,7 +47,10 @@ impl Steps {
     fn edges(&self) -> BTreeMap<(NodeIndex, NodeIndex), Because> {
         let mut edges = BTreeMap::new();
         let mut add = |from: NodeIndex, to: NodeIndex, because| {
-            edges.entry((from, to)).or_insert(because);
+            // What is unavailable for a while and was hidden before is in two lists.
+            if from != to {
+                edges.entry((from, to)).or_insert(because);
+            }
         };
         for (node, refs) in &self.needs {
             refs.iter()

@@ -172,7 +172,7 @@ pub(super) fn release(
     };
     let spot = at.key("release_command");
     let words = scalars::command(command, spot, sink);
-    if words.is_empty() {
+    if words.iter().all(String::is_empty) {
         sink.error(spot.problem("the release command is empty").help("leave it out"));
         return;
     }
