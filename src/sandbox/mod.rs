@@ -134,6 +134,4 @@ pub mod times {
     pub const BOOT: i64 = settle::BOOT_MS;
     /// From then until its checks are known.
     pub const FIRST_CHECK: i64 = settle::FIRST_CHECK_MS;
-    /// Destroying a machine.
-    pub const DESTROY: i64 = settle::DESTROY_MS;
 }

@@ -102,7 +102,7 @@ impl Drive for Machine {
             match all(&green, |live| hide(clouds, live, world)).await {
                 Err(undo) => log(&undo),
                 Ok(()) => {
-                    all(&served, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo))
+                    all(&served, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
                 }
             }
             return Err(error);
