@@ -184,7 +184,7 @@ impl Differ<'_> {
             lane.turns = turns;
             if K::MADE_IN_TURN {
                 let name = address.name().clone();
-                lane.members.push(Member { name, first: node, last: node, down: false });
+                lane.members.push(Member { name, first: node, last: node, down: false, follows: false });
             } else {
                 lane.starts.push(node);
             }
@@ -222,10 +222,12 @@ impl Differ<'_> {
         if impact > Impact::Quiet || matches!(K::PHASE, Phase::Follow | Phase::Before) {
             self.phase::<K>(address.name(), node);
         }
+        let follows_its_kind = spec.refs().iter().any(|to| to.kind() == K::NAME);
         if let Some(lane) = self.turns::<K>(address.name(), spec) {
             if turns {
                 let name = address.name().clone();
-                lane.members.push(Member { name, first: node, last: node, down: K::is_down(live) });
+                let (down, follows) = (K::is_down(live), follows_its_kind);
+                lane.members.push(Member { name, first: node, last: node, down, follows });
             } else if impact == Impact::Asleep {
                 lane.asleep.push(node);
             }
@@ -290,7 +292,8 @@ impl Differ<'_> {
         let new = self.steps.makes.get(address).copied();
         if let (Some(lane), Some(new)) = (self.turns::<K>(address.name(), spec), new) {
             let name = address.name().clone();
-            lane.members.push(Member { name, first: old, last: new, down: K::is_down(live) });
+            let down = K::is_down(live);
+            lane.members.push(Member { name, first: old, last: new, down, follows: false });
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Member {
     pub(super) last: NodeIndex,
     /// Whether it is unavailable already.
     pub(super) down: bool,
+    /// Whether it refers to another member, and so comes after all that do not.
+    pub(super) follows: bool,
 }
 
 impl LaneSteps {
@@ -62,14 +64,15 @@ impl LaneSteps {
             (place.to_owned(), number.parse::<u32>().unwrap_or(u32::MAX))
         };
         members.sort_by_cached_key(|member| (split(member), member.name.clone()));
-        let mut rank: BTreeMap<(bool, String), usize> = BTreeMap::new();
-        let mut keyed: Vec<(bool, usize, &Member)> = Vec::with_capacity(members.len());
+        let class = |member: &Member| (member.follows, !member.down);
+        let mut rank: BTreeMap<((bool, bool), String), usize> = BTreeMap::new();
+        let mut keyed: Vec<((bool, bool), usize, &Member)> = Vec::with_capacity(members.len());
         for member in members {
-            let place = rank.entry((!member.down, split(member).0)).or_default();
-            keyed.push((!member.down, *place, member));
+            let place = rank.entry((class(member), split(member).0)).or_default();
+            keyed.push((class(member), *place, member));
             *place += 1;
         }
-        keyed.sort_by_key(|(up, rank, _)| (*up, *rank));
+        keyed.sort_by_key(|(class, rank, _)| (*class, *rank));
         keyed.into_iter().map(|(_, _, member)| member).collect()
     }
 
@@ -90,10 +93,8 @@ impl LaneSteps {
                     add(canary.last, other.first, Because::Healthy);
                 }
                 // More machines with a version that is not proven would not be a trial.
-                for (canary, start) in
-                    first.iter().flat_map(|first| self.starts.iter().map(move |s| (first, s)))
-                {
-                    add(canary.last, *start, Because::Healthy);
+                for canary in first.iter().filter(|canary| !canary.follows) {
+                    self.starts.iter().for_each(|start| add(canary.last, *start, Because::Healthy));
                 }
                 others
             }
@@ -104,8 +105,8 @@ impl LaneSteps {
         }
         if self.turns.strategy != Strategy::Immediate {
             // A sleeper wakes up with the new version, so that is proven first.
-            let last: Vec<NodeIndex> =
-                members.iter().rev().take(together).map(|member| member.last).collect();
+            let leading = members.iter().rev().filter(|member| !member.follows);
+            let last: Vec<NodeIndex> = leading.take(together).map(|member| member.last).collect();
             gate(&last, &self.asleep, Because::Healthy, add);
         }
         if let Some(hand_over) = self.hand_over {

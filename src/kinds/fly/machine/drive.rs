@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
-    clouds::{CloudError, Clouds},
+    clouds::{CloudError, Clouds, Trouble},
     kinds::{
         Drive, World,
         fly::{
@@ -127,7 +127,12 @@ impl Drive for Machine {
 
     async fn delete(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
         if let Some(successor) = &live.successor {
-            drive::discard(clouds, fly_name(world, &live.workload.app)?, &successor.id).await?;
+            let app = fly_name(world, &live.workload.app)?;
+            match drive::discard(clouds, app, &successor.id).await {
+                // It has taken over: that is why this one goes.
+                Err(error) if error.trouble == Trouble::Conflict => {}
+                other => other?,
+            }
         }
         drive::delete(clouds, &live.workload, world).await
     }
