@@ -69,8 +69,11 @@ impl Reader {
             if machine.state == state {
                 return Ok(Waited::There);
             }
-            if left == 0 || fate::is_at_rest(&machine) {
+            if fate::is_at_rest(&machine) {
                 return Err(watch.failed(&machine).await);
+            }
+            if left == 0 {
+                return Err(watch.late(&machine, limit_secs).await);
             }
             self.http.pause(GLANCE).await;
         }
@@ -98,7 +101,7 @@ impl Reader {
                 return Ok(machine);
             }
             if deadline.left_secs() == 0 {
-                return Err(watch.failed(&machine).await);
+                return Err(watch.late(&machine, limit_secs).await);
             }
             self.http.pause(LOOK).await;
         }
@@ -134,7 +137,7 @@ impl Reader {
                 return Ok(machine);
             }
             if deadline.left_secs() == 0 {
-                return Err(watch.failed(&machine).await);
+                return Err(watch.late(&machine, limit_secs).await);
             }
             self.http.pause(GLANCE).await;
         }
@@ -202,6 +205,12 @@ impl Watch<'_> {
             return Err(self.failed(&machine).await);
         }
         Ok(machine)
+    }
+
+    /// The same when the time is over, and nothing else is wrong with it.
+    async fn late(&self, machine: &wire::Machine, limit_secs: u64) -> CloudError {
+        let error = self.failed(machine).await;
+        CloudError { answer: format!("not within {limit_secs} s: {}", error.answer), ..error }
     }
 
     async fn failed(&self, machine: &wire::Machine) -> CloudError {
