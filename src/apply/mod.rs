@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clouds::{CloudError, Clouds, Sign, Trouble, Voice},
-    kinds::{AnyOp, Settled, World},
+    kinds::{Phase, Settled, World},
     model::{Address, Name},
     plan::{Action, Approved, Plan, Step},
 };
@@ -99,7 +99,6 @@ pub async fn apply(
         world: Arc::new(world),
         events,
         report: Report::new(),
-        late: false,
         failed: BTreeMap::new(),
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
@@ -130,14 +129,13 @@ struct Run<'p> {
     world: Arc<World>,
     events: &'p UnboundedSender<Event>,
     report: Report,
-    late: bool,
     /// The apps whose rollout has failed, with the first step that did.
     failed: BTreeMap<Name, Address>,
 }
 
 /// Whether a step is a part of the rollout of its app.
 fn is_rolled(step: &Step) -> bool {
-    matches!(step.op, AnyOp::FlyMachine(_) | AnyOp::FlyCron(_) | AnyOp::FlyRelease(_))
+    step.phase != Phase::Ground
 }
 
 impl Run<'_> {
@@ -185,8 +183,7 @@ impl Run<'_> {
 
     fn put_aside(&mut self, node: NodeIndex) {
         self.queue.put_aside(node);
-        self.report.late = true;
-        if !std::mem::replace(&mut self.late, true) {
+        if !std::mem::replace(&mut self.report.late, true) {
             self.tell(Event::OutOfTime);
         }
     }

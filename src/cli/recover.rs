@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::{Context, Failure, progress, session::Session};
 use crate::{
     apply::{Outcome, Report, event::Ended},
-    kinds::{Desired, World},
-    model::Name,
+    kinds::{Desired, World, fly::Machine},
+    model::{Name, Named},
     plan::{Action, Before, Limits, Plan, Verb, go_back, guard},
     render::{self, fleet::Fleet},
 };
@@ -24,8 +24,7 @@ pub(super) struct Recovery<'a> {
 impl Recovery<'_> {
     /// Takes back what the manifest wants taken back, and says what runs now and what can be done.
     pub(super) async fn after(&self, report: &Report, then: &World) -> Result<(), Failure> {
-        let machines = |ended: &Ended| ended.address.kind() == "fly.machine";
-        if self.command != "apply" || !report.outcomes.iter().any(machines) {
+        if self.command != "apply" || !report.outcomes.iter().any(is_rollout) {
             return Ok(());
         }
         let rolled_out = report.outcomes.iter().filter(|ended| is_rollout(ended));
@@ -123,19 +122,17 @@ fn steps(plan: &Plan) -> String {
         (count(|verb| matches!(verb, Verb::Restart | Verb::Update)), count(|verb| verb == Verb::Destroy));
     let handed = plan.steps().filter(|step| step.action == Action::HandOver);
     let groups: Vec<&str> = handed.map(|step| step.address.name().as_str()).collect();
-    match (updated, removed) {
-        (0, 0) => format!("the old machines of {} take over again", groups.join(", ")),
-        (updated, 0) => format!("{updated} to what they were before"),
-        (0, removed) => format!("{removed} that were new are removed"),
-        (updated, removed) => {
-            format!("{updated} to what they were before, {removed} that were new are removed")
-        }
-    }
+    let parts = [
+        (!groups.is_empty()).then(|| format!("the old machines of {} take over again", groups.join(", "))),
+        (updated > 0).then(|| format!("{updated} become what they were before")),
+        (removed > 0).then(|| format!("{removed} that were new are removed")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a step is a part of what is rolled out, or its proof. That a cron machine or an address could not be changed says
 /// nothing against a version.
 fn is_rollout(ended: &Ended) -> bool {
     let gone = matches!(ended.action, Action::Retire | Action::Delete);
-    ended.action == Action::Prove || ended.address.kind() == "fly.machine" && !gone
+    ended.action == Action::Prove || ended.address.kind() == <Machine as Named>::NAME && !gone
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clouds::{CloudError, fly::wire},
     kinds::{
-        World,
+        Kind as _, Lane, World,
         fly::{
             Cron, Machine,
             workload::{Earlier, History, WorkloadLive},
@@ -179,8 +179,8 @@ fn choose(histories: &Histories, args: &Rollback, now: &World) -> Result<Before,
         ))
         .hint(format!("say which: --only fly.app/{first}; it can be said more than once")));
     }
-    let lane = |name: &Name| name.parts().take(2).collect::<Vec<_>>().join("/");
-    let mut groups: BTreeMap<String, Earlier> = BTreeMap::new();
+    let lane = |name: &Name| Machine::lane(name);
+    let mut groups: BTreeMap<Option<Lane>, Earlier> = BTreeMap::new();
     for (name, history) in &histories.machines {
         if let Some(earlier) = targets.get(&name.root()).and_then(|target| history.at(target)) {
             groups.entry(lane(name)).or_insert(earlier);

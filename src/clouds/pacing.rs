@@ -12,6 +12,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::model::pace;
+
 /// How much of the burst is left unused. Requests that are sent a second apart arrive a little less or more than that
 /// apart; a quarter of a token is 250 ms of it.
 const MARGIN: f64 = 0.25;
@@ -37,7 +39,7 @@ impl Action {
         match self {
             Self::GetMachine => (5.0, 10.0),
             Self::DeleteApp => (100.0 / 60.0, 100.0),
-            Self::Other(_) => (1.0, 3.0),
+            Self::Other(_) => (f64::from(pace::PER_SECOND), f64::from(pace::BURST)),
         }
     }
 }

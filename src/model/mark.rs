@@ -74,6 +74,12 @@ impl Mark {
         secret.starts_with(Self::LABEL) || secret == Self::PROTECTED
     }
 
+    /// The release that a machine was started with: ours, or else the number that flyctl gives one.
+    #[must_use]
+    pub fn release<'m>(label: impl Fn(&str) -> Option<&'m str>) -> Option<&'m str> {
+        label(Self::RELEASE).or_else(|| label("fly_release_version"))
+    }
+
     /// Reads the mark on an object, if there is one.
     #[must_use]
     pub fn read(metadata: &BTreeMap<String, String>) -> Option<Self> {

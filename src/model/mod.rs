@@ -6,6 +6,7 @@ mod image;
 mod line;
 mod mark;
 mod name;
+pub mod pace;
 mod region;
 mod rollout;
 mod secret;

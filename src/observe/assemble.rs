@@ -24,7 +24,7 @@ use crate::{
 
 /// Process groups of machines that flyctl makes for a moment and removes itself.
 const TEMPORARY: [&str; 4] =
-    ["fly_app_release_command", "fly_app_console", "fly_app_test_machine_command", "release_command"];
+    [release::GROUP, "fly_app_console", "fly_app_test_machine_command", "release_command"];
 
 /// Puts everything together.
 pub(super) fn assemble(snapshot: &Snapshot, desired: &Desired) -> Result<World, CloudError> {
@@ -118,7 +118,6 @@ fn release(app: &Ref<App>, desired: &Desired, all: &[WorkloadLive]) -> Option<Re
     Some(ReleaseLive {
         app: app.clone(),
         done: remembered.flatten().cloned().collect(),
-        current: None,
         witness: machines
             .iter()
             .find(|machine| machine.health.host_ok && !machine.health.cordoned)

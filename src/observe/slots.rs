@@ -154,3 +154,66 @@ fn own_name(machine: &WorkloadLive, taken: &Table<WorkloadLive>, slots: &Table<&
         name_of(machine.app.name(), &[machine.group(), machine.region.as_str(), &machine.id])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clouds::fly::wire,
+        kinds::fly::App,
+        model::{Mark, Ref},
+    };
+
+    /// A machine by its id, whether it is hidden, and whose place it is to take.
+    fn machine((id, hidden, succeeds): (&str, bool, &str)) -> WorkloadLive {
+        let metadata = match succeeds {
+            "" => serde_json::json!({}),
+            old => serde_json::json!({ Mark::SUCCEEDS: old }),
+        };
+        let machine = wire::Machine {
+            id: id.to_owned(),
+            created_at: id.to_owned(),
+            cordoned: hidden,
+            config: serde_json::json!({ "metadata": metadata }),
+            ..wire::Machine::default()
+        };
+        let mark = Mark { project: "p".into(), environment: "e".into() };
+        WorkloadLive::read(&Ref::<App>::to(Name::parse("web").unwrap()), &machine, &mark).unwrap()
+    }
+
+    /// Who has a slot, who waits, who has retired, with whoever comes first first.
+    fn placed(machines: &[(&str, bool, &str)]) -> String {
+        let Generations { there, waiting, retired } =
+            Generations::of(machines.iter().copied().map(machine).collect());
+        let ids = |all: &[WorkloadLive]| all.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(" ");
+        let waiting: Vec<_> = waiting.iter().map(|(old, new)| format!("{}>{old}", new.id)).collect();
+        format!("{} | {} | {}", ids(&there), waiting.join(" "), ids(&retired))
+    }
+
+    #[test]
+    fn one_generation_has_the_slot_wherever_a_hand_over_was_cut_off() {
+        type Machines = &'static [(&'static str, bool, &'static str)];
+        let cases: [(Machines, &str); 9] = [
+            (&[("a", false, "")], "a |  | "),
+            (&[("a", true, "")], "a |  | "),
+            // A successor waits, both are hidden, it has taken over.
+            (&[("a", false, ""), ("b", true, "a")], "a | b>a | "),
+            (&[("a", true, ""), ("b", true, "a")], "a | b>a | "),
+            (&[("a", true, ""), ("b", false, "a")], "b |  | a"),
+            // The same once more, before the first had gone.
+            (&[("a", true, ""), ("b", false, "a"), ("c", true, "b")], "b | c>b | a"),
+            (&[("a", true, ""), ("b", true, "a"), ("c", true, "b")], "b | c>b | a"),
+            (&[("a", true, ""), ("b", true, "a"), ("c", false, "b")], "c |  | a b"),
+            // Whom it succeeded is gone; a second that claims the same place is a clone.
+            (&[("b", false, "a"), ("c", true, "b"), ("d", true, "b")], "d b | c>b | "),
+        ];
+        for (machines, expected) in cases {
+            assert_eq!(placed(machines), expected, "{machines:?}");
+        }
+    }
+
+    #[test]
+    fn marks_in_a_circle_lose_no_machine() {
+        assert_eq!(placed(&[("a", false, "b"), ("b", false, "a")]), "b a |  | ");
+    }
+}

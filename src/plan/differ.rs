@@ -46,6 +46,7 @@ pub(super) fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, line
     Step {
         address: address.clone(),
         action,
+        phase: K::PHASE,
         takes: K::takes(&op),
         op: K::any(op),
         lines,
@@ -385,6 +386,11 @@ impl Visit for Prover<'_> {
             let (address, op) = (Address::of::<K>(name), Op::Prove(spec.clone()));
             let node = steps.add(bare::<K>(&address, Action::Prove, op, Vec::new()));
             steps.proofs.insert(name.clone(), node);
+            if unproven.contains(name) {
+                let told =
+                    format!("the last rollout of {name} was not proven to work, and is verified again");
+                steps.found.warnings.push(told);
+            }
         }
     }
 }

@@ -6,12 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use petgraph::Direction::Incoming;
 
 use super::Plan;
-use crate::model::Name;
-
-/// Fly lets a client make three things in an app at once, and one more each second ("Working with the Machines API", rate
-/// limits).
-const BURST: u32 = 3;
-const EACH: Duration = Duration::from_secs(1);
+use crate::model::{Name, pace};
 
 impl Plan {
     /// From the first request to the last, when every step can begin as soon as what it waits for is done.
@@ -25,9 +20,10 @@ impl Plan {
             let step = &self.graph[node];
             if step.takes.makes {
                 // When the next would begin if there were no burst.
-                let pace = paces.entry(step.address.name().root()).or_default();
-                begins = begins.max(pace.saturating_sub(EACH * (BURST - 1)));
-                *pace = begins.max(*pace) + EACH;
+                let next = paces.entry(step.address.name().root()).or_default();
+                let each = Duration::from_secs(1) / pace::PER_SECOND;
+                begins = begins.max(next.saturating_sub(each * (pace::BURST - 1)));
+                *next = begins.max(*next) + each;
             }
             ends[node.index()] = begins + Duration::from_secs(step.takes.secs);
         }

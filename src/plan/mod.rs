@@ -19,7 +19,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::{
-    kinds::{AnyOp, Cause, Desired, Found, Impact, Leased, Loss, Refused, Takes, World},
+    kinds::{AnyOp, Cause, Desired, Found, Impact, Leased, Loss, Phase, Refused, Takes, World},
     model::{Address, Line, Mark, Name, Turns},
 };
 
@@ -54,6 +54,8 @@ pub struct Step {
     pub lines: Vec<Line>,
     /// Whether it only finishes what an earlier apply began.
     pub finishes: bool,
+    /// When in a rollout it comes.
+    pub phase: Phase,
     /// How long it takes, by experience.
     pub takes: Takes,
     /// The machine that nobody else may change meanwhile.

@@ -9,7 +9,10 @@ use petgraph::{
 };
 
 use super::{Because, Plan, Step, rollout::LaneSteps, steps::Steps};
-use crate::model::{Address, Name};
+use crate::{
+    kinds::fly::Volume,
+    model::{Address, Name, Named},
+};
 
 /// Steps that wait for each other in a circle, as a readable path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +131,7 @@ impl Steps {
 
 /// Whether only one machine can hold it.
 fn is_exclusive(address: &Address) -> bool {
-    address.kind() == "fly.volume"
+    address.kind() == <Volume as Named>::NAME
 }
 
 /// Above so many edges a gate is made of fewer.

@@ -231,7 +231,11 @@ impl Totals {
             let number_of = words::count(u64::try_from(number).unwrap_or(u64::MAX), "machine");
             format!("{number_of} {}", words::verb_for(number, verb))
         };
-        let others = if self.back { "the old ones" } else { "new ones" };
+        let others = match (self.back, self.succeed) {
+            (true, _) => "the old ones",
+            (false, 1) => "a new one",
+            (false, _) => "new ones",
+        };
         match (self.restart - self.succeed, self.succeed) {
             (0, 0) => None,
             (number, 0) => Some(format!("{}.", machines(number, "restart"))),

@@ -114,13 +114,7 @@ fn command(all: &mut Desired, world: &mut World) {
     for spec in all.fly_machine.values_mut().filter(|spec| spec.workload.app == to("web")) {
         spec.after = Some(to("web"));
     }
-    let live = ReleaseLive {
-        app: to("web"),
-        done: Default::default(),
-        current: None,
-        witness: None,
-        leftovers: Vec::new(),
-    };
+    let live = ReleaseLive { app: to("web"), done: Default::default(), witness: None, leftovers: Vec::new() };
     world.fly_release.insert(name("web"), live);
 }
 

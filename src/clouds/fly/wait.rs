@@ -6,9 +6,12 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::{Reader, fate, wire};
-use crate::clouds::{
-    Action, CloudError, Sign, Trouble, Voice,
-    http::{Call, Repeat},
+use crate::{
+    clouds::{
+        Action, CloudError, Sign, Trouble, Voice,
+        http::{Call, Repeat},
+    },
+    model::pace::STEADY_SECS,
 };
 
 /// How waiting ended.
@@ -26,8 +29,6 @@ const POLL: u64 = 55;
 const GLANCE: Duration = Duration::from_secs(1);
 /// How often checks are looked at: reading a machine is limited to five a second.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a machine without checks must stay up, in seconds; flyctl's smoke checks take the same.
-const SMOKE: u64 = 10;
 
 impl Reader {
     /// Waits until a machine is in a state, in this version of its configuration when one is named.
@@ -122,7 +123,7 @@ impl Reader {
         let doing = format!("wait until machine {id} of {app} stays up");
         let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
         let deadline = self.http.deadline(limit_secs);
-        let smoke = SMOKE.min(limit_secs);
+        let smoke = STEADY_SECS.min(limit_secs);
         let mut steady = self.http.deadline(smoke);
         let mut turn = None;
         loop {

@@ -17,9 +17,6 @@ use crate::{
     model::{Address, Name, Named, Table},
 };
 
-/// Metadata that names the release of a machine: ours, then flyctl's.
-const RELEASE: [&str; 2] = ["trimtab_release", "fly_release_version"];
-
 impl Fleet {
     /// What runs, and how many should.
     #[must_use]
@@ -156,7 +153,7 @@ fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
             reference: image.to_string(),
             digest: live.digest.clone().or_else(|| image.digest().map(str::to_owned)),
         }),
-        release: RELEASE.iter().find_map(|key| live.metadata.get(*key)).cloned(),
+        release: live.release().map(str::to_owned),
         cordoned: live.health.cordoned,
         reachable: live.health.host_ok,
         proven: !live.is_unproven(),

@@ -291,7 +291,7 @@ impl Overlay for ReleaseEdit {
     /// A command that ran leaves nothing but the memory of it.
     fn overlay(&self, sides: &mut Sides) {
         match self {
-            Self::Run(spec) => sides.set("current", &spec.release),
+            Self::Run(spec) => sides.set("done", spec.release.iter().collect::<Vec<_>>()),
             Self::Sweep(_) => sides.set("leftovers", json!([])),
         }
     }

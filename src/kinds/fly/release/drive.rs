@@ -159,14 +159,8 @@ impl Drive for ReleaseCommand {
         world: &World,
     ) -> Result<ReleaseLive, CloudError> {
         run(clouds, spec, world).await?;
-        let (app, current) = (spec.workload.app.clone(), spec.release.clone());
-        Ok(ReleaseLive {
-            app,
-            done: current.iter().cloned().collect(),
-            current,
-            witness: None,
-            leftovers: Vec::new(),
-        })
+        let done = spec.release.iter().cloned().collect();
+        Ok(ReleaseLive { app: spec.workload.app.clone(), done, witness: None, leftovers: Vec::new() })
     }
 
     async fn edit(
@@ -182,7 +176,6 @@ impl Drive for ReleaseCommand {
             ReleaseEdit::Run(spec) => {
                 run(clouds, spec, world).await?;
                 note(clouds, app, live, spec.release.as_deref().unwrap_or_default()).await;
-                after.current.clone_from(&spec.release);
                 after.done.extend(spec.release.clone());
             }
         }

@@ -36,8 +36,6 @@ pub struct ReleaseLive {
     pub app: Ref<App>,
     /// The releases whose command has succeeded, or whose machines run, so that it must have.
     pub done: BTreeSet<String>,
-    /// The release whose command was run by this very apply.
-    pub current: Option<String>,
     /// A machine that can remember a success before any machine changes: Fly's id.
     pub witness: Option<String>,
     /// Machines of release commands that are still there.
@@ -62,7 +60,7 @@ impl Refers for ReleaseSpec {
 
 impl Refers for ReleaseLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, done: _, current: _, witness: _, leftovers: _ } = self;
+        let Self { app, done: _, witness: _, leftovers: _ } = self;
         vec![app.address()]
     }
 }

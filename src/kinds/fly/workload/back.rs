@@ -50,19 +50,6 @@ impl Earlier {
         self.config.get("metadata")?.get(key)?.as_str()
     }
 
-    /// Whether another configuration is the same but for its metadata.
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        let plain = |config: &Value| {
-            let mut config = config.clone();
-            if let Some(config) = config.as_object_mut() {
-                config.remove("metadata");
-            }
-            config
-        };
-        plain(&self.config) == plain(&other.config)
-    }
-
     fn labels(&self) -> BTreeMap<String, String> {
         let all = self.config.get("metadata").cloned();
         let mut all: BTreeMap<String, String> =

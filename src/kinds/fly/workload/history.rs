@@ -7,9 +7,6 @@ use serde_json::Value;
 use super::Earlier;
 use crate::model::Mark;
 
-/// The label that flyctl gives a release.
-const FLYCTL: &str = "fly_release_version";
-
 /// The past of one machine, newest first. The first entry is the present.
 #[derive(Clone, Debug, Default)]
 pub struct History(Vec<Entry>);
@@ -25,8 +22,7 @@ struct Entry {
 impl Entry {
     /// The release it belongs to: ours, or flyctl's; without either its own id.
     fn release(&self) -> &str {
-        let ours = self.config.label(Mark::RELEASE);
-        ours.or_else(|| self.config.label(FLYCTL)).unwrap_or(&self.version)
+        Mark::release(|key| self.config.label(key)).unwrap_or(&self.version)
     }
 
     /// Whether somebody who says this means it. A release may be shortened, as a commit may.

@@ -100,10 +100,10 @@ impl WorkloadLive {
         self.metadata.get(Mark::SUCCEEDS).map(String::as_str)
     }
 
-    /// The release it was started with.
+    /// The release it was started with, ours or flyctl's.
     #[must_use]
     pub fn release(&self) -> Option<&str> {
-        self.metadata.get(Mark::RELEASE).map(String::as_str)
+        Mark::release(|key| self.metadata.get(key).map(String::as_str))
     }
 
     /// The secrets it was started with.

@@ -11,15 +11,13 @@ use crate::{
         Around,
         fly::{App, Machine, Secrets},
     },
-    model::{Address, Image, Mark, Ref, Region},
+    model::{Address, Image, Mark, Ref, Region, pace::STEADY_SECS},
 };
 
 /// A Firecracker machine boots in about a second, and the image is on its host or is fetched within a few.
 const BOOT_SECS: u64 = 3;
 /// How often a check is made that does not say so (Machines API: 10 seconds).
 const DEFAULT_INTERVAL_SECS: u64 = 10;
-/// For how long a machine without checks must stay up, as in flyctl's smoke checks.
-const SMOKE_SECS: u64 = 10;
 
 /// One machine, of a process group or with a schedule.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,7 +82,7 @@ impl Workload {
         let checks = config.checks.values().chain(config.services.iter().flat_map(|service| &service.checks));
         let first =
             |check: &Check| check.interval.map_or(DEFAULT_INTERVAL_SECS, |span| span.millis().div_ceil(1000));
-        BOOT_SECS + checks.map(first).max().unwrap_or(SMOKE_SECS)
+        BOOT_SECS + checks.map(first).max().unwrap_or(STEADY_SECS)
     }
 
     /// The same, as a part of the release that the manifest asks for.
