@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::model::{Address, Line, Mark, Name, Named, Table, Turns};
 
+pub mod aws;
 mod drive;
 pub mod fly;
 #[macro_use]

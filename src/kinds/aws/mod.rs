@@ -1,0 +1,3 @@
+//! The kinds on AWS, and the policy documents that they carry.
+
+pub mod policy;

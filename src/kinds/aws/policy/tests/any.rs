@@ -1,0 +1,180 @@
+//! Any document in any writing: how it is written changes nothing, and what it says survives being written.
+
+use proptest::{collection::vec, prelude::*, test_runner::Config};
+use serde_json::{Map, Value, json};
+
+use super::Policy;
+
+/// One of a few words, in some letters.
+fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(words).prop_map(str::to_owned)
+}
+
+fn statement() -> impl Strategy<Value = Value> {
+    let names = (word(&["", "A", "B", "C d"]), word(&["Allow", "Deny"]), word(&["Action", "NotAction"]));
+    let actions = vec(word(&["s3:GetObject", "S3:getobject", "s3:PutObject", "*", "iam:Pass*"]), 0..4);
+    let resources = prop::option::of(vec(word(&["*", "arn:aws:s3:::b", "arn:aws:s3:::b/db/*", "x"]), 0..3));
+    let who = prop::option::of(prop_oneof![
+        Just(json!("*")),
+        Just(json!({})),
+        vec(word(&["*", "123456789012", "arn:aws:iam::123456789012:root", "AROA1"]), 0..3)
+            .prop_map(|all| json!({"AWS": all, "Service": ["s"]})),
+        vec(word(&["*", "123456789012"]), 0..3).prop_map(|all| json!({"AWS": all})),
+    ]);
+    let values =
+        vec(prop_oneof![Just(json!(true)), Just(json!("true")), Just(json!(7)), Just(json!("a/*"))], 0..3);
+    let condition = prop::collection::btree_map(
+        word(&["Bool", "StringLike", "Null"]),
+        prop::collection::btree_map(word(&["aws:SecureTransport", "s3:prefix"]), values, 0..3),
+        0..3,
+    );
+    (names, actions, resources, who, condition, prop::option::of(0..3)).prop_map(
+        |((sid, effect, action), actions, resources, who, condition, future)| {
+            let mut out = json!({"Sid": sid, "Effect": effect, action: actions, "Condition": condition});
+            for (key, value) in [
+                ("Resource", resources.map(|all| json!(all))),
+                ("Principal", who),
+                ("Future", future.map(|number| json!(number))),
+            ] {
+                out.as_object_mut().unwrap().extend(value.map(|value| (key.to_owned(), value)));
+            }
+            out
+        },
+    )
+}
+
+/// Numbers that decide how something is written.
+struct Whim(Vec<usize>);
+
+impl Whim {
+    fn next(&mut self, below: usize) -> usize {
+        self.0.rotate_left(1);
+        self.0[0] % below.max(1)
+    }
+
+    /// The same in another writing: order, repetition, letters, scalars.
+    fn list(&mut self, value: &Value, caseless: bool) -> Value {
+        let mut list = match value {
+            Value::Array(list) => list.clone(),
+            one => vec![one.clone()],
+        };
+        if !list.is_empty() {
+            let again = list[self.next(list.len())].clone();
+            list.extend(vec![again; self.next(3)]);
+            let by = self.next(list.len());
+            list.rotate_left(by);
+        }
+        let lower = caseless && self.next(2) == 0;
+        let mut list: Vec<Value> = list
+            .into_iter()
+            .map(|one| match one {
+                Value::String(text) if lower => text.to_lowercase().into(),
+                Value::Bool(_) | Value::Number(_) if self.next(2) == 0 => one.to_string().into(),
+                other => other,
+            })
+            .collect();
+        if list.len() == 1 && self.next(2) == 0 { list.remove(0) } else { Value::Array(list) }
+    }
+
+    fn statement(&mut self, statement: &Value) -> Value {
+        let fields = statement.as_object().unwrap().iter();
+        let written = fields.map(|(key, value)| {
+            let value = match key.as_str() {
+                "Action" | "NotAction" => self.list(value, true),
+                "Resource" => self.list(value, false),
+                "Condition" => self.condition(value),
+                _ => value.clone(),
+            };
+            (key.clone(), value)
+        });
+        Value::Object(written.collect())
+    }
+
+    fn condition(&mut self, condition: &Value) -> Value {
+        let lower = self.next(2) == 0;
+        let spelt = |key: &str| if lower { key.to_lowercase() } else { key.to_owned() };
+        let mut out = Map::new();
+        for (operator, keys) in condition.as_object().unwrap() {
+            let keys = keys.as_object().unwrap().iter();
+            let keys: Map<String, Value> =
+                keys.map(|(key, values)| (spelt(key), self.list(values, false))).collect();
+            out.insert(spelt(operator), Value::Object(keys));
+        }
+        Value::Object(out)
+    }
+
+    fn document(&mut self, statements: &[Value]) -> Value {
+        let mut all: Vec<Value> = statements.iter().map(|one| self.statement(one)).collect();
+        let by = self.next(all.len());
+        all.rotate_left(by);
+        let all = if all.len() == 1 && self.next(2) == 0 { all.remove(0) } else { Value::Array(all) };
+        json!({"Version": "2012-10-17", "Statement": all})
+    }
+}
+
+/// As IAM returns it.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 256, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn how_it_is_written_changes_nothing(
+        statements in vec(statement(), 0..4),
+        whim in vec(0_usize..100, 7..40),
+    ) {
+        let document = json!({"Version": "2012-10-17", "Statement": statements});
+        let policy = Policy::of(&document).unwrap();
+        let other = Policy::of(&Whim(whim).document(&statements)).unwrap();
+        prop_assert_eq!(&policy, &other);
+        prop_assert_eq!(Policy::lines("p", Some(&policy), Some(&other)), vec![]);
+        for text in [policy.text(), policy.json().to_string(), encoded(&other.text())] {
+            prop_assert_eq!(Policy::parse(&text), Ok(policy.clone()));
+        }
+        let again = Policy::of(&policy.json()).unwrap();
+        prop_assert_eq!(again.text(), policy.text());
+    }
+
+    #[test]
+    fn there_are_lines_exactly_when_they_differ(
+        a in vec(statement(), 0..4),
+        b in vec(statement(), 0..4),
+        kept in 0_usize..4,
+    ) {
+        let mut b = b;
+        b.extend(a.iter().take(kept).cloned());
+        let read = |all: &[Value]| Policy::of(&json!({"Statement": all})).unwrap();
+        let (a, b) = (read(&a), read(&b));
+        let lines = Policy::lines("p", Some(&a), Some(&b));
+        prop_assert_eq!(lines.is_empty(), a == b, "{:?}", lines);
+        for line in lines {
+            prop_assert_ne!(line.from, line.to);
+        }
+        prop_assert!(!Policy::lines("p", None, Some(&a)).is_empty());
+    }
+
+    #[test]
+    fn every_value_is_in_the_words_or_stands_for_a_verb(statement in statement()) {
+        let policy = Policy::of(&json!({"Statement": statement})).unwrap();
+        let words = policy.words().remove(0);
+        let denies = statement["Effect"] == "Deny";
+        prop_assert_eq!(
+            denies,
+            words.contains("never") || words.contains("denied") || words.contains("nobody may ever"),
+            "{}", words
+        );
+        let everything = statement.get("Action").is_some_and(|all| all.as_array().unwrap().contains(&json!("*")));
+        let said = ["EVERYTHING (*)", "everything (*)", "anything (*)", "denied everything"];
+        prop_assert!(!everything || said.iter().any(|text| words.contains(text)), "{}", words);
+    }
+
+    #[test]
+    fn nothing_panics(text in "\\PC{0,60}", tail in vec(any::<u8>(), 0..60)) {
+        let tail = String::from_utf8_lossy(&tail).into_owned();
+        for text in [text.clone(), encoded(&text), format!("%{text}"), format!("{{{tail}")] {
+            prop_assert!(Policy::parse(&text).is_err(), "{}", text);
+        }
+    }
+}

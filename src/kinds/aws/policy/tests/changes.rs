@@ -1,0 +1,200 @@
+//! Differences as a user reads them, and as machines get them.
+
+use super::{Policy, one, read};
+use crate::model::{Line, Shown};
+
+/// A line as the text output has it.
+fn written(line: &Line) -> String {
+    let side = |side: &Option<Shown>| match side {
+        Some(Shown::Value(value)) => Some(value.to_string()),
+        None => None,
+        other => panic!("{other:?} in a policy"),
+    };
+    let note = line.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+    match (side(&line.from), side(&line.to)) {
+        (Some(from), Some(to)) => format!("~ {} {from} → {to}{note}", line.path),
+        (None, Some(to)) => format!("+ {} {to}{note}", line.path),
+        (Some(from), None) => format!("- {} {from}{note}", line.path),
+        (None, None) => panic!("{} says nothing", line.path),
+    }
+}
+
+fn lines(from: Option<&Policy>, to: Option<&Policy>) -> Vec<String> {
+    Policy::lines("policy", from, to).iter().map(written).collect()
+}
+
+const WRITE: &str =
+    r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#;
+const TRUST: &str = r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/a"},"Action":"sts:AssumeRole""#;
+
+/// One statement before and after, and the lines.
+const CHANGES: &[(&str, &str, &[&str])] = &[
+    (WRITE, WRITE, &[]),
+    (
+        WRITE,
+        r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::b/db/*""#,
+        &[r#"+ policy.Write.Action "s3:DeleteObject""#],
+    ),
+    (
+        WRITE,
+        r#""Sid":"Write","Action":"s3:getobject","Resource":"arn:aws:s3:::b/db/*""#,
+        &[r#"- policy.Write.Action "s3:PutObject""#],
+    ),
+    (
+        WRITE,
+        r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/*""#,
+        &[r#"~ policy.Write.Resource "arn:aws:s3:::b/db/*" → "arn:aws:s3:::b/*""#],
+    ),
+    (
+        WRITE,
+        r#""Sid":"Save","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
+        &[r#"~ policy.Save.Sid "Write" → "Save""#],
+    ),
+    (
+        WRITE,
+        r#""Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
+        &[r#"- policy[0].Sid "Write""#],
+    ),
+    (
+        WRITE,
+        r#""Sid":"Write","Effect":"Deny","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
+        &[r#"~ policy.Write.Effect "Allow" → "Deny""#],
+    ),
+    (
+        WRITE,
+        r#""Sid":"Write","NotAction":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
+        &[
+            r#"- policy.Write.Action "s3:GetObject""#,
+            r#"- policy.Write.Action "s3:PutObject""#,
+            r#"+ policy.Write.NotAction "s3:GetObject""#,
+            r#"+ policy.Write.NotAction "s3:PutObject""#,
+        ],
+    ),
+    (
+        WRITE,
+        r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":[]"#,
+        &[r#"- policy.Write.Resource "arn:aws:s3:::b/db/*""#],
+    ),
+    (r#""Sid":"A","Action":"a:B","Resource":[]"#, r#""Sid":"A","Action":"a:B""#, &["- policy.A.Resource []"]),
+    (
+        r#""Sid":"A","Action":"a:B""#,
+        r#""Sid":"A","Action":"a:B","Principal":{}"#,
+        &["+ policy.A.Principal []"],
+    ),
+    (
+        r#""Sid":"A","Action":"a:B","Future":{"x":1}"#,
+        r#""Sid":"A","Action":"a:B","Future":{"x":2},"Past":0"#,
+        &[r#"~ policy.A.Future {"x":1} → {"x":2}"#, "+ policy.A.Past 0"],
+    ),
+    (
+        r#""Action":"a:B","Condition":{"StringEquals":{"aws:sub":"a","aws:aud":"x"}}"#,
+        r#""Action":"A:b","Condition":{"stringequals":{"AWS:SUB":"b","aws:aud":["x"]}}"#,
+        &[r#"~ policy[0].Condition.stringequals.AWS:SUB "a" → "b""#],
+    ),
+    (
+        r#""Action":"a:B","Condition":{"StringEquals":{"k":["a","b"]}}"#,
+        r#""Action":"a:B","Condition":{"StringLike":{"k":["a*"]},"StringEquals":{"k":"a"}}"#,
+        &[r#"- policy[0].Condition.StringEquals.k "b""#, r#"+ policy[0].Condition.StringLike.k "a*""#],
+    ),
+    (
+        TRUST,
+        r#""Principal":"*","Action":"sts:AssumeRole""#,
+        &[r#"+ policy[0].Principal "*""#, r#"- policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a""#],
+    ),
+    (
+        TRUST,
+        r#""Principal":{"AWS":"AROAJQABLZS4A3QDU576Q"},"Action":"sts:AssumeRole""#,
+        &[r#"~ policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a" → "AROAJQABLZS4A3QDU576Q""#],
+    ),
+    (
+        r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*""#,
+        r#""Effect":"Deny","Action":"iam:PassRole","Resource":"*""#,
+        &[
+            r#"+ policy[0] {"Action":"iam:PassRole","Effect":"Deny","Resource":"*"} (may never call iam:PassRole on any resource)"#,
+            r#"- policy[0] {"Action":"s3:GetObject","Effect":"Allow","Resource":"arn:aws:s3:::b/*"} (may read objects anywhere in bucket b)"#,
+        ],
+    ),
+    (
+        r#""Sid":"Version","Action":"a:B""#,
+        r#""Sid":"Version","Action":"a:C""#,
+        &[r#"~ policy[0].Action "a:B" → "a:C""#],
+    ),
+    (
+        r#""Sid":"with space","Action":"a:B""#,
+        r#""Sid":"with space","Action":"a:C""#,
+        &[r#"~ policy[0].Action "a:B" → "a:C""#],
+    ),
+];
+
+#[test]
+fn a_change_of_one_value_is_one_line() {
+    for (from, to, expected) in CHANGES {
+        assert_eq!(lines(Some(&one(from)), Some(&one(to))), *expected, "{from} to {to}");
+    }
+}
+
+#[test]
+fn statements_are_found_again_wherever_they_went() {
+    let from = read(
+        r#"{"Version":"2012-10-17","Statement":[
+            {"Sid":"A","Effect":"Allow","Action":"a:A","Resource":"x"},
+            {"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::b/*"},
+            {"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b"},
+            {"Sid":"Same","Effect":"Deny","Action":"*","Resource":"*"}]}"#,
+    );
+    let to = read(
+        r#"{"Version":"2012-10-17","Statement":[
+            {"Sid":"Same","Effect":"Deny","Action":["*"],"Resource":["*"]},
+            {"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::c"},
+            {"Sid":"New","Effect":"Allow","Action":"a:New","Resource":"new"},
+            {"Effect":"Allow","Action":["s3:GetObject"],"Resource":"arn:aws:s3:::b/*"},
+            {"Sid":"A","Effect":"Allow","Action":"a:Z","Resource":"z"}]}"#,
+    );
+    assert_eq!(
+        lines(Some(&from), Some(&to)),
+        [
+            r#"~ policy[1].Resource "arn:aws:s3:::b" → "arn:aws:s3:::c""#,
+            r#"+ policy.New {"Action":"a:New","Effect":"Allow","Resource":"new","Sid":"New"} (may call a:New on new)"#,
+            r#"- policy[3].Action "s3:PutObject""#,
+            r#"~ policy.A.Action "a:A" → "a:Z""#,
+            r#"~ policy.A.Resource "x" → "z""#,
+        ]
+    );
+}
+
+#[test]
+fn names_that_two_statements_have_do_not_name_either() {
+    let document = |action: &str| {
+        read(&format!(
+            r#"{{"Statement":[{{"Sid":"A","Effect":"Allow","Action":"a:B"}},{{"Sid":"A","Effect":"Allow","Action":"{action}"}}]}}"#
+        ))
+    };
+    assert_eq!(
+        lines(Some(&document("a:C")), Some(&document("a:D"))),
+        [r#"~ policy[1].Action "a:C" → "a:D""#]
+    );
+}
+
+#[test]
+fn a_whole_document_is_a_line_for_each_statement() {
+    let policy = one(WRITE);
+    let expected = r#"policy.Write {"Action":["s3:GetObject","s3:PutObject"],"Effect":"Allow","Resource":"arn:aws:s3:::b/db/*","Sid":"Write"} (may read and write objects under db/ of bucket b)"#;
+    assert_eq!(lines(None, Some(&policy)), [format!("+ {expected}")]);
+    assert_eq!(lines(Some(&policy), None), [format!("- {expected}")]);
+    assert!(lines(None, None).is_empty());
+    let old = read(r#"{"Id":"i","Statement":{"Effect":"Allow","Action":"a:B"}}"#);
+    assert_eq!(
+        lines(None, Some(&old)),
+        [
+            r#"+ policy.Version "2008-10-17""#,
+            r#"+ policy.Id "i""#,
+            r#"+ policy[0] {"Action":"a:B","Effect":"Allow"} (may call a:B)"#,
+        ]
+    );
+    let empty = read(r#"{"Version":"2012-10-17","Statement":[]}"#);
+    assert_eq!(lines(None, Some(&empty)), [r#"+ policy {"Statement":[],"Version":"2012-10-17"}"#]);
+    assert_eq!(
+        lines(Some(&read(r#"{"Statement":[]}"#)), Some(&empty)),
+        [r#"~ policy.Version "2008-10-17" → "2012-10-17""#]
+    );
+}

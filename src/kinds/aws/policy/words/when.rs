@@ -1,0 +1,117 @@
+//! Conditions in words. Operators that are known are said as a comparison, with what they make of a key that the request
+//! does not have; any other is named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{statement::Condition, word::Word},
+    joined, places,
+};
+
+/// Operators as comparisons, and whether they are negations (IAM User Guide, "Condition operators"). A negation also
+/// holds when the request does not have the key.
+const OPERATORS: [(&str, &str, bool); 25] = [
+    ("stringequals", "is", false),
+    ("stringnotequals", "is not", true),
+    ("stringequalsignorecase", "is, in upper or lower case,", false),
+    ("stringnotequalsignorecase", "is not, in upper or lower case,", true),
+    ("stringlike", "is like", false),
+    ("stringnotlike", "is not like", true),
+    ("numericequals", "equals", false),
+    ("numericnotequals", "does not equal", true),
+    ("numericlessthan", "is less than", false),
+    ("numericlessthanequals", "is at most", false),
+    ("numericgreaterthan", "is more than", false),
+    ("numericgreaterthanequals", "is at least", false),
+    ("dateequals", "is at", false),
+    ("datenotequals", "is not at", true),
+    ("datelessthan", "is before", false),
+    ("datelessthanequals", "is not after", false),
+    ("dategreaterthan", "is after", false),
+    ("dategreaterthanequals", "is not before", false),
+    ("bool", "is", false),
+    ("ipaddress", "is in", false),
+    ("notipaddress", "is not in", true),
+    ("arnequals", "is like", false),
+    ("arnlike", "is like", false),
+    ("arnnotequals", "is not like", true),
+    ("arnnotlike", "is not like", true),
+];
+
+/// Takes one key of one operator out, and gives its values as the author spelt them.
+pub(super) fn take(open: &mut Condition, operator: &str, key: &str) -> Option<Vec<String>> {
+    let (operator, key) = (Word::caseless(operator), Word::caseless(key));
+    let keys = open.get_mut(&operator)?;
+    let values = keys.remove(&key)?;
+    if keys.is_empty() {
+        open.remove(&operator);
+    }
+    Some(values.iter().map(|value| value.text().to_owned()).collect())
+}
+
+/// The values of one key, left where they are.
+pub(super) fn look<'a>(open: &'a Condition, operator: &str, key: &str) -> Option<Vec<&'a str>> {
+    let values = open.get(&Word::caseless(operator))?.get(&Word::caseless(key))?;
+    Some(values.iter().map(Word::text).collect())
+}
+
+/// ` under db/`, when the only thing said of the prefix of a listing is that it lies in folders.
+pub(super) fn take_prefix(open: &mut Condition) -> Option<String> {
+    const KEY: (&str, &str) = ("StringLike", "s3:prefix");
+    let folder = |value: &str| {
+        let folder = value.strip_suffix('*')?;
+        (folder.ends_with('/') && places::is_plain(folder)).then(|| folder.to_owned())
+    };
+    let folders: Option<Vec<String>> = look(open, KEY.0, KEY.1)?.into_iter().map(folder).collect();
+    let folders = folders.filter(|folders| !folders.is_empty())?;
+    take(open, KEY.0, KEY.1)?;
+    Some(format!(" under {}", joined(&folders, "or")))
+}
+
+/// What is left of a condition: `, only when …` for what is granted and `, when …` for what is denied.
+pub(super) fn clauses(mut open: Condition, denies: bool) -> String {
+    let tls = tls(&mut open, denies).unwrap_or_default();
+    let one = |(operator, keys): (&Word, &BTreeMap<Word, _>)| -> Vec<String> {
+        keys.iter().map(|(key, values)| comparison(operator, key.text(), values)).collect()
+    };
+    let all: Vec<String> = open.iter().flat_map(one).collect();
+    match (all.is_empty(), denies) {
+        (true, _) => tls.to_owned(),
+        (false, true) => format!("{tls}, when {}", joined(&all, "and")),
+        (false, false) => format!("{tls}, only when {}", joined(&all, "and")),
+    }
+}
+
+/// Whether the connection is encrypted.
+fn tls(open: &mut Condition, denies: bool) -> Option<&'static str> {
+    const KEY: (&str, &str) = ("Bool", "aws:SecureTransport");
+    let words = match (&*look(open, KEY.0, KEY.1)?, denies) {
+        (["false"], true) => " without TLS",
+        (["true"], true) => " with TLS",
+        (["false"], false) => ", only without TLS",
+        (["true"], false) => ", only with TLS",
+        _ => return None,
+    };
+    take(open, KEY.0, KEY.1).map(|_| words)
+}
+
+/// One key and what it is compared with.
+fn comparison(operator: &Word, key: &str, values: &BTreeSet<Word>) -> String {
+    let quoted: Vec<String> = values.iter().map(|value| format!("{:?}", value.text())).collect();
+    let (name, if_exists) = match operator.key().strip_suffix("ifexists") {
+        Some(name) => (name, true),
+        None => (operator.key(), false),
+    };
+    let known = OPERATORS.iter().find(|(known, ..)| *known == name && !quoted.is_empty());
+    match (known, name, &*quoted) {
+        (Some((_, words, false)), ..) => {
+            let absent = if if_exists { " (or is absent)" } else { "" };
+            format!("{key} {words} {}{absent}", joined(&quoted, "or"))
+        }
+        (Some((_, words, true)), ..) => format!("{key} {words} {} (or is absent)", joined(&quoted, "nor")),
+        (None, "null", [one]) if one == "\"true\"" => format!("{key} is absent"),
+        (None, "null", [one]) if one == "\"false\"" => format!("{key} is present"),
+        (None, _, []) => format!("{key} passes {} of no value", operator.text()),
+        (None, ..) => format!("{key} passes {} of {}", operator.text(), joined(&quoted, "or")),
+    }
+}
