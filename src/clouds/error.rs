@@ -12,8 +12,20 @@ pub struct CloudError {
     pub trouble: Trouble,
     /// The HTTP status, when there was an answer.
     pub status: Option<u16>,
-    /// Fly's id of the request, to quote to support.
+    /// The cloud's id of the request, to quote to support.
     pub request_id: Option<String>,
+    /// Which cloud it was.
+    pub cloud: Cloud,
+}
+
+/// The clouds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cloud {
+    /// Fly.io, and the registries beside it.
+    #[default]
+    Fly,
+    /// AWS.
+    Aws,
 }
 
 /// The sorts of trouble.
@@ -60,7 +72,14 @@ impl CloudError {
     /// An error without an answer from a server.
     #[must_use]
     pub fn new(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
-        Self { doing: doing.into(), answer: answer.into(), trouble, status: None, request_id: None }
+        let (status, request_id, cloud) = (None, None, Cloud::Fly);
+        Self { doing: doing.into(), answer: answer.into(), trouble, status, request_id, cloud }
+    }
+
+    /// The same for AWS.
+    #[must_use]
+    pub fn aws(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
+        Self { cloud: Cloud::Aws, ..Self::new(doing, trouble, answer) }
     }
 
     /// Whether the object is not there.
@@ -79,6 +98,9 @@ impl CloudError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self.trouble {
+            Trouble::Denied if self.cloud == Cloud::Aws => Some(
+                "check whose credentials these are: `aws sts get-caller-identity`; `trimtab permissions ENV` prints what they must allow",
+            ),
             Trouble::Denied => Some("check which token is used and what it may do: `fly tokens list`"),
             Trouble::Throttled | Trouble::Ambiguous | Trouble::Unreachable => {
                 Some("run the same command again: what was done is not done twice")

@@ -1,20 +1,14 @@
 //! The one request path: base URL, token, pacing, time limits, retries where they are safe, and the request id in
 //! every error.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Action, CloudError, Pacing, Trouble, chain};
+use super::{Action, Cloud, CloudError, Fuse, Pacing, Trouble, chain, gauge::Gauge};
 
 /// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
 /// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
@@ -91,26 +85,6 @@ impl Settings {
     }
 }
 
-/// A point at which the process dies as by `kill -9`: around the n-th write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fuse {
-    /// Counted from one.
-    pub write: u64,
-    /// Whether the write is sent and answered first.
-    pub after: bool,
-    /// What happens then.
-    pub then: Burnt,
-}
-
-/// What a burnt fuse does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Burnt {
-    /// The process dies, without any clean-up.
-    Die,
-    /// This client falls silent for good, as the server sees a process that died; the process goes on and can look.
-    FallSilent,
-}
-
 /// The client side of one API.
 #[derive(Clone, Debug)]
 pub struct Http(Arc<Inner>);
@@ -123,10 +97,7 @@ struct Inner {
     pacing: Pacing,
     in_flight: Semaphore,
     speed: f64,
-    fuse: Option<Fuse>,
-    sent: AtomicU64,
-    writes: AtomicU64,
-    silent: AtomicBool,
+    gauge: Gauge,
 }
 
 impl Http {
@@ -147,16 +118,13 @@ impl Http {
             pacing: Pacing::new(settings.speed),
             in_flight: Semaphore::new(IN_FLIGHT),
             speed: bounded(settings.speed),
-            fuse: settings.fuse,
-            sent: AtomicU64::new(0),
-            writes: AtomicU64::new(0),
-            silent: AtomicBool::new(false),
+            gauge: Gauge::new(settings.fuse),
         })))
     }
 
     /// The same client at another base, with limits of its own.
     pub(crate) fn at(&self, base: &str) -> Self {
-        let Inner { client, authorization, speed, .. } = &*self.0;
+        let Inner { client, authorization, speed, gauge, .. } = &*self.0;
         Self(Arc::new(Inner {
             client: client.clone(),
             base: base.trim_end_matches('/').to_owned(),
@@ -164,17 +132,14 @@ impl Http {
             pacing: Pacing::new(*speed),
             in_flight: Semaphore::new(IN_FLIGHT),
             speed: *speed,
-            fuse: None,
-            sent: AtomicU64::new(0),
-            writes: AtomicU64::new(0),
-            silent: AtomicBool::new(false),
+            gauge: gauge.clone(),
         }))
     }
 
     /// How many requests were sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.0.sent.load(Ordering::Relaxed)
+        self.0.gauge.sent()
     }
 
     /// How much faster than Fly the server runs.
@@ -235,11 +200,10 @@ impl Http {
         call: &Call<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        let Inner { client, base, authorization, pacing, in_flight, .. } = &*self.0;
-        let turn = pacing.wait(call.action, call.identifier).await;
-        let _turn = in_flight.acquire().await;
-        let write = self.count(call);
-        self.burn(call, write, false)?;
+        let Inner { client, base, authorization, pacing, in_flight, gauge, .. } = &*self.0;
+        let slot = pacing.wait(call.action, call.identifier).await;
+        let _permit = in_flight.acquire().await;
+        let turn = gauge.enter(&call.doing, call.method != Method::GET)?;
         let mut request = client
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
@@ -250,13 +214,13 @@ impl Http {
             request = request.json(body);
         }
         let answer = request.send().await.map_err(|error| lost(&call.doing, &error))?;
-        pacing.answered(call.action, call.identifier, turn);
+        pacing.answered(call.action, call.identifier, slot);
         let status = answer.status();
         let request_id =
             answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         let text = answer.text().await.map_err(|error| lost(&call.doing, &error))?;
-        self.burn(call, write, true)?;
+        gauge.leave(&call.doing, turn)?;
         if status.is_success() {
             Ok((text, request_id))
         } else {
@@ -264,25 +228,9 @@ impl Http {
         }
     }
 
-    /// Counts a request; a write gets its number, from one.
-    fn count(&self, call: &Call<'_>) -> Option<u64> {
-        self.0.sent.fetch_add(1, Ordering::Relaxed);
-        (call.method != Method::GET).then(|| self.0.writes.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Dies here if the fuse says so, or stays silent once it has burnt.
-    fn burn(&self, call: &Call<'_>, write: Option<u64>, after: bool) -> Result<(), CloudError> {
-        let Some(fuse) = self.0.fuse else { return Ok(()) };
-        if write == Some(fuse.write) && fuse.after == after {
-            match fuse.then {
-                Burnt::Die => std::process::abort(),
-                Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),
-            }
-        }
-        if self.0.silent.load(Ordering::Relaxed) {
-            return Err(CloudError::new(&call.doing, Trouble::Failed, "this client has fallen silent"));
-        }
-        Ok(())
+    /// The count of this run's requests.
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.0.gauge
     }
 }
 
@@ -379,6 +327,7 @@ fn refused(call: &Call<'_>, status: StatusCode, text: &str, request_id: Option<S
         trouble: Trouble::of_status(status.as_u16()),
         status: Some(status.as_u16()),
         request_id,
+        cloud: Cloud::Fly,
     }
 }
 

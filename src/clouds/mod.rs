@@ -1,8 +1,10 @@
 //! The wire: one HTTP path with pacing, retries, time limits and request ids, and narrow clients above it. It knows
 //! JSON and knows no kind and no plan.
 
+pub mod aws;
 mod error;
 pub mod fly;
+mod gauge;
 mod http;
 mod pacing;
 mod probe;
@@ -10,8 +12,9 @@ mod registry;
 mod voice;
 
 pub(crate) use error::chain;
-pub use error::{CloudError, Trouble};
-pub use http::{Burnt, Fuse, Http, Settings};
+pub use error::{Cloud, CloudError, Trouble};
+pub use gauge::{Burnt, Fuse};
+pub use http::{Http, Settings};
 pub use pacing::{Action, Pacing};
 pub use probe::Probe;
 pub use registry::Registry;

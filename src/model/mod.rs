@@ -9,6 +9,7 @@ mod name;
 pub mod pace;
 mod region;
 mod rollout;
+pub mod s3;
 mod secret;
 mod size;
 mod span;

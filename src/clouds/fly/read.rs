@@ -35,6 +35,11 @@ impl Reader {
         Ok(Self { http, logs, visitor: Visitor::new(settings)? })
     }
 
+    /// The count of this run's requests.
+    pub(in crate::clouds) fn gauge(&self) -> &crate::clouds::gauge::Gauge {
+        self.http.gauge()
+    }
+
     /// Rests between two looks, scaled by the speed.
     pub async fn rest(&self, length: std::time::Duration) {
         self.http.pause(length).await;

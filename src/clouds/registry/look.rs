@@ -174,6 +174,7 @@ impl<'a> Look<'a> {
         Err(CloudError {
             status: Some(status.as_u16()),
             request_id: request_id.map(str::to_owned),
+            cloud: crate::clouds::Cloud::Fly,
             ..self
                 .wrong(Trouble::of_status(status.as_u16()), format!("{} {words}", status.as_u16()).trim_end())
         })

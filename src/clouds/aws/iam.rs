@@ -1,0 +1,271 @@
+//! The writes to roles and identity providers. IAM spreads them over the regions within seconds, so what names something
+//! new is tried again, and a new role is looked for until it shows.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::Tag;
+
+use super::{
+    Writer,
+    again::{BUSY_ROLE, NEW_ROLE, Pauses, again},
+};
+use crate::clouds::{CloudError, Trouble};
+
+/// A role that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewRole<'a> {
+    /// Its name, unique in the account whatever its case.
+    pub name: &'a str,
+    /// Its path, with a slash at both ends.
+    pub path: &'a str,
+    /// Who may take it: a policy document.
+    pub trust: String,
+    /// What it is for.
+    pub description: &'a str,
+    /// The longest session, in seconds: 3600 to 43200.
+    pub max_session: i32,
+    /// The ARN of its permissions boundary.
+    pub boundary: Option<&'a str>,
+    /// Its tags.
+    pub tags: &'a BTreeMap<String, String>,
+}
+
+/// Tags as IAM takes them.
+fn tag_list(doing: &str, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, CloudError> {
+    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
+    let all: Result<_, _> = tags.iter().map(tag).collect();
+    all.map_err(|error| CloudError::aws(doing, Trouble::Refused, error.to_string()))
+}
+
+/// What is gone already, or was never there, is as it should be.
+fn or_gone(answer: Result<(), CloudError>) -> Result<(), CloudError> {
+    match answer {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl Writer {
+    async fn iam<T, E: super::again::Failed, F>(
+        &self,
+        doing: &str,
+        these: &[&str],
+        call: impl Fn() -> F,
+    ) -> Result<T, CloudError>
+    where
+        F: Future<Output = Result<T, aws_sdk_s3::error::SdkError<E>>>,
+    {
+        again(self.settings().speed, doing, these, call).await
+    }
+
+    /// Makes a provider; one that is there already is no error.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn create_provider(
+        &self,
+        url: &str,
+        audience: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), CloudError> {
+        let doing = format!("make the identity provider {url}");
+        let tags = tag_list(&doing, tags)?;
+        let made = self.iam(&doing, BUSY_ROLE, || {
+            let asked = self.account.iam().create_open_id_connect_provider().url(url);
+            asked.client_id_list(audience).set_tags(Some(tags.clone())).send()
+        });
+        match made.await {
+            Err(error) if !error.answer.contains("EntityAlreadyExists") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a provider's tokens be for one more audience.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn add_audience(&self, arn: &str, audience: &str) -> Result<(), CloudError> {
+        let doing = format!("add the audience {audience} to {arn}");
+        self.iam(&doing, NEW_ROLE, || {
+            let asked = self.account.iam().add_client_id_to_open_id_connect_provider();
+            asked.open_id_connect_provider_arn(arn).client_id(audience).send()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Removes a provider; it is no error when it is gone already.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn delete_provider(&self, arn: &str) -> Result<(), CloudError> {
+        let doing = format!("remove the identity provider {arn}");
+        let gone = self.iam(&doing, BUSY_ROLE, || {
+            self.account.iam().delete_open_id_connect_provider().open_id_connect_provider_arn(arn).send()
+        });
+        or_gone(gone.await.map(drop))
+    }
+
+    /// Makes a role, and returns when reading shows it. One of this name that is there already is a conflict.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn create_role(&self, new: &NewRole<'_>) -> Result<(), CloudError> {
+        let NewRole { name, path, trust, description, max_session, boundary, tags } = new;
+        let doing = format!("make role {name}");
+        let tags = tag_list(&doing, tags)?;
+        self.iam(&doing, BUSY_ROLE, || {
+            let asked = self.account.iam().create_role().role_name(*name).path(*path);
+            asked
+                .assume_role_policy_document(trust)
+                .set_description((!description.is_empty()).then(|| (*description).to_owned()))
+                .max_session_duration(*max_session)
+                .set_permissions_boundary(boundary.map(str::to_owned))
+                .set_tags(Some(tags.clone()))
+                .send()
+        })
+        .await?;
+        let mut pauses = Pauses::new(self.settings().speed);
+        while self.role(name).await?.is_none() {
+            if !pauses.wait().await {
+                let what = "it was made, and does not show after two minutes";
+                return Err(CloudError::aws(&doing, Trouble::Ambiguous, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets who may take a role.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_trust(&self, role: &str, document: &str) -> Result<(), CloudError> {
+        let doing = format!("set who may take role {role}");
+        self.iam(&doing, NEW_ROLE, || {
+            let asked = self.account.iam().update_assume_role_policy().role_name(role);
+            asked.policy_document(document).send()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Sets what a role is for and how long a session may last, in seconds.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn update_role(
+        &self,
+        role: &str,
+        description: &str,
+        max_session: i32,
+    ) -> Result<(), CloudError> {
+        let doing = format!("set the session of role {role}");
+        self.iam(&doing, NEW_ROLE, || {
+            let asked = self.account.iam().update_role().role_name(role);
+            asked.description(description).max_session_duration(max_session).send()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Sets the permissions boundary of a role, or takes it away.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_boundary(&self, role: &str, boundary: Option<&str>) -> Result<(), CloudError> {
+        let doing = format!("set the permissions boundary of role {role}");
+        let Some(arn) = boundary else {
+            let gone = self.iam(&doing, BUSY_ROLE, || {
+                self.account.iam().delete_role_permissions_boundary().role_name(role).send()
+            });
+            return or_gone(gone.await.map(drop));
+        };
+        self.iam(&doing, NEW_ROLE, || {
+            let asked = self.account.iam().put_role_permissions_boundary().role_name(role);
+            asked.permissions_boundary(arn).send()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Sets tags of a role, and takes others away.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn tag_role(
+        &self,
+        role: &str,
+        set: &BTreeMap<String, String>,
+        gone: &[String],
+    ) -> Result<(), CloudError> {
+        let doing = format!("set the tags of role {role}");
+        let tags = tag_list(&doing, set)?;
+        if !tags.is_empty() {
+            self.iam(&doing, NEW_ROLE, || {
+                self.account.iam().tag_role().role_name(role).set_tags(Some(tags.clone())).send()
+            })
+            .await?;
+        }
+        if !gone.is_empty() {
+            self.iam(&doing, NEW_ROLE, || {
+                self.account.iam().untag_role().role_name(role).set_tag_keys(Some(gone.to_vec())).send()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Sets one of a role's own policies, or takes it away.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_role_policy(
+        &self,
+        role: &str,
+        policy: &str,
+        document: Option<&str>,
+    ) -> Result<(), CloudError> {
+        let doing = format!("set the policy {policy} of role {role}");
+        let Some(document) = document else {
+            let gone = self.iam(&doing, BUSY_ROLE, || {
+                self.account.iam().delete_role_policy().role_name(role).policy_name(policy).send()
+            });
+            return or_gone(gone.await.map(drop));
+        };
+        self.iam(&doing, NEW_ROLE, || {
+            let asked = self.account.iam().put_role_policy().role_name(role).policy_name(policy);
+            asked.policy_document(document).send()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Attaches a managed policy to a role, or detaches it.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn attach(&self, role: &str, arn: &str, attached: bool) -> Result<(), CloudError> {
+        if attached {
+            let doing = format!("attach {arn} to role {role}");
+            let done = self.iam(&doing, BUSY_ROLE, || {
+                self.account.iam().attach_role_policy().role_name(role).policy_arn(arn).send()
+            });
+            return done.await.map(drop);
+        }
+        let doing = format!("detach {arn} from role {role}");
+        let gone = self.iam(&doing, BUSY_ROLE, || {
+            self.account.iam().detach_role_policy().role_name(role).policy_arn(arn).send()
+        });
+        or_gone(gone.await.map(drop))
+    }
+
+    /// Removes a role that has no policies any more; it is no error when it is gone already.
+    ///
+    /// # Errors
+    /// As every request; one that still holds something is a conflict.
+    pub async fn delete_role(&self, role: &str) -> Result<(), CloudError> {
+        let doing = format!("remove role {role}");
+        let gone = self.iam(&doing, BUSY_ROLE, || self.account.iam().delete_role().role_name(role).send());
+        or_gone(gone.await.map(drop))
+    }
+}

@@ -1,0 +1,49 @@
+//! AWS: S3, IAM and STS through the official SDK, as two clients: one that can only read, and one that can write as well.
+//!
+//! ```text
+//! account.rs   credentials, endpoints, one client for each service and region
+//! github.rs    credentials from the identity of a GitHub Actions job
+//! watch.rs     what every attempt passes: count, log, the server's clock
+//! again.rs     errors in our words, and what is tried again
+//! read.rs      the reads; an answer "absent" is a value, not an error
+//! s3.rs        the writes to a bucket, one after another
+//! iam.rs       the writes to roles and identity providers
+//! shape.rs     the SDK's values to ours and back
+//! wire.rs      what the reads give
+//! ```
+
+mod account;
+mod again;
+mod github;
+mod iam;
+mod read;
+mod s3;
+mod shape;
+mod watch;
+pub mod wire;
+
+pub use account::{Keys, Settings};
+pub use github::GitHubJob;
+pub use iam::NewRole;
+pub use read::Reader;
+pub use s3::At;
+
+/// A client that can write as well.
+#[derive(Clone, Debug)]
+pub struct Writer(Reader);
+
+impl Writer {
+    /// A writer with the credentials of a reader.
+    #[must_use]
+    pub fn new(reader: Reader) -> Self {
+        Self(reader)
+    }
+}
+
+impl std::ops::Deref for Writer {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.0
+    }
+}

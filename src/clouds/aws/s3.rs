@@ -1,0 +1,304 @@
+//! The writes to a bucket. AWS refuses two at a time with `OperationAborted`, so the caller makes one after another; a
+//! write is done when reading shows it, because the settings of a bucket spread with a delay.
+//!
+//! Facts are from the S3 user guide and from what Terraform's AWS provider waits for.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::types as sdk;
+
+use super::{
+    Writer,
+    again::{self, BUSY_BUCKET, NEW_BUCKET, Pauses, again, failed},
+    shape,
+};
+use crate::{
+    clouds::{CloudError, Trouble},
+    model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
+};
+
+/// Where a bucket is: its name and its region.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The name, unique in all of AWS.
+    pub name: &'a str,
+    /// The region.
+    pub region: &'a str,
+}
+
+impl Writer {
+    fn speed(&self) -> f64 {
+        self.settings().speed
+    }
+
+    /// Reads until the value is the one that was written. After two minutes the write counts all the same: the next plan
+    /// tells whether it was lost.
+    async fn seen<T: PartialEq, F: Future<Output = Result<T, CloudError>>>(
+        &self,
+        doing: &str,
+        wanted: T,
+        read: impl Fn() -> F,
+    ) -> Result<(), CloudError> {
+        let mut pauses = Pauses::new(self.speed());
+        loop {
+            match read().await {
+                Ok(there) if there == wanted => return Ok(()),
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+            if !pauses.wait().await {
+                tracing::warn!(doing, "written, and not visible after two minutes");
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes a bucket with its tags and without ACLs, in one call: there is no moment in which it bears no mark. One that
+    /// is ours already is no error.
+    ///
+    /// # Errors
+    /// As every request; a name that somebody else has is a conflict.
+    pub async fn create_bucket(
+        &self,
+        at: At<'_>,
+        ownership: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), CloudError> {
+        let doing = format!("make bucket {} in {}", at.name, at.region);
+        let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
+        // us-east-1 is where a bucket is when nothing is said, and saying so is refused.
+        let place = (at.region != "us-east-1").then(|| sdk::BucketLocationConstraint::from(at.region));
+        let config = sdk::CreateBucketConfiguration::builder()
+            .set_location_constraint(place)
+            .set_tags(Some(shape::tag_list(tags).map_err(unfit)?))
+            .build();
+        let client = self.account.s3(at.region);
+        let made = again(self.speed(), &doing, BUSY_BUCKET, || {
+            let ownership = sdk::ObjectOwnership::from(ownership);
+            let asked = client.create_bucket().bucket(at.name).object_ownership(ownership);
+            asked.create_bucket_configuration(config.clone()).send()
+        });
+        match made.await {
+            Err(error) if !error.answer.contains("BucketAlreadyOwnedByYou") => return Err(error),
+            _ => {}
+        }
+        self.seen(&doing, true, || async {
+            let asked = client.head_bucket().bucket(at.name).expected_bucket_owner(self.owner());
+            match asked.send().await {
+                Ok(_) => Ok(true),
+                Err(error) if again::status(&error) == Some(404) => Ok(false),
+                Err(error) => Err(failed(&doing, &error)),
+            }
+        })
+        .await
+    }
+
+    /// Sets all tags of a bucket. S3 replaces the whole set and keeps AWS's own by itself.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_bucket_tags(&self, at: At<'_>, to: &BTreeMap<String, String>) -> Result<(), CloudError> {
+        let doing = format!("set the tags of bucket {}", at.name);
+        let own = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let own = tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
+            own.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
+        let list = shape::tag_list(&own(to)).map_err(unfit)?;
+        let tagging = sdk::Tagging::builder().set_tag_set(Some(list)).build();
+        let tagging = tagging.map_err(|error| unfit(error.to_string()))?;
+        let client = self.account.s3(at.region);
+        again(self.speed(), &doing, NEW_BUCKET, || {
+            let asked = client.put_bucket_tagging().bucket(at.name).expected_bucket_owner(self.owner());
+            asked.tagging(tagging.clone()).send()
+        })
+        .await?;
+        self.seen(&doing, own(to), async || Ok(own(&self.tags(at.name, at.region).await?))).await
+    }
+
+    /// Sets the public access block.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_public_access(&self, at: At<'_>, to: PublicAccessBlock) -> Result<(), CloudError> {
+        let doing = format!("set the public access block of bucket {}", at.name);
+        let client = self.account.s3(at.region);
+        again(self.speed(), &doing, NEW_BUCKET, || {
+            let asked = client.put_public_access_block().bucket(at.name).expected_bucket_owner(self.owner());
+            asked.public_access_block_configuration(shape::public_access_config(&to)).send()
+        })
+        .await?;
+        self.seen(&doing, Some(to), || self.public_access(at.name, at.region)).await
+    }
+
+    /// Sets who owns what others write.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_ownership(&self, at: At<'_>, to: &str) -> Result<(), CloudError> {
+        let doing = format!("set the ownership of bucket {}", at.name);
+        let unfit = |error: aws_sdk_s3::error::BuildError| {
+            CloudError::aws(&doing, Trouble::Refused, error.to_string())
+        };
+        let rule = sdk::OwnershipControlsRule::builder();
+        let rule = rule.object_ownership(sdk::ObjectOwnership::from(to)).build().map_err(unfit)?;
+        let controls = sdk::OwnershipControls::builder().rules(rule).build().map_err(unfit)?;
+        let client = self.account.s3(at.region);
+        again(self.speed(), &doing, NEW_BUCKET, || {
+            let asked = client.put_bucket_ownership_controls().bucket(at.name);
+            asked.expected_bucket_owner(self.owner()).ownership_controls(controls.clone()).send()
+        })
+        .await?;
+        self.seen(&doing, Some(to.to_owned()), || self.ownership(at.name, at.region)).await
+    }
+
+    /// Sets the default encryption, and keeps blocked what is blocked.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_encryption(
+        &self,
+        at: At<'_>,
+        to: &Encryption,
+        blocked: &[String],
+    ) -> Result<(), CloudError> {
+        let doing = format!("set the encryption of bucket {}", at.name);
+        let config = shape::encryption_config(to, blocked)
+            .map_err(|why| CloudError::aws(&doing, Trouble::Refused, why))?;
+        let client = self.account.s3(at.region);
+        again(self.speed(), &doing, NEW_BUCKET, || {
+            let asked = client.put_bucket_encryption().bucket(at.name).expected_bucket_owner(self.owner());
+            asked.server_side_encryption_configuration(config.clone()).send()
+        })
+        .await?;
+        let wanted = Some(to.clone());
+        self.seen(&doing, wanted, async || Ok(self.encryption(at.name, at.region).await?.0)).await
+    }
+
+    /// Turns versioning on, or suspends it; it cannot be taken back to "never".
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_versioning(&self, at: At<'_>, on: bool) -> Result<(), CloudError> {
+        let doing = format!("set the versioning of bucket {}", at.name);
+        let status =
+            if on { sdk::BucketVersioningStatus::Enabled } else { sdk::BucketVersioningStatus::Suspended };
+        let config = sdk::VersioningConfiguration::builder().status(status.clone()).build();
+        let client = self.account.s3(at.region);
+        again(self.speed(), &doing, NEW_BUCKET, || {
+            let asked = client.put_bucket_versioning().bucket(at.name).expected_bucket_owner(self.owner());
+            asked.versioning_configuration(config.clone()).send()
+        })
+        .await?;
+        let wanted = Some(status.as_str().to_owned());
+        self.seen(&doing, wanted, || self.versioning(at.name, at.region)).await
+    }
+
+    /// Sets all lifecycle rules; none takes the configuration away.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn put_lifecycle(&self, at: At<'_>, to: &[LifecycleRule]) -> Result<(), CloudError> {
+        let doing = format!("set the lifecycle of bucket {}", at.name);
+        let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
+        let client = self.account.s3(at.region);
+        if to.is_empty() {
+            again(self.speed(), &doing, BUSY_BUCKET, || {
+                client.delete_bucket_lifecycle().bucket(at.name).expected_bucket_owner(self.owner()).send()
+            })
+            .await?;
+        } else {
+            let rules: Vec<_> = to.iter().map(shape::rule_config).collect::<Result<_, _>>().map_err(unfit)?;
+            let config = sdk::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build();
+            let config = config.map_err(|error| unfit(error.to_string()))?;
+            again(self.speed(), &doing, NEW_BUCKET, || {
+                let asked = client.put_bucket_lifecycle_configuration().bucket(at.name);
+                asked.expected_bucket_owner(self.owner()).lifecycle_configuration(config.clone()).send()
+            })
+            .await?;
+        }
+        let sorted = |mut rules: Vec<LifecycleRule>| {
+            rules.sort_by(|a, b| a.id.cmp(&b.id));
+            rules
+        };
+        self.seen(&doing, sorted(to.to_vec()), async || Ok(sorted(self.lifecycle(at.name, at.region).await?)))
+            .await
+    }
+
+    /// Sets the policy, or takes it away. `same` says whether what S3 returns means what was written: it may be written
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As every request; a public policy is refused while the public access block forbids it.
+    pub async fn put_policy(
+        &self,
+        at: At<'_>,
+        to: Option<&str>,
+        same: impl Fn(&str) -> bool,
+    ) -> Result<(), CloudError> {
+        let doing = format!("set the policy of bucket {}", at.name);
+        let client = self.account.s3(at.region);
+        match to {
+            None => {
+                again(self.speed(), &doing, BUSY_BUCKET, || {
+                    client.delete_bucket_policy().bucket(at.name).expected_bucket_owner(self.owner()).send()
+                })
+                .await?;
+            }
+            Some(text) => {
+                again(self.speed(), &doing, NEW_BUCKET, || {
+                    let asked = client.put_bucket_policy().bucket(at.name);
+                    asked.expected_bucket_owner(self.owner()).policy(text).send()
+                })
+                .await?;
+            }
+        }
+        self.seen(&doing, true, async || {
+            let there = self.policy(at.name, at.region).await?;
+            Ok(there.as_deref().map_or(to.is_none(), &same))
+        })
+        .await
+    }
+
+    /// Removes every version of what is below a prefix of our own. Nothing else is ever removed from a bucket.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn sweep(&self, at: At<'_>, prefix: &str) -> Result<(), CloudError> {
+        let doing = format!("remove {prefix} from bucket {}", at.name);
+        let client = self.account.s3(at.region);
+        loop {
+            let asked = client.list_object_versions().bucket(at.name).prefix(prefix);
+            let page = asked.expected_bucket_owner(self.owner()).send().await;
+            let page = page.map_err(|error| failed(&doing, &error))?;
+            let versions = page.versions.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
+            let markers =
+                page.delete_markers.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
+            let all: Vec<_> = versions.chain(markers).collect();
+            if all.is_empty() {
+                return Ok(());
+            }
+            for (key, version) in all {
+                let asked = client.delete_object().bucket(at.name).set_key(key).set_version_id(version);
+                let gone = asked.expected_bucket_owner(self.owner()).send().await;
+                gone.map_err(|error| failed(&doing, &error))?;
+            }
+        }
+    }
+
+    /// Removes a bucket that holds nothing; it is no error when it is gone already.
+    ///
+    /// # Errors
+    /// As every request; one that holds something is a conflict.
+    pub async fn delete_bucket(&self, at: At<'_>) -> Result<(), CloudError> {
+        let doing = format!("remove bucket {}", at.name);
+        let client = self.account.s3(at.region);
+        let gone = again(self.speed(), &doing, BUSY_BUCKET, || {
+            client.delete_bucket().bucket(at.name).expected_bucket_owner(self.owner()).send()
+        });
+        match gone.await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What every attempt of the SDK passes: it is counted with the run's other requests, logged, and its answer's `Date`
+//! tells the server's clock, which is the only one that a lock may be judged by.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use aws_sdk_s3::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef},
+    },
+    error::BoxError,
+};
+use jiff::Timestamp;
+
+use crate::clouds::gauge::{Gauge, Turn};
+
+/// The interceptor. Clones share what they have seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    gauge: Gauge,
+    clock: Arc<Mutex<Option<(Timestamp, Instant)>>>,
+}
+
+/// The number of the write that an attempt is, kept between its two ends.
+#[derive(Clone, Copy, Debug)]
+struct Attempt(Turn);
+
+impl aws_smithy_types::config_bag::Storable for Attempt {
+    type Storer = aws_smithy_types::config_bag::StoreReplace<Self>;
+}
+
+impl Watch {
+    pub(super) fn new(gauge: Gauge) -> Self {
+        Self { gauge, clock: Arc::default() }
+    }
+
+    /// How many requests the run has sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.gauge.sent()
+    }
+
+    /// The time by the server's clock, once a server has told it. Resolution: a second.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        let seen = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, at) = seen?;
+        let since = jiff::SignedDuration::try_from(at.elapsed()).ok()?;
+        told.checked_add(since).ok()
+    }
+
+    fn hear(&self, date: Option<&str>) {
+        let told = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+        if let Some(told) = told {
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((told.timestamp(), Instant::now()));
+        }
+    }
+}
+
+/// Whether a request changes something: S3 says it by the method, the query protocol of IAM and STS by the action.
+fn is_write(method: &str, body: Option<&[u8]>) -> bool {
+    if method != "POST" {
+        return !matches!(method, "GET" | "HEAD");
+    }
+    let reads = ["Action=Get", "Action=List", "Action=AssumeRole"];
+    !body.is_some_and(|body| reads.iter().any(|read| body.starts_with(read.as_bytes())))
+}
+
+impl Intercept for Watch {
+    fn name(&self) -> &'static str {
+        "trimtab"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request();
+        tracing::debug!(method = request.method(), path = request.uri().split('?').next(), "asks AWS");
+        let turn = self.gauge.enter("call AWS", is_write(request.method(), request.body().bytes()))?;
+        cfg.interceptor_state().store_put(Attempt(turn));
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        self.hear(response.headers().get("date"));
+        tracing::debug!(status = response.status().as_u16(), "AWS answered");
+        let turn = cfg.load::<Attempt>().and_then(|Attempt(turn)| *turn);
+        Ok(self.gauge.leave("call AWS", turn)?)
+    }
+}

@@ -1,0 +1,95 @@
+//! What the reads give: plain values, free of the SDK's types.
+
+use std::collections::BTreeMap;
+
+use crate::model::s3::{Encryption, LifecycleRule, PublicAccessBlock};
+
+/// Who the credentials belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account, twelve digits.
+    pub account: String,
+    /// The user, or the role and its session.
+    pub arn: String,
+}
+
+/// What a look at a bucket's name found.
+#[derive(Clone, Debug)]
+pub enum BucketLook {
+    /// The name is free.
+    Free,
+    /// It is there and not for us: another account's, or these credentials may not see it.
+    Denied,
+    /// It is there.
+    Here(Box<Bucket>),
+}
+
+/// A bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Where it is.
+    pub region: String,
+    /// Its default encryption.
+    pub encryption: Option<Encryption>,
+    /// Ways of encryption that writers may not use, such as `SSE-C`.
+    pub blocked_encryption: Vec<String>,
+    /// The public access block; nothing is blocked where there is none.
+    pub public_access: Option<PublicAccessBlock>,
+    /// Who owns what others write, such as `BucketOwnerEnforced`.
+    pub ownership: Option<String>,
+    /// `Enabled` or `Suspended`; nothing if it was never on.
+    pub versioning: Option<String>,
+    /// The rules, in no order.
+    pub lifecycle: Vec<LifecycleRule>,
+    /// The policy as S3 returns it.
+    pub policy: Option<String>,
+    /// All tags, AWS's own included.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An OpenID Connect provider of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Its ARN.
+    pub arn: String,
+    /// The audiences that its tokens may be for.
+    pub audiences: Vec<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// Its name, as it was first written.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Its path, with a slash at both ends.
+    pub path: String,
+    /// Who may take it: a policy document, percent-encoded as IAM returns it.
+    pub trust: String,
+    /// What it is for.
+    pub description: String,
+    /// The longest session, in seconds.
+    pub max_session: i32,
+    /// The ARN of its permissions boundary.
+    pub boundary: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its own policies by name, percent-encoded as IAM returns them.
+    pub inline: BTreeMap<String, String>,
+    /// The ARNs of the policies attached to it.
+    pub attached: Vec<String>,
+}
+
+/// A role as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleBrief {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// Who may take it.
+    pub trust: String,
+}

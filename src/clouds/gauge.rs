@@ -1,0 +1,89 @@
+//! What every request of a run passes, to whichever cloud it goes: it is counted, and a test may let the process die
+//! around a certain write.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use super::{CloudError, Trouble};
+
+/// A point at which the process dies as by `kill -9`: around the n-th write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fuse {
+    /// Counted from one, over all clouds.
+    pub write: u64,
+    /// Whether the write is sent and answered first.
+    pub after: bool,
+    /// What happens then.
+    pub then: Burnt,
+}
+
+/// What a burnt fuse does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burnt {
+    /// The process dies, without any clean-up.
+    Die,
+    /// This client falls silent for good, as the server sees a process that died; the process goes on and can look.
+    FallSilent,
+}
+
+/// The count of a run's requests. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    fuse: Option<Fuse>,
+    sent: AtomicU64,
+    writes: AtomicU64,
+    silent: AtomicBool,
+}
+
+/// The number of a write, from one; reads have none.
+pub(super) type Turn = Option<u64>;
+
+impl Gauge {
+    pub(super) fn new(fuse: Option<Fuse>) -> Self {
+        Self(Arc::new(Inner { fuse, ..Inner::default() }))
+    }
+
+    /// How many requests were sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that is about to be sent.
+    ///
+    /// # Errors
+    /// When this client has fallen silent.
+    pub(super) fn enter(&self, doing: &str, is_write: bool) -> Result<Turn, CloudError> {
+        self.0.sent.fetch_add(1, Ordering::Relaxed);
+        let turn = is_write.then(|| self.0.writes.fetch_add(1, Ordering::Relaxed) + 1);
+        self.burn(doing, turn, false)?;
+        Ok(turn)
+    }
+
+    /// Notes that its answer is there.
+    ///
+    /// # Errors
+    /// As [`Gauge::enter`].
+    pub(super) fn leave(&self, doing: &str, turn: Turn) -> Result<(), CloudError> {
+        self.burn(doing, turn, true)
+    }
+
+    /// Dies here if the fuse says so, or stays silent once it has burnt.
+    fn burn(&self, doing: &str, turn: Turn, after: bool) -> Result<(), CloudError> {
+        let Some(fuse) = self.0.fuse else { return Ok(()) };
+        if turn == Some(fuse.write) && fuse.after == after {
+            match fuse.then {
+                Burnt::Die => std::process::abort(),
+                Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),
+            }
+        }
+        if self.0.silent.load(Ordering::Relaxed) {
+            return Err(CloudError::new(doing, Trouble::Failed, "this client has fallen silent"));
+        }
+        Ok(())
+    }
+}
