@@ -93,6 +93,7 @@
 mod access;
 mod admin;
 mod answer;
+mod aws;
 mod behaviour;
 mod clock;
 mod config;
@@ -116,6 +117,7 @@ mod v1;
 mod wire;
 mod world;
 
+pub use aws::AwsKeys;
 pub use clock::ClockMode;
 pub use faults::{Fault, FaultError, HELP, Nth};
 pub use running::{Options, Running, StartError, announced, start};
