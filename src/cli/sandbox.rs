@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Context, Failure, environment::names::REGISTRIES, exit, session::latency};
+use super::{Context, Failure, connect::latency, environment::names::REGISTRIES, exit};
 use crate::sandbox::{self, Fault, StartError};
 
 /// Serve the imitation of Fly and AWS for other tools, such as flyctl.

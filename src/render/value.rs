@@ -28,6 +28,7 @@ pub(super) fn one_line(shown: &Shown) -> String {
     match shown {
         Shown::Sensitive => "(sensitive)".to_owned(),
         Shown::KnownAfterApply => "(known after apply)".to_owned(),
+        Shown::Words(words) => clean(words),
         Shown::Value(value) => clean(&short_digests(&value.to_string())),
     }
 }
