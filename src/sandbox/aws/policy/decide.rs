@@ -107,7 +107,8 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     let theirs =
         Voice::of(&guard.policy, |statement| named(statement) && !only_delegates(statement, ask, guard));
     let delegated = Voice::of(&guard.policy, named);
-    let refuse = |why: &str| Err(refusal(ask, why));
+    let foreign = ask.who.account() != guard.account;
+    let refuse = |why: &str| Err(refusal(ask, foreign, why));
     for (voice, kind) in [
         (mine, "an identity-based policy"),
         (delegated, "a resource-based policy"),
@@ -119,11 +120,11 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
         }
     }
     let inside = boundary.allows && session.allows;
-    let allowed = match ask.who.account() == guard.account {
-        true => (mine.allows && inside) || theirs.allows,
-        false if guard.restricted => false,
-        false if *ask.who == Who::Anonymous => theirs.allows,
-        false => mine.allows && inside && delegated.allows,
+    let allowed = match foreign {
+        false => (mine.allows && inside) || theirs.allows,
+        true if guard.restricted => false,
+        true if *ask.who == Who::Anonymous => theirs.allows,
+        true => mine.allows && inside && delegated.allows,
     };
     if allowed {
         return Ok(());
@@ -137,8 +138,9 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     }
 }
 
-fn refusal(ask: &Ask<'_>, why: &str) -> Problem {
-    if *ask.who == Who::Anonymous {
+/// Only those of the same account learn why.
+fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
+    if foreign {
         return Problem::denied("Access Denied");
     }
     let (who, action) = (ask.who.arn(), ask.action);
