@@ -4,6 +4,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::{RequestId, RequestIdExt};
+use serde_json::Value;
 use trimtab::sandbox::AwsKeys;
 
 use crate::sandbox::kit::Box;
@@ -45,6 +46,15 @@ pub(crate) fn with_keys(sandbox: &Box, keys: &AwsKeys, token: Option<String>, re
         iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam).build()),
         sts: aws_sdk_sts::Client::from_conf(config!(aws_sdk_sts).build()),
     }
+}
+
+/// The clients of a new user with this policy.
+pub(crate) async fn limited(sandbox: &Box, policy: Value) -> Clients {
+    let body = serde_json::json!({ "account": ACCOUNT, "policy": policy });
+    let keys = sandbox.admin("aws/keys", body).await;
+    let text = |name: &str| keys[name].as_str().unwrap().to_owned();
+    let keys = AwsKeys { id: text("access_key_id"), secret: text("secret_access_key") };
+    with_keys(sandbox, &keys, None, EAST)
 }
 
 /// Why a request failed: status, code, and message.

@@ -145,7 +145,10 @@ fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
     }
     let (who, action) = (ask.who.arn(), ask.action);
     let quote = if action.starts_with("s3:") { "\"" } else { "" };
-    let resource = ask.resource;
+    // IAM calls a role by its name alone.
+    let role = || Some(format!("role {}", ask.resource.split_once(":role/")?.1.rsplit('/').next()?));
+    let role = action.starts_with("iam:").then(role).flatten();
+    let resource = role.unwrap_or_else(|| ask.resource.to_owned());
     Problem::denied(format!(
         "User: {who} is not authorized to perform: {action} on resource: {quote}{resource}{quote} {why}"
     ))
