@@ -85,11 +85,8 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
         let message = "Request is missing Authentication Token";
         return Err(Problem::new(403, "MissingAuthenticationToken", message));
     }
+    // On AWS, IAM only takes `us-east-1`; clients that are given an address sign for the region that they are given.
     let region = claim.map(|claim| claim.region).unwrap_or_default();
-    if !query.sts && region != "us-east-1" {
-        let message = "Credential should be scoped to a valid region. ";
-        return Err(Problem::new(403, "SignatureDoesNotMatch", message));
-    }
     let (_, about, run) = found.ok_or_else(|| {
         let message = format!("Could not find operation {} in this imitation", query.action);
         Problem::new(400, "InvalidAction", message)

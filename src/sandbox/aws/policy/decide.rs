@@ -107,7 +107,8 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     let theirs =
         Voice::of(&guard.policy, |statement| named(statement) && !only_delegates(statement, ask, guard));
     let delegated = Voice::of(&guard.policy, named);
-    let refuse = |why: &str| Err(refusal(ask, why));
+    let foreign = ask.who.account() != guard.account;
+    let refuse = |why: &str| Err(refusal(ask, foreign, why));
     for (voice, kind) in [
         (mine, "an identity-based policy"),
         (delegated, "a resource-based policy"),
@@ -119,11 +120,11 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
         }
     }
     let inside = boundary.allows && session.allows;
-    let allowed = match ask.who.account() == guard.account {
-        true => (mine.allows && inside) || theirs.allows,
-        false if guard.restricted => false,
-        false if *ask.who == Who::Anonymous => theirs.allows,
-        false => mine.allows && inside && delegated.allows,
+    let allowed = match foreign {
+        false => (mine.allows && inside) || theirs.allows,
+        true if guard.restricted => false,
+        true if *ask.who == Who::Anonymous => theirs.allows,
+        true => mine.allows && inside && delegated.allows,
     };
     if allowed {
         return Ok(());
@@ -137,13 +138,17 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     }
 }
 
-fn refusal(ask: &Ask<'_>, why: &str) -> Problem {
-    if *ask.who == Who::Anonymous {
+/// Only those of the same account learn why.
+fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
+    if foreign {
         return Problem::denied("Access Denied");
     }
     let (who, action) = (ask.who.arn(), ask.action);
     let quote = if action.starts_with("s3:") { "\"" } else { "" };
-    let resource = ask.resource;
+    // IAM calls a role by its name alone.
+    let role = || Some(format!("role {}", ask.resource.split_once(":role/")?.1.rsplit('/').next()?));
+    let role = action.starts_with("iam:").then(role).flatten();
+    let resource = role.unwrap_or_else(|| ask.resource.to_owned());
     Problem::denied(format!(
         "User: {who} is not authorized to perform: {action} on resource: {quote}{resource}{quote} {why}"
     ))

@@ -94,15 +94,29 @@ impl Call<'_> {
     /// # Errors
     /// `403 AccessDenied`.
     pub(crate) fn may(&self, action: &str, resource: &str) -> Result<(), Problem> {
-        let ask = Ask { who: self.who, action, resource, context: &self.context };
         let name = resource.strip_prefix("arn:aws:s3:::").unwrap_or_default();
-        let guard = self.guard(name.split('/').next().unwrap_or_default());
-        policy::decide(self.world, &ask, &guard)
+        self.decide(action, resource, &self.guard(name.split('/').next().unwrap_or_default()))
+    }
+
+    /// The same for a bucket that is to be made: whoever has the name already has no say in it.
+    ///
+    /// # Errors
+    /// `403 AccessDenied`.
+    pub(crate) fn may_make(&self, action: &str, resource: &str) -> Result<(), Problem> {
+        self.decide(action, resource, &self.unguarded())
+    }
+
+    fn decide(&self, action: &str, resource: &str, guard: &Guard) -> Result<(), Problem> {
+        policy::decide(self.world, &Ask { who: self.who, action, resource, context: &self.context }, guard)
+    }
+
+    fn unguarded(&self) -> Guard {
+        Guard { account: self.who.account().to_owned(), ..Guard::default() }
     }
 
     fn guard(&self, bucket: &str) -> Guard {
         let Some(bucket) = self.world.aws.buckets.get(bucket) else {
-            return Guard { account: self.who.account().to_owned(), ..Guard::default() };
+            return self.unguarded();
         };
         let text = bucket.config.policy.as_deref();
         let policy = text.and_then(|text| policy::bucket(text, &bucket.name, |_| true).ok());

@@ -28,12 +28,14 @@ pub(crate) fn run(call: &mut Call<'_>, operation: &Operation) -> Result<Reply, P
     if *call.who == Who::Anonymous && (operation.level == Level::Service || creates) {
         return Err(Problem::denied("Access Denied"));
     }
-    for action in actions(call.request, operation) {
-        call.may(&action, &resource)?;
-    }
     if creates {
+        call.may_make(operation.action, &resource)?;
         for action in buckets::extra_rights(call) {
-            call.may(action, &resource)?;
+            call.may_make(action, &resource)?;
+        }
+    } else {
+        for action in actions(call.request, operation) {
+            call.may(&action, &resource)?;
         }
     }
     if let Some(source) =

@@ -193,5 +193,7 @@ pub(crate) fn find(request: &Request) -> Option<&'static Operation> {
 pub(crate) fn readable(request: &Request, operation: Option<&Operation>) -> String {
     let marker = operation.map_or("", |row| row.marker);
     let plain = marker.is_empty() || marker.starts_with(':');
-    if plain { request.path.clone() } else { format!("{}?{marker}", request.path) }
+    let bucket = operation.is_some_and(|row| row.level == Bucket);
+    let path = if bucket { request.path.trim_end_matches('/') } else { &request.path };
+    if plain { path.to_owned() } else { format!("{path}?{marker}") }
 }
