@@ -77,7 +77,7 @@ async fn all(
     let roles = desired
         .aws_role
         .iter()
-        .map(|(key, spec)| async move { Ok::<_, CloudError>((key.clone(), aws.role(&spec.name).await?)) });
+        .map(|(key, spec)| async move { Ok::<_, CloudError>((key, spec, aws.role(&spec.name).await)) });
     let (buckets, roles, names, briefs, (org, provider)) = tokio::try_join!(
         try_join_all(buckets),
         try_join_all(roles),
@@ -85,6 +85,15 @@ async fn all(
         aws.roles(&path),
         org_and_provider(aws, fly, meta, desired),
     )?;
+    let listed: BTreeSet<&str> = briefs.iter().map(|role| role.name.as_str()).collect();
+    let mut there = BTreeMap::new();
+    for (key, spec, role) in roles {
+        match role {
+            // IAM looks for a role that is not there without its path, so who may read the roles below a path is refused.
+            Err(error) if error.trouble == Trouble::Denied && !listed.contains(spec.name.as_str()) => {}
+            role => drop(role?.and_then(|role| there.insert(key.clone(), role))),
+        }
+    }
     let known: BTreeSet<&str> = desired.aws_bucket.values().map(|spec| spec.name.as_str()).collect();
     let strangers = names.iter().flatten().filter(|(name, _)| !known.contains(name.as_str()));
     let stray_buckets = strangers.map(|(name, region)| {
@@ -110,7 +119,7 @@ async fn all(
     Ok(AwsShot {
         org,
         buckets: buckets.into_iter().collect(),
-        roles: roles.into_iter().filter_map(|(key, role)| Some((key, role?))).collect(),
+        roles: there,
         stray_buckets,
         stray_roles: stray_roles.into_iter().flatten().collect(),
         provider,

@@ -102,6 +102,10 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
 fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let path = role::path(&desired.meta.mark);
     let ours = format!("arn:aws:iam::{}:role{path}*", meta.account);
+    // A role of the same name that somebody else has made has no path of ours.
+    let names =
+        desired.aws_role.values().map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
+    let readable: Value = [ours.clone()].into_iter().chain(names).collect();
     let mut out =
         vec![allow("FindRoles", &["iam:ListRoles"], "*"), allow("ReadRoles", &READ_ROLE, ours.as_str())];
     if purpose >= Purpose::Apply {
