@@ -4,6 +4,7 @@
 
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request as HttpRequest};
+use axum::http::response::Builder;
 use axum::http::{Response, StatusCode};
 
 use super::answer::{Problem, Reply};
@@ -104,7 +105,17 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
     if dropped {
         return hang_up(cut);
     }
-    render(reply, &request, &id, server.core().clock.now(), blow == Some(Blow::Truncate))
+    // Neither has a body, whatever there would be to say, and half of nothing is nothing.
+    let silent = request.method == "HEAD" || matches!(reply.status, 204 | 304);
+    let now = server.core().clock.now();
+    match blow == Some(Blow::Truncate) {
+        true if silent => hang_up(cut),
+        true => cut_short(head(&reply, &id, now), &reply.body),
+        false => {
+            let body = if silent { Vec::new() } else { reply.body.clone() };
+            head(&reply, &id, now).body(HttpBody::from(body)).unwrap_or_default()
+        }
+    }
 }
 
 /// Does the request, unless a fault forbids it.
@@ -216,18 +227,11 @@ fn is_late(cloud: &Cloud, bucket: &str, now: i64, late_ms: i64) -> bool {
     late_ms > 0 && cloud.buckets.get(bucket).is_some_and(|bucket| now - bucket.created_ms < late_ms)
 }
 
-fn render(reply: Reply, request: &Request, id: &str, now: i64, truncate: bool) -> Response<HttpBody> {
+/// The status line and the headers.
+fn head(reply: &Reply, id: &str, now: i64) -> Builder {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut builder = Response::builder().status(status).header("date", s3::http_date(now));
-    builder = builder.header("x-amz-request-id", id).header("x-amzn-requestid", id).header("x-amz-id-2", id);
-    for (name, value) in &reply.headers {
-        builder = builder.header(name, value);
-    }
-    // Neither has a body, whatever there would be to say.
-    let silent = request.method == "HEAD" || matches!(reply.status, 204 | 304);
-    let body = if silent { Vec::new() } else { reply.body };
-    match truncate {
-        true => cut_short(builder, body),
-        false => builder.body(HttpBody::from(body)).unwrap_or_default(),
-    }
+    let builder = Response::builder().status(status).header("date", s3::http_date(now));
+    let builder =
+        builder.header("x-amz-request-id", id).header("x-amzn-requestid", id).header("x-amz-id-2", id);
+    reply.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value))
 }

@@ -1,5 +1,8 @@
 //! What survives the end of the process, and what happens at the border: signatures and administration.
 
+use std::time::Duration;
+
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::json;
 use trimtab::sandbox::{AwsKeys, announced};
@@ -57,6 +60,27 @@ async fn only_signed_requests_are_heard() {
     let junk =
         reqwest::Client::new().get(sandbox.running.aws_url()).header("authorization", "AWS4-HMAC-SHA256 x");
     assert_eq!(junk.send().await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn a_link_can_be_signed_and_a_bucket_opened() {
+    let sandbox = Box::scripted().await;
+    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+    s3.create_bucket().bucket("box").send().await.unwrap();
+    let body = ByteStream::from_static(b"shared");
+    s3.put_object().bucket("box").key("a b").body(body).send().await.unwrap();
+    let life = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let link = s3.get_object().bucket("box").key("a b").presigned(life).await.unwrap().uri().to_owned();
+    assert_eq!(reqwest::get(&link).await.unwrap().text().await.unwrap(), "shared");
+    let forged = link.replace("X-Amz-Expires=60", "X-Amz-Expires=61");
+    assert_eq!(reqwest::get(&forged).await.unwrap().status(), 403);
+    let plain = format!("{}/box/a%20b", sandbox.running.aws_url());
+    assert_eq!(reqwest::get(&plain).await.unwrap().status(), 403);
+    s3.delete_public_access_block().bucket("box").send().await.unwrap();
+    let open = json!({ "Statement": { "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::box/*" } });
+    s3.put_bucket_policy().bucket("box").policy(open.to_string()).send().await.unwrap();
+    assert_eq!(reqwest::get(&plain).await.unwrap().text().await.unwrap(), "shared");
 }
 
 #[tokio::test]
