@@ -5,7 +5,7 @@
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request as HttpRequest};
 use axum::http::response::Builder;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode};
 
 use super::answer::{Problem, Reply};
 use super::iam::{self, Query};
@@ -196,10 +196,7 @@ fn bucket_or_object(
     request: &Request,
 ) -> Result<Reply, Problem> {
     let (who, claim) = who::authenticate(&core.world, request, true)?;
-    let operation = operation.ok_or_else(|| {
-        let message = "A header or query you provided implies functionality that is not imitated here";
-        Problem::new(501, "NotImplemented", message)
-    })?;
+    let operation = operation.ok_or_else(|| unknown(request))?;
     let (bucket, key) = request.target();
     if operation.class == Class::Configure
         && is_late(&core.world.aws, &bucket, core.world.now, core.faults.late_ms())
@@ -222,6 +219,21 @@ fn bucket_or_object(
     s3::run(&mut call, operation)
 }
 
+/// Why a request is no operation.
+fn unknown(request: &Request) -> Problem {
+    match request.method.as_str() {
+        "GET" | "HEAD" | "PUT" | "POST" | "DELETE" => {
+            let message = "A header or query you provided implies functionality that is not imitated here";
+            Problem::new(501, "NotImplemented", message)
+        }
+        _ => Problem::new(
+            405,
+            "MethodNotAllowed",
+            "The specified method is not allowed against this resource.",
+        ),
+    }
+}
+
 /// Whether a bucket is so new that its configuration is not there yet, because a fault says so.
 fn is_late(cloud: &Cloud, bucket: &str, now: i64, late_ms: i64) -> bool {
     late_ms > 0 && cloud.buckets.get(bucket).is_some_and(|bucket| now - bucket.created_ms < late_ms)
@@ -233,5 +245,8 @@ fn head(reply: &Reply, id: &str, now: i64) -> Builder {
     let builder = Response::builder().status(status).header("date", s3::http_date(now));
     let builder =
         builder.header("x-amz-request-id", id).header("x-amzn-requestid", id).header("x-amz-id-2", id);
-    reply.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value))
+    // What a client sent may come back in a header, and not all of it can stand in one.
+    let sound =
+        reply.headers.iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
+    sound.fold(builder, |builder, (name, value)| builder.header(name, value))
 }
