@@ -53,7 +53,7 @@ fn account(text: &str) -> Result<String, &'static str> {
 
 /// The faults, one a line.
 fn faults_help() -> String {
-    let line = |(name, text): &(&str, &str)| format!("  {name:<20} {text}");
+    let line = |(name, text): &(&str, &str)| format!("  {name:<28} {text}");
     let lines: Vec<String> = sandbox::HELP.iter().map(line).collect();
     format!(
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
@@ -80,12 +80,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     ));
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
-        "export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
+        "export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
+         export AWS_SECRET_ACCESS_KEY={}\n\
+         export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
          export {REGISTRIES}={url}\n\
          export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
-         FLY_SYNTHETICS_AGENT=0\n\
-         export AWS_ENDPOINT_URL={aws}\nexport AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n\
-         export AWS_REGION={REGION}",
+         FLY_SYNTHETICS_AGENT=0",
         keys.id, keys.secret
     );
     context.ui.data(&lines)?;

@@ -4,7 +4,8 @@
 
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request as HttpRequest};
-use axum::http::{Response, StatusCode};
+use axum::http::response::Builder;
+use axum::http::{HeaderValue, Response, StatusCode};
 
 use super::answer::{Problem, Reply};
 use super::iam::{self, Query};
@@ -104,7 +105,17 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
     if dropped {
         return hang_up(cut);
     }
-    render(reply, &request, &id, server.core().clock.now(), blow == Some(Blow::Truncate))
+    // Neither has a body, whatever there would be to say, and half of nothing is nothing.
+    let silent = request.method == "HEAD" || matches!(reply.status, 204 | 304);
+    let now = server.core().clock.now();
+    match blow == Some(Blow::Truncate) {
+        true if silent => hang_up(cut),
+        true => cut_short(head(&reply, &id, now), &reply.body),
+        false => {
+            let body = if silent { Vec::new() } else { reply.body.clone() };
+            head(&reply, &id, now).body(HttpBody::from(body)).unwrap_or_default()
+        }
+    }
 }
 
 /// Does the request, unless a fault forbids it.
@@ -185,10 +196,7 @@ fn bucket_or_object(
     request: &Request,
 ) -> Result<Reply, Problem> {
     let (who, claim) = who::authenticate(&core.world, request, true)?;
-    let operation = operation.ok_or_else(|| {
-        let message = "A header or query you provided implies functionality that is not imitated here";
-        Problem::new(501, "NotImplemented", message)
-    })?;
+    let operation = operation.ok_or_else(|| unknown(request))?;
     let (bucket, key) = request.target();
     if operation.class == Class::Configure
         && is_late(&core.world.aws, &bucket, core.world.now, core.faults.late_ms())
@@ -211,23 +219,34 @@ fn bucket_or_object(
     s3::run(&mut call, operation)
 }
 
+/// Why a request is no operation.
+fn unknown(request: &Request) -> Problem {
+    match request.method.as_str() {
+        "GET" | "HEAD" | "PUT" | "POST" | "DELETE" => {
+            let message = "A header or query you provided implies functionality that is not imitated here";
+            Problem::new(501, "NotImplemented", message)
+        }
+        _ => Problem::new(
+            405,
+            "MethodNotAllowed",
+            "The specified method is not allowed against this resource.",
+        ),
+    }
+}
+
 /// Whether a bucket is so new that its configuration is not there yet, because a fault says so.
 fn is_late(cloud: &Cloud, bucket: &str, now: i64, late_ms: i64) -> bool {
     late_ms > 0 && cloud.buckets.get(bucket).is_some_and(|bucket| now - bucket.created_ms < late_ms)
 }
 
-fn render(reply: Reply, request: &Request, id: &str, now: i64, truncate: bool) -> Response<HttpBody> {
+/// The status line and the headers.
+fn head(reply: &Reply, id: &str, now: i64) -> Builder {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut builder = Response::builder().status(status).header("date", s3::http_date(now));
-    builder = builder.header("x-amz-request-id", id).header("x-amzn-requestid", id).header("x-amz-id-2", id);
-    for (name, value) in &reply.headers {
-        builder = builder.header(name, value);
-    }
-    // Neither has a body, whatever there would be to say.
-    let silent = request.method == "HEAD" || matches!(reply.status, 204 | 304);
-    let body = if silent { Vec::new() } else { reply.body };
-    match truncate {
-        true => cut_short(builder, body),
-        false => builder.body(HttpBody::from(body)).unwrap_or_default(),
-    }
+    let builder = Response::builder().status(status).header("date", s3::http_date(now));
+    let builder =
+        builder.header("x-amz-request-id", id).header("x-amzn-requestid", id).header("x-amz-id-2", id);
+    // What a client sent may come back in a header, and not all of it can stand in one.
+    let sound =
+        reply.headers.iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
+    sound.fold(builder, |builder, (name, value)| builder.header(name, value))
 }

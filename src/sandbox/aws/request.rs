@@ -9,6 +9,9 @@ use super::answer::Problem;
 /// What RFC 3986 leaves as it is; signatures and IAM's documents encode everything else.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// Names and values, in the order in which they were sent.
+type Fields = Vec<(String, String)>;
+
 /// Percent-encodes as RFC 3986 does.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, STRICT).to_string()
@@ -20,7 +23,7 @@ pub(crate) fn decode(text: &str) -> String {
 }
 
 /// Pairs of a query, decoded; a `+` is a plus here.
-fn pairs(query: &str) -> Vec<(String, String)> {
+fn pairs(query: &str) -> Fields {
     let parts = query.split('&').filter(|part| !part.is_empty());
     let split = |part: &str| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -36,7 +39,7 @@ pub(crate) struct Request {
     /// As it was sent, still encoded.
     pub(crate) path: String,
     pub(crate) raw_query: String,
-    pub(crate) query: Vec<(String, String)>,
+    pub(crate) query: Fields,
     pub(crate) headers: HeaderMap,
     /// As it was sent, the frame of chunks included.
     pub(crate) body: Bytes,
@@ -85,7 +88,7 @@ impl Request {
     }
 
     /// The form of a request in the query protocol; `+` is a space in it.
-    pub(crate) fn form(&self) -> Vec<(String, String)> {
+    pub(crate) fn form(&self) -> Fields {
         let mut form = self.query.clone();
         form.extend(pairs(&String::from_utf8_lossy(&self.body).replace('+', "%20")));
         form
@@ -95,7 +98,7 @@ impl Request {
     ///
     /// # Errors
     /// `400 IncompleteBody` when the frame is broken.
-    pub(crate) fn content(&self) -> Result<(Bytes, Vec<(String, String)>), Problem> {
+    pub(crate) fn content(&self) -> Result<(Bytes, Fields), Problem> {
         let framed = self.header("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"));
         if !framed {
             return Ok((self.body.clone(), Vec::new()));
@@ -115,7 +118,7 @@ impl Request {
 }
 
 /// Undoes `aws-chunked`: sized pieces, each perhaps with its signature, then lines like headers.
-fn unframe(mut rest: &[u8]) -> Option<(Vec<u8>, Vec<(String, String)>)> {
+fn unframe(mut rest: &[u8]) -> Option<(Vec<u8>, Fields)> {
     let mut content = Vec::with_capacity(rest.len());
     loop {
         let (line, tail) = line(rest)?;

@@ -27,6 +27,7 @@ impl Node {
     }
 
     /// An element with a text.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are both given as they are")]
     pub(crate) fn leaf(name: impl Into<String>, text: impl ToString) -> Self {
         Self { name: name.into(), text: text.to_string(), children: Vec::new() }
     }

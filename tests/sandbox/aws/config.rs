@@ -133,10 +133,11 @@ async fn lifecycle_rules_come_back_in_no_order_and_all_with_names() {
 }
 
 fn statement(effect: &str, principal: Value, condition: Value) -> Value {
-    json!({ "Version": "2012-10-17", "Statement": [{
-        "Effect": effect, "Principal": principal, "Action": ["s3:*"],
-        "Resource": ["arn:aws:s3:::box", "arn:aws:s3:::box/*"], "Condition": condition,
-    }] })
+    let resources = ["arn:aws:s3:::box", "arn:aws:s3:::box/*"];
+    let mut statement = json!({ "Effect": effect, "Action": ["s3:*"], "Resource": resources });
+    statement["Principal"] = principal;
+    statement["Condition"] = condition;
+    json!({ "Version": "2012-10-17", "Statement": [statement] })
 }
 
 #[tokio::test]

@@ -6,11 +6,16 @@ use super::kit::{ACCOUNT, Clients, EAST, OTHER, clients, fails, limited, refused
 use crate::sandbox::kit::Box;
 
 fn policy(statements: Value) -> Value {
-    json!({ "Version": "2012-10-17", "Statement": statements })
+    let mut policy = json!({ "Version": "2012-10-17" });
+    policy["Statement"] = statements;
+    policy
 }
 
 fn allow(action: Value, resource: Value) -> Value {
-    json!({ "Effect": "Allow", "Action": action, "Resource": resource })
+    let mut statement = json!({ "Effect": "Allow" });
+    statement["Action"] = action;
+    statement["Resource"] = resource;
+    statement
 }
 
 async fn sandbox() -> (Box, Clients) {

@@ -1,5 +1,8 @@
 //! What survives the end of the process, and what happens at the border: signatures and administration.
 
+use std::time::Duration;
+
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::json;
 use trimtab::sandbox::{AwsKeys, announced};
@@ -57,6 +60,54 @@ async fn only_signed_requests_are_heard() {
     let junk =
         reqwest::Client::new().get(sandbox.running.aws_url()).header("authorization", "AWS4-HMAC-SHA256 x");
     assert_eq!(junk.send().await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
+    let sandbox = Box::scripted().await;
+    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+    s3.create_bucket().bucket("box").send().await.unwrap();
+    fails(s3.get_bucket_acl().bucket("box").send().await, 501, "NotImplemented");
+    fails(s3.get_object().bucket("box").key("a").version_id("\n\u{1}").send().await, 404, "NoSuchVersion");
+    fails(s3.list_parts().bucket("box").key("a").upload_id("../..").send().await, 404, "NoSuchUpload");
+    fails(s3.list_objects_v2().bucket("box").continuation_token("%").send().await, 400, "InvalidArgument");
+    fails(s3.put_object().bucket("box").key("k".repeat(1025)).send().await, 400, "KeyTooLongError");
+    let client = reqwest::Client::new();
+    for (method, path, body) in [
+        ("POST", "/", "Action=Nonsense&Version=2010-05-08"),
+        ("POST", "/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15", "RoleArn=x"),
+        ("PUT", "/%00/%ff", "<"),
+        ("PATCH", "/box", ""),
+        ("GET", "/?X-Amz-Signature=1", ""),
+        ("PUT", "/box?lifecycle&policy", "<A><B/></A>"),
+    ] {
+        let method = method.parse().unwrap();
+        let request = client.request(method, format!("{}{path}", sandbox.running.aws_url()));
+        let answer = request.body(body).send().await.unwrap();
+        assert!((400..500).contains(&answer.status().as_u16()), "{path}: {}", answer.status());
+    }
+    s3.head_bucket().bucket("box").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_can_be_signed_and_a_bucket_opened() {
+    let sandbox = Box::scripted().await;
+    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+    s3.create_bucket().bucket("box").send().await.unwrap();
+    let body = ByteStream::from_static(b"shared");
+    s3.put_object().bucket("box").key("a b").body(body).send().await.unwrap();
+    let life = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let link = s3.get_object().bucket("box").key("a b").presigned(life).await.unwrap().uri().to_owned();
+    assert_eq!(reqwest::get(&link).await.unwrap().text().await.unwrap(), "shared");
+    let forged = link.replace("X-Amz-Expires=60", "X-Amz-Expires=61");
+    assert_eq!(reqwest::get(&forged).await.unwrap().status(), 403);
+    let plain = format!("{}/box/a%20b", sandbox.running.aws_url());
+    assert_eq!(reqwest::get(&plain).await.unwrap().status(), 403);
+    s3.delete_public_access_block().bucket("box").send().await.unwrap();
+    let open = json!({ "Statement": { "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::box/*" } });
+    s3.put_bucket_policy().bucket("box").policy(open.to_string()).send().await.unwrap();
+    assert_eq!(reqwest::get(&plain).await.unwrap().text().await.unwrap(), "shared");
 }
 
 #[tokio::test]

@@ -103,18 +103,18 @@ pub(crate) fn bucket(text: &str, bucket: &str, exists: impl Fn(&str) -> bool) ->
             return Err("Policy has invalid resource".to_owned());
         }
         let applies = |action: &String| {
-            let object = is_about_objects(action);
-            action.contains(['*', '?'])
-                || resources.iter().any(|name| {
-                    name.contains('*') && name[arn.len()..].starts_with('*')
-                        || name[arn.len()..].starts_with('/') == object
-                })
+            action.contains(['*', '?']) || resources.iter().any(|name| fits(action, &name[arn.len()..]))
         };
         if !actions.iter().all(applies) {
             return Err("Action does not apply to any resource(s) in statement".to_owned());
         }
     }
     Ok(document)
+}
+
+/// Whether an action can be done to a resource, of which this is what follows the bucket's name.
+fn fits(action: &str, rest: &str) -> bool {
+    rest.starts_with('*') || rest.starts_with('/') == is_about_objects(action)
 }
 
 fn is_about_objects(action: &str) -> bool {
