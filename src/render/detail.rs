@@ -3,7 +3,7 @@
 use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::value::{clean, cut, lines_of, one_line, pair, text_of};
+use super::value::{clean, cut, lines_of, one_line, pair, text_of, wrapped};
 use crate::model::{Line, Shown};
 
 /// What happens to one attribute, or to one line of it.
@@ -126,14 +126,6 @@ fn secret(line: &Line) -> String {
 
 /// A sentence in as many rows as it takes.
 fn sentence(line: &Line, words: &str, room: usize) -> Vec<Row> {
-    let mut texts = vec![String::new()];
-    for word in clean(words).split(' ') {
-        match texts.last_mut() {
-            Some(text) if text.is_empty() => text.push_str(word),
-            Some(text) if text.width() + word.width() < room => *text += &format!(" {word}"),
-            _ => texts.push(word.to_owned()),
-        }
-    }
     let row = |(at, text)| Row {
         sign: if at == 0 { Sign::of(line) } else { Sign::Same },
         path: if at == 0 { clean(&line.path) } else { String::new() },
@@ -141,7 +133,7 @@ fn sentence(line: &Line, words: &str, room: usize) -> Vec<Row> {
         after: String::new(),
         below: Vec::new(),
     };
-    texts.into_iter().enumerate().map(row).collect()
+    wrapped(&clean(words), room).into_iter().enumerate().map(row).collect()
 }
 
 fn row(line: &Line, room: usize, wording: Wording) -> Row {

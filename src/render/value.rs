@@ -33,6 +33,19 @@ pub(super) fn one_line(shown: &Shown) -> String {
     }
 }
 
+/// A sentence in lines of so many columns, broken between words.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.width() + word.width() < columns => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The text of a value that spans lines.
 pub(super) fn lines_of(shown: Option<&Shown>) -> Option<&str> {
     match shown {

@@ -106,8 +106,7 @@ fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let names =
         desired.aws_role.values().map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
     let readable: Value = [ours.clone()].into_iter().chain(names).collect();
-    let mut out =
-        vec![allow("FindRoles", &["iam:ListRoles"], "*"), allow("ReadRoles", &READ_ROLE, ours.as_str())];
+    let mut out = vec![allow("FindRoles", &["iam:ListRoles"], "*"), allow("ReadRoles", &READ_ROLE, readable)];
     if purpose >= Purpose::Apply {
         let attaches = desired.aws_role.values().any(|spec| spec.managed.is_some());
         let attach = attaches.then_some(["iam:AttachRolePolicy", "iam:DetachRolePolicy"]);
