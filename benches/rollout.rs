@@ -142,10 +142,10 @@ fn desired(dir: &Path, strategy: &str, image: u32) -> Desired {
 async fn run(fleet: &Running, desired: &Desired, speed: f64) -> Measured {
     let token = Secret::new(fleet.org_token("bench").unwrap());
     let reader = Reader::new(&Settings::imitation(fleet.url(), token, speed)).unwrap();
-    let world = observe(&reader, desired).await.unwrap();
+    let world = observe(&reader.clone().into(), desired).await.unwrap();
     let plan: Plan = plan(desired, &world).unwrap();
     let approved = guard(plan, &Limits::default()).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
-    let clouds = Clouds { fly: Writer::new(reader), voice: Voice::silent() };
+    let clouds = Clouds { fly: Writer::new(reader), aws: None, voice: Voice::silent() };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let before = fleet.requests().len();
     let begun = Instant::now();

@@ -137,7 +137,7 @@ async fn over_http() {
         let token = Secret::new(running.org_token("bench").unwrap());
         let reader = Reader::new(&Settings::imitation(running.url(), token, 1.0)).unwrap();
         let begun = Instant::now();
-        let world = observe(&reader, &desired).await.unwrap();
+        let world = observe(&reader.clone().into(), &desired).await.unwrap();
         let plan = plan(&desired, &world).unwrap();
         let took = begun.elapsed();
         assert!(plan.is_empty(), "the sandbox holds what the manifest says");
@@ -155,11 +155,12 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     let token = Secret::new(running.org_token("bench").unwrap());
     let settings = Settings::imitation(running.url(), token, 10_000.0);
     let reader = Reader::new(&settings).unwrap();
-    let world = observe(&reader, desired).await.unwrap();
+    let world = observe(&reader.clone().into(), desired).await.unwrap();
     let approved =
         trimtab::plan::guard(plan(desired, &world).unwrap(), &trimtab::plan::Limits::default()).unwrap();
     let clouds = trimtab::clouds::Clouds {
         fly: trimtab::clouds::fly::Writer::new(reader),
+        aws: None,
         voice: trimtab::clouds::Voice::silent(),
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();

@@ -122,7 +122,7 @@ async fn tamper(context: &Context<'_>, dir: &Path) -> Result<Vec<String>, Failur
     let target = Target { environment: STAGE.to_owned(), inputs: super::session::InputArgs::default() };
     let session = Session::open(&context, &target, SecretsMode::Lenient, &[]).await?;
     let world = session.observe(&context).await?;
-    let fly = Writer::new(session.reader.clone());
+    let fly = Writer::new(session.readers.fly.clone());
     let mut deeds = Vec::new();
     if let Some((name, machine)) = world.fly_machine.first_key_value() {
         let there = &machine.workload;

@@ -10,6 +10,8 @@ pub(super) mod names {
     pub(in crate::cli) const MACHINES_API: &str = "FLY_FLAPS_BASE_URL";
     /// Where the logs are, as for flyctl.
     pub(in crate::cli) const API: &str = "FLY_API_BASE_URL";
+    /// Where organizations are looked up, as for flyctl.
+    pub(in crate::cli) const UIEX: &str = "FLY_UIEX_BASE_URL";
     /// Where every image registry is asked instead of at its own address: at an imitation.
     pub(in crate::cli) const REGISTRIES: &str = "TRIMTAB_REGISTRY_BASE_URL";
     /// Who runs this: on GitHub, on GitLab, in a shell.

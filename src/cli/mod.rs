@@ -8,6 +8,7 @@ mod apply;
 mod clock;
 mod commit;
 mod confirm;
+mod connect;
 mod demo;
 mod destroy;
 mod drift;
@@ -19,6 +20,7 @@ mod graph;
 mod holder;
 mod images;
 mod log;
+mod permissions;
 mod plan;
 mod plan_file;
 mod progress;
@@ -51,7 +53,7 @@ struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Talk to the embedded imitation of Fly instead of Fly; its state lives in DIR
+    /// Talk to the embedded imitation of Fly and AWS instead of them; its state lives in DIR
     #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".trimtab/sandbox")]
     sandbox: Option<PathBuf>,
     /// Where the manifests are
@@ -89,9 +91,11 @@ enum Command {
     Status(status::Status),
     /// Draw an environment, or a plan
     Graph(graph::Graph),
+    /// Print the IAM policy that trimtab's own credentials need on AWS
+    Permissions(permissions::Permissions),
     /// Print a JSON Schema: of the manifest for editors, of `plan` or of `status` as JSON
     Schema(generate::Schema),
-    /// Serve the imitation of Fly for other tools, such as flyctl
+    /// Serve the imitation of Fly and AWS for other tools, such as flyctl and aws
     Sandbox(sandbox::Serve),
     /// See the whole story on the sandbox: plan, apply, drift, repair
     Demo(demo::Demo),
@@ -141,6 +145,7 @@ async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8,
         Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::Status(args) => status::run(&context, &args).await,
         Command::Graph(args) => graph::run(&context, &args).await,
+        Command::Permissions(args) => permissions::run(&context, &args),
         Command::Schema(args) => generate::schema(&context, &args),
         Command::Sandbox(args) => sandbox::run(&context, &args).await,
         Command::Demo(args) => demo::run(&context, &args).await,

@@ -13,7 +13,7 @@ use super::{Context, clock, exit, holder::holder, session::Session};
 use crate::{
     apply::{Conduct, Event, Report, apply},
     clouds::{
-        Clouds,
+        Clouds, aws,
         fly::{Leases, Writer},
     },
     kinds::World,
@@ -90,7 +90,8 @@ impl Work<'_> {
         let place = format!("{}/{}", mark.project, mark.environment);
         let leases = Leases::new(holder(self.command, &place, &context.environment));
         Clouds {
-            fly: Writer::with_leases(self.session.reader.clone(), leases),
+            fly: Writer::with_leases(self.session.readers.fly.clone(), leases),
+            aws: self.session.readers.aws.clone().map(aws::Writer::new),
             voice: crate::clouds::Voice::silent(),
         }
     }

@@ -112,7 +112,7 @@ impl Histories {
 
 /// Reads the versions of every machine, all at once, and what Fly still knows of machines that are gone.
 async fn histories(session: &Session, world: &World) -> Result<Histories, Failure> {
-    let reader = &session.reader;
+    let reader = &session.readers.fly;
     let gone = world.fly_app.iter().map(|(key, app)| async move {
         Ok::<_, CloudError>((key.clone(), reader.machines_ever(&app.name).await?))
     });

@@ -1,13 +1,13 @@
-//! `trimtab sandbox`: the imitation of Fly as a server for other tools.
+//! `trimtab sandbox`: the imitation of Fly and AWS as a server for other tools.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Context, Failure, environment::names::REGISTRIES, exit, session::latency};
-use crate::sandbox::{self, Fault};
+use super::{Context, Failure, connect::latency, environment::names::REGISTRIES, exit};
+use crate::sandbox::{self, Fault, StartError};
 
-/// Serve the imitation of Fly for other tools, such as flyctl.
+/// Serve the imitation of Fly and AWS for other tools, such as flyctl.
 #[derive(Debug, Args)]
 #[command(after_help = faults_help())]
 pub(super) struct Serve {
@@ -17,6 +17,12 @@ pub(super) struct Serve {
     /// Where it listens; loopback only, port 0 for any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Where it imitates AWS; loopback only, port 0 for any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    aws_listen: SocketAddr,
+    /// The AWS account that the printed key administers; any twelve digits
+    #[arg(long, value_name = "ACCOUNT", default_value = "123456789012", value_parser = account)]
+    account: String,
     /// The organization that the printed token is for; it is made if missing
     #[arg(long, value_name = "SLUG", default_value = "personal")]
     org: String,
@@ -31,14 +37,23 @@ pub(super) struct Serve {
     fault: Vec<Fault>,
 }
 
+/// Every region is imitated; this is the one that needs no naming.
+const REGION: &str = "us-east-1";
+
 /// How a rule is given, and how a page is seen.
 const RULES: &str = r#"  curl URL/_sandbox/rules --json '{"match":{"image_contains":"bad"},
     "behave":{"exit_code":1,"after_ms":500,"logs":["no such table"],"http":{"status":500}}}'
   curl -H 'Host: APP.fly.dev' URL"#;
 
+/// An AWS account.
+fn account(text: &str) -> Result<String, &'static str> {
+    let fine = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fine { Ok(text.to_owned()) } else { Err("expected twelve digits") }
+}
+
 /// The faults, one a line.
 fn faults_help() -> String {
-    let line = |(name, text): &(&str, &str)| format!("  {name:<20} {text}");
+    let line = |(name, text): &(&str, &str)| format!("  {name:<28} {text}");
     let lines: Vec<String> = sandbox::HELP.iter().map(line).collect();
     format!(
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
@@ -52,21 +67,26 @@ fn faults_help() -> String {
 pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failure> {
     let mut options = sandbox::Options::new(&args.dir);
     options.listen = args.listen;
+    options.aws_listen = args.aws_listen;
     options.speed = args.speed;
     options.latency = args.latency;
     options.faults.clone_from(&args.fault);
     let running = sandbox::start(options).await?;
     let (url, token) = (running.url(), running.org_token(&args.org)?);
+    let (aws, keys) = (running.aws_url(), running.aws_keys(&args.account).map_err(StartError::from)?);
     let dir = args.dir.display();
     context.ui.talk(&format!(
         "The sandbox serves {dir} at {url}. Paste these lines into another terminal; ctrl-C ends."
     ));
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
-        "export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
+        "export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
+         export AWS_SECRET_ACCESS_KEY={}\n\
+         export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
          export {REGISTRIES}={url}\n\
          export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
-         FLY_SYNTHETICS_AGENT=0"
+         FLY_SYNTHETICS_AGENT=0",
+        keys.id, keys.secret
     );
     context.ui.data(&lines)?;
     tokio::signal::ctrl_c().await?;

@@ -3,34 +3,26 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use clap::Args;
 
 use super::{
     Context, Failure,
-    environment::{Environment, names},
+    connect::{self, Connection},
     images,
 };
 use crate::{
-    clouds::{Burnt, Fuse, Registry, Settings, fly::Reader},
+    clouds::{Readers, Registry, aws, fly},
     kinds::{Desired, World},
     manifest::{self, Inputs, Loaded, SecretsMode},
-    model::{Address, Image, Secret},
+    model::{Address, Image},
     observe::{self, Images},
     plan::{self, Plan},
     render::Headline,
-    sandbox::{self, Fault, StartError},
+    sandbox,
 };
-
-/// Where the Machines API is.
-const MACHINES_API: &str = "https://api.machines.dev";
-/// Where the logs are.
-const API: &str = "https://api.fly.io";
-/// How much faster than Fly the embedded sandbox runs, unless told otherwise: a machine that takes a second to boot
-/// takes a twentieth, so that trying things out is no waiting.
-const EMBEDDED_SPEED: f64 = 20.0;
 
 /// Which environment, and with what.
 #[derive(Clone, Debug, Args)]
@@ -129,7 +121,7 @@ pub(super) struct Session {
     /// The target as it was typed, for the next command.
     again: String,
     on_sandbox: bool,
-    pub(super) reader: Reader,
+    pub(super) readers: Readers,
     registry: Registry,
     /// What the registries said, asked once: what is verified is what was planned, whatever a tag means meanwhile.
     images: tokio::sync::OnceCell<Images>,
@@ -155,11 +147,16 @@ impl Session {
         let begun = Instant::now();
         let mut loaded = load(context, &target.environment, &target.inputs, secrets)?;
         loaded.desired.meta.adopt.extend(adopt.iter().cloned());
-        let (settings, sandbox) = match &context.global.sandbox {
-            Some(dir) => embedded(&context.environment, dir, &loaded.desired.meta.org).await?,
-            None => (real(&context.environment, &loaded)?, None),
+        let Connection { fly: settings, aws, sandbox } = match &context.global.sandbox {
+            Some(dir) => connect::embedded(&context.environment, dir, &loaded.desired.meta).await?,
+            None => connect::real(&context.environment, &loaded)?,
         };
-        let (reader, registry) = (Reader::new(&settings)?, Registry::new(&settings)?);
+        let (fly, registry) = (fly::Reader::new(&settings)?, Registry::new(&settings)?);
+        let aws = match aws {
+            Some(settings) => Some(aws::Reader::new(settings, &fly).await?),
+            None => None,
+        };
+        let readers = Readers { fly, aws };
         let (images, lenient) = (tokio::sync::OnceCell::new(), secrets != SecretsMode::Required);
         let on_sandbox = context.global.sandbox.is_some();
         let again = target.again(context, &loaded);
@@ -168,7 +165,7 @@ impl Session {
             loaded,
             again,
             on_sandbox,
-            reader,
+            readers,
             registry,
             images,
             lenient,
@@ -182,7 +179,7 @@ impl Session {
     /// Looks at the world.
     pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
         let spinner = context.ui.spinner(format!("looking at {}", self.loaded.desired.meta.org));
-        let world = observe::observe(&self.reader, &self.loaded.desired).await;
+        let world = observe::observe(&self.readers, &self.loaded.desired).await;
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();
         }
@@ -247,7 +244,7 @@ impl Session {
             org: meta.org.clone(),
             target: if self.on_sandbox { "sandbox".to_owned() } else { String::new() },
             again: self.again.clone(),
-            requests: self.reader.sent() + self.registry.sent(),
+            requests: self.readers.fly.sent() + self.registry.sent(),
             elapsed: Some(self.begun.elapsed()),
         }
     }
@@ -308,85 +305,4 @@ pub(super) fn load(
         shared: inputs.shared,
     };
     Ok(manifest::load(dir, environment, &inputs)?)
-}
-
-/// Fly itself: the token from the variable that the manifest names.
-fn real(environment: &Environment, loaded: &Loaded) -> Result<Settings, Failure> {
-    let variable = loaded.token.as_ref().map_or(names::TOKEN, |token| &token.env);
-    let token = environment.get(variable).ok_or_else(|| {
-        let org = &loaded.desired.meta.org;
-        Failure::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).hint(format!(
-            "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
-        ))
-    })?;
-    let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
-    let logs = Some(environment.get(names::API).unwrap_or(API).to_owned());
-    let registries = environment.get(names::REGISTRIES).map(str::to_owned);
-    Ok(Settings { base, logs, public: None, token: Secret::new(token), speed: 1.0, fuse: None, registries })
-}
-
-/// The embedded sandbox, with a token for the manifest's organization.
-async fn embedded(
-    environment: &Environment,
-    dir: &Path,
-    org: &str,
-) -> Result<(Settings, Option<sandbox::Running>), Failure> {
-    let mut options = sandbox::Options::new(dir);
-    options.speed = number(environment, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
-    let (faults, fuse) = faults(environment)?;
-    options.faults = faults;
-    if let Some(text) = environment.get(names::SANDBOX_LATENCY) {
-        options.latency = latency(text).map_err(Failure::new)?;
-    }
-    let speed = options.speed;
-    let running = match sandbox::start(options).await {
-        Err(StartError::InUse { url }) => return Ok((join(dir, url, org, fuse).await?, None)),
-        other => other?,
-    };
-    let token = Secret::new(running.org_token(org)?);
-    let settings = Settings { fuse, ..Settings::imitation(running.url(), token, speed) };
-    Ok((settings, Some(running)))
-}
-
-/// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
-async fn join(dir: &Path, url: String, org: &str, fuse: Option<Fuse>) -> Result<Settings, Failure> {
-    let wrong = || Failure::from(StartError::InUse { url: url.clone() });
-    let speed = sandbox::announced(dir).map_or(1.0, |server| server.speed);
-    let ask = reqwest::Client::new()
-        .post(format!("{url}/_sandbox/tokens"))
-        .json(&serde_json::json!({ "org": org }));
-    let answer =
-        ask.send().await.map_err(|_| wrong())?.json::<serde_json::Value>().await.map_err(|_| wrong())?;
-    let token = answer.get("token").and_then(serde_json::Value::as_str).ok_or_else(wrong)?;
-    Ok(Settings { fuse, ..Settings::imitation(url, Secret::new(token), speed) })
-}
-
-fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {
-    let Some(text) = environment.get(name) else { return Ok(None) };
-    let parsed = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
-    parsed.map(Some).ok_or_else(|| Failure::new(format!("{name}={text} is not a number above 0")))
-}
-
-/// A duration such as `50ms`.
-pub(super) fn latency(text: &str) -> Result<Duration, String> {
-    let span = crate::model::Span::parse(text).map_err(|error| error.to_string())?;
-    Ok(Duration::from_millis(span.millis()))
-}
-
-/// The faults of the embedded sandbox. `die-before:wN` and `die-after:wN` are ours: this process dies around its n-th
-/// write, as by `kill -9`.
-fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failure> {
-    let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
-    let (mut faults, mut fuse) = (Vec::new(), None);
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
-        let write = |n: &str| n.parse().map_err(|_| wrong());
-        match (part.strip_prefix("die-before:w"), part.strip_prefix("die-after:w")) {
-            (Some(n), _) => fuse = Some(Fuse { write: write(n)?, after: false, then: Burnt::Die }),
-            (_, Some(n)) => fuse = Some(Fuse { write: write(n)?, after: true, then: Burnt::Die }),
-            _ => faults
-                .push(part.parse().map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?),
-        }
-    }
-    Ok((faults, fuse))
 }

@@ -64,6 +64,8 @@ pub struct Settings {
     pub base: String,
     /// Where logs are read, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`); none are read without it.
     pub logs: Option<String>,
+    /// Where organizations are looked up, such as `https://api.fly.io` (flyctl's `FLY_UIEX_BASE_URL`).
+    pub uiex: Option<String>,
     /// Where the pages of apps are, in an imitation whose hosts have no names; nothing for the real ones.
     pub public: Option<String>,
     /// The token as the user gave it; it is never printed.
@@ -81,7 +83,16 @@ impl Settings {
     #[must_use]
     pub fn imitation(url: String, token: crate::model::Secret, speed: f64) -> Self {
         let also = || Some(url.clone());
-        Self { logs: also(), public: also(), registries: also(), token, speed, fuse: None, base: url }
+        Self {
+            logs: also(),
+            uiex: also(),
+            public: also(),
+            registries: also(),
+            token,
+            speed,
+            fuse: None,
+            base: url,
+        }
     }
 }
 
@@ -134,6 +145,21 @@ impl Http {
             speed: *speed,
             gauge: gauge.clone(),
         }))
+    }
+
+    /// The same client with the token as the APIs beside the Machines API want it: as a bearer's, whatever it is
+    /// (flyctl's `internal/uiex`).
+    pub(crate) fn bearing(&self, base: &str) -> Self {
+        let there = self.at(base);
+        let value = self.0.authorization.to_str().unwrap_or_default();
+        let value = value.replacen("FlyV1 ", "Bearer ", 1);
+        match (Arc::into_inner(there.0), reqwest::header::HeaderValue::from_str(&value)) {
+            (Some(inner), Ok(mut authorization)) => {
+                authorization.set_sensitive(true);
+                Self(Arc::new(Inner { authorization, ..inner }))
+            }
+            _ => self.at(base),
+        }
     }
 
     /// How many requests were sent so far.

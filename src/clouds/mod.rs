@@ -1,5 +1,5 @@
-//! The wire: one HTTP path with pacing, retries, time limits and request ids, and narrow clients above it. It knows
-//! JSON and knows no kind and no plan.
+//! The wire: one HTTP path with pacing, retries, time limits and request ids, AWS's own SDK beside it, and narrow clients
+//! above both. It knows no kind and no plan.
 
 pub mod aws;
 mod error;
@@ -25,6 +25,34 @@ pub use voice::{Sign, Voice};
 pub struct Clouds {
     /// Fly.io.
     pub fly: fly::Writer,
+    /// AWS, where the manifest names an account.
+    pub aws: Option<aws::Writer>,
     /// Whom a long wait tells what it sees.
     pub voice: Voice,
+}
+
+impl Clouds {
+    /// AWS.
+    ///
+    /// # Errors
+    /// When there is no client: the manifest that the plan was made from names no account.
+    pub fn aws(&self) -> Result<&aws::Writer, CloudError> {
+        let none = || CloudError::aws("call AWS", Trouble::Refused, "the manifest names no account");
+        self.aws.as_ref().ok_or_else(none)
+    }
+}
+
+/// The clients of every cloud, without write access.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    /// Fly.io.
+    pub fly: fly::Reader,
+    /// AWS, where the manifest names an account.
+    pub aws: Option<aws::Reader>,
+}
+
+impl From<fly::Reader> for Readers {
+    fn from(fly: fly::Reader) -> Self {
+        Self { fly, aws: None }
+    }
 }

@@ -35,6 +35,9 @@ pub trait Kind: Named + Sized + 'static {
     /// another that is made at the same time.
     const MADE_IN_TURN: bool = false;
 
+    /// Whether the first part of a name is the app that it is in.
+    const IN_APP: bool = true;
+
     /// When in a rollout changes of this kind come.
     const PHASE: Phase = Phase::Ground;
 
@@ -123,6 +126,12 @@ pub trait Kind: Named + Sized + 'static {
     fn takes(op: &Op<Self>) -> Takes {
         let _ = op;
         Takes::A_CALL
+    }
+
+    /// Why the live object cannot be removed as it is.
+    fn stays(live: &Self::Live) -> Option<Refused> {
+        let _ = live;
+        None
     }
 
     /// What would be lost for good if the live object were destroyed.
@@ -362,6 +371,22 @@ pub struct Found {
     pub claims: Vec<Claim>,
     /// Facts the user should know, such as a host that cannot be reached.
     pub warnings: Vec<String>,
+    /// The own slug of the organization on Fly, which tokens are issued under, as Fly told it.
+    pub fly_org: Option<String>,
+}
+
+impl World {
+    /// The own slug of the organization on Fly, see [`Found::fly_org`].
+    ///
+    /// # Errors
+    /// When Fly has not told it.
+    pub fn fly_org(&self) -> Result<&str, Refused> {
+        self.found.fly_org.as_deref().ok_or_else(|| Refused {
+            reason: "the organization's own slug on Fly is not known, and tokens are issued under it"
+                .to_owned(),
+            hint: "use a token that may read the organization: `fly tokens create org`".to_owned(),
+        })
+    }
 }
 
 /// Which environment a [`Desired`] describes, and what its manifest says about itself.
@@ -371,6 +396,8 @@ pub struct Meta {
     pub mark: Mark,
     /// The organization on Fly.
     pub org: String,
+    /// The account of AWS, where the manifest names one.
+    pub aws: Option<AwsMeta>,
     /// Apps the user said may be taken over although they bear no mark.
     pub adopt: BTreeSet<Address>,
     /// Apps whose rollout is taken back when it fails.
@@ -379,8 +406,24 @@ pub struct Meta {
     pub warnings: Vec<String>,
 }
 
+/// What a manifest says of AWS as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsMeta {
+    /// The account, twelve digits.
+    pub account: String,
+    /// The region of what states none.
+    pub region: String,
+    /// The bucket that holds the environment's lock: its name and region.
+    pub lock: Option<(String, String)>,
+    /// What the names of buckets that state none begin with.
+    pub prefix: String,
+}
+
 // Ground up: a kind refers only to kinds above it, or to its own.
 kinds! {
+    aws_provider: AwsProvider = aws::Provider,
+    aws_role: AwsRole = aws::Role,
+    aws_bucket: AwsBucket = aws::Bucket,
     fly_app: FlyApp = fly::App,
     fly_ip: FlyIp = fly::Ip,
     fly_certificate: FlyCertificate = fly::Certificate,

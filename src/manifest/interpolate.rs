@@ -1,11 +1,13 @@
-//! `${var.NAME}`, `${env.name}` and `${apps.KEY.name}` in texts. Nothing else: a manifest is data, not a program.
+//! `${var.NAME}`, `${env.name}`, `${apps.KEY.name}` and the names on AWS in texts. Nothing else: a manifest is data, not a program.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     node::{FileId, Node, Place, Problem, Value},
+    references::References,
     suggest,
 };
+use crate::model::Address;
 
 /// What can be referred to.
 #[derive(Default)]
@@ -16,6 +18,8 @@ pub(super) struct Scope {
     pub(super) environment: Option<String>,
     /// The apps' names on Fly by key, once they are known.
     pub(super) apps: Option<BTreeMap<String, String>>,
+    /// Names and ARNs on AWS, once they are known.
+    pub(super) aws: Option<References>,
     /// Files whose texts are taken as they are.
     pub(super) verbatim: Vec<FileId>,
 }
@@ -36,6 +40,8 @@ pub(super) struct Outcome {
     pub(super) problems: Vec<Problem>,
     /// The apps that were referred to.
     pub(super) apps: BTreeSet<String>,
+    /// What of AWS was referred to.
+    pub(super) aws: BTreeSet<Address>,
 }
 
 impl Scope {
@@ -101,13 +107,29 @@ impl Scope {
                 outcome.apps.insert((*key).to_owned());
                 Ok(name.clone())
             }
+            ["aws" | "buckets" | "identities" | "roles", ..] => self.on_aws(reference, at, outcome),
             _ => {
                 let problem = wrong(at, format!("`${{{reference}}}` refers to nothing"));
                 Err(Box::new(problem.help(
-                    "there are `${var.NAME}`, `${env.name}` and `${apps.KEY.name}`; write `$${` for a plain `${`",
+                    "there are `${var.NAME}`, `${env.name}`, `${apps.KEY.name}`, `${buckets.KEY.name}` and `${identities.KEY.arn}`; write `$${` for a plain `${`",
                 )))
             }
         }
+    }
+
+    fn on_aws(&self, reference: &str, at: &Place, outcome: &mut Outcome) -> Result<String, Box<Problem>> {
+        let known = self.aws.as_ref().ok_or_else(|| {
+            Box::new(
+                wrong(at, "names on AWS are not known here")
+                    .help("names and paths may use `${var.…}` and `${env.name}`"),
+            )
+        })?;
+        let found = known.get(reference).ok_or_else(|| {
+            let help = suggest::help(reference, known.names());
+            Box::new(wrong(at, format!("`${{{reference}}}` refers to nothing")).maybe_help(help))
+        })?;
+        outcome.aws.extend(found.address.clone());
+        Ok(found.value.clone())
     }
 
     fn variable(&self, name: &str, at: &Place) -> Result<String, Box<Problem>> {
@@ -147,6 +169,7 @@ mod tests {
             vars: BTreeMap::from([("pr".to_owned(), variable), ("tag".to_owned(), Variable::default())]),
             environment: Some("review-42".to_owned()),
             apps: Some(BTreeMap::from([("api".to_owned(), "harbor-api".to_owned())])),
+            aws: None,
             verbatim: Vec::new(),
         };
         let mut node = Node { at: Place { file, span: 0..0 }, value: Value::String(text.to_owned()) };

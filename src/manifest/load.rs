@@ -13,9 +13,11 @@ use super::{
     lower::{self, Scene},
     node::{Entry, Node, Problem, Table},
     read::{Reader, entry_mut, table_mut},
+    references::References,
     schema, suggest,
     validate::validate,
 };
+use crate::model::{Address, Mark};
 
 /// Reads the environment of this name from a folder.
 ///
@@ -49,6 +51,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         environment: resolved.environment,
         vars: resolved.vars,
         names: resolved.names,
+        references: resolved.references,
         mentions: resolved.mentions,
     };
     let lowered = lower::lower(&document, &root, &scene, reader.warnings);
@@ -100,8 +103,18 @@ struct Resolved {
     vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     names: BTreeMap<String, String>,
-    /// Which apps an app's texts refer to.
-    mentions: BTreeMap<String, BTreeSet<String>>,
+    /// Names and ARNs on AWS.
+    references: References,
+    mentions: Mentions,
+}
+
+/// What texts refer to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mentions {
+    /// The apps that an app's texts name, by key.
+    pub(super) apps: BTreeMap<String, BTreeSet<String>>,
+    /// What of AWS a table's texts name: by `apps.KEY` or `buckets.KEY`.
+    pub(super) aws: BTreeMap<String, BTreeSet<Address>>,
 }
 
 /// Resolves references in an order that lets each see what it may refer to: variables, then the environment's name,
@@ -137,29 +150,59 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
         })
         .collect();
     scope.apps = Some(names.clone());
+    resolve_names(root, &scope, &mut outcome);
+    let mark = Mark { project, environment: environment.clone() };
+    let references = References::of(root, &mark);
+    scope.aws = Some(references.clone());
     scope.verbatim.clone_from(&reader.fly_files);
     let mentions = resolve_rest(root, &scope, &mut outcome);
     reader.problems.append(&mut outcome.problems);
     let given = inputs.vars.iter().map(|(name, value)| (name.clone(), value.clone()));
     let defaults = scope.vars.into_iter().filter_map(|(name, variable)| Some((name, variable.value?)));
     let vars = defaults.chain(given).collect();
-    Resolved { environment, vars, names, mentions }
+    Resolved { environment, vars, names, references, mentions }
+}
+
+/// What other names on AWS are made of.
+fn resolve_names(root: &mut Node, scope: &Scope, outcome: &mut Outcome) {
+    let mut one = |node: &mut Node, keys: &[&str]| {
+        for key in keys {
+            if let Some(entry) = table_mut(node).and_then(|table| entry_mut(table, key)) {
+                scope.resolve(&mut entry.node, outcome);
+            }
+        }
+    };
+    if let Some(aws) = table_mut(root).and_then(|table| entry_mut(table, "aws")) {
+        one(&mut aws.node, &["account", "region"]);
+    }
+    for table in ["buckets", "identities", "roles"] {
+        for entry in entries(root, table) {
+            one(&mut entry.node, &["name", "region"]);
+        }
+    }
 }
 
 /// Everything but what was resolved before.
-fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> BTreeMap<String, BTreeSet<String>> {
-    let mut mentions = BTreeMap::new();
+fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentions {
+    let mut mentions = Mentions::default();
     for entry in table_mut(root).map(|table| &mut table.0).into_iter().flatten() {
-        if !matches!(entry.key.as_str(), "name" | "vars" | "apps") {
+        if !matches!(entry.key.as_str(), "name" | "vars" | "apps" | "buckets") {
             scope.resolve(&mut entry.node, outcome);
         }
     }
-    for app in apps(root) {
-        let entries = table_mut(&mut app.node).map(|table| &mut table.0).into_iter().flatten();
-        for entry in entries.filter(|entry| !matches!(entry.key.as_str(), "name" | "config")) {
-            scope.resolve(&mut entry.node, outcome);
+    outcome.aws.clear();
+    for table in ["apps", "buckets"] {
+        for entry in entries(root, table) {
+            let inside = table_mut(&mut entry.node).map(|table| &mut table.0).into_iter().flatten();
+            for inner in inside.filter(|inner| !matches!(inner.key.as_str(), "name" | "config")) {
+                scope.resolve(&mut inner.node, outcome);
+            }
+            mentions.aws.insert(format!("{table}.{}", entry.key), std::mem::take(&mut outcome.aws));
+            let apps = std::mem::take(&mut outcome.apps);
+            if table == "apps" {
+                mentions.apps.insert(entry.key.clone(), apps);
+            }
         }
-        mentions.insert(app.key.clone(), std::mem::take(&mut outcome.apps));
     }
     mentions
 }
@@ -200,8 +243,13 @@ fn image_variables(root: &Node) -> Vec<String> {
 }
 
 fn apps(root: &mut Node) -> &mut [Entry] {
-    let apps = table_mut(root).and_then(|table| entry_mut(table, "apps"));
-    match apps.and_then(|entry| table_mut(&mut entry.node)) {
+    entries(root, "apps")
+}
+
+/// The entries of a table at the top.
+fn entries<'a>(root: &'a mut Node, key: &str) -> &'a mut [Entry] {
+    let table = table_mut(root).and_then(|table| entry_mut(table, key));
+    match table.and_then(|entry| table_mut(&mut entry.node)) {
         Some(Table(entries)) => entries,
         None => &mut [],
     }

@@ -24,6 +24,7 @@ mod mask;
 pub mod node;
 mod problem;
 mod read;
+mod references;
 mod schema;
 mod sensitive;
 pub mod shape;

@@ -12,8 +12,20 @@ use super::shape::Document;
 pub(super) const INTERPOLATED: &str = r"\$\{";
 
 /// Tables that a file may write in part, because another file that it inherits from has the rest.
-const INHERITED: [&str; 10] =
-    ["App", "Check", "Cron", "Deploy", "DescribedVar", "Fly", "HttpService", "Metrics", "Mount", "Restart"];
+const INHERITED: [&str; 12] = [
+    "App",
+    "Aws",
+    "Check",
+    "Cron",
+    "Deploy",
+    "DescribedVar",
+    "Fly",
+    "HttpService",
+    "Identity",
+    "Metrics",
+    "Mount",
+    "Restart",
+];
 
 /// Made once: several environments are often read in one run.
 static STRICT: LazyLock<Value> = LazyLock::new(generate);

@@ -179,7 +179,8 @@ impl<'s> Validator<'s> {
 
     fn table(&mut self, schema: &'s Json, table: &mut Table, place: &Where<'_>) -> bool {
         let properties = schema.get("properties").and_then(Json::as_object);
-        let others = schema.get("additionalProperties").filter(|others| others.is_object());
+        // `true` is what a document in another language's words has: anything goes.
+        let others = schema.get("additionalProperties").filter(|others| **others != Json::Bool(false));
         let before: Vec<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
         table.0.retain_mut(|entry| {
             let path = join(place.path, &entry.key);

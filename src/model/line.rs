@@ -30,6 +30,8 @@ pub enum Shown {
     Sensitive,
     /// Not known before the step that makes it has run.
     KnownAfterApply,
+    /// A sentence about it, which is never cut.
+    Words(String),
 }
 
 impl Line {
@@ -49,6 +51,12 @@ impl Line {
     #[must_use]
     pub fn remove(path: impl Into<String>, from: impl Into<Value>) -> Self {
         Self::new(path, Some(Shown::Value(from.into())), None)
+    }
+
+    /// A sentence about what it will then be.
+    #[must_use]
+    pub fn says(path: impl Into<String>, words: impl Into<String>) -> Self {
+        Self::new(path, None, Some(Shown::Words(words.into())))
     }
 
     /// Any combination.

@@ -3,24 +3,29 @@
 //!
 //! ```text
 //! collect.rs   every list at once; complete, or an error        clouds  →  Snapshot
+//! aws.rs       the same of AWS, at the same time                clouds  →  AwsShot
 //! owner.rs     whose an app is, from its machines' marks                            (pure)
 //! slots.rs     which machine is which slot, so that the least changes               (pure)
 //! assemble.rs  everything together                              Snapshot →  World    (pure)
+//! aws_world.rs what is there of AWS, and whose it is            AwsShot →  World    (pure)
 //! images.rs    which image each tag means now, at the same time  registries → Images
 //! ```
 
 use crate::{
-    clouds::{CloudError, fly::Reader},
+    clouds::{CloudError, Readers},
     kinds::{Desired, World},
 };
 
 mod assemble;
+mod aws;
+mod aws_world;
 mod collect;
 mod images;
 mod inside;
 mod owner;
 mod slots;
 
+pub use aws::{AwsShot, BucketShot};
 pub use collect::{AppShot, Existence, Snapshot};
 pub use images::{Images, NoImage, images};
 
@@ -32,9 +37,14 @@ pub use images::{Images, NoImage, images};
 ///
 /// # Errors
 /// Any list that cannot be read to its end: an unfinished look would read as "the rest is gone".
-pub async fn observe(reader: &Reader, desired: &Desired) -> Result<World, CloudError> {
+pub async fn observe(readers: &Readers, desired: &Desired) -> Result<World, CloudError> {
     tracing::info!(apps = desired.fly_app.len(), org = desired.meta.org, "looks at the world");
-    let snapshot = collect::collect(reader, desired).await?;
-    tracing::info!(requests = reader.sent(), "has seen it");
-    assemble::assemble(&snapshot, desired)
+    let (fly, aws) = tokio::join!(collect::collect(&readers.fly, desired), aws::collect(readers, desired));
+    // An answer that the account is another one matters more than whatever else went wrong.
+    let (aws, fly) = (aws?, fly?);
+    tracing::info!(requests = readers.fly.sent(), "has seen it");
+    let mut world = assemble::assemble(&fly, desired)?;
+    aws_world::assemble(&mut world, &aws, desired)?;
+    world.found.warnings.extend(aws_world::shadowed(&fly, desired));
+    Ok(world)
 }

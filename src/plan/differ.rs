@@ -36,8 +36,8 @@ pub(super) struct Differ<'w> {
     /// Apps whose last rollout was not proven to work.
     pub(super) unproven: BTreeSet<Name>,
     pub(super) releases: BTreeMap<Name, Release>,
-    /// Apps that somebody else owns: nothing in them is planned.
-    pub(super) claimed: BTreeSet<Name>,
+    /// What somebody else owns, and the apps among it: nothing in them is planned.
+    pub(super) claimed: BTreeSet<Address>,
     pub(super) steps: Steps,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn of_live<K: Listed>(
 impl<'w> Differ<'w> {
     /// Nothing is decided yet.
     pub(super) fn new(desired: &Desired, world: &'w World, steps: Steps) -> Self {
-        let claimed = world.found.claims.iter().map(|claim| claim.address.name().root()).collect();
+        let claimed = world.found.claims.iter().map(|claim| claim.address.clone()).collect();
         Self {
             world,
             gone: BTreeSet::new(),
@@ -106,6 +106,13 @@ impl Differ<'_> {
             rolling: &self.rolling,
             releases: &self.releases,
         }
+    }
+
+    /// Whether somebody else owns a resource, or the app that it is in.
+    fn is_claimed<K: Listed>(&self, name: &Name) -> bool {
+        let app = || Address::of::<fly::App>(&name.root());
+        !self.claimed.is_empty()
+            && (self.claimed.contains(&Address::of::<K>(name)) || K::IN_APP && self.claimed.contains(&app()))
     }
 
     /// The lane of a resource, when its kind has any.
@@ -336,6 +343,9 @@ impl Differ<'_> {
         if let Some(refused) = K::held(live) {
             return self.hold(&address, &refused);
         }
+        if let Some(refused) = K::stays(live) {
+            return self.steps.blocked.push(Blocked { address, refused });
+        }
         self.gone.insert(address.clone());
         let node = self.remove::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
         if let Some(lane) = self.lane::<K>(address.name()) {
@@ -353,12 +363,12 @@ impl Visit for Differ<'_> {
     fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
         self.steps.existing += live.len();
         for (name, spec) in desired {
-            if !self.claimed.contains(&name.root()) {
+            if !self.is_claimed::<K>(name) {
                 self.one::<K>(name, spec, live.get(name));
             }
         }
         for (name, live) in live {
-            if !desired.contains_key(name) && !self.claimed.contains(&name.root()) {
+            if !desired.contains_key(name) && !self.is_claimed::<K>(name) {
                 self.orphan::<K>(name, live);
             }
         }
@@ -379,7 +389,7 @@ impl Visit for Prover<'_> {
         let due = |name: &Name| {
             let changes =
                 rolling.contains(name) || unproven.contains(name) || steps.followers.contains_key(name);
-            changes && !claimed.contains(name)
+            changes && !claimed.contains(&Address::of::<fly::App>(name))
         };
         let due: Vec<_> = desired.iter().filter(|(name, spec)| K::has_proof(spec) && due(name)).collect();
         for (name, spec) in due {

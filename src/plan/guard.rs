@@ -120,7 +120,7 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
     if *protected {
         return refuse(
             format!("{address} ({what}) is protected"),
-            "say `protected = false` for its app, apply that first, then remove it".to_owned(),
+            "say `protected = false` for it, or for its app, apply that first, then remove it".to_owned(),
         );
     }
     let asked = limits.everything && *loss == Some(Loss::App);

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Because, Plan};
 use crate::{
-    kinds::{Desired, Listed, Visit, World, each_kind},
-    model::{Address, Table},
+    kinds::{Desired, Listed, Visit, World, each_kind, fly::App},
+    model::{Address, Named as _, Table},
 };
 
 /// What narrowing a plan did.
@@ -118,7 +118,8 @@ pub fn is_asked(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
         let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
         let inside = name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        inside && (address.kind() == wanted.kind() || wanted.kind() == "fly.app")
+        let in_app = wanted.kind() == App::NAME && address.kind().starts_with("fly.");
+        inside && (address.kind() == wanted.kind() || in_app)
     };
     wanted.iter().any(below)
 }

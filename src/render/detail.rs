@@ -3,7 +3,7 @@
 use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::value::{clean, cut, lines_of, one_line, pair, text_of};
+use super::value::{clean, cut, lines_of, one_line, pair, text_of, wrapped};
 use crate::model::{Line, Shown};
 
 /// What happens to one attribute, or to one line of it.
@@ -70,7 +70,13 @@ pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row>
     let path = |line: &&Line| clean(&line.path).width();
     let widest = open.iter().map(path).filter(|width| *width <= WIDEST_PATH).max();
     let room = columns.saturating_sub(widest.unwrap_or(0) + 4).max(LEAST);
-    let mut rows: Vec<Row> = open.iter().map(|line| row(line, room, wording)).collect();
+    let mut rows: Vec<Row> = Vec::new();
+    for line in &open {
+        match &line.to {
+            Some(Shown::Words(words)) => rows.extend(sentence(line, words, room)),
+            _ => rows.push(row(line, room, wording)),
+        }
+    }
     rows.extend(secret_rows(&secrets, room));
     rows
 }
@@ -116,6 +122,18 @@ fn secret(line: &Line) -> String {
     let name = clean(line.path.strip_prefix("secrets.").unwrap_or(&line.path));
     let note = line.note.as_ref().map(|note| format!(" ({})", clean(note)));
     format!("{}{name}{}", Sign::of(line).symbol(), note.unwrap_or_default())
+}
+
+/// A sentence in as many rows as it takes.
+fn sentence(line: &Line, words: &str, room: usize) -> Vec<Row> {
+    let row = |(at, text)| Row {
+        sign: if at == 0 { Sign::of(line) } else { Sign::Same },
+        path: if at == 0 { clean(&line.path) } else { String::new() },
+        text,
+        after: String::new(),
+        below: Vec::new(),
+    };
+    wrapped(&clean(words), room).into_iter().enumerate().map(row).collect()
 }
 
 fn row(line: &Line, room: usize, wording: Wording) -> Row {

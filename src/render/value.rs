@@ -28,8 +28,22 @@ pub(super) fn one_line(shown: &Shown) -> String {
     match shown {
         Shown::Sensitive => "(sensitive)".to_owned(),
         Shown::KnownAfterApply => "(known after apply)".to_owned(),
+        Shown::Words(words) => clean(words),
         Shown::Value(value) => clean(&short_digests(&value.to_string())),
     }
+}
+
+/// A sentence in lines of so many columns, broken between words.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.width() + word.width() < columns => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The text of a value that spans lines.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, Reply};
+use super::aws;
 use super::behaviour::Rule;
 use super::faults::{Fault, HELP};
 use super::server::Core;
@@ -40,6 +41,12 @@ pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) ->
         }
         ("POST", "tokens") => token(core, body),
         ("POST", "hosts") => hosts(core, body),
+        ("POST", "aws/keys") => aws_keys(core, body),
+        ("POST", "oidc") => aws::machine_token(&mut core.world, body),
+        ("POST", "github") => aws::begin(&mut core.world, &core.url, body),
+        ("GET", path) if path.starts_with("oidc/") => {
+            aws::discovery(&mut core.world, path.trim_start_matches("oidc/"))
+        }
         _ => Err(Refusal::not_found("endpoint")),
     }
 }
@@ -99,6 +106,25 @@ fn images(core: &mut Core, body: &Value) -> Reply {
     }
     core.world.root_dirty = true;
     Ok(Answer::ok(json!(core.world.root.images)))
+}
+
+/// An access key of an account: its administrator's, or a new user's who may do what a policy says.
+fn aws_keys(core: &mut Core, body: &Value) -> Reply {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        account: String,
+        policy: Option<Value>,
+    }
+    let Wanted { account, policy } = read(body)?;
+    if !aws::is_account(&account) {
+        return Err(Refusal::invalid("account must have twelve digits"));
+    }
+    let keys = match policy {
+        Some(policy) => aws::limited(&mut core.world, &account, &policy).map_err(Refusal::invalid)?,
+        None => aws::administrator(&mut core.world, &account),
+    };
+    Ok(Answer::ok(json!({ "access_key_id": keys.id, "secret_access_key": keys.secret })))
 }
 
 /// The token for everything in an organisation, which is made if it is missing.

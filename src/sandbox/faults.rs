@@ -14,9 +14,17 @@ pub const HELP: &[(&str, &str)] = &[
     ("drop-after:N", "do the N-th request, then close the connection without an answer"),
     ("status:N:CODE", "answer the N-th request with CODE without doing it"),
     ("status-after:N:CODE", "do the N-th request, then answer with CODE"),
-    ("429:N:COUNT", "answer COUNT requests from the N-th on with 429"),
+    (
+        "429:N:COUNT",
+        "answer COUNT requests from the N-th on with 429, or in AWS's words: SlowDown, Throttling",
+    ),
     ("truncate:N", "do the N-th request, then send half of the answer"),
     ("stale-list:MS", "lists leave out what is younger than MS milliseconds"),
+    ("operation-aborted:N:COUNT", "S3: COUNT writes of buckets' configuration from the N-th on answer 409"),
+    ("conditional-conflict:N:COUNT", "S3: COUNT conditional writes from the N-th on answer 409"),
+    ("late-bucket:MS", "S3: configuring a bucket younger than MS milliseconds answers 404 NoSuchBucket"),
+    ("stale-config:MS", "S3: buckets' configuration reads as it was MS milliseconds ago"),
+    ("no-conditions", "S3: If-Match and If-None-Match of writes are ignored"),
     ("flaky:P", "each request suffers one of the above with probability P"),
     ("…:wN", "in place of N: the N-th writing request"),
 ];
@@ -47,6 +55,16 @@ pub enum Fault {
     Truncate(Nth),
     /// `stale-list:MS`
     StaleList(i64),
+    /// `operation-aborted:N:COUNT`
+    OperationAborted(u64, u64),
+    /// `conditional-conflict:N:COUNT`
+    ConditionalConflict(u64, u64),
+    /// `late-bucket:MS`
+    LateBucket(i64),
+    /// `stale-config:MS`
+    StaleConfig(i64),
+    /// `no-conditions`
+    NoConditions,
     /// `flaky:P`
     Flaky(f64),
 }
@@ -80,7 +98,14 @@ fn parse(parts: &[&str]) -> Option<Fault> {
         ["status-after", n, code] => Fault::StatusAfter(nth(n)?, status(code)?),
         ["429", n, count] => Fault::Burst(nth(n)?, count.parse().ok()?),
         ["truncate", n] => Fault::Truncate(nth(n)?),
-        ["stale-list", ms] => Fault::StaleList(ms.parse().ok().filter(|ms| *ms >= 0)?),
+        ["stale-list", ms] => Fault::StaleList(milliseconds(ms)?),
+        ["operation-aborted", n, count] => Fault::OperationAborted(nth(n)?.alone()?, count.parse().ok()?),
+        ["conditional-conflict", n, count] => {
+            Fault::ConditionalConflict(nth(n)?.alone()?, count.parse().ok()?)
+        }
+        ["late-bucket", ms] => Fault::LateBucket(milliseconds(ms)?),
+        ["stale-config", ms] => Fault::StaleConfig(milliseconds(ms)?),
+        ["no-conditions"] => Fault::NoConditions,
         ["flaky", p] => Fault::Flaky(p.parse().ok().filter(|p| (0.0..=1.0).contains(p))?),
         _ => return None,
     })
@@ -89,6 +114,17 @@ fn parse(parts: &[&str]) -> Option<Fault> {
 fn nth(text: &str) -> Option<Nth> {
     let (number, writes) = text.strip_prefix('w').map_or((text, false), |number| (number, true));
     Some(Nth { n: number.parse().ok().filter(|n| *n > 0)?, writes })
+}
+
+fn milliseconds(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|ms| *ms >= 0)
+}
+
+impl Nth {
+    /// The number where there is only one way to count.
+    fn alone(self) -> Option<u64> {
+        (!self.writes).then_some(self.n)
+    }
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -111,6 +147,11 @@ impl fmt::Display for Fault {
             Self::Burst(nth, count) => write!(f, "429:{nth}:{count}"),
             Self::Truncate(nth) => write!(f, "truncate:{nth}"),
             Self::StaleList(ms) => write!(f, "stale-list:{ms}"),
+            Self::OperationAborted(n, count) => write!(f, "operation-aborted:{n}:{count}"),
+            Self::ConditionalConflict(n, count) => write!(f, "conditional-conflict:{n}:{count}"),
+            Self::LateBucket(ms) => write!(f, "late-bucket:{ms}"),
+            Self::StaleConfig(ms) => write!(f, "stale-config:{ms}"),
+            Self::NoConditions => write!(f, "no-conditions"),
             Self::Flaky(p) => write!(f, "flaky:{p}"),
         }
     }
@@ -125,6 +166,21 @@ pub(crate) enum Blow {
     StatusAfter(u16),
     Limited,
     Truncate,
+    /// S3: somebody else is at this bucket's configuration.
+    Aborted,
+    /// S3: somebody else is writing this object.
+    Conflict,
+}
+
+/// What faults tell apart about requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    Write,
+    /// A write of a bucket's configuration.
+    Configure,
+    /// A write of an object under a condition.
+    Conditional,
 }
 
 /// The faults in force and the requests counted so far.
@@ -134,22 +190,28 @@ pub(crate) struct Faults {
     seed: u64,
     requests: u64,
     writes: u64,
+    configures: u64,
+    conditionals: u64,
 }
 
 impl Faults {
     /// Begins to count.
     pub(crate) fn new(list: Vec<Fault>, seed: u64) -> Self {
-        Self { list, seed, requests: 0, writes: 0 }
+        Self { list, seed, ..Self::default() }
     }
 
     /// Counts a request and says what befalls it: the first fault that strikes.
-    pub(crate) fn strike(&mut self, write: bool) -> Option<Blow> {
+    pub(crate) fn strike(&mut self, kind: Kind) -> Option<Blow> {
         self.requests += 1;
-        self.writes += u64::from(write);
-        self.list.iter().find_map(|fault| self.struck(fault, write))
+        self.writes += u64::from(kind != Kind::Read);
+        self.configures += u64::from(kind == Kind::Configure);
+        self.conditionals += u64::from(kind == Kind::Conditional);
+        self.list.iter().find_map(|fault| self.struck(fault, kind))
     }
 
-    fn struck(&self, fault: &Fault, write: bool) -> Option<Blow> {
+    fn struck(&self, fault: &Fault, kind: Kind) -> Option<Blow> {
+        let write = kind != Kind::Read;
+        let within = |now: u64, n: u64, count: u64| (n..n.saturating_add(count)).contains(&now);
         let is = |nth: &Nth| {
             nth.n == if nth.writes { self.writes } else { self.requests } && (write || !nth.writes)
         };
@@ -161,10 +223,15 @@ impl Faults {
             Fault::Truncate(nth) => is(nth).then_some(Blow::Truncate),
             Fault::Burst(nth, count) => {
                 let now = if nth.writes { self.writes } else { self.requests };
-                let inside = (nth.n..nth.n.saturating_add(*count)).contains(&now);
-                (inside && (write || !nth.writes)).then_some(Blow::Limited)
+                (within(now, nth.n, *count) && (write || !nth.writes)).then_some(Blow::Limited)
             }
-            Fault::StaleList(_) => None,
+            Fault::OperationAborted(n, count) => {
+                (kind == Kind::Configure && within(self.configures, *n, *count)).then_some(Blow::Aborted)
+            }
+            Fault::ConditionalConflict(n, count) => {
+                (kind == Kind::Conditional && within(self.conditionals, *n, *count)).then_some(Blow::Conflict)
+            }
+            Fault::StaleList(_) | Fault::LateBucket(_) | Fault::StaleConfig(_) | Fault::NoConditions => None,
             Fault::Flaky(p) => self.flaky(*p),
         }
     }
@@ -187,10 +254,26 @@ impl Faults {
 
     /// How old a thing must be to appear in a list.
     pub(crate) fn stale_ms(&self) -> i64 {
-        let stale = |fault: &Fault| {
-            if let Fault::StaleList(ms) = fault { Some(*ms) } else { None }
-        };
-        self.list.iter().filter_map(stale).max().unwrap_or(0)
+        self.longest(|fault| if let Fault::StaleList(ms) = fault { Some(*ms) } else { None })
+    }
+
+    /// How old the configuration of a bucket is when it is read.
+    pub(crate) fn stale_config_ms(&self) -> i64 {
+        self.longest(|fault| if let Fault::StaleConfig(ms) = fault { Some(*ms) } else { None })
+    }
+
+    /// How old a bucket must be to be configured.
+    pub(crate) fn late_ms(&self) -> i64 {
+        self.longest(|fault| if let Fault::LateBucket(ms) = fault { Some(*ms) } else { None })
+    }
+
+    /// Whether conditional headers are ignored.
+    pub(crate) fn unconditional(&self) -> bool {
+        self.list.contains(&Fault::NoConditions)
+    }
+
+    fn longest(&self, ms: impl Fn(&Fault) -> Option<i64>) -> i64 {
+        self.list.iter().filter_map(ms).max().unwrap_or(0)
     }
 }
 
@@ -227,12 +310,25 @@ mod tests {
             "429:4:10",
             "truncate:7",
             "stale-list:1500",
+            "operation-aborted:1:2",
+            "conditional-conflict:1:2",
+            "late-bucket:500",
+            "stale-config:1500",
+            "no-conditions",
             "flaky:0.25",
         ] {
             assert_eq!(text.parse::<Fault>().map(|fault| fault.to_string()), Ok(text.to_owned()));
         }
-        for wrong in ["", "drop", "drop-before:0", "drop-before:x", "status:1:99", "flaky:2", "stale-list:-1"]
-        {
+        for wrong in [
+            "",
+            "drop",
+            "drop-before:0",
+            "drop-before:x",
+            "status:1:99",
+            "flaky:2",
+            "stale-list:-1",
+            "operation-aborted:w1:2",
+        ] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
     }
@@ -240,7 +336,9 @@ mod tests {
     #[test]
     fn writes_are_counted_apart() {
         let mut faults = Faults::new(vec![Fault::Status(Nth { n: 2, writes: true }, 500)], 0);
-        let blows: Vec<_> = [true, false, false, true, true].map(|write| faults.strike(write)).into();
+        let blows: Vec<_> = [Kind::Write, Kind::Read, Kind::Read, Kind::Configure, Kind::Write]
+            .map(|kind| faults.strike(kind))
+            .into();
         assert_eq!(blows, [None, None, None, Some(Blow::Status(500)), None]);
     }
 
@@ -248,7 +346,7 @@ mod tests {
     fn flakiness_comes_from_the_seed() {
         let run = |seed| {
             let mut faults = Faults::new(vec![Fault::Flaky(0.5)], seed);
-            (0..64).map(|_| faults.strike(false)).collect::<Vec<_>>()
+            (0..64).map(|_| faults.strike(Kind::Read)).collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));

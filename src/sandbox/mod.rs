@@ -1,7 +1,8 @@
-//! The sandbox: an imitation of the Fly APIs over HTTP on loopback, made from their specification.
+//! The sandbox: an imitation of the Fly APIs, and of what is needed of AWS, over HTTP on loopback, made from their
+//! specifications.
 //!
 //! It exists so that a newcomer can try everything without an account, and so that every test runs the real client
-//! against something that behaves like Fly, including when Fly misbehaves. It shares no type with the client: its idea
+//! against something that behaves like Fly and AWS, including when they misbehave. It shares no type with the client: its idea
 //! of the wire comes from the documentation and the OpenAPI document, so a misunderstanding cannot cancel itself out.
 //!
 //! # What is imitated
@@ -16,6 +17,29 @@
 //! under `/v2` there are the manifests of images, of every registry at once (`?ns=docker.io`): Fly's own with a token,
 //! all others without.
 //!
+//! # AWS
+//!
+//! S3 (in path style), IAM and STS answer on a second port ([`Running::aws_url`]). Every account of twelve digits exists;
+//! [`Running::aws_keys`] is its administrator. Each request must be signed, and is judged by all policies that have a say:
+//! those of the user or role, permissions boundary, session policy, the bucket's policy. A new bucket looks as it does
+//! since April 2026: AES256 without SSE-C, all public access blocked, no access lists, no versions.
+//!
+//! | of | is there |
+//! |---|---|
+//! | buckets | create (with tags and ownership), head, list, delete, location; names are unique in all of AWS; a wrong region is a 301 |
+//! | configuration | encryption, public access block, ownership controls, versioning, lifecycle, policy and its status, tags; logging, CORS, website, replication, object lock and ABAC read as absent |
+//! | objects | put, get, head, copy, delete, both lists, versions, parts, tags, checksums, conditions on reads, writes and deletes |
+//! | IAM | roles with their policies, boundaries and tags; OpenID Connect providers; `CreatePolicy`, `GetPolicy`, `DeletePolicy`, and a few of AWS's own policies |
+//! | STS | `GetCallerIdentity`, `AssumeRole`, `AssumeRoleWithWebIdentity` |
+//!
+//! A token is checked as AWS checks it: its issuer is a provider of the role's account, signed it with its key and meant
+//! it for one of the provider's audiences, it has not expired by the sandbox's clock, and the role's trust policy lets its
+//! subject in. In [`RequestRecord`]s the path of S3 ends in what tells the operation apart (`/bucket?encryption`), and that
+//! of the others is the action (`iam:CreateRole`). Writes of both clouds are counted together.
+//!
+//! Where AWS's documentation is silent: `PutBucketEncryption` without `BlockedEncryptionTypes` lets SSE-C in again; a
+//! bucket's policy comes back with lists of one as the one; rules of a lifecycle come back in an order of their own.
+//!
 //! # Time
 //!
 //! Nothing runs in the background: each machine stores its next step with a moment, and every request first catches up
@@ -25,7 +49,8 @@
 //! # State
 //!
 //! A folder of plain JSON: `world.json` (organisations, tokens, rules), `apps/NAME.json`, `server.json` (where the
-//! running server is) and `lock`. Every change is stored before its answer is sent.
+//! running server is) and `lock`; and for AWS `aws/accounts.json` (keys, users, roles, providers, sessions, the keys of
+//! issuers), `aws/buckets/NAME.json`, and the contents of objects in `aws/content`. Every change is stored before its answer is sent.
 //!
 //! # The programs inside
 //!
@@ -48,6 +73,10 @@
 //! | `POST hosts {"machine":"…","status":"unreachable"}` | a host stops answering; also by `volume`, `app`, `region` |
 //! | `POST hosts {"region":"ord","error":true}` | lists over an organisation lack the region and report it |
 //! | `POST hosts {"region":"ord","full":true}` | the region takes no more machines or volumes |
+//! | `POST aws/keys {"account":"123456789012"}` | the administrator's access key of an account; with `"policy":{…}` that of a new user who may do what the policy says |
+//! | `POST oidc {"app":"…","machine":"…","aud":"sts.amazonaws.com"}` | the token that the machine, by name or identifier, gets at its socket `/.fly/api` from `/v1/tokens/oidc` |
+//! | `GET oidc/ORG/.well-known/openid-configuration`, `…/jwks` | what the issuer `https://oidc.fly.io/ORG` publishes |
+//! | `POST github {"repository":"acme/shop","sub":"repo:acme/shop:…"}` | `url` and `token` of a workflow; `GET url&audience=…` with `Authorization: bearer` is answered as by GitHub |
 //!
 //! A rule is `{"match":{"app":…,"machine":…,"image_contains":…,"process_group":…},"behave":{"exit_code":1,
 //! "after_ms":500,"oom":false,"signal":9,"boot_ms":800,"checks":"critical","check_output":"…","logs":["…"],
@@ -86,6 +115,10 @@
 //!
 //! # What is not imitated
 //!
+//! Of AWS: access lists, expiry by lifecycle rules, SSE-C, KMS (its names are kept, nothing is encrypted), SHA-1
+//! checksums, the signatures of single chunks, `UploadPartCopy`, the age of signatures and signed links, sessions with
+//! tags, users and groups as an API, and principals that turn into identifiers when their role is deleted.
+//!
 //! What programs really say; load, and so stopping by the proxy; services other than HTTP; standbys taking over; secret
 //! keys and the issuing of macaroons; Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_`
 //! texts, because flyctl throws away macaroons that do not decode.
@@ -93,6 +126,7 @@
 mod access;
 mod admin;
 mod answer;
+mod aws;
 mod behaviour;
 mod clock;
 mod config;
@@ -116,6 +150,7 @@ mod v1;
 mod wire;
 mod world;
 
+pub use aws::AwsKeys;
 pub use clock::ClockMode;
 pub use faults::{Fault, FaultError, HELP, Nth};
 pub use running::{Options, Running, StartError, announced, start};

@@ -11,10 +11,11 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::access::Grant;
+use super::aws::{self, AwsKeys};
 use super::clock::{Clock, ClockMode};
 use super::connection::{Cut, Cuttable};
 use super::faults::{Fault, Faults};
@@ -37,6 +38,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Where to listen: loopback only; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Where AWS is imitated: loopback only; port 0 takes any free one.
+    pub aws_listen: SocketAddr,
     /// How many times faster than outside the sandbox's time passes, in [`ClockMode::Real`].
     pub speed: f64,
     /// What goes wrong.
@@ -55,6 +58,7 @@ impl Options {
         Self {
             dir: dir.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            aws_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             speed: 1.0,
             faults: Vec::new(),
             latency: Duration::ZERO,
@@ -100,9 +104,10 @@ fn at(url: &str) -> String {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    aws_address: SocketAddr,
     server: Arc<Server>,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    stop: Option<watch::Sender<()>>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 /// Starts a server.
@@ -110,8 +115,10 @@ pub struct Running {
 /// # Errors
 /// When the folder is in use or unreadable, or the address cannot be had.
 pub async fn start(options: Options) -> Result<Running, StartError> {
-    if !options.listen.ip().is_loopback() {
-        return Err(StartError::NotLoopback(options.listen));
+    for address in [options.listen, options.aws_listen] {
+        if !address.ip().is_loopback() {
+            return Err(StartError::NotLoopback(address));
+        }
     }
     if !(options.speed.is_finite() && options.speed > 0.0) {
         return Err(StartError::Speed(options.speed));
@@ -121,11 +128,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         return Err(StartError::InUse { url });
     };
     let world = store.load(options.seed)?;
-    let listening = |source| StartError::Listen { address: options.listen, source };
-    let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let (listener, address) = listen(options.listen).await?;
+    let (aws_listener, aws_address) = listen(options.aws_listen).await?;
     store.announce(&ServerFile {
         url: format!("http://{address}"),
+        aws_url: format!("http://{aws_address}"),
         pid: std::process::id(),
         speed: options.speed,
     })?;
@@ -136,23 +143,40 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         limits: Limits::default(),
         requests: Vec::new(),
         store,
+        url: format!("http://{address}"),
         closed: false,
     };
     core.catch_up();
     core.save()?;
     let server = Arc::new(Server::new(core, options.latency));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(run(listener, Arc::clone(&server), stopped));
-    Ok(Running { address, server, stop: Some(stop), task })
+    let (stop, stopped) = watch::channel(());
+    let serve = |listener, router| tokio::spawn(run(listener, router, stopped.clone()));
+    let tasks =
+        [serve(listener, router(Arc::clone(&server))), serve(aws_listener, aws_router(Arc::clone(&server)))];
+    Ok(Running { address, aws_address, server, stop: Some(stop), tasks })
 }
 
-async fn run(listener: TcpListener, server: Arc<Server>, stopped: oneshot::Receiver<()>) {
-    let service = router(server).into_make_service_with_connect_info::<Cut>();
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listening = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    Ok((listener, address))
+}
+
+async fn run(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>) {
+    let service = router.into_make_service_with_connect_info::<Cut>();
     // The sender also goes when `Running` is dropped, so either way this ends.
-    let ended = async { stopped.await.unwrap_or_default() };
+    let ended = async move { stopped.changed().await.unwrap_or_default() };
     if let Err(error) = axum::serve(Cuttable(listener), service).with_graceful_shutdown(ended).await {
         tracing::error!(%error, "the sandbox stopped serving");
     }
+}
+
+fn aws_router(server: Arc<Server>) -> Router {
+    let serve = |State(server): State<Arc<Server>>, request: Request| async move {
+        aws::serve(&server, request).await
+    };
+    Router::new().fallback(serve).with_state(server)
 }
 
 fn router(server: Arc<Server>) -> Router {
@@ -182,6 +206,23 @@ impl Running {
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `http://127.0.0.1:PORT`, where AWS is imitated.
+    pub fn aws_url(&self) -> String {
+        format!("http://{}", self.aws_address)
+    }
+
+    /// An administrator's access key of an AWS account of twelve digits, made if it is missing. The same each time.
+    ///
+    /// # Errors
+    /// When the state cannot be stored.
+    pub fn aws_keys(&self, account: &str) -> Result<AwsKeys, StoreError> {
+        let mut core = self.server.core();
+        core.catch_up();
+        let keys = aws::administrator(&mut core.world, account);
+        core.save()?;
+        Ok(keys)
     }
 
     /// A token for everything in an organisation, which is made if it is missing. The same each time.
@@ -245,14 +286,15 @@ impl Running {
             let _ = stop.send(());
         }
         self.server.leave();
-        let _ = tokio::time::timeout(DRAIN, &mut self.task).await;
+        let [fly, aws] = &mut self.tasks;
+        let _ = tokio::time::timeout(DRAIN, async { (fly.await, aws.await) }).await;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.server.leave();
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -14,9 +14,10 @@ use tokio::sync::Notify;
 use super::access;
 use super::admin;
 use super::answer::{Answer, Body, Call, Refusal, Reply};
+use super::aws;
 use super::clock::Clock;
 use super::connection::Cut;
-use super::faults::{self, Blow, Faults};
+use super::faults::{self, Blow, Faults, Kind};
 use super::limits::{self, Limits};
 use super::public::{self, Visit};
 use super::routes::{Handler, Route};
@@ -55,15 +56,44 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
     pub(crate) requests: Vec<RequestRecord>,
     pub(crate) store: Store,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) url: String,
     /// The folder belongs to somebody else now: connections that are still open get no more answers.
     pub(crate) closed: bool,
 }
 
 impl Core {
+    /// Counts and records a request, moves the clock as a request does, and says what befalls it.
+    pub(crate) fn arrive(
+        &mut self,
+        method: &str,
+        path: String,
+        query: String,
+        nonce: bool,
+        kind: Kind,
+    ) -> (u64, Option<Blow>) {
+        self.clock.request();
+        let blow = self.faults.strike(kind);
+        let n = self.requests.len() as u64 + 1;
+        let (method, at_ms) = (method.to_owned(), self.clock.now());
+        self.requests.push(RequestRecord {
+            n,
+            method,
+            path,
+            query,
+            status: 0,
+            rate_limited: false,
+            nonce,
+            at_ms,
+        });
+        (n, blow)
+    }
+
     /// Brings the world to the clock's present.
     pub(crate) fn catch_up(&mut self) {
         self.world.now = self.clock.now();
         self.world.stale_ms = self.faults.stale_ms();
+        self.world.aws.stale_ms = self.faults.stale_config_ms();
         settle::settle(&mut self.world);
     }
 
@@ -165,11 +195,12 @@ impl Server {
             let answer = self.administer(&incoming, &path);
             return render(&answer, 0);
         }
+        if incoming.uri.path() == "/_github/token" {
+            return render(&self.workflow_token(&incoming), 0);
+        }
         let blow = self.arrive(&mut incoming, route);
         let (answer, limited) = self.struck(route, &incoming, blow).await;
-        if !self.latency.is_zero() {
-            tokio::time::sleep(self.latency).await;
-        }
+        self.linger().await;
         let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
         self.depart(incoming.n, if dropped { 0 } else { answer.status }, limited);
         match blow {
@@ -177,6 +208,18 @@ impl Server {
             _ if dropped => hang_up(cut),
             _ => render(&answer, incoming.n),
         }
+    }
+
+    /// Takes the time that every answer is made to take.
+    pub(crate) async fn linger(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+    }
+
+    /// Wakes whoever waits for a change.
+    pub(crate) fn tell(&self) {
+        self.changed.notify_waiters();
     }
 
     /// Answers a request to the public side. It is none to the APIs: nothing counts, limits or strikes it.
@@ -189,9 +232,7 @@ impl Server {
         };
         let visit = Visit { host, turn, arrived_ms };
         let answer = self.until(|world| public::visit(world, &visit)).await;
-        if !self.latency.is_zero() {
-            tokio::time::sleep(self.latency).await;
-        }
+        self.linger().await;
         match answer {
             Ok(Some(answer)) => render(&answer, 0),
             // The name does not resolve, or nobody gets through to it.
@@ -210,28 +251,30 @@ impl Server {
         answer
     }
 
-    /// Counts the request, moves the clock as a request does, and says what befalls it.
-    fn arrive(&self, incoming: &mut Incoming, route: Option<&Route>) -> Option<Blow> {
+    /// Answers a workflow that asks GitHub for its identity token.
+    fn workflow_token(&self, incoming: &Incoming) -> Answer {
         let mut core = self.core();
-        core.clock.request();
+        core.catch_up();
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri).map(|query| query.0);
+        let authorization = incoming.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let reply = aws::workflow_token(&mut core.world, &query.unwrap_or_default(), authorization);
+        stored(&mut core, reply)
+    }
+
+    /// Counts the request and says what befalls it.
+    fn arrive(&self, incoming: &mut Incoming, route: Option<&Route>) -> Option<Blow> {
         let write = route.map_or(incoming.method != "GET", |route| route.writes);
-        let blow = core.faults.strike(write);
-        incoming.n = core.requests.len() as u64 + 1;
-        let record = RequestRecord {
-            n: incoming.n,
-            method: incoming.method.clone(),
-            path: incoming.uri.path().to_owned(),
-            query: incoming.uri.query().unwrap_or_default().to_owned(),
-            status: 0,
-            rate_limited: false,
-            nonce: incoming.headers.contains_key("fly-machine-lease-nonce"),
-            at_ms: core.clock.now(),
-        };
-        core.requests.push(record);
+        let path = incoming.uri.path().to_owned();
+        let query = incoming.uri.query().unwrap_or_default().to_owned();
+        let nonce = incoming.headers.contains_key("fly-machine-lease-nonce");
+        let kind = if write { Kind::Write } else { Kind::Read };
+        let (n, blow) = self.core().arrive(&incoming.method, path, query, nonce, kind);
+        incoming.n = n;
         blow
     }
 
-    fn depart(&self, n: u64, status: u16, limited: bool) {
+    /// Completes the record of a request.
+    pub(crate) fn depart(&self, n: u64, status: u16, limited: bool) {
         let mut core = self.core();
         let at = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
         if let Some(record) = core.requests.get_mut(at) {
@@ -247,6 +290,7 @@ impl Server {
             Some(Blow::DropBefore) => (Answer::empty(500), false),
             Some(Blow::Status(code)) => (said(code), code == 429),
             Some(Blow::Limited) => (limits::limited().into(), true),
+            Some(Blow::Aborted | Blow::Conflict) => (said(409), false),
             Some(Blow::StatusAfter(code)) => {
                 self.run(route, incoming).await;
                 (said(code), false)

@@ -1,6 +1,7 @@
 //! The state folder: plain JSON that a person can read, replaced file by file before an answer is sent.
 //!
-//! `world.json` holds organisations, tokens and rules; `apps/NAME.json` one application each. A file is written beside
+//! `world.json` holds organisations, tokens and rules; `apps/NAME.json` one application each; `aws` is described where
+//! it is kept. A file is written beside
 //! itself and renamed, so a killed process leaves the old one or the new one. Nothing is flushed to the disk itself:
 //! the promise is to survive the death of a process, not of the machine.
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::aws::Cloud;
 use super::world::{App, World};
 
 /// Why the state cannot be used.
@@ -47,6 +49,9 @@ pub enum StoreError {
 pub struct ServerFile {
     /// Where the server listens.
     pub url: String,
+    /// Where it imitates AWS.
+    #[serde(default)]
+    pub aws_url: String,
     /// Its process.
     pub pid: u32,
     /// Its time factor.
@@ -91,6 +96,7 @@ impl Store {
             None => world.root.seed = seed,
         }
         world.root_dirty = true;
+        world.aws = Cloud::load(&self.dir)?;
         let apps = self.dir.join("apps");
         for entry in fs::read_dir(&apps).map_err(io_error(&apps))? {
             let path = entry.map_err(io_error(&apps))?.path();
@@ -123,7 +129,7 @@ impl Store {
             }
             world.dirty.remove(&name);
         }
-        Ok(())
+        world.aws.save(&self.dir)
     }
 
     /// Tells other processes where this server is.
@@ -147,11 +153,16 @@ pub(crate) fn announced(dir: &Path) -> Option<ServerFile> {
     read(&dir.join("server.json")).ok().flatten()
 }
 
-fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
+/// Names the file that the system's complaint is about.
+pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |source| StoreError::Io { path: path.to_owned(), source }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+/// Reads a file; none is no error.
+///
+/// # Errors
+/// When it cannot be read or is not ours.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     match fs::read(path) {
         Ok(bytes) => {
             let value = serde_json::from_slice(&bytes);
@@ -162,7 +173,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     }
 }
 
-fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+/// Replaces a file.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
     let malformed = |source| StoreError::Malformed { path: path.to_owned(), source };
     let bytes = serde_json::to_vec_pretty(value).map_err(malformed)?;
     let beside = path.with_extension("json.new");
@@ -181,7 +196,11 @@ fn keep_private(dir: &Path) -> io::Result<()> {
     if ignore.exists() { Ok(()) } else { fs::write(ignore, "*\n") }
 }
 
-fn remove(path: &Path) -> Result<(), StoreError> {
+/// Removes a file; none is no error.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),
         _ => Ok(()),

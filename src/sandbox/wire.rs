@@ -68,9 +68,13 @@ pub(super) fn hang_up(cut: Option<Cut>) -> Response<HttpBody> {
 /// Promises the whole body and sends half of it.
 pub(super) fn truncated(answer: &Answer, n: u64) -> Response<HttpBody> {
     let (kind, text) = text(&answer.body);
-    let bytes = text.into_bytes();
+    cut_short(response(answer, n, kind), text.as_bytes())
+}
+
+/// The same with a body of any kind.
+pub(super) fn cut_short(builder: axum::http::response::Builder, bytes: &[u8]) -> Response<HttpBody> {
     let half = bytes[..bytes.len() / 2].to_vec();
-    let builder = response(answer, n, kind).header(header::CONTENT_LENGTH, bytes.len().max(1));
+    let builder = builder.header(header::CONTENT_LENGTH, bytes.len().max(1));
     let broken = async {
         // Lets the first half reach the socket before the connection breaks.
         tokio::task::yield_now().await;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::access::{Identity, Token, forbidden};
 use super::answer::{Call, Refusal};
+use super::aws::Cloud;
 use super::behaviour::Rule;
 use super::clock::SavedClock;
 use super::ids;
@@ -29,6 +30,7 @@ pub(crate) struct World {
     pub(crate) dirty: BTreeSet<String>,
     /// Whether `world.json` is to be written as well.
     pub(crate) root_dirty: bool,
+    pub(crate) aws: Cloud,
 }
 
 /// What belongs to no application: `world.json`.

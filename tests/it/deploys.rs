@@ -292,6 +292,6 @@ async fn a_machine_between_two_crashes_is_not_taken_for_well() {
         }
     };
     let plan = trimtab::plan::plan(&team.pinned().await.unwrap(), &world).unwrap();
-    let report = carry_out(plan, team.reader(None), world).await;
+    let report = carry_out(plan, team.readers(None).await, world).await;
     assert_eq!(report.counts(), (0, 1, 1, 0), "{report:#?}");
 }

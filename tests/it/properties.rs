@@ -206,10 +206,10 @@ async fn converges(first: Vec<App>, second: Vec<App>, deeds: Vec<(Meddling, usiz
 
 /// A plan although answers get lost.
 async fn retried_plan(team: &Team) -> Plan {
-    let reader = team.reader(None);
+    let readers = team.readers(None).await;
     let desired = team.desired();
     for _ in 0..20 {
-        if let Ok(world) = trimtab::observe::observe(&reader, &desired).await {
+        if let Ok(world) = trimtab::observe::observe(&readers, &desired).await {
             return trimtab::plan::plan(&desired, &world).unwrap();
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use trimtab::{
     apply::{Conduct, Report, apply},
     clouds::{
-        CloudError, Clouds, Fuse, Registry, Settings, Voice,
+        CloudError, Clouds, Fuse, Readers, Registry, Settings, Voice, aws,
         fly::{NewMachine, Reader, Writer, wire},
     },
     kinds::{Desired, World},
@@ -166,6 +166,22 @@ impl Team {
         self.reader_with(&token, fuse)
     }
 
+    /// The clients of all clouds that the manifest names.
+    pub(crate) async fn readers(&self, fuse: Option<Fuse>) -> Readers {
+        let fly = self.reader(fuse);
+        let aws = match &self.desired().meta.aws {
+            None => None,
+            Some(meta) => {
+                let sandbox::AwsKeys { id, secret } = self.sandbox.aws_keys(&meta.account).unwrap();
+                let keys = aws::Keys { id, secret: Secret::new(secret), session: None };
+                let url = self.sandbox.aws_url();
+                let settings = aws::Settings::imitation(&meta.account, &meta.region, url, keys, self.speed);
+                Some(aws::Reader::new(settings, &fly).await.unwrap())
+            }
+        };
+        Readers { fly, aws }
+    }
+
     pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
         Reader::new(&self.settings(token, fuse)).unwrap()
     }
@@ -196,7 +212,7 @@ impl Team {
 
     /// Looks at the world.
     pub(crate) async fn world(&self) -> World {
-        observe(&self.reader(None), &self.desired()).await.unwrap()
+        observe(&self.readers(None).await, &self.desired()).await.unwrap()
     }
 
     /// Plans.
@@ -211,11 +227,11 @@ impl Team {
 
     /// Plans and applies with everything allowed; the report may hold failures.
     pub(crate) async fn try_apply(&self, fuse: Option<Fuse>) -> Result<Report, CloudError> {
-        let reader = self.reader(fuse);
+        let readers = self.readers(fuse).await;
         let desired = self.pinned().await?;
-        let world = observe(&reader, &desired).await?;
+        let world = observe(&readers, &desired).await?;
         let plan = plan(&desired, &world).unwrap();
-        let report = carry_out(plan, reader, world).await;
+        let report = carry_out(plan, readers, world).await;
         if fuse.is_some() {
             self.outlive();
         }
@@ -268,7 +284,7 @@ impl Team {
 }
 
 /// Carries a plan out with everything allowed.
-pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Report {
+pub(crate) async fn carry_out(plan: Plan, readers: Readers, world: World) -> Report {
     let steps = plan.steps().map(|step| &step.address);
     let folded = plan.folded.iter().map(|folded| &folded.address);
     let limits =
@@ -277,7 +293,11 @@ pub(crate) async fn carry_out(plan: Plan, reader: Reader, world: World) -> Repor
     let (events, _receiver) = unbounded_channel();
     apply(
         &approved,
-        &Clouds { fly: Writer::new(reader), voice: Voice::silent() },
+        &Clouds {
+            fly: Writer::new(readers.fly),
+            aws: readers.aws.map(aws::Writer::new),
+            voice: Voice::silent(),
+        },
         world,
         &Conduct::default(),
         &events,

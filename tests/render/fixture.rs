@@ -58,6 +58,7 @@ fn mark() -> Mark {
 /// What the manifest asks for.
 pub(crate) fn desired() -> Desired {
     let mut desired = Desired::empty(Meta {
+        aws: None,
         rolls_back: std::collections::BTreeSet::new(),
         mark: mark(),
         org: "shop-staging".to_owned(),

@@ -1,6 +1,7 @@
 //! The sandbox, asked over HTTP as any client would ask it.
 
 mod access;
+mod aws;
 mod config;
 mod failures;
 mod flyctl;

@@ -16,6 +16,8 @@ pub struct Reader {
     pub(super) http: Http,
     /// The client of the API that has the logs.
     pub(super) logs: Option<Http>,
+    /// The client of the API that has the organizations.
+    uiex: Option<Http>,
     visitor: Visitor,
 }
 
@@ -32,7 +34,8 @@ impl Reader {
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
         let http = Http::new(settings)?;
         let logs = settings.logs.as_deref().map(|base| http.at(base));
-        Ok(Self { http, logs, visitor: Visitor::new(settings)? })
+        let uiex = settings.uiex.as_deref().map(|base| http.bearing(base));
+        Ok(Self { http, logs, uiex, visitor: Visitor::new(settings)? })
     }
 
     /// The count of this run's requests.
@@ -89,6 +92,21 @@ impl Reader {
     pub async fn app(&self, app: &str) -> Result<wire::App, CloudError> {
         let doing = format!("look up app {app}");
         self.get(Action::Other("app get"), app, format!("/v1/apps/{app}"), doing).await
+    }
+
+    /// The own slug of an organization (`raw_slug`): for a personal one the common slug is only the alias `personal`, and
+    /// tokens are issued under its own.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn own_slug(&self, org: &str) -> Result<String, CloudError> {
+        let doing = format!("look up the organization {org}");
+        let none = || CloudError::new(&doing, Trouble::Refused, "there is no address to ask");
+        let http = self.uiex.as_ref().ok_or_else(none)?;
+        let path = format!("/api/v1/organizations/{org}");
+        let answer: wire::OrgAnswer =
+            Self::get_from(http, Action::Other("org get"), org, path, doing.clone()).await?;
+        Ok(answer.organization.raw_slug)
     }
 
     /// The machines of an app, without those that are gone.

@@ -347,3 +347,17 @@ pub struct Certificate {
     #[serde(deserialize_with = "nullable")]
     pub configured: bool,
 }
+
+/// An organization, wrapped as the API answers.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OrgAnswer {
+    /// It.
+    pub organization: Org,
+}
+
+/// What we need of an organization.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Org {
+    /// Its own slug, never an alias.
+    pub raw_slug: String,
+}

@@ -126,6 +126,7 @@ mod tests {
     fn registry(base: Option<&str>) -> Registry {
         let settings = Settings {
             logs: None,
+            uiex: None,
             public: None,
             base: String::new(),
             token: Secret::new("FlyV1 fm2_abc"),

@@ -1,3 +1,12 @@
-//! The kinds on AWS, and the policy documents that they carry.
+//! The kinds of AWS: what an app on Fly needs there to keep backups without a static key.
 
+pub mod bucket;
+pub mod permissions;
 pub mod policy;
+pub mod provider;
+pub mod role;
+pub mod tags;
+
+pub use bucket::Bucket;
+pub use provider::Provider;
+pub use role::Role;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Lowered, Scene, Sink, cron,
+    Lowered, Scene, Sink,
+    aws::ForApps,
+    cron,
     deploy::{self, Deployment},
     groups::Groups,
     machines, network,
@@ -32,6 +34,7 @@ pub(super) struct AppScene<'a> {
     pub(super) at: Spot<'a>,
     pub(super) name: Name,
     pub(super) image: Option<Image>,
+    aws: &'a ForApps,
     mark: Mark,
     org: String,
 }
@@ -44,11 +47,12 @@ impl<'a> AppScene<'a> {
         app: &'a shape::App,
         at: Spot<'a>,
         meta: &Meta,
+        aws: &'a ForApps,
         sink: &mut Sink,
     ) -> Option<Self> {
         let name = Name::parse(key).ok()?;
         let image = image(scene, key, app, at.key("image"), sink);
-        Some(Self { scene, key, app, at, name, image, mark: meta.mark.clone(), org: meta.org.clone() })
+        Some(Self { scene, key, app, at, name, image, aws, mark: meta.mark.clone(), org: meta.org.clone() })
     }
 
     /// Makes everything that the app asks for.
@@ -132,13 +136,19 @@ impl<'a> AppScene<'a> {
         }
     }
 
-    /// The apps whose names stand in this app's texts.
+    /// The apps whose names stand in this app's texts, and what of AWS it uses.
     fn mentions(&self) -> BTreeSet<Address> {
-        let mentioned = self.scene.mentions.get(self.key).into_iter().flatten();
-        mentioned
+        let mentioned = self.scene.mentions.apps.get(self.key).into_iter().flatten();
+        let apps = mentioned
             .filter(|other| *other != self.key)
-            .filter_map(|other| Some(Address::of::<App>(&Name::parse(other).ok()?)))
-            .collect()
+            .filter_map(|other| Some(Address::of::<App>(&Name::parse(other).ok()?)));
+        let named = self.scene.mentions.aws.get(&format!("apps.{}", self.key)).into_iter().flatten();
+        apps.chain(named.chain(self.aws.needs.get(self.key).into_iter().flatten()).cloned()).collect()
+    }
+
+    /// The variables that its identity on AWS brings.
+    pub(super) fn identity_env(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.aws.env.get(self.key).into_iter().flatten()
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Inputs, Problem,
+    load::Mentions,
     node::{Files, Node, Place},
+    references::References,
     shape::Document,
     spot::Spot,
 };
@@ -15,6 +17,7 @@ use crate::{
 };
 
 mod app;
+mod aws;
 mod checks;
 mod container;
 mod cron;
@@ -50,8 +53,10 @@ pub(super) struct Scene<'a> {
     pub(super) vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
     pub(super) names: BTreeMap<String, String>,
-    /// Which apps an app's texts refer to.
-    pub(super) mentions: BTreeMap<String, BTreeSet<String>>,
+    /// Names and ARNs on AWS.
+    pub(super) references: References,
+    /// What texts refer to.
+    pub(super) mentions: Mentions,
 }
 
 /// What lowering gives.
@@ -93,6 +98,7 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
     let meta = Meta {
         mark: Mark { project, environment: scene.environment.clone() },
         org,
+        aws: None,
         adopt: BTreeSet::new(),
         rolls_back: BTreeSet::new(),
         warnings: Vec::new(),
@@ -104,6 +110,7 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
         problems: Vec::new(),
     };
     names::check_apps(document, scene, at, &mut sink);
+    let for_apps = aws::lower(document, scene, at, &mut lowered, &mut sink);
     let mut found = sources::Found::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
     for (key, app) in &document.apps {
         if names::check_key(key, at.key("apps").key(key), &mut sink) {
@@ -113,6 +120,7 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
                 app,
                 at.key("apps").key(key),
                 &lowered.desired.meta,
+                &for_apps,
                 &mut sink,
             );
             if let Some(app) = app {

@@ -40,11 +40,14 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Lowers the parts of an app.
-    pub(super) fn of(app: &AppScene<'a>, groups: &Groups, sink: &mut Sink) -> Self {
-        let AppScene { app, at, scene, ref image, .. } = *app;
+    pub(super) fn of(whole: &AppScene<'a>, groups: &Groups, sink: &mut Sink) -> Self {
+        let AppScene { app, at, scene, ref image, .. } = *whole;
         let mut env = env::variables(&app.env, at.key("env"), sink);
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
+        }
+        for (name, value) in whole.identity_env() {
+            env.entry(name.clone()).or_insert_with(|| value.clone());
         }
         for (index, vm) in all(app.vm.as_ref()).iter().enumerate() {
             groups.check(&vm.processes, at.key("vm").item(index), sink);

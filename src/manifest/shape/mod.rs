@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod app;
+pub mod aws;
 mod machine;
 mod place;
 mod service;
@@ -54,6 +55,17 @@ pub struct Document {
     /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
     #[serde(default)]
     pub apps: BTreeMap<String, App>,
+    /// The account on AWS, where anything is on AWS.
+    pub aws: Option<aws::Aws>,
+    /// S3 buckets, by a key of your choice.
+    #[serde(default)]
+    pub buckets: BTreeMap<String, aws::Bucket>,
+    /// What apps may do on AWS without static keys, by a key of your choice.
+    #[serde(default)]
+    pub identities: BTreeMap<String, aws::Identity>,
+    /// Roles in AWS's own words, by a key of your choice, for what `identities` cannot say.
+    #[serde(default)]
+    pub roles: BTreeMap<String, aws::Role>,
 }
 
 /// One value, or a list of them.

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+mod aws;
 mod of;
 mod versions;
 
@@ -11,7 +12,7 @@ pub use versions::{GroupVersions, Version};
 
 /// The version of the fleet as a document. The second part grows when fields are added, the first when any changes
 /// meaning.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// Everything of one environment, as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -26,10 +27,27 @@ pub struct Fleet {
     pub organization: String,
     /// Every app of the manifest, and every app of ours that has left it.
     pub apps: Vec<App>,
+    /// Buckets, identity providers and roles on AWS.
+    pub aws: Vec<OnAws>,
     /// What is there and left alone.
     pub unmanaged: Vec<Unmanaged>,
     /// Facts that the user should know.
     pub warnings: Vec<String>,
+}
+
+/// Something on AWS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OnAws {
+    /// Its address, such as `aws.bucket/backups`.
+    pub address: String,
+    /// What AWS calls it.
+    pub name: String,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Whether the manifest asks for it.
+    pub wanted: bool,
+    /// What it is like, in a few words.
+    pub about: String,
 }
 
 /// One app and everything in it.

@@ -36,6 +36,7 @@ impl Fleet {
             environment: meta.mark.environment.clone(),
             organization: meta.org.clone(),
             apps: keys.into_iter().map(|key| app(key, desired, world)).collect(),
+            aws: super::aws::all(desired, world),
             unmanaged: unmanaged.collect(),
             warnings: claims
                 .chain(waiting(world))

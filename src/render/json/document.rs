@@ -132,6 +132,8 @@ enum Side {
     Sensitive,
     /// Not known before the step that makes it has run.
     KnownAfterApply,
+    /// A sentence about it.
+    Words(String),
 }
 
 /// What vanishes with its container.
@@ -408,6 +410,7 @@ impl Side {
             Shown::Value(value) => Self::Value(value),
             Shown::Sensitive => Self::Sensitive,
             Shown::KnownAfterApply => Self::KnownAfterApply,
+            Shown::Words(words) => Self::Words(words),
         }
     }
 }

@@ -7,9 +7,9 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{Page, pad, versions::Brevity};
 use crate::render::{
     Headline, Look,
-    fleet::{Activity, App, Checks, Cron, Fleet, Group, Image, LastRun, Machine, Volume},
+    fleet::{Activity, App, Checks, Cron, Fleet, Group, Image, LastRun, Machine, OnAws, Volume},
     style::paint,
-    value::{clean, cut},
+    value::{clean, cut, wrapped},
     words,
 };
 
@@ -29,6 +29,10 @@ pub fn status(fleet: &Fleet, headline: &Headline, look: &Look) -> String {
     for app in &fleet.apps {
         page.gap();
         page.app(app, &columns);
+    }
+    for thing in &fleet.aws {
+        page.gap();
+        page.on_aws(thing);
     }
     page.gap();
     page.left_alone(fleet);
@@ -359,6 +363,17 @@ impl Page {
         }
         for (at, line) in lines.iter().enumerate() {
             self.thing(if at == 0 { label } else { "" }, line);
+        }
+    }
+
+    fn on_aws(&mut self, thing: &OnAws) {
+        let name = paint(self.style.title, clean(&thing.address));
+        self.line(format!("{name}  {}", paint(self.style.quiet, clean(&thing.name))));
+        let about = if thing.exists { clean(&thing.about) } else { "not there yet".to_owned() };
+        let lines = wrapped(&about, self.width.saturating_sub(2));
+        lines.iter().for_each(|line| self.line(format!("  {line}")));
+        if !thing.wanted {
+            self.note("it is not in the manifest");
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     plan::{Action, Folded, Plan, Step},
 };
 
+mod aws;
 pub(super) mod naming;
 mod sides;
 

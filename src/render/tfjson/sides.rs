@@ -41,6 +41,9 @@ impl Sides {
     /// Adds what one step does. A replacement has two.
     pub(super) fn take(&mut self, step: &Step) {
         match &step.op {
+            AnyOp::AwsProvider(op) => self.op(op),
+            AnyOp::AwsRole(op) => self.op(op),
+            AnyOp::AwsBucket(op) => self.op(op),
             AnyOp::FlyApp(op) => self.op(op),
             AnyOp::FlyIp(op) => self.op(op),
             AnyOp::FlyCertificate(op) => self.op(op),
@@ -103,7 +106,12 @@ impl Sides {
         shape
     }
 
-    fn set(&mut self, key: &str, value: impl Serialize) {
+    /// A value of the later side.
+    pub(super) fn get(&self, key: &str) -> Option<Value> {
+        self.after.get(key).cloned()
+    }
+
+    pub(super) fn set(&mut self, key: &str, value: impl Serialize) {
         if let Some(after) = self.after.as_object_mut() {
             after.insert(key.to_owned(), serde_json::to_value(value).unwrap_or_default());
         }
@@ -114,7 +122,8 @@ impl Sides {
 fn not_yet_known(kind: &str) -> Value {
     match kind {
         "fly.ip" => json!({ "address": true }),
-        "fly.secrets" | "fly.certificate" => json!({}),
+        // What AWS calls them follows from the manifest.
+        "fly.secrets" | "fly.certificate" | "aws.bucket" | "aws.role" | "aws.oidc_provider" => json!({}),
         _ => json!({ "id": true }),
     }
 }
@@ -199,7 +208,7 @@ fn tidy_config(config: &mut Value) {
 }
 
 /// An edit says what the object will be: each kind's edits know that of themselves.
-trait Overlay {
+pub(super) trait Overlay {
     fn overlay(&self, sides: &mut Sides);
 }
 

@@ -1,0 +1,180 @@
+//! From variables and the manifest to clients that know where to go: the clouds themselves, the embedded sandbox, or one
+//! that another process serves.
+
+use std::{path::Path, time::Duration};
+
+use super::{
+    Failure,
+    environment::{Environment, names},
+};
+use crate::{
+    clouds::{
+        Burnt, Fuse, Settings,
+        aws::{self, GitHubJob, Keys},
+    },
+    kinds::{AwsMeta, Meta},
+    manifest::Loaded,
+    model::Secret,
+    sandbox::{self, Fault, StartError},
+};
+
+/// Where the Machines API is.
+const MACHINES_API: &str = "https://api.machines.dev";
+/// Where the logs are.
+const API: &str = "https://api.fly.io";
+/// How much faster than Fly the embedded sandbox runs, unless told otherwise: a machine that takes a second to boot
+/// takes a twentieth, so that trying things out is no waiting.
+const EMBEDDED_SPEED: f64 = 20.0;
+
+/// How to reach everything.
+pub(super) struct Connection {
+    /// Fly.
+    pub(super) fly: Settings,
+    /// AWS, where the manifest names an account.
+    pub(super) aws: Option<aws::Settings>,
+    /// The sandbox that this process serves.
+    pub(super) sandbox: Option<sandbox::Running>,
+}
+
+/// Fly itself, with the token from the variable that the manifest names, and AWS with the SDK's own chain.
+pub(super) fn real(environment: &Environment, loaded: &Loaded) -> Result<Connection, Failure> {
+    let variable = loaded.token.as_ref().map_or(names::TOKEN, |token| &token.env);
+    let token = environment.get(variable).ok_or_else(|| {
+        let org = &loaded.desired.meta.org;
+        Failure::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).hint(format!(
+            "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
+        ))
+    })?;
+    let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
+    let api = |name| Some(environment.get(name).unwrap_or(API).to_owned());
+    let (logs, uiex) = (api(names::API), api(names::UIEX));
+    let registries = environment.get(names::REGISTRIES).map(str::to_owned);
+    let (token, public) = (Secret::new(token), None);
+    let fly = Settings { base, logs, uiex, public, token, speed: 1.0, fuse: None, registries };
+    let aws = loaded.desired.meta.aws.as_ref().map(|meta| real_aws(environment, meta));
+    Ok(Connection { fly, aws, sandbox: None })
+}
+
+/// AWS: keys and address as far as the environment says them, so that those of an `--env-file` count; everything else is
+/// left to the SDK.
+fn real_aws(environment: &Environment, meta: &AwsMeta) -> aws::Settings {
+    let get = |name| environment.get(name).map(str::to_owned);
+    let secret = |name| environment.get(name).map(Secret::new);
+    let keys = get("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
+    let keys =
+        keys.map(|(id, secret_key)| Keys { id, secret: secret_key, session: secret("AWS_SESSION_TOKEN") });
+    let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| get(name).is_some());
+    aws::Settings {
+        account: meta.account.clone(),
+        region: meta.region.clone(),
+        endpoint: get("AWS_ENDPOINT_URL"),
+        by_path: elsewhere,
+        github: github_job(environment).filter(|_| keys.is_none()),
+        keys,
+        speed: 1.0,
+    }
+}
+
+/// The GitHub job that may ask for its identity, where it names a role to take and nothing has exchanged it already.
+fn github_job(environment: &Environment) -> Option<GitHubJob> {
+    if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
+        return None;
+    }
+    let run = environment.get("GITHUB_RUN_ID").unwrap_or("0");
+    Some(GitHubJob {
+        url: environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")?.to_owned(),
+        token: Secret::new(environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?),
+        role: environment.get("AWS_ROLE_ARN")?.to_owned(),
+        session: environment
+            .get("AWS_ROLE_SESSION_NAME")
+            .map_or_else(|| format!("trimtab-{run}"), str::to_owned),
+    })
+}
+
+/// The embedded sandbox, with a token for the manifest's organization and keys for its account.
+pub(super) async fn embedded(
+    environment: &Environment,
+    dir: &Path,
+    meta: &Meta,
+) -> Result<Connection, Failure> {
+    let mut options = sandbox::Options::new(dir);
+    options.speed = number(environment, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
+    let (faults, fuse) = faults(environment)?;
+    options.faults = faults;
+    if let Some(text) = environment.get(names::SANDBOX_LATENCY) {
+        options.latency = latency(text).map_err(Failure::new)?;
+    }
+    let speed = options.speed;
+    let running = match sandbox::start(options).await {
+        Err(StartError::InUse { url }) => return join(dir, url, meta, fuse).await,
+        other => other?,
+    };
+    let token = Secret::new(running.org_token(&meta.org)?);
+    let fly = Settings { fuse, ..Settings::imitation(running.url(), token, speed) };
+    let aws = match &meta.aws {
+        None => None,
+        Some(AwsMeta { account, region, .. }) => {
+            let sandbox::AwsKeys { id, secret } = running.aws_keys(account).map_err(StartError::from)?;
+            let keys = Keys { id, secret: Secret::new(secret), session: None };
+            Some(aws::Settings::imitation(account, region, running.aws_url(), keys, speed))
+        }
+    };
+    Ok(Connection { fly, aws, sandbox: Some(running) })
+}
+
+/// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
+async fn join(dir: &Path, url: String, meta: &Meta, fuse: Option<Fuse>) -> Result<Connection, Failure> {
+    let wrong = || Failure::from(StartError::InUse { url: url.clone() });
+    let server = sandbox::announced(dir);
+    let speed = server.as_ref().map_or(1.0, |server| server.speed);
+    let ask = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, Failure> {
+        let asked = reqwest::Client::new().post(format!("{url}/_sandbox/{path}")).json(&body);
+        asked.send().await.map_err(|_| wrong())?.json().await.map_err(|_| wrong())
+    };
+    let text = |answer: &serde_json::Value, key: &str| {
+        answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned).ok_or_else(wrong)
+    };
+    let answer = ask("tokens", serde_json::json!({ "org": meta.org })).await?;
+    let fly = Settings::imitation(url.clone(), Secret::new(text(&answer, "token")?), speed);
+    let aws = match &meta.aws {
+        None => None,
+        Some(AwsMeta { account, region, .. }) => {
+            let answer = ask("aws/keys", serde_json::json!({ "account": account })).await?;
+            let secret = Secret::new(text(&answer, "secret_access_key")?);
+            let keys = Keys { id: text(&answer, "access_key_id")?, secret, session: None };
+            let url = server.map(|server| server.aws_url).unwrap_or_default();
+            Some(aws::Settings::imitation(account, region, url, keys, speed))
+        }
+    };
+    Ok(Connection { fly: Settings { fuse, ..fly }, aws, sandbox: None })
+}
+
+fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {
+    let Some(text) = environment.get(name) else { return Ok(None) };
+    let parsed = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    parsed.map(Some).ok_or_else(|| Failure::new(format!("{name}={text} is not a number above 0")))
+}
+
+/// A duration such as `50ms`.
+pub(super) fn latency(text: &str) -> Result<Duration, String> {
+    let span = crate::model::Span::parse(text).map_err(|error| error.to_string())?;
+    Ok(Duration::from_millis(span.millis()))
+}
+
+/// The faults of the embedded sandbox. `die-before:wN` and `die-after:wN` are ours: this process dies around its n-th
+/// write, as by `kill -9`.
+fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failure> {
+    let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
+    let (mut faults, mut fuse) = (Vec::new(), None);
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
+        let write = |n: &str| n.parse().map_err(|_| wrong());
+        match (part.strip_prefix("die-before:w"), part.strip_prefix("die-after:w")) {
+            (Some(n), _) => fuse = Some(Fuse { write: write(n)?, after: false, then: Burnt::Die }),
+            (_, Some(n)) => fuse = Some(Fuse { write: write(n)?, after: true, then: Burnt::Die }),
+            _ => faults
+                .push(part.parse().map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?),
+        }
+    }
+    Ok((faults, fuse))
+}

@@ -1,0 +1,218 @@
+//! What of a bucket changes in place: everything but its name and region.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Bucket, BucketLive, BucketSpec};
+use crate::{
+    kinds::{
+        Announce, Around, Diff, Kind, Loss, Refused,
+        aws::{
+            policy::Policy,
+            tags::{self, TagChange},
+        },
+    },
+    model::{
+        Line,
+        s3::{Encryption, LifecycleRule, PublicAccessBlock},
+    },
+};
+
+/// One call. S3 makes one after another of a bucket's settings, so these are never under way at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BucketEdit {
+    /// Tags.
+    Tags(TagChange),
+    /// What of the public is kept out: before and after.
+    PublicAccess(PublicAccessBlock, PublicAccessBlock),
+    /// Who owns what others write: before and after.
+    Ownership(Option<String>, String),
+    /// How objects are encrypted: before and after.
+    Encryption(Option<Encryption>, Encryption),
+    /// Whether versions are kept.
+    Versioning(bool),
+    /// All rules: before and after.
+    Lifecycle(Vec<LifecycleRule>, Vec<LifecycleRule>),
+    /// The policy: before and after.
+    Policy(Option<Box<Policy>>, Option<Box<Policy>>),
+}
+
+impl Announce for BucketEdit {
+    fn lines(&self) -> Vec<Line> {
+        match self {
+            Self::Tags(change) => change.lines(),
+            Self::PublicAccess(from, to) => fields("public_access_block", &value(from), &value(to)),
+            Self::Ownership(Some(from), to) => vec![Line::change("ownership", from.clone(), to.clone())],
+            Self::Ownership(None, to) => vec![Line::add("ownership", to.clone())],
+            Self::Encryption(from, to) => {
+                let from = from.as_ref().map(value).unwrap_or_default();
+                fields("encryption", &from, &value(to))
+            }
+            Self::Versioning(on) => vec![Line::change("versioning", !on, *on)],
+            Self::Lifecycle(from, to) => rules(from, to),
+            Self::Policy(from, to) => Policy::lines("policy", from.as_deref(), to.as_deref()),
+        }
+    }
+}
+
+fn value(of: &impl serde::Serialize) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
+}
+
+/// A line for each field of two flat tables that differs.
+fn fields(path: &str, from: &Value, to: &Value) -> Vec<Line> {
+    let keys = [from, to].into_iter().filter_map(Value::as_object).flat_map(|table| table.keys());
+    let keys: std::collections::BTreeSet<&String> = keys.collect();
+    let line = |key: &String| {
+        let path = format!("{path}.{key}");
+        match (from.get(key), to.get(key)) {
+            (from, to) if from == to => None,
+            (Some(from), Some(to)) => Some(Line::change(path, from.clone(), to.clone())),
+            (None, Some(to)) => Some(Line::add(path, to.clone())),
+            (from, None) => Some(Line::remove(path, from.cloned().unwrap_or_default())),
+        }
+    };
+    keys.into_iter().filter_map(line).collect()
+}
+
+fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
+    let by_id = |rules: &[LifecycleRule]| -> BTreeMap<String, Value> {
+        rules.iter().map(|rule| (rule.id.clone(), value(rule))).collect()
+    };
+    let (from, to) = (by_id(from), by_id(to));
+    let ids: std::collections::BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+    let lines = ids.into_iter().flat_map(|id| {
+        let path = format!("lifecycle.{id}");
+        match (from.get(id), to.get(id)) {
+            (Some(from), Some(to)) => fields(&path, from, to),
+            (None, Some(to)) => vec![Line::add(path, to.clone())],
+            (from, None) => vec![Line::remove(path, from.cloned().unwrap_or_default())],
+        }
+    });
+    lines.collect()
+}
+
+/// Whether two encryptions do the same. A bucket key saves calls to KMS and means nothing without it.
+fn is_same(from: &Encryption, to: &Encryption) -> bool {
+    let plain = to.algorithm == Encryption::AES256;
+    from.algorithm == to.algorithm
+        && from.kms_key == to.kms_key
+        && (plain || from.bucket_key == to.bucket_key)
+}
+
+/// The calls that make a bucket what its spec says, in the order that S3 takes them: the public access block before a
+/// policy that it would refuse, versioning before rules about versions.
+#[must_use]
+pub fn edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
+    let BucketSpec {
+        name: _,
+        region: _,
+        encryption,
+        public_access,
+        ownership,
+        versioning,
+        lifecycle,
+        policy,
+        tags,
+        needs: _,
+    } = spec;
+    let mut edits: Vec<BucketEdit> = Vec::new();
+    edits.extend(TagChange::between(tags, &live.tags).map(BucketEdit::Tags));
+    if *public_access != live.public_access {
+        edits.push(BucketEdit::PublicAccess(live.public_access, *public_access));
+    }
+    if live.ownership.as_ref() != Some(ownership) {
+        edits.push(BucketEdit::Ownership(live.ownership.clone(), ownership.clone()));
+    }
+    if !live.encryption.as_ref().is_some_and(|there| is_same(there, encryption)) {
+        edits.push(BucketEdit::Encryption(live.encryption.clone(), encryption.clone()));
+    }
+    if *versioning != (live.versioning.as_deref() == Some("Enabled")) {
+        edits.push(BucketEdit::Versioning(*versioning));
+    }
+    if *lifecycle != live.lifecycle {
+        edits.push(BucketEdit::Lifecycle(live.lifecycle.clone(), lifecycle.clone()));
+    }
+    if *policy != live.policy {
+        let boxed = |policy: &Option<Policy>| policy.clone().map(Box::new);
+        edits.push(BucketEdit::Policy(boxed(&live.policy), boxed(policy)));
+    }
+    edits
+}
+
+impl Kind for Bucket {
+    type Spec = BucketSpec;
+    type Live = BucketLive;
+    type Edit = BucketEdit;
+
+    const IN_APP: bool = false;
+
+    fn diff(spec: &BucketSpec, live: &BucketLive, _: &Around<'_>) -> Diff<BucketEdit> {
+        if spec.region != live.region {
+            return Diff::Refuse(Refused {
+                reason: format!("bucket {} is in {}, not in {}", spec.name, live.region, spec.region),
+                hint: format!(
+                    "a bucket stays where it was made: say region = \"{}\", or another name",
+                    live.region
+                ),
+            });
+        }
+        let edits = edits(spec, live);
+        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
+    }
+
+    fn outline(spec: &BucketSpec, _: &Around<'_>) -> Vec<Line> {
+        let BucketSpec {
+            name,
+            region,
+            encryption,
+            public_access,
+            ownership,
+            versioning,
+            lifecycle,
+            policy,
+            tags: _,
+            needs: _,
+        } = spec;
+        let mut lines = vec![Line::add("name", name.clone()), Line::add("region", region.clone())];
+        lines.push(Line::add("encryption", encryption.algorithm.clone()));
+        let open = *public_access != PublicAccessBlock::all(true);
+        let block = if open { value(public_access) } else { "all".into() };
+        lines.push(Line::add("public_access_block", block));
+        lines.extend((ownership != super::NO_ACLS).then(|| Line::add("ownership", ownership.clone())));
+        lines.push(Line::add("versioning", *versioning));
+        let told = lifecycle.iter().map(|rule| Line::says(format!("lifecycle.{}", rule.id), rule.words()));
+        lines.extend(told);
+        lines.extend(policy.iter().flat_map(Policy::words).map(|words| Line::says("policy", words)));
+        lines
+    }
+
+    fn identity(live: &BucketLive) -> String {
+        live.name.clone()
+    }
+
+    fn describe(live: &BucketLive) -> String {
+        format!("{}, {}", live.name, live.region)
+    }
+
+    fn loss(_: &BucketLive) -> Option<Loss> {
+        Some(Loss::Data)
+    }
+
+    /// trimtab never empties a bucket: what is in there may be the last copy.
+    fn stays(live: &BucketLive) -> Option<Refused> {
+        let key = live.holds.as_ref()?;
+        Some(Refused {
+            reason: format!("bucket {} holds objects, such as {key:?}", live.name),
+            hint: format!(
+                "empty it first, versions and all (`aws s3 rm s3://{} --recursive` leaves versions), or keep its block",
+                live.name
+            ),
+        })
+    }
+
+    fn protected(live: &BucketLive) -> bool {
+        tags::is_protected(&live.tags)
+    }
+}

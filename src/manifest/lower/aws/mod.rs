@@ -1,0 +1,185 @@
+//! What stands in `[aws]`, `[buckets]`, `[identities]` and `[roles]` to resources, and what of it reaches the apps: the
+//! variables that AWS's SDKs read, and the edges to what they name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Lowered, Scene, Sink};
+use crate::{
+    kinds::{
+        AwsMeta,
+        aws::{Provider, provider::ProviderSpec},
+    },
+    manifest::{
+        references,
+        shape::{Document, aws::LockSource},
+        spot::Spot,
+        suggest,
+    },
+    model::{Address, Mark, Name, Ref, Table},
+};
+
+mod bucket;
+mod grant;
+mod keys;
+mod role;
+
+use keys::shadowed;
+
+/// The provider's one name: that of the cloud whose tokens it believes.
+const PROVIDER: &str = "fly";
+
+/// What the apps get.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ForApps {
+    /// The variables that an app's machines get, by the app's key.
+    pub(super) env: BTreeMap<String, BTreeMap<String, String>>,
+    /// What must be there before an app's machines start.
+    pub(super) needs: BTreeMap<String, BTreeSet<Address>>,
+}
+
+/// What lowering looks at.
+struct AwsScene<'a> {
+    document: &'a Document,
+    scene: &'a Scene<'a>,
+    at: Spot<'a>,
+    mark: Mark,
+    account: String,
+    region: String,
+}
+
+/// Lowers everything of AWS.
+pub(super) fn lower(
+    document: &Document,
+    scene: &Scene<'_>,
+    at: Spot<'_>,
+    out: &mut Lowered,
+    sink: &mut Sink,
+) -> ForApps {
+    let first = [
+        ("buckets", document.buckets.is_empty()),
+        ("identities", document.identities.is_empty()),
+        ("roles", document.roles.is_empty()),
+    ];
+    let Some(stated) = &document.aws else {
+        if let Some((table, _)) = first.into_iter().find(|(_, empty)| !empty) {
+            let problem = at.key(table).problem(format!("`{table}` are on AWS, and `aws` is missing"));
+            sink.error(problem.help("say the account and a region: [aws] account = \"…\", region = \"…\""));
+        }
+        return ForApps::default();
+    };
+    let of = |value: &Option<String>| value.clone().unwrap_or_default();
+    let aws = AwsScene {
+        document,
+        scene,
+        at,
+        mark: out.desired.meta.mark.clone(),
+        account: of(&stated.account),
+        region: of(&stated.region),
+    };
+    aws.check(sink);
+    let mut apps = ForApps::default();
+    aws.buckets(out, sink);
+    aws.identities(&mut apps, out, sink);
+    aws.roles(out, sink);
+    let lock = aws.lock(stated.lock.as_ref(), out, sink);
+    bucket::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
+    out.desired.meta.aws = Some(AwsMeta {
+        account: aws.account.clone(),
+        region: aws.region.clone(),
+        lock,
+        prefix: references::bucket_prefix(&aws.mark),
+    });
+    apps
+}
+
+impl<'a> AwsScene<'a> {
+    fn check(&self, sink: &mut Sink) {
+        let at = self.at.key("aws");
+        let digits = self.account.len() == 12 && self.account.bytes().all(|c| c.is_ascii_digit());
+        if !digits && at.key("account").is_written() {
+            let problem = at.key("account").problem(format!("`{}` is no account of AWS", self.account));
+            sink.error(
+                problem.help("write its twelve digits in quotes: `aws sts get-caller-identity` shows them"),
+            );
+        }
+        check_region(&self.region, at.key("region"), sink);
+        let both = self.document.identities.keys().filter(|key| self.document.roles.contains_key(*key));
+        for key in both {
+            let problem =
+                self.at.key("roles").key(key).key_problem(format!("there is an identity `{key}` too"));
+            sink.error(problem.help("both are roles: give one of them another key"));
+        }
+    }
+
+    /// A resource's name; `None`, with a problem, when its key cannot be one.
+    fn name(&self, table: &str, key: &str, sink: &mut Sink) -> Option<Name> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if !key.is_empty() && key.chars().all(fits) {
+            return Name::parse(key).ok();
+        }
+        let problem = self.at.key(table).key(key).key_problem(format!("`{key}` cannot be a key here"));
+        sink.error(problem.help("use lower-case letters, digits, dashes and underscores"));
+        None
+    }
+
+    /// Where a resource stands in the manifest.
+    fn place<K: crate::model::Named>(&self, table: &str, name: &Name, out: &mut Lowered) {
+        if let Some(place) = self.at.key(table).key(name.as_str()).place() {
+            out.places.insert(Address::of::<K>(name), place.clone());
+        }
+    }
+
+    fn adopt<K: crate::model::Named>(&self, adopt: Option<bool>, name: &Name, out: &mut Lowered) {
+        if adopt == Some(true) {
+            out.desired.meta.adopt.insert(Address::of::<K>(name));
+        }
+    }
+
+    /// The provider, which is there as soon as a role trusts it.
+    fn provider(&self, out: &mut Lowered) -> Option<Ref<Provider>> {
+        let name = Name::parse(PROVIDER).ok()?;
+        let spec = ProviderSpec { account: self.account.clone(), org: String::new() };
+        out.desired.aws_provider.entry(name.clone()).or_insert(spec);
+        Some(Ref::to(name))
+    }
+
+    /// Where the lock is.
+    fn lock(&self, stated: Option<&LockSource>, out: &Lowered, sink: &mut Sink) -> Option<(String, String)> {
+        let at = self.at.key("aws").key("lock");
+        let buckets: &Table<_> = &out.desired.aws_bucket;
+        let of = |spec: &crate::kinds::aws::bucket::BucketSpec| (spec.name.clone(), spec.region.clone());
+        match stated {
+            None => buckets.values().next().map(of),
+            Some(LockSource::Key(key)) => {
+                let found = buckets.get(key.as_str()).map(of);
+                if found.is_none() {
+                    let known = self.document.buckets.keys().map(String::as_str);
+                    let problem = at.problem(format!("there is no bucket `{key}`"));
+                    sink.error(problem.maybe_help(suggest::help(key, known).or_else(|| {
+                        Some("for one that is managed elsewhere: lock = { name = \"…\" }".to_owned())
+                    })));
+                }
+                found
+            }
+            Some(LockSource::Elsewhere(bucket)) => {
+                let name = bucket.name.clone()?;
+                let region = bucket.region.clone().unwrap_or_else(|| self.region.clone());
+                check_region(&region, at.key("region"), sink);
+                Some((name, region))
+            }
+        }
+    }
+}
+
+/// The form of a region's code, such as `eu-central-1`. Which ones there are changes, so that is left to AWS.
+fn check_region(region: &str, at: Spot<'_>, sink: &mut Sink) {
+    let mut parts = region.split('-');
+    let letters = |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|c| c.is_ascii_lowercase()));
+    let fits = letters(parts.next().filter(|part| part.len() == 2))
+        && letters(parts.next())
+        && region.ends_with(|c: char| c.is_ascii_digit());
+    if !fits && at.is_written() && !region.is_empty() {
+        let problem = at.problem(format!("`{region}` is no region of AWS"));
+        sink.error(problem.help("write its code, such as `eu-central-1`"));
+    }
+}

@@ -1,0 +1,223 @@
+//! Identities and roles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{AwsScene, ForApps, bucket::check_tags, grant, shadowed};
+use crate::{
+    kinds::aws::{
+        Bucket, Role,
+        policy::Policy,
+        role::{RoleSpec, Trust, path},
+        tags,
+    },
+    manifest::{
+        lower::{Lowered, Sink, scalars},
+        shape::{
+            Seconds,
+            aws::{self as shape, Words},
+        },
+        spot::Spot,
+        suggest,
+    },
+    model::{Address, Name},
+};
+
+/// The name of the policy that an identity's grants make.
+const ACCESS: &str = "access";
+
+impl AwsScene<'_> {
+    pub(super) fn identities(&self, apps: &mut ForApps, out: &mut Lowered, sink: &mut Sink) {
+        for (key, identity) in &self.document.identities {
+            let at = self.at.key("identities").key(key);
+            let Some(name) = self.name("identities", key, sink) else { continue };
+            let Some((app, trust)) = self.app(identity.app.as_ref(), at.key("app"), sink) else { continue };
+            let (statements, needs, region) = self.grants(&name, identity, at.key("buckets"), out, sink);
+            if identity.env.unwrap_or(true) {
+                self.give(apps, &app, key, region, at, sink);
+            }
+            apps.needs.entry(app.clone()).or_default().extend(needs);
+            if let Some(stated) = self.document.apps.get(&app) {
+                shadowed(stated, self.at.key("apps").key(&app), key, sink);
+            }
+            check_tags(&identity.tags, at.key("tags"), sink);
+            let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+            let policies = Policy::of(&policy).ok().filter(|_| !statements.is_empty());
+            let spec = RoleSpec {
+                name: self.role_name("identities", key, at, sink),
+                account: self.account.clone(),
+                path: path(&self.mark),
+                description: format!("The app {app} on Fly.io, managed by trimtab"),
+                trust,
+                policies: policies.into_iter().map(|policy| (ACCESS.to_owned(), policy)).collect(),
+                managed: None,
+                boundary: boundary(identity.permissions_boundary.as_ref(), at, sink),
+                max_session: session(identity.session.as_ref(), at, sink),
+                tags: tags::wanted(&self.mark, &name, &identity.tags, identity.protected.unwrap_or_default()),
+                provider: self.provider(out),
+            };
+            self.put("identities", &name, spec, identity.adopt, out);
+        }
+    }
+
+    /// The variables that an app's machines get. Fly's init exchanges one role for an app.
+    fn give(
+        &self,
+        apps: &mut ForApps,
+        app: &str,
+        key: &str,
+        region: Option<String>,
+        at: Spot<'_>,
+        sink: &mut Sink,
+    ) {
+        let env = apps.env.entry(app.to_owned()).or_default();
+        let arn = self.scene.references.value(&format!("identities.{key}.arn"));
+        if let Some(other) = env.insert("AWS_ROLE_ARN".to_owned(), arn) {
+            let problem = at.key_problem(format!("app `{app}` has another identity already: {other}"));
+            sink.error(problem.help("Fly exchanges one role for an app: say `env = false` for one of them"));
+        }
+        env.entry("AWS_REGION".to_owned()).or_insert_with(|| region.unwrap_or_else(|| self.region.clone()));
+    }
+
+    /// What an identity's buckets grant: statements, what must be there first, and the region of the first bucket.
+    fn grants(
+        &self,
+        role: &Name,
+        identity: &shape::Identity,
+        at: Spot<'_>,
+        out: &Lowered,
+        sink: &mut Sink,
+    ) -> (Vec<Value>, BTreeSet<Address>, Option<String>) {
+        let mut needs = BTreeSet::from([Address::of::<Role>(role)]);
+        let (mut statements, mut region) = (Vec::new(), None);
+        for (key, granted) in &identity.buckets {
+            let Some((name, bucket)) = out.desired.aws_bucket.get_key_value(key.as_str()) else {
+                let known = self.document.buckets.keys().map(String::as_str);
+                let problem = at.key(key).key_problem(format!("there is no bucket `{key}`"));
+                sink.error(problem.maybe_help(suggest::help(key, known)));
+                continue;
+            };
+            let prefix = granted.prefix.as_deref().unwrap_or_default();
+            if prefix.contains(['*', '?', '$']) {
+                let problem = at.key(key).key("prefix").problem("a prefix is taken literally");
+                sink.error(problem.help("`*`, `?` and `$` have a meaning in policies: leave them out"));
+            }
+            needs.insert(Address::of::<Bucket>(name));
+            region.get_or_insert_with(|| bucket.region.clone());
+            statements.extend(grant::statements(key, bucket, granted));
+        }
+        (statements, needs, region)
+    }
+
+    /// An app by key, and who its machines are.
+    fn app(&self, key: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<(String, Trust)> {
+        let key = key?;
+        let Some(app) = self.scene.names.get(key).filter(|_| self.document.apps.contains_key(key)) else {
+            let help = suggest::help(key, self.document.apps.keys().map(String::as_str));
+            sink.error(at.problem(format!("there is no app `{key}`")).maybe_help(help));
+            return None;
+        };
+        Some((key.clone(), Trust::Fly { app: app.clone(), org: String::new() }))
+    }
+
+    pub(super) fn roles(&self, out: &mut Lowered, sink: &mut Sink) {
+        for (key, role) in &self.document.roles {
+            let at = self.at.key("roles").key(key);
+            let Some(name) = self.name("roles", key, sink) else { continue };
+            let Some(trust) = self.trust(role, at, sink) else { continue };
+            let provider = match trust {
+                Trust::Fly { .. } => self.provider(out),
+                Trust::Document(_) => None,
+            };
+            let policies = role.policies.iter().filter_map(|(name, words)| {
+                Some((name.clone(), document(words, at.key("policies").key(name), sink)?))
+            });
+            let policies: BTreeMap<String, Policy> = policies.collect();
+            check_tags(&role.tags, at.key("tags"), sink);
+            let spec = RoleSpec {
+                name: self.role_name("roles", key, at, sink),
+                account: self.account.clone(),
+                path: path(&self.mark),
+                description: role.description.clone().unwrap_or_else(|| "Managed by trimtab".to_owned()),
+                trust,
+                policies,
+                managed: role.managed_policies.clone().map(|arns| arns.into_iter().collect()),
+                boundary: boundary(role.permissions_boundary.as_ref(), at, sink),
+                max_session: session(role.session.as_ref(), at, sink),
+                tags: tags::wanted(&self.mark, &name, &role.tags, role.protected.unwrap_or_default()),
+                provider,
+            };
+            self.put("roles", &name, spec, role.adopt, out);
+        }
+    }
+
+    fn trust(&self, role: &shape::Role, at: Spot<'_>, sink: &mut Sink) -> Option<Trust> {
+        match (&role.app, &role.trust) {
+            (Some(_), None) => self.app(role.app.as_ref(), at.key("app"), sink).map(|(_, trust)| trust),
+            (None, Some(words)) => document(words, at.key("trust"), sink).map(Trust::Document),
+            (app, _) => {
+                let what = if app.is_some() {
+                    "says both `app` and `trust`"
+                } else {
+                    "does not say who may take it"
+                };
+                let problem = at.key_problem(format!("this role {what}"));
+                sink.error(
+                    problem
+                        .help("say `app`, for the machines of an app on Fly, or `trust`, a policy document"),
+                );
+                None
+            }
+        }
+    }
+
+    fn put(&self, table: &str, name: &Name, spec: RoleSpec, adopt: Option<bool>, out: &mut Lowered) {
+        out.desired.aws_role.insert(name.clone(), spec);
+        self.place::<Role>(table, name, out);
+        self.adopt::<Role>(adopt, name, out);
+    }
+
+    /// IAM's rules for names: 64 characters of letters, digits and `+=,.@_-`.
+    fn role_name(&self, table: &str, key: &str, at: Spot<'_>, sink: &mut Sink) -> String {
+        let name = self.scene.references.value(&format!("{table}.{key}.name"));
+        let fits = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+            let problem = at.key("name").problem(format!("`{name}` cannot be a role's name"));
+            sink.error(
+                problem.help("names have up to 64 characters: letters, digits and `+=,.@_-`; say `name`"),
+            );
+        }
+        name
+    }
+}
+
+/// A policy document.
+fn document(words: &Words, at: Spot<'_>, sink: &mut Sink) -> Option<Policy> {
+    Policy::of(&json!(words)).map_err(|error| sink.error(at.problem(error.to_string()))).ok()
+}
+
+/// The longest session, in seconds. IAM takes one to twelve hours.
+fn session(stated: Option<&Seconds>, at: Spot<'_>, sink: &mut Sink) -> i32 {
+    let at = at.key("session");
+    let Some(span) = scalars::seconds(stated, at, sink) else { return RoleSpec::SESSION };
+    match i32::try_from(span.millis() / 1000) {
+        Ok(secs) if (3600..=43200).contains(&secs) => secs,
+        _ => {
+            let problem = at.problem("a session lasts from one hour to twelve");
+            sink.error(
+                problem.help("this is the longest that is allowed; what takes the role may ask for less"),
+            );
+            RoleSpec::SESSION
+        }
+    }
+}
+
+fn boundary(stated: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+    let arn = stated?;
+    if !(arn.starts_with("arn:aws") && arn.contains(":policy/")) {
+        let problem = at.key("permissions_boundary").problem(format!("`{arn}` is not the ARN of a policy"));
+        sink.error(problem.help("write it as `arn:aws:iam::123456789012:policy/NAME`"));
+    }
+    Some(arn.clone())
+}

@@ -1,0 +1,174 @@
+//! What was read of AWS under the manifest's names, and whose it is: by tags and path.
+
+use super::{
+    aws::{AwsShot, BucketShot},
+    collect::Snapshot,
+};
+use crate::{
+    clouds::{CloudError, aws::wire},
+    kinds::{
+        Claim, Desired, Unmanaged, World,
+        aws::{
+            Bucket, Provider, Role,
+            bucket::BucketLive,
+            provider::ProviderLive,
+            role::{self, RoleLive, Trust},
+            tags::Tags,
+        },
+    },
+    model::{Address, Mark, Name, Named, Ownership, Ref},
+};
+
+/// The secrets that AWS's SDKs look for before they look for a role.
+const STATIC_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+/// The one name of the provider: it is that of the organization on Fly.
+const PROVIDER: &str = "fly";
+
+/// Adds what was read of AWS.
+///
+/// # Errors
+/// When a policy that AWS returns is none.
+pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> Result<(), CloudError> {
+    world.found.warnings.extend(shot.warnings.iter().cloned());
+    world.found.fly_org.clone_from(&shot.org);
+    let provider = provider(shot, desired);
+    for (key, bucket) in &shot.buckets {
+        self::bucket(world, key, bucket, desired)?;
+    }
+    for bucket in &shot.stray_buckets {
+        let wire::BucketLook::Here(there) = &bucket.look else { continue };
+        if let Some(key) = left_over(&there.tags, &bucket.name, desired, &desired.aws_bucket) {
+            let live = BucketLive::read(&bucket.name, there, bucket.holds.clone())?;
+            world.aws_bucket.insert(key, live);
+        }
+    }
+    let trusted =
+        provider.as_ref().map(|(name, live)| (live.arn.as_str(), Ref::<Provider>::to(name.clone())));
+    for (key, role) in &shot.roles {
+        let live = RoleLive::read(role, trusted.clone())?;
+        self::role(world, key, role, desired);
+        attached(world, key, &live, desired);
+        world.aws_role.insert(key.clone(), live);
+    }
+    for role in &shot.stray_roles {
+        if let Some(key) = left_over(&role.tags, &role.name, desired, &desired.aws_role) {
+            world.aws_role.insert(key, RoleLive::read(role, trusted.clone())?);
+        }
+    }
+    world.aws_provider.extend(provider);
+    Ok(())
+}
+
+/// The provider, where it is asked for, or could go: it is ours, and no role of anybody else trusts it.
+fn provider(shot: &AwsShot, desired: &Desired) -> Option<(Name, ProviderLive)> {
+    let (provider, used) = shot.provider.as_ref()?;
+    let live = ProviderLive::read(provider);
+    let asked = desired.aws_provider.keys().next().cloned();
+    let goes = || (live.ours && !used).then(|| Name::parse(PROVIDER).ok()).flatten();
+    let name = asked.or_else(goes)?;
+    Some((name, live))
+}
+
+/// The name of something that bears our mark and has left the manifest: its own, or, where that now means something
+/// else, what AWS calls it.
+fn left_over<T>(
+    tags: &Tags,
+    own: &str,
+    desired: &Desired,
+    table: &std::collections::BTreeMap<Name, T>,
+) -> Option<Name> {
+    if desired.meta.mark.judge(tags) != Ownership::Ours {
+        return None;
+    }
+    let named = Mark::name(tags).filter(|name| !table.contains_key(name));
+    named.or_else(|| Name::parse(&format!("{own}.gone")).ok())
+}
+
+fn bucket(
+    world: &mut World,
+    key: &Name,
+    BucketShot { name, look, holds }: &BucketShot,
+    desired: &Desired,
+) -> Result<(), CloudError> {
+    let address = Address::of::<Bucket>(key);
+    match look {
+        wire::BucketLook::Free => {}
+        wire::BucketLook::Denied => world.found.claims.push(Claim {
+            address,
+            reason: format!("the name {name} is taken, and these credentials may not see the bucket"),
+            hint: "names are unique in all of AWS: say another `name`, or use the credentials of its account"
+                .to_owned(),
+            adoptable: false,
+        }),
+        wire::BucketLook::Here(there) => {
+            let claim = claim::<Bucket>(key, &format!("bucket {name}"), &there.tags, desired);
+            world.found.claims.extend(claim);
+            world.aws_bucket.insert(key.clone(), BucketLive::read(name, there, holds.clone())?);
+        }
+    }
+    Ok(())
+}
+
+fn role(world: &mut World, key: &Name, role: &wire::Role, desired: &Desired) {
+    let claim = claim::<Role>(key, &format!("role {}", role.name), &role.tags, desired);
+    // A role on our path bears our mark from its first moment; a tag that was taken off is put back.
+    let ours = role.path == role::path(&desired.meta.mark);
+    world.found.claims.extend(claim.filter(|claim| !(ours && claim.adoptable)));
+}
+
+/// Whose something is, when it is not ours.
+fn claim<K: Named>(key: &Name, what: &str, tags: &Tags, desired: &Desired) -> Option<Claim> {
+    let address = Address::of::<K>(key);
+    match desired.meta.mark.judge(tags) {
+        Ownership::Ours => None,
+        Ownership::Unmarked if desired.meta.adopt.contains(&address) => None,
+        Ownership::Unmarked => Some(Claim {
+            reason: format!("{what} is there already and bears nobody's mark"),
+            hint: format!("take it over with --adopt {address}, or say another `name`"),
+            address,
+            adoptable: true,
+        }),
+        Ownership::Foreign(Mark { project, environment }) => Some(Claim {
+            address,
+            reason: format!("{what} belongs to {project}/{environment}"),
+            hint: "say another `name`: what bears another's mark is never touched".to_owned(),
+            adoptable: false,
+        }),
+    }
+}
+
+/// What somebody attached to a role of ours: it grants more than the manifest shows.
+fn attached(world: &mut World, key: &Name, live: &RoleLive, desired: &Desired) {
+    let open = desired.aws_role.get(key).is_some_and(|spec| spec.managed.is_none());
+    let foreign = live.managed.iter().filter(|_| open).map(|arn| Unmanaged {
+        what: format!("{arn} attached to role {}", live.name),
+        within: key.clone(),
+        why: "the manifest does not say it; it may grant more than is shown here".to_owned(),
+        loss: None,
+    });
+    world.found.unmanaged.extend(foreign);
+}
+
+/// Apps whose static keys hide their identity: a storage add-on of Fly sets some, say.
+pub(super) fn shadowed(fly: &Snapshot, desired: &Desired) -> Vec<String> {
+    let with_role = |name: &str| {
+        desired.aws_role.values().any(|spec| matches!(&spec.trust, Trust::Fly { app, .. } if app == name))
+    };
+    let warn = |(key, shot): (&Name, &super::AppShot)| {
+        let asked = desired.fly_secrets.get(key);
+        let known = |name: &str| asked.is_some_and(|spec| spec.values.contains_key(name));
+        let names = shot.secrets.iter().map(|secret| secret.name.as_str());
+        // Those that the manifest sets are warned of where they stand.
+        let keys: Vec<&str> = names.filter(|name| STATIC_KEYS.contains(name) && !known(name)).collect();
+        let role = !keys.is_empty() && with_role(&shot.fly_name);
+        role.then(|| {
+            let keys = keys.join(" ");
+            format!(
+                "app {key} has the secrets {keys}, which hide its identity: AWS's SDKs take static keys first; \
+                 remove them with `fly secrets unset {keys} --app {}`",
+                shot.fly_name
+            )
+        })
+    };
+    fly.apps.iter().filter_map(warn).collect()
+}

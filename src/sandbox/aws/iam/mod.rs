@@ -1,0 +1,119 @@
+//! IAM: roles, their policies, and OpenID Connect providers; and the query protocol, which STS speaks as well.
+
+mod boundaries;
+mod managed;
+mod providers;
+mod query;
+mod role_policies;
+mod roles;
+mod routes;
+mod tags;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::providers::arn as provider_arn;
+pub(crate) use self::query::{Call, Query, check_name, query};
+pub(crate) use self::routes::run;
+use super::keys::is_account;
+use super::state::Root;
+
+/// An account: `aws/accounts.json` has them all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Account {
+    pub(crate) users: BTreeMap<String, User>,
+    /// By name in lower case, because names that differ only in case are the same.
+    pub(crate) roles: BTreeMap<String, Role>,
+    /// By ARN.
+    pub(crate) providers: BTreeMap<String, Provider>,
+    /// The account's own managed policies, by ARN.
+    pub(crate) policies: BTreeMap<String, Policy>,
+}
+
+/// A user. They exist only to have keys and rights.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) id: String,
+    pub(crate) inline: BTreeMap<String, String>,
+    pub(crate) attached: BTreeSet<String>,
+}
+
+/// A role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Role {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) created_ms: i64,
+    /// Who may assume it.
+    pub(crate) trust: String,
+    pub(crate) description: Option<String>,
+    pub(crate) max_session_s: i64,
+    pub(crate) boundary: Option<String>,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) inline: BTreeMap<String, String>,
+    pub(crate) attached: BTreeSet<String>,
+    #[serde(default)]
+    pub(crate) used_ms: Option<i64>,
+}
+
+/// An OpenID Connect provider.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Provider {
+    /// Without its scheme.
+    pub(crate) url: String,
+    pub(crate) created_ms: i64,
+    pub(crate) clients: Vec<String>,
+    pub(crate) thumbprints: Vec<String>,
+    pub(crate) tags: Vec<(String, String)>,
+}
+
+/// A managed policy of the account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Policy {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) created_ms: i64,
+    pub(crate) document: String,
+    pub(crate) description: Option<String>,
+}
+
+impl Account {
+    /// A role, by its name in any case.
+    pub(crate) fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.get(&name.to_lowercase())
+    }
+}
+
+impl Role {
+    /// `arn:aws:iam::123456789012:role/path/name`
+    pub(crate) fn arn(&self, account: &str) -> String {
+        format!("arn:aws:iam::{account}:role{}{}", self.path, self.name)
+    }
+}
+
+impl Root {
+    /// Whether a policy may name this: an account, or a user or role that is there.
+    pub(crate) fn has_principal(&self, arn: &str) -> bool {
+        let ["arn", "aws", service, "", account, name] = arn.splitn(6, ':').collect::<Vec<_>>()[..] else {
+            return false;
+        };
+        let there = self.accounts.get(account);
+        match (service, name.split_once('/')) {
+            ("iam", None) => name == "root" && is_account(account),
+            ("iam", Some(("user", user))) => there.is_some_and(|account| account.users.contains_key(user)),
+            ("iam", Some(("role", _))) => {
+                there.is_some_and(|there| there.roles.values().any(|role| role.arn(account) == arn))
+            }
+            ("sts", Some(("assumed-role", session))) => {
+                let role = session.split('/').next().unwrap_or_default();
+                there.is_some_and(|account| account.role(role).is_some())
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Roles themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::query::{Call, check_name, check_path};
+use super::{Role, boundaries, tags, view};
+use crate::sandbox::aws::answer::Problem;
+use crate::sandbox::aws::xml::Node;
+use crate::sandbox::aws::{keys, policy};
+
+const NAME_MAX: usize = 64;
+const DESCRIPTION_MAX: usize = 1000;
+/// A trust policy's size; blanks do not count.
+const TRUST_MAX: usize = 2048;
+const SESSION_MIN_S: i64 = 3600;
+const SESSION_MAX_S: i64 = 43_200;
+
+/// The role that a request names.
+///
+/// # Errors
+/// `404 NoSuchEntity`.
+pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Role, Problem> {
+    let name = call.need("RoleName")?;
+    let there = call.look().and_then(|account| account.role(&name));
+    there.ok_or_else(|| no_role(&name))
+}
+
+/// The same, to change it.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn find_mut<'a>(call: &'a mut Call<'_>) -> Result<&'a mut Role, Problem> {
+    let name = call.need("RoleName")?;
+    find(call)?;
+    call.change().roles.get_mut(&name.to_lowercase()).ok_or_else(|| no_role(&name))
+}
+
+fn no_role(name: &str) -> Problem {
+    Problem::no_entity(format!("The role with name {name} cannot be found."))
+}
+
+pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
+    let name = call.need("RoleName")?;
+    check_name("RoleName", &name, NAME_MAX)?;
+    let path = call.query.get("Path").unwrap_or("/").to_owned();
+    check_path(&path)?;
+    let trust = trust(call, "AssumeRolePolicyDocument")?;
+    let description = description(call)?;
+    let max_session_s =
+        call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_MIN_S);
+    let tags = tags::check(call.query.tags())?;
+    let boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
+    if let Some(arn) = &boundary {
+        boundaries::check(call, arn)?;
+    }
+    let key = name.to_lowercase();
+    if call.look().is_some_and(|account| account.roles.contains_key(&key)) {
+        return Err(Problem::new(
+            409,
+            "EntityAlreadyExists",
+            format!("Role with name {name} already exists."),
+        ));
+    }
+    let role = Role {
+        id: keys::unique(call.world, "AROA"),
+        name,
+        path,
+        created_ms: call.world.now,
+        trust,
+        description,
+        max_session_s,
+        boundary,
+        tags,
+        inline: BTreeMap::new(),
+        attached: BTreeSet::new(),
+        used_ms: None,
+    };
+    let node = view::role(&role, &call.account);
+    call.change().roles.insert(key, role);
+    Ok(Node::new("").with(node))
+}
+
+fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
+    let text = call.need(parameter)?;
+    let root = &call.world.aws.root;
+    policy::trust(&text, |arn| root.has_principal(arn))
+        .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
+    if text.chars().filter(|c| !c.is_whitespace()).count() > TRUST_MAX {
+        let message = format!("Cannot exceed quota for ACLSizePerRole: {TRUST_MAX}");
+        return Err(Problem::new(409, "LimitExceeded", message));
+    }
+    Ok(text)
+}
+
+fn description(call: &Call<'_>) -> Result<Option<String>, Problem> {
+    let text = call.query.get("Description");
+    if text.is_some_and(|text| text.chars().count() > DESCRIPTION_MAX) {
+        return Err(Problem::validation(
+            "1 validation error detected: Value at 'description' failed to satisfy constraint: Member must have length \
+             less than or equal to 1000",
+        ));
+    }
+    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
+}
+
+pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
+    Ok(Node::new("").with(view::role(find(call)?, &call.account)))
+}
+
+pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
+    let prefix = call.query.get("PathPrefix").unwrap_or("/");
+    let shown = |role: &&Role| role.path.starts_with(prefix) && call.world.listed(role.created_ms);
+    let roles = call.look().into_iter().flat_map(|account| account.roles.values());
+    let one = |role: &Role| (role.name.to_lowercase(), view::listed("member", role, &call.account));
+    call.page("Roles", roles.filter(shown).map(one).collect())
+}
+
+pub(super) fn update(call: &mut Call<'_>) -> Result<Node, Problem> {
+    let description = description(call)?;
+    let said = call.query.get("Description").is_some();
+    let seconds = call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
+    let role = find_mut(call)?;
+    if said {
+        role.description = description;
+    }
+    role.max_session_s = seconds.unwrap_or(role.max_session_s);
+    Ok(Node::new(""))
+}
+
+pub(super) fn update_trust(call: &mut Call<'_>) -> Result<Node, Problem> {
+    find(call)?;
+    let text = trust(call, "PolicyDocument")?;
+    find_mut(call)?.trust = text;
+    Ok(Node::new(""))
+}
+
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
+    let role = find(call)?;
+    let conflict = |message: &str| Err(Problem::new(409, "DeleteConflict", message));
+    if !role.inline.is_empty() {
+        return conflict("Cannot delete entity, must delete policies first.");
+    }
+    if !role.attached.is_empty() {
+        return conflict("Cannot delete entity, must detach all policies first.");
+    }
+    let key = role.name.to_lowercase();
+    call.change().roles.remove(&key);
+    Ok(Node::new(""))
+}
+
+/// Nothing runs on EC2 here.
+pub(super) fn instance_profiles(call: &mut Call<'_>) -> Result<Node, Problem> {
+    find(call)?;
+    Ok(Node::new("").with(Node::new("InstanceProfiles")).text("IsTruncated", false))
+}

@@ -1,0 +1,25 @@
+//! The imitation of AWS: S3 in path style, and IAM and STS in the query protocol, on one port of their own.
+//!
+//! Any account of twelve digits exists. Every request is signed (Signature Version 4) and judged: the caller's policies,
+//! permissions boundary and session policy, and the policy of the bucket. New buckets look as they do on AWS since April
+//! 2026: AES256 and no SSE-C, all public access blocked, no access lists, no versions.
+
+mod answer;
+mod front;
+mod iam;
+mod identity;
+mod keys;
+mod policy;
+mod request;
+mod s3;
+mod sigv4;
+mod state;
+mod sts;
+mod who;
+mod xml;
+
+pub(crate) use front::serve;
+pub(crate) use identity::{begin, discovery, machine_token, workflow_token};
+pub use keys::AwsKeys;
+pub(crate) use keys::{administrator, is_account, limited};
+pub(crate) use state::Cloud;

@@ -1,0 +1,170 @@
+//! From a routed request to its operation: the bucket, its owner and region, and the caller's rights.
+
+use super::call::{Call, no_bucket};
+use super::routes::{Class, Level, Operation};
+use super::{buckets, tags};
+use crate::sandbox::aws::answer::{Problem, Reply};
+use crate::sandbox::aws::policy::Context;
+use crate::sandbox::aws::request::{Request, decode};
+use crate::sandbox::aws::who::Who;
+use crate::sandbox::aws::xml;
+use crate::sandbox::clock;
+
+/// Does an operation, if the bucket and the caller's rights allow it.
+///
+/// # Errors
+/// What S3 answers instead.
+pub(crate) fn run(call: &mut Call<'_>, operation: &Operation) -> Result<Reply, Problem> {
+    let creates = operation.level == Level::Bucket && operation.action == "s3:CreateBucket";
+    if operation.level != Level::Service && !creates {
+        admit(call, operation)?;
+    }
+    call.context = context(call, operation);
+    let resource = match operation.level {
+        Level::Service => "*".to_owned(),
+        Level::Bucket => format!("arn:aws:s3:::{}", call.bucket),
+        Level::Object => call.object_arn(&call.key),
+    };
+    if *call.who == Who::Anonymous && (operation.level == Level::Service || creates) {
+        return Err(Problem::denied("Access Denied"));
+    }
+    if creates {
+        call.may_make(operation.action, &resource)?;
+        for action in buckets::extra_rights(call) {
+            call.may_make(action, &resource)?;
+        }
+    } else {
+        for action in actions(call.request, operation) {
+            call.may(&action, &resource)?;
+        }
+    }
+    if let Some(source) =
+        call.request.header("x-amz-copy-source").filter(|_| operation.level == Level::Object)
+    {
+        let source = decode(source.trim_start_matches('/'));
+        let key = source.split("?versionId=").next().unwrap_or_default();
+        call.may("s3:GetObject", &format!("arn:aws:s3:::{key}"))?;
+    }
+    (operation.run)(call)
+}
+
+/// The bucket is there, is who the caller thinks it is, and where.
+fn admit(call: &Call<'_>, operation: &Operation) -> Result<(), Problem> {
+    let bucket = call.world.aws.buckets.get(&call.bucket).ok_or_else(|| no_bucket(&call.bucket))?;
+    let expected = call.request.header("x-amz-expected-bucket-owner");
+    if expected.is_some_and(|account| account != bucket.account) {
+        return Err(Problem::denied("Access Denied"));
+    }
+    let asks_where = operation.action == "s3:GetBucketLocation";
+    if call.region == bucket.region || asks_where || *call.who == Who::Anonymous {
+        return Ok(());
+    }
+    let message = "The bucket you are attempting to access must be addressed using the specified endpoint. Please \
+                   send all future requests to this endpoint.";
+    let problem = Problem::new(301, "PermanentRedirect", message);
+    let endpoint = format!("{}.s3.{}.amazonaws.com", bucket.name, bucket.region);
+    let problem = problem.field("Endpoint", endpoint).field("Bucket", &bucket.name);
+    Err(problem.header("x-amz-bucket-region", &bucket.region))
+}
+
+/// The rights that a request needs on what it names.
+fn actions(request: &Request, operation: &Operation) -> Vec<String> {
+    let mut actions: Vec<String> = Vec::new();
+    let (action, object) = (operation.action, operation.level == Level::Object);
+    if !action.is_empty() {
+        // Each right over one version is a right of its own: `s3:GetObjectVersion`, `s3:GetObjectVersionTagging`.
+        let version = object
+            && request.query("versionId").is_some()
+            && action.contains(":")
+            && !action.contains("Upload");
+        actions.push(if version { action.replacen("Object", "ObjectVersion", 1) } else { action.to_owned() });
+    }
+    if object && operation.class == Class::Write {
+        if request.header("x-amz-tagging").is_some() {
+            actions.push("s3:PutObjectTagging".to_owned());
+        }
+        // To learn whether an object is the one it was is to read it.
+        if request.header("if-match").is_some() {
+            actions.push("s3:GetObject".to_owned());
+        }
+    }
+    actions
+}
+
+/// Headers that policies know under `s3:` and their own name.
+const HEADERS: [&str; 9] = [
+    "x-amz-acl",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-metadata-directive",
+    "x-amz-object-ownership",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-storage-class",
+];
+
+/// What policies may ask about a request.
+fn context(call: &Call<'_>, operation: &Operation) -> Context {
+    let request = call.request;
+    let mut context = common(request, call.who, call.world.now, &call.region);
+    for (key, name) in [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")] {
+        context.maybe(key, request.query(name));
+    }
+    context.maybe("s3:VersionId", request.query("versionId"));
+    for name in HEADERS {
+        context.maybe(&format!("s3:{name}"), request.header(name));
+    }
+    context.maybe("s3:if-none-match", request.header("if-none-match"));
+    context.maybe("s3:if-match", request.header("if-match"));
+    context.add("s3:signatureversion", "AWS4-HMAC-SHA256");
+    context.add(
+        "s3:authType",
+        if request.query("X-Amz-Signature").is_some() { "REST-QUERY-STRING" } else { "REST-HEADER" },
+    );
+    context.add("s3:TlsVersion", "1.3");
+    let makes = operation.action == "s3:PutObject"
+        && ["uploadId", "uploads"].iter().all(|name| request.query(name).is_none());
+    let completes = request.method == "POST" && request.query("uploadId").is_some();
+    context.add("s3:ObjectCreationOperation", (makes || completes).to_string());
+    if let Some(bucket) = call.world.aws.buckets.get(&call.bucket) {
+        context.add("aws:ResourceAccount", &bucket.account);
+        context.add("s3:ResourceAccount", &bucket.account);
+    }
+    if let Some(node) = xml::parse(&call.content).filter(|_| operation.level == Level::Bucket) {
+        context.maybe("s3:LocationConstraint", node.text_of("LocationConstraint"));
+        for (key, value) in tags::pairs(&node) {
+            context.add(&format!("aws:RequestTag/{key}"), value);
+            context.add("aws:TagKeys", key);
+        }
+    }
+    context
+}
+
+/// What policies may ask about any request. Loopback counts as safe, unless a proxy says that it was not.
+pub(crate) fn common(request: &Request, who: &Who, now: i64, region: &str) -> Context {
+    let mut context = Context::default();
+    let plain = request.header("x-forwarded-proto") == Some("http");
+    context.add("aws:SecureTransport", (!plain).to_string());
+    context.add("aws:SourceIp", "127.0.0.1");
+    context.add("aws:CurrentTime", clock::seconds(now));
+    context.add("aws:EpochTime", now.div_euclid(1000).to_string());
+    context.add("aws:RequestedRegion", region);
+    context.maybe("aws:UserAgent", request.header("user-agent"));
+    match who {
+        Who::Anonymous => context.add("aws:PrincipalType", "Anonymous"),
+        Who::User { account, name } => {
+            context.add("aws:PrincipalType", "User");
+            context.add("aws:PrincipalAccount", account);
+            context.add("aws:PrincipalArn", who.arn());
+            context.add("aws:username", name);
+        }
+        Who::Session(session) => {
+            context.add("aws:PrincipalType", "AssumedRole");
+            context.add("aws:PrincipalAccount", &session.account);
+            context.add("aws:PrincipalArn", session.role_arn());
+            context.add("aws:userid", format!("{}:{}", session.role_id, session.name));
+        }
+    }
+    context
+}

@@ -1,0 +1,167 @@
+//! XML as S3, IAM and STS speak it: a tree of named texts, without attributes, because none of their bodies need any.
+//!
+//! Bucket configurations are kept as such trees. What was put is so given back in its own words, legacy forms included.
+
+use quick_xml::Reader;
+use quick_xml::escape::{escape, resolve_predefined_entity};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use serde::{Deserialize, Serialize};
+
+/// No body of these APIs nests deeper; it bounds what a broken client can make the sandbox follow.
+const DEPTH_MAX: usize = 32;
+
+/// An element.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) children: Vec<Node>,
+}
+
+impl Node {
+    /// An empty element.
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// An element with a text.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are both given as they are")]
+    pub(crate) fn leaf(name: impl Into<String>, text: impl ToString) -> Self {
+        Self { name: name.into(), text: text.to_string(), children: Vec::new() }
+    }
+
+    /// The same with one more child.
+    pub(crate) fn with(mut self, child: Self) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    /// The same with a child that holds a text.
+    pub(crate) fn text(self, name: &str, text: impl ToString) -> Self {
+        self.with(Self::leaf(name, text))
+    }
+
+    /// The same, with the child if there is something to say.
+    pub(crate) fn maybe(self, name: &str, text: Option<impl ToString>) -> Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self,
+        }
+    }
+
+    /// The same with many children.
+    pub(crate) fn all(mut self, children: impl IntoIterator<Item = Self>) -> Self {
+        self.children.extend(children);
+        self
+    }
+
+    /// The first child of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
+    /// The text of the first child of this name.
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+        self.get(name).map(|child| child.text.as_str())
+    }
+
+    /// All children of this name.
+    pub(crate) fn each<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The document, with the namespace that its API gives its root.
+    pub(crate) fn document(&self, namespace: Option<&str>) -> Vec<u8> {
+        let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        self.write(namespace, &mut out);
+        out.into_bytes()
+    }
+
+    fn write(&self, namespace: Option<&str>, out: &mut String) {
+        out.push('<');
+        out.push_str(&self.name);
+        if let Some(namespace) = namespace {
+            out.push_str(" xmlns=\"");
+            out.push_str(namespace);
+            out.push('"');
+        }
+        out.push('>');
+        out.push_str(&escape(self.text.as_str()).replace('\r', "&#13;"));
+        for child in &self.children {
+            child.write(None, out);
+        }
+        out.push_str("</");
+        out.push_str(&self.name);
+        out.push('>');
+    }
+}
+
+/// Reads a document; `None` when it is not well-formed.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Node> {
+    let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
+    let mut open: Vec<Node> = Vec::new();
+    loop {
+        let ended = match reader.read_event().ok()? {
+            Event::Start(start) if open.len() < DEPTH_MAX => {
+                open.push(begin(&start)?);
+                None
+            }
+            Event::Empty(start) => Some(begin(&start)?),
+            Event::End(_) => Some(open.pop()?),
+            Event::Text(text) => add(&mut open, &text.decode().ok()?),
+            Event::CData(text) => add(&mut open, &text.decode().ok()?),
+            Event::GeneralRef(entity) => add(&mut open, &resolve(&entity)?),
+            Event::Decl(_) | Event::Comment(_) | Event::PI(_) => None,
+            Event::Start(_) | Event::DocType(_) | Event::Eof => return None,
+        };
+        let Some(mut ended) = ended else { continue };
+        if !ended.children.is_empty() {
+            // Between elements there is only indentation.
+            ended.text.clear();
+        }
+        match open.last_mut() {
+            Some(parent) => parent.children.push(ended),
+            None => return Some(ended),
+        }
+    }
+}
+
+fn begin(start: &BytesStart<'_>) -> Option<Node> {
+    let name = start.local_name();
+    Some(Node::new(std::str::from_utf8(name.as_ref()).ok()?))
+}
+
+fn add(open: &mut [Node], text: &str) -> Option<Node> {
+    if let Some(node) = open.last_mut() {
+        node.text.push_str(text);
+    }
+    None
+}
+
+fn resolve(entity: &BytesRef<'_>) -> Option<String> {
+    if let Some(letter) = entity.resolve_char_ref().ok()? {
+        return Some(letter.to_string());
+    }
+    resolve_predefined_entity(&entity.decode().ok()?).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let node = Node::new("A").text("B", "a < b & \"c\"\r\n").with(Node::new("C")).text("B", "2");
+        assert_eq!(parse(&node.document(Some("urn:x"))), Some(node));
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused() {
+        for wrong in ["", "<A>", "<A></B>", "text", "<A>&what;</A>", "<!DOCTYPE a><A/>"] {
+            assert_eq!(parse(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(parse(&b"<A>".repeat(1000)), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the role of an app lets its machines do, and nobody else.
+
+use aws_sdk_s3::config::Credentials;
+use serde_json::json;
+
+use super::{BUCKET, Clients, HARBOR, code, token};
+use crate::support::Team;
+
+/// The session of a machine of an app, as AWS's SDKs make it from what Fly's init leaves there.
+async fn session(team: &Team, app: &str) -> Result<Clients, String> {
+    let config = team
+        .world()
+        .await
+        .fly_machine
+        .iter()
+        .find(|(name, _)| name.root().as_str() == "web")
+        .unwrap()
+        .1
+        .workload
+        .config
+        .clone();
+    let clients = Clients::of(team);
+    let asked = clients.sts.assume_role_with_web_identity().role_arn(&config.env["AWS_ROLE_ARN"]);
+    let answer = asked.role_session_name("web").web_identity_token(token(team, app).await).send().await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        error => return Err(code(error)),
+    };
+    let given = answer.credentials().unwrap();
+    let session = Some(given.session_token().to_owned());
+    let credentials =
+        Credentials::new(given.access_key_id(), given.secret_access_key(), session, None, "session");
+    Ok(Clients::with(team, &credentials))
+}
+
+#[tokio::test]
+async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
+    let team = Team::new(HARBOR).await;
+    team.apply().await;
+    let Clients { s3, iam, .. } = session(&team, "web").await.unwrap();
+    let put =
+        |bucket: &str, key: &str| s3.put_object().bucket(bucket).key(key).body(b"x".to_vec().into()).send();
+    let get = |key: &str| s3.get_object().bucket(BUCKET).key(key).send();
+    let list = |prefix: &str| s3.list_objects_v2().bucket(BUCKET).prefix(prefix).send();
+    put(BUCKET, "db/1").await.unwrap();
+    get("db/1").await.unwrap();
+    assert_eq!(list("db/").await.unwrap().contents().len(), 1);
+    let parts = s3.create_multipart_upload().bucket(BUCKET).key("db/large").send().await.unwrap();
+    let upload = parts.upload_id().unwrap();
+    s3.abort_multipart_upload().bucket(BUCKET).key("db/large").upload_id(upload).send().await.unwrap();
+
+    // The right to list is bound to a prefix, and a read has none: S3 does not say what is missing. Who restores must list.
+    assert_eq!(code(get("db/2").await), "AccessDenied");
+    assert_eq!(code(get("other/1").await), "AccessDenied");
+    assert_eq!(code(put(BUCKET, "db-other/1").await), "AccessDenied");
+    assert_eq!(code(put(BUCKET, ".trimtab/locks/harbor/test.json").await), "AccessDenied");
+    assert_eq!(code(list("").await), "AccessDenied");
+    assert_eq!(code(list("other/").await), "AccessDenied");
+    assert_eq!(code(s3.delete_object().bucket(BUCKET).key("db/1").send().await), "AccessDenied");
+    assert_eq!(code(s3.get_bucket_policy().bucket(BUCKET).send().await), "AccessDenied");
+    assert_eq!(code(s3.list_buckets().send().await), "AccessDenied");
+    assert_eq!(code(iam.list_roles().send().await), "AccessDenied");
+    let admin = Clients::of(&team).s3;
+    let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(place).build();
+    admin.create_bucket().bucket("elsewhere-1").create_bucket_configuration(place).send().await.unwrap();
+    assert_eq!(code(put("elsewhere-1", "db/1").await), "AccessDenied");
+}
+
+#[tokio::test]
+async fn another_app_s_token_is_refused_and_so_is_one_whose_name_only_begins_the_same() {
+    let team = Team::new(HARBOR).await;
+    team.apply().await;
+    assert_eq!(session(&team, "web-other").await.err().unwrap(), "AccessDenied");
+    assert!(session(&team, "web").await.is_ok());
+    // Ten minutes later a token is worth nothing.
+    let old = token(&team, "web").await;
+    team.sandbox.advance(std::time::Duration::from_secs(601)).unwrap();
+    let role = team.desired().aws_role["backup"].arn();
+    let clients = Clients::of(&team);
+    let asked = clients.sts.assume_role_with_web_identity().role_arn(role).role_session_name("web");
+    assert_eq!(code(asked.web_identity_token(old).send().await), "ExpiredTokenException");
+}
+
+#[tokio::test]
+async fn a_machine_gets_what_the_sdks_read_and_waits_for_what_it_names() {
+    let team = Team::new(HARBOR).await;
+    let plan = team.plan().await;
+    let machine = "fly.machine/web/app/fra/0".to_owned();
+    let before: Vec<String> = plan
+        .neighbours(&trimtab::model::Address::parse(&machine).unwrap())
+        .iter()
+        .map(|(before, _, _)| before.address.to_string())
+        .filter(|before| before.starts_with("aws."))
+        .collect();
+    assert_eq!(before, ["aws.role/backup", "aws.bucket/backups"]);
+    team.apply().await;
+    let world = team.world().await;
+    let env = |app: &str| {
+        let mut machines = world.fly_machine.iter();
+        machines.find(|(name, _)| name.root().as_str() == app).unwrap().1.workload.config.env.clone()
+    };
+    assert_eq!(env("web")["AWS_REGION"], "eu-central-1");
+    assert_eq!(
+        env("web")["AWS_ROLE_ARN"],
+        "arn:aws:iam::123456789012:role/trimtab/harbor/test/harbor-test-backup"
+    );
+    assert!(!env("web-other").contains_key("AWS_ROLE_ARN"));
+}
+
+#[tokio::test]
+async fn static_keys_that_hide_the_role_are_named() {
+    let team = Team::new(HARBOR).await;
+    team.apply().await;
+    let app = &team.desired().fly_app["web"].name;
+    let keys =
+        json!({ "values": { "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "BUCKET_NAME": "z" } });
+    team.by_hand("POST", &format!("/v1/apps/{app}/secrets"), keys).await;
+    let warnings = team.plan().await.found.warnings.join("\n");
+    assert!(
+        warnings.contains("AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY, which hide its identity"),
+        "{warnings}"
+    );
+    let own = HARBOR.replace(
+        "image = \"web:1\"\n",
+        "image = \"web:1\"\nsecrets.AWS_ACCESS_KEY_ID = { env = \"SECRET_KEY\" }\n",
+    );
+    team.write(&own);
+    let warnings = team.desired().meta.warnings.join("\n");
+    assert!(warnings.contains("test.toml:20: `AWS_ACCESS_KEY_ID` hides the identity `backup`"), "{warnings}");
+}
+
+#[tokio::test]
+async fn a_personal_organization_has_a_slug_of_its_own() {
+    let team = Team::new(&HARBOR.replace("fly.org = \"acme\"", "fly.org = \"personal\"")).await;
+    team.apply().await;
+    assert!(session(&team, "web").await.is_ok());
+    let providers = Clients::of(&team).iam.list_open_id_connect_providers().send().await.unwrap();
+    let arns: Vec<&str> =
+        providers.open_id_connect_provider_list().iter().filter_map(|one| one.arn()).collect();
+    assert!(arns.len() == 1 && !arns[0].ends_with("/personal"), "{arns:?}");
+}

@@ -1,0 +1,12 @@
+//! The imitation of AWS, asked with AWS's own clients.
+
+mod buckets;
+mod conditional;
+mod config;
+mod faults;
+mod iam;
+mod kit;
+mod objects;
+mod policies;
+mod state;
+mod tokens;
