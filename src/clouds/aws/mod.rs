@@ -10,12 +10,14 @@
 //! iam.rs       the writes to roles and identity providers
 //! shape.rs     the SDK's values to ours and back
 //! wire.rs      what the reads give
+//! lock/        one run at a time: a lease on an object of S3
 //! ```
 
 mod account;
 mod again;
 mod github;
 mod iam;
+pub mod lock;
 mod read;
 mod s3;
 mod shape;

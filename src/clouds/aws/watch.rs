@@ -50,6 +50,12 @@ impl Watch {
         told.checked_add(since).ok()
     }
 
+    /// The `Date` of the last answer that had one, if that came after this moment.
+    pub(super) fn told_since(&self, moment: Instant) -> Option<Timestamp> {
+        let seen = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.filter(|(_, at)| *at >= moment).map(|(told, _)| told)
+    }
+
     fn hear(&self, date: Option<&str>) {
         let told = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         if let Some(told) = told {

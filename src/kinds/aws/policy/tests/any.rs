@@ -1,9 +1,20 @@
 //! Any document in any writing: how it is written changes nothing, and what it says survives being written.
 
-use proptest::{collection::vec, prelude::*, test_runner::Config};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
 use serde_json::{Map, Value, json};
 
 use super::Policy;
+
+/// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
+fn config() -> Config {
+    let asked = Config::default();
+    let rng_seed = if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(5) } else { asked.rng_seed };
+    Config { rng_seed, failure_persistence: None, ..asked }
+}
 
 /// One of a few words, in some letters.
 fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -118,7 +129,7 @@ fn encoded(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 256, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn how_it_is_written_changes_nothing(
