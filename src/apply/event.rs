@@ -76,6 +76,13 @@ pub enum Event {
         /// The step that failed.
         because: Address,
     },
+    /// Somebody else has the environment's lock.
+    Waiting {
+        /// Who, on which machine, with which command.
+        holder: String,
+        /// When it runs out, unless it is renewed.
+        until: String,
+    },
     /// The user asked to stop: nothing more begins.
     Stopping,
     /// A step was not begun, because it could not end before the deadline.

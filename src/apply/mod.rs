@@ -22,9 +22,11 @@ use crate::{
 
 pub mod event;
 mod leases;
+mod lock;
 mod queue;
 
 pub use event::{Event, Failure, Outcome, Report};
+pub use lock::Lock;
 pub use queue::Queue;
 
 /// How a run is carried out.
@@ -40,17 +42,19 @@ pub struct Conduct {
     pub until: Option<Instant>,
     /// How much faster than Fly the server runs; 1.0 is Fly.
     pub speed: f64,
-    /// How long to wait for a lease that somebody else holds.
+    /// How long to wait for a lease, or the lock, that somebody else holds.
     pub patience: Duration,
+    /// The lock of the environment, where it has one.
+    pub lock: Option<Lock>,
 }
 
 impl Conduct {
     /// Enough that a whole environment of a small team moves at once. Fly's limits are for each machine and app, and
     /// the pacing below keeps to them.
     pub const WIDTH: usize = 32;
-    /// How long to wait for a lease when nothing is said: as long as one of a run that was killed can last, and half as
-    /// much again.
-    pub const PATIENCE: Duration = Duration::from_secs(90);
+    /// How long to wait when nothing is said: as long as the lock of a run that was killed can last, and half as much
+    /// again.
+    pub const PATIENCE: Duration = Duration::from_secs(160);
 
     /// Whether something that takes so long on Fly ends in time when it begins now.
     fn has_time(&self, secs: u64) -> bool {
@@ -68,6 +72,7 @@ impl Default for Conduct {
             until: None,
             speed: 1.0,
             patience: Self::PATIENCE,
+            lock: None,
         }
     }
 }
@@ -81,7 +86,8 @@ type Done = (NodeIndex, Instant, Result<Settled, CloudError>);
 /// Carries an approved plan out.
 ///
 /// # Guarantees
-/// Nothing begins before every machine that changes is leased, and the leases are given back however the run ends. Every
+/// Nothing begins before the environment is locked, where it has a lock, and every machine that changes is leased; both
+/// are given back however the run ends. Every
 /// step ends with exactly one outcome. A failed step stops only what waits for it. When `stop` is cancelled, no further
 /// step begins, and those under way are finished; when `abort` is cancelled they are dropped, which the next plan finds
 /// out.
@@ -100,26 +106,70 @@ pub async fn apply(
         events,
         report: Report::new(),
         failed: BTreeMap::new(),
+        lock: None,
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
     let estimate_secs = Some(estimate.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
     run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
-    let world = run.world.clone();
-    let mut taking = std::pin::pin!(leases::take(plan, clouds, &world, conduct.patience));
-    let taken = tokio::select! {
-        taken = &mut taking => taken,
-        // What is being taken is given back, so it must be known.
-        () = conduct.stop.cancelled() => tokio::time::timeout(TAKING, &mut taking).await.unwrap_or(Ok(false)),
-    };
-    match taken {
-        Ok(false) => run.all(clouds, conduct).await,
-        Ok(true) => run.report.outdated = true,
-        Err(error) => run.report.halted = Some(Failure::from(&error)),
+    match rights(&run, clouds, conduct).await {
+        Ok(Rights { outdated: true, lock }) => {
+            run.report.outdated = true;
+            give_back(clouds, lock.as_deref()).await;
+        }
+        Ok(Rights { outdated: false, lock }) => {
+            run.lock.clone_from(&lock);
+            run.all(clouds, conduct).await;
+            give_back(clouds, lock.as_deref()).await;
+        }
+        Err(failure) => {
+            run.report.halted = Some(failure);
+            give_back(clouds, None).await;
+        }
     }
     run.report.stopped = conduct.stop.is_cancelled();
-    clouds.fly.leases().release_all().await;
     run.rest();
     run.report
+}
+
+/// What a run must hold before it changes anything.
+#[derive(Default)]
+struct Rights {
+    lock: Option<Arc<lock::Held>>,
+    /// Whether somebody else held some of it first.
+    outdated: bool,
+}
+
+/// Takes the lock, then the leases. What is being taken is given back, so it must be known: a request to stop waits a
+/// moment for the answers.
+async fn rights(run: &Run<'_>, clouds: &Clouds, conduct: &Conduct) -> Result<Rights, Failure> {
+    let taking = async {
+        let lock = lock::take(clouds, conduct, run.events).await?.map(Arc::new);
+        let waited = lock.as_ref().is_some_and(|lock| lock.waited);
+        if waited {
+            return Ok(Rights { lock, outdated: true });
+        }
+        match leases::take(run.plan, clouds, &run.world, conduct.patience).await {
+            Ok(outdated) => Ok(Rights { lock, outdated }),
+            Err(error) => {
+                give_back(clouds, lock.as_deref()).await;
+                Err(Failure::from(&error))
+            }
+        }
+    };
+    let mut taking = std::pin::pin!(taking);
+    tokio::select! {
+        taken = &mut taking => taken,
+        () = conduct.stop.cancelled() => {
+            tokio::time::timeout(TAKING, &mut taking).await.unwrap_or_else(|_| Ok(Rights::default()))
+        }
+    }
+}
+
+async fn give_back(clouds: &Clouds, lock: Option<&lock::Held>) {
+    clouds.fly.leases().release_all().await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
 }
 
 /// The state of one run, held by one owner.
@@ -131,6 +181,7 @@ struct Run<'p> {
     report: Report,
     /// The apps whose rollout has failed, with the first step that did.
     failed: BTreeMap<Name, Address>,
+    lock: Option<Arc<lock::Held>>,
 }
 
 /// Whether a step is a part of the rollout of its app.
@@ -155,9 +206,16 @@ impl Run<'_> {
                     self.put_aside(node);
                 }
             }
+            let lost = async {
+                match &self.lock {
+                    Some(lock) => lock.lost().await,
+                    None => std::future::pending().await,
+                }
+            };
             let done = tokio::select! {
                 done = running.join_next() => done,
                 () = conduct.abort.cancelled() => break,
+                () = lost => break self.halt().await,
             };
             match done {
                 None => break,
@@ -167,6 +225,15 @@ impl Run<'_> {
             }
         }
         running.abort_all();
+    }
+
+    /// Somebody else has the lock: nothing more is written, and what is under way is dropped.
+    async fn halt(&mut self) {
+        let lost = match &self.lock {
+            Some(lock) => lock.confirm().await.err(),
+            None => None,
+        };
+        self.report.halted = lost.as_ref().map(Failure::from);
     }
 
     /// The failed step for which a step is not begun although it waits for nothing: when the rollout of an app fails
@@ -211,10 +278,18 @@ impl Run<'_> {
         tracing::info!(address = %step.address, action = ?step.action, "begins");
         let (mut clouds, world) = (clouds.clone(), self.world.clone());
         clouds.voice = self.voice(&step.address);
-        let (op, name) = (step.op.clone(), step.address.name().clone());
+        let (op, name, lock) = (step.op.clone(), step.address.name().clone(), self.lock.clone());
         running.spawn(async move {
             let begun = Instant::now();
-            (node, begun, op.run(&name, &clouds, &world).await)
+            let ours = match &lock {
+                Some(lock) => lock.confirm().await,
+                None => Ok(()),
+            };
+            let done = match ours {
+                Ok(()) => op.run(&name, &clouds, &world).await,
+                Err(lost) => Err(lost),
+            };
+            (node, begun, done)
         });
     }
 

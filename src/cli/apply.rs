@@ -164,7 +164,7 @@ impl Run<'_> {
         let mut looks = 0;
         let report = loop {
             let work = progress::Work { session, approved: &approved, world: world.clone(), command };
-            let report = progress::watch(self.context, self.show, work).await;
+            let report = progress::watch(self.context, self.show, work).await?;
             if !report.outdated || looks == LOOKS {
                 break report;
             }

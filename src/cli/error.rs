@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{exit, ui::Ui};
 use crate::{
-    clouds::{CloudError, chain},
+    clouds::{CloudError, aws::lock::LockError, chain},
     manifest::Problems,
     plan::{Cycle, Refusal},
     sandbox::StartError,
@@ -69,6 +69,16 @@ impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
         let id = error.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
         let failure = Self::new(format!("cannot {error}{id}"));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let failure = Self::new(format!("cannot {error}"));
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,

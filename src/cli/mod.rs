@@ -30,6 +30,7 @@ mod sandbox;
 mod session;
 mod status;
 mod ui;
+mod unlock;
 mod validate;
 
 use environment::Environment;
@@ -91,6 +92,8 @@ enum Command {
     Status(status::Status),
     /// Draw an environment, or a plan
     Graph(graph::Graph),
+    /// Show who holds the lock of an environment, or give it back for a run that has died
+    Unlock(unlock::Unlock),
     /// Print the IAM policy that trimtab's own credentials need on AWS
     Permissions(permissions::Permissions),
     /// Print a JSON Schema: of the manifest for editors, of `plan` or of `status` as JSON
@@ -145,6 +148,7 @@ async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8,
         Command::Rollback(args) => rollback::run(&context, &args).await,
         Command::Status(args) => status::run(&context, &args).await,
         Command::Graph(args) => graph::run(&context, &args).await,
+        Command::Unlock(args) => unlock::run(&context, &args).await,
         Command::Permissions(args) => permissions::run(&context, &args),
         Command::Schema(args) => generate::schema(&context, &args),
         Command::Sandbox(args) => sandbox::run(&context, &args).await,

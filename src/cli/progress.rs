@@ -9,11 +9,16 @@ use tokio::{
     sync::mpsc::unbounded_channel,
 };
 
-use super::{Context, clock, exit, holder::holder, session::Session};
+use super::{
+    Context, Failure, clock, exit,
+    holder::{self, holder},
+    session::Session,
+};
 use crate::{
-    apply::{Conduct, Event, Report, apply},
+    apply::{Conduct, Event, Lock, Report, apply},
     clouds::{
-        Clouds, aws,
+        Clouds,
+        aws::{self, lock::Place},
         fly::{Leases, Writer},
     },
     kinds::World,
@@ -37,8 +42,8 @@ pub(super) struct Show {
     /// Begin nothing that cannot end within this time, such as 8m; what is left is for the next run
     #[arg(long, value_name = "DURATION", value_parser = Span::parse)]
     deadline: Option<Span>,
-    /// How long to wait for a machine that another run is changing
-    #[arg(long, value_name = "DURATION", value_parser = Span::parse, default_value = "90s")]
+    /// How long to wait for another run: for the lock of the environment, or for a machine that it is changing
+    #[arg(long, value_name = "DURATION", value_parser = Span::parse, default_value = "160s")]
     lease_timeout: Span,
 }
 
@@ -96,11 +101,26 @@ impl Work<'_> {
         }
     }
 
-    fn conduct(&self, show: &Show) -> Conduct {
+    /// The lock of the environment, once its bucket is there: the first apply makes it.
+    fn lock(&self, context: &Context<'_>) -> Result<Option<Lock>, Failure> {
+        let meta = &self.session.loaded.desired.meta;
+        let Some((bucket, region)) = meta.aws.as_ref().and_then(|aws| aws.lock.clone()) else {
+            return Ok(None);
+        };
+        let asked = self.session.loaded.desired.aws_bucket.values().any(|spec| spec.name == bucket);
+        if asked && !self.world.aws_bucket.values().any(|live| live.name == bucket) {
+            return Ok(None);
+        }
+        let (project, environment) = (meta.mark.project.clone(), meta.mark.environment.clone());
+        let who = holder::locker(self.command, &environment, &context.environment)?;
+        Ok(Some(Lock { place: Place { bucket, region, project, environment }, who, wall: clock::wall }))
+    }
+
+    fn conduct(&self, show: &Show, lock: Option<Lock>) -> Conduct {
         let (begun, speed) = (self.session.begun, self.session.speed);
         let until = show.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()));
         let patience = Duration::from_millis(show.lease_timeout.millis());
-        Conduct { width: show.parallel.max(1), until, speed, patience, ..Conduct::default() }
+        Conduct { width: show.parallel.max(1), until, speed, patience, lock, ..Conduct::default() }
     }
 }
 
@@ -118,8 +138,9 @@ fn foretell(context: &Context<'_>, show: &Show, work: &Work<'_>) {
 }
 
 /// Carries the plan out and shows how it goes.
-pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Report {
-    let (conduct, clouds) = (work.conduct(show), work.clouds(context));
+pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Result<Report, Failure> {
+    let lock = work.lock(context)?;
+    let (conduct, clouds) = (work.conduct(show, lock), work.clouds(context));
     foretell(context, show, &work);
     let Work { approved, world, session: work_session, .. } = work;
     let (send, receive) = unbounded_channel();
@@ -156,7 +177,7 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
     if show.format == Format::Json {
         line(context, render::json::report(&report));
     }
-    report
+    Ok(report)
 }
 
 /// The first signal asks to stop, the second one insists.

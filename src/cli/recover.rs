@@ -106,7 +106,7 @@ impl Recovery<'_> {
         let approved = guard(plan, &limits)?;
         let work = progress::Work { session: self.session, approved: &approved, world, command: "rollback" };
         // The time that was given was for the way there.
-        let report = progress::watch(self.context, &self.show.without_deadline(), work).await;
+        let report = progress::watch(self.context, &self.show.without_deadline(), work).await?;
         if self.show.is_text() {
             self.context.ui.data(&render::text::rolled_back(&report, &self.context.ui.look()))?;
         }

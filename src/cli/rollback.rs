@@ -82,7 +82,7 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     let approved = guard(plan, &Limits { allow_destroy: all, everything: true, max_destroy: 100 })?;
     confirm::yes(context, args.yes, "Go back to this?")?;
     let work = progress::Work { session, approved: &approved, world, command: "rollback" };
-    let report = progress::watch(context, &args.show, work).await;
+    let report = progress::watch(context, &args.show, work).await?;
     if args.show.is_text() {
         let look = context.ui.look();
         let fleet = Fleet::of(desired, &session.observe(context).await?);

@@ -45,9 +45,12 @@ impl<'s> Validator<'s> {
         schema
     }
 
-    /// Whether the value may stay.
+    /// Whether the value may stay. `true` is the schema of what is in another language's words: anything goes.
     fn value(&mut self, schema: &'s Json, node: &mut Node, place: &Where<'_>) -> bool {
         let schema = self.resolve(schema);
+        if *schema == Json::Bool(true) {
+            return true;
+        }
         if let Some(branches) = schema.get("anyOf").and_then(Json::as_array) {
             return self.any(branches, node, place);
         }
@@ -179,7 +182,6 @@ impl<'s> Validator<'s> {
 
     fn table(&mut self, schema: &'s Json, table: &mut Table, place: &Where<'_>) -> bool {
         let properties = schema.get("properties").and_then(Json::as_object);
-        // `true` is what a document in another language's words has: anything goes.
         let others = schema.get("additionalProperties").filter(|others| **others != Json::Bool(false));
         let before: Vec<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
         table.0.retain_mut(|entry| {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::Team;
 
+mod crash;
 mod drift;
 mod identity;
 mod permissions;

@@ -36,6 +36,7 @@ pub(crate) struct Team {
     desired: Mutex<Option<Desired>>,
     /// For requests by hand; making one takes longer than most of them.
     client: OnceLock<reqwest::Client>,
+    readers: tokio::sync::OnceCell<Readers>,
     /// Whether every app may be taken over, as with `--adopt`.
     pub(crate) adopt: bool,
 }
@@ -136,6 +137,7 @@ impl Team {
             inputs,
             desired: Mutex::default(),
             client: OnceLock::new(),
+            readers: tokio::sync::OnceCell::new(),
             adopt: false,
         }
     }
@@ -166,8 +168,15 @@ impl Team {
         self.reader_with(&token, fuse)
     }
 
-    /// The clients of all clouds that the manifest names.
+    /// The clients of all clouds that the manifest names. Those that die nowhere are made once: the SDK takes its time.
     pub(crate) async fn readers(&self, fuse: Option<Fuse>) -> Readers {
+        if fuse.is_some() {
+            return self.new_readers(fuse).await;
+        }
+        self.readers.get_or_init(|| self.new_readers(None)).await.clone()
+    }
+
+    async fn new_readers(&self, fuse: Option<Fuse>) -> Readers {
         let fly = self.reader(fuse);
         let aws = match &self.desired().meta.aws {
             None => None,

@@ -288,3 +288,39 @@ fn a_minimum_is_a_count_where_none_is_stated() {
         ["web/app/ewr/0", "web/app/ewr/1", "web/worker/ewr/0"]
     );
 }
+
+#[test]
+fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
+    let head = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n";
+    let inline = r#"
+        [roles.r.trust]
+        Statement = { Effect = "Allow", Principal = { AWS = "123456789012" }, Action = "sts:AssumeRole", Condition = { Bool = { "aws:MultiFactorAuthPresent" = true } } }
+        [[buckets.b.statements]]
+        Effect = "Allow"
+        Principal = { AWS = "123456789012" }
+        Action = "s3:GetObject"
+        Resource = "arn:aws:s3:::b/*"
+        Condition = { Null = { "s3:x-amz-acl" = false } }
+    "#;
+    let spread = r#"
+        [[roles.r.trust.Statement]]
+        Effect = "Allow"
+        Action = ["sts:AssumeRole"]
+        Principal.AWS = ["123456789012"]
+        [roles.r.trust.Statement.Condition.Bool]
+        "aws:MultiFactorAuthPresent" = "true"
+        [[buckets.b.statements]]
+        Effect = "Allow"
+        Action = "s3:GetObject"
+        Resource = "arn:aws:s3:::b/*"
+        [buckets.b.statements.Principal]
+        AWS = "123456789012"
+        [buckets.b.statements.Condition.Null]
+        "s3:x-amz-acl" = false
+    "#;
+    let (inline, spread) = (desired(&format!("{head}{inline}")), desired(&format!("{head}{spread}")));
+    assert_eq!(inline.aws_bucket["b"].policy, spread.aws_bucket["b"].policy);
+    assert_eq!(inline.aws_role["r"].trust, spread.aws_role["r"].trust);
+    let text = inline.aws_bucket["b"].policy.as_ref().unwrap().text();
+    assert!(text.contains(r#""Null":{"s3:x-amz-acl""#) && text.contains("123456789012"), "{text}");
+}

@@ -1,0 +1,82 @@
+//! `trimtab unlock`: who holds the lock of an environment, and giving it back for a run that is dead.
+
+use clap::Args;
+
+use super::{
+    Context, Failure, clock, exit,
+    session::{InputArgs, Session, Target},
+};
+use crate::{
+    clouds::aws::{
+        Reader, Writer,
+        lock::{self, Place},
+    },
+    manifest::SecretsMode,
+};
+
+/// Show who holds the lock of an environment, or give it back for a run that has died.
+#[derive(Debug, Args)]
+pub(super) struct Unlock {
+    /// The environment: the stem of its manifest's file name
+    #[arg(value_name = "ENV")]
+    environment: String,
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Give back the lock that has this id: so that it is not another's by the time you have looked
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+}
+
+pub(super) async fn run(context: &Context<'_>, args: &Unlock) -> Result<u8, Failure> {
+    let target = Target { environment: args.environment.clone(), inputs: args.inputs.clone() };
+    let session = Session::open(context, &target, SecretsMode::Lenient, &[]).await?;
+    let result = answer(context, args, &session).await;
+    session.close().await;
+    result
+}
+
+async fn answer(context: &Context<'_>, args: &Unlock, session: &Session) -> Result<u8, Failure> {
+    let meta = &session.loaded.desired.meta;
+    let lock = meta.aws.as_ref().and_then(|aws| aws.lock.clone());
+    let (Some((bucket, region)), Some(reader)) = (lock, &session.readers.aws) else {
+        return Err(Failure::new(format!(
+            "the environment {} has no lock: it has no bucket",
+            args.environment
+        ))
+        .hint(
+            "what keeps two runs apart are leases on machines, which run out by themselves within a minute",
+        ));
+    };
+    let (project, environment) = (meta.mark.project.clone(), meta.mark.environment.clone());
+    let place = Place { bucket, region, project, environment };
+    match &args.id {
+        Some(id) => release(context, reader, &place, id).await,
+        None => show(context, args, reader, &place).await,
+    }
+}
+
+async fn show(context: &Context<'_>, args: &Unlock, reader: &Reader, place: &Place) -> Result<u8, Failure> {
+    reader.check_account().await?;
+    match lock::holder(reader, place, clock::wall).await? {
+        None => context.ui.data("Nobody holds the lock.")?,
+        Some(record) => {
+            context.ui.data(&format!(
+                "{record} holds the lock until {} unless it is renewed.",
+                record.expires_at
+            ))?;
+            context.ui.talk(&format!(
+                "If that run is dead: trimtab unlock {} --id {}",
+                args.environment,
+                record.id()
+            ));
+        }
+    }
+    Ok(exit::OK)
+}
+
+async fn release(context: &Context<'_>, reader: &Reader, place: &Place, id: &str) -> Result<u8, Failure> {
+    reader.check_account().await?;
+    let record = lock::unlock(&Writer::new(reader.clone()), place, id, clock::wall).await?;
+    context.ui.data(&format!("Gave the lock back for {record}."))?;
+    Ok(exit::OK)
+}

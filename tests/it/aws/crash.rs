@@ -1,0 +1,136 @@
+//! Killed, and hit by faults, at every write of an apply that makes a bucket, a provider and a role: the next apply
+//! converges, nothing is there twice, and no bucket or role is ever without its mark.
+
+use trimtab::{
+    clouds::{Burnt, Fuse},
+    sandbox::Fault,
+};
+
+use super::{BUCKET, Clients, HARBOR, ROLE};
+use crate::support::Team;
+
+/// What must hold at any moment: whatever is there says whose it is.
+async fn marked(team: &Team, what: &str) {
+    let Clients { s3, iam, .. } = Clients::of(team);
+    for bucket in s3.list_buckets().send().await.unwrap().buckets() {
+        let tags = s3.get_bucket_tagging().bucket(bucket.name().unwrap()).send().await.unwrap();
+        assert!(tags.tag_set().iter().any(|tag| tag.key() == "trimtab_project"), "{what}");
+    }
+    for role in iam.list_roles().send().await.unwrap().roles() {
+        let tags = iam.list_role_tags().role_name(role.role_name()).send().await.unwrap();
+        assert!(tags.tags().iter().any(|tag| tag.key() == "trimtab_project"), "{what}");
+    }
+}
+
+async fn whole(team: &Team, what: &str) {
+    assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
+    let Clients { s3, iam, .. } = Clients::of(team);
+    let buckets = s3.list_buckets().send().await.unwrap();
+    let names: Vec<&str> = buckets.buckets().iter().filter_map(|bucket| bucket.name()).collect();
+    assert_eq!(names, [BUCKET], "{what}");
+    let roles = iam.list_roles().send().await.unwrap();
+    let names: Vec<&str> = roles.roles().iter().map(aws_sdk_iam::types::Role::role_name).collect();
+    assert_eq!(names, [ROLE], "{what}");
+    let world = team.world().await;
+    assert_eq!((world.aws_provider.len(), world.fly_machine.len()), (1, 2), "{what}");
+}
+
+/// What a fresh environment's apply writes at least: the bucket and its settings, the provider, the role and its policy.
+const LEAST: u64 = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_every_write() {
+    let mut runs = tokio::task::JoinSet::new();
+    for after in [false, true] {
+        runs.spawn(async move {
+            for write in 1.. {
+                let what = format!("write {write}, after: {after}");
+                let team = Team::new(HARBOR).await;
+                let fuse = Fuse { write, after, then: Burnt::FallSilent };
+                let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
+                marked(&team, &what).await;
+                if burnt {
+                    team.apply().await;
+                }
+                whole(&team, &what).await;
+                if !burnt {
+                    assert!(write > LEAST, "only {write} writes were reached");
+                    break;
+                }
+            }
+        });
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_every_write_of_a_removal() {
+    for after in [false, true] {
+        for write in 1.. {
+            let what = format!("write {write}, after: {after}");
+            let team = Team::new(HARBOR).await;
+            team.apply().await;
+            let head = HARBOR.split("[buckets.backups]").next().unwrap();
+            team.write(&format!("{head}[apps.web]\n{}", HARBOR.split("[apps.web]\n").nth(1).unwrap()));
+            let fuse = Fuse { write, after, then: Burnt::FallSilent };
+            let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
+            if burnt {
+                team.apply().await;
+            }
+            assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
+            let Clients { s3, iam, .. } = Clients::of(&team);
+            assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty(), "{what}");
+            assert!(iam.list_roles().send().await.unwrap().roles().is_empty(), "{what}");
+            if !burnt {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_at_every_write_is_survived() {
+    let kinds = [
+        "drop-before:wN",
+        "drop-after:wN",
+        "status:wN:500",
+        "status-after:wN:502",
+        "status-after:wN:408",
+        "truncate:wN",
+        "429:wN:2",
+        "operation-aborted:N:3",
+        "conditional-conflict:N:2",
+    ];
+    let mut runs = tokio::task::JoinSet::new();
+    for kind in kinds {
+        runs.spawn(async move {
+            for write in 1..=14 {
+                let text = kind.replace('N', &write.to_string());
+                let fault: Fault = text.parse().unwrap();
+                let team = Team::with_faults(HARBOR, vec![fault]).await;
+                if !team.try_apply(None).await.unwrap().is_complete() {
+                    team.apply().await;
+                }
+                whole(&team, &text).await;
+            }
+        });
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+}
+
+/// Settings that spread slowly are waited for, so that one apply is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_spreads_slowly_is_waited_for() {
+    for text in ["late-bucket:20000", "stale-config:15000", "late-bucket:20000,stale-config:15000"] {
+        let faults = text.split(',').map(|fault| fault.parse().unwrap()).collect();
+        let team = Team::with_faults(HARBOR, faults).await;
+        let report = team.try_apply(None).await.unwrap();
+        assert!(report.is_complete(), "{text}: {report:#?}");
+        team.sandbox.advance(std::time::Duration::from_secs(60)).unwrap();
+        whole(&team, text).await;
+    }
+}
