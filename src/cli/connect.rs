@@ -68,6 +68,7 @@ fn real_aws(environment: &Environment, meta: &AwsMeta) -> aws::Settings {
         account: meta.account.clone(),
         region: meta.region.clone(),
         endpoint: get("AWS_ENDPOINT_URL"),
+        endpoint_s3: get("AWS_ENDPOINT_URL_S3"),
         by_path: elsewhere,
         github: github_job(environment).filter(|_| keys.is_none()),
         keys,

@@ -35,6 +35,8 @@ pub struct Settings {
     pub region: String,
     /// Where all three services are, instead of at their own addresses.
     pub endpoint: Option<String>,
+    /// Where S3 alone is, before `endpoint`.
+    pub endpoint_s3: Option<String>,
     /// Whether an address of the SDK's own settings (`AWS_ENDPOINT_URL_S3` and the like) points at something that is not
     /// S3 itself, where a bucket's name cannot be a part of the host's.
     pub by_path: bool,
@@ -62,7 +64,16 @@ impl Settings {
     #[must_use]
     pub fn imitation(account: &str, region: &str, url: String, keys: Keys, speed: f64) -> Self {
         let (account, region) = (account.to_owned(), region.to_owned());
-        Self { account, region, endpoint: Some(url), by_path: true, keys: Some(keys), github: None, speed }
+        Self {
+            account,
+            region,
+            endpoint: Some(url),
+            endpoint_s3: None,
+            by_path: true,
+            keys: Some(keys),
+            github: None,
+            speed,
+        }
     }
 }
 
@@ -146,6 +157,10 @@ impl Account {
                 .region(Region::new(region.to_owned()))
                 .force_path_style(settings.by_path)
                 .interceptor(watch.clone());
+            let config = match &settings.endpoint_s3 {
+                Some(url) => config.endpoint_url(url),
+                None => config,
+            };
             aws_sdk_s3::Client::from_conf(config.build())
         };
         clients.entry(region.to_owned()).or_insert_with(made).clone()
