@@ -11,7 +11,7 @@ use std::{
 };
 
 use trimtab::{
-    clouds::{Settings, fly::Reader},
+    clouds::{Readers, Settings, aws, fly::Reader},
     kinds::{
         Desired, World,
         fly::{
@@ -24,7 +24,7 @@ use trimtab::{
     model::{Ownership, Secret},
     observe::observe,
     plan::plan,
-    sandbox::{self, Options},
+    sandbox::{self, Options, Running},
 };
 
 fn main() {
@@ -60,8 +60,12 @@ fn manifest(apps: usize, machines: usize) -> String {
 }
 
 fn desired(apps: usize, machines: usize) -> Desired {
+    load(&manifest(apps, machines))
+}
+
+fn load(text: &str) -> Desired {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("bench.toml"), manifest(apps, machines)).unwrap();
+    std::fs::write(dir.path().join("bench.toml"), text).unwrap();
     manifest::load(dir.path(), "bench", &inputs())
         .map_err(|problems| problems.render(false, 100))
         .unwrap()
@@ -124,25 +128,46 @@ fn in_memory() {
     }
 }
 
+/// The clients for a sandbox.
+async fn readers(running: &Running, desired: &Desired, speed: f64) -> Readers {
+    let token = Secret::new(running.org_token("bench").unwrap());
+    let fly = Reader::new(&Settings::imitation(running.url(), token, speed)).unwrap();
+    let aws = match &desired.meta.aws {
+        None => None,
+        Some(meta) => {
+            let sandbox::AwsKeys { id, secret } = running.aws_keys(&meta.account).unwrap();
+            let keys = aws::Keys { id, secret: Secret::new(secret), session: None };
+            let url = running.aws_url();
+            let settings = aws::Settings::imitation(&meta.account, &meta.region, url, keys, speed);
+            Some(aws::Reader::new(settings, &fly).await.unwrap())
+        }
+    };
+    Readers { fly, aws }
+}
+
+/// A bucket and a role for the first app.
+const ON_AWS: &str = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.backups]\n\
+                      [identities.backup]\napp = \"a0\"\nbuckets.backups = { prefix = \"db/\" }\n";
+
 async fn over_http() {
     println!("\nplan against the sandbox, 50 ms latency, 10 machines each");
-    println!("{:>10} {:>10} {:>12} {:>16}", "apps", "requests", "wall", "round trips");
-    for apps in [1, 10, 50] {
+    println!("{:>24} {:>10} {:>12} {:>16}", "apps", "requests", "wall", "round trips");
+    for (apps, aws) in [(1, ""), (10, ""), (50, ""), (2, ""), (2, ON_AWS)] {
         let dir = tempfile::tempdir().unwrap();
-        let desired = desired(apps, 10);
+        let desired = load(&format!("{}{aws}", manifest(apps, 10)));
         fill(dir.path(), &desired).await;
         let mut options = Options::new(dir.path());
         options.latency = Duration::from_millis(50);
         let running = sandbox::start(options).await.unwrap();
-        let token = Secret::new(running.org_token("bench").unwrap());
-        let reader = Reader::new(&Settings::imitation(running.url(), token, 1.0)).unwrap();
         let begun = Instant::now();
-        let world = observe(&reader.clone().into(), &desired).await.unwrap();
+        let readers = readers(&running, &desired, 1.0).await;
+        let world = observe(&readers, &desired).await.unwrap();
         let plan = plan(&desired, &world).unwrap();
         let took = begun.elapsed();
         assert!(plan.is_empty(), "the sandbox holds what the manifest says");
         let trips = took.as_secs_f64() / 0.05;
-        println!("{apps:>10} {:>10} {took:>12.2?} {trips:>16.1}", reader.sent());
+        let what = format!("{apps}{}", if aws.is_empty() { "" } else { ", a bucket, a role" });
+        println!("{what:>24} {:>10} {took:>12.2?} {trips:>16.1}", readers.fly.sent());
         running.stop().await;
     }
 }
@@ -152,21 +177,19 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     let mut options = Options::new(dir);
     options.speed = 10_000.0;
     let running = sandbox::start(options).await.unwrap();
-    let token = Secret::new(running.org_token("bench").unwrap());
-    let settings = Settings::imitation(running.url(), token, 10_000.0);
-    let reader = Reader::new(&settings).unwrap();
-    let world = observe(&reader.clone().into(), desired).await.unwrap();
+    let readers = readers(&running, desired, 10_000.0).await;
+    let world = observe(&readers, desired).await.unwrap();
     let approved =
         trimtab::plan::guard(plan(desired, &world).unwrap(), &trimtab::plan::Limits::default()).unwrap();
     let clouds = trimtab::clouds::Clouds {
-        fly: trimtab::clouds::fly::Writer::new(reader),
-        aws: None,
+        fly: trimtab::clouds::fly::Writer::new(readers.fly),
+        aws: readers.aws.map(aws::Writer::new),
         voice: trimtab::clouds::Voice::silent(),
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let report =
         trimtab::apply::apply(&approved, &clouds, world, &trimtab::apply::Conduct::default(), &events).await;
-    assert!(report.is_complete());
+    assert!(report.is_complete(), "{report:?}");
     running.stop().await;
 }
 

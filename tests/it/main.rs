@@ -10,6 +10,7 @@ mod floors;
 mod health;
 mod images;
 mod leases;
+mod locks;
 mod machines;
 mod manifests;
 mod picture;

@@ -83,10 +83,10 @@ impl<S: Store, P: Pulse> Kept<S, P> {
                 return Ok(());
             }
             match self.core.renew().await {
+                Ok(_) if self.core.is_mine(margin) => return Ok(()),
                 // The first one's answer sets the clock right; one more is enough.
                 Ok(Renewal::Done) if renewed == 0 => renewed = 1,
                 Ok(Renewal::Done) => self.core.lose(Loss::NotRenewed("the store is too slow".to_owned())),
-                Ok(Renewal::Failed(_)) if self.core.is_mine(margin) => return Ok(()),
                 Ok(Renewal::Failed(_)) if self.core.is_mine(Duration::ZERO) => {
                     self.core.clock.pulse().sleep(self.core.terms.retry()).await;
                 }

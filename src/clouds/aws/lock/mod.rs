@@ -60,7 +60,8 @@ impl Lease {
     }
 
     /// Makes sure that the lock is ours for so much longer, in the server's time, and renews it if it is not: to be asked
-    /// before each write. More than two thirds of [`Terms::ttl`] makes every call a request.
+    /// before each write. More than two thirds of [`Terms::ttl`] makes every call a request, and more than all of it cannot
+    /// be had: the lock then counts as lost.
     ///
     /// # Errors
     /// [`Why::Lost`]: nothing more may be written.

@@ -126,6 +126,19 @@ async fn a_holder_that_slept_and_was_not_missed_goes_on() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_ahead_of_the_last_one_costs_a_second_renewal() {
+    let world = World::default();
+    let node = world.node();
+    let lease = taken(&node, "ann").await;
+    world.pass(secs(25)).await;
+    node.skew(60);
+    let before = node.requests();
+    world.run(lease.confirm(secs(80))).await.unwrap();
+    assert_eq!(node.requests() - before, 2, "the first was by the clock of the last answer");
+    assert!(lease.is_mine(secs(80)));
+}
+
+#[tokio::test]
 async fn a_local_clock_that_is_set_costs_a_look_and_nothing_else() {
     let world = World::default();
     let node = world.node();
