@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clouds::{
         Burnt, Fuse, Settings,
-        aws::{self, GitHubJob, Keys},
+        aws::{self, Endpoints, GitHubJob, Keys},
     },
     kinds::{AwsMeta, Meta},
     manifest::Loaded,
@@ -63,13 +63,15 @@ fn real_aws(environment: &Environment, meta: &AwsMeta) -> aws::Settings {
     let keys = get("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
     let keys =
         keys.map(|(id, secret_key)| Keys { id, secret: secret_key, session: secret("AWS_SESSION_TOKEN") });
-    let elsewhere = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| get(name).is_some());
+    let (endpoint, s3) = (get("AWS_ENDPOINT_URL"), get("AWS_ENDPOINT_URL_S3"));
+    let by_path = endpoint.is_some() || s3.is_some();
+    let endpoints = Endpoints { s3, iam: get("AWS_ENDPOINT_URL_IAM"), sts: get("AWS_ENDPOINT_URL_STS") };
     aws::Settings {
         account: meta.account.clone(),
         region: meta.region.clone(),
-        endpoint: get("AWS_ENDPOINT_URL"),
-        endpoint_s3: get("AWS_ENDPOINT_URL_S3"),
-        by_path: elsewhere,
+        endpoint,
+        endpoints,
+        by_path,
         github: github_job(environment).filter(|_| keys.is_none()),
         keys,
         speed: 1.0,

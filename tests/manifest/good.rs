@@ -4,14 +4,16 @@ use trimtab::manifest::{list, load};
 
 use crate::manifest::support::{path, unchecked};
 
-/// Folders of manifests: the reference team's, and one for each user document.
-const FOLDERS: [&str; 6] = [
+/// Folders of manifests: the reference team's, one for each user document, and what AWS takes beyond the
+/// defaults.
+const FOLDERS: [&str; 7] = [
     "environments",
     "tests/manifests/000",
     "tests/manifests/001",
     "tests/manifests/002",
     "tests/manifests/003",
     "tests/manifests/004",
+    "tests/conformance/aws/environments",
 ];
 
 #[test]

@@ -35,8 +35,8 @@ pub struct Settings {
     pub region: String,
     /// Where all three services are, instead of at their own addresses.
     pub endpoint: Option<String>,
-    /// Where S3 alone is, before `endpoint`.
-    pub endpoint_s3: Option<String>,
+    /// Where single services are; these come before `endpoint`.
+    pub endpoints: Endpoints,
     /// Whether an address of the SDK's own settings (`AWS_ENDPOINT_URL_S3` and the like) points at something that is not
     /// S3 itself, where a bucket's name cannot be a part of the host's.
     pub by_path: bool,
@@ -46,6 +46,17 @@ pub struct Settings {
     pub github: Option<GitHubJob>,
     /// How much faster than AWS to wait; 1.0 against AWS.
     pub speed: f64,
+}
+
+/// Addresses of single services.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// `AWS_ENDPOINT_URL_S3`.
+    pub s3: Option<String>,
+    /// `AWS_ENDPOINT_URL_IAM`.
+    pub iam: Option<String>,
+    /// `AWS_ENDPOINT_URL_STS`.
+    pub sts: Option<String>,
 }
 
 /// Static credentials.
@@ -64,16 +75,8 @@ impl Settings {
     #[must_use]
     pub fn imitation(account: &str, region: &str, url: String, keys: Keys, speed: f64) -> Self {
         let (account, region) = (account.to_owned(), region.to_owned());
-        Self {
-            account,
-            region,
-            endpoint: Some(url),
-            endpoint_s3: None,
-            by_path: true,
-            keys: Some(keys),
-            github: None,
-            speed,
-        }
+        let (endpoint, keys, endpoints) = (Some(url), Some(keys), Endpoints::default());
+        Self { account, region, endpoint, endpoints, by_path: true, keys, github: None, speed }
     }
 }
 
@@ -120,11 +123,18 @@ impl Account {
         }
         let sdk = loader.load().await;
         let watch = Watch::new(gauge.clone());
-        let iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(watch.clone()).build();
-        let sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(watch.clone()).build();
+        // An address that is set above counts for the SDK before those of single services.
+        let mut iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(watch.clone());
+        let mut sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(watch.clone());
+        if let Some(url) = &settings.endpoints.iam {
+            iam = iam.endpoint_url(url);
+        }
+        if let Some(url) = &settings.endpoints.sts {
+            sts = sts.endpoint_url(url);
+        }
         Ok(Self(Arc::new(Inner {
-            iam: aws_sdk_iam::Client::from_conf(iam),
-            sts: aws_sdk_sts::Client::from_conf(sts),
+            iam: aws_sdk_iam::Client::from_conf(iam.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
             s3: Mutex::default(),
             settings,
             sdk,
@@ -153,14 +163,13 @@ impl Account {
         let Inner { settings, sdk, watch, s3, .. } = &*self.0;
         let mut clients = s3.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
-            let config = aws_sdk_s3::config::Builder::from(sdk)
+            let mut config = aws_sdk_s3::config::Builder::from(sdk)
                 .region(Region::new(region.to_owned()))
                 .force_path_style(settings.by_path)
                 .interceptor(watch.clone());
-            let config = match &settings.endpoint_s3 {
-                Some(url) => config.endpoint_url(url),
-                None => config,
-            };
+            if let Some(url) = &settings.endpoints.s3 {
+                config = config.endpoint_url(url);
+            }
             aws_sdk_s3::Client::from_conf(config.build())
         };
         clients.entry(region.to_owned()).or_insert_with(made).clone()

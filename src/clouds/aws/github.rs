@@ -47,7 +47,7 @@ impl GitHubJob {
         let mut sts = aws_sdk_sts::config::Builder::new()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(settings.region.clone()));
-        if let Some(url) = &settings.endpoint {
+        if let Some(url) = settings.endpoints.sts.as_ref().or(settings.endpoint.as_ref()) {
             sts = sts.endpoint_url(url);
         }
         let sts = aws_sdk_sts::Client::from_conf(sts.build());

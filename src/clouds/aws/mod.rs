@@ -24,7 +24,7 @@ mod shape;
 mod watch;
 pub mod wire;
 
-pub use account::{Keys, Settings};
+pub use account::{Endpoints, Keys, Settings};
 pub use github::GitHubJob;
 pub use iam::NewRole;
 pub use read::Reader;
