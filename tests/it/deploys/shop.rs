@@ -66,10 +66,13 @@ impl Ran {
         }
     }
 
-    /// What it wrote: method and path, without the leases that it took and gave back.
+    /// What it wrote: method and path, without the leases and the lock that it took and gave back.
     pub(super) fn writes(&self) -> Vec<String> {
-        let writes = self.requests.iter().filter(|request| request.method != "GET");
-        let writes = writes.filter(|request| !request.path.ends_with("/lease") && !is_image(request));
+        // IAM and STS are asked with POST, whatever it is about.
+        let asks = |path: &str| ["sts:", "iam:Get", "iam:List"].iter().any(|read| path.starts_with(read));
+        let rights = |path: &str| path.ends_with("/lease") || path.contains("/.trimtab/locks/");
+        let writes = self.requests.iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"));
+        let writes = writes.filter(|request| !asks(&request.path) && !rights(&request.path));
         writes.map(|request| format!("{} {}", request.method, request.path)).collect()
     }
 }

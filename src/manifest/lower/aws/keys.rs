@@ -5,8 +5,17 @@ use crate::{
     manifest::{lower::Sink, shape::App, spot::Spot},
 };
 
-/// Warns of those that the manifest itself sets.
+/// What an SDK takes a role from.
+const ROLE: &str = "AWS_ROLE_ARN";
+
+/// Warns of what the manifest itself sets: static keys, and another role.
 pub(in crate::manifest::lower) fn shadowed(app: &App, at: Spot<'_>, identity: &str, sink: &mut Sink) {
+    if app.env.contains_key(ROLE) {
+        let problem = at.key("env").key(ROLE).key_problem(format!("`{ROLE}` stands here already"));
+        sink.warn(problem.help(format!(
+            "it wins over the identity `{identity}`: leave it out, or say `env = false` for the identity"
+        )));
+    }
     for name in STATIC_KEYS {
         let tables = [("env", app.env.contains_key(name)), ("secrets", app.secrets.contains_key(name))];
         for (table, _) in tables.into_iter().filter(|(_, there)| *there) {

@@ -38,7 +38,8 @@ impl AwsScene<'_> {
                 self.give(apps, &app, key, region, at, sink);
             }
             apps.needs.entry(app.clone()).or_default().extend(needs);
-            if let Some(stated) = self.document.apps.get(&app) {
+            let stated = self.document.apps.get(&app).filter(|_| identity.env.unwrap_or(true));
+            if let Some(stated) = stated {
                 shadowed(stated, self.at.key("apps").key(&app), key, sink);
             }
             check_tags(&identity.tags, at.key("tags"), sink);
