@@ -71,15 +71,11 @@ impl Ran {
         // IAM and STS are asked with POST, whatever it is about.
         let asks = |path: &str| ["sts:", "iam:Get", "iam:List"].iter().any(|read| path.starts_with(read));
         let rights = |path: &str| path.ends_with("/lease") || path.contains("/.trimtab/locks/");
-        let writes = self.requests.iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"));
+        let writes =
+            self.requests.iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"));
         let writes = writes.filter(|request| !asks(&request.path) && !rights(&request.path));
         writes.map(|request| format!("{} {}", request.method, request.path)).collect()
     }
-}
-
-/// A look at a registry: `HEAD` writes nothing.
-fn is_image(request: &RequestRecord) -> bool {
-    request.method == "HEAD"
 }
 
 /// A run that is under way.
