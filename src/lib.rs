@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! environments/*.toml ──manifest::load──▶ Desired   every reference lands; no name twice
-//! Fly                 ──observe─────────▶ World     complete within its scope, so absent means absent
+//! Fly, AWS            ──observe─────────▶ World     complete within its scope, so absent means absent
 //! Desired × World     ──plan────────────▶ Plan      steps and their order in one value; no cycle       (pure)
 //! Plan × Limits       ──guard───────────▶ Approved  nothing dangerous, or the user said so             (pure)
 //! Approved            ──apply───────────▶ Report    every step has exactly one outcome
@@ -21,7 +21,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`model`] | words: names, addresses, sizes, regions, secrets, the lines of a difference |
-//! | [`clouds`] | the wire: one HTTP path with pacing, retries and request ids, and the clients of the Machines API and of image registries |
+//! | [`clouds`] | the wire: one HTTP path with pacing, retries and request ids, and the clients of the Machines API, of image registries and of AWS |
 //! | [`kinds`] | what a resource is, one folder for each; only `drive.rs` files see the clouds |
 //! | [`manifest`] | TOML to [`kinds::Desired`], with every error of a file at once |
 //! | [`mod@observe`] | the clouds to [`kinds::World`], which live object is which resource, and which image a tag means |
@@ -29,7 +29,7 @@
 //! | [`mod@apply`] | a pure queue, the loop around it, and the events it tells |
 //! | [`render`] | values to text, Markdown, JSON and pictures; prints nothing |
 //! | [`cli`] | one thin file for each command; the only writer to the terminal |
-//! | [`sandbox`] | beside the others: the imitation of Fly, which shares no type with the client |
+//! | [`sandbox`] | beside the others: the imitation of Fly and AWS, which shares no type with the client |
 //!
 //! Start with [`kinds`], read one kind's folder, then [`mod@plan`].
 

@@ -76,13 +76,6 @@ pub enum Event {
         /// The step that failed.
         because: Address,
     },
-    /// Somebody else has the environment's lock.
-    Waiting {
-        /// Who, on which machine, with which command.
-        holder: String,
-        /// When it runs out, unless it is renewed.
-        until: String,
-    },
     /// The user asked to stop: nothing more begins.
     Stopping,
     /// A step was not begun, because it could not end before the deadline.
@@ -94,7 +87,7 @@ pub enum Event {
 pub struct Failure {
     /// What was being done, and what the server answered.
     pub reason: String,
-    /// Fly's id of the request.
+    /// The cloud's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// What to do next.
@@ -141,6 +134,9 @@ pub struct Report {
     /// Why nothing was begun at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<Failure>,
+    /// Why the run ended before its end: the lock was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Failure>,
     /// Whether nothing was begun because somebody else has been at work since the plan was made. Nobody is any more, so a
     /// new look tells what is left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

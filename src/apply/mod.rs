@@ -44,8 +44,8 @@ pub struct Conduct {
     pub speed: f64,
     /// How long to wait for a lease, or the lock, that somebody else holds.
     pub patience: Duration,
-    /// The lock of the environment, where it has one.
-    pub lock: Option<Lock>,
+    /// The lock of the environment, where it has one. Whoever took it gives it back.
+    pub lock: Option<Arc<Lock>>,
 }
 
 impl Conduct {
@@ -80,14 +80,14 @@ impl Default for Conduct {
 /// How long to wait for the answers to requests for leases when the user asks to stop.
 const TAKING: Duration = Duration::from_secs(2);
 
-/// What a spawned step comes back with.
-type Done = (NodeIndex, Instant, Result<Settled, CloudError>);
+/// What a spawned step comes back with; without a result when the lock was lost before it began.
+type Done = (NodeIndex, Instant, Option<Result<Settled, CloudError>>);
 
 /// Carries an approved plan out.
 ///
 /// # Guarantees
-/// Nothing begins before the environment is locked, where it has a lock, and every machine that changes is leased; both
-/// are given back however the run ends. Every
+/// Nothing begins before every machine that changes is leased, and the leases are given back however the run ends. No step
+/// begins without the lock, where there is one; when it is lost, what is under way is dropped. Every
 /// step ends with exactly one outcome. A failed step stops only what waits for it. When `stop` is cancelled, no further
 /// step begins, and those under way are finished; when `abort` is cancelled they are dropped, which the next plan finds
 /// out.
@@ -106,70 +106,27 @@ pub async fn apply(
         events,
         report: Report::new(),
         failed: BTreeMap::new(),
-        lock: None,
+        lock: conduct.lock.clone(),
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
     let estimate_secs = Some(estimate.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
     run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
-    match rights(&run, clouds, conduct).await {
-        Ok(Rights { outdated: true, lock }) => {
-            run.report.outdated = true;
-            give_back(clouds, lock.as_deref()).await;
-        }
-        Ok(Rights { outdated: false, lock }) => {
-            run.lock.clone_from(&lock);
-            run.all(clouds, conduct).await;
-            give_back(clouds, lock.as_deref()).await;
-        }
-        Err(failure) => {
-            run.report.halted = Some(failure);
-            give_back(clouds, None).await;
-        }
+    let world = run.world.clone();
+    let mut taking = std::pin::pin!(leases::take(plan, clouds, &world, conduct.patience));
+    let taken = tokio::select! {
+        taken = &mut taking => taken,
+        // What is being taken is given back, so it must be known.
+        () = conduct.stop.cancelled() => tokio::time::timeout(TAKING, &mut taking).await.unwrap_or(Ok(false)),
+    };
+    match taken {
+        Ok(false) => run.all(clouds, conduct).await,
+        Ok(true) => run.report.outdated = true,
+        Err(error) => run.report.halted = Some(Failure::from(&error)),
     }
     run.report.stopped = conduct.stop.is_cancelled();
+    clouds.fly.leases().release_all().await;
     run.rest();
     run.report
-}
-
-/// What a run must hold before it changes anything.
-#[derive(Default)]
-struct Rights {
-    lock: Option<Arc<lock::Held>>,
-    /// Whether somebody else held some of it first.
-    outdated: bool,
-}
-
-/// Takes the lock, then the leases. What is being taken is given back, so it must be known: a request to stop waits a
-/// moment for the answers.
-async fn rights(run: &Run<'_>, clouds: &Clouds, conduct: &Conduct) -> Result<Rights, Failure> {
-    let taking = async {
-        let lock = lock::take(clouds, conduct, run.events).await?.map(Arc::new);
-        let waited = lock.as_ref().is_some_and(|lock| lock.waited);
-        if waited {
-            return Ok(Rights { lock, outdated: true });
-        }
-        match leases::take(run.plan, clouds, &run.world, conduct.patience).await {
-            Ok(outdated) => Ok(Rights { lock, outdated }),
-            Err(error) => {
-                give_back(clouds, lock.as_deref()).await;
-                Err(Failure::from(&error))
-            }
-        }
-    };
-    let mut taking = std::pin::pin!(taking);
-    tokio::select! {
-        taken = &mut taking => taken,
-        () = conduct.stop.cancelled() => {
-            tokio::time::timeout(TAKING, &mut taking).await.unwrap_or_else(|_| Ok(Rights::default()))
-        }
-    }
-}
-
-async fn give_back(clouds: &Clouds, lock: Option<&lock::Held>) {
-    clouds.fly.leases().release_all().await;
-    if let Some(lock) = lock {
-        lock.release().await;
-    }
 }
 
 /// The state of one run, held by one owner.
@@ -181,7 +138,7 @@ struct Run<'p> {
     report: Report,
     /// The apps whose rollout has failed, with the first step that did.
     failed: BTreeMap<Name, Address>,
-    lock: Option<Arc<lock::Held>>,
+    lock: Option<Arc<Lock>>,
 }
 
 /// Whether a step is a part of the rollout of its app.
@@ -219,7 +176,8 @@ impl Run<'_> {
             };
             match done {
                 None => break,
-                Some(Ok(done)) => self.finish(done),
+                Some(Ok((_, _, None))) => break self.halt().await,
+                Some(Ok((node, begun, Some(result)))) => self.finish(node, begun, result),
                 // A step neither panics nor is cancelled while the loop lives; if one does, it counts as not finished.
                 Some(Err(error)) => tracing::error!(%error, "a step was lost"),
             }
@@ -227,13 +185,11 @@ impl Run<'_> {
         running.abort_all();
     }
 
-    /// Somebody else has the lock: nothing more is written, and what is under way is dropped.
+    /// The lock is lost: nothing more is written, and what is under way is dropped.
     async fn halt(&mut self) {
-        let lost = match &self.lock {
-            Some(lock) => lock.confirm().await.err(),
-            None => None,
-        };
-        self.report.halted = lost.as_ref().map(Failure::from);
+        if let Some(lock) = &self.lock {
+            self.report.lost = lock.confirm().await.err().map(lock::loss);
+        }
     }
 
     /// The failed step for which a step is not begun although it waits for nothing: when the rollout of an app fails
@@ -281,19 +237,15 @@ impl Run<'_> {
         let (op, name, lock) = (step.op.clone(), step.address.name().clone(), self.lock.clone());
         running.spawn(async move {
             let begun = Instant::now();
-            let ours = match &lock {
-                Some(lock) => lock.confirm().await,
-                None => Ok(()),
+            let lost = match &lock {
+                Some(lock) => lock.confirm().await.is_err(),
+                None => false,
             };
-            let done = match ours {
-                Ok(()) => op.run(&name, &clouds, &world).await,
-                Err(lost) => Err(lost),
-            };
-            (node, begun, done)
+            (node, begun, if lost { None } else { Some(op.run(&name, &clouds, &world).await) })
         });
     }
 
-    fn finish(&mut self, (node, begun, result): Done) {
+    fn finish(&mut self, node: NodeIndex, begun: Instant, result: Result<Settled, CloudError>) {
         let step = self.plan.step(node);
         let (address, action) = (step.address.clone(), step.action);
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -7,14 +7,17 @@ use clap::Args;
 use super::{
     Context, Failure,
     commit::{Commit, Pattern},
-    confirm, exit, plan_file, progress,
+    confirm, exit,
+    locking::{self, Taken},
+    plan_file, progress,
     recover::Recovery,
     session::{Allow, InputArgs, Session, Target},
 };
 use crate::{
-    kinds::{Desired, World},
+    kinds::{Desired, World, aws::Bucket},
     manifest::SecretsMode,
-    plan::{Approved, Plan, PlanId, Refusal, guard},
+    model::Address,
+    plan::{Action, Approved, Plan, PlanId, Refusal, guard},
     render,
 };
 
@@ -136,14 +139,81 @@ impl Run<'_> {
             return Ok(exit::OK);
         }
         confirm(self.context)?;
+        let (approved, world) = match self.lock_first(&approved, &world).await? {
+            Some(again) => again,
+            None => (approved, world),
+        };
+        let taken = locking::take(self.context, self.session, &world, self.show, self.command).await?;
+        let result = self.with_rights(taken, approved, world).await;
+        self.session.unlock().await;
+        result
+    }
+
+    /// The bucket that holds the lock is made by itself, before anything else: then nothing happens without the lock, not
+    /// even in the first apply.
+    async fn lock_first(
+        &self,
+        agreed: &Approved,
+        world: &World,
+    ) -> Result<Option<(Approved, World)>, Failure> {
+        let Some(place) = locking::place(&self.desired.meta) else { return Ok(None) };
+        let bucket = self.desired.aws_bucket.iter().find(|(_, spec)| spec.name == place.bucket);
+        let address = bucket.map(|(key, _)| Address::of::<Bucket>(key));
+        let plan = agreed.plan();
+        let made = plan.steps().find(|step| Some(&step.address) == address.as_ref());
+        let Some(step) = made.filter(|step| step.action == Action::Create && plan.steps().count() > 1) else {
+            return Ok(None);
+        };
+        let first = guard(plan.clone().only(std::slice::from_ref(&step.address)), &self.allow.limits())
+            .map_err(|refusals| self.refused(refusals))?;
+        self.show.say_aside(
+            self.context,
+            "lock",
+            "Making the bucket that holds the lock, before anything else.",
+        );
+        let work = progress::Work {
+            session: self.session,
+            approved: &first,
+            world: world.clone(),
+            command: self.command,
+        };
+        let report = progress::watch(self.context, self.show, work).await;
+        if report.is_complete() {
+            return self.plan_again(agreed).await.map(Some);
+        }
+        if self.show.is_text() {
+            self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
+        }
+        Err(Failure::new("the bucket that holds the lock is not ready, and nothing else was begun")
+            .hint("run the same command again: what was done is not done twice")
+            .code(exit::INCOMPLETE))
+    }
+
+    /// With the lock nobody else writes any more, so what was agreed to is planned once more: another run may have come
+    /// first while it was read, and then what is left of it runs.
+    async fn with_rights(&self, taken: Taken, approved: Approved, world: World) -> Result<u8, Failure> {
+        let (approved, world) = match taken {
+            Taken::None => (approved, world),
+            Taken::Free => self.plan_again(&approved).await?,
+            Taken::Waited => self.look_again(&approved).await?,
+        };
+        if approved.plan().is_empty() {
+            self.context.ui.talk("Nothing is left to do: another run has done it.");
+            return Ok(exit::OK);
+        }
         self.carry_out(approved, world).await
     }
 
     /// Plans once more after somebody else was at work: what is left of what was agreed to runs.
     async fn look_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
         self.context.ui.talk("Somebody else was at work here: looking again.");
+        self.plan_again(agreed).await
+    }
+
+    async fn plan_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
         let world = self.session.look(self.context, self.desired).await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
+        let plan = if self.allow.everything { plan.without_claims() } else { plan };
         check_expected(&plan, Some(&agreed.plan().id()))?;
         let approved = guard(plan, &self.allow.limits()).map_err(|refusals| self.refused(refusals))?;
         Ok((approved, world))
@@ -164,7 +234,7 @@ impl Run<'_> {
         let mut looks = 0;
         let report = loop {
             let work = progress::Work { session, approved: &approved, world: world.clone(), command };
-            let report = progress::watch(self.context, self.show, work).await?;
+            let report = progress::watch(self.context, self.show, work).await;
             if !report.outdated || looks == LOOKS {
                 break report;
             }
@@ -197,7 +267,7 @@ impl Run<'_> {
         let headline = self.session.headline(self.command);
         self.context.ui.talk(&render::text::plan(&left, &[], &headline, &self.context.ui.talk_look()));
         Err(Failure::new("everything was done, and a new plan is still not empty")
-            .hint("something changes it at the same time, or Fly has not caught up yet: run the same command again")
+            .hint("something changes it at the same time, or a cloud has not caught up yet: run the same command again")
             .code(exit::INCOMPLETE))
     }
 }

@@ -19,6 +19,7 @@ mod generate;
 mod graph;
 mod holder;
 mod images;
+mod locking;
 mod log;
 mod permissions;
 mod plan;

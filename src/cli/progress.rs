@@ -9,16 +9,11 @@ use tokio::{
     sync::mpsc::unbounded_channel,
 };
 
-use super::{
-    Context, Failure, clock, exit,
-    holder::{self, holder},
-    session::Session,
-};
+use super::{Context, clock, exit, holder::holder, session::Session};
 use crate::{
-    apply::{Conduct, Event, Lock, Report, apply},
+    apply::{Conduct, Event, Report, apply},
     clouds::{
-        Clouds,
-        aws::{self, lock::Place},
+        Clouds, aws,
         fly::{Leases, Writer},
     },
     kinds::World,
@@ -68,6 +63,19 @@ impl Show {
         self.format == Format::Text
     }
 
+    /// How long to wait for another run.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(self.lease_timeout.millis())
+    }
+
+    /// Says something beside the data, in the format that was asked for.
+    pub(super) fn say_aside(&self, context: &Context<'_>, kind: &str, text: &str) {
+        match self.format {
+            Format::Text => context.ui.talk(text),
+            Format::Json => line(context, render::json::message(kind, text)),
+        }
+    }
+
     /// Says something in the format that was asked for.
     pub(super) fn say(&self, context: &Context<'_>, kind: &str, text: &str) -> std::io::Result<()> {
         match self.format {
@@ -101,25 +109,10 @@ impl Work<'_> {
         }
     }
 
-    /// The lock of the environment, once its bucket is there: the first apply makes it.
-    fn lock(&self, context: &Context<'_>) -> Result<Option<Lock>, Failure> {
-        let meta = &self.session.loaded.desired.meta;
-        let Some((bucket, region)) = meta.aws.as_ref().and_then(|aws| aws.lock.clone()) else {
-            return Ok(None);
-        };
-        let asked = self.session.loaded.desired.aws_bucket.values().any(|spec| spec.name == bucket);
-        if asked && !self.world.aws_bucket.values().any(|live| live.name == bucket) {
-            return Ok(None);
-        }
-        let (project, environment) = (meta.mark.project.clone(), meta.mark.environment.clone());
-        let who = holder::locker(self.command, &environment, &context.environment)?;
-        Ok(Some(Lock { place: Place { bucket, region, project, environment }, who, wall: clock::wall }))
-    }
-
-    fn conduct(&self, show: &Show, lock: Option<Lock>) -> Conduct {
+    fn conduct(&self, show: &Show) -> Conduct {
         let (begun, speed) = (self.session.begun, self.session.speed);
         let until = show.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()));
-        let patience = Duration::from_millis(show.lease_timeout.millis());
+        let (patience, lock) = (show.patience(), self.session.lock());
         Conduct { width: show.parallel.max(1), until, speed, patience, lock, ..Conduct::default() }
     }
 }
@@ -138,9 +131,8 @@ fn foretell(context: &Context<'_>, show: &Show, work: &Work<'_>) {
 }
 
 /// Carries the plan out and shows how it goes.
-pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Result<Report, Failure> {
-    let lock = work.lock(context)?;
-    let (conduct, clouds) = (work.conduct(show, lock), work.clouds(context));
+pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Report {
+    let (conduct, clouds) = (work.conduct(show), work.clouds(context));
     foretell(context, show, &work);
     let Work { approved, world, session: work_session, .. } = work;
     let (send, receive) = unbounded_channel();
@@ -177,7 +169,7 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
     if show.format == Format::Json {
         line(context, render::json::report(&report));
     }
-    Ok(report)
+    report
 }
 
 /// The first signal asks to stop, the second one insists.

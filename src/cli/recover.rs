@@ -33,8 +33,8 @@ impl Recovery<'_> {
             .map(|ended| ended.address.name().root())
             .filter(|app| self.desired.meta.rolls_back.contains(app))
             .collect();
-        // Who has asked to stop wants nothing more to begin.
-        let apps = if report.stopped { BTreeSet::new() } else { apps };
+        // Who has asked to stop wants nothing more to begin; without the lock, what is there may be another run's by now.
+        let apps = if report.stopped || report.lost.is_some() { BTreeSet::new() } else { apps };
         let mut now = self.session.observe(self.context).await?;
         let mut changed = self.changed(then, &now);
         let taken_back = !apps.is_empty() && apps.iter().any(|app| changed.contains(app));
@@ -106,7 +106,7 @@ impl Recovery<'_> {
         let approved = guard(plan, &limits)?;
         let work = progress::Work { session: self.session, approved: &approved, world, command: "rollback" };
         // The time that was given was for the way there.
-        let report = progress::watch(self.context, &self.show.without_deadline(), work).await?;
+        let report = progress::watch(self.context, &self.show.without_deadline(), work).await;
         if self.show.is_text() {
             self.context.ui.data(&render::text::rolled_back(&report, &self.context.ui.look()))?;
         }

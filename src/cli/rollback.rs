@@ -7,7 +7,9 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::{
-    Context, Failure, confirm, exit, progress,
+    Context, Failure, confirm, exit,
+    locking::{self, Taken},
+    progress,
     session::{Session, Target},
 };
 use crate::{
@@ -81,8 +83,12 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     let all = plan.steps().map(|step| step.address.clone()).collect();
     let approved = guard(plan, &Limits { allow_destroy: all, everything: true, max_destroy: 100 })?;
     confirm::yes(context, args.yes, "Go back to this?")?;
+    if locking::take(context, session, &world, &args.show, "rollback").await? == Taken::Waited {
+        return Err(Failure::new("somebody else was at work here; nothing was changed")
+            .hint("look what runs now: run the same command again"));
+    }
     let work = progress::Work { session, approved: &approved, world, command: "rollback" };
-    let report = progress::watch(context, &args.show, work).await?;
+    let report = progress::watch(context, &args.show, work).await;
     if args.show.is_text() {
         let look = context.ui.look();
         let fleet = Fleet::of(desired, &session.observe(context).await?);

@@ -80,7 +80,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     ));
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
-        "export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
+        "export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_DEFAULT_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
          export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
          export {REGISTRIES}={url}\n\

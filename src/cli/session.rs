@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::{Arc, PoisonError},
     time::Instant,
 };
 
@@ -14,6 +15,7 @@ use super::{
     images,
 };
 use crate::{
+    apply::Lock,
     clouds::{Readers, Registry, aws, fly},
     kinds::{Desired, World},
     manifest::{self, Inputs, Loaded, SecretsMode},
@@ -77,7 +79,7 @@ pub(super) struct Allow {
     /// Only these resources, and what they need; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) only: Vec<Address>,
-    /// Take over an app that bears no mark; repeatable
+    /// Take over an app, a bucket or a role that bears no mark; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) adopt: Vec<Address>,
     /// Allow the loss of this resource's data; repeatable
@@ -132,6 +134,8 @@ pub(super) struct Session {
     pub(super) begun: Instant,
     /// How much faster than Fly the server runs.
     pub(super) speed: f64,
+    /// The lock of the environment, while it is ours.
+    lock: std::sync::Mutex<Option<Arc<Lock>>>,
     /// What ends the process at a signal while nothing is written.
     ends: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
 }
@@ -172,6 +176,7 @@ impl Session {
             sandbox,
             begun,
             speed,
+            lock: std::sync::Mutex::default(),
             ends: std::sync::Mutex::default(),
         })
     }
@@ -195,9 +200,27 @@ impl Session {
 
     /// Replaces what ends the process at a signal; nothing does while something is written.
     pub(super) fn hear(&self, ends: Option<tokio::task::AbortHandle>) {
-        let mut there = self.ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut there = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = std::mem::replace(&mut *there, ends) {
             old.abort();
+        }
+    }
+
+    /// Keeps a lock that was taken.
+    pub(super) fn keep(&self, lock: Arc<Lock>) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
+    }
+
+    /// The lock, if it is ours.
+    pub(super) fn lock(&self) -> Option<Arc<Lock>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the lock back, if it is ours.
+    pub(super) async fn unlock(&self) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lock) = lock {
+            lock.release().await;
         }
     }
 
@@ -251,6 +274,7 @@ impl Session {
 
     /// Stops the embedded sandbox, if there is one, so that its folder is free again.
     pub(super) async fn close(self) {
+        self.unlock().await;
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }

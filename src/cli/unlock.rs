@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    Context, Failure, clock, exit,
+    Context, Failure, clock, exit, locking,
     session::{InputArgs, Session, Target},
 };
 use crate::{
@@ -36,9 +36,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlock) -> Result<u8, Fail
 }
 
 async fn answer(context: &Context<'_>, args: &Unlock, session: &Session) -> Result<u8, Failure> {
-    let meta = &session.loaded.desired.meta;
-    let lock = meta.aws.as_ref().and_then(|aws| aws.lock.clone());
-    let (Some((bucket, region)), Some(reader)) = (lock, &session.readers.aws) else {
+    let place = locking::place(&session.loaded.desired.meta);
+    let (Some(place), Some(reader)) = (place, &session.readers.aws) else {
         return Err(Failure::new(format!(
             "the environment {} has no lock: it has no bucket",
             args.environment
@@ -47,8 +46,6 @@ async fn answer(context: &Context<'_>, args: &Unlock, session: &Session) -> Resu
             "what keeps two runs apart are leases on machines, which run out by themselves within a minute",
         ));
     };
-    let (project, environment) = (meta.mark.project.clone(), meta.mark.environment.clone());
-    let place = Place { bucket, region, project, environment };
     match &args.id {
         Some(id) => release(context, reader, &place, id).await,
         None => show(context, args, reader, &place).await,
@@ -61,7 +58,7 @@ async fn show(context: &Context<'_>, args: &Unlock, reader: &Reader, place: &Pla
         None => context.ui.data("Nobody holds the lock.")?,
         Some(record) => {
             context.ui.data(&format!(
-                "{record} holds the lock until {} unless it is renewed.",
+                "{record} holds the lock until {:.0} unless it is renewed.",
                 record.expires_at
             ))?;
             context.ui.talk(&format!(

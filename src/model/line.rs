@@ -59,6 +59,12 @@ impl Line {
         Self::new(path, None, Some(Shown::Words(words.into())))
     }
 
+    /// A sentence about what it will no longer be.
+    #[must_use]
+    pub fn unsays(path: impl Into<String>, words: impl Into<String>) -> Self {
+        Self::new(path, Some(Shown::Words(words.into())), None)
+    }
+
     /// Any combination.
     #[must_use]
     pub fn new(path: impl Into<String>, from: Option<Shown>, to: Option<Shown>) -> Self {

@@ -10,15 +10,15 @@ use crate::{
         CloudError, Readers, Trouble,
         aws::{
             Reader,
-            wire::{BucketLook, Provider, Role},
+            wire::{BucketLook, Provider, Role, RoleBrief},
         },
         fly,
     },
     kinds::{
         AwsMeta, Desired,
-        aws::{bucket::LOCKS, provider, role},
+        aws::{bucket::lock_key, provider, role},
     },
-    model::Name,
+    model::{Mark, Name, Ownership},
 };
 
 /// What Fly calls every personal organization; tokens are never issued under it.
@@ -72,7 +72,7 @@ async fn all(
 ) -> Result<AwsShot, CloudError> {
     let path = role::path(&desired.meta.mark);
     let buckets = desired.aws_bucket.iter().map(|(key, spec)| async move {
-        Ok::<_, CloudError>((key.clone(), bucket(aws, &spec.name, &spec.region).await?))
+        Ok::<_, CloudError>((key.clone(), bucket(aws, &spec.name, &spec.region, &desired.meta.mark).await?))
     });
     let roles = desired
         .aws_role
@@ -96,9 +96,10 @@ async fn all(
     }
     let known: BTreeSet<&str> = desired.aws_bucket.values().map(|spec| spec.name.as_str()).collect();
     let strangers = names.iter().flatten().filter(|(name, _)| !known.contains(name.as_str()));
+    let mark = &desired.meta.mark;
     let stray_buckets = strangers.map(|(name, region)| {
         let region = if region.is_empty() { &meta.region } else { region };
-        bucket(aws, name, region)
+        stray(aws, name, region, mark)
     });
     let known: BTreeSet<&str> = desired.aws_role.values().map(|spec| spec.name.as_str()).collect();
     // A store of roles that does not know the prefix gives all.
@@ -109,7 +110,9 @@ async fn all(
         try_join_all(stray_roles),
         shared(aws, provider, desired, &path),
     )?;
-    let mut warnings = Vec::new();
+    let (stray_buckets, unseen): (Vec<_>, Vec<_>) = stray_buckets.into_iter().partition(Result::is_ok);
+    let mut warnings: Vec<String> =
+        unseen.into_iter().filter_map(Result::err).filter(|warning| !warning.is_empty()).collect();
     if names.is_none() {
         warnings.push(
             "these credentials cannot list the account's buckets: those that have left the manifest are not found"
@@ -120,7 +123,7 @@ async fn all(
         org,
         buckets: buckets.into_iter().collect(),
         roles: there,
-        stray_buckets,
+        stray_buckets: stray_buckets.into_iter().flatten().collect(),
         stray_roles: stray_roles.into_iter().flatten().collect(),
         provider,
         warnings,
@@ -128,17 +131,36 @@ async fn all(
 }
 
 /// One bucket and whether it holds anything, which matters as soon as it is to go.
-async fn bucket(aws: &Reader, name: &str, region: &str) -> Result<BucketShot, CloudError> {
-    let (look, holds) = tokio::join!(aws.bucket(name, region), aws.first_key(name, region, LOCKS));
+async fn bucket(aws: &Reader, name: &str, region: &str, mark: &Mark) -> Result<BucketShot, CloudError> {
+    let lock = lock_key(mark);
+    let (look, holds) = tokio::join!(aws.bucket(name, region), aws.first_key(name, region, &lock));
     let look = look?;
     let holds = match &look {
         BucketLook::Here(there) if there.region != region => {
-            aws.first_key(name, &there.region, LOCKS).await?
+            aws.first_key(name, &there.region, &lock).await?
         }
         BucketLook::Here(_) => holds?,
         BucketLook::Free | BucketLook::Denied => None,
     };
     Ok(BucketShot { name: name.to_owned(), look, holds })
+}
+
+/// A bucket with a name like ours: what it is matters only if it bears our mark. Others may not even be seen.
+async fn stray(
+    aws: &Reader,
+    name: &str,
+    region: &str,
+    mark: &Mark,
+) -> Result<Result<BucketShot, String>, CloudError> {
+    match aws.tags(name, region).await {
+        Ok(tags) if mark.judge(&tags) == Ownership::Ours => bucket(aws, name, region, mark).await.map(Ok),
+        Ok(_) => Ok(Err(String::new())),
+        Err(error) if error.is_not_found() => Ok(Err(String::new())),
+        Err(error) if error.trouble == Trouble::Denied => Ok(Err(format!(
+            "these credentials cannot see whose bucket {name} is, which has a name like ours"
+        ))),
+        Err(error) => Err(error),
+    }
 }
 
 /// The organization's own slug, and the provider under it. For all but personal organizations the slug of the manifest
@@ -183,6 +205,8 @@ async fn shared(
         return Ok(Some((provider, true)));
     }
     let roles = aws.roles("/").await?;
-    let used = roles.iter().any(|role| role.path != path && role.trusts(&provider.arn));
+    let asked = |name: &str| desired.aws_role.values().any(|spec| spec.name == name);
+    let other = |role: &&RoleBrief| role.path != path || asked(&role.name);
+    let used = roles.iter().filter(other).any(|role| role.trusts(&provider.arn));
     Ok(Some((provider, used)))
 }

@@ -12,15 +12,13 @@ use crate::{
             Bucket, Provider, Role,
             bucket::BucketLive,
             provider::ProviderLive,
-            role::{self, RoleLive, Trust},
+            role::{self, RoleLive, STATIC_KEYS, Trust},
             tags::Tags,
         },
     },
     model::{Address, Mark, Name, Named, Ownership, Ref},
 };
 
-/// The secrets that AWS's SDKs look for before they look for a role.
-const STATIC_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 /// The one name of the provider: it is that of the organization on Fly.
 const PROVIDER: &str = "fly";
 
@@ -37,7 +35,9 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
     }
     for bucket in &shot.stray_buckets {
         let wire::BucketLook::Here(there) = &bucket.look else { continue };
-        if let Some(key) = left_over(&there.tags, &bucket.name, desired, &desired.aws_bucket) {
+        let taken =
+            |name: &Name| desired.aws_bucket.contains_key(name) || world.aws_bucket.contains_key(name);
+        if let Some(key) = left_over(&there.tags, &bucket.name, desired, taken) {
             let live = BucketLive::read(&bucket.name, there, bucket.holds.clone())?;
             world.aws_bucket.insert(key, live);
         }
@@ -51,7 +51,8 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
         world.aws_role.insert(key.clone(), live);
     }
     for role in &shot.stray_roles {
-        if let Some(key) = left_over(&role.tags, &role.name, desired, &desired.aws_role) {
+        let taken = |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
+        if let Some(key) = left_over(&role.tags, &role.name, desired, taken) {
             world.aws_role.insert(key, RoleLive::read(role, trusted.clone())?);
         }
     }
@@ -71,16 +72,13 @@ fn provider(shot: &AwsShot, desired: &Desired) -> Option<(Name, ProviderLive)> {
 
 /// The name of something that bears our mark and has left the manifest: its own, or, where that now means something
 /// else, what AWS calls it.
-fn left_over<T>(
-    tags: &Tags,
-    own: &str,
-    desired: &Desired,
-    table: &std::collections::BTreeMap<Name, T>,
-) -> Option<Name> {
+fn left_over(tags: &Tags, own: &str, desired: &Desired, taken: impl Fn(&Name) -> bool) -> Option<Name> {
     if desired.meta.mark.judge(tags) != Ownership::Ours {
         return None;
     }
-    let named = Mark::name(tags).filter(|name| !table.contains_key(name));
+    let named = Mark::name(tags).filter(|name| !taken(name));
+    // Names of roles have characters that ours have not.
+    let own = own.replace(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)), "_");
     named.or_else(|| Name::parse(&format!("{own}.gone")).ok())
 }
 

@@ -68,6 +68,9 @@ impl Steps {
         for (address, gone) in &self.breaks {
             self.makes.get(address).into_iter().for_each(|made| add(*gone, *made, Because::SameName));
         }
+        for (before, after) in self.last() {
+            add(before, after, Because::StillHeld);
+        }
         let early = self.early();
         for (before, after) in early.iter().flat_map(|(end, starts)| starts.iter().map(move |s| (end, s))) {
             add(*before, *after, Because::StillHeld);
@@ -109,6 +112,22 @@ impl Steps {
                 }
             }
         }
+    }
+
+    /// What goes last of all. What an app uses on AWS is named by its machines' variables alone, so it goes when nothing on
+    /// Fly changes any more, and not at all when a rollout failed; and the bucket that holds the lock goes after everything.
+    fn last(&self) -> Vec<(NodeIndex, NodeIndex)> {
+        let on_aws = |address: &Address| address.kind().starts_with("aws.");
+        let removed = self.breaks.iter().filter(|(address, _)| on_aws(address));
+        let pairs = removed.flat_map(|(_, last)| {
+            let holds_lock = self.lock.as_deref() == Some(self.graph[*last].identity.as_str());
+            let before = self
+                .graph
+                .node_indices()
+                .filter(move |node| node != last && (holds_lock || !on_aws(&self.graph[*node].address)));
+            before.map(move |node| (node, *last))
+        });
+        pairs.collect()
     }
 
     /// What goes first although such things go last: it holds a volume that something new is to mount.

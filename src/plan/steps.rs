@@ -17,6 +17,8 @@ use crate::{
 /// Everything that the order is made from.
 pub(super) struct Steps {
     pub(super) mark: Mark,
+    /// The name of the bucket that holds the environment's lock.
+    pub(super) lock: Option<String>,
     pub(super) graph: petgraph::graph::DiGraph<Step, super::Because>,
     /// The step that makes or changes a resource.
     pub(super) makes: BTreeMap<Address, NodeIndex>,
@@ -46,6 +48,7 @@ impl Steps {
     pub(super) fn new(desired: &Desired, world: &World) -> Self {
         Self {
             mark: desired.meta.mark.clone(),
+            lock: desired.meta.aws.as_ref().and_then(|aws| Some(aws.lock.as_ref()?.0.clone())),
             graph: petgraph::graph::DiGraph::new(),
             makes: BTreeMap::new(),
             breaks: BTreeMap::new(),

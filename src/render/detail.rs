@@ -72,7 +72,7 @@ pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row>
     let room = columns.saturating_sub(widest.unwrap_or(0) + 4).max(LEAST);
     let mut rows: Vec<Row> = Vec::new();
     for line in &open {
-        match &line.to {
+        match line.to.as_ref().or(line.from.as_ref()) {
             Some(Shown::Words(words)) => rows.extend(sentence(line, words, room)),
             _ => rows.push(row(line, room, wording)),
         }

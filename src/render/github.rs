@@ -44,7 +44,7 @@ impl Groups {
     pub fn tell(&mut self, event: &Event) -> Vec<String> {
         let line = text::event(event, &Look::LOG).map(|line| harmless(&line));
         let address = match event {
-            Event::Begun { .. } | Event::Waiting { .. } | Event::Stopping | Event::OutOfTime => {
+            Event::Begun { .. } | Event::Stopping | Event::OutOfTime => {
                 return line.into_iter().collect();
             }
             Event::Progress { .. } => return Vec::new(),

@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod identity;
 mod permissions;
+mod together;
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-central-1";

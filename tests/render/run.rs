@@ -50,6 +50,7 @@ pub(crate) fn report() -> Report {
     let because = address("fly.machine/web/app/ewr/0");
     Report {
         halted: None,
+        lost: None,
         outdated: false,
         stopped: false,
         late: false,

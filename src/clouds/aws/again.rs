@@ -20,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Answers of S3 to a write of a bucket's settings that mean "not yet": another such write is under way, or the bucket
 /// is so new that not every server has heard of it.
 pub(super) const NEW_BUCKET: &[&str] = &["OperationAborted", "ConditionalRequestConflict", "NoSuchBucket"];
+/// The same for a bucket's policy, which may name a role that was just made.
+pub(super) const NEW_POLICY: &[&str] =
+    &["OperationAborted", "ConditionalRequestConflict", "NoSuchBucket", "MalformedPolicy:Invalid principal"];
 /// The same where the bucket must be there: it is no longer new, or is to go.
 pub(super) const BUSY_BUCKET: &[&str] = &["OperationAborted", "ConditionalRequestConflict"];
 /// Answers of IAM that mean "not yet": a role that was just made, another change that is under way, or a policy that names
@@ -82,6 +85,13 @@ fn trouble(status: u16, code: &str) -> Trouble {
             Trouble::Denied
         }
         "RequestTimeout" => Trouble::Ambiguous,
+        // Their status is that of a conflict, and waiting does not help.
+        "BucketAlreadyExists"
+        | "BucketAlreadyOwnedByYou"
+        | "BucketNotEmpty"
+        | "EntityAlreadyExists"
+        | "DeleteConflict"
+        | "LimitExceeded" => Trouble::Refused,
         _ => Trouble::of_status(status),
     }
 }
@@ -94,11 +104,12 @@ fn unanswered<E: Failed>(doing: &str, error: &SdkError<E, HttpResponse>) -> Clou
             return CloudError { doing: doing.to_owned(), ..ours.clone() };
         }
         if cause.is::<CredentialsError>() {
-            let what = match cause.source() {
-                Some(why) => chain(why),
-                None => "there are none: not in the environment, in a profile, or from a role".to_owned(),
-            };
-            return CloudError::aws(doing, Trouble::Denied, format!("no credentials for AWS: {what}"));
+            let why = cause.source().map(|why| format!(" ({})", chain(why))).unwrap_or_default();
+            let what = format!(
+                "no credentials for AWS: not in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in a profile, and none \
+                 from a role{why}"
+            );
+            return CloudError::aws(doing, Trouble::Denied, what);
         }
         source = cause.source();
     }

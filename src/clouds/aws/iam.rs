@@ -8,6 +8,7 @@ use aws_sdk_iam::types::Tag;
 use super::{
     Writer,
     again::{BUSY_ROLE, NEW_ROLE, Pauses, again},
+    wire::Role,
 };
 use crate::clouds::{CloudError, Trouble};
 
@@ -135,6 +136,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Reads a role until it is as it shall be. After two minutes a change counts all the same: the next plan tells
+    /// whether it was lost.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn until(&self, role: &str, shows: impl Fn(&Role) -> bool) -> Result<(), CloudError> {
+        let mut pauses = Pauses::new(self.settings().speed);
+        loop {
+            match self.role(role).await {
+                Ok(Some(there)) if shows(&there) => return Ok(()),
+                Err(error) if matches!(error.trouble, Trouble::Denied | Trouble::Refused) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+            if !pauses.wait().await {
+                tracing::warn!(role, "changed, and not visible after two minutes");
+                return Ok(());
+            }
+        }
+    }
+
     /// Sets who may take a role.
     ///
     /// # Errors
@@ -180,7 +203,7 @@ impl Writer {
             });
             return or_gone(gone.await.map(drop));
         };
-        self.iam(&doing, NEW_ROLE, || {
+        self.iam(&doing, BUSY_ROLE, || {
             let asked = self.account.iam().put_role_permissions_boundary().role_name(role);
             asked.permissions_boundary(arn).send()
         })

@@ -61,12 +61,6 @@ impl Reader {
         self.account.watch().sent()
     }
 
-    /// The time by the server's clock (the `Date` of its last answer, to the second); nothing before the first answer.
-    #[must_use]
-    pub fn now(&self) -> Option<jiff::Timestamp> {
-        self.account.watch().now()
-    }
-
     /// The account that is expected to own every bucket.
     pub(super) fn owner(&self) -> &str {
         &self.account.settings().account
@@ -147,7 +141,10 @@ impl Reader {
     }
 
     /// A bucket's default encryption, and the ways of encryption that are blocked.
-    pub(super) async fn encryption(
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn encryption(
         &self,
         name: &str,
         region: &str,
@@ -213,11 +210,10 @@ impl Reader {
     }
 
     /// A bucket's tags.
-    pub(super) async fn tags(
-        &self,
-        name: &str,
-        region: &str,
-    ) -> Result<BTreeMap<String, String>, CloudError> {
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn tags(&self, name: &str, region: &str) -> Result<BTreeMap<String, String>, CloudError> {
         let asked = self.account.s3(region).get_bucket_tagging().bucket(name);
         let answer = asked.expected_bucket_owner(self.owner()).send().await;
         let doing = format!("read the tags of bucket {name}");
@@ -248,28 +244,23 @@ impl Reader {
         Ok(Some(out))
     }
 
-    /// The first key of a bucket, or version of one, that is not below `apart`; nothing when there is none.
+    /// The first key of a bucket, or version of one, beside `own`; nothing when there is none.
     ///
     /// # Errors
     /// As every request.
-    pub async fn first_key(
-        &self,
-        name: &str,
-        region: &str,
-        apart: &str,
-    ) -> Result<Option<String>, CloudError> {
+    pub async fn first_key(&self, name: &str, region: &str, own: &str) -> Result<Option<String>, CloudError> {
         let doing = format!("look whether bucket {name} holds anything");
-        // Keys are in the order of their bytes, and `0` is the next after `/`.
-        let beyond = format!("{}0", apart.trim_end_matches('/'));
-        for marker in [None, Some(beyond)] {
+        // A list begins after its marker.
+        for marker in [None, Some(own.to_owned())] {
             let asked = self.account.s3(region).list_object_versions().bucket(name).max_keys(1);
             let asked = asked.expected_bucket_owner(self.owner()).set_key_marker(marker);
             let answer = asked.send().await.map_err(|error| failed(&doing, &error))?;
             let versions = answer.versions.unwrap_or_default().into_iter().map(|version| version.key);
             let markers = answer.delete_markers.unwrap_or_default().into_iter().map(|marker| marker.key);
-            let first = versions.chain(markers).flatten().next();
-            if let Some(key) = first.filter(|key| !key.starts_with(apart)) {
-                return Ok(Some(key));
+            match versions.chain(markers).flatten().next() {
+                None => return Ok(None),
+                Some(key) if key != own => return Ok(Some(key)),
+                Some(_) => {}
             }
         }
         Ok(None)
@@ -383,7 +374,7 @@ impl Reader {
         }
         let (doing, Caller { account, arn }) = ("check the AWS account", &caller);
         let answer = format!(
-            "the manifest says {}, and the credentials are for {account} ({arn}); nothing was read or changed",
+            "the manifest says {}, and the credentials are for {account} ({arn}); nothing was changed",
             self.owner()
         );
         Err(CloudError::aws(doing, Trouble::Denied, answer))

@@ -9,8 +9,9 @@ use aws_sdk_s3::types as sdk;
 
 use super::{
     Writer,
-    again::{self, BUSY_BUCKET, NEW_BUCKET, Pauses, again, failed},
+    again::{self, BUSY_BUCKET, NEW_BUCKET, NEW_POLICY, Pauses, again, failed},
     shape,
+    wire::{Bucket, BucketLook},
 };
 use crate::{
     clouds::{CloudError, Trouble},
@@ -43,7 +44,9 @@ impl Writer {
         loop {
             match read().await {
                 Ok(there) if there == wanted => return Ok(()),
-                Err(error) if !error.is_not_found() => return Err(error),
+                Err(error) if matches!(error.trouble, Trouble::Denied | Trouble::Refused) => {
+                    return Err(error);
+                }
                 _ => {}
             }
             if !pauses.wait().await {
@@ -54,7 +57,7 @@ impl Writer {
     }
 
     /// Makes a bucket with its tags and without ACLs, in one call: there is no moment in which it bears no mark. One that
-    /// is ours already is no error.
+    /// this account has already is no error, and is not touched: says whether it was made. In us-east-1 S3 does not tell.
     ///
     /// # Errors
     /// As every request; a name that somebody else has is a conflict.
@@ -63,7 +66,7 @@ impl Writer {
         at: At<'_>,
         ownership: &str,
         tags: &BTreeMap<String, String>,
-    ) -> Result<(), CloudError> {
+    ) -> Result<bool, CloudError> {
         let doing = format!("make bucket {} in {}", at.name, at.region);
         let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
         // us-east-1 is where a bucket is when nothing is said, and saying so is refused.
@@ -78,10 +81,11 @@ impl Writer {
             let asked = client.create_bucket().bucket(at.name).object_ownership(ownership);
             asked.create_bucket_configuration(config.clone()).send()
         });
-        match made.await {
-            Err(error) if !error.answer.contains("BucketAlreadyOwnedByYou") => return Err(error),
-            _ => {}
-        }
+        let is_new = match made.await {
+            Ok(_) => true,
+            Err(error) if error.answer.contains("BucketAlreadyOwnedByYou") => false,
+            Err(error) => return Err(error),
+        };
         self.seen(&doing, true, || async {
             let asked = client.head_bucket().bucket(at.name).expected_bucket_owner(self.owner());
             match asked.send().await {
@@ -90,7 +94,27 @@ impl Writer {
                 Err(error) => Err(failed(&doing, &error)),
             }
         })
-        .await
+        .await?;
+        Ok(is_new)
+    }
+
+    /// A bucket that was just made: read until every server has heard of it.
+    ///
+    /// # Errors
+    /// As every request, or when it does not show within two minutes.
+    pub async fn new_bucket(&self, at: At<'_>) -> Result<Bucket, CloudError> {
+        let mut pauses = Pauses::new(self.speed());
+        loop {
+            match self.bucket(at.name, at.region).await {
+                Ok(BucketLook::Here(bucket)) => return Ok(*bucket),
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+            if !pauses.wait().await {
+                let doing = format!("make bucket {}", at.name);
+                return Err(CloudError::aws(doing, Trouble::Ambiguous, "it was made, and does not show"));
+            }
+        }
     }
 
     /// Sets all tags of a bucket. S3 replaces the whole set and keeps AWS's own by itself.
@@ -246,7 +270,7 @@ impl Writer {
                 .await?;
             }
             Some(text) => {
-                again(self.speed(), &doing, NEW_BUCKET, || {
+                again(self.speed(), &doing, NEW_POLICY, || {
                     let asked = client.put_bucket_policy().bucket(at.name);
                     asked.expected_bucket_owner(self.owner()).policy(text).send()
                 })
@@ -260,25 +284,27 @@ impl Writer {
         .await
     }
 
-    /// Removes every version of what is below a prefix of our own. Nothing else is ever removed from a bucket.
+    /// Removes every version of an object of our own. Nothing else is ever removed from a bucket.
     ///
     /// # Errors
     /// As every request.
-    pub async fn sweep(&self, at: At<'_>, prefix: &str) -> Result<(), CloudError> {
-        let doing = format!("remove {prefix} from bucket {}", at.name);
+    pub async fn sweep(&self, at: At<'_>, own: &str) -> Result<(), CloudError> {
+        let doing = format!("remove {own} from bucket {}", at.name);
         let client = self.account.s3(at.region);
         loop {
-            let asked = client.list_object_versions().bucket(at.name).prefix(prefix);
+            let asked = client.list_object_versions().bucket(at.name).prefix(own);
             let page = asked.expected_bucket_owner(self.owner()).send().await;
             let page = page.map_err(|error| failed(&doing, &error))?;
             let versions = page.versions.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
             let markers =
                 page.delete_markers.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
             let all: Vec<_> = versions.chain(markers).collect();
-            if all.is_empty() {
+            // A prefix is also the beginning of other keys.
+            let ours: Vec<_> = all.into_iter().filter(|(key, _)| key.as_deref() == Some(own)).collect();
+            if ours.is_empty() {
                 return Ok(());
             }
-            for (key, version) in all {
+            for (key, version) in ours {
                 let asked = client.delete_object().bucket(at.name).set_key(key).set_version_id(version);
                 let gone = asked.expected_bucket_owner(self.owner()).send().await;
                 gone.map_err(|error| failed(&doing, &error))?;

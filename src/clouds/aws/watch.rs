@@ -42,14 +42,6 @@ impl Watch {
         self.gauge.sent()
     }
 
-    /// The time by the server's clock, once a server has told it. Resolution: a second.
-    pub(super) fn now(&self) -> Option<Timestamp> {
-        let seen = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, at) = seen?;
-        let since = jiff::SignedDuration::try_from(at.elapsed()).ok()?;
-        told.checked_add(since).ok()
-    }
-
     /// The `Date` of the last answer that had one, if that came after this moment.
     pub(super) fn told_since(&self, moment: Instant) -> Option<Timestamp> {
         let seen = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);

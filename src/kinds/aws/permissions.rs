@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{bucket::LOCKS, policy::Policy, provider, role};
+use super::{
+    bucket::{LOCKS, lock_key},
+    policy::Policy,
+    provider, role,
+};
 use crate::kinds::{AwsMeta, Desired};
 
 /// Who needs the permissions.
@@ -52,6 +56,8 @@ const GRANT_ROLE: [&str; 4] =
     ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary"];
 const WRITE_ROLE: [&str; 4] =
     ["iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:TagRole", "iam:UntagRole"];
+/// Taking a boundary away is a right of its own, and is given only where no role must have one.
+const UNBOUND_ROLE: &str = "iam:DeleteRolePermissionsBoundary";
 
 /// The policy document; nothing where the manifest names no account.
 #[must_use]
@@ -72,18 +78,18 @@ fn allow(sid: &str, actions: &[&str], resource: impl Into<Value>) -> Value {
 fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let mut named: BTreeSet<String> =
         desired.aws_bucket.values().map(|spec| format!("arn:aws:s3:::{}", spec.name)).collect();
-    named.retain(|arn| !arn.starts_with(&format!("arn:aws:s3:::{}", meta.prefix)));
     // What has left the manifest is found by its name.
-    named.insert(format!("arn:aws:s3:::{}*", meta.prefix));
+    let ours = (format!("arn:aws:s3:::{}", meta.prefix), format!("-{}", meta.account));
+    named.retain(|arn| !(arn.starts_with(&ours.0) && arn.ends_with(&ours.1)));
+    named.insert(format!("{}*{}", ours.0, ours.1));
     let named: Value = named.into_iter().collect();
     let mut out = vec![
         allow("FindBuckets", &["s3:ListAllMyBuckets"], "*"),
         allow("ReadBuckets", &READ_BUCKET, named.clone()),
     ];
+    out.extend(lock(desired, meta, purpose));
     if purpose >= Purpose::Apply {
         out.push(allow("WriteBuckets", &WRITE_BUCKET, named.clone()));
-        let lock = meta.lock.as_ref().map(|(bucket, _)| format!("arn:aws:s3:::{bucket}/{LOCKS}*"));
-        out.extend(lock.map(|lock| allow("Lock", &["s3:GetObject", "s3:PutObject"], lock)));
     }
     if purpose >= Purpose::Destroy {
         out.push(allow("RemoveBuckets", &["s3:DeleteBucket"], named.clone()));
@@ -99,6 +105,23 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     out
 }
 
+/// The lock: who plans may look at it, who applies takes it. Without the right to list, S3 does not say that it is free.
+fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
+    let Some((bucket, _)) = &meta.lock else { return Vec::new() };
+    let arn = format!("arn:aws:s3:::{bucket}");
+    let writes = (purpose >= Purpose::Apply).then_some("s3:PutObject");
+    let actions: Vec<&str> = ["s3:GetObject"].into_iter().chain(writes).collect();
+    let mut out = vec![allow("Lock", &actions, format!("{arn}/{}", lock_key(&desired.meta.mark)))];
+    let holder = desired.aws_bucket.values().find(|spec| spec.name == *bucket);
+    if holder.is_none() {
+        out.push(allow("FindLock", &["s3:ListBucket"], arn));
+    }
+    let key =
+        holder.and_then(|spec| spec.encryption.kms_key.as_deref()).filter(|key| key.starts_with("arn:"));
+    out.extend(key.map(|key| allow("LockKey", &["kms:Decrypt", "kms:GenerateDataKey"], key)));
+    out
+}
+
 fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let path = role::path(&desired.meta.mark);
     let ours = format!("arn:aws:iam::{}:role{path}*", meta.account);
@@ -107,16 +130,19 @@ fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
         desired.aws_role.values().map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
     let readable: Value = [ours.clone()].into_iter().chain(names).collect();
     let mut out = vec![allow("FindRoles", &["iam:ListRoles"], "*"), allow("ReadRoles", &READ_ROLE, readable)];
-    if purpose >= Purpose::Apply {
+    if purpose >= Purpose::Apply && !desired.aws_role.is_empty() {
         let attaches = desired.aws_role.values().any(|spec| spec.managed.is_some());
         let attach = attaches.then_some(["iam:AttachRolePolicy", "iam:DetachRolePolicy"]);
         let grants: Vec<&str> = GRANT_ROLE.into_iter().chain(attach.into_iter().flatten()).collect();
         let mut grant = allow("GrantRoles", &grants, ours.as_str());
-        let boundaries: BTreeSet<_> = desired.aws_role.values().map(|spec| spec.boundary.clone()).collect();
-        if let Some(Some(boundary)) = boundaries.first().filter(|_| boundaries.len() == 1) {
-            grant["Condition"] = json!({ "StringEquals": { "iam:PermissionsBoundary": boundary } });
+        let boundaries: Option<BTreeSet<_>> =
+            desired.aws_role.values().map(|spec| spec.boundary.clone()).collect();
+        let mut writes: Vec<&str> = WRITE_ROLE.to_vec();
+        match boundaries {
+            Some(all) => grant["Condition"] = json!({ "StringEquals": { "iam:PermissionsBoundary": all } }),
+            None => writes.push(UNBOUND_ROLE),
         }
-        out.extend([grant, allow("WriteRoles", &WRITE_ROLE, ours.as_str())]);
+        out.extend([grant, allow("WriteRoles", &writes, ours.as_str())]);
     }
     if purpose >= Purpose::Destroy {
         let gone = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"];

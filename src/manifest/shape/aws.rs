@@ -22,7 +22,7 @@ pub struct Aws {
     #[schemars(required, example = &"eu-central-1")]
     pub region: Option<String>,
     /// Which bucket holds the lock that keeps two runs apart: the key of one of `buckets`, or a bucket that is there
-    /// already. Default: the first of `buckets`.
+    /// already. It must be said where there are several buckets; otherwise it is the one.
     pub lock: Option<LockSource>,
 }
 
@@ -51,7 +51,8 @@ pub struct LockBucket {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bucket {
-    /// Its name, unique in all of AWS. Default: PROJECT-ENVIRONMENT-KEY-ACCOUNT.
+    /// Its name, unique in all of AWS. Default: PROJECT-ENVIRONMENT-KEY-ACCOUNT. A bucket with a name of its own is not
+    /// found again once this block has left the manifest; it then stays, and is nobody's.
     #[schemars(example = &"acme-backups")]
     pub name: Option<String>,
     /// Its region; fixed when it is made. Default: that of `aws`.

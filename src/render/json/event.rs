@@ -50,17 +50,12 @@ pub fn event(event: &Event) -> Value {
             "hook": { "resource": resource(address), "action": verb(*action) },
             "diagnostic": diagnostic(failure),
         }),
-        Event::Waiting { holder, until } => json!({ "type": "waiting", "holder": holder, "until": until }),
         Event::Stopping => json!({ "type": "stopping" }),
         Event::OutOfTime => json!({ "type": "out_of_time" }),
     };
     let level = match event {
         Event::Failed { .. } => "error",
-        Event::Skipped { .. }
-        | Event::HeldBack { .. }
-        | Event::Waiting { .. }
-        | Event::Stopping
-        | Event::OutOfTime => "warn",
+        Event::Skipped { .. } | Event::HeldBack { .. } | Event::Stopping | Event::OutOfTime => "warn",
         Event::Begun { .. }
         | Event::Started { .. }
         | Event::Progress { .. }

@@ -87,7 +87,7 @@ impl Board {
             }
             Event::Skipped { .. } => self.ended += 1,
             Event::Stopping => self.stopping = true,
-            Event::OutOfTime | Event::Waiting { .. } | Event::Output { .. } => {}
+            Event::OutOfTime | Event::Output { .. } => {}
         }
     }
 
@@ -111,7 +111,7 @@ impl Board {
         let style = look.style();
         let (address, sign, what, time) = match event {
             Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } => return None,
-            Event::Stopping | Event::OutOfTime | Event::Waiting { .. } | Event::Output { .. } => {
+            Event::Stopping | Event::OutOfTime | Event::Output { .. } => {
                 return super::event(event, look);
             }
             Event::HeldBack { address, failure, .. } => {

@@ -56,13 +56,6 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
             let word = paint(style.change, "held back");
             format!("{address}: {word}: {}", reason(failure, style))
         }
-        Event::Waiting { holder, until } => {
-            format!(
-                "waiting for the lock: {} has it, until {} unless it is renewed",
-                clean(holder),
-                clean(until)
-            )
-        }
         Event::OutOfTime => "the deadline is near: what cannot end in time is not begun".to_owned(),
         Event::Stopping => "stopping: nothing more begins; what is under way is finished".to_owned(),
     };

@@ -49,6 +49,11 @@ impl Page {
             self.line(format!("{word} nothing was begun"));
             self.reason(failure);
         }
+        if let Some(failure) = &report.lost {
+            let word = paint(self.style.alarm, "STOPPED:");
+            self.line(format!("{word} what was under way was dropped"));
+            self.reason(failure);
+        }
     }
 
     fn held_back(&mut self, ended: &Ended, failure: &Failure) {

@@ -122,6 +122,7 @@ async fn a_github_job_s_identity_is_exchanged() {
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
             endpoint: Some(team.sandbox.aws_url()),
+            endpoints: aws::Endpoints::default(),
             by_path: true,
             keys: None,
             github: Some(github),

@@ -14,7 +14,7 @@ use crate::{
         },
     },
     model::{
-        Line,
+        Line, Shown,
         s3::{Encryption, LifecycleRule, PublicAccessBlock},
     },
 };
@@ -42,14 +42,24 @@ impl Announce for BucketEdit {
     fn lines(&self) -> Vec<Line> {
         match self {
             Self::Tags(change) => change.lines(),
-            Self::PublicAccess(from, to) => fields("public_access_block", &value(from), &value(to)),
+            Self::PublicAccess(from, to) => {
+                let open = |line: Line| {
+                    let opens = line.to == Some(Shown::Value(Value::Bool(false)));
+                    if opens { line.with_note("the public may get in") } else { line }
+                };
+                fields("public_access_block", &value(from), &value(to)).into_iter().map(open).collect()
+            }
             Self::Ownership(Some(from), to) => vec![Line::change("ownership", from.clone(), to.clone())],
             Self::Ownership(None, to) => vec![Line::add("ownership", to.clone())],
             Self::Encryption(from, to) => {
                 let from = from.as_ref().map(value).unwrap_or_default();
                 fields("encryption", &from, &value(to))
             }
-            Self::Versioning(on) => vec![Line::change("versioning", !on, *on)],
+            Self::Versioning(true) => vec![Line::change("versioning", false, true)],
+            Self::Versioning(false) => {
+                let line = Line::change("versioning", true, false);
+                vec![line.with_note("what is overwritten or deleted from then on is gone for good")]
+            }
             Self::Lifecycle(from, to) => rules(from, to),
             Self::Policy(from, to) => Policy::lines("policy", from.as_deref(), to.as_deref()),
         }
@@ -85,12 +95,34 @@ fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
     let lines = ids.into_iter().flat_map(|id| {
         let path = format!("lifecycle.{id}");
         match (from.get(id), to.get(id)) {
-            (Some(from), Some(to)) => fields(&path, from, to),
-            (None, Some(to)) => vec![Line::add(path, to.clone())],
+            (Some(from), Some(to)) => fields(&path, from, to).into_iter().map(deletes).collect(),
+            (None, Some(to)) => vec![deletes(Line::add(path, to.clone()))],
             (from, None) => vec![Line::remove(path, from.cloned().unwrap_or_default())],
         }
     });
     lines.collect()
+}
+
+/// A rule that is new, in force at last, wider or shorter deletes what is older without asking again.
+fn deletes(line: Line) -> Line {
+    let days = |shown: &Option<Shown>| match shown {
+        Some(Shown::Value(value)) => value.as_i64(),
+        _ => None,
+    };
+    let text = |shown: &Option<Shown>| {
+        matches!(shown, Some(Shown::Value(Value::Object(rule)))
+        if rule.contains_key("expire_days") || rule.contains_key("noncurrent_days"))
+    };
+    let last = line.path.rsplit('.').next().unwrap_or_default();
+    let danger = match last {
+        "expire_days" | "noncurrent_days" => {
+            days(&line.to).is_some_and(|to| days(&line.from).is_none_or(|from| to < from))
+        }
+        "prefix" => true,
+        "enabled" => line.to == Some(Shown::Value(Value::Bool(true))),
+        _ => text(&line.to),
+    };
+    if danger { line.with_note("what is older is deleted for good") } else { line }
 }
 
 /// Whether two encryptions do the same. A bucket key saves calls to KMS and means nothing without it.

@@ -1,13 +1,13 @@
 //! The calls of a bucket.
 
-use super::{Bucket, BucketEdit, BucketLive, BucketSpec, LOCKS, edits};
+use super::{Bucket, BucketEdit, BucketLive, BucketSpec, edits, lock_key};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
         aws::{At, wire},
     },
     kinds::{Drive, World, aws::policy::Policy},
-    model::{Name, s3::PublicAccessBlock},
+    model::{Mark, Name, s3::PublicAccessBlock},
 };
 
 impl BucketLive {
@@ -60,11 +60,14 @@ impl Drive for Bucket {
     ) -> Result<BucketLive, CloudError> {
         let aws = clouds.aws()?;
         let at = At { name: &spec.name, region: &spec.region };
-        aws.create_bucket(at, &spec.ownership, &spec.tags).await?;
-        let wire::BucketLook::Here(made) = aws.bucket(at.name, at.region).await? else {
+        let is_new = aws.create_bucket(at, &spec.ownership, &spec.tags).await?;
+        let made = aws.new_bucket(at).await?;
+        let owner = Mark::read(&made.tags);
+        // Some stores drop tags that come with a creation. What was there before must bear our mark.
+        if owner != Mark::read(&spec.tags) && !(is_new && owner.is_none()) {
             let doing = format!("make bucket {}", at.name);
-            return Err(CloudError::aws(doing, Trouble::Ambiguous, "it was made, and does not show"));
-        };
+            return Err(CloudError::aws(doing, Trouble::Conflict, "somebody else has made it meanwhile"));
+        }
         let mut live = BucketLive::read(at.name, &made, None)?;
         for edit in edits(spec, &live) {
             live = Self::edit(clouds, &live, &edit, world).await?;
@@ -82,7 +85,8 @@ impl Drive for Bucket {
         let mut after = live.clone();
         match edit {
             BucketEdit::Tags(change) => {
-                after.tags = change.applied_to(&live.tags);
+                // All tags are replaced at once, so what others put there since the plan was made counts.
+                after.tags = change.applied_to(&aws.tags(at.name, at.region).await?);
                 aws.put_bucket_tags(at, &after.tags).await?;
             }
             BucketEdit::PublicAccess(_, to) => {
@@ -94,7 +98,8 @@ impl Drive for Bucket {
                 after.ownership = Some(to.clone());
             }
             BucketEdit::Encryption(_, to) => {
-                aws.put_encryption(at, to, &live.blocked_encryption).await?;
+                after.blocked_encryption = aws.encryption(at.name, at.region).await?.1;
+                aws.put_encryption(at, to, &after.blocked_encryption).await?;
                 after.encryption = Some(to.clone());
             }
             BucketEdit::Versioning(on) => {
@@ -118,17 +123,18 @@ impl Drive for Bucket {
     /// What holds anything beside our own stays: S3 refuses to remove it, and so do we before we touch our own.
     async fn delete(clouds: &Clouds, live: &BucketLive, _: &World) -> Result<(), CloudError> {
         let (aws, at) = (clouds.aws()?, At { name: &live.name, region: &live.region });
-        match aws.first_key(at.name, at.region, LOCKS).await {
+        let own = Mark::read(&live.tags).map(|mark| lock_key(&mark)).unwrap_or_default();
+        match aws.first_key(at.name, at.region, &own).await {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
             Ok(Some(key)) => {
                 let doing = format!("remove bucket {}", live.name);
                 let what = format!("it holds objects, such as {key:?}");
-                return Err(CloudError::aws(doing, Trouble::Conflict, what));
+                return Err(CloudError::aws(doing, Trouble::Refused, what));
             }
             Ok(None) => {}
         }
-        aws.sweep(at, LOCKS).await?;
+        aws.sweep(at, &own).await?;
         aws.delete_bucket(at).await
     }
 }

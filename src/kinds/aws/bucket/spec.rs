@@ -11,13 +11,19 @@ use crate::{
         aws::{policy::Policy, tags::Tags},
     },
     model::{
-        Address,
+        Address, Mark,
         s3::{Encryption, LifecycleRule, PublicAccessBlock},
     },
 };
 
 /// Where in a bucket trimtab keeps its own: the locks of environments.
 pub const LOCKS: &str = ".trimtab/";
+
+/// The object that is an environment's lock.
+#[must_use]
+pub fn lock_key(mark: &Mark) -> String {
+    format!("{LOCKS}locks/{}/{}.json", mark.project, mark.environment)
+}
 /// Everything belongs to the bucket's owner, and ACLs do nothing: S3's own default since 2023.
 pub const NO_ACLS: &str = "BucketOwnerEnforced";
 

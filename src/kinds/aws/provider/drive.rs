@@ -30,7 +30,7 @@ impl Drive for Provider {
         let arn = arn(&spec.account, &spec.org);
         match aws.provider(&arn).await? {
             Some(made) => Ok(ProviderLive::read(&made)),
-            // It was made a moment ago, and lists of IAM lag behind.
+            // It was made a moment ago, and IAM lags behind.
             None => Ok(ProviderLive { arn, audiences: vec![AUDIENCE.to_owned()], ours: true }),
         }
     }
@@ -51,6 +51,10 @@ impl Drive for Provider {
     /// A role that has begun to trust it since the plan was made keeps it.
     async fn delete(clouds: &Clouds, live: &ProviderLive, _: &World) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
+        if !aws.provider(&live.arn).await?.is_none_or(|now| now.tags.contains_key(SHARED)) {
+            let doing = format!("remove the identity provider {}", live.arn);
+            return Err(CloudError::aws(doing, Trouble::Refused, "somebody else has made it"));
+        }
         if let Some(user) = aws.roles("/").await?.into_iter().find(|role| role.trusts(&live.arn)) {
             let doing = format!("remove the identity provider {}", live.arn);
             let why = format!("role {} has begun to trust it", user.name);

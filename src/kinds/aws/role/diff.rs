@@ -41,7 +41,7 @@ impl Announce for RoleEdit {
         match self {
             Self::Trust(from, to) => {
                 let mut lines = Policy::lines("trust", Some(from), Some(to));
-                lines.extend(to.words().into_iter().map(|words| Line::says("grants", words)));
+                lines.extend(grants(Some(from), Some(to)));
                 lines
             }
             Self::Settings { description, max_session } => {
@@ -56,14 +56,24 @@ impl Announce for RoleEdit {
             Self::Policy(name, from, to) => {
                 let path = format!("policy.{name}");
                 let mut lines = Policy::lines(&path, from.as_deref(), to.as_deref());
-                let words = to.iter().flat_map(|to| to.words());
-                lines.extend(words.map(|words| Line::says("grants", words)));
+                lines.extend(grants(from.as_deref(), to.as_deref()));
                 lines
             }
             Self::Attached(arn, true) => vec![Line::add("managed_policies", arn.clone())],
             Self::Attached(arn, false) => vec![Line::remove("managed_policies", arn.clone())],
         }
     }
+}
+
+/// What is granted from now on, and what no longer, in words.
+fn grants(from: Option<&Policy>, to: Option<&Policy>) -> Vec<Line> {
+    let words = |policy: Option<&Policy>| policy.map(Policy::words).unwrap_or_default();
+    let (from, to) = (words(from), words(to));
+    let gone = from.iter().filter(|words| !to.contains(words));
+    let new = to.iter().filter(|words| !from.contains(words));
+    gone.map(|words| Line::unsays("grants", words.clone()))
+        .chain(new.map(|words| Line::says("grants", words.clone())))
+        .collect()
 }
 
 /// A text that comes, changes or goes.
@@ -167,10 +177,7 @@ impl Kind for Role {
             tags: _,
             provider: _,
         } = spec;
-        let org = match trust {
-            Trust::Fly { org, .. } => org.as_str(),
-            Trust::Document(_) => "",
-        };
+        let org = spec.trust.org();
         let mut lines = vec![Line::add("arn", spec.arn())];
         lines.extend(boundary.clone().map(|arn| Line::add("permissions_boundary", arn)));
         let session =

@@ -1,6 +1,6 @@
 //! The calls of a role.
 
-use super::{Role, RoleEdit, RoleLive, RoleSpec, Trust, edits};
+use super::{Role, RoleEdit, RoleLive, RoleSpec, edits};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
@@ -74,6 +74,42 @@ async fn make(aws: &Writer, spec: &RoleSpec, trust: &Policy) -> Result<wire::Rol
     }
 }
 
+/// Carries one edit out; the role as it is then.
+async fn change(aws: &Writer, live: &RoleLive, edit: &RoleEdit) -> Result<RoleLive, CloudError> {
+    let (name, mut after) = (live.name.as_str(), live.clone());
+    match edit {
+        RoleEdit::Trust(_, to) => {
+            aws.put_trust(name, &to.text()).await?;
+            after.trust = (**to).clone();
+        }
+        RoleEdit::Settings { description: (_, text), max_session: (_, secs) } => {
+            aws.update_role(name, text, *secs).await?;
+            after.description.clone_from(text);
+            after.max_session = *secs;
+        }
+        RoleEdit::Boundary(_, to) => {
+            aws.put_boundary(name, to.as_deref()).await?;
+            after.boundary.clone_from(to);
+        }
+        RoleEdit::Tags(change) => {
+            aws.tag_role(name, &change.set, &change.gone).await?;
+            after.tags = change.applied_to(&live.tags);
+        }
+        RoleEdit::Policy(policy, _, to) => {
+            let text = to.as_ref().map(|to| to.text());
+            aws.put_role_policy(name, policy, text.as_deref()).await?;
+            after.policies.remove(policy);
+            after.policies.extend(to.as_ref().map(|to| (policy.clone(), (**to).clone())));
+        }
+        RoleEdit::Attached(arn, attached) => {
+            aws.attach(name, arn, *attached).await?;
+            after.managed.remove(arn);
+            after.managed.extend(attached.then(|| arn.clone()));
+        }
+    }
+    Ok(after)
+}
+
 impl Drive for Role {
     async fn create(
         clouds: &Clouds,
@@ -82,10 +118,7 @@ impl Drive for Role {
         world: &World,
     ) -> Result<RoleLive, CloudError> {
         let aws = clouds.aws()?;
-        let org = match &spec.trust {
-            Trust::Fly { org, .. } => org.as_str(),
-            Trust::Document(_) => "",
-        };
+        let org = spec.trust.org();
         let made = make(aws, spec, &spec.trust.policy(&spec.account, org)).await?;
         let mut live = RoleLive::read(&made, None)?;
         live.provider.clone_from(&spec.provider);
@@ -95,43 +128,19 @@ impl Drive for Role {
         Ok(live)
     }
 
+    /// One call, and then looks until it shows: IAM spreads changes within seconds.
     async fn edit(
         clouds: &Clouds,
         live: &RoleLive,
         edit: &RoleEdit,
         _: &World,
     ) -> Result<RoleLive, CloudError> {
-        let (aws, name, mut after) = (clouds.aws()?, live.name.as_str(), live.clone());
-        match edit {
-            RoleEdit::Trust(_, to) => {
-                aws.put_trust(name, &to.text()).await?;
-                after.trust = (**to).clone();
-            }
-            RoleEdit::Settings { description: (_, text), max_session: (_, secs) } => {
-                aws.update_role(name, text, *secs).await?;
-                after.description.clone_from(text);
-                after.max_session = *secs;
-            }
-            RoleEdit::Boundary(_, to) => {
-                aws.put_boundary(name, to.as_deref()).await?;
-                after.boundary.clone_from(to);
-            }
-            RoleEdit::Tags(change) => {
-                aws.tag_role(name, &change.set, &change.gone).await?;
-                after.tags = change.applied_to(&live.tags);
-            }
-            RoleEdit::Policy(policy, _, to) => {
-                let text = to.as_ref().map(|to| to.text());
-                aws.put_role_policy(name, policy, text.as_deref()).await?;
-                after.policies.remove(policy);
-                after.policies.extend(to.as_ref().map(|to| (policy.clone(), (**to).clone())));
-            }
-            RoleEdit::Attached(arn, attached) => {
-                aws.attach(name, arn, *attached).await?;
-                after.managed.remove(arn);
-                after.managed.extend(attached.then(|| arn.clone()));
-            }
-        }
+        let after = change(clouds.aws()?, live, edit).await?;
+        let shows = |role: &wire::Role| {
+            let now = RoleLive::read(role, None);
+            now.is_ok_and(|now| RoleLive { provider: after.provider.clone(), ..now } == after)
+        };
+        clouds.aws()?.until(&after.name, shows).await?;
         Ok(after)
     }
 
@@ -140,6 +149,10 @@ impl Drive for Role {
     async fn delete(clouds: &Clouds, live: &RoleLive, _: &World) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
         let Some(now) = aws.role(&live.name).await? else { return Ok(()) };
+        if now.arn != live.arn {
+            let what = format!("another has been made under its name: {}", now.arn);
+            return Err(CloudError::aws(format!("remove role {}", live.name), Trouble::Conflict, what));
+        }
         for policy in now.inline.keys() {
             aws.put_role_policy(&live.name, policy, None).await?;
         }

@@ -6,7 +6,7 @@ mod drive;
 mod spec;
 
 pub use diff::{RoleEdit, edits};
-pub use spec::{RoleLive, RoleSpec, Trust, path};
+pub use spec::{RoleLive, RoleSpec, STATIC_KEYS, Trust, path};
 
 use crate::model::Named;
 

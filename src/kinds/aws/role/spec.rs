@@ -24,6 +24,9 @@ pub fn path(mark: &Mark) -> String {
     format!("/trimtab/{}/{}/", mark.project, mark.environment)
 }
 
+/// The names that AWS's SDKs look for before they look for a role.
+pub const STATIC_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
 /// Who may take a role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +43,15 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// The organization that tokens must come from, as far as it is known.
+    #[must_use]
+    pub fn org(&self) -> &str {
+        match self {
+            Self::Fly { org, .. } => org,
+            Self::Document(_) => "",
+        }
+    }
+
     /// The policy document. Any machine of the app is trusted, whatever its name: release machines and successors have
     /// names of their own. The colon after the app keeps out apps whose name begins the same.
     #[must_use]

@@ -56,6 +56,7 @@ impl AwsScene<'_> {
         let mentioned = self.scene.mentions.aws.get(&format!("buckets.{key}"));
         let needs = mentioned.into_iter().flatten().filter(|to| to.kind() == Role::NAME).cloned().collect();
         check_tags(&bucket.tags, at.key("tags"), sink);
+        check_key(bucket.encryption.as_ref(), at.key("encryption"), sink);
         BucketSpec {
             encryption: encryption(bucket.encryption.as_ref()),
             public_access: PublicAccessBlock::all(bucket.public_access_block.unwrap_or(true)),
@@ -174,6 +175,16 @@ fn encryption(stated: Option<&EncryptionSource>) -> Encryption {
     }
 }
 
+/// An alias by its ARN, or a bare id, would make a bucket that its own app's role cannot read.
+fn check_key(stated: Option<&EncryptionSource>, at: Spot<'_>, sink: &mut Sink) {
+    let Some(EncryptionSource::Kms(shape::Kms { kms: Some(key), .. })) = stated else { return };
+    let is_key = key.starts_with("arn:aws:kms:") && key.contains(":key/");
+    if !is_key && !key.starts_with("alias/") {
+        let problem = at.key("kms").problem(format!("`{key}` names no key of KMS"));
+        sink.error(problem.help("write the key's ARN, with `:key/` in it, or `alias/NAME`"));
+    }
+}
+
 fn ownership(stated: Option<Ownership>) -> &'static str {
     match stated.unwrap_or(Ownership::BucketOwnerEnforced) {
         Ownership::BucketOwnerEnforced => crate::kinds::aws::bucket::NO_ACLS,
@@ -241,6 +252,18 @@ fn check_rule(id: &str, rule: &shape::LifecycleRule, at: Spot<'_>, sink: &mut Si
     if rule.noncurrent_keep.is_some() && rule.noncurrent_days.is_none() {
         let problem = at.key("noncurrent_keep").problem("`noncurrent_keep` needs `noncurrent_days`");
         sink.error(problem.help("say after how many days the others go"));
+    }
+    for (class, days) in rule.transitions.iter().filter(|(class, days)| class.ends_with("_IA") && **days < 30)
+    {
+        let problem =
+            at.key("transitions").key(class).problem(format!("objects move to {class} after {days} days"));
+        sink.error(problem.help("S3 takes 30 days at least for this class"));
+    }
+    if let Some((class, _)) =
+        rule.transitions.iter().find(|(_, days)| rule.expire_days.is_some_and(|end| end <= **days))
+    {
+        let problem = at.key("expire_days").problem(format!("objects expire before they move to {class}"));
+        sink.error(problem.help("let them expire later, or leave the move out"));
     }
     for class in rule.transitions.keys().filter(|class| !CLASSES.contains(&class.as_str())) {
         let problem =

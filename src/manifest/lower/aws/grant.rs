@@ -1,9 +1,11 @@
 //! The policy of an identity: exactly what the manifest uses, and nothing beside it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::aws::bucket::BucketSpec,
+    kinds::aws::bucket::{BucketSpec, LOCKS},
     manifest::shape::aws::{Access, Grant},
 };
 
@@ -12,11 +14,21 @@ use crate::{
 const DEFAULT: [Access; 3] = [Access::List, Access::Read, Access::Write];
 
 /// The statements for one bucket.
-pub(super) fn statements(key: &str, bucket: &BucketSpec, grant: &Grant) -> Vec<Value> {
+pub(super) fn statements(
+    key: &str,
+    bucket: &BucketSpec,
+    grant: &Grant,
+    sids: &mut BTreeSet<String>,
+) -> Vec<Value> {
     let allow = grant.allow.as_deref().unwrap_or(&DEFAULT);
     let prefix = prefix(grant);
     let arn = format!("arn:aws:s3:::{}", bucket.name);
-    let sid = |what: &str| format!("{}{what}", camel(key));
+    let mut stem = camel(key);
+    // Ids are unique in a policy, and `a-b` is written like `a_b`.
+    while !sids.insert(stem.clone()) {
+        stem.push('X');
+    }
+    let sid = |what: &str| format!("{stem}{what}");
     let mut out = Vec::new();
     if allow.contains(&Access::List) {
         let mut list = json!({
@@ -44,6 +56,12 @@ pub(super) fn statements(key: &str, bucket: &BucketSpec, grant: &Grant) -> Vec<V
         out.extend(key_of(bucket, allow).map(|mut statement| {
             statement["Sid"] = sid("Key").into();
             statement
+        }));
+    }
+    if prefix.is_empty() && !out.is_empty() {
+        // The environment's lock is no business of the app.
+        out.push(json!({
+            "Sid": sid("NotLocks"), "Effect": "Deny", "Action": "s3:*", "Resource": format!("{arn}/{LOCKS}*"),
         }));
     }
     out

@@ -1,9 +1,9 @@
 //! Static keys on an app that has an identity: AWS's SDKs take them first and never look at the role.
 
-use crate::manifest::{lower::Sink, shape::App, spot::Spot};
-
-/// The names that an SDK looks for before it looks for a role.
-pub(in crate::manifest::lower) const STATIC_KEYS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+use crate::{
+    kinds::aws::role::STATIC_KEYS,
+    manifest::{lower::Sink, shape::App, spot::Spot},
+};
 
 /// Warns of those that the manifest itself sets.
 pub(in crate::manifest::lower) fn shadowed(app: &App, at: Spot<'_>, identity: &str, sink: &mut Sink) {

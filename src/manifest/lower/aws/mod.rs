@@ -81,6 +81,7 @@ pub(super) fn lower(
     aws.buckets(out, sink);
     aws.identities(&mut apps, out, sink);
     aws.roles(out, sink);
+    aws.check_names(out, sink);
     let lock = aws.lock(stated.lock.as_ref(), out, sink);
     bucket::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
     out.desired.meta.aws = Some(AwsMeta {
@@ -108,6 +109,26 @@ impl<'a> AwsScene<'a> {
             let problem =
                 self.at.key("roles").key(key).key_problem(format!("there is an identity `{key}` too"));
             sink.error(problem.help("both are roles: give one of them another key"));
+        }
+    }
+
+    /// No two of a kind are called the same: names of buckets are unique in all of AWS, and names of roles in an account,
+    /// whatever their case.
+    fn check_names(&self, out: &Lowered, sink: &mut Sink) {
+        let buckets = out.desired.aws_bucket.iter().map(|(key, spec)| ("buckets", key, spec.name.clone()));
+        let roles = out.desired.aws_role.iter().map(|(key, spec)| {
+            let table =
+                if self.document.identities.contains_key(key.as_str()) { "identities" } else { "roles" };
+            (table, key, spec.name.to_lowercase())
+        });
+        let mut taken: BTreeMap<(bool, String), &Name> = BTreeMap::new();
+        for (table, key, name) in buckets.chain(roles) {
+            if let Some(other) = taken.insert((table == "buckets", name.clone()), key) {
+                let spot = self.at.key(table).key(key.as_str());
+                let problem =
+                    spot.key_problem(format!("`{key}` is called the same on AWS as `{other}`: {name}"));
+                sink.error(problem.help("say another `name` for one of them"));
+            }
         }
     }
 
@@ -149,6 +170,14 @@ impl<'a> AwsScene<'a> {
         let buckets: &Table<_> = &out.desired.aws_bucket;
         let of = |spec: &crate::kinds::aws::bucket::BucketSpec| (spec.name.clone(), spec.region.clone());
         match stated {
+            None if buckets.len() > 1 => {
+                // A lock that moved with the order of keys would be two locks for a while.
+                let problem =
+                    self.at.key("aws").key_problem("several buckets, and nothing says which holds the lock");
+                let first = buckets.keys().next().map(Name::as_str).unwrap_or_default();
+                sink.error(problem.help(format!("say it under `aws`: lock = \"{first}\"")));
+                None
+            }
             None => buckets.values().next().map(of),
             Some(LockSource::Key(key)) => {
                 let found = buckets.get(key.as_str()).map(of);
@@ -178,6 +207,12 @@ fn check_region(region: &str, at: Spot<'_>, sink: &mut Sink) {
     let fits = letters(parts.next().filter(|part| part.len() == 2))
         && letters(parts.next())
         && region.ends_with(|c: char| c.is_ascii_digit());
+    let elsewhere = region.starts_with("cn-") || region.starts_with("us-gov-");
+    if elsewhere {
+        let problem = at.problem(format!("`{region}` is in another partition of AWS"));
+        sink.error(problem.help("trimtab knows the accounts of AWS itself, not those of China or GovCloud"));
+        return;
+    }
     if !fits && at.is_written() && !region.is_empty() {
         let problem = at.problem(format!("`{region}` is no region of AWS"));
         sink.error(problem.help("write its code, such as `eu-central-1`"));

@@ -51,7 +51,8 @@ impl AwsScene<'_> {
                 description: format!("The app {app} on Fly.io, managed by trimtab"),
                 trust,
                 policies: policies.into_iter().map(|policy| (ACCESS.to_owned(), policy)).collect(),
-                managed: None,
+                // An identity may do what stands here and nothing else, so what somebody attaches is taken off again.
+                managed: Some(BTreeSet::new()),
                 boundary: boundary(identity.permissions_boundary.as_ref(), at, sink),
                 max_session: session(identity.session.as_ref(), at, sink),
                 tags: tags::wanted(&self.mark, &name, &identity.tags, identity.protected.unwrap_or_default()),
@@ -90,7 +91,7 @@ impl AwsScene<'_> {
         sink: &mut Sink,
     ) -> (Vec<Value>, BTreeSet<Address>, Option<String>) {
         let mut needs = BTreeSet::from([Address::of::<Role>(role)]);
-        let (mut statements, mut region) = (Vec::new(), None);
+        let (mut statements, mut region, mut sids) = (Vec::new(), None, BTreeSet::new());
         for (key, granted) in &identity.buckets {
             let Some((name, bucket)) = out.desired.aws_bucket.get_key_value(key.as_str()) else {
                 let known = self.document.buckets.keys().map(String::as_str);
@@ -99,13 +100,17 @@ impl AwsScene<'_> {
                 continue;
             };
             let prefix = granted.prefix.as_deref().unwrap_or_default();
+            if prefix.trim_start_matches('/').starts_with(".trimtab") {
+                let problem = at.key(key).key("prefix").problem("below `.trimtab` trimtab keeps its lock");
+                sink.error(problem.help("choose another prefix"));
+            }
             if prefix.contains(['*', '?', '$']) {
                 let problem = at.key(key).key("prefix").problem("a prefix is taken literally");
                 sink.error(problem.help("`*`, `?` and `$` have a meaning in policies: leave them out"));
             }
             needs.insert(Address::of::<Bucket>(name));
             region.get_or_insert_with(|| bucket.region.clone());
-            statements.extend(grant::statements(key, bucket, granted));
+            statements.extend(grant::statements(key, bucket, granted, &mut sids));
         }
         (statements, needs, region)
     }
@@ -134,6 +139,9 @@ impl AwsScene<'_> {
                 Some((name.clone(), document(words, at.key("policies").key(name), sink)?))
             });
             let policies: BTreeMap<String, Policy> = policies.collect();
+            for (index, arn) in role.managed_policies.iter().flatten().enumerate() {
+                check_arn(arn, at.key("managed_policies").item(index), sink);
+            }
             check_tags(&role.tags, at.key("tags"), sink);
             let spec = RoleSpec {
                 name: self.role_name("roles", key, at, sink),
@@ -215,9 +223,13 @@ fn session(stated: Option<&Seconds>, at: Spot<'_>, sink: &mut Sink) -> i32 {
 
 fn boundary(stated: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
     let arn = stated?;
+    check_arn(arn, at.key("permissions_boundary"), sink);
+    Some(arn.clone())
+}
+
+fn check_arn(arn: &str, at: Spot<'_>, sink: &mut Sink) {
     if !(arn.starts_with("arn:aws") && arn.contains(":policy/")) {
-        let problem = at.key("permissions_boundary").problem(format!("`{arn}` is not the ARN of a policy"));
+        let problem = at.problem(format!("`{arn}` is not the ARN of a policy"));
         sink.error(problem.help("write it as `arn:aws:iam::123456789012:policy/NAME`"));
     }
-    Some(arn.clone())
 }

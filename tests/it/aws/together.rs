@@ -1,0 +1,88 @@
+//! Two runs of the program at once: one waits for the other, and then does what is left.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use super::{Clients, HARBOR};
+use crate::support::Team;
+
+/// An apply by the program itself, against the sandbox of a team.
+fn apply(team: &Team, fault: Option<&str>) -> std::thread::JoinHandle<Output> {
+    let dir: &Path = team.dir.path();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
+    command
+        .args(["apply", "test", "--yes"])
+        .arg(format!("--sandbox={}", dir.join("sandbox").display()))
+        .arg("--environments")
+        .arg(dir)
+        .env_clear()
+        .env("HOME", dir)
+        .env("USER", "ada")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(fault) = fault {
+        command.env("TRIMTAB_SANDBOX_FAULT", fault);
+    }
+    let child = command.spawn().unwrap();
+    std::thread::spawn(move || child.wait_with_output().unwrap())
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Waits for a program. The server's time goes on meanwhile, and faster, so that what runs out does.
+async fn ended(team: &Team, run: std::thread::JoinHandle<Output>) -> Output {
+    let fly = team.readers(None).await.fly;
+    while !run.is_finished() {
+        fly.rest(Duration::from_secs(1)).await;
+        team.sandbox.advance(Duration::from_millis(50)).unwrap();
+    }
+    run.join().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_first_applies_at_once_make_everything_once() {
+    let team = Team::new(HARBOR).await;
+    let (one, two) = (apply(&team, None), apply(&team, None));
+    let (one, two) = (ended(&team, one).await, ended(&team, two).await);
+    assert_eq!((one.status.code(), two.status.code()), (Some(0), Some(0)), "{}\n{}", said(&one), said(&two));
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    let world = team.world().await;
+    assert_eq!((world.fly_machine.len(), world.aws_role.len(), world.aws_bucket.len()), (2, 1, 1));
+    assert!(world.found.unmanaged.is_empty(), "{:?}", world.found.unmanaged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lock_of_a_run_that_was_killed_is_waited_for_and_then_taken() {
+    let team = Team::new(HARBOR).await;
+    team.apply().await;
+    team.write(&HARBOR.replace(
+        "machines.app.count = { fra = 1 }",
+        "machines.app = { count = { fra = 1 }, memory = \"512mb\" }",
+    ));
+    // Taking the lock is one write and two that the store refuses; the next one is a lease on a machine.
+    let killed = ended(&team, apply(&team, Some("die-after:w4"))).await;
+    assert_eq!(killed.status.code(), None, "{}", said(&killed));
+    let next = ended(&team, apply(&team, None)).await;
+    let text = said(&next);
+    assert_eq!(next.status.code(), Some(0), "{text}");
+    assert!(text.contains("Waiting for the lock: ada on ") && text.contains("looking again"), "{text}");
+    assert_eq!(team.summary().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_ignores_conditions_is_refused() {
+    let team = Team::with_faults(HARBOR, vec!["no-conditions".parse().unwrap()]).await;
+    let run = ended(&team, apply(&team, None)).await;
+    let text = said(&run);
+    assert_eq!(run.status.code(), Some(1), "{text}");
+    assert!(text.contains("this store ignores conditional writes"), "{text}");
+    // The bucket that should have held the lock is there, and nothing else.
+    let Clients { iam, .. } = Clients::of(&team);
+    assert!(iam.list_roles().send().await.unwrap().roles().is_empty());
+    assert!(team.world().await.fly_app.is_empty());
+}
