@@ -14,6 +14,7 @@ use super::{
     session::{Allow, InputArgs, Session, Target},
 };
 use crate::{
+    apply::event::Ended,
     kinds::{Desired, World, aws::Bucket},
     manifest::SecretsMode,
     model::Address,
@@ -139,12 +140,12 @@ impl Run<'_> {
             return Ok(exit::OK);
         }
         confirm(self.context)?;
-        let (approved, world) = match self.lock_first(&approved, &world).await? {
-            Some(again) => again,
-            None => (approved, world),
+        let (approved, world, first) = match self.lock_first(&approved, &world).await? {
+            Some(((approved, world), first)) => (approved, world, first),
+            None => (approved, world, Vec::new()),
         };
         let taken = locking::take(self.context, self.session, &world, self.show, self.command).await?;
-        let result = self.with_rights(taken, approved, world).await;
+        let result = self.with_rights(taken, approved, world, first).await;
         self.session.unlock().await;
         result
     }
@@ -155,7 +156,7 @@ impl Run<'_> {
         &self,
         agreed: &Approved,
         world: &World,
-    ) -> Result<Option<(Approved, World)>, Failure> {
+    ) -> Result<Option<((Approved, World), Vec<Ended>)>, Failure> {
         let Some(place) = locking::place(&self.desired.meta) else { return Ok(None) };
         let bucket = self.desired.aws_bucket.iter().find(|(_, spec)| spec.name == place.bucket);
         let address = bucket.map(|(key, _)| Address::of::<Bucket>(key));
@@ -179,7 +180,7 @@ impl Run<'_> {
         };
         let report = progress::watch(self.context, self.show, work).await;
         if report.is_complete() {
-            return self.plan_again(agreed).await.map(Some);
+            return Ok(Some((self.plan_again(agreed).await?, report.outcomes)));
         }
         if self.show.is_text() {
             self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
@@ -191,7 +192,13 @@ impl Run<'_> {
 
     /// With the lock nobody else writes any more, so what was agreed to is planned once more: another run may have come
     /// first while it was read, and then what is left of it runs.
-    async fn with_rights(&self, taken: Taken, approved: Approved, world: World) -> Result<u8, Failure> {
+    async fn with_rights(
+        &self,
+        taken: Taken,
+        approved: Approved,
+        world: World,
+        first: Vec<Ended>,
+    ) -> Result<u8, Failure> {
         let (approved, world) = match taken {
             Taken::None => (approved, world),
             Taken::Free => self.plan_again(&approved).await?,
@@ -201,7 +208,7 @@ impl Run<'_> {
             self.context.ui.talk("Nothing is left to do: another run has done it.");
             return Ok(exit::OK);
         }
-        self.carry_out(approved, world).await
+        self.carry_out(approved, world, first).await
     }
 
     /// Plans once more after somebody else was at work: what is left of what was agreed to runs.
@@ -228,11 +235,11 @@ impl Run<'_> {
         Failure::from(refusals)
     }
 
-    async fn carry_out(&self, approved: Approved, world: World) -> Result<u8, Failure> {
+    async fn carry_out(&self, approved: Approved, world: World, first: Vec<Ended>) -> Result<u8, Failure> {
         let (session, command) = (self.session, self.command);
         let (mut approved, mut world) = (approved, world);
         let mut looks = 0;
-        let report = loop {
+        let mut report = loop {
             let work = progress::Work { session, approved: &approved, world: world.clone(), command };
             let report = progress::watch(self.context, self.show, work).await;
             if !report.outdated || looks == LOOKS {
@@ -241,6 +248,8 @@ impl Run<'_> {
             looks += 1;
             (approved, world) = self.look_again(&approved).await?;
         };
+        // The bucket that was made for the lock is a part of what was agreed to.
+        report.outcomes.splice(0..0, first);
         if self.show.is_text() {
             self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
         }
