@@ -33,6 +33,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Fai
     // Nothing of this environment asks for the identity provider any more, so it is looked at like one that has left the
     // manifest: it goes only if trimtab made it and nobody else uses it.
     session.loaded.desired.aws_provider.clear();
+    if let Some(aws) = &mut session.loaded.desired.meta.aws {
+        aws.leaving = true;
+    }
     let mut meta = session.loaded.desired.meta.clone();
     meta.warnings.clear();
     let nothing = Desired::empty(meta);

@@ -417,6 +417,8 @@ pub struct AwsMeta {
     pub lock: Option<(String, String)>,
     /// What the names of buckets that state none begin with.
     pub prefix: String,
+    /// Whether the environment is being removed: then its own roles do not keep the identity provider.
+    pub leaving: bool,
 }
 
 // Ground up: a kind refers only to kinds above it, or to its own.

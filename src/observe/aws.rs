@@ -205,7 +205,8 @@ async fn shared(
         return Ok(Some((provider, true)));
     }
     let roles = aws.roles("/").await?;
-    let asked = |name: &str| desired.aws_role.values().any(|spec| spec.name == name);
+    let leaving = desired.meta.aws.as_ref().is_some_and(|aws| aws.leaving);
+    let asked = |name: &str| !leaving && desired.aws_role.values().any(|spec| spec.name == name);
     let other = |role: &&RoleBrief| role.path != path || asked(&role.name);
     let used = roles.iter().filter(other).any(|role| role.trusts(&provider.arn));
     Ok(Some((provider, used)))

@@ -147,6 +147,11 @@ def allow(sid, actions, resource, **condition):
     return statement | ({"Condition": condition} if condition else {})
 
 
+def not_locks(sid, bucket):
+    """Whoever may touch a whole bucket keeps off the locks of environments."""
+    return {"Sid": sid, "Effect": "Deny", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/.trimtab/*"}
+
+
 READ_WRITE = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
 USE_KEY = ["kms:Decrypt", "kms:GenerateDataKey"]
 
@@ -224,8 +229,10 @@ def identities():
          policies={"access": document(
              allow("ScratchList", "s3:ListBucket", "arn:aws:s3:::vault-scratch"),
              allow("ScratchObjects", READ_WRITE, "arn:aws:s3:::vault-scratch/*"),
+             not_locks("ScratchNotLocks", "vault-scratch"),
              allow("UploadsList", "s3:ListBucket", uploads),
              allow("UploadsObjects", [*READ_WRITE, "s3:DeleteObject"], f"{uploads}/*"),
+             not_locks("UploadsNotLocks", f"vault-production-uploads-{ACCOUNT}"),
              allow("UploadsKey", USE_KEY, "*", **alias))})
 
 
@@ -263,7 +270,7 @@ def staging():
          trust=fly_trust("acme", "vault-web-staging"), wanted_tags=mark("vault", "staging", "web"),
          policies={"access": document(
              allow("ArchiveList", "s3:ListBucket", f"arn:aws:s3:::{name}"),
-             allow("ArchiveObjects", READ_WRITE, f"arn:aws:s3:::{name}/*"))})
+             allow("ArchiveObjects", READ_WRITE, f"arn:aws:s3:::{name}/*"), not_locks("ArchiveNotLocks", name))})
 
 
 def gone(project, environment):

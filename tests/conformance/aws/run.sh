@@ -52,9 +52,13 @@ ledger() (
 )
 slug() (
   source "$work/personal"
-  curl --silent --fail "$FLY_API_BASE_URL/graphql" --header "Authorization: Bearer $FLY_API_TOKEN" \
-    --json '{"query": "{ organization(slug: \"personal\") { rawSlug } }"}' |
-    "$python" -c 'import json, sys; print(json.load(sys.stdin)["data"]["organization"]["rawSlug"])'
+  "$python" - <<'END'
+import json, os, urllib.request as web
+query = json.dumps({"query": '{ organization(slug: "personal") { rawSlug } }'}).encode()
+headers = {"Authorization": "Bearer " + os.environ["FLY_API_TOKEN"], "Content-Type": "application/json"}
+answer = web.urlopen(web.Request(os.environ["FLY_API_BASE_URL"] + "/graphql", query, headers))
+print(json.load(answer)["data"]["organization"]["rawSlug"])
+END
 )
 mkdir "$work/other"
 sed 's/^account = .*/account = "999999999999"/' tests/manifests/002/production.toml >"$work/other/production.toml"

@@ -89,6 +89,7 @@ pub(super) fn lower(
         region: aws.region.clone(),
         lock,
         prefix: references::bucket_prefix(&aws.mark),
+        leaving: false,
     });
     apps
 }
