@@ -1,6 +1,6 @@
 //! Addresses and typed references: how one resource points at another.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Bound};
 
 use serde::{Serialize, Serializer};
 
@@ -129,3 +129,11 @@ impl<K: Named> Serialize for Ref<K> {
 
 /// All resources of one kind, by name. Ordered, so that plans are deterministic.
 pub type Table<T> = BTreeMap<Name, T>;
+
+/// The part of a table that lies in one app, without a look at the rest.
+pub fn within<'t, T>(table: &'t Table<T>, app: &Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
+    let inside = app.inside();
+    // `web-api` sorts before `web/…`, so the range begins at the slash.
+    let from = table.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
+    from.take_while(move |(name, _)| name.as_str().starts_with(&inside))
+}

@@ -14,7 +14,7 @@ mod secret;
 mod size;
 mod span;
 
-pub use address::{Address, AddressError, Named, Ref, Table};
+pub use address::{Address, AddressError, Named, Ref, Table, within};
 pub use image::{Image, NotAnImage};
 pub use line::{Line, Shown};
 pub use mark::{Mark, Ownership};

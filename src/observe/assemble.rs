@@ -19,7 +19,7 @@ use crate::{
             workload::WorkloadLive,
         },
     },
-    model::{Address, Mark, Name, Ownership, Ref, Table},
+    model::{Address, Mark, Name, Ownership, Ref, Table, within},
 };
 
 /// Process groups of machines that flyctl makes for a moment and removes itself.
@@ -82,7 +82,7 @@ fn here(
 
     let (crons, machines) = crons(key, machines, desired);
     world.fly_cron.extend(crons.into_iter().map(|(name, workload)| (name, CronLive { workload })));
-    let wanted = inside::within(&desired.fly_machine, key).map(|(name, spec)| (name.clone(), spec)).collect();
+    let wanted = within(&desired.fly_machine, key).map(|(name, spec)| (name.clone(), spec)).collect();
     let slots::Assigned { machines, mut successors, retired } = slots::assign(&wanted, machines);
     let (volumes, left) = inside::volumes(&reference, desired, &shot.volumes, &machines, protected);
     world.found.unmanaged.extend(left);
@@ -184,8 +184,7 @@ fn crons(
     for machine in machines {
         let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
         let by_mark = marked.filter(|name| desired.fly_cron.contains_key(name));
-        let by_name =
-            inside::within(&desired.fly_cron, key).find(|(_, spec)| spec.machine == machine.machine);
+        let by_name = within(&desired.fly_cron, key).find(|(_, spec)| spec.machine == machine.machine);
         let name = by_mark.or_else(|| by_name.map(|(name, _)| name.clone()));
         match name {
             Some(name) if name.root() == *key && !table.contains_key(&name) => {

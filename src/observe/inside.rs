@@ -1,9 +1,6 @@
 //! What is in an app besides its machines: volumes, secrets, addresses, certificates.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     clouds::fly::wire,
@@ -19,16 +16,8 @@ use crate::{
             workload::WorkloadLive,
         },
     },
-    model::{Mark, Name, Ref, Table},
+    model::{Mark, Name, Ref, Table, within},
 };
-
-/// The part of a table that lies in one app.
-pub(super) fn within<'t, T>(table: &'t Table<T>, app: &Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    let inside = app.inside();
-    // `web-api` sorts before `web/…`, so the range begins at the slash.
-    let from = table.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
-    from.take_while(move |(name, _)| name.as_str().starts_with(&inside))
-}
 
 /// A name inside an app from parts that come from outside; characters that no name may hold become `-`.
 pub(super) fn name_of(app: &Name, parts: &[&str]) -> Name {

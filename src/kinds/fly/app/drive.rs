@@ -6,7 +6,7 @@ use super::{App, AppEdit, AppLive, AppSpec};
 use crate::{
     clouds::{CloudError, Clouds, Trouble, fly::wire},
     kinds::{Drive, World},
-    model::{Mark, Name, Ref, Secret},
+    model::{Mark, Name, Ref, Secret, within},
 };
 
 impl AppLive {
@@ -102,9 +102,8 @@ impl Drive for App {
     /// Until then a machine remembers that it is not proven, so that a later run does not take it for done.
     async fn prove(clouds: &Clouds, name: &Name, spec: &AppSpec, world: &World) -> Result<(), CloudError> {
         let Some(verify) = &spec.verify else { return Ok(()) };
-        let inside = name.inside();
         let machines = || {
-            let all = world.fly_machine.iter().filter(|(machine, _)| machine.as_str().starts_with(&inside));
+            let all = within(&world.fly_machine, name);
             all.map(|(_, live)| live).filter(|live| live.workload.health.host_ok)
         };
         let witness = machines().find(|live| !live.retired);

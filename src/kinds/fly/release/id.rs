@@ -6,7 +6,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    kinds::{Desired, World, fly::workload::MachineConfig},
+    kinds::{
+        Desired, World,
+        fly::workload::{MachineConfig, running},
+    },
     model::{Image, Name},
 };
 
@@ -54,7 +57,7 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
         group.entry(&machine.group).or_insert(&machine.workload.config);
     }
     let release = |app: &Name, groups: &BTreeMap<&str, &MachineConfig>| {
-        let running = running(app, world);
+        let running = running(world, app);
         let of = |config: &MachineConfig| as_it_runs(config, running.as_ref());
         let groups: BTreeMap<&str, MachineConfig> =
             groups.iter().map(|(group, config)| (*group, of(config))).collect();
@@ -62,13 +65,6 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
         Release { config: hash(&(groups, command), 4), secrets: secrets(desired, app) }
     };
     groups.iter().map(|(app, groups)| (app.clone(), release(app, groups))).collect()
-}
-
-/// The image that runs, for a manifest that names none.
-fn running(app: &Name, world: &World) -> Option<Image> {
-    let inside = app.inside();
-    let mut machines = world.fly_machine.iter().filter(|(name, _)| name.as_str().starts_with(&inside));
-    machines.find_map(|(_, live)| live.workload.running())
 }
 
 /// A configuration with the image that it comes to, by digest where there is one: under which tag it was found makes no

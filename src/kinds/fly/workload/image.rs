@@ -1,21 +1,21 @@
 //! Which image a machine runs when the manifest names none: the one that its app runs.
 
-use std::ops::Bound;
-
 use super::{Workload, WorkloadLive};
 use crate::{
-    kinds::{Around, Refused},
-    model::Image,
+    kinds::{Around, Refused, World},
+    model::{Image, Name, within},
 };
 
 /// The image of the app's first machine, in the order of names, by its digest.
 #[must_use]
 pub fn app_image(spec: &Workload, around: &Around<'_>) -> Option<Image> {
-    let inside = spec.app.name().inside();
-    let from = around.world.fly_machine.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
-    let mut machines =
-        from.take_while(|(name, _)| name.as_str().starts_with(&inside)).map(|(_, machine)| &machine.workload);
-    machines.find_map(WorkloadLive::running)
+    running(around.world, spec.app.name())
+}
+
+/// The image of an app's first machine that has one, by its digest.
+#[must_use]
+pub fn running(world: &World, app: &Name) -> Option<Image> {
+    within(&world.fly_machine, app).find_map(|(_, machine)| WorkloadLive::running(&machine.workload))
 }
 
 /// The same workload with an image, for a creation.

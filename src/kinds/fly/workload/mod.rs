@@ -16,6 +16,6 @@ pub use back::{Earlier, back};
 pub use config::MachineConfig;
 pub use delta::{Update, WorkloadEdit, compare};
 pub use history::History;
-pub use image::{app_image, with_image};
+pub use image::{app_image, running, with_image};
 pub use live::{Health, Run, WorkloadLive};
 pub use spec::Workload;
