@@ -30,9 +30,6 @@ pub(super) struct Destroy {
 
 pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Failure> {
     let mut session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
-    // Nothing of this environment asks for the identity provider any more, so it is looked at like one that has left the
-    // manifest: it goes only if trimtab made it and nobody else uses it.
-    session.loaded.desired.aws_provider.clear();
     if let Some(aws) = &mut session.loaded.desired.meta.aws {
         aws.leaving = true;
     }

@@ -183,7 +183,7 @@ async fn org_and_provider(
         Err(error) if stated != ALIAS && matches!(error.trouble, Trouble::Denied | Trouble::NotFound) => {
             stated.to_owned()
         }
-        Err(_) if desired.aws_provider.is_empty() => return Ok((None, None)),
+        Err(_) if asked_provider(desired).is_none() => return Ok((None, None)),
         Err(error) => return Err(error),
     };
     if own == stated {
@@ -191,6 +191,17 @@ async fn org_and_provider(
     }
     let there = aws.provider(&provider::arn(&meta.account, &own)).await?;
     Ok((Some(own), there))
+}
+
+/// Whether the environment is being removed: then it is looked at with its own manifest, and nothing asks for the shared
+/// provider any more.
+fn is_leaving(desired: &Desired) -> bool {
+    desired.meta.aws.as_ref().is_some_and(|aws| aws.leaving)
+}
+
+/// The provider, if it is asked for.
+pub(super) fn asked_provider(desired: &Desired) -> Option<&Name> {
+    desired.aws_provider.keys().next().filter(|_| !is_leaving(desired))
 }
 
 /// Whether a role beside this environment's trusts the provider. It is asked only where the provider could go.
@@ -201,12 +212,11 @@ async fn shared(
     path: &str,
 ) -> Result<Option<(Provider, bool)>, CloudError> {
     let Some(provider) = provider else { return Ok(None) };
-    if !desired.aws_provider.is_empty() || !provider.tags.contains_key(provider::SHARED) {
+    if asked_provider(desired).is_some() || !provider.tags.contains_key(provider::SHARED) {
         return Ok(Some((provider, true)));
     }
     let roles = aws.roles("/").await?;
-    let leaving = desired.meta.aws.as_ref().is_some_and(|aws| aws.leaving);
-    let asked = |name: &str| !leaving && desired.aws_role.values().any(|spec| spec.name == name);
+    let asked = |name: &str| !is_leaving(desired) && desired.aws_role.values().any(|spec| spec.name == name);
     let other = |role: &&RoleBrief| role.path != path || asked(&role.name);
     let used = roles.iter().filter(other).any(|role| role.trusts(&provider.arn));
     Ok(Some((provider, used)))

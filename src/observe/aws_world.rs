@@ -1,7 +1,7 @@
 //! What was read of AWS under the manifest's names, and whose it is: by tags and path.
 
 use super::{
-    aws::{AwsShot, BucketShot},
+    aws::{AwsShot, BucketShot, asked_provider},
     collect::Snapshot,
 };
 use crate::{
@@ -11,16 +11,13 @@ use crate::{
         aws::{
             Bucket, Provider, Role,
             bucket::BucketLive,
-            provider::ProviderLive,
+            provider::{self, ProviderLive},
             role::{self, RoleLive, STATIC_KEYS, Trust},
             tags::Tags,
         },
     },
     model::{Address, Mark, Name, Named, Ownership, Ref},
 };
-
-/// The one name of the provider: it is that of the organization on Fly.
-const PROVIDER: &str = "fly";
 
 /// Adds what was read of AWS.
 ///
@@ -64,8 +61,8 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
 fn provider(shot: &AwsShot, desired: &Desired) -> Option<(Name, ProviderLive)> {
     let (provider, used) = shot.provider.as_ref()?;
     let live = ProviderLive::read(provider);
-    let asked = desired.aws_provider.keys().next().cloned();
-    let goes = || (live.ours && !used).then(|| Name::parse(PROVIDER).ok()).flatten();
+    let asked = asked_provider(desired).cloned();
+    let goes = || (live.ours && !used).then(|| Name::parse(provider::NAME).ok()).flatten();
     let name = asked.or_else(goes)?;
     Some((name, live))
 }

@@ -1,5 +1,11 @@
 //! Buckets, identities and roles, through the whole of trimtab and then looked at with AWS's own clients.
 
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
 use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region},
     error::{ProvideErrorMetadata, SdkError},
@@ -9,6 +15,7 @@ use serde_json::{Value, json};
 use crate::support::Team;
 
 mod crash;
+mod destroy;
 mod drift;
 mod identity;
 mod permissions;
@@ -95,6 +102,41 @@ async fn admin(team: &Team, path: &str, body: Value) -> String {
     let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     answer.text().await.unwrap()
+}
+
+/// Runs the program itself against the sandbox of a team; a fault may befall it.
+fn program(team: &Team, args: &[&str], fault: Option<&str>) -> std::thread::JoinHandle<Output> {
+    let dir: &Path = team.dir.path();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
+    command
+        .args(args)
+        .arg(format!("--sandbox={}", dir.join("sandbox").display()))
+        .arg("--environments")
+        .arg(dir)
+        .env_clear()
+        .env("HOME", dir)
+        .env("USER", "ada")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(fault) = fault {
+        command.env("TRIMTAB_SANDBOX_FAULT", fault);
+    }
+    let child = command.spawn().unwrap();
+    std::thread::spawn(move || child.wait_with_output().unwrap())
+}
+
+/// Waits for a program. The server's time goes on meanwhile, and faster, so that what runs out does.
+async fn ended(team: &Team, run: std::thread::JoinHandle<Output>) -> Output {
+    let fly = team.readers(None).await.fly;
+    while !run.is_finished() {
+        fly.rest(Duration::from_secs(1)).await;
+        team.sandbox.advance(Duration::from_millis(50)).unwrap();
+    }
+    run.join().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The token that a machine of an app gets from Fly.

@@ -1,47 +1,12 @@
 //! Two runs of the program at once: one waits for the other, and then does what is left.
 
-use std::{
-    path::Path,
-    process::{Command, Output, Stdio},
-    time::Duration,
-};
+use std::process::Output;
 
-use super::{Clients, HARBOR};
+use super::{Clients, HARBOR, ended, program, said};
 use crate::support::Team;
 
-/// An apply by the program itself, against the sandbox of a team.
 fn apply(team: &Team, fault: Option<&str>) -> std::thread::JoinHandle<Output> {
-    let dir: &Path = team.dir.path();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
-    command
-        .args(["apply", "test", "--yes"])
-        .arg(format!("--sandbox={}", dir.join("sandbox").display()))
-        .arg("--environments")
-        .arg(dir)
-        .env_clear()
-        .env("HOME", dir)
-        .env("USER", "ada")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Some(fault) = fault {
-        command.env("TRIMTAB_SANDBOX_FAULT", fault);
-    }
-    let child = command.spawn().unwrap();
-    std::thread::spawn(move || child.wait_with_output().unwrap())
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Waits for a program. The server's time goes on meanwhile, and faster, so that what runs out does.
-async fn ended(team: &Team, run: std::thread::JoinHandle<Output>) -> Output {
-    let fly = team.readers(None).await.fly;
-    while !run.is_finished() {
-        fly.rest(Duration::from_secs(1)).await;
-        team.sandbox.advance(Duration::from_millis(50)).unwrap();
-    }
-    run.join().unwrap()
+    program(team, &["apply", "test", "--yes"], fault)
 }
 
 #[tokio::test(flavor = "multi_thread")]

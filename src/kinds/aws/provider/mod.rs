@@ -7,7 +7,7 @@ mod drive;
 mod spec;
 
 pub use diff::ProviderEdit;
-pub use spec::{AUDIENCE, ProviderLive, ProviderSpec, SHARED, arn, host};
+pub use spec::{AUDIENCE, NAME, ProviderLive, ProviderSpec, SHARED, arn, host};
 
 use crate::model::Named;
 

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::{kinds::Refers, model::Address};
 
+/// The one name of the provider in an environment: that of the cloud whose tokens it believes.
+pub const NAME: &str = "fly";
 /// The audience of the tokens that AWS's SDKs exchange, and that Fly's init asks for.
 pub const AUDIENCE: &str = "sts.amazonaws.com";
 /// The tag on a provider that trimtab made. It names no environment, because the provider is not one environment's.

@@ -7,7 +7,10 @@ use super::{Lowered, Scene, Sink};
 use crate::{
     kinds::{
         AwsMeta,
-        aws::{Provider, provider::ProviderSpec},
+        aws::{
+            Provider,
+            provider::{self, ProviderSpec},
+        },
     },
     manifest::{
         references,
@@ -24,9 +27,6 @@ mod keys;
 mod role;
 
 use keys::shadowed;
-
-/// The provider's one name: that of the cloud whose tokens it believes.
-const PROVIDER: &str = "fly";
 
 /// What the apps get.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +159,7 @@ impl<'a> AwsScene<'a> {
 
     /// The provider, which is there as soon as a role trusts it.
     fn provider(&self, out: &mut Lowered) -> Option<Ref<Provider>> {
-        let name = Name::parse(PROVIDER).ok()?;
+        let name = Name::parse(provider::NAME).ok()?;
         let spec = ProviderSpec { account: self.account.clone(), org: String::new() };
         out.desired.aws_provider.entry(name.clone()).or_insert(spec);
         Some(Ref::to(name))
