@@ -47,7 +47,16 @@ impl Session {
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
             "trimtab" => match rest.split_once(" > /dev/null") {
-                None => self.trimtab(&variables, rest),
+                None => {
+                    let out = self.trimtab(&variables, rest);
+                    // Steps that run side by side end in any order.
+                    let steps = out.lines().filter(|line| line.ends_with(" in TIME")).count();
+                    assert!(
+                        steps < 2 || rest.contains("--parallel 1"),
+                        "`{rest}` needs --parallel 1:\n{out}"
+                    );
+                    out
+                }
                 Some((rest, code)) => {
                     let out = self.trimtab(&variables, rest);
                     let expected = match code.trim() {
