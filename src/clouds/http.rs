@@ -94,6 +94,25 @@ impl Settings {
             base: url,
         }
     }
+
+    /// What a client of all these needs to know servers by.
+    pub(super) fn certificates(&self) -> Certificates {
+        let others = [&self.logs, &self.uiex, &self.public, &self.registries];
+        // A registry without a place is asked at its own.
+        let plain = |url: &Option<String>| url.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let all = self.base.starts_with("http://") && others.into_iter().all(plain);
+        if all { Certificates::None } else { Certificates::System }
+    }
+}
+
+/// Whose word is taken for who a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certificates {
+    /// The system's authorities.
+    System,
+    /// Nobody's: nothing here speaks TLS, and reading what the system trusts takes longer than many a whole run against
+    /// an imitation.
+    None,
 }
 
 /// The client side of one API.
@@ -123,7 +142,7 @@ impl Http {
             .map_err(|_| wrong("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
-            client: client().map_err(|why| wrong(&why))?,
+            client: client(settings.certificates()).map_err(|why| wrong(&why))?,
             base: settings.base.trim_end_matches('/').to_owned(),
             authorization,
             pacing: Pacing::new(settings.speed),
@@ -262,12 +281,15 @@ impl Http {
 
 /// What every connection is made with: one TLS stack and one set of time limits. A redirect is never followed by
 /// itself, so that no token goes where it was not meant to.
-pub(super) fn client() -> Result<reqwest::Client, String> {
-    let builder = reqwest::Client::builder()
+pub(super) fn client(certificates: Certificates) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
         .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
         .timeout(ANSWER)
         .redirect(reqwest::redirect::Policy::none());
+    if certificates == Certificates::None {
+        builder = builder.tls_certs_only([]);
+    }
     builder.build().map_err(|error| chain(&error))
 }
 

@@ -44,7 +44,7 @@ impl Visitor {
             // They are followed here, because an imitation's hosts have no names.
             .redirect(reqwest::redirect::Policy::none());
         if base.is_some() {
-            builder = builder.no_proxy();
+            builder = builder.no_proxy().tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| wrong(chain(&error)))?;
         Ok(Self { client, base })

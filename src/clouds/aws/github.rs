@@ -11,7 +11,10 @@ use aws_credential_types::{
 use serde::Deserialize;
 
 use super::Settings;
-use crate::{clouds::chain, model::Secret};
+use crate::{
+    clouds::{chain, http::Certificates},
+    model::Secret,
+};
 
 /// The audience that AWS expects; its own action asks for the same.
 const AUDIENCE: &str = "sts.amazonaws.com";
@@ -51,7 +54,7 @@ impl GitHubJob {
             sts = sts.endpoint_url(url);
         }
         let sts = aws_sdk_sts::Client::from_conf(sts.build());
-        Ok(Exchange { job: self.clone(), http: crate::clouds::http::client()?, sts })
+        Ok(Exchange { job: self.clone(), http: crate::clouds::http::client(Certificates::System)?, sts })
     }
 }
 

@@ -57,7 +57,7 @@ impl Registry {
             HeaderValue::from_str(&format!("Basic {basic}")).map_err(|error| wrong(error.to_string()))?;
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
-            client: http::client().map_err(wrong)?,
+            client: http::client(settings.certificates()).map_err(wrong)?,
             base: settings.registries.as_ref().map(|base| base.trim_end_matches('/').to_owned()),
             authorization,
             speed: http::bounded(settings.speed),
