@@ -59,7 +59,7 @@ pub struct BucketShot {
 pub(super) async fn collect(readers: &Readers, desired: &Desired) -> Result<AwsShot, CloudError> {
     let (Some(aws), Some(meta)) = (&readers.aws, &desired.meta.aws) else { return Ok(AwsShot::default()) };
     let account = async { aws.check_account().await.map(drop) };
-    let (account, rest) = tokio::join!(account, all(aws, &readers.fly, meta, desired));
+    let (account, rest) = tokio::join!(account, Box::pin(all(aws, &readers.fly, meta, desired)));
     account?;
     rest
 }
@@ -133,12 +133,15 @@ async fn all(
 /// One bucket and whether it holds anything, which matters as soon as it is to go.
 async fn bucket(aws: &Reader, name: &str, region: &str, mark: &Mark) -> Result<BucketShot, CloudError> {
     let lock = lock_key(mark);
-    let (look, holds) = tokio::join!(aws.bucket(name, region), aws.first_key(name, region, &lock));
+    // On the heap: the SDK's futures are so large that a few of them inside each other fill a thread's stack.
+    aws.agreeing(|| Box::pin(at_once(aws, name, region, &lock))).await
+}
+
+async fn at_once(aws: &Reader, name: &str, region: &str, lock: &str) -> Result<BucketShot, CloudError> {
+    let (look, holds) = tokio::join!(aws.bucket(name, region), aws.first_key(name, region, lock));
     let look = look?;
     let holds = match &look {
-        BucketLook::Here(there) if there.region != region => {
-            aws.first_key(name, &there.region, &lock).await?
-        }
+        BucketLook::Here(there) if there.region != region => aws.first_key(name, &there.region, lock).await?,
         BucketLook::Here(_) => holds?,
         BucketLook::Free | BucketLook::Denied => None,
     };

@@ -8,7 +8,7 @@ use aws_sdk_s3::{config::http::HttpResponse, error::SdkError};
 use super::{
     Settings,
     account::Account,
-    again::{Failed, code, failed, status},
+    again::{Failed, Pauses, code, failed, status},
     shape,
     wire::{Bucket, BucketLook, Caller, Provider, Role, RoleBrief},
 };
@@ -76,6 +76,24 @@ impl Reader {
         let answer = answer.map_err(|error| failed(doing, &error))?;
         let (account, arn) = (answer.account.unwrap_or_default(), answer.arn.unwrap_or_default());
         Ok(Caller { account, arn })
+    }
+
+    /// Looks again while the answer is that a part is not there: of a bucket that is being made or removed just now, one
+    /// request finds it and the next does not.
+    ///
+    /// # Errors
+    /// As every request, and when the answers do not agree within two minutes.
+    pub async fn agreeing<T, F: Future<Output = Result<T, CloudError>>>(
+        &self,
+        look: impl Fn() -> F,
+    ) -> Result<T, CloudError> {
+        let mut pauses = Pauses::new(self.settings().speed);
+        loop {
+            match look().await {
+                Err(error) if error.is_not_found() && pauses.wait().await => {}
+                settled => return settled,
+            }
+        }
     }
 
     /// A bucket with all its settings: nine requests at once, in the region where it is expected; one that is elsewhere
