@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clouds::{
-        Burnt, Fuse, Settings,
+        Burnt, Fuse, Nth, Settings,
         aws::{self, Endpoints, GitHubJob, Keys},
     },
     kinds::{AwsMeta, Meta},
@@ -164,17 +164,23 @@ pub(super) fn latency(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(span.millis()))
 }
 
-/// The faults of the embedded sandbox. `die-before:wN` and `die-after:wN` are ours: this process dies around its n-th
-/// write, as by `kill -9`.
+/// The faults of the embedded sandbox. `die-before:N` and `die-after:N` are ours: this process dies around its n-th
+/// request, or with `wN` its n-th write, as by `kill -9`.
 fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failure> {
     let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
     let (mut faults, mut fuse) = (Vec::new(), None);
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
-        let write = |n: &str| n.parse().map_err(|_| wrong());
-        match (part.strip_prefix("die-before:w"), part.strip_prefix("die-after:w")) {
-            (Some(n), _) => fuse = Some(Fuse { write: write(n)?, after: false, then: Burnt::Die }),
-            (_, Some(n)) => fuse = Some(Fuse { write: write(n)?, after: true, then: Burnt::Die }),
+        let death = |n: &str, after| {
+            let at = match n.strip_prefix('w') {
+                Some(n) => Nth::Write(n.parse().map_err(|_| wrong())?),
+                None => Nth::Request(n.parse().map_err(|_| wrong())?),
+            };
+            Ok::<_, Failure>(Some(Fuse { at, after, then: Burnt::Die }))
+        };
+        match (part.strip_prefix("die-before:"), part.strip_prefix("die-after:")) {
+            (Some(n), _) => fuse = death(n, false)?,
+            (_, Some(n)) => fuse = death(n, true)?,
             _ => faults
                 .push(part.parse().map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?),
         }

@@ -57,9 +57,9 @@ fn faults_help() -> String {
     let lines: Vec<String> = sandbox::HELP.iter().map(line).collect();
     format!(
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
-         commas),\nTRIMTAB_SANDBOX_LATENCY and TRIMTAB_SANDBOX_SPEED; there, die-before:wN and die-after:wN kill \
-         trimtab itself\naround its N-th write.\n\nNo program runs in it. What programs do instead is told by rules, and \
-         their pages are seen under their names:\n{RULES}",
+         commas),\nTRIMTAB_SANDBOX_LATENCY and TRIMTAB_SANDBOX_SPEED; there, die-before:N and die-after:N kill \
+         trimtab itself\naround its N-th request, with wN its N-th write.\n\nNo program runs in it. What programs do \
+         instead is told by rules, and their pages are seen under their names:\n{RULES}",
         lines.join("\n")
     )
 }

@@ -1,5 +1,5 @@
 //! What every request of a run passes, to whichever cloud it goes: it is counted, and a test may let the process die
-//! around a certain write.
+//! around a certain one.
 
 use std::sync::{
     Arc,
@@ -8,15 +8,24 @@ use std::sync::{
 
 use super::{CloudError, Trouble};
 
-/// A point at which the process dies as by `kill -9`: around the n-th write.
+/// A point at which the process dies as by `kill -9`: around a certain request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fuse {
-    /// Counted from one, over all clouds.
-    pub write: u64,
-    /// Whether the write is sent and answered first.
+    /// Which one.
+    pub at: Nth,
+    /// Whether it is sent and answered first.
     pub after: bool,
     /// What happens then.
     pub then: Burnt,
+}
+
+/// A request by its number, counted from one over all clouds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nth {
+    /// Among all requests.
+    Request(u64),
+    /// Among those that write.
+    Write(u64),
 }
 
 /// What a burnt fuse does.
@@ -40,8 +49,21 @@ struct Inner {
     silent: AtomicBool,
 }
 
-/// The number of a write, from one; reads have none.
-pub(super) type Turn = Option<u64>;
+/// The numbers of a request, from one; reads have none among the writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    request: u64,
+    write: Option<u64>,
+}
+
+impl Turn {
+    fn is(self, nth: Nth) -> bool {
+        match nth {
+            Nth::Request(n) => self.request == n,
+            Nth::Write(n) => self.write == Some(n),
+        }
+    }
+}
 
 impl Gauge {
     pub(super) fn new(fuse: Option<Fuse>) -> Self {
@@ -58,8 +80,8 @@ impl Gauge {
     /// # Errors
     /// When this client has fallen silent.
     pub(super) fn enter(&self, doing: &str, is_write: bool) -> Result<Turn, CloudError> {
-        self.0.sent.fetch_add(1, Ordering::Relaxed);
-        let turn = is_write.then(|| self.0.writes.fetch_add(1, Ordering::Relaxed) + 1);
+        let next = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed) + 1;
+        let turn = Turn { request: next(&self.0.sent), write: is_write.then(|| next(&self.0.writes)) };
         self.burn(doing, turn, false)?;
         Ok(turn)
     }
@@ -75,7 +97,7 @@ impl Gauge {
     /// Dies here if the fuse says so, or stays silent once it has burnt.
     fn burn(&self, doing: &str, turn: Turn, after: bool) -> Result<(), CloudError> {
         let Some(fuse) = self.0.fuse else { return Ok(()) };
-        if turn == Some(fuse.write) && fuse.after == after {
+        if turn.is(fuse.at) && fuse.after == after {
             match fuse.then {
                 Burnt::Die => std::process::abort(),
                 Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),

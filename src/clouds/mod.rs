@@ -13,7 +13,7 @@ mod voice;
 
 pub(crate) use error::chain;
 pub use error::{Cloud, CloudError, Trouble};
-pub use gauge::{Burnt, Fuse};
+pub use gauge::{Burnt, Fuse, Nth};
 pub use http::{Http, Settings};
 pub use pacing::{Action, Pacing};
 pub use probe::Probe;

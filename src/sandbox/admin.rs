@@ -15,7 +15,7 @@ use super::server::Core;
 /// `404` for what is not there, `400` for a body that says nothing sensible.
 pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) -> Reply {
     match (method, path) {
-        ("GET", "state") => Ok(Answer::ok(json!({ "world": core.world.root, "apps": core.world.apps }))),
+        ("GET", "state") => Ok(Answer::ok(core.state())),
         ("GET", "requests") => Ok(Answer::ok(json!(core.requests))),
         ("GET", "clock") => Ok(clock(core)),
         ("POST", "clock") => advance(core, body),
@@ -25,6 +25,8 @@ pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) ->
             core.faults.list.clear();
             Ok(faults(core))
         }
+        // The server itself has let the request go.
+        ("POST", "release") => Ok(faults(core)),
         ("GET", "rules") => Ok(Answer::ok(json!(core.world.root.rules))),
         ("POST", "rules") => add_rules(core, body),
         ("DELETE", "rules") => {

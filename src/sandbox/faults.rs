@@ -19,6 +19,12 @@ pub const HELP: &[(&str, &str)] = &[
         "answer COUNT requests from the N-th on with 429, or in AWS's words: SlowDown, Throttling",
     ),
     ("truncate:N", "do the N-th request, then send half of the answer"),
+    (
+        "twice:N",
+        "do the N-th request twice, as a proxy that lost the first answer, and send the second answer",
+    ),
+    ("hold:N", "do the N-th request only after `POST /_sandbox/release`"),
+    ("expired:N", "from the N-th request on, the token has expired"),
     ("stale-list:MS", "lists leave out what is younger than MS milliseconds"),
     ("operation-aborted:N:COUNT", "S3: COUNT writes of buckets' configuration from the N-th on answer 409"),
     ("conditional-conflict:N:COUNT", "S3: COUNT conditional writes from the N-th on answer 409"),
@@ -53,6 +59,12 @@ pub enum Fault {
     Burst(Nth, u64),
     /// `truncate:N`
     Truncate(Nth),
+    /// `twice:N`
+    Twice(Nth),
+    /// `hold:N`
+    Hold(Nth),
+    /// `expired:N`
+    Expired(Nth),
     /// `stale-list:MS`
     StaleList(i64),
     /// `operation-aborted:N:COUNT`
@@ -98,6 +110,9 @@ fn parse(parts: &[&str]) -> Option<Fault> {
         ["status-after", n, code] => Fault::StatusAfter(nth(n)?, status(code)?),
         ["429", n, count] => Fault::Burst(nth(n)?, count.parse().ok()?),
         ["truncate", n] => Fault::Truncate(nth(n)?),
+        ["twice", n] => Fault::Twice(nth(n)?),
+        ["hold", n] => Fault::Hold(nth(n)?),
+        ["expired", n] => Fault::Expired(nth(n)?),
         ["stale-list", ms] => Fault::StaleList(milliseconds(ms)?),
         ["operation-aborted", n, count] => Fault::OperationAborted(nth(n)?.alone()?, count.parse().ok()?),
         ["conditional-conflict", n, count] => {
@@ -146,6 +161,9 @@ impl fmt::Display for Fault {
             Self::StatusAfter(nth, code) => write!(f, "status-after:{nth}:{code}"),
             Self::Burst(nth, count) => write!(f, "429:{nth}:{count}"),
             Self::Truncate(nth) => write!(f, "truncate:{nth}"),
+            Self::Twice(nth) => write!(f, "twice:{nth}"),
+            Self::Hold(nth) => write!(f, "hold:{nth}"),
+            Self::Expired(nth) => write!(f, "expired:{nth}"),
             Self::StaleList(ms) => write!(f, "stale-list:{ms}"),
             Self::OperationAborted(n, count) => write!(f, "operation-aborted:{n}:{count}"),
             Self::ConditionalConflict(n, count) => write!(f, "conditional-conflict:{n}:{count}"),
@@ -166,6 +184,9 @@ pub(crate) enum Blow {
     StatusAfter(u16),
     Limited,
     Truncate,
+    Twice,
+    Hold,
+    Expired,
     /// S3: somebody else is at this bucket's configuration.
     Aborted,
     /// S3: somebody else is writing this object.
@@ -212,18 +233,20 @@ impl Faults {
     fn struck(&self, fault: &Fault, kind: Kind) -> Option<Blow> {
         let write = kind != Kind::Read;
         let within = |now: u64, n: u64, count: u64| (n..n.saturating_add(count)).contains(&now);
-        let is = |nth: &Nth| {
-            nth.n == if nth.writes { self.writes } else { self.requests } && (write || !nth.writes)
-        };
+        let counted = |nth: &Nth| if nth.writes { self.writes } else { self.requests };
+        let is = |nth: &Nth| nth.n == counted(nth) && (write || !nth.writes);
         match fault {
             Fault::DropBefore(nth) => is(nth).then_some(Blow::DropBefore),
             Fault::DropAfter(nth) => is(nth).then_some(Blow::DropAfter),
             Fault::Status(nth, code) => is(nth).then_some(Blow::Status(*code)),
             Fault::StatusAfter(nth, code) => is(nth).then_some(Blow::StatusAfter(*code)),
             Fault::Truncate(nth) => is(nth).then_some(Blow::Truncate),
+            Fault::Twice(nth) => is(nth).then_some(Blow::Twice),
+            Fault::Hold(nth) => is(nth).then_some(Blow::Hold),
+            // Once it has come to that, no kind of request gets through.
+            Fault::Expired(nth) => (counted(nth) >= nth.n).then_some(Blow::Expired),
             Fault::Burst(nth, count) => {
-                let now = if nth.writes { self.writes } else { self.requests };
-                (within(now, nth.n, *count) && (write || !nth.writes)).then_some(Blow::Limited)
+                (within(counted(nth), nth.n, *count) && (write || !nth.writes)).then_some(Blow::Limited)
             }
             Fault::OperationAborted(n, count) => {
                 (kind == Kind::Configure && within(self.configures, *n, *count)).then_some(Blow::Aborted)
@@ -309,6 +332,9 @@ mod tests {
             "status-after:w1:408",
             "429:4:10",
             "truncate:7",
+            "twice:w2",
+            "hold:5",
+            "expired:9",
             "stale-list:1500",
             "operation-aborted:1:2",
             "conditional-conflict:1:2",

@@ -34,8 +34,8 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// What a server is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The state folder; it is made if missing.
-    pub dir: PathBuf,
+    /// The state folder, which is made if missing; without one, everything is gone with the server.
+    pub dir: Option<PathBuf>,
     /// Where to listen: loopback only; port 0 takes any free one.
     pub listen: SocketAddr,
     /// Where AWS is imitated: loopback only; port 0 takes any free one.
@@ -55,8 +55,14 @@ pub struct Options {
 impl Options {
     /// Real time, no faults, any free port of loopback.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: Some(dir.into()), ..Self::in_memory() }
+    }
+
+    /// The same without a folder.
+    #[must_use]
+    pub fn in_memory() -> Self {
         Self {
-            dir: dir.into(),
+            dir: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             aws_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             speed: 1.0,
@@ -123,8 +129,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     if !(options.speed.is_finite() && options.speed > 0.0) {
         return Err(StartError::Speed(options.speed));
     }
-    let Some(store) = Store::open(&options.dir)? else {
-        let url = store::announced(&options.dir).map(|server| server.url).unwrap_or_default();
+    let Some(store) = Store::open(options.dir.as_deref())? else {
+        let served = options.dir.as_deref().and_then(store::announced);
+        let url = served.map(|server| server.url).unwrap_or_default();
         return Err(StartError::InUse { url });
     };
     let world = store.load(options.seed)?;
@@ -277,6 +284,31 @@ impl Running {
     pub fn advance(&self, by: Duration) -> Result<(), StartError> {
         self.server.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
         Ok(())
+    }
+
+    /// Waits until a request is held back by [`Fault::Hold`].
+    pub async fn held(&self) {
+        self.server.held().await;
+    }
+
+    /// Lets it go on, as `POST /_sandbox/release` does; later ones are not held.
+    pub fn release(&self) {
+        self.server.release();
+    }
+
+    /// Replaces what goes wrong; requests are counted from this moment on.
+    pub fn set_faults(&self, list: Vec<Fault>) {
+        let mut core = self.server.core();
+        let seed = core.world.root.seed;
+        core.faults = Faults::new(list, seed);
+    }
+
+    /// Everything that is stored, as `GET /_sandbox/state` shows it.
+    #[must_use]
+    pub fn state(&self) -> serde_json::Value {
+        let mut core = self.server.core();
+        core.catch_up();
+        core.state()
     }
 
     /// Stops the server and frees its folder.

@@ -9,7 +9,7 @@ use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, Response, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::access;
 use super::admin;
@@ -97,6 +97,13 @@ impl Core {
         settle::settle(&mut self.world);
     }
 
+    /// Everything that would be stored.
+    pub(crate) fn state(&self) -> Value {
+        let World { root, apps, aws, .. } = &self.world;
+        let aws = serde_json::json!({ "accounts": aws.root, "buckets": aws.buckets });
+        serde_json::json!({ "world": root, "apps": apps, "aws": aws })
+    }
+
     /// Stores what changed; an answer may only go out after this.
     ///
     /// # Errors
@@ -121,6 +128,18 @@ pub(crate) struct Server {
     latency: Duration,
     /// How many requests came to the public side.
     visits: AtomicUsize,
+    gate: watch::Sender<Gate>,
+}
+
+/// Where the request is that a fault holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// It has not come.
+    Open,
+    /// It is here, and waits.
+    Shut,
+    /// It may go on, whether it has come or not.
+    Released,
 }
 
 /// A request before anybody has looked at it.
@@ -135,7 +154,38 @@ struct Incoming {
 
 impl Server {
     pub(crate) fn new(core: Core, latency: Duration) -> Self {
-        Self { core: Mutex::new(core), changed: Notify::new(), latency, visits: AtomicUsize::new(0) }
+        Self {
+            core: Mutex::new(core),
+            changed: Notify::new(),
+            latency,
+            visits: AtomicUsize::new(0),
+            gate: watch::Sender::new(Gate::Open),
+        }
+    }
+
+    /// Holds a request back, if a fault says so.
+    pub(crate) async fn hold(&self, blow: Option<Blow>) {
+        if blow == Some(Blow::Hold) {
+            self.gate.send_if_modified(|gate| {
+                let arrives = *gate == Gate::Open;
+                if arrives {
+                    *gate = Gate::Shut;
+                }
+                arrives
+            });
+            // The sender is here, so this cannot end otherwise.
+            let _ = self.gate.subscribe().wait_for(|gate| *gate == Gate::Released).await;
+        }
+    }
+
+    /// Waits until a request is held back.
+    pub(crate) async fn held(&self) {
+        let _ = self.gate.subscribe().wait_for(|gate| *gate != Gate::Open).await;
+    }
+
+    /// Lets it go on.
+    pub(crate) fn release(&self) {
+        self.gate.send_replace(Gate::Released);
     }
 
     /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
@@ -192,6 +242,9 @@ impl Server {
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
         let mut incoming = Incoming { n: 0, method, uri, headers, body, params };
         if let Some(path) = incoming.uri.path().strip_prefix("/_sandbox/").map(str::to_owned) {
+            if (incoming.method.as_str(), path.as_str()) == ("POST", "release") {
+                self.release();
+            }
             let answer = self.administer(&incoming, &path);
             return render(&answer, 0);
         }
@@ -199,6 +252,7 @@ impl Server {
             return render(&self.workflow_token(&incoming), 0);
         }
         let blow = self.arrive(&mut incoming, route);
+        self.hold(blow).await;
         let (answer, limited) = self.struck(route, &incoming, blow).await;
         self.linger().await;
         let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
@@ -295,7 +349,11 @@ impl Server {
                 self.run(route, incoming).await;
                 (said(code), false)
             }
-            Some(Blow::DropAfter | Blow::Truncate) | None => {
+            Some(Blow::Expired) => (said(401), false),
+            Some(Blow::DropAfter | Blow::Truncate | Blow::Twice | Blow::Hold) | None => {
+                if blow == Some(Blow::Twice) {
+                    self.run(route, incoming).await;
+                }
                 let answer = self.run(route, incoming).await;
                 let limited = answer.status == 429;
                 (answer, limited)

@@ -58,20 +58,26 @@ pub struct ServerFile {
     pub speed: f64,
 }
 
+/// Where the state is kept: in a folder, or in memory alone.
+#[derive(Debug)]
+pub(crate) struct Store(Option<Folder>);
+
 /// An open, locked state folder.
 #[derive(Debug)]
-pub(crate) struct Store {
+struct Folder {
     dir: PathBuf,
     /// Held for its lock, which the system drops with the process.
     lock: File,
 }
 
 impl Store {
-    /// Opens and locks a folder, making it if need be; `None` when another process serves it.
+    /// Opens and locks a folder, making it if need be; `None` when another process serves it. Without a folder, nothing is
+    /// kept.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn open(dir: Option<&Path>) -> Result<Option<Self>, StoreError> {
+        let Some(dir) = dir else { return Ok(Some(Self(None))) };
         let apps = dir.join("apps");
         fs::create_dir_all(&apps).map_err(io_error(&apps))?;
         keep_private(dir).map_err(io_error(dir))?;
@@ -79,7 +85,7 @@ impl Store {
         let lock =
             File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { dir: dir.to_owned(), lock })),
+            Ok(()) => Ok(Some(Self(Some(Folder { dir: dir.to_owned(), lock })))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(io_error(&path)(source)),
         }
@@ -90,14 +96,14 @@ impl Store {
     /// # Errors
     /// When a file cannot be read or is not ours, with its name.
     pub(crate) fn load(&self, seed: u64) -> Result<World, StoreError> {
-        let mut world = World::default();
-        match read(&self.dir.join("world.json"))? {
-            Some(root) => world.root = root,
-            None => world.root.seed = seed,
+        let mut world = World { root_dirty: true, ..World::default() };
+        world.root.seed = seed;
+        let Some(Folder { dir, .. }) = &self.0 else { return Ok(world) };
+        if let Some(root) = read(&dir.join("world.json"))? {
+            world.root = root;
         }
-        world.root_dirty = true;
-        world.aws = Cloud::load(&self.dir)?;
-        let apps = self.dir.join("apps");
+        world.aws = Cloud::load(dir)?;
+        let apps = dir.join("apps");
         for entry in fs::read_dir(&apps).map_err(io_error(&apps))? {
             let path = entry.map_err(io_error(&apps))?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
@@ -117,19 +123,20 @@ impl Store {
     /// # Errors
     /// When the file system refuses; the answer must then not be sent.
     pub(crate) fn save(&self, world: &mut World) -> Result<(), StoreError> {
+        let Some(Folder { dir, .. }) = &self.0 else { return Ok(()) };
         if world.root_dirty {
-            write(&self.dir.join("world.json"), &world.root)?;
+            write(&dir.join("world.json"), &world.root)?;
             world.root_dirty = false;
         }
         while let Some(name) = world.dirty.first().cloned() {
-            let path = self.dir.join("apps").join(format!("{name}.json"));
+            let path = dir.join("apps").join(format!("{name}.json"));
             match world.apps.get(&name) {
                 Some(app) => write(&path, app)?,
                 None => remove(&path)?,
             }
             world.dirty.remove(&name);
         }
-        world.aws.save(&self.dir)
+        world.aws.save(dir)
     }
 
     /// Tells other processes where this server is.
@@ -137,14 +144,15 @@ impl Store {
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn announce(&self, server: &ServerFile) -> Result<(), StoreError> {
-        write(&self.dir.join("server.json"), server)
+        self.0.as_ref().map_or(Ok(()), |folder| write(&folder.dir.join("server.json"), server))
     }
 
     /// Takes the announcement back and frees the folder.
     pub(crate) fn leave(&self) {
+        let Some(Folder { dir, lock }) = &self.0 else { return };
         // A stale announcement is harmless: the lock, not this file, says whether somebody serves.
-        let _ = fs::remove_file(self.dir.join("server.json"));
-        let _ = self.lock.unlock();
+        let _ = fs::remove_file(dir.join("server.json"));
+        let _ = lock.unlock();
     }
 }
 

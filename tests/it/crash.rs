@@ -2,7 +2,7 @@
 //! there twice, and nothing is lost.
 
 use trimtab::{
-    clouds::{Burnt, Fuse},
+    clouds::{Burnt, Fuse, Nth},
     sandbox::Fault,
 };
 
@@ -27,7 +27,7 @@ async fn killed_at_every_write_of_the_first_apply() {
     for after in [false, true] {
         for write in 1.. {
             let team = Team::new(TEAM).await;
-            let fuse = Fuse { write, after, then: Burnt::FallSilent };
+            let fuse = Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent };
             let report = team.try_apply(Some(fuse)).await.unwrap();
             let burnt = !report.is_complete();
             if burnt {
@@ -49,7 +49,7 @@ async fn killed_at_every_write_of_a_new_release() {
             let team = Team::new(TEAM).await;
             team.apply().await;
             team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2").replace("512mb", "1gb"));
-            let fuse = Fuse { write, after, then: Burnt::FallSilent };
+            let fuse = Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent };
             let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
             if burnt {
                 team.apply().await;

@@ -392,7 +392,8 @@ async fn the_old_machines_serve_until_the_new_ones_do() {
 async fn an_id_is_of_one_environment_and_survives_an_interruption() {
     let team = Team::new(TEAM).await;
     let reviewed = team.plan().await.id();
-    let fuse = trimtab::clouds::Fuse { write: 7, after: true, then: trimtab::clouds::Burnt::FallSilent };
+    let at = trimtab::clouds::Nth::Write(7);
+    let fuse = trimtab::clouds::Fuse { at, after: true, then: trimtab::clouds::Burnt::FallSilent };
     assert!(!team.try_apply(Some(fuse)).await.unwrap().is_complete());
     assert!(reviewed.covers(&team.plan().await.id()), "what is left of a reviewed plan may run");
     let other = Team::new(&TEAM.replace("project = \"harbor\"", "project = \"other\"")).await;

@@ -45,16 +45,12 @@ pub(crate) struct Team {
 pub(crate) struct Bare {
     pub(crate) sandbox: Running,
     speed: f64,
-    _dir: tempfile::TempDir,
 }
 
 impl Bare {
     pub(crate) async fn new(speed: f64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut options = Options::new(dir.path());
-        options.speed = speed;
-        let sandbox = sandbox::start(options).await.unwrap();
-        let bare = Self { sandbox, speed, _dir: dir };
+        let sandbox = sandbox::start(Options { speed, ..Options::in_memory() }).await.unwrap();
+        let bare = Self { sandbox, speed };
         Writer::new(bare.reader()).create_app("web", "acme", None).await.unwrap();
         bare
     }
@@ -93,6 +89,11 @@ pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
     }
 }
 
+/// The values of the secrets that the fixtures name.
+fn values() -> Inputs {
+    inputs(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")])
+}
+
 impl Team {
     /// One environment called `test`.
     pub(crate) async fn new(manifest: &str) -> Self {
@@ -103,8 +104,15 @@ impl Team {
     pub(crate) async fn with_faults(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
-        let inputs = inputs(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")]);
-        Self::at(dir, "test", inputs, faults).await
+        Self::at(dir, "test", values(), faults).await
+    }
+
+    /// The same in a sandbox with a folder, so that the program itself can be run against it.
+    pub(crate) async fn kept(manifest: &str, faults: Vec<Fault>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        let options = Options { faults, speed: SPEED, ..Options::new(dir.path().join("sandbox")) };
+        Self::with(dir, "test", values(), options).await
     }
 
     /// Any environment in a folder of manifests.
@@ -125,9 +133,12 @@ impl Team {
         faults: Vec<Fault>,
         speed: f64,
     ) -> Self {
-        let mut options = Options::new(dir.path().join("sandbox"));
-        options.speed = speed;
-        options.faults = faults;
+        Self::with(dir, environment, inputs, Options { faults, speed, ..Options::in_memory() }).await
+    }
+
+    /// Any environment against any sandbox.
+    async fn with(dir: tempfile::TempDir, environment: &str, inputs: Inputs, options: Options) -> Self {
+        let speed = options.speed;
         let sandbox = sandbox::start(options).await.unwrap();
         Self {
             dir,

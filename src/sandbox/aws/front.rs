@@ -89,6 +89,7 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
         let (path, query) = (plan.readable(&request), request.raw_query.clone());
         core.arrive(&request.method, path, query, false, kind)
     };
+    server.hold(blow).await;
     let id = ids::hex(&ids::draw(&["aws request", &n.to_string()])[..8]).to_ascii_uppercase();
     let reply = match too_large {
         true => Err(Problem::new(
@@ -141,7 +142,21 @@ fn struck(
             let _ = run(server, plan, request, id);
             Err(words(code, s3))
         }
-        Some(Blow::DropAfter | Blow::Truncate) | None => run(server, plan, request, id),
+        Some(Blow::Expired) => Err(Problem::new(
+            if s3 { 400 } else { 403 },
+            "ExpiredToken",
+            if s3 {
+                "The provided token has expired."
+            } else {
+                "The security token included in the request is expired"
+            },
+        )),
+        Some(Blow::Twice) => {
+            // The first answer is the one that was lost.
+            let _ = run(server, plan, request, id);
+            run(server, plan, request, id)
+        }
+        Some(Blow::DropAfter | Blow::Truncate | Blow::Hold) | None => run(server, plan, request, id),
     }
 }
 

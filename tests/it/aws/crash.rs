@@ -2,7 +2,7 @@
 //! converges, nothing is there twice, and no bucket or role is ever without its mark.
 
 use trimtab::{
-    clouds::{Burnt, Fuse},
+    clouds::{Burnt, Fuse, Nth},
     sandbox::Fault,
 };
 
@@ -46,7 +46,7 @@ async fn killed_at_every_write() {
             for write in 1.. {
                 let what = format!("write {write}, after: {after}");
                 let team = Team::new(HARBOR).await;
-                let fuse = Fuse { write, after, then: Burnt::FallSilent };
+                let fuse = Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent };
                 let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
                 marked(&team, &what).await;
                 if burnt {
@@ -74,7 +74,7 @@ async fn killed_at_every_write_of_a_removal() {
             team.apply().await;
             let head = HARBOR.split("[buckets.backups]").next().unwrap();
             team.write(&format!("{head}[apps.web]\n{}", HARBOR.split("[apps.web]\n").nth(1).unwrap()));
-            let fuse = Fuse { write, after, then: Burnt::FallSilent };
+            let fuse = Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent };
             let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
             if burnt {
                 team.apply().await;

@@ -20,14 +20,14 @@ async fn destroyed(team: &Team, providers: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_environment_takes_the_provider_along() {
-    let team = Team::new(HARBOR).await;
+    let team = Team::kept(HARBOR, Vec::new()).await;
     team.apply().await;
     destroyed(&team, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_another_s_role_trusts_stays() {
-    let team = Team::new(HARBOR).await;
+    let team = Team::kept(HARBOR, Vec::new()).await;
     team.apply().await;
     let iam = Clients::of(&team).iam;
     let trust = team.world().await.aws_role["backup"].trust.text();
@@ -37,7 +37,7 @@ async fn a_provider_that_another_s_role_trusts_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_somebody_else_made_stays() {
-    let team = Team::new(HARBOR).await;
+    let team = Team::kept(HARBOR, Vec::new()).await;
     let iam = Clients::of(&team).iam;
     let url = "https://oidc.fly.io/acme";
     iam.create_open_id_connect_provider().url(url).client_id_list("sts.amazonaws.com").send().await.unwrap();

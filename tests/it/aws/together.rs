@@ -11,7 +11,7 @@ fn apply(team: &Team, fault: Option<&str>) -> std::thread::JoinHandle<Output> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_first_applies_at_once_make_everything_once() {
-    let team = Team::new(HARBOR).await;
+    let team = Team::kept(HARBOR, Vec::new()).await;
     let (one, two) = (apply(&team, None), apply(&team, None));
     let (one, two) = (ended(&team, one).await, ended(&team, two).await);
     assert_eq!((one.status.code(), two.status.code()), (Some(0), Some(0)), "{}\n{}", said(&one), said(&two));
@@ -23,7 +23,7 @@ async fn two_first_applies_at_once_make_everything_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lock_of_a_run_that_was_killed_is_waited_for_and_then_taken() {
-    let team = Team::new(HARBOR).await;
+    let team = Team::kept(HARBOR, Vec::new()).await;
     team.apply().await;
     team.write(&HARBOR.replace(
         "machines.app.count = { fra = 1 }",
@@ -41,7 +41,7 @@ async fn the_lock_of_a_run_that_was_killed_is_waited_for_and_then_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_ignores_conditions_is_refused() {
-    let team = Team::with_faults(HARBOR, vec!["no-conditions".parse().unwrap()]).await;
+    let team = Team::kept(HARBOR, vec!["no-conditions".parse().unwrap()]).await;
     let run = ended(&team, apply(&team, None)).await;
     let text = said(&run);
     assert_eq!(run.status.code(), Some(1), "{text}");

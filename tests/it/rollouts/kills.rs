@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use trimtab::{
-    clouds::{Burnt, Fuse},
+    clouds::{Burnt, Fuse, Nth},
     kinds::fly::release::GROUP,
 };
 
@@ -65,7 +65,7 @@ async fn killed(fleet: &Fleet, fuse: Fuse, next: Next) -> bool {
 async fn at_every_write(fleet: Fleet, next: Next, least: u64) {
     for after in [false, true] {
         for write in 1.. {
-            if !killed(&fleet, Fuse { write, after, then: Burnt::FallSilent }, next).await {
+            if !killed(&fleet, Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent }, next).await {
                 assert!(write > least, "only {write} writes were reached");
                 break;
             }
