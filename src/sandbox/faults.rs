@@ -23,7 +23,8 @@ pub const HELP: &[(&str, &str)] = &[
         "twice:N",
         "do the N-th request twice, as a proxy that lost the first answer, and send the second answer",
     ),
-    ("hold:N", "do the N-th request only after `POST /_sandbox/release`"),
+    ("hold-before:N", "do the N-th request only after `POST /_sandbox/release`"),
+    ("hold-after:N", "do the N-th request, and answer it only after `POST /_sandbox/release`"),
     ("expired:N", "from the N-th request on, the token has expired"),
     ("stale-list:MS", "lists leave out what is younger than MS milliseconds"),
     ("operation-aborted:N:COUNT", "S3: COUNT writes of buckets' configuration from the N-th on answer 409"),
@@ -61,8 +62,10 @@ pub enum Fault {
     Truncate(Nth),
     /// `twice:N`
     Twice(Nth),
-    /// `hold:N`
-    Hold(Nth),
+    /// `hold-before:N`
+    HoldBefore(Nth),
+    /// `hold-after:N`
+    HoldAfter(Nth),
     /// `expired:N`
     Expired(Nth),
     /// `stale-list:MS`
@@ -111,7 +114,8 @@ fn parse(parts: &[&str]) -> Option<Fault> {
         ["429", n, count] => Fault::Burst(nth(n)?, count.parse().ok()?),
         ["truncate", n] => Fault::Truncate(nth(n)?),
         ["twice", n] => Fault::Twice(nth(n)?),
-        ["hold", n] => Fault::Hold(nth(n)?),
+        ["hold-before", n] => Fault::HoldBefore(nth(n)?),
+        ["hold-after", n] => Fault::HoldAfter(nth(n)?),
         ["expired", n] => Fault::Expired(nth(n)?),
         ["stale-list", ms] => Fault::StaleList(milliseconds(ms)?),
         ["operation-aborted", n, count] => Fault::OperationAborted(nth(n)?.alone()?, count.parse().ok()?),
@@ -162,7 +166,8 @@ impl fmt::Display for Fault {
             Self::Burst(nth, count) => write!(f, "429:{nth}:{count}"),
             Self::Truncate(nth) => write!(f, "truncate:{nth}"),
             Self::Twice(nth) => write!(f, "twice:{nth}"),
-            Self::Hold(nth) => write!(f, "hold:{nth}"),
+            Self::HoldBefore(nth) => write!(f, "hold-before:{nth}"),
+            Self::HoldAfter(nth) => write!(f, "hold-after:{nth}"),
             Self::Expired(nth) => write!(f, "expired:{nth}"),
             Self::StaleList(ms) => write!(f, "stale-list:{ms}"),
             Self::OperationAborted(n, count) => write!(f, "operation-aborted:{n}:{count}"),
@@ -185,7 +190,8 @@ pub(crate) enum Blow {
     Limited,
     Truncate,
     Twice,
-    Hold,
+    HoldBefore,
+    HoldAfter,
     Expired,
     /// S3: somebody else is at this bucket's configuration.
     Aborted,
@@ -242,7 +248,8 @@ impl Faults {
             Fault::StatusAfter(nth, code) => is(nth).then_some(Blow::StatusAfter(*code)),
             Fault::Truncate(nth) => is(nth).then_some(Blow::Truncate),
             Fault::Twice(nth) => is(nth).then_some(Blow::Twice),
-            Fault::Hold(nth) => is(nth).then_some(Blow::Hold),
+            Fault::HoldBefore(nth) => is(nth).then_some(Blow::HoldBefore),
+            Fault::HoldAfter(nth) => is(nth).then_some(Blow::HoldAfter),
             // Once it has come to that, no kind of request gets through.
             Fault::Expired(nth) => (counted(nth) >= nth.n).then_some(Blow::Expired),
             Fault::Burst(nth, count) => {
@@ -273,6 +280,11 @@ impl Faults {
         let draw = ids::draw(&["flaky", &self.seed.to_string(), &self.requests.to_string()]);
         let chance = f64::from(ids::number(&draw)) / f64::from(i32::MAX);
         (chance < p).then(|| KINDS[usize::from(draw[8]) % KINDS.len()])
+    }
+
+    /// How many requests wrote so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes
     }
 
     /// How old a thing must be to appear in a list.
@@ -333,7 +345,8 @@ mod tests {
             "429:4:10",
             "truncate:7",
             "twice:w2",
-            "hold:5",
+            "hold-before:5",
+            "hold-after:w5",
             "expired:9",
             "stale-list:1500",
             "operation-aborted:1:2",

@@ -67,7 +67,7 @@
 //! | `GET requests` | every request so far: number, method, path, query, status, `rate_limited`, `nonce`, time |
 //! | `GET clock`, `POST clock {"advance_ms":1000}` | shows the time, moves it forward |
 //! | `GET faults`, `POST faults ["drop-after:w3"]`, `DELETE faults` | shows, adds, clears faults ([`HELP`]) |
-//! | `POST release` | lets the request go on that the fault `hold:N` holds back |
+//! | `POST release` | lets the request go on that the fault `hold-before:N` or `hold-after:N` holds back |
 //! | `GET rules`, `POST rules […]`, `DELETE rules` | how programs behave, newest first |
 //! | `GET images`, `POST images {"reference":"web:v1","missing":true}`, `DELETE images` | which images are missing, or, with `"digest":"sha256:…"`, which tags have moved |
 //! | `POST tokens {"org":"acme"}` | the token for everything in an organisation, made if it is missing |
@@ -154,7 +154,7 @@ mod world;
 pub use aws::AwsKeys;
 pub use clock::ClockMode;
 pub use faults::{Fault, FaultError, HELP, Nth};
-pub use running::{Options, Running, StartError, announced, start};
+pub use running::{Options, Running, Snapshot, StartError, announced, start};
 pub use server::RequestRecord;
 pub use store::{ServerFile, StoreError};
 

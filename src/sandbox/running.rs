@@ -31,11 +31,17 @@ use super::world::World;
 /// How long a stopping server lets open requests finish.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// A whole state in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot(pub(super) Option<World>);
+
 /// What a server is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The state folder, which is made if missing; without one, everything is gone with the server.
     pub dir: Option<PathBuf>,
+    /// What is there at the start, when there is no folder.
+    pub snapshot: Snapshot,
     /// Where to listen: loopback only; port 0 takes any free one.
     pub listen: SocketAddr,
     /// Where AWS is imitated: loopback only; port 0 takes any free one.
@@ -63,6 +69,7 @@ impl Options {
     pub fn in_memory() -> Self {
         Self {
             dir: None,
+            snapshot: Snapshot::default(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             aws_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             speed: 1.0,
@@ -134,7 +141,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         let url = served.map(|server| server.url).unwrap_or_default();
         return Err(StartError::InUse { url });
     };
-    let world = store.load(options.seed)?;
+    let world = store.load(options.seed, options.snapshot)?;
     let (listener, address) = listen(options.listen).await?;
     let (aws_listener, aws_address) = listen(options.aws_listen).await?;
     store.announce(&ServerFile {
@@ -277,6 +284,11 @@ impl Running {
         self.server.core().requests.clone()
     }
 
+    /// How many of the requests wrote, counted from the last change of what goes wrong.
+    pub fn writes(&self) -> u64 {
+        self.server.core().faults.writes()
+    }
+
     /// Moves the clock forward, as `POST /_sandbox/clock` does.
     ///
     /// # Errors
@@ -286,7 +298,7 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until a request is held back by [`Fault::Hold`].
+    /// Waits until a request is held back by [`Fault::HoldBefore`] or [`Fault::HoldAfter`].
     pub async fn held(&self) {
         self.server.held().await;
     }
@@ -309,6 +321,15 @@ impl Running {
         let mut core = self.server.core();
         core.catch_up();
         core.state()
+    }
+
+    /// The same as another server can begin with. What is kept in a folder has to be copied as a folder.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut core = self.server.core();
+        core.catch_up();
+        core.world.root.clock = Some(core.clock.saved());
+        Snapshot(Some(core.world.clone()))
     }
 
     /// Stops the server and frees its folder.

@@ -163,9 +163,9 @@ impl Server {
         }
     }
 
-    /// Holds a request back, if a fault says so.
-    pub(crate) async fn hold(&self, blow: Option<Blow>) {
-        if blow == Some(Blow::Hold) {
+    /// Holds a request back, if that is what befalls it.
+    pub(crate) async fn hold(&self, blow: Option<Blow>, here: Blow) {
+        if blow == Some(here) {
             self.gate.send_if_modified(|gate| {
                 let arrives = *gate == Gate::Open;
                 if arrives {
@@ -252,8 +252,9 @@ impl Server {
             return render(&self.workflow_token(&incoming), 0);
         }
         let blow = self.arrive(&mut incoming, route);
-        self.hold(blow).await;
+        self.hold(blow, Blow::HoldBefore).await;
         let (answer, limited) = self.struck(route, &incoming, blow).await;
+        self.hold(blow, Blow::HoldAfter).await;
         self.linger().await;
         let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
         self.depart(incoming.n, if dropped { 0 } else { answer.status }, limited);
@@ -350,7 +351,8 @@ impl Server {
                 (said(code), false)
             }
             Some(Blow::Expired) => (said(401), false),
-            Some(Blow::DropAfter | Blow::Truncate | Blow::Twice | Blow::Hold) | None => {
+            Some(Blow::DropAfter | Blow::Truncate | Blow::Twice | Blow::HoldBefore | Blow::HoldAfter)
+            | None => {
                 if blow == Some(Blow::Twice) {
                     self.run(route, incoming).await;
                 }

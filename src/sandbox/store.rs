@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::aws::Cloud;
+use super::running::Snapshot;
 use super::world::{App, World};
 
 /// Why the state cannot be used.
@@ -91,14 +92,14 @@ impl Store {
         }
     }
 
-    /// Reads everything; an empty folder is an empty world with this seed.
+    /// Reads everything; an empty folder is an empty world with this seed, and no folder is what the snapshot holds.
     ///
     /// # Errors
     /// When a file cannot be read or is not ours, with its name.
-    pub(crate) fn load(&self, seed: u64) -> Result<World, StoreError> {
+    pub(crate) fn load(&self, seed: u64, Snapshot(begun): Snapshot) -> Result<World, StoreError> {
         let mut world = World { root_dirty: true, ..World::default() };
         world.root.seed = seed;
-        let Some(Folder { dir, .. }) = &self.0 else { return Ok(world) };
+        let Some(Folder { dir, .. }) = &self.0 else { return Ok(begun.unwrap_or(world)) };
         if let Some(root) = read(&dir.join("world.json"))? {
             world.root = root;
         }

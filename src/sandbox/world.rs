@@ -18,7 +18,7 @@ use super::images::Images;
 use super::machine::Machine;
 
 /// The state, and what this process adds to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) root: Root,
     pub(crate) apps: BTreeMap<String, App>,

@@ -8,6 +8,7 @@ mod lease;
 mod logs;
 mod new;
 mod read;
+mod turns;
 mod wait;
 pub mod wire;
 mod write;

@@ -247,6 +247,9 @@ pub struct Volume {
     /// Whether it is encrypted.
     #[serde(deserialize_with = "nullable")]
     pub encrypted: bool,
+    /// When it was made, as RFC 3339.
+    #[serde(deserialize_with = "nullable")]
+    pub created_at: String,
     /// The machine that holds it.
     pub attached_machine_id: Option<String>,
     /// For how many days snapshots are kept.
@@ -319,6 +322,9 @@ pub struct Ip {
     /// Whether it is shared.
     #[serde(deserialize_with = "nullable")]
     pub shared: bool,
+    /// When it was assigned, as RFC 3339.
+    #[serde(deserialize_with = "nullable")]
+    pub created_at: String,
     /// Whether it is for outgoing connections only.
     #[serde(deserialize_with = "nullable")]
     pub egress: bool,

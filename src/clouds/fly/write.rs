@@ -1,12 +1,16 @@
 //! The writes. Where an answer can get lost, the caller says whether repeating is safe or looks first.
 
-use std::{collections::BTreeMap, ops::Deref};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Deref,
+};
 
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OwnedMutexGuard;
 
-use super::{Leases, NewMachine, NewVolume, Reader, wire};
+use super::{Leases, NewMachine, NewVolume, Reader, turns::Turns, wire};
 use crate::{
     clouds::{
         Action, CloudError,
@@ -28,6 +32,7 @@ fn ran_out(error: &CloudError) -> bool {
 pub struct Writer {
     reader: Reader,
     leases: Leases,
+    turns: Turns,
 }
 
 impl Deref for Writer {
@@ -59,7 +64,17 @@ impl Writer {
     #[must_use]
     pub fn with_leases(reader: Reader, leases: Leases) -> Self {
         leases.bind(&reader.http);
-        Self { reader, leases }
+        Self { reader, leases, turns: Turns::default() }
+    }
+
+    /// Waits for the turn to make a volume, and says which of the same name and region this run has made so far.
+    pub async fn volume_turn(
+        &self,
+        app: &str,
+        name: &str,
+        region: &str,
+    ) -> OwnedMutexGuard<BTreeSet<String>> {
+        self.turns.take(format!("{app} {name} {region}")).await
     }
 
     /// The leases that this writer takes and shows.

@@ -89,7 +89,7 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
         let (path, query) = (plan.readable(&request), request.raw_query.clone());
         core.arrive(&request.method, path, query, false, kind)
     };
-    server.hold(blow).await;
+    server.hold(blow, Blow::HoldBefore).await;
     let id = ids::hex(&ids::draw(&["aws request", &n.to_string()])[..8]).to_ascii_uppercase();
     let reply = match too_large {
         true => Err(Problem::new(
@@ -100,6 +100,7 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
         false => struck(server, &plan, &request, blow, &id),
     };
     let reply = reply.unwrap_or_else(|problem| plan.refuse(&request, &problem, &id));
+    server.hold(blow, Blow::HoldAfter).await;
     server.linger().await;
     let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
     server.depart(n, if dropped { 0 } else { reply.status }, blow == Some(Blow::Limited));
@@ -156,7 +157,9 @@ fn struck(
             let _ = run(server, plan, request, id);
             run(server, plan, request, id)
         }
-        Some(Blow::DropAfter | Blow::Truncate | Blow::Hold) | None => run(server, plan, request, id),
+        Some(Blow::DropAfter | Blow::Truncate | Blow::HoldBefore | Blow::HoldAfter) | None => {
+            run(server, plan, request, id)
+        }
     }
 }
 

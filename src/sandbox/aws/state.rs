@@ -21,7 +21,7 @@ use crate::sandbox::store::{StoreError, io_error, read, remove, write};
 use crate::sandbox::world::World;
 
 /// The state of all accounts, and what this process adds to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cloud {
     pub(crate) root: Root,
     pub(crate) buckets: BTreeMap<String, Bucket>,
@@ -34,7 +34,7 @@ pub(crate) struct Cloud {
 }
 
 /// What belongs to no bucket.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Root {
     /// How many things were named so far; with the seed it makes the next identifier.
@@ -48,7 +48,7 @@ pub(crate) struct Root {
 }
 
 /// The contents of objects, by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     dir: PathBuf,
     /// Not on disk yet.

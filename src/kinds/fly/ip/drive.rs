@@ -33,6 +33,39 @@ impl IpLive {
     }
 }
 
+/// The addresses that serve a spec and were not known when the run began.
+async fn unknown(
+    clouds: &Clouds,
+    app: &str,
+    spec: &IpSpec,
+    world: &World,
+) -> Result<Vec<wire::Ip>, CloudError> {
+    let known = |ip: &wire::Ip| world.fly_ip.values().any(|known| known.address == ip.ip);
+    let mut all = clouds.fly.ips(app).await?;
+    all.retain(|ip| IpLive::read(&spec.app, ip).serves(spec) && !known(ip));
+    Ok(all)
+}
+
+/// Makes sure that an address that was just assigned is the only one: a request that a proxy delivers twice assigns two,
+/// and so do two first applies at once. Of two the later one goes, if it is the one that was just assigned here. An app
+/// has one shared address at most, so that one needs no look.
+async fn alone(
+    clouds: &Clouds,
+    app: &str,
+    spec: &IpSpec,
+    made: wire::Ip,
+    world: &World,
+) -> Result<wire::Ip, CloudError> {
+    if made.shared {
+        return Ok(made);
+    }
+    let mut others = unknown(clouds, app, spec, world).await?;
+    others.retain(|other| other.ip != made.ip && other.created_at <= made.created_at);
+    let Some(first) = others.into_iter().next() else { return Ok(made) };
+    clouds.fly.release_ip(app, &made.ip).await?;
+    Ok(first)
+}
+
 impl Drive for Ip {
     /// An assignment whose answer was lost is found again in the list: an app has one of each sort and region.
     async fn create(clouds: &Clouds, _: &Name, spec: &IpSpec, world: &World) -> Result<IpLive, CloudError> {
@@ -40,21 +73,19 @@ impl Drive for Ip {
         let org = world.fly_app.get(spec.app.name()).map_or("", |app| app.org.as_str());
         let region = spec.region.as_ref().map(Region::as_str);
         match clouds.fly.assign_ip(app, org, spec.kind.as_str(), region).await {
-            Ok(ip) if !ip.ip.is_empty() => Ok(IpLive::read(&spec.app, &ip)),
-            Err(error) if !error.is_ambiguous() => Err(error),
-            unclear => {
-                let all = clouds.fly.ips(app).await?;
-                let made = all.iter().map(|ip| IpLive::read(&spec.app, ip)).find(|ip| ip.serves(spec));
-                match (made, unclear) {
-                    (Some(made), _) => Ok(made),
-                    (None, Err(error)) => Err(error),
-                    (None, Ok(_)) => Err(CloudError::new(
-                        format!("assign a {} address to {app}", spec.kind),
-                        Trouble::Unreadable,
-                        "the answer holds no address",
-                    )),
-                }
+            Ok(ip) if !ip.ip.is_empty() => {
+                alone(clouds, app, spec, ip, world).await.map(|ip| IpLive::read(&spec.app, &ip))
             }
+            Err(error) if !error.is_ambiguous() => Err(error),
+            unclear => match (unknown(clouds, app, spec, world).await?.first(), unclear) {
+                (Some(made), _) => Ok(IpLive::read(&spec.app, made)),
+                (None, Err(error)) => Err(error),
+                (None, Ok(_)) => Err(CloudError::new(
+                    format!("assign a {} address to {app}", spec.kind),
+                    Trouble::Unreadable,
+                    "the answer holds no address",
+                )),
+            },
         }
     }
 

@@ -31,6 +31,7 @@ impl VolumeLive {
             attached_machine_id,
             snapshot_retention,
             auto_backup_enabled,
+            created_at: _,
             bytes_used,
             bytes_total,
             host_status,
@@ -53,21 +54,57 @@ impl VolumeLive {
     }
 }
 
-/// A volume that a lost creation left: ours by name and region, free, and not known when the run began.
-async fn find_new(
+/// The volumes that look like a slot's and were not known when the run began, nor made by it since.
+async fn unknown(
     clouds: &Clouds,
     app: &str,
     spec: &VolumeSpec,
     known: &BTreeSet<String>,
-) -> Result<Option<wire::Volume>, CloudError> {
+) -> Result<Vec<wire::Volume>, CloudError> {
     let all = clouds.fly.volumes(app).await?;
     let fits = |volume: &wire::Volume| {
-        volume.name == spec.volume
-            && volume.region == spec.region.as_str()
-            && volume.attached_machine_id.as_deref().unwrap_or_default().is_empty()
-            && !known.contains(&volume.id)
+        volume.name == spec.volume && volume.region == spec.region.as_str() && !known.contains(&volume.id)
     };
-    Ok(all.into_iter().find(fits))
+    Ok(all.into_iter().filter(fits).collect())
+}
+
+fn is_free(volume: &wire::Volume) -> bool {
+    volume.attached_machine_id.as_deref().unwrap_or_default().is_empty()
+}
+
+/// Makes one, and makes sure that it is the only one: a request that a proxy delivers twice makes two, and so do two
+/// first applies at once. Volumes bear no mark, so the second would stay for good, and of an app that is protected nothing
+/// could take it away. Of two the later one goes, if it is the one that was just made here and holds nothing yet.
+async fn make(
+    clouds: &Clouds,
+    app: &str,
+    spec: &VolumeSpec,
+    known: &BTreeSet<String>,
+) -> Result<wire::Volume, CloudError> {
+    let new = NewVolume {
+        name: spec.volume.clone(),
+        region: spec.region.to_string(),
+        size_gb: spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE).0,
+        encrypted: spec.encrypted,
+        snapshot_retention: spec.snapshot_retention,
+        auto_backup_enabled: spec.scheduled_snapshots,
+    };
+    let made = match clouds.fly.create_volume(app, &new).await {
+        Err(error) if error.is_ambiguous() => {
+            let found = unknown(clouds, app, spec, known).await?;
+            return found.into_iter().find(is_free).ok_or(error);
+        }
+        made => made?,
+    };
+    let mut others = unknown(clouds, app, spec, known).await?;
+    others.retain(|other| other.id != made.id && other.created_at <= made.created_at);
+    match others.into_iter().min_by(|a, b| a.created_at.cmp(&b.created_at)) {
+        None => Ok(made),
+        Some(first) => {
+            clouds.fly.delete_volume(app, &made.id).await?;
+            Ok(first)
+        }
+    }
 }
 
 impl Drive for Volume {
@@ -78,21 +115,10 @@ impl Drive for Volume {
         world: &World,
     ) -> Result<VolumeLive, CloudError> {
         let app = fly_name(world, &spec.app)?;
-        let new = NewVolume {
-            name: spec.volume.clone(),
-            region: spec.region.to_string(),
-            size_gb: spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE).0,
-            encrypted: spec.encrypted,
-            snapshot_retention: spec.snapshot_retention,
-            auto_backup_enabled: spec.scheduled_snapshots,
-        };
-        let made = match clouds.fly.create_volume(app, &new).await {
-            Err(error) if error.is_ambiguous() => {
-                let known = world.fly_volume.values().map(|volume| volume.id.clone()).collect();
-                find_new(clouds, app, spec, &known).await?.ok_or(error)?
-            }
-            other => other?,
-        };
+        let mut ours = clouds.fly.volume_turn(app, &spec.volume, spec.region.as_str()).await;
+        let before = world.fly_volume.values().map(|volume| volume.id.clone());
+        let made = make(clouds, app, spec, &before.chain(ours.iter().cloned()).collect()).await?;
+        ours.insert(made.id.clone());
         Ok(VolumeLive::read(&spec.app, &made, false))
     }
 
