@@ -26,6 +26,8 @@ use std::{
 use serde_json::Value;
 use trimtab::sandbox::{self, Options};
 
+use crate::support::{RECORD, record};
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// One session's folder.
@@ -82,6 +84,7 @@ impl Session {
             .env("HOME", self.dir.path())
             .env("COLUMNS", "100")
             .env("TRIMTAB_SANDBOX_SPEED", "200")
+            .envs(record().map(|file| (RECORD, file)))
             .envs(variables.iter().copied())
             .output()
             .unwrap();
@@ -150,6 +153,7 @@ impl Session {
         let status = runtime.block_on(async {
             let mut options = Options::new(self.dir.path().join(".trimtab/sandbox"));
             options.speed = 200.0;
+            options.record = record();
             let running = sandbox::start(options).await.unwrap();
             let request = reqwest::Client::new()
                 .request(method.parse().unwrap(), format!("{}{path}", running.url()))

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Mutex, OnceLock},
 };
 
@@ -25,6 +26,9 @@ use trimtab::{
 /// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
 /// minutes that a start may take are still more than a second on a busy machine.
 pub(crate) const SPEED: f64 = 200.0;
+
+/// The variable by which the embedded sandbox is told to record.
+pub(crate) const RECORD: &str = "TRIMTAB_SANDBOX_RECORD";
 
 /// A folder, a sandbox, and a manifest.
 pub(crate) struct Team {
@@ -82,6 +86,12 @@ impl Bare {
     }
 }
 
+/// The file that `scripts/conformance` wants every exchange with Fly's APIs recorded in.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so, nobody could pass it down")]
+pub(crate) fn record() -> Option<PathBuf> {
+    std::env::var_os(RECORD).map(PathBuf::from)
+}
+
 /// Inputs with a value for every secret of the fixtures.
 pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
     Inputs {
@@ -128,6 +138,7 @@ impl Team {
         let mut options = Options::new(dir.path().join("sandbox"));
         options.speed = speed;
         options.faults = faults;
+        options.record = record();
         let sandbox = sandbox::start(options).await.unwrap();
         Self {
             dir,
