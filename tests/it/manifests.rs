@@ -1,5 +1,5 @@
 //! Every manifest in the repository, through the whole circle: apply, an empty plan, each sort of change from outside
-//! found by exactly its name and repaired by exactly that, and an empty plan again.
+//! found by exactly its name and repaired by exactly that, and an empty plan again. At the end everything goes.
 
 use std::{
     collections::BTreeMap,
@@ -165,6 +165,9 @@ async fn whole_circle(dir: &Path, environment: &str) {
         assert_eq!(team.summary().await, Vec::<String>::new(), "{what}: {:?}", deed.expected);
     }
     extra_machine(&team, &what).await;
+    team.unprotect();
+    team.apply().await;
+    team.destroy().await;
 }
 
 /// A machine that nobody asked for is named by its id, and goes.

@@ -157,8 +157,8 @@ impl Session {
             let running = sandbox::start(options).await.unwrap();
             let request = reqwest::Client::new()
                 .request(method.parse().unwrap(), format!("{}{path}", running.url()))
-                .bearer_auth(running.user_token().unwrap())
-                .json(&body);
+                .bearer_auth(running.user_token().unwrap());
+            let request = if body.is_null() { request } else { request.json(&body) };
             let status = request.send().await.unwrap().status();
             running.stop().await;
             status

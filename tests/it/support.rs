@@ -159,6 +159,18 @@ impl Team {
         *self.desired.lock().unwrap() = None;
     }
 
+    /// Lifts the protection of everything, in every file of the folder.
+    pub(crate) fn unprotect(&self) {
+        for entry in std::fs::read_dir(self.dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(path, text.replace("protected = true", "protected = false")).unwrap();
+            }
+        }
+        *self.desired.lock().unwrap() = None;
+    }
+
     /// The manifest, read once: fingerprints of secrets are slow on purpose.
     pub(crate) fn desired(&self) -> Desired {
         let mut read = self.desired.lock().unwrap();
@@ -270,15 +282,24 @@ impl Team {
         report
     }
 
+    /// Removes the environment, and demands that all of it is done.
+    pub(crate) async fn destroy(&self) {
+        let (readers, nothing) = (self.readers(None).await, Desired::empty(self.desired().meta));
+        let world = observe(&readers, &nothing).await.unwrap();
+        let report = carry_out(plan(&nothing, &world).unwrap(), readers.clone(), world).await;
+        assert!(report.is_complete(), "{report:#?}");
+        let left = plan(&nothing, &observe(&readers, &nothing).await.unwrap()).unwrap();
+        assert_eq!(summary(&left), Vec::<String>::new());
+    }
+
     /// A request as somebody with a token would send it by hand.
     pub(crate) async fn by_hand(&self, method: &str, path: &str, body: Value) -> Value {
         let token = self.sandbox.user_token().unwrap();
-        let request = self
-            .client
-            .get_or_init(reqwest::Client::new)
-            .request(method.parse().unwrap(), format!("{}{path}", self.sandbox.url()))
-            .bearer_auth(token)
-            .json(&body);
+        let url = format!("{}{path}", self.sandbox.url());
+        let client = self.client.get_or_init(reqwest::Client::new);
+        let request = client.request(method.parse().unwrap(), url).bearer_auth(token);
+        // Nothing is no body: `null` would be one.
+        let request = if body.is_null() { request } else { request.json(&body) };
         let answer = request.send().await.unwrap();
         assert!(
             answer.status().is_success(),
