@@ -1,7 +1,10 @@
 //! From variables and the manifest to clients that know where to go: the clouds themselves, the embedded sandbox, or one
 //! that another process serves.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     Failure,
@@ -107,6 +110,7 @@ pub(super) async fn embedded(
     if let Some(text) = environment.get(names::SANDBOX_LATENCY) {
         options.latency = latency(text).map_err(Failure::new)?;
     }
+    options.record = environment.get(names::SANDBOX_RECORD).map(PathBuf::from);
     let speed = options.speed;
     let running = match sandbox::start(options).await {
         Err(StartError::InUse { url }) => return join(dir, url, meta, fuse).await,

@@ -28,6 +28,8 @@ pub(super) mod names {
     pub(in crate::cli) const SANDBOX_FAULT: &str = "TRIMTAB_SANDBOX_FAULT";
     /// Latency of the embedded sandbox, as `trimtab sandbox --latency`.
     pub(in crate::cli) const SANDBOX_LATENCY: &str = "TRIMTAB_SANDBOX_LATENCY";
+    /// Where the embedded sandbox records every exchange, as `trimtab sandbox --record`.
+    pub(in crate::cli) const SANDBOX_RECORD: &str = "TRIMTAB_SANDBOX_RECORD";
     /// How much faster than Fly the embedded sandbox runs, as `trimtab sandbox --speed`.
     pub(in crate::cli) const SANDBOX_SPEED: &str = "TRIMTAB_SANDBOX_SPEED";
     /// Whether this is a pipeline: then progress is one line for each change.

@@ -35,6 +35,9 @@ pub(super) struct Serve {
     /// Let something go wrong; repeatable, see below
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
+    /// Append every exchange with Fly's APIs to this file, as lines of JSON; values of secrets are in it
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 /// Every region is imitated; this is the one that needs no naming.
@@ -57,9 +60,9 @@ fn faults_help() -> String {
     let lines: Vec<String> = sandbox::HELP.iter().map(line).collect();
     format!(
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
-         commas),\nTRIMTAB_SANDBOX_LATENCY and TRIMTAB_SANDBOX_SPEED; there, die-before:N and die-after:N kill \
-         trimtab itself\naround its N-th request, with wN its N-th write.\n\nNo program runs in it. What programs do \
-         instead is told by rules, and their pages are seen under their names:\n{RULES}",
+         commas),\nTRIMTAB_SANDBOX_LATENCY, TRIMTAB_SANDBOX_SPEED and TRIMTAB_SANDBOX_RECORD; there, die-before:N and \
+         die-after:N kill\ntrimtab itself around its N-th request, with wN its N-th write.\n\nNo program runs in it. \
+         What programs do instead is told by rules, and their pages are seen under their names:\n{RULES}",
         lines.join("\n")
     )
 }
@@ -71,6 +74,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     options.speed = args.speed;
     options.latency = args.latency;
     options.faults.clone_from(&args.fault);
+    options.record.clone_from(&args.record);
     let running = sandbox::start(options).await?;
     let (url, token) = (running.url(), running.org_token(&args.org)?);
     let (aws, keys) = (running.aws_url(), running.aws_keys(&args.account).map_err(StartError::from)?);

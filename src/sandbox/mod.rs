@@ -140,6 +140,7 @@ mod images;
 mod limits;
 mod machine;
 mod public;
+mod record;
 mod registry;
 mod routes;
 mod running;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::Method;
+use axum::middleware;
 use axum::routing::{MethodFilter, on};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use super::connection::{Cut, Cuttable};
 use super::faults::{Fault, Faults};
 use super::graphql;
 use super::limits::Limits;
+use super::record::{self, Recorder};
 use super::registry;
 use super::server::{Core, RequestRecord, Server};
 use super::store::{self, ServerFile, Store, StoreError};
@@ -56,6 +58,8 @@ pub struct Options {
     pub clock: ClockMode,
     /// Where identifiers come from. A folder keeps the seed that it began with.
     pub seed: u64,
+    /// A file that every exchange with Fly's APIs is appended to, as a line of JSON. It holds secrets.
+    pub record: Option<PathBuf>,
 }
 
 impl Options {
@@ -77,6 +81,7 @@ impl Options {
             latency: Duration::ZERO,
             clock: ClockMode::Real,
             seed: 0,
+            record: None,
         }
     }
 }
@@ -101,6 +106,14 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The record of exchanges cannot be kept.
+    #[error("cannot write {}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -136,6 +149,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     if !(options.speed.is_finite() && options.speed > 0.0) {
         return Err(StartError::Speed(options.speed));
     }
+    let open = |path: &PathBuf| {
+        Recorder::open(path).map_err(|source| StartError::Record { path: path.clone(), source })
+    };
+    let recorder = options.record.as_ref().map(open).transpose()?;
     let Some(store) = Store::open(options.dir.as_deref())? else {
         let served = options.dir.as_deref().and_then(store::announced);
         let url = served.map(|server| server.url).unwrap_or_default();
@@ -165,8 +182,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let server = Arc::new(Server::new(core, options.latency));
     let (stop, stopped) = watch::channel(());
     let serve = |listener, router| tokio::spawn(run(listener, router, stopped.clone()));
-    let tasks =
-        [serve(listener, router(Arc::clone(&server))), serve(aws_listener, aws_router(Arc::clone(&server)))];
+    let fly = match recorder.map(Arc::new) {
+        None => router(Arc::clone(&server)),
+        Some(recorder) => {
+            router(Arc::clone(&server)).layer(middleware::from_fn_with_state(recorder, record::record))
+        }
+    };
+    let tasks = [serve(listener, fly), serve(aws_listener, aws_router(Arc::clone(&server)))];
     Ok(Running { address, aws_address, server, stop: Some(stop), tasks })
 }
 

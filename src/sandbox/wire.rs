@@ -9,7 +9,7 @@ use super::connection::Cut;
 use super::ids;
 
 /// No request of these APIs comes near this; it only bounds what a broken client can make the sandbox hold.
-const BODY_MAX: usize = 16 << 20;
+pub(super) const BODY_MAX: usize = 16 << 20;
 
 /// Reads a body as JSON; no body is null.
 ///

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Mutex, OnceLock},
 };
 
@@ -25,6 +26,9 @@ use trimtab::{
 /// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
 /// minutes that a start may take are still more than a second on a busy machine.
 pub(crate) const SPEED: f64 = 200.0;
+
+/// The variable by which the embedded sandbox is told to record.
+pub(crate) const RECORD: &str = "TRIMTAB_SANDBOX_RECORD";
 
 /// A folder, a sandbox, and a manifest.
 pub(crate) struct Team {
@@ -76,6 +80,12 @@ impl Bare {
         let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
+}
+
+/// The file that `scripts/conformance` wants every exchange with Fly's APIs recorded in.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so, nobody could pass it down")]
+pub(crate) fn record() -> Option<PathBuf> {
+    std::env::var_os(RECORD).map(PathBuf::from)
 }
 
 /// Inputs with a value for every secret of the fixtures.
@@ -139,6 +149,7 @@ impl Team {
     /// Any environment against any sandbox.
     async fn with(dir: tempfile::TempDir, environment: &str, inputs: Inputs, options: Options) -> Self {
         let speed = options.speed;
+        let options = Options { record: record(), ..options };
         let sandbox = sandbox::start(options).await.unwrap();
         Self {
             dir,
@@ -156,6 +167,18 @@ impl Team {
     /// Writes the manifest anew.
     pub(crate) fn write(&self, manifest: &str) {
         std::fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
+        *self.desired.lock().unwrap() = None;
+    }
+
+    /// Lifts the protection of everything, in every file of the folder.
+    pub(crate) fn unprotect(&self) {
+        for entry in std::fs::read_dir(self.dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(path, text.replace("protected = true", "protected = false")).unwrap();
+            }
+        }
         *self.desired.lock().unwrap() = None;
     }
 
@@ -270,15 +293,24 @@ impl Team {
         report
     }
 
+    /// Removes the environment, and demands that all of it is done.
+    pub(crate) async fn destroy(&self) {
+        let (readers, nothing) = (self.readers(None).await, Desired::empty(self.desired().meta));
+        let world = observe(&readers, &nothing).await.unwrap();
+        let report = carry_out(plan(&nothing, &world).unwrap(), readers.clone(), world).await;
+        assert!(report.is_complete(), "{report:#?}");
+        let left = plan(&nothing, &observe(&readers, &nothing).await.unwrap()).unwrap();
+        assert_eq!(summary(&left), Vec::<String>::new());
+    }
+
     /// A request as somebody with a token would send it by hand.
     pub(crate) async fn by_hand(&self, method: &str, path: &str, body: Value) -> Value {
         let token = self.sandbox.user_token().unwrap();
-        let request = self
-            .client
-            .get_or_init(reqwest::Client::new)
-            .request(method.parse().unwrap(), format!("{}{path}", self.sandbox.url()))
-            .bearer_auth(token)
-            .json(&body);
+        let url = format!("{}{path}", self.sandbox.url());
+        let client = self.client.get_or_init(reqwest::Client::new);
+        let request = client.request(method.parse().unwrap(), url).bearer_auth(token);
+        // Nothing is no body: `null` would be one.
+        let request = if body.is_null() { request } else { request.json(&body) };
         let answer = request.send().await.unwrap();
         assert!(
             answer.status().is_success(),

@@ -51,6 +51,7 @@ impl Box {
 
     pub(crate) async fn in_dir(dir: TempDir, edit: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(dir.path());
+        options.record = crate::support::record();
         edit(&mut options);
         let running = start(options).await.unwrap();
         let token = running.org_token("acme").unwrap();

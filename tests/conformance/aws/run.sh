@@ -13,19 +13,6 @@ python="$venv/bin/python"
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ROLE_ARN AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_IAM AWS_ENDPOINT_URL_STS
 export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
 
-# Runs a command that must end with this code and say these words.
-ends() {
-  local code=0 wanted="$2" words="$3"
-  step "$1"
-  shift 3
-  "$@" >"$work/out" 2>&1 || code=$?
-  if [ "$code" != "$wanted" ] || ! grep -qF -- "$words" "$work/out"; then
-    cat "$work/out"
-    printf 'It ended with %s. Wanted: %s, and the words: %s\n' "$code" "$wanted" "$words"
-    return 1
-  fi
-  ok
-}
 reads() {
   step "boto3 reads $*"
   "$python" "$aws/readback.py" "$@"

@@ -1,0 +1,118 @@
+//! The crash and fault matrix: every manifest in the repository is made, released anew and removed, and at every request
+//! of each of these runs everything that can go wrong does. Then the run is repeated without faults, and must end where
+//! an undisturbed one does.
+//!
+//! What must hold in each case:
+//! - the second run converges: the world is the same as after an undisturbed run, and a new plan is empty;
+//! - nothing is there twice, and no two machines ever hold one volume;
+//! - whatever is ours bears its mark, also after the first run;
+//! - what belongs to others in the same organization is untouched;
+//! - no value of a secret stands in anything that was said, in any address, or in the clouds' state beside the secrets.
+//!
+//! `cargo test matrix` takes a part of the cases: each sort at each manifest, striking at requests that lie apart.
+//! `TRIMTAB_MATRIX=full` takes all. A case that fails is named; `TRIMTAB_MATRIX='its name'` runs it alone.
+
+mod blows;
+mod census;
+mod meddling;
+mod scenes;
+mod stage;
+
+use std::{io::Write as _, time::Instant};
+
+use futures_util::{StreamExt as _, stream};
+
+use blows::Blow;
+use scenes::Scene;
+
+/// How many cases run side by side: they wait for booting machines most of the time.
+const AT_ONCE: usize = 6;
+/// What the ordinary run must reach, so that a matrix that shrinks is noticed.
+const LEAST: usize = 5_000;
+
+/// Which cases run.
+enum Choice {
+    /// So many that a developer waits for them.
+    Some,
+    All,
+    /// Those with this text in their name.
+    Named(String),
+}
+
+impl Choice {
+    fn of_environment() -> Self {
+        match std::env::var("TRIMTAB_MATRIX") {
+            Err(_) => Self::Some,
+            Ok(text) if text == "full" => Self::All,
+            Ok(text) => Self::Named(text),
+        }
+    }
+
+    /// The cases of a scene.
+    fn of(&self, scene: &Scene) -> Vec<Blow> {
+        let all = blows::all(scene.requests, scene.writes);
+        match self {
+            Self::Some => all.into_iter().filter(|blow| blow.at().is_multiple_of(scene.stride)).collect(),
+            Self::All => all,
+            Self::Named(text) => all
+                .into_iter()
+                .filter(|blow| format!("{}: {blow}", scene.what).contains(text.as_str()))
+                .collect(),
+        }
+    }
+}
+
+/// What came of all cases.
+#[derive(Default)]
+struct Tally {
+    ran: usize,
+    /// Those that struck at a request which this run did not come to.
+    missed: usize,
+    wrong: Vec<String>,
+}
+
+async fn play(choice: &Choice) -> Tally {
+    let mut tally = Tally::default();
+    for scene in scenes::all().await {
+        let cases = stream::iter(choice.of(&scene)).map(|blow| {
+            let scene = &scene;
+            async move { (blow, stage::case(scene, blow).await) }
+        });
+        let mut cases = cases.buffer_unordered(AT_ONCE);
+        while let Some((blow, result)) = cases.next().await {
+            match result {
+                Ok(true) => tally.ran += 1,
+                Ok(false) => tally.missed += 1,
+                Err(why) => {
+                    tally.ran += 1;
+                    let why = format!("{}: {blow}: {why}", scene.what);
+                    say(&format!("matrix: {why}"));
+                    tally.wrong.push(why);
+                }
+            }
+        }
+    }
+    tally
+}
+
+/// Not by a macro, whose words are kept back while a test passes.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
+
+#[test]
+fn whatever_goes_wrong_the_next_apply_converges() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (choice, began) = (Choice::of_environment(), Instant::now());
+    let tally = runtime.block_on(play(&choice));
+    let (Tally { ran, missed, wrong }, seconds) = (&tally, began.elapsed().as_secs());
+    say(&format!(
+        "matrix: {ran} cases in {seconds} s, {} of them wrong; {missed} more did not come to their request",
+        wrong.len()
+    ));
+    assert!(wrong.is_empty(), "{} cases are wrong, such as {}", wrong.len(), wrong[0]);
+    match choice {
+        Choice::Named(name) => assert!(tally.ran > 0, "no case is called {name}"),
+        Choice::Some | Choice::All => assert!(tally.ran >= LEAST, "only {} cases ran", tally.ran),
+    }
+}
