@@ -13,6 +13,7 @@ mod leases;
 mod locks;
 mod machines;
 mod manifests;
+mod matrix;
 mod picture;
 mod properties;
 mod public;

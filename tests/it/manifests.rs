@@ -19,14 +19,14 @@ use trimtab::{
 use crate::support::Team;
 
 /// Folders of manifests: the reference team's, and one for each of the users' documents.
-fn folders() -> Vec<PathBuf> {
+pub(crate) fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let users = ["000", "001", "002", "003", "004"].map(|user| root.join("tests/manifests").join(user));
     [root.join("environments")].into_iter().chain(users).collect()
 }
 
 /// Inputs with a value for whatever a manifest asks for: the missing names stand in its own errors.
-fn inputs_for(dir: &Path, environment: &str) -> Inputs {
+pub(crate) fn inputs_for(dir: &Path, environment: &str) -> Inputs {
     let mut inputs = Inputs {
         vars: BTreeMap::from([("pr".to_owned(), "42".to_owned())]),
         images: BTreeMap::new(),

@@ -118,9 +118,11 @@ fn machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.retain(|key, _| !OF_A_RUN.contains(&key.as_str()));
     }
+    // One that runs by the clock may be at it.
+    let state = if config["schedule"].is_null() { &machine["state"] } else { &Value::Null };
     json!({
         "region": machine["region"],
-        "state": machine["state"],
+        "state": state,
         "cordoned": machine["cordoned"],
         "image": machine["image_digest"],
         "config": config,
