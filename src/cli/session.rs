@@ -18,7 +18,7 @@ use crate::{
     apply::Lock,
     clouds::{Readers, Registry, aws, fly},
     kinds::{Desired, World},
-    manifest::{self, Inputs, Loaded, SecretsMode},
+    manifest::{self, Inputs, Loaded, SecretsMode, disk},
     model::{Address, Image},
     observe::{self, Images},
     plan::{self, Plan},
@@ -113,7 +113,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// The variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let wrong = |why: String| Failure::new(format!("cannot read {}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
     manifest::dotenv::parse(&text).map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     kinds::fly::workload::config::{File, Metrics, Restart, Static},
     manifest::{
+        disk,
         read::beside,
         shape::{self, App, Policy, all},
         spot::Spot,
@@ -81,7 +82,7 @@ fn content(file: &shape::File, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink)
 
 /// The content of a local file in base64.
 pub(super) fn read(path: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-    match std::fs::read(path) {
+    match disk::bytes(path, disk::LARGEST) {
         Ok(bytes) => encoded(&bytes, at, sink),
         Err(error) => {
             let problem = at.problem(format!("cannot read `{}`: {error}", path.display()));
