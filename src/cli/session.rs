@@ -183,7 +183,7 @@ impl Session {
 
     /// Looks at the world.
     pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
-        let spinner = context.ui.spinner(format!("looking at {}", self.loaded.desired.meta.org));
+        let spinner = context.ui.spinner(&format!("looking at {}", self.loaded.desired.meta.org));
         let world = observe::observe(&self.readers, &self.loaded.desired).await;
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();

@@ -214,9 +214,8 @@ impl Http {
         let (text, request_id) = self.text(call, nonce).await?;
         let text = if text.trim().is_empty() { "null" } else { &text };
         serde_json::from_str(text).map_err(|error| {
-            let page = reach::told(text);
-            let why = if text.trim_start().starts_with('<') { page } else { error.to_string() };
-            unreadable(call, &reach::one_line(&why), request_id)
+            let why = reach::page(text).unwrap_or_else(|| reach::one_line(&error.to_string()));
+            unreadable(call, &why, request_id)
         })
     }
 

@@ -5,6 +5,7 @@
 use reqwest::{Response, Url, header::LOCATION};
 
 use super::{CloudError, Trouble, http::lost};
+use crate::model::is_unseen;
 
 /// The most that an answer may hold, in bytes: the list of an app's machines is the longest there is, some 5 kB for each,
 /// and Fly runs no app with thousands.
@@ -104,7 +105,7 @@ async fn up_to(doing: &str, mut answer: Response, most: usize) -> Result<Option<
 pub(super) fn one_line(text: &str) -> String {
     let mut out = String::new();
     for (at, word) in
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).enumerate()
+        text.split(|c: char| c.is_whitespace() || is_unseen(c)).filter(|word| !word.is_empty()).enumerate()
     {
         if at > 0 {
             out.push(' ');
@@ -119,17 +120,23 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// What an answer that is no JSON says: itself, or of a page in HTML its title.
 pub(super) fn told(text: &str) -> String {
+    page(text).unwrap_or_else(|| one_line(text))
+}
+
+/// What to say of a page in HTML: its title.
+pub(super) fn page(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let lower = text.to_ascii_lowercase();
     if !(lower.starts_with("<!doctype") || lower.starts_with("<html")) {
-        return one_line(text);
+        return None;
     }
     let title = lower.find("<title>").map(|at| at + "<title>".len());
     let title = title.and_then(|from| Some(&text[from..from + lower[from..].find("</title>")?]));
-    match title.map(one_line).filter(|title| !title.is_empty()) {
+    let title = title.map(one_line).filter(|title| !title.is_empty());
+    Some(match title {
         Some(title) => format!("a web page instead of an answer: {title}"),
         None => "a web page instead of an answer".to_owned(),
-    }
+    })
 }
 
 #[cfg(test)]

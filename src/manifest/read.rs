@@ -1,6 +1,9 @@
 //! One environment from its files: the file itself, what it inherits, and the fly.toml files that it takes over.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{
     disk, fly_toml,
@@ -20,7 +23,12 @@ pub(super) struct Reader {
     pub(super) fly_files: Vec<FileId>,
     /// How many files `extends` has led to.
     inherited: usize,
+    /// How many bytes were read.
+    read: usize,
 }
+
+/// The most that the files of one environment may have together, in bytes: many apps may name one large file.
+const LARGEST_TOGETHER: usize = 32 * 1024 * 1024;
 
 /// How many files one environment may inherit from, one that is inherited twice counted twice. People have one or two;
 /// files that each inherit twice from the next would be read 2ⁿ times.
@@ -170,6 +178,16 @@ impl Reader {
                 return None;
             }
         };
+        let before = self.read;
+        self.read += text.len();
+        if self.read > LARGEST_TOGETHER {
+            if before <= LARGEST_TOGETHER {
+                let message =
+                    format!("the files of this environment have more than {LARGEST_TOGETHER} bytes together");
+                self.fail(from, message, "say what they share in one of them");
+            }
+            return None;
+        }
         let file = self.files.add(path.to_owned(), text);
         let (node, problems) = fly_toml::parse(&self.files, file);
         self.problems.extend(problems);
@@ -220,14 +238,20 @@ pub(super) fn merge(below: Node, above: Node) -> Node {
     }
 }
 
-fn merge_tables(mut below: Table, above: Table) -> Table {
+fn merge_tables(below: Table, above: Table) -> Table {
+    let keys: BTreeMap<String, usize> =
+        below.0.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+    let mut under: Vec<Option<Entry>> = below.0.into_iter().map(Some).collect();
+    let mut over = Vec::new();
     for Entry { key, key_at, node } in above.0 {
-        match below.remove(&key) {
-            Some(under) => below.0.push(Entry { key, key_at, node: merge(under.node, node) }),
-            None => below.0.push(Entry { key, key_at, node }),
-        }
+        let beneath = keys.get(&key).and_then(|at| under.get_mut(*at)?.take());
+        let node = match beneath {
+            Some(beneath) => merge(beneath.node, node),
+            None => node,
+        };
+        over.push(Entry { key, key_at, node });
     }
-    below
+    Table(under.into_iter().flatten().chain(over).collect())
 }
 
 /// The table that a node is.
