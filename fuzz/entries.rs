@@ -27,7 +27,7 @@ const BUDGET: usize = 4000;
 const PLAIN: Look = Look { color: false, width: 100 };
 
 /// A manifest: it is refused with places, or it makes a plan that can be shown.
-pub fn manifest(data: &[u8]) {
+pub(crate) fn manifest(data: &[u8]) {
     let Ok(manifest) = std::str::from_utf8(data) else { return };
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     std::fs::write(folder.path().join("x.toml"), manifest).expect("it can be written to");
@@ -45,7 +45,7 @@ pub fn manifest(data: &[u8]) {
 }
 
 /// A fly.toml, a fly.json, and a dotenv file: three texts that are read by our own hand.
-pub fn fly_toml(data: &[u8]) {
+pub(crate) fn fly_toml(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     drop(manifest::dotenv::parse(text));
     for name in ["fly.toml", "fly.json"] {
@@ -54,7 +54,7 @@ pub fn fly_toml(data: &[u8]) {
         let (node, errors) = parse(&files, file);
         for problem in &errors {
             let at = problem.at.as_ref().expect("a mistake in the syntax has a place");
-            files.line_column(at);
+            assert!(files.line_column(at).0 > 0);
         }
         let modern = modernise(node);
         for problem in modern.errors.iter().chain(&modern.warnings) {
@@ -63,20 +63,20 @@ pub fn fly_toml(data: &[u8]) {
                     at.span.start <= at.span.end && at.span.end <= text.len(),
                     "a place outside the file"
                 );
-                files.line_column(at);
+                assert!(files.line_column(at).0 > 0);
             }
         }
     }
 }
 
 /// A saved plan.
-pub fn plan_file(data: &[u8]) {
+pub(crate) fn plan_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     drop(cli::plan_file::check(text));
 }
 
 /// What Fly and AWS answer about one environment, as one JSON object: each list under its name.
-pub fn answers(data: &[u8]) {
+pub(crate) fn answers(data: &[u8]) {
     let Ok(all) = serde_json::from_slice::<Value>(data) else { return };
     drop(part::<wire::LeaseAnswer>(&all, "lease").map(wire::LeaseAnswer::lease));
     drop(part::<Vec<wire::Version>>(&all, "versions"));
@@ -103,7 +103,7 @@ pub fn answers(data: &[u8]) {
 }
 
 /// A policy document: what it means is the same after it was written anew, and nothing differs from itself.
-pub fn policy(data: &[u8]) {
+pub(crate) fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let policy = match Policy::parse(text) {
         Ok(policy) => policy,
@@ -141,7 +141,7 @@ fn planned(desired: &Desired, world: &World) -> Option<Plan> {
 }
 
 /// Nothing that a terminal obeys, and nothing that reorders what a reader sees.
-pub fn clean(text: &str) {
+pub(crate) fn clean(text: &str) {
     let odd = |c: &char| {
         c.is_control() && *c != '\n'
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -214,7 +214,7 @@ fn inputs() -> Inputs {
     }
 }
 
-fn headline() -> Headline {
+pub(crate) fn headline() -> Headline {
     Headline {
         command: "plan",
         environment: "staging".to_owned(),

@@ -9,6 +9,7 @@ mod crash;
 mod deploys;
 mod floors;
 mod health;
+mod hostile;
 mod images;
 mod leases;
 mod locks;
