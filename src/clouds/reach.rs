@@ -9,7 +9,7 @@ use crate::model::is_unseen;
 
 /// The most that an answer may hold, in bytes: the list of an app's machines is the longest there is, some 5 kB for each,
 /// and Fly runs no app with thousands.
-const LARGEST: usize = 32 << 20;
+pub(super) const LARGEST: usize = 32 << 20;
 /// The most that is read of an answer that says no: what it says is shortened anyway.
 const LARGEST_REFUSAL: usize = 64 << 10;
 /// How many characters of what a server says are shown. The API's own longest sentences have a fifth of it.

@@ -2,7 +2,10 @@
 //! and takes a bounded amount of memory.
 
 use serde_json::json;
-use trimtab::clouds::{CloudError, Registry, Trouble, fly::Writer};
+use trimtab::{
+    clouds::{CloudError, Registry, Trouble, aws, fly::Writer},
+    model::Secret,
+};
 
 use crate::{
     corpus::entries::clean,
@@ -155,4 +158,17 @@ async fn a_registry_cannot_fill_the_memory_either() {
     let registry = Registry::new(&odd.settings()).unwrap();
     let error = registry.digest(&"registry.fly.io/web:1".to_owned().into()).await.unwrap_err();
     assert!(error.answer.contains("more than 32 MiB"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_can_aws() {
+    let odd =
+        Odd::new(Answer::raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<a>").then_forever("xxxxxxxx"))
+            .await;
+    let keys = aws::Keys { id: "AKIA".to_owned(), secret: Secret::new("x"), session: None };
+    let settings = aws::Settings::imitation("123456789012", "eu-central-1", odd.url(), keys, 10_000.0);
+    let reader = aws::Reader::new(settings, &odd.reader()).await.unwrap();
+    let error = reader.caller().await.unwrap_err();
+    clean(&error.to_string());
+    assert!(error.answer.contains("length limit exceeded"), "{error:?}");
 }
