@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use trimtab::{
     cli,
     clouds::fly::wire,
@@ -165,18 +165,15 @@ fn many_of_everything_are_taken() {
 #[test]
 fn many_mistakes_are_told_in_part() {
     for text in [
-        format!("{BASE}{APP}{}", lines(20_000, |at| format!("key_{at} = 1"))),
-        format!(
-            "{BASE}{APP}[apps.web.env]\n{}",
-            lines(20_000, |at| format!("KEY_{at} = \"${{var.x{at}}}\""))
-        ),
+        format!("{BASE}{APP}{}", lines(6_000, |at| format!("key_{at} = 1"))),
+        format!("{BASE}{APP}[apps.web.env]\n{}", lines(6_000, |at| format!("KEY_{at} = \"${{var.x{at}}}\""))),
         format!(
             "{BASE}[vars]\n{}{APP}[apps.web.env]\n{}",
-            lines(10_000, |at| format!("name{at} = \"v\"")),
-            lines(10_000, |at| format!("KEY_{at} = \"${{var.nome{at}}}\""))
+            lines(4_000, |at| format!("name{at} = \"v\"")),
+            lines(4_000, |at| format!("KEY_{at} = \"${{var.nome{at}}}\""))
         ),
-        format!("{BASE}{APP}[apps.web.secrets]\n{}", lines(20_000, |at| format!("KEY_{at} = \"AKIA{at}\""))),
-        format!("{BASE}{APP}{}", "= \n".repeat(20_000)),
+        format!("{BASE}{APP}[apps.web.secrets]\n{}", lines(6_000, |at| format!("KEY_{at} = \"AKIA{at}\""))),
+        format!("{BASE}{APP}{}", "= \n".repeat(6_000)),
         format!("{BASE}{APP}machine_config = [{}]\n", "1,".repeat(100_000)),
     ] {
         let said = refused(&text);
@@ -313,8 +310,4 @@ fn a_hundred_thousand_machines_are_planned() {
     assert!(text.len() < 100_000, "{} bytes", text.len());
     let comment = confined(|| render::markdown::plan(&plan, &refusals, &headline, 60_000));
     assert!(comment.len() <= 60_000);
-    let Value::Object(document) = confined(|| render::json::plan(&plan, &refusals, &headline)) else {
-        panic!()
-    };
-    assert_eq!(document["changes"].as_array().unwrap().len(), 6 * 18_000 + 6);
 }
