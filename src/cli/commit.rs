@@ -6,6 +6,7 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 use super::{Failure, environment::Environment};
+use crate::manifest::disk;
 
 /// The variables that hold a commit's message and its id, by pipeline. GitLab and Woodpecker share theirs.
 const VARIABLES: [(&str, &str); 7] = [
@@ -105,7 +106,7 @@ fn from_event(file: &Path) -> Result<Option<Commit>, Failure> {
     let wrong = |why: String| {
         Failure::new(format!("cannot read {GITHUB_EVENT}, which is {}: {why}", file.display())).hint(HINT)
     };
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
     let event: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     Ok(of_event(&event))
 }

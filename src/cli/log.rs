@@ -4,7 +4,7 @@ use std::io::Write;
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::render::github::harmless;
+use crate::render::{github, harmless};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -43,10 +43,12 @@ struct Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let shown = String::from_utf8_lossy(line);
+        let shown = harmless(&shown);
         if self.github {
-            std::io::stderr().write_all(harmless(&String::from_utf8_lossy(line)).as_bytes())?;
+            std::io::stderr().write_all(github::harmless(&shown).as_bytes())?;
         } else {
-            std::io::stderr().write_all(line)?;
+            std::io::stderr().write_all(shown.as_bytes())?;
         }
         Ok(line.len())
     }

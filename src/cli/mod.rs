@@ -23,7 +23,8 @@ mod locking;
 mod log;
 mod permissions;
 mod plan;
-mod plan_file;
+#[doc(hidden)]
+pub mod plan_file;
 mod progress;
 mod recover;
 mod rollback;

@@ -11,6 +11,7 @@ use super::{
     session::{Allow, InputArgs, Target},
 };
 use crate::{
+    manifest::disk,
     model::Address,
     plan::{Plan, PlanId, Refusal},
     render::{self, Headline},
@@ -67,13 +68,26 @@ pub(super) fn write(
 /// Reads a saved plan: what to plan again, and what must come out.
 pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
     let wrong = |why: String| Failure::new(format!("cannot read the plan in {}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let saved: File = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
+    understood(&text).map_err(wrong)
+}
+
+/// What is wrong with the text of a saved plan.
+///
+/// # Errors
+/// When it is none.
+#[doc(hidden)]
+pub fn check(text: &str) -> Result<(), String> {
+    understood(text).map(drop)
+}
+
+fn understood(text: &str) -> Result<(Target, Allow, PlanId), String> {
+    let saved: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if saved.format != FORMAT {
-        return Err(wrong(format!("it is of the format `{}`, not `{FORMAT}`", saved.format)));
+        return Err(format!("it is of the format `{}`, not `{FORMAT}`", saved.format));
     }
-    let addresses = |list: &[String]| -> Result<Vec<Address>, Failure> {
-        list.iter().map(|text| Address::parse(text).map_err(|error| wrong(error.to_string()))).collect()
+    let addresses = |list: &[String]| -> Result<Vec<Address>, String> {
+        list.iter().map(|text| Address::parse(text).map_err(|error| error.to_string())).collect()
     };
     let allow = Allow {
         only: addresses(&saved.only)?,
@@ -83,6 +97,6 @@ pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
         everything: false,
     };
     let inputs = InputArgs { vars: saved.vars, images: saved.images, shared: false };
-    let expect = saved.expect.parse().map_err(|error: crate::plan::NotAPlanId| wrong(error.to_string()))?;
+    let expect = saved.expect.parse().map_err(|error: crate::plan::NotAPlanId| error.to_string())?;
     Ok((Target { environment: saved.environment, inputs }, allow, expect))
 }

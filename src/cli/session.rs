@@ -18,7 +18,7 @@ use crate::{
     apply::Lock,
     clouds::{Readers, Registry, aws, fly},
     kinds::{Desired, World},
-    manifest::{self, Inputs, Loaded, SecretsMode},
+    manifest::{self, Inputs, Loaded, SecretsMode, disk},
     model::{Address, Image},
     observe::{self, Images},
     plan::{self, Plan},
@@ -113,7 +113,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// The variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let wrong = |why: String| Failure::new(format!("cannot read {}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
     manifest::dotenv::parse(&text).map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 
@@ -183,7 +183,7 @@ impl Session {
 
     /// Looks at the world.
     pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
-        let spinner = context.ui.spinner(format!("looking at {}", self.loaded.desired.meta.org));
+        let spinner = context.ui.spinner(&format!("looking at {}", self.loaded.desired.meta.org));
         let world = observe::observe(&self.readers, &self.loaded.desired).await;
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();

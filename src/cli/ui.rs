@@ -9,7 +9,7 @@ use std::{
 use anstream::ColorChoice;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::render::{Look, github::harmless};
+use crate::render::{Look, github, harmless};
 
 /// How wide text is when nobody knows.
 const WIDTH: usize = 100;
@@ -103,13 +103,14 @@ impl Ui {
     pub(super) fn commands(&self, lines: &[String]) {
         if !lines.is_empty() {
             let mut err = anstream::stderr().lock();
-            drop(writeln!(err, "{}", lines.join("\n")));
+            drop(writeln!(err, "{}", harmless(&lines.join("\n"))));
         }
     }
 
     /// What is said comes from outside in part, and must not command anybody.
     fn harmless<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.github { Cow::Owned(harmless(text)) } else { Cow::Borrowed(text) }
+        let text = harmless(text);
+        if self.github { Cow::Owned(github::harmless(&text)) } else { text }
     }
 
     /// Whether GitHub's runner reads along.
@@ -132,7 +133,7 @@ impl Ui {
     pub(super) fn ask(&self, question: &str) -> std::io::Result<String> {
         {
             let mut err = anstream::stderr().lock();
-            write!(err, "{question} ")?;
+            write!(err, "{} ", self.harmless(question))?;
             err.flush()?;
         }
         let mut line = String::new();
@@ -146,11 +147,11 @@ impl Ui {
     }
 
     /// A line that shows that something goes on; nothing when nobody watches.
-    pub(super) fn spinner(&self, text: String) -> Option<ProgressBar> {
+    pub(super) fn spinner(&self, text: &str) -> Option<ProgressBar> {
         if !self.live {
             return None;
         }
-        let bar = ProgressBar::new_spinner().with_message(text);
+        let bar = ProgressBar::new_spinner().with_message(harmless(text).into_owned());
         let style = ProgressStyle::with_template("{spinner} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style);

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Action, Cloud, CloudError, Fuse, Pacing, Trouble, chain, gauge::Gauge};
+use super::{Action, Cloud, CloudError, Fuse, Pacing, Trouble, chain, gauge::Gauge, reach};
 
 /// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
 /// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
@@ -134,13 +134,19 @@ impl Http {
     /// A client for one API.
     ///
     /// # Errors
-    /// When the token holds characters that no header may hold, or TLS cannot be set up.
+    /// When the token holds characters that no header may hold, an address is one that no token may be sent to, or TLS
+    /// cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
         let doing = "set up the client of the Fly API";
         let wrong = |what: &str| CloudError::new(doing, Trouble::Refused, what.to_owned());
         let mut authorization = reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
             .map_err(|_| wrong("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
+        for address in
+            [Some(&settings.base), settings.logs.as_ref(), settings.uiex.as_ref()].into_iter().flatten()
+        {
+            reach::safe(address).map_err(|why| wrong(&why))?;
+        }
         Ok(Self(Arc::new(Inner {
             client: client(settings.certificates()).map_err(|why| wrong(&why))?,
             base: settings.base.trim_end_matches('/').to_owned(),
@@ -226,9 +232,9 @@ impl Http {
     ) -> Result<T, CloudError> {
         let (text, request_id) = self.text(call, nonce).await?;
         let text = if text.trim().is_empty() { "null" } else { &text };
-        serde_json::from_str(text).map_err(|error| CloudError {
-            request_id,
-            ..CloudError::new(&call.doing, Trouble::Unreadable, format!("the answer cannot be read: {error}"))
+        serde_json::from_str(text).map_err(|error| {
+            let why = reach::page(text).unwrap_or_else(|| reach::one_line(&error.to_string()));
+            unreadable(call, &why, request_id)
         })
     }
 
@@ -264,12 +270,18 @@ impl Http {
         let request_id =
             answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
-        let text = answer.text().await.map_err(|error| lost(&call.doing, &error))?;
+        if !status.is_success() {
+            let pointed = reach::pointed(&answer);
+            let text = reach::refusal(&call.doing, answer).await?;
+            gauge.leave(&call.doing, turn)?;
+            return Err(refused(call, status, &text, pointed, request_id));
+        }
+        let body = reach::body(&call.doing, answer).await;
         gauge.leave(&call.doing, turn)?;
-        if status.is_success() {
-            Ok((text, request_id))
-        } else {
-            Err(refused(call, status, &text, request_id))
+        match body.map(String::from_utf8) {
+            Ok(Ok(text)) => Ok((text, request_id)),
+            Ok(Err(_)) => Err(unreadable(call, "it is not UTF-8", request_id)),
+            Err(error) => Err(CloudError { request_id, ..error }),
         }
     }
 
@@ -357,18 +369,43 @@ fn cause(error: &reqwest::Error) -> String {
     std::error::Error::source(error).map_or_else(|| "the connection was lost".to_owned(), chain)
 }
 
-/// No answer: either no connection was made, or nobody knows what happened.
+/// No answer: either no connection was made, or nobody knows what happened. A certificate that is not to be trusted is
+/// not tried again: it does not get better by itself.
 pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
-    let trouble = if error.is_connect() { Trouble::Unreachable } else { Trouble::Ambiguous };
     let what = if error.is_timeout() { "no answer in time".to_owned() } else { cause(error) };
+    let trouble = match error.is_connect() {
+        true if what.contains("certificate") => Trouble::Refused,
+        true => Trouble::Unreachable,
+        false => Trouble::Ambiguous,
+    };
+    let host = error.url().and_then(reqwest::Url::host_str).filter(|_| error.is_connect());
+    let what = host.map_or_else(|| what.clone(), |host| format!("no connection to {host}: {what}"));
     CloudError::new(doing, trouble, what)
 }
 
+/// An answer that says yes, and then nothing that can be understood.
+fn unreadable(call: &Call<'_>, why: &str, request_id: Option<String>) -> CloudError {
+    let what = format!("the answer cannot be read: {why}");
+    CloudError { request_id, ..CloudError::new(&call.doing, Trouble::Unreadable, what) }
+}
+
 /// An answer that says no.
-fn refused(call: &Call<'_>, status: StatusCode, text: &str, request_id: Option<String>) -> CloudError {
+fn refused(
+    call: &Call<'_>,
+    status: StatusCode,
+    text: &str,
+    pointed: Option<String>,
+    request_id: Option<String>,
+) -> CloudError {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let said = ["message", "error"].iter().find_map(|key| body.get(key).and_then(Value::as_str));
-    let said = said.unwrap_or(text).trim();
+    let said = match pointed {
+        Some(place) => format!(
+            "it points to {place}, and a redirect is not followed, since the token would go along: use the address \
+             that is meant"
+        ),
+        None => said.map_or_else(|| reach::told(text), reach::one_line),
+    };
     CloudError {
         doing: call.doing.clone(),
         answer: format!("{} {said}", status.as_u16()).trim_end().to_owned(),

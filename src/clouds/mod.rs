@@ -8,6 +8,7 @@ mod gauge;
 mod http;
 mod pacing;
 mod probe;
+mod reach;
 mod registry;
 mod voice;
 

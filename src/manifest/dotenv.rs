@@ -26,13 +26,16 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
         let value = match rest.chars().next() {
             Some(quote @ ('"' | '\'')) => {
                 let mut quoted = rest[1..].to_owned();
-                // A quoted value may go over several lines, as keys do.
-                while end(&quoted, quote).is_none() {
+                // A quoted value may go over several lines, as keys do. Each line is looked through once.
+                let mut seen = Seen::default();
+                let end = loop {
+                    if let Some(end) = seen.end(&quoted, quote) {
+                        break end;
+                    }
                     let (_, more) = lines.next().ok_or(wrong)?;
                     quoted.push('\n');
                     quoted.push_str(more);
-                }
-                let end = end(&quoted, quote).ok_or(wrong)?;
+                };
                 if quote == '"' { unescape(&quoted[..end]) } else { quoted[..end].to_owned() }
             }
             // A comment needs a space before it: `#` occurs in passwords.
@@ -43,17 +46,26 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     Ok(values)
 }
 
-/// Where the closing quote is.
-fn end(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            '\\' if quote == '"' && !escaped => escaped = true,
-            c if c == quote && !escaped => return Some(at),
-            _ => escaped = false,
+/// How far a quoted value was looked through.
+#[derive(Default)]
+struct Seen {
+    at: usize,
+    escaped: bool,
+}
+
+impl Seen {
+    /// Where the closing quote is.
+    fn end(&mut self, text: &str, quote: char) -> Option<usize> {
+        for (at, c) in text[self.at..].char_indices() {
+            match c {
+                '\\' if quote == '"' && !self.escaped => self.escaped = true,
+                c if c == quote && !self.escaped => return Some(self.at + at),
+                _ => self.escaped = false,
+            }
         }
+        self.at = text.len();
+        None
     }
-    None
 }
 
 fn unescape(text: &str) -> String {

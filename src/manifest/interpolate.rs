@@ -42,7 +42,13 @@ pub(super) struct Outcome {
     pub(super) apps: BTreeSet<String>,
     /// What of AWS was referred to.
     pub(super) aws: BTreeSet<Address>,
+    /// How many bytes references were replaced by.
+    pub(super) grown: usize,
 }
+
+/// The most that all references may be replaced by together, in bytes: a long variable that stands in many places would
+/// fill the memory.
+const MOST_GROWN: usize = 16 * 1024 * 1024;
 
 impl Scope {
     /// Replaces every reference in a value and all below it.
@@ -78,7 +84,21 @@ impl Scope {
             };
             let reference = rest[start + 2..start + end].trim();
             match self.lookup(reference, at, outcome) {
-                Ok(value) => out.push_str(&value),
+                Ok(value) if outcome.grown + value.len() <= MOST_GROWN => {
+                    outcome.grown += value.len();
+                    out.push_str(&value);
+                }
+                Ok(_) => {
+                    if outcome.grown <= MOST_GROWN {
+                        let problem =
+                            wrong(at, format!("what references stand for has more than {MOST_GROWN} bytes"));
+                        outcome
+                            .problems
+                            .push(problem.help("keep long texts in a file, and name it with `files`"));
+                    }
+                    // Told once, and nothing grows from here on.
+                    outcome.grown = MOST_GROWN + 1;
+                }
                 Err(problem) => outcome.problems.push(*problem),
             }
             rest = &rest[start + end + 1..];

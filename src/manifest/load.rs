@@ -44,6 +44,7 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
             return Err(Problems::new(reader.files, reader.problems));
         }
     };
+    root.sort();
     let token = document.fly.as_ref().and_then(|fly| fly.token.as_ref()?.env.clone());
     let scene = Scene {
         inputs,
@@ -71,8 +72,9 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
 
 /// A text whose reference failed, say, is not judged again for what is left of it.
 fn new_places(problems: Vec<Problem>, before: &[Problem]) -> Vec<Problem> {
-    let told =
-        |problem: &Problem| problem.at.is_some() && before.iter().any(|earlier| earlier.at == problem.at);
+    let key = |problem: &Problem| problem.at.as_ref().map(|at| (at.file, at.span.start, at.span.end));
+    let before: BTreeSet<_> = before.iter().filter_map(key).collect();
+    let told = |problem: &Problem| key(problem).is_some_and(|at| before.contains(&at));
     problems.into_iter().filter(|problem| !told(problem)).collect()
 }
 

@@ -34,13 +34,19 @@ pub(super) fn shown(files: &Files, file: FileId) -> String {
 fn issued_keys(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for start in SECRET_STARTS {
+        let mut hidden = 0;
         for (at, _) in text.match_indices(start) {
-            let end = text[at..].find(['"', '\'', '\n']).map_or(text.len(), |length| at + length);
+            // What is hidden is not looked through again: such a line could begin a key in every third byte.
+            if at < hidden {
+                continue;
+            }
             let fresh = text[..at]
                 .chars()
                 .next_back()
                 .is_none_or(|before| !before.is_alphanumeric() && before != '-');
             if fresh {
+                let end = text[at..].find(['"', '\'', '\n']).map_or(text.len(), |length| at + length);
+                hidden = end;
                 spans.push(at..end);
             }
         }

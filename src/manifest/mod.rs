@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod decode;
+pub mod disk;
 pub mod dotenv;
 pub mod fly_toml;
 mod interpolate;

@@ -16,6 +16,8 @@ pub struct File {
     pub path: PathBuf,
     /// Its text.
     pub text: String,
+    /// Where its lines begin, so that a place is found without a walk through all before it.
+    lines: Vec<usize>,
 }
 
 /// Which file.
@@ -90,7 +92,8 @@ pub struct Problem {
 impl Files {
     /// Adds a file.
     pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
-        self.0.push(File { path, text });
+        let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.0.push(File { path, text, lines });
         FileId(self.0.len() - 1)
     }
 
@@ -110,14 +113,23 @@ impl Files {
     /// Line and column of a place, both counted from one; columns count characters.
     #[must_use]
     pub fn line_column(&self, at: &Place) -> (usize, usize) {
-        let text = &self.get(at.file).text;
+        let File { text, lines, .. } = self.get(at.file);
         let mut start = at.span.start.min(text.len());
         while !text.is_char_boundary(start) {
             start -= 1;
         }
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let line = lines.partition_point(|begin| *begin <= start).max(1);
+        let begin = lines.get(line - 1).copied().unwrap_or_default();
+        (line, text[begin..start].chars().count() + 1)
+    }
+
+    /// The line that a place begins in: its text, and where that begins in the file.
+    pub(super) fn line(&self, at: &Place) -> (&str, usize) {
+        let File { text, lines, .. } = self.get(at.file);
+        let line = lines.partition_point(|begin| *begin <= at.span.start).max(1);
+        let begin = lines.get(line - 1).copied().unwrap_or_default();
+        let end = lines.get(line).map_or(text.len(), |next| next - 1);
+        (&text[begin..end.max(begin)], begin)
     }
 
     /// Parses a file that was added: what could be read of it, and every syntax error.
@@ -182,6 +194,17 @@ impl Table {
         self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
+    /// Sorts this table and all below by key, for [`Table::find`].
+    pub(super) fn sort(&mut self) {
+        self.0.sort_by(|a, b| a.key.cmp(&b.key));
+        self.0.iter_mut().for_each(|entry| entry.node.sort());
+    }
+
+    /// The entry of a key in a table that is sorted, without a look at all others.
+    pub(super) fn find(&self, key: &str) -> Option<&Entry> {
+        self.0.binary_search_by(|entry| entry.key.as_str().cmp(key)).ok().and_then(|at| self.0.get(at))
+    }
+
     /// Takes a key out.
     pub fn remove(&mut self, key: &str) -> Option<Entry> {
         let at = self.0.iter().position(|entry| entry.key == key)?;
@@ -190,6 +213,15 @@ impl Table {
 }
 
 impl Node {
+    /// Sorts all tables in it by key.
+    pub(super) fn sort(&mut self) {
+        match &mut self.value {
+            Value::Table(table) => table.sort(),
+            Value::Array(items) => items.iter_mut().for_each(Self::sort),
+            _ => {}
+        }
+    }
+
     /// The table that this is.
     #[must_use]
     pub fn as_table(&self) -> Option<&Table> {

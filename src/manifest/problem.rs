@@ -7,12 +7,20 @@ use std::{
     path::Path,
 };
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{
     mask,
     node::{FileId, Files, Place, Problem},
 };
+use crate::model::is_unseen;
+
+/// So many are shown: whoever has more has one mistake that is everywhere.
+const MOST: usize = 100;
+/// A line that is longer, in bytes, is not drawn.
+const LONGEST_LINE: usize = 2000;
+/// How many characters of a message are shown. Ours have at most a third of it; the rest is the manifest's own words.
+const LONGEST_TEXT: usize = 1000;
 
 /// What is wrong with a manifest, and the files to show it in.
 #[derive(Clone, Debug, Default)]
@@ -48,15 +56,16 @@ impl Problems {
     pub fn render(&self, color: bool, width: usize) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(width);
-        let places = self.problems.iter().filter_map(|problem| problem.at.as_ref());
-        let texts: BTreeMap<FileId, String> = places
-            .map(|at| at.file)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .map(|file| (file, mask::shown(&self.files, file)))
-            .collect();
-        let parts: Vec<String> =
-            self.problems.iter().map(|problem| renderer.render(&[self.group(problem, &texts)])).collect();
+        let shown = &self.problems[..self.problems.len().min(MOST)];
+        let files: BTreeSet<FileId> =
+            shown.iter().filter_map(|problem| Some(problem.at.as_ref()?.file)).collect();
+        let texts: BTreeMap<FileId, String> =
+            files.into_iter().map(|file| (file, mask::shown(&self.files, file))).collect();
+        let mut parts: Vec<String> =
+            shown.iter().map(|problem| self.one(problem, &texts, &renderer)).collect();
+        if let Some(more) = self.problems.len().checked_sub(MOST).filter(|more| *more > 0) {
+            parts.push(format!("and {more} more of them; these are the first {MOST}"));
+        }
         parts.join("\n\n")
     }
 
@@ -71,24 +80,38 @@ impl Problems {
         })
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem, texts: &'a BTreeMap<FileId, String>) -> Group<'a> {
-        let title = Level::ERROR.primary_title(problem.message.as_str());
+    /// One problem. Only the line that it is about is handed over, and of a line that is too long nothing but its place:
+    /// what is drawn takes its time for every line that is there.
+    fn one(&self, problem: &Problem, texts: &BTreeMap<FileId, String>, renderer: &Renderer) -> String {
+        let [message, label] = [&problem.message, &problem.label].map(|text| fit(text));
+        let help = problem.help.as_deref().map(fit);
+        let title = Level::ERROR.primary_title(message.as_str());
+        let (path, line);
         let group = match &problem.at {
             Some(at) => {
-                let file = self.files.get(at.file);
-                let mut mark = AnnotationKind::Primary.span(visible(&file.text, at));
-                if !problem.label.is_empty() {
-                    mark = mark.label(problem.label.as_str());
+                path = fit(&self.files.get(at.file).path.display().to_string());
+                let (number, column) = self.files.line_column(at);
+                let (text, begin) = self.files.line(at);
+                let span = visible(text, at, begin);
+                line =
+                    texts.get(&at.file).and_then(|shown| shown.get(begin..begin + text.len())).map(drawable);
+                match line.as_deref().filter(|line| line.len() <= LONGEST_LINE) {
+                    Some(line) => {
+                        let mut mark = AnnotationKind::Primary.span(span);
+                        if !label.is_empty() {
+                            mark = mark.label(label.as_str());
+                        }
+                        let snippet = Snippet::source(line).line_start(number).path(path.as_str());
+                        title.element(snippet.annotation(mark))
+                    }
+                    None => title.element(Origin::path(path.as_str()).line(number).char_column(column)),
                 }
-                let path = file.path.display().to_string();
-                let text = texts.get(&at.file).map(String::as_str).unwrap_or_default();
-                title.element(Snippet::source(text).path(path).annotation(mark))
             }
             None => Group::with_title(title),
         };
-        match &problem.help {
-            Some(help) => group.element(Level::HELP.message(help.as_str())),
-            None => group,
+        match &help {
+            Some(help) => renderer.render(&[group.element(Level::HELP.message(help.as_str()))]),
+            None => renderer.render(&[group]),
         }
     }
 }
@@ -99,17 +122,46 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The part of a place that is worth marking: inside the text, on whole characters, and one line only.
-fn visible(text: &str, at: &Place) -> Range<usize> {
-    let floor = |mut index: usize| {
-        index = index.min(text.len());
-        while !text.is_char_boundary(index) {
+/// The part of a place that is worth marking: inside its line, which begins so far into the file, and on whole characters.
+fn visible(line: &str, at: &Place, begin: usize) -> Range<usize> {
+    let floor = |index: usize| {
+        let mut index = index.saturating_sub(begin).min(line.len());
+        while !line.is_char_boundary(index) {
             index -= 1;
         }
         index
     };
     let start = floor(at.span.start);
-    let end = floor(at.span.end).max(start);
-    let line = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-    start..end.min(line)
+    start..floor(at.span.end).max(start)
+}
+
+/// A line as it may be drawn: each character that a terminal obeys is as many signs for "something", so that places stay
+/// where they are.
+fn drawable(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        if c == '\t' || !is_unseen(c) {
+            out.push(c);
+        } else {
+            out.extend(std::iter::repeat_n('?', c.len_utf8()));
+        }
+    }
+    out
+}
+
+/// A text of ours, with words of others in it: in one line, without what a terminal obeys, and of bearable length.
+fn fit(text: &str) -> String {
+    let mut out = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == LONGEST_TEXT {
+            out.push('…');
+            break;
+        }
+        if is_unseen(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }

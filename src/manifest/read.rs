@@ -1,9 +1,12 @@
 //! One environment from its files: the file itself, what it inherits, and the fly.toml files that it takes over.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{
-    fly_toml,
+    disk, fly_toml,
     node::{Entry, FileId, Files, Node, Place, Problem, Table, Value},
 };
 
@@ -18,7 +21,22 @@ pub(super) struct Reader {
     pub(super) warnings: Vec<Problem>,
     /// Which of the files are fly.toml files: their texts are taken as they are, without interpolation.
     pub(super) fly_files: Vec<FileId>,
+    /// How many files `extends` has led to.
+    inherited: usize,
+    /// How many bytes were read.
+    read: usize,
 }
+
+/// The most that the files of one environment may have together, in bytes: many apps may name one large file.
+const LARGEST_TOGETHER: usize = 32 * 1024 * 1024;
+
+/// How many files one environment may inherit from, one that is inherited twice counted twice. People have one or two;
+/// files that each inherit twice from the next would be read 2ⁿ times.
+const MOST_INHERITED: usize = 64;
+/// What manifests may be called.
+const MANIFESTS: &[&str] = &["toml"];
+/// What the files of flyctl may be called.
+const FLY_FILES: &[&str] = &["toml", "json", "yaml", "yml"];
 
 impl Reader {
     /// A manifest with everything that it inherits.
@@ -37,7 +55,15 @@ impl Reader {
             );
             return None;
         }
-        let mut node = self.parse(path, from)?;
+        self.inherited += usize::from(from.is_some());
+        if self.inherited > MOST_INHERITED {
+            if self.inherited == MOST_INHERITED + 1 {
+                let message = format!("`extends` leads to more than {MOST_INHERITED} files");
+                self.fail(from, message, "inherit from fewer, and from each in one place");
+            }
+            return None;
+        }
+        let mut node = self.parse(path, MANIFESTS, from)?;
         let extends = match &mut node.value {
             Value::Table(table) => table.remove("extends"),
             _ => None,
@@ -84,7 +110,7 @@ impl Reader {
     }
 
     fn fly_toml(&mut self, path: &Path, from: &Place) -> Option<Node> {
-        let node = self.parse(path, Some(from))?;
+        let node = self.parse(path, FLY_FILES, Some(from))?;
         self.fly_files.push(node.at.file);
         let fly_toml::Modern { mut node, errors, warnings } = fly_toml::modernise(node);
         self.problems.extend(errors);
@@ -140,8 +166,8 @@ impl Reader {
         }
     }
 
-    fn parse(&mut self, path: &Path, from: Option<&Place>) -> Option<Node> {
-        let text = match std::fs::read_to_string(path) {
+    fn parse(&mut self, path: &Path, endings: &[&str], from: Option<&Place>) -> Option<Node> {
+        let text = match disk::document(path, endings) {
             Ok(text) => text,
             Err(error) => {
                 self.fail(
@@ -152,10 +178,18 @@ impl Reader {
                 return None;
             }
         };
+        let before = self.read;
+        self.read += text.len();
+        if self.read > LARGEST_TOGETHER {
+            if before <= LARGEST_TOGETHER {
+                let message =
+                    format!("the files of this environment have more than {LARGEST_TOGETHER} bytes together");
+                self.fail(from, message, "say what they share in one of them");
+            }
+            return None;
+        }
         let file = self.files.add(path.to_owned(), text);
-        let is_json = path.extension().is_some_and(|extension| extension == "json");
-        let (node, problems) =
-            if is_json { fly_toml::parse_json(&self.files, file) } else { self.files.parse(file) };
+        let (node, problems) = fly_toml::parse(&self.files, file);
         self.problems.extend(problems);
         Some(node)
     }
@@ -204,14 +238,20 @@ pub(super) fn merge(below: Node, above: Node) -> Node {
     }
 }
 
-fn merge_tables(mut below: Table, above: Table) -> Table {
+fn merge_tables(below: Table, above: Table) -> Table {
+    let keys: BTreeMap<String, usize> =
+        below.0.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+    let mut under: Vec<Option<Entry>> = below.0.into_iter().map(Some).collect();
+    let mut over = Vec::new();
     for Entry { key, key_at, node } in above.0 {
-        match below.remove(&key) {
-            Some(under) => below.0.push(Entry { key, key_at, node: merge(under.node, node) }),
-            None => below.0.push(Entry { key, key_at, node }),
-        }
+        let beneath = keys.get(&key).and_then(|at| under.get_mut(*at)?.take());
+        let node = match beneath {
+            Some(beneath) => merge(beneath.node, node),
+            None => node,
+        };
+        over.push(Entry { key, key_at, node });
     }
-    below
+    Table(under.into_iter().flatten().chain(over).collect())
 }
 
 /// The table that a node is.

@@ -10,7 +10,7 @@ pub(super) struct Spot<'a> {
 }
 
 impl<'a> Spot<'a> {
-    /// The whole document.
+    /// The whole document, whose tables are sorted.
     pub(super) fn root(node: &'a Node) -> Self {
         Self { node: Some(node), key_at: None }
     }
@@ -22,10 +22,7 @@ impl<'a> Spot<'a> {
 
     /// The value of a key; where there is none, the table that lacks it.
     pub(super) fn key(self, key: &str) -> Self {
-        let entry = self
-            .node
-            .and_then(Node::as_table)
-            .and_then(|table| table.0.iter().find(|entry| entry.key == key));
+        let entry = self.node.and_then(Node::as_table).and_then(|table| table.find(key));
         match entry {
             Some(entry) => Self { node: Some(&entry.node), key_at: Some(&entry.key_at) },
             None => Self { node: None, key_at: self.place() },

@@ -1,14 +1,26 @@
 //! "Did you mean": the nearest known word, when it is near enough to be meant.
 
+/// Words that are longer, in bytes, are no typing errors: comparing takes the product of the lengths. The longest name that
+/// Fly or AWS take has 255 characters.
+const LONGEST: usize = 256;
+/// So many known words are looked at: a word that is wrong in a hundred thousand places is compared with all of them.
+const MOST: usize = 200;
+/// So many known words are listed.
+const LISTED: usize = 40;
+
 /// The known word nearest to this one.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let known = known.into_iter().filter(|known| known.len() <= LONGEST).take(MOST);
     let lower = word.to_lowercase();
     let score = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
     let near = |candidate: &&str| {
         score(candidate) > 0.82
             || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= limit(&lower)
     };
-    known.into_iter().filter(near).min_by(|a, b| score(b).total_cmp(&score(a)))
+    known.filter(near).min_by(|a, b| score(b).total_cmp(&score(a)))
 }
 
 /// How many typing errors a word of this length may have.
@@ -25,7 +37,10 @@ pub(super) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Cl
     if let Some(nearest) = nearest(word, known.clone()) {
         return Some(format!("did you mean `{nearest}`?"));
     }
-    list(known).map(|known| format!("known are {known}"))
+    let more = known.clone().into_iter().nth(LISTED).is_some();
+    let listed = list(known.into_iter().take(LISTED)).filter(|listed| listed.len() <= LISTED * LONGEST);
+    listed
+        .map(|known| if more { format!("known are {known}, and more") } else { format!("known are {known}") })
 }
 
 /// `a`, `b` and `c`.

@@ -43,8 +43,16 @@ pub async fn observe(readers: &Readers, desired: &Desired) -> Result<World, Clou
     // An answer that the account is another one matters more than whatever else went wrong.
     let (aws, fly) = (aws?, fly?);
     tracing::info!(requests = readers.fly.sent(), "has seen it");
-    let mut world = assemble::assemble(&fly, desired)?;
-    aws_world::assemble(&mut world, &aws, desired)?;
-    world.found.warnings.extend(aws_world::shadowed(&fly, desired));
+    world(&fly, &aws, desired)
+}
+
+/// What was read, put together: which live object is which resource, and whose it is. It sends nothing.
+///
+/// # Errors
+/// When an answer cannot be understood: taking it for "absent" could remove what is there.
+pub fn world(fly: &Snapshot, aws: &AwsShot, desired: &Desired) -> Result<World, CloudError> {
+    let mut world = assemble::assemble(fly, desired)?;
+    aws_world::assemble(&mut world, aws, desired)?;
+    world.found.warnings.extend(aws_world::shadowed(fly, desired));
     Ok(world)
 }

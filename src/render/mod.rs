@@ -34,6 +34,7 @@ mod value;
 mod words;
 
 pub use style::Style;
+pub use value::harmless;
 
 /// A duration as people say it: `0.9 s`, `12 s`, `1m50s`.
 #[must_use]

@@ -1,26 +1,72 @@
 //! Values as text that is fit to be shown: it cannot run away, it does not hide a difference, and it cannot reach the
 //! controls of a terminal, although parts of it come from clouds that others write to.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::model::Shown;
+use crate::model::{Shown, is_unseen};
 
 /// How many characters of a digest are shown: 48 bits tell any two images of one app apart.
 const DIGEST: usize = 12;
 
 /// The text without anything that a terminal obeys or that reorders what a reader sees.
 pub(super) fn clean(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !reorders(c);
+    let harmless = |c: char| !is_unseen(c);
     if text.chars().all(harmless) {
         return text.to_owned();
     }
     text.chars().map(|c| if harmless(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
 }
 
-/// Characters that change the direction of what follows: a review must not be shown another text than what runs.
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// What is about to be shown, without what no part of it should have had: everything but lines, tabs and our own colours
+/// is written as an escape. Values are cleaned where they are made into text; this is the net below.
+#[must_use]
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let odd = |c: char| is_unseen(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let is_json = text.starts_with(['{', '[']);
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(at) = rest.find(odd) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let color = if is_json { 0 } else { color_of(from) };
+        if color > 0 {
+            out.push_str(&from[..color]);
+            rest = &from[color..];
+            continue;
+        }
+        let mut characters = from.chars();
+        if let Some(c) = characters.next() {
+            match c {
+                // The end of a line elsewhere is nothing here.
+                '\r' if from.starts_with("\r\n") => {}
+                c if is_json => {
+                    let units = c
+                        .encode_utf16(&mut [0; 2])
+                        .iter()
+                        .map(|unit| format!("\\u{unit:04x}"))
+                        .collect::<String>();
+                    out.push_str(&units);
+                }
+                c => out.extend(c.escape_unicode()),
+            }
+        }
+        rest = characters.as_str();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// How long the colour is that a text begins with: `ESC [ digits m`.
+fn color_of(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+    if rest[digits..].starts_with('m') { text.len() - rest.len() + digits + 1 } else { 0 }
 }
 
 /// A value in one line, uncut.
@@ -168,6 +214,20 @@ mod tests {
         assert_eq!(clean("a\u{1b}[31mb"), "a\\u{1b}[31mb");
         assert_eq!(clean("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(clean("grün ✓"), "grün ✓");
+    }
+
+    #[test]
+    fn the_net_keeps_lines_and_colours_and_nothing_else() {
+        assert_eq!(harmless("\u{1b}[1;31mno\u{1b}[0m\n\tü"), "\u{1b}[1;31mno\u{1b}[0m\n\tü");
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\u{1b}]8;;x\u{7}\u{9b}1m"),
+            "a\\u{1b}[2Jb\\u{1b}]8;;x\\u{7}\\u{9b}1m"
+        );
+        assert_eq!(harmless("a\r\nb\rc\u{8}\u{0}\u{202e}"), "a\nb\\u{d}c\\u{8}\\u{0}\\u{202e}");
+        assert_eq!(harmless("\u{1b}"), "\\u{1b}");
+        let value = serde_json::json!({ "a\u{7f}": "\u{9b}\u{202e}\u{e0041}\u{1b}[1m" });
+        let shown = harmless(&value.to_string()).into_owned();
+        assert!(shown.is_ascii() && serde_json::from_str::<Value>(&shown).unwrap() == value, "{shown}");
     }
 
     #[test]

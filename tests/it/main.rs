@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 mod aws;
+mod corpus;
 mod crash;
 mod deploys;
 mod floors;
 mod health;
+mod hostile;
 mod images;
 mod leases;
 mod locks;

@@ -8,4 +8,4 @@ mod junk;
 mod lowering;
 mod machine_config;
 mod schema;
-mod support;
+pub(crate) mod support;

@@ -9,7 +9,11 @@ use tokio::{
 };
 
 use super::{Context, lines};
-use crate::{apply::Event, model::Address, render::text::Board};
+use crate::{
+    apply::Event,
+    model::Address,
+    render::{harmless, text::Board},
+};
 
 /// How often it is redrawn at most.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,7 +49,7 @@ pub(super) async fn show(context: &Context<'_>, mut events: UnboundedReceiver<Ev
             _ = tick.tick() => {
                 let most = context.ui.height().saturating_sub(KEPT).clamp(1, MOST);
                 let lines = board.lines(begun.elapsed(), &context.ui.talk_look(), most);
-                screen.set_message(lines.join("\n"));
+                screen.set_message(harmless(&lines.join("\n")).into_owned());
                 leave(&screen, &mut behind);
             }
         }
@@ -57,6 +61,6 @@ pub(super) async fn show(context: &Context<'_>, mut events: UnboundedReceiver<Ev
 /// Writes what stays above what is redrawn.
 fn leave(screen: &ProgressBar, behind: &mut Vec<String>) {
     if !behind.is_empty() {
-        screen.println(std::mem::take(behind).join("\n"));
+        screen.println(harmless(&std::mem::take(behind).join("\n")));
     }
 }

@@ -15,7 +15,7 @@ use aws_sdk_s3::config::{
 
 use super::{GitHubJob, watch::Watch};
 use crate::{
-    clouds::{CloudError, Trouble, gauge::Gauge},
+    clouds::{CloudError, Trouble, gauge::Gauge, reach},
     model::Secret,
 };
 
@@ -122,6 +122,12 @@ impl Account {
             loader = loader.credentials_provider(SharedCredentialsProvider::new(exchange));
         }
         let sdk = loader.load().await;
+        let Endpoints { s3, iam, sts } = &settings.endpoints;
+        let stated =
+            [settings.endpoint.as_deref(), s3.as_deref(), iam.as_deref(), sts.as_deref(), sdk.endpoint_url()];
+        for address in stated.into_iter().flatten() {
+            reach::safe(address).map_err(wrong)?;
+        }
         let watch = Watch::new(gauge.clone());
         // An address that is set above counts for the SDK before those of single services.
         let mut iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(watch.clone());

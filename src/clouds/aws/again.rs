@@ -9,7 +9,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use crate::clouds::{Cloud, CloudError, Trouble, chain, http::bounded};
+use crate::clouds::{Cloud, CloudError, Trouble, chain, http::bounded, reach::one_line};
 
 /// How long "not yet" is borne, and the pauses between tries. Bucket settings and roles spread over AWS within seconds,
 /// sometimes within a minute; Terraform's AWS provider gives both two minutes.
@@ -60,9 +60,11 @@ pub(super) fn failed<E: Failed>(doing: &str, error: &SdkError<E, HttpResponse>) 
     let code = said.and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let message = said.and_then(ProvideErrorMetadata::message).unwrap_or_default();
     let answer = match (said, code.is_empty()) {
-        (None, _) => format!("{status}, and the answer cannot be read: {}", chain(error)),
+        (None, _) => format!("{status}, and the answer cannot be read: {}", one_line(&chain(error))),
         (Some(_), true) => status.to_string(),
-        (Some(_), false) => format!("{status} {code}: {message}").trim_end_matches([':', ' ']).to_owned(),
+        (Some(_), false) => {
+            one_line(&format!("{status} {code}: {message}")).trim_end_matches([':', ' ']).to_owned()
+        }
     };
     let trouble = if said.is_none() && status < 300 { Trouble::Unreadable } else { trouble(status, code) };
     CloudError {

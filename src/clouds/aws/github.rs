@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::Settings;
 use crate::{
-    clouds::{chain, http::Certificates},
+    clouds::{chain, http::Certificates, reach},
     model::Secret,
 };
 
@@ -61,13 +61,16 @@ impl GitHubJob {
 impl Exchange {
     async fn identity(&self) -> Result<String, String> {
         let GitHubJob { url, token, .. } = &self.job;
+        reach::safe(url.split('?').next().unwrap_or_default())?;
         let asked = self.http.get(url).query(&[("audience", AUDIENCE)]).bearer_auth(token.expose());
         let answer = asked.send().await.map_err(|error| chain(&error.without_url()))?;
         let status = answer.status();
         if !status.is_success() {
             return Err(format!("GitHub answered {} to the request for the job's identity", status.as_u16()));
         }
-        let identity: Identity = answer.json().await.map_err(|error| chain(&error.without_url()))?;
+        let body = reach::body("", answer).await.map_err(|error| error.answer)?;
+        let wrong = |_| "GitHub answered the request for the job's identity with something else".to_owned();
+        let identity: Identity = serde_json::from_slice(&body).map_err(wrong)?;
         Ok(identity.value)
     }
 

@@ -1,5 +1,5 @@
-//! What every attempt of the SDK passes: it is counted with the run's other requests, logged, and its answer's `Date`
-//! tells the server's clock, which is the only one that a lock may be judged by.
+//! What every attempt of the SDK passes: it is counted with the run's other requests, logged, its answer is bounded, and
+//! the answer's `Date` tells the server's clock, which is the only one that a lock may be judged by.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,13 +9,21 @@ use std::{
 use aws_sdk_s3::{
     config::{
         ConfigBag, Intercept, RuntimeComponents,
-        interceptors::{BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef},
+        interceptors::{
+            BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
+            BeforeTransmitInterceptorContextRef,
+        },
     },
     error::BoxError,
+    primitives::SdkBody,
 };
+use http_body_util::Limited;
 use jiff::Timestamp;
 
-use crate::clouds::gauge::{Gauge, Turn};
+use crate::clouds::{
+    gauge::{Gauge, Turn},
+    reach::LARGEST,
+};
 
 /// The interceptor. Clones share what they have seen.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +77,19 @@ fn is_write(method: &str, body: Option<&[u8]>) -> bool {
 impl Intercept for Watch {
     fn name(&self) -> &'static str {
         "trimtab"
+    }
+
+    /// The SDK reads an answer to its end, whatever its length.
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        let body = response.take_body();
+        *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, LARGEST));
+        Ok(())
     }
 
     fn read_before_transmit(

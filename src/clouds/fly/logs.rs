@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Reader, fate, wire};
-use crate::clouds::Action;
+use crate::{clouds::Action, model::is_unseen};
 
 /// How many lines are shown: a stack trace's end, and not a screenful for each of twenty machines.
 const LINES: usize = 10;
@@ -110,7 +110,7 @@ pub(super) fn plain(text: &str) -> String {
                 characters.next();
                 characters.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
             }
-            c if c.is_control() => out.push(' '),
+            c if is_unseen(c) => out.push(' '),
             c => out.push(c),
         }
     }

@@ -10,7 +10,11 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Inner, challenge::Challenge};
-use crate::clouds::{CloudError, Trouble, http::lost};
+use crate::clouds::{
+    CloudError, Trouble,
+    http::lost,
+    reach::{self, is_loopback},
+};
 
 /// What a manifest may be. A registry that is not told would answer with a form that has another digest.
 const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
@@ -154,7 +158,9 @@ impl<'a> Look<'a> {
         let account = self.account.filter(|_| at_home).cloned();
         let answer = self.ask(&Method::GET, &realm, account).await?;
         let answer = self.accepted(answer)?;
-        let given: Given = answer.json().await.map_err(|error| lost(self.doing, &error))?;
+        let given = reach::body(self.doing, answer).await?;
+        let given: Given = serde_json::from_slice(&given)
+            .map_err(|_| self.wrong(Trouble::Unreadable, "the registry gave no token where it points to"))?;
         let token = given.token.or(given.access_token).unwrap_or_default();
         let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| self.wrong(Trouble::Unreadable, "the registry gave a token that cannot be sent"))?;
@@ -183,12 +189,6 @@ impl<'a> Look<'a> {
     fn wrong(&self, trouble: Trouble, what: &str) -> CloudError {
         CloudError::new(self.doing, trouble, what)
     }
-}
-
-/// Whether a host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn digest(headers: &HeaderMap) -> Option<String> {

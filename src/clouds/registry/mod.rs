@@ -14,10 +14,11 @@ use std::sync::{
 use base64::Engine as _;
 use reqwest::{Url, header::HeaderValue};
 
-use self::look::{Look, is_loopback};
+use self::look::Look;
 use super::{
     CloudError, Trouble,
     http::{self, Repeat, Settings},
+    reach,
 };
 use crate::model::Image;
 
@@ -47,10 +48,13 @@ impl Registry {
     /// A client with the token of the Machines API.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// When the address of an imitation is one that no token may be sent to, or TLS cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
         let wrong =
             |why: String| CloudError::new("set up the client of the registries", Trouble::Refused, why);
+        if let Some(base) = &settings.registries {
+            reach::safe(base).map_err(wrong)?;
+        }
         let token = bare(settings.token.expose());
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{token}"));
         let mut authorization =
@@ -107,7 +111,7 @@ impl Registry {
 fn address(registry: &str) -> String {
     let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
     match Url::parse(&format!("http://{host}")) {
-        Ok(url) if is_loopback(&url) => format!("http://{host}"),
+        Ok(url) if reach::is_loopback(&url) => format!("http://{host}"),
         _ => format!("https://{host}"),
     }
 }

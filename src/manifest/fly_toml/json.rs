@@ -1,6 +1,8 @@
 //! fly.json with places. serde_json judges the syntax, with line and column; then a walk over text that is known to be
 //! right finds where each value stands.
 
+use std::collections::BTreeMap;
+
 use crate::manifest::{
     fly_toml::empty,
     node::{Entry, FileId, Files, Node, Place, Problem, Table, Value},
@@ -62,7 +64,9 @@ impl Walk<'_> {
     }
 
     fn table(&mut self, depth: usize) -> Value {
-        let mut table = Table::default();
+        let mut entries = Vec::new();
+        // The last one of a key counts, also when that is `null`.
+        let mut last = BTreeMap::new();
         self.at += 1;
         while self.more(b'}') {
             let start = self.at;
@@ -70,12 +74,13 @@ impl Walk<'_> {
             let key_at = self.place(start);
             self.blank();
             self.at += 1; // the colon
-            table.remove(&key);
+            last.insert(key.clone(), start);
             if let Some(node) = self.node(depth) {
-                table.0.push(Entry { key, key_at, node });
+                entries.push((start, Entry { key, key_at, node }));
             }
         }
-        Value::Table(table)
+        entries.retain(|(start, entry)| last.get(&entry.key) == Some(start));
+        Value::Table(Table(entries.into_iter().map(|(_, entry)| entry).collect()))
     }
 
     fn array(&mut self, depth: usize) -> Value {

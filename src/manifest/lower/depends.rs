@@ -1,6 +1,11 @@
 //! `depends_on`: machines that must be up before an app's own machines change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use petgraph::{
+    algo::kosaraju_scc,
+    graph::{DiGraph, NodeIndex},
+};
 
 use super::Sink;
 use crate::{
@@ -9,13 +14,15 @@ use crate::{
         fly::{App, Machine},
     },
     manifest::{shape::Document, spot::Spot, suggest},
-    model::{Address, Name},
+    model::Address,
 };
 
 /// Checks every `depends_on`, and makes its edges.
 pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sink: &mut Sink) {
-    for (key, app) in &document.apps {
-        let mut needs = BTreeSet::new();
+    let circles = Circles::of(document);
+    let machines = machines(desired);
+    let mut needs: BTreeMap<&str, BTreeSet<Address>> = BTreeMap::new();
+    for (key, app) in document.apps.iter().filter(|(_, app)| !app.depends_on.is_empty()) {
         for (index, other) in app.depends_on.iter().enumerate() {
             let spot = at.key("apps").key(key).key("depends_on").item(index);
             if !document.apps.contains_key(other) {
@@ -23,7 +30,7 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
                 sink.error(
                     problem.maybe_help(suggest::help(other, document.apps.keys().map(String::as_str))),
                 );
-            } else if let Some(circle) = circle(document, key, other) {
+            } else if let Some(circle) = circles.through(document, key, other) {
                 // Each app of a circle would tell it anew; the first one does.
                 if circle.iter().all(|app| key.as_str() <= *app) {
                     let problem =
@@ -31,49 +38,84 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
                     sink.error(problem.help("leave one of them out"));
                 }
             } else {
-                needs.extend(machines(desired, other));
+                needs
+                    .entry(key)
+                    .or_default()
+                    .extend(machines.get(other.as_str()).into_iter().flatten().cloned());
             }
         }
-        add(desired, key, &needs);
     }
+    add(desired, &needs);
 }
 
-/// The machines of an app, or the app itself when it has none.
-fn machines(desired: &Desired, key: &str) -> BTreeSet<Address> {
-    let own = |name: &&Name| name.root().as_str() == key;
-    let mut all: BTreeSet<Address> =
-        desired.fly_machine.keys().filter(own).map(Address::of::<Machine>).collect();
-    if all.is_empty() {
-        all.extend(desired.fly_app.keys().filter(own).map(Address::of::<App>));
+/// The machines of each app, or the app itself when it has none.
+fn machines(desired: &Desired) -> BTreeMap<String, BTreeSet<Address>> {
+    let mut all: BTreeMap<String, BTreeSet<Address>> = BTreeMap::new();
+    for name in desired.fly_machine.keys() {
+        all.entry(name.root().as_str().to_owned()).or_default().insert(Address::of::<Machine>(name));
+    }
+    for name in desired.fly_app.keys() {
+        all.entry(name.as_str().to_owned()).or_insert_with(|| BTreeSet::from([Address::of::<App>(name)]));
     }
     all
 }
 
-fn add(desired: &mut Desired, key: &str, needs: &BTreeSet<Address>) {
+fn add(desired: &mut Desired, needs: &BTreeMap<&str, BTreeSet<Address>>) {
     let machines = desired.fly_machine.iter_mut().map(|(name, machine)| (name, &mut machine.workload));
     let crons = desired.fly_cron.iter_mut().map(|(name, cron)| (name, &mut cron.workload));
-    for (_, workload) in machines.chain(crons).filter(|(name, _)| name.root().as_str() == key) {
-        workload.needs.extend(needs.iter().cloned());
+    for (name, workload) in machines.chain(crons) {
+        workload.needs.extend(needs.get(name.root().as_str()).into_iter().flatten().cloned());
     }
 }
 
-/// The way from an app through `first` back to itself, such as `web → api → web`.
-fn circle<'a>(document: &'a Document, start: &'a str, first: &'a str) -> Option<Vec<&'a str>> {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![vec![start, first]];
-    while let Some(path) = open.pop() {
-        let last = *path.last()?;
-        if last == start {
-            return Some(path);
+/// Which apps depend on each other: those with the same number. Found once for all, since a way through all apps from
+/// each of them would take the square of their number.
+struct Circles<'a>(BTreeMap<&'a str, usize>);
+
+impl<'a> Circles<'a> {
+    fn of(document: &'a Document) -> Self {
+        let mut graph = DiGraph::<&str, ()>::new();
+        let nodes: BTreeMap<&str, NodeIndex> =
+            document.apps.keys().map(|key| (key.as_str(), graph.add_node(key))).collect();
+        for (key, app) in &document.apps {
+            for other in app.depends_on.iter().filter_map(|other| nodes.get(other.as_str())) {
+                graph.add_edge(nodes[key.as_str()], *other, ());
+            }
         }
-        if !seen.insert(last) {
-            continue;
-        }
-        for next in document.apps.get(last).into_iter().flat_map(|app| &app.depends_on) {
-            let mut longer = path.clone();
-            longer.push(next);
-            open.push(longer);
-        }
+        // Kosaraju's way needs no stack, however long a chain is.
+        let groups = kosaraju_scc(&graph).into_iter().enumerate();
+        Self(
+            groups
+                .flat_map(|(at, group)| group.into_iter().map(move |node| (node, at)))
+                .map(|(node, at)| (graph[node], at))
+                .collect(),
+        )
     }
-    None
+
+    /// The shortest way from an app through `first` back to itself, such as `web → api → web`.
+    fn through(&self, document: &'a Document, start: &'a str, first: &'a str) -> Option<Vec<&'a str>> {
+        let group = self.0.get(start)?;
+        if self.0.get(first) != Some(group) {
+            return None;
+        }
+        let mut from = BTreeMap::from([(first, start)]);
+        let mut open = VecDeque::from([first]);
+        while let Some(last) = open.pop_front().filter(|last| *last != start) {
+            for next in &document.apps.get(last)?.depends_on {
+                if self.0.get(next.as_str()) == Some(group) && !from.contains_key(next.as_str()) {
+                    from.insert(next, last);
+                    open.push_back(next);
+                }
+            }
+        }
+        let mut path = vec![start];
+        let mut at = *from.get(start)?;
+        while at != start {
+            path.push(at);
+            at = *from.get(at)?;
+        }
+        path.push(start);
+        path.reverse();
+        Some(path)
+    }
 }

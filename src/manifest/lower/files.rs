@@ -1,6 +1,6 @@
 //! Files, static files, metrics and restarts.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     kinds::fly::workload::config::{File, Metrics, Restart, Static},
     manifest::{
+        disk,
         read::beside,
         shape::{self, App, Policy, all},
         spot::Spot,
@@ -21,6 +22,9 @@ use crate::{
 /// The most that one file may hold: it travels with every update of every machine.
 const LARGEST_FILE: usize = 1024 * 1024;
 
+/// The most that all of them may hold together, in bytes: one file may be named many times.
+const LARGEST_TOGETHER: usize = 32 * 1024 * 1024;
+
 /// Files written into the machines.
 pub(super) fn files(
     app: &App,
@@ -30,6 +34,7 @@ pub(super) fn files(
     sink: &mut Sink,
 ) -> Vec<Scoped<File>> {
     let mut out: Vec<Scoped<File>> = Vec::new();
+    let mut paths = BTreeSet::new();
     for (index, file) in app.files.iter().enumerate() {
         let spot = at.key("files").item(index);
         groups.check(&file.processes, spot, sink);
@@ -37,9 +42,7 @@ pub(super) fn files(
         if file.guest_path.is_some() && (!path.starts_with('/') || path.ends_with('/')) {
             sink.error(spot.key("guest_path").problem(format!("`{path}` is not an absolute path of a file")));
         }
-        let twice =
-            |other: &Scoped<File>| other.value.guest_path == path && other.processes == file.processes;
-        if out.iter().any(twice) {
+        if !paths.insert((path.clone(), file.processes.clone())) {
             sink.error(spot.key("guest_path").problem(format!("`{path}` is written twice")));
         }
         let raw_value = content(file, scene, spot, sink);
@@ -81,8 +84,17 @@ fn content(file: &shape::File, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink)
 
 /// The content of a local file in base64.
 pub(super) fn read(path: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-    match std::fs::read(path) {
-        Ok(bytes) => encoded(&bytes, at, sink),
+    match disk::bytes(path, disk::LARGEST) {
+        Ok(bytes) if sink.read + bytes.len() <= LARGEST_TOGETHER => {
+            sink.read += bytes.len();
+            encoded(&bytes, at, sink)
+        }
+        Ok(_) => {
+            let problem =
+                at.problem(format!("the local files have more than {LARGEST_TOGETHER} bytes together"));
+            sink.error(problem.help("put large files into the image or on a volume"));
+            None
+        }
         Err(error) => {
             let problem = at.problem(format!("cannot read `{}`: {error}", path.display()));
             sink.error(problem.help("paths are relative to the file that names them"));

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     kinds::fly::workload::{MachineConfig, tree},
-    manifest::{read::beside, shape::App, spot::Spot, suggest},
+    manifest::{disk, read::beside, shape::App, spot::Spot, suggest},
     model::{Image, Mark, Mib},
 };
 
@@ -92,7 +92,7 @@ fn read(source: &str, from: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<(Map
         (source.to_owned(), from.to_owned())
     } else if source.ends_with(".json") {
         let path = beside(from, source);
-        match std::fs::read_to_string(&path) {
+        match disk::text(&path) {
             Ok(text) => (text, path),
             Err(error) => {
                 let problem = at.problem(format!("cannot read `{}`: {error}", path.display()));

@@ -76,6 +76,8 @@ pub(super) struct Lowered {
 struct Sink {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// How many bytes of local files were read.
+    read: usize,
 }
 
 impl Sink {
@@ -91,7 +93,7 @@ impl Sink {
 /// Lowers a whole environment.
 pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warnings: Vec<Problem>) -> Lowered {
     let at = Spot::root(root);
-    let mut sink = Sink { problems: Vec::new(), warnings };
+    let mut sink = Sink { warnings, ..Sink::default() };
     let project = document.project.clone().unwrap_or_default();
     let org = document.fly.as_ref().and_then(|fly| fly.org.clone()).unwrap_or_default();
     names::check_labels(document, scene, at, &mut sink);
@@ -138,13 +140,13 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
 
 /// Warnings as lines: where, what, and what to do.
 fn in_words(files: &Files, warnings: Vec<Problem>) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let (mut lines, mut said) = (Vec::new(), BTreeSet::new());
     for Problem { message, at, label: _, help } in warnings {
         let place =
             at.map(|at| format!("{}:{}: ", files.get(at.file).path.display(), files.line_column(&at).0));
         let help = help.map(|help| format!("; {help}"));
         let line = format!("{}{message}{}", place.unwrap_or_default(), help.unwrap_or_default());
-        if !lines.contains(&line) {
+        if said.insert(line.clone()) {
             lines.push(line);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Scene, Sink};
-use crate::manifest::{dotenv, read::beside, spot::Spot};
+use crate::manifest::{disk, dotenv, read::beside, spot::Spot};
 
 /// Sources that were opened, so that each file is read once.
 pub(super) struct Found<'a> {
@@ -56,7 +56,7 @@ impl<'a> Found<'a> {
 
     /// The content of a file, without its final newline.
     pub(super) fn file(path: &Path) -> Option<String> {
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = disk::text(path).ok()?;
         let text =
             text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
         Some(text.to_owned()).filter(|text| !text.is_empty())
@@ -65,7 +65,7 @@ impl<'a> Found<'a> {
 
 /// Reads a dotenv file. An error tells the line's number, never the line, which may hold a secret.
 fn parse(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let text = std::fs::read_to_string(path).map_err(|_| format!("cannot read `{}`", path.display()))?;
+    let text = disk::text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     dotenv::parse(&text)
         .map_err(|line| format!("line {line} of `{}` is not of the form NAME=VALUE", path.display()))
 }

@@ -5,10 +5,17 @@ use crate::render::value::clean;
 /// Keeps `@name` and `#1` from becoming a mention or a link: both need their next character to be a letter or a digit.
 const NOTHING: char = '\u{200b}';
 
+/// What GitHub makes a link of in plain text, and after how many characters it is broken.
+const LINKED: [(&str, usize); 3] = [("://", 1), ("www.", 3), ("GH-", 2)];
+
 /// Text within a sentence or a cell.
 pub(super) fn prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in clean(text).chars() {
+    let mut text = clean(text);
+    for (linked, at) in LINKED {
+        text = text.replace(linked, &format!("{}{NOTHING}{}", &linked[..at], &linked[at..]));
+    }
+    for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -25,10 +32,16 @@ pub(super) fn prose(text: &str) -> String {
 /// A span of code, which neither mentions nor links. It may stand in a cell.
 pub(super) fn code(text: &str) -> String {
     let text = clean(text);
+    if text.contains('|') {
+        // In a cell, a bar ends even a span of code, and how a backslash before it is read differs. What is written as
+        // an entity is never taken for Markdown.
+        let entity =
+            |c: char| if c.is_ascii_punctuation() { format!("&#{};", u32::from(c)) } else { c.to_string() };
+        return format!("<code>{}</code>", text.chars().map(entity).collect::<String>());
+    }
     let ticks = "`".repeat(longest_run(&text) + 1);
     let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
-    // Inside a table this is the only way to write a bar; elsewhere no text of ours has one.
-    format!("{ticks}{pad}{}{pad}{ticks}", text.replace('|', "\\|"))
+    format!("{ticks}{pad}{text}{pad}{ticks}")
 }
 
 /// Text between tags.
@@ -61,6 +74,8 @@ mod tests {
         assert_eq!(prose("a|b"), "a\\|b");
         assert_eq!(prose("<b>&"), "&lt;b&gt;&amp;");
         assert_eq!(prose("@all"), "@\u{200b}all");
+        assert_eq!(prose("https://a www.b GH-1"), "https:\u{200b}//a www\u{200b}.b GH\u{200b}-1");
+        assert_eq!(prose("![i](j) a\\|b"), "!\\[i\\](j) a\\\\\\|b");
         assert_eq!(prose("x\n# y"), "x\\\\u{a}\\#\u{200b} y");
     }
 
@@ -68,6 +83,7 @@ mod tests {
     fn code_and_fences_are_longer_than_what_they_hold() {
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(code("`"), "`` ` ``");
+        assert_eq!(code("a\\|@b`"), "<code>a&#92;&#124;&#64;b&#96;</code>");
         assert_eq!(fence("diff", "```\n"), "````diff\n```\n````\n");
     }
 }

@@ -44,7 +44,7 @@ pub fn status(fleet: &Fleet, headline: &Headline, look: &Look) -> String {
 /// Machines that are equal, as one line.
 struct Row<'a> {
     name: String,
-    region: &'a str,
+    region: String,
     state: String,
     checks: String,
     release: String,
@@ -126,7 +126,7 @@ fn group_rows<'a>(app: &App, group: &'a Group) -> Vec<Row<'a>> {
         let wanted = first.is_some_and(|machine| machine.wanted);
         Row {
             name: name.clone(),
-            region: &group.region,
+            region: clean(&group.region),
             state: match wanted {
                 true => format!("{count}/{} {}", group.desired, clean(word)),
                 false if retired => format!("{count} old, hidden"),
@@ -143,7 +143,7 @@ fn group_rows<'a>(app: &App, group: &'a Group) -> Vec<Row<'a>> {
     if rows.is_empty() {
         rows.push(Row {
             name,
-            region: &group.region,
+            region: clean(&group.region),
             state: format!("0/{} there", group.desired),
             checks: String::new(),
             release: String::new(),
@@ -160,7 +160,7 @@ fn cron_row(cron: &Cron) -> Row<'_> {
     let running = cron.machine.activity == Activity::Running;
     Row {
         name: clean(&cron.machine.name),
-        region: &cron.machine.region,
+        region: clean(&cron.machine.region),
         state: format!("cron {}{}", clean(schedule), if running { ", runs now" } else { "" }),
         checks: String::new(),
         release: release_words(&cron.machine),
@@ -248,7 +248,7 @@ impl Page {
             Activity::Failed | Activity::Unreachable => paint(self.style.alarm, state),
         };
         let mut line =
-            format!("  {}  {}  {state}", pad(&row.name, columns.name), pad(row.region, columns.region));
+            format!("  {}  {}  {state}", pad(&row.name, columns.name), pad(&row.region, columns.region));
         for (text, width) in [(&row.checks, columns.checks), (&row.release, columns.release)] {
             if width > 0 {
                 line.push_str("  ");

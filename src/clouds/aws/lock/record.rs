@@ -84,7 +84,7 @@ impl Record {
         let mut read: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let Self { nonce, holder, host, run_url, command, .. } = &mut read;
         for text in [nonce, holder, host, command].into_iter().chain(run_url) {
-            *text = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+            *text = text.chars().filter(|c| !crate::model::is_unseen(*c)).take(SHOWN).collect();
         }
         Ok(read)
     }

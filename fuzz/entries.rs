@@ -1,0 +1,279 @@
+//! What text from outside may do, and what it must not: one function for each way in. The fuzz targets call them with
+//! whatever the fuzzer thinks of, and `cargo test` with every file of the corpus, so that what was found once stays found.
+//!
+//! None may panic. What is shown to people holds no control characters, and JSON stays JSON.
+
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use trimtab::{
+    cli,
+    clouds::{aws, fly::wire},
+    kinds::{Desired, World, aws::policy::Policy},
+    manifest::{
+        self, Files, Inputs, SecretsMode,
+        fly_toml::{modernise, parse},
+    },
+    model::Name,
+    observe::{self, AppShot, AwsShot, BucketShot, Existence, Snapshot},
+    plan::{Limits, Plan, plan, refusals},
+    render::{Headline, Look, fleet::Fleet, graph, json, markdown, text, tfjson},
+};
+
+/// A budget of Markdown that cuts most plans.
+const BUDGET: usize = 4000;
+/// Plain text: with colours, there would be escapes of our own.
+const PLAIN: Look = Look { color: false, width: 100 };
+
+/// A manifest: it is refused with places, or it makes a plan that can be shown.
+pub(crate) fn manifest(data: &[u8]) {
+    let Ok(manifest) = std::str::from_utf8(data) else { return };
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    std::fs::write(folder.path().join("x.toml"), manifest).expect("it can be written to");
+    match manifest::load(folder.path(), "x", &inputs()) {
+        Err(problems) => {
+            let said = problems.render(false, 80);
+            assert!(!said.is_empty(), "a refusal without words");
+            clean(&said);
+        }
+        Ok(loaded) => {
+            let plan = planned(&loaded.desired, &World::default());
+            assert!(!plan.is_some_and(|plan| plan.is_empty() && !loaded.desired.fly_app.is_empty()));
+        }
+    }
+}
+
+/// A fly.toml, a fly.json, and a dotenv file: three texts that are read by our own hand.
+pub(crate) fn fly_toml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    drop(manifest::dotenv::parse(text));
+    for name in ["fly.toml", "fly.json"] {
+        let mut files = Files::default();
+        let file = files.add(name.into(), text.to_owned());
+        let (node, errors) = parse(&files, file);
+        for problem in &errors {
+            let at = problem.at.as_ref().expect("a mistake in the syntax has a place");
+            assert!(files.line_column(at).0 > 0);
+        }
+        let modern = modernise(node);
+        for problem in modern.errors.iter().chain(&modern.warnings) {
+            if let Some(at) = &problem.at {
+                assert!(
+                    at.span.start <= at.span.end && at.span.end <= text.len(),
+                    "a place outside the file"
+                );
+                assert!(files.line_column(at).0 > 0);
+            }
+        }
+    }
+}
+
+/// A saved plan.
+pub(crate) fn plan_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    drop(cli::plan_file::check(text));
+}
+
+/// What Fly and AWS answer about one environment, as one JSON object: each list under its name.
+pub(crate) fn answers(data: &[u8]) {
+    let Ok(all) = serde_json::from_slice::<Value>(data) else { return };
+    drop(part::<wire::LeaseAnswer>(&all, "lease").map(wire::LeaseAnswer::lease));
+    drop(part::<Vec<wire::Version>>(&all, "versions"));
+    let events = part::<Vec<wire::Event>>(&all, "events");
+    drop(events.map(|events| events.iter().map(|event| event.exit().cloned()).collect::<Vec<_>>()));
+    drop(part::<wire::OrgMachines>(&all, "org_machines"));
+    let shot = AppShot {
+        fly_name: "shop-web-staging".to_owned(),
+        existence: part::<wire::App>(&all, "app").map_or(Existence::Taken, Existence::Here),
+        machines: part(&all, "machines").unwrap_or_default(),
+        volumes: part(&all, "volumes").unwrap_or_default(),
+        secrets: part(&all, "secrets").unwrap_or_default(),
+        ips: part(&all, "ips").unwrap_or_default(),
+        certificates: part(&all, "certificates").unwrap_or_default(),
+    };
+    let mut fly = Snapshot::default();
+    fly.apps.insert(name("web"), shot);
+    let desired = desired();
+    match observe::world(&fly, &on_aws(&all), desired) {
+        // Its answer is cleaned where it is shown, like that of every server.
+        Err(error) => drop(error.to_string()),
+        Ok(world) => drop(planned(desired, &world)),
+    }
+}
+
+/// A policy document: what it means is the same after it was written anew, and nothing differs from itself.
+pub(crate) fn policy(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let policy = match Policy::parse(text) {
+        Ok(policy) => policy,
+        Err(why) => return drop(why.to_string()),
+    };
+    let again = Policy::parse(&policy.text()).expect("what is written is a policy");
+    assert_eq!(policy, again, "it means something else");
+    assert_eq!(policy.text(), again.text(), "the canonical form is not final");
+    assert_eq!(Policy::of(&policy.json()).as_ref(), Ok(&policy), "JSON and text differ");
+    assert!(Policy::lines("policy", Some(&policy), Some(&again)).is_empty(), "it differs from itself");
+    assert_eq!(policy.words().len(), policy.statements().count());
+    assert!(policy.statements().count() == 0 || !Policy::lines("policy", None, Some(&policy)).is_empty());
+}
+
+/// Plans, and shows the plan in every way there is. `None` where the manifest's references go in a circle.
+fn planned(desired: &Desired, world: &World) -> Option<Plan> {
+    let plan = plan(desired, world).ok()?;
+    let refusals = refusals(&plan, &Limits::default());
+    for text in [
+        text::plan(&plan, &refusals, &headline(), &PLAIN),
+        text::drift(&plan, &headline(), &PLAIN),
+        text::status(&Fleet::of(desired, world), &headline(), &PLAIN),
+        text::versions(&Fleet::of(desired, world), &PLAIN),
+        markdown::plan(&plan, &refusals, &headline(), BUDGET),
+        graph::mermaid(&plan),
+        graph::dot(&plan),
+        graph::svg(&plan),
+    ] {
+        clean(&text);
+    }
+    drop(json::plan(&plan, &refusals, &headline()));
+    drop(tfjson::plan(&plan));
+    drop(Fleet::of(desired, world).json());
+    Some(plan)
+}
+
+/// Nothing that a terminal obeys, and nothing that reorders what a reader sees.
+pub(crate) fn clean(text: &str) {
+    let odd = |c: &char| {
+        c.is_control() && *c != '\n'
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if let Some(c) = text.chars().find(odd) {
+        panic!("{} reaches the reader: {text:?}", c.escape_unicode());
+    }
+}
+
+/// One of the answers, where it can be understood.
+fn part<T: DeserializeOwned>(all: &Value, key: &str) -> Option<T> {
+    serde_json::from_value(all.get(key)?.clone()).ok()
+}
+
+fn text_of(all: &Value, path: &str) -> String {
+    all.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn tags(all: &Value, path: &str) -> BTreeMap<String, String> {
+    let tags = all.pointer(path).and_then(Value::as_object).into_iter().flatten();
+    tags.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// What AWS answers; its SDK has read it, so that only the texts in it are anybody's.
+fn on_aws(all: &Value) -> AwsShot {
+    let bucket = aws::wire::Bucket {
+        region: text_of(all, "/bucket/region"),
+        versioning: all.get("bucket").map(|_| text_of(all, "/bucket/versioning")),
+        policy: all.pointer("/bucket/policy").map(|_| text_of(all, "/bucket/policy")),
+        tags: tags(all, "/bucket/tags"),
+        ..aws::wire::Bucket::default()
+    };
+    let role = aws::wire::Role {
+        name: text_of(all, "/role/name"),
+        arn: text_of(all, "/role/arn"),
+        path: text_of(all, "/role/path"),
+        trust: text_of(all, "/role/trust"),
+        description: text_of(all, "/role/description"),
+        tags: tags(all, "/role/tags"),
+        inline: tags(all, "/role/inline"),
+        attached: tags(all, "/role/attached").into_values().collect(),
+        ..aws::wire::Role::default()
+    };
+    let mut shot = AwsShot { org: Some("acme".to_owned()), ..AwsShot::default() };
+    if all.get("bucket").is_some() {
+        let look = aws::wire::BucketLook::Here(Box::new(bucket));
+        let holds = all.pointer("/bucket/holds").and_then(Value::as_str).map(str::to_owned);
+        let there = BucketShot { name: text_of(all, "/bucket/name"), look, holds };
+        shot.stray_buckets.push(there.clone());
+        shot.buckets.insert(name("backups"), there);
+    }
+    if all.get("role").is_some() {
+        shot.stray_roles.push(role.clone());
+        shot.roles.insert(name("backup"), role);
+    }
+    shot
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect("it is a name")
+}
+
+fn inputs() -> Inputs {
+    Inputs {
+        vars: BTreeMap::new(),
+        images: BTreeMap::new(),
+        environment: BTreeMap::new(),
+        secrets: SecretsMode::Unchecked,
+        shared: false,
+    }
+}
+
+pub(crate) fn headline() -> Headline {
+    Headline {
+        command: "plan",
+        environment: "staging".to_owned(),
+        project: "shop".to_owned(),
+        org: "acme".to_owned(),
+        target: String::new(),
+        again: "staging".to_owned(),
+        requests: 6,
+        elapsed: Some(Duration::from_millis(900)),
+    }
+}
+
+/// An environment with something of every kind.
+fn desired() -> &'static Desired {
+    static DESIRED: OnceLock<Desired> = OnceLock::new();
+    DESIRED.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+        std::fs::write(folder.path().join("staging.toml"), MANIFEST).expect("it can be written to");
+        let loaded = manifest::load(folder.path(), "staging", &inputs());
+        loaded.unwrap_or_else(|problems| panic!("{problems}")).desired
+    })
+}
+
+const MANIFEST: &str = r#"
+project = "shop"
+[fly]
+org = "acme"
+[apps.web]
+primary_region = "iad"
+image = "registry.fly.io/shop-web:1"
+kill_timeout = "10s"
+certificates = ["shop.example"]
+[apps.web.env]
+LOG = "info"
+[apps.web.processes]
+app = "serve"
+worker = "work"
+[apps.web.secrets]
+KEY = { env = "KEY" }
+[apps.web.http_service]
+internal_port = 8080
+processes = ["app"]
+[apps.web.machines.app]
+count = { iad = 2, fra = 1 }
+[apps.web.mounts]
+source = "data"
+destination = "/data"
+processes = ["worker"]
+[apps.web.deploy]
+strategy = "rolling"
+release_command = "migrate"
+[apps.web.cron.nightly]
+schedule = "daily"
+command = ["clean"]
+[aws]
+account = "123456789012"
+region = "eu-central-1"
+[buckets.backups]
+[identities.backup]
+app = "web"
+buckets.backups = { prefix = "db/" }
+"#;

@@ -1,0 +1,9 @@
+//! See `plan_file` in `entries.rs`, which says what must hold.
+
+#![no_main]
+
+#[path = "../entries.rs"]
+#[allow(dead_code, reason = "each target takes one of them")]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entries::plan_file(data));
