@@ -46,7 +46,8 @@ func TestFlyctlOnSecrets(t *testing.T) {
 	f.toml(manifest)
 	// Without a machine there is nothing that they could be deployed to.
 	f.run("secrets", "set", "A=b")
-	f.deploy("web:1", "--ha=false", impatient)
+	// Without addresses there are no names that flyctl could wait for, of which some of these cannot be asked not to.
+	f.deploy("web:1", "--ha=false", "--no-public-ips", impatient)
 	listed := func() map[string]string {
 		var secrets []struct{ Name, Status string }
 		f.read(&secrets, "secrets", "list")
