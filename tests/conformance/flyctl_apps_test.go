@@ -31,8 +31,18 @@ func TestFlyctlOnApplicationsAndOrganizations(t *testing.T) {
 	holds(t, "it is deployed under its name", status.Deployed && status.Hostname == "demo.fly.dev")
 	f.organizations()
 	f.tokens()
+	f.launch()
 	f.bare("apps", "destroy", "demo", "--yes")
 	f.says(f.bare("apps", "list"), "No apps found")
+}
+
+func (f *flyctl) launch() {
+	f.bare("launch", "--image", "nginx:1", "--name", "launched", "--org", org, "--region", "fra", "--no-deploy", "--yes", "--internal-port", "80")
+	f.says(f.bare("apps", "list"), "launched")
+	f.says(string(must(os.ReadFile(filepath.Join(f.dir, "fly.toml")))(f)), "app = 'launched'", "image = 'nginx:1'", "primary_region = 'fra'")
+	f.bare("apps", "destroy", "launched", "--yes")
+	ok(f, os.Remove(filepath.Join(f.dir, "fly.toml")))
+	f.says(f.bare("doctor"), "Testing authentication token... PASSED")
 }
 
 func (f *flyctl) organizations() {
@@ -61,7 +71,8 @@ func (f *flyctl) tokens() {
 	f.bare("status", "-a", f.app, "-t", token)
 	all := strings.TrimSpace(f.bare("tokens", "create", "org", org, "--name", "all"))
 	f.bare("apps", "list", "-t", all)
-	f.says(f.bare("tokens", "list", "-o", org), "all")
+	f.bare("tokens", "create", "litefs-cloud", "-c", "cluster", "-o", org)
+	f.says(f.bare("tokens", "list", "-o", org), "all", "LiteFS")
 	id := regexp.MustCompile(`(\S+)\s+│ ours `).FindStringSubmatch(f.run("tokens", "list"))
 	if id == nil {
 		f.Fatal("the application's token is not listed")

@@ -1,35 +1,51 @@
 package conformance
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
 
-// What does not work says so at once, and touches nothing.
+// What does not work says so at once, for the reason that the table gives, and touches nothing.
 func TestFlyctlIsRefusedWhatTheSandboxDoesNotImitate(t *testing.T) {
 	f := newFlyctl(t)
 	f.create("demo")
-	f.run("machine", "run", "nginx:1", "--region", "fra", "--name", "one")
-	machine := f.machines()[0]
-	f.fails("No project found", "apps", "errors")
-	f.bareFails("agent", "apps", "restart", f.app)
-	f.bareFails("", "apps", "move", f.app, "-o", org, "--yes")
-	f.fails("", "image", "update", "--yes")
-	f.fails("", "ips", "allocate")
-	f.fails("", "deploy", "--remote-only", "--image", "")
-	for _, arguments := range [][]string{
-		{"console"}, {"proxy", "8080"}, {"dig", "demo.internal"}, {"ssh", "console"}, {"sftp", "find"}, {"postgres", "restart"},
-		{"tokens", "create", "machine-exec", "--command", "ls"}, {"tokens", "create", "ssh"}, {"redis", "status", "none"},
-		{"storage", "status", "none"},
+	f.toml(manifest)
+	f.deploy("web:1", "--ha=false", "--no-public-ips", impatient)
+	before := f.machines()[0]
+	// How each of the reasons shows.
+	const (
+		tunnel   = "validateWireGuardPeers"
+		badToken = "no valid tokens found"
+		login    = "issueCertificate"
+		noProxy  = "proxyconnect"
+		provider = "addOnProvider"
+	)
+	for command, words := range map[string]string{
+		"apps errors": "No project found", "image update --yes": tunnel, "ips allocate": "allocate-v4",
+		"console": tunnel, "proxy 8080": tunnel, "dig demo.internal": tunnel,
+		"ssh console": tunnel, "sftp find": tunnel, "postgres restart": "not a postgres app",
+		"tokens create machine-exec --command ls": badToken, "tokens create ssh": badToken,
+		"storage status none": "addOn", "extensions sentry create": provider, "deploy --remote-only": "depot builder failed",
 	} {
-		f.fails("", arguments...)
+		if command == "deploy --remote-only" {
+			ok(t, os.WriteFile(filepath.Join(f.dir, "Dockerfile"), []byte("FROM scratch\n"), 0o600))
+		}
+		f.fails(words, strings.Fields(command)...)
 	}
-	for _, arguments := range [][]string{
-		{"machine", "api-proxy", "-o", org}, {"orgs", "create", "other"}, {"orgs", "delete", "other", "--yes"},
-		{"orgs", "invite", org, "you@example.com"}, {"orgs", "remove", org, "you@example.com"},
-		{"tokens", "create", "readonly", org}, {"tokens", "attenuate"}, {"tokens", "debug"},
-		{"postgres", "create", "--name", "pg", "--org", org, "--region", "fra", "--vm-size", "shared-cpu-1x", "--volume-size", "1", "--initial-cluster-size", "1"},
-		{"mpg", "list", "--org", org}, {"litefs-cloud", "clusters", "list", "--org", org}, {"wireguard", "list", org},
-		{"extensions", "sentry", "create", "-a", f.app}, {"incidents", "list"}, {"auth", "docker"}, {"ping", "-o", org}, {"launch", "--no-deploy"},
+	for command, words := range map[string]string{
+		"apps restart demo": tunnel, "machine api-proxy -o acme": tunnel, "ping -o acme": tunnel,
+		"orgs create other": "Not authorized", "orgs delete acme --yes": "Not authorized",
+		"orgs invite acme you@example.com": "createOrganizationInvitation", "orgs remove acme you@example.com": "user not found",
+		"tokens create readonly acme": badToken, "tokens attenuate": "pass a macaroon", "tokens debug": "pass a macaroon",
+		"tokens 3p ticket -l https://example.com": "macaroon",
+		"redis status none":                       "addOn", "mpg list -o acme": "older-style tokens",
+		"litefs-cloud clusters list -o acme": noProxy, "incidents list": noProxy, "auth docker": noProxy,
+		"wireguard list acme": "wireGuardPeers", "ssh issue acme key.pem": login,
+		"postgres create --name pg -o acme --region fra --vm-size shared-cpu-1x --volume-size 1 --initial-cluster-size 1": login,
 	} {
-		f.bareFails("", arguments...)
+		f.bareFails(words, strings.Fields(command)...)
 	}
-	equal(t, "the machine's version", f.machine(machine.ID).InstanceID, machine.InstanceID)
+	equal(t, "the machine's version", f.machine(before.ID).InstanceID, before.InstanceID)
 }

@@ -1,10 +1,12 @@
 package conformance
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -37,11 +39,15 @@ const (
 	tableBegin = "<!-- The table is written by the tests: see above. -->\n"
 )
 
+// flyctlBinary is where flyctl is, or nothing.
 func flyctlBinary() string {
-	if named := os.Getenv("FLYCTL"); named != "" {
-		return named
+	found, _ := exec.LookPath(cmp.Or(os.Getenv("FLYCTL"), "flyctl"))
+	if found == "" {
+		return os.Getenv("FLYCTL")
 	}
-	found, _ := exec.LookPath("flyctl")
+	if absolute, err := filepath.Abs(found); err == nil {
+		return absolute
+	}
 	return found
 }
 

@@ -1,8 +1,17 @@
 package conformance
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	blocks "encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	fly "github.com/superfly/fly-go"
 )
@@ -127,7 +136,24 @@ func TestFlyctlOnCertificates(t *testing.T) {
 	f.says(f.run("certs", "check", "www.example.com"), "www.example.com")
 	f.says(f.run("certs", "setup", "www.example.com"), "_acme-challenge.www.example.com", "AAAA")
 	f.fails("already", "certs", "add", "www.example.com")
+	f.ownCertificate("own.example.com")
+	f.says(f.run("certs", "list"), "own.example.com", "Custom")
 	f.run("certs", "remove", "www.example.com", "--yes")
 	holds(t, "it is gone", !strings.Contains(f.run("certs", "list"), "www.example.com"))
 	f.fails("ound", "certs", "show", "www.example.com")
+}
+
+// ownCertificate imports a certificate that signs itself.
+func (f *flyctl) ownCertificate(name string) {
+	f.Helper()
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(f)
+	template := x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	chain := must(x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key))(f)
+	private := must(x509.MarshalPKCS8PrivateKey(key))(f)
+	file := func(kind string, content []byte) string {
+		path := filepath.Join(f.dir, strings.ReplaceAll(kind, " ", "-")+".pem")
+		ok(f, os.WriteFile(path, blocks.EncodeToMemory(&blocks.Block{Type: kind, Bytes: content}), 0o600))
+		return path
+	}
+	f.run("certs", "import", name, "--fullchain", file("CERTIFICATE", chain), "--private-key", file("PRIVATE KEY", private))
 }
