@@ -22,10 +22,10 @@ func TestFlyctlOnVolumes(t *testing.T) {
 	f.run("volumes", "create", "data", "-r", "fra", "-s", "1", "-y", "--snapshot-retention", "7")
 	volume := f.volumes()[0]
 	equal(t, "its size", volume.SizeGb, 1)
-	f.run("volumes", "extend", volume.ID, "-s", "4")
+	f.run("volumes", "extend", volume.ID, "-s", "2")
 	f.run("volumes", "update", volume.ID, "--snapshot-retention", "9", "--scheduled-snapshots=false")
 	f.read(&volume, "volumes", "show", volume.ID)
-	equal(t, "its size", volume.SizeGb, 4)
+	equal(t, "its size", volume.SizeGb, 2)
 	equal(t, "its retention", volume.SnapshotRetention, 9)
 	holds(t, "it is not backed up", !volume.AutoBackupEnabled)
 	f.run("volumes", "snapshots", "create", volume.ID)
@@ -38,7 +38,7 @@ func TestFlyctlOnVolumes(t *testing.T) {
 	for _, volume := range f.volumes() {
 		sizes[volume.Name] = volume.SizeGb
 	}
-	same(t, "the sizes", sizes, map[string]int{"data": 4, "copy": 4, "restored": 5})
+	same(t, "the sizes", sizes, map[string]int{"data": 2, "copy": 2, "restored": 5})
 	f.run("machine", "run", "nginx:1", "--region", "fra", "--volume", volume.ID+":/data")
 	machine := f.machines()[0]
 	equal(t, "what is mounted", machine.Config.Mounts[0].Volume, volume.ID)
