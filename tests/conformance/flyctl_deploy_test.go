@@ -165,7 +165,7 @@ primary_region = "fra"
 func (f *flyctl) grouped(wanted map[string]int) {
 	f.Helper()
 	groups := map[string]int{}
-	for _, machine := range f.machines() {
+	for _, machine := range f.settled() {
 		groups[machine.ProcessGroup()]++
 	}
 	same(f, "the machines of each group", groups, wanted)

@@ -234,22 +234,28 @@ func deploying(image string) []string {
 	return []string{"deploy", "--image", image, "--dns-checks=false", "--lease-timeout", "30m", "--yes"}
 }
 
-// images counts the machines that run each tag, once nothing is on its way: flyctl does not wait for what it destroys,
-// nor for anything when it deploys immediately.
-func (f *flyctl) images() map[string]int {
+// settled is all machines once nothing is on its way: flyctl does not wait for what it destroys, nor for anything when it
+// deploys immediately.
+func (f *flyctl) settled() []fly.Machine {
 	f.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		tags, settled := map[string]int{}, true
-		for _, machine := range f.machines() {
-			settled = settled && machine.State == "started"
-			tags[machine.ImageRef.Tag]++
-		}
-		if settled {
-			return tags
+		machines := f.machines()
+		if !slices.ContainsFunc(machines, func(machine fly.Machine) bool { return machine.State != "started" }) {
+			return machines
 		}
 	}
 	f.Fatalf("the machines are not all started within %s", patience)
 	return nil
+}
+
+// images counts the machines that run each tag.
+func (f *flyctl) images() map[string]int {
+	f.Helper()
+	tags := map[string]int{}
+	for _, machine := range f.settled() {
+		tags[machine.ImageRef.Tag]++
+	}
+	return tags
 }
 
 // shownRelease is what `flyctl releases --json` shows of one.

@@ -91,7 +91,7 @@ func (f *flyctl) writes() int {
 
 func (f *flyctl) ids() (ids []string) {
 	f.Helper()
-	for _, machine := range f.machines() {
+	for _, machine := range f.settled() {
 		ids = append(ids, machine.ID)
 	}
 	slices.Sort(ids)
