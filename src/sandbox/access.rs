@@ -39,6 +39,19 @@ pub(crate) struct Token {
     /// When it stops being valid; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_ms: Option<i64>,
+    /// What whoever made it over GraphQL called it; tokens that come with the sandbox have no name, and no list has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// When it was revoked. Lists still show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked_ms: Option<i64>,
+}
+
+impl Token {
+    /// Whether it still opens anything.
+    pub(crate) fn valid(&self, now: i64) -> bool {
+        self.revoked_ms.is_none() && self.expires_ms.is_none_or(|at| at > now)
+    }
 }
 
 /// The tokens of one request; their rights add up.
@@ -88,9 +101,7 @@ impl Identity {
 /// `401` when no part is a token that the sandbox gave out.
 pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identity, Refusal> {
     let header = header.ok_or_else(|| Refusal::new(401, "Authenticate: missing authorization header"))?;
-    let known = |text: &str| {
-        world.root.tokens.get(text).filter(|t| t.expires_ms.is_none_or(|at| at > world.now)).cloned()
-    };
+    let known = |text: &str| world.root.tokens.get(text).filter(|token| token.valid(world.now)).cloned();
     let tokens: Vec<Token> = strip_scheme(header).split(',').filter_map(|part| known(part.trim())).collect();
     if tokens.is_empty() {
         return Err(Refusal::new(401, "Authenticate: token validation error"));

@@ -111,8 +111,9 @@
 //!
 //! trimtab itself, without `--sandbox`, also takes `TRIMTAB_REGISTRY_BASE_URL`: all registries are asked there.
 //!
-//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications, and at the ordinary speed:
-//! flyctl renews its leases of 13 seconds by its own clock.
+//! Deploy with `--dns-checks=false`, because nothing answers for the names of applications, and at three times the ordinary
+//! speed at most: flyctl renews its leases of 13 seconds by its own clock. Some of its commands list machines more often
+//! than the limits allow, and get away with it because Fly is far: `--latency 150ms` makes the sandbox as far.
 //!
 //! # What is not imitated
 //!

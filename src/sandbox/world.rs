@@ -63,6 +63,12 @@ pub(crate) struct Org {
     /// The slug behind the alias.
     pub(crate) raw_slug: String,
     pub(crate) name: String,
+    /// Organisations whose requests may be replayed to applications of this one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) replay_sources: BTreeSet<String>,
+    /// Whether requests may be replayed between its networks.
+    #[serde(default)]
+    pub(crate) cross_network_replays: bool,
 }
 
 /// An application and all that is in it: `apps/NAME.json`.
@@ -240,6 +246,8 @@ impl World {
             slug: slug.to_owned(),
             raw_slug: if personal { format!("personal-{}", ids::hex(&draw[..3])) } else { slug.to_owned() },
             name: if personal { "Personal".to_owned() } else { slug.to_owned() },
+            replay_sources: BTreeSet::new(),
+            cross_network_replays: false,
         };
         self.root.orgs.insert(slug.to_owned(), org.clone());
         org

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	fly.SetBaseURL(os.Getenv("FLY_API_BASE_URL"))
-	os.Exit(m.Run())
+	os.Exit(judged(m.Run()))
 }
 
 // rig is one test's clients.

@@ -44,6 +44,17 @@ fn processes() {
     ]);
 }
 
+/// `flyctl config save` writes it of machines without metrics.
+#[test]
+fn metrics_that_say_nothing_are_none() {
+    let metrics = json!({"metrics": [{"port": 9091, "path": "/metrics"}]});
+    all(&[
+        ("[[metrics]]", json!({})),
+        ("[[metrics]]\nprocesses = [\"app\"]", json!({})),
+        ("[[metrics]]\n[[metrics]]\nport = 9091\npath = \"/metrics\"", metrics),
+    ]);
+}
+
 #[test]
 fn stopping() {
     all(&[

@@ -88,11 +88,6 @@ async fn a_volume_tells_its_state_and_its_snapshots() {
     let nodes = json!([{ "id": snapshot["id"], "size": snapshot["size"].to_string(), "retentionDays": 5 }]);
     let expected = json!({ "app": { "name": "web" }, "state": "created", "snapshots": { "nodes": nodes } });
     assert_eq!(answer["data"]["volume"], expected);
-    let members = "{ organization(slug: \"acme\") { members { edges { role } } } }";
-    assert_eq!(
-        ask(&sandbox, members, json!({})).await["data"]["organization"]["members"]["edges"],
-        json!([])
-    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod kit;
 mod leases;
 mod lives;
 mod openapi;
+mod organizations;
 mod record;
 mod registry;
 mod state;

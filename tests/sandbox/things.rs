@@ -82,6 +82,9 @@ async fn a_snapshot_becomes_a_volume_and_a_fork_hydrates() {
     assert_eq!(sandbox.get(&copy).await.is(200)["state"], "created");
     let smaller = json!({ "source_volume_id": id, "size_gb": 2 });
     sandbox.post("/v1/apps/web/volumes", smaller).await.refused(400, "between 4 and 500");
+    let (_, small) = volume(&sandbox, json!({ "name": "small", "region": "ams", "size_gb": 1 })).await;
+    let (fork, _) = volume(&sandbox, json!({ "source_volume_id": small, "size_gb": null })).await;
+    assert_eq!(sandbox.get(&fork).await.is(200)["size_gb"], 1, "a fork is its source block for block");
 }
 
 #[tokio::test]

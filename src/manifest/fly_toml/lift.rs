@@ -17,6 +17,11 @@ pub(super) fn lift(root: &mut Table) {
         root.remove("machine_config");
         root.0.push(entry);
     }
+    // `flyctl config save` writes `[[metrics]]` without a key for machines that show none, and means just that.
+    let metrics = root.0.iter_mut().find(|entry| entry.key == "metrics");
+    if let Some(Value::Array(items)) = metrics.map(|entry| &mut entry.node.value) {
+        items.retain(|item| !matches!(&item.value, Value::Table(table) if scrapes_nothing(table)));
+    }
     // An `[http_service]` without keys is still a service.
     root.0.retain(|entry| entry.key == "http_service" || !says_nothing(&entry.node.value));
     root.0.sort_by_key(|entry| entry.key_at.span.start);
@@ -27,6 +32,10 @@ fn take(entry: Entry, key: &str) -> Option<Entry> {
         Value::Table(mut table) => table.remove(key),
         _ => None,
     }
+}
+
+fn scrapes_nothing(metrics: &Table) -> bool {
+    metrics.0.iter().all(|entry| entry.key == "processes")
 }
 
 fn says_nothing(value: &Value) -> bool {

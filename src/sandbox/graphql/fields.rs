@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, connection, text};
+use super::{Problem, connection, text, tokens};
+use crate::sandbox::access::Grant;
 use crate::sandbox::answer::Call;
 use crate::sandbox::clock;
 use crate::sandbox::images::Reference;
@@ -36,7 +37,7 @@ pub(super) fn app(app: &App) -> Value {
         "config": { "__typename": "AppConfig", "definition": newest.map(|release| release.definition.clone()) },
         "sharedIpAddress": app.ips.iter().find(|ip| ip.kind == "shared_v4").map(|ip| ip.ip.clone()),
         "hostIssues": connection([]),
-        "limitedAccessTokens": connection([]),
+        "addOns": connection([]),
         "role": (!app.role.is_empty()).then(|| json!({ "__typename": "AppRole", "name": app.role })),
     })
 }
@@ -59,9 +60,25 @@ pub(super) fn org(org: &Org) -> Value {
         "provisionsBetaExtensions": false,
         "remoteBuilderImage": "",
         "remoteBuilderApp": null,
+        "allowedReplaySourceOrgSlugs": org.replay_sources,
+        "allowAllCrossNetworkReplays": org.cross_network_replays,
         "addOns": connection([]),
-        "members": { "__typename": "OrganizationMembershipConnection", "nodes": [], "edges": [] },
+        "members": members(),
     })
+}
+
+/// Everybody who is in an organisation: the one person that the sandbox knows.
+fn members() -> Value {
+    let person =
+        json!({ "__typename": "User", "id": "user-1", "name": "Sandbox", "email": "me@example.com" });
+    let edge = json!({
+        "__typename": "OrganizationMembershipEdge",
+        "cursor": "MQ",
+        "node": person,
+        "joinedAt": "2020-01-01T00:00:00Z",
+        "role": "ADMIN",
+    });
+    json!({ "__typename": "OrganizationMembershipConnection", "nodes": [person], "edges": [edge] })
 }
 
 /// A volume with its snapshots, whose sizes are text here.
@@ -176,6 +193,14 @@ pub(super) fn resolve(
         && let Some(value) = app_field(world, app, name, arguments)
     {
         return Ok(value);
+    }
+    if name == "limitedAccessTokens" {
+        let own = |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
+        return Ok(tokens::list(world, call, |grant| match grant {
+            Grant::App { app, .. } => kind == "App" && own("name", app),
+            Grant::Org { org } | Grant::ReadOnly { org } => kind == "Organization" && own("slug", org),
+            Grant::User => false,
+        }));
     }
     if kind == "Organization" && name == "apps" {
         let slug = object.get("slug").and_then(Value::as_str).unwrap_or_default();

@@ -6,7 +6,9 @@
 
 mod fields;
 mod mutations;
+mod organizations;
 mod queries;
+mod tokens;
 
 use std::collections::BTreeMap;
 

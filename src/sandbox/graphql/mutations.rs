@@ -1,14 +1,12 @@
 //! The roots of mutations.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Problem, fields, queries, text};
-use crate::sandbox::access::Grant;
+use super::{Problem, fields, organizations, queries, text, tokens};
 use crate::sandbox::answer::Call;
-use crate::sandbox::ids;
 use crate::sandbox::uiex;
 use crate::sandbox::v1::ips::{self, Order};
-use crate::sandbox::v1::{NewApp, add_app, mint, secrets};
+use crate::sandbox::v1::{NewApp, add_app, secrets};
 use crate::sandbox::world::{Object, World};
 
 /// Resolves one root field. Newer mutations take everything in `input`, older ones side by side.
@@ -31,8 +29,15 @@ pub(super) fn resolve(
         "unsetSecrets" => unset_secrets(world, call, input)?,
         "createRelease" => create_release(world, call, input)?,
         "updateRelease" => update_release(world, call, input)?,
-        "createLimitedAccessToken" => create_token(world, call, input)?,
-        "createOrganization" => create_org(world, call, input)?,
+        "createLimitedAccessToken" => tokens::create(world, call, input)?,
+        "deleteLimitedAccessToken" => tokens::delete(world, call, input)?,
+        "createOrganization" => organizations::create(world, call, input)?,
+        "deleteOrganization" => organizations::delete(world, call, input)?,
+        "addAllowedReplaySourceOrgs" => organizations::allow_replays(world, call, input)?,
+        "removeAllowedReplaySourceOrgs" => organizations::forbid_replays(world, call, input)?,
+        "setAllowAllCrossNetworkReplays" => organizations::cross_networks(world, call, input)?,
+        "allocateEgressIpAddress" => allocate_egress(world, call, input)?,
+        "releaseEgressIpAddress" => release_egress(world, call, input)?,
         "enablePostgresConsul" => consul(world, call, input)?,
         "attachPostgresCluster" => attach(world, call, input)?,
         _ => {
@@ -152,42 +157,29 @@ fn update_release(world: &mut World, call: &Call, input: &Object) -> Result<Valu
     Ok(json!({ "release": fields::release(&release) }))
 }
 
-/// Tokens for one application name it in their profile; all other profiles are for the organisation.
-fn create_token(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let org = queries::org(world, call, text(input, "organizationId"))?.slug.clone();
-    let none = Map::new();
-    let profile = input.get("profileParams").and_then(Value::as_object).unwrap_or(&none);
-    let grant = match (text(profile, "app_id"), text(input, "profile")) {
-        ("", _) => Grant::Org { org },
-        (id, _) => {
-            let named = world.apps.values().find(|app| app.name == id || app.id == id);
-            let app = named.filter(|app| call.who.sees_app(app)).ok_or_else(|| Problem::missing("App"))?;
-            Grant::App { org, app: app.name.clone() }
-        }
-    };
-    let id = ids::lower(&world.draw("limited_access_token"));
-    let token = json!({
-        "__typename": "LimitedAccessToken",
-        "id": id,
-        "name": text(input, "name"),
-        "tokenHeader": mint(world, grant, None),
-        "expiresAt": null,
-    });
-    Ok(json!({ "limitedAccessToken": token }))
+/// Two addresses for what leaves the machines of an application in one region.
+fn allocate_egress(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
+    let name = app_of(world, call, input, "appId")?;
+    let region = text(input, "region");
+    if !text(input, "machineId").is_empty() || region.is_empty() {
+        return Err(Problem::new("Egress IPs of single machines are not supported anymore", "UNPROCESSABLE"));
+    }
+    let (v4, v6) = ips::egress(world, &name, call, region)?;
+    Ok(json!({ "v4": v4.ip, "v6": v6.ip }))
 }
 
-fn create_org(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    if !call.who.tokens.iter().any(|token| token.grant == Grant::User) {
-        return Err(Problem::new("Not authorized to create organizations", "UNAUTHORIZED"));
+fn release_egress(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
+    let name = app_of(world, call, input, "appId")?;
+    let ip = text(input, "ip");
+    world.dirty.insert(name.clone());
+    let app = world.apps.get_mut(&name).ok_or_else(|| Problem::missing("App"))?;
+    let kind = app.ips.iter().find(|have| have.ip == ip).map(|have| have.kind.clone()).unwrap_or_default();
+    if !kind.starts_with("egress") {
+        return Err(Problem::missing("Egress IP"));
     }
-    let name = text(input, "name");
-    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
-    let slug: String = letters.collect();
-    if slug.trim_matches('-').is_empty() {
-        return Err(Problem::new("Validation failed: Name can't be blank", "UNPROCESSABLE"));
-    }
-    let org = world.ensure_org(slug.trim_matches('-'));
-    Ok(json!({ "organization": fields::org(&org), "token": "" }))
+    ips::remove(app, ip)?;
+    let gone = |wanted: &str| (kind == wanted).then_some(ip);
+    Ok(json!({ "v4": gone("egress_v4"), "v6": gone("egress_v6") }))
 }
 
 fn consul(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {

@@ -35,7 +35,8 @@ pub(super) fn resolve(world: &World, call: &Call, root: &str, arguments: &Object
         "viewer" => Ok(viewer(call)),
         "volume" => volume(world, call, text(arguments, "id")),
         "machine" => machine(world, call, text(arguments, "machineId")),
-        "postgresAttachments" => Ok(connection([])),
+        // Redis, object storage and other extensions are not imitated; there are none.
+        "postgresAttachments" | "addOns" => Ok(connection([])),
         _ => Err(Problem::new(format!("Field '{root}' doesn't exist on type 'Query'"), "undefinedField")),
     }
 }
@@ -134,7 +135,8 @@ fn image_details(image: &str) -> Result<Value, Problem> {
     }))
 }
 
-fn viewer(call: &Call) -> Value {
+/// Whoever asks.
+pub(super) fn viewer(call: &Call) -> Value {
     json!({
         "__typename": "User",
         "id": "user-1",

@@ -193,6 +193,7 @@ fn deploy_token(world: &mut World, call: &Call) -> Reply {
 pub(crate) fn mint(world: &mut World, grant: Grant, expires_ms: Option<i64>) -> String {
     let draw = world.draw("token");
     let text = format!("fo1_{}", ids::hex(&draw[..20]));
-    world.root.tokens.insert(text.clone(), Token { id: ids::lower(&draw), grant, expires_ms });
+    let token = Token { id: ids::lower(&draw), grant, expires_ms, name: None, revoked_ms: None };
+    world.root.tokens.insert(text.clone(), token);
     text
 }

@@ -128,13 +128,22 @@ fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
     })
 }
 
-fn egress_pair(world: &mut World, call: &Call, region: &str) -> Reply {
-    let app = call.param("app").to_owned();
+/// Allocates an outgoing address of each family in a region.
+///
+/// # Errors
+/// `400` for an unknown region; as [`allocate`].
+pub(crate) fn egress(world: &mut World, app: &str, call: &Call, region: &str) -> Result<(Ip, Ip), Refusal> {
+    platform::known_region(region)?;
     let mut order = |kind| {
         let order = Order { kind, region: Some(region), service_name: String::new(), network: None };
-        allocate(world, &app, call, order)
+        allocate(world, app, call, order)
     };
-    let (v4, v6) = (order("egress_v4")?, order("egress_v6")?);
+    Ok((order("egress_v4")?, order("egress_v6")?))
+}
+
+fn egress_pair(world: &mut World, call: &Call, region: &str) -> Reply {
+    let app = call.param("app").to_owned();
+    let (v4, v6) = egress(world, &app, call, region)?;
     let mut shown = view(&v4);
     shown["ip"] = Value::Null;
     shown["ip_pair"] = json!({ "v4": v4.ip, "v6": v6.ip });

@@ -107,7 +107,9 @@ fn create(world: &mut World, call: &Call) -> Reply {
         return Err(Refusal::invalid("no capacity"));
     }
     let least = source.as_ref().map_or(1, |source| source.size_gb);
-    let size_gb = request.size_gb.filter(|size| *size > 0).unwrap_or(least.max(SIZE_GB.0));
+    // A fork is its source block for block, and flyctl asks for no size: it is the source's, however small.
+    let unasked = source.as_ref().map_or(SIZE_GB.0, |source| source.size_gb);
+    let size_gb = request.size_gb.filter(|size| *size > 0).unwrap_or(unasked);
     check_size(size_gb, least)?;
     let app = world.app_mut(call)?;
     let draw = app.draw("volume");

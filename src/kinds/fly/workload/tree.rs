@@ -102,11 +102,12 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
     }
 }
 
-/// The paths in `raw` that `known` does not cover and that hold something.
+/// The paths in `raw` that `known` does not cover and that hold something: an empty text and `false` are how the platform
+/// spells nothing, and what knows such a key leaves it out.
 #[must_use]
 pub fn unknown(raw: &Value, known: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    walk(&mut lines, "", &prune(raw), known);
+    walk(&mut lines, "", &telling(&prune(raw)), known);
     let extra = lines.into_iter().filter(|line| line.from.is_none());
     extra.map(|line| line.path).collect()
 }
@@ -122,6 +123,18 @@ pub fn prune(value: &Value) -> Value {
             Value::Object(kept.filter(|(_, value)| full(value) && *value != empty).collect())
         }
         Value::Array(list) => Value::Array(list.iter().map(prune).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Drops texts that are empty and `false`.
+fn telling(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let said = map.iter().filter(|(_, value)| **value != Value::Bool(false) && *value != "");
+            Value::Object(said.map(|(key, value)| (key.clone(), telling(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(telling).collect()),
         other => other.clone(),
     }
 }
@@ -204,5 +217,14 @@ mod tests {
     fn what_is_unknown_is_named() {
         let raw = json!({"image": "x", "dns": {}, "rootfs": {"size_gb": 4}, "init": {}});
         assert_eq!(unknown(&raw, &json!({"image": "x"})), ["rootfs.size_gb"]);
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_unknown() {
+        let raw = json!({"services": [{"internal_port": 80, "protocol": "tcp", "autostop": false, "future": true}],
+            "statics": [{"guest_path": "/public", "url_prefix": "/", "tigris_bucket": ""}]});
+        let known = json!({"services": [{"internal_port": 80, "protocol": "tcp"}],
+            "statics": [{"guest_path": "/public", "url_prefix": "/"}]});
+        assert_eq!(unknown(&raw, &known), ["services[80/tcp].future"]);
     }
 }
