@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 use serde::Serialize;
 
-use super::{Because, Plan};
+use super::{Because, Blocked, Folded, Plan};
 use crate::{
-    kinds::{Desired, Listed, Visit, World, each_kind, fly::App},
+    kinds::{Desired, Listed, Refused, Visit, World, each_kind, fly::App},
     model::{Address, Named as _, Table},
 };
 
@@ -37,6 +37,20 @@ struct Known(BTreeSet<Address>);
 impl Visit for Known {
     fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
         self.0.extend(desired.keys().chain(live.keys()).map(Address::of::<K>));
+    }
+}
+
+impl Folded {
+    /// What has no step of its own cannot be asked for alone.
+    fn bound(self) -> Blocked {
+        let Self { address, with, .. } = self;
+        let hint = format!(
+            "say --only {with} to remove both; what leaves the manifest alone, `apply` removes alone"
+        );
+        Blocked {
+            refused: Refused { reason: format!("it is removed together with {with}, not by itself"), hint },
+            address,
+        }
     }
 }
 
@@ -87,8 +101,13 @@ impl Plan {
         self.graph = graph;
         self.rollouts = self.rollouts_left();
         let gone: BTreeSet<Address> = self.steps().map(|step| step.address.clone()).collect();
-        self.folded.retain(|folded| gone.contains(&folded.with));
+        let (along, alone) =
+            std::mem::take(&mut self.folded).into_iter().partition(|one| gone.contains(&one.with));
+        self.folded = along;
         self.blocked.retain(|blocked| is_asked(&blocked.address, wanted));
+        let alone: Vec<Folded> = alone;
+        self.blocked
+            .extend(alone.into_iter().filter(|one| is_asked(&one.address, wanted)).map(Folded::bound));
         self.narrowed = Some(Narrowed { pulled_in, left_out });
         self
     }

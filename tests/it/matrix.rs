@@ -14,6 +14,7 @@
 
 mod blows;
 mod census;
+mod killed;
 mod meddling;
 mod scenes;
 mod stage;

@@ -138,3 +138,42 @@ async fn a_flaky_service_keeps_a_sound_state() {
     let sandbox = sandbox.again(|options| options.clock = ClockMode::Stepped).await;
     assert_eq!(sandbox.get("/v1/apps?org_slug=acme").await.is(200), list);
 }
+
+#[tokio::test]
+async fn a_request_can_be_delivered_twice() {
+    let sandbox = faulty("twice:w1").await;
+    let (status, text) = create(&sandbox).await.unwrap();
+    assert_eq!(status, 422, "the second finds the first one's app: {text:?}");
+    let sandbox = faulty("twice:w2").await;
+    sandbox.app().await;
+    let volume = json!({ "name": "data", "region": "fra", "size_gb": 1 });
+    sandbox.request("POST", "/v1/apps/web/volumes").json(&volume).send().await.unwrap();
+    let volumes = sandbox.get("/v1/apps/web/volumes").await.is(200);
+    assert_eq!(volumes.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_can_expire_in_the_middle() {
+    let sandbox = faulty("expired:2").await;
+    sandbox.app().await;
+    for _ in 0..2 {
+        sandbox.get("/v1/apps/web").await.refused(401, "token validation error");
+    }
+    sandbox.running.set_faults(Vec::new());
+    sandbox.get("/v1/apps/web").await.is(200);
+}
+
+#[tokio::test]
+async fn a_request_can_be_held_back_before_and_after_its_effect() {
+    for (fault, there) in [("hold-before:w1", 404), ("hold-after:w1", 200)] {
+        let sandbox = faulty(fault).await;
+        let held = async {
+            sandbox.running.held().await;
+            let meanwhile = sandbox.request("GET", "/v1/apps/web").send().await.unwrap();
+            assert_eq!(meanwhile.status().as_u16(), there, "{fault}");
+            sandbox.running.release();
+        };
+        let (made, ()) = tokio::join!(create(&sandbox), held);
+        assert_eq!(made.unwrap().0, 201, "{fault}");
+    }
+}

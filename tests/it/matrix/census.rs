@@ -120,10 +120,12 @@ fn machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
     }
     // One that runs by the clock may be at it.
     let state = if config["schedule"].is_null() { &machine["state"] } else { &Value::Null };
+    // Nothing is sent to one without services, hidden or not.
+    let serves = config["services"].as_array().is_some_and(|services| !services.is_empty());
     json!({
         "region": machine["region"],
         "state": state,
-        "cordoned": machine["cordoned"],
+        "cordoned": serves && machine["cordoned"] == true,
         "image": machine["image_digest"],
         "config": config,
     })
