@@ -13,6 +13,7 @@ pub mod s3;
 mod secret;
 mod size;
 mod span;
+mod veil;
 
 pub use address::{Address, AddressError, Named, Ref, Table, within};
 pub use image::{Image, NotAnImage};
@@ -24,3 +25,4 @@ pub use rollout::{Strategy, Turns};
 pub use secret::{Fingerprint, Salt, Secret};
 pub use size::{Gib, Mib, NotASize};
 pub use span::{NotASpan, Span};
+pub(crate) use veil::{holds_secret, know, veiled};
