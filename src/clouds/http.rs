@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::{Action, Cloud, CloudError, Fuse, Pacing, Trouble, chain, gauge::Gauge};
+use crate::model::veiled;
 
 /// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
 /// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
@@ -228,7 +229,11 @@ impl Http {
         let text = if text.trim().is_empty() { "null" } else { &text };
         serde_json::from_str(text).map_err(|error| CloudError {
             request_id,
-            ..CloudError::new(&call.doing, Trouble::Unreadable, format!("the answer cannot be read: {error}"))
+            ..CloudError::new(
+                &call.doing,
+                Trouble::Unreadable,
+                veiled(&format!("the answer cannot be read: {error}")),
+            )
         })
     }
 
@@ -261,8 +266,7 @@ impl Http {
         let answer = request.send().await.map_err(|error| lost(&call.doing, &error))?;
         pacing.answered(call.action, call.identifier, slot);
         let status = answer.status();
-        let request_id =
-            answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let request_id = answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(veiled);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         let text = answer.text().await.map_err(|error| lost(&call.doing, &error))?;
         gauge.leave(&call.doing, turn)?;
@@ -364,14 +368,14 @@ pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
     CloudError::new(doing, trouble, what)
 }
 
-/// An answer that says no.
+/// An answer that says no. Servers, and what stands before them, repeat what they were sent.
 fn refused(call: &Call<'_>, status: StatusCode, text: &str, request_id: Option<String>) -> CloudError {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let said = ["message", "error"].iter().find_map(|key| body.get(key).and_then(Value::as_str));
     let said = said.unwrap_or(text).trim();
     CloudError {
         doing: call.doing.clone(),
-        answer: format!("{} {said}", status.as_u16()).trim_end().to_owned(),
+        answer: veiled(format!("{} {said}", status.as_u16()).trim_end()),
         trouble: Trouble::of_status(status.as_u16()),
         status: Some(status.as_u16()),
         request_id,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::Settings;
 use crate::{
     clouds::{chain, http::Certificates},
-    model::Secret,
+    model::{Secret, know},
 };
 
 /// The audience that AWS expects; its own action asks for the same.
@@ -68,6 +68,7 @@ impl Exchange {
             return Err(format!("GitHub answered {} to the request for the job's identity", status.as_u16()));
         }
         let identity: Identity = answer.json().await.map_err(|error| chain(&error.without_url()))?;
+        know(&identity.value);
         Ok(identity.value)
     }
 
@@ -82,6 +83,9 @@ impl Exchange {
         })?;
         let given = answer.credentials().ok_or("STS answered without credentials")?;
         let until = std::time::SystemTime::try_from(*given.expiration()).ok();
+        for secret in [given.secret_access_key(), given.session_token()] {
+            know(secret);
+        }
         let session = Some(given.session_token().to_owned());
         Ok(Credentials::new(given.access_key_id(), given.secret_access_key(), session, until, "GitHubJob"))
     }
