@@ -146,3 +146,24 @@ fn in_node(key: &str, node: &Node, within: Within, spans: &mut Vec<Range<usize>>
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_may_be_called_secrets() {
+        assert!(names_secrets("apps.web.secrets") && names_secrets("apps.secrets.secrets.X"));
+        assert!(!names_secrets("apps.secrets") && !names_secrets("apps.secrets.env"));
+    }
+
+    #[test]
+    fn a_source_stays_in_sight_and_a_value_does_not() {
+        for source in [" { env = \"NAME\" }", "{ dotenv = \".env\", key = 'K'", "{ file = \"k\" } # why"] {
+            assert!(says_where(source), "{source}");
+        }
+        for value in [" \"v\"", "v", "{ value = \"v\" }", "{ env = \"a-b\" }", "{ v", "[\"v\"]"] {
+            assert!(!says_where(value), "{value}");
+        }
+    }
+}

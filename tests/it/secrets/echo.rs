@@ -92,7 +92,7 @@ fn repeat(echo: &Echo, uri: &str, said: &str) -> Response<Body> {
         Style::Identity => xml("AccessDenied"),
     };
     // A header of the answer repeats it as well.
-    let header: String = said.chars().filter(|c| c.is_ascii_graphic()).collect();
+    let header: String = said.chars().filter(char::is_ascii_graphic).collect();
     let answer = Response::builder().status(status).header("fly-request-id", header);
     answer.body(Body::from(text)).unwrap()
 }
