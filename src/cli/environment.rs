@@ -39,8 +39,15 @@ pub(super) mod names {
 }
 
 /// The variables of the process, with those of an `--env-file` beneath them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Environment(BTreeMap<String, String>);
+
+impl std::fmt::Debug for Environment {
+    /// Only the names: secrets are among the values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Environment {
     /// Reads the process's variables; one that is not text is passed over.

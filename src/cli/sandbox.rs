@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure, connect::latency, environment::names::REGISTRIES, exit};
 use crate::sandbox::{self, Fault, StartError};
@@ -92,8 +93,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
          FLY_SYNTHETICS_AGENT=0",
         keys.id, keys.secret
     );
+    // Whoever reads these lines may send the signal at once.
+    let mut ends = signal(SignalKind::interrupt())?;
     context.ui.data(&lines)?;
-    tokio::signal::ctrl_c().await?;
+    ends.recv().await;
     running.stop().await;
     Ok(exit::OK)
 }

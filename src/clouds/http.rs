@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::{Action, Cloud, CloudError, Fuse, Pacing, Trouble, chain, gauge::Gauge, reach};
+use crate::model::veiled;
 
 /// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
 /// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
@@ -233,7 +234,7 @@ impl Http {
         let (text, request_id) = self.text(call, nonce).await?;
         let text = if text.trim().is_empty() { "null" } else { &text };
         serde_json::from_str(text).map_err(|error| {
-            let why = reach::page(text).unwrap_or_else(|| reach::one_line(&error.to_string()));
+            let why = reach::page(text).unwrap_or_else(|| reach::one_line(&veiled(&error.to_string())));
             unreadable(call, &why, request_id)
         })
     }
@@ -267,8 +268,7 @@ impl Http {
         let answer = request.send().await.map_err(|error| lost(&call.doing, &error))?;
         pacing.answered(call.action, call.identifier, slot);
         let status = answer.status();
-        let request_id =
-            answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let request_id = answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(veiled);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         if !status.is_success() {
             let pointed = reach::pointed(&answer);
@@ -385,11 +385,11 @@ pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
 
 /// An answer that says yes, and then nothing that can be understood.
 fn unreadable(call: &Call<'_>, why: &str, request_id: Option<String>) -> CloudError {
-    let what = format!("the answer cannot be read: {why}");
+    let what = veiled(&format!("the answer cannot be read: {why}"));
     CloudError { request_id, ..CloudError::new(&call.doing, Trouble::Unreadable, what) }
 }
 
-/// An answer that says no.
+/// An answer that says no. Servers, and what stands before them, repeat what they were sent.
 fn refused(
     call: &Call<'_>,
     status: StatusCode,
@@ -397,6 +397,8 @@ fn refused(
     pointed: Option<String>,
     request_id: Option<String>,
 ) -> CloudError {
+    // Before it is shortened, so that no half of a secret is left.
+    let text = &veiled(text);
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let said = ["message", "error"].iter().find_map(|key| body.get(key).and_then(Value::as_str));
     let said = match pointed {
@@ -408,7 +410,7 @@ fn refused(
     };
     CloudError {
         doing: call.doing.clone(),
-        answer: format!("{} {said}", status.as_u16()).trim_end().to_owned(),
+        answer: veiled(format!("{} {said}", status.as_u16()).trim_end()),
         trouble: Trouble::of_status(status.as_u16()),
         status: Some(status.as_u16()),
         request_id,

@@ -39,7 +39,7 @@ pub use problem::Problems;
 pub use schema::schema;
 
 /// What a manifest takes from outside.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inputs {
     /// Values of variables, from `--var`.
     pub vars: BTreeMap<String, String>,
@@ -52,6 +52,20 @@ pub struct Inputs {
     /// Whether these inputs serve several environments, so that a variable which this one does not declare is meant
     /// for another.
     pub shared: bool,
+}
+
+impl std::fmt::Debug for Inputs {
+    /// Of the environment, where secrets are, only the names.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { vars, images, environment, secrets, shared } = self;
+        f.debug_struct("Inputs")
+            .field("vars", vars)
+            .field("images", images)
+            .field("environment", &environment.keys())
+            .field("secrets", secrets)
+            .field("shared", shared)
+            .finish()
+    }
 }
 
 /// What becomes of secrets.

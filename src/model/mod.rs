@@ -14,6 +14,7 @@ mod secret;
 mod size;
 mod span;
 mod unseen;
+mod veil;
 
 pub use address::{Address, AddressError, Named, Ref, Table, within};
 pub use image::{Image, NotAnImage};
@@ -26,3 +27,4 @@ pub use secret::{Fingerprint, Salt, Secret};
 pub use size::{Gib, Mib, NotASize};
 pub use span::{NotASpan, Span};
 pub use unseen::is_unseen;
+pub(crate) use veil::{holds_secret, know, veiled};

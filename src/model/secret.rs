@@ -23,10 +23,12 @@ const FINGERPRINT_BYTES: usize = 15;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps the value.
+    /// Keeps the value. From now on it is taken out of what servers answer and programs print.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
+        let value = value.into();
+        super::veil::know(&value);
+        Self(value)
     }
 
     /// The value itself. Only the request that sends it may call this.

@@ -22,6 +22,7 @@ mod public;
 mod readme;
 mod rollouts;
 mod scripts;
+mod secrets;
 mod skip;
 mod story;
 mod support;

@@ -9,7 +9,10 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use crate::clouds::{Cloud, CloudError, Trouble, chain, http::bounded, reach::one_line};
+use crate::{
+    clouds::{Cloud, CloudError, Trouble, chain, http::bounded, reach::one_line},
+    model::veiled,
+};
 
 /// How long "not yet" is borne, and the pauses between tries. Bucket settings and roles spread over AWS within seconds,
 /// sometimes within a minute; Terraform's AWS provider gives both two minutes.
@@ -53,26 +56,31 @@ pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
 
 /// An error in our words.
 pub(super) fn failed<E: Failed>(doing: &str, error: &SdkError<E, HttpResponse>) -> CloudError {
-    let Some(response) = error.raw_response() else { return unanswered(doing, error) };
+    let Some(response) = error.raw_response() else {
+        let error = unanswered(doing, error);
+        return CloudError { answer: veiled(&error.answer), ..error };
+    };
     let status = response.status().as_u16();
     let id = ["x-amzn-requestid", "x-amz-request-id"].iter().find_map(|name| response.headers().get(*name));
     let said = error.as_service_error();
     let code = said.and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let message = said.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    // Of a wrong signature, what follows the first paragraph is the request as AWS signs it, session token included.
+    let message = message.split("\n\n").next().unwrap_or_default();
     let answer = match (said, code.is_empty()) {
-        (None, _) => format!("{status}, and the answer cannot be read: {}", one_line(&chain(error))),
+        (None, _) => format!("{status}, and the answer cannot be read: {}", one_line(&veiled(&chain(error)))),
         (Some(_), true) => status.to_string(),
         (Some(_), false) => {
-            one_line(&format!("{status} {code}: {message}")).trim_end_matches([':', ' ']).to_owned()
+            one_line(&veiled(&format!("{status} {code}: {message}"))).trim_end_matches([':', ' ']).to_owned()
         }
     };
     let trouble = if said.is_none() && status < 300 { Trouble::Unreadable } else { trouble(status, code) };
     CloudError {
         doing: doing.to_owned(),
-        answer,
+        answer: veiled(&answer),
         trouble,
         status: Some(status),
-        request_id: id.map(str::to_owned),
+        request_id: id.map(veiled),
         cloud: Cloud::Aws,
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::Settings;
 use crate::{
     clouds::{chain, http::Certificates, reach},
-    model::Secret,
+    model::{Secret, know},
 };
 
 /// The audience that AWS expects; its own action asks for the same.
@@ -71,6 +71,7 @@ impl Exchange {
         let body = reach::body("", answer).await.map_err(|error| error.answer)?;
         let wrong = |_| "GitHub answered the request for the job's identity with something else".to_owned();
         let identity: Identity = serde_json::from_slice(&body).map_err(wrong)?;
+        know(&identity.value);
         Ok(identity.value)
     }
 
@@ -85,6 +86,9 @@ impl Exchange {
         })?;
         let given = answer.credentials().ok_or("STS answered without credentials")?;
         let until = std::time::SystemTime::try_from(*given.expiration()).ok();
+        for secret in [given.secret_access_key(), given.session_token()] {
+            know(secret);
+        }
         let session = Some(given.session_token().to_owned());
         Ok(Credentials::new(given.access_key_id(), given.secret_access_key(), session, until, "GitHubJob"))
     }

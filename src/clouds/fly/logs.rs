@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Reader, fate, wire};
-use crate::{clouds::Action, model::is_unseen};
+use crate::{
+    clouds::Action,
+    model::{is_unseen, veiled},
+};
 
 /// How many lines are shown: a stack trace's end, and not a screenful for each of twenty machines.
 const LINES: usize = 10;
@@ -81,7 +84,8 @@ impl Reader {
         let lines = answer.data.unwrap_or_default().into_iter().map(|entry| entry.attributes).filter(recent);
         lines
             .filter_map(|line| line.message)
-            .flat_map(|message| message.lines().map(plain).collect::<Vec<_>>())
+            // Programs print their environment. A secret goes before a line of it is cut in two.
+            .flat_map(|message| veiled(&message).lines().map(plain).collect::<Vec<_>>())
             .filter(|line| !line.is_empty())
             .collect()
     }

@@ -16,7 +16,7 @@ use crate::{
             workload::{Update, WorkloadEdit},
         },
     },
-    model::{Address, Mark},
+    model::{Address, Mark, holds_secret},
     plan::{Folded, Step},
 };
 
@@ -193,8 +193,15 @@ fn tidy(record: &impl Serialize) -> Value {
     Value::Object(map)
 }
 
-/// The content of files by size and hash: it may be long, and it may be a key.
+/// The content of files by size and hash: it may be long, and it may be a key. Of variables, what is known as a secret
+/// goes: it stood in the open before it became one.
 fn tidy_config(config: &mut Value) {
+    let env = config.get_mut("env").and_then(Value::as_object_mut);
+    for value in env.into_iter().flat_map(Map::values_mut) {
+        if value.as_str().is_some_and(holds_secret) {
+            *value = json!(SENSITIVE);
+        }
+    }
     let files = config.get_mut("files").and_then(Value::as_array_mut);
     for file in files.into_iter().flatten() {
         let Some(content) = file.get("raw_value").and_then(Value::as_str) else {

@@ -1,0 +1,138 @@
+//! Values that occur nowhere else, and the search for them in every form in which they could get out.
+
+use std::fmt::Write as _;
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+
+/// A value that must not be seen.
+pub(super) struct Mark {
+    /// Where it is given to the program.
+    pub(super) what: &'static str,
+    pub(super) value: String,
+    forms: Vec<(&'static str, String)>,
+}
+
+impl Mark {
+    fn new(what: &'static str, value: &str) -> Self {
+        Self { what, value: value.to_owned(), forms: forms(value) }
+    }
+}
+
+/// All of them. Characters that encodings change stand in the middle, so that no encoding leaves a long part as it is.
+pub(super) struct Marks(pub(super) Vec<Mark>);
+
+/// The first line of a private key is the same in all of them.
+const PEM: &str =
+    "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
+
+impl Marks {
+    pub(super) fn new() -> Self {
+        Self(vec![
+            Mark::new("VAULT_ENV", "MrkEnv4kW8\"q<7&'xR2\\tZ/+v9Yb"),
+            Mark::new("key.pem", PEM),
+            Mark::new("own.env", "MrkOwn6dH3 nB5#vL0%pS8=qJ1"),
+            Mark::new("all.env", "MrkAll2fG9cX4mT7wK5é8rE1"),
+            Mark::new("FLY_API_TOKEN", "FlyV1 fm2_MrkTokenA3zN8bQ6,fm2_MrkTokenB5yD1hV9"),
+            Mark::new("AWS_SECRET_ACCESS_KEY", "MrkAwsKey9+tP4/sM7wU2jC6xL8"),
+            Mark::new("AWS_SESSION_TOKEN", "MrkSession5//gR1==oF3kA8nE6"),
+            Mark::new("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MrkActions7.vB2.hW9qI4zO6"),
+            Mark::new("GITHUB_OIDC", "MrkIdentity3.eS8.yT5lU1rK7"),
+        ])
+    }
+
+    pub(super) fn value(&self, what: &str) -> &str {
+        &self.0.iter().find(|mark| mark.what == what).unwrap().value
+    }
+
+    /// What of it stands in a text, such as `own.env in base64`.
+    pub(super) fn found(&self, text: &str) -> Option<String> {
+        let forms = self.0.iter().flat_map(|mark| mark.forms.iter().map(move |form| (mark, form)));
+        let mut found = forms.filter(|(_, (_, text_of_it))| text.contains(text_of_it.as_str()));
+        found.next().map(|(mark, (form, _))| format!("{} {form}", mark.what))
+    }
+}
+
+/// A value and its lines and parts, each as it is and encoded.
+fn forms(value: &str) -> Vec<(&'static str, String)> {
+    let lines = value.lines().filter(|line| !line.starts_with("-----"));
+    let parts = value.split(',').flat_map(|part| part.split(' ')).filter(|part| part.len() > 12);
+    let mut forms = Vec::new();
+    for value in [value].into_iter().chain(lines).chain(parts) {
+        forms.extend(encoded(value));
+    }
+    forms.sort_by_key(|(_, text)| text.len());
+    // Where a form is, there is what it contains.
+    let mut few: Vec<(&'static str, String)> = Vec::new();
+    for form in forms {
+        if !few.iter().any(|(_, text)| form.1.contains(text.as_str())) {
+            few.push(form);
+        }
+    }
+    few
+}
+
+fn encoded(value: &str) -> Vec<(&'static str, String)> {
+    let json = serde_json::to_string(value).unwrap();
+    let percent = |keep: &str| {
+        value.bytes().fold(String::new(), |mut out, byte| {
+            if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) {
+                out.push(char::from(byte));
+            } else {
+                write!(out, "%{byte:02X}").unwrap();
+            }
+            out
+        })
+    };
+    let hex = value.bytes().fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").unwrap();
+        out
+    });
+    let mut forms = vec![
+        ("as it is", value.to_owned()),
+        ("in JSON", json.trim_matches('"').to_owned()),
+        ("in an address", percent("")),
+        ("in an address", percent("-_.~")),
+        ("in a form", percent("-_.~").replace("%20", "+")),
+        ("in hex", hex.to_uppercase()),
+        ("in hex", hex),
+        ("backwards", value.chars().rev().collect()),
+    ];
+    // What stands before it moves the characters of base64; those at its ends hold bits of their neighbours.
+    for before in ["", "\0", "\0\0"] {
+        let text = format!("{before}{value}");
+        let from = (before.len() * 4).div_ceil(3);
+        let to = text.len() * 4 / 3;
+        forms.push(("in base64", STANDARD_NO_PAD.encode(&text)[from..to].to_owned()));
+        forms.push(("in base64", URL_SAFE_NO_PAD.encode(&text)[from..to].to_owned()));
+    }
+    forms
+}
+
+/// The search itself: a marked value that is planted is found, whatever its form and whatever stands around it.
+#[test]
+fn a_planted_secret_is_found_in_every_form() {
+    let marks = Marks::new();
+    for mark in &marks.0 {
+        let Mark { what, value, .. } = mark;
+        let base64 = base64::engine::general_purpose::STANDARD;
+        let mut planted = vec![
+            format!("error: {value}!"),
+            serde_json::json!({ "message": format!("got {value}") }).to_string(),
+            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string(),
+            base64.encode(format!("x:{value}")),
+            base64.encode(format!("xy:{value} and more")),
+            base64.encode(value),
+            value.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            value.chars().rev().collect(),
+        ];
+        planted.extend(value.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+        for text in planted {
+            let found = marks.found(&format!("before{text}after")).unwrap_or_default();
+            assert!(found.starts_with(what), "{what} in {text}: {found:?}");
+        }
+    }
+    assert_eq!(marks.found("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"), None);
+}
