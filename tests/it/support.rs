@@ -100,7 +100,7 @@ pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
 }
 
 /// The values of the secrets that the fixtures name.
-fn values() -> Inputs {
+pub(crate) fn values() -> Inputs {
     inputs(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")])
 }
 
