@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 mod aws;
-mod convergence;
 mod crash;
 mod deploys;
 mod floors;

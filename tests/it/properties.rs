@@ -4,18 +4,23 @@
 //! `PROPTEST_CASES=1000 cargo test properties` takes more cases.
 
 mod aws;
+mod back;
+mod deeds;
 mod fit;
 mod generator;
+mod live;
+mod proxy;
 mod pure;
 mod schema;
 mod service;
+mod story;
 mod text;
 mod words;
 
 use proptest::test_runner::Config;
 
-/// How often a failing case is made smaller at most; each try is a whole run.
-const SHRINKS: u32 = 400;
+/// For how long, in milliseconds, a failing case is made smaller: each try is a whole run.
+const SHRINKING: u32 = 20_000;
 /// What a secret's value looks like in these tests; it must never be seen again.
 const CANARY: &str = "canary";
 
@@ -26,7 +31,8 @@ fn cases(n: u32) -> Config {
     Config {
         cases: asked.unwrap_or(n),
         failure_persistence: None,
-        max_shrink_iters: SHRINKS,
+        max_shrink_time: SHRINKING,
+        max_shrink_iters: 1000,
         ..Config::default()
     }
 }

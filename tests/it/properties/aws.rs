@@ -69,9 +69,13 @@ fn identity() -> Part {
     ])
 }
 
+/// Who may take a role, in AWS's own words.
+pub(super) fn trust() -> serde_json::Value {
+    json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:root") } }] })
+}
+
 fn role() -> Part {
-    let trust = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole",
-        "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:root") } }] });
     let policy = |action: &str| {
         json!({ "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": [action, "s3:GetObject"], "Resource": "*" }] })
@@ -85,7 +89,7 @@ fn role() -> Part {
         may("name", word(&["any"])),
         may("description", word(&["what it is for", "x"])),
         often("app", 0.5, word(&["web"])),
-        must("trust", one_of(json!([trust]))),
+        must("trust", one_of(json!([trust()]))),
         may("policies", named(&["one", "two"], 1..=2, policies)),
         may("managed_policies", managed),
         may("session", one_of(json!(["1h", 3600, "2h"]))),

@@ -324,7 +324,7 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
             role.insert("app".to_owned(), app.into());
             role.remove("trust");
         } else {
-            role.entry("trust").or_insert_with(|| json!({ "Version": "2012-10-17", "Statement": [] }));
+            role.entry("trust").or_insert_with(aws::trust);
         }
     }
 }
