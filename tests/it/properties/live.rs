@@ -225,13 +225,15 @@ fn two(with_aws: bool) -> impl Strategy<Value = Story> {
 }
 
 /// Without what the platform or an earlier apply decides where a manifest says nothing, and without names: an app that is
-/// renamed is another, and the old one stays.
+/// renamed is another, and the old one stays; and what `machine_config` alone can say stays as well.
 fn stated(manifest: &Manifest) -> Manifest {
     fn without(value: &mut Value) {
         match value {
             Value::Object(table) => {
                 let left = [
                     "name",
+                    "machine_config",
+                    "container",
                     "restart",
                     "auto_start_machines",
                     "persist_rootfs",
