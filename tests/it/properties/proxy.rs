@@ -58,3 +58,21 @@ fn shuffle(value: &mut Value, dice: &mut Dice) {
         _ => {}
     }
 }
+
+#[tokio::test]
+async fn of_two_addresses_the_older_one_is_ours_in_whatever_order_they_come() {
+    let text = "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nname = \"web\"\nprimary_region = \"iad\"\n\
+                image = \"any:1\"\nips = [\"v6\"]\n";
+    let team = crate::support::Team::new(text).await;
+    team.apply().await;
+    let name = trimtab::model::Name::parse("web/v6").unwrap();
+    let ours = team.world().await.fly_ip[&name].address.clone();
+    for _ in 0..3 {
+        team.by_hand("POST", "/v1/apps/web/ip_assignments", serde_json::json!({ "type": "v6" })).await;
+    }
+    for seed in 1..9 {
+        let readers = team.readers_at(shuffling(team.sandbox.url(), seed).await).await;
+        let world = trimtab::observe::observe(&readers, &team.desired()).await.unwrap();
+        assert_eq!(world.fly_ip[&name].address, ours, "in order {seed}");
+    }
+}
