@@ -119,5 +119,5 @@ pub(super) fn aws() -> Part {
 
 /// A further statement of a bucket's policy.
 pub(super) fn statement(bucket: &str) -> serde_json::Value {
-    json!([{ "Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket", "Resource": format!("arn:aws:s3:::{bucket}") }])
+    json!([{ "Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl", "Resource": format!("arn:aws:s3:::{bucket}/*") }])
 }

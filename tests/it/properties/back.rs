@@ -65,11 +65,8 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     }
     for (name, live) in &world.fly_secrets {
         // Values cannot be read; what is there stays as it is.
-        let salt = asked
-            .fly_secrets
-            .get(name)
-            .map(|spec| spec.salt.clone())
-            .unwrap_or_else(|| Salt::of(&mark.project, &mark.environment, name.as_str()));
+        let made = || Salt::of(&mark.project, &mark.environment, name.as_str());
+        let salt = asked.fly_secrets.get(name).map_or_else(made, |spec| spec.salt.clone());
         let unknown = |name: &String| {
             (name.clone(), SecretSpec { value: None, fingerprint: None, source: String::new() })
         };
@@ -151,7 +148,7 @@ fn bucket(live: &BucketLive) -> BucketSpec {
         name: live.name.clone(),
         region: live.region.clone(),
         encryption: live.encryption.clone().unwrap(),
-        public_access: live.public_access.clone(),
+        public_access: live.public_access,
         ownership: live.ownership.clone().unwrap(),
         versioning: live.versioning.as_deref() == Some("Enabled"),
         lifecycle: live.lifecycle.clone(),

@@ -185,6 +185,10 @@ fn changed(plan: &Plan, action: Action) -> BTreeSet<String> {
 fn remembered(mut census: Value) -> Value {
     for app in census["apps"].as_object_mut().unwrap().values_mut() {
         app["volumes"].as_array_mut().unwrap().retain(|volume| !volume["holder"].is_null());
+        for machine in app["machines"].as_array_mut().unwrap() {
+            // After a blue-green rollout it says which machine was there before.
+            machine["config"]["metadata"].as_object_mut().unwrap().remove("trimtab_succeeds");
+        }
         for kept in ["ips", "certificates", "secrets"] {
             app[kept] = Value::Null;
         }

@@ -129,9 +129,9 @@ proptest! {
         let Some(sizes) = [1, 2, 4].into_iter().map(size).collect::<Option<Vec<_>>>() else {
             return Err(TestCaseError::reject("refused"));
         };
-        for what in 0..4 {
-            let growth = sizes[1][what] - sizes[0][what];
-            prop_assert_eq!(sizes[2][what] - sizes[1][what], 2 * growth, "{}", what);
+        let [one, two, four] = &sizes[..] else { unreachable!("three sizes") };
+        for ((one, two), four) in one.iter().zip(two).zip(four) {
+            prop_assert_eq!(four - two, 2 * (two - one), "{:?}", sizes);
         }
     }
 }

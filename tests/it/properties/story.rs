@@ -68,12 +68,9 @@ impl fmt::Debug for Story {
         for (name, text) in text::BESIDE.into_iter().filter(|(name, _)| manifests.contains(name)) {
             file(f, name, text)?;
         }
-        match self.flaky {
-            0 => f.write_str(SERVER)?,
-            n => {
-                f.write_str(&SERVER.replace("--speed 200", &format!("--speed 200 --fault flaky:0.{n:02}")))?
-            }
-        }
+        let faults =
+            if self.flaky > 0 { format!(" --fault flaky:0.{:02}", self.flaky) } else { String::new() };
+        f.write_str(&SERVER.replace("--speed 200", &format!("--speed 200{faults}")))?;
         let (mut names, mut flaky) = (Vec::new(), self.flaky > 0);
         for event in &self.events {
             match event {
