@@ -85,12 +85,18 @@ pub fn schema() -> Value {
     schema
 }
 
-/// Calls `change` on every object, innermost first.
+/// Calls `change` on every schema within a schema, innermost first.
 fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(object) => {
-            for child in object.values_mut() {
-                walk(child, change);
+            for (key, child) in object.iter_mut() {
+                match child {
+                    // Here the keys are names that the manifest has, such as a variable's `default`.
+                    Value::Object(named) if matches!(key.as_str(), "properties" | "definitions") => {
+                        named.values_mut().for_each(|schema| walk(schema, change));
+                    }
+                    child => walk(child, change),
+                }
             }
             change(object);
         }

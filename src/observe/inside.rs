@@ -141,8 +141,10 @@ pub(super) fn secrets(
 pub(super) fn ips(app: &Ref<App>, desired: &Desired, shot: &[wire::Ip]) -> (Table<IpLive>, Vec<Unmanaged>) {
     let specs: Vec<(&Name, &IpSpec)> = within(&desired.fly_ip, app.name()).collect();
     let strict = specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
-    let egress = |ip: &&wire::Ip| !ip.egress;
-    let mut left: Vec<IpLive> = shot.iter().filter(egress).map(|ip| IpLive::read(app, ip)).collect();
+    // Of two that would do, the older one is ours: lists come in no order, and DNS may point at it.
+    let mut shot: Vec<&wire::Ip> = shot.iter().filter(|ip| !ip.egress).collect();
+    shot.sort_by(|a, b| (&a.created_at, &a.ip).cmp(&(&b.created_at, &b.ip)));
+    let mut left: Vec<IpLive> = shot.into_iter().map(|ip| IpLive::read(app, ip)).collect();
     let mut table = Table::new();
     for (name, spec) in specs {
         if let Some(at) = left.iter().position(|ip| ip.serves(spec)) {

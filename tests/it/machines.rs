@@ -6,7 +6,7 @@ use trimtab::clouds::{
     fly::{NewMachine, Writer},
 };
 
-use crate::support::{Bare, SPEED};
+use crate::support::{Bare, SPEED, Team};
 
 #[tokio::test]
 async fn versions_come_newest_first_with_what_was_sent() {
@@ -53,4 +53,17 @@ async fn a_machine_may_be_made_hidden_and_leased() {
     };
     let made = fly.create_machine("web", &new).await.unwrap();
     assert!(made.cordoned && made.nonce.is_some(), "{made:?}");
+}
+
+#[tokio::test]
+async fn what_the_api_leaves_out_is_no_difference() {
+    // Go leaves `false` out of a list's element, as the API does.
+    let team = Team::new(
+        "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nimage = \"web:1\"\nprimary_region = \"iad\"\n\
+         [apps.web.http_service]\ninternal_port = 8080\n[[apps.web.http_service.http_options.replay_cache]]\n\
+         path_prefix = \"/users\"\nallow_bypass = false\nttl_seconds = 0\n",
+    )
+    .await;
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
 }

@@ -13,7 +13,7 @@
 //! `TRIMTAB_MATRIX=full` takes all. A case that fails is named; `TRIMTAB_MATRIX='its name'` runs it alone.
 
 mod blows;
-mod census;
+pub(crate) mod census;
 mod killed;
 mod meddling;
 mod scenes;

@@ -100,7 +100,7 @@ pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
 }
 
 /// The values of the secrets that the fixtures name.
-fn values() -> Inputs {
+pub(crate) fn values() -> Inputs {
     inputs(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")])
 }
 
@@ -225,6 +225,13 @@ impl Team {
         Readers { fly, aws }
     }
 
+    /// The same clients, which ask Fly at another address.
+    pub(crate) async fn readers_at(&self, url: String) -> Readers {
+        let token = self.sandbox.org_token(&self.desired().meta.org).unwrap();
+        let fly = Reader::new(&Settings::imitation(url, Secret::new(token), self.speed)).unwrap();
+        Readers { fly, aws: self.readers(None).await.aws }
+    }
+
     pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
         Reader::new(&self.settings(token, fuse)).unwrap()
     }
@@ -305,21 +312,29 @@ impl Team {
 
     /// A request as somebody with a token would send it by hand.
     pub(crate) async fn by_hand(&self, method: &str, path: &str, body: Value) -> Value {
+        let refused = |(status, text)| panic!("{method} {path}: {status} {text}");
+        self.ask(method, path, &body).await.unwrap_or_else(refused)
+    }
+
+    /// The same where it may be refused: then it is the status, and what was said.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, (reqwest::StatusCode, String)> {
         let token = self.sandbox.user_token().unwrap();
         let url = format!("{}{path}", self.sandbox.url());
         let client = self.client.get_or_init(reqwest::Client::new);
         let request = client.request(method.parse().unwrap(), url).bearer_auth(token);
         // Nothing is no body: `null` would be one.
-        let request = if body.is_null() { request } else { request.json(&body) };
+        let request = if body.is_null() { request } else { request.json(body) };
         let answer = request.send().await.unwrap();
-        assert!(
-            answer.status().is_success(),
-            "{method} {path}: {} {}",
-            answer.status(),
-            answer.text().await.unwrap()
-        );
-        let text = answer.text().await.unwrap();
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        if !status.is_success() {
+            return Err((status, text));
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
     /// Changes a machine's configuration by hand, and waits until it runs again.

@@ -44,6 +44,13 @@ fn images_come_from_the_command_line_first() {
         image(&inputs, "image = { var = \"tag\" }\n[vars]\ntag = \"web:0\""),
         Some("web:0".to_owned())
     );
+    assert_eq!(
+        image(
+            &inputs,
+            "image = { var = \"tag\" }\n[vars]\ntag = { default = \"web:0\", description = \"what runs\" }"
+        ),
+        Some("web:0".to_owned())
+    );
     inputs.vars = map([("tag", "web:1")]);
     assert_eq!(image(&inputs, "image = { var = \"tag\" }"), Some("web:1".to_owned()));
     let by_digest = format!("web@sha256:{}", "00".repeat(32));

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::Sink;
 use crate::{
-    kinds::fly::workload::config::{HttpOptions, HttpResponse, Port, ProxyProtoOptions, TlsOptions},
+    kinds::fly::workload::config::{
+        HttpOptions, HttpResponse, Port, ProxyProtoOptions, ReplayCache, TlsOptions,
+    },
     manifest::{
         shape::{self, Alpn, Handler, HeaderValue, ProxyProto, TlsVersion},
         spot::Spot,
@@ -116,6 +118,17 @@ pub(super) fn tls_options(options: &shape::TlsOptions) -> TlsOptions {
     }
 }
 
+fn replay_cache(stated: &shape::ReplayCache) -> ReplayCache {
+    let shape::ReplayCache { path_prefix, ttl_seconds, kind, name, allow_bypass } = stated;
+    ReplayCache {
+        path_prefix: path_prefix.clone().unwrap_or_default(),
+        ttl_seconds: ttl_seconds.unwrap_or_default(),
+        kind: kind.clone().unwrap_or_default(),
+        name: name.clone().unwrap_or_default(),
+        allow_bypass: allow_bypass.unwrap_or_default(),
+    }
+}
+
 /// HTTP settings.
 pub(super) fn http_options(options: &shape::HttpOptions) -> HttpOptions {
     let value = |value: &HeaderValue| match value {
@@ -133,6 +146,6 @@ pub(super) fn http_options(options: &shape::HttpOptions) -> HttpOptions {
         h2_backend: options.h2_backend,
         idle_timeout: options.idle_timeout,
         headers_read_timeout: options.headers_read_timeout,
-        replay_cache: options.replay_cache.iter().flat_map(serde_json::to_value).collect(),
+        replay_cache: options.replay_cache.iter().map(replay_cache).collect(),
     }
 }

@@ -23,8 +23,8 @@ pub use machine::{
 pub use place::{PERFORMANCE, Preset, RegionCode, SHARED, Signal};
 pub use service::{
     Alpn, AutoStop, AutoStopWord, Check, CheckKind, CheckType, Concurrency, Handler, HeaderValue,
-    HttpOptions, HttpService, Limit, Port, Protocol, ProxyProto, Scheme, Seconds, Service, Span, TlsOptions,
-    TlsVersion,
+    HttpOptions, HttpService, Limit, Port, Protocol, ProxyProto, ReplayCache, Scheme, Seconds, Service, Span,
+    TlsOptions, TlsVersion,
 };
 
 /// One environment: what shall run on Fly.io, where, and with what.

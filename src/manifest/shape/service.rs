@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::OneOrMany;
 
@@ -215,24 +215,20 @@ pub struct HttpOptions {
 }
 
 /// A `fly-replay` answer that the proxy remembers.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayCache {
     /// The paths that it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, example = &"/users")]
     pub path_prefix: Option<String>,
     /// For how many seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u32>,
     /// What tells two clients apart: `cookie` or `header`.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type")]
     pub kind: Option<String>,
     /// The name of that cookie or header.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Whether a client may ask for a fresh answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_bypass: Option<bool>,
 }
 

@@ -43,7 +43,7 @@ pub(super) fn strangers(state: &Value) -> Value {
 }
 
 /// Everything else that is there.
-pub(super) fn of(state: &Value) -> Value {
+pub(crate) fn of(state: &Value) -> Value {
     let ours = pairs(&state["apps"]).filter(|(name, _)| *name != STRANGER);
     let apps: BTreeMap<&str, Value> = ours.map(|(name, all)| (name, app(all))).collect();
     let mut aws =
@@ -175,7 +175,7 @@ fn bear_marks(what: &str, all: &Value, tags: impl Fn(&Value) -> &Value, mark: &s
 }
 
 /// Two worlds are the same; otherwise the first line in which they differ.
-pub(super) fn same(is: &Value, should: &Value) -> Result<(), String> {
+pub(crate) fn same(is: &Value, should: &Value) -> Result<(), String> {
     if is == should {
         return Ok(());
     }

@@ -268,7 +268,28 @@ pub struct HttpOptions {
     pub headers_read_timeout: Option<u32>,
     /// Cached `fly-replay` decisions.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub replay_cache: Vec<Value>,
+    pub replay_cache: Vec<ReplayCache>,
+}
+
+/// A `fly-replay` decision that the proxy remembers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplayCache {
+    /// The paths that it is for.
+    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    pub path_prefix: String,
+    /// For how many seconds.
+    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    pub ttl_seconds: u32,
+    /// `cookie` or `header`.
+    #[serde(rename = "type", skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    pub kind: String,
+    /// The name of that cookie or header.
+    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    pub name: String,
+    /// Whether a client may ask for a fresh answer. The API leaves `false` out.
+    #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    pub allow_bypass: bool,
 }
 
 /// What the proxy does to answers.

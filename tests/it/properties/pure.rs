@@ -1,0 +1,164 @@
+//! Properties of plans that need no cloud: of any manifest, against a world in which there is nothing.
+
+use std::path::Path;
+
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use serde_json::Value;
+use trimtab::{
+    kinds::{Desired, World},
+    manifest,
+    plan::{self, Plan},
+    render,
+};
+
+use super::{
+    CANARY,
+    generator::{self, Manifest},
+    schema, text,
+};
+
+/// Writes a manifest into a folder.
+pub(super) fn write(dir: &Path, manifest: &Manifest, seed: u64) {
+    for (name, text) in text::BESIDE {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    drop(std::fs::remove_file(dir.join("_base.toml")));
+    for (name, text) in text::files(manifest, seed) {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+}
+
+/// Reads a manifest, whose blocks stand in any order.
+pub(super) fn load(manifest: &Manifest, seed: u64) -> Result<Desired, String> {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), manifest, seed);
+    let loaded = manifest::load(dir.path(), "test", &crate::support::values());
+    loaded.map(|loaded| loaded.desired).map_err(|problems| problems.render(false, 100))
+}
+
+fn headline(plan: &Plan) -> render::Headline {
+    render::Headline {
+        command: "plan",
+        environment: plan.mark.environment.clone(),
+        project: plan.mark.project.clone(),
+        org: String::new(),
+        target: String::new(),
+        again: String::new(),
+        requests: 0,
+        elapsed: None,
+    }
+}
+
+/// Everything that can be shown of a plan.
+pub(super) fn shown(plan: &Plan) -> String {
+    let headline = headline(plan);
+    let look = render::Look { color: false, width: 100 };
+    let all = [
+        render::text::plan(plan, &[], &headline, &look),
+        render::text::drift(plan, &headline, &look),
+        render::json::plan(plan, &[], &headline).to_string(),
+        render::tfjson::plan(plan).to_string(),
+        render::markdown::plan(plan, &[], &headline, usize::MAX),
+        render::graph::svg(plan),
+        render::graph::mermaid(plan),
+        render::graph::dot(plan),
+    ];
+    let all = all.concat();
+    assert!(!all.contains(CANARY) && !format!("{plan:?}").contains(CANARY), "a secret is shown");
+    all
+}
+
+/// The plan, and all that is shown of it.
+pub(super) fn planned(desired: &Desired, world: &World) -> String {
+    shown(&plan::plan(desired, world).unwrap())
+}
+
+/// So many manifests, the same in every run.
+fn samples(n: usize) -> Vec<Manifest> {
+    let (mut runner, strategy) = (TestRunner::deterministic(), generator::any_manifest());
+    (0..n).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+}
+
+#[test]
+fn the_generator_makes_valid_manifests_of_every_key() {
+    let samples = samples(300);
+    let refused: Vec<String> = samples.iter().filter_map(|sample| load(sample, 0).err()).collect();
+    assert!(
+        refused.len() * 10 <= samples.len(),
+        "{} are refused, such as\n{}",
+        refused.len(),
+        refused.join("\n")
+    );
+    let mut seen = std::collections::BTreeSet::new();
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../schema/environment.schema.json")).unwrap();
+    for sample in &samples {
+        schema::seen(&schema, &sample.0, &mut seen);
+    }
+    let missing: Vec<String> = schema::all(&schema).difference(&seen).cloned().collect();
+    assert_eq!(
+        missing,
+        schema::NEVER.map(|(key, _why): (&str, &str)| key.to_owned()),
+        "keys that the generator never writes"
+    );
+}
+
+proptest! {
+    #![proptest_config(super::cases(200))]
+
+    #[test]
+    fn a_plan_is_the_same_whenever_and_however_it_is_written(manifest in generator::any_manifest(), seed in 1..u64::MAX) {
+        let Ok(desired) = load(&manifest, 0) else { return Err(TestCaseError::reject("refused")) };
+        let first = planned(&desired, &World::default());
+        prop_assert_eq!(&first, &planned(&desired, &World::default()), "a second plan is another");
+        let shuffled = load(&manifest, seed).unwrap();
+        let plan = plan::plan(&shuffled, &World::default()).unwrap();
+        prop_assert_eq!(plan.id(), plan::plan(&desired, &World::default()).unwrap().id(), "another order is another plan");
+        prop_assert_eq!(&first, &shown(&plan), "another order is shown otherwise");
+    }
+
+    #[test]
+    fn a_plan_grows_with_its_environment_and_no_faster(manifest in generator::manifest(false)) {
+        let size = |copies: usize| {
+            let plan = plan::plan(&load(&copied(&manifest, copies), 0).ok()?, &World::default()).unwrap();
+            let lines: usize = plan.steps().map(|step| step.lines.len()).sum();
+            let shown = render::text::plan(&plan, &[], &headline(&plan), &render::Look { color: false, width: 100 });
+            // The headline and the sum do not repeat.
+            Some([plan.graph().node_count(), plan.graph().edge_count(), lines, shown.lines().count()])
+        };
+        let Some(sizes) = [1, 2, 4].into_iter().map(size).collect::<Option<Vec<_>>>() else {
+            return Err(TestCaseError::reject("refused"));
+        };
+        let [one, two, four] = &sizes[..] else { unreachable!("three sizes") };
+        for ((one, two), four) in one.iter().zip(two).zip(four) {
+            prop_assert_eq!(four - two, 2 * (two - one), "{:?}", sizes);
+        }
+    }
+}
+
+/// An environment with every app so many times, under other names.
+fn copied(manifest: &Manifest, copies: usize) -> Manifest {
+    let mut whole = manifest.0.clone();
+    let apps = whole["apps"].as_object().unwrap().clone();
+    for copy in 1..copies {
+        for (key, app) in &apps {
+            let mut app = app.clone();
+            if let Some(others) = app.get_mut("depends_on").and_then(Value::as_array_mut) {
+                others
+                    .iter_mut()
+                    .for_each(|other| *other = format!("{}-x{copy}", other.as_str().unwrap()).into());
+            }
+            for host in app.get_mut("certificates").and_then(Value::as_array_mut).into_iter().flatten() {
+                let old = host.as_str().unwrap();
+                *host = old.replace("example", &format!("x{copy}")).into();
+            }
+            for place in ["/name", "/deploy/verify/host"] {
+                if let Some(name) = app.pointer_mut(place) {
+                    *name = name.as_str().unwrap().replace("any-named", &format!("any-x{copy}")).into();
+                }
+            }
+            whole["apps"][format!("{key}-x{copy}")] = app;
+        }
+    }
+    Manifest(whole)
+}

@@ -1,0 +1,63 @@
+//! Which keys of the schema a manifest has: a generator that never writes a key proves nothing about it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Keys that no manifest of these tests has, and why.
+pub(super) const NEVER: [(&str, &str); 0] = [];
+
+/// Every key that the schema knows, as `Table.key`.
+pub(super) fn all(schema: &Value) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let tables =
+        schema["definitions"].as_object().unwrap().iter().map(|(name, table)| (name.as_str(), table));
+    for (name, table) in tables.chain([("", schema)]) {
+        for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
+            keys.insert(format!("{name}.{key}"));
+        }
+    }
+    // A region is a value, although it stands where keys stand.
+    keys.retain(|key| !key.starts_with("Count."));
+    keys
+}
+
+/// Adds the keys that a manifest has.
+pub(super) fn seen(schema: &Value, manifest: &Value, keys: &mut BTreeSet<String>) {
+    Walk { schema, keys }.value("", schema, manifest);
+}
+
+struct Walk<'a> {
+    schema: &'a Value,
+    keys: &'a mut BTreeSet<String>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, name: &str, node: &Value, value: &Value) {
+        if let Some(reference) = node["$ref"].as_str() {
+            let name = reference.rsplit('/').next().unwrap();
+            let schema = self.schema;
+            return self.value(name, &schema["definitions"][name], value);
+        }
+        for option in ["allOf", "anyOf"].iter().filter_map(|key| node[*key].as_array()).flatten() {
+            self.value(name, option, value);
+        }
+        if let (Some(items), Some(list)) = (node.get("items"), value.as_array()) {
+            list.iter().for_each(|item| self.value(name, items, item));
+        }
+        let Some(table) = value.as_object() else { return };
+        let known = node["properties"].as_object();
+        // Of several tables it is the one that knows all keys.
+        if known.is_some_and(|known| !table.keys().all(|key| known.contains_key(key))) {
+            return;
+        }
+        for (key, value) in table {
+            if let Some(of_key) = known.and_then(|known| known.get(key)) {
+                self.keys.insert(format!("{name}.{key}"));
+                self.value(&format!("{name}.{key}"), of_key, value);
+            } else if node["additionalProperties"].is_object() {
+                self.value(name, &node["additionalProperties"], value);
+            }
+        }
+    }
+}

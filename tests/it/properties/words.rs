@@ -1,0 +1,116 @@
+//! What strategies for parts of a manifest are put together from: tables whose keys are there or not, lists, words.
+
+use std::ops::{Range, RangeInclusive};
+
+use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
+use serde_json::{Map, Value, json};
+
+/// A strategy for a value of a manifest.
+pub(super) type Part = BoxedStrategy<Value>;
+/// A strategy for a key with its value, or its absence.
+pub(super) type Key = BoxedStrategy<Option<(&'static str, Value)>>;
+
+/// A key that must be written.
+pub(super) fn must(key: &'static str, part: Part) -> Key {
+    part.prop_map(move |value| Some((key, value))).boxed()
+}
+
+/// A key that may be written.
+pub(super) fn may(key: &'static str, part: Part) -> Key {
+    often(key, 0.3, part)
+}
+
+/// A key that is written with this likelihood.
+pub(super) fn often(key: &'static str, likelihood: f64, part: Part) -> Key {
+    weighted(likelihood, part).prop_map(move |value| Some((key, value?))).boxed()
+}
+
+/// A table of such keys.
+pub(super) fn table(keys: Vec<Key>) -> Part {
+    let whole = |keys: Vec<Option<(&str, Value)>>| -> Value {
+        keys.into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>().into()
+    };
+    keys.prop_map(whole).boxed()
+}
+
+/// A table whose keys are names out of these.
+pub(super) fn named(names: &'static [&'static str], size: RangeInclusive<usize>, part: Part) -> Part {
+    let entries = prop::collection::btree_map(select(names), part, size);
+    entries
+        .prop_map(|all| {
+            all.into_iter().map(|(name, part)| (name.to_owned(), part)).collect::<Map<_, _>>().into()
+        })
+        .boxed()
+}
+
+/// Some of these, each once.
+pub(super) fn some_of(words: &'static [&'static str], size: RangeInclusive<usize>) -> Part {
+    prop::sample::subsequence(words, size).prop_shuffle().prop_map(|words| json!(words)).boxed()
+}
+
+/// One of these words.
+pub(super) fn word(words: &'static [&'static str]) -> Part {
+    select(words).prop_map(Value::from).boxed()
+}
+
+/// One of these values.
+pub(super) fn one_of(values: Value) -> Part {
+    let Value::Array(values) = values else { panic!("a list of values") };
+    select(values).boxed()
+}
+
+/// A list.
+pub(super) fn list(part: Part, size: RangeInclusive<usize>) -> Part {
+    vec(part, size).prop_map(Value::from).boxed()
+}
+
+/// One, or a list of them.
+pub(super) fn one_or_many(part: Part) -> Part {
+    prop_oneof![part.clone(), list(part, 1..=2)].boxed()
+}
+
+/// A number.
+pub(super) fn number(range: Range<u32>) -> Part {
+    range.prop_map(Value::from).boxed()
+}
+
+/// A truth value.
+pub(super) fn flag() -> Part {
+    any::<bool>().prop_map(Value::from).boxed()
+}
+
+/// Any text, with all that a text may have to be careful of.
+pub(super) fn text() -> Part {
+    let odd = select(vec![
+        "",
+        " ",
+        "a\nb",
+        "\"q\"",
+        "tr\\ail\\",
+        "ünï",
+        "it's",
+        "#",
+        "'''",
+        "<b>|`",
+        "\u{1b}[31m",
+        "👍",
+        "%s",
+    ]);
+    prop_oneof![3 => "[a-z]{1,6}".prop_map(Value::from), 1 => odd.prop_map(Value::from)].boxed()
+}
+
+/// A scalar of the environment.
+pub(super) fn scalar() -> Part {
+    prop_oneof![3 => text(), 1 => flag(), 1 => (-5..99i64).prop_map(Value::from), 1 => one_of(json!([0.5, -1.25, 1e3]))].boxed()
+}
+
+/// A command, as a text or as words.
+pub(super) fn command() -> Part {
+    one_of(json!([
+        "run",
+        "run --fast 'a b'",
+        ["run"],
+        ["run", "", "two words", "--x=1"],
+        ["sh", "-c", "exec \"$0\""]
+    ]))
+}
