@@ -203,7 +203,13 @@ impl AwsScene<'_> {
 
 /// A policy document.
 fn document(words: &Words, at: Spot<'_>, sink: &mut Sink) -> Option<Policy> {
-    Policy::of(&json!(words)).map_err(|error| sink.error(at.problem(error.to_string()))).ok()
+    let policy = Policy::of(&json!(words)).map_err(|error| sink.error(at.problem(error.to_string()))).ok()?;
+    if policy.statements().next().is_none() {
+        sink.error(
+            at.problem("a policy without a statement").help("IAM takes none: `Statement` holds at least one"),
+        );
+    }
+    Some(policy)
 }
 
 /// The longest session, in seconds. IAM takes one to twelve hours.
