@@ -27,7 +27,7 @@ use blows::Blow;
 use scenes::Scene;
 
 /// How many cases run side by side: they wait for booting machines most of the time.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 /// What the ordinary run must reach, so that a matrix that shrinks is noticed.
 const LEAST: usize = 5_000;
 
