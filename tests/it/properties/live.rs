@@ -186,8 +186,9 @@ fn remembered(mut census: Value) -> Value {
     for app in census["apps"].as_object_mut().unwrap().values_mut() {
         app["volumes"].as_array_mut().unwrap().retain(|volume| !volume["holder"].is_null());
         for machine in app["machines"].as_array_mut().unwrap() {
-            // After a blue-green rollout it says which machine was there before.
-            machine["config"]["metadata"].as_object_mut().unwrap().remove("trimtab_succeeds");
+            // What its rollouts were: which machine was there before, and for which release a command ran.
+            let metadata = machine["config"]["metadata"].as_object_mut().unwrap();
+            metadata.retain(|key, _| !["trimtab_succeeds", "trimtab_released"].contains(&key.as_str()));
         }
         for kept in ["ips", "certificates", "secrets"] {
             app[kept] = Value::Null;
