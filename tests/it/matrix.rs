@@ -19,7 +19,7 @@ mod meddling;
 mod scenes;
 mod stage;
 
-use std::{io::Write as _, time::Instant};
+use std::{io::Write as _, sync::Arc, time::Instant};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -75,10 +75,12 @@ struct Tally {
 
 async fn play(choice: &Choice) -> Tally {
     let mut tally = Tally::default();
-    for scene in scenes::all().await {
+    for scene in scenes::all().await.into_iter().map(Arc::new) {
+        // Tasks of their own, so that they use all cores.
         let cases = stream::iter(choice.of(&scene)).map(|blow| {
-            let scene = &scene;
-            async move { (blow, stage::case(scene, blow).await) }
+            let scene = Arc::clone(&scene);
+            let case = tokio::spawn(async move { stage::case(&scene, blow).await });
+            async move { (blow, case.await.unwrap()) }
         });
         let mut cases = cases.buffer_unordered(AT_ONCE);
         while let Some((blow, result)) = cases.next().await {

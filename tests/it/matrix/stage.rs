@@ -30,6 +30,7 @@ pub(super) struct Stage<'s> {
     desired: &'s Desired,
     pub(super) sandbox: Running,
     readers: Readers,
+    registry: Registry,
 }
 
 /// What came of a run.
@@ -44,7 +45,8 @@ impl<'s> Stage<'s> {
         let options = Options { speed: SPEED, snapshot, ..Options::in_memory() };
         let sandbox = sandbox::start(options).await.unwrap();
         let readers = readers(desired, &sandbox, None).await;
-        Self { desired, sandbox, readers }
+        let registry = Registry::new(&settings(desired, &sandbox, None)).unwrap();
+        Self { desired, sandbox, readers, registry }
     }
 
     /// Plans and applies with everything allowed; with a fuse by a process that dies.
@@ -69,7 +71,7 @@ impl<'s> Stage<'s> {
         let failed =
             |error: &trimtab::clouds::CloudError| Run { complete: false, said: format!("{error} {error:?}") };
         let mut desired = self.desired.clone();
-        let images = images(&self.registry(), &desired).await;
+        let images = images(&self.registry, &desired).await;
         if let Some(missing) = images.missing().next() {
             return failed(&missing.error);
         }
@@ -96,10 +98,6 @@ impl<'s> Stage<'s> {
         Run { complete: report.is_complete(), said }
     }
 
-    fn registry(&self) -> Registry {
-        Registry::new(&settings(self.desired, &self.sandbox, None)).unwrap()
-    }
-
     /// Whether a run would be refused, because something is protected.
     pub(super) async fn is_refused(&self) -> bool {
         let plan = plan(self.desired, &observe(&self.readers, self.desired).await.unwrap()).unwrap();
@@ -109,7 +107,7 @@ impl<'s> Stage<'s> {
     /// What a new plan would do.
     pub(super) async fn left(&self) -> Vec<String> {
         let mut desired = self.desired.clone();
-        images(&self.registry(), &desired).await.pin(&mut desired);
+        images(&self.registry, &desired).await.pin(&mut desired);
         let world = observe(&self.readers, &desired).await.unwrap();
         crate::support::summary(&plan(&desired, &world).unwrap())
     }
