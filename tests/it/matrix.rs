@@ -30,6 +30,8 @@ use scenes::Scene;
 const AT_ONCE: usize = 12;
 /// What the ordinary run must reach, so that a matrix that shrinks is noticed.
 const LEAST: usize = 5_000;
+/// So many are chosen, since a run may end before the request that a case strikes at.
+const ENOUGH: usize = 5_100;
 
 /// Which cases run.
 enum Choice {
@@ -50,18 +52,33 @@ impl Choice {
         }
     }
 
-    /// The cases of a scene.
-    fn of(&self, scene: &Scene) -> Vec<Blow> {
-        let all = blows::all(scene.requests, scene.writes);
+    /// The cases of each scene.
+    fn of(&self, scenes: &[Arc<Scene>]) -> Vec<Vec<Blow>> {
         match self {
-            Self::Some => all.into_iter().filter(|blow| blow.at().is_multiple_of(scene.stride)).collect(),
-            Self::All => all,
-            Self::Named(text) => all
-                .into_iter()
-                .filter(|blow| format!("{}: {blow}", scene.what).contains(text.as_str()))
-                .collect(),
+            Self::Some => {
+                let mut shares = (1..).map(|share| of_share(scenes, share * 10));
+                shares.find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= ENOUGH).unwrap()
+            }
+            Self::All => scenes.iter().map(|scene| blows::all(scene.requests, scene.writes)).collect(),
+            Self::Named(text) => scenes.iter().map(|scene| named(scene, text)).collect(),
         }
     }
+}
+
+/// The cases of each scene that strike at every n-th request. Cases cost by their requests, and their number grows with
+/// them too, so n is the square of the requests, divided by a share: small environments are struck at each.
+fn of_share(scenes: &[Arc<Scene>], share: u64) -> Vec<Vec<Blow>> {
+    let of_scene = |scene: &Arc<Scene>| {
+        let stride = (scene.requests * scene.requests / share).max(1);
+        let all = blows::all(scene.requests, scene.writes).into_iter();
+        all.filter(|blow| blow.at().is_multiple_of(stride)).collect()
+    };
+    scenes.iter().map(of_scene).collect()
+}
+
+fn named(scene: &Scene, text: &str) -> Vec<Blow> {
+    let all = blows::all(scene.requests, scene.writes).into_iter();
+    all.filter(|blow| format!("{}: {blow}", scene.what).contains(text)).collect()
 }
 
 /// What came of all cases.
@@ -75,10 +92,11 @@ struct Tally {
 
 async fn play(choice: &Choice) -> Tally {
     let mut tally = Tally::default();
-    for scene in scenes::all().await.into_iter().map(Arc::new) {
+    let scenes: Vec<Arc<Scene>> = scenes::all().await.into_iter().map(Arc::new).collect();
+    for (scene, cases) in scenes.iter().zip(choice.of(&scenes)) {
         // Tasks of their own, so that they use all cores.
-        let cases = stream::iter(choice.of(&scene)).map(|blow| {
-            let scene = Arc::clone(&scene);
+        let cases = stream::iter(cases).map(|blow| {
+            let scene = Arc::clone(scene);
             let case = tokio::spawn(async move { stage::case(&scene, blow).await });
             async move { (blow, case.await.unwrap()) }
         });

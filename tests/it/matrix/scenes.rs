@@ -29,8 +29,6 @@ pub(super) struct Scene {
     pub(super) end: Value,
     /// What belongs to somebody else, and stays as it is.
     pub(super) strangers: Value,
-    /// In an ordinary run, each how manieth request is struck at: small environments are cheap.
-    pub(super) stride: u64,
 }
 
 impl Scene {
@@ -41,20 +39,15 @@ impl Scene {
         let run = stage.run(None).await;
         assert!(run.complete, "{what}: {}", run.said);
         let (requests, writes) = (stage.sandbox.requests().len() as u64, stage.sandbox.writes());
-        // Cases cost by their requests, and their number grows with them too.
-        let stride = (requests * requests / SHARE).max(1);
         assert!(stage.left().await.is_empty(), "{what}");
         // What runs once has ended by then.
         stage.outlive();
         let end = census::of(&stage.sandbox.state());
         let after = stage.sandbox.snapshot();
         drop(stage);
-        (Self { what, desired, begin, requests, writes, end, strangers, stride }, after)
+        (Self { what, desired, begin, requests, writes, end, strangers }, after)
     }
 }
-
-/// Requests times requests of a scene, for which each request is struck at in an ordinary run.
-const SHARE: u64 = 560;
 
 /// All of them.
 pub(super) async fn all() -> Vec<Scene> {
