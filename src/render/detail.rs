@@ -3,7 +3,7 @@
 use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::value::{clean, cut, lines_of, one_line, pair, text_of, wrapped};
+use super::value::{clean, cut, lines_of, one_line, pair, text_of, without_secrets, wrapped};
 use crate::model::{Line, Shown};
 
 /// What happens to one attribute, or to one line of it.
@@ -66,6 +66,7 @@ const MOST_LINES: usize = 40;
 
 /// The rows of an entry. `columns` is the room for a whole row.
 pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row> {
+    let lines: Vec<Line> = lines.iter().map(without_secrets).collect();
     let (secrets, open): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| is_secret(line));
     let path = |line: &&Line| clean(&line.path).width();
     let widest = open.iter().map(path).filter(|width| *width <= WIDEST_PATH).max();

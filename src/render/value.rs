@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::model::{Shown, is_unseen};
+use crate::model::{Line, Shown, holds_secret, is_unseen};
 
 /// How many characters of a digest are shown: 48 bits tell any two images of one app apart.
 const DIGEST: usize = 12;
@@ -67,6 +67,20 @@ fn color_of(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
     let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
     if rest[digits..].starts_with('m') { text.len() - rest.len() + digits + 1 } else { 0 }
+}
+
+/// The line as it may be shown. A variable that holds what is known as a secret's value is one itself: it stood in the
+/// open before it became a secret, or somebody set it by hand. The plan keeps the value: what a run happens to know as
+/// secret differs from run to run, and a plan is the same whoever makes it.
+pub(super) fn without_secrets(line: &Line) -> Line {
+    let hide = |side: &Option<Shown>| match side {
+        Some(Shown::Value(value)) if holds_secret(&value.to_string()) => Some(Shown::Sensitive),
+        side => side.clone(),
+    };
+    if !line.path.starts_with("env") {
+        return line.clone();
+    }
+    Line { from: hide(&line.from), to: hide(&line.to), ..line.clone() }
 }
 
 /// A value in one line, uncut.

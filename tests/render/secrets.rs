@@ -3,6 +3,7 @@
 use trimtab::{
     kinds::Desired,
     model::{Mark, Secret},
+    plan::Plan,
     render::{Look, graph, json, markdown, text, tfjson},
 };
 
@@ -50,4 +51,34 @@ fn planted(mut desired: Desired) -> Desired {
         secret.value = Some(Secret::new(CANARY));
     }
     desired
+}
+
+/// What a run happens to know as secret differs: a check of a pull request has no secrets, an apply has them all.
+#[test]
+fn a_plan_is_the_same_whatever_is_known_as_secret() {
+    const ONCE_OPEN: &str = "open-before-it-became-a-secret";
+    let desired = desired();
+    let mut world = applied(&desired);
+    for machine in world.fly_machine.values_mut() {
+        machine.workload.config.env.insert("TOKEN".to_owned(), ONCE_OPEN.to_owned());
+    }
+    let shown = |plan: &Plan| {
+        let (look, head) = (Look { color: false, width: 200 }, headline("plan"));
+        [
+            text::plan(plan, &[], &head, &look),
+            markdown::plan(plan, &[], &head, markdown::BUDGET),
+            json::plan(plan, &[], &head).to_string(),
+            tfjson::plan(plan).to_string(),
+        ]
+    };
+    let (before, _) = planned(&desired, &world);
+    assert!(
+        shown(&before).iter().all(|output| output.contains(ONCE_OPEN)),
+        "nobody knows yet that it is one"
+    );
+    let _known = Secret::new(ONCE_OPEN);
+    let (after, _) = planned(&desired, &world);
+    assert_eq!(before.id(), after.id());
+    assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    assert!(shown(&after).iter().all(|output| !output.contains(ONCE_OPEN) && output.contains("TOKEN")));
 }

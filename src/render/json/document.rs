@@ -15,6 +15,7 @@ use crate::{
     render::{
         Headline,
         entry::{Totals, all_refusals},
+        value::without_secrets,
     },
 };
 
@@ -377,7 +378,7 @@ impl Resource {
             impact: change.impact,
             loss: change.loss,
             protected: change.protected,
-            attributes: change.lines.into_iter().map(Attribute::of).collect(),
+            attributes: change.lines.iter().map(without_secrets).map(Attribute::of).collect(),
             takes_along: change
                 .takes_along
                 .into_iter()

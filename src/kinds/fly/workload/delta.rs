@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{MachineConfig, Workload, WorkloadLive, tree};
 use crate::{
     kinds::{Announce, Around, Diff, Impact},
-    model::{Address, Line, Mark, Mib, Ownership, Shown, holds_secret},
+    model::{Address, Line, Mark, Mib, Ownership, Shown},
 };
 
 /// One call on a machine.
@@ -241,23 +241,11 @@ pub(super) fn shown(mut line: Line) -> Line {
         line.to = content(line.to);
     }
     line.path = in_manifest_words(&line.path);
-    if line.path.starts_with("env") {
-        line.from = line.from.map(without_secrets);
-        line.to = line.to.map(without_secrets);
-    }
     if line.path == "vm.memory" {
         line.from = line.from.map(with_unit);
         line.to = line.to.map(with_unit);
     }
     line
-}
-
-/// A variable that holds what is known as a secret's value: it was one in the open before, or somebody set it by hand.
-fn without_secrets(value: Shown) -> Shown {
-    match &value {
-        Shown::Value(text) if holds_secret(&text.to_string()) => Shown::Sensitive,
-        _ => value,
-    }
 }
 
 /// Memory as a manifest writes it.
