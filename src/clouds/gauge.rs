@@ -75,6 +75,11 @@ impl Gauge {
         self.0.sent.load(Ordering::Relaxed)
     }
 
+    /// Whether the fuse has burnt.
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.silent.load(Ordering::Relaxed)
+    }
+
     /// Counts a request that is about to be sent.
     ///
     /// # Errors
@@ -103,7 +108,7 @@ impl Gauge {
                 Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),
             }
         }
-        if self.0.silent.load(Ordering::Relaxed) {
+        if self.is_silent() {
             return Err(CloudError::new(doing, Trouble::Failed, "this client has fallen silent"));
         }
         Ok(())

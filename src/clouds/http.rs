@@ -194,6 +194,10 @@ impl Http {
         self.0.gauge.sent()
     }
 
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.gauge.is_silent()
+    }
+
     /// How much faster than Fly the server runs.
     pub(crate) fn speed(&self) -> f64 {
         self.0.speed

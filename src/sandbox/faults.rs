@@ -219,6 +219,7 @@ pub(crate) struct Faults {
     writes: u64,
     configures: u64,
     conditionals: u64,
+    struck: u64,
 }
 
 impl Faults {
@@ -233,10 +234,12 @@ impl Faults {
         self.writes += u64::from(kind != Kind::Read);
         self.configures += u64::from(kind == Kind::Configure);
         self.conditionals += u64::from(kind == Kind::Conditional);
-        self.list.iter().find_map(|fault| self.struck(fault, kind))
+        let blow = self.list.iter().find_map(|fault| self.blow(fault, kind));
+        self.struck += u64::from(blow.is_some());
+        blow
     }
 
-    fn struck(&self, fault: &Fault, kind: Kind) -> Option<Blow> {
+    fn blow(&self, fault: &Fault, kind: Kind) -> Option<Blow> {
         let write = kind != Kind::Read;
         let within = |now: u64, n: u64, count: u64| (n..n.saturating_add(count)).contains(&now);
         let counted = |nth: &Nth| if nth.writes { self.writes } else { self.requests };
@@ -280,6 +283,11 @@ impl Faults {
         let draw = ids::draw(&["flaky", &self.seed.to_string(), &self.requests.to_string()]);
         let chance = f64::from(ids::number(&draw)) / f64::from(i32::MAX);
         (chance < p).then(|| KINDS[usize::from(draw[8]) % KINDS.len()])
+    }
+
+    /// How many requests something befell so far.
+    pub(crate) fn struck(&self) -> u64 {
+        self.struck
     }
 
     /// How many requests wrote so far.

@@ -306,6 +306,11 @@ impl Running {
         self.server.core().requests.clone()
     }
 
+    /// How many requests were struck by what goes wrong, counted from its last change.
+    pub fn struck(&self) -> u64 {
+        self.server.core().faults.struck()
+    }
+
     /// How many of the requests wrote, counted from the last change of what goes wrong.
     pub fn writes(&self) -> u64 {
         self.server.core().faults.writes()

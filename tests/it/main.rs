@@ -5,7 +5,6 @@
 
 mod aws;
 mod corpus;
-mod crash;
 mod deploys;
 mod floors;
 mod health;
@@ -13,6 +12,7 @@ mod hostile;
 mod images;
 mod leases;
 mod locks;
+mod lost;
 mod machines;
 mod manifests;
 mod matrix;

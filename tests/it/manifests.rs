@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +15,7 @@ use trimtab::{
     model::Strategy,
 };
 
-use crate::support::Team;
+use crate::support::{Team, copy};
 
 /// Folders of manifests: the reference team's, and one for each of the users' documents.
 pub(crate) fn folders() -> Vec<PathBuf> {
@@ -148,12 +147,7 @@ async fn named(team: &Team) -> Vec<String> {
 async fn whole_circle(dir: &Path, environment: &str) {
     let what = format!("{} {environment}", dir.display());
     let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
+    copy(dir, folder.path());
     let inputs = inputs_for(folder.path(), environment);
     let team = Team::at(folder, environment, inputs, Vec::new()).await;
     assert!(!team.summary().await.is_empty(), "{what}: there is something to make");

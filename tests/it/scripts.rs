@@ -26,7 +26,7 @@ use std::{
 use serde_json::Value;
 use trimtab::sandbox::{self, Options};
 
-use crate::support::{RECORD, record};
+use crate::support::{RECORD, copy, record};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -254,14 +254,6 @@ fn split(text: &str) -> Vec<String> {
         }
     }
     out
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-    }
 }
 
 /// Plays a script and gives it back with what really came out.

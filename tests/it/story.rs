@@ -283,7 +283,7 @@ async fn a_token_for_one_app_is_enough_and_says_what_it_cannot_see() {
     team.apply().await;
     let token = team.sandbox.app_token("harbor-test", "harbor-web").unwrap();
     let desired = team.desired();
-    let world = trimtab::observe::observe(&team.reader_with(&token, None).into(), &desired).await.unwrap();
+    let world = trimtab::observe::observe(&team.reader_with(&token).into(), &desired).await.unwrap();
     assert!(trimtab::plan::plan(&desired, &world).unwrap().is_empty());
     assert!(world.found.warnings[0].contains("cannot list the organization"));
 }

@@ -1,10 +1,14 @@
 //! One team's environment against the sandbox: manifests in a folder that vanishes, the real client, and the clouds
 //! changed behind its back through the API.
 
+pub(crate) mod clients;
+
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    sync::{Mutex, OnceLock},
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -19,7 +23,7 @@ use trimtab::{
     manifest::{self, Inputs, SecretsMode},
     model::{Address, Secret},
     observe::{Images, images, observe},
-    plan::{Limits, Plan, guard, plan},
+    plan::{Limits, Plan, Refusal, guard, plan},
     sandbox::{self, Fault, Options, Running},
 };
 
@@ -38,8 +42,6 @@ pub(crate) struct Team {
     pub(crate) inputs: Inputs,
     speed: f64,
     desired: Mutex<Option<Desired>>,
-    /// For requests by hand; making one takes longer than most of them.
-    client: OnceLock<reqwest::Client>,
     readers: tokio::sync::OnceCell<Readers>,
     /// Whether every app may be taken over, as with `--adopt`.
     pub(crate) adopt: bool,
@@ -60,8 +62,7 @@ impl Bare {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let token = Secret::new(self.sandbox.org_token("acme").unwrap());
-        Settings::imitation(self.sandbox.url(), token, self.speed)
+        clients::settings(&self.sandbox, "acme", self.speed, None)
     }
 
     /// Another client each time, as another run would have.
@@ -113,14 +114,14 @@ impl Team {
     /// The same, where things go wrong.
     pub(crate) async fn with_faults(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        fs::write(dir.path().join("test.toml"), manifest).unwrap();
         Self::at(dir, "test", values(), faults).await
     }
 
     /// The same in a sandbox with a folder, so that the program itself can be run against it.
     pub(crate) async fn kept(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        fs::write(dir.path().join("test.toml"), manifest).unwrap();
         let options = Options { faults, speed: SPEED, ..Options::new(dir.path().join("sandbox")) };
         Self::with(dir, "test", values(), options).await
     }
@@ -158,7 +159,6 @@ impl Team {
             speed,
             inputs,
             desired: Mutex::default(),
-            client: OnceLock::new(),
             readers: tokio::sync::OnceCell::new(),
             adopt: false,
         }
@@ -166,17 +166,17 @@ impl Team {
 
     /// Writes the manifest anew.
     pub(crate) fn write(&self, manifest: &str) {
-        std::fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
+        fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
         *self.desired.lock().unwrap() = None;
     }
 
     /// Lifts the protection of everything, in every file of the folder.
     pub(crate) fn unprotect(&self) {
-        for entry in std::fs::read_dir(self.dir.path()).unwrap() {
+        for entry in fs::read_dir(self.dir.path()).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
-                let text = std::fs::read_to_string(&path).unwrap();
-                std::fs::write(path, text.replace("protected = true", "protected = false")).unwrap();
+                let text = fs::read_to_string(&path).unwrap();
+                fs::write(path, text.replace("protected = true", "protected = false")).unwrap();
             }
         }
         *self.desired.lock().unwrap() = None;
@@ -196,12 +196,6 @@ impl Team {
         .clone()
     }
 
-    /// A client with the token of the environment's organization.
-    pub(crate) fn reader(&self, fuse: Option<Fuse>) -> Reader {
-        let token = self.sandbox.org_token(&self.desired().meta.org).unwrap();
-        self.reader_with(&token, fuse)
-    }
-
     /// The clients of all clouds that the manifest names. Those that die nowhere are made once: the SDK takes its time.
     pub(crate) async fn readers(&self, fuse: Option<Fuse>) -> Readers {
         if fuse.is_some() {
@@ -211,41 +205,27 @@ impl Team {
     }
 
     async fn new_readers(&self, fuse: Option<Fuse>) -> Readers {
-        let fly = self.reader(fuse);
-        let aws = match &self.desired().meta.aws {
-            None => None,
-            Some(meta) => {
-                let sandbox::AwsKeys { id, secret } = self.sandbox.aws_keys(&meta.account).unwrap();
-                let keys = aws::Keys { id, secret: Secret::new(secret), session: None };
-                let url = self.sandbox.aws_url();
-                let settings = aws::Settings::imitation(&meta.account, &meta.region, url, keys, self.speed);
-                Some(aws::Reader::new(settings, &fly).await.unwrap())
-            }
-        };
-        Readers { fly, aws }
+        clients::readers(&self.sandbox, &self.desired(), self.speed, fuse).await
     }
 
     /// The same clients, which ask Fly at another address.
     pub(crate) async fn readers_at(&self, url: String) -> Readers {
-        let token = self.sandbox.org_token(&self.desired().meta.org).unwrap();
-        let fly = Reader::new(&Settings::imitation(url, Secret::new(token), self.speed)).unwrap();
+        let token = self.settings(None).token;
+        let fly = Reader::new(&Settings::imitation(url, token, self.speed)).unwrap();
         Readers { fly, aws: self.readers(None).await.aws }
     }
 
-    pub(crate) fn reader_with(&self, token: &str, fuse: Option<Fuse>) -> Reader {
-        Reader::new(&self.settings(token, fuse)).unwrap()
+    pub(crate) fn reader_with(&self, token: &str) -> Reader {
+        Reader::new(&Settings::imitation(self.sandbox.url(), Secret::new(token), self.speed)).unwrap()
     }
 
-    fn settings(&self, token: &str, fuse: Option<Fuse>) -> Settings {
-        let settings = Settings::imitation(self.sandbox.url(), Secret::new(token), self.speed);
-        Settings { fuse, ..settings }
+    fn settings(&self, fuse: Option<Fuse>) -> Settings {
+        clients::settings(&self.sandbox, &self.desired().meta.org, self.speed, fuse)
     }
 
     /// What the registries say of the manifest's images.
     pub(crate) async fn images(&self) -> Images {
-        let desired = self.desired();
-        let token = self.sandbox.org_token(&desired.meta.org).unwrap();
-        images(&Registry::new(&self.settings(&token, None)).unwrap(), &desired).await
+        images(&Registry::new(&self.settings(None)).unwrap(), &self.desired()).await
     }
 
     /// The manifest with the digest of every tag, as a run of the program has it.
@@ -290,7 +270,7 @@ impl Team {
 
     /// Lets the time pass for which the leases of a client that died can last.
     pub(crate) fn outlive(&self) {
-        self.sandbox.advance(std::time::Duration::from_secs(600)).unwrap();
+        self.sandbox.advance(Duration::from_secs(600)).unwrap();
     }
 
     /// Plans and applies, and demands that all of it is done.
@@ -323,18 +303,7 @@ impl Team {
         path: &str,
         body: &Value,
     ) -> Result<Value, (reqwest::StatusCode, String)> {
-        let token = self.sandbox.user_token().unwrap();
-        let url = format!("{}{path}", self.sandbox.url());
-        let client = self.client.get_or_init(reqwest::Client::new);
-        let request = client.request(method.parse().unwrap(), url).bearer_auth(token);
-        // Nothing is no body: `null` would be one.
-        let request = if body.is_null() { request } else { request.json(body) };
-        let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        if !status.is_success() {
-            return Err((status, text));
-        }
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+        clients::ask(&self.sandbox, method, path, body).await
     }
 
     /// Changes a machine's configuration by hand, and waits until it runs again.
@@ -350,26 +319,46 @@ impl Team {
     }
 }
 
-/// Carries a plan out with everything allowed.
-pub(crate) async fn carry_out(plan: Plan, readers: Readers, world: World) -> Report {
+/// Everything that a plan does is allowed.
+pub(crate) fn all_allowed(plan: &Plan) -> Limits {
     let steps = plan.steps().map(|step| &step.address);
     let folded = plan.folded.iter().map(|folded| &folded.address);
-    let limits =
-        Limits { allow_destroy: steps.chain(folded).cloned().collect(), everything: false, max_destroy: 100 };
-    let approved = guard(plan, &limits).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
+    Limits { allow_destroy: steps.chain(folded).cloned().collect(), everything: true, max_destroy: 100 }
+}
+
+/// Carries a plan out with everything allowed.
+pub(crate) async fn carry_out(plan: Plan, readers: Readers, world: World) -> Report {
+    let report = try_carry_out(plan, readers, world, &Conduct::default()).await;
+    report.unwrap_or_else(|refusals| panic!("{refusals:#?}"))
+}
+
+/// The same where something may be protected nevertheless.
+pub(crate) async fn try_carry_out(
+    plan: Plan,
+    readers: Readers,
+    world: World,
+    conduct: &Conduct,
+) -> Result<Report, Vec<Refusal>> {
+    let limits = all_allowed(&plan);
+    let approved = guard(plan, &limits)?;
+    let clouds = Clouds {
+        fly: Writer::new(readers.fly),
+        aws: readers.aws.map(aws::Writer::new),
+        voice: Voice::silent(),
+    };
     let (events, _receiver) = unbounded_channel();
-    apply(
-        &approved,
-        &Clouds {
-            fly: Writer::new(readers.fly),
-            aws: readers.aws.map(aws::Writer::new),
-            voice: Voice::silent(),
-        },
-        world,
-        &Conduct::default(),
-        &events,
-    )
-    .await
+    Ok(apply(&approved, &clouds, world, conduct, &events).await)
+}
+
+/// Copies the files of a folder, without what is in folders in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
 }
 
 /// One line a change: verb, address, and the attributes that differ.

@@ -54,6 +54,12 @@ impl Reader {
         self.http.sent()
     }
 
+    /// Whether a [`Fuse`](crate::clouds::Fuse) has burnt in this run: it has fallen silent.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.http.is_silent()
+    }
+
     /// Looks at a page as any visitor would, without our token: a path of a host such as `draft-app.fly.dev`, over HTTPS.
     ///
     /// # Errors

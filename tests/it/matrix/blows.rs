@@ -1,10 +1,10 @@
 //! What befalls a run, and at which of its requests.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use trimtab::{
     clouds::{self, Burnt, Fuse},
-    sandbox::Fault,
+    sandbox::{Fault, Nth},
 };
 
 /// Statuses that leave it open whether anything was done.
@@ -14,11 +14,11 @@ const UNCLEAR: [u16; 3] = [408, 500, 502];
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Blow {
     /// The process dies around a request.
-    Death { nth: clouds::Nth, after: bool },
+    Death(Fuse),
     /// One answer, or all from one on, is not what it should be.
     Fault(Fault),
     /// The process dies after a write, and the next run begins while lists are old.
-    Stale(u64),
+    Stale(Fuse),
     /// Another apply of the same runs while a write is under way.
     Another(u64),
     /// Somebody changes something by hand while a write is under way.
@@ -28,31 +28,26 @@ pub(super) enum Blow {
 }
 
 impl Blow {
-    /// The number of the request.
-    pub(super) fn at(&self) -> u64 {
+    /// The request.
+    pub(super) fn at(&self) -> Nth {
         match *self {
-            Self::Death { nth: clouds::Nth::Request(n) | clouds::Nth::Write(n), .. }
-            | Self::Stale(n)
-            | Self::Another(n)
-            | Self::Meddling(n)
-            | Self::Host(n) => n,
+            Self::Death(fuse) | Self::Stale(fuse) => match fuse.at {
+                clouds::Nth::Request(n) => Nth { n, writes: false },
+                clouds::Nth::Write(n) => Nth { n, writes: true },
+            },
+            Self::Another(n) | Self::Meddling(n) | Self::Host(n) => Nth { n, writes: true },
             Self::Fault(fault) => struck(fault),
         }
     }
 
-    /// At which request the process dies.
-    pub(super) fn fuse(&self) -> Option<Fuse> {
-        let (at, after) = match *self {
-            Self::Death { nth, after } => (nth, after),
-            Self::Stale(n) => (clouds::Nth::Write(n), true),
-            _ => return None,
-        };
-        Some(Fuse { at, after, then: Burnt::FallSilent })
+    /// Its name without the number: cases of one sort differ in nothing else.
+    pub(super) fn sort(&self) -> String {
+        self.to_string().replacen(&format!(":{}", self.at()), "", 1)
     }
 }
 
-/// The number in a fault.
-fn struck(fault: Fault) -> u64 {
+/// The request in a fault.
+fn struck(fault: Fault) -> Nth {
     match fault {
         Fault::DropBefore(nth)
         | Fault::DropAfter(nth)
@@ -61,26 +56,22 @@ fn struck(fault: Fault) -> u64 {
         | Fault::Burst(nth, _)
         | Fault::Truncate(nth)
         | Fault::Twice(nth)
-        | Fault::Expired(nth) => nth.n,
+        | Fault::Expired(nth) => nth,
         other => panic!("{other} strikes at no single request"),
     }
 }
 
 impl fmt::Display for Blow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at();
         match self {
-            Self::Death { nth, after } => {
-                let when = if *after { "after" } else { "before" };
-                match nth {
-                    clouds::Nth::Request(n) => write!(f, "die-{when}:{n}"),
-                    clouds::Nth::Write(n) => write!(f, "die-{when}:w{n}"),
-                }
-            }
+            Self::Death(Fuse { after: false, .. }) => write!(f, "die-before:{at}"),
+            Self::Death(Fuse { after: true, .. }) => write!(f, "die-after:{at}"),
             Self::Fault(fault) => write!(f, "{fault}"),
-            Self::Stale(n) => write!(f, "stale:w{n}"),
-            Self::Another(n) => write!(f, "another:w{n}"),
-            Self::Meddling(n) => write!(f, "meddling:w{n}"),
-            Self::Host(n) => write!(f, "host:w{n}"),
+            Self::Stale(_) => write!(f, "stale:{at}"),
+            Self::Another(_) => write!(f, "another:{at}"),
+            Self::Meddling(_) => write!(f, "meddling:{at}"),
+            Self::Host(_) => write!(f, "host:{at}"),
         }
     }
 }
@@ -91,8 +82,17 @@ pub(super) fn all(requests: u64, writes: u64) -> Vec<Blow> {
     of_requests.chain((1..=writes).flat_map(at_write)).collect()
 }
 
+/// All sorts of these.
+pub(super) fn sorts(requests: u64, writes: u64) -> BTreeSet<String> {
+    all(requests, writes).iter().map(Blow::sort).collect()
+}
+
 fn fault(text: &str) -> Blow {
     Blow::Fault(text.parse().unwrap())
+}
+
+fn death(at: clouds::Nth, after: bool) -> Fuse {
+    Fuse { at, after, then: Burnt::FallSilent }
 }
 
 /// What can befall any request.
@@ -100,14 +100,15 @@ fn at_request(n: u64) -> Vec<Blow> {
     let texts = ["drop-before:N", "429:N:2", "truncate:N", "expired:N"];
     let faults = texts.map(|text| fault(&text.replace('N', &n.to_string())));
     let statuses = UNCLEAR.map(|code| fault(&format!("status:{n}:{code}")));
-    let death = [false, true].map(|after| Blow::Death { nth: clouds::Nth::Request(n), after });
-    faults.into_iter().chain(statuses).chain(death).collect()
+    let deaths = [false, true].map(|after| Blow::Death(death(clouds::Nth::Request(n), after)));
+    faults.into_iter().chain(statuses).chain(deaths).collect()
 }
 
 /// What only matters where something is written: for a read it is the same as something above.
 fn at_write(n: u64) -> Vec<Blow> {
     let faults = ["drop-after:wN", "twice:wN"].map(|text| fault(&text.replace('N', &n.to_string())));
     let statuses = UNCLEAR.map(|code| fault(&format!("status-after:w{n}:{code}")));
-    let people = [Blow::Stale(n), Blow::Another(n), Blow::Meddling(n), Blow::Host(n)];
+    let people =
+        [Blow::Stale(death(clouds::Nth::Write(n), true)), Blow::Another(n), Blow::Meddling(n), Blow::Host(n)];
     faults.into_iter().chain(statuses).chain(people).collect()
 }

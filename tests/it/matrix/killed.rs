@@ -2,7 +2,6 @@
 //! effect or after it, and then the process is killed. The lock of an environment that has one is held by then.
 
 use std::{
-    fs,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
     path::Path,
@@ -15,8 +14,8 @@ use tokio::task::spawn_blocking;
 use trimtab::sandbox::{self, Options, Running};
 
 use super::census;
+use crate::support::{SPEED, copy};
 
-const SPEED: f64 = 200.0;
 /// What `kill -9` ends a process with.
 const SIGKILL: i32 = 9;
 
@@ -38,13 +37,7 @@ impl Killed {
     async fn place(&self) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.dir);
-        fs::create_dir(dir.path().join("environments")).unwrap();
-        for entry in fs::read_dir(manifests).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                fs::copy(&path, dir.path().join("environments").join(path.file_name().unwrap())).unwrap();
-            }
-        }
+        copy(&manifests, &dir.path().join("environments"));
         let options = Options { speed: SPEED, ..Options::new(dir.path().join("sandbox")) };
         let sandbox = sandbox::start(options).await.unwrap();
         Place { dir, sandbox, environment: self.environment }

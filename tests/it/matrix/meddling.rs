@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use trimtab::sandbox::Running;
 
-use super::{census, stage::by_hand};
+use super::census;
+use crate::support::clients::ask;
 
 /// A machine of ours: its app, its identifier, and everything else.
 fn machines(sandbox: &Running) -> Vec<(String, String, Value)> {
@@ -46,7 +47,7 @@ pub(super) async fn meddle(sandbox: &Running, n: usize) {
         _ => ("DELETE", format!("{base}?force=true"), Value::Null),
     };
     // Refused where a lease is held, which is as good a case.
-    drop(by_hand(sandbox, method, &path, &body).await);
+    drop(ask(sandbox, method, &path, &body).await);
 }
 
 /// Lets the host of our first machine stop to answer, and says how to let it answer again.
@@ -60,5 +61,5 @@ pub(super) async fn unreachable(sandbox: &Running) -> Option<String> {
 pub(super) async fn host(sandbox: &Running, id: &str, status: &str) {
     let body = json!({ "machine": id, "status": status });
     // The machine may be gone by now.
-    drop(by_hand(sandbox, "POST", "/_sandbox/hosts", &body).await);
+    drop(ask(sandbox, "POST", "/_sandbox/hosts", &body).await);
 }

@@ -1,6 +1,6 @@
 //! The runs that are disturbed: of each environment in the repository its first apply, a second release, and its removal.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde_json::Value;
 use trimtab::{
@@ -11,9 +11,12 @@ use trimtab::{
 
 use super::{
     census::{self, STRANGER},
-    stage::{Stage, by_hand},
+    stage::Stage,
 };
-use crate::manifests::{folders, inputs_for};
+use crate::{
+    manifests::{folders, inputs_for},
+    support::{clients::ask, copy},
+};
 
 /// One run, and what it comes to when nothing goes wrong.
 pub(super) struct Scene {
@@ -36,7 +39,7 @@ impl Scene {
     async fn new(what: String, desired: Desired, begin: Snapshot) -> (Self, Snapshot) {
         let stage = Stage::new(&desired, begin.clone()).await;
         let strangers = census::strangers(&stage.sandbox.state());
-        let run = stage.run(None).await;
+        let run = stage.run().await;
         assert!(run.complete, "{what}: {}", run.said);
         let (requests, writes) = (stage.sandbox.requests().len() as u64, stage.sandbox.writes());
         assert!(stage.left().await.is_empty(), "{what}");
@@ -67,12 +70,7 @@ pub(super) async fn all() -> Vec<Scene> {
 async fn of_environment(dir: &Path, environment: &str) -> Vec<Scene> {
     let name = format!("{}/{environment}", dir.file_name().unwrap().to_string_lossy());
     let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
+    copy(dir, folder.path());
     let inputs = inputs_for(folder.path(), environment);
     let first = loaded(folder.path(), environment, &inputs);
     let second = loaded(folder.path(), environment, &newer(&first, inputs));
@@ -118,7 +116,7 @@ async fn strangers(desired: &Desired) -> Snapshot {
         ),
     ];
     for (path, body) in requests {
-        by_hand(&stage.sandbox, "POST", &path, &body).await.unwrap();
+        ask(&stage.sandbox, "POST", &path, &body).await.unwrap();
     }
     stage.outlive();
     stage.sandbox.snapshot()

@@ -1,27 +1,21 @@
 //! One case: a sandbox that begins where the scene does, a run that is disturbed, one that is not, and the judgement.
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
-use serde_json::Value;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::join;
 use trimtab::{
-    apply::{Conduct, apply},
-    clouds::{
-        Clouds, Fuse, Readers, Registry, Settings, Voice, aws,
-        fly::{Reader, Writer},
-    },
+    apply::Conduct,
+    clouds::{CloudError, Fuse, Readers, Registry},
     kinds::Desired,
-    model::Secret,
     observe::{images, observe},
-    plan::{Limits, Plan, guard, plan},
+    plan::{guard, plan},
     render::{Look, text},
     sandbox::{self, Options, Running, Snapshot},
 };
 
 use super::{blows::Blow, census, meddling, scenes::Scene};
+use crate::support::{SPEED, all_allowed, clients, summary, try_carry_out};
 
-/// How much faster than on Fly everything goes.
-const SPEED: f64 = 200.0;
 /// How long lists are old, in milliseconds of the sandbox: longer than a whole run.
 const STALE_MS: i64 = 20_000;
 
@@ -44,32 +38,32 @@ impl<'s> Stage<'s> {
     pub(super) async fn new(desired: &'s Desired, snapshot: Snapshot) -> Self {
         let options = Options { speed: SPEED, snapshot, ..Options::in_memory() };
         let sandbox = sandbox::start(options).await.unwrap();
-        let readers = readers(desired, &sandbox, None).await;
-        let registry = Registry::new(&settings(desired, &sandbox, None)).unwrap();
+        let readers = clients::readers(&sandbox, desired, SPEED, None).await;
+        let registry = Registry::new(&clients::settings(&sandbox, &desired.meta.org, SPEED, None)).unwrap();
         Self { desired, sandbox, readers, registry }
     }
 
-    /// Plans and applies with everything allowed; with a fuse by a process that dies.
-    pub(super) async fn run(&self, fuse: Option<Fuse>) -> Run {
-        match fuse {
-            None => self.run_with(self.readers.clone(), Conduct::PATIENCE).await,
-            Some(_) => {
-                let run =
-                    self.run_with(readers(self.desired, &self.sandbox, fuse).await, Conduct::PATIENCE).await;
-                self.outlive();
-                run
-            }
-        }
+    /// Plans and applies with everything allowed.
+    pub(super) async fn run(&self) -> Run {
+        self.run_with(self.readers.clone(), Conduct::PATIENCE).await
+    }
+
+    /// The same by a process that dies. Nothing when it did not come to the request at which it should.
+    async fn run_and_die(&self, fuse: Fuse) -> Option<Run> {
+        let readers = clients::readers(&self.sandbox, self.desired, SPEED, Some(fuse)).await;
+        let run = self.run_with(readers.clone(), Conduct::PATIENCE).await;
+        self.outlive();
+        readers.fly.is_silent().then_some(run)
     }
 
     /// The same by somebody who does not wait for others.
-    pub(super) async fn run_impatiently(&self) -> Run {
-        self.run_with(readers(self.desired, &self.sandbox, None).await, Duration::ZERO).await
+    async fn run_impatiently(&self) -> Run {
+        let readers = clients::readers(&self.sandbox, self.desired, SPEED, None).await;
+        self.run_with(readers, Duration::ZERO).await
     }
 
     async fn run_with(&self, readers: Readers, patience: Duration) -> Run {
-        let failed =
-            |error: &trimtab::clouds::CloudError| Run { complete: false, said: format!("{error} {error:?}") };
+        let failed = |error: &CloudError| Run { complete: false, said: format!("{error} {error:?}") };
         let mut desired = self.desired.clone();
         let images = images(&self.registry, &desired).await;
         if let Some(missing) = images.missing().next() {
@@ -80,19 +74,11 @@ impl<'s> Stage<'s> {
             Ok(world) => world,
             Err(error) => return failed(&error),
         };
-        let plan = plan(&desired, &world).unwrap();
-        let approved = match guard(plan.clone(), &all_allowed(&plan)) {
-            Ok(approved) => approved,
+        let conduct = Conduct { patience, speed: SPEED, ..Conduct::default() };
+        let report = match try_carry_out(plan(&desired, &world).unwrap(), readers, world, &conduct).await {
+            Ok(report) => report,
             Err(refusals) => return Run { complete: false, said: format!("{refusals:?}") },
         };
-        let clouds = Clouds {
-            fly: Writer::new(readers.fly),
-            aws: readers.aws.map(aws::Writer::new),
-            voice: Voice::silent(),
-        };
-        let conduct = Conduct { patience, speed: SPEED, ..Conduct::default() };
-        let (events, _receiver) = unbounded_channel();
-        let report = apply(&approved, &clouds, world, &conduct, &events).await;
         let look = Look { color: false, width: 100 };
         let said = format!("{}{}", text::report(&report, &look), serde_json::to_string(&report).unwrap());
         Run { complete: report.is_complete(), said }
@@ -109,56 +95,12 @@ impl<'s> Stage<'s> {
         let mut desired = self.desired.clone();
         images(&self.registry, &desired).await.pin(&mut desired);
         let world = observe(&self.readers, &desired).await.unwrap();
-        crate::support::summary(&plan(&desired, &world).unwrap())
+        summary(&plan(&desired, &world).unwrap())
     }
 
     /// Lets the time pass for which the leases of a client that died can last.
     pub(super) fn outlive(&self) {
         self.sandbox.advance(Duration::from_secs(600)).unwrap();
-    }
-}
-
-fn all_allowed(plan: &Plan) -> Limits {
-    let steps = plan.steps().map(|step| &step.address);
-    let folded = plan.folded.iter().map(|folded| &folded.address);
-    Limits { allow_destroy: steps.chain(folded).cloned().collect(), everything: true, max_destroy: 100 }
-}
-
-fn settings(desired: &Desired, sandbox: &Running, fuse: Option<Fuse>) -> Settings {
-    let token = Secret::new(sandbox.org_token(&desired.meta.org).unwrap());
-    Settings { fuse, ..Settings::imitation(sandbox.url(), token, SPEED) }
-}
-
-async fn readers(desired: &Desired, sandbox: &Running, fuse: Option<Fuse>) -> Readers {
-    let fly = Reader::new(&settings(desired, sandbox, fuse)).unwrap();
-    let Some(meta) = &desired.meta.aws else { return Readers { fly, aws: None } };
-    let sandbox::AwsKeys { id, secret } = sandbox.aws_keys(&meta.account).unwrap();
-    let keys = aws::Keys { id, secret: Secret::new(secret), session: None };
-    let settings = aws::Settings::imitation(&meta.account, &meta.region, sandbox.aws_url(), keys, SPEED);
-    let aws = aws::Reader::new(settings, &fly).await.unwrap();
-    Readers { fly, aws: Some(aws) }
-}
-
-/// A request as somebody with a token would send it by hand; what is refused is its status.
-pub(super) async fn by_hand(
-    sandbox: &Running,
-    method: &str,
-    path: &str,
-    body: &Value,
-) -> Result<Value, reqwest::StatusCode> {
-    // Making one takes longer than most requests. All cases share a runtime.
-    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
-    let client = CLIENT.get_or_init(reqwest::Client::new);
-    let request = client
-        .request(method.parse().unwrap(), format!("{}{path}", sandbox.url()))
-        .bearer_auth(sandbox.user_token().unwrap())
-        .json(body);
-    let answer = request.send().await.unwrap();
-    match answer.status() {
-        status if status.is_success() => {
-            Ok(serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
-        }
-        status => Err(status),
     }
 }
 
@@ -169,7 +111,7 @@ pub(super) async fn case(scene: &Scene, blow: Blow) -> Result<bool, String> {
     stage.sandbox.set_faults(Vec::new());
     let between = stage.sandbox.state();
     census::holds_always(&between, &scene.strangers, !matches!(blow, Blow::Meddling(_)))?;
-    let again = stage.run(None).await;
+    let again = stage.run().await;
     if !again.complete {
         return Err(format!("the second run is not complete: {}", again.said));
     }
@@ -185,21 +127,22 @@ pub(super) async fn case(scene: &Scene, blow: Blow) -> Result<bool, String> {
     Ok(true)
 }
 
-/// The first run. Nothing when it ended before anything went wrong.
+/// The first run, and what it said. Nothing when it ended before anything went wrong.
 async fn disturbed(stage: &Stage<'_>, blow: Blow) -> Option<String> {
     let sandbox = &stage.sandbox;
     match blow {
-        Blow::Death { .. } => Some(stage.run(blow.fuse()).await.said),
+        Blow::Death(fuse) => Some(stage.run_and_die(fuse).await?.said),
         Blow::Fault(fault) => {
             sandbox.set_faults(vec![fault]);
-            let said = stage.run(None).await.said;
+            let said = stage.run().await.said;
+            let struck = sandbox.struck() > 0;
             stage.outlive();
-            Some(said)
+            struck.then_some(said)
         }
-        Blow::Stale(_) => {
-            let said = stage.run(blow.fuse()).await.said;
+        Blow::Stale(fuse) => {
+            let said = stage.run_and_die(fuse).await?.said;
             sandbox.set_faults(vec![format!("stale-list:{STALE_MS}").parse().unwrap()]);
-            Some(said + &stage.run(None).await.said)
+            Some(said + &stage.run().await.said)
         }
         Blow::Another(n) => {
             let other = async { drop(stage.run_impatiently().await) };
@@ -225,12 +168,12 @@ async fn disturbed(stage: &Stage<'_>, blow: Blow) -> Option<String> {
 /// A run during whose n-th write something else happens. Nothing when there are fewer writes.
 async fn meanwhile(stage: &Stage<'_>, n: u64, other: impl Future<Output = ()>) -> Option<String> {
     stage.sandbox.set_faults(vec![format!("hold-before:w{n}").parse().unwrap()]);
-    let mut run = Box::pin(stage.run(None));
+    let mut run = Box::pin(stage.run());
     tokio::select! {
         _ = &mut run => return None,
         () = stage.sandbox.held() => {}
     }
-    let ((), run) = tokio::join!(
+    let ((), run) = join!(
         async {
             other.await;
             stage.sandbox.release();
