@@ -145,7 +145,7 @@ async fn run(fleet: &Running, desired: &Desired, speed: f64) -> Measured {
     let world = observe(&reader.clone().into(), desired).await.unwrap();
     let plan: Plan = plan(desired, &world).unwrap();
     let approved = guard(plan, &Limits::default()).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
-    let clouds = Clouds { fly: Writer::new(reader), aws: None, voice: Voice::silent() };
+    let clouds = Clouds { fly: Writer::new(reader), aws: None, lock: None, voice: Voice::silent() };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let before = fleet.requests().len();
     let begun = Instant::now();

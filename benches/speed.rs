@@ -184,6 +184,7 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     let clouds = trimtab::clouds::Clouds {
         fly: trimtab::clouds::fly::Writer::new(readers.fly),
         aws: readers.aws.map(aws::Writer::new),
+        lock: None,
         voice: trimtab::clouds::Voice::silent(),
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();

@@ -11,35 +11,22 @@ use crate::clouds::{
 /// How much time must be left on the lock when a step begins, by the server's clock: a request and its retries.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// A lock that was taken.
-#[derive(Debug)]
-pub struct Lock(Lease);
-
-impl Lock {
-    /// The lock that this lease is.
-    #[must_use]
-    pub fn new(lease: Lease) -> Self {
-        Self(lease)
+/// Makes sure that the lock, if there is one, is still ours.
+///
+/// # Errors
+/// When it is lost.
+pub(super) async fn confirm(lock: Option<&Lease>) -> Result<(), LockError> {
+    match lock {
+        Some(lease) => lease.confirm(MARGIN).await,
+        None => Ok(()),
     }
+}
 
-    /// Makes sure that it is still ours.
-    ///
-    /// # Errors
-    /// When it is lost.
-    pub(super) async fn confirm(&self) -> Result<(), LockError> {
-        self.0.confirm(MARGIN).await
-    }
-
-    /// Ends when the lock is lost.
-    pub(super) async fn lost(&self) {
-        self.0.over().cancelled().await;
-    }
-
-    /// Gives it back. What is not given back runs out by itself.
-    pub async fn release(&self) {
-        if let Err(error) = self.0.release().await {
-            tracing::warn!(%error, "the lock was not given back");
-        }
+/// Ends when the lock is lost; never where there is none.
+pub(super) async fn lost(lock: Option<&Lease>) {
+    match lock {
+        Some(lease) => lease.over().cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

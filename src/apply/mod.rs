@@ -14,7 +14,7 @@ use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clouds::{CloudError, Clouds, Sign, Trouble, Voice},
+    clouds::{CloudError, Clouds, Sign, Trouble, Voice, aws::lock::Lease},
     kinds::{Phase, Settled, World},
     model::{Address, Name},
     plan::{Action, Approved, Plan, Step},
@@ -26,7 +26,6 @@ mod lock;
 mod queue;
 
 pub use event::{Event, Failure, Outcome, Report};
-pub use lock::Lock;
 pub use queue::Queue;
 
 /// How a run is carried out.
@@ -44,8 +43,6 @@ pub struct Conduct {
     pub speed: f64,
     /// How long to wait for a lease, or the lock, that somebody else holds.
     pub patience: Duration,
-    /// The lock of the environment, where it has one. Whoever took it gives it back.
-    pub lock: Option<Arc<Lock>>,
 }
 
 impl Conduct {
@@ -72,7 +69,6 @@ impl Default for Conduct {
             until: None,
             speed: 1.0,
             patience: Self::PATIENCE,
-            lock: None,
         }
     }
 }
@@ -106,7 +102,7 @@ pub async fn apply(
         events,
         report: Report::new(),
         failed: BTreeMap::new(),
-        lock: conduct.lock.clone(),
+        lock: clouds.lock.as_deref(),
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
     let estimate_secs = Some(estimate.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
@@ -138,7 +134,7 @@ struct Run<'p> {
     report: Report,
     /// The apps whose rollout has failed, with the first step that did.
     failed: BTreeMap<Name, Address>,
-    lock: Option<Arc<Lock>>,
+    lock: Option<&'p Lease>,
 }
 
 /// Whether a step is a part of the rollout of its app.
@@ -163,16 +159,10 @@ impl Run<'_> {
                     self.put_aside(node);
                 }
             }
-            let lost = async {
-                match &self.lock {
-                    Some(lock) => lock.lost().await,
-                    None => std::future::pending().await,
-                }
-            };
             let done = tokio::select! {
                 done = running.join_next() => done,
                 () = conduct.abort.cancelled() => break,
-                () = lost => break self.halt().await,
+                () = lock::lost(self.lock) => break self.halt().await,
             };
             match done {
                 None => break,
@@ -187,9 +177,7 @@ impl Run<'_> {
 
     /// The lock is lost: nothing more is written, and what is under way is dropped.
     async fn halt(&mut self) {
-        if let Some(lock) = &self.lock {
-            self.report.lost = lock.confirm().await.err().map(lock::loss);
-        }
+        self.report.lost = lock::confirm(self.lock).await.err().map(lock::loss);
     }
 
     /// The failed step for which a step is not begun although it waits for nothing: when the rollout of an app fails
@@ -234,13 +222,10 @@ impl Run<'_> {
         tracing::info!(address = %step.address, action = ?step.action, "begins");
         let (mut clouds, world) = (clouds.clone(), self.world.clone());
         clouds.voice = self.voice(&step.address);
-        let (op, name, lock) = (step.op.clone(), step.address.name().clone(), self.lock.clone());
+        let (op, name) = (step.op.clone(), step.address.name().clone());
         running.spawn(async move {
             let begun = Instant::now();
-            let lost = match &lock {
-                Some(lock) => lock.confirm().await.is_err(),
-                None => false,
-            };
+            let lost = lock::confirm(clouds.lock.as_deref()).await.is_err();
             (node, begun, if lost { None } else { Some(op.run(&name, &clouds, &world).await) })
         });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Context, Failure, clock, holder, progress::Show, session::Session};
 use crate::{
-    apply::{Conduct, Lock},
+    apply::Conduct,
     clouds::aws::{
         Writer,
         lock::{self, Place, Record, Terms},
@@ -15,8 +15,7 @@ use crate::{
 /// Where an environment's lock is; nothing when it has none.
 pub(super) fn place(meta: &Meta) -> Option<Place> {
     let (bucket, region) = meta.aws.as_ref()?.lock.clone()?;
-    let (project, environment) = (meta.mark.project.clone(), meta.mark.environment.clone());
-    Some(Place { bucket, region, project, environment })
+    Some(Place { bucket, region, mark: meta.mark.clone() })
 }
 
 /// What became of the lock.
@@ -49,18 +48,23 @@ pub(super) async fn take(
             return Ok(Taken::None);
         }
     }
-    let who = holder::locker(command, &place.environment, &context.environment)?;
+    let who = holder::locker(command, &place.mark.environment, &context.environment)?;
     let terms = Terms::at_speed(session.speed);
     // A time that the user gave counts as it is; the default must outlast a run that died.
     let patience = if show.patience() == Conduct::PATIENCE { terms.patience } else { show.patience() };
     let mut waited = false;
     let waiting = |record: &Record, until: jiff::Timestamp| {
         waited = true;
-        let text = format!("Waiting for the lock: {record} has it, until {until:.0} unless it is renewed.");
+        let text = match record.unlocked {
+            false => format!("Waiting for the lock: {record} has it, until {until:.0} unless it is renewed."),
+            true => {
+                format!("Waiting for the lock: that of {record} was ended, and is free after {until:.0}.")
+            }
+        };
         show.say_aside(context, "waiting", &text);
     };
     let terms = Terms { patience, ..terms };
     let lease = lock::take(&Writer::new(aws.clone()), &place, &who, terms, clock::wall, waiting).await?;
-    session.keep(Arc::new(Lock::new(lease)));
+    session.keep(Arc::new(lease));
     Ok(if waited { Taken::Waited } else { Taken::Free })
 }

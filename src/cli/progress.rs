@@ -105,6 +105,7 @@ impl Work<'_> {
         Clouds {
             fly: Writer::with_leases(self.session.readers.fly.clone(), leases),
             aws: self.session.readers.aws.clone().map(aws::Writer::new),
+            lock: self.session.lock(),
             voice: crate::clouds::Voice::silent(),
         }
     }
@@ -112,8 +113,8 @@ impl Work<'_> {
     fn conduct(&self, show: &Show) -> Conduct {
         let (begun, speed) = (self.session.begun, self.session.speed);
         let until = show.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()));
-        let (patience, lock) = (show.patience(), self.session.lock());
-        Conduct { width: show.parallel.max(1), until, speed, patience, lock, ..Conduct::default() }
+        let patience = show.patience();
+        Conduct { width: show.parallel.max(1), until, speed, patience, ..Conduct::default() }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     },
     manifest::SecretsMode,
     model::{Address, Image, Mark, Name, Table},
-    plan::{Before, Limits, Was, go_back, guard, is_asked},
+    plan::{Before, Limits, Plan, Was, go_back, guard, is_asked},
     render::{self, fleet::Fleet},
 };
 
@@ -70,8 +70,7 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     histories.keep(&args.only);
     let before = choose(&histories, args, &now)?;
     session.images_exist(before.images()).await?;
-    let (plan, world) = go_back(desired, &now, &before)?;
-    let plan = if args.only.is_empty() { plan } else { plan.only(&args.only) };
+    let (plan, mut world) = part(go_back(desired, &now, &before)?, &args.only);
     if plan.is_empty() {
         args.show.say(context, "rollback", "Nothing to do: that is what runs.")?;
         return Ok(exit::OK);
@@ -83,9 +82,15 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     let all = plan.steps().map(|step| step.address.clone()).collect();
     let approved = guard(plan, &Limits { allow_destroy: all, everything: true, max_destroy: 100 })?;
     confirm::yes(context, args.yes, "Go back to this?")?;
-    if locking::take(context, session, &world, &args.show, "rollback").await? == Taken::Waited {
-        return Err(Failure::new("somebody else was at work here; nothing was changed")
-            .hint("look what runs now: run the same command again"));
+    if locking::take(context, session, &world, &args.show, "rollback").await? != Taken::None {
+        // Under the lock nobody else writes any more; until then somebody may have, while the question stood.
+        let now = session.observe(context).await?;
+        let (again, seen) = part(go_back(desired, &now, &before)?, &args.only);
+        if again.id() != approved.plan().id() {
+            return Err(Failure::new("somebody else was at work here meanwhile; nothing was changed")
+                .hint("look what runs now: run the same command again"));
+        }
+        world = seen;
     }
     let work = progress::Work { session, approved: &approved, world, command: "rollback" };
     let report = progress::watch(context, &args.show, work).await;
@@ -97,6 +102,11 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
         context.ui.talk(STILL_ASKED);
     }
     Ok(if report.is_complete() { exit::OK } else { exit::INCOMPLETE })
+}
+
+/// What of it the user has asked for.
+fn part((plan, world): (Plan, World), only: &[Address]) -> (Plan, World) {
+    (if only.is_empty() { plan } else { plan.only(only) }, world)
 }
 
 /// What is known of the past of each machine, by name.

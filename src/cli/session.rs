@@ -15,8 +15,11 @@ use super::{
     images,
 };
 use crate::{
-    apply::Lock,
-    clouds::{Readers, Registry, aws, fly},
+    clouds::{
+        Readers, Registry,
+        aws::{self, lock::Lease},
+        fly,
+    },
     kinds::{Desired, World},
     manifest::{self, Inputs, Loaded, SecretsMode, disk},
     model::{Address, Image},
@@ -135,7 +138,7 @@ pub(super) struct Session {
     /// How much faster than Fly the server runs.
     pub(super) speed: f64,
     /// The lock of the environment, while it is ours.
-    lock: std::sync::Mutex<Option<Arc<Lock>>>,
+    lock: std::sync::Mutex<Option<Arc<Lease>>>,
     /// What ends the process at a signal while nothing is written.
     ends: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
 }
@@ -207,12 +210,12 @@ impl Session {
     }
 
     /// Keeps a lock that was taken.
-    pub(super) fn keep(&self, lock: Arc<Lock>) {
+    pub(super) fn keep(&self, lock: Arc<Lease>) {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
     }
 
     /// The lock, if it is ours.
-    pub(super) fn lock(&self) -> Option<Arc<Lock>> {
+    pub(super) fn lock(&self) -> Option<Arc<Lease>> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -220,7 +223,10 @@ impl Session {
     pub(super) async fn unlock(&self) {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(lock) = lock {
-            lock.release().await;
+            // What is not given back runs out by itself.
+            if let Err(error) = lock.release().await {
+                tracing::warn!(%error, "the lock was not given back");
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! `trimtab unlock`: who holds the lock of an environment, and giving it back for a run that is dead.
+//! `trimtab unlock`: who holds the lock of an environment, and ending it for a run that hangs or is dead.
 
 use clap::Args;
 
@@ -9,12 +9,12 @@ use super::{
 use crate::{
     clouds::aws::{
         Reader, Writer,
-        lock::{self, Place},
+        lock::{self, Place, Terms},
     },
     manifest::SecretsMode,
 };
 
-/// Show who holds the lock of an environment, or give it back for a run that has died.
+/// Show who holds the lock of an environment, or end it for a run that hangs or has died.
 #[derive(Debug, Args)]
 pub(super) struct Unlock {
     /// The environment: the stem of its manifest's file name
@@ -22,7 +22,7 @@ pub(super) struct Unlock {
     environment: String,
     #[command(flatten)]
     inputs: InputArgs,
-    /// Give back the lock that has this id: so that it is not another's by the time you have looked
+    /// End the lock that has this id: so that it is not another's by the time you have looked
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 }
@@ -46,23 +46,32 @@ async fn answer(context: &Context<'_>, args: &Unlock, session: &Session) -> Resu
             "what keeps two runs apart are leases on machines, which run out by themselves within a minute",
         ));
     };
+    let terms = Terms::at_speed(session.speed);
     match &args.id {
-        Some(id) => release(context, reader, &place, id).await,
-        None => show(context, args, reader, &place).await,
+        Some(id) => release(context, reader, &place, id, terms).await,
+        None => show(context, args, reader, &place, terms).await,
     }
 }
 
-async fn show(context: &Context<'_>, args: &Unlock, reader: &Reader, place: &Place) -> Result<u8, Failure> {
+async fn show(
+    context: &Context<'_>,
+    args: &Unlock,
+    reader: &Reader,
+    place: &Place,
+    terms: Terms,
+) -> Result<u8, Failure> {
     reader.check_account().await?;
-    match lock::holder(reader, place, clock::wall).await? {
+    match lock::holder(reader, place).await? {
         None => context.ui.data("Nobody holds the lock.")?,
         Some(record) => {
-            context.ui.data(&format!(
-                "{record} holds the lock until {:.0} unless it is renewed.",
-                record.expires_at
-            ))?;
+            let (ends, free) = (record.expires_at, record.expires_at + terms.margin);
+            if record.unlocked {
+                context.ui.data(&format!("The lock of {record} was ended; it is free after {free:.0}."))?;
+                return Ok(exit::OK);
+            }
+            context.ui.data(&format!("{record} holds the lock until {ends:.0} unless it is renewed."))?;
             context.ui.talk(&format!(
-                "If that run is dead: trimtab unlock {} --id {}",
+                "If that run hangs or is dead: trimtab unlock {} --id {}",
                 args.environment,
                 record.id()
             ));
@@ -71,9 +80,21 @@ async fn show(context: &Context<'_>, args: &Unlock, reader: &Reader, place: &Pla
     Ok(exit::OK)
 }
 
-async fn release(context: &Context<'_>, reader: &Reader, place: &Place, id: &str) -> Result<u8, Failure> {
+async fn release(
+    context: &Context<'_>,
+    reader: &Reader,
+    place: &Place,
+    id: &str,
+    terms: Terms,
+) -> Result<u8, Failure> {
     reader.check_account().await?;
     let record = lock::unlock(&Writer::new(reader.clone()), place, id, clock::wall).await?;
-    context.ui.data(&format!("Gave the lock back for {record}."))?;
+    context.ui.data(&format!("Ended the lock of {record}."))?;
+    if !record.released {
+        context.ui.talk(&format!(
+            "It is free after {:.0}, or as soon as that run has noticed: nobody can tell from here that it is dead.",
+            record.expires_at + terms.margin
+        ));
+    }
     Ok(exit::OK)
 }

@@ -95,25 +95,42 @@ impl Settings {
             base: url,
         }
     }
+}
 
-    /// What a client of all these needs to know servers by.
-    pub(super) fn certificates(&self) -> Certificates {
-        let others = [&self.logs, &self.uiex, &self.public, &self.registries];
-        // A registry without a place is asked at its own.
-        let plain = |url: &Option<String>| url.as_ref().is_some_and(|url| url.starts_with("http://"));
-        let all = self.base.starts_with("http://") && others.into_iter().all(plain);
-        if all { Certificates::None } else { Certificates::System }
+/// What connections are made with.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    plain: reqwest::Client,
+    tls: Option<reqwest::Client>,
+}
+
+impl Clients {
+    /// One TLS stack, one set of time limits. A redirect is never followed by itself, so that no token goes where it was
+    /// not meant to. Plain HTTP is spoken to this machine only, see [`reach::safe`]: no proxy of another one may read it.
+    /// Nor needs it the certificates that the system trusts, and reading them takes longer than many a whole run against
+    /// an imitation, so a client for TLS is made only where it is wanted.
+    pub(super) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT)
+                .timeout(ANSWER)
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let made = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| chain(&error));
+        let wants_tls = addresses.into_iter().any(|address| !is_plain(address));
+        let tls = wants_tls.then(|| made(builder())).transpose()?;
+        Ok(Self { plain: made(builder().no_proxy().tls_certs_only([]))?, tls })
+    }
+
+    /// The one for an address.
+    pub(super) fn to(&self, address: &str) -> &reqwest::Client {
+        self.tls.as_ref().filter(|_| !is_plain(address)).unwrap_or(&self.plain)
     }
 }
 
-/// Whose word is taken for who a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Certificates {
-    /// The system's authorities.
-    System,
-    /// Nobody's: nothing here speaks TLS, and reading what the system trusts takes longer than many a whole run against
-    /// an imitation.
-    None,
+fn is_plain(address: &str) -> bool {
+    address.starts_with("http://")
 }
 
 /// The client side of one API.
@@ -122,7 +139,7 @@ pub struct Http(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: reqwest::Client,
+    clients: Clients,
     base: String,
     authorization: reqwest::header::HeaderValue,
     pacing: Pacing,
@@ -143,13 +160,13 @@ impl Http {
         let mut authorization = reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
             .map_err(|_| wrong("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
-        for address in
-            [Some(&settings.base), settings.logs.as_ref(), settings.uiex.as_ref()].into_iter().flatten()
-        {
+        let addresses = [Some(&settings.base), settings.logs.as_ref(), settings.uiex.as_ref()];
+        let addresses = addresses.into_iter().flatten().map(String::as_str);
+        for address in addresses.clone() {
             reach::safe(address).map_err(|why| wrong(&why))?;
         }
         Ok(Self(Arc::new(Inner {
-            client: client(settings.certificates()).map_err(|why| wrong(&why))?,
+            clients: Clients::new(addresses).map_err(|why| wrong(&why))?,
             base: settings.base.trim_end_matches('/').to_owned(),
             authorization,
             pacing: Pacing::new(settings.speed),
@@ -161,9 +178,9 @@ impl Http {
 
     /// The same client at another base, with limits of its own.
     pub(crate) fn at(&self, base: &str) -> Self {
-        let Inner { client, authorization, speed, gauge, .. } = &*self.0;
+        let Inner { clients, authorization, speed, gauge, .. } = &*self.0;
         Self(Arc::new(Inner {
-            client: client.clone(),
+            clients: clients.clone(),
             base: base.trim_end_matches('/').to_owned(),
             authorization: authorization.clone(),
             pacing: Pacing::new(*speed),
@@ -256,11 +273,12 @@ impl Http {
         call: &Call<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        let Inner { client, base, authorization, pacing, in_flight, gauge, .. } = &*self.0;
+        let Inner { clients, base, authorization, pacing, in_flight, gauge, .. } = &*self.0;
         let slot = pacing.wait(call.action, call.identifier).await;
         let _permit = in_flight.acquire().await;
         let turn = gauge.enter(&call.doing, call.method != Method::GET)?;
-        let mut request = client
+        let mut request = clients
+            .to(base)
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
         if let Some(nonce) = nonce {
@@ -293,20 +311,6 @@ impl Http {
     pub(crate) fn gauge(&self) -> &Gauge {
         &self.0.gauge
     }
-}
-
-/// What every connection is made with: one TLS stack and one set of time limits. A redirect is never followed by
-/// itself, so that no token goes where it was not meant to.
-pub(super) fn client(certificates: Certificates) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT)
-        .timeout(ANSWER)
-        .redirect(reqwest::redirect::Policy::none());
-    if certificates == Certificates::None {
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| chain(&error))
 }
 
 /// Tries again where that is safe, with pauses that double.

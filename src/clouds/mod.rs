@@ -21,6 +21,8 @@ pub use probe::Probe;
 pub use registry::Registry;
 pub use voice::{Sign, Voice};
 
+use std::sync::Arc;
+
 /// The clients of every cloud, with write access. Only `apply` holds one.
 #[derive(Clone, Debug)]
 pub struct Clouds {
@@ -28,6 +30,8 @@ pub struct Clouds {
     pub fly: fly::Writer,
     /// AWS, where the manifest names an account.
     pub aws: Option<aws::Writer>,
+    /// The lock of the environment, where it has one. Whoever took it gives it back.
+    pub lock: Option<Arc<aws::lock::Lease>>,
     /// Whom a long wait tells what it sees.
     pub voice: Voice,
 }

@@ -55,10 +55,18 @@ impl Mark {
     pub const UNVERIFIED: &str = "trimtab_unverified";
     /// What all our metadata keys begin with.
     pub const PREFIX: &str = "trimtab_";
+    /// What the keys of our own objects begin with in a bucket.
+    pub const KEPT: &str = ".trimtab/";
     /// What the label of an app begins with, see [`Mark::label`].
     pub const LABEL: &str = "TRIMTAB_OF_";
     /// The label of an app that must not be destroyed. It stays when the app's block leaves the manifest.
     pub const PROTECTED: &str = "TRIMTAB_PROTECTED";
+
+    /// The key of the object that is the environment's lock, in the bucket that holds it.
+    #[must_use]
+    pub fn lock_key(&self) -> String {
+        format!("{}locks/{}/{}.json", Self::KEPT, self.project, self.environment)
+    }
 
     /// The label of an app that is ours. Apps on Fly have no labels, but their secrets have names, so the mark is the
     /// name of a secret; its value is of no interest.

@@ -16,7 +16,7 @@ use crate::{
     },
     kinds::{
         AwsMeta, Desired,
-        aws::{bucket::lock_key, provider, role},
+        aws::{provider, role},
     },
     model::{Mark, Name, Ownership},
 };
@@ -132,7 +132,7 @@ async fn all(
 
 /// One bucket and whether it holds anything, which matters as soon as it is to go.
 async fn bucket(aws: &Reader, name: &str, region: &str, mark: &Mark) -> Result<BucketShot, CloudError> {
-    let lock = lock_key(mark);
+    let lock = mark.lock_key();
     // On the heap: the SDK's futures are so large that a few of them inside each other fill a thread's stack.
     aws.agreeing(|| Box::pin(at_once(aws, name, region, &lock))).await
 }

@@ -17,6 +17,7 @@ use crate::support::Team;
 mod crash;
 mod destroy;
 mod drift;
+mod github;
 mod identity;
 mod permissions;
 mod together;

@@ -11,12 +11,12 @@ use trimtab::{
     clouds::{
         Trouble,
         aws::{
-            self, Writer,
+            self, At, Writer,
             lock::{self, Lease, LockError, Loss, Place, Record, Terms, Who, Why},
         },
         fly,
     },
-    model::Secret,
+    model::{Mark, Secret},
     sandbox::{self, ClockMode, Fault, Options, Running},
 };
 
@@ -45,7 +45,7 @@ fn secs(secs: u64) -> Duration {
 fn place() -> Place {
     let [bucket, region, project, environment] =
         [BUCKET, "eu-central-1", "harbor", "production"].map(str::to_owned);
-    Place { bucket, region, project, environment }
+    Place { bucket, region, mark: Mark { project, environment } }
 }
 
 fn who(name: &str) -> Who {
@@ -118,7 +118,17 @@ impl Store {
     }
 
     async fn holder(&self) -> Option<String> {
-        lock::holder(&*self.writer().await, &place(), wall).await.unwrap().map(|record| record.holder)
+        lock::holder(&*self.writer().await, &place()).await.unwrap().map(|record| record.holder)
+    }
+
+    async fn keep_versions(&self) {
+        let on = types::VersioningConfiguration::builder().status(types::BucketVersioningStatus::Enabled);
+        let asked = self.s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(on.build());
+        asked.send().await.unwrap();
+    }
+
+    async fn versions(&self) -> usize {
+        self.s3.list_object_versions().bucket(BUCKET).send().await.unwrap().versions().len()
     }
 
     /// What stands there.
@@ -248,25 +258,52 @@ async fn somebody_else_unlocks_it() {
     let store = Store::new().await;
     let ann = store.take("ann").await.unwrap();
     assert!(matches!(store.unlock("bob-0123").await.unwrap_err().why, Why::OtherHolder { .. }));
-    assert_eq!(store.unlock(&ann.record().id()).await.unwrap().holder, "ann");
+    assert!(store.unlock(&ann.record().id()).await.unwrap().unlocked);
+    // She may live, and go on until she notices.
+    let error = store.take("bob").await.unwrap_err();
+    assert!(error.hint().unwrap().contains("it was ended, and is free after"), "{error}");
+    assert!(matches!(ann.confirm(secs(91)).await.unwrap_err().why, Why::Lost(Loss::Unlocked)));
+    ann.release().await.unwrap();
     assert!(matches!(store.unlock("ann-0123").await.unwrap_err().why, Why::NotHeld));
-    let bob = store.take("bob").await.unwrap();
-    assert_eq!(bob.record().generation, 2);
-    assert!(matches!(ann.confirm(secs(91)).await.unwrap_err().why, Why::Lost(Loss::Taken(_))));
+    assert_eq!(store.take("bob").await.unwrap().record().generation, 2);
+}
+
+#[tokio::test]
+async fn one_that_is_unlocked_and_dead_is_free_at_its_end() {
+    let store = Store::new().await;
+    let ann = store.take("ann").await.unwrap();
+    store.unlock("ann-0123").await.unwrap();
+    drop(ann);
+    store.sandbox.advance(Terms::AWS.ttl + Terms::AWS.margin + secs(2)).unwrap();
+    assert_eq!(store.take("bob").await.unwrap().record().generation, 2);
+}
+
+/// Of the versions of a lock the newest counts: were it removed first, an older one would say that the lock is free.
+#[tokio::test]
+async fn a_bucket_s_lock_is_held_until_its_last_version_is_gone() {
+    let store = Store::new().await;
+    store.keep_versions().await;
+    for _ in 0..6 {
+        store.take("cyd").await.unwrap().release().await.unwrap();
+    }
+    let ann = store.take("ann").await.unwrap();
+    let (writer, at) = (store.writer().await, At { name: BUCKET, region: "eu-central-1" });
+    assert!(store.versions().await > 12);
+    writer.sweep(at, KEY).await.unwrap();
+    assert_eq!((store.versions().await, store.holder().await.as_deref()), (1, Some("ann")));
+    assert!(lock::remove(&writer, &place()).await.is_err(), "somebody holds it");
+    ann.confirm(secs(80)).await.unwrap();
+    ann.retire().await.unwrap();
+    assert!(!ann.over().is_cancelled());
+    writer.sweep(at, KEY).await.unwrap();
+    store.s3.delete_bucket().bucket(BUCKET).send().await.unwrap();
+    ann.release().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_deletion_is_found_out_and_harms_nobody() {
     let store = Store::new().await;
-    let on = types::VersioningConfiguration::builder().status(types::BucketVersioningStatus::Enabled);
-    store
-        .s3
-        .put_bucket_versioning()
-        .bucket(BUCKET)
-        .versioning_configuration(on.build())
-        .send()
-        .await
-        .unwrap();
+    store.keep_versions().await;
     let ann = store.take("ann").await.unwrap();
     store.s3.delete_object().bucket(BUCKET).key(KEY).send().await.unwrap();
     assert!(matches!(ann.confirm(secs(91)).await.unwrap_err().why, Why::Lost(Loss::Deleted)));

@@ -344,6 +344,7 @@ pub(crate) async fn try_carry_out(
     let clouds = Clouds {
         fly: Writer::new(readers.fly),
         aws: readers.aws.map(aws::Writer::new),
+        lock: None,
         voice: Voice::silent(),
     };
     let (events, _receiver) = unbounded_channel();

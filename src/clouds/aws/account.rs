@@ -15,7 +15,7 @@ use aws_sdk_s3::config::{
 
 use super::{GitHubJob, watch::Watch};
 use crate::{
-    clouds::{CloudError, Trouble, gauge::Gauge, reach},
+    clouds::{CloudError, Trouble, gauge::Gauge, http::bounded, reach},
     model::Secret,
 };
 
@@ -104,10 +104,12 @@ impl Account {
             .read_timeout(READ)
             .operation_attempt_timeout(ATTEMPT)
             .build();
+        let tries = RetryConfig::standard().with_max_attempts(TRIES);
+        let watch = Watch::new(gauge.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::new(settings.region.clone()))
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+            .timeout_config(timeouts.clone())
+            .retry_config(tries.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(url) = &settings.endpoint {
             loader = loader.endpoint_url(url);
@@ -118,7 +120,17 @@ impl Account {
             loader =
                 loader.credentials_provider(Credentials::new(id, secret.expose(), session, None, "given"));
         } else if let Some(job) = &settings.github {
-            let exchange = job.exchange(&settings).map_err(wrong)?;
+            let mut sts = aws_sdk_sts::config::Builder::new()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new(settings.region.clone()))
+                .timeout_config(timeouts)
+                .retry_config(tries)
+                .interceptor(watch.clone());
+            if let Some(url) = settings.endpoints.sts.as_ref().or(settings.endpoint.as_ref()) {
+                sts = sts.endpoint_url(url);
+            }
+            let sts = aws_sdk_sts::Client::from_conf(sts.build());
+            let exchange = job.exchange(sts, bounded(settings.speed)).map_err(wrong)?;
             loader = loader.credentials_provider(SharedCredentialsProvider::new(exchange));
         }
         let sdk = loader.load().await;
@@ -128,7 +140,6 @@ impl Account {
         for address in stated.into_iter().flatten() {
             reach::safe(address).map_err(wrong)?;
         }
-        let watch = Watch::new(gauge.clone());
         // An address that is set above counts for the SDK before those of single services.
         let mut iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(watch.clone());
         let mut sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(watch.clone());

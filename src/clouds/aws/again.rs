@@ -26,6 +26,14 @@ pub(super) const NEW_BUCKET: &[&str] = &["OperationAborted", "ConditionalRequest
 /// The same for a bucket's policy, which may name a role that was just made.
 pub(super) const NEW_POLICY: &[&str] =
     &["OperationAborted", "ConditionalRequestConflict", "NoSuchBucket", "MalformedPolicy:Invalid principal"];
+/// The same where the bucket is open to the public: that it is may not have reached every server either.
+pub(super) const NEW_PUBLIC_POLICY: &[&str] = &[
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "NoSuchBucket",
+    "MalformedPolicy:Invalid principal",
+    "AccessDenied:BlockPublicPolicy",
+];
 /// The same where the bucket must be there: it is no longer new, or is to go.
 pub(super) const BUSY_BUCKET: &[&str] = &["OperationAborted", "ConditionalRequestConflict"];
 /// Answers of IAM that mean "not yet": a role that was just made, another change that is under way, or a policy that names
@@ -36,6 +44,12 @@ pub(super) const NEW_ROLE: &[&str] = &[
     "EntityTemporarilyUnmodifiable",
     "MalformedPolicyDocument:Invalid principal",
 ];
+/// The same where a policy is named as well, which may be missing for good.
+pub(super) const NEW_HOLDER: &[&str] =
+    &["NoSuchEntity:The role with name", "ConcurrentModification", "EntityTemporarilyUnmodifiable"];
+/// The same of a role that is to go: what it held a moment ago counts for some seconds more.
+pub(super) const LEAVING_ROLE: &[&str] =
+    &["DeleteConflict", "ConcurrentModification", "EntityTemporarilyUnmodifiable"];
 /// The same where the role need not be there.
 pub(super) const BUSY_ROLE: &[&str] =
     &["ConcurrentModification", "EntityTemporarilyUnmodifiable", "MalformedPolicyDocument:Invalid principal"];
@@ -114,6 +128,10 @@ fn unanswered<E: Failed>(doing: &str, error: &SdkError<E, HttpResponse>) -> Clou
             return CloudError { doing: doing.to_owned(), ..ours.clone() };
         }
         if cause.is::<CredentialsError>() {
+            if let Some(ours) = cause.source().and_then(|why| why.downcast_ref::<CloudError>()) {
+                let answer = format!("no credentials for AWS: {}: {}", ours.doing, ours.answer);
+                return CloudError { doing: doing.to_owned(), answer, ..ours.clone() };
+            }
             let why = cause.source().map(|why| format!(" ({})", chain(why))).unwrap_or_default();
             let what = format!(
                 "no credentials for AWS: not in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not in a profile, and none \
@@ -136,13 +154,13 @@ fn unanswered<E: Failed>(doing: &str, error: &SdkError<E, HttpResponse>) -> Clou
     }
 }
 
-/// Whether an error is one of these: codes, or a code and the beginning of its message.
+/// Whether an error is one of these: codes, or a code and words of its message.
 fn is_one_of<E: Failed>(error: &SdkError<E, HttpResponse>, these: &[&str]) -> bool {
     let Some(said) = error.as_service_error() else { return false };
     let (code, message) = (said.code().unwrap_or_default(), said.message().unwrap_or_default());
     these.iter().any(|one| match one.split_once(':') {
         None => *one == code,
-        Some((only, begins)) => only == code && message.starts_with(begins),
+        Some((only, words)) => only == code && message.contains(words),
     })
 }
 

@@ -3,16 +3,19 @@
 //!
 //! Source of the protocol: GitHub's documentation of OpenID Connect for Actions (`ACTIONS_ID_TOKEN_REQUEST_URL`).
 
-use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
 use serde::Deserialize;
 
-use super::Settings;
+use super::again::failed;
 use crate::{
-    clouds::{chain, http::Certificates, reach},
+    clouds::{
+        Cloud, CloudError, Trouble,
+        http::{self, Clients, Repeat},
+        reach,
+    },
     model::{Secret, know},
 };
 
@@ -36,8 +39,9 @@ pub struct GitHubJob {
 #[derive(Debug)]
 pub(super) struct Exchange {
     job: GitHubJob,
-    http: reqwest::Client,
+    clients: Clients,
     sts: aws_sdk_sts::Client,
+    speed: f64,
 }
 
 #[derive(Deserialize)]
@@ -46,45 +50,48 @@ struct Identity {
 }
 
 impl GitHubJob {
-    pub(super) fn exchange(&self, settings: &Settings) -> Result<Exchange, String> {
-        let mut sts = aws_sdk_sts::config::Builder::new()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new(settings.region.clone()));
-        if let Some(url) = settings.endpoints.sts.as_ref().or(settings.endpoint.as_ref()) {
-            sts = sts.endpoint_url(url);
-        }
-        let sts = aws_sdk_sts::Client::from_conf(sts.build());
-        Ok(Exchange { job: self.clone(), http: crate::clouds::http::client(Certificates::System)?, sts })
+    /// `sts` asks without credentials: that a role is given to whoever has the identity is the point.
+    pub(super) fn exchange(&self, sts: aws_sdk_sts::Client, speed: f64) -> Result<Exchange, String> {
+        Ok(Exchange { job: self.clone(), clients: Clients::new([self.url.as_str()])?, sts, speed })
     }
 }
 
 impl Exchange {
-    async fn identity(&self) -> Result<String, String> {
+    async fn identity(&self) -> Result<String, CloudError> {
+        let doing = "ask GitHub for the job's identity";
+        let wrong = |trouble, what: String| CloudError::aws(doing, trouble, what);
         let GitHubJob { url, token, .. } = &self.job;
-        reach::safe(url.split('?').next().unwrap_or_default())?;
-        let asked = self.http.get(url).query(&[("audience", AUDIENCE)]).bearer_auth(token.expose());
-        let answer = asked.send().await.map_err(|error| chain(&error.without_url()))?;
+        let place = url.split('?').next().unwrap_or_default();
+        reach::safe(place).map_err(|why| wrong(Trouble::Refused, why))?;
+        let asked = self.clients.to(url).get(url).query(&[("audience", AUDIENCE)]);
+        let asked = asked.bearer_auth(token.expose()).send().await;
+        // The address may hold more than a log should.
+        let answer = asked
+            .map_err(|error| CloudError { cloud: Cloud::Aws, ..http::lost(doing, &error.without_url()) })?;
         let status = answer.status();
         if !status.is_success() {
-            return Err(format!("GitHub answered {} to the request for the job's identity", status.as_u16()));
+            let trouble = Trouble::of_status(status.as_u16());
+            return Err(CloudError {
+                status: Some(status.as_u16()),
+                ..wrong(trouble, status.as_u16().to_string())
+            });
         }
-        let body = reach::body("", answer).await.map_err(|error| error.answer)?;
-        let wrong = |_| "GitHub answered the request for the job's identity with something else".to_owned();
-        let identity: Identity = serde_json::from_slice(&body).map_err(wrong)?;
+        let body = reach::body(doing, answer).await?;
+        let identity: Identity = serde_json::from_slice(&body)
+            .map_err(|_| wrong(Trouble::Unreadable, "the answer is something else".to_owned()))?;
         know(&identity.value);
         Ok(identity.value)
     }
 
-    async fn credentials(&self) -> Result<Credentials, String> {
-        let identity = self.identity().await?;
+    async fn credentials(&self) -> Result<Credentials, CloudError> {
+        let identity = http::patiently(self.speed, Repeat::Safe, || self.identity()).await?;
         let GitHubJob { role, session, .. } = &self.job;
+        let doing = format!("take the role {role} as this job");
         let asked = self.sts.assume_role_with_web_identity();
         let asked = asked.role_arn(role).role_session_name(session).web_identity_token(identity);
-        let answer = asked.send().await.map_err(|error| {
-            let error = super::again::failed("take a role", &error);
-            format!("STS did not give the job the role {role}: {}", error.answer)
-        })?;
-        let given = answer.credentials().ok_or("STS answered without credentials")?;
+        let answer = asked.send().await.map_err(|error| failed(&doing, &error))?;
+        let none = || CloudError::aws(&doing, Trouble::Unreadable, "STS answered without credentials");
+        let given = answer.credentials().ok_or_else(none)?;
         let until = std::time::SystemTime::try_from(*given.expiration()).ok();
         for secret in [given.secret_access_key(), given.session_token()] {
             know(secret);

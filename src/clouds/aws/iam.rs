@@ -7,7 +7,7 @@ use aws_sdk_iam::types::Tag;
 
 use super::{
     Writer,
-    again::{BUSY_ROLE, NEW_ROLE, Pauses, again},
+    again::{BUSY_ROLE, LEAVING_ROLE, NEW_HOLDER, NEW_ROLE, Pauses, again},
     wire::Role,
 };
 use crate::clouds::{CloudError, Trouble};
@@ -93,6 +93,22 @@ impl Writer {
         })
         .await
         .map(drop)
+    }
+
+    /// A role that trusts a provider, by its name. Roles that were removed a moment ago are listed for some seconds more, so
+    /// one that is there is looked for until it stays.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn trusts(&self, provider: &str) -> Result<Option<String>, CloudError> {
+        let mut pauses = Pauses::new(self.settings().speed);
+        loop {
+            let trusting = self.roles("/").await?.into_iter().find(|role| role.trusts(provider));
+            let Some(role) = trusting else { return Ok(None) };
+            if !pauses.wait().await {
+                return Ok(Some(role.name));
+            }
+        }
     }
 
     /// Removes a provider; it is no error when it is gone already.
@@ -203,7 +219,7 @@ impl Writer {
             });
             return or_gone(gone.await.map(drop));
         };
-        self.iam(&doing, BUSY_ROLE, || {
+        self.iam(&doing, NEW_HOLDER, || {
             let asked = self.account.iam().put_role_permissions_boundary().role_name(role);
             asked.permissions_boundary(arn).send()
         })
@@ -223,15 +239,16 @@ impl Writer {
     ) -> Result<(), CloudError> {
         let doing = format!("set the tags of role {role}");
         let tags = tag_list(&doing, set)?;
-        if !tags.is_empty() {
-            self.iam(&doing, NEW_ROLE, || {
-                self.account.iam().tag_role().role_name(role).set_tags(Some(tags.clone())).send()
-            })
-            .await?;
-        }
+        // First what goes: to IAM a key is the same in another case, and one that is renamed so would go again.
         if !gone.is_empty() {
             self.iam(&doing, NEW_ROLE, || {
                 self.account.iam().untag_role().role_name(role).set_tag_keys(Some(gone.to_vec())).send()
+            })
+            .await?;
+        }
+        if !tags.is_empty() {
+            self.iam(&doing, NEW_ROLE, || {
+                self.account.iam().tag_role().role_name(role).set_tags(Some(tags.clone())).send()
             })
             .await?;
         }
@@ -270,7 +287,7 @@ impl Writer {
     pub async fn attach(&self, role: &str, arn: &str, attached: bool) -> Result<(), CloudError> {
         if attached {
             let doing = format!("attach {arn} to role {role}");
-            let done = self.iam(&doing, BUSY_ROLE, || {
+            let done = self.iam(&doing, NEW_HOLDER, || {
                 self.account.iam().attach_role_policy().role_name(role).policy_arn(arn).send()
             });
             return done.await.map(drop);
@@ -288,7 +305,7 @@ impl Writer {
     /// As every request; one that still holds something is a conflict.
     pub async fn delete_role(&self, role: &str) -> Result<(), CloudError> {
         let doing = format!("remove role {role}");
-        let gone = self.iam(&doing, BUSY_ROLE, || self.account.iam().delete_role().role_name(role).send());
+        let gone = self.iam(&doing, LEAVING_ROLE, || self.account.iam().delete_role().role_name(role).send());
         or_gone(gone.await.map(drop))
     }
 }

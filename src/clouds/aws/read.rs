@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_s3::{config::http::HttpResponse, error::SdkError};
+use aws_sdk_s3::{
+    config::http::HttpResponse, error::SdkError,
+    operation::get_bucket_lifecycle_configuration::GetBucketLifecycleConfigurationOutput,
+    types::TransitionDefaultMinimumObjectSize,
+};
 
 use super::{
     Settings,
@@ -211,12 +215,29 @@ impl Reader {
 
     /// A bucket's lifecycle rules.
     pub(super) async fn lifecycle(&self, name: &str, region: &str) -> Result<Vec<LifecycleRule>, CloudError> {
+        let rules = self.lifecycle_answer(name, region).await?.and_then(|answer| answer.rules);
+        Ok(rules.unwrap_or_default().into_iter().map(shape::rule).collect())
+    }
+
+    /// From which size on objects move to another storage class, where a bucket has lifecycle rules.
+    pub(super) async fn least_transition(
+        &self,
+        name: &str,
+        region: &str,
+    ) -> Result<Option<TransitionDefaultMinimumObjectSize>, CloudError> {
+        let answer = self.lifecycle_answer(name, region).await?;
+        Ok(answer.and_then(|answer| answer.transition_default_minimum_object_size))
+    }
+
+    async fn lifecycle_answer(
+        &self,
+        name: &str,
+        region: &str,
+    ) -> Result<Option<GetBucketLifecycleConfigurationOutput>, CloudError> {
         let asked = self.account.s3(region).get_bucket_lifecycle_configuration().bucket(name);
         let answer = asked.expected_bucket_owner(self.owner()).send().await;
         let doing = format!("read the lifecycle of bucket {name}");
-        let answer = absent(&doing, answer, &["NoSuchLifecycleConfiguration"])?;
-        let rules = answer.and_then(|answer| answer.rules).unwrap_or_default();
-        Ok(rules.into_iter().map(shape::rule).collect())
+        absent(&doing, answer, &["NoSuchLifecycleConfiguration"])
     }
 
     /// A bucket's policy.

@@ -9,7 +9,7 @@ use aws_sdk_s3::types as sdk;
 
 use super::{
     Writer,
-    again::{self, BUSY_BUCKET, NEW_BUCKET, NEW_POLICY, Pauses, again, failed},
+    again::{self, BUSY_BUCKET, NEW_BUCKET, NEW_POLICY, NEW_PUBLIC_POLICY, Pauses, again, failed},
     shape,
     wire::{Bucket, BucketLook},
 };
@@ -235,8 +235,11 @@ impl Writer {
             let rules: Vec<_> = to.iter().map(shape::rule_config).collect::<Result<_, _>>().map_err(unfit)?;
             let config = sdk::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build();
             let config = config.map_err(|error| unfit(error.to_string()))?;
+            // A write that does not say it sets it to S3's default, and small objects no longer move.
+            let least = self.least_transition(at.name, at.region).await?;
             again(self.speed(), &doing, NEW_BUCKET, || {
                 let asked = client.put_bucket_lifecycle_configuration().bucket(at.name);
+                let asked = asked.set_transition_default_minimum_object_size(least.clone());
                 asked.expected_bucket_owner(self.owner()).lifecycle_configuration(config.clone()).send()
             })
             .await?;
@@ -249,7 +252,7 @@ impl Writer {
             .await
     }
 
-    /// Sets the policy, or takes it away. `same` says whether what S3 returns means what was written: it may be written
+    /// Sets the policy, or takes it away. `is_open` says that nothing forbids public ones here, `same` whether what S3 returns means what was written: it may be written
     /// otherwise.
     ///
     /// # Errors
@@ -258,10 +261,12 @@ impl Writer {
         &self,
         at: At<'_>,
         to: Option<&str>,
+        is_open: bool,
         same: impl Fn(&str) -> bool,
     ) -> Result<(), CloudError> {
         let doing = format!("set the policy of bucket {}", at.name);
         let client = self.account.s3(at.region);
+        let not_yet = if is_open { NEW_PUBLIC_POLICY } else { NEW_POLICY };
         match to {
             None => {
                 again(self.speed(), &doing, BUSY_BUCKET, || {
@@ -270,7 +275,7 @@ impl Writer {
                 .await?;
             }
             Some(text) => {
-                again(self.speed(), &doing, NEW_POLICY, || {
+                again(self.speed(), &doing, not_yet, || {
                     let asked = client.put_bucket_policy().bucket(at.name);
                     asked.expected_bucket_owner(self.owner()).policy(text).send()
                 })
@@ -284,30 +289,45 @@ impl Writer {
         .await
     }
 
-    /// Removes every version of an object of our own. Nothing else is ever removed from a bucket.
+    /// Removes what an object of our own has left behind: the versions before the current one, and all marks of removals.
+    /// The object as it is now stays. Nothing else is ever removed from a bucket.
     ///
     /// # Errors
     /// As every request.
     pub async fn sweep(&self, at: At<'_>, own: &str) -> Result<(), CloudError> {
-        let doing = format!("remove {own} from bucket {}", at.name);
+        let doing = format!("remove old versions of {own} from bucket {}", at.name);
         let client = self.account.s3(at.region);
         loop {
             let asked = client.list_object_versions().bucket(at.name).prefix(own);
             let page = asked.expected_bucket_owner(self.owner()).send().await;
             let page = page.map_err(|error| failed(&doing, &error))?;
-            let versions = page.versions.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
-            let markers =
+            let versions = page.versions.unwrap_or_default().into_iter();
+            let old =
+                versions.filter(|one| !one.is_latest.unwrap_or(true)).map(|one| (one.key, one.version_id));
+            let marks =
                 page.delete_markers.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
-            let all: Vec<_> = versions.chain(markers).collect();
             // A prefix is also the beginning of other keys.
-            let ours: Vec<_> = all.into_iter().filter(|(key, _)| key.as_deref() == Some(own)).collect();
+            let ours = old.chain(marks).filter(|(key, _)| key.as_deref() == Some(own));
+            let unfit = |error: aws_sdk_s3::error::BuildError| {
+                CloudError::aws(&doing, Trouble::Refused, error.to_string())
+            };
+            let one = |(key, version)| {
+                sdk::ObjectIdentifier::builder().set_key(key).set_version_id(version).build().map_err(unfit)
+            };
+            let ours: Vec<_> = ours.map(one).collect::<Result<_, _>>()?;
             if ours.is_empty() {
                 return Ok(());
             }
-            for (key, version) in ours {
-                let asked = client.delete_object().bucket(at.name).set_key(key).set_version_id(version);
-                let gone = asked.expected_bucket_owner(self.owner()).send().await;
-                gone.map_err(|error| failed(&doing, &error))?;
+            let all = sdk::Delete::builder().set_objects(Some(ours)).quiet(true).build().map_err(unfit)?;
+            let asked = client.delete_objects().bucket(at.name).delete(all);
+            let gone = asked.expected_bucket_owner(self.owner()).send().await;
+            let gone = gone.map_err(|error| failed(&doing, &error))?;
+            if let Some(wrong) = gone.errors.unwrap_or_default().first() {
+                let said = |text: &Option<String>| text.clone().unwrap_or_default();
+                let what = format!("{}: {}", said(&wrong.code), said(&wrong.message));
+                let denied = wrong.code.as_deref() == Some("AccessDenied");
+                let trouble = if denied { Trouble::Denied } else { Trouble::Ambiguous };
+                return Err(CloudError::aws(&doing, trouble, what));
             }
         }
     }

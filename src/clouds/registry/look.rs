@@ -119,7 +119,8 @@ impl<'a> Look<'a> {
         authorization: Option<HeaderValue>,
     ) -> Result<Response, CloudError> {
         self.inner.sent.fetch_add(1, Ordering::Relaxed);
-        let mut request = self.inner.client.request(method.clone(), url.clone()).header(ACCEPT, ACCEPTED);
+        let mut request =
+            self.inner.clients.to(url.as_str()).request(method.clone(), url.clone()).header(ACCEPT, ACCEPTED);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

@@ -17,7 +17,7 @@ use reqwest::{Url, header::HeaderValue};
 use self::look::Look;
 use super::{
     CloudError, Trouble,
-    http::{self, Repeat, Settings},
+    http::{self, Clients, Repeat, Settings},
     reach,
 };
 use crate::model::Image;
@@ -35,7 +35,7 @@ pub struct Registry(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: reqwest::Client,
+    clients: Clients,
     /// Where all registries are asked instead of at their own addresses.
     base: Option<String>,
     /// For Fly's own registry.
@@ -61,7 +61,8 @@ impl Registry {
             HeaderValue::from_str(&format!("Basic {basic}")).map_err(|error| wrong(error.to_string()))?;
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
-            client: http::client(settings.certificates()).map_err(wrong)?,
+            // A registry without a place is asked at its own.
+            clients: Clients::new([settings.registries.as_deref().unwrap_or("https:")]).map_err(wrong)?,
             base: settings.registries.as_ref().map(|base| base.trim_end_matches('/').to_owned()),
             authorization,
             speed: http::bounded(settings.speed),

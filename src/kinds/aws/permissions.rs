@@ -8,11 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{
-    bucket::{LOCKS, lock_key},
-    policy::Policy,
-    provider, role,
-};
+use super::{bucket::LOCKS, policy::Policy, provider, role};
 use crate::kinds::{AwsMeta, Desired};
 
 /// Who needs the permissions.
@@ -111,7 +107,7 @@ fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let arn = format!("arn:aws:s3:::{bucket}");
     let writes = (purpose >= Purpose::Apply).then_some("s3:PutObject");
     let actions: Vec<&str> = ["s3:GetObject"].into_iter().chain(writes).collect();
-    let mut out = vec![allow("Lock", &actions, format!("{arn}/{}", lock_key(&desired.meta.mark)))];
+    let mut out = vec![allow("Lock", &actions, format!("{arn}/{}", desired.meta.mark.lock_key()))];
     let holder = desired.aws_bucket.values().find(|spec| spec.name == *bucket);
     if holder.is_none() {
         out.push(allow("FindLock", &["s3:ListBucket"], arn));

@@ -1,6 +1,8 @@
 //! Destroying an environment takes what is its own, and leaves what it shares.
 
-use super::{Clients, HARBOR, ended, program, said};
+use serde_json::json;
+
+use super::{BUCKET, Clients, HARBOR, ended, program, said};
 use crate::support::Team;
 
 const DESTROY: [&str; 5] = ["destroy", "test", "--yes", "--allow-destroy", "aws.bucket/backups"];
@@ -23,6 +25,39 @@ async fn the_last_environment_takes_the_provider_along() {
     let team = Team::kept(HARBOR, Vec::new()).await;
     team.apply().await;
     destroyed(&team, 0).await;
+}
+
+/// A lock that was taken often has many versions, and somebody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lock_is_held_until_the_bucket_goes() {
+    let team = Team::kept(HARBOR, Vec::new()).await;
+    team.apply().await;
+    let s3 = Clients::of(&team).s3;
+    let lock =
+        trimtab::model::Mark { project: "harbor".to_owned(), environment: "test".to_owned() }.lock_key();
+    let old = |n: u64| {
+        json!({
+            "nonce": format!("{n:032}"), "generation": n, "holder": "cyd", "host": "h", "pid": 1, "command": "c",
+            "acquired_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-01T00:01:30Z", "released": true,
+        })
+    };
+    for n in 1..=60 {
+        let body = old(n).to_string().into_bytes();
+        s3.put_object().bucket(BUCKET).key(&lock).body(body.into()).send().await.unwrap();
+    }
+    let (destroy, apply) =
+        (program(&team, &DESTROY, None), program(&team, &["apply", "test", "--yes"], None));
+    let (destroy, apply) = (ended(&team, destroy).await, ended(&team, apply).await);
+    // Whoever comes first, neither loses its lock; the second finds out that the world has changed, or the bucket gone.
+    for run in [&destroy, &apply] {
+        let text = said(run);
+        assert!(run.status.code().is_some() && !text.contains("the lock ran out"), "{text}");
+        assert!(!text.contains("somebody deleted the lock"), "{text}");
+    }
+    assert!(destroy.status.success() || apply.status.success(), "{}{}", said(&destroy), said(&apply));
+    let last = ended(&team, program(&team, &DESTROY, None)).await;
+    assert_eq!(last.status.code(), Some(0), "{}", said(&last));
+    assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

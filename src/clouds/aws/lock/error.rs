@@ -114,6 +114,9 @@ impl LockError {
         let environment = self.place.rsplit('/').next().unwrap_or_default();
         let unlock = |record: &Record| format!("trimtab unlock {environment} --id {}", record.id());
         match &self.why {
+            Why::Held { record, until, .. } if record.unlocked => {
+                Some(format!("it was ended, and is free after {until}: run the same command again then"))
+            }
             Why::Held { record, until, .. } => Some(format!(
                 "wait for it; a run that is dead loses the lock at {until}; one that you know to have stopped: `{}`",
                 unlock(record)

@@ -14,7 +14,7 @@ use super::{
     LockError, Loss, Place, Terms, Why,
     clock::{Clock, Pulse},
     record::{Record, later},
-    store::{Only, Put, Store},
+    store::{Only, Put, Removed, Store},
     take::{Found, Tries, look, put},
 };
 
@@ -97,6 +97,16 @@ impl<S: Store, P: Pulse> Kept<S, P> {
                 return Err(self.core.place.error(Why::Lost(loss)));
             }
         }
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.core.place
+    }
+
+    /// A renewal that is under way is dropped, as when the lock is given back.
+    pub(super) async fn retire(&self) -> Result<(), LockError> {
+        self.keeper.abort();
+        self.core.remove().await.map_err(|why| self.core.place.error(why))
     }
 
     /// A renewal that is under way is dropped. It may arrive all the same: before this write, which then finds another
@@ -213,12 +223,33 @@ impl<S: Store, P: Pulse> Core<S, P> {
             Err(Why::Cloud(_)) => return Ok(false),
             Err(other) => return Err(Loss::Overwritten(other.to_string())),
         };
-        match found.record.is_same(&self.found().record) {
-            false => Err(Loss::Taken(Box::new(found.record))),
-            true if found.record.released => Err(Loss::Unlocked),
-            true => {
-                self.state().found = found;
-                Ok(true)
+        if !found.record.is_same(&self.found().record) {
+            return Err(Loss::Taken(Box::new(found.record)));
+        }
+        let is_over = found.record.released || found.record.unlocked;
+        self.state().found = found;
+        if is_over { Err(Loss::Unlocked) } else { Ok(true) }
+    }
+
+    /// Removes the object while what stands there is ours, until there is none: a renewal may have arrived late, and where
+    /// there are versions the one before comes to light.
+    async fn remove(&self) -> Result<(), Why> {
+        let mut tries = Tries::default();
+        loop {
+            match self.look_again().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tries.pause(&self.clock, None).await?;
+                    continue;
+                }
+                Err(Loss::Deleted) => return Ok(()),
+                Err(loss) => return Err(Why::Lost(loss)),
+            }
+            match self.store.remove(&self.found().etag).await {
+                Ok(Removed::Gone) => {}
+                // A renewal has arrived after the look.
+                Ok(Removed::Refused) => tries.pause(&self.clock, None).await?,
+                Err(error) => tries.bear(&self.clock, Why::of(error)).await?,
             }
         }
     }
@@ -236,6 +267,10 @@ impl<S: Store, P: Pulse> Core<S, P> {
                 // Still ours: a renewal's answer was lost, or another write was under way.
                 Ok(true) => tries.pause(&self.clock, None).await?,
                 Ok(false) => {}
+                // Whoever waits for it need not wait for its end.
+                Err(Loss::Unlocked) if !self.found().record.released => {
+                    tries.pause(&self.clock, None).await?
+                }
                 // Given back already, by a write whose answer was lost or by somebody else; or gone.
                 Err(Loss::Unlocked | Loss::Deleted) => return Ok(()),
                 Err(loss) => {

@@ -40,7 +40,7 @@ use self::{
     store::Object,
 };
 use super::{Reader, Writer};
-use crate::clouds::http::bounded;
+use crate::{clouds::http::bounded, model::Mark};
 
 /// A lock of ours on an environment, see [`take`]. Dropped without being given back, it runs out by itself.
 #[derive(Debug)]
@@ -75,6 +75,22 @@ impl Lease {
         self.0.over()
     }
 
+    /// Whether this is the lock that is kept in a bucket.
+    #[must_use]
+    pub fn is_in(&self, bucket: &str) -> bool {
+        self.0.place().bucket == bucket
+    }
+
+    /// Takes the lock out of its bucket, which is about to be removed by the run that holds it: renews it no more, and
+    /// removes the object if it is still ours. The run goes on to its end, which has to be near: what is left is to remove
+    /// the bucket. If somebody takes the lock in between, S3 refuses to remove a bucket that holds something.
+    ///
+    /// # Errors
+    /// [`Why::Lost`] when it is not ours, and as every request.
+    pub async fn retire(&self) -> Result<(), LockError> {
+        self.0.retire().await
+    }
+
     /// Gives the lock back, by overwriting its object: the count of takings stays, no right to delete is needed, and no
     /// reader ever meets an object that is missing. One that is gone already, or somebody else's by now, is no error; nor is
     /// a bucket that this very run has deleted. Takes as long as a renewal may at most.
@@ -93,23 +109,21 @@ pub struct Place {
     pub bucket: String,
     /// The bucket's region.
     pub region: String,
-    /// The project.
-    pub project: String,
     /// The environment.
-    pub environment: String,
+    pub mark: Mark,
 }
 
 impl Place {
     /// The key of the lock's object.
     #[must_use]
     pub fn key(&self) -> String {
-        format!(".trimtab/locks/{}/{}.json", self.project, self.environment)
+        self.mark.lock_key()
     }
 
     /// What is locked, in words.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}/{}", self.project, self.environment)
+        format!("{}/{}", self.mark.project, self.mark.environment)
     }
 
     fn address(&self) -> String {
@@ -212,17 +226,16 @@ pub async fn take(
 ///
 /// # Errors
 /// As every request.
-pub async fn holder(
-    reader: &Reader,
-    place: &Place,
-    wall: fn() -> Timestamp,
-) -> Result<Option<Record>, LockError> {
-    let clock = Clock::new(Machine::new(wall, reader.settings().speed));
+pub async fn holder(reader: &Reader, place: &Place) -> Result<Option<Record>, LockError> {
+    // A look is too short for the machine to fall asleep in it, so no local clock needs to tell.
+    let clock = Clock::new(Machine::new(|| Timestamp::UNIX_EPOCH, reader.settings().speed));
     unlock::holder(&Object::new(reader, place), &clock, place).await
 }
 
-/// Gives the lock of an environment back for its holder, who must be named: by at least four characters of
-/// [`Record::id`]. Says whose lock it was. The holder, if it lives, notices before its next write.
+/// Ends the lock of an environment for its holder, who must be named: by at least four characters of [`Record::id`]. It is
+/// renewed no more, and free when the time is over for which its holder has it, and a margin: whatever a person believes
+/// of a run, two never write at once. A holder that lives notices at its next renewal, stops, and gives it back then. One
+/// that has run out is free at once. Says what stands there now.
 ///
 /// # Errors
 /// [`Why::OtherHolder`] when somebody else than the one who was named holds it, [`Why::NotHeld`] when nobody does.
@@ -234,6 +247,16 @@ pub async fn unlock(
 ) -> Result<Record, LockError> {
     let clock = Clock::new(Machine::new(wall, writer.settings().speed));
     unlock::unlock(&Object::new(writer, place), &clock, place, id).await
+}
+
+/// Removes the lock's object, which nobody may hold, from a bucket that is about to be removed.
+///
+/// # Errors
+/// [`Why::Held`] when somebody does, and as every request.
+pub async fn remove(writer: &Writer, place: &Place) -> Result<(), LockError> {
+    let speed = writer.settings().speed;
+    let clock = Clock::new(Machine::new(|| Timestamp::UNIX_EPOCH, speed));
+    unlock::remove(&Object::new(writer, place), &clock, place, Terms::at_speed(speed).margin).await
 }
 
 #[cfg(test)]

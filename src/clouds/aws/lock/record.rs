@@ -55,6 +55,9 @@ pub struct Record {
     /// Whether it was given back.
     #[serde(default)]
     pub released: bool,
+    /// Whether somebody else has ended it: it is renewed no more, and free when it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlocked: bool,
 }
 
 impl Record {
@@ -73,6 +76,7 @@ impl Record {
             acquired_at: now,
             expires_at,
             released: false,
+            unlocked: false,
         }
     }
 
@@ -102,6 +106,12 @@ impl Record {
     /// The same lock, given back.
     pub(super) fn released(&self) -> Self {
         Self { released: true, ..self.clone() }
+    }
+
+    /// The same lock, ended by somebody else: it keeps its end, which a holder that lives after all still goes by, and is
+    /// not renewed any more. One that has run out is given back.
+    pub(super) fn unlocked(&self, now: Timestamp) -> Self {
+        Self { unlocked: true, released: now > self.expires_at, ..self.clone() }
     }
 
     /// Whether both are the same taking of the lock, renewed or not.
@@ -154,13 +164,13 @@ pub(super) enum Verdict {
 pub(super) fn judge(found: Option<&Record>, nonce: &str, now: Timestamp, margin: Duration) -> Verdict {
     let Some(record) = found else { return Verdict::Free };
     let until = later(record.expires_at, margin);
-    match (record.released, record.nonce == nonce) {
-        (true, _) => Verdict::Takeable,
-        (false, true) if now < record.expires_at => Verdict::Ours,
+    match record.nonce == nonce && !record.unlocked {
+        _ if record.released => Verdict::Takeable,
+        true if now < record.expires_at => Verdict::Ours,
         // Ours and run out: nobody has taken it, so it is taken again, with a new generation.
-        (false, true) => Verdict::Takeable,
-        (false, false) if now > until => Verdict::Takeable,
-        (false, false) => Verdict::Held { until },
+        true => Verdict::Takeable,
+        false if now > until => Verdict::Takeable,
+        false => Verdict::Held { until },
     }
 }
 

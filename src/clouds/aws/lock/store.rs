@@ -5,7 +5,7 @@
 //! condition does not hold, 409 `ConditionalRequestConflict` when another write is under way, 404 `NoSuchKey` for an
 //! `If-Match` on what is not there.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::{config::http::HttpResponse, error::SdkError, primitives::ByteStream};
 use jiff::Timestamp;
@@ -21,6 +21,8 @@ use crate::clouds::{
 
 /// How long a lock's object may be, in bytes; ours have a few hundred.
 const LONGEST: i64 = 64 * 1024;
+/// How long such an object may take to arrive after its head, in seconds of our own: the SDK's limits end there.
+const BODY: Duration = Duration::from_secs(15);
 
 /// On which condition an object is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,15 @@ pub(super) enum Put {
     NoBucket,
 }
 
+/// What became of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    /// It is gone.
+    Gone,
+    /// It is another one by now (412).
+    Refused,
+}
+
 /// Where a lock's object is kept.
 pub(super) trait Store: Send + Sync + 'static {
     /// Reads the object. Strongly consistent: it sees every write that was answered.
@@ -66,6 +77,9 @@ pub(super) trait Store: Send + Sync + 'static {
 
     /// Writes the object under a condition. After an error it may have been written all the same.
     fn put(&self, body: Vec<u8>, only: Only) -> impl Future<Output = Result<Answer<Put>, CloudError>> + Send;
+
+    /// Removes the object while it has this `ETag`. Older versions stay.
+    fn remove(&self, etag: &str) -> impl Future<Output = Result<Removed, CloudError>> + Send;
 }
 
 /// Whether a request that failed so may be tried again: it was not refused for what it is.
@@ -119,8 +133,8 @@ impl Store for Object {
             return Err(wrong(Trouble::Refused, format!("it has {length} bytes and is no lock")));
         }
         let etag = object.e_tag.ok_or_else(|| wrong(Trouble::Unreadable, "it has no `ETag`".to_owned()))?;
-        let body =
-            object.body.collect().await.map_err(|error| wrong(Trouble::Ambiguous, error.to_string()))?;
+        let body = tokio::time::timeout(BODY, object.body.collect()).await.map_err(|_| late(&doing))?;
+        let body = body.map_err(|error| wrong(Trouble::Ambiguous, error.to_string()))?;
         Ok(Answer { value: Look::There { body: body.to_vec(), etag }, date })
     }
 
@@ -142,6 +156,34 @@ impl Store for Object {
             }
         }
     }
+
+    /// A removal of a certain version leaves those before it, and none of them is newer: the condition would be needless.
+    /// One without versions is removed as it is, so that a lock that somebody has taken meanwhile stays.
+    async fn remove(&self, etag: &str) -> Result<Removed, CloudError> {
+        let doing = format!("remove s3://{}/{}", self.bucket, self.key);
+        let owner = self.reader.owner();
+        let head = self.client().head_object().bucket(&self.bucket).key(&self.key).if_match(etag);
+        let version = match head.expected_bucket_owner(owner).send().await {
+            Ok(head) => head.version_id.filter(|version| version != "null"),
+            Err(error) if matches!(status(&error), Some(404 | 412)) => return Ok(Removed::Refused),
+            Err(error) => return Err(failed(&doing, &error)),
+        };
+        let asked = self.client().delete_object().bucket(&self.bucket).key(&self.key);
+        let asked = match version {
+            Some(version) => asked.version_id(version),
+            None => asked.if_match(etag),
+        };
+        match asked.expected_bucket_owner(owner).send().await {
+            Ok(_) => Ok(Removed::Gone),
+            Err(error) if matches!(status(&error), Some(404 | 412)) => Ok(Removed::Refused),
+            Err(error) => Err(failed(&doing, &error)),
+        }
+    }
+}
+
+/// An answer that did not come in time.
+fn late(doing: &str) -> CloudError {
+    CloudError::aws(doing, Trouble::Ambiguous, format!("no whole answer within {} s", BODY.as_secs()))
 }
 
 /// What a reading found that is no error.

@@ -1,10 +1,14 @@
 //! The calls of a bucket.
 
-use super::{Bucket, BucketEdit, BucketLive, BucketSpec, edits, lock_key};
+use super::{Bucket, BucketEdit, BucketLive, BucketSpec, edits};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
-        aws::{At, wire},
+        aws::{
+            At,
+            lock::{self, Place},
+            wire,
+        },
     },
     kinds::{Drive, World, aws::policy::Policy},
     model::{Mark, Name, s3::PublicAccessBlock},
@@ -113,17 +117,20 @@ impl Drive for Bucket {
             BucketEdit::Policy(_, to) => {
                 let text = to.as_ref().map(|to| to.text());
                 let same = |there: &str| Policy::parse(there).ok().as_ref() == to.as_deref();
-                aws.put_policy(at, text.as_deref(), same).await?;
+                let is_open = !live.public_access.block_public_policy;
+                aws.put_policy(at, text.as_deref(), is_open, same).await?;
                 after.policy = to.as_deref().cloned();
             }
         }
         Ok(after)
     }
 
-    /// What holds anything beside our own stays: S3 refuses to remove it, and so do we before we touch our own.
+    /// What holds anything beside our own stays: S3 refuses to remove it, and so do we before we touch our own. The lock
+    /// goes last, if it is this run's; another's stays, and then the bucket does.
     async fn delete(clouds: &Clouds, live: &BucketLive, _: &World) -> Result<(), CloudError> {
         let (aws, at) = (clouds.aws()?, At { name: &live.name, region: &live.region });
-        let own = Mark::read(&live.tags).map(|mark| lock_key(&mark)).unwrap_or_default();
+        let mark = Mark::read(&live.tags);
+        let own = mark.as_ref().map(Mark::lock_key).unwrap_or_default();
         match aws.first_key(at.name, at.region, &own).await {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
@@ -134,7 +141,23 @@ impl Drive for Bucket {
             }
             Ok(None) => {}
         }
-        aws.sweep(at, &own).await?;
+        if let Some(mark) = mark {
+            let place = Place { bucket: live.name.clone(), region: live.region.clone(), mark };
+            empty(clouds, at, &place).await?;
+        }
         aws.delete_bucket(at).await
     }
+}
+
+/// Removes the lock from the bucket that it is kept in, with all its versions.
+async fn empty(clouds: &Clouds, at: At<'_>, place: &Place) -> Result<(), CloudError> {
+    let (aws, own) = (clouds.aws()?, place.key());
+    // As long as this takes, the lock is still renewed.
+    aws.sweep(at, &own).await?;
+    match clouds.lock.as_ref().filter(|lease| lease.is_in(at.name)) {
+        Some(lease) => lease.retire().await?,
+        None => lock::remove(aws, place).await?,
+    }
+    // What came to it meanwhile, and the mark of its removal.
+    aws.sweep(at, &own).await
 }

@@ -6,7 +6,7 @@ mod drive;
 mod spec;
 
 pub use diff::{BucketEdit, edits};
-pub use spec::{BucketLive, BucketSpec, LOCKS, NO_ACLS, lock_key, tls_only};
+pub use spec::{BucketLive, BucketSpec, LOCKS, NO_ACLS, tls_only};
 
 use crate::model::Named;
 

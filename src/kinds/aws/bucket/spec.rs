@@ -17,13 +17,8 @@ use crate::{
 };
 
 /// Where in a bucket trimtab keeps its own: the locks of environments.
-pub const LOCKS: &str = ".trimtab/";
+pub const LOCKS: &str = Mark::KEPT;
 
-/// The object that is an environment's lock.
-#[must_use]
-pub fn lock_key(mark: &Mark) -> String {
-    format!("{LOCKS}locks/{}/{}.json", mark.project, mark.environment)
-}
 /// Everything belongs to the bucket's owner, and ACLs do nothing: S3's own default since 2023.
 pub const NO_ACLS: &str = "BucketOwnerEnforced";
 

@@ -55,9 +55,9 @@ impl Drive for Provider {
             let doing = format!("remove the identity provider {}", live.arn);
             return Err(CloudError::aws(doing, Trouble::Refused, "somebody else has made it"));
         }
-        if let Some(user) = aws.roles("/").await?.into_iter().find(|role| role.trusts(&live.arn)) {
+        if let Some(role) = aws.trusts(&live.arn).await? {
             let doing = format!("remove the identity provider {}", live.arn);
-            let why = format!("role {} has begun to trust it", user.name);
+            let why = format!("role {role} has begun to trust it");
             return Err(CloudError::aws(doing, Trouble::Busy, why));
         }
         aws.delete_provider(&live.arn).await

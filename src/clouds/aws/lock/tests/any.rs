@@ -10,7 +10,8 @@ use proptest::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Fault, Lease, LockError, Node, World, patient, secs, who};
+use super::{Fault, Lease, LockError, Node, Record, World, patient, place, secs, who};
+use crate::clouds::aws::lock::unlock::unlock;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -20,6 +21,8 @@ enum Event {
     End(usize, bool),
     /// It makes sure that it has it.
     Confirm(usize),
+    /// Somebody believes that whoever holds it is dead.
+    Unlock,
     /// What happens to its next requests.
     Faults(usize, Vec<Fault>),
     /// From now on every request of it fails so.
@@ -64,6 +67,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => run.clone().prop_map(Event::Begin),
         2 => (run.clone(), any::<bool>()).prop_map(|(run, kindly)| Event::End(run, kindly)),
         1 => run.clone().prop_map(Event::Confirm),
+        1 => Just(Event::Unlock),
         3 => (run.clone(), vec(fault(), 1..6)).prop_map(|(run, faults)| Event::Faults(run, faults)),
         1 => (run.clone(), fault()).prop_map(|(run, fault)| Event::Broken(run, fault)),
         1 => run.clone().prop_map(Event::Sleep),
@@ -124,6 +128,15 @@ impl Story {
                 }
                 other => self.runs[at] = other,
             },
+            Event::Unlock => {
+                let (node, place) = (self.world.node(), place());
+                if let Some(object) = self.world.object() {
+                    let id = Record::read(&object).unwrap().id();
+                    // Nobody may hold it by now.
+                    let clock = node.clock();
+                    drop(self.world.run(unlock(&node, &clock, &place, &id)).await);
+                }
+            }
             Event::Faults(at, faults) => self.nodes[at].next(&faults),
             Event::Broken(at, fault) => self.nodes[at].always(fault),
             Event::Sleep(at) => self.nodes[at].fall_asleep(),
@@ -174,6 +187,7 @@ fn is_in_order(world: &World) {
         let (before, after) = (&pair[0], &pair[1]);
         if after.is_same(before) {
             assert!(!before.released, "{pair:#?}: what was given back was written again");
+            assert!(!before.unlocked || after.released, "{pair:#?}: what was ended was renewed");
             continue;
         }
         assert_eq!(after.generation, before.generation + 1, "{pair:#?}");

@@ -13,6 +13,7 @@ use std::time::Duration;
 use world::{Fault, Node, World};
 
 use super::{LockError, Loss, Place, Record, Terms, Who, Why, lease::Kept};
+use crate::model::Mark;
 
 type Lease = Kept<Node, Node>;
 
@@ -23,7 +24,7 @@ fn secs(secs: u64) -> Duration {
 fn place() -> Place {
     let [bucket, region, project, environment] =
         ["harbor-locks", "eu-west-1", "harbor", "production"].map(str::to_owned);
-    Place { bucket, region, project, environment }
+    Place { bucket, region, mark: Mark { project, environment } }
 }
 
 fn who(name: &str) -> Who {

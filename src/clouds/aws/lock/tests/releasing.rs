@@ -1,7 +1,7 @@
 //! How a lock is given back: by its holder, and by somebody else for a holder that cannot.
 
-use super::{Fault, LockError, Record, Why, World, patient, place, secs, take, taken, who};
-use crate::clouds::aws::lock::unlock::{holder, unlock};
+use super::{Fault, LockError, Loss, Record, Why, World, patient, place, secs, take, taken, who};
+use crate::clouds::aws::lock::unlock::{holder, remove, unlock};
 
 async fn unlocked(world: &World, node: &super::Node, id: &str) -> Result<Record, LockError> {
     world.run(unlock(node, &node.clock(), &place(), id)).await
@@ -114,10 +114,88 @@ async fn the_one_who_is_named_is_unlocked() {
         assert_eq!((record.holder.as_str(), asked.as_str()), ("ann", wrong));
         assert_eq!(world.record(), lease.record(), "nothing was done");
     }
-    let released = unlocked(&world, &node, &lease.record().id()).await.unwrap();
-    assert_eq!(released, lease.record());
-    assert!(world.record().released);
-    assert_eq!(take(&world.node(), "bob", patient(0)).await.unwrap().record().generation, 2);
+    let ended = unlocked(&world, &node, &lease.record().id()).await.unwrap();
+    assert_eq!(ended, Record { unlocked: true, ..lease.record() });
+    assert_eq!(world.record(), ended);
+    assert_eq!(unlocked(&world, &node, &lease.record().id()).await.unwrap(), ended, "once more is no error");
+    // She lives after all, notices, and gives it back: bob has it long before its end.
+    let bob = world.node();
+    let (bob, ()) = world
+        .run(async {
+            tokio::join!(bob.taker(who("bob"), patient(40)).take(|_, _| {}), async {
+                lease.over().cancelled().await;
+                lease.release().await.unwrap();
+            })
+        })
+        .await;
+    assert_eq!(bob.unwrap().record().generation, 2);
+    assert!(world.now() < secs(60), "{:?}", world.now());
+}
+
+#[tokio::test]
+async fn a_holder_that_is_cut_off_has_it_to_its_end_although_it_is_unlocked() {
+    let world = World::default();
+    let node = world.node();
+    let lease = taken(&node, "ann").await;
+    node.always(Fault::Hangs);
+    unlocked(&world, &world.node(), "ann-0123").await.unwrap();
+    assert_eq!(held_by(&world).await.as_deref(), Some("ann"));
+    let bob = world.node();
+    let (bob, ()) = world
+        .run(async {
+            tokio::join!(bob.taker(who("bob"), patient(200)).take(|_, _| {}), async {
+                lease.over().cancelled().await;
+                assert_eq!(world.record().generation, 1, "nobody has it before ann knows");
+            })
+        })
+        .await;
+    assert!(bob.is_ok() && world.now() > secs(100), "{:?}", world.now());
+}
+
+#[tokio::test]
+async fn a_lock_that_nobody_holds_can_be_removed_with_its_bucket() {
+    let world = World::default();
+    let remove = async || {
+        let node = world.node();
+        world.run(remove(&node, &node.clock(), &place(), secs(15))).await
+    };
+    remove().await.unwrap();
+    let lease = taken(&world.node(), "ann").await;
+    assert!(matches!(remove().await.unwrap_err().why, Why::Held { .. }));
+    assert_eq!(world.record(), lease.record());
+    world.run(lease.release()).await.unwrap();
+    remove().await.unwrap();
+    assert!(world.object().is_none());
+}
+
+#[tokio::test]
+async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
+    for fault in [Fault::None, Fault::Lost, Fault::AnswerLost, Fault::Ghost(3), Fault::Slow(4)] {
+        let world = World::default();
+        let node = world.node();
+        let lease = taken(&node, "ann").await;
+        // A renewal is under way.
+        node.next(&[fault]);
+        world.pass(secs(31)).await;
+        node.next(&[Fault::None, fault]);
+        world.run(lease.retire()).await.unwrap();
+        assert!(!lease.over().is_cancelled(), "{fault:?}: the run goes on");
+        world.pass(secs(30)).await;
+        assert!(world.object().is_none() && !lease.over().is_cancelled(), "{fault:?}");
+        world.drop_bucket();
+        world.run(lease.release()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_ours_any_more_is_not_removed() {
+    let world = World::default();
+    let lease = taken(&world.node(), "ann").await;
+    let others = Record { nonce: "bob-0123".to_owned(), generation: 2, ..lease.record() };
+    world.set(Some(&others.body()));
+    let error = world.run(lease.retire()).await.expect_err("it is bob's");
+    assert!(matches!(&error.why, Why::Lost(Loss::Taken(record)) if record.nonce == "bob-0123"), "{error}");
+    assert_eq!(world.record(), others);
 }
 
 #[tokio::test]
@@ -149,7 +227,7 @@ async fn unlocking_bears_lost_answers() {
         let node = world.node();
         node.next(&[Fault::Lost, Fault::None, fault, fault]);
         assert_eq!(unlocked(&world, &node, "ann-0123").await.unwrap().holder, "ann", "{fault:?}");
-        assert!(world.record().released, "{fault:?}");
+        assert!(world.record().unlocked, "{fault:?}");
     }
 }
 
@@ -163,9 +241,9 @@ async fn unlocking_a_holder_that_renews_meanwhile_unlocks_it_all_the_same() {
     node.next(&[Fault::None, Fault::Slow(4)]);
     unlocked(&world, &node, "ann-0123").await.unwrap();
     let record = world.record();
-    assert!(record.released && record.expires_at > record.acquired_at + jiff::SignedDuration::from_secs(100));
+    assert!(record.unlocked && record.expires_at > record.acquired_at + jiff::SignedDuration::from_secs(100));
     world.pass(secs(40)).await;
-    assert!(lease.over().is_cancelled() && world.record().released);
+    assert!(lease.over().is_cancelled() && world.record() == record, "it is not renewed");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{
         Terms, Who,
         clock::{Clock, Pulse},
         record::Record,
-        store::{Answer, Look, Only, Put, Store},
+        store::{Answer, Look, Only, Put, Removed, Store},
         take::Taker,
     },
     place,
@@ -329,6 +329,18 @@ impl Store for Node {
             }
         };
         self.request(put, Some(Put::Busy)).await
+    }
+
+    async fn remove(&self, only: &str) -> Result<Removed, CloudError> {
+        let only = only.to_owned();
+        let remove = move |inner: &mut Inner| {
+            if inner.object.as_deref().map(etag).as_ref() != Some(&only) {
+                return Removed::Refused;
+            }
+            inner.object = None;
+            Removed::Gone
+        };
+        self.request(remove, None).await.map(|answer| answer.value)
     }
 }
 
