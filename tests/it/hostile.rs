@@ -4,6 +4,7 @@ mod addresses;
 mod answers;
 mod files;
 mod odd;
+mod proxy;
 mod redirects;
 mod shown;
 mod sizes;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::config::{
     Credentials, SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryConfig,
     timeout::TimeoutConfig,
@@ -80,6 +81,12 @@ impl Settings {
     }
 }
 
+/// What connects to an address of this machine. Plain HTTP is spoken to no other one, see [`reach::safe`], and no proxy of
+/// another one may read it.
+fn direct(address: &str) -> Option<SharedHttpClient> {
+    address.starts_with("http://").then(|| aws_smithy_http_client::Builder::new().build_http())
+}
+
 /// The clients of one run. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Account(Arc<Inner>);
@@ -128,6 +135,7 @@ impl Account {
                 .interceptor(watch.clone());
             if let Some(url) = settings.endpoints.sts.as_ref().or(settings.endpoint.as_ref()) {
                 sts = sts.endpoint_url(url);
+                sts.set_http_client(direct(url));
             }
             let sts = aws_sdk_sts::Client::from_conf(sts.build());
             let exchange = job.exchange(sts, bounded(settings.speed)).map_err(wrong)?;
@@ -143,11 +151,13 @@ impl Account {
         // An address that is set above counts for the SDK before those of single services.
         let mut iam = aws_sdk_iam::config::Builder::from(&sdk).interceptor(watch.clone());
         let mut sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(watch.clone());
-        if let Some(url) = &settings.endpoints.iam {
+        if let Some(url) = settings.endpoints.iam.as_deref().or(sdk.endpoint_url()) {
             iam = iam.endpoint_url(url);
+            iam.set_http_client(direct(url).or(sdk.http_client()));
         }
-        if let Some(url) = &settings.endpoints.sts {
+        if let Some(url) = settings.endpoints.sts.as_deref().or(sdk.endpoint_url()) {
             sts = sts.endpoint_url(url);
+            sts.set_http_client(direct(url).or(sdk.http_client()));
         }
         Ok(Self(Arc::new(Inner {
             iam: aws_sdk_iam::Client::from_conf(iam.build()),
@@ -184,8 +194,9 @@ impl Account {
                 .region(Region::new(region.to_owned()))
                 .force_path_style(settings.by_path)
                 .interceptor(watch.clone());
-            if let Some(url) = &settings.endpoints.s3 {
+            if let Some(url) = settings.endpoints.s3.as_deref().or(sdk.endpoint_url()) {
                 config = config.endpoint_url(url);
+                config.set_http_client(direct(url).or(sdk.http_client()));
             }
             aws_sdk_s3::Client::from_conf(config.build())
         };
