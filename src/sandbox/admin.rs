@@ -25,8 +25,10 @@ pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) ->
             core.faults.list.clear();
             Ok(faults(core))
         }
-        // The server itself has let the request go.
-        ("POST", "release") => Ok(faults(core)),
+        ("POST", "release") => {
+            core.gate.release();
+            Ok(faults(core))
+        }
         ("GET", "rules") => Ok(Answer::ok(json!(core.world.root.rules))),
         ("POST", "rules") => add_rules(core, body),
         ("DELETE", "rules") => {

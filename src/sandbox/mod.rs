@@ -135,6 +135,7 @@ mod config;
 mod connection;
 mod console;
 mod faults;
+mod gate;
 mod graphql;
 mod ids;
 mod images;

@@ -20,6 +20,7 @@ use super::aws::{self, AwsKeys};
 use super::clock::{Clock, ClockMode};
 use super::connection::{Cut, Cuttable};
 use super::faults::{Fault, Faults};
+use super::gate::Gate;
 use super::graphql;
 use super::limits::Limits;
 use super::record::{self, Recorder};
@@ -170,6 +171,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let mut core = Core {
         clock: Clock::start(options.clock, options.speed, world.root.clock),
         faults: Faults::new(options.faults, world.root.seed),
+        gate: Gate::default(),
         world,
         limits: Limits::default(),
         requests: Vec::new(),
@@ -327,12 +329,13 @@ impl Running {
 
     /// Waits until a request is held back by [`Fault::HoldBefore`] or [`Fault::HoldAfter`].
     pub async fn held(&self) {
-        self.server.held().await;
+        let gate = self.server.core().gate.clone();
+        gate.held().await;
     }
 
     /// Lets it go on, as `POST /_sandbox/release` does; later ones are not held.
     pub fn release(&self) {
-        self.server.release();
+        self.server.core().gate.release();
     }
 
     /// Replaces what goes wrong; requests are counted from this moment on.

@@ -9,7 +9,7 @@ use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, Response, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::access;
 use super::admin;
@@ -18,6 +18,7 @@ use super::aws;
 use super::clock::Clock;
 use super::connection::Cut;
 use super::faults::{self, Blow, Faults, Kind};
+use super::gate::Gate;
 use super::limits::{self, Limits};
 use super::public::{self, Visit};
 use super::routes::{Handler, Route};
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
+    pub(crate) gate: Gate,
     pub(crate) requests: Vec<RequestRecord>,
     pub(crate) store: Store,
     /// `http://127.0.0.1:PORT`
@@ -128,18 +130,6 @@ pub(crate) struct Server {
     latency: Duration,
     /// How many requests came to the public side.
     visits: AtomicUsize,
-    gate: watch::Sender<Gate>,
-}
-
-/// Where the request is that a fault holds back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
-    /// It has not come.
-    Open,
-    /// It is here, and waits.
-    Shut,
-    /// It may go on, whether it has come or not.
-    Released,
 }
 
 /// A request before anybody has looked at it.
@@ -154,38 +144,15 @@ struct Incoming {
 
 impl Server {
     pub(crate) fn new(core: Core, latency: Duration) -> Self {
-        Self {
-            core: Mutex::new(core),
-            changed: Notify::new(),
-            latency,
-            visits: AtomicUsize::new(0),
-            gate: watch::Sender::new(Gate::Open),
-        }
+        Self { core: Mutex::new(core), changed: Notify::new(), latency, visits: AtomicUsize::new(0) }
     }
 
     /// Holds a request back, if that is what befalls it.
     pub(crate) async fn hold(&self, blow: Option<Blow>, here: Blow) {
         if blow == Some(here) {
-            self.gate.send_if_modified(|gate| {
-                let arrives = *gate == Gate::Open;
-                if arrives {
-                    *gate = Gate::Shut;
-                }
-                arrives
-            });
-            // The sender is here, so this cannot end otherwise.
-            let _ = self.gate.subscribe().wait_for(|gate| *gate == Gate::Released).await;
+            let gate = self.core().gate.clone();
+            gate.pass().await;
         }
-    }
-
-    /// Waits until a request is held back.
-    pub(crate) async fn held(&self) {
-        let _ = self.gate.subscribe().wait_for(|gate| *gate != Gate::Open).await;
-    }
-
-    /// Lets it go on.
-    pub(crate) fn release(&self) {
-        self.gate.send_replace(Gate::Released);
     }
 
     /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
@@ -242,9 +209,6 @@ impl Server {
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
         let mut incoming = Incoming { n: 0, method, uri, headers, body, params };
         if let Some(path) = incoming.uri.path().strip_prefix("/_sandbox/").map(str::to_owned) {
-            if (incoming.method.as_str(), path.as_str()) == ("POST", "release") {
-                self.release();
-            }
             let answer = self.administer(&incoming, &path);
             return render(&answer, 0);
         }

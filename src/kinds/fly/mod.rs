@@ -7,6 +7,7 @@ pub mod ip;
 pub mod machine;
 pub mod release;
 pub mod secrets;
+mod twin;
 pub mod volume;
 pub mod workload;
 

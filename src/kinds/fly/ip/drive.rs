@@ -5,7 +5,7 @@ use crate::{
     clouds::{CloudError, Clouds, Trouble, fly::wire},
     kinds::{
         Drive, Never, World,
-        fly::{App, app::fly_name},
+        fly::{App, app::fly_name, twin::elder},
     },
     model::{Name, Ref, Region},
 };
@@ -46,9 +46,8 @@ async fn unknown(
     Ok(all)
 }
 
-/// Makes sure that an address that was just assigned is the only one: a request that a proxy delivers twice assigns two,
-/// and so do two first applies at once. Of two the later one goes, if it is the one that was just assigned here. An app
-/// has one shared address at most, so that one needs no look.
+/// Makes sure that an address that was just assigned is the only one, see [`elder`]. An app has one shared address at most,
+/// so that one needs no look.
 async fn alone(
     clouds: &Clouds,
     app: &str,
@@ -59,9 +58,8 @@ async fn alone(
     if made.shared {
         return Ok(made);
     }
-    let mut others = unknown(clouds, app, spec, world).await?;
-    others.retain(|other| other.ip != made.ip && other.created_at <= made.created_at);
-    let Some(first) = others.into_iter().next() else { return Ok(made) };
+    let others = unknown(clouds, app, spec, world).await?;
+    let Some(first) = elder(&made, others, |ip| (&ip.created_at, &ip.ip)) else { return Ok(made) };
     clouds.fly.release_ip(app, &made.ip).await?;
     Ok(first)
 }

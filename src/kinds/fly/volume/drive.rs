@@ -12,7 +12,7 @@ use crate::{
     },
     kinds::{
         Drive, World,
-        fly::{App, app::fly_name, workload::Workload},
+        fly::{App, app::fly_name, twin::elder, workload::Workload},
     },
     model::{Gib, Name, Ref, Region},
 };
@@ -72,9 +72,8 @@ fn is_free(volume: &wire::Volume) -> bool {
     volume.attached_machine_id.as_deref().unwrap_or_default().is_empty()
 }
 
-/// Makes one, and makes sure that it is the only one: a request that a proxy delivers twice makes two, and so do two
-/// first applies at once. Volumes bear no mark, so the second would stay for good, and of an app that is protected nothing
-/// could take it away. Of two the later one goes, if it is the one that was just made here and holds nothing yet.
+/// Makes one, and makes sure that it is the only one, see [`elder`]. Volumes bear no mark, so a second would stay for good,
+/// and of an app that is protected nothing could take it away. What was just made here holds nothing yet.
 async fn make(
     clouds: &Clouds,
     app: &str,
@@ -96,9 +95,8 @@ async fn make(
         }
         made => made?,
     };
-    let mut others = unknown(clouds, app, spec, known).await?;
-    others.retain(|other| other.id != made.id && other.created_at <= made.created_at);
-    match others.into_iter().min_by(|a, b| a.created_at.cmp(&b.created_at)) {
+    let others = unknown(clouds, app, spec, known).await?;
+    match elder(&made, others, |volume| (&volume.created_at, &volume.id)) {
         None => Ok(made),
         Some(first) => {
             clouds.fly.delete_volume(app, &made.id).await?;
