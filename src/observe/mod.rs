@@ -8,6 +8,7 @@
 //! slots.rs     which machine is which slot, so that the least changes               (pure)
 //! assemble.rs  everything together                              Snapshot →  World    (pure)
 //! aws_world.rs what is there of AWS, and whose it is            AwsShot →  World    (pure)
+//! left_behind.rs  what a manifest without an account leaves there    World → claims   (pure)
 //! images.rs    which image each tag means now, at the same time  registries → Images
 //! ```
 
@@ -22,6 +23,7 @@ mod aws_world;
 mod collect;
 mod images;
 mod inside;
+mod left_behind;
 mod owner;
 mod slots;
 
@@ -54,5 +56,7 @@ pub fn world(fly: &Snapshot, aws: &AwsShot, desired: &Desired) -> Result<World, 
     let mut world = assemble::assemble(fly, desired)?;
     aws_world::assemble(&mut world, aws, desired)?;
     world.found.warnings.extend(aws_world::shadowed(fly, desired));
+    let left = left_behind::claims(&world, desired);
+    world.found.claims.extend(left);
     Ok(world)
 }

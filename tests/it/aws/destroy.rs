@@ -27,6 +27,34 @@ async fn the_last_environment_takes_the_provider_along() {
     destroyed(&team, 0).await;
 }
 
+/// Without an account nobody looks at AWS, so what is there would be forgotten, and a role could still be taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_loses_its_account_is_told_what_it_leaves_behind() {
+    let team = Team::kept(HARBOR, Vec::new()).await;
+    team.apply().await;
+    let start = HARBOR.find("[aws]").unwrap();
+    let without = HARBOR[..start].to_owned() + &HARBOR[HARBOR.find("[apps.web]").unwrap()..];
+    team.write(&without);
+    let run = ended(&team, program(&team, &["apply", "test", "--yes"], None)).await;
+    assert_eq!(run.status.code(), Some(3), "{}", said(&run));
+    let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), said(&run));
+    for words in ["role harbor-test-backup was made for this environment", "app web takes it", "put `[aws]`"]
+    {
+        assert!(all.contains(words), "{words}: {all}");
+    }
+    // As it says: with the account the role and the bucket go, and then the account may.
+    team.write(
+        &without.replace(
+            "[apps.web]",
+            "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\n[apps.web]",
+        ),
+    );
+    team.apply().await;
+    team.write(&without);
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    assert!(Clients::of(&team).iam.list_roles().send().await.unwrap().roles().is_empty());
+}
+
 /// A lock that was taken often has many versions, and somebody waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lock_is_held_until_the_bucket_goes() {
