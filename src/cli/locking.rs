@@ -1,6 +1,6 @@
 //! The lock of an environment: taken once a plan is agreed to, and before anything is written.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{Context, Failure, clock, holder, progress::Show, session::Session};
 use crate::{
@@ -52,6 +52,9 @@ pub(super) async fn take(
     let terms = Terms::at_speed(session.speed);
     // A time that the user gave counts as it is; the default must outlast a run that died.
     let patience = if show.patience() == Conduct::PATIENCE { terms.patience } else { show.patience() };
+    // Whoever has a deadline does not wait beyond it.
+    let left = show.until(session.begun).map(|until| until.saturating_duration_since(Instant::now()));
+    let patience = left.map_or(patience, |left| patience.min(left.mul_f64(session.speed)));
     let mut waited = false;
     let waiting = |record: &Record, until: jiff::Timestamp| {
         waited = true;

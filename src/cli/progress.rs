@@ -1,7 +1,7 @@
 //! A run as the user watches it: lines that are redrawn on a terminal, lines that fold on GitHub, one line a change
 //! elsewhere, or one JSON event a line for programs. Ctrl-C once finishes what is under way; twice stops at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::{
@@ -68,6 +68,11 @@ impl Show {
         Duration::from_millis(self.lease_timeout.millis())
     }
 
+    /// When the run has to have ended, counted from its beginning.
+    pub(super) fn until(&self, begun: Instant) -> Option<Instant> {
+        self.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()))
+    }
+
     /// Says something beside the data, in the format that was asked for.
     pub(super) fn say_aside(&self, context: &Context<'_>, kind: &str, text: &str) {
         match self.format {
@@ -112,7 +117,7 @@ impl Work<'_> {
 
     fn conduct(&self, show: &Show) -> Conduct {
         let (begun, speed) = (self.session.begun, self.session.speed);
-        let until = show.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()));
+        let until = show.until(begun);
         let patience = show.patience();
         Conduct { width: show.parallel.max(1), until, speed, patience, ..Conduct::default() }
     }

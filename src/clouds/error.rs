@@ -98,6 +98,13 @@ impl CloudError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self.trouble {
+            Trouble::Denied if self.answer.contains("no credentials for AWS") => Some(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE after `aws sso login`; a GitHub job needs \
+                 `permissions: id-token: write` and AWS_ROLE_ARN",
+            ),
+            Trouble::Denied if self.answer.contains("ExpiredToken") => {
+                Some("these credentials have run out: get new ones, such as by `aws sso login`")
+            }
             Trouble::Denied if self.cloud == Cloud::Aws => Some(
                 "check whose credentials these are: `aws sts get-caller-identity`; `trimtab permissions ENV` prints what they must allow",
             ),

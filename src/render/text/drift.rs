@@ -110,7 +110,8 @@ impl Page {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         self.line(paint(title, format!("Drift: {}.", parts.join(", "))));
         if totals.any() {
-            self.line(format!("To repair: trimtab apply {}", clean(&headline.again)));
+            let first = if totals.blocked > 0 { "what is blocked first, then " } else { "" };
+            self.line(format!("To repair: {first}trimtab apply {}", clean(&headline.again)));
         }
     }
 }

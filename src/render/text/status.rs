@@ -396,7 +396,9 @@ impl Page {
     fn sum(&mut self, fleet: &Fleet) {
         let title = self.style.title;
         if !fleet.apps.iter().any(|app| app.exists) {
-            return self.line(paint(title, "Nothing is there."));
+            let on_aws = fleet.aws.iter().any(|thing| thing.exists);
+            let what = if on_aws { "No machine is there." } else { "Nothing is there." };
+            return self.line(paint(title, what));
         }
         let desired: usize = fleet.apps.iter().flat_map(|app| &app.groups).map(|group| group.desired).sum();
         let serving = || fleet.machines().filter(|machine| !machine.retired);
