@@ -1,19 +1,22 @@
 //! Too much of everything: long, many, deep and circular. Each ends with an error that says so or with a result, on a
 //! small stack. That time does not grow with the square is held where it once did, by sizes that would take minutes.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path};
 
 use serde_json::json;
 use trimtab::{
     cli,
     clouds::fly::wire,
     kinds::{World, aws::policy::Policy},
-    manifest::{Inputs, Loaded, Problems, SecretsMode, load},
+    manifest::{Loaded, Problems, load},
     plan::{Limits, plan, refusals},
     render,
 };
 
-use crate::corpus::entries;
+use crate::{
+    corpus::entries,
+    manifest::support::{Folder, unchecked},
+};
 
 /// What recursion may use. The main thread has four times as much, and a library's user may have given this.
 const STACK: usize = 2 << 20;
@@ -28,26 +31,13 @@ fn confined<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn inputs() -> Inputs {
-    Inputs {
-        vars: BTreeMap::new(),
-        images: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        secrets: SecretsMode::Unchecked,
-        shared: false,
-    }
-}
-
 fn loaded(dir: &Path) -> Result<Loaded, Problems> {
-    confined(|| load(dir, "x", &inputs()))
+    confined(|| load(dir, "x", &unchecked()))
 }
 
 fn of(files: &[(&str, &str)]) -> Result<Loaded, Problems> {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        std::fs::write(dir.path().join(name), text).unwrap();
-    }
-    loaded(dir.path())
+    let folder = Folder::with(files);
+    confined(|| folder.load(&unchecked()))
 }
 
 /// What is wrong with a manifest: short, whatever its size, and harmless.
