@@ -8,5 +8,6 @@ mod iam;
 mod kit;
 mod objects;
 mod policies;
+mod principals;
 mod state;
 mod tokens;

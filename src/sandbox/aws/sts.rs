@@ -79,14 +79,11 @@ pub(crate) fn assume(call: &mut Call<'_>) -> Result<Node, Problem> {
         Problem::denied(message)
     };
     let role = wanted.role.clone().ok_or_else(refused)?;
-    let trusted = policy::trust(&role.trust, |_| true).ok();
-    let trusted = trusted.and_then(|document| policy::trusts(&document, &ask, None, &wanted.account));
-    let direct = trusted.ok_or_else(refused)? && call.who.account() == wanted.account;
-    if !direct {
-        // The role lets the account in; whether the account lets its caller go there is for the caller's policies to say.
-        let guard = Guard { account: call.who.account().to_owned(), ..Guard::default() };
-        policy::decide(call.world, &ask, &guard)?;
-    }
+    let trust = policy::trust(&role.trust, |_| true).ok();
+    let trust = trust.filter(|document| policy::trusts(document, &ask, None)).ok_or_else(refused)?;
+    // The role lets the caller in; whether that is enough, the caller's own policies and limits say as well.
+    let guard = Guard { account: wanted.account.clone(), policy: Some(trust), ..Guard::default() };
+    policy::decide(call.world, &ask, &guard)?;
     if matches!(call.who, Who::Session(_)) && wanted.seconds > CHAINED_MAX_S {
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(Problem::validation(message));
@@ -117,9 +114,8 @@ pub(crate) fn assume_with_token(call: &mut Call<'_>) -> Result<Node, Problem> {
     // Who may not learns nothing, not even whether there is such a role.
     let refused = || Problem::denied(format!("Not authorized to perform {action}"));
     let role = wanted.role.clone().ok_or_else(refused)?;
-    let trusted = policy::trust(&role.trust, |_| true).ok();
-    let trusted = trusted.and_then(|document| policy::trusts(&document, &ask, Some(&arn), &wanted.account));
-    trusted.ok_or_else(refused)?;
+    let trust = policy::trust(&role.trust, |_| true).ok();
+    trust.filter(|document| policy::trusts(document, &ask, Some(&arn))).ok_or_else(refused)?;
     let node = begin(call, &wanted, &role)?;
     let node = node.text("SubjectFromWebIdentityToken", &claims.sub).text("Provider", arn);
     Ok(node.text("Audience", audience))
