@@ -10,4 +10,5 @@ mod objects;
 mod policies;
 mod principals;
 mod state;
+mod texts;
 mod tokens;

@@ -1,7 +1,7 @@
 //! STS: who somebody is, and sessions of roles for those whom their trust policies let in.
 
 use super::answer::Problem;
-use super::iam::{Call, Role, check_name, provider_arn};
+use super::iam::{Call, Role, provider_arn, texts};
 use super::keys;
 use super::policy::{self, Ask, Guard};
 use super::who::{Session, Who};
@@ -46,16 +46,11 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, Problem> {
         return Err(Problem::validation(format!("{arn} is invalid")));
     };
     let name = call.need("RoleSessionName")?;
-    if name.len() < 2 {
-        return Err(Problem::validation(
-            "1 validation error detected: Value at 'roleSessionName' failed to satisfy constraint: Member must have \
-             length greater than or equal to 2",
-        ));
-    }
-    check_name("RoleSessionName", &name, 64)?;
+    texts::session_name(&name)?;
     let seconds = call.number("DurationSeconds", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_DEFAULT_S);
     let policy = call.query.get("Policy").map(str::to_owned);
     if let Some(text) = &policy {
+        texts::session_policy(text)?;
         policy::identity(text).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
     }
     let there = call.world.aws.root.accounts.get(account);
@@ -83,7 +78,8 @@ pub(crate) fn assume(call: &mut Call<'_>) -> Result<Node, Problem> {
     let trust = trust.filter(|document| policy::trusts(document, &ask, None)).ok_or_else(refused)?;
     // The role lets the caller in; whether that is enough, the caller's own policies and limits say as well.
     let guard = Guard { account: wanted.account.clone(), policy: Some(trust), ..Guard::default() };
-    policy::decide(call.world, &ask, &guard)?;
+    let foreign = call.who.account() != wanted.account;
+    policy::decide(call.world, &ask, &guard).map_err(|problem| if foreign { refused() } else { problem })?;
     if matches!(call.who, Who::Session(_)) && wanted.seconds > CHAINED_MAX_S {
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(Problem::validation(message));

@@ -8,6 +8,7 @@ mod role_policies;
 mod roles;
 mod routes;
 mod tags;
+pub(crate) mod texts;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::providers::arn as provider_arn;
-pub(crate) use self::query::{Call, Query, check_name, query};
+pub(crate) use self::query::{Call, Query, query};
 pub(crate) use self::routes::run;
 use super::keys::is_account;
 use super::state::Root;

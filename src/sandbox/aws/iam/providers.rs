@@ -54,7 +54,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
         let host = rest.split('/').next().unwrap_or_default();
         thumbprints.push(ids::hex(&ids::draw(&["thumbprint", host])[..20]));
     }
-    let tags = tags::check(call.query.tags())?;
+    let tags = tags::check(call.query.tags(), tags::OTHERS)?;
     let arn = arn(&call.account, &url);
     if call.look().is_some_and(|account| account.providers.contains_key(&arn)) {
         let message = format!("Provider with url {url} already exists.");

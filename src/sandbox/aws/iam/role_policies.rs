@@ -1,13 +1,12 @@
 //! What roles may do: policies of their own, and attached ones.
 
-use super::query::{Call, check_name};
-use super::{managed, roles};
+use super::query::Call;
+use super::{managed, roles, texts};
 use crate::sandbox::aws::answer::Problem;
 use crate::sandbox::aws::policy;
 use crate::sandbox::aws::request::encode;
 use crate::sandbox::aws::xml::Node;
 
-const NAME_MAX: usize = 128;
 /// The size of all policies of one role together; blanks do not count.
 const TEXT_MAX: usize = 10_240;
 /// How many managed policies a role may have.
@@ -22,8 +21,7 @@ fn size(text: &str) -> usize {
 }
 
 pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let (name, text) = (call.need("PolicyName")?, call.need("PolicyDocument")?);
-    check_name("PolicyName", &name, NAME_MAX)?;
+    let (name, text) = (texts::policy_name(call)?, texts::document(call, "PolicyDocument")?);
     let role = roles::find(call)?;
     policy::identity(&text).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
     let others = role.inline.iter().filter(|(other, _)| **other != name).map(|(_, text)| size(text));
@@ -36,7 +34,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = call.need("PolicyName")?;
+    let name = texts::policy_name(call)?;
     let role = roles::find(call)?;
     let text = role.inline.get(&name).ok_or_else(|| no_policy(&name))?;
     let node = Node::new("").text("RoleName", &role.name).text("PolicyName", name);
@@ -50,7 +48,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = call.need("PolicyName")?;
+    let name = texts::policy_name(call)?;
     roles::find_mut(call)?.inline.remove(&name).ok_or_else(|| no_policy(&name))?;
     Ok(Node::new(""))
 }

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::query::{Call, check_name, check_path};
-use super::{Role, boundaries, tags, view};
+use super::query::Call;
+use super::{Role, boundaries, tags, texts, view};
 use crate::sandbox::aws::answer::Problem;
 use crate::sandbox::aws::xml::Node;
 use crate::sandbox::aws::{keys, policy};
 
-const NAME_MAX: usize = 64;
-const DESCRIPTION_MAX: usize = 1000;
 /// A trust policy's size; blanks do not count.
 const TRUST_MAX: usize = 2048;
 const SESSION_MIN_S: i64 = 3600;
@@ -20,7 +18,7 @@ const SESSION_MAX_S: i64 = 43_200;
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Role, Problem> {
-    let name = call.need("RoleName")?;
+    let name = texts::role_name(call)?;
     let there = call.look().and_then(|account| account.role(&name));
     there.ok_or_else(|| no_role(&name))
 }
@@ -40,15 +38,11 @@ fn no_role(name: &str) -> Problem {
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = call.need("RoleName")?;
-    check_name("RoleName", &name, NAME_MAX)?;
-    let path = call.query.get("Path").unwrap_or("/").to_owned();
-    check_path(&path)?;
+    let (name, path, description) = (texts::role_name(call)?, texts::path(call)?, texts::description(call)?);
     let trust = trust(call, "AssumeRolePolicyDocument")?;
-    let description = description(call)?;
     let max_session_s =
         call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_MIN_S);
-    let tags = tags::check(call.query.tags())?;
+    let tags = tags::check(call.query.tags(), tags::ROLES)?;
     let boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
     if let Some(arn) = &boundary {
         boundaries::check(call, arn)?;
@@ -81,7 +75,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
-    let text = call.need(parameter)?;
+    let text = texts::document(call, parameter)?;
     let root = &call.world.aws.root;
     policy::trust(&text, |arn| root.has_principal(arn))
         .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
@@ -92,23 +86,12 @@ fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn description(call: &Call<'_>) -> Result<Option<String>, Problem> {
-    let text = call.query.get("Description");
-    if text.is_some_and(|text| text.chars().count() > DESCRIPTION_MAX) {
-        return Err(Problem::validation(
-            "1 validation error detected: Value at 'description' failed to satisfy constraint: Member must have length \
-             less than or equal to 1000",
-        ));
-    }
-    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
-}
-
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
     Ok(Node::new("").with(view::role(find(call)?, &call.account)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let prefix = call.query.get("PathPrefix").unwrap_or("/");
+    let prefix = texts::path_prefix(call)?;
     let shown = |role: &&Role| role.path.starts_with(prefix) && call.world.listed(role.created_ms);
     let roles = call.look().into_iter().flat_map(|account| account.roles.values());
     let one = |role: &Role| (role.name.to_lowercase(), view::listed("member", role, &call.account));
@@ -116,7 +99,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn update(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let description = description(call)?;
+    let description = texts::description(call)?;
     let said = call.query.get("Description").is_some();
     let seconds = call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
     let role = find_mut(call)?;
