@@ -3,6 +3,7 @@
 mod buckets;
 mod conditional;
 mod config;
+mod deletes;
 mod faults;
 mod iam;
 mod kit;

@@ -14,7 +14,7 @@ use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::ids;
 
 /// A key's length in bytes.
-const KEY_MAX: usize = 1024;
+pub(super) const KEY_MAX: usize = 1024;
 
 /// One version of an object, or a delete marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
