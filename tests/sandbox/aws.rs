@@ -7,6 +7,7 @@ mod deletes;
 mod faults;
 mod iam;
 mod kit;
+mod kms;
 mod objects;
 mod policies;
 mod principals;

@@ -45,6 +45,8 @@ pub(crate) struct Root {
     /// Who signs identity tokens, by issuer.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     pub(crate) workflows: BTreeMap<String, Workflow>,
+    /// The aliases under which keys of KMS were named so far, by the key's ARN.
+    pub(crate) aliases: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The contents of objects, by name.

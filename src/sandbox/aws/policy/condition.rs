@@ -23,6 +23,12 @@ impl Context {
         }
     }
 
+    /// The same without a key.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.0.remove(&key.to_ascii_lowercase());
+        self
+    }
+
     fn get(&self, key: &str) -> &[String] {
         self.0.get(&key.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
     }

@@ -98,7 +98,7 @@ fn check_resource(name: &str) -> Result<(), String> {
         ["arn", partition, _, _, _, _] if partition.contains(['*', '?']) || partition.starts_with("aws") => {
             Ok(())
         }
-        ["arn", partition, ..] if !partition.starts_with("aws") => {
+        ["arn", partition, ..] if !partition.contains(['*', '?']) && !partition.starts_with("aws") => {
             Err(format!("Partition \"{partition}\" is not valid for resource \"{name}\"."))
         }
         _ => Err(format!("Resource {name} must be in ARN format or \"*\".")),

@@ -3,7 +3,7 @@
 use super::call::{Call, no_bucket};
 use super::listing::stamp;
 use super::object::{self, Version};
-use super::{conditions, read};
+use super::{conditions, kms, read};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::request::decode;
 use crate::sandbox::aws::xml::Node;
@@ -31,17 +31,31 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<Reply, Problem> {
                        the object's metadata, storage class, website redirect location or encryption attributes.";
         return Err(Problem::request(message));
     }
+    kms::may(call, kms::READ, &old.headers, &format!("arn:aws:s3:::{path}"))?;
+    // A copy is encrypted as a new object is, whatever its original was.
+    let mut headers = object::headers(call)?;
+    if !replaces {
+        let kept = old.headers.iter().filter(|(name, _)| !name.starts_with(kms::ALGORITHM));
+        let cipher = headers.into_iter().filter(|(name, _)| name.starts_with(kms::ALGORITHM));
+        headers = kept.map(|(name, value)| (name.clone(), value.clone())).chain(cipher).collect();
+    }
+    kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
     conditions::write(call, &call.key.clone())?;
     let content = call.world.aws.contents.get(&old.content);
     let content =
         content.map_err(|error| Problem::new(500, "InternalError", format!("a content is lost: {error}")))?;
-    let headers = if replaces { object::headers(call)? } else { old.headers.clone() };
     let name = object::content_name(call);
     call.world.aws.contents.put(&name, content.clone());
     // A copy is one piece, however its original was written.
-    let version = Version { content: name, etag: object::etag(&content), headers, parts: Vec::new(), ..old };
+    let version = Version {
+        etag: object::etag(&content, &headers, &name),
+        content: name,
+        headers,
+        parts: Vec::new(),
+        ..old
+    };
     let version = object::keep(call, version)?;
     let node = Node::new("CopyObjectResult").text("ETag", format!("\"{}\"", version.etag));
     let reply = Reply::xml(&node.text("LastModified", stamp(version.modified_ms)));
-    Ok(read::with_version(call, read::with_cipher(reply, &version), &version.id))
+    Ok(read::with_version(call, read::with_cipher(reply, &version.headers), &version.id))
 }

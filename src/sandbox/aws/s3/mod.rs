@@ -9,6 +9,7 @@ mod conditions;
 mod config;
 mod copy;
 mod delete;
+mod kms;
 mod lifecycle;
 mod listing;
 mod location;

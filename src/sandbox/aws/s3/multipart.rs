@@ -10,7 +10,7 @@ use super::checksum::Algorithm;
 use super::listing::{Line, Wanted, last, stamp};
 use super::object::{self, Checksum, Version};
 use super::parts::Part;
-use super::{conditions, read, tags};
+use super::{conditions, kms, read, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::request::encode;
 use crate::sandbox::aws::xml::Node;
@@ -24,7 +24,7 @@ const PART_MIN: u64 = 5 << 20;
 pub(crate) struct Upload {
     pub(crate) key: String,
     pub(crate) started_ms: i64,
-    headers: BTreeMap<String, String>,
+    pub(super) headers: BTreeMap<String, String>,
     tags: Vec<(String, String)>,
     pub(super) algorithm: Algorithm,
     /// Whether its checksum will be that of the whole, and not of the sums of its parts.
@@ -57,14 +57,16 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let kind = call.request.header("x-amz-checksum-type");
     let whole = algorithm == Algorithm::Crc64nvme || kind == Some("FULL_OBJECT");
     let (headers, tags) = (object::headers(call)?, tags::from_header(call)?);
+    kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
     let (key, started_ms) = (call.key.clone(), call.world.now);
-    let cipher = headers.get("x-amz-server-side-encryption").cloned();
+    let cipher = read::with_cipher(Reply::default(), &headers).headers;
     let upload =
         Upload { key: key.clone(), started_ms, headers, tags, algorithm, whole, parts: BTreeMap::new() };
     let id = ids::hex(&call.world.draw_aws("upload"));
     call.change()?.uploads.insert(id.clone(), upload);
     let node = Node::new("InitiateMultipartUploadResult").text("Bucket", &call.bucket).text("Key", key);
-    let reply = Reply::xml(&node.text("UploadId", id)).maybe("x-amz-server-side-encryption", cipher);
+    let reply = Reply::xml(&node.text("UploadId", id));
+    let reply = cipher.into_iter().fold(reply, |reply, (name, value)| reply.header(&name, value));
     let reply = reply.header("x-amz-checksum-algorithm", algorithm.name());
     Ok(reply.header("x-amz-checksum-type", if whole { "FULL_OBJECT" } else { "COMPOSITE" }))
 }
@@ -89,6 +91,7 @@ pub(super) fn complete(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let node = call.document("CompleteMultipartUpload")?;
     let (id, upload) = named(call)?;
     let (id, upload) = (id.to_owned(), upload.clone());
+    kms::may(call, kms::READ, &upload.headers, &call.object_arn(&call.key))?;
     let parts = chosen(&node, &upload)?;
     conditions::write(call, &call.key.clone())?;
     let (content, etag) = join(call, &parts)?;
@@ -127,7 +130,7 @@ fn completed(call: &Call<'_>, version: &Version) -> Reply {
         node =
             node.text(&checksum.algorithm.element(), &checksum.value).text("ChecksumType", checksum.kind());
     }
-    read::with_version(call, read::with_cipher(Reply::xml(&node), version), &version.id)
+    read::with_version(call, read::with_cipher(Reply::xml(&node), &version.headers), &version.id)
 }
 
 /// The parts that the client lists, in order, each as it was uploaded.

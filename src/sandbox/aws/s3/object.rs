@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::checksum::Algorithm;
-use super::{NULL, conditions, read, tags};
+use super::{NULL, conditions, kms, read, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::ids;
 
@@ -52,9 +52,10 @@ impl Checksum {
     }
 }
 
-/// The MD5 of a content.
-pub(super) fn etag(content: &[u8]) -> String {
-    ids::hex(&Md5::digest(content))
+/// The MD5 of a content; of one that a key of KMS encrypts, nobody learns it.
+pub(super) fn etag(content: &[u8], headers: &BTreeMap<String, String>, name: &str) -> String {
+    let secret = if kms::encrypts(headers) { name } else { "" };
+    ids::hex(&Md5::new().chain_update(secret).chain_update(content).finalize())
 }
 
 /// `PutObject`
@@ -63,12 +64,15 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
         return Err(Problem::new(400, "KeyTooLongError", "Your key is too long"));
     }
     let checksum = check_content(call)?;
+    let headers = headers(call)?;
+    kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
     conditions::write(call, &call.key.clone())?;
+    let content = content_name(call);
     let version = Version {
-        etag: etag(&call.content),
+        etag: etag(&call.content, &headers, &content),
         size: call.content.len() as u64,
-        content: content_name(call),
-        headers: headers(call)?,
+        content,
+        headers,
         checksum: Some(checksum),
         tags: tags::from_header(call)?,
         ..Version::default()
@@ -76,7 +80,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
     call.world.aws.contents.put(&version.content, call.content.clone());
     let version = keep(call, version)?;
     let reply = Reply::empty(200).header("etag", format!("\"{}\"", version.etag));
-    let reply = read::with_cipher(read::with_checksum(reply, &version), &version);
+    let reply = read::with_cipher(read::with_checksum(reply, &version), &version.headers);
     Ok(read::with_version(call, reply, &version.id))
 }
 
@@ -144,11 +148,11 @@ const KEPT: [&str; 7] = [
     "x-amz-storage-class",
 ];
 
-/// What is kept of the headers of a write.
+/// What is kept of the headers of a write, and how it will be encrypted.
 ///
 /// # Errors
 /// `400` or `403` for what this bucket does not take.
-pub(super) fn headers(call: &Call<'_>) -> Result<BTreeMap<String, String>, Problem> {
+pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, Problem> {
     let config = &call.look()?.config;
     let said = |name: &str| call.request.header(name).map(str::to_owned);
     let acl = said("x-amz-acl").filter(|acl| acl != "bucket-owner-full-control" && acl != "private");
@@ -177,15 +181,6 @@ pub(super) fn headers(call: &Call<'_>) -> Result<BTreeMap<String, String>, Probl
     {
         kept.insert(name.clone(), said(&name).unwrap_or_default());
     }
-    let (algorithm, key) = config.cipher();
-    let algorithm = said("x-amz-server-side-encryption").unwrap_or_else(|| algorithm.to_owned());
-    if !matches!(algorithm.as_str(), "AES256" | "aws:kms" | "aws:kms:dsse") {
-        return Err(Problem::argument("The encryption method specified is not supported"));
-    }
-    let key = said("x-amz-server-side-encryption-aws-kms-key-id").or(key.map(str::to_owned));
-    if let Some(key) = key.filter(|_| algorithm != "AES256") {
-        kept.insert("x-amz-server-side-encryption-aws-kms-key-id".to_owned(), key);
-    }
-    kept.insert("x-amz-server-side-encryption".to_owned(), algorithm);
+    kept.extend(kms::choose(call)?);
     Ok(kept)
 }
