@@ -1,7 +1,7 @@
 //! Managed policies: a few of AWS's, and the account's own.
 
 use super::query::Call;
-use super::{Policy, Role, texts};
+use super::{Policy, texts};
 use crate::sandbox::aws::answer::Problem;
 use crate::sandbox::aws::xml::Node;
 use crate::sandbox::aws::{keys, policy};
@@ -57,9 +57,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
     Ok(Node::new("").with(node))
 }
 
-fn users<'a>(call: &'a Call<'_>, arn: &'a str) -> impl Iterator<Item = &'a Role> {
-    let roles = call.look().into_iter().flat_map(|account| account.roles.values());
-    roles.filter(move |role| role.attached.contains(arn))
+/// How many roles it is attached to.
+fn users(call: &Call<'_>, arn: &str) -> usize {
+    let account = call.seen().unwrap_or_default();
+    account.roles.values().filter(|role| role.attached.contains(arn)).count()
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
@@ -74,13 +75,13 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
         document: String::new(),
         description: Some(about.to_owned()),
     });
-    let attached = users(call, &arn).count();
+    let attached = users(call, &arn);
     Ok(Node::new("").all(own.or(theirs).map(|policy| view(&arn, &policy, attached))))
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
     let arn = call.need("PolicyArn")?;
-    if users(call, &arn).next().is_some() {
+    if users(call, &arn) > 0 {
         return Err(Problem::new(409, "DeleteConflict", "Cannot delete a policy attached to entities."));
     }
     let gone = call.change().policies.remove(&arn);

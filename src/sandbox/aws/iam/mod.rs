@@ -1,6 +1,7 @@
 //! IAM: roles, their policies, and OpenID Connect providers; and the query protocol, which STS speaks as well.
 
 mod boundaries;
+mod late;
 mod managed;
 mod providers;
 mod query;
@@ -32,6 +33,8 @@ pub(crate) struct Account {
     pub(crate) providers: BTreeMap<String, Provider>,
     /// The account's own managed policies, by ARN.
     pub(crate) policies: BTreeMap<String, Policy>,
+    #[serde(skip)]
+    past: late::Past,
 }
 
 /// A user. They exist only to have keys and rights.

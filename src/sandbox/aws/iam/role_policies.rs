@@ -1,5 +1,6 @@
 //! What roles may do: policies of their own, and attached ones.
 
+use super::late::Lost;
 use super::query::Call;
 use super::{managed, roles, texts};
 use crate::sandbox::aws::answer::Problem;
@@ -35,21 +36,24 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
     let name = texts::policy_name(call)?;
-    let role = roles::find(call)?;
+    let role = roles::seen(call)?;
     let text = role.inline.get(&name).ok_or_else(|| no_policy(&name))?;
     let node = Node::new("").text("RoleName", &role.name).text("PolicyName", name);
     Ok(node.text("PolicyDocument", encode(text)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let names = roles::find(call)?.inline.keys();
+    let names = roles::seen(call)?.inline.into_keys();
     let all = names.map(|name| (name.clone(), Node::leaf("member", name))).collect();
     call.page("PolicyNames", all)
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
     let name = texts::policy_name(call)?;
-    roles::find_mut(call)?.inline.remove(&name).ok_or_else(|| no_policy(&name))?;
+    let role = roles::find_mut(call)?;
+    let text = role.inline.remove(&name).ok_or_else(|| no_policy(&name))?;
+    let id = role.id.clone();
+    call.lose(Lost::Inline(id, name, text));
     Ok(Node::new(""))
 }
 
@@ -58,7 +62,7 @@ pub(super) fn attached(call: &mut Call<'_>) -> Result<Node, Problem> {
         let name = arn.rsplit('/').next().unwrap_or_default();
         (arn.clone(), Node::new("member").text("PolicyName", name).text("PolicyArn", arn))
     };
-    let all = roles::find(call)?.attached.iter().map(one).collect();
+    let all = roles::seen(call)?.attached.iter().map(one).collect();
     call.page("AttachedPolicies", all)
 }
 
@@ -76,8 +80,11 @@ pub(super) fn attach(call: &mut Call<'_>) -> Result<Node, Problem> {
 
 pub(super) fn detach(call: &mut Call<'_>) -> Result<Node, Problem> {
     let arn = call.need("PolicyArn")?;
-    if !roles::find_mut(call)?.attached.remove(&arn) {
+    let role = roles::find_mut(call)?;
+    if !role.attached.remove(&arn) {
         return Err(Problem::no_entity(format!("Policy {arn} was not found.")));
     }
+    let id = role.id.clone();
+    call.lose(Lost::Attached(id, arn));
     Ok(Node::new(""))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::late::Lost;
 use super::query::Call;
 use super::{Role, boundaries, tags, texts, view};
 use crate::sandbox::aws::answer::Problem;
@@ -20,6 +21,16 @@ const SESSION_MAX_S: i64 = 43_200;
 pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Role, Problem> {
     let name = texts::role_name(call)?;
     let there = call.look().and_then(|account| account.role(&name));
+    there.ok_or_else(|| no_role(&name))
+}
+
+/// The same as a read shows it, which may have been deleted a moment ago.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn seen(call: &Call<'_>) -> Result<Role, Problem> {
+    let name = texts::role_name(call)?;
+    let there = call.seen().and_then(|account| account.role(&name).cloned());
     there.ok_or_else(|| no_role(&name))
 }
 
@@ -48,7 +59,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
         boundaries::check(call, arn)?;
     }
     let key = name.to_lowercase();
-    if call.look().is_some_and(|account| account.roles.contains_key(&key)) {
+    if call.seen().is_some_and(|account| account.roles.contains_key(&key)) {
         return Err(Problem::new(
             409,
             "EntityAlreadyExists",
@@ -87,13 +98,14 @@ fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    Ok(Node::new("").with(view::role(find(call)?, &call.account)))
+    Ok(Node::new("").with(view::role(&seen(call)?, &call.account)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
     let prefix = texts::path_prefix(call)?;
     let shown = |role: &&Role| role.path.starts_with(prefix) && call.world.listed(role.created_ms);
-    let roles = call.look().into_iter().flat_map(|account| account.roles.values());
+    let account = call.seen().unwrap_or_default();
+    let roles = account.roles.values();
     let one = |role: &Role| (role.name.to_lowercase(), view::listed("member", role, &call.account));
     call.page("Roles", roles.filter(shown).map(one).collect())
 }
@@ -118,7 +130,8 @@ pub(super) fn update_trust(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let role = find(call)?;
+    find(call)?;
+    let role = seen(call)?;
     let conflict = |message: &str| Err(Problem::new(409, "DeleteConflict", message));
     if !role.inline.is_empty() {
         return conflict("Cannot delete entity, must delete policies first.");
@@ -127,12 +140,14 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
         return conflict("Cannot delete entity, must detach all policies first.");
     }
     let key = role.name.to_lowercase();
-    call.change().roles.remove(&key);
+    if let Some(role) = call.change().roles.remove(&key) {
+        call.lose(Lost::Role(role));
+    }
     Ok(Node::new(""))
 }
 
 /// Nothing runs on EC2 here.
 pub(super) fn instance_profiles(call: &mut Call<'_>) -> Result<Node, Problem> {
-    find(call)?;
+    seen(call)?;
     Ok(Node::new("").with(Node::new("InstanceProfiles")).text("IsTruncated", false))
 }

@@ -116,11 +116,11 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
     let resource = match about {
         About::Role => {
             let name = get("RoleName");
-            let there = call.look().and_then(|account| account.role(name));
+            let there = call.seen().and_then(|account| account.role(name).cloned());
             if call.query.action != "CreateRole" && call.query.action != "PutRolePermissionsBoundary" {
-                boundary = there.and_then(|role| role.boundary.clone());
+                boundary = there.as_ref().and_then(|role| role.boundary.clone());
             }
-            tags = there.map(|role| role.tags.clone()).unwrap_or_default();
+            tags = there.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
             let path = call.query.get("Path").unwrap_or("/");
             there
                 .map_or_else(|| format!("arn:aws:iam::{account}:role{path}{name}"), |role| role.arn(&account))
@@ -132,7 +132,8 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
         }
         Provider => {
             let arn = get("OpenIDConnectProviderArn").to_owned();
-            let there = call.look().and_then(|account| account.providers.get(&arn));
+            let there = call.seen();
+            let there = there.as_ref().and_then(|account| account.providers.get(&arn));
             tags = there.map(|provider| provider.tags.clone()).unwrap_or_default();
             arn
         }

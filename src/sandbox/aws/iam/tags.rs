@@ -85,7 +85,7 @@ pub(super) fn untag_role(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn of_role(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let tags = view::tags(&roles::find(call)?.tags).children;
+    let tags = view::tags(&roles::seen(call)?.tags).children;
     let keyed = |node: Node| (node.text_of("Key").unwrap_or_default().to_owned(), node);
     let mut all: Vec<(String, Node)> = tags.into_iter().map(keyed).collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
@@ -105,6 +105,6 @@ pub(super) fn untag_provider(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn of_provider(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let tags = view::tags(&providers::find(call)?.tags);
+    let tags = view::tags(&providers::seen(call)?.tags);
     Ok(Node::new("").with(tags).text("IsTruncated", false))
 }
