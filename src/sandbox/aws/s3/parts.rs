@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::checksum::Algorithm;
 use super::listing::stamp;
 use super::{kms, multipart, object, read};
 use crate::sandbox::aws::answer::{Problem, Reply};
@@ -35,10 +36,12 @@ pub(super) fn upload(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let (id, upload) = multipart::named(call)?;
     kms::none_said(call)?;
     kms::may(call, kms::READ, &upload.headers, &call.object_arn(&call.key))?;
+    upload
+        .check_sum(Algorithm::ALL.into_iter().find(|algorithm| call.said(&algorithm.header()).is_some()))?;
     let (id, algorithm, headers) = (id.to_owned(), upload.algorithm, upload.headers.clone());
     let mut checksum = object::check_content(call)?;
     if checksum.algorithm != algorithm {
-        // Whatever came along was right; what is kept is what the whole was begun with.
+        // Whatever came along was right; what is kept is what the whole was begun with, though nobody named it.
         checksum = object::Checksum { algorithm, value: algorithm.sum(&call.content) };
     }
     let content = object::content_name(call);
