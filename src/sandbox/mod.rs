@@ -121,7 +121,7 @@
 //! Of AWS: access lists, expiry by lifecycle rules, SSE-C, KMS itself (every key and alias exists, each
 //! key's policy leaves all to its account, nothing is encrypted), SHA-1
 //! checksums, the signatures of single chunks, `UploadPartCopy`, the age of signatures and signed links, sessions with
-//! tags, users and groups as an API, and principals that turn into identifiers when their role is deleted.
+//! tags, and users and groups as an API.
 //!
 //! What programs really say; load, and so stopping by the proxy; services other than HTTP; standbys taking over; secret
 //! keys and the issuing of macaroons; Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_`

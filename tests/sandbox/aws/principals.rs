@@ -100,3 +100,31 @@ async fn a_trust_policy_does_not_reach_past_the_limits_of_its_caller() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn a_role_that_comes_later_is_another_to_whatever_named_the_first() {
+    let (sandbox, admin) = stage(None).await;
+    let first =
+        admin.iam.get_role().role_name("r").send().await.unwrap().role().unwrap().role_id().to_owned();
+    open(&admin, ROLE).await;
+    let trust =
+        json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": [ROLE, ACCOUNT] } }]);
+    let other = admin.iam.create_role().role_name("other").assume_role_policy_document(policy(trust.clone()));
+    other.send().await.unwrap();
+    admin.iam.delete_role().role_name("r").send().await.unwrap();
+    let again = admin.iam.create_role().role_name("r").assume_role_policy_document(policy(trust[0].clone()));
+    assert!(again.send().await.is_err(), "a role does not trust itself before it is there");
+    let plain = json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } }]);
+    let again = admin.iam.create_role().role_name("r").assume_role_policy_document(policy(plain));
+    again.send().await.unwrap();
+    let assumed = admin.sts.assume_role().role_arn(ROLE).role_session_name("session").send().await.unwrap();
+    assert!(reads(&session(&sandbox, assumed.credentials().unwrap())).await.is_err());
+    let kept = admin.s3.get_bucket_policy().bucket("box").send().await.unwrap();
+    let kept: Value = serde_json::from_str(kept.policy().unwrap()).unwrap();
+    assert_eq!(kept["Statement"][0]["Principal"]["AWS"], json!(first));
+    let trust = admin.iam.get_role().role_name("other").send().await.unwrap();
+    assert!(trust.role().unwrap().assume_role_policy_document().unwrap().contains(&first));
+    // What is nobody's can stay, and cannot be written.
+    let put = admin.s3.put_bucket_policy().bucket("box").policy(kept.to_string()).send().await;
+    assert_eq!(refused(put).1, "MalformedPolicy");
+}

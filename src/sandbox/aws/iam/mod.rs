@@ -101,8 +101,15 @@ impl Role {
 }
 
 impl Root {
-    /// Whether a policy may name this: an account, or a user or role that is there.
+    /// Whether a policy may name this: an account, or a user or role that is there, also by its identifier.
     pub(crate) fn has_principal(&self, arn: &str) -> bool {
+        if arn.starts_with("AROA") || arn.starts_with("AIDA") {
+            let has = |account: &Account| {
+                account.roles.values().any(|role| role.id == arn)
+                    || account.users.values().any(|user| user.id == arn)
+            };
+            return self.accounts.values().any(has);
+        }
         let ["arn", "aws", service, "", account, name] = arn.splitn(6, ':').collect::<Vec<_>>()[..] else {
             return false;
         };

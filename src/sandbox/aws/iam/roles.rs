@@ -141,9 +141,28 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
     }
     let key = role.name.to_lowercase();
     if let Some(role) = call.change().roles.remove(&key) {
+        forget(call, &role.arn(&call.account), &role.id);
         call.lose(Lost::Role(role));
     }
     Ok(Node::new(""))
+}
+
+/// Policies that named the role now name what only it was called: a role of the same name that comes later is another.
+fn forget(call: &mut Call<'_>, arn: &str, id: &str) {
+    let aws = &mut call.world.aws;
+    for role in aws.root.accounts.values_mut().flat_map(|account| account.roles.values_mut()) {
+        if let Some(text) = policy::dangling(&role.trust, arn, id) {
+            role.trust = text;
+        }
+    }
+    for bucket in aws.buckets.values_mut() {
+        let Some(text) = bucket.config.policy.as_ref().and_then(|text| policy::dangling(text, arn, id))
+        else {
+            continue;
+        };
+        bucket.config.policy = Some(text);
+        aws.dirty.insert(bucket.name.clone());
+    }
 }
 
 /// Nothing runs on EC2 here.

@@ -159,12 +159,7 @@ fn is_about_objects(action: &str) -> bool {
 }
 
 fn exists_or<'a>(exists: &'a dyn Fn(&str) -> bool) -> impl Fn(&str) -> bool + 'a {
-    move |name| name == "*" || crate::sandbox::aws::keys::is_account(name) || is_unique(name) || exists(name)
-}
-
-/// `AROA…`, `AIDA…`: what is left of a name once its role or user is gone.
-fn is_unique(name: &str) -> bool {
-    name.len() == 21 && (name.starts_with("AROA") || name.starts_with("AIDA"))
+    move |name| name == "*" || crate::sandbox::aws::keys::is_account(name) || exists(name)
 }
 
 fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> Result<(), String> {
