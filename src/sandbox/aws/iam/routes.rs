@@ -79,7 +79,7 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
     let open = query.sts && query.action == "AssumeRoleWithWebIdentity";
     let (who, claim) = match open {
         true => (who::Who::Anonymous, None),
-        false => who::authenticate(world, request, false)?,
+        false => who::authenticate(world, request, if query.sts { "sts" } else { "iam" })?,
     };
     if who == who::Who::Anonymous && !open {
         let message = "Request is missing Authentication Token";
