@@ -11,6 +11,7 @@ mod kms;
 mod objects;
 mod policies;
 mod principals;
+mod sessions;
 mod state;
 mod texts;
 mod tokens;

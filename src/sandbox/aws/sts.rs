@@ -84,7 +84,7 @@ pub(crate) fn assume(call: &mut Call<'_>) -> Result<Node, Problem> {
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(Problem::validation(message));
     }
-    begin(call, &wanted, &role)
+    begin(call, &wanted, &role, None)
 }
 
 /// `AssumeRoleWithWebIdentity`: no caller, but a token.
@@ -112,13 +112,18 @@ pub(crate) fn assume_with_token(call: &mut Call<'_>) -> Result<Node, Problem> {
     let role = wanted.role.clone().ok_or_else(refused)?;
     let trust = policy::trust(&role.trust, |_| true).ok();
     trust.filter(|document| policy::trusts(document, &ask, Some(&arn))).ok_or_else(refused)?;
-    let node = begin(call, &wanted, &role)?;
+    let node = begin(call, &wanted, &role, Some(arn.clone()))?;
     let node = node.text("SubjectFromWebIdentityToken", &claims.sub).text("Provider", arn);
     Ok(node.text("Audience", audience))
 }
 
 /// Begins a session.
-fn begin(call: &mut Call<'_>, wanted: &Wanted, role: &Role) -> Result<Node, Problem> {
+fn begin(
+    call: &mut Call<'_>,
+    wanted: &Wanted,
+    role: &Role,
+    provider: Option<String>,
+) -> Result<Node, Problem> {
     if wanted.seconds > role.max_session_s && call.query.get("DurationSeconds").is_some() {
         let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
         return Err(Problem::validation(message));
@@ -132,7 +137,9 @@ fn begin(call: &mut Call<'_>, wanted: &Wanted, role: &Role) -> Result<Node, Prob
         role_id: role.id.clone(),
         path: role.path.clone(),
         name: wanted.name.clone(),
+        begun_ms: now,
         expires_ms: now + wanted.seconds * 1000,
+        provider,
         policy: wanted.policy.clone(),
     };
     let key = keys::unique(call.world, "ASIA");

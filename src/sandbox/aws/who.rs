@@ -26,7 +26,12 @@ pub(crate) struct Session {
     pub(crate) role_id: String,
     pub(crate) path: String,
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) begun_ms: i64,
     pub(crate) expires_ms: i64,
+    /// Whose token it was begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
     /// What was passed when it was assumed; it can only narrow the role's rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,

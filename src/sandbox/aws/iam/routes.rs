@@ -3,10 +3,11 @@
 use super::query::{Call, Query};
 use super::{boundaries, managed, providers, role_policies, roles, tags};
 use crate::sandbox::aws::answer::Problem;
+use crate::sandbox::aws::context::common;
 use crate::sandbox::aws::policy::{self, Ask, Guard};
 use crate::sandbox::aws::request::Request;
 use crate::sandbox::aws::xml::Node;
-use crate::sandbox::aws::{s3, sts, who};
+use crate::sandbox::aws::{sts, who};
 use crate::sandbox::world::World;
 
 /// What an action is about.
@@ -91,7 +92,7 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
         let message = format!("Could not find operation {} in this imitation", query.action);
         Problem::new(400, "InvalidAction", message)
     })?;
-    let mut context = s3::common(request, &who, world.now, &region);
+    let mut context = common(world, request, &who, &region);
     for (key, value) in query.tags() {
         context.add(&format!("aws:RequestTag/{key}"), value);
         context.add("aws:TagKeys", key);

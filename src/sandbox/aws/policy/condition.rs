@@ -23,10 +23,10 @@ impl Context {
         }
     }
 
-    /// The same without a key.
-    pub(crate) fn without(mut self, key: &str) -> Self {
+    /// Gives a key another value, or none.
+    pub(crate) fn set(&mut self, key: &str, value: Option<&str>) {
         self.0.remove(&key.to_ascii_lowercase());
-        self
+        self.maybe(key, value);
     }
 
     fn get(&self, key: &str) -> &[String] {

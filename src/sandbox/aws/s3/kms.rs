@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::call::Call;
 use crate::sandbox::aws::answer::Problem;
+use crate::sandbox::aws::context::common;
 use crate::sandbox::aws::policy::{self, Ask, Guard};
 use crate::sandbox::aws::who::Who;
 use crate::sandbox::ids;
@@ -136,8 +137,9 @@ pub(super) fn may(call: &Call<'_>, action: &str, headers: &Headers, object: &str
 
 /// What policies may ask about a use of a key: S3 asks on the caller's behalf, from an address of its own.
 fn context(call: &Call<'_>, key: &str, region: &str, headers: &Headers, object: &str) -> policy::Context {
-    let mut context = super::common(call.request, call.who, call.world.now, region).without("aws:SourceIp");
-    context.add("aws:ViaAWSService", "true");
+    let mut context = common(call.world, call.request, call.who, region);
+    context.set("aws:SourceIp", None);
+    context.set("aws:ViaAWSService", Some("true"));
     context.add("aws:ResourceAccount", call.who.account());
     context.add("kms:CallerAccount", call.who.account());
     context.add("kms:ViaService", format!("s3.{region}.amazonaws.com"));
