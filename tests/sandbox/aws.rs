@@ -15,3 +15,4 @@ mod sessions;
 mod state;
 mod texts;
 mod tokens;
+mod writes;

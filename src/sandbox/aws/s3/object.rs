@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::checksum::Algorithm;
-use super::{NULL, conditions, kms, read, tags};
+use super::{Config, NULL, conditions, kms, read, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
+use crate::sandbox::aws::request::Request;
 use crate::sandbox::ids;
 
 /// A key's length in bytes.
@@ -137,6 +138,54 @@ pub(super) fn check_content(call: &Call<'_>) -> Result<Checksum, Problem> {
     Ok(Checksum { algorithm, value: algorithm.sum(&call.content) })
 }
 
+/// How an object may be stored.
+const CLASSES: [&str; 8] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "GLACIER_IR",
+    "DEEP_ARCHIVE",
+];
+
+/// What a client may say about an object in headers of its own, names and values together.
+const METADATA_MAX: usize = 2048;
+
+/// Whether a write also says who else has access.
+pub(super) fn grants(request: &Request) -> bool {
+    let mut names = request.headers.keys().map(axum::http::HeaderName::as_str);
+    names.any(|name| name == "x-amz-acl" || name.starts_with("x-amz-grant-"))
+}
+
+/// Holds access lists to what the bucket takes: none, or none that are public.
+fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
+    let acl = request.header("x-amz-acl");
+    let listed = grants(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
+    if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
+        return Err(Problem::new(400, "AccessControlListNotSupported", "The bucket does not allow ACLs"));
+    }
+    let public = matches!(acl, Some("public-read" | "public-read-write" | "authenticated-read"));
+    match public && config.public_access.is_some_and(|block| block.block_public_acls) {
+        true => Err(Problem::denied("Access Denied")),
+        false => Ok(()),
+    }
+}
+
+/// Refuses to read what is in an archive.
+///
+/// # Errors
+/// `403 InvalidObjectState`.
+pub(super) fn at_hand(version: &Version) -> Result<(), Problem> {
+    let class = version.headers.get("x-amz-storage-class").map_or("STANDARD", String::as_str);
+    if !matches!(class, "GLACIER" | "DEEP_ARCHIVE") {
+        return Ok(());
+    }
+    let message = "The operation is not valid for the object's storage class";
+    Err(Problem::new(403, "InvalidObjectState", message).field("StorageClass", class))
+}
+
 /// Headers that are kept with an object and given back.
 const KEPT: [&str; 7] = [
     "content-type",
@@ -155,9 +204,14 @@ const KEPT: [&str; 7] = [
 pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, Problem> {
     let config = &call.look()?.config;
     let said = |name: &str| call.request.header(name).map(str::to_owned);
-    let acl = said("x-amz-acl").filter(|acl| acl != "bucket-owner-full-control" && acl != "private");
-    if acl.is_some() && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        return Err(Problem::new(400, "AccessControlListNotSupported", "The bucket does not allow ACLs"));
+    check_acl(call.request, config)?;
+    if let Some(class) = said("x-amz-storage-class").filter(|class| !CLASSES.contains(&class.as_str())) {
+        let problem =
+            Problem::new(400, "InvalidStorageClass", "The storage class you specified is not valid");
+        return Err(problem.field("StorageClassRequested", class));
+    }
+    if call.request.headers.keys().any(|name| name.as_str().starts_with("x-amz-object-lock-")) {
+        return Err(Problem::request("Bucket is missing Object Lock Configuration"));
     }
     if said("x-amz-server-side-encryption-customer-algorithm").is_some() {
         return Err(match config.blocks_customer_keys() {
@@ -180,6 +234,12 @@ pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, P
         call.request.headers.keys().map(ToString::to_string).filter(|name| name.starts_with("x-amz-meta-"))
     {
         kept.insert(name.clone(), said(&name).unwrap_or_default());
+    }
+    let metadata =
+        kept.iter().filter_map(|(name, value)| Some(name.strip_prefix("x-amz-meta-")?.len() + value.len()));
+    if metadata.sum::<usize>() > METADATA_MAX {
+        let message = "Your metadata headers exceed the maximum allowed metadata size";
+        return Err(Problem::new(400, "MetadataTooLarge", message));
     }
     kept.extend(kms::choose(call)?);
     Ok(kept)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::call::Call;
-use super::object::Version;
+use super::object::{self, Version};
 use super::{conditions, kms};
 use crate::sandbox::aws::answer::{Problem, Reply};
 
@@ -129,6 +129,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
     kms::none_said(call)?;
     let version = find(call)?;
     conditions::read(call, version)?;
+    object::at_hand(version)?;
     kms::may(call, kms::READ, &version.headers, &call.object_arn(&call.key))?;
     let content = call.world.aws.contents.get(&version.content).map_err(|error| {
         Problem::new(500, "InternalError", format!("the sandbox has lost the content: {error}"))

@@ -2,7 +2,7 @@
 
 use super::call::{Call, no_bucket};
 use super::routes::{Class, Level, Operation};
-use super::{buckets, tags};
+use super::{buckets, object, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::context::common;
 use crate::sandbox::aws::policy::Context;
@@ -83,6 +83,9 @@ fn actions(request: &Request, operation: &Operation) -> Vec<String> {
         if request.header("x-amz-tagging").is_some() {
             actions.push("s3:PutObjectTagging".to_owned());
         }
+        if object::grants(request) {
+            actions.push("s3:PutObjectAcl".to_owned());
+        }
         // To learn whether an object is the one it was is to read it.
         if request.header("if-match").is_some() {
             actions.push("s3:GetObject".to_owned());
@@ -130,6 +133,9 @@ fn context(call: &Call<'_>, operation: &Operation) -> Context {
     if let Some(bucket) = call.world.aws.buckets.get(&call.bucket) {
         context.add("aws:ResourceAccount", &bucket.account);
         context.add("s3:ResourceAccount", &bucket.account);
+    }
+    if operation.level == Level::Object {
+        about_tags(call, operation, &mut context);
     }
     if let Some(node) = xml::parse(&call.content).filter(|_| operation.level == Level::Bucket) {
         context.maybe("s3:LocationConstraint", node.text_of("LocationConstraint"));
