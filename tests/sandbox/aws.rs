@@ -3,6 +3,7 @@
 mod buckets;
 mod conditional;
 mod config;
+mod copies;
 mod deletes;
 mod faults;
 mod iam;

@@ -6,7 +6,7 @@ use super::{buckets, object, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::context::common;
 use crate::sandbox::aws::policy::Context;
-use crate::sandbox::aws::request::{Request, decode};
+use crate::sandbox::aws::request::Request;
 use crate::sandbox::aws::who::Who;
 use crate::sandbox::aws::xml;
 
@@ -38,12 +38,9 @@ pub(crate) fn run(call: &mut Call<'_>, operation: &Operation) -> Result<Reply, P
             call.may(&action, &resource)?;
         }
     }
-    if let Some(source) =
-        call.request.header("x-amz-copy-source").filter(|_| operation.level == Level::Object)
-    {
-        let source = decode(source.trim_start_matches('/'));
-        let key = source.split("?versionId=").next().unwrap_or_default();
-        call.may("s3:GetObject", &format!("arn:aws:s3:::{key}"))?;
+    if operation.class == Class::Configure && call.request.method == "PUT" {
+        // What is said about a document must be right, whatever the document says.
+        object::check_content(call)?;
     }
     (operation.run)(call)
 }
