@@ -58,7 +58,10 @@ async fn rights(sandbox: &Box, statements: &[Value]) -> String {
 }
 
 fn allow(action: Value, resource: &str, condition: Value) -> Value {
-    json!({ "Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition })
+    let mut statement = json!({ "Effect": "Allow", "Resource": resource });
+    statement["Action"] = action;
+    statement["Condition"] = condition;
+    statement
 }
 
 #[tokio::test]

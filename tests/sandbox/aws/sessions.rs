@@ -7,7 +7,9 @@ use super::kit::{ACCOUNT, EAST, clients, fails, with_keys};
 use crate::sandbox::kit::Box;
 
 fn policy(statements: Value) -> String {
-    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
+    let mut policy = json!({ "Version": "2012-10-17" });
+    policy["Statement"] = statements;
+    policy.to_string()
 }
 
 #[tokio::test]
