@@ -31,6 +31,10 @@ pub const HELP: &[(&str, &str)] = &[
     ("conditional-conflict:N:COUNT", "S3: COUNT conditional writes from the N-th on answer 409"),
     ("late-bucket:MS", "S3: configuring a bucket younger than MS milliseconds answers 404 NoSuchBucket"),
     ("stale-config:MS", "S3: buckets' configuration reads as it was MS milliseconds ago"),
+    (
+        "late-removal:MS",
+        "IAM: what was removed less than MS milliseconds ago still shows, and stands in the way",
+    ),
     ("no-conditions", "S3: If-Match and If-None-Match of writes are ignored"),
     ("flaky:P", "each request suffers one of the above with probability P"),
     ("…:wN", "in place of N: the N-th writing request"),
@@ -78,6 +82,8 @@ pub enum Fault {
     LateBucket(i64),
     /// `stale-config:MS`
     StaleConfig(i64),
+    /// `late-removal:MS`
+    LateRemoval(i64),
     /// `no-conditions`
     NoConditions,
     /// `flaky:P`
@@ -124,6 +130,7 @@ fn parse(parts: &[&str]) -> Option<Fault> {
         }
         ["late-bucket", ms] => Fault::LateBucket(milliseconds(ms)?),
         ["stale-config", ms] => Fault::StaleConfig(milliseconds(ms)?),
+        ["late-removal", ms] => Fault::LateRemoval(milliseconds(ms)?),
         ["no-conditions"] => Fault::NoConditions,
         ["flaky", p] => Fault::Flaky(p.parse().ok().filter(|p| (0.0..=1.0).contains(p))?),
         _ => return None,
@@ -174,6 +181,7 @@ impl fmt::Display for Fault {
             Self::ConditionalConflict(n, count) => write!(f, "conditional-conflict:{n}:{count}"),
             Self::LateBucket(ms) => write!(f, "late-bucket:{ms}"),
             Self::StaleConfig(ms) => write!(f, "stale-config:{ms}"),
+            Self::LateRemoval(ms) => write!(f, "late-removal:{ms}"),
             Self::NoConditions => write!(f, "no-conditions"),
             Self::Flaky(p) => write!(f, "flaky:{p}"),
         }
@@ -264,7 +272,11 @@ impl Faults {
             Fault::ConditionalConflict(n, count) => {
                 (kind == Kind::Conditional && within(self.conditionals, *n, *count)).then_some(Blow::Conflict)
             }
-            Fault::StaleList(_) | Fault::LateBucket(_) | Fault::StaleConfig(_) | Fault::NoConditions => None,
+            Fault::StaleList(_)
+            | Fault::LateBucket(_)
+            | Fault::StaleConfig(_)
+            | Fault::LateRemoval(_)
+            | Fault::NoConditions => None,
             Fault::Flaky(p) => self.flaky(*p),
         }
     }
@@ -308,6 +320,11 @@ impl Faults {
     /// How old a bucket must be to be configured.
     pub(crate) fn late_ms(&self) -> i64 {
         self.longest(|fault| if let Fault::LateBucket(ms) = fault { Some(*ms) } else { None })
+    }
+
+    /// How long ago a thing must have been removed to be gone.
+    pub(crate) fn late_removal_ms(&self) -> i64 {
+        self.longest(|fault| if let Fault::LateRemoval(ms) = fault { Some(*ms) } else { None })
     }
 
     /// Whether conditional headers are ignored.
@@ -361,6 +378,7 @@ mod tests {
             "conditional-conflict:1:2",
             "late-bucket:500",
             "stale-config:1500",
+            "late-removal:1500",
             "no-conditions",
             "flaky:0.25",
         ] {

@@ -21,7 +21,8 @@
 //!
 //! S3 (in path style), IAM and STS answer on a second port ([`Running::aws_url`]). Every account of twelve digits exists;
 //! [`Running::aws_keys`] is its administrator. Each request must be signed, and is judged by all policies that have a say:
-//! those of the user or role, permissions boundary, session policy, the bucket's policy. A new bucket looks as it does
+//! those of the user or role, permissions boundary, session policy, the bucket's policy; what a key of KMS encrypts needs a
+//! right on the key as well. A new bucket looks as it does
 //! since April 2026: AES256 without SSE-C, all public access blocked, no access lists, no versions.
 //!
 //! | of | is there |
@@ -117,9 +118,10 @@
 //!
 //! # What is not imitated
 //!
-//! Of AWS: access lists, expiry by lifecycle rules, SSE-C, KMS (its names are kept, nothing is encrypted), SHA-1
+//! Of AWS: access lists, expiry by lifecycle rules, SSE-C, KMS itself (every key and alias exists, each
+//! key's policy leaves all to its account, nothing is encrypted), SHA-1
 //! checksums, the signatures of single chunks, `UploadPartCopy`, the age of signatures and signed links, sessions with
-//! tags, users and groups as an API, and principals that turn into identifiers when their role is deleted.
+//! tags, and users and groups as an API.
 //!
 //! What programs really say; load, and so stopping by the proxy; services other than HTTP; standbys taking over; secret
 //! keys and the issuing of macaroons; Managed Postgres (an organisation has none); WireGuard. Tokens are plain `fo1_`

@@ -96,6 +96,7 @@ impl Core {
         self.world.now = self.clock.now();
         self.world.stale_ms = self.faults.stale_ms();
         self.world.aws.stale_ms = self.faults.stale_config_ms();
+        self.world.aws.lost_ms = self.faults.late_removal_ms();
         settle::settle(&mut self.world);
     }
 

@@ -3,10 +3,17 @@
 mod buckets;
 mod conditional;
 mod config;
+mod copies;
+mod deletes;
 mod faults;
 mod iam;
 mod kit;
+mod kms;
 mod objects;
 mod policies;
+mod principals;
+mod sessions;
 mod state;
+mod texts;
 mod tokens;
+mod writes;

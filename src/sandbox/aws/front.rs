@@ -213,7 +213,7 @@ fn bucket_or_object(
     operation: Option<&Operation>,
     request: &Request,
 ) -> Result<Reply, Problem> {
-    let (who, claim) = who::authenticate(&core.world, request, true)?;
+    let (who, claim) = who::authenticate(&core.world, request, "s3")?;
     let operation = operation.ok_or_else(|| unknown(request))?;
     let (bucket, key) = request.target();
     if operation.class == Class::Configure

@@ -5,6 +5,7 @@
 //! 2026: AES256 and no SSE-C, all public access blocked, no access lists, no versions.
 
 mod answer;
+mod context;
 mod front;
 mod iam;
 mod identity;

@@ -104,6 +104,14 @@ impl Claim {
         hex(&sign(&key, text.as_bytes())) == self.signature
     }
 
+    /// The headers that must be signed and are not.
+    pub(crate) fn unsigned(&self, request: &Request) -> Vec<String> {
+        let signed: Vec<&str> = self.headers.split(';').collect();
+        let must = |name: &&str| *name == "host" || name.starts_with("x-amz-");
+        let names = request.headers.keys().map(axum::http::HeaderName::as_str).filter(must);
+        names.filter(|name| !signed.contains(name)).map(str::to_owned).collect()
+    }
+
     fn canonical(&self, request: &Request) -> String {
         let mut query: Vec<(String, String)> = request.query.clone();
         query.retain(|(name, _)| name != "X-Amz-Signature");

@@ -31,6 +31,8 @@ pub(crate) struct Cloud {
     pub(crate) contents: Contents,
     /// How old a bucket's configuration is when it is read, while a fault says so.
     pub(crate) stale_ms: i64,
+    /// For how long IAM still shows what was removed, while a fault says so.
+    pub(crate) lost_ms: i64,
 }
 
 /// What belongs to no bucket.
@@ -45,6 +47,8 @@ pub(crate) struct Root {
     /// Who signs identity tokens, by issuer.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     pub(crate) workflows: BTreeMap<String, Workflow>,
+    /// The aliases under which keys of KMS were named so far, by the key's ARN.
+    pub(crate) aliases: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The contents of objects, by name.

@@ -1,7 +1,7 @@
 //! STS: who somebody is, and sessions of roles for those whom their trust policies let in.
 
 use super::answer::Problem;
-use super::iam::{Call, Role, check_name, provider_arn};
+use super::iam::{Call, Role, provider_arn, texts};
 use super::keys;
 use super::policy::{self, Ask, Guard};
 use super::who::{Session, Who};
@@ -46,16 +46,11 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, Problem> {
         return Err(Problem::validation(format!("{arn} is invalid")));
     };
     let name = call.need("RoleSessionName")?;
-    if name.len() < 2 {
-        return Err(Problem::validation(
-            "1 validation error detected: Value at 'roleSessionName' failed to satisfy constraint: Member must have \
-             length greater than or equal to 2",
-        ));
-    }
-    check_name("RoleSessionName", &name, 64)?;
+    texts::session_name(&name)?;
     let seconds = call.number("DurationSeconds", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_DEFAULT_S);
     let policy = call.query.get("Policy").map(str::to_owned);
     if let Some(text) = &policy {
+        texts::session_policy(text)?;
         policy::identity(text).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
     }
     let there = call.world.aws.root.accounts.get(account);
@@ -79,19 +74,17 @@ pub(crate) fn assume(call: &mut Call<'_>) -> Result<Node, Problem> {
         Problem::denied(message)
     };
     let role = wanted.role.clone().ok_or_else(refused)?;
-    let trusted = policy::trust(&role.trust, |_| true).ok();
-    let trusted = trusted.and_then(|document| policy::trusts(&document, &ask, None, &wanted.account));
-    let direct = trusted.ok_or_else(refused)? && call.who.account() == wanted.account;
-    if !direct {
-        // The role lets the account in; whether the account lets its caller go there is for the caller's policies to say.
-        let guard = Guard { account: call.who.account().to_owned(), ..Guard::default() };
-        policy::decide(call.world, &ask, &guard)?;
-    }
+    let trust = policy::trust(&role.trust, |_| true).ok();
+    let trust = trust.filter(|document| policy::trusts(document, &ask, None)).ok_or_else(refused)?;
+    // The role lets the caller in; whether that is enough, the caller's own policies and limits say as well.
+    let guard = Guard { account: wanted.account.clone(), policy: Some(trust), ..Guard::default() };
+    let foreign = call.who.account() != wanted.account;
+    policy::decide(call.world, &ask, &guard).map_err(|problem| if foreign { refused() } else { problem })?;
     if matches!(call.who, Who::Session(_)) && wanted.seconds > CHAINED_MAX_S {
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(Problem::validation(message));
     }
-    begin(call, &wanted, &role)
+    begin(call, &wanted, &role, None)
 }
 
 /// `AssumeRoleWithWebIdentity`: no caller, but a token.
@@ -117,16 +110,20 @@ pub(crate) fn assume_with_token(call: &mut Call<'_>) -> Result<Node, Problem> {
     // Who may not learns nothing, not even whether there is such a role.
     let refused = || Problem::denied(format!("Not authorized to perform {action}"));
     let role = wanted.role.clone().ok_or_else(refused)?;
-    let trusted = policy::trust(&role.trust, |_| true).ok();
-    let trusted = trusted.and_then(|document| policy::trusts(&document, &ask, Some(&arn), &wanted.account));
-    trusted.ok_or_else(refused)?;
-    let node = begin(call, &wanted, &role)?;
+    let trust = policy::trust(&role.trust, |_| true).ok();
+    trust.filter(|document| policy::trusts(document, &ask, Some(&arn))).ok_or_else(refused)?;
+    let node = begin(call, &wanted, &role, Some(arn.clone()))?;
     let node = node.text("SubjectFromWebIdentityToken", &claims.sub).text("Provider", arn);
     Ok(node.text("Audience", audience))
 }
 
 /// Begins a session.
-fn begin(call: &mut Call<'_>, wanted: &Wanted, role: &Role) -> Result<Node, Problem> {
+fn begin(
+    call: &mut Call<'_>,
+    wanted: &Wanted,
+    role: &Role,
+    provider: Option<String>,
+) -> Result<Node, Problem> {
     if wanted.seconds > role.max_session_s && call.query.get("DurationSeconds").is_some() {
         let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
         return Err(Problem::validation(message));
@@ -140,7 +137,9 @@ fn begin(call: &mut Call<'_>, wanted: &Wanted, role: &Role) -> Result<Node, Prob
         role_id: role.id.clone(),
         path: role.path.clone(),
         name: wanted.name.clone(),
+        begun_ms: now,
         expires_ms: now + wanted.seconds * 1000,
+        provider,
         policy: wanted.policy.clone(),
     };
     let key = keys::unique(call.world, "ASIA");

@@ -26,7 +26,12 @@ pub(crate) struct Session {
     pub(crate) role_id: String,
     pub(crate) path: String,
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) begun_ms: i64,
     pub(crate) expires_ms: i64,
+    /// Whose token it was begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
     /// What was passed when it was assumed; it can only narrow the role's rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
@@ -85,9 +90,11 @@ impl Who {
 pub(crate) fn authenticate(
     world: &World,
     request: &Request,
-    s3: bool,
+    service: &str,
 ) -> Result<(Who, Option<Claim>), Problem> {
     let Some(claim) = sigv4::claim(request)? else { return Ok((Who::Anonymous, None)) };
+    let s3 = service == "s3";
+    check_scope(&claim, request, service)?;
     let (who, secret) = match find(world, &claim, s3)? {
         Some(found) => found,
         None if s3 => {
@@ -110,6 +117,32 @@ pub(crate) fn authenticate(
     }
     sigv4::check_payload(request)?;
     Ok((who, Some(claim)))
+}
+
+/// Holds a claim to the service that it is for, and to what it must cover.
+fn check_scope(claim: &Claim, request: &Request, service: &str) -> Result<(), Problem> {
+    let s3 = service == "s3";
+    if claim.service != service {
+        return Err(match s3 {
+            true => {
+                let said = &claim.service;
+                let message = format!(
+                    "The authorization header is malformed; incorrect service \"{said}\". This endpoint belongs to \"s3\"."
+                );
+                Problem::new(400, "AuthorizationHeaderMalformed", message)
+            }
+            false => {
+                let message = format!("Credential should be scoped to correct service: '{service}'. ");
+                Problem::new(403, "SignatureDoesNotMatch", message)
+            }
+        });
+    }
+    let loose = claim.unsigned(request);
+    if s3 && !loose.is_empty() {
+        let message = "There were headers present in the request which were not signed";
+        return Err(Problem::denied(message).field("HeadersNotSigned", loose.join(", ")));
+    }
+    Ok(())
 }
 
 fn invalid_token(s3: bool) -> Problem {

@@ -107,3 +107,22 @@ async fn a_provider_that_somebody_else_made_stays() {
     team.apply().await;
     destroyed(&team, 1).await;
 }
+
+/// IAM shows for a while what it has lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_removed_slowly_is_waited_for() {
+    let team = Team::kept(HARBOR, vec!["late-removal:15000".parse().unwrap()]).await;
+    team.apply().await;
+    let iam = Clients::of(&team).iam;
+    let roles = iam.list_roles().send().await.unwrap();
+    let role = roles.roles()[0].role_name();
+    let grant = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+    iam.put_role_policy().role_name(role).policy_name("theirs").policy_document(grant).send().await.unwrap();
+    let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    iam.attach_role_policy().role_name(role).policy_arn(arn).send().await.unwrap();
+    let report = team.try_apply(None).await.unwrap();
+    assert!(report.is_complete(), "{report:#?}");
+    team.sandbox.advance(std::time::Duration::from_secs(60)).unwrap();
+    let left = iam.list_role_policies().role_name(role).send().await.unwrap();
+    assert!(!left.policy_names().contains(&"theirs".to_owned()));
+}

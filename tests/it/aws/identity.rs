@@ -140,3 +140,25 @@ async fn a_personal_organization_has_a_slug_of_its_own() {
         providers.open_id_connect_provider_list().iter().filter_map(|one| one.arn()).collect();
     assert!(arns.len() == 1 && !arns[0].ends_with("/personal"), "{arns:?}");
 }
+
+#[tokio::test]
+async fn a_machine_may_use_the_key_of_its_bucket_and_no_other() {
+    for key in
+        ["arn:aws:kms:eu-central-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc", "alias/vault"]
+    {
+        let encrypted = format!("[buckets.backups]\nencryption = {{ kms = \"{key}\" }}\n");
+        let team = Team::new(&HARBOR.replace("[buckets.backups]\n", &encrypted)).await;
+        team.apply().await;
+        let Clients { s3, .. } = session(&team, "web").await.unwrap();
+        let put = || s3.put_object().bucket(BUCKET).key("db/1").body(b"x".to_vec().into());
+        let written = put().send().await.unwrap();
+        assert!(written.ssekms_key_id().unwrap().starts_with("arn:aws:kms:eu-central-1:123456789012:key/"));
+        s3.get_object().bucket(BUCKET).key("db/1").send().await.unwrap();
+        let begun = s3.create_multipart_upload().bucket(BUCKET).key("db/2").send().await.unwrap();
+        let part = s3.upload_part().bucket(BUCKET).key("db/2").upload_id(begun.upload_id().unwrap());
+        part.part_number(1).body(b"x".to_vec().into()).send().await.unwrap();
+        let kms = aws_sdk_s3::types::ServerSideEncryption::AwsKms;
+        let other = put().server_side_encryption(kms).ssekms_key_id("alias/other").send().await;
+        assert_eq!(code(other), "AccessDenied", "{key}");
+    }
+}

@@ -1,10 +1,13 @@
 //! The configuration of buckets: what is taken, what is refused, and how it reads afterwards.
 
+use aws_sdk_s3::types::builders::LifecycleRuleBuilder;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BlockedEncryptionTypes, BucketLifecycleConfiguration,
     BucketVersioningStatus, EncryptionType, ExpirationStatus, LifecycleExpiration, LifecycleRule,
-    LifecycleRuleFilter, PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
-    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging, VersioningConfiguration,
+    LifecycleRuleFilter, NoncurrentVersionExpiration, NoncurrentVersionTransition,
+    PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging, Transition,
+    TransitionStorageClass, VersioningConfiguration,
 };
 use serde_json::{Value, json};
 
@@ -87,7 +90,7 @@ async fn what_is_deleted_is_absent_or_back_at_its_default() {
     assert_eq!(status.status(), Some(&BucketVersioningStatus::Enabled));
 }
 
-fn expire(id: Option<&str>, days: i32) -> aws_sdk_s3::types::builders::LifecycleRuleBuilder {
+fn expire(id: Option<&str>, days: i32) -> LifecycleRuleBuilder {
     let expiration = LifecycleExpiration::builder().days(days).build();
     let filter = LifecycleRuleFilter::builder().prefix("").build();
     let rule = LifecycleRule::builder().set_id(id.map(str::to_owned)).status(ExpirationStatus::Enabled);
@@ -130,6 +133,60 @@ async fn lifecycle_rules_come_back_in_no_order_and_all_with_names() {
     fails(put(vec![both]).await, 400, "MalformedXML");
     s3.delete_bucket_lifecycle().bucket("box").send().await.unwrap();
     fails(read().await, 404, "NoSuchLifecycleConfiguration");
+}
+
+#[tokio::test]
+async fn objects_move_to_classes_that_there_are_and_in_time() {
+    use TransitionStorageClass::{DeepArchive, Glacier, GlacierIr, StandardIa};
+    let (_sandbox, s3) = bucket().await;
+    let put = |rule: LifecycleRuleBuilder| {
+        let config = BucketLifecycleConfiguration::builder().rules(rule.build().unwrap()).build().unwrap();
+        s3.put_bucket_lifecycle_configuration().bucket("box").lifecycle_configuration(config).send()
+    };
+    let to = |class: TransitionStorageClass, days: i32| {
+        Transition::builder().days(days).storage_class(class).build()
+    };
+    let expires = || expire(Some("a"), 100);
+    put(expires().transitions(to(StandardIa, 30)).transitions(to(Glacier, 99))).await.unwrap();
+    put(expires().transitions(to(GlacierIr, 0)).transitions(to(DeepArchive, 50))).await.unwrap();
+    let date = aws_sdk_s3::primitives::DateTime::from_secs(1_798_761_600);
+    let dated = Transition::builder().date(date).storage_class(Glacier).build();
+    let later = |newer: i32| {
+        NoncurrentVersionExpiration::builder().noncurrent_days(40).newer_noncurrent_versions(newer).build()
+    };
+    let earlier = |days: i32| {
+        NoncurrentVersionTransition::builder().noncurrent_days(days).storage_class(StandardIa).build()
+    };
+    let unused = || expires().set_expiration(None);
+    put(unused().noncurrent_version_expiration(later(100)).noncurrent_version_transitions(earlier(39)))
+        .await
+        .unwrap();
+    for (rule, code) in [
+        (expires().transitions(to(StandardIa, 29)), "InvalidArgument"),
+        (expires().transitions(to(Glacier, 100)), "InvalidArgument"),
+        (expires().transitions(to(Glacier, 1)).transitions(to(Glacier, 2)), "InvalidArgument"),
+        (expires().transitions(to("WARM".into(), 40)), "MalformedXML"),
+        (expires().transitions(Transition::builder().storage_class(Glacier).build()), "MalformedXML"),
+        (expires().transitions(dated), "InvalidRequest"),
+        (unused().noncurrent_version_transitions(earlier(29)), "InvalidArgument"),
+        (
+            unused().noncurrent_version_expiration(later(1)).noncurrent_version_transitions(earlier(40)),
+            "InvalidArgument",
+        ),
+        (unused().noncurrent_version_expiration(later(101)), "InvalidArgument"),
+    ] {
+        fails(put(rule).await, 400, code);
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_about_a_document_must_be_right() {
+    let (_sandbox, s3) = bucket().await;
+    let policy =
+        statement("Deny", json!("*"), json!({ "Bool": { "aws:SecureTransport": false } })).to_string();
+    let put = s3.put_bucket_policy().bucket("box").policy(policy).content_md5("AAAAAAAAAAAAAAAAAAAAAA==");
+    fails(put.send().await, 400, "BadDigest");
+    fails(s3.get_bucket_policy().bucket("box").send().await, 404, "NoSuchBucketPolicy");
 }
 
 fn statement(effect: &str, principal: Value, condition: Value) -> Value {

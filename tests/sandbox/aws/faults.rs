@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use serde_json::json;
 use trimtab::sandbox::ClockMode;
 
 use super::kit::{ACCOUNT, EAST, clients, fails};
@@ -70,6 +71,60 @@ async fn configuration_can_read_as_it_was() {
     assert_eq!(read().await, None);
     sandbox.pass(1000);
     assert_eq!(read().await, Some(BucketVersioningStatus::Enabled));
+}
+
+#[tokio::test]
+async fn what_iam_lost_still_shows_and_stands_in_the_way() {
+    let (sandbox, _) = faulty(&["late-removal:1000"]).await;
+    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
+    let trust = json!({ "Version": "2012-10-17", "Statement":
+        [{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } }] });
+    let create = || iam.create_role().role_name("r").assume_role_policy_document(trust.to_string()).send();
+    create().await.unwrap();
+    let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    iam.attach_role_policy().role_name("r").policy_arn(arn).send().await.unwrap();
+    let grant = json!({ "Version": "2012-10-17", "Statement":
+        [{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }] });
+    let put = iam.put_role_policy().role_name("r").policy_name("p").policy_document(grant.to_string());
+    put.send().await.unwrap();
+    let inline = async || iam.get_role_policy().role_name("r").policy_name("p").send().await.is_ok();
+    let listed = async || {
+        let inline = iam.list_role_policies().role_name("r").send().await.unwrap();
+        let attached = iam.list_attached_role_policies().role_name("r").send().await.unwrap();
+        (inline.policy_names().len(), attached.attached_policies().len())
+    };
+    let delete = || iam.delete_role().role_name("r").send();
+    let remove = || iam.delete_role_policy().role_name("r").policy_name("p").send();
+    let detach = || iam.detach_role_policy().role_name("r").policy_arn(arn).send();
+    remove().await.unwrap();
+    // It is gone all the same: it cannot be removed again.
+    fails(remove().await, 404, "NoSuchEntity");
+    detach().await.unwrap();
+    fails(detach().await, 404, "NoSuchEntity");
+    assert_eq!((inline().await, listed().await), (true, (1, 1)));
+    fails(delete().await, 409, "DeleteConflict");
+    sandbox.pass(1000);
+    assert_eq!((inline().await, listed().await), (false, (0, 0)));
+    delete().await.unwrap();
+    fails(delete().await, 404, "NoSuchEntity");
+    iam.get_role().role_name("r").send().await.unwrap();
+    assert_eq!(iam.list_roles().send().await.unwrap().roles().len(), 1);
+    fails(create().await, 409, "EntityAlreadyExists");
+    let url = "https://oidc.fly.io/acme";
+    let made = iam.create_open_id_connect_provider().url(url).send().await.unwrap();
+    let provider = made.open_id_connect_provider_arn().unwrap();
+    let gone = iam.delete_open_id_connect_provider().open_id_connect_provider_arn(provider);
+    gone.send().await.unwrap();
+    let get = || iam.get_open_id_connect_provider().open_id_connect_provider_arn(provider).send();
+    let list = async || iam.list_open_id_connect_providers().send().await.unwrap();
+    get().await.unwrap();
+    assert_eq!(list().await.open_id_connect_provider_list().len(), 1);
+    sandbox.pass(1000);
+    fails(get().await, 404, "NoSuchEntity");
+    assert!(list().await.open_id_connect_provider_list().is_empty());
+    fails(iam.get_role().role_name("r").send().await, 404, "NoSuchEntity");
+    create().await.unwrap();
+    assert_eq!(listed().await, (0, 0), "a new role of the same name has not the old one's policies");
 }
 
 #[tokio::test]

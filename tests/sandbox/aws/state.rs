@@ -63,6 +63,32 @@ async fn only_signed_requests_are_heard() {
 }
 
 #[tokio::test]
+async fn a_signature_is_for_one_service_and_covers_what_s3_is_told() {
+    let sandbox = Box::scripted().await;
+    let aws = clients(&sandbox, ACCOUNT, EAST);
+    aws.s3.create_bucket().bucket("box").send().await.unwrap();
+    // A client for one service, sent to another.
+    let stolen = aws.s3.list_buckets().customize().mutate_request(|request| {
+        let join = if request.uri().contains('?') { '&' } else { '?' };
+        let uri = format!("{}{join}Action=ListRoles&Version=2010-05-08", request.uri());
+        request.set_uri(uri).unwrap();
+    });
+    let error = stolen.send().await.unwrap_err();
+    let answer = error.raw_response().unwrap();
+    let text = String::from_utf8_lossy(answer.body().bytes().unwrap());
+    assert!(answer.status().as_u16() == 403 && text.contains("<Code>SignatureDoesNotMatch</Code>"), "{text}");
+    assert!(text.contains("Credential should be scoped to correct service"), "{text}");
+    let life = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let link = aws.s3.put_object().bucket("box").key("a").presigned(life).await.unwrap().uri().to_owned();
+    let put = |name: &str| reqwest::Client::new().put(&link).header(name, "GLACIER").send();
+    let refused = put("x-amz-storage-class").await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("<HeadersNotSigned>x-amz-storage-class</HeadersNotSigned>"), "{text}");
+    assert_eq!(put("x-else").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
     let sandbox = Box::scripted().await;
     let s3 = clients(&sandbox, ACCOUNT, EAST).s3;

@@ -1,14 +1,13 @@
 //! Managed policies: a few of AWS's, and the account's own.
 
-use super::query::{Call, check_name, check_path};
-use super::{Policy, Role};
+use super::query::Call;
+use super::{Policy, texts};
 use crate::sandbox::aws::answer::Problem;
 use crate::sandbox::aws::xml::Node;
 use crate::sandbox::aws::{keys, policy};
 use crate::sandbox::clock;
 use crate::sandbox::ids;
 
-const NAME_MAX: usize = 128;
 /// A policy's size; blanks do not count.
 const TEXT_MAX: usize = 6144;
 
@@ -36,10 +35,8 @@ fn view(arn: &str, policy: &Policy, attached: usize) -> Node {
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let (name, document) = (call.need("PolicyName")?, call.need("PolicyDocument")?);
-    check_name("PolicyName", &name, NAME_MAX)?;
-    let path = call.query.get("Path").unwrap_or("/").to_owned();
-    check_path(&path)?;
+    let (name, document) = (texts::policy_name(call)?, texts::document(call, "PolicyDocument")?);
+    let (path, description) = (texts::path(call)?, texts::description(call)?);
     policy::identity(&document).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
     if document.chars().filter(|c| !c.is_whitespace()).count() > TEXT_MAX {
         let message = format!("Cannot exceed quota for PolicySize: {TEXT_MAX}");
@@ -53,7 +50,6 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
         return Err(Problem::new(409, "EntityAlreadyExists", message));
     }
     let arn = format!("arn:aws:iam::{}:policy{path}{name}", call.account);
-    let description = call.query.get("Description").map(str::to_owned);
     let id = keys::unique(call.world, "ANPA");
     let policy = Policy { id, name, path, created_ms: call.world.now, document, description };
     let node = view(&arn, &policy, 0);
@@ -61,9 +57,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
     Ok(Node::new("").with(node))
 }
 
-fn users<'a>(call: &'a Call<'_>, arn: &'a str) -> impl Iterator<Item = &'a Role> {
-    let roles = call.look().into_iter().flat_map(|account| account.roles.values());
-    roles.filter(move |role| role.attached.contains(arn))
+/// How many roles it is attached to.
+fn users(call: &Call<'_>, arn: &str) -> usize {
+    let account = call.seen().unwrap_or_default();
+    account.roles.values().filter(|role| role.attached.contains(arn)).count()
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
@@ -78,13 +75,13 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
         document: String::new(),
         description: Some(about.to_owned()),
     });
-    let attached = users(call, &arn).count();
+    let attached = users(call, &arn);
     Ok(Node::new("").all(own.or(theirs).map(|policy| view(&arn, &policy, attached))))
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
     let arn = call.need("PolicyArn")?;
-    if users(call, &arn).next().is_some() {
+    if users(call, &arn) > 0 {
         return Err(Problem::new(409, "DeleteConflict", "Cannot delete a policy attached to entities."));
     }
     let gone = call.change().policies.remove(&arn);

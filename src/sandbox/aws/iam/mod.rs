@@ -1,6 +1,7 @@
 //! IAM: roles, their policies, and OpenID Connect providers; and the query protocol, which STS speaks as well.
 
 mod boundaries;
+mod late;
 mod managed;
 mod providers;
 mod query;
@@ -8,6 +9,7 @@ mod role_policies;
 mod roles;
 mod routes;
 mod tags;
+pub(crate) mod texts;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::providers::arn as provider_arn;
-pub(crate) use self::query::{Call, Query, check_name, query};
+pub(crate) use self::query::{Call, Query, query};
 pub(crate) use self::routes::run;
 use super::keys::is_account;
 use super::state::Root;
@@ -31,6 +33,8 @@ pub(crate) struct Account {
     pub(crate) providers: BTreeMap<String, Provider>,
     /// The account's own managed policies, by ARN.
     pub(crate) policies: BTreeMap<String, Policy>,
+    #[serde(skip)]
+    past: late::Past,
 }
 
 /// A user. They exist only to have keys and rights.
@@ -97,8 +101,15 @@ impl Role {
 }
 
 impl Root {
-    /// Whether a policy may name this: an account, or a user or role that is there.
+    /// Whether a policy may name this: an account, or a user or role that is there, also by its identifier.
     pub(crate) fn has_principal(&self, arn: &str) -> bool {
+        if arn.starts_with("AROA") || arn.starts_with("AIDA") {
+            let has = |account: &Account| {
+                account.roles.values().any(|role| role.id == arn)
+                    || account.users.values().any(|user| user.id == arn)
+            };
+            return self.accounts.values().any(has);
+        }
         let ["arn", "aws", service, "", account, name] = arn.splitn(6, ':').collect::<Vec<_>>()[..] else {
             return false;
         };

@@ -1,5 +1,6 @@
 //! OpenID Connect providers: whose tokens an account believes.
 
+use super::late::Lost;
 use super::query::Call;
 use super::{Provider, tags, view};
 use crate::sandbox::aws::answer::Problem;
@@ -23,6 +24,16 @@ pub(crate) fn arn(account: &str, url: &str) -> String {
 pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Provider, Problem> {
     let arn = call.need("OpenIDConnectProviderArn")?;
     let there = call.look().and_then(|account| account.providers.get(&arn));
+    there.ok_or_else(|| no_provider(&arn))
+}
+
+/// The same as a read shows it, which may have been deleted a moment ago.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn seen(call: &Call<'_>) -> Result<Provider, Problem> {
+    let arn = call.need("OpenIDConnectProviderArn")?;
+    let there = call.seen().and_then(|account| account.providers.get(&arn).cloned());
     there.ok_or_else(|| no_provider(&arn))
 }
 
@@ -54,9 +65,9 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
         let host = rest.split('/').next().unwrap_or_default();
         thumbprints.push(ids::hex(&ids::draw(&["thumbprint", host])[..20]));
     }
-    let tags = tags::check(call.query.tags())?;
+    let tags = tags::check(call.query.tags(), tags::OTHERS)?;
     let arn = arn(&call.account, &url);
-    if call.look().is_some_and(|account| account.providers.contains_key(&arn)) {
+    if call.seen().is_some_and(|account| account.providers.contains_key(&arn)) {
         let message = format!("Provider with url {url} already exists.");
         return Err(Problem::new(409, "EntityAlreadyExists", message));
     }
@@ -94,7 +105,7 @@ fn check_thumbprints(thumbprints: Vec<String>) -> Result<Vec<String>, Problem> {
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let provider = find(call)?;
+    let provider = seen(call)?;
     let node =
         Node::new("").text("Url", &provider.url).with(view::members("ClientIDList", &provider.clients));
     let node = node.with(view::members("ThumbprintList", &provider.thumbprints));
@@ -102,8 +113,8 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let all = call.look().into_iter().flat_map(|account| &account.providers);
-    let shown = all.filter(|(_, provider)| call.world.listed(provider.created_ms));
+    let account = call.seen().unwrap_or_default();
+    let shown = account.providers.iter().filter(|(_, provider)| call.world.listed(provider.created_ms));
     let members = shown.map(|(arn, _)| Node::new("member").text("Arn", arn));
     Ok(Node::new("").with(Node::new("OpenIDConnectProviderList").all(members)))
 }
@@ -111,7 +122,9 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
 /// To delete what is not there is no error.
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
     let arn = call.need("OpenIDConnectProviderArn")?;
-    call.change().providers.remove(&arn);
+    if let Some(provider) = call.change().providers.remove(&arn) {
+        call.lose(Lost::Provider(arn, provider));
+    }
     Ok(Node::new(""))
 }
 

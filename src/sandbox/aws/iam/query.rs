@@ -154,42 +154,8 @@ impl Call<'_> {
     }
 }
 
-fn decapitalized(name: &str) -> String {
+/// A parameter as messages call it.
+pub(super) fn decapitalized(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
-}
-
-/// Holds a name to the letters that IAM's names are made of.
-///
-/// # Errors
-/// `400 ValidationError`.
-pub(crate) fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), Problem> {
-    let shown = decapitalized(parameter);
-    let fault = |constraint: &str| {
-        Problem::validation(format!(
-            "1 validation error detected: Value '{name}' at '{shown}' failed to satisfy constraint: {constraint}"
-        ))
-    };
-    if name.chars().count() > max {
-        return Err(fault(&format!("Member must have length less than or equal to {max}")));
-    }
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)) {
-        return Err(fault("Member must satisfy regular expression pattern: [\\w+=,.@-]+"));
-    }
-    Ok(())
-}
-
-/// Holds a path to its form: `/`, or `/a/b/`.
-///
-/// # Errors
-/// `400 ValidationError`.
-pub(crate) fn check_path(path: &str) -> Result<(), Problem> {
-    let printable = path.chars().all(|c| ('\u{21}'..='\u{7e}').contains(&c));
-    if path.len() <= 512 && path.starts_with('/') && path.ends_with('/') && printable {
-        return Ok(());
-    }
-    Err(Problem::validation(
-        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters \
-         and/or / characters.",
-    ))
 }

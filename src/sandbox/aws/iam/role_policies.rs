@@ -1,13 +1,13 @@
 //! What roles may do: policies of their own, and attached ones.
 
-use super::query::{Call, check_name};
-use super::{managed, roles};
+use super::late::Lost;
+use super::query::Call;
+use super::{managed, roles, texts};
 use crate::sandbox::aws::answer::Problem;
 use crate::sandbox::aws::policy;
 use crate::sandbox::aws::request::encode;
 use crate::sandbox::aws::xml::Node;
 
-const NAME_MAX: usize = 128;
 /// The size of all policies of one role together; blanks do not count.
 const TEXT_MAX: usize = 10_240;
 /// How many managed policies a role may have.
@@ -22,8 +22,7 @@ fn size(text: &str) -> usize {
 }
 
 pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let (name, text) = (call.need("PolicyName")?, call.need("PolicyDocument")?);
-    check_name("PolicyName", &name, NAME_MAX)?;
+    let (name, text) = (texts::policy_name(call)?, texts::document(call, "PolicyDocument")?);
     let role = roles::find(call)?;
     policy::identity(&text).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
     let others = role.inline.iter().filter(|(other, _)| **other != name).map(|(_, text)| size(text));
@@ -36,22 +35,25 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = call.need("PolicyName")?;
-    let role = roles::find(call)?;
+    let name = texts::policy_name(call)?;
+    let role = roles::seen(call)?;
     let text = role.inline.get(&name).ok_or_else(|| no_policy(&name))?;
     let node = Node::new("").text("RoleName", &role.name).text("PolicyName", name);
     Ok(node.text("PolicyDocument", encode(text)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let names = roles::find(call)?.inline.keys();
+    let names = roles::seen(call)?.inline.into_keys();
     let all = names.map(|name| (name.clone(), Node::leaf("member", name))).collect();
     call.page("PolicyNames", all)
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = call.need("PolicyName")?;
-    roles::find_mut(call)?.inline.remove(&name).ok_or_else(|| no_policy(&name))?;
+    let name = texts::policy_name(call)?;
+    let role = roles::find_mut(call)?;
+    let text = role.inline.remove(&name).ok_or_else(|| no_policy(&name))?;
+    let id = role.id.clone();
+    call.lose(Lost::Inline(id, name, text));
     Ok(Node::new(""))
 }
 
@@ -60,7 +62,7 @@ pub(super) fn attached(call: &mut Call<'_>) -> Result<Node, Problem> {
         let name = arn.rsplit('/').next().unwrap_or_default();
         (arn.clone(), Node::new("member").text("PolicyName", name).text("PolicyArn", arn))
     };
-    let all = roles::find(call)?.attached.iter().map(one).collect();
+    let all = roles::seen(call)?.attached.iter().map(one).collect();
     call.page("AttachedPolicies", all)
 }
 
@@ -78,8 +80,11 @@ pub(super) fn attach(call: &mut Call<'_>) -> Result<Node, Problem> {
 
 pub(super) fn detach(call: &mut Call<'_>) -> Result<Node, Problem> {
     let arn = call.need("PolicyArn")?;
-    if !roles::find_mut(call)?.attached.remove(&arn) {
+    let role = roles::find_mut(call)?;
+    if !role.attached.remove(&arn) {
         return Err(Problem::no_entity(format!("Policy {arn} was not found.")));
     }
+    let id = role.id.clone();
+    call.lose(Lost::Attached(id, arn));
     Ok(Node::new(""))
 }

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::query::{Call, check_name, check_path};
-use super::{Role, boundaries, tags, view};
+use super::late::Lost;
+use super::query::Call;
+use super::{Role, boundaries, tags, texts, view};
 use crate::sandbox::aws::answer::Problem;
 use crate::sandbox::aws::xml::Node;
 use crate::sandbox::aws::{keys, policy};
 
-const NAME_MAX: usize = 64;
-const DESCRIPTION_MAX: usize = 1000;
 /// A trust policy's size; blanks do not count.
 const TRUST_MAX: usize = 2048;
 const SESSION_MIN_S: i64 = 3600;
@@ -20,8 +19,18 @@ const SESSION_MAX_S: i64 = 43_200;
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Role, Problem> {
-    let name = call.need("RoleName")?;
+    let name = texts::role_name(call)?;
     let there = call.look().and_then(|account| account.role(&name));
+    there.ok_or_else(|| no_role(&name))
+}
+
+/// The same as a read shows it, which may have been deleted a moment ago.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn seen(call: &Call<'_>) -> Result<Role, Problem> {
+    let name = texts::role_name(call)?;
+    let there = call.seen().and_then(|account| account.role(&name).cloned());
     there.ok_or_else(|| no_role(&name))
 }
 
@@ -40,21 +49,17 @@ fn no_role(name: &str) -> Problem {
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = call.need("RoleName")?;
-    check_name("RoleName", &name, NAME_MAX)?;
-    let path = call.query.get("Path").unwrap_or("/").to_owned();
-    check_path(&path)?;
+    let (name, path, description) = (texts::role_name(call)?, texts::path(call)?, texts::description(call)?);
     let trust = trust(call, "AssumeRolePolicyDocument")?;
-    let description = description(call)?;
     let max_session_s =
         call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_MIN_S);
-    let tags = tags::check(call.query.tags())?;
+    let tags = tags::check(call.query.tags(), tags::ROLES)?;
     let boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
     if let Some(arn) = &boundary {
         boundaries::check(call, arn)?;
     }
     let key = name.to_lowercase();
-    if call.look().is_some_and(|account| account.roles.contains_key(&key)) {
+    if call.seen().is_some_and(|account| account.roles.contains_key(&key)) {
         return Err(Problem::new(
             409,
             "EntityAlreadyExists",
@@ -81,7 +86,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
-    let text = call.need(parameter)?;
+    let text = texts::document(call, parameter)?;
     let root = &call.world.aws.root;
     policy::trust(&text, |arn| root.has_principal(arn))
         .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
@@ -92,31 +97,21 @@ fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn description(call: &Call<'_>) -> Result<Option<String>, Problem> {
-    let text = call.query.get("Description");
-    if text.is_some_and(|text| text.chars().count() > DESCRIPTION_MAX) {
-        return Err(Problem::validation(
-            "1 validation error detected: Value at 'description' failed to satisfy constraint: Member must have length \
-             less than or equal to 1000",
-        ));
-    }
-    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
-}
-
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    Ok(Node::new("").with(view::role(find(call)?, &call.account)))
+    Ok(Node::new("").with(view::role(&seen(call)?, &call.account)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let prefix = call.query.get("PathPrefix").unwrap_or("/");
+    let prefix = texts::path_prefix(call)?;
     let shown = |role: &&Role| role.path.starts_with(prefix) && call.world.listed(role.created_ms);
-    let roles = call.look().into_iter().flat_map(|account| account.roles.values());
+    let account = call.seen().unwrap_or_default();
+    let roles = account.roles.values();
     let one = |role: &Role| (role.name.to_lowercase(), view::listed("member", role, &call.account));
     call.page("Roles", roles.filter(shown).map(one).collect())
 }
 
 pub(super) fn update(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let description = description(call)?;
+    let description = texts::description(call)?;
     let said = call.query.get("Description").is_some();
     let seconds = call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
     let role = find_mut(call)?;
@@ -135,7 +130,8 @@ pub(super) fn update_trust(call: &mut Call<'_>) -> Result<Node, Problem> {
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let role = find(call)?;
+    find(call)?;
+    let role = seen(call)?;
     let conflict = |message: &str| Err(Problem::new(409, "DeleteConflict", message));
     if !role.inline.is_empty() {
         return conflict("Cannot delete entity, must delete policies first.");
@@ -144,12 +140,33 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
         return conflict("Cannot delete entity, must detach all policies first.");
     }
     let key = role.name.to_lowercase();
-    call.change().roles.remove(&key);
+    if let Some(role) = call.change().roles.remove(&key) {
+        forget(call, &role.arn(&call.account), &role.id);
+        call.lose(Lost::Role(role));
+    }
     Ok(Node::new(""))
+}
+
+/// Policies that named the role now name what only it was called: a role of the same name that comes later is another.
+fn forget(call: &mut Call<'_>, arn: &str, id: &str) {
+    let aws = &mut call.world.aws;
+    for role in aws.root.accounts.values_mut().flat_map(|account| account.roles.values_mut()) {
+        if let Some(text) = policy::dangling(&role.trust, arn, id) {
+            role.trust = text;
+        }
+    }
+    for bucket in aws.buckets.values_mut() {
+        let Some(text) = bucket.config.policy.as_ref().and_then(|text| policy::dangling(text, arn, id))
+        else {
+            continue;
+        };
+        bucket.config.policy = Some(text);
+        aws.dirty.insert(bucket.name.clone());
+    }
 }
 
 /// Nothing runs on EC2 here.
 pub(super) fn instance_profiles(call: &mut Call<'_>) -> Result<Node, Problem> {
-    find(call)?;
+    seen(call)?;
     Ok(Node::new("").with(Node::new("InstanceProfiles")).text("IsTruncated", false))
 }

@@ -3,10 +3,11 @@
 use super::query::{Call, Query};
 use super::{boundaries, managed, providers, role_policies, roles, tags};
 use crate::sandbox::aws::answer::Problem;
+use crate::sandbox::aws::context::common;
 use crate::sandbox::aws::policy::{self, Ask, Guard};
 use crate::sandbox::aws::request::Request;
 use crate::sandbox::aws::xml::Node;
-use crate::sandbox::aws::{s3, sts, who};
+use crate::sandbox::aws::{sts, who};
 use crate::sandbox::world::World;
 
 /// What an action is about.
@@ -79,7 +80,7 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
     let open = query.sts && query.action == "AssumeRoleWithWebIdentity";
     let (who, claim) = match open {
         true => (who::Who::Anonymous, None),
-        false => who::authenticate(world, request, false)?,
+        false => who::authenticate(world, request, if query.sts { "sts" } else { "iam" })?,
     };
     if who == who::Who::Anonymous && !open {
         let message = "Request is missing Authentication Token";
@@ -91,7 +92,7 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
         let message = format!("Could not find operation {} in this imitation", query.action);
         Problem::new(400, "InvalidAction", message)
     })?;
-    let mut context = s3::common(request, &who, world.now, &region);
+    let mut context = common(world, request, &who, &region);
     for (key, value) in query.tags() {
         context.add(&format!("aws:RequestTag/{key}"), value);
         context.add("aws:TagKeys", key);
@@ -116,11 +117,11 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
     let resource = match about {
         About::Role => {
             let name = get("RoleName");
-            let there = call.look().and_then(|account| account.role(name));
+            let there = call.seen().and_then(|account| account.role(name).cloned());
             if call.query.action != "CreateRole" && call.query.action != "PutRolePermissionsBoundary" {
-                boundary = there.and_then(|role| role.boundary.clone());
+                boundary = there.as_ref().and_then(|role| role.boundary.clone());
             }
-            tags = there.map(|role| role.tags.clone()).unwrap_or_default();
+            tags = there.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
             let path = call.query.get("Path").unwrap_or("/");
             there
                 .map_or_else(|| format!("arn:aws:iam::{account}:role{path}{name}"), |role| role.arn(&account))
@@ -132,7 +133,8 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
         }
         Provider => {
             let arn = get("OpenIDConnectProviderArn").to_owned();
-            let there = call.look().and_then(|account| account.providers.get(&arn));
+            let there = call.seen();
+            let there = there.as_ref().and_then(|account| account.providers.get(&arn));
             tags = there.map(|provider| provider.tags.clone()).unwrap_or_default();
             arn
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::pattern::{like, like_arn};
+use crate::sandbox::clock;
 
 /// What is known about a request, by condition key in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,12 @@ impl Context {
         if let Some(value) = value {
             self.add(key, value);
         }
+    }
+
+    /// Gives a key another value, or none.
+    pub(crate) fn set(&mut self, key: &str, value: Option<&str>) {
+        self.0.remove(&key.to_ascii_lowercase());
+        self.maybe(key, value);
     }
 
     fn get(&self, key: &str) -> &[String] {
@@ -127,6 +134,10 @@ impl Condition {
         };
         let (rest, if_exists) = rest.strip_suffix("ifexists").map_or((rest, false), |rest| (rest, true));
         let (_, test, negative) = OPERATORS.iter().find(|(name, ..)| *name == rest)?;
+        if *test == Test::Null && if_exists {
+            // To ask whether a key is there, if it is there, asks nothing.
+            return None;
+        }
         Some(Self { set, test: *test, negative: *negative, if_exists, key: key.to_owned(), values })
     }
 
@@ -136,9 +147,20 @@ impl Condition {
         if self.test == Test::Null {
             return self.values.iter().any(|value| (value == "true") == said.is_empty());
         }
-        if said.is_empty() {
-            // The contrary of something is true of nothing.
-            return self.if_exists || self.negative || self.set == Set::All;
+        let empty = match self.set {
+            Set::Single => said.is_empty(),
+            // A set of empty texts is no set.
+            Set::Any | Set::All => said.iter().all(String::is_empty),
+        };
+        if empty {
+            return match self.set {
+                _ if self.if_exists && said.is_empty() => true,
+                // The contrary of something is true of nothing.
+                Set::Single => self.negative,
+                Set::All => true,
+                // Of nothing there is not one, whatever it should be or not be.
+                Set::Any => false,
+            };
         }
         let values: Vec<String> = self.values.iter().map(|value| context.fill(value)).collect();
         let one = |said: &String| values.iter().any(|value| self.test.passes(value, said)) != self.negative;
@@ -167,7 +189,7 @@ impl Test {
                 _ => false,
             },
             Self::Date(order) => {
-                let read = crate::sandbox::clock::parse;
+                let read = moment;
                 matches!((read(said), read(wanted)), (Some(said), Some(wanted)) if order.holds(Some(said.cmp(&wanted))))
             }
             Self::Null => false,
@@ -185,6 +207,13 @@ impl Order {
             Self::GreaterOrEqual => found.is_ge(),
         })
     }
+}
+
+/// A moment in ISO 8601, as a day alone, or in seconds since 1970.
+fn moment(text: &str) -> Option<i64> {
+    let day = || clock::parse(&format!("{text}T00:00:00Z"));
+    let epoch = || text.parse::<i64>().ok()?.checked_mul(1000);
+    epoch().or_else(|| clock::parse(text)).or_else(day)
 }
 
 fn in_range(range: &str, address: &str) -> Option<bool> {
@@ -231,5 +260,36 @@ mod tests {
         assert!(holds("IpAddress", "aws:SourceIp", "::/0", &[("aws:SourceIp", "::1")]));
         assert!(holds("StringEquals", "a", "x-${aws:username}", &[("a", "x-me"), ("aws:username", "me")]));
         assert_eq!(Condition::read("StringIs", "a", Vec::new()), None);
+        assert_eq!(Condition::read("NullIfExists", "a", Vec::new()), None);
+        let time = [("aws:CurrentTime", "2026-01-01T00:00:00Z"), ("aws:EpochTime", "1767225600")];
+        assert!(holds("DateLessThan", "aws:CurrentTime", "2026-01-02", &time));
+        assert!(holds("DateEquals", "aws:EpochTime", "2026-01-01T00:00:00Z", &time));
+        assert!(!holds("DateLessThan", "aws:CurrentTime", "1767225600", &time));
+    }
+
+    #[test]
+    fn of_a_missing_key_each_operator_knows_what_to_say() {
+        for (name, test, negative) in OPERATORS.iter().filter(|(_, test, _)| *test != Test::Null) {
+            let value = if *test == Test::Bool { "true" } else { "1" };
+            for (operator, expected) in [
+                (name.to_string(), *negative),
+                (format!("{name}IfExists"), true),
+                (format!("ForAllValues:{name}"), true),
+                (format!("ForAllValues:{name}IfExists"), true),
+                (format!("ForAnyValue:{name}"), false),
+                (format!("ForAnyValue:{name}IfExists"), true),
+            ] {
+                assert_eq!(holds(&operator, "a", value, &[]), expected, "{operator}");
+            }
+        }
+        // Sets of empty texts are like no sets; for a single key, an empty text is one.
+        let empty = [("a", "")];
+        assert!(holds("ForAllValues:StringEquals", "a", "x", &empty));
+        assert!(!holds("ForAnyValue:StringNotEquals", "a", "x", &empty));
+        assert!(!holds("ForAnyValue:StringNotEqualsIfExists", "a", "x", &empty));
+        assert!(holds("StringNotEquals", "a", "x", &empty));
+        assert!(!holds("StringEqualsIfExists", "a", "x", &empty));
+        assert!(holds("ForAnyValue:StringNotEquals", "a", "x", &[("a", "x"), ("a", "y")]));
+        assert!(!holds("ForAnyValue:StringNotEquals", "a", "x", &[("a", "x")]));
     }
 }

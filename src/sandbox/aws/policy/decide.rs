@@ -104,8 +104,12 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     };
     let (boundary, session) = (limit(&own.boundary), limit(&own.session));
     let named = |statement: &Statement| applies(statement, ask) && addresses(statement, ask);
-    let theirs =
-        Voice::of(&guard.policy, |statement| named(statement) && !only_delegates(statement, ask, guard));
+    let direct = Voice::of(&guard.policy, |statement| {
+        named(statement) && standing(statement, ask, &guard.account) == Standing::Itself
+    });
+    let as_role = Voice::of(&guard.policy, |statement| {
+        named(statement) && standing(statement, ask, &guard.account) == Standing::Role
+    });
     let delegated = Voice::of(&guard.policy, named);
     let foreign = ask.who.account() != guard.account;
     let refuse = |why: &str| Err(refusal(ask, foreign, why));
@@ -121,16 +125,16 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     }
     let inside = boundary.allows && session.allows;
     let allowed = match foreign {
-        false => (mine.allows && inside) || theirs.allows,
+        false => ((mine.allows || as_role.allows) && inside) || direct.allows,
         true if guard.restricted => false,
-        true if *ask.who == Who::Anonymous => theirs.allows,
+        true if *ask.who == Who::Anonymous => direct.allows,
         true => mine.allows && inside && delegated.allows,
     };
     if allowed {
         return Ok(());
     }
     let none = |kind: &str| refuse(&format!("because no {kind} allows the {} action", ask.action));
-    match (mine.allows, boundary.allows, session.allows) {
+    match (mine.allows || as_role.allows, boundary.allows, session.allows) {
         (true, false, _) => none("permissions boundary"),
         (true, true, false) => none("session policy"),
         (true, true, true) => none("resource-based policy"),
@@ -185,26 +189,36 @@ fn is_called(who: &Who, name: &str) -> bool {
     name == "*" || by_account || role || (*who != Who::Anonymous && name == who.arn())
 }
 
-/// Whether a statement names the caller only through its own account: that lets the account decide, and no more.
-fn only_delegates(statement: &Statement, ask: &Ask<'_>, guard: &Guard) -> bool {
-    let Some(Principals { not: false, by_kind }) = &statement.principals else { return false };
-    if !statement.allow || ask.who.account() != guard.account {
-        return false;
-    }
-    let account = ask.who.account();
-    let root = format!("arn:aws:iam::{account}:root");
-    let mut names = by_kind.get("AWS").into_iter().flatten().filter(|name| is_called(ask.who, name));
-    names.all(|name| *name == root || name == account)
+/// As what a statement of a resource names the caller, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// As somebody of the account that owns the resource: that lets the account decide, and no more.
+    Account,
+    /// As whoever holds a role: what is granted to a role stays within its boundary and the session's policy.
+    Role,
+    /// As the user or session that it is, or as anybody: what is missing in its own policies does not matter.
+    Itself,
 }
 
-/// Whether a role's trust policy lets somebody in: a caller of AWS, or with `federated` the holder of a token.
-pub(crate) fn trusts(
-    document: &Document,
-    ask: &Ask<'_>,
-    federated: Option<&str>,
-    account: &str,
-) -> Option<bool> {
-    let guard = Guard { account: account.to_owned(), ..Guard::default() };
+fn standing(statement: &Statement, ask: &Ask<'_>, owner: &str) -> Standing {
+    let account = ask.who.account();
+    let Some(Principals { not: false, by_kind }) = &statement.principals else { return Standing::Itself };
+    if !statement.allow || account != owner {
+        return Standing::Itself;
+    }
+    let root = format!("arn:aws:iam::{account}:root");
+    let names = by_kind.get("AWS").into_iter().flatten().filter(|name| is_called(ask.who, name));
+    let by = |name: &String| match ask.who {
+        _ if *name == root || name == account => Standing::Account,
+        Who::Session(session) if session.role_arn() == *name || session.role_id == *name => Standing::Role,
+        _ => Standing::Itself,
+    };
+    names.map(by).max().unwrap_or(Standing::Account)
+}
+
+/// Whether a role's trust policy lets somebody in: a caller of AWS, or with `federated` the holder of a token. A caller
+/// of AWS has policies of its own, which [`decide`] adds.
+pub(crate) fn trusts(document: &Document, ask: &Ask<'_>, federated: Option<&str>) -> bool {
     let named = |statement: &Statement| {
         let Some(principals) = &statement.principals else { return false };
         let by = |kind: &str| principals.by_kind.get(kind).map_or(&[] as &[String], Vec::as_slice);
@@ -215,8 +229,5 @@ pub(crate) fn trusts(
         applies(statement, ask) && named != principals.not
     };
     let all = Voice::of([document], named);
-    let direct =
-        Voice::of([document], |statement| named(statement) && !only_delegates(statement, ask, &guard));
-    // `Some(true)`: by itself; `Some(false)`: the caller's own policies decide.
-    (all.allows && !all.denies).then_some(federated.is_some() || direct.allows)
+    all.allows && !all.denies
 }

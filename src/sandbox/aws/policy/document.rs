@@ -49,11 +49,13 @@ pub(crate) fn identity(text: &str) -> Result<Document, String> {
         if statement.principals.is_some() {
             return Err("Policy document should not specify a principal.".to_owned());
         }
-        let resources = statement.resources.as_ref().ok_or("Policy statement must contain resources.")?;
-        let wrong = resources.list.iter().find(|name| *name != "*" && !name.starts_with("arn:"));
-        if let Some(wrong) = wrong {
-            return Err(format!("Resource {wrong} must be in ARN format or \"*\"."));
+        check_sid(statement)?;
+        if statement.actions.list.is_empty() {
+            return Err("Policy statement must contain actions.".to_owned());
         }
+        let resources = statement.resources.as_ref().filter(|names| !names.list.is_empty());
+        let resources = resources.ok_or("Policy statement must contain resources.")?;
+        resources.list.iter().try_for_each(|name| check_resource(name))?;
     }
     Ok(document)
 }
@@ -69,13 +71,46 @@ pub(crate) fn trust(text: &str, exists: impl Fn(&str) -> bool) -> Result<Documen
             return Err("Has prohibited field Resource.".to_owned());
         }
         let principals = statement.principals.as_ref().ok_or("Missing required field Principal.")?;
+        check_sid(statement)?;
         check_principals(principals, exists_or(&exists))?;
-        let about = |action: &String| action.to_ascii_lowercase().starts_with("sts:") || action == "*";
-        if !statement.actions.list.iter().all(about) {
+        if !statement.actions.list.iter().all(|action| is_about_assuming(action)) {
             return Err("AssumeRole policy may only specify STS AssumeRole actions.".to_owned());
         }
     }
     Ok(document)
+}
+
+/// IAM's identifiers of statements have letters and digits alone; S3 is not so strict.
+fn check_sid(statement: &Statement) -> Result<(), String> {
+    let sid = statement.sid.as_deref().unwrap_or_default();
+    match sid.chars().all(|c| c.is_ascii_alphanumeric()) {
+        true => Ok(()),
+        false => Err("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression \
+                      [0-9A-Za-z]*"
+            .to_owned()),
+    }
+}
+
+/// `*`, or an ARN with all of its parts.
+fn check_resource(name: &str) -> Result<(), String> {
+    match name.splitn(6, ':').collect::<Vec<_>>()[..] {
+        ["*"] => Ok(()),
+        ["arn", partition, _, _, _, _] if partition.contains(['*', '?']) || partition.starts_with("aws") => {
+            Ok(())
+        }
+        ["arn", partition, ..] if !partition.contains(['*', '?']) && !partition.starts_with("aws") => {
+            Err(format!("Partition \"{partition}\" is not valid for resource \"{name}\"."))
+        }
+        _ => Err(format!("Resource {name} must be in ARN format or \"*\".")),
+    }
+}
+
+/// Whether an action has to do with assuming a role.
+fn is_about_assuming(action: &str) -> bool {
+    const BESIDE: [&str; 3] = ["tagsession", "setsourceidentity", "setcontext"];
+    let action = action.to_ascii_lowercase();
+    let Some(name) = action.strip_prefix("sts:") else { return action == "*" };
+    name.starts_with("assumerole") || BESIDE.contains(&name) || name.contains(['*', '?'])
 }
 
 /// The policy of a bucket.
@@ -124,12 +159,7 @@ fn is_about_objects(action: &str) -> bool {
 }
 
 fn exists_or<'a>(exists: &'a dyn Fn(&str) -> bool) -> impl Fn(&str) -> bool + 'a {
-    move |name| name == "*" || crate::sandbox::aws::keys::is_account(name) || is_unique(name) || exists(name)
-}
-
-/// `AROA…`, `AIDA…`: what is left of a name once its role or user is gone.
-fn is_unique(name: &str) -> bool {
-    name.len() == 21 && (name.starts_with("AROA") || name.starts_with("AIDA"))
+    move |name| name == "*" || crate::sandbox::aws::keys::is_account(name) || exists(name)
 }
 
 fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> Result<(), String> {

@@ -4,6 +4,7 @@
 //! a say in one request.
 
 mod condition;
+mod dangling;
 mod decide;
 mod document;
 mod managed;
@@ -11,6 +12,7 @@ mod pattern;
 mod public;
 
 pub(crate) use condition::Context;
+pub(crate) use dangling::dangling;
 pub(crate) use decide::{Ask, Guard, decide, trusts};
 pub(crate) use document::{bucket, identity, normal, trust};
 pub(crate) use managed::{ADMINISTRATOR_ACCESS, managed};

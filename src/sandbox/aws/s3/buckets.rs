@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::call::Call;
 use super::config::{Config, OWNERSHIPS};
-use super::{Bucket, location, tags};
+use super::{Bucket, location, object, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::xml::{self, Node};
 use crate::sandbox::clock;
@@ -16,7 +16,8 @@ const LIST_MAX: usize = 10_000;
 pub(super) fn extra_rights(call: &Call<'_>) -> Vec<&'static str> {
     let tags = xml::parse(&call.content).is_some_and(|node| node.get("Tags").is_some());
     let owned = call.request.header("x-amz-object-ownership").is_some();
-    [(tags, "s3:TagResource"), (owned, "s3:PutBucketOwnershipControls")]
+    let listed = object::grants(call.request);
+    [(tags, "s3:TagResource"), (owned, "s3:PutBucketOwnershipControls"), (listed, "s3:PutBucketAcl")]
         .into_iter()
         .filter_map(|(needed, action)| needed.then_some(action))
         .collect()
@@ -29,12 +30,24 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
         true => Node::new("CreateBucketConfiguration"),
         false => call.document("CreateBucketConfiguration")?,
     };
+    if call
+        .request
+        .header("x-amz-bucket-object-lock-enabled")
+        .is_some_and(|said| said.eq_ignore_ascii_case("true"))
+    {
+        return Err(Problem::new(501, "NotImplemented", "Object Lock is not imitated here"));
+    }
     let region = location::choose(said.text_of("LocationConstraint"), &call.region)?;
     let config = Config {
         ownership: Some(ownership(call.request.header("x-amz-object-ownership"))?),
         tags: said.get("Tags").map(tags::read).transpose()?.unwrap_or_default(),
         ..Config::modern()
     };
+    let listed = object::grants(call.request) && call.request.header("x-amz-acl") != Some("private");
+    if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
+        let message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
+        return Err(Problem::new(400, "InvalidBucketAclWithObjectOwnership", message));
+    }
     if let Some(there) = call.world.aws.buckets.get(&call.bucket) {
         exists(there, call.who.account())?;
     } else {

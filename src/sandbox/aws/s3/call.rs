@@ -84,6 +84,17 @@ impl Call<'_> {
         self.request.header(name).or_else(trailed)
     }
 
+    /// Whether the request says what its body adds up to.
+    pub(crate) fn has_digest(&self) -> bool {
+        let sums = |name: &str| {
+            // The algorithm and the type are no sums.
+            let kind = name.strip_prefix("x-amz-checksum-");
+            name == "content-md5" || kind.is_some_and(|kind| !matches!(kind, "algorithm" | "type" | "mode"))
+        };
+        self.request.headers.keys().any(|name| sums(name.as_str()))
+            || self.trailer.iter().any(|(name, _)| sums(name))
+    }
+
     /// `arn:aws:s3:::bucket/key`
     pub(crate) fn object_arn(&self, key: &str) -> String {
         format!("arn:aws:s3:::{}/{key}", self.bucket)

@@ -54,7 +54,22 @@ pub(super) fn write(call: &Call<'_>, key: &str) -> Result<(), Problem> {
 /// # Errors
 /// `412`, or `304` when there is nothing new.
 pub(super) fn read(call: &Call<'_>, version: &Version) -> Result<(), Problem> {
-    let header = |name: &str| call.request.header(name);
+    judge(call, version, "")
+}
+
+/// Holds a copy to the conditions on its source.
+///
+/// # Errors
+/// `412`.
+pub(super) fn copy(call: &Call<'_>, version: &Version) -> Result<(), Problem> {
+    judge(call, version, "x-amz-copy-source-").map_err(|problem| match problem.status {
+        304 => failed("x-amz-copy-source-If-None-Match"),
+        _ => problem,
+    })
+}
+
+fn judge(call: &Call<'_>, version: &Version, prefix: &str) -> Result<(), Problem> {
+    let header = |name: &str| call.request.header(&format!("{prefix}{name}"));
     let date = |name: &str| {
         let stamp = jiff::fmt::rfc2822::parse(header(name)?).ok()?;
         Some(stamp.timestamp().as_second())

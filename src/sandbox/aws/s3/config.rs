@@ -59,6 +59,13 @@ impl Config {
         (text("SSEAlgorithm").unwrap_or("AES256"), text("KMSMasterKeyID"))
     }
 
+    /// Whether one key of the bucket stands between its objects and KMS, unless they say otherwise.
+    pub(super) fn has_bucket_key(&self) -> bool {
+        let rule = self.encryption.get("Rule");
+        rule.and_then(|rule| rule.text_of("BucketKeyEnabled"))
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+
     /// Whether objects may not be encrypted with a key that the client brings.
     pub(super) fn blocks_customer_keys(&self) -> bool {
         let blocked = self.encryption.get("Rule").and_then(|rule| rule.get("BlockedEncryptionTypes"));

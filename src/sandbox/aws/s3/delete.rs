@@ -61,16 +61,17 @@ fn forget(call: &mut Call<'_>, id: &str) -> Result<Done, Problem> {
 
 /// `DeleteObjects`: each key by its own right, with its own answer.
 pub(super) fn many(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let node = call.document("Delete")?;
-    let named: Vec<&Node> = node.each("Object").collect();
-    if named.is_empty() || named.len() > KEYS_MAX {
-        return Err(Problem::malformed_xml());
+    if !call.has_digest() {
+        let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+        return Err(Problem::request(message));
     }
     object::check_content(call)?;
+    let node = call.document("Delete")?;
+    // Nothing is deleted by a document that is wrong anywhere.
+    let named = entries(&node).ok_or_else(Problem::malformed_xml)?;
     let quiet = node.text_of("Quiet") == Some("true");
     let mut answer = Node::new("DeleteResult");
-    for entry in named {
-        let key = entry.text_of("Key").ok_or_else(Problem::malformed_xml)?;
+    for (key, entry) in named {
         let id = entry.text_of("VersionId").filter(|id| !id.is_empty());
         key.clone_into(&mut call.key);
         match permitted(call, entry, id).and_then(|()| remove(call, id)) {
@@ -85,8 +86,21 @@ pub(super) fn many(call: &mut Call<'_>) -> Result<Reply, Problem> {
     Ok(Reply::xml(&answer))
 }
 
+/// The keys that a document names, with what it says of each.
+fn entries(node: &Node) -> Option<Vec<(&str, &Node)>> {
+    let known = node.children.iter().all(|child| matches!(child.name.as_str(), "Object" | "Quiet"));
+    let truth = node.text_of("Quiet").is_none_or(|text| matches!(text, "true" | "false"));
+    let key = |entry: &&Node| entry.text_of("Key").is_some_and(|key| !key.is_empty());
+    let named: Vec<&Node> = node.each("Object").collect();
+    let fine = known && truth && (1..=KEYS_MAX).contains(&named.len()) && named.iter().all(key);
+    fine.then(|| named.into_iter().filter_map(|entry| Some((entry.text_of("Key")?, entry))).collect())
+}
+
 fn permitted(call: &Call<'_>, entry: &Node, id: Option<&str>) -> Result<(), Problem> {
     let action = if id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    if call.key.len() > object::KEY_MAX {
+        return Err(Problem::new(400, "KeyTooLongError", "Your key is too long"));
+    }
     call.may(action, &call.object_arn(&call.key))?;
     let Some(etag) = entry.text_of("ETag").filter(|_| !call.unconditional) else { return Ok(()) };
     call.may("s3:GetObject", &call.object_arn(&call.key))?;

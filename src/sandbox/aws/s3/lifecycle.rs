@@ -25,6 +25,14 @@ const DEEDS: [&str; 5] = [
     "NoncurrentVersionTransition",
 ];
 
+/// Where objects can move.
+const CLASSES: [&str; 6] =
+    ["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"];
+/// What is rarely read has been kept elsewhere so long before.
+const RARE_MIN_DAYS: i64 = 30;
+/// No more newer versions can be kept.
+const NEWER_MAX: i64 = 100;
+
 /// The rules of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lifecycle {
@@ -112,6 +120,7 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
     }
     if let Some(node) = rule.get("NoncurrentVersionExpiration") {
         days(node, "NoncurrentDays", 1)?.ok_or_else(Problem::malformed_xml)?;
+        newer(node)?;
     }
     if let Some(node) = rule.get("AbortIncompleteMultipartUpload") {
         days(node, "DaysAfterInitiation", 1)?.ok_or_else(Problem::malformed_xml)?;
@@ -120,13 +129,14 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
             return Err(Problem::request(message));
         }
     }
-    for node in rule.each("Transition") {
-        node.text_of("StorageClass").ok_or_else(Problem::malformed_xml)?;
-        days(node, "Days", 0)?;
-    }
-    for node in rule.each("NoncurrentVersionTransition") {
-        node.text_of("StorageClass").ok_or_else(Problem::malformed_xml)?;
-        days(node, "NoncurrentDays", 0)?;
+    transitions(&rule, "Transition", "Days", "Expiration")?;
+    transitions(&rule, "NoncurrentVersionTransition", "NoncurrentDays", "NoncurrentVersionExpiration")?;
+    let dated = |deed: &str, name: &str| rule.each(deed).any(|node| node.get(name).is_some());
+    let both = |name: &str| dated("Transition", name) || dated("Expiration", name);
+    if both("Date") && both("Days") {
+        let message =
+            "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule";
+        return Err(Problem::request(message));
     }
     for node in
         rule.children.iter_mut().flat_map(|child| &mut child.children).filter(|node| node.name == "Date")
@@ -134,6 +144,52 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
         node.text = midnight(&node.text)?;
     }
     Ok(rule)
+}
+
+/// How many newer versions are kept beside those that are too young.
+fn newer(node: &Node) -> Result<(), Problem> {
+    let Some(count) = days(node, "NewerNoncurrentVersions", 1)? else { return Ok(()) };
+    match count > NEWER_MAX {
+        true => Err(Problem::argument(format!(
+            "'NewerNoncurrentVersions' for {} action must be less than or equal to {NEWER_MAX}",
+            node.name
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Objects move to classes that there are, to each once, not too early for it, and before they expire.
+fn transitions(rule: &Node, deed: &str, unit: &str, end: &str) -> Result<(), Problem> {
+    let last = rule.get(end).map(|node| days(node, unit, 1)).transpose()?.flatten();
+    let mut classes = BTreeSet::new();
+    for node in rule.each(deed) {
+        let class = node.text_of("StorageClass").filter(|class| CLASSES.contains(class));
+        let class = class.ok_or_else(Problem::malformed_xml)?;
+        let day = days(node, unit, 0)?;
+        // Only what is current can also move on a date.
+        if day.is_some() == (unit == "Days" && node.get("Date").is_some()) {
+            return Err(Problem::malformed_xml());
+        }
+        if deed == "NoncurrentVersionTransition" {
+            newer(node)?;
+        }
+        if !classes.insert(class) {
+            let message = format!("'StorageClass' must be different for '{deed}' actions in same 'Rule'");
+            return Err(Problem::argument(message));
+        }
+        let Some(day) = day else { continue };
+        if class.ends_with("_IA") && day < RARE_MIN_DAYS {
+            return Err(Problem::argument(format!(
+                "'{unit}' in {deed} action must be greater than or equal to {RARE_MIN_DAYS} for storageClass '{class}'"
+            )));
+        }
+        if last.is_some_and(|last| last <= day) {
+            let message =
+                format!("'{unit}' in the {end} action must be greater than '{unit}' in the {deed} action");
+            return Err(Problem::argument(message));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a filter looks at more than the key.

@@ -9,6 +9,7 @@ mod conditions;
 mod config;
 mod copy;
 mod delete;
+mod kms;
 mod lifecycle;
 mod listing;
 mod location;
@@ -31,7 +32,7 @@ pub(crate) use self::config::Config;
 use self::multipart::Upload;
 pub(crate) use self::object::{Checksum, Version};
 pub(crate) use self::read::http_date;
-pub(crate) use self::rights::{common, run};
+pub(crate) use self::rights::run;
 pub(crate) use self::routes::{Class, Operation, find, readable};
 
 /// How many former configurations are kept for reads that lag.

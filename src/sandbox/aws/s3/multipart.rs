@@ -10,7 +10,7 @@ use super::checksum::Algorithm;
 use super::listing::{Line, Wanted, last, stamp};
 use super::object::{self, Checksum, Version};
 use super::parts::Part;
-use super::{conditions, read, tags};
+use super::{conditions, kms, read, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::request::encode;
 use crate::sandbox::aws::xml::Node;
@@ -24,9 +24,12 @@ const PART_MIN: u64 = 5 << 20;
 pub(crate) struct Upload {
     pub(crate) key: String,
     pub(crate) started_ms: i64,
-    headers: BTreeMap<String, String>,
+    pub(super) headers: BTreeMap<String, String>,
     tags: Vec<(String, String)>,
     pub(super) algorithm: Algorithm,
+    /// Whether the client named it; its parts are then held to it.
+    #[serde(default)]
+    declared: bool,
     /// Whether its checksum will be that of the whole, and not of the sums of its parts.
     whole: bool,
     pub(crate) parts: BTreeMap<u32, Part>,
@@ -55,18 +58,59 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
         None => Algorithm::Crc64nvme,
     };
     let kind = call.request.header("x-amz-checksum-type");
-    let whole = algorithm == Algorithm::Crc64nvme || kind == Some("FULL_OBJECT");
+    let whole = match (kind, algorithm) {
+        (Some("FULL_OBJECT"), Algorithm::Sha256) | (Some("COMPOSITE"), Algorithm::Crc64nvme) => {
+            let (kind, name) = (kind.unwrap_or_default(), algorithm.name().to_ascii_lowercase());
+            let message =
+                format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.");
+            return Err(Problem::request(message));
+        }
+        (Some("FULL_OBJECT"), _) | (None, Algorithm::Crc64nvme) => true,
+        (Some("COMPOSITE") | None, _) => false,
+        (Some(_), _) => return Err(Problem::request("Value for x-amz-checksum-type header is invalid.")),
+    };
     let (headers, tags) = (object::headers(call)?, tags::from_header(call)?);
+    kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
     let (key, started_ms) = (call.key.clone(), call.world.now);
-    let cipher = headers.get("x-amz-server-side-encryption").cloned();
-    let upload =
-        Upload { key: key.clone(), started_ms, headers, tags, algorithm, whole, parts: BTreeMap::new() };
+    let cipher = read::with_cipher(Reply::default(), &headers).headers;
+    let upload = Upload {
+        key: key.clone(),
+        started_ms,
+        headers,
+        tags,
+        algorithm,
+        declared: said.is_some(),
+        whole,
+        parts: BTreeMap::new(),
+    };
     let id = ids::hex(&call.world.draw_aws("upload"));
     call.change()?.uploads.insert(id.clone(), upload);
     let node = Node::new("InitiateMultipartUploadResult").text("Bucket", &call.bucket).text("Key", key);
-    let reply = Reply::xml(&node.text("UploadId", id)).maybe("x-amz-server-side-encryption", cipher);
+    let reply = Reply::xml(&node.text("UploadId", id));
+    let reply = cipher.into_iter().fold(reply, |reply, (name, value)| reply.header(&name, value));
     let reply = reply.header("x-amz-checksum-algorithm", algorithm.name());
     Ok(reply.header("x-amz-checksum-type", if whole { "FULL_OBJECT" } else { "COMPOSITE" }))
+}
+
+impl Upload {
+    /// Holds a part to the algorithm that the upload was begun with.
+    ///
+    /// # Errors
+    /// `400 InvalidRequest`.
+    pub(super) fn check_sum(&self, said: Option<Algorithm>) -> Result<(), Problem> {
+        let fits = match said {
+            Some(said) => said == self.algorithm,
+            None => self.whole,
+        };
+        if fits || !self.declared {
+            return Ok(());
+        }
+        let expected = self.algorithm.name().to_ascii_lowercase();
+        let actual = said.map_or("null".to_owned(), |said| said.name().to_ascii_lowercase());
+        Err(Problem::request(format!(
+            "Checksum Type mismatch occurred, expected checksum Type: {expected}, actual checksum Type: {actual}"
+        )))
+    }
 }
 
 /// `AbortMultipartUpload`
@@ -89,6 +133,7 @@ pub(super) fn complete(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let node = call.document("CompleteMultipartUpload")?;
     let (id, upload) = named(call)?;
     let (id, upload) = (id.to_owned(), upload.clone());
+    kms::may(call, kms::READ, &upload.headers, &call.object_arn(&call.key))?;
     let parts = chosen(&node, &upload)?;
     conditions::write(call, &call.key.clone())?;
     let (content, etag) = join(call, &parts)?;
@@ -127,7 +172,7 @@ fn completed(call: &Call<'_>, version: &Version) -> Reply {
         node =
             node.text(&checksum.algorithm.element(), &checksum.value).text("ChecksumType", checksum.kind());
     }
-    read::with_version(call, read::with_cipher(Reply::xml(&node), version), &version.id)
+    read::with_version(call, read::with_cipher(Reply::xml(&node), &version.headers), &version.id)
 }
 
 /// The parts that the client lists, in order, each as it was uploaded.
@@ -153,6 +198,13 @@ fn chosen(node: &Node, upload: &Upload) -> Result<Vec<Part>, Problem> {
         let part = upload.parts.get(&number).ok_or_else(invalid)?;
         let etag = said.text_of("ETag").unwrap_or_default().trim_matches('"');
         let sum = said.text_of(&part.checksum.algorithm.element());
+        if sum.is_none() && upload.declared && !upload.whole {
+            let name = upload.algorithm.name().to_ascii_lowercase();
+            return Err(Problem::request(format!(
+                "The upload was created using a {name} checksum. The complete request must include the checksum for \
+                 each part. It was missing for part {number} in the request."
+            )));
+        }
         if etag != part.etag || sum.is_some_and(|sum| sum != part.checksum.value) {
             return Err(invalid());
         }

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::checksum::Algorithm;
-use super::{NULL, conditions, read, tags};
+use super::{Config, NULL, conditions, kms, read, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
+use crate::sandbox::aws::request::Request;
 use crate::sandbox::ids;
 
 /// A key's length in bytes.
-const KEY_MAX: usize = 1024;
+pub(super) const KEY_MAX: usize = 1024;
 
 /// One version of an object, or a delete marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +53,10 @@ impl Checksum {
     }
 }
 
-/// The MD5 of a content.
-pub(super) fn etag(content: &[u8]) -> String {
-    ids::hex(&Md5::digest(content))
+/// The MD5 of a content; of one that a key of KMS encrypts, nobody learns it.
+pub(super) fn etag(content: &[u8], headers: &BTreeMap<String, String>, name: &str) -> String {
+    let secret = if kms::encrypts(headers) { name } else { "" };
+    ids::hex(&Md5::new().chain_update(secret).chain_update(content).finalize())
 }
 
 /// `PutObject`
@@ -63,12 +65,15 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
         return Err(Problem::new(400, "KeyTooLongError", "Your key is too long"));
     }
     let checksum = check_content(call)?;
+    let headers = headers(call)?;
+    kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
     conditions::write(call, &call.key.clone())?;
+    let content = content_name(call);
     let version = Version {
-        etag: etag(&call.content),
+        etag: etag(&call.content, &headers, &content),
         size: call.content.len() as u64,
-        content: content_name(call),
-        headers: headers(call)?,
+        content,
+        headers,
         checksum: Some(checksum),
         tags: tags::from_header(call)?,
         ..Version::default()
@@ -76,7 +81,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
     call.world.aws.contents.put(&version.content, call.content.clone());
     let version = keep(call, version)?;
     let reply = Reply::empty(200).header("etag", format!("\"{}\"", version.etag));
-    let reply = read::with_cipher(read::with_checksum(reply, &version), &version);
+    let reply = read::with_cipher(read::with_checksum(reply, &version), &version.headers);
     Ok(read::with_version(call, reply, &version.id))
 }
 
@@ -133,6 +138,54 @@ pub(super) fn check_content(call: &Call<'_>) -> Result<Checksum, Problem> {
     Ok(Checksum { algorithm, value: algorithm.sum(&call.content) })
 }
 
+/// How an object may be stored.
+const CLASSES: [&str; 8] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "GLACIER_IR",
+    "DEEP_ARCHIVE",
+];
+
+/// What a client may say about an object in headers of its own, names and values together.
+const METADATA_MAX: usize = 2048;
+
+/// Whether a write also says who else has access.
+pub(super) fn grants(request: &Request) -> bool {
+    let mut names = request.headers.keys().map(axum::http::HeaderName::as_str);
+    names.any(|name| name == "x-amz-acl" || name.starts_with("x-amz-grant-"))
+}
+
+/// Holds access lists to what the bucket takes: none, or none that are public.
+fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
+    let acl = request.header("x-amz-acl");
+    let listed = grants(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
+    if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
+        return Err(Problem::new(400, "AccessControlListNotSupported", "The bucket does not allow ACLs"));
+    }
+    let public = matches!(acl, Some("public-read" | "public-read-write" | "authenticated-read"));
+    match public && config.public_access.is_some_and(|block| block.block_public_acls) {
+        true => Err(Problem::denied("Access Denied")),
+        false => Ok(()),
+    }
+}
+
+/// Refuses to read what is in an archive.
+///
+/// # Errors
+/// `403 InvalidObjectState`.
+pub(super) fn at_hand(version: &Version) -> Result<(), Problem> {
+    let class = version.headers.get("x-amz-storage-class").map_or("STANDARD", String::as_str);
+    if !matches!(class, "GLACIER" | "DEEP_ARCHIVE") {
+        return Ok(());
+    }
+    let message = "The operation is not valid for the object's storage class";
+    Err(Problem::new(403, "InvalidObjectState", message).field("StorageClass", class))
+}
+
 /// Headers that are kept with an object and given back.
 const KEPT: [&str; 7] = [
     "content-type",
@@ -144,16 +197,21 @@ const KEPT: [&str; 7] = [
     "x-amz-storage-class",
 ];
 
-/// What is kept of the headers of a write.
+/// What is kept of the headers of a write, and how it will be encrypted.
 ///
 /// # Errors
 /// `400` or `403` for what this bucket does not take.
-pub(super) fn headers(call: &Call<'_>) -> Result<BTreeMap<String, String>, Problem> {
+pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, Problem> {
     let config = &call.look()?.config;
     let said = |name: &str| call.request.header(name).map(str::to_owned);
-    let acl = said("x-amz-acl").filter(|acl| acl != "bucket-owner-full-control" && acl != "private");
-    if acl.is_some() && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        return Err(Problem::new(400, "AccessControlListNotSupported", "The bucket does not allow ACLs"));
+    check_acl(call.request, config)?;
+    if let Some(class) = said("x-amz-storage-class").filter(|class| !CLASSES.contains(&class.as_str())) {
+        let problem =
+            Problem::new(400, "InvalidStorageClass", "The storage class you specified is not valid");
+        return Err(problem.field("StorageClassRequested", class));
+    }
+    if call.request.headers.keys().any(|name| name.as_str().starts_with("x-amz-object-lock-")) {
+        return Err(Problem::request("Bucket is missing Object Lock Configuration"));
     }
     if said("x-amz-server-side-encryption-customer-algorithm").is_some() {
         return Err(match config.blocks_customer_keys() {
@@ -177,15 +235,12 @@ pub(super) fn headers(call: &Call<'_>) -> Result<BTreeMap<String, String>, Probl
     {
         kept.insert(name.clone(), said(&name).unwrap_or_default());
     }
-    let (algorithm, key) = config.cipher();
-    let algorithm = said("x-amz-server-side-encryption").unwrap_or_else(|| algorithm.to_owned());
-    if !matches!(algorithm.as_str(), "AES256" | "aws:kms" | "aws:kms:dsse") {
-        return Err(Problem::argument("The encryption method specified is not supported"));
+    let metadata =
+        kept.iter().filter_map(|(name, value)| Some(name.strip_prefix("x-amz-meta-")?.len() + value.len()));
+    if metadata.sum::<usize>() > METADATA_MAX {
+        let message = "Your metadata headers exceed the maximum allowed metadata size";
+        return Err(Problem::new(400, "MetadataTooLarge", message));
     }
-    let key = said("x-amz-server-side-encryption-aws-kms-key-id").or(key.map(str::to_owned));
-    if let Some(key) = key.filter(|_| algorithm != "AES256") {
-        kept.insert("x-amz-server-side-encryption-aws-kms-key-id".to_owned(), key);
-    }
-    kept.insert("x-amz-server-side-encryption".to_owned(), algorithm);
+    kept.extend(kms::choose(call)?);
     Ok(kept)
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::checksum::Algorithm;
 use super::listing::stamp;
-use super::{multipart, object};
+use super::{kms, multipart, object, read};
 use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::xml::Node;
 
@@ -33,21 +34,27 @@ pub(super) fn upload(call: &mut Call<'_>) -> Result<Reply, Problem> {
         .filter(|number| (1..=NUMBER_MAX).contains(number))
         .ok_or_else(|| Problem::argument("Part number must be an integer between 1 and 10000, inclusive"))?;
     let (id, upload) = multipart::named(call)?;
-    let (id, algorithm) = (id.to_owned(), upload.algorithm);
+    kms::none_said(call)?;
+    kms::may(call, kms::READ, &upload.headers, &call.object_arn(&call.key))?;
+    upload
+        .check_sum(Algorithm::ALL.into_iter().find(|algorithm| call.said(&algorithm.header()).is_some()))?;
+    let (id, algorithm, headers) = (id.to_owned(), upload.algorithm, upload.headers.clone());
     let mut checksum = object::check_content(call)?;
     if checksum.algorithm != algorithm {
-        // Whatever came along was right; what is kept is what the whole was begun with.
+        // Whatever came along was right; what is kept is what the whole was begun with, though nobody named it.
         checksum = object::Checksum { algorithm, value: algorithm.sum(&call.content) };
     }
+    let content = object::content_name(call);
     let part = Part {
-        etag: object::etag(&call.content),
+        etag: object::etag(&call.content, &headers, &content),
         size: call.content.len() as u64,
         modified_ms: call.world.now,
-        content: object::content_name(call),
+        content,
         checksum,
     };
     call.world.aws.contents.put(&part.content, call.content.clone());
     let reply = Reply::empty(200).header("etag", format!("\"{}\"", part.etag));
+    let reply = read::with_cipher(reply, &headers);
     let reply = reply.header(&part.checksum.algorithm.header(), &part.checksum.value);
     let replaced = call.change()?.uploads.get_mut(&id).and_then(|upload| upload.parts.insert(number, part));
     if let Some(part) = replaced {

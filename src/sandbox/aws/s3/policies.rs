@@ -10,6 +10,7 @@ use crate::sandbox::aws::xml::Node;
 const TEXT_MAX: usize = 20 << 10;
 
 pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
+    owned(call)?;
     let malformed = |message: String| Problem::new(400, "MalformedPolicy", message);
     if call.content.len() > TEXT_MAX {
         return Err(Problem::new(400, "PolicyTooLarge", "The policy exceeds the maximum of 20480 bytes."));
@@ -32,17 +33,30 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
     Ok(Reply::empty(204))
 }
 
+/// Whatever a policy says, it is read and written only by the account that owns the bucket.
+fn owned(call: &Call<'_>) -> Result<(), Problem> {
+    match call.look()?.account == call.who.account() {
+        true => Ok(()),
+        false => {
+            let message = "The specified method is not allowed against this resource.";
+            Err(Problem::new(405, "MethodNotAllowed", message))
+        }
+    }
+}
+
 fn none(call: &Call<'_>) -> Problem {
     absent(call, "NoSuchBucketPolicy", "The bucket policy does not exist")
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
+    owned(call)?;
     let text = call.config()?.policy.clone().ok_or_else(|| none(call))?;
     let reply = Reply { body: text.into_bytes(), ..Reply::empty(200) };
     Ok(reply.header("content-type", "application/json"))
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Reply, Problem> {
+    owned(call)?;
     call.configure(|config| config.policy = None)?;
     Ok(Reply::empty(204))
 }

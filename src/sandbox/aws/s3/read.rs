@@ -1,8 +1,10 @@
 //! Reading objects: whole, in ranges, or only what is known about them.
 
+use std::collections::BTreeMap;
+
 use super::call::Call;
-use super::conditions;
-use super::object::Version;
+use super::object::{self, Version};
+use super::{conditions, kms};
 use crate::sandbox::aws::answer::{Problem, Reply};
 
 /// The version that a request means. Who may not list the bucket does not learn that a key is not there.
@@ -55,9 +57,9 @@ pub(super) fn with_checksum(reply: Reply, version: &Version) -> Reply {
 }
 
 /// The same with how it is encrypted.
-pub(super) fn with_cipher(reply: Reply, version: &Version) -> Reply {
-    let names = ["x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"];
-    names.into_iter().fold(reply, |reply, name| reply.maybe(name, version.headers.get(name)))
+pub(super) fn with_cipher(reply: Reply, headers: &BTreeMap<String, String>) -> Reply {
+    let names = [kms::ALGORITHM, kms::KEY, kms::BUCKET_KEY];
+    names.into_iter().fold(reply, |reply, name| reply.maybe(name, headers.get(name)))
 }
 
 /// `Thu, 01 Jan 2026 00:00:00 GMT`
@@ -124,8 +126,11 @@ fn range(call: &Call<'_>, version: &Version) -> Result<Option<(u64, u64)>, Probl
 
 /// `GetObject`
 pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
+    kms::none_said(call)?;
     let version = find(call)?;
     conditions::read(call, version)?;
+    object::at_hand(version)?;
+    kms::may(call, kms::READ, &version.headers, &call.object_arn(&call.key))?;
     let content = call.world.aws.contents.get(&version.content).map_err(|error| {
         Problem::new(500, "InternalError", format!("the sandbox has lost the content: {error}"))
     })?;
@@ -151,12 +156,17 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 /// `HeadObject`
 pub(super) fn head(call: &mut Call<'_>) -> Result<Reply, Problem> {
+    kms::none_said(call)?;
     let version = find(call)?;
     conditions::read(call, version)?;
+    let asked =
+        call.request.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
+    if asked {
+        // What is known about an object is not encrypted, but for its checksum.
+        kms::may(call, kms::READ, &version.headers, &call.object_arn(&call.key))?;
+    }
     let part = range(call, version)?;
     let length = part.map_or(version.size, |(start, end)| end - start);
     let reply = described(call, version).header("content-length", length.to_string());
-    let asked =
-        call.request.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
     Ok(if asked { with_checksum(reply, version) } else { reply })
 }

@@ -2,13 +2,13 @@
 
 use super::call::{Call, no_bucket};
 use super::routes::{Class, Level, Operation};
-use super::{buckets, tags};
+use super::{buckets, object, tags};
 use crate::sandbox::aws::answer::{Problem, Reply};
+use crate::sandbox::aws::context::common;
 use crate::sandbox::aws::policy::Context;
-use crate::sandbox::aws::request::{Request, decode};
+use crate::sandbox::aws::request::Request;
 use crate::sandbox::aws::who::Who;
 use crate::sandbox::aws::xml;
-use crate::sandbox::clock;
 
 /// Does an operation, if the bucket and the caller's rights allow it.
 ///
@@ -38,12 +38,9 @@ pub(crate) fn run(call: &mut Call<'_>, operation: &Operation) -> Result<Reply, P
             call.may(&action, &resource)?;
         }
     }
-    if let Some(source) =
-        call.request.header("x-amz-copy-source").filter(|_| operation.level == Level::Object)
-    {
-        let source = decode(source.trim_start_matches('/'));
-        let key = source.split("?versionId=").next().unwrap_or_default();
-        call.may("s3:GetObject", &format!("arn:aws:s3:::{key}"))?;
+    if operation.class == Class::Configure && call.request.method == "PUT" {
+        // What is said about a document must be right, whatever the document says.
+        object::check_content(call)?;
     }
     (operation.run)(call)
 }
@@ -83,6 +80,9 @@ fn actions(request: &Request, operation: &Operation) -> Vec<String> {
         if request.header("x-amz-tagging").is_some() {
             actions.push("s3:PutObjectTagging".to_owned());
         }
+        if object::grants(request) {
+            actions.push("s3:PutObjectAcl".to_owned());
+        }
         // To learn whether an object is the one it was is to read it.
         if request.header("if-match").is_some() {
             actions.push("s3:GetObject".to_owned());
@@ -107,7 +107,7 @@ const HEADERS: [&str; 9] = [
 /// What policies may ask about a request.
 fn context(call: &Call<'_>, operation: &Operation) -> Context {
     let request = call.request;
-    let mut context = common(request, call.who, call.world.now, &call.region);
+    let mut context = common(call.world, request, call.who, &call.region);
     for (key, name) in [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")] {
         context.maybe(key, request.query(name));
     }
@@ -131,6 +131,9 @@ fn context(call: &Call<'_>, operation: &Operation) -> Context {
         context.add("aws:ResourceAccount", &bucket.account);
         context.add("s3:ResourceAccount", &bucket.account);
     }
+    if operation.level == Level::Object {
+        about_tags(call, operation, &mut context);
+    }
     if let Some(node) = xml::parse(&call.content).filter(|_| operation.level == Level::Bucket) {
         context.maybe("s3:LocationConstraint", node.text_of("LocationConstraint"));
         for (key, value) in tags::pairs(&node) {
@@ -141,30 +144,25 @@ fn context(call: &Call<'_>, operation: &Operation) -> Context {
     context
 }
 
-/// What policies may ask about any request. Loopback counts as safe, unless a proxy says that it was not.
-pub(crate) fn common(request: &Request, who: &Who, now: i64, region: &str) -> Context {
-    let mut context = Context::default();
-    let plain = request.header("x-forwarded-proto") == Some("http");
-    context.add("aws:SecureTransport", (!plain).to_string());
-    context.add("aws:SourceIp", "127.0.0.1");
-    context.add("aws:CurrentTime", clock::seconds(now));
-    context.add("aws:EpochTime", now.div_euclid(1000).to_string());
-    context.add("aws:RequestedRegion", region);
-    context.maybe("aws:UserAgent", request.header("user-agent"));
-    match who {
-        Who::Anonymous => context.add("aws:PrincipalType", "Anonymous"),
-        Who::User { account, name } => {
-            context.add("aws:PrincipalType", "User");
-            context.add("aws:PrincipalAccount", account);
-            context.add("aws:PrincipalArn", who.arn());
-            context.add("aws:username", name);
-        }
-        Who::Session(session) => {
-            context.add("aws:PrincipalType", "AssumedRole");
-            context.add("aws:PrincipalAccount", &session.account);
-            context.add("aws:PrincipalArn", session.role_arn());
-            context.add("aws:userid", format!("{}:{}", session.role_id, session.name));
-        }
+/// The tags that an object has, for what is done to it, and those that it is to get.
+fn about_tags(call: &Call<'_>, operation: &Operation, context: &mut Context) {
+    let has = operation.action == "s3:GetObject" || operation.action.ends_with("ObjectTagging");
+    let bucket = call.world.aws.buckets.get(&call.bucket).filter(|_| has);
+    let version = bucket.and_then(|bucket| match call.request.value("versionId") {
+        Some(id) => bucket.objects.get(&call.key)?.iter().find(|version| version.id == id),
+        None => bucket.current(&call.key),
+    });
+    for (key, value) in version.into_iter().flat_map(|version| &version.tags) {
+        context.add(&format!("s3:ExistingObjectTag/{key}"), value);
     }
-    context
+    let document = || xml::parse(&call.content).map(|node| tags::pairs(&node));
+    let gets = match operation.action {
+        "s3:PutObjectTagging" => document().unwrap_or_default(),
+        "s3:PutObject" => tags::from_header(call).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    for (key, value) in gets {
+        context.add(&format!("s3:RequestObjectTag/{key}"), value);
+        context.add("s3:RequestObjectTagKeys", key);
+    }
 }
