@@ -299,7 +299,7 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
         Effect = "Allow"
         Principal = { AWS = "123456789012" }
         Action = "s3:GetObject"
-        Resource = "arn:aws:s3:::b/*"
+        Resource = "arn:aws:s3:::p-x-b-123456789012/*"
         Condition = { Null = { "s3:x-amz-acl" = false } }
     "#;
     let spread = r#"
@@ -312,7 +312,7 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
         [[buckets.b.statements]]
         Effect = "Allow"
         Action = "s3:GetObject"
-        Resource = "arn:aws:s3:::b/*"
+        Resource = "arn:aws:s3:::p-x-b-123456789012/*"
         [buckets.b.statements.Principal]
         AWS = "123456789012"
         [buckets.b.statements.Condition.Null]

@@ -5,6 +5,7 @@ mod corpus;
 mod good;
 mod inputs;
 mod junk;
+mod limits;
 mod lowering;
 mod machine_config;
 mod schema;

@@ -24,7 +24,10 @@ use crate::{
 mod bucket;
 mod grant;
 mod keys;
+mod lifecycle;
+mod limits;
 mod role;
+mod tags;
 
 use keys::shadowed;
 
@@ -83,7 +86,7 @@ pub(super) fn lower(
     aws.roles(out, sink);
     aws.check_names(out, sink);
     let lock = aws.lock(stated.lock.as_ref(), out, sink);
-    bucket::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
+    lifecycle::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
     out.desired.meta.aws = Some(AwsMeta {
         account: aws.account.clone(),
         region: aws.region.clone(),
@@ -193,6 +196,7 @@ impl<'a> AwsScene<'a> {
             }
             Some(LockSource::Elsewhere(bucket)) => {
                 let name = bucket.name.clone()?;
+                bucket::check_lock_name(&name, at.key("name"), sink);
                 let region = bucket.region.clone().unwrap_or_else(|| self.region.clone());
                 check_region(&region, at.key("region"), sink);
                 Some((name, region))
