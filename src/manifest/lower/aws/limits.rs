@@ -42,15 +42,24 @@ pub(super) fn document(words: &Words, used: Use<'_>, at: Spot<'_>, sink: &mut Si
     Some(policy)
 }
 
-/// The length of a trust policy.
+/// The length and letters of a trust policy.
 pub(super) fn trust(policy: &Policy, at: Spot<'_>, sink: &mut Sink) {
+    letters(policy, at, sink);
     too_long("this trust policy", policy.length(), TRUST_MAX, at, sink);
 }
 
-/// The length of a role's own policies.
+/// The length and letters of a role's own policies.
 pub(super) fn inline<'a>(policies: impl Iterator<Item = &'a Policy>, at: Spot<'_>, sink: &mut Sink) {
-    let all = policies.map(Policy::length).sum();
+    let all = policies.inspect(|policy| letters(policy, at, sink)).map(Policy::length).sum();
     too_long("what this role may do", all, INLINE_MAX, at, sink);
+}
+
+/// IAM takes Latin-1 in documents; S3 takes everything.
+fn letters(policy: &Policy, at: Spot<'_>, sink: &mut Sink) {
+    if let Some(odd) = policy.text().chars().find(|c| !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')) {
+        let problem = at.problem(format!("IAM takes no `{}` in a policy", odd.escape_debug()));
+        sink.error(problem.help("it takes the characters of Latin-1: put a wildcard, `?`, in its place"));
+    }
 }
 
 fn too_long(what: &str, length: usize, most: usize, at: Spot<'_>, sink: &mut Sink) {
