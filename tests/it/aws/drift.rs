@@ -79,7 +79,9 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
     };
     let before = policy().await;
     let mut wider = before.clone();
-    wider["Statement"][1]["Action"].as_array_mut().unwrap().push(json!("s3:DeleteObject"));
+    let mut statements = wider["Statement"].as_array_mut().unwrap().iter_mut();
+    let objects = statements.find(|one| one["Sid"] == "BackupsObjects").unwrap();
+    objects["Action"].as_array_mut().unwrap().push(json!("s3:DeleteObject"));
     put(&wider).await;
     let summary = team.summary().await;
     assert!(summary.len() == 1 && summary[0].contains("policy.access.BackupsObjects.Action"), "{summary:?}");
@@ -88,8 +90,10 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
 
     // The same in another form is the same.
     let mut other = before.clone();
-    other["Statement"].as_array_mut().unwrap().reverse();
-    other["Statement"][1]["Action"] = json!(["S3:listbucket"]);
+    let statements = other["Statement"].as_array_mut().unwrap();
+    statements.reverse();
+    let list = statements.iter_mut().find(|one| one["Sid"] == "BackupsList").unwrap();
+    list["Action"] = json!(["S3:listbucket"]);
     put(&other).await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 

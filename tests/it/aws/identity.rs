@@ -49,8 +49,14 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
     let upload = parts.upload_id().unwrap();
     s3.abort_multipart_upload().bucket(BUCKET).key("db/large").upload_id(upload).send().await.unwrap();
 
+    // What lists asks first where the bucket is, as Litestream does.
+    let place = s3.get_bucket_location().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(place.location_constraint().unwrap().as_str(), "eu-central-1");
+
     // The right to list is bound to a prefix, and a read has none: S3 does not say what is missing. Who restores must list.
     assert_eq!(code(get("db/2").await), "AccessDenied");
+    let head = s3.head_object().bucket(BUCKET).key("db/2").send().await.unwrap_err();
+    assert_eq!(head.raw_response().unwrap().status().as_u16(), 403);
     assert_eq!(code(get("other/1").await), "AccessDenied");
     assert_eq!(code(put(BUCKET, "db-other/1").await), "AccessDenied");
     assert_eq!(code(put(BUCKET, ".trimtab/locks/harbor/test.json").await), "AccessDenied");
