@@ -3,6 +3,7 @@
 mod bad;
 mod corpus;
 mod good;
+mod grants;
 mod inputs;
 mod junk;
 mod limits;

@@ -36,7 +36,8 @@ pub enum LockSource {
     Elsewhere(LockBucket),
 }
 
-/// A bucket that is managed elsewhere.
+/// A bucket that is managed elsewhere. Where a key of KMS encrypts it, trimtab's own credentials need `kms:Decrypt` and
+/// `kms:GenerateDataKey` for that key, which `trimtab permissions` does not know.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockBucket {
