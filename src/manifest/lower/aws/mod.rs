@@ -29,8 +29,6 @@ mod limits;
 mod role;
 mod tags;
 
-use keys::shadowed;
-
 /// What the apps get.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForApps {

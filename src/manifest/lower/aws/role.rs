@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    AwsScene, ForApps, grant, limits, shadowed,
+    AwsScene, ForApps, grant,
+    keys::{Given, shadowed},
+    limits,
     tags::{self, Keeper},
 };
 use crate::{
@@ -36,13 +38,14 @@ impl AwsScene<'_> {
             let Some(name) = self.name("identities", key, sink) else { continue };
             let Some((app, trust)) = self.app(identity.app.as_ref(), at.key("app"), sink) else { continue };
             let (statements, needs, region) = self.grants(&name, identity, at.key("buckets"), out, sink);
-            if identity.env.unwrap_or(true) {
-                self.give(apps, &app, key, region, at, sink);
-            }
             apps.needs.entry(app.clone()).or_default().extend(needs);
-            let stated = self.document.apps.get(&app).filter(|_| identity.env.unwrap_or(true));
-            if let Some(stated) = stated {
-                shadowed(stated, self.at.key("apps").key(&app), key, sink);
+            if identity.env.unwrap_or(true) {
+                let region = region.unwrap_or_else(|| self.region.clone());
+                if let Some(stated) = self.document.apps.get(&app) {
+                    let given = Given { key, region: &region };
+                    shadowed(stated, self.at.key("apps").key(&app), given, sink);
+                }
+                self.give(apps, &app, key, region, at, sink);
             }
             tags::check(&identity.tags, Keeper::Iam, at.key("tags"), sink);
             let policy = json!({ "Version": "2012-10-17", "Statement": statements });
@@ -68,22 +71,14 @@ impl AwsScene<'_> {
     }
 
     /// The variables that an app's machines get. Fly's init exchanges one role for an app.
-    fn give(
-        &self,
-        apps: &mut ForApps,
-        app: &str,
-        key: &str,
-        region: Option<String>,
-        at: Spot<'_>,
-        sink: &mut Sink,
-    ) {
+    fn give(&self, apps: &mut ForApps, app: &str, key: &str, region: String, at: Spot<'_>, sink: &mut Sink) {
         let env = apps.env.entry(app.to_owned()).or_default();
         let arn = self.scene.references.value(&format!("identities.{key}.arn"));
         if let Some(other) = env.insert("AWS_ROLE_ARN".to_owned(), arn) {
             let problem = at.key_problem(format!("app `{app}` has another identity already: {other}"));
             sink.error(problem.help("Fly exchanges one role for an app: say `env = false` for one of them"));
         }
-        env.entry("AWS_REGION".to_owned()).or_insert_with(|| region.unwrap_or_else(|| self.region.clone()));
+        env.entry("AWS_REGION".to_owned()).or_insert(region);
     }
 
     /// What an identity's buckets grant: statements, what must be there first, and the region of the first bucket.
