@@ -52,6 +52,8 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
         let taken = |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
         if let Some(key) = left_over(&role.tags, &role.name, desired, taken) {
             world.aws_role.insert(key, RoleLive::read(role, trusted.clone())?);
+        } else {
+            world.found.unmanaged.extend(nobodys(role, desired));
         }
     }
     world.aws_provider.extend(provider);
@@ -78,6 +80,29 @@ fn left_over(tags: &Tags, own: &str, desired: &Desired, taken: impl Fn(&Name) ->
     // Names of roles have characters that ours have not.
     let own = own.replace(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)), "_");
     named.or_else(|| Name::parse(&format!("{own}.gone")).ok())
+}
+
+/// A role on our path that the manifest does not know and that does not bear our mark. Nobody but us makes roles there, so
+/// its tags were taken off by hand, and it keeps what it was granted. Without the tags nothing says that it may go.
+fn nobodys(role: &wire::Role, desired: &Desired) -> Option<Unmanaged> {
+    let Mark { project, environment } = &desired.meta.mark;
+    let bears = match desired.meta.mark.judge(&role.tags) {
+        Ownership::Ours => return None,
+        Ownership::Unmarked => "no mark".to_owned(),
+        Ownership::Foreign(Mark { project, environment }) => format!("the mark of {project}/{environment}"),
+    };
+    let place = role.path.trim_matches('/');
+    Some(Unmanaged {
+        what: format!("role {}", role.name),
+        within: Name::parse(place).ok()?,
+        why: format!(
+            "it keeps what it was granted, and bears {bears}: to let trimtab remove it, tag it with {}={project} and \
+             {}={environment}; or remove it by hand",
+            Mark::PROJECT,
+            Mark::ENVIRONMENT,
+        ),
+        loss: None,
+    })
 }
 
 fn bucket(

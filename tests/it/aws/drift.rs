@@ -219,3 +219,30 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
             && refusal.reason.contains("is protected"))
     );
 }
+
+#[tokio::test]
+async fn a_role_on_our_path_without_our_tags_is_shown_and_goes_once_it_has_them_again() {
+    let team = Team::new(HARBOR).await;
+    team.apply().await;
+    let aws = Clients::of(&team).iam;
+    let without =
+        HARBOR.replace("[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n", "");
+    team.write(&without);
+    let keys = ["trimtab_project", "trimtab_environment", "trimtab_name"];
+    aws.untag_role().role_name(ROLE).set_tag_keys(Some(keys.map(str::to_owned).into())).send().await.unwrap();
+    let plan = team.plan().await;
+    let [unmanaged] = plan.found.unmanaged.as_slice() else { panic!("{:?}", plan.found.unmanaged) };
+    assert_eq!(unmanaged.what, format!("role {ROLE}"));
+    assert_eq!(unmanaged.within.as_str(), "trimtab/harbor/test");
+    assert!(unmanaged.why.contains("bears no mark"), "{}", unmanaged.why);
+    assert!(!team.summary().await.iter().any(|line| line.contains("aws.role")));
+
+    // The advice works.
+    let tag =
+        |key: &str, value: &str| aws_sdk_iam::types::Tag::builder().key(key).value(value).build().unwrap();
+    let tags = vec![tag("trimtab_project", "harbor"), tag("trimtab_environment", "test")];
+    aws.tag_role().role_name(ROLE).set_tags(Some(tags)).send().await.unwrap();
+    assert!(team.summary().await.iter().any(|line| line.starts_with("destroy aws.role/")));
+    team.apply().await;
+    assert!(aws.list_roles().send().await.unwrap().roles().is_empty());
+}
