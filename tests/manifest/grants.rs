@@ -20,7 +20,7 @@ fn desired(rest: &str) -> trimtab::kinds::Desired {
 
 /// The statement of a policy that has this name.
 fn statement(policy: &Policy, sid: &str) -> Option<Value> {
-    policy.statements().find(|one| one.sid() == Some(sid)).map(|one| one.json())
+    policy.statements().find(|one| one.sid() == Some(sid)).map(trimtab::kinds::aws::policy::Statement::json)
 }
 
 /// The names of a policy's statements.

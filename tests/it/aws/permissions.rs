@@ -118,7 +118,7 @@ async fn without_the_right_to_the_lock_nothing_is_applied() {
     let team = Team::paced(dir, "test", values(), Vec::new(), 1.0).await;
     let printed = policy(&team.desired(), Purpose::Apply).unwrap();
     let others = printed.statements().filter(|one| !one.sid().is_some_and(|sid| sid.starts_with("Lock")));
-    let others: Vec<Value> = others.map(|one| one.json()).collect();
+    let others: Vec<Value> = others.map(trimtab::kinds::aws::policy::Statement::json).collect();
     assert_eq!(others.len() + 1, printed.statements().count());
     let without = Policy::of(&json!({ "Version": "2012-10-17", "Statement": others })).unwrap();
     let said = Limited::with(&team, &without).await.may_not(&APPLY).await;

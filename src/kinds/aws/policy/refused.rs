@@ -34,6 +34,10 @@ const PINS: [&str; 15] = [
     "s3:dataaccesspointarn",
     "s3:x-amz-server-side-encryption-aws-kms-key-id",
 ];
+/// Where the tokens of all of GitHub come from.
+const GITHUB: &str = "token.actions.githubusercontent.com";
+/// What Fly calls every personal organization; tokens are never issued under it.
+const NOBODYS: &str = "oidc.fly.io/personal";
 /// What undoes a policy: who is denied these can no longer take the denial back.
 const UNDO: [&str; 2] = ["s3:putbucketpolicy", "s3:deletebucketpolicy"];
 
@@ -121,6 +125,26 @@ impl Statement {
         let odd =
             self.action.members.iter().find(|word| word.key() != "*" && !word.key().starts_with("sts:"));
         out.extend(odd.map(|word| format!("`{}` takes no role: actions of `sts` do", word.text())));
+        let providers = self.principal.iter().filter_map(|who| who.kinds.get("Federated")).flatten();
+        for host in
+            providers.filter_map(|word| word.text().split_once(":oidc-provider/")).map(|(_, host)| host)
+        {
+            if host == NOBODYS {
+                out.push(format!("no token comes from {host}: a personal organization's have its own slug"));
+            } else if host == GITHUB && !self.pins(host) {
+                out.push(format!(
+                    "every repository on GitHub could take this role: say `{host}:sub` in a Condition"
+                ));
+            }
+        }
+    }
+
+    /// Whether a condition asks for more of a token than what it is for.
+    fn pins(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let claim = |word: &Word| Some(word.key().strip_prefix(&host)?.strip_prefix(':')?.to_owned());
+        let claims = self.condition.values().flat_map(|keys| keys.keys()).filter_map(claim);
+        self.effect == Effect::Deny || claims.into_iter().any(|claim| claim != "aud")
     }
 
     fn as_bucket(&self, bucket: &str, blocks_public: bool, out: &mut Vec<String>) {

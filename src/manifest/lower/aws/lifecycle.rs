@@ -58,6 +58,9 @@ pub(super) fn rules(bucket: &Bucket, at: Spot<'_>, sink: &mut Sink) -> Vec<Lifec
             ..LifecycleRule::default()
         });
     }
+    if bucket.versioning.unwrap_or(true) {
+        stays(&rules, at, sink);
+    }
     // The two that may be ours come on top.
     if rules.len() + 2 > MOST {
         sink.error(at.problem(format!(
@@ -74,6 +77,21 @@ pub(super) fn rules(bucket: &Bucket, at: Spot<'_>, sink: &mut Sink) -> Vec<Lifec
     }
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     rules
+}
+
+/// Where versions are kept, what expires becomes an old version, and is paid for until that goes too.
+fn stays(rules: &[LifecycleRule], at: Spot<'_>, sink: &mut Sink) {
+    let ends = |prefix: &str| {
+        let mut clears = rules.iter().filter(|rule| rule.enabled && rule.noncurrent_days.is_some());
+        clears.any(|rule| prefix.starts_with(&rule.prefix))
+    };
+    for rule in rules.iter().filter(|rule| rule.enabled && rule.expire_days.is_some()) {
+        if !ends(&rule.prefix) {
+            let spot = at.key(&rule.id).key("expire_days");
+            let problem = spot.problem("what expires stays as an old version, as this bucket keeps versions");
+            sink.warn(problem.help("say after how many days those go as well: `noncurrent_days`"));
+        }
+    }
 }
 
 /// Where the lock is rewritten with every run, its old versions go after a day.
