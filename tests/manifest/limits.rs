@@ -46,6 +46,20 @@ fn a_trust_policy_may_have_2048_characters_without_blanks() {
 }
 
 #[test]
+fn quotas_that_aws_has_raised_can_be_said() {
+    let arns: String = (0..12).map(|n| format!("\"arn:aws:iam::aws:policy/P{n}\",")).collect();
+    let text = "x".repeat(2500);
+    let role = format!(
+        "[roles.a]\nmanaged_policies = [{arns}]\ntrust = {{ Version = \"2012-10-17\", Statement = [{{ Effect = \"Allow\", \
+         Principal = {{ AWS = \"123456789012\" }}, Action = \"sts:AssumeRole\", Condition = {{ StringEquals = {{ \
+         \"sts:ExternalId\" = \"{text}\" }} }} }}] }}\n"
+    );
+    assert_eq!(said(&role).len(), 2);
+    assert!(said(&format!("[aws.quotas]\ntrust_policy = 4096\nmanaged_policies = 20\n{role}")).is_empty());
+    assert_eq!(said("[aws.quotas]\ntrust_policy = 5000\n"), ["`5000` is out of range"]);
+}
+
+#[test]
 fn the_policies_of_a_role_may_have_10240_characters_together() {
     let two = |text: &str| {
         let policy = |name: &str, resource: &str| {

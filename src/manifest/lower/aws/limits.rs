@@ -5,17 +5,21 @@ use serde_json::json;
 
 use crate::{
     kinds::aws::policy::{Policy, Use},
-    manifest::{lower::Sink, shape::aws::Words, spot::Spot},
+    manifest::{
+        lower::Sink,
+        shape::aws::{Quotas, Words},
+        spot::Spot,
+    },
 };
 
-/// How long a trust policy may be ("IAM and AWS STS quotas"). White space does not count.
-const TRUST_MAX: usize = 2048;
+/// How long a trust policy may be ("IAM and AWS STS quotas"), unless AWS has raised it. White space does not count.
+const TRUST_MAX: u32 = 2048;
 /// How long a role's own policies may be together.
 const INLINE_MAX: usize = 10_240;
 /// How long a bucket's policy may be, in bytes ("Bucket policies", 20 KB).
 const BUCKET_POLICY_MAX: usize = 20 * 1024;
-/// How many managed policies may be attached to a role.
-const MANAGED_MAX: usize = 10;
+/// How many managed policies may be attached to a role, unless AWS has raised it.
+const MANAGED_MAX: u32 = 10;
 const POLICY_NAME_MAX: usize = 128;
 const DESCRIPTION_MAX: usize = 1000;
 const ARN_MAX: usize = 2048;
@@ -43,9 +47,10 @@ pub(super) fn document(words: &Words, used: Use<'_>, at: Spot<'_>, sink: &mut Si
 }
 
 /// The length and letters of a trust policy.
-pub(super) fn trust(policy: &Policy, at: Spot<'_>, sink: &mut Sink) {
+pub(super) fn trust(policy: &Policy, quotas: &Quotas, at: Spot<'_>, sink: &mut Sink) {
     letters(policy, at, sink);
-    too_long("this trust policy", policy.length(), TRUST_MAX, at, sink);
+    let most = quotas.trust_policy.unwrap_or(TRUST_MAX);
+    too_long("this trust policy", policy.length(), most as usize, at, sink);
 }
 
 /// The length and letters of a role's own policies.
@@ -111,15 +116,22 @@ pub(super) fn description(text: Option<&String>, at: Spot<'_>, sink: &mut Sink) 
 }
 
 /// The managed policies that are attached to a role.
-pub(super) fn managed(arns: Option<&Vec<String>>, account: &str, at: Spot<'_>, sink: &mut Sink) {
+pub(super) fn managed(
+    arns: Option<&Vec<String>>,
+    (account, quotas): (&str, &Quotas),
+    at: Spot<'_>,
+    sink: &mut Sink,
+) {
     for (index, arn) in arns.into_iter().flatten().enumerate() {
         policy_arn(arn, account, at.item(index), sink);
     }
+    let most = quotas.managed_policies.unwrap_or(MANAGED_MAX);
     let number = arns.map_or(0, |arns| arns.iter().collect::<std::collections::BTreeSet<_>>().len());
-    if number > MANAGED_MAX {
-        let problem =
-            at.problem(format!("{number} managed policies, and IAM attaches {MANAGED_MAX} to a role"));
-        sink.error(problem.help("say some of it in `policies`"));
+    if number > most as usize {
+        let problem = at.problem(format!("{number} managed policies, and IAM attaches {most} to a role"));
+        sink.error(problem.help(
+            "say some of it in `policies`; where AWS has raised this: [aws.quotas] managed_policies = …",
+        ));
     }
 }
 

@@ -14,7 +14,10 @@ use crate::{
     },
     manifest::{
         references,
-        shape::{Document, aws::LockSource},
+        shape::{
+            Document,
+            aws::{LockSource, Quotas},
+        },
         spot::Spot,
         suggest,
     },
@@ -46,6 +49,7 @@ struct AwsScene<'a> {
     mark: Mark,
     account: String,
     region: String,
+    quotas: &'a Quotas,
 }
 
 /// Lowers everything of AWS.
@@ -76,6 +80,7 @@ pub(super) fn lower(
         mark: out.desired.meta.mark.clone(),
         account: of(&stated.account),
         region: of(&stated.region),
+        quotas: &stated.quotas,
     };
     aws.check(sink);
     let mut apps = ForApps::default();

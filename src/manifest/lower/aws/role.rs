@@ -51,7 +51,7 @@ impl AwsScene<'_> {
             let policy = json!({ "Version": "2012-10-17", "Statement": statements });
             let policies = Policy::of(&policy).ok().filter(|_| !statements.is_empty());
             limits::inline(policies.iter(), at.key("buckets"), sink);
-            limits::trust(&trust.policy(&self.account, &out.desired.meta.org), at, sink);
+            limits::trust(&trust.policy(&self.account, &out.desired.meta.org), self.quotas, at, sink);
             let spec = RoleSpec {
                 name: self.role_name("identities", key, at, sink),
                 account: self.account.clone(),
@@ -135,9 +135,19 @@ impl AwsScene<'_> {
                 Trust::Fly { .. } => self.provider(out),
                 Trust::Document(_) => None,
             };
-            limits::trust(&trust.policy(&self.account, &out.desired.meta.org), at.key("trust"), sink);
+            limits::trust(
+                &trust.policy(&self.account, &out.desired.meta.org),
+                self.quotas,
+                at.key("trust"),
+                sink,
+            );
             let policies = policies(role, at.key("policies"), sink);
-            limits::managed(role.managed_policies.as_ref(), &self.account, at.key("managed_policies"), sink);
+            limits::managed(
+                role.managed_policies.as_ref(),
+                (&self.account, self.quotas),
+                at.key("managed_policies"),
+                sink,
+            );
             limits::description(role.description.as_ref(), at.key("description"), sink);
             tags::check(&role.tags, Keeper::Iam, at.key("tags"), sink);
             let spec = RoleSpec {
