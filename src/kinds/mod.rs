@@ -340,7 +340,7 @@ pub enum Op<K: Kind> {
 pub struct Unmanaged {
     /// What it is, such as `volume scratch (vol_x, ewr)`.
     pub what: String,
-    /// The app it is in, or the role that it is attached to, by its key in the manifest.
+    /// The app it is in, or the role that it is attached to, by its key in the manifest; a role's path, where that is all.
     pub within: Name,
     /// Why it is left alone.
     pub why: String,

@@ -12,9 +12,10 @@ use crate::{
             Bucket, Provider, Role,
             bucket::BucketLive,
             provider::{self, ProviderLive},
-            role::{self, RoleLive, STATIC_KEYS, Trust},
+            role::{self, RoleLive, Shadow},
             tags::Tags,
         },
+        fly::workload::Workload,
     },
     model::{Address, Mark, Name, Named, Ownership, Ref},
 };
@@ -51,6 +52,8 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
         let taken = |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
         if let Some(key) = left_over(&role.tags, &role.name, desired, taken) {
             world.aws_role.insert(key, RoleLive::read(role, trusted.clone())?);
+        } else {
+            world.found.unmanaged.extend(nobodys(role, desired));
         }
     }
     world.aws_provider.extend(provider);
@@ -77,6 +80,29 @@ fn left_over(tags: &Tags, own: &str, desired: &Desired, taken: impl Fn(&Name) ->
     // Names of roles have characters that ours have not.
     let own = own.replace(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)), "_");
     named.or_else(|| Name::parse(&format!("{own}.gone")).ok())
+}
+
+/// A role on our path that the manifest does not know and that does not bear our mark. Nobody but us makes roles there, so
+/// its tags were taken off by hand, and it keeps what it was granted. Without the tags nothing says that it may go.
+fn nobodys(role: &wire::Role, desired: &Desired) -> Option<Unmanaged> {
+    let Mark { project, environment } = &desired.meta.mark;
+    let bears = match desired.meta.mark.judge(&role.tags) {
+        Ownership::Ours => return None,
+        Ownership::Unmarked => "no mark".to_owned(),
+        Ownership::Foreign(Mark { project, environment }) => format!("the mark of {project}/{environment}"),
+    };
+    let place = role.path.trim_matches('/');
+    Some(Unmanaged {
+        what: format!("role {}", role.name),
+        within: Name::parse(place).ok()?,
+        why: format!(
+            "it keeps what it was granted, and bears {bears}: to let trimtab remove it, tag it with {}={project} and \
+             {}={environment}; or remove it by hand",
+            Mark::PROJECT,
+            Mark::ENVIRONMENT,
+        ),
+        loss: None,
+    })
 }
 
 fn bucket(
@@ -144,26 +170,41 @@ fn attached(world: &mut World, key: &Name, live: &RoleLive, desired: &Desired) {
     world.found.unmanaged.extend(foreign);
 }
 
-/// Apps whose static keys hide their identity: a storage add-on of Fly sets some, say.
+/// Apps whose secrets hide their identity: `fly storage create` sets some, say.
 pub(super) fn shadowed(fly: &Snapshot, desired: &Desired) -> Vec<String> {
-    let with_role = |name: &str| {
-        desired.aws_role.values().any(|spec| matches!(&spec.trust, Trust::Fly { app, .. } if app == name))
+    // The variable is what an identity gives to an app's machines; one that gives none cannot be hidden.
+    let has_role = |(name, workload): (&Name, &Workload), key: &Name| {
+        name.root() == *key && workload.config.env.contains_key("AWS_ROLE_ARN")
+    };
+    let with_role = |key: &Name| {
+        let machines = desired.fly_machine.iter().map(|(name, spec)| (name, &spec.workload));
+        let crons = desired.fly_cron.iter().map(|(name, spec)| (name, &spec.workload));
+        machines.chain(crons).any(|one| has_role(one, key))
     };
     let warn = |(key, shot): (&Name, &super::AppShot)| {
         let asked = desired.fly_secrets.get(key);
-        let known = |name: &str| asked.is_some_and(|spec| spec.values.contains_key(name));
-        let names = shot.secrets.iter().map(|secret| secret.name.as_str());
         // Those that the manifest sets are warned of where they stand.
-        let keys: Vec<&str> = names.filter(|name| STATIC_KEYS.contains(name) && !known(name)).collect();
-        let role = !keys.is_empty() && with_role(&shot.fly_name);
-        role.then(|| {
-            let keys = keys.join(" ");
-            format!(
-                "app {key} has the secrets {keys}, which hide its identity: AWS's SDKs take static keys first; \
-                 remove them with `fly secrets unset {keys} --app {}`",
-                shot.fly_name
-            )
-        })
+        let known = |name: &str| asked.is_some_and(|spec| spec.values.contains_key(name));
+        let there = |name: &str| shot.secrets.iter().any(|secret| secret.name == name) && !known(name);
+        let found: Vec<_> = Shadow::names().filter(|(name, _)| there(name)).collect();
+        (!found.is_empty() && with_role(key)).then(|| hidden(key, &shot.fly_name, &found))
     };
     fly.apps.iter().filter_map(warn).collect()
+}
+
+/// One warning for an app: what hides its identity, why, and what to do.
+fn hidden(key: &Name, fly_name: &str, found: &[(&str, Shadow)]) -> String {
+    let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+    let same = found.chunk_by(|(_, one), (_, other)| one == other);
+    let reasons: Vec<String> = same
+        .map(|same| {
+            let names: Vec<&str> = same.iter().map(|(name, _)| *name).collect();
+            format!("{} ({})", names.join(" "), same[0].1.why())
+        })
+        .collect();
+    let (reasons, names) = (reasons.join(", "), names.join(" "));
+    format!(
+        "app {key} has secrets that hide its identity: {reasons}; remove them with `fly secrets unset {names} --app \
+         {fly_name}`, and give those of another store, such as Tigris, to its client under other names"
+    )
 }

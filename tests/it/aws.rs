@@ -37,7 +37,7 @@ account = "123456789012"
 region = "eu-central-1"
 
 [buckets.backups]
-lifecycle.old = { prefix = "db/", expire_days = 30 }
+lifecycle.old = { prefix = "db/", expire_days = 30, noncurrent_days = 7 }
 tags = { team = "sea" }
 
 [identities.backup]

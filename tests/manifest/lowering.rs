@@ -299,7 +299,7 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
         Effect = "Allow"
         Principal = { AWS = "123456789012" }
         Action = "s3:GetObject"
-        Resource = "arn:aws:s3:::b/*"
+        Resource = "arn:aws:s3:::p-x-b-123456789012/*"
         Condition = { Null = { "s3:x-amz-acl" = false } }
     "#;
     let spread = r#"
@@ -312,7 +312,7 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
         [[buckets.b.statements]]
         Effect = "Allow"
         Action = "s3:GetObject"
-        Resource = "arn:aws:s3:::b/*"
+        Resource = "arn:aws:s3:::p-x-b-123456789012/*"
         [buckets.b.statements.Principal]
         AWS = "123456789012"
         [buckets.b.statements.Condition.Null]
@@ -323,4 +323,19 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
     assert_eq!(inline.aws_role["r"].trust, spread.aws_role["r"].trust);
     let text = inline.aws_bucket["b"].policy.as_ref().unwrap().text();
     assert!(text.contains(r#""Null":{"s3:x-amz-acl""#) && text.contains("123456789012"), "{text}");
+}
+
+#[test]
+fn what_expires_in_a_bucket_that_keeps_versions_is_said_to_stay() {
+    let warnings = |bucket: &str| {
+        let head = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.b]\n";
+        let all = desired(&format!("{head}{bucket}")).meta.warnings;
+        all.into_iter().filter(|warning| warning.contains("stays as an old version")).count()
+    };
+    assert_eq!(warnings("lifecycle.old = { prefix = \"db/\", expire_days = 30 }"), 1);
+    assert_eq!(warnings("lifecycle.old = { expire_days = 30, noncurrent_days = 7 }"), 0);
+    assert_eq!(warnings("versioning = false\nlifecycle.old = { expire_days = 30 }"), 0);
+    let two = "lifecycle.old = { prefix = \"db/x\", expire_days = 30 }\n";
+    assert_eq!(warnings(&format!("{two}lifecycle.gone = {{ prefix = \"db/\", noncurrent_days = 7 }}")), 0);
+    assert_eq!(warnings(&format!("{two}lifecycle.gone = {{ prefix = \"db/y\", noncurrent_days = 7 }}")), 1);
 }

@@ -3,8 +3,10 @@
 mod bad;
 mod corpus;
 mod good;
+mod grants;
 mod inputs;
 mod junk;
+mod limits;
 mod lowering;
 mod machine_config;
 mod schema;

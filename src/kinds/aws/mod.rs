@@ -1,6 +1,7 @@
 //! The kinds of AWS: what an app on Fly needs there to keep backups without a static key.
 
 pub mod bucket;
+pub mod kms;
 pub mod permissions;
 pub mod policy;
 pub mod provider;

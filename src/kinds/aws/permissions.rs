@@ -3,12 +3,25 @@
 //! The names of IAM's actions are not those of the API's calls: `GetBucketEncryption` is allowed by
 //! `s3:GetEncryptionConfiguration`, `HeadBucket` by `s3:ListBucket` (AWS, "Actions, resources, and condition keys for
 //! Amazon S3").
+//!
+//! What the manifest names is named, and only that can be written. What has left the manifest is found by looking at every
+//! bucket whose name begins as ours do and at the tags of each, and is then read as a whole and removed; its name is no
+//! longer written anywhere, so reading and removing need a pattern, `PROJECT-ENVIRONMENT-*-ACCOUNT`. Keys and names of
+//! environments may both hold dashes, so the pattern for `staging` covers the buckets of `staging-eu` too, and no pattern
+//! tells them apart; S3 lets conditions ask for a bucket's tags only where that was turned on for it. What the pattern
+//! grants is therefore the least that works: to read settings, to remove a bucket, which S3 does only when it is empty
+//! and trimtab only when its tags say that it is ours, and to remove this environment's own lock from it. Roles have a
+//! path of their own with slashes, which covers nobody else's.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{bucket::LOCKS, policy::Policy, provider, role};
+use super::{
+    kms::{self, Objects},
+    policy::Policy,
+    provider, role,
+};
 use crate::kinds::{AwsMeta, Desired};
 
 /// Who needs the permissions.
@@ -33,7 +46,7 @@ const READ_BUCKET: [&str; 9] = [
     "s3:GetBucketPolicy",
     "s3:GetBucketTagging",
 ];
-const WRITE_BUCKET: [&str; 10] = [
+const WRITE_BUCKET: [&str; 9] = [
     "s3:CreateBucket",
     "s3:TagResource",
     "s3:PutBucketTagging",
@@ -43,8 +56,9 @@ const WRITE_BUCKET: [&str; 10] = [
     "s3:PutBucketVersioning",
     "s3:PutLifecycleConfiguration",
     "s3:PutBucketPolicy",
-    "s3:DeleteBucketPolicy",
 ];
+/// Needed only where a bucket shall have no policy at all.
+const BARE_BUCKET: &str = "s3:DeleteBucketPolicy";
 const READ_ROLE: [&str; 4] =
     ["iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"];
 /// What can make a role stronger. A permissions boundary, where every role has the same, bounds these.
@@ -72,36 +86,34 @@ fn allow(sid: &str, actions: &[&str], resource: impl Into<Value>) -> Value {
 }
 
 fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    let mut named: BTreeSet<String> =
-        desired.aws_bucket.values().map(|spec| format!("arn:aws:s3:::{}", spec.name)).collect();
-    // What has left the manifest is found by its name.
     let ours = (format!("arn:aws:s3:::{}", meta.prefix), format!("-{}", meta.account));
-    named.retain(|arn| !(arn.starts_with(&ours.0) && arn.ends_with(&ours.1)));
-    named.insert(format!("{}*{}", ours.0, ours.1));
-    let named: Value = named.into_iter().collect();
+    let named: BTreeSet<String> =
+        desired.aws_bucket.values().map(|spec| format!("arn:aws:s3:::{}", spec.name)).collect();
+    let mut reached = named.clone();
+    reached.retain(|arn| !(arn.starts_with(&ours.0) && arn.ends_with(&ours.1)));
+    reached.insert(format!("{}*{}", ours.0, ours.1));
+    let list = |arns: &BTreeSet<String>| arns.iter().cloned().collect::<Value>();
     let mut out = vec![
         allow("FindBuckets", &["s3:ListAllMyBuckets"], "*"),
-        allow("ReadBuckets", &READ_BUCKET, named.clone()),
+        allow("ReadBuckets", &READ_BUCKET, list(&reached)),
     ];
     out.extend(lock(desired, meta, purpose));
-    if purpose >= Purpose::Apply {
-        out.push(allow("WriteBuckets", &WRITE_BUCKET, named.clone()));
+    if purpose >= Purpose::Apply && !named.is_empty() {
+        let bare = desired.aws_bucket.values().any(|spec| spec.policy.is_none()).then_some(BARE_BUCKET);
+        let writes: Vec<&str> = WRITE_BUCKET.into_iter().chain(bare).collect();
+        out.push(allow("WriteBuckets", &writes, list(&named)));
     }
     if purpose >= Purpose::Destroy {
-        out.push(allow("RemoveBuckets", &["s3:DeleteBucket"], named.clone()));
-        let locks: Value = named
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(|arn| format!("{arn}/{LOCKS}*"))
-            .collect();
+        out.push(allow("RemoveBuckets", &["s3:DeleteBucket"], list(&reached)));
+        let lock = desired.meta.mark.lock_key();
+        let locks: Value = reached.iter().map(|arn| format!("{arn}/{lock}")).collect();
         out.push(allow("RemoveLocks", &["s3:DeleteObject", "s3:DeleteObjectVersion"], locks));
     }
     out
 }
 
 /// The lock: who plans may look at it, who applies takes it. Without the right to list, S3 does not say that it is free.
+/// The key of KMS of a bucket that is managed elsewhere is not known here; its owner must grant it.
 fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let Some((bucket, _)) = &meta.lock else { return Vec::new() };
     let arn = format!("arn:aws:s3:::{bucket}");
@@ -112,9 +124,8 @@ fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     if holder.is_none() {
         out.push(allow("FindLock", &["s3:ListBucket"], arn));
     }
-    let key =
-        holder.and_then(|spec| spec.encryption.kms_key.as_deref()).filter(|key| key.starts_with("arn:"));
-    out.extend(key.map(|key| allow("LockKey", &["kms:Decrypt", "kms:GenerateDataKey"], key)));
+    let objects = if purpose >= Purpose::Apply { Objects::Written } else { Objects::Read };
+    out.extend(holder.and_then(|spec| kms::statement("LockKey", spec, objects)));
     out
 }
 
@@ -127,23 +138,42 @@ fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let readable: Value = [ours.clone()].into_iter().chain(names).collect();
     let mut out = vec![allow("FindRoles", &["iam:ListRoles"], "*"), allow("ReadRoles", &READ_ROLE, readable)];
     if purpose >= Purpose::Apply && !desired.aws_role.is_empty() {
-        let attaches = desired.aws_role.values().any(|spec| spec.managed.is_some());
-        let attach = attaches.then_some(["iam:AttachRolePolicy", "iam:DetachRolePolicy"]);
-        let grants: Vec<&str> = GRANT_ROLE.into_iter().chain(attach.into_iter().flatten()).collect();
-        let mut grant = allow("GrantRoles", &grants, ours.as_str());
-        let boundaries: Option<BTreeSet<_>> =
-            desired.aws_role.values().map(|spec| spec.boundary.clone()).collect();
-        let mut writes: Vec<&str> = WRITE_ROLE.to_vec();
-        match boundaries {
-            Some(all) => grant["Condition"] = json!({ "StringEquals": { "iam:PermissionsBoundary": all } }),
-            None => writes.push(UNBOUND_ROLE),
-        }
-        out.extend([grant, allow("WriteRoles", &writes, ours.as_str())]);
+        out.extend(write_roles(desired, &ours));
     }
     if purpose >= Purpose::Destroy {
         let gone = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"];
         out.push(allow("RemoveRoles", &gone, ours));
     }
+    out
+}
+
+/// What makes and changes roles. Where every role has a boundary, nothing is granted to one that has none.
+fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
+    let roles = || desired.aws_role.values();
+    let boundaries: Option<BTreeSet<_>> = roles().map(|spec| spec.boundary.clone()).collect();
+    let mut bounds = serde_json::Map::new();
+    let mut writes: Vec<&str> = WRITE_ROLE.to_vec();
+    match boundaries {
+        Some(all) => bounds.extend([("StringEquals".to_owned(), json!({ "iam:PermissionsBoundary": all }))]),
+        None => writes.push(UNBOUND_ROLE),
+    }
+    let with = |mut statement: Value, condition: serde_json::Map<String, Value>| {
+        if !condition.is_empty() {
+            statement["Condition"] = condition.into();
+        }
+        statement
+    };
+    // What somebody attached by hand is taken off; what is attached is what the manifest names.
+    let detaches = roles().any(|spec| spec.managed.is_some()).then_some("iam:DetachRolePolicy");
+    let grants: Vec<&str> = GRANT_ROLE.into_iter().chain(detaches).collect();
+    let mut out = vec![with(allow("GrantRoles", &grants, ours), bounds.clone())];
+    let named: BTreeSet<&String> = roles().flat_map(|spec| spec.managed.iter().flatten()).collect();
+    if !named.is_empty() {
+        let mut these = bounds;
+        these.insert("ArnEquals".to_owned(), json!({ "iam:PolicyARN": named }));
+        out.push(with(allow("AttachPolicies", &["iam:AttachRolePolicy"], ours), these));
+    }
+    out.push(allow("WriteRoles", &writes, ours));
     out
 }
 

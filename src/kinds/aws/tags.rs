@@ -47,14 +47,28 @@ pub struct TagChange {
 }
 
 impl TagChange {
-    /// What makes the live tags right; nothing when they are.
+    /// What makes the live tags right, as S3 keeps them; nothing when they are.
     #[must_use]
     pub fn between(wanted: &Tags, live: &Tags) -> Option<Self> {
+        Self::where_same(wanted, live, str::to_owned)
+    }
+
+    /// The same as IAM keeps tags: `Team` and `team` are one tag, which has the spelling of whoever set it ("Tags for IAM
+    /// resources", "Case sensitivity"). Another spelling is taken off before ours is put there, so that it does not matter
+    /// whether IAM would have changed it.
+    #[must_use]
+    pub fn between_caseless(wanted: &Tags, live: &Tags) -> Option<Self> {
+        Self::where_same(wanted, live, str::to_lowercase)
+    }
+
+    /// `same` gives one text for all names that are one tag.
+    fn where_same(wanted: &Tags, live: &Tags, same: fn(&str) -> String) -> Option<Self> {
         let remembered = live.get(OURS).map(String::as_str).unwrap_or_default();
-        let ours: BTreeSet<&str> = remembered.split(' ').chain([OURS, PROTECTED]).collect();
+        let ours = remembered.split(' ').chain([OURS, PROTECTED]);
+        let ours: BTreeSet<String> = ours.chain(wanted.keys().map(String::as_str)).map(same).collect();
         let gone: Vec<String> = live
             .keys()
-            .filter(|key| ours.contains(key.as_str()) && !wanted.contains_key(*key))
+            .filter(|key| ours.contains(&same(key)) && !wanted.contains_key(*key))
             .cloned()
             .collect();
         let differs = |(key, value): &(&String, &String)| live.get(*key) != Some(*value);
@@ -104,6 +118,29 @@ mod tests {
             TagChange::between(&tags(&[("team", "z")]), &tags(&[("team", "z"), ("audit", "y")])),
             None
         );
+    }
+
+    #[test]
+    fn to_iam_a_tag_in_other_letters_is_the_same_tag() {
+        let live = tags(&[("Team", "x"), ("Cost", "1"), ("audit", "y"), (OURS, "Team cost")]);
+        let wanted = tags(&[("team", "x"), ("cost", "1"), (OURS, "cost team")]);
+        let change = TagChange::between_caseless(&wanted, &live).unwrap();
+        assert_eq!(change.gone, ["Cost", "Team"], "whoever spelt it so");
+        assert_eq!(change.set, wanted);
+        let after = change.applied_to(&live);
+        assert_eq!(after, tags(&[("team", "x"), ("cost", "1"), (OURS, "cost team"), ("audit", "y")]));
+        assert_eq!(TagChange::between_caseless(&wanted, &after), None);
+        let lines: Vec<String> = change.lines().into_iter().map(|line| line.path).collect();
+        assert_eq!(lines, ["tags.cost", "tags.team", "tags.trimtab_tags", "tags.Cost", "tags.Team"]);
+
+        // One that we put there and somebody spelt anew goes with the manifest's.
+        let change =
+            TagChange::between_caseless(&Tags::new(), &tags(&[("TEAM", "x"), (OURS, "team")])).unwrap();
+        assert_eq!(change.gone, ["TEAM", OURS]);
+
+        // To S3 they are two, and the other one may be somebody else's.
+        let change = TagChange::between(&tags(&[("team", "x")]), &tags(&[("Team", "x")])).unwrap();
+        assert_eq!((change.set, change.gone), (tags(&[("team", "x")]), Vec::new()));
     }
 
     #[test]

@@ -24,6 +24,21 @@ pub struct Aws {
     /// Which bucket holds the lock that keeps two runs apart: the key of one of `buckets`, or a bucket that is there
     /// already. It must be said where there are several buckets; otherwise it is the one.
     pub lock: Option<LockSource>,
+    /// Quotas of IAM that AWS has raised for this account.
+    #[serde(default)]
+    pub quotas: Quotas,
+}
+
+/// Quotas of IAM that AWS raises when asked. A manifest beyond them is refused before any request.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quotas {
+    /// How many characters a role's trust policy may have. Default: 2048.
+    #[schemars(range(min = 2048, max = 4096))]
+    pub trust_policy: Option<u32>,
+    /// How many managed policies may be attached to a role. Default: 10.
+    #[schemars(range(min = 10, max = 100))]
+    pub managed_policies: Option<u32>,
 }
 
 /// Where the lock is.
@@ -36,7 +51,8 @@ pub enum LockSource {
     Elsewhere(LockBucket),
 }
 
-/// A bucket that is managed elsewhere.
+/// A bucket that is managed elsewhere. Where a key of KMS encrypts it, trimtab's own credentials need `kms:Decrypt` and
+/// `kms:GenerateDataKey` for that key, which `trimtab permissions` does not know.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockBucket {

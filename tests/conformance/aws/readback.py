@@ -153,6 +153,7 @@ def not_locks(sid, bucket):
 
 
 READ_WRITE = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
 USE_KEY = ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
@@ -167,6 +168,7 @@ def ledger(org):
          trust=fly_trust(org, "ledger-app-production"), wanted_tags=mark("ledger", "production", "backup"),
          policies={"access": document(
              allow("BackupsList", "s3:ListBucket", f"arn:aws:s3:::{name}", StringLike={"s3:prefix": "ledger/*"}),
+             allow("BackupsRegion", "s3:GetBucketLocation", f"arn:aws:s3:::{name}"),
              allow("BackupsObjects", READ_WRITE, f"arn:aws:s3:::{name}/ledger/*"))})
     provider(org)
 
@@ -220,6 +222,7 @@ def identities():
          wanted_tags=mark("vault", "production", "web", own={"team": "web"}),
          policies={"access": document(
              allow("ArchiveList", "s3:ListBucket", archive, StringLike={"s3:prefix": "archive/*"}),
+             allow("ArchiveRegion", "s3:GetBucketLocation", archive),
              allow("ArchiveObjects", READ_WRITE, f"{archive}/archive/*"),
              allow("ArchiveKey", USE_KEY, KEY, StringEquals={"kms:ViaService": "s3.eu-central-1.amazonaws.com"}),
              allow("UploadsObjects", ["s3:PutObject", "s3:AbortMultipartUpload"], f"{uploads}/from web/*"),
@@ -227,10 +230,10 @@ def identities():
     role("vault-production-worker", **common, description="The app worker on Fly.io, managed by trimtab",
          trust=fly_trust("acme", "vault-worker-production"), wanted_tags=mark("vault", "production", "worker"),
          policies={"access": document(
-             allow("ScratchList", "s3:ListBucket", "arn:aws:s3:::vault-scratch"),
+             allow("ScratchList", LIST, "arn:aws:s3:::vault-scratch"),
              allow("ScratchObjects", READ_WRITE, "arn:aws:s3:::vault-scratch/*"),
              not_locks("ScratchNotLocks", "vault-scratch"),
-             allow("UploadsList", "s3:ListBucket", uploads),
+             allow("UploadsList", LIST, uploads),
              allow("UploadsObjects", [*READ_WRITE, "s3:DeleteObject"], f"{uploads}/*"),
              not_locks("UploadsNotLocks", f"vault-production-uploads-{ACCOUNT}"),
              allow("UploadsKey", USE_KEY, "*", **alias))})
@@ -269,7 +272,7 @@ def staging():
     role("vault-staging-web", path="/trimtab/vault/staging/", description="The app web on Fly.io, managed by trimtab",
          trust=fly_trust("acme", "vault-web-staging"), wanted_tags=mark("vault", "staging", "web"),
          policies={"access": document(
-             allow("ArchiveList", "s3:ListBucket", f"arn:aws:s3:::{name}"),
+             allow("ArchiveList", LIST, f"arn:aws:s3:::{name}"),
              allow("ArchiveObjects", READ_WRITE, f"arn:aws:s3:::{name}/*"), not_locks("ArchiveNotLocks", name))})
 
 

@@ -79,7 +79,9 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
     };
     let before = policy().await;
     let mut wider = before.clone();
-    wider["Statement"][1]["Action"].as_array_mut().unwrap().push(json!("s3:DeleteObject"));
+    let mut statements = wider["Statement"].as_array_mut().unwrap().iter_mut();
+    let objects = statements.find(|one| one["Sid"] == "BackupsObjects").unwrap();
+    objects["Action"].as_array_mut().unwrap().push(json!("s3:DeleteObject"));
     put(&wider).await;
     let summary = team.summary().await;
     assert!(summary.len() == 1 && summary[0].contains("policy.access.BackupsObjects.Action"), "{summary:?}");
@@ -88,8 +90,10 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
 
     // The same in another form is the same.
     let mut other = before.clone();
-    other["Statement"].as_array_mut().unwrap().reverse();
-    other["Statement"][1]["Action"] = json!(["S3:listbucket"]);
+    let statements = other["Statement"].as_array_mut().unwrap();
+    statements.reverse();
+    let list = statements.iter_mut().find(|one| one["Sid"] == "BackupsList").unwrap();
+    list["Action"] = json!(["S3:listbucket"]);
     put(&other).await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 
@@ -214,4 +218,31 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
         refusals.iter().any(|refusal| refusal.reason.contains("aws.bucket/backups")
             && refusal.reason.contains("is protected"))
     );
+}
+
+#[tokio::test]
+async fn a_role_on_our_path_without_our_tags_is_shown_and_goes_once_it_has_them_again() {
+    let team = Team::new(HARBOR).await;
+    team.apply().await;
+    let aws = Clients::of(&team).iam;
+    let without =
+        HARBOR.replace("[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n", "");
+    team.write(&without);
+    let keys = ["trimtab_project", "trimtab_environment", "trimtab_name"];
+    aws.untag_role().role_name(ROLE).set_tag_keys(Some(keys.map(str::to_owned).into())).send().await.unwrap();
+    let plan = team.plan().await;
+    let [unmanaged] = plan.found.unmanaged.as_slice() else { panic!("{:?}", plan.found.unmanaged) };
+    assert_eq!(unmanaged.what, format!("role {ROLE}"));
+    assert_eq!(unmanaged.within.as_str(), "trimtab/harbor/test");
+    assert!(unmanaged.why.contains("bears no mark"), "{}", unmanaged.why);
+    assert!(!team.summary().await.iter().any(|line| line.contains("aws.role")));
+
+    // The advice works.
+    let tag =
+        |key: &str, value: &str| aws_sdk_iam::types::Tag::builder().key(key).value(value).build().unwrap();
+    let tags = vec![tag("trimtab_project", "harbor"), tag("trimtab_environment", "test")];
+    aws.tag_role().role_name(ROLE).set_tags(Some(tags)).send().await.unwrap();
+    assert!(team.summary().await.iter().any(|line| line.starts_with("destroy aws.role/")));
+    team.apply().await;
+    assert!(aws.list_roles().send().await.unwrap().roles().is_empty());
 }

@@ -49,8 +49,14 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
     let upload = parts.upload_id().unwrap();
     s3.abort_multipart_upload().bucket(BUCKET).key("db/large").upload_id(upload).send().await.unwrap();
 
+    // What lists asks first where the bucket is, as Litestream does.
+    let place = s3.get_bucket_location().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(place.location_constraint().unwrap().as_str(), "eu-central-1");
+
     // The right to list is bound to a prefix, and a read has none: S3 does not say what is missing. Who restores must list.
     assert_eq!(code(get("db/2").await), "AccessDenied");
+    let head = s3.head_object().bucket(BUCKET).key("db/2").send().await.unwrap_err();
+    assert_eq!(head.raw_response().unwrap().status().as_u16(), 403);
     assert_eq!(code(get("other/1").await), "AccessDenied");
     assert_eq!(code(put(BUCKET, "db-other/1").await), "AccessDenied");
     assert_eq!(code(put(BUCKET, ".trimtab/locks/harbor/test.json").await), "AccessDenied");
@@ -109,25 +115,65 @@ async fn a_machine_gets_what_the_sdks_read_and_waits_for_what_it_names() {
 }
 
 #[tokio::test]
-async fn static_keys_that_hide_the_role_are_named() {
+async fn secrets_that_hide_the_role_are_named_with_why_and_what_to_do() {
     let team = Team::new(HARBOR).await;
     team.apply().await;
-    let app = &team.desired().fly_app["web"].name;
-    let keys =
-        json!({ "values": { "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "BUCKET_NAME": "z" } });
-    team.by_hand("POST", &format!("/v1/apps/{app}/secrets"), keys).await;
-    let warnings = team.plan().await.found.warnings.join("\n");
-    assert!(
-        warnings.contains("AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY, which hide its identity"),
-        "{warnings}"
+    let app = team.desired().fly_app["web"].name.clone();
+    let other = team.desired().fly_app["web-other"].name.clone();
+    let path = |app: &str| format!("/v1/apps/{app}/secrets");
+    // What `fly storage create` sets.
+    let tigris = json!({ "values": {
+        "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": "auto",
+        "AWS_ENDPOINT_URL_S3": "https://fly.storage.tigris.dev", "BUCKET_NAME": "z",
+    } });
+    team.by_hand("POST", &path(&app), tigris.clone()).await;
+    // An app without an identity has nothing to hide.
+    team.by_hand("POST", &path(&other), tigris).await;
+    let warnings = team.plan().await.found.warnings;
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert_eq!(
+        *warning,
+        format!(
+            "app web has secrets that hide its identity: AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY (AWS's SDKs take static \
+             keys first and never ask for the role), AWS_ENDPOINT_URL_S3 (requests go there and not to AWS, with the \
+             session that they are signed by), AWS_REGION (it wins over the identity's region); remove them with `fly \
+             secrets unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 AWS_REGION --app {app}`, and give \
+             those of another store, such as Tigris, to its client under other names"
+        )
     );
+    // Following the advice is the end of it.
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_REGION"] {
+        team.by_hand("DELETE", &format!("{}/{name}", path(&app)), json!(null)).await;
+    }
+    assert_eq!(team.plan().await.found.warnings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_the_manifest_itself_sets_before_the_role_is_told_where_it_stands() {
+    let team = Team::new(HARBOR).await;
     let own = HARBOR.replace(
         "image = \"web:1\"\n",
-        "image = \"web:1\"\nsecrets.AWS_ACCESS_KEY_ID = { env = \"SECRET_KEY\" }\n",
+        "image = \"web:1\"\nsecrets.AWS_ACCESS_KEY_ID = { env = \"SECRET_KEY\" }\nenv.AWS_DEFAULT_REGION = \"eu-central-1\"\n\
+         env.AWS_PROFILE = \"x\"\nenv.AWS_ENDPOINT_URL = \"https://s3.eu-central-1.amazonaws.com\"\n\
+         cron.night = { schedule = \"daily\", env = { AWS_REGION = \"auto\" } }\n",
     );
     team.write(&own);
-    let warnings = team.desired().meta.warnings.join("\n");
-    assert!(warnings.contains("test.toml:20: `AWS_ACCESS_KEY_ID` hides the identity `backup`"), "{warnings}");
+    let warnings = team.desired().meta.warnings;
+    let told: Vec<&str> = warnings
+        .iter()
+        .filter_map(|line| line.split_once("test.toml:")?.1.split_once(';'))
+        .map(|one| one.0)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "22: `AWS_PROFILE` hides the identity `backup`",
+            "24: `AWS_REGION` hides the identity `backup`",
+            "20: `AWS_ACCESS_KEY_ID` hides the identity `backup`",
+        ]
+    );
+    team.write(&own.replace("[identities.backup]\n", "[identities.backup]\nenv = false\n"));
+    assert_eq!(team.desired().meta.warnings, Vec::<String>::new());
 }
 
 #[tokio::test]

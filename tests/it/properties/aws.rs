@@ -14,14 +14,19 @@ fn tags() -> Part {
 }
 
 fn lifecycle() -> Part {
-    let classes: &[&str] = &["STANDARD_IA", "GLACIER_IR", "DEEP_ARCHIVE"];
+    // S3 wants thirty days before infrequent access, and as many until what comes after it.
+    let moves = table(vec![
+        may("STANDARD_IA", number(30..33)),
+        may("GLACIER_IR", number(63..66)),
+        may("DEEP_ARCHIVE", number(66..70)),
+    ]);
     let rule = table(vec![
         may("prefix", word(&["db/", "logs/"])),
         may("enabled", flag()),
         must("noncurrent_days", number(1..99)),
         may("noncurrent_keep", number(1..5)),
         may("expire_days", number(400..500)),
-        may("transitions", named(classes, 1..=2, number(30..33))),
+        may("transitions", moves),
     ]);
     let markers = one_of(
         json!([{ "expired_delete_markers": true }, { "expired_delete_markers": true, "prefix": "x/" }]),
@@ -29,8 +34,13 @@ fn lifecycle() -> Part {
     named(&["old", "Odd id"], 1..=2, proptest::prop_oneof![3 => rule, 1 => markers].boxed())
 }
 
+/// A key of KMS, which serves the buckets of its region.
+pub(super) fn kms(region: &str) -> String {
+    format!("arn:aws:kms:{region}:{ACCOUNT}:key/2f4e")
+}
+
 fn bucket() -> Part {
-    let kms = "arn:aws:kms:eu-central-1:123456789012:key/2f4e";
+    let kms = kms("eu-central-1");
     table(vec![
         may("name", word(&["any"])),
         may("region", word(&["eu-central-1", "us-east-1"])),

@@ -281,6 +281,7 @@ fn places(app: &mut Table) {
 
 /// Names, references and limits on AWS.
 fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
+    let region = whole["aws"]["region"].clone();
     let buckets = whole["buckets"].as_object_mut().unwrap();
     let keys: Vec<String> = buckets.keys().cloned().collect();
     for (key, bucket) in buckets.iter_mut() {
@@ -288,6 +289,11 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
         let default = format!("any-test-{key}-{}", aws::ACCOUNT);
         if bucket.contains_key("name") {
             bucket.insert("name".to_owned(), format!("named-{key}").into());
+        }
+        let region = bucket.get("region").unwrap_or(&region).as_str().unwrap().to_owned();
+        let key = bucket.get_mut("encryption").and_then(|encryption| encryption.get_mut("kms"));
+        if let Some(key) = key.filter(|key| key.as_str().is_some_and(|key| key.starts_with("arn:"))) {
+            *key = aws::kms(&region).into();
         }
         if bucket.contains_key("statements") {
             let name = bucket.get("name").and_then(Value::as_str).unwrap_or(&default).to_owned();

@@ -7,6 +7,7 @@
 mod lines;
 mod pairs;
 mod read;
+mod refused;
 mod statement;
 mod unique;
 mod word;
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 pub use read::NotAPolicy;
+pub use refused::Use;
 pub use statement::{Effect, Statement};
 
 use crate::model::Line;

@@ -103,7 +103,7 @@ pub fn edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
         provider: _,
     } = spec;
     let mut edits: Vec<RoleEdit> = Vec::new();
-    edits.extend(TagChange::between(tags, &live.tags).map(RoleEdit::Tags));
+    edits.extend(TagChange::between_caseless(tags, &live.tags).map(RoleEdit::Tags));
     if *boundary != live.boundary {
         edits.push(RoleEdit::Boundary(live.boundary.clone(), boundary.clone()));
     }

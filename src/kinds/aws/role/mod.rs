@@ -3,10 +3,12 @@
 
 mod diff;
 mod drive;
+mod shadow;
 mod spec;
 
 pub use diff::{RoleEdit, edits};
-pub use spec::{RoleLive, RoleSpec, STATIC_KEYS, Trust, path};
+pub use shadow::Shadow;
+pub use spec::{RoleLive, RoleSpec, Trust, path};
 
 use crate::model::Named;
 

@@ -24,9 +24,6 @@ pub fn path(mark: &Mark) -> String {
     format!("/trimtab/{}/{}/", mark.project, mark.environment)
 }
 
-/// The names that AWS's SDKs look for before they look for a role.
-pub const STATIC_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-
 /// Who may take a role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

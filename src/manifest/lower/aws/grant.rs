@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::aws::bucket::{BucketSpec, LOCKS},
+    kinds::aws::{
+        bucket::{BucketSpec, LOCKS},
+        kms::{self, Objects},
+    },
     manifest::shape::aws::{Access, Grant},
 };
 
@@ -29,35 +32,20 @@ pub(super) fn statements(
         stem.push('X');
     }
     let sid = |what: &str| format!("{stem}{what}");
-    let mut out = Vec::new();
-    if allow.contains(&Access::List) {
-        let mut list = json!({
-            "Sid": sid("List"), "Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn,
-        });
-        if !prefix.is_empty() {
-            list["Condition"] = json!({ "StringLike": { "s3:prefix": format!("{prefix}*") } });
-        }
-        out.push(list);
-    }
-    let actions = |access: Access| -> &[&str] {
-        match access {
-            Access::List => &[],
-            Access::Read => &["s3:GetObject"],
-            // Large objects are written in parts, and one that fails is cleared away.
-            Access::Write => &["s3:PutObject", "s3:AbortMultipartUpload"],
-            Access::Delete => &["s3:DeleteObject"],
-        }
-    };
+    let mut out = if allow.contains(&Access::List) { listing(&arn, &prefix, sid) } else { Vec::new() };
     let actions: Vec<&str> = allow.iter().flat_map(|access| actions(*access)).copied().collect();
     if !actions.is_empty() {
         out.push(json!({
             "Sid": sid("Objects"), "Effect": "Allow", "Action": actions, "Resource": format!("{arn}/{prefix}*"),
         }));
-        out.extend(key_of(bucket, allow).map(|mut statement| {
-            statement["Sid"] = sid("Key").into();
-            statement
-        }));
     }
+    // Whoever deletes or lists needs no key.
+    let objects = if allow.contains(&Access::Write) {
+        Some(Objects::Written)
+    } else {
+        allow.contains(&Access::Read).then_some(Objects::Read)
+    };
+    out.extend(objects.and_then(|objects| kms::statement(&sid("Key"), bucket, objects)));
     if prefix.is_empty() && !out.is_empty() {
         // The environment's lock is no business of the app.
         out.push(json!({
@@ -73,27 +61,33 @@ fn prefix(grant: &Grant) -> String {
     if stated.is_empty() { String::new() } else { format!("{stated}/") }
 }
 
-/// Objects that a key of KMS encrypts are only readable, and writable, with it.
-fn key_of(bucket: &BucketSpec, allow: &[Access]) -> Option<Value> {
-    let key = bucket.encryption.kms_key.as_ref()?;
-    // Parts of a large object are encrypted one by one, and read again when they are put together.
-    let mut actions = vec!["kms:Decrypt"];
-    actions.extend(allow.contains(&Access::Write).then_some("kms:GenerateDataKey"));
-    let through = json!({ "kms:ViaService": format!("s3.{}.amazonaws.com", bucket.region) });
-    Some(match key.strip_prefix("arn:") {
-        Some(_) => json!({
-            "Effect": "Allow", "Action": actions, "Resource": key,
-            "Condition": { "StringEquals": through },
+/// The right to list, and beside it the right to ask where the bucket is, which the tools that list do first when nobody
+/// told them (Litestream, for one). That question has no `s3:prefix`, so a condition on the prefix would always fail.
+fn listing(arn: &str, prefix: &str, sid: impl Fn(&str) -> String) -> Vec<Value> {
+    let (list, place) = ("s3:ListBucket", "s3:GetBucketLocation");
+    if prefix.is_empty() {
+        return vec![
+            json!({ "Sid": sid("List"), "Effect": "Allow", "Action": [list, place], "Resource": arn }),
+        ];
+    }
+    vec![
+        json!({
+            "Sid": sid("List"), "Effect": "Allow", "Action": list, "Resource": arn,
+            "Condition": { "StringLike": { "s3:prefix": format!("{prefix}*") } },
         }),
-        // An alias is no resource of a policy.
-        None => json!({
-            "Effect": "Allow", "Action": actions, "Resource": "*",
-            "Condition": {
-                "StringEquals": through,
-                "ForAnyValue:StringEquals": { "kms:ResourceAliases": key },
-            },
-        }),
-    })
+        json!({ "Sid": sid("Region"), "Effect": "Allow", "Action": place, "Resource": arn }),
+    ]
+}
+
+/// The actions on objects.
+fn actions(access: Access) -> &'static [&'static str] {
+    match access {
+        Access::List => &[],
+        Access::Read => &["s3:GetObject"],
+        // Large objects are written in parts, and one that fails is cleared away.
+        Access::Write => &["s3:PutObject", "s3:AbortMultipartUpload"],
+        Access::Delete => &["s3:DeleteObject"],
+    }
 }
 
 /// `sqlite-backups` as a statement's id, which has only letters and digits: `SqliteBackups`.

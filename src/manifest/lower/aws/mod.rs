@@ -14,7 +14,10 @@ use crate::{
     },
     manifest::{
         references,
-        shape::{Document, aws::LockSource},
+        shape::{
+            Document,
+            aws::{LockSource, Quotas},
+        },
         spot::Spot,
         suggest,
     },
@@ -24,9 +27,10 @@ use crate::{
 mod bucket;
 mod grant;
 mod keys;
+mod lifecycle;
+mod limits;
 mod role;
-
-use keys::shadowed;
+mod tags;
 
 /// What the apps get.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +49,7 @@ struct AwsScene<'a> {
     mark: Mark,
     account: String,
     region: String,
+    quotas: &'a Quotas,
 }
 
 /// Lowers everything of AWS.
@@ -75,6 +80,7 @@ pub(super) fn lower(
         mark: out.desired.meta.mark.clone(),
         account: of(&stated.account),
         region: of(&stated.region),
+        quotas: &stated.quotas,
     };
     aws.check(sink);
     let mut apps = ForApps::default();
@@ -83,7 +89,7 @@ pub(super) fn lower(
     aws.roles(out, sink);
     aws.check_names(out, sink);
     let lock = aws.lock(stated.lock.as_ref(), out, sink);
-    bucket::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
+    lifecycle::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
     out.desired.meta.aws = Some(AwsMeta {
         account: aws.account.clone(),
         region: aws.region.clone(),
@@ -193,6 +199,7 @@ impl<'a> AwsScene<'a> {
             }
             Some(LockSource::Elsewhere(bucket)) => {
                 let name = bucket.name.clone()?;
+                bucket::check_lock_name(&name, at.key("name"), sink);
                 let region = bucket.region.clone().unwrap_or_else(|| self.region.clone());
                 check_region(&region, at.key("region"), sink);
                 Some((name, region))

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{AwsScene, ForApps, bucket::check_tags, grant, shadowed};
+use super::{
+    AwsScene, ForApps, grant,
+    keys::{Given, shadowed},
+    limits,
+    tags::{self, Keeper},
+};
 use crate::{
     kinds::aws::{
         Bucket, Role,
-        policy::Policy,
+        policy::{Policy, Use},
         role::{RoleSpec, Trust, path},
-        tags,
+        tags::wanted,
     },
     manifest::{
         lower::{Lowered, Sink, scalars},
-        shape::{
-            Seconds,
-            aws::{self as shape, Words},
-        },
+        shape::{Seconds, aws as shape},
         spot::Spot,
         suggest,
     },
@@ -26,6 +28,8 @@ use crate::{
 
 /// The name of the policy that an identity's grants make.
 const ACCESS: &str = "access";
+/// How long a role's name may be.
+const NAME_MAX: usize = 64;
 
 impl AwsScene<'_> {
     pub(super) fn identities(&self, apps: &mut ForApps, out: &mut Lowered, sink: &mut Sink) {
@@ -34,17 +38,20 @@ impl AwsScene<'_> {
             let Some(name) = self.name("identities", key, sink) else { continue };
             let Some((app, trust)) = self.app(identity.app.as_ref(), at.key("app"), sink) else { continue };
             let (statements, needs, region) = self.grants(&name, identity, at.key("buckets"), out, sink);
+            apps.needs.entry(app.clone()).or_default().extend(needs);
             if identity.env.unwrap_or(true) {
+                let region = region.unwrap_or_else(|| self.region.clone());
+                if let Some(stated) = self.document.apps.get(&app) {
+                    let given = Given { key, region: &region };
+                    shadowed(stated, self.at.key("apps").key(&app), given, sink);
+                }
                 self.give(apps, &app, key, region, at, sink);
             }
-            apps.needs.entry(app.clone()).or_default().extend(needs);
-            let stated = self.document.apps.get(&app).filter(|_| identity.env.unwrap_or(true));
-            if let Some(stated) = stated {
-                shadowed(stated, self.at.key("apps").key(&app), key, sink);
-            }
-            check_tags(&identity.tags, at.key("tags"), sink);
+            tags::check(&identity.tags, Keeper::Iam, at.key("tags"), sink);
             let policy = json!({ "Version": "2012-10-17", "Statement": statements });
             let policies = Policy::of(&policy).ok().filter(|_| !statements.is_empty());
+            limits::inline(policies.iter(), at.key("buckets"), sink);
+            limits::trust(&trust.policy(&self.account, &out.desired.meta.org), self.quotas, at, sink);
             let spec = RoleSpec {
                 name: self.role_name("identities", key, at, sink),
                 account: self.account.clone(),
@@ -54,9 +61,9 @@ impl AwsScene<'_> {
                 policies: policies.into_iter().map(|policy| (ACCESS.to_owned(), policy)).collect(),
                 // An identity may do what stands here and nothing else, so what somebody attaches is taken off again.
                 managed: Some(BTreeSet::new()),
-                boundary: boundary(identity.permissions_boundary.as_ref(), at, sink),
+                boundary: self.boundary(identity.permissions_boundary.as_ref(), at, sink),
                 max_session: session(identity.session.as_ref(), at, sink),
-                tags: tags::wanted(&self.mark, &name, &identity.tags, identity.protected.unwrap_or_default()),
+                tags: wanted(&self.mark, &name, &identity.tags, identity.protected.unwrap_or_default()),
                 provider: self.provider(out),
             };
             self.put("identities", &name, spec, identity.adopt, out);
@@ -64,22 +71,14 @@ impl AwsScene<'_> {
     }
 
     /// The variables that an app's machines get. Fly's init exchanges one role for an app.
-    fn give(
-        &self,
-        apps: &mut ForApps,
-        app: &str,
-        key: &str,
-        region: Option<String>,
-        at: Spot<'_>,
-        sink: &mut Sink,
-    ) {
+    fn give(&self, apps: &mut ForApps, app: &str, key: &str, region: String, at: Spot<'_>, sink: &mut Sink) {
         let env = apps.env.entry(app.to_owned()).or_default();
         let arn = self.scene.references.value(&format!("identities.{key}.arn"));
         if let Some(other) = env.insert("AWS_ROLE_ARN".to_owned(), arn) {
             let problem = at.key_problem(format!("app `{app}` has another identity already: {other}"));
             sink.error(problem.help("Fly exchanges one role for an app: say `env = false` for one of them"));
         }
-        env.entry("AWS_REGION".to_owned()).or_insert_with(|| region.unwrap_or_else(|| self.region.clone()));
+        env.entry("AWS_REGION".to_owned()).or_insert(region);
     }
 
     /// What an identity's buckets grant: statements, what must be there first, and the region of the first bucket.
@@ -136,14 +135,21 @@ impl AwsScene<'_> {
                 Trust::Fly { .. } => self.provider(out),
                 Trust::Document(_) => None,
             };
-            let policies = role.policies.iter().filter_map(|(name, words)| {
-                Some((name.clone(), document(words, at.key("policies").key(name), sink)?))
-            });
-            let policies: BTreeMap<String, Policy> = policies.collect();
-            for (index, arn) in role.managed_policies.iter().flatten().enumerate() {
-                check_arn(arn, at.key("managed_policies").item(index), sink);
-            }
-            check_tags(&role.tags, at.key("tags"), sink);
+            limits::trust(
+                &trust.policy(&self.account, &out.desired.meta.org),
+                self.quotas,
+                at.key("trust"),
+                sink,
+            );
+            let policies = policies(role, at.key("policies"), sink);
+            limits::managed(
+                role.managed_policies.as_ref(),
+                (&self.account, self.quotas),
+                at.key("managed_policies"),
+                sink,
+            );
+            limits::description(role.description.as_ref(), at.key("description"), sink);
+            tags::check(&role.tags, Keeper::Iam, at.key("tags"), sink);
             let spec = RoleSpec {
                 name: self.role_name("roles", key, at, sink),
                 account: self.account.clone(),
@@ -152,9 +158,9 @@ impl AwsScene<'_> {
                 trust,
                 policies,
                 managed: role.managed_policies.clone().map(|arns| arns.into_iter().collect()),
-                boundary: boundary(role.permissions_boundary.as_ref(), at, sink),
+                boundary: self.boundary(role.permissions_boundary.as_ref(), at, sink),
                 max_session: session(role.session.as_ref(), at, sink),
-                tags: tags::wanted(&self.mark, &name, &role.tags, role.protected.unwrap_or_default()),
+                tags: wanted(&self.mark, &name, &role.tags, role.protected.unwrap_or_default()),
                 provider,
             };
             self.put("roles", &name, spec, role.adopt, out);
@@ -164,7 +170,9 @@ impl AwsScene<'_> {
     fn trust(&self, role: &shape::Role, at: Spot<'_>, sink: &mut Sink) -> Option<Trust> {
         match (&role.app, &role.trust) {
             (Some(_), None) => self.app(role.app.as_ref(), at.key("app"), sink).map(|(_, trust)| trust),
-            (None, Some(words)) => document(words, at.key("trust"), sink).map(Trust::Document),
+            (None, Some(words)) => {
+                limits::document(words, Use::Trust, at.key("trust"), sink).map(Trust::Document)
+            }
             (app, _) => {
                 let what = if app.is_some() {
                     "says both `app` and `trust`"
@@ -187,29 +195,33 @@ impl AwsScene<'_> {
         self.adopt::<Role>(adopt, name, out);
     }
 
-    /// IAM's rules for names: 64 characters of letters, digits and `+=,.@_-`.
     fn role_name(&self, table: &str, key: &str, at: Spot<'_>, sink: &mut Sink) -> String {
         let name = self.scene.references.value(&format!("{table}.{key}.name"));
-        let fits = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
-        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+        if !limits::is_name(&name, NAME_MAX) {
             let problem = at.key("name").problem(format!("`{name}` cannot be a role's name"));
-            sink.error(
-                problem.help("names have up to 64 characters: letters, digits and `+=,.@_-`; say `name`"),
-            );
+            sink.error(problem.help(format!(
+                "names have up to {NAME_MAX} characters: letters, digits and `+=,.@_-`; say `name`"
+            )));
         }
         name
     }
+
+    fn boundary(&self, stated: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+        let arn = stated?;
+        limits::policy_arn(arn, &self.account, at.key("permissions_boundary"), sink);
+        Some(arn.clone())
+    }
 }
 
-/// A policy document.
-fn document(words: &Words, at: Spot<'_>, sink: &mut Sink) -> Option<Policy> {
-    let policy = Policy::of(&json!(words)).map_err(|error| sink.error(at.problem(error.to_string()))).ok()?;
-    if policy.statements().next().is_none() {
-        sink.error(
-            at.problem("a policy without a statement").help("IAM takes none: `Statement` holds at least one"),
-        );
-    }
-    Some(policy)
+/// A role's own policies.
+fn policies(role: &shape::Role, at: Spot<'_>, sink: &mut Sink) -> BTreeMap<String, Policy> {
+    let read = role.policies.iter().filter_map(|(name, words)| {
+        limits::policy_name(name, at.key(name), sink);
+        Some((name.clone(), limits::document(words, Use::Role, at.key(name), sink)?))
+    });
+    let policies: BTreeMap<String, Policy> = read.collect();
+    limits::inline(policies.values(), at, sink);
+    policies
 }
 
 /// The longest session, in seconds. IAM takes one to twelve hours.
@@ -225,18 +237,5 @@ fn session(stated: Option<&Seconds>, at: Spot<'_>, sink: &mut Sink) -> i32 {
             );
             RoleSpec::SESSION
         }
-    }
-}
-
-fn boundary(stated: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-    let arn = stated?;
-    check_arn(arn, at.key("permissions_boundary"), sink);
-    Some(arn.clone())
-}
-
-fn check_arn(arn: &str, at: Spot<'_>, sink: &mut Sink) {
-    if !(arn.starts_with("arn:aws") && arn.contains(":policy/")) {
-        let problem = at.problem(format!("`{arn}` is not the ARN of a policy"));
-        sink.error(problem.help("write it as `arn:aws:iam::123456789012:policy/NAME`"));
     }
 }
