@@ -120,7 +120,32 @@ impl Writer {
         let gone = self.iam(&doing, BUSY_ROLE, || {
             self.account.iam().delete_open_id_connect_provider().open_id_connect_provider_arn(arn).send()
         });
-        or_gone(gone.await.map(drop))
+        or_gone(gone.await.map(drop))?;
+        self.until_gone(&doing, async || Ok(self.provider(arn).await?.is_some())).await
+    }
+
+    /// Reads until what was removed shows no more, or the plan that proves a run would find it again. After two minutes it
+    /// counts as gone: the next plan tells.
+    async fn until_gone<F: Future<Output = Result<bool, CloudError>>>(
+        &self,
+        doing: &str,
+        shows: impl Fn() -> F,
+    ) -> Result<(), CloudError> {
+        let mut pauses = Pauses::new(self.settings().speed);
+        loop {
+            match shows().await {
+                Ok(false) => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if matches!(error.trouble, Trouble::Denied | Trouble::Refused) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+            if !pauses.wait().await {
+                tracing::warn!(doing, "removed, and still visible after two minutes");
+                return Ok(());
+            }
+        }
     }
 
     /// Makes a role, and returns when reading shows it. One of this name that is there already is a conflict.
@@ -299,13 +324,18 @@ impl Writer {
         or_gone(gone.await.map(drop))
     }
 
-    /// Removes a role that has no policies any more; it is no error when it is gone already.
+    /// Removes a role below a path that has no policies any more; it is no error when it is gone already.
     ///
     /// # Errors
     /// As every request; one that still holds something is a conflict.
-    pub async fn delete_role(&self, role: &str) -> Result<(), CloudError> {
+    pub async fn delete_role(&self, role: &str, path: &str) -> Result<(), CloudError> {
         let doing = format!("remove role {role}");
         let gone = self.iam(&doing, LEAVING_ROLE, || self.account.iam().delete_role().role_name(role).send());
-        or_gone(gone.await.map(drop))
+        or_gone(gone.await.map(drop))?;
+        let shows = async || {
+            let (there, listed) = tokio::join!(self.role(role), self.roles(path));
+            Ok(there?.is_some() || listed?.iter().any(|one| one.name == role))
+        };
+        self.until_gone(&doing, shows).await
     }
 }

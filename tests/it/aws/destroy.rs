@@ -126,3 +126,14 @@ async fn a_policy_that_is_removed_slowly_is_waited_for() {
     let left = iam.list_role_policies().role_name(role).send().await.unwrap();
     assert!(!left.policy_names().contains(&"theirs".to_owned()));
 }
+
+/// IAM shows for a while what it has lost, and refuses to delete a role that seems to have policies.
+#[tokio::test(flavor = "multi_thread")]
+async fn removals_that_spread_slowly_are_waited_for() {
+    let team = Team::kept(HARBOR, vec!["late-removal:15000".parse().unwrap()]).await;
+    team.apply().await;
+    let run = ended(&team, program(&team, &DESTROY, None)).await;
+    assert_eq!(run.status.code(), Some(0), "{}{}", said(&run), String::from_utf8_lossy(&run.stdout));
+    team.sandbox.advance(std::time::Duration::from_secs(60)).unwrap();
+    destroyed(&team, 0).await;
+}

@@ -159,6 +159,6 @@ impl Drive for Role {
         for arn in &now.attached {
             aws.attach(&live.name, arn, false).await?;
         }
-        aws.delete_role(&live.name).await
+        aws.delete_role(&live.name, &live.path).await
     }
 }
