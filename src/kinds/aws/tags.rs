@@ -35,6 +35,13 @@ pub fn is_protected(live: &Tags) -> bool {
     live.get(PROTECTED).is_some_and(|value| value == "true")
 }
 
+/// What a plan says of the tags of something new: those that the manifest states, and that it is protected.
+pub(super) fn outline(wanted: &Tags) -> impl Iterator<Item = Line> + '_ {
+    let protected = is_protected(wanted).then(|| Line::add("protected", true));
+    let own = wanted.iter().filter(|(key, _)| !key.starts_with(Mark::PREFIX));
+    own.map(|(key, value)| Line::add(format!("tags.{key}"), value.clone())).chain(protected)
+}
+
 /// One change of tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagChange {

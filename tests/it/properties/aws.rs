@@ -114,10 +114,15 @@ fn role() -> Part {
 pub(super) fn aws() -> Part {
     let elsewhere =
         json!([{ "name": "acme-locks" }, { "name": "acme-locks", "region": "eu-west-1" }, "backups"]);
+    let quotas = table(vec![
+        may("trust_policy", one_of(json!([2048, 4096]))),
+        may("managed_policies", one_of(json!([10, 25]))),
+    ]);
     let account = table(vec![
         must("account", one_of(json!([ACCOUNT]))),
         must("region", word(&["eu-central-1", "us-east-1"])),
         may("lock", one_of(elsewhere)),
+        may("quotas", quotas),
     ]);
     table(vec![
         must("aws", account),

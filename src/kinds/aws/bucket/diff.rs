@@ -103,7 +103,8 @@ fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
     lines.collect()
 }
 
-/// A rule that is new, in force at last, wider or shorter deletes what is older without asking again.
+/// A rule that is new, in force at last, wider or shorter takes what is older without asking again. What expires where
+/// versions are kept is still there, as a version.
 fn deletes(line: Line) -> Line {
     let days = |shown: &Option<Shown>| match shown {
         Some(Shown::Value(value)) => value.as_i64(),
@@ -122,7 +123,12 @@ fn deletes(line: Line) -> Line {
         "enabled" => line.to == Some(Shown::Value(Value::Bool(true))),
         _ => text(&line.to),
     };
-    if danger { line.with_note("what is older is deleted for good") } else { line }
+    let note = match last {
+        "expire_days" => "what is older goes, for good where no versions are kept",
+        "noncurrent_days" => "what is older is deleted for good",
+        _ => "what is older goes",
+    };
+    if danger { line.with_note(note) } else { line }
 }
 
 /// Whether two encryptions do the same. A bucket key saves calls to KMS and means nothing without it.
@@ -204,19 +210,23 @@ impl Kind for Bucket {
             versioning,
             lifecycle,
             policy,
-            tags: _,
+            tags,
             needs: _,
         } = spec;
         let mut lines = vec![Line::add("name", name.clone()), Line::add("region", region.clone())];
         lines.push(Line::add("encryption", encryption.algorithm.clone()));
+        lines.extend(encryption.kms_key.clone().map(|key| Line::add("encryption.kms_key", key)));
         let open = *public_access != PublicAccessBlock::all(true);
-        let block = if open { value(public_access) } else { "all".into() };
-        lines.push(Line::add("public_access_block", block));
+        lines.push(match open {
+            false => Line::add("public_access_block", "all"),
+            true => Line::add("public_access_block", "none").with_note("the public may get in"),
+        });
         lines.extend((ownership != super::NO_ACLS).then(|| Line::add("ownership", ownership.clone())));
         lines.push(Line::add("versioning", *versioning));
         let told = lifecycle.iter().map(|rule| Line::says(format!("lifecycle.{}", rule.id), rule.words()));
         lines.extend(told);
         lines.extend(policy.iter().flat_map(Policy::words).map(|words| Line::says("policy", words)));
+        lines.extend(tags::outline(tags));
         lines
     }
 
@@ -238,7 +248,8 @@ impl Kind for Bucket {
         Some(Refused {
             reason: format!("bucket {} holds objects, such as {key:?}", live.name),
             hint: format!(
-                "empty it first, versions and all (`aws s3 rm s3://{} --recursive` leaves versions), or keep its block",
+                "empty it first, versions and all (`aws s3 rm s3://{} --recursive` leaves versions), or keep its block; to let \
+                 it go with all it holds, take its tags `trimtab_*` off",
                 live.name
             ),
         })

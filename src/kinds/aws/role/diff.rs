@@ -174,7 +174,7 @@ impl Kind for Role {
             managed,
             boundary,
             max_session,
-            tags: _,
+            tags,
             provider: _,
         } = spec;
         let org = spec.trust.org();
@@ -189,6 +189,7 @@ impl Kind for Role {
         );
         let managed = managed.iter().flatten();
         lines.extend(managed.map(|arn| Line::add("managed_policies", arn.clone())));
+        lines.extend(tags::outline(tags));
         lines
     }
 

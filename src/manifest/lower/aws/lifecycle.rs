@@ -1,6 +1,7 @@
 //! The rules for what is old in a bucket, and what S3 refuses of them ("Lifecycle configuration elements" and
 //! "Transitioning objects" in its user guide).
 
+use super::limits;
 use crate::kinds::aws::bucket::{BucketSpec, LOCKS};
 use crate::{
     manifest::{
@@ -123,6 +124,7 @@ fn check(id: &str, rule: &Stated, at: Spot<'_>, sink: &mut Sink) {
             at.key("prefix").problem("no key of S3 is as long as this").help("keys have up to 1024 bytes"),
         );
     }
+    limits::prefix(rule.prefix.as_ref(), at, sink);
     if nothing {
         let problem = at.problem(format!("rule `{id}` does nothing"));
         sink.error(

@@ -33,6 +33,16 @@ pub(super) fn is_name(text: &str, most: usize) -> bool {
     !text.is_empty() && text.len() <= most && text.chars().all(fits)
 }
 
+/// The beginning of keys in a bucket: with a slash first it would fit none of those that programs write.
+pub(super) fn prefix(prefix: Option<&String>, at: Spot<'_>, sink: &mut Sink) {
+    if prefix.is_some_and(|prefix| prefix.starts_with('/')) {
+        let problem = at.key("prefix").problem("keys of S3 do not begin with a slash");
+        sink.error(
+            problem.help("leave it out, as in `prefix = \"db/\"`; without a prefix all keys are meant"),
+        );
+    }
+}
+
 /// A policy document of a role.
 pub(super) fn document(words: &Words, used: Use<'_>, at: Spot<'_>, sink: &mut Sink) -> Option<Policy> {
     let policy = Policy::of(&json!(words)).map_err(|error| sink.error(at.problem(error.to_string()))).ok()?;

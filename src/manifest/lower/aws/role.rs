@@ -104,6 +104,7 @@ impl AwsScene<'_> {
                 let problem = at.key(key).key("prefix").problem("below `.trimtab` trimtab keeps its lock");
                 sink.error(problem.help("choose another prefix"));
             }
+            limits::prefix(granted.prefix.as_ref(), at.key(key), sink);
             if prefix.contains(['*', '?', '$']) {
                 let problem = at.key(key).key("prefix").problem("a prefix is taken literally");
                 sink.error(problem.help("`*`, `?` and `$` have a meaning in policies: leave them out"));
