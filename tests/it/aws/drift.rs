@@ -220,6 +220,23 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
     );
 }
 
+/// To IAM `Team` and `team` are one tag, so what goes must go first.
+#[tokio::test]
+async fn a_tag_of_a_role_may_change_its_case() {
+    let tagged =
+        |key: &str| HARBOR.replace("app = \"web\"\n", &format!("app = \"web\"\ntags.{key} = \"sea\"\n"));
+    let team = Team::new(&tagged("Team")).await;
+    team.apply().await;
+    team.write(&tagged("team"));
+    assert!(team.summary().await[0].starts_with("update aws.role/backup tags."));
+    team.apply().await;
+    assert_eq!(team.summary().await, Vec::<String>::new());
+    let tags = Clients::of(&team).iam.list_role_tags().role_name(ROLE).send().await.unwrap().tags;
+    let ours: Vec<&str> =
+        tags.iter().map(|tag| tag.key()).filter(|key| key.eq_ignore_ascii_case("team")).collect();
+    assert_eq!(ours, ["team"]);
+}
+
 #[tokio::test]
 async fn a_role_on_our_path_without_our_tags_is_shown_and_goes_once_it_has_them_again() {
     let team = Team::new(HARBOR).await;

@@ -86,8 +86,24 @@ const DESTROY: [&str; 5] = ["destroy", "test", "--yes", "--allow-destroy", "aws.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_purpose_has_what_it_needs_and_no_more() {
+    enough(&harbor()).await;
+}
+
+/// Whatever is written to such a bucket is written with the key, the lock as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_with_a_key_of_ours_asks_for_the_right_to_the_key() {
+    for key in
+        ["alias/backups", "arn:aws:kms:eu-central-1:123456789012:key/2f4e7a60-0000-4000-8000-000000000001"]
+    {
+        let encryption = format!("[buckets.backups]\nencryption = {{ kms = \"{key}\" }}\n");
+        enough(&harbor().replace("[buckets.backups]\n", &encryption)).await;
+    }
+}
+
+/// Plans, applies and destroys, each with exactly what is printed for it.
+async fn enough(manifest: &str) {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("test.toml"), harbor()).unwrap();
+    std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
     let team = Team::paced(dir, "test", values(), Vec::new(), 1.0).await;
     let Clients { s3, iam, .. } = Clients::of(&team);
     let plans = Limited::to(&team, "plan").await;
