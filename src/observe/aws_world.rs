@@ -130,11 +130,22 @@ fn bucket(
     Ok(())
 }
 
+/// A role on our path bears our mark from its first moment; a tag that was taken off is put back. One elsewhere cannot be
+/// taken over.
 fn role(world: &mut World, key: &Name, role: &wire::Role, desired: &Desired) {
-    let claim = claim::<Role>(key, &format!("role {}", role.name), &role.tags, desired);
-    // A role on our path bears our mark from its first moment; a tag that was taken off is put back.
     let ours = role.path == role::path(&desired.meta.mark);
-    world.found.claims.extend(claim.filter(|claim| !(ours && claim.adoptable)));
+    let claim = claim::<Role>(key, &format!("role {}", role.name), &role.tags, desired);
+    let elsewhere = |claim: Claim| Claim {
+        reason: format!("role {} is there already, at the path {}, and is not ours", role.name, role.path),
+        hint:
+            "a path is part of a role's ARN and cannot change, so it cannot be taken over: say another `name`"
+                .to_owned(),
+        adoptable: false,
+        ..claim
+    };
+    let claim = claim.filter(|claim| !(ours && claim.adoptable));
+    let claim = claim.map(|claim| if claim.adoptable { elsewhere(claim) } else { claim });
+    world.found.claims.extend(claim);
 }
 
 /// Whose something is, when it is not ours.

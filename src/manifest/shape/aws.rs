@@ -195,8 +195,6 @@ pub struct Identity {
     pub tags: BTreeMap<String, String>,
     /// Refuses to remove it, even after this block has left the manifest.
     pub protected: Option<bool>,
-    /// Takes over a role of this name that was not made by trimtab, if it is on the right path.
-    pub adopt: Option<bool>,
 }
 
 /// What an identity may do with a bucket.
@@ -250,6 +248,4 @@ pub struct Role {
     pub tags: BTreeMap<String, String>,
     /// Refuses to remove it, even after this block has left the manifest.
     pub protected: Option<bool>,
-    /// Takes over a role of this name that was not made by trimtab, if it is on the right path.
-    pub adopt: Option<bool>,
 }

@@ -203,6 +203,16 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
             )),
         "{blocked:?}"
     );
+    // A role cannot move to our path, so it cannot be taken over.
+    let iam = Clients::of(&team).iam;
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole",
+    }] });
+    iam.create_role().role_name(ROLE).assume_role_policy_document(trust.to_string()).send().await.unwrap();
+    let blocked =
+        team.summary().await.into_iter().find(|line| line.starts_with("blocked aws.role/backup")).unwrap();
+    assert!(blocked.contains("is there already, at the path /, and is not ours"), "{blocked}");
+    iam.delete_role().role_name(ROLE).send().await.unwrap();
     team.write(&HARBOR.replace("[buckets.backups]\n", "[buckets.backups]\nadopt = true\n"));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());

@@ -75,7 +75,6 @@ fn identity() -> Part {
         may("permissions_boundary", word(&["arn:aws:iam::aws:policy/PowerUserAccess"])),
         may("tags", tags()),
         may("protected", flag()),
-        may("adopt", flag()),
     ])
 }
 
@@ -106,7 +105,6 @@ fn role() -> Part {
         may("permissions_boundary", word(&["arn:aws:iam::aws:policy/PowerUserAccess"])),
         may("tags", tags()),
         may("protected", flag()),
-        may("adopt", flag()),
     ])
 }
 

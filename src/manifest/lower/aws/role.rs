@@ -66,7 +66,7 @@ impl AwsScene<'_> {
                 tags: wanted(&self.mark, &name, &identity.tags, identity.protected.unwrap_or_default()),
                 provider: self.provider(out),
             };
-            self.put("identities", &name, spec, identity.adopt, out);
+            self.put("identities", &name, spec, out);
         }
     }
 
@@ -164,7 +164,7 @@ impl AwsScene<'_> {
                 tags: wanted(&self.mark, &name, &role.tags, role.protected.unwrap_or_default()),
                 provider,
             };
-            self.put("roles", &name, spec, role.adopt, out);
+            self.put("roles", &name, spec, out);
         }
     }
 
@@ -190,10 +190,9 @@ impl AwsScene<'_> {
         }
     }
 
-    fn put(&self, table: &str, name: &Name, spec: RoleSpec, adopt: Option<bool>, out: &mut Lowered) {
+    fn put(&self, table: &str, name: &Name, spec: RoleSpec, out: &mut Lowered) {
         out.desired.aws_role.insert(name.clone(), spec);
         self.place::<Role>(table, name, out);
-        self.adopt::<Role>(adopt, name, out);
     }
 
     fn role_name(&self, table: &str, key: &str, at: Spot<'_>, sink: &mut Sink) -> String {
