@@ -89,15 +89,15 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
         "The sandbox serves {dir} at {url}. Paste these lines into another terminal; ctrl-C ends."
     ));
     let is_real = (args.speed - 1.0).abs() < f64::EPSILON;
-    let speed = if is_real { String::new() } else { format!("\nexport {}={}", SANDBOX_SPEED, args.speed) };
+    let speed = if is_real { String::new() } else { format!("export {}={}\n", SANDBOX_SPEED, args.speed) };
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
-        "export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_DEFAULT_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
+        "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_DEFAULT_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
          export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
          export {REGISTRIES}={url}\n\
          export FLY_API_TOKEN={token}\nexport FLY_SEND_METRICS=0 FLY_NO_UPDATE_CHECK=1 FLY_NO_INCIDENTS_CHECK=1 \
-         FLY_SYNTHETICS_AGENT=0{speed}",
+         FLY_SYNTHETICS_AGENT=0",
         keys.id, keys.secret
     );
     // Whoever reads these lines may send the signal at once.

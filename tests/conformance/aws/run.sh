@@ -25,6 +25,8 @@ port() { "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 
 step "moto serves"
 serve "$work/moto" AWS_DEFAULT_REGION "$python" "$aws/server.py" "$work/requests"
 source "$work/moto"
+# From here on AWS is not the sandbox, and time is what it is.
+unset TRIMTAB_SANDBOX_SPEED
 ok
 
 # The defaults, in a personal organization, whose own slug only Fly knows.
@@ -35,6 +37,7 @@ ok
 ledger() (
   source "$work/personal"
   source "$work/moto"
+  unset TRIMTAB_SANDBOX_SPEED
   "$TRIMTAB" "$1" production --environments "${manifests:-tests/manifests/002}" "${@:2}"
 )
 slug() (
