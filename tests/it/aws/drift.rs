@@ -242,8 +242,11 @@ async fn a_tag_of_a_role_may_change_its_case() {
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
     let tags = Clients::of(&team).iam.list_role_tags().role_name(ROLE).send().await.unwrap().tags;
-    let ours: Vec<&str> =
-        tags.iter().map(|tag| tag.key()).filter(|key| key.eq_ignore_ascii_case("team")).collect();
+    let ours: Vec<&str> = tags
+        .iter()
+        .map(aws_sdk_iam::types::Tag::key)
+        .filter(|key| key.eq_ignore_ascii_case("team"))
+        .collect();
     assert_eq!(ours, ["team"]);
 }
 

@@ -269,7 +269,7 @@ impl<S: Store, P: Pulse> Core<S, P> {
                 Ok(false) => {}
                 // Whoever waits for it need not wait for its end.
                 Err(Loss::Unlocked) if !self.found().record.released => {
-                    tries.pause(&self.clock, None).await?
+                    tries.pause(&self.clock, None).await?;
                 }
                 // Given back already, by a write whose answer was lost or by somebody else; or gone.
                 Err(Loss::Unlocked | Loss::Deleted) => return Ok(()),
