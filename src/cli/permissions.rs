@@ -48,5 +48,13 @@ pub(super) fn run(context: &Context<'_>, args: &Permissions) -> Result<u8, Failu
     })?;
     let text = serde_json::to_string_pretty(&policy).map_err(|error| Failure::new(error.to_string()))?;
     context.ui.data(&text)?;
+    let lock = loaded.desired.meta.aws.as_ref().and_then(|aws| aws.lock.as_ref());
+    let ours = |bucket: &String| loaded.desired.aws_bucket.values().any(|spec| spec.name == *bucket);
+    if let Some((bucket, _)) = lock.filter(|(bucket, _)| !ours(bucket)) {
+        context.ui.talk(&format!(
+            "The lock is in {bucket}, which this manifest does not make: if it is encrypted with a key of KMS, its owner \
+             has to allow kms:Decrypt and kms:GenerateDataKey on that key as well."
+        ));
+    }
     Ok(exit::OK)
 }
