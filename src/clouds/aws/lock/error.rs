@@ -134,7 +134,8 @@ impl LockError {
             Why::NotALock { object, .. } => {
                 Some(format!("look at it, and if nothing needs it: `aws s3 rm {object}`"))
             }
-            Why::NoBucket(_) | Why::NoDate | Why::NotHeld | Why::SlowRelease => None,
+            Why::NoBucket(_) => Some("make it first, or name another in `[aws] lock`".to_owned()),
+            Why::NoDate | Why::NotHeld | Why::SlowRelease => None,
             Why::Cloud(error) => error.hint().map(str::to_owned),
         }
     }
