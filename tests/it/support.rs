@@ -24,7 +24,7 @@ use trimtab::{
     model::{Address, Secret},
     observe::{Images, images, observe},
     plan::{Limits, Plan, Refusal, guard, plan},
-    sandbox::{self, Fault, Options, Running},
+    sandbox::{self, ClockMode, Fault, Options, Running},
 };
 
 /// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
@@ -123,6 +123,14 @@ impl Team {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
         let options = Options { faults, speed: SPEED, ..Options::new(dir.path().join("sandbox")) };
+        Self::with(dir, "test", values(), options).await
+    }
+
+    /// The same where time moves only when told, from the beginning of 2026 on.
+    pub(crate) async fn scripted(manifest: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("test.toml"), manifest).unwrap();
+        let options = Options { clock: ClockMode::Scripted, speed: SPEED, ..Options::in_memory() };
         Self::with(dir, "test", values(), options).await
     }
 

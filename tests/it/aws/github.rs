@@ -31,10 +31,9 @@ async fn flaky(times: usize, identity: Value) -> (String, Arc<AtomicUsize>) {
     (url, asked)
 }
 
-#[tokio::test]
-async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
-    let team = Team::new(HARBOR).await;
-    let Clients { iam, .. } = Clients::of(&team);
+/// A team whose role may be taken by a job of one repository, and such a job as the sandbox begins it.
+async fn job(team: &Team) -> (String, Secret) {
+    let Clients { iam, .. } = Clients::of(team);
     let (host, arn) = ("token.actions.githubusercontent.com", "arn:aws:iam::123456789012:oidc-provider");
     let provider = iam.create_open_id_connect_provider().url(format!("https://{host}"));
     provider.client_id_list("sts.amazonaws.com").send().await.unwrap();
@@ -47,46 +46,64 @@ async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
             "Condition": { "StringEquals": { format!("{host}:aud"): "sts.amazonaws.com" } },
         }],
     });
-    iam.create_role()
-        .role_name("deploy")
-        .assume_role_policy_document(trust.to_string())
-        .send()
-        .await
-        .unwrap();
+    let role = iam.create_role().role_name("deploy").assume_role_policy_document(trust.to_string());
+    role.send().await.unwrap();
     let job =
-        admin(&team, "github", json!({ "repository": "acme/shop", "sub": "repo:acme/shop:ref:x" })).await;
+        admin(team, "github", json!({ "repository": "acme/shop", "sub": "repo:acme/shop:ref:x" })).await;
     let job: Value = serde_json::from_str(&job).unwrap();
     let text = |name: &str| job[name].as_str().unwrap().to_owned();
-    let identity = reqwest::Client::new().get(text("url")).query(&[("audience", "sts.amazonaws.com")]);
-    let identity: Value = identity.bearer_auth(text("token")).send().await.unwrap().json().await.unwrap();
-    for (times, comes) in [(3, true), (usize::MAX, false)] {
-        let (url, asked) = flaky(times, identity.clone()).await;
-        let settings = aws::Settings {
-            account: ACCOUNT.to_owned(),
-            region: REGION.to_owned(),
-            endpoint: Some(team.sandbox.aws_url()),
-            endpoints: aws::Endpoints::default(),
-            by_path: true,
-            keys: None,
-            github: Some(aws::GitHubJob {
-                url,
-                token: Secret::new(text("token")),
-                role: format!("arn:aws:iam::{ACCOUNT}:role/deploy"),
-                session: "trimtab-1".to_owned(),
-            }),
-            speed: 200.0,
-        };
-        let reader = aws::Reader::new(settings, &team.readers(None).await.fly).await.unwrap();
-        let caller = reader.caller().await;
-        let asked = asked.load(Ordering::Relaxed);
-        if comes {
-            assert_eq!((caller.unwrap().account.as_str(), asked), (ACCOUNT, 4));
-            continue;
-        }
-        let error = caller.unwrap_err();
-        // It may come at the next try, unlike credentials that are refused.
-        assert_eq!(error.trouble, Trouble::Ambiguous, "{error}");
-        assert!(error.answer.contains("ask GitHub for the job's identity: 503"), "{error}");
-        assert!((5..50).contains(&asked), "{asked}");
+    (text("url"), Secret::new(text("token")))
+}
+
+/// What GitHub tells the job.
+async fn identity((url, token): &(String, Secret)) -> Value {
+    let asked = reqwest::Client::new().get(url).query(&[("audience", "sts.amazonaws.com")]);
+    asked.bearer_auth(token.expose()).send().await.unwrap().json().await.unwrap()
+}
+
+/// A client that asks here for the job's identity.
+async fn reader(team: &Team, url: String, token: Secret) -> aws::Reader {
+    let (role, session) = (format!("arn:aws:iam::{ACCOUNT}:role/deploy"), "trimtab-1".to_owned());
+    let settings = aws::Settings {
+        account: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+        endpoint: Some(team.sandbox.aws_url()),
+        endpoints: aws::Endpoints::default(),
+        by_path: true,
+        keys: None,
+        github: Some(aws::GitHubJob { url, token, role, session }),
+        speed: 200.0,
+    };
+    aws::Reader::new(settings, &team.readers(None).await.fly).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
+    let team = Team::new(HARBOR).await;
+    let job = job(&team).await;
+    let identity = identity(&job).await;
+    let (url, asked) = flaky(3, identity.clone()).await;
+    let caller = reader(&team, url, job.1.clone()).await.caller().await;
+    assert_eq!((caller.unwrap().account.as_str(), asked.load(Ordering::Relaxed)), (ACCOUNT, 4));
+
+    let (url, asked) = flaky(usize::MAX, identity).await;
+    let error = reader(&team, url, job.1).await.caller().await.unwrap_err();
+    // It may come at the next try, unlike credentials that are refused.
+    assert_eq!(error.trouble, Trouble::Ambiguous, "{error}");
+    assert!(error.answer.contains("ask GitHub for the job's identity: 503"), "{error}");
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((5..50).contains(&asked), "{asked}");
+}
+
+/// By the local clock this session has run out as soon as it is given, so every request needs another.
+#[tokio::test]
+async fn a_session_that_runs_out_is_renewed() {
+    let team = Team::scripted(HARBOR).await;
+    let job = job(&team).await;
+    let (url, asked) = flaky(0, identity(&job).await).await;
+    let reader = reader(&team, url, job.1).await;
+    for n in 1..=3 {
+        reader.caller().await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), n);
     }
 }
