@@ -51,7 +51,11 @@ impl Announce for RoleEdit {
                 let secs = (from != to).then(|| Line::change("max_session_duration", from, to));
                 text.into_iter().chain(secs).collect()
             }
-            Self::Boundary(from, to) => vec![change("permissions_boundary", from.as_ref(), to.as_ref())],
+            Self::Boundary(from, to) => {
+                let line = change("permissions_boundary", from.as_ref(), to.as_ref());
+                let widens = from.is_some() && to.is_none();
+                vec![if widens { line.with_note("nothing bounds the role any more") } else { line }]
+            }
             Self::Tags(change) => change.lines(),
             Self::Policy(name, from, to) => {
                 let path = format!("policy.{name}");

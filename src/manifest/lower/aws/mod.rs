@@ -221,7 +221,7 @@ fn check_region(region: &str, at: Spot<'_>, sink: &mut Sink) {
         sink.error(problem.help("trimtab knows the accounts of AWS itself, not those of China or GovCloud"));
         return;
     }
-    if !fits && at.is_written() && !region.is_empty() {
+    if !fits && at.is_written() {
         let problem = at.problem(format!("`{region}` is no region of AWS"));
         sink.error(problem.help("write its code, such as `eu-central-1`"));
     }
