@@ -97,6 +97,11 @@ impl Statement {
         let kinds = self.principal.iter().flat_map(|who| who.kinds.keys());
         let odd = kinds.filter(|kind| !KINDS.contains(&kind.as_str()));
         out.extend(odd.map(|kind| format!("there are no principals of type `{kind}`")));
+        let named = self.principal.iter().filter_map(|who| who.kinds.get(Who::AWS)).flatten().map(Word::text);
+        let odd = named.filter(|name| !is_principal(name));
+        out.extend(
+            odd.map(|name| format!("the principal `{name}` is neither an ARN, nor an account, nor `*`")),
+        );
         match used {
             Use::Role => self.as_role(&mut out),
             Use::Trust => self.as_trust(&mut out),
@@ -150,7 +155,8 @@ impl Statement {
     fn as_bucket(&self, bucket: &str, blocks_public: bool, out: &mut Vec<String>) {
         self.needs("Principal", self.principal.is_some(), out);
         self.needs("Resource", self.resource.is_some(), out);
-        let odd = self.action.members.iter().find(|word| word.key() != "*" && !word.key().starts_with("s3:"));
+        let others = |word: &&Word| word.key().contains(':') && !word.key().starts_with("s3:");
+        let odd = self.action.members.iter().find(others);
         out.extend(odd.map(|word| format!("`{}` is no action of S3", word.text())));
         let arn = format!("arn:aws:s3:::{bucket}");
         let inside = |name: &str| {
@@ -206,6 +212,14 @@ impl Statement {
         let everybody = self.principal.as_ref().is_some_and(|who| !who.but) && self.names_everybody();
         self.effect == Effect::Deny && everybody && undo && bucket && self.condition.is_empty()
     }
+}
+
+/// Whether it can stand for somebody in AWS: everybody, an account, an ARN, or what AWS makes of the ARN of somebody who is
+/// gone, such as `AROA…`.
+fn is_principal(name: &str) -> bool {
+    let gone = name.len() > 15 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let account = name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit());
+    name == "*" || account || gone || name.starts_with("arn:")
 }
 
 fn members(listed: Option<&Listed>) -> impl Iterator<Item = &str> {
