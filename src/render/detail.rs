@@ -61,6 +61,8 @@ pub(super) enum Wording {
 const WIDEST_PATH: usize = 30;
 /// Values are not cut below this, however narrow the terminal.
 const LEAST: usize = 24;
+/// A remark up to this width, such as `(tag moved)`, stays beside its value.
+const A_WORD: usize = 20;
 /// Lines of a text that are shown: more belongs into the file itself.
 const MOST_LINES: usize = 40;
 
@@ -138,14 +140,15 @@ fn sentence(line: &Line, words: &str, room: usize) -> Vec<Row> {
 }
 
 fn row(line: &Line, room: usize, wording: Wording) -> Row {
-    let below = line_diff(line);
-    Row {
-        sign: Sign::of(line),
-        path: clean(&line.path),
-        text: if below.is_empty() { values(line, room, wording) } else { String::from("changes by line:") },
-        after: remark(line),
-        below,
+    let mut below = line_diff(line);
+    let text = if below.is_empty() { values(line, room, wording) } else { String::from("changes by line:") };
+    let mut after = remark(line);
+    // A sentence that does not fit stands below.
+    if below.is_empty() && after.width() > A_WORD && text.width() + 2 + after.width() > room {
+        below = wrapped(&after, room).into_iter().map(|part| (Sign::Same, part)).collect();
+        after.clear();
     }
+    Row { sign: Sign::of(line), path: clean(&line.path), text, after, below }
 }
 
 fn remark(line: &Line) -> String {

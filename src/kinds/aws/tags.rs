@@ -94,9 +94,16 @@ impl TagChange {
         tags
     }
 
-    /// The lines of the difference.
+    /// The lines of the difference. Which tags are ours changes with them, and is told only where nothing else does.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
+        let all = self.every_line();
+        let told: Vec<Line> =
+            all.iter().filter(|line| line.path != format!("tags.{OURS}")).cloned().collect();
+        if told.is_empty() { all } else { told }
+    }
+
+    fn every_line(&self) -> Vec<Line> {
         let Self { from, set, gone } = self;
         let set = set.iter().map(|(key, to)| match from.get(key) {
             Some(from) => Line::change(format!("tags.{key}"), from.clone(), to.clone()),
@@ -138,7 +145,7 @@ mod tests {
         assert_eq!(after, tags(&[("team", "x"), ("cost", "1"), (OURS, "cost team"), ("audit", "y")]));
         assert_eq!(TagChange::between_caseless(&wanted, &after), None);
         let lines: Vec<String> = change.lines().into_iter().map(|line| line.path).collect();
-        assert_eq!(lines, ["tags.cost", "tags.team", "tags.trimtab_tags", "tags.Cost", "tags.Team"]);
+        assert_eq!(lines, ["tags.cost", "tags.team", "tags.Cost", "tags.Team"]);
 
         // One that we put there and somebody spelt anew goes with the manifest's.
         let change =

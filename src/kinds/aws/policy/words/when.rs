@@ -71,15 +71,33 @@ pub(super) fn take_prefix(open: &mut Condition) -> Option<String> {
 /// What is left of a condition: `, only when …` for what is granted and `, when …` for what is denied.
 pub(super) fn clauses(mut open: Condition, denies: bool) -> String {
     let tls = tls(&mut open, denies).unwrap_or_default();
+    let tls = format!("{tls}{}", if denies { String::new() } else { key(&mut open) });
     let one = |(operator, keys): (&Word, &BTreeMap<Word, _>)| -> Vec<String> {
         keys.iter().map(|(key, values)| comparison(operator, key.text(), values)).collect()
     };
     let all: Vec<String> = open.iter().flat_map(one).collect();
     match (all.is_empty(), denies) {
-        (true, _) => tls.to_owned(),
+        (true, _) => tls,
         (false, true) => format!("{tls}, when {}", joined(&all, "and")),
         (false, false) => format!("{tls}, only when {}", joined(&all, "and")),
     }
+}
+
+/// With which key of KMS, by its alias, and on whose behalf.
+fn key(open: &mut Condition) -> String {
+    let aliases = take(open, "ForAnyValue:StringEquals", "kms:ResourceAliases");
+    let mut out =
+        aliases.map(|names| format!(", only with the key {}", joined(&names, "or"))).unwrap_or_default();
+    let service = look(open, "StringEquals", "kms:ViaService").unwrap_or_default();
+    let region = match &*service {
+        [service] => service.strip_prefix("s3.").and_then(|rest| rest.strip_suffix(".amazonaws.com")),
+        _ => None,
+    };
+    if let Some(region) = region.map(str::to_owned) {
+        take(open, "StringEquals", "kms:ViaService");
+        out += &format!(", only through S3 in {region}");
+    }
+    out
 }
 
 /// Whether the connection is encrypted.
