@@ -11,7 +11,7 @@ use crate::{
             tags::{self, TagChange},
         },
     },
-    model::Line,
+    model::{Line, Shown},
 };
 
 /// One call.
@@ -40,9 +40,7 @@ impl Announce for RoleEdit {
     fn lines(&self) -> Vec<Line> {
         match self {
             Self::Trust(from, to) => {
-                let mut lines = Policy::lines("trust", Some(from), Some(to));
-                lines.extend(grants(Some(from), Some(to)));
-                lines
+                said_once(Policy::lines("trust", Some(from), Some(to)), grants(Some(from), Some(to)))
             }
             Self::Settings { description, max_session } => {
                 let (from, to) = description;
@@ -59,14 +57,28 @@ impl Announce for RoleEdit {
             Self::Tags(change) => change.lines(),
             Self::Policy(name, from, to) => {
                 let path = format!("policy.{name}");
-                let mut lines = Policy::lines(&path, from.as_deref(), to.as_deref());
-                lines.extend(grants(from.as_deref(), to.as_deref()));
-                lines
+                let (from, to) = (from.as_deref(), to.as_deref());
+                said_once(Policy::lines(&path, from, to), grants(from, to))
             }
             Self::Attached(arn, true) => vec![Line::add("managed_policies", arn.clone())],
             Self::Attached(arn, false) => vec![Line::remove("managed_policies", arn.clone())],
         }
     }
+}
+
+/// The lines of the documents and those in words. A whole statement has its words beside it, which are left to the latter.
+fn said_once(mut lines: Vec<Line>, words: Vec<Line>) -> Vec<Line> {
+    let said = |note: &String| {
+        let sides = words.iter().flat_map(|line| [&line.from, &line.to]).flatten();
+        sides
+            .filter_map(|side| if let Shown::Words(text) = side { Some(text) } else { None })
+            .any(|text| text == note)
+    };
+    for line in &mut lines {
+        line.note = line.note.take().filter(|note| !said(note));
+    }
+    lines.extend(words);
+    lines
 }
 
 /// What is granted from now on, and what no longer, in words.
