@@ -29,8 +29,8 @@ pub(super) enum Taken {
     Waited,
 }
 
-/// Takes the lock, if there is one, and says for whom it waits. The session gives it back. The apply that makes the bucket has none, and a bucket that
-/// somebody else owns is not written to.
+/// Takes the lock, if there is one, and says for whom it waits. The session gives it back. Where the bucket is not there yet
+/// there is none, and a bucket that somebody else owns is not written to.
 pub(super) async fn take(
     context: &Context<'_>,
     session: &Session,

@@ -107,8 +107,8 @@ pub(super) struct Clients {
 impl Clients {
     /// One TLS stack, one set of time limits. A redirect is never followed by itself, so that no token goes where it was
     /// not meant to. Plain HTTP is spoken to this machine only, see [`reach::safe`]: no proxy of another one may read it.
-    /// Nor needs it the certificates that the system trusts, and reading them takes longer than many a whole run against
-    /// an imitation, so a client for TLS is made only where it is wanted.
+    /// Nor does it need the certificates that the system trusts, and reading them takes longer than many a whole run
+    /// against an imitation; so a client for TLS is made only where it is wanted.
     pub(super) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let builder = || {
             reqwest::Client::builder()
