@@ -131,7 +131,9 @@ impl Scope {
             _ => {
                 let problem = wrong(at, format!("`${{{reference}}}` refers to nothing"));
                 Err(Box::new(problem.help(
-                    "there are `${var.NAME}`, `${env.name}`, `${apps.KEY.name}`, `.name`, `.arn` and `.region` of `${buckets.KEY…}`, `.name` and `.arn` of `${identities.KEY…}` and `${roles.KEY…}`, `${aws.account}` and `${aws.region}`; write `$${` for a plain `${`",
+                    "there are `${var.NAME}`, `${env.name}`, `${apps.KEY.name}`, `.name`, `.arn` and `.region` of `${buckets.KEY…}`, \
+                     `.name` and `.arn` of `${identities.KEY…}` and `${roles.KEY…}`, `${aws.account}` and `${aws.region}`; write \
+                     `$${` for a plain `${`",
                 )))
             }
         }
