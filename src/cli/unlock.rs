@@ -64,7 +64,7 @@ async fn show(
     match lock::holder(reader, place).await? {
         None => context.ui.data("Nobody holds the lock.")?,
         Some(record) => {
-            let (ends, free) = (record.expires_at, record.expires_at + terms.margin);
+            let (ends, free) = (record.expires_at, terms.free_at(&record));
             if record.unlocked {
                 context.ui.data(&format!("The lock of {record} was ended; it is free after {free:.0}."))?;
                 return Ok(exit::OK);
@@ -93,7 +93,7 @@ async fn release(
     if !record.released {
         context.ui.talk(&format!(
             "It is free after {:.0}, or as soon as that run has noticed: nobody can tell from here that it is dead.",
-            record.expires_at + terms.margin
+            terms.free_at(&record)
         ));
     }
     Ok(exit::OK)

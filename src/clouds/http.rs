@@ -118,19 +118,15 @@ impl Clients {
                 .redirect(reqwest::redirect::Policy::none())
         };
         let made = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| chain(&error));
-        let wants_tls = addresses.into_iter().any(|address| !is_plain(address));
+        let wants_tls = addresses.into_iter().any(|address| !reach::is_plain(address));
         let tls = wants_tls.then(|| made(builder())).transpose()?;
         Ok(Self { plain: made(builder().no_proxy().tls_certs_only([]))?, tls })
     }
 
     /// The one for an address.
     pub(super) fn to(&self, address: &str) -> &reqwest::Client {
-        self.tls.as_ref().filter(|_| !is_plain(address)).unwrap_or(&self.plain)
+        self.tls.as_ref().filter(|_| !reach::is_plain(address)).unwrap_or(&self.plain)
     }
-}
-
-fn is_plain(address: &str) -> bool {
-    address.starts_with("http://")
 }
 
 /// The client side of one API.

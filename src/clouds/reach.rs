@@ -43,6 +43,11 @@ pub(super) fn safe(address: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Whether an address is spoken to in the clear, however its scheme is written.
+pub(super) fn is_plain(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| url.scheme() == "http")
+}
+
 /// Whether a host is this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -181,6 +186,16 @@ mod tests {
                 Err(said) => assert!(said.contains(why) && !said.contains("hunter2"), "{wrong}: {said}"),
                 Ok(url) => assert!(is_loopback(&url) && why == "has", "{wrong} is taken for {url}"),
             }
+        }
+    }
+
+    #[test]
+    fn plain_http_is_known_however_it_is_written() {
+        for address in ["http://127.0.0.1:1", "HTTP://127.0.0.1:1", " hTTp://localhost/x"] {
+            assert!(safe(address).is_ok() && is_plain(address), "{address}");
+        }
+        for address in ["https://localhost", "HTTPS://api.machines.dev", "https://", ""] {
+            assert!(!is_plain(address), "{address}");
         }
     }
 

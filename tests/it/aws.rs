@@ -28,7 +28,7 @@ const BUCKET: &str = "harbor-test-backups-123456789012";
 const ROLE: &str = "harbor-test-backup";
 
 /// A bucket, an app that may write below a prefix of it, and another app that may not.
-const HARBOR: &str = r#"
+pub(crate) const HARBOR: &str = r#"
 project = "harbor"
 fly.org = "acme"
 

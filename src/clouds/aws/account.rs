@@ -84,7 +84,7 @@ impl Settings {
 /// What connects to an address of this machine. Plain HTTP is spoken to no other one, see [`reach::safe`], and no proxy of
 /// another one may read it.
 fn direct(address: &str) -> Option<SharedHttpClient> {
-    address.starts_with("http://").then(|| aws_smithy_http_client::Builder::new().build_http())
+    reach::is_plain(address).then(|| aws_smithy_http_client::Builder::new().build_http())
 }
 
 /// The clients of one run. Clones share them.

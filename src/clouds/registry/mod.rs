@@ -62,7 +62,7 @@ impl Registry {
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
             // A registry without a place is asked at its own.
-            clients: Clients::new([settings.registries.as_deref().unwrap_or("https:")]).map_err(wrong)?,
+            clients: Clients::new([settings.registries.as_deref().unwrap_or("https://")]).map_err(wrong)?,
             base: settings.registries.as_ref().map(|base| base.trim_end_matches('/').to_owned()),
             authorization,
             speed: http::bounded(settings.speed),

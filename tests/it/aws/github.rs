@@ -1,4 +1,5 @@
-//! Credentials from the identity of a GitHub job, where GitHub does not always answer.
+//! Credentials from the identity of a GitHub job: for the jobs that a role trusts, although GitHub does not always answer,
+//! and anew when they run out.
 
 use std::sync::{
     Arc,
@@ -31,8 +32,11 @@ async fn flaky(times: usize, identity: Value) -> (String, Arc<AtomicUsize>) {
     (url, asked)
 }
 
-/// A team whose role may be taken by a job of one repository, and such a job as the sandbox begins it.
-async fn job(team: &Team) -> (String, Secret) {
+/// A job that the role of a team may be taken by.
+const SUBJECT: &str = "repo:acme/shop:ref:refs/heads/main";
+
+/// Makes a role that a job of this subject may take.
+async fn trusts(team: &Team) {
     let Clients { iam, .. } = Clients::of(team);
     let (host, arn) = ("token.actions.githubusercontent.com", "arn:aws:iam::123456789012:oidc-provider");
     let provider = iam.create_open_id_connect_provider().url(format!("https://{host}"));
@@ -43,13 +47,19 @@ async fn job(team: &Team) -> (String, Secret) {
             "Effect": "Allow",
             "Principal": { "Federated": format!("{arn}/{host}") },
             "Action": "sts:AssumeRoleWithWebIdentity",
-            "Condition": { "StringEquals": { format!("{host}:aud"): "sts.amazonaws.com" } },
+            "Condition": { "StringEquals": {
+                format!("{host}:aud"): "sts.amazonaws.com",
+                format!("{host}:sub"): SUBJECT,
+            } },
         }],
     });
     let role = iam.create_role().role_name("deploy").assume_role_policy_document(trust.to_string());
     role.send().await.unwrap();
-    let job =
-        admin(team, "github", json!({ "repository": "acme/shop", "sub": "repo:acme/shop:ref:x" })).await;
+}
+
+/// A job as the sandbox begins it: where it asks for its identity, and with which token.
+async fn job(team: &Team, subject: &str) -> (String, Secret) {
+    let job = admin(team, "github", json!({ "repository": "acme/shop", "sub": subject })).await;
     let job: Value = serde_json::from_str(&job).unwrap();
     let text = |name: &str| job[name].as_str().unwrap().to_owned();
     (text("url"), Secret::new(text("token")))
@@ -78,9 +88,23 @@ async fn reader(team: &Team, url: String, token: Secret) -> aws::Reader {
 }
 
 #[tokio::test]
+async fn a_job_s_identity_is_exchanged_where_the_role_trusts_it() {
+    let team = Team::new(HARBOR).await;
+    trusts(&team).await;
+    let (url, token) = job(&team, SUBJECT).await;
+    let caller = reader(&team, url, token).await.caller().await.unwrap();
+    assert_eq!(caller.arn, format!("arn:aws:sts::{ACCOUNT}:assumed-role/deploy/trimtab-1"));
+    let (url, token) = job(&team, "repo:acme/shop:pull_request").await;
+    let error = reader(&team, url, token).await.caller().await.unwrap_err();
+    assert_eq!(error.trouble, Trouble::Denied);
+    assert!(error.answer.contains("AccessDenied") && error.answer.contains("role/deploy"), "{error}");
+}
+
+#[tokio::test]
 async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
     let team = Team::new(HARBOR).await;
-    let job = job(&team).await;
+    trusts(&team).await;
+    let job = job(&team, SUBJECT).await;
     let identity = identity(&job).await;
     let (url, asked) = flaky(3, identity.clone()).await;
     let caller = reader(&team, url, job.1.clone()).await.caller().await;
@@ -99,7 +123,8 @@ async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
 #[tokio::test]
 async fn a_session_that_runs_out_is_renewed() {
     let team = Team::scripted(HARBOR).await;
-    let job = job(&team).await;
+    trusts(&team).await;
+    let job = job(&team, SUBJECT).await;
     let (url, asked) = flaky(0, identity(&job).await).await;
     let reader = reader(&team, url, job.1).await;
     for n in 1..=3 {

@@ -7,27 +7,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::support::Team;
-
-const MANIFEST: &str = r#"
-project = "harbor"
-fly.org = "acme"
-
-[aws]
-account = "123456789012"
-region = "eu-central-1"
-
-[buckets.backups]
-
-[apps.web]
-primary_region = "fra"
-image = "web:1"
-machines.app.count = { fra = 1 }
-"#;
+use crate::{aws::HARBOR, support::Team};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_sees_nothing_of_what_stays_on_this_machine() {
-    let team = Team::kept(MANIFEST, Vec::new()).await;
+    let team = Team::kept(HARBOR, Vec::new()).await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let address = proxy(seen.clone());
     for command in ["plan", "apply", "status", "destroy"] {

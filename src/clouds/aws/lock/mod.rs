@@ -159,6 +159,12 @@ impl Terms {
         patience: Duration::from_secs(160),
     };
 
+    /// From when anybody may take a lock that is not renewed any more.
+    #[must_use]
+    pub fn free_at(self, record: &Record) -> Timestamp {
+        record::later(record.expires_at, self.margin)
+    }
+
     /// How often a lock is renewed, and how long giving it back may take.
     fn renewal(self) -> Duration {
         self.ttl / 3
