@@ -2,7 +2,11 @@
 //! machines themselves need, strategy by strategy. Run by hand: `cargo bench --bench rollout`, a minute and a half. It fails
 //! when a rolling update takes more than a quarter longer than it must, or any is told to slow down.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints a table for a person")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program that prints a table for a person"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -37,30 +41,53 @@ const QUICK: f64 = 1_000.0;
 const BURST: u32 = 3;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(all());
 }
 
 async fn all() {
-    println!("a new image for {FLEET} machines in 3 regions, {AT_ONCE} at once, at the speed of Fly");
+    println!(
+        "a new image for {FLEET} machines in 3 regions, {AT_ONCE} at once, at the speed of Fly"
+    );
     println!(
         "{:<10} {:>8} {:>9} {:>9} {:>9} {:>7} {:>9} {:>9} {:>5}",
-        "strategy", "latency", "writes", "apply", "at least", "ratio", "estimate", "requests", "429"
+        "strategy",
+        "latency",
+        "writes",
+        "apply",
+        "at least",
+        "ratio",
+        "estimate",
+        "requests",
+        "429"
     );
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("sandbox");
     let fleet = start(&state, QUICK, Duration::ZERO).await;
-    assert!(run(&fleet, &desired(dir.path(), "rolling", 0), QUICK).await.report.is_complete());
+    assert!(
+        run(&fleet, &desired(dir.path(), "rolling", 0), QUICK)
+            .await
+            .report
+            .is_complete()
+    );
     fleet.stop().await;
     let near = strategies().map(|(strategy, least)| (strategy, least, Duration::ZERO));
-    let far = near[..1].iter().map(|(strategy, least, _)| (*strategy, *least, FAR));
+    let far = near[..1]
+        .iter()
+        .map(|(strategy, least, _)| (*strategy, *least, FAR));
     for (image, (strategy, least, latency)) in (1..).zip(near.into_iter().chain(far)) {
         let fleet = start(&state, 1.0, latency).await;
         let run = run(&fleet, &desired(dir.path(), strategy, image), 1.0).await;
         fleet.stop().await;
         let ratio = run.show(strategy, least, latency);
         assert!(run.report.is_complete(), "{strategy}: {:#?}", run.report);
-        assert!(strategy != "rolling" || ratio <= RATIO, "a rolling update takes {ratio:.2} times its least");
+        assert!(
+            strategy != "rolling" || ratio <= RATIO,
+            "a rolling update takes {ratio:.2} times its least"
+        );
     }
 }
 
@@ -89,13 +116,26 @@ struct Measured {
 impl Measured {
     /// Prints a line of the table; gives how much longer than it must the writes took.
     fn show(&self, strategy: &str, least: Duration, latency: Duration) -> f64 {
-        let Self { report: _, estimate, whole, requests } = self;
-        let change = |request: &&RequestRecord| request.method != "GET" && !request.path.ends_with("/lease");
-        let writes: Vec<i64> = requests.iter().filter(change).map(|request| request.at_ms).collect();
+        let Self {
+            report: _,
+            estimate,
+            whole,
+            requests,
+        } = self;
+        let change =
+            |request: &&RequestRecord| request.method != "GET" && !request.path.ends_with("/lease");
+        let writes: Vec<i64> = requests
+            .iter()
+            .filter(change)
+            .map(|request| request.at_ms)
+            .collect();
         let between = writes.iter().max().unwrap() - writes.iter().min().unwrap();
         let took = Duration::from_millis(between.unsigned_abs());
         let ratio = took.as_secs_f64() / least.as_secs_f64();
-        let refused = requests.iter().filter(|request| request.status == 429).count();
+        let refused = requests
+            .iter()
+            .filter(|request| request.status == 429)
+            .count();
         let secs = |time: &Duration| format!("{:.2} s", time.as_secs_f64());
         println!(
             "{strategy:<10} {:>8} {:>9} {:>9} {:>9} {ratio:>7.3} {:>9} {:>9} {refused:>5}",
@@ -136,7 +176,10 @@ fn desired(dir: &Path, strategy: &str, image: u32) -> Desired {
         shared: false,
     };
     let loaded = manifest::load(dir, "bench", &inputs);
-    loaded.map_err(|problems| problems.render(false, 100)).unwrap().desired
+    loaded
+        .map_err(|problems| problems.render(false, 100))
+        .unwrap()
+        .desired
 }
 
 async fn run(fleet: &Running, desired: &Desired, speed: f64) -> Measured {
@@ -144,13 +187,24 @@ async fn run(fleet: &Running, desired: &Desired, speed: f64) -> Measured {
     let reader = Reader::new(&Settings::imitation(fleet.url(), token, speed)).unwrap();
     let world = observe(&reader.clone().into(), desired).await.unwrap();
     let plan: Plan = plan(desired, &world).unwrap();
-    let approved = guard(plan, &Limits::default()).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
-    let clouds = Clouds { fly: Writer::new(reader), aws: None, lock: None, voice: Voice::silent() };
+    let approved =
+        guard(plan, &Limits::default()).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
+    let clouds = Clouds {
+        fly: Writer::new(reader),
+        aws: None,
+        lock: None,
+        voice: Voice::silent(),
+    };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let before = fleet.requests().len();
     let begun = Instant::now();
     let report = apply(&approved, &clouds, world, &Conduct::default(), &events).await;
     let whole = begun.elapsed();
     let requests = fleet.requests().split_off(before);
-    Measured { report, estimate: approved.plan().estimate(), whole, requests }
+    Measured {
+        report,
+        estimate: approved.plan().estimate(),
+        whole,
+        requests,
+    }
 }

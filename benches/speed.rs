@@ -1,7 +1,11 @@
 //! How fast a plan is: in memory by the number of machines, against the sandbox by the number of apps, and the start of
 //! the program. Run by hand: `cargo bench`. Compare only numbers of one run.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints a table for a person")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program that prints a table for a person"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +33,10 @@ use trimtab::{
 
 fn main() {
     in_memory();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(over_http());
     program();
 }
@@ -88,7 +95,9 @@ fn world(desired: &Desired) -> World {
     for (at, (name, spec)) in desired.fly_machine.iter().enumerate() {
         let mut config = spec.workload.config.clone();
         if at % 100 == 0 {
-            config.env.insert("LOG_LEVEL".to_owned(), "debug".to_owned());
+            config
+                .env
+                .insert("LOG_LEVEL".to_owned(), "debug".to_owned());
         }
         let workload = WorkloadLive {
             created: String::new(),
@@ -104,19 +113,32 @@ fn world(desired: &Desired) -> World {
             metadata: spec.workload.marks(),
             ownership: Ownership::Ours,
             digest: None,
-            health: Health { host_ok: true, cordoned: false, checks: (0, 0) },
+            health: Health {
+                host_ok: true,
+                cordoned: false,
+                checks: (0, 0),
+            },
             last_run: None,
         };
-        world
-            .fly_machine
-            .insert(name.clone(), MachineLive { workload, volume: None, successor: None, retired: false });
+        world.fly_machine.insert(
+            name.clone(),
+            MachineLive {
+                workload,
+                volume: None,
+                successor: None,
+                retired: false,
+            },
+        );
     }
     world
 }
 
 fn in_memory() {
     println!("plan in memory, one machine in a hundred changed");
-    println!("{:>10} {:>12} {:>14} {:>8}", "machines", "plan", "each machine", "steps");
+    println!(
+        "{:>10} {:>12} {:>14} {:>8}",
+        "machines", "plan", "each machine", "steps"
+    );
     for machines in [100, 1_000, 10_000, 100_000] {
         let desired = desired(machines / 100, 100);
         let world = world(&desired);
@@ -124,7 +146,10 @@ fn in_memory() {
         let plan = plan(&desired, &world).unwrap();
         let took = begun.elapsed();
         let each = took.as_secs_f64() * 1e6 / f64::from(u32::try_from(machines).unwrap());
-        println!("{machines:>10} {took:>12.2?} {each:>11.2} µs {:>8}", plan.steps().count());
+        println!(
+            "{machines:>10} {took:>12.2?} {each:>11.2} µs {:>8}",
+            plan.steps().count()
+        );
     }
 }
 
@@ -136,7 +161,11 @@ async fn readers(running: &Running, desired: &Desired, speed: f64) -> Readers {
         None => None,
         Some(meta) => {
             let sandbox::AwsKeys { id, secret } = running.aws_keys(&meta.account).unwrap();
-            let keys = aws::Keys { id, secret: Secret::new(secret), session: None };
+            let keys = aws::Keys {
+                id,
+                secret: Secret::new(secret),
+                session: None,
+            };
             let url = running.aws_url();
             let settings = aws::Settings::imitation(&meta.account, &meta.region, url, keys, speed);
             Some(aws::Reader::new(settings, &fly).await.unwrap())
@@ -151,7 +180,10 @@ const ON_AWS: &str = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1
 
 async fn over_http() {
     println!("\nplan against the sandbox, 50 ms latency, 10 machines each");
-    println!("{:>24} {:>10} {:>12} {:>16}", "apps", "requests", "wall", "round trips");
+    println!(
+        "{:>24} {:>10} {:>12} {:>16}",
+        "apps", "requests", "wall", "round trips"
+    );
     for (apps, aws) in [(2, ""), (2, ON_AWS), (1, ""), (10, ""), (50, "")] {
         let dir = tempfile::tempdir().unwrap();
         let desired = load(&format!("{}{aws}", manifest(apps, 10)));
@@ -166,8 +198,18 @@ async fn over_http() {
         let took = begun.elapsed();
         assert!(plan.is_empty(), "the sandbox holds what the manifest says");
         let trips = took.as_secs_f64() / 0.05;
-        let what = format!("{apps}{}", if aws.is_empty() { "" } else { ", a bucket, a role" });
-        println!("{what:>24} {:>10} {took:>12.2?} {trips:>16.1}", readers.fly.sent());
+        let what = format!(
+            "{apps}{}",
+            if aws.is_empty() {
+                ""
+            } else {
+                ", a bucket, a role"
+            }
+        );
+        println!(
+            "{what:>24} {:>10} {took:>12.2?} {trips:>16.1}",
+            readers.fly.sent()
+        );
         running.stop().await;
     }
 }
@@ -179,8 +221,11 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     let running = sandbox::start(options).await.unwrap();
     let readers = readers(&running, desired, 2_000.0).await;
     let world = observe(&readers, desired).await.unwrap();
-    let approved =
-        trimtab::plan::guard(plan(desired, &world).unwrap(), &trimtab::plan::Limits::default()).unwrap();
+    let approved = trimtab::plan::guard(
+        plan(desired, &world).unwrap(),
+        &trimtab::plan::Limits::default(),
+    )
+    .unwrap();
     let clouds = trimtab::clouds::Clouds {
         fly: trimtab::clouds::fly::Writer::new(readers.fly),
         aws: readers.aws.map(aws::Writer::new),
@@ -188,8 +233,14 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
         voice: trimtab::clouds::Voice::silent(),
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
-    let report =
-        trimtab::apply::apply(&approved, &clouds, world, &trimtab::apply::Conduct::default(), &events).await;
+    let report = trimtab::apply::apply(
+        &approved,
+        &clouds,
+        world,
+        &trimtab::apply::Conduct::default(),
+        &events,
+    )
+    .await;
     assert!(report.is_complete(), "{report:?}");
     running.stop().await;
 }
@@ -198,12 +249,19 @@ fn program() {
     println!("\nthe program");
     let binary = env!("CARGO_BIN_EXE_trimtab");
     let environments = concat!(env!("CARGO_MANIFEST_DIR"), "/environments");
-    for args in [vec!["--version"], vec!["validate", "production", "--environments", environments]] {
+    for args in [
+        vec!["--version"],
+        vec!["validate", "production", "--environments", environments],
+    ] {
         let mut times: Vec<Duration> = (0..20)
             .map(|_| {
                 let begun = Instant::now();
                 let output = Command::new(binary).args(&args).output().unwrap();
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                assert!(
+                    output.status.success(),
+                    "{}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
                 begun.elapsed()
             })
             .collect();
@@ -216,7 +274,10 @@ fn program() {
         );
     }
     let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: unknown");
+    let peak = memory
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap_or("VmHWM: unknown");
     println!(
         "peak memory of this run, 100 000 machines included: {}",
         peak.trim_start_matches("VmHWM:").trim()

@@ -24,11 +24,16 @@ use trimtab::{
 /// A budget of Markdown that cuts most plans.
 const BUDGET: usize = 4000;
 /// Plain text: with colours, there would be escapes of our own.
-const PLAIN: Look = Look { color: false, width: 100 };
+const PLAIN: Look = Look {
+    color: false,
+    width: 100,
+};
 
 /// A manifest: it is refused with places, or it makes a plan that can be shown.
 pub(crate) fn manifest(data: &[u8]) {
-    let Ok(manifest) = std::str::from_utf8(data) else { return };
+    let Ok(manifest) = std::str::from_utf8(data) else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     std::fs::write(folder.path().join("x.toml"), manifest).expect("it can be written to");
     match manifest::load(folder.path(), "x", &inputs()) {
@@ -39,21 +44,28 @@ pub(crate) fn manifest(data: &[u8]) {
         }
         Ok(loaded) => {
             let plan = planned(&loaded.desired, &World::default());
-            assert!(!plan.is_some_and(|plan| plan.is_empty() && !loaded.desired.fly_app.is_empty()));
+            assert!(
+                !plan.is_some_and(|plan| plan.is_empty() && !loaded.desired.fly_app.is_empty())
+            );
         }
     }
 }
 
 /// A fly.toml, a fly.json, and a dotenv file: three texts that are read by our own hand.
 pub(crate) fn fly_toml(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     drop(manifest::dotenv::parse(text));
     for name in ["fly.toml", "fly.json"] {
         let mut files = Files::default();
         let file = files.add(name.into(), text.to_owned());
         let (node, errors) = parse(&files, file);
         for problem in &errors {
-            let at = problem.at.as_ref().expect("a mistake in the syntax has a place");
+            let at = problem
+                .at
+                .as_ref()
+                .expect("a mistake in the syntax has a place");
             assert!(files.line_column(at).0 > 0);
         }
         let modern = modernise(node);
@@ -71,17 +83,26 @@ pub(crate) fn fly_toml(data: &[u8]) {
 
 /// A saved plan.
 pub(crate) fn plan_file(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     drop(cli::plan_file::check(text));
 }
 
 /// What Fly and AWS answer about one environment, as one JSON object: each list under its name.
 pub(crate) fn answers(data: &[u8]) {
-    let Ok(all) = serde_json::from_slice::<Value>(data) else { return };
+    let Ok(all) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
     drop(part::<wire::LeaseAnswer>(&all, "lease").map(wire::LeaseAnswer::lease));
     drop(part::<Vec<wire::Version>>(&all, "versions"));
     let events = part::<Vec<wire::Event>>(&all, "events");
-    drop(events.map(|events| events.iter().map(|event| event.exit().cloned()).collect::<Vec<_>>()));
+    drop(events.map(|events| {
+        events
+            .iter()
+            .map(|event| event.exit().cloned())
+            .collect::<Vec<_>>()
+    }));
     drop(part::<wire::OrgMachines>(&all, "org_machines"));
     let shot = AppShot {
         fly_name: "shop-web-staging".to_owned(),
@@ -104,18 +125,34 @@ pub(crate) fn answers(data: &[u8]) {
 
 /// A policy document: what it means is the same after it was written anew, and nothing differs from itself.
 pub(crate) fn policy(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let policy = match Policy::parse(text) {
         Ok(policy) => policy,
         Err(why) => return drop(why.to_string()),
     };
     let again = Policy::parse(&policy.text()).expect("what is written is a policy");
     assert_eq!(policy, again, "it means something else");
-    assert_eq!(policy.text(), again.text(), "the canonical form is not final");
-    assert_eq!(Policy::of(&policy.json()).as_ref(), Ok(&policy), "JSON and text differ");
-    assert!(Policy::lines("policy", Some(&policy), Some(&again)).is_empty(), "it differs from itself");
+    assert_eq!(
+        policy.text(),
+        again.text(),
+        "the canonical form is not final"
+    );
+    assert_eq!(
+        Policy::of(&policy.json()).as_ref(),
+        Ok(&policy),
+        "JSON and text differ"
+    );
+    assert!(
+        Policy::lines("policy", Some(&policy), Some(&again)).is_empty(),
+        "it differs from itself"
+    );
     assert_eq!(policy.words().len(), policy.statements().count());
-    assert!(policy.statements().count() == 0 || !Policy::lines("policy", None, Some(&policy)).is_empty());
+    assert!(
+        policy.statements().count() == 0
+            || !Policy::lines("policy", None, Some(&policy)).is_empty()
+    );
 }
 
 /// Plans, and shows the plan in every way there is. `None` where the manifest's references go in a circle.
@@ -157,20 +194,32 @@ fn part<T: DeserializeOwned>(all: &Value, key: &str) -> Option<T> {
 }
 
 fn text_of(all: &Value, path: &str) -> String {
-    all.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    all.pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn tags(all: &Value, path: &str) -> BTreeMap<String, String> {
-    let tags = all.pointer(path).and_then(Value::as_object).into_iter().flatten();
-    tags.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    let tags = all
+        .pointer(path)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    tags.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// What AWS answers; its SDK has read it, so that only the texts in it are anybody's.
 fn on_aws(all: &Value) -> AwsShot {
     let bucket = aws::wire::Bucket {
         region: text_of(all, "/bucket/region"),
-        versioning: all.get("bucket").map(|_| text_of(all, "/bucket/versioning")),
-        policy: all.pointer("/bucket/policy").map(|_| text_of(all, "/bucket/policy")),
+        versioning: all
+            .get("bucket")
+            .map(|_| text_of(all, "/bucket/versioning")),
+        policy: all
+            .pointer("/bucket/policy")
+            .map(|_| text_of(all, "/bucket/policy")),
         tags: tags(all, "/bucket/tags"),
         ..aws::wire::Bucket::default()
     };
@@ -185,11 +234,21 @@ fn on_aws(all: &Value) -> AwsShot {
         attached: tags(all, "/role/attached").into_values().collect(),
         ..aws::wire::Role::default()
     };
-    let mut shot = AwsShot { org: Some("acme".to_owned()), ..AwsShot::default() };
+    let mut shot = AwsShot {
+        org: Some("acme".to_owned()),
+        ..AwsShot::default()
+    };
     if all.get("bucket").is_some() {
         let look = aws::wire::BucketLook::Here(Box::new(bucket));
-        let holds = all.pointer("/bucket/holds").and_then(Value::as_str).map(str::to_owned);
-        let there = BucketShot { name: text_of(all, "/bucket/name"), look, holds };
+        let holds = all
+            .pointer("/bucket/holds")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let there = BucketShot {
+            name: text_of(all, "/bucket/name"),
+            look,
+            holds,
+        };
         shot.stray_buckets.push(there.clone());
         shot.buckets.insert(name("backups"), there);
     }
@@ -234,7 +293,9 @@ fn desired() -> &'static Desired {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
         std::fs::write(folder.path().join("staging.toml"), MANIFEST).expect("it can be written to");
         let loaded = manifest::load(folder.path(), "staging", &inputs());
-        loaded.unwrap_or_else(|problems| panic!("{problems}")).desired
+        loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .desired
     })
 }
 

@@ -168,25 +168,40 @@ impl Report {
     }
 
     pub(super) fn record(&mut self, address: Address, action: Action, outcome: Outcome) {
-        self.outcomes.push(Ended { address, action, outcome });
+        self.outcomes.push(Ended {
+            address,
+            action,
+            outcome,
+        });
     }
 
     /// Whether every step was done.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.outcomes.iter().all(|ended| ended.outcome == Outcome::Done)
+        self.outcomes
+            .iter()
+            .all(|ended| ended.outcome == Outcome::Done)
     }
 
     /// How many steps were done, failed, were skipped, and did not run.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize, usize) {
-        let count =
-            |test: fn(&Outcome) -> bool| self.outcomes.iter().filter(|ended| test(&ended.outcome)).count();
+        let count = |test: fn(&Outcome) -> bool| {
+            self.outcomes
+                .iter()
+                .filter(|ended| test(&ended.outcome))
+                .count()
+        };
         (
             count(|outcome| *outcome == Outcome::Done),
             count(|outcome| matches!(outcome, Outcome::Failed(_))),
             count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
-            count(|outcome| matches!(outcome, Outcome::NotRun | Outcome::Unknown | Outcome::HeldBack(_))),
+            count(|outcome| {
+                matches!(
+                    outcome,
+                    Outcome::NotRun | Outcome::Unknown | Outcome::HeldBack(_)
+                )
+            }),
         )
     }
 }

@@ -28,7 +28,9 @@ pub(super) async fn take(
             *wanted.entry(leased).or_default() |= step.action != Action::Delete;
         }
     }
-    let taken = wanted.into_iter().map(|(leased, stays)| one(leased, stays, clouds, world, patience));
+    let taken = wanted
+        .into_iter()
+        .map(|(leased, stays)| one(leased, stays, clouds, world, patience));
     let taken: Result<Vec<bool>, CloudError> = join_all(taken).await.into_iter().collect();
     if taken.is_err() {
         clouds.fly.leases().release_all().await;
@@ -44,16 +46,25 @@ async fn one(
     patience: Duration,
 ) -> Result<bool, CloudError> {
     let Leased { app, id, version } = leased;
-    let Some(app) = world.fly_app.get(app) else { return Ok(false) };
+    let Some(app) = world.fly_app.get(app) else {
+        return Ok(false);
+    };
     let stale = |what: String| {
         let doing = format!("begin with machine {id} of {}", app.name);
-        CloudError::new(doing, Trouble::Conflict, format!("since the plan was made {what}"))
+        CloudError::new(
+            doing,
+            Trouble::Conflict,
+            format!("since the plan was made {what}"),
+        )
     };
     match clouds.fly.leases().acquire(&app.name, id, patience).await {
         Err(error) if error.is_not_found() && !stays => Ok(false),
         Err(error) if error.is_not_found() => Err(stale("it was destroyed".to_owned())),
         Err(error) => Err(error),
         Ok(held) if held.version == *version || held.version.is_empty() => Ok(held.waited),
-        Ok(held) => Err(stale(format!("it was changed: its version is {}", held.version))),
+        Ok(held) => Err(stale(format!(
+            "it was changed: its version is {}",
+            held.version
+        ))),
     }
 }

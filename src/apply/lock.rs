@@ -33,5 +33,8 @@ pub(super) async fn lost(lock: Option<&Lease>) {
 /// Why a run that lost its lock ended.
 pub(super) fn loss(error: LockError) -> super::Failure {
     let hint = error.hint();
-    super::Failure { hint, ..super::Failure::from(&CloudError::from(error)) }
+    super::Failure {
+        hint,
+        ..super::Failure::from(&CloudError::from(error))
+    }
 }

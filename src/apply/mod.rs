@@ -56,7 +56,8 @@ impl Conduct {
     /// Whether something that takes so long on Fly ends in time when it begins now.
     fn has_time(&self, secs: u64) -> bool {
         let takes = Duration::from_secs(secs).div_f64(self.speed);
-        self.until.is_none_or(|until| Instant::now() + takes <= until)
+        self.until
+            .is_none_or(|until| Instant::now() + takes <= until)
     }
 }
 
@@ -105,8 +106,17 @@ pub async fn apply(
         lock: clouds.lock.as_deref(),
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
-    let estimate_secs = Some(estimate.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
-    run.tell(Event::Begun { total: plan.graph().node_count(), estimate_secs });
+    let estimate_secs = Some(
+        estimate
+            .as_millis()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(u64::MAX),
+    );
+    run.tell(Event::Begun {
+        total: plan.graph().node_count(),
+        estimate_secs,
+    });
     let world = run.world.clone();
     let mut taking = std::pin::pin!(leases::take(plan, clouds, &world, conduct.patience));
     let taken = tokio::select! {
@@ -184,7 +194,9 @@ impl Run<'_> {
     /// anywhere, no further machine of the app changes.
     fn stopped(&self, node: NodeIndex) -> Option<&Address> {
         let step = self.plan.step(node);
-        self.failed.get(&step.address.name().root()).filter(|_| is_rolled(step))
+        self.failed
+            .get(&step.address.name().root())
+            .filter(|_| is_rolled(step))
     }
 
     fn leave_out(&mut self, node: NodeIndex, because: &Address) {
@@ -207,18 +219,33 @@ impl Run<'_> {
     /// Passes on what a step sees while it waits.
     fn voice(&self, address: &Address) -> Voice {
         let (events, address) = (self.events.clone(), address.clone());
-        Voice::new(move |Sign { state, passing, checks, lines }| {
-            let address = address.clone();
-            drop(events.send(match lines.is_empty() {
-                true => Event::Progress { address, state, passing, checks },
-                false => Event::Output { address, lines },
-            }));
-        })
+        Voice::new(
+            move |Sign {
+                      state,
+                      passing,
+                      checks,
+                      lines,
+                  }| {
+                let address = address.clone();
+                drop(events.send(match lines.is_empty() {
+                    true => Event::Progress {
+                        address,
+                        state,
+                        passing,
+                        checks,
+                    },
+                    false => Event::Output { address, lines },
+                }));
+            },
+        )
     }
 
     fn start(&self, node: NodeIndex, clouds: &Clouds, running: &mut JoinSet<Done>) {
         let step = self.plan.step(node);
-        self.tell(Event::Started { address: step.address.clone(), action: step.action });
+        self.tell(Event::Started {
+            address: step.address.clone(),
+            action: step.action,
+        });
         tracing::info!(address = %step.address, action = ?step.action, "begins");
         let (mut clouds, world) = (clouds.clone(), self.world.clone());
         clouds.voice = self.voice(&step.address);
@@ -226,7 +253,15 @@ impl Run<'_> {
         running.spawn(async move {
             let begun = Instant::now();
             let lost = lock::confirm(clouds.lock.as_deref()).await.is_err();
-            (node, begun, if lost { None } else { Some(op.run(&name, &clouds, &world).await) })
+            (
+                node,
+                begun,
+                if lost {
+                    None
+                } else {
+                    Some(op.run(&name, &clouds, &world).await)
+                },
+            )
         });
     }
 
@@ -239,11 +274,17 @@ impl Run<'_> {
                 Arc::make_mut(&mut self.world).settle(address.name(), settled);
                 self.queue.succeed(node);
                 self.report.record(address.clone(), action, Outcome::Done);
-                self.tell(Event::Finished { address, action, millis });
+                self.tell(Event::Finished {
+                    address,
+                    action,
+                    millis,
+                });
             }
             Err(error) => {
                 if is_rolled(self.plan.step(node)) && error.trouble != Trouble::Busy {
-                    self.failed.entry(address.name().root()).or_insert_with(|| address.clone());
+                    self.failed
+                        .entry(address.name().root())
+                        .or_insert_with(|| address.clone());
                 }
                 self.fail(&address, action, &error);
                 for skipped in self.queue.fail(node) {
@@ -256,27 +297,52 @@ impl Run<'_> {
     fn fail(&mut self, address: &Address, action: Action, error: &CloudError) {
         let (address, failure) = (address.clone(), Failure::from(error));
         if error.trouble == Trouble::Busy {
-            self.report.record(address.clone(), action, Outcome::HeldBack(failure.clone()));
-            self.tell(Event::HeldBack { address, action, failure });
+            self.report
+                .record(address.clone(), action, Outcome::HeldBack(failure.clone()));
+            self.tell(Event::HeldBack {
+                address,
+                action,
+                failure,
+            });
         } else {
-            self.report.record(address.clone(), action, Outcome::Failed(failure.clone()));
-            self.tell(Event::Failed { address, action, failure });
+            self.report
+                .record(address.clone(), action, Outcome::Failed(failure.clone()));
+            self.tell(Event::Failed {
+                address,
+                action,
+                failure,
+            });
         }
     }
 
     fn skip(&mut self, node: NodeIndex, because: &Address) {
         let step = self.plan.step(node);
         let (address, action): (Address, Action) = (step.address.clone(), step.action);
-        self.report.record(address.clone(), action, Outcome::Skipped { because: because.clone() });
-        self.tell(Event::Skipped { address, action, because: because.clone() });
+        self.report.record(
+            address.clone(),
+            action,
+            Outcome::Skipped {
+                because: because.clone(),
+            },
+        );
+        self.tell(Event::Skipped {
+            address,
+            action,
+            because: because.clone(),
+        });
     }
 
     /// What neither ran nor was skipped: the run was interrupted.
     fn rest(&mut self) {
         for node in self.queue.unfinished() {
             let step = self.plan.step(node);
-            let outcome = if self.queue.is_running(node) { Outcome::Unknown } else { Outcome::NotRun };
-            self.report.record(step.address.clone(), step.action, outcome);
+            let outcome = if self.queue.is_running(node) {
+                Outcome::Unknown
+            } else {
+                Outcome::NotRun
+            };
+            self.report
+                .record(step.address.clone(), step.action, outcome);
         }
     }
 }

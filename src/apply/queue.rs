@@ -33,8 +33,15 @@ impl<'p, N, E> Queue<'p, N, E> {
             n => State::Waiting(n),
         };
         let state: Vec<State> = graph.node_indices().map(start).collect();
-        let ready = graph.node_indices().filter(|node| state[node.index()] == State::Ready).collect();
-        Self { graph, state, ready }
+        let ready = graph
+            .node_indices()
+            .filter(|node| state[node.index()] == State::Ready)
+            .collect();
+        Self {
+            graph,
+            state,
+            ready,
+        }
     }
 
     /// Hands out one ready step, in node order.
@@ -89,7 +96,8 @@ impl<'p, N, E> Queue<'p, N, E> {
     /// The steps that are neither done nor skipped.
     #[must_use]
     pub fn unfinished(&self) -> Vec<NodeIndex> {
-        let open = |node: &NodeIndex| !matches!(self.state[node.index()], State::Done | State::Skipped);
+        let open =
+            |node: &NodeIndex| !matches!(self.state[node.index()], State::Done | State::Skipped);
         self.graph.node_indices().filter(open).collect()
     }
 }
@@ -105,7 +113,14 @@ mod tests {
         let (a, d) = (queue.take().unwrap(), queue.take().unwrap());
         assert_eq!((a.index(), d.index()), (0, 3));
         assert_eq!(queue.take(), None);
-        assert_eq!(queue.fail(a).iter().map(|node| node.index()).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(
+            queue
+                .fail(a)
+                .iter()
+                .map(|node| node.index())
+                .collect::<Vec<_>>(),
+            [1, 2]
+        );
         queue.succeed(d);
         assert_eq!(queue.take().unwrap().index(), 4);
         assert_eq!(queue.take(), None);

@@ -26,7 +26,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     /// The environment: the stem of its manifest's file name
-    #[arg(value_name = "ENV", required_unless_present = "plan", conflicts_with = "plan")]
+    #[arg(
+        value_name = "ENV",
+        required_unless_present = "plan",
+        conflicts_with = "plan"
+    )]
     environment: Option<String>,
     #[command(flatten)]
     inputs: InputArgs,
@@ -65,7 +69,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
         }
         None => {
             let environment = args.environment.clone().unwrap_or_default();
-            (Target { environment, inputs: args.inputs.clone() }, args.allow.clone(), args.expect.clone())
+            (
+                Target {
+                    environment,
+                    inputs: args.inputs.clone(),
+                },
+                args.allow.clone(),
+                args.expect.clone(),
+            )
         }
     };
     let session = Session::open(context, &target, SecretsMode::Required, &allow.adopt).await?;
@@ -79,8 +90,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
         command: "apply",
     };
     let confirmed = args.yes || expect.is_some();
-    let result =
-        run.all(expect.as_ref(), |context| confirm::yes(context, confirmed, "Apply this plan?")).await;
+    let result = run
+        .all(expect.as_ref(), |context| {
+            confirm::yes(context, confirmed, "Apply this plan?")
+        })
+        .await;
     session.close().await;
     result
 }
@@ -91,7 +105,9 @@ fn is_skipped(context: &Context<'_>, args: &Apply) -> Result<bool, Failure> {
         return Ok(false);
     }
     let commit = Commit::find(&context.environment)?;
-    let Some(pattern) = commit.matched(&args.skip_if_message) else { return Ok(false) };
+    let Some(pattern) = commit.matched(&args.skip_if_message) else {
+        return Ok(false);
+    };
     let text = format!(
         "Skipped: the message of {} matches `{pattern}`; nothing was looked at or changed.",
         commit.what
@@ -122,7 +138,11 @@ impl Run<'_> {
     ) -> Result<u8, Failure> {
         let world = self.session.look(self.context, self.desired).await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
-        let plan = if self.allow.everything { plan.without_claims() } else { plan };
+        let plan = if self.allow.everything {
+            plan.without_claims()
+        } else {
+            plan
+        };
         let limits = self.allow.limits();
         let refusals = crate::plan::refusals(&plan, &limits);
         if self.show.is_text() {
@@ -144,7 +164,8 @@ impl Run<'_> {
             Some(((approved, world), first)) => (approved, world, first),
             None => (approved, world, Vec::new()),
         };
-        let taken = locking::take(self.context, self.session, &world, self.show, self.command).await?;
+        let taken =
+            locking::take(self.context, self.session, &world, self.show, self.command).await?;
         let result = self.with_rights(taken, approved, world, first).await;
         self.session.unlock().await;
         result
@@ -157,16 +178,29 @@ impl Run<'_> {
         agreed: &Approved,
         world: &World,
     ) -> Result<Option<((Approved, World), Vec<Ended>)>, Failure> {
-        let Some(place) = locking::place(&self.desired.meta) else { return Ok(None) };
-        let bucket = self.desired.aws_bucket.iter().find(|(_, spec)| spec.name == place.bucket);
-        let address = bucket.map(|(key, _)| Address::of::<Bucket>(key));
-        let plan = agreed.plan();
-        let made = plan.steps().find(|step| Some(&step.address) == address.as_ref());
-        let Some(step) = made.filter(|step| step.action == Action::Create && plan.steps().count() > 1) else {
+        let Some(place) = locking::place(&self.desired.meta) else {
             return Ok(None);
         };
-        let first = guard(plan.clone().only(std::slice::from_ref(&step.address)), &self.allow.limits())
-            .map_err(|refusals| self.refused(refusals))?;
+        let bucket = self
+            .desired
+            .aws_bucket
+            .iter()
+            .find(|(_, spec)| spec.name == place.bucket);
+        let address = bucket.map(|(key, _)| Address::of::<Bucket>(key));
+        let plan = agreed.plan();
+        let made = plan
+            .steps()
+            .find(|step| Some(&step.address) == address.as_ref());
+        let Some(step) =
+            made.filter(|step| step.action == Action::Create && plan.steps().count() > 1)
+        else {
+            return Ok(None);
+        };
+        let first = guard(
+            plan.clone().only(std::slice::from_ref(&step.address)),
+            &self.allow.limits(),
+        )
+        .map_err(|refusals| self.refused(refusals))?;
         self.show.say_aside(
             self.context,
             "lock",
@@ -183,11 +217,15 @@ impl Run<'_> {
             return Ok(Some((self.plan_again(agreed).await?, report.outcomes)));
         }
         if self.show.is_text() {
-            self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
+            self.context
+                .ui
+                .data(&render::text::report(&report, &self.context.ui.look()))?;
         }
-        Err(Failure::new("the bucket that holds the lock is not ready, and nothing else was begun")
-            .hint("run the same command again: what was done is not done twice")
-            .code(exit::INCOMPLETE))
+        Err(
+            Failure::new("the bucket that holds the lock is not ready, and nothing else was begun")
+                .hint("run the same command again: what was done is not done twice")
+                .code(exit::INCOMPLETE),
+        )
     }
 
     /// With the lock nobody else writes any more, so what was agreed to is planned once more: another run may have come
@@ -205,7 +243,9 @@ impl Run<'_> {
             Taken::Waited => self.look_again(&approved).await?,
         };
         if approved.plan().is_empty() {
-            self.context.ui.talk("Nothing is left to do: another run has done it.");
+            self.context
+                .ui
+                .talk("Nothing is left to do: another run has done it.");
             return Ok(exit::OK);
         }
         self.carry_out(approved, world, first).await
@@ -213,16 +253,23 @@ impl Run<'_> {
 
     /// Plans once more after somebody else was at work: what is left of what was agreed to runs.
     async fn look_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
-        self.context.ui.talk("Somebody else was at work here: looking again.");
+        self.context
+            .ui
+            .talk("Somebody else was at work here: looking again.");
         self.plan_again(agreed).await
     }
 
     async fn plan_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
         let world = self.session.look(self.context, self.desired).await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
-        let plan = if self.allow.everything { plan.without_claims() } else { plan };
+        let plan = if self.allow.everything {
+            plan.without_claims()
+        } else {
+            plan
+        };
         check_expected(&plan, Some(&agreed.plan().id()))?;
-        let approved = guard(plan, &self.allow.limits()).map_err(|refusals| self.refused(refusals))?;
+        let approved =
+            guard(plan, &self.allow.limits()).map_err(|refusals| self.refused(refusals))?;
         Ok((approved, world))
     }
 
@@ -235,12 +282,22 @@ impl Run<'_> {
         Failure::from(refusals)
     }
 
-    async fn carry_out(&self, approved: Approved, world: World, first: Vec<Ended>) -> Result<u8, Failure> {
+    async fn carry_out(
+        &self,
+        approved: Approved,
+        world: World,
+        first: Vec<Ended>,
+    ) -> Result<u8, Failure> {
         let (session, command) = (self.session, self.command);
         let (mut approved, mut world) = (approved, world);
         let mut looks = 0;
         let mut report = loop {
-            let work = progress::Work { session, approved: &approved, world: world.clone(), command };
+            let work = progress::Work {
+                session,
+                approved: &approved,
+                world: world.clone(),
+                command,
+            };
             let report = progress::watch(self.context, self.show, work).await;
             if !report.outdated || looks == LOOKS {
                 break report;
@@ -251,13 +308,20 @@ impl Run<'_> {
         // The bucket that was made for the lock is a part of what was agreed to.
         report.outcomes.splice(0..0, first);
         if self.show.is_text() {
-            self.context.ui.data(&render::text::report(&report, &self.context.ui.look()))?;
+            self.context
+                .ui
+                .data(&render::text::report(&report, &self.context.ui.look()))?;
         }
         if report.is_complete() {
             return self.verify().await;
         }
-        let recovery =
-            Recovery { context: self.context, session, desired: self.desired, show: self.show, command };
+        let recovery = Recovery {
+            context: self.context,
+            session,
+            desired: self.desired,
+            show: self.show,
+            command,
+        };
         // Whatever goes wrong now, the run did not finish.
         if let Err(failure) = recovery.after(&report, &world).await {
             failure.show(self.context.ui);
@@ -274,7 +338,12 @@ impl Run<'_> {
             return Ok(exit::OK);
         }
         let headline = self.session.headline(self.command);
-        self.context.ui.talk(&render::text::plan(&left, &[], &headline, &self.context.ui.talk_look()));
+        self.context.ui.talk(&render::text::plan(
+            &left,
+            &[],
+            &headline,
+            &self.context.ui.talk_look(),
+        ));
         Err(Failure::new("everything was done, and a new plan is still not empty")
             .hint("something changes it at the same time, or a cloud has not caught up yet: run the same command again")
             .code(exit::INCOMPLETE))
@@ -288,7 +357,11 @@ fn check_expected(plan: &Plan, expect: Option<&PlanId>) -> Result<(), Failure> {
     if plan.is_empty() || expect.covers(&now) {
         return Ok(());
     }
-    let why = if expect.knows_steps() { "it holds steps that were not reviewed" } else { "the ids differ" };
+    let why = if expect.knows_steps() {
+        "it holds steps that were not reviewed"
+    } else {
+        "the ids differ"
+    };
     Err(Failure::new(format!(
         "this is plan {}, and {} was reviewed: {why}; nothing was changed",
         now.short(),

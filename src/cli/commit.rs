@@ -23,8 +23,7 @@ const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
 /// So much of a commit's id tells it from others.
 const SHORT: usize = 12;
 /// What to do when nobody knows the message.
-const HINT: &str =
-    "run it in a checkout with git installed, set CI_COMMIT_MESSAGE, or leave --skip-if-message out";
+const HINT: &str = "run it in a checkout with git installed, set CI_COMMIT_MESSAGE, or leave --skip-if-message out";
 
 /// What a run is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +41,10 @@ pub(super) struct Pattern(String);
 impl Pattern {
     /// Reads a pattern from the command line.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text.trim_matches(|c: char| c == '*' || c.is_whitespace()).is_empty() {
+        if text
+            .trim_matches(|c: char| c == '*' || c.is_whitespace())
+            .is_empty()
+        {
             return Err("it would skip every commit".to_owned());
         }
         Ok(Self(text.to_owned()))
@@ -54,12 +56,21 @@ impl Pattern {
         if !pattern.contains('*') {
             return message.contains(&pattern);
         }
-        let subject = message.trim_start().lines().next().unwrap_or_default().trim_end();
+        let subject = message
+            .trim_start()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_end();
         let mut parts = pattern.split('*');
-        let Some(mut rest) = subject.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+        let Some(mut rest) = subject.strip_prefix(parts.next().unwrap_or_default()) else {
+            return false;
+        };
         let last = parts.next_back().unwrap_or_default();
         for part in parts {
-            let Some(at) = rest.find(part) else { return false };
+            let Some(at) = rest.find(part) else {
+                return false;
+            };
             rest = &rest[at + part.len()..];
         }
         rest.ends_with(last)
@@ -81,7 +92,10 @@ impl Commit {
         };
         let variable = |(message, id): &(&str, &str)| {
             let message = environment.get(message)?.to_owned();
-            Some(Self { what: commit_words(environment.get(id)), message })
+            Some(Self {
+                what: commit_words(environment.get(id)),
+                message,
+            })
         };
         match told.or_else(|| VARIABLES.iter().find_map(variable)) {
             Some(commit) => Ok(commit),
@@ -97,14 +111,27 @@ impl Commit {
 
 /// A commit in words. An id comes from outside, and is shown as far as it is one.
 fn commit_words(id: Option<&str>) -> String {
-    let id: String = id.unwrap_or_default().chars().take_while(char::is_ascii_hexdigit).take(SHORT).collect();
-    if id.is_empty() { "this commit".to_owned() } else { format!("commit {id}") }
+    let id: String = id
+        .unwrap_or_default()
+        .chars()
+        .take_while(char::is_ascii_hexdigit)
+        .take(SHORT)
+        .collect();
+    if id.is_empty() {
+        "this commit".to_owned()
+    } else {
+        format!("commit {id}")
+    }
 }
 
 /// The commit of an event of GitHub's.
 fn from_event(file: &Path) -> Result<Option<Commit>, Failure> {
     let wrong = |why: String| {
-        Failure::new(format!("cannot read {GITHUB_EVENT}, which is {}: {why}", file.display())).hint(HINT)
+        Failure::new(format!(
+            "cannot read {GITHUB_EVENT}, which is {}: {why}",
+            file.display()
+        ))
+        .hint(HINT)
     };
     let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
     let event: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -118,20 +145,37 @@ fn of_event(event: &Value) -> Option<Commit> {
     for commit in ["/head_commit", "/workflow_run/head_commit"] {
         if let Some(message) = text(&format!("{commit}/message")) {
             let what = commit_words(text(&format!("{commit}/id")));
-            return Some(Commit { what, message: message.to_owned() });
+            return Some(Commit {
+                what,
+                message: message.to_owned(),
+            });
         }
     }
-    let number = event.pointer("/pull_request/number").and_then(Value::as_u64);
-    let what =
-        number.map_or_else(|| "this pull request".to_owned(), |number| format!("pull request {number}"));
-    Some(Commit { what, message: text("/pull_request/title")?.to_owned() })
+    let number = event
+        .pointer("/pull_request/number")
+        .and_then(Value::as_u64);
+    let what = number.map_or_else(
+        || "this pull request".to_owned(),
+        |number| format!("pull request {number}"),
+    );
+    Some(Commit {
+        what,
+        message: text("/pull_request/title")?.to_owned(),
+    })
 }
 
 /// The commit that is checked out.
 fn checked_out() -> Result<Commit, Failure> {
-    let wrong = |why: &str| Failure::new(format!("cannot tell the commit's message: {why}")).hint(HINT);
+    let wrong =
+        |why: &str| Failure::new(format!("cannot tell the commit's message: {why}")).hint(HINT);
     // A signature is printed in front when the user's configuration says so.
-    let args = ["-c", "log.showSignature=false", "log", "-1", "--format=%H%n%B"];
+    let args = [
+        "-c",
+        "log.showSignature=false",
+        "log",
+        "-1",
+        "--format=%H%n%B",
+    ];
     let output = Command::new("git")
         .args(args)
         .output()
@@ -143,7 +187,10 @@ fn checked_out() -> Result<Commit, Failure> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let (id, message) = text.split_once('\n').unwrap_or((&text, ""));
-    Ok(Commit { what: commit_words(Some(id)), message: message.to_owned() })
+    Ok(Commit {
+        what: commit_words(Some(id)),
+        message: message.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -158,13 +205,19 @@ mod tests {
     fn a_text_is_found_anywhere_whatever_its_case() {
         assert!(fits("[skip deploy]", "Fix a typo\n\n[Skip Deploy]\n"));
         assert!(fits("create persona:", "Create persona: Anna"));
-        assert!(!fits("[skip deploy]", "skip deploy"), "brackets are brackets");
+        assert!(
+            !fits("[skip deploy]", "skip deploy"),
+            "brackets are brackets"
+        );
         assert!(!fits("a.c", "abc"), "a dot is a dot");
     }
 
     #[test]
     fn with_a_star_it_is_the_whole_first_line() {
-        assert!(fits("Create persona:*", "create persona: Anna\n\nby the bot"));
+        assert!(fits(
+            "Create persona:*",
+            "create persona: Anna\n\nby the bot"
+        ));
         assert!(!fits("Create persona:*", "Fix `Create persona:`"));
         assert!(!fits("docs*", "Fix\n\ndocs"));
         assert!(fits("*[skip*]", "a [skip deploy]"));
@@ -183,14 +236,22 @@ mod tests {
     #[test]
     fn github_says_it_in_the_event() {
         let of = |text: &str| of_event(&serde_json::from_str(text).unwrap());
-        let commit =
-            |what: &str, message: &str| Some(Commit { what: what.to_owned(), message: message.to_owned() });
+        let commit = |what: &str, message: &str| {
+            Some(Commit {
+                what: what.to_owned(),
+                message: message.to_owned(),
+            })
+        };
         let push = r#"{"head_commit": {"id": "0a1b2c3d4e5f6a7b", "message": "m"}}"#;
         assert_eq!(of(push), commit("commit 0a1b2c3d4e5f", "m"));
         let after = r#"{"workflow_run": {"head_commit": {"id": "::x", "message": "m"}}}"#;
         assert_eq!(of(after), commit("this commit", "m"));
         let pull = r#"{"pull_request": {"number": 7, "title": "t"}}"#;
         assert_eq!(of(pull), commit("pull request 7", "t"));
-        assert_eq!(of(r#"{"head_commit": null, "inputs": {}}"#), None, "by hand: what is checked out counts");
+        assert_eq!(
+            of(r#"{"head_commit": null, "inputs": {}}"#),
+            None,
+            "by hand: what is checked out counts"
+        );
     }
 }

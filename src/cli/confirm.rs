@@ -10,8 +10,18 @@ pub(super) fn yes(context: &Context<'_>, yes: bool, question: &str) -> Result<()
 }
 
 /// Asks for a word to be typed.
-pub(super) fn word(context: &Context<'_>, yes: bool, question: &str, word: &str) -> Result<(), Failure> {
-    ask(context, yes, &format!("{question} Type `{word}` to confirm:"), |answer| answer == word)
+pub(super) fn word(
+    context: &Context<'_>,
+    yes: bool,
+    question: &str,
+    word: &str,
+) -> Result<(), Failure> {
+    ask(
+        context,
+        yes,
+        &format!("{question} Type `{word}` to confirm:"),
+        |answer| answer == word,
+    )
 }
 
 fn ask(
@@ -24,9 +34,11 @@ fn ask(
         return Ok(());
     }
     if !context.ui.can_ask() {
-        return Err(Failure::new("nobody can be asked here; nothing was changed")
-            .hint("say --yes, or --expect with the id of the plan that was reviewed")
-            .code(exit::REFUSED));
+        return Err(
+            Failure::new("nobody can be asked here; nothing was changed")
+                .hint("say --yes, or --expect with the id of the plan that was reviewed")
+                .code(exit::REFUSED),
+        );
     }
     let answer = context.ui.ask(question)?;
     if agrees(&answer) {

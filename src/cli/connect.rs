@@ -41,14 +41,20 @@ pub(super) struct Connection {
 
 /// Fly itself, with the token from the variable that the manifest names, and AWS with the SDK's own chain.
 pub(super) fn real(environment: &Environment, loaded: &Loaded) -> Result<Connection, Failure> {
-    let variable = loaded.token.as_ref().map_or(names::TOKEN, |token| &token.env);
+    let variable = loaded
+        .token
+        .as_ref()
+        .map_or(names::TOKEN, |token| &token.env);
     let token = environment.get(variable).ok_or_else(|| {
         let org = &loaded.desired.meta.org;
         Failure::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).hint(format!(
             "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
         ))
     })?;
-    let base = environment.get(names::MACHINES_API).unwrap_or(MACHINES_API).to_owned();
+    let base = environment
+        .get(names::MACHINES_API)
+        .unwrap_or(MACHINES_API)
+        .to_owned();
     let api = |name| Some(environment.get(name).unwrap_or(API).to_owned());
     let (logs, uiex) = (api(names::API), api(names::UIEX));
     let registries = environment.get(names::REGISTRIES).map(str::to_owned);
@@ -56,9 +62,27 @@ pub(super) fn real(environment: &Environment, loaded: &Loaded) -> Result<Connect
     // An imitation on this machine may run faster, and says so: leases and locks end by its clock.
     let faster = number(environment, names::SANDBOX_SPEED)?.filter(|_| base.starts_with("http://"));
     let speed = faster.unwrap_or(1.0);
-    let fly = Settings { base, logs, uiex, public, token, speed, fuse: None, registries };
-    let aws = loaded.desired.meta.aws.as_ref().map(|meta| real_aws(environment, meta, speed));
-    Ok(Connection { fly, aws, sandbox: None })
+    let fly = Settings {
+        base,
+        logs,
+        uiex,
+        public,
+        token,
+        speed,
+        fuse: None,
+        registries,
+    };
+    let aws = loaded
+        .desired
+        .meta
+        .aws
+        .as_ref()
+        .map(|meta| real_aws(environment, meta, speed));
+    Ok(Connection {
+        fly,
+        aws,
+        sandbox: None,
+    })
 }
 
 /// AWS: keys and address as far as the environment says them, so that those of an `--env-file` count; everything else is
@@ -67,11 +91,18 @@ fn real_aws(environment: &Environment, meta: &AwsMeta, speed: f64) -> aws::Setti
     let get = |name| environment.get(name).map(str::to_owned);
     let secret = |name| environment.get(name).map(Secret::new);
     let keys = get("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
-    let keys =
-        keys.map(|(id, secret_key)| Keys { id, secret: secret_key, session: secret("AWS_SESSION_TOKEN") });
+    let keys = keys.map(|(id, secret_key)| Keys {
+        id,
+        secret: secret_key,
+        session: secret("AWS_SESSION_TOKEN"),
+    });
     let (endpoint, s3) = (get("AWS_ENDPOINT_URL"), get("AWS_ENDPOINT_URL_S3"));
     let by_path = endpoint.is_some() || s3.is_some();
-    let endpoints = Endpoints { s3, iam: get("AWS_ENDPOINT_URL_IAM"), sts: get("AWS_ENDPOINT_URL_STS") };
+    let endpoints = Endpoints {
+        s3,
+        iam: get("AWS_ENDPOINT_URL_IAM"),
+        sts: get("AWS_ENDPOINT_URL_STS"),
+    };
     aws::Settings {
         account: meta.account.clone(),
         region: meta.region.clone(),
@@ -120,51 +151,107 @@ pub(super) async fn embedded(
         other => other?,
     };
     let token = Secret::new(running.org_token(&meta.org)?);
-    let fly = Settings { fuse, ..Settings::imitation(running.url(), token, speed) };
+    let fly = Settings {
+        fuse,
+        ..Settings::imitation(running.url(), token, speed)
+    };
     let aws = match &meta.aws {
         None => None,
-        Some(AwsMeta { account, region, .. }) => {
-            let sandbox::AwsKeys { id, secret } = running.aws_keys(account).map_err(StartError::from)?;
-            let keys = Keys { id, secret: Secret::new(secret), session: None };
-            Some(aws::Settings::imitation(account, region, running.aws_url(), keys, speed))
+        Some(AwsMeta {
+            account, region, ..
+        }) => {
+            let sandbox::AwsKeys { id, secret } =
+                running.aws_keys(account).map_err(StartError::from)?;
+            let keys = Keys {
+                id,
+                secret: Secret::new(secret),
+                session: None,
+            };
+            Some(aws::Settings::imitation(
+                account,
+                region,
+                running.aws_url(),
+                keys,
+                speed,
+            ))
         }
     };
-    Ok(Connection { fly, aws, sandbox: Some(running) })
+    Ok(Connection {
+        fly,
+        aws,
+        sandbox: Some(running),
+    })
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
-async fn join(dir: &Path, url: String, meta: &Meta, fuse: Option<Fuse>) -> Result<Connection, Failure> {
+async fn join(
+    dir: &Path,
+    url: String,
+    meta: &Meta,
+    fuse: Option<Fuse>,
+) -> Result<Connection, Failure> {
     let wrong = || Failure::from(StartError::InUse { url: url.clone() });
     let server = sandbox::announced(dir);
     let speed = server.as_ref().map_or(1.0, |server| server.speed);
     // It is on this machine, and no proxy of another one is asked for it; nor does it speak TLS.
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().map_err(|_| wrong())?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+        .map_err(|_| wrong())?;
     let ask = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, Failure> {
         let asked = client.post(format!("{url}/_sandbox/{path}")).json(&body);
-        asked.send().await.map_err(|_| wrong())?.json().await.map_err(|_| wrong())
+        asked
+            .send()
+            .await
+            .map_err(|_| wrong())?
+            .json()
+            .await
+            .map_err(|_| wrong())
     };
     let text = |answer: &serde_json::Value, key: &str| {
-        answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned).ok_or_else(wrong)
+        answer
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .map(str::to_owned)
+            .ok_or_else(wrong)
     };
     let answer = ask("tokens", serde_json::json!({ "org": meta.org })).await?;
     let fly = Settings::imitation(url.clone(), Secret::new(text(&answer, "token")?), speed);
     let aws = match &meta.aws {
         None => None,
-        Some(AwsMeta { account, region, .. }) => {
+        Some(AwsMeta {
+            account, region, ..
+        }) => {
             let answer = ask("aws/keys", serde_json::json!({ "account": account })).await?;
             let secret = Secret::new(text(&answer, "secret_access_key")?);
-            let keys = Keys { id: text(&answer, "access_key_id")?, secret, session: None };
+            let keys = Keys {
+                id: text(&answer, "access_key_id")?,
+                secret,
+                session: None,
+            };
             let url = server.map(|server| server.aws_url).unwrap_or_default();
             Some(aws::Settings::imitation(account, region, url, keys, speed))
         }
     };
-    Ok(Connection { fly: Settings { fuse, ..fly }, aws, sandbox: None })
+    Ok(Connection {
+        fly: Settings { fuse, ..fly },
+        aws,
+        sandbox: None,
+    })
 }
 
 fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {
-    let Some(text) = environment.get(name) else { return Ok(None) };
-    let parsed = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
-    parsed.map(Some).ok_or_else(|| Failure::new(format!("{name}={text} is not a number above 0")))
+    let Some(text) = environment.get(name) else {
+        return Ok(None);
+    };
+    let parsed = text
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite() && *number > 0.0);
+    parsed
+        .map(Some)
+        .ok_or_else(|| Failure::new(format!("{name}={text} is not a number above 0")))
 }
 
 /// A duration such as `50ms`.
@@ -178,20 +265,33 @@ pub(super) fn latency(text: &str) -> Result<Duration, String> {
 fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failure> {
     let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
     let (mut faults, mut fuse) = (Vec::new(), None);
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
         let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
         let death = |n: &str, after| {
             let at = match n.strip_prefix('w') {
                 Some(n) => Nth::Write(n.parse().map_err(|_| wrong())?),
                 None => Nth::Request(n.parse().map_err(|_| wrong())?),
             };
-            Ok::<_, Failure>(Some(Fuse { at, after, then: Burnt::Die }))
+            Ok::<_, Failure>(Some(Fuse {
+                at,
+                after,
+                then: Burnt::Die,
+            }))
         };
-        match (part.strip_prefix("die-before:"), part.strip_prefix("die-after:")) {
+        match (
+            part.strip_prefix("die-before:"),
+            part.strip_prefix("die-after:"),
+        ) {
             (Some(n), _) => fuse = death(n, false)?,
             (_, Some(n)) => fuse = death(n, true)?,
-            _ => faults
-                .push(part.parse().map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?),
+            _ => faults.push(
+                part.parse()
+                    .map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?,
+            ),
         }
     }
     Ok((faults, fuse))

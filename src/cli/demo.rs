@@ -27,11 +27,26 @@ pub(super) struct Demo {
 
 /// The manifests of the reference team, and values for their secrets.
 const FILES: [(&str, &str); 5] = [
-    ("environments/_base.toml", include_str!("../../environments/_base.toml")),
-    ("environments/staging.toml", include_str!("../../environments/staging.toml")),
-    ("environments/production.toml", include_str!("../../environments/production.toml")),
-    ("environments/review.toml", include_str!("../../environments/review.toml")),
-    ("example.env", include_str!("../../environments/example.env")),
+    (
+        "environments/_base.toml",
+        include_str!("../../environments/_base.toml"),
+    ),
+    (
+        "environments/staging.toml",
+        include_str!("../../environments/staging.toml"),
+    ),
+    (
+        "environments/production.toml",
+        include_str!("../../environments/production.toml"),
+    ),
+    (
+        "environments/review.toml",
+        include_str!("../../environments/review.toml"),
+    ),
+    (
+        "example.env",
+        include_str!("../../environments/example.env"),
+    ),
 ];
 /// The environment that the story is about.
 const STAGE: &str = "staging";
@@ -58,7 +73,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Demo) -> Result<u8, Failur
     story.command(&["apply", STAGE, "--yes"])?;
     story.chapter("7. And all is well (exit code 0).");
     story.command(&["drift", STAGE])?;
-    story.chapter(&format!("The folder {0} is yours. Go on from here:", dir.display()));
+    story.chapter(&format!(
+        "The folder {0} is yours. Go on from here:",
+        dir.display()
+    ));
     let (dir, program) = (dir.display(), std::env::current_exe()?);
     let program = program.display();
     context.ui.data(&format!(
@@ -73,7 +91,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Demo) -> Result<u8, Failur
 fn free_name(wanted: &Path) -> PathBuf {
     let numbered = |n: u32| PathBuf::from(format!("{}-{n}", wanted.display()));
     let mut names = std::iter::once(wanted.to_owned()).chain((2..).map(numbered));
-    names.find(|name| !name.exists()).unwrap_or_else(|| wanted.to_owned())
+    names
+        .find(|name| !name.exists())
+        .unwrap_or_else(|| wanted.to_owned())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
@@ -103,10 +123,16 @@ impl Story<'_> {
         shown.extend(["--sandbox", "--env-file", "example.env"]);
         self.context.ui.data(&format!("$ {}\n", shown.join(" ")))?;
         let program = std::env::current_exe()?;
-        let status = Command::new(program).args(&shown[1..]).current_dir(self.dir).status()?;
+        let status = Command::new(program)
+            .args(&shown[1..])
+            .current_dir(self.dir)
+            .status()?;
         match status.code() {
             Some(code) if code == i32::from(exit::OK) || code == i32::from(exit::CHANGES) => Ok(()),
-            other => Err(Failure::new(format!("`{}` ended with {other:?}", shown.join(" ")))),
+            other => Err(Failure::new(format!(
+                "`{}` ended with {other:?}",
+                shown.join(" ")
+            ))),
         }
     }
 }
@@ -118,8 +144,15 @@ async fn tamper(context: &Context<'_>, dir: &Path) -> Result<Vec<String>, Failur
     global.sandbox = Some(dir.join(".trimtab/sandbox"));
     let mut environment = context.environment.clone();
     environment.add_beneath(read_env_file(&dir.join("example.env"))?);
-    let context = Context { global, environment, ui: context.ui };
-    let target = Target { environment: STAGE.to_owned(), inputs: super::session::InputArgs::default() };
+    let context = Context {
+        global,
+        environment,
+        ui: context.ui,
+    };
+    let target = Target {
+        environment: STAGE.to_owned(),
+        inputs: super::session::InputArgs::default(),
+    };
     let session = Session::open(&context, &target, SecretsMode::Lenient, &[]).await?;
     let world = session.observe(&context).await?;
     let fly = Writer::new(session.readers.fly.clone());
@@ -130,10 +163,18 @@ async fn tamper(context: &Context<'_>, dir: &Path) -> Result<Vec<String>, Failur
         config["guest"]["memory_mb"] = 2048.into();
         config["env"]["LOG_LEVEL"] = "trace".into();
         let app = &world.fly_app[&name.root()].name;
-        let update = NewMachine { region: there.region.to_string(), config, ..NewMachine::default() };
-        fly.update_machine(app, &there.id, &there.version, &update).await?;
+        let update = NewMachine {
+            region: there.region.to_string(),
+            config,
+            ..NewMachine::default()
+        };
+        fly.update_machine(app, &there.id, &there.version, &update)
+            .await?;
         fly.rest(Duration::from_secs(5)).await;
-        deeds.push(format!("machine {} of {app}: 2 GB of memory, LOG_LEVEL=trace", there.id));
+        deeds.push(format!(
+            "machine {} of {app}: 2 GB of memory, LOG_LEVEL=trace",
+            there.id
+        ));
     }
     if let Some((name, ip)) = world.fly_ip.first_key_value() {
         let app = &world.fly_app[&name.root()].name;

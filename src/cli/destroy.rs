@@ -38,13 +38,29 @@ pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Fai
     let nothing = Desired::empty(meta);
     // Removing everything is what was asked for, so the share is no danger; lost data still is.
     let (only, allow_destroy) = (args.only.clone(), args.allow_destroy.clone());
-    let allow = Allow { only, adopt: Vec::new(), allow_destroy, max_destroy: 100, everything: true };
+    let allow = Allow {
+        only,
+        adopt: Vec::new(),
+        allow_destroy,
+        max_destroy: 100,
+        everything: true,
+    };
     let (session_ref, show) = (&session, &args.show);
-    let run =
-        Run { context, session: session_ref, desired: &nothing, allow: &allow, show, command: "destroy" };
+    let run = Run {
+        context,
+        session: session_ref,
+        desired: &nothing,
+        allow: &allow,
+        show,
+        command: "destroy",
+    };
     let name = nothing.meta.mark.environment.clone();
     let question = format!("This destroys the environment {name}.");
-    let result = run.all(None, |context| confirm::word(context, args.yes, &question, &name)).await;
+    let result = run
+        .all(None, |context| {
+            confirm::word(context, args.yes, &question, &name)
+        })
+        .await;
     session.close().await;
     result
 }

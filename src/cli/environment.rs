@@ -15,13 +15,19 @@ pub(super) mod names {
     /// Where every image registry is asked instead of at its own address: at an imitation.
     pub(in crate::cli) const REGISTRIES: &str = "TRIMTAB_REGISTRY_BASE_URL";
     /// Who runs this: on GitHub, on GitLab, in a shell.
-    pub(in crate::cli) const WHO: [&str; 5] =
-        ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "USER", "LOGNAME"];
+    pub(in crate::cli) const WHO: [&str; 5] = [
+        "GITHUB_ACTOR",
+        "GITLAB_USER_LOGIN",
+        "BUILDKITE_BUILD_CREATOR",
+        "USER",
+        "LOGNAME",
+    ];
     /// What makes the address of a run on GitHub.
     pub(in crate::cli) const GITHUB_RUN: [&str; 3] =
         ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"];
     /// The address of a run elsewhere: GitLab, Buildkite, CircleCI.
-    pub(in crate::cli) const RUN_URL: [&str; 3] = ["CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL"];
+    pub(in crate::cli) const RUN_URL: [&str; 3] =
+        ["CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL"];
     /// The machine's name.
     pub(in crate::cli) const HOST: &str = "HOSTNAME";
     /// Faults of the embedded sandbox, as `trimtab sandbox --fault`, separated by commas.
@@ -69,7 +75,10 @@ impl Environment {
 
     /// A variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// All of them, for the sources of secrets.

@@ -23,7 +23,12 @@ pub(super) struct Failure {
 impl Failure {
     /// Something the user can put right.
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), hint: None, code: exit::ERROR, rendered: None }
+        Self {
+            text: text.into(),
+            hint: None,
+            code: exit::ERROR,
+            rendered: None,
+        }
     }
 
     /// The same with what to do next.
@@ -40,7 +45,10 @@ impl Failure {
 
     /// The variable that a manifest lacks, when that is why.
     pub(super) fn missing_variable(&self) -> Option<String> {
-        self.rendered.as_ref()?.missing_variable().map(str::to_owned)
+        self.rendered
+            .as_ref()?
+            .missing_variable()
+            .map(str::to_owned)
     }
 
     /// Shows it, and says how to exit.
@@ -67,7 +75,11 @@ impl fmt::Display for Failure {
 
 impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
-        let id = error.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        let id = error
+            .request_id
+            .as_ref()
+            .map(|id| format!(" (request {id})"))
+            .unwrap_or_default();
         let failure = Self::new(format!("cannot {error}{id}"));
         match error.hint() {
             Some(hint) => failure.hint(hint),
@@ -89,7 +101,12 @@ impl From<LockError> for Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         let rendered = Some(problems);
-        Self { text: "the manifest is not valid".to_owned(), hint: None, code: exit::ERROR, rendered }
+        Self {
+            text: "the manifest is not valid".to_owned(),
+            hint: None,
+            code: exit::ERROR,
+            rendered,
+        }
     }
 }
 
@@ -123,7 +140,10 @@ impl From<Vec<Refusal>> for Failure {
         let line = |refusal: &Refusal| format!("  {}\n    hint: {}", refusal.reason, refusal.hint);
         let mut lines: Vec<String> = refusals.iter().map(line).collect();
         lines.dedup();
-        Self::new(format!("this plan is refused; nothing was changed\n{}", lines.join("\n")))
-            .code(exit::REFUSED)
+        Self::new(format!(
+            "this plan is refused; nothing was changed\n{}",
+            lines.join("\n")
+        ))
+        .code(exit::REFUSED)
     }
 }

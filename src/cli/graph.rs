@@ -40,7 +40,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Graph) -> Result<u8, Failu
         session.close().await;
         drawing?
     } else {
-        let loaded = load(context, &args.target.environment, &args.target.inputs, SecretsMode::Unchecked)?;
+        let loaded = load(
+            context,
+            &args.target.environment,
+            &args.target.inputs,
+            SecretsMode::Unchecked,
+        )?;
         Drawing::of_desired(&loaded.desired)
     };
     let text = match args.format {

@@ -22,17 +22,26 @@ fn run(environment: &Environment) -> Option<String> {
         let [server, repository, id] = names::GITHUB_RUN.map(|name| environment.get(name));
         Some(format!("{}/{}/actions/runs/{}", server?, repository?, id?))
     };
-    github().or_else(|| names::RUN_URL.iter().find_map(|name| environment.get(name)).map(str::to_owned))
+    github().or_else(|| {
+        names::RUN_URL
+            .iter()
+            .find_map(|name| environment.get(name))
+            .map(str::to_owned)
+    })
 }
 
 fn who(environment: &Environment) -> &str {
-    names::WHO.iter().find_map(|name| environment.get(name)).unwrap_or("somebody")
+    names::WHO
+        .iter()
+        .find_map(|name| environment.get(name))
+        .unwrap_or("somebody")
 }
 
 /// Who takes the lock of an environment.
 pub(super) fn locker(command: &str, name: &str, environment: &Environment) -> Result<Who, Failure> {
     let mut nonce = [0; 16];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Failure::new("the system gives no random numbers"))?;
+    aws_lc_rs::rand::fill(&mut nonce)
+        .map_err(|_| Failure::new("the system gives no random numbers"))?;
     Ok(Who {
         nonce: nonce.iter().map(|byte| format!("{byte:02x}")).collect(),
         holder: who(environment).to_owned(),
@@ -45,7 +54,10 @@ pub(super) fn locker(command: &str, name: &str, environment: &Environment) -> Re
 
 /// The machine's name. A shell knows it and rarely exports it.
 fn host(environment: &Environment) -> Option<String> {
-    environment.get(names::HOST).map(str::to_owned).or_else(host_file)
+    environment
+        .get(names::HOST)
+        .map(str::to_owned)
+        .or_else(host_file)
 }
 
 fn host_file() -> Option<String> {

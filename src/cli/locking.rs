@@ -15,7 +15,11 @@ use crate::{
 /// Where an environment's lock is; nothing when it has none.
 pub(super) fn place(meta: &Meta) -> Option<Place> {
     let (bucket, region) = meta.aws.as_ref()?.lock.clone()?;
-    Some(Place { bucket, region, mark: meta.mark.clone() })
+    Some(Place {
+        bucket,
+        region,
+        mark: meta.mark.clone(),
+    })
 }
 
 /// What became of the lock.
@@ -41,9 +45,19 @@ pub(super) async fn take(
     let (desired, Some(aws)) = (&session.loaded.desired, &session.readers.aws) else {
         return Ok(Taken::None);
     };
-    let Some(place) = place(&desired.meta) else { return Ok(Taken::None) };
-    if let Some((key, _)) = desired.aws_bucket.iter().find(|(_, spec)| spec.name == place.bucket) {
-        let claimed = world.found.claims.iter().any(|claim| claim.address.name() == key);
+    let Some(place) = place(&desired.meta) else {
+        return Ok(Taken::None);
+    };
+    if let Some((key, _)) = desired
+        .aws_bucket
+        .iter()
+        .find(|(_, spec)| spec.name == place.bucket)
+    {
+        let claimed = world
+            .found
+            .claims
+            .iter()
+            .any(|claim| claim.address.name() == key);
         if claimed || !world.aws_bucket.contains_key(key) {
             return Ok(Taken::None);
         }
@@ -51,23 +65,41 @@ pub(super) async fn take(
     let who = holder::locker(command, &place.mark.environment, &context.environment)?;
     let terms = Terms::at_speed(session.speed);
     // A time that the user gave counts as it is; the default must outlast a run that died.
-    let patience = if show.patience() == Conduct::PATIENCE { terms.patience } else { show.patience() };
+    let patience = if show.patience() == Conduct::PATIENCE {
+        terms.patience
+    } else {
+        show.patience()
+    };
     // Whoever has a deadline does not wait beyond it.
-    let left = show.until(session.begun).map(|until| until.saturating_duration_since(Instant::now()));
+    let left = show
+        .until(session.begun)
+        .map(|until| until.saturating_duration_since(Instant::now()));
     let patience = left.map_or(patience, |left| patience.min(left.mul_f64(session.speed)));
     let mut waited = false;
     let waiting = |record: &Record, until: jiff::Timestamp| {
         waited = true;
         let text = match record.unlocked {
-            false => format!("Waiting for the lock: {record} has it, until {until:.0} unless it is renewed."),
+            false => format!(
+                "Waiting for the lock: {record} has it, until {until:.0} unless it is renewed."
+            ),
             true => {
-                format!("Waiting for the lock: that of {record} was ended, and is free after {until:.0}.")
+                format!(
+                    "Waiting for the lock: that of {record} was ended, and is free after {until:.0}."
+                )
             }
         };
         show.say_aside(context, "waiting", &text);
     };
     let terms = Terms { patience, ..terms };
-    let lease = lock::take(&Writer::new(aws.clone()), &place, &who, terms, clock::wall, waiting).await?;
+    let lease = lock::take(
+        &Writer::new(aws.clone()),
+        &place,
+        &who,
+        terms,
+        clock::wall,
+        waiting,
+    )
+    .await?;
     session.keep(Arc::new(lease));
     Ok(if waited { Taken::Waited } else { Taken::Free })
 }

@@ -41,7 +41,12 @@ use ui::{Color, Ui};
 
 /// Declare your environments on Fly.io in TOML, see the difference, apply it in order, notice drift.
 #[derive(Debug, Parser)]
-#[command(name = "trimtab", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "trimtab",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 #[command(
     after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes or drift, 3 refused, 4 incomplete (run again)."
 )]
@@ -60,7 +65,12 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".trimtab/sandbox")]
     sandbox: Option<PathBuf>,
     /// Where the manifests are
-    #[arg(long, global = true, value_name = "DIR", default_value = "environments")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "environments"
+    )]
     environments: PathBuf,
     /// Read variables from a dotenv file, beneath those that are set; repeatable
     #[arg(long, global = true, value_name = "FILE")]
@@ -72,7 +82,13 @@ struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// How `-v` is written
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     log_format: log::Format,
 }
 
@@ -119,9 +135,21 @@ pub fn run() -> ExitCode {
     };
     let environment = Environment::of_process();
     let github = environment.get(environment::names::GITHUB) == Some("true");
-    let ui = Ui::new(cli.global.color, environment.get(environment::names::CI).is_some(), github);
-    log::start(cli.global.verbose, cli.global.log_format, ui.talk_look().color, github);
-    let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let ui = Ui::new(
+        cli.global.color,
+        environment.get(environment::names::CI).is_some(),
+        github,
+    );
+    log::start(
+        cli.global.verbose,
+        cli.global.log_format,
+        ui.talk_look().color,
+        github,
+    );
+    let code = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
         Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),
     };
@@ -133,14 +161,22 @@ pub fn run() -> ExitCode {
 fn usage(shown: &clap::Error) -> ExitCode {
     // Nothing can be said when the terminal is gone.
     drop(shown.print());
-    ExitCode::from(if shown.use_stderr() { exit::ERROR } else { exit::OK })
+    ExitCode::from(if shown.use_stderr() {
+        exit::ERROR
+    } else {
+        exit::OK
+    })
 }
 
 async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8, Failure> {
     for file in &cli.global.env_file {
         environment.add_beneath(session::read_env_file(file)?);
     }
-    let context = Context { global: cli.global, environment, ui };
+    let context = Context {
+        global: cli.global,
+        environment,
+        ui,
+    };
     match cli.command {
         Command::Validate(args) => validate::run(&context, &args),
         Command::Plan(args) => plan::run(&context, &args).await,

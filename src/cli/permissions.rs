@@ -36,7 +36,12 @@ enum For {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Permissions) -> Result<u8, Failure> {
-    let loaded = load(context, &args.environment, &args.inputs, SecretsMode::Unchecked)?;
+    let loaded = load(
+        context,
+        &args.environment,
+        &args.inputs,
+        SecretsMode::Unchecked,
+    )?;
     let purpose = match args.purpose {
         For::Plan => Purpose::Plan,
         For::Apply => Purpose::Apply,
@@ -46,10 +51,22 @@ pub(super) fn run(context: &Context<'_>, args: &Permissions) -> Result<u8, Failu
         Failure::new(format!("{} asks for nothing on AWS", loaded.file.display()))
             .hint("say the account: [aws] account = \"…\", region = \"…\"")
     })?;
-    let text = serde_json::to_string_pretty(&policy).map_err(|error| Failure::new(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&policy).map_err(|error| Failure::new(error.to_string()))?;
     context.ui.data(&text)?;
-    let lock = loaded.desired.meta.aws.as_ref().and_then(|aws| aws.lock.as_ref());
-    let ours = |bucket: &String| loaded.desired.aws_bucket.values().any(|spec| spec.name == *bucket);
+    let lock = loaded
+        .desired
+        .meta
+        .aws
+        .as_ref()
+        .and_then(|aws| aws.lock.as_ref());
+    let ours = |bucket: &String| {
+        loaded
+            .desired
+            .aws_bucket
+            .values()
+            .any(|spec| spec.name == *bucket)
+    };
     if let Some((bucket, _)) = lock.filter(|(bucket, _)| !ours(bucket)) {
         context.ui.talk(&format!(
             "The lock is in {bucket}, which this manifest does not make: if it is encrypted with a key of KMS, its owner \

@@ -52,11 +52,19 @@ pub(super) enum Format {
 
 impl Format {
     /// The plan in this format.
-    pub(super) fn write(self, plan: &Plan, refusals: &[Refusal], headline: &Headline, look: &Look) -> String {
+    pub(super) fn write(
+        self,
+        plan: &Plan,
+        refusals: &[Refusal],
+        headline: &Headline,
+        look: &Look,
+    ) -> String {
         let pretty = |value| serde_json::to_string_pretty(&value).unwrap_or_default();
         match self {
             Self::Text => render::text::plan(plan, refusals, headline, look),
-            Self::Markdown => render::markdown::plan(plan, refusals, headline, render::markdown::BUDGET),
+            Self::Markdown => {
+                render::markdown::plan(plan, refusals, headline, render::markdown::BUDGET)
+            }
             Self::Json => pretty(render::json::plan(plan, refusals, headline)),
             Self::TfJson => pretty(render::tfjson::plan(plan)),
         }
@@ -64,7 +72,13 @@ impl Format {
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Failure> {
-    let session = Session::open(context, &args.target, SecretsMode::Required, &args.allow.adopt).await?;
+    let session = Session::open(
+        context,
+        &args.target,
+        SecretsMode::Required,
+        &args.allow.adopt,
+    )
+    .await?;
     let result = look(context, args, &session).await;
     session.close().await;
     result
@@ -74,18 +88,29 @@ async fn look(context: &Context<'_>, args: &PlanArgs, session: &Session) -> Resu
     let world = session.look(context, &session.loaded.desired).await?;
     let plan = session.plan(&session.loaded.desired, &world, &args.allow.only)?;
     if let Some(address) = &args.why {
-        known(std::slice::from_ref(address), &session.loaded.desired, &world)?;
-        context.ui.data(&render::text::why(&plan, address, &context.ui.look()))?;
+        known(
+            std::slice::from_ref(address),
+            &session.loaded.desired,
+            &world,
+        )?;
+        context
+            .ui
+            .data(&render::text::why(&plan, address, &context.ui.look()))?;
         return Ok(exit::OK);
     }
     let refusals = refusals(&plan, &args.allow.limits());
     let headline = session.headline("plan");
-    context.ui.data(&args.format.write(&plan, &refusals, &headline, &context.ui.look()))?;
+    context.ui.data(
+        &args
+            .format
+            .write(&plan, &refusals, &headline, &context.ui.look()),
+    )?;
     if let Some(file) = &args.out {
         plan_file::write(file, &args.target, &args.allow, &plan, &refusals, &headline)?;
-        context
-            .ui
-            .talk(&format!("The plan is in {0}. Apply it with: trimtab apply --plan {0}", file.display()));
+        context.ui.talk(&format!(
+            "The plan is in {0}. Apply it with: trimtab apply --plan {0}",
+            file.display()
+        ));
     }
     Ok(match refusals.is_empty() {
         // A check must not be green for what `apply` would refuse.

@@ -67,7 +67,8 @@ pub(super) fn write(
 
 /// Reads a saved plan: what to plan again, and what must come out.
 pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
-    let wrong = |why: String| Failure::new(format!("cannot read the plan in {}: {why}", file.display()));
+    let wrong =
+        |why: String| Failure::new(format!("cannot read the plan in {}: {why}", file.display()));
     let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
     understood(&text).map_err(wrong)
 }
@@ -84,10 +85,15 @@ pub fn check(text: &str) -> Result<(), String> {
 fn understood(text: &str) -> Result<(Target, Allow, PlanId), String> {
     let saved: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if saved.format != FORMAT {
-        return Err(format!("it is of the format `{}`, not `{FORMAT}`", saved.format));
+        return Err(format!(
+            "it is of the format `{}`, not `{FORMAT}`",
+            saved.format
+        ));
     }
     let addresses = |list: &[String]| -> Result<Vec<Address>, String> {
-        list.iter().map(|text| Address::parse(text).map_err(|error| error.to_string())).collect()
+        list.iter()
+            .map(|text| Address::parse(text).map_err(|error| error.to_string()))
+            .collect()
     };
     let allow = Allow {
         only: addresses(&saved.only)?,
@@ -96,7 +102,21 @@ fn understood(text: &str) -> Result<(Target, Allow, PlanId), String> {
         max_destroy: saved.max_destroy,
         everything: false,
     };
-    let inputs = InputArgs { vars: saved.vars, images: saved.images, shared: false };
-    let expect = saved.expect.parse().map_err(|error: crate::plan::NotAPlanId| error.to_string())?;
-    Ok((Target { environment: saved.environment, inputs }, allow, expect))
+    let inputs = InputArgs {
+        vars: saved.vars,
+        images: saved.images,
+        shared: false,
+    };
+    let expect = saved
+        .expect
+        .parse()
+        .map_err(|error: crate::plan::NotAPlanId| error.to_string())?;
+    Ok((
+        Target {
+            environment: saved.environment,
+            inputs,
+        },
+        allow,
+        expect,
+    ))
 }

@@ -55,7 +55,10 @@ pub(super) enum Format {
 impl Show {
     /// The same with all the time there is.
     pub(super) fn without_deadline(&self) -> Self {
-        Self { deadline: None, ..self.clone() }
+        Self {
+            deadline: None,
+            ..self.clone()
+        }
     }
 
     /// Whether it is for people.
@@ -70,7 +73,8 @@ impl Show {
 
     /// When the run has to have ended, counted from its beginning.
     pub(super) fn until(&self, begun: Instant) -> Option<Instant> {
-        self.deadline.map(|deadline| begun + Duration::from_millis(deadline.millis()))
+        self.deadline
+            .map(|deadline| begun + Duration::from_millis(deadline.millis()))
     }
 
     /// Says something beside the data, in the format that was asked for.
@@ -119,15 +123,25 @@ impl Work<'_> {
         let (begun, speed) = (self.session.begun, self.session.speed);
         let until = show.until(begun);
         let patience = show.patience();
-        Conduct { width: show.parallel.max(1), until, speed, patience, ..Conduct::default() }
+        Conduct {
+            width: show.parallel.max(1),
+            until,
+            speed,
+            patience,
+            ..Conduct::default()
+        }
     }
 }
 
 /// Says beforehand when the plan takes longer than there is time.
 fn foretell(context: &Context<'_>, show: &Show, work: &Work<'_>) {
     let takes = work.approved.plan().estimate().div_f64(work.session.speed);
-    let left = show.deadline.map(|deadline| Duration::from_millis(deadline.millis()));
-    if let Some(left) = left.filter(|left| takes > left.saturating_sub(work.session.begun.elapsed())) {
+    let left = show
+        .deadline
+        .map(|deadline| Duration::from_millis(deadline.millis()));
+    if let Some(left) =
+        left.filter(|left| takes > left.saturating_sub(work.session.begun.elapsed()))
+    {
         context.ui.talk(&format!(
             "This takes about {}, and the deadline is {}: what does not fit is left for the next run.",
             render::duration(takes),
@@ -140,7 +154,12 @@ fn foretell(context: &Context<'_>, show: &Show, work: &Work<'_>) {
 pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) -> Report {
     let (conduct, clouds) = (work.conduct(show), work.clouds(context));
     foretell(context, show, &work);
-    let Work { approved, world, session: work_session, .. } = work;
+    let Work {
+        approved,
+        world,
+        session: work_session,
+        ..
+    } = work;
     let (send, receive) = unbounded_channel();
     if show.format == Format::Json {
         line(context, render::json::summary(approved.plan()));
@@ -179,7 +198,11 @@ pub(super) async fn watch(context: &Context<'_>, show: &Show, work: Work<'_>) ->
 }
 
 /// The first signal asks to stop, the second one insists.
-async fn listen(mut signals: Signals, conduct: Conduct, events: tokio::sync::mpsc::UnboundedSender<Event>) {
+async fn listen(
+    mut signals: Signals,
+    conduct: Conduct,
+    events: tokio::sync::mpsc::UnboundedSender<Event>,
+) {
     signals.next().await;
     conduct.stop.cancel();
     drop(events.send(Event::Stopping));
@@ -194,8 +217,12 @@ struct Signals([Option<Signal>; 3]);
 impl Signals {
     fn new() -> Self {
         Self(
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
-                .map(|kind| signal(kind).ok()),
+            [
+                SignalKind::interrupt(),
+                SignalKind::terminate(),
+                SignalKind::hangup(),
+            ]
+            .map(|kind| signal(kind).ok()),
         )
     }
 

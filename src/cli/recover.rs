@@ -34,7 +34,11 @@ impl Recovery<'_> {
             .filter(|app| self.desired.meta.rolls_back.contains(app))
             .collect();
         // Who has asked to stop wants nothing more to begin; without the lock, what is there may be another run's by now.
-        let apps = if report.stopped || report.lost.is_some() { BTreeSet::new() } else { apps };
+        let apps = if report.stopped || report.lost.is_some() {
+            BTreeSet::new()
+        } else {
+            apps
+        };
         let mut now = self.session.observe(self.context).await?;
         let mut changed = self.changed(then, &now);
         let taken_back = !apps.is_empty() && apps.iter().any(|app| changed.contains(app));
@@ -44,9 +48,9 @@ impl Recovery<'_> {
             changed = self.changed(then, &now);
             changed.retain(|app| !complete || !apps.contains(app));
         } else if !apps.is_empty() {
-            self.context
-                .ui
-                .talk("There is nothing to roll back to: nothing ran before, or nothing has changed.");
+            self.context.ui.talk(
+                "There is nothing to roll back to: nothing ran before, or nothing has changed.",
+            );
         }
         if self.show.is_text() {
             let fleet = Fleet::of(self.desired, &now);
@@ -56,7 +60,9 @@ impl Recovery<'_> {
             let versions = render::text::versions(&fleet, &self.context.ui.look());
             let headline = self.session.headline(self.command);
             let ways = self.ways(&headline.again, &changed);
-            self.context.ui.data(&format!("\nWhat runs now:\n{versions}\n{ways}"))?;
+            self.context
+                .ui
+                .data(&format!("\nWhat runs now:\n{versions}\n{ways}"))?;
             if taken_back {
                 self.context.ui.talk(super::rollback::STILL_ASKED);
             }
@@ -68,14 +74,22 @@ impl Recovery<'_> {
     fn changed(&self, then: &World, now: &World) -> BTreeSet<Name> {
         let all = self.desired.fly_app.keys().cloned().collect();
         let before = Before::between(self.desired, then, now, &all);
-        before.machines.keys().chain(before.crons.keys()).map(Name::root).collect()
+        before
+            .machines
+            .keys()
+            .chain(before.crons.keys())
+            .map(Name::root)
+            .collect()
     }
 
     /// The commands to go on, and to go back where there is something to go back to.
     fn ways(&self, again: &str, changed: &BTreeSet<Name>) -> String {
         let only: String = match self.desired.fly_app.len() {
             1 => String::new(),
-            _ => changed.iter().map(|app| format!(" --only fly.app/{app}")).collect(),
+            _ => changed
+                .iter()
+                .map(|app| format!(" --only fly.app/{app}"))
+                .collect(),
         };
         let back = match changed.is_empty() {
             true => String::new(),
@@ -86,16 +100,26 @@ impl Recovery<'_> {
 
     /// Plans and carries out the way back, for the machines that changed.
     /// Says whether all of it is done.
-    async fn take_back(&self, then: &World, now: &World, apps: &BTreeSet<Name>) -> Result<bool, Failure> {
+    async fn take_back(
+        &self,
+        then: &World,
+        now: &World,
+        apps: &BTreeSet<Name>,
+    ) -> Result<bool, Failure> {
         let before = Before::between(self.desired, then, now, apps);
         let (mut plan, world) = go_back(self.desired, now, &before)?;
         // What somebody else holds elsewhere is in nobody's way here.
-        plan.blocked.retain(|blocked| apps.contains(&blocked.address.name().root()));
+        plan.blocked
+            .retain(|blocked| apps.contains(&blocked.address.name().root()));
         if plan.is_empty() {
             return Ok(true);
         }
         let all = plan.steps().map(|step| step.address.clone()).collect();
-        let limits = Limits { allow_destroy: all, everything: true, max_destroy: 100 };
+        let limits = Limits {
+            allow_destroy: all,
+            everything: true,
+            max_destroy: 100,
+        };
         let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
         let said = format!(
             "Rolling back {}: {}. Secrets, and what a release command did, do not go back.",
@@ -104,11 +128,18 @@ impl Recovery<'_> {
         );
         self.show.say(self.context, "rollback", &said)?;
         let approved = guard(plan, &limits)?;
-        let work = progress::Work { session: self.session, approved: &approved, world, command: "rollback" };
+        let work = progress::Work {
+            session: self.session,
+            approved: &approved,
+            world,
+            command: "rollback",
+        };
         // The time that was given was for the way there.
         let report = progress::watch(self.context, &self.show.without_deadline(), work).await;
         if self.show.is_text() {
-            self.context.ui.data(&render::text::rolled_back(&report, &self.context.ui.look()))?;
+            self.context
+                .ui
+                .data(&render::text::rolled_back(&report, &self.context.ui.look()))?;
         }
         Ok(report.is_complete())
     }
@@ -118,12 +149,15 @@ impl Recovery<'_> {
 fn steps(plan: &Plan) -> String {
     let changes = plan.changes();
     let count = |verb: fn(Verb) -> bool| changes.iter().filter(|change| verb(change.verb)).count();
-    let (updated, removed) =
-        (count(|verb| matches!(verb, Verb::Restart | Verb::Update)), count(|verb| verb == Verb::Destroy));
+    let (updated, removed) = (
+        count(|verb| matches!(verb, Verb::Restart | Verb::Update)),
+        count(|verb| verb == Verb::Destroy),
+    );
     let handed = plan.steps().filter(|step| step.action == Action::HandOver);
     let groups: Vec<&str> = handed.map(|step| step.address.name().as_str()).collect();
     let parts = [
-        (!groups.is_empty()).then(|| format!("the old machines of {} take over again", groups.join(", "))),
+        (!groups.is_empty())
+            .then(|| format!("the old machines of {} take over again", groups.join(", "))),
         (updated > 0).then(|| format!("{updated} become what they were before")),
         (removed > 0).then(|| format!("{removed} that were new are removed")),
     ];

@@ -72,41 +72,77 @@ async fn back(context: &Context<'_>, args: &Rollback, session: &Session) -> Resu
     session.images_exist(before.images()).await?;
     let (plan, mut world) = part(go_back(desired, &now, &before)?, &args.only);
     if plan.is_empty() {
-        args.show.say(context, "rollback", "Nothing to do: that is what runs.")?;
+        args.show
+            .say(context, "rollback", "Nothing to do: that is what runs.")?;
         return Ok(exit::OK);
     }
     if args.show.is_text() {
-        let text = render::text::plan(&plan, &[], &session.headline("rollback"), &context.ui.look());
+        let text = render::text::plan(
+            &plan,
+            &[],
+            &session.headline("rollback"),
+            &context.ui.look(),
+        );
         context.ui.data(&format!("{text}\n{STAYS}"))?;
     }
     let all = plan.steps().map(|step| step.address.clone()).collect();
-    let approved = guard(plan, &Limits { allow_destroy: all, everything: true, max_destroy: 100 })?;
+    let approved = guard(
+        plan,
+        &Limits {
+            allow_destroy: all,
+            everything: true,
+            max_destroy: 100,
+        },
+    )?;
     confirm::yes(context, args.yes, "Go back to this?")?;
     if locking::take(context, session, &world, &args.show, "rollback").await? != Taken::None {
         // Under the lock nobody else writes any more; until then somebody may have, while the question stood.
         let now = session.observe(context).await?;
         let (again, seen) = part(go_back(desired, &now, &before)?, &args.only);
         if again.id() != approved.plan().id() {
-            return Err(Failure::new("somebody else was at work here meanwhile; nothing was changed")
-                .hint("look what runs now: run the same command again"));
+            return Err(Failure::new(
+                "somebody else was at work here meanwhile; nothing was changed",
+            )
+            .hint("look what runs now: run the same command again"));
         }
         world = seen;
     }
-    let work = progress::Work { session, approved: &approved, world, command: "rollback" };
+    let work = progress::Work {
+        session,
+        approved: &approved,
+        world,
+        command: "rollback",
+    };
     let report = progress::watch(context, &args.show, work).await;
     if args.show.is_text() {
         let look = context.ui.look();
         let fleet = Fleet::of(desired, &session.observe(context).await?);
-        let (ended, versions) = (render::text::report(&report, &look), render::text::versions(&fleet, &look));
-        context.ui.data(&format!("{ended}\nWhat runs now:\n{versions}"))?;
+        let (ended, versions) = (
+            render::text::report(&report, &look),
+            render::text::versions(&fleet, &look),
+        );
+        context
+            .ui
+            .data(&format!("{ended}\nWhat runs now:\n{versions}"))?;
         context.ui.talk(STILL_ASKED);
     }
-    Ok(if report.is_complete() { exit::OK } else { exit::INCOMPLETE })
+    Ok(if report.is_complete() {
+        exit::OK
+    } else {
+        exit::INCOMPLETE
+    })
 }
 
 /// What of it the user has asked for.
 fn part((plan, world): (Plan, World), only: &[Address]) -> (Plan, World) {
-    (if only.is_empty() { plan } else { plan.only(only) }, world)
+    (
+        if only.is_empty() {
+            plan
+        } else {
+            plan.only(only)
+        },
+        world,
+    )
 }
 
 /// What is known of the past of each machine, by name.
@@ -120,8 +156,10 @@ impl Histories {
     /// Forgets what nobody has asked for.
     fn keep(&mut self, only: &[Address]) {
         if !only.is_empty() {
-            self.machines.retain(|name, _| is_asked(&Address::of::<Machine>(name), only));
-            self.crons.retain(|name, _| is_asked(&Address::of::<Cron>(name), only));
+            self.machines
+                .retain(|name, _| is_asked(&Address::of::<Machine>(name), only));
+            self.crons
+                .retain(|name, _| is_asked(&Address::of::<Cron>(name), only));
         }
     }
 }
@@ -137,24 +175,41 @@ async fn histories(session: &Session, world: &World) -> Result<Histories, Failur
         let (name, id, key) = (name.clone(), live.id.clone(), name.root());
         // A successor that waits is the newest that there is, and going back means to go without it.
         let waiting = waiting.map(|green| (green.version.clone(), green.raw.clone()));
-        let app = world.fly_app.get(&key).map(|app| app.name.clone()).unwrap_or_default();
+        let app = world
+            .fly_app
+            .get(&key)
+            .map(|app| app.name.clone())
+            .unwrap_or_default();
         let predecessors = gone.get(&key).map(Vec::as_slice).unwrap_or_default();
         async move {
             let versions = reader.versions(&app, &id).await?;
             let before = lineage(&versions, predecessors);
-            let own =
-                versions.into_iter().map(|wire::Version { version, user_config }| (version, user_config));
+            let own = versions.into_iter().map(
+                |wire::Version {
+                     version,
+                     user_config,
+                 }| (version, user_config),
+            );
             let all = waiting.into_iter().chain(own).chain(before);
             Ok::<_, CloudError>((name.clone(), History::new(all)))
         }
     };
     // Of a machine whose host cannot be reached nothing can be said, and nothing changed.
-    let machines = world.fly_machine.iter().filter(|(_, live)| live.workload.health.host_ok);
+    let machines = world
+        .fly_machine
+        .iter()
+        .filter(|(_, live)| live.workload.health.host_ok);
     let machines = machines.map(|(name, live)| of(name, &live.workload, live.successor.as_deref()));
-    let crons = world.fly_cron.iter().filter(|(_, live)| live.workload.health.host_ok);
+    let crons = world
+        .fly_cron
+        .iter()
+        .filter(|(_, live)| live.workload.health.host_ok);
     let crons = crons.map(|(name, live)| of(name, &live.workload, None));
     let (machines, crons) = tokio::try_join!(try_join_all(machines), try_join_all(crons))?;
-    Ok(Histories { machines: machines.into_iter().collect(), crons: crons.into_iter().collect() })
+    Ok(Histories {
+        machines: machines.into_iter().collect(),
+        crons: crons.into_iter().collect(),
+    })
 }
 
 /// What is known of the machines whose place a machine took, one after the other. A machine that was to take its place and
@@ -182,59 +237,83 @@ fn choose(histories: &Histories, args: &Rollback, now: &World) -> Result<Before,
     for (name, history) in histories.machines.iter().chain(&histories.crons) {
         apps.entry(name.root()).or_default().push(history);
     }
-    let targets: BTreeMap<&Name, String> =
-        apps.iter().filter_map(|(app, all)| Some((app, History::target(all, to)?))).collect();
+    let targets: BTreeMap<&Name, String> = apps
+        .iter()
+        .filter_map(|(app, all)| Some((app, History::target(all, to)?)))
+        .collect();
     if targets.is_empty() {
         return Err(nothing(&apps, to));
     }
-    if let ([first, _, ..], true, None) = (&*targets.keys().collect::<Vec<_>>(), args.only.is_empty(), to) {
+    if let ([first, _, ..], true, None) = (
+        &*targets.keys().collect::<Vec<_>>(),
+        args.only.is_empty(),
+        to,
+    ) {
         let names: Vec<&str> = targets.keys().map(|app| app.as_str()).collect();
         return Err(Failure::new(format!(
             "each of {} would go back to a release of its own",
             names.join(", ")
         ))
-        .hint(format!("say which: --only fly.app/{first}; it can be said more than once")));
+        .hint(format!(
+            "say which: --only fly.app/{first}; it can be said more than once"
+        )));
     }
     let lane = |name: &Name| Machine::lane(name);
     let mut groups: BTreeMap<Option<Lane>, Earlier> = BTreeMap::new();
     for (name, history) in &histories.machines {
-        if let Some(earlier) = targets.get(&name.root()).and_then(|target| history.at(target)) {
+        if let Some(earlier) = targets
+            .get(&name.root())
+            .and_then(|target| history.at(target))
+        {
             groups.entry(lane(name)).or_insert(earlier);
         }
     }
     let pick = |name: &Name, history: &History| history.at(targets.get(&name.root())?);
     // One that was not there yet becomes what the others of its group were.
-    let pick_machine =
-        |name: &Name, history: &History| pick(name, history).or_else(|| groups.get(&lane(name)).cloned());
+    let pick_machine = |name: &Name, history: &History| {
+        pick(name, history).or_else(|| groups.get(&lane(name)).cloned())
+    };
     // A machine that has given way in a rollout that did not end is still there, and takes over again.
     let old = |name: &Name| {
         let id = now.fly_machine.get(name)?.workload.succeeds()?;
-        let (old, live) = now.fly_machine.iter().find(|(_, live)| live.workload.id == id)?;
+        let (old, live) = now
+            .fly_machine
+            .iter()
+            .find(|(_, live)| live.workload.id == id)?;
         let target = targets.get(&name.root())?;
         let same = Earlier::of(&live.workload).label(Mark::RELEASE) == Some(target);
         (same && live.workload.health.cordoned && old != name).then(|| Was::Other(id.to_owned()))
     };
-    let was =
-        |name: &Name, history: &History| old(name).or_else(|| Some(Was::Like(pick_machine(name, history)?)));
+    let was = |name: &Name, history: &History| {
+        old(name).or_else(|| Some(Was::Like(pick_machine(name, history)?)))
+    };
     let machines = histories.machines.iter();
     let machines = machines.filter_map(|(name, history)| Some((name.clone(), was(name, history)?)));
     let crons = histories.crons.iter();
     let crons = crons.filter_map(|(name, history)| Some((name.clone(), pick(name, history)?)));
-    Ok(Before { machines: machines.collect(), crons: crons.collect() })
+    Ok(Before {
+        machines: machines.collect(),
+        crons: crons.collect(),
+    })
 }
 
 /// There is no such release, or none before the present one.
 fn nothing(apps: &BTreeMap<Name, Vec<&History>>, to: Option<&str>) -> Failure {
-    let known: BTreeSet<String> = apps.values().flatten().flat_map(|history| history.releases()).collect();
+    let known: BTreeSet<String> = apps
+        .values()
+        .flatten()
+        .flat_map(|history| history.releases())
+        .collect();
     let known: Vec<String> = known.into_iter().collect();
     match to {
-        Some(to) => Failure::new(format!("no machine has ever run `{to}`, as far as Fly still knows")).hint(
-            if known.is_empty() {
-                "no machine remembers a release".to_owned()
-            } else {
-                format!("these are known: {}", known.join(", "))
-            },
-        ),
+        Some(to) => Failure::new(format!(
+            "no machine has ever run `{to}`, as far as Fly still knows"
+        ))
+        .hint(if known.is_empty() {
+            "no machine remembers a release".to_owned()
+        } else {
+            format!("these are known: {}", known.join(", "))
+        }),
         None => Failure::new("there is no earlier release to go back to")
             .hint("name the image instead: trimtab apply ENV --image APP=REFERENCE"),
     }
@@ -247,6 +326,8 @@ impl Before {
             Was::Like(earlier) => earlier.image(),
             Was::Other(_) | Was::Absent | Was::Shown => None,
         });
-        machines.chain(self.crons.values().filter_map(Earlier::image)).collect()
+        machines
+            .chain(self.crons.values().filter_map(Earlier::image))
+            .collect()
     }
 }

@@ -57,7 +57,11 @@ const RULES: &str = r#"  curl URL/_sandbox/rules --json '{"match":{"image_contai
 /// An AWS account.
 fn account(text: &str) -> Result<String, &'static str> {
     let fine = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if fine { Ok(text.to_owned()) } else { Err("expected twelve digits") }
+    if fine {
+        Ok(text.to_owned())
+    } else {
+        Err("expected twelve digits")
+    }
 }
 
 /// The faults, one a line.
@@ -83,13 +87,20 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     options.record.clone_from(&args.record);
     let running = sandbox::start(options).await?;
     let (url, token) = (running.url(), running.org_token(&args.org)?);
-    let (aws, keys) = (running.aws_url(), running.aws_keys(&args.account).map_err(StartError::from)?);
+    let (aws, keys) = (
+        running.aws_url(),
+        running.aws_keys(&args.account).map_err(StartError::from)?,
+    );
     let dir = args.dir.display();
     context.ui.talk(&format!(
         "The sandbox serves {dir} at {url}. Paste these lines into another terminal; ctrl-C ends."
     ));
     let is_real = (args.speed - 1.0).abs() < f64::EPSILON;
-    let speed = if is_real { String::new() } else { format!("export {}={}\n", SANDBOX_SPEED, args.speed) };
+    let speed = if is_real {
+        String::new()
+    } else {
+        format!("export {}={}\n", SANDBOX_SPEED, args.speed)
+    };
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
         "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_DEFAULT_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\

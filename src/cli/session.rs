@@ -47,7 +47,12 @@ impl Target {
         let meant = |name: &str| !self.inputs.shared || loaded.files.mention(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| meant(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
-        words.extend(self.inputs.images.iter().map(|(app, image)| format!("--image {app}={image}")));
+        words.extend(
+            self.inputs
+                .images
+                .iter()
+                .map(|(app, image)| format!("--image {app}={image}")),
+        );
         let global = &context.global;
         match &global.sandbox {
             Some(dir) if dir == Path::new(".trimtab/sandbox") => words.push("--sandbox".to_owned()),
@@ -57,7 +62,12 @@ impl Target {
         if global.environments != Path::new("environments") {
             words.push(format!("--environments {}", global.environments.display()));
         }
-        words.extend(global.env_file.iter().map(|file| format!("--env-file {}", file.display())));
+        words.extend(
+            global
+                .env_file
+                .iter()
+                .map(|file| format!("--env-file {}", file.display())),
+        );
         words.join(" ")
     }
 }
@@ -117,7 +127,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let wrong = |why: String| Failure::new(format!("cannot read {}: {why}", file.display()));
     let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
-    manifest::dotenv::parse(&text).map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
+    manifest::dotenv::parse(&text)
+        .map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 
 /// A manifest and a connected client.
@@ -154,7 +165,11 @@ impl Session {
         let begun = Instant::now();
         let mut loaded = load(context, &target.environment, &target.inputs, secrets)?;
         loaded.desired.meta.adopt.extend(adopt.iter().cloned());
-        let Connection { fly: settings, aws, sandbox } = match &context.global.sandbox {
+        let Connection {
+            fly: settings,
+            aws,
+            sandbox,
+        } = match &context.global.sandbox {
             Some(dir) => connect::embedded(&context.environment, dir, &loaded.desired.meta).await?,
             None => connect::real(&context.environment, &loaded)?,
         };
@@ -164,7 +179,10 @@ impl Session {
             None => None,
         };
         let readers = Readers { fly, aws };
-        let (images, lenient) = (tokio::sync::OnceCell::new(), secrets != SecretsMode::Required);
+        let (images, lenient) = (
+            tokio::sync::OnceCell::new(),
+            secrets != SecretsMode::Required,
+        );
         let on_sandbox = context.global.sandbox.is_some();
         let again = target.again(context, &loaded);
         let speed = settings.speed;
@@ -186,7 +204,9 @@ impl Session {
 
     /// Looks at the world.
     pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
-        let spinner = context.ui.spinner(&format!("looking at {}", self.loaded.desired.meta.org));
+        let spinner = context
+            .ui
+            .spinner(&format!("looking at {}", self.loaded.desired.meta.org));
         let world = observe::observe(&self.readers, &self.loaded.desired).await;
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();
@@ -195,8 +215,14 @@ impl Session {
     }
 
     /// Looks at the world, and at the same time at the images that are asked for.
-    pub(super) async fn look(&self, context: &Context<'_>, desired: &Desired) -> Result<World, Failure> {
-        let images = self.images.get_or_init(|| observe::images(&self.registry, desired));
+    pub(super) async fn look(
+        &self,
+        context: &Context<'_>,
+        desired: &Desired,
+    ) -> Result<World, Failure> {
+        let images = self
+            .images
+            .get_or_init(|| observe::images(&self.registry, desired));
         let (world, _) = tokio::join!(self.observe(context), images);
         world
     }
@@ -216,12 +242,19 @@ impl Session {
 
     /// The lock, if it is ours.
     pub(super) fn lock(&self) -> Option<Arc<Lease>> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Gives the lock back, if it is ours.
     pub(super) async fn unlock(&self) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lock = self
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(lock) = lock {
             // What is not given back runs out by itself.
             if let Err(error) = lock.release().await {
@@ -233,7 +266,10 @@ impl Session {
     /// Makes sure that these images are still in their registries.
     pub(super) async fn images_exist(&self, images: BTreeSet<Image>) -> Result<(), Failure> {
         let looks = images.iter().map(|image| self.registry.digest(image));
-        for (image, found) in images.iter().zip(futures_util::future::join_all(looks).await) {
+        for (image, found) in images
+            .iter()
+            .zip(futures_util::future::join_all(looks).await)
+        {
             match found {
                 Err(error) if error.is_not_found() => {
                     return Err(Failure::new(format!("there is no image `{image}` any more"))
@@ -248,7 +284,12 @@ impl Session {
     }
 
     /// Compares, and narrows when only a part is wanted.
-    pub(super) fn plan(&self, desired: &Desired, world: &World, only: &[Address]) -> Result<Plan, Failure> {
+    pub(super) fn plan(
+        &self,
+        desired: &Desired,
+        world: &World,
+        only: &[Address],
+    ) -> Result<Plan, Failure> {
         known(only, desired, world)?;
         let mut desired = desired.clone();
         if let Some(found) = self.images.get() {
@@ -259,8 +300,14 @@ impl Session {
             desired.meta.warnings.extend(found.warnings(self.lenient));
         }
         let mut plan = plan::plan(&desired, world)?;
-        plan.found.warnings.extend(desired.meta.warnings.iter().cloned());
-        Ok(if only.is_empty() { plan } else { plan.only(only) })
+        plan.found
+            .warnings
+            .extend(desired.meta.warnings.iter().cloned());
+        Ok(if only.is_empty() {
+            plan
+        } else {
+            plan.only(only)
+        })
     }
 
     /// The facts of the headline.
@@ -271,7 +318,11 @@ impl Session {
             environment: meta.mark.environment.clone(),
             project: meta.mark.project.clone(),
             org: meta.org.clone(),
-            target: if self.on_sandbox { "sandbox".to_owned() } else { String::new() },
+            target: if self.on_sandbox {
+                "sandbox".to_owned()
+            } else {
+                String::new()
+            },
             again: self.again.clone(),
             requests: self.readers.fly.sent() + self.registry.sent(),
             elapsed: Some(self.begun.elapsed()),
@@ -298,7 +349,10 @@ pub(super) fn known(wanted: &[Address], desired: &Desired, world: &World) -> Res
 }
 
 /// The environments that were named, or all there are.
-pub(super) fn environments(context: &Context<'_>, named: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn environments(
+    context: &Context<'_>,
+    named: &[String],
+) -> Result<Vec<String>, Failure> {
     if !named.is_empty() {
         return Ok(named.to_vec());
     }
@@ -307,14 +361,15 @@ pub(super) fn environments(context: &Context<'_>, named: &[String]) -> Result<Ve
         Failure::new(format!("cannot read {}: {error}", dir.display())).hint(NO_MANIFESTS)
     })?;
     if all.is_empty() {
-        return Err(Failure::new(format!("there are no manifests in {}", dir.display())).hint(NO_MANIFESTS));
+        return Err(
+            Failure::new(format!("there are no manifests in {}", dir.display())).hint(NO_MANIFESTS),
+        );
     }
     Ok(all)
 }
 
 /// What to do where no manifests are.
-const NO_MANIFESTS: &str =
-    "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
+const NO_MANIFESTS: &str = "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
 
 /// Reads one manifest.
 pub(super) fn load(
@@ -325,7 +380,9 @@ pub(super) fn load(
 ) -> Result<Loaded, Failure> {
     let dir = &context.global.environments;
     if !dir.is_dir() {
-        return Err(Failure::new(format!("there is no folder {}", dir.display())).hint(NO_MANIFESTS));
+        return Err(
+            Failure::new(format!("there is no folder {}", dir.display())).hint(NO_MANIFESTS),
+        );
     }
     let inputs = Inputs {
         vars: inputs.vars.iter().cloned().collect(),

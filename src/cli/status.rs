@@ -37,7 +37,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<u8, Fail
     let shown = world.map(|world| {
         let fleet = Fleet::of(&session.loaded.desired, &world);
         match args.format {
-            Format::Text => render::text::status(&fleet, &session.headline("status"), &context.ui.look()),
+            Format::Text => {
+                render::text::status(&fleet, &session.headline("status"), &context.ui.look())
+            }
             Format::Json => serde_json::to_string_pretty(&fleet.json()).unwrap_or_default(),
         }
     });

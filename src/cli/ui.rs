@@ -46,19 +46,29 @@ impl Ui {
             Color::Never => ColorChoice::Never,
         };
         color.write_global();
-        Self { color, live: std::io::stderr().is_terminal() && !ci, github }
+        Self {
+            color,
+            live: std::io::stderr().is_terminal() && !ci,
+            github,
+        }
     }
 
     /// How text for stdout should look.
     pub(super) fn look(&self) -> Look {
         let stdout = std::io::stdout();
-        Look { color: self.colored(&stdout), width: width() }
+        Look {
+            color: self.colored(&stdout),
+            width: width(),
+        }
     }
 
     /// How text for stderr should look.
     pub(super) fn talk_look(&self) -> Look {
         let stderr = std::io::stderr();
-        Look { color: self.colored(&stderr), width: width() }
+        Look {
+            color: self.colored(&stderr),
+            width: width(),
+        }
     }
 
     fn colored<S: anstream::stream::RawStream>(&self, stream: &S) -> bool {
@@ -99,7 +109,10 @@ impl Ui {
     }
 
     /// Says lines that GitHub's runner shall obey where they are commands. In one piece: other lines keep out.
-    #[expect(clippy::unused_self, reason = "whoever may say commands has been handed the terminal")]
+    #[expect(
+        clippy::unused_self,
+        reason = "whoever may say commands has been handed the terminal"
+    )]
     pub(super) fn commands(&self, lines: &[String]) {
         if !lines.is_empty() {
             let mut err = anstream::stderr().lock();
@@ -110,7 +123,11 @@ impl Ui {
     /// What is said comes from outside in part, and must not command anybody.
     fn harmless<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let text = harmless(text);
-        if self.github { Cow::Owned(github::harmless(&text)) } else { text }
+        if self.github {
+            Cow::Owned(github::harmless(&text))
+        } else {
+            text
+        }
     }
 
     /// Whether GitHub's runner reads along.
@@ -119,7 +136,10 @@ impl Ui {
     }
 
     /// How many lines the terminal has.
-    #[expect(clippy::unused_self, reason = "what is known of the terminal is asked here")]
+    #[expect(
+        clippy::unused_self,
+        reason = "what is known of the terminal is asked here"
+    )]
     pub(super) fn height(&self) -> usize {
         terminal_size::terminal_size().map_or(HEIGHT, |(_, height)| usize::from(height.0))
     }

@@ -28,7 +28,10 @@ pub(super) struct Unlock {
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &Unlock) -> Result<u8, Failure> {
-    let target = Target { environment: args.environment.clone(), inputs: args.inputs.clone() };
+    let target = Target {
+        environment: args.environment.clone(),
+        inputs: args.inputs.clone(),
+    };
     let session = Session::open(context, &target, SecretsMode::Lenient, &[]).await?;
     let result = answer(context, args, &session).await;
     session.close().await;
@@ -66,10 +69,14 @@ async fn show(
         Some(record) => {
             let (ends, free) = (record.expires_at, terms.free_at(&record));
             if record.unlocked {
-                context.ui.data(&format!("The lock of {record} was ended; it is free after {free:.0}."))?;
+                context.ui.data(&format!(
+                    "The lock of {record} was ended; it is free after {free:.0}."
+                ))?;
                 return Ok(exit::OK);
             }
-            context.ui.data(&format!("{record} holds the lock until {ends:.0} unless it is renewed."))?;
+            context.ui.data(&format!(
+                "{record} holds the lock until {ends:.0} unless it is renewed."
+            ))?;
             context.ui.talk(&format!(
                 "If that run hangs or is dead: trimtab unlock {} --id {}",
                 args.environment,

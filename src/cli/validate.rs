@@ -22,7 +22,10 @@ pub(super) struct Validate {
 
 pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure> {
     let names = environments(context, &args.names)?;
-    let inputs = InputArgs { shared: args.names.is_empty(), ..args.inputs.clone() };
+    let inputs = InputArgs {
+        shared: args.names.is_empty(),
+        ..args.inputs.clone()
+    };
     let mut code = exit::OK;
     let mut marks = BTreeMap::new();
     for name in &names {
@@ -35,10 +38,15 @@ pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure>
                     let text = format!(
                         "{mine} and {other} describe one environment: each would remove what the other makes"
                     );
-                    code = Failure::new(text).hint("give one of them another `name`").show(context.ui);
+                    code = Failure::new(text)
+                        .hint("give one of them another `name`")
+                        .show(context.ui);
                     continue;
                 }
-                context.ui.data(&format!("{} is valid: {count} resources", loaded.file.display()))?;
+                context.ui.data(&format!(
+                    "{} is valid: {count} resources",
+                    loaded.file.display()
+                ))?;
                 for warning in &loaded.desired.meta.warnings {
                     context.ui.talk(&format!("warning: {warning}"));
                 }

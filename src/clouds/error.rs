@@ -73,13 +73,23 @@ impl CloudError {
     #[must_use]
     pub fn new(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
         let (status, request_id, cloud) = (None, None, Cloud::Fly);
-        Self { doing: doing.into(), answer: answer.into(), trouble, status, request_id, cloud }
+        Self {
+            doing: doing.into(),
+            answer: answer.into(),
+            trouble,
+            status,
+            request_id,
+            cloud,
+        }
     }
 
     /// The same for AWS.
     #[must_use]
     pub fn aws(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
-        Self { cloud: Cloud::Aws, ..Self::new(doing, trouble, answer) }
+        Self {
+            cloud: Cloud::Aws,
+            ..Self::new(doing, trouble, answer)
+        }
     }
 
     /// Whether the object is not there.
@@ -108,7 +118,9 @@ impl CloudError {
             Trouble::Denied if self.cloud == Cloud::Aws => Some(
                 "check whose credentials these are: `aws sts get-caller-identity`; `trimtab permissions ENV` prints what they must allow",
             ),
-            Trouble::Denied => Some("check which token is used and what it may do: `fly tokens list`"),
+            Trouble::Denied => {
+                Some("check which token is used and what it may do: `fly tokens list`")
+            }
             Trouble::Throttled | Trouble::Ambiguous | Trouble::Unreachable => {
                 Some("run the same command again: what was done is not done twice")
             }

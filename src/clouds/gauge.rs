@@ -67,7 +67,10 @@ impl Turn {
 
 impl Gauge {
     pub(super) fn new(fuse: Option<Fuse>) -> Self {
-        Self(Arc::new(Inner { fuse, ..Inner::default() }))
+        Self(Arc::new(Inner {
+            fuse,
+            ..Inner::default()
+        }))
     }
 
     /// How many requests were sent so far.
@@ -86,7 +89,10 @@ impl Gauge {
     /// When this client has fallen silent.
     pub(super) fn enter(&self, doing: &str, is_write: bool) -> Result<Turn, CloudError> {
         let next = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed) + 1;
-        let turn = Turn { request: next(&self.0.sent), write: is_write.then(|| next(&self.0.writes)) };
+        let turn = Turn {
+            request: next(&self.0.sent),
+            write: is_write.then(|| next(&self.0.writes)),
+        };
         self.burn(doing, turn, false)?;
         Ok(turn)
     }
@@ -101,7 +107,9 @@ impl Gauge {
 
     /// Dies here if the fuse says so, or stays silent once it has burnt.
     fn burn(&self, doing: &str, turn: Turn, after: bool) -> Result<(), CloudError> {
-        let Some(fuse) = self.0.fuse else { return Ok(()) };
+        let Some(fuse) = self.0.fuse else {
+            return Ok(());
+        };
         if turn.is(fuse.at) && fuse.after == after {
             match fuse.then {
                 Burnt::Die => std::process::abort(),
@@ -109,7 +117,11 @@ impl Gauge {
             }
         }
         if self.is_silent() {
-            return Err(CloudError::new(doing, Trouble::Failed, "this client has fallen silent"));
+            return Err(CloudError::new(
+                doing,
+                Trouble::Failed,
+                "this client has fallen silent",
+            ));
         }
         Ok(())
     }

@@ -118,14 +118,22 @@ impl Clients {
                 .redirect(reqwest::redirect::Policy::none())
         };
         let made = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| chain(&error));
-        let wants_tls = addresses.into_iter().any(|address| !reach::is_plain(address));
+        let wants_tls = addresses
+            .into_iter()
+            .any(|address| !reach::is_plain(address));
         let tls = wants_tls.then(|| made(builder())).transpose()?;
-        Ok(Self { plain: made(builder().no_proxy().tls_certs_only([]))?, tls })
+        Ok(Self {
+            plain: made(builder().no_proxy().tls_certs_only([]))?,
+            tls,
+        })
     }
 
     /// The one for an address.
     pub(super) fn to(&self, address: &str) -> &reqwest::Client {
-        self.tls.as_ref().filter(|_| !reach::is_plain(address)).unwrap_or(&self.plain)
+        self.tls
+            .as_ref()
+            .filter(|_| !reach::is_plain(address))
+            .unwrap_or(&self.plain)
     }
 }
 
@@ -153,10 +161,15 @@ impl Http {
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
         let doing = "set up the client of the Fly API";
         let wrong = |what: &str| CloudError::new(doing, Trouble::Refused, what.to_owned());
-        let mut authorization = reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
-            .map_err(|_| wrong("the token holds characters that no header may hold"))?;
+        let mut authorization =
+            reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
+                .map_err(|_| wrong("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
-        let addresses = [Some(&settings.base), settings.logs.as_ref(), settings.uiex.as_ref()];
+        let addresses = [
+            Some(&settings.base),
+            settings.logs.as_ref(),
+            settings.uiex.as_ref(),
+        ];
         let addresses = addresses.into_iter().flatten().map(String::as_str);
         for address in addresses.clone() {
             reach::safe(address).map_err(|why| wrong(&why))?;
@@ -174,7 +187,13 @@ impl Http {
 
     /// The same client at another base, with limits of its own.
     pub(crate) fn at(&self, base: &str) -> Self {
-        let Inner { clients, authorization, speed, gauge, .. } = &*self.0;
+        let Inner {
+            clients,
+            authorization,
+            speed,
+            gauge,
+            ..
+        } = &*self.0;
         Self(Arc::new(Inner {
             clients: clients.clone(),
             base: base.trim_end_matches('/').to_owned(),
@@ -192,10 +211,16 @@ impl Http {
         let there = self.at(base);
         let value = self.0.authorization.to_str().unwrap_or_default();
         let value = value.replacen("FlyV1 ", "Bearer ", 1);
-        match (Arc::into_inner(there.0), reqwest::header::HeaderValue::from_str(&value)) {
+        match (
+            Arc::into_inner(there.0),
+            reqwest::header::HeaderValue::from_str(&value),
+        ) {
             (Some(inner), Ok(mut authorization)) => {
                 authorization.set_sensitive(true);
-                Self(Arc::new(Inner { authorization, ..inner }))
+                Self(Arc::new(Inner {
+                    authorization,
+                    ..inner
+                }))
             }
             _ => self.at(base),
         }
@@ -219,7 +244,10 @@ impl Http {
     /// A moment that is so many seconds away, scaled by the speed.
     pub(crate) fn deadline(&self, secs: u64) -> Deadline {
         let speed = self.0.speed;
-        Deadline { at: tokio::time::Instant::now() + Duration::from_secs(secs).div_f64(speed), speed }
+        Deadline {
+            at: tokio::time::Instant::now() + Duration::from_secs(secs).div_f64(speed),
+            speed,
+        }
     }
 
     /// Waits; scaled by the speed, so that an imitation that runs faster is waited for less.
@@ -249,9 +277,14 @@ impl Http {
         nonce: Option<&str>,
     ) -> Result<T, CloudError> {
         let (text, request_id) = self.text(call, nonce).await?;
-        let text = if text.trim().is_empty() { "null" } else { &text };
+        let text = if text.trim().is_empty() {
+            "null"
+        } else {
+            &text
+        };
         serde_json::from_str(text).map_err(|error| {
-            let why = reach::page(text).unwrap_or_else(|| reach::one_line(&veiled(&error.to_string())));
+            let why =
+                reach::page(text).unwrap_or_else(|| reach::one_line(&veiled(&error.to_string())));
             unreadable(call, &why, request_id)
         })
     }
@@ -269,7 +302,15 @@ impl Http {
         call: &Call<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        let Inner { clients, base, authorization, pacing, in_flight, gauge, .. } = &*self.0;
+        let Inner {
+            clients,
+            base,
+            authorization,
+            pacing,
+            in_flight,
+            gauge,
+            ..
+        } = &*self.0;
         let slot = pacing.wait(call.action, call.identifier).await;
         let _permit = in_flight.acquire().await;
         let turn = gauge.enter(&call.doing, call.method != Method::GET)?;
@@ -283,10 +324,17 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|error| lost(&call.doing, &error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| lost(&call.doing, &error))?;
         pacing.answered(call.action, call.identifier, slot);
         let status = answer.status();
-        let request_id = answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok()).map(veiled);
+        let request_id = answer
+            .headers()
+            .get("fly-request-id")
+            .and_then(|id| id.to_str().ok())
+            .map(veiled);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         if !status.is_success() {
             let pointed = reach::pointed(&answer);
@@ -299,7 +347,10 @@ impl Http {
         match body.map(String::from_utf8) {
             Ok(Ok(text)) => Ok((text, request_id)),
             Ok(Err(_)) => Err(unreadable(call, "it is not UTF-8", request_id)),
-            Err(error) => Err(CloudError { request_id, ..error }),
+            Err(error) => Err(CloudError {
+                request_id,
+                ..error
+            }),
         }
     }
 
@@ -351,7 +402,9 @@ impl Deadline {
 
     /// Whole seconds until then, on the server's clock.
     pub(crate) fn left_secs(self) -> u64 {
-        let left = self.at.saturating_duration_since(tokio::time::Instant::now());
+        let left = self
+            .at
+            .saturating_duration_since(tokio::time::Instant::now());
         left.mul_f64(self.speed).as_secs()
     }
 }
@@ -359,8 +412,11 @@ impl Deadline {
 /// Macaroons go with `FlyV1`, other tokens with `Bearer`; a scheme that the user pasted along is kept.
 fn scheme(token: &str) -> String {
     let token = token.trim();
-    let macaroon =
-        |part: &str| ["fm1r_", "fm1a_", "fm2_"].iter().any(|prefix| part.trim().starts_with(prefix));
+    let macaroon = |part: &str| {
+        ["fm1r_", "fm1a_", "fm2_"]
+            .iter()
+            .any(|prefix| part.trim().starts_with(prefix))
+    };
     match token.split_once(' ') {
         Some(("FlyV1" | "Bearer", _)) => token.to_owned(),
         _ if token.split(',').any(macaroon) => format!("FlyV1 {token}"),
@@ -376,21 +432,34 @@ fn cause(error: &reqwest::Error) -> String {
 /// No answer: either no connection was made, or nobody knows what happened. A certificate that is not to be trusted is
 /// not tried again: it does not get better by itself.
 pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
-    let what = if error.is_timeout() { "no answer in time".to_owned() } else { cause(error) };
+    let what = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        cause(error)
+    };
     let trouble = match error.is_connect() {
         true if what.contains("certificate") => Trouble::Refused,
         true => Trouble::Unreachable,
         false => Trouble::Ambiguous,
     };
-    let host = error.url().and_then(reqwest::Url::host_str).filter(|_| error.is_connect());
-    let what = host.map_or_else(|| what.clone(), |host| format!("no connection to {host}: {what}"));
+    let host = error
+        .url()
+        .and_then(reqwest::Url::host_str)
+        .filter(|_| error.is_connect());
+    let what = host.map_or_else(
+        || what.clone(),
+        |host| format!("no connection to {host}: {what}"),
+    );
     CloudError::new(doing, trouble, what)
 }
 
 /// An answer that says yes, and then nothing that can be understood.
 fn unreadable(call: &Call<'_>, why: &str, request_id: Option<String>) -> CloudError {
     let what = veiled(&format!("the answer cannot be read: {why}"));
-    CloudError { request_id, ..CloudError::new(&call.doing, Trouble::Unreadable, what) }
+    CloudError {
+        request_id,
+        ..CloudError::new(&call.doing, Trouble::Unreadable, what)
+    }
 }
 
 /// An answer that says no. Servers, and what stands before them, repeat what they were sent.
@@ -404,7 +473,9 @@ fn refused(
     // Before it is shortened, so that no half of a secret is left.
     let text = &veiled(text);
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    let said = ["message", "error"].iter().find_map(|key| body.get(key).and_then(Value::as_str));
+    let said = ["message", "error"]
+        .iter()
+        .find_map(|key| body.get(key).and_then(Value::as_str));
     let said = match pointed {
         Some(place) => format!(
             "it points to {place}, and a redirect is not followed, since the token would go along: use the address \

@@ -42,7 +42,13 @@ impl Clouds {
     /// # Errors
     /// When there is no client: the manifest that the plan was made from names no account.
     pub fn aws(&self) -> Result<&aws::Writer, CloudError> {
-        let none = || CloudError::aws("call AWS", Trouble::Refused, "the manifest names no account");
+        let none = || {
+            CloudError::aws(
+                "call AWS",
+                Trouble::Refused,
+                "the manifest names no account",
+            )
+        };
         self.aws.as_ref().ok_or_else(none)
     }
 }

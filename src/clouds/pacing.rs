@@ -70,7 +70,10 @@ impl Pacing {
     /// Buckets that fill `speed` times as fast as Fly's; 1.0 against Fly itself.
     #[must_use]
     pub fn new(speed: f64) -> Self {
-        Self { buckets: Mutex::default(), speed: speed.clamp(0.01, 100_000.0) }
+        Self {
+            buckets: Mutex::default(),
+            speed: speed.clamp(0.01, 100_000.0),
+        }
     }
 
     /// Takes a token, and says how long to wait before using it.
@@ -79,13 +82,20 @@ impl Pacing {
         let burst = burst - MARGIN;
         let rate = rate * self.speed;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket =
-            buckets.entry((action, identifier.to_owned())).or_insert(Bucket { tokens: burst, at: now });
+        let bucket = buckets
+            .entry((action, identifier.to_owned()))
+            .or_insert(Bucket {
+                tokens: burst,
+                at: now,
+            });
         let refilled = now.duration_since(bucket.at).as_secs_f64() * rate;
         let rested = bucket.tokens + refilled >= burst;
         bucket.tokens = (bucket.tokens + refilled).min(burst) - 1.0;
         bucket.at = now;
-        (Duration::from_secs_f64((-bucket.tokens / rate).max(0.0)), rested)
+        (
+            Duration::from_secs_f64((-bucket.tokens / rate).max(0.0)),
+            rested,
+        )
     }
 
     /// Waits until a request of this action on this identifier is within the limit.
@@ -94,14 +104,20 @@ impl Pacing {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        Turn { rested, at: Instant::now() }
+        Turn {
+            rested,
+            at: Instant::now(),
+        }
     }
 
     /// A request was answered, so it has arrived: a bucket that was full fills only from then on, as the server's does.
     pub(crate) fn answered(&self, action: Action, identifier: &str, turn: Turn) {
         let journey = turn.at.elapsed().as_secs_f64() * action.limit().0 * self.speed;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get_mut(&(action, identifier.to_owned())).filter(|_| turn.rested) {
+        if let Some(bucket) = buckets
+            .get_mut(&(action, identifier.to_owned()))
+            .filter(|_| turn.rested)
+        {
             bucket.tokens -= journey.min(JOURNEY);
         }
     }
@@ -114,10 +130,18 @@ mod tests {
     #[test]
     fn a_burst_is_free_and_the_rest_waits_its_turn() {
         let (pacing, now) = (Pacing::new(1.0), Instant::now());
-        let take = |id| pacing.take(Action::Other("update"), id, now).0.as_secs_f64();
+        let take = |id| {
+            pacing
+                .take(Action::Other("update"), id, now)
+                .0
+                .as_secs_f64()
+        };
         let waits: Vec<_> = (0..5).map(|_| take("m1")).collect();
         assert_eq!(waits, [0.0, 0.0, 0.25, 1.25, 2.25]);
-        assert!(take("m2").abs() < f64::EPSILON, "another machine has its own bucket");
+        assert!(
+            take("m2").abs() < f64::EPSILON,
+            "another machine has its own bucket"
+        );
     }
 
     #[test]
@@ -127,7 +151,12 @@ mod tests {
             pacing.take(Action::Other("update"), "m1", now);
         }
         let later = now + Duration::from_secs(2);
-        assert!(pacing.take(Action::Other("update"), "m1", later).0.is_zero());
+        assert!(
+            pacing
+                .take(Action::Other("update"), "m1", later)
+                .0
+                .is_zero()
+        );
     }
 
     #[test]
@@ -137,9 +166,27 @@ mod tests {
         let take = || pacing.take(action, "m1", now).0.as_secs_f64();
         assert!(take() < f64::EPSILON);
         let ago = now.checked_sub(Duration::from_secs(60)).unwrap();
-        pacing.answered(action, "m1", Turn { rested: true, at: ago });
-        assert_eq!([take(), take(), take()], [0.25, 1.25, 2.25], "one token, however long it took");
-        pacing.answered(action, "m1", Turn { rested: false, at: ago });
+        pacing.answered(
+            action,
+            "m1",
+            Turn {
+                rested: true,
+                at: ago,
+            },
+        );
+        assert_eq!(
+            [take(), take(), take()],
+            [0.25, 1.25, 2.25],
+            "one token, however long it took"
+        );
+        pacing.answered(
+            action,
+            "m1",
+            Turn {
+                rested: false,
+                at: ago,
+            },
+        );
         assert!((take() - 3.25).abs() < f64::EPSILON);
     }
 }

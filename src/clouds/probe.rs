@@ -36,7 +36,8 @@ impl Visitor {
     /// # Errors
     /// When TLS cannot be set up, or the imitation's base is no URL.
     pub(crate) fn new(settings: &Settings) -> Result<Self, CloudError> {
-        let wrong = |what: String| CloudError::new("set up looking at pages", Trouble::Refused, what);
+        let wrong =
+            |what: String| CloudError::new("set up looking at pages", Trouble::Refused, what);
         let base = settings.public.as_deref().map(Url::parse).transpose();
         let base = base.map_err(|error| wrong(error.to_string()))?;
         let mut builder = reqwest::Client::builder()
@@ -73,7 +74,11 @@ impl Visitor {
     async fn follow(&self, mut url: Url, doing: &str) -> Result<Probe, CloudError> {
         for _ in 0..=REDIRECTS {
             let mut answer = self.get(&url).await.map_err(|error| {
-                let trouble = if error.is_connect() { Trouble::Unreachable } else { Trouble::Ambiguous };
+                let trouble = if error.is_connect() {
+                    Trouble::Unreachable
+                } else {
+                    Trouble::Ambiguous
+                };
                 CloudError::new(doing, trouble, chain(&error.without_url()))
             })?;
             let status = answer.status();
@@ -83,7 +88,10 @@ impl Visitor {
                     let body = body(&mut answer).await.map_err(|error| {
                         CloudError::new(doing, Trouble::Ambiguous, chain(&error.without_url()))
                     })?;
-                    return Ok(Probe { status: status.as_u16(), body });
+                    return Ok(Probe {
+                        status: status.as_u16(),
+                        body,
+                    });
                 }
             }
         }
@@ -92,19 +100,31 @@ impl Visitor {
     }
 
     async fn get(&self, url: &Url) -> reqwest::Result<reqwest::Response> {
-        let Some(base) = &self.base else { return self.client.get(url.clone()).send().await };
+        let Some(base) = &self.base else {
+            return self.client.get(url.clone()).send().await;
+        };
         let mut there = base.clone();
         there.set_path(url.path());
         there.set_query(url.query());
         let host = url.host_str().unwrap_or_default();
-        self.client.get(there).header(header::HOST, host).send().await
+        self.client
+            .get(there)
+            .header(header::HOST, host)
+            .send()
+            .await
     }
 }
 
 /// Where a redirect leads: only to other pages of the web.
 fn onward(from: &Url, status: StatusCode, headers: &header::HeaderMap) -> Option<Url> {
-    let to = headers.get(header::LOCATION).filter(|_| status.is_redirection())?.to_str().ok()?;
-    from.join(to).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    let to = headers
+        .get(header::LOCATION)
+        .filter(|_| status.is_redirection())?
+        .to_str()
+        .ok()?;
+    from.join(to)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 async fn body(answer: &mut reqwest::Response) -> reqwest::Result<String> {
@@ -133,7 +153,10 @@ mod tests {
     #[test]
     fn a_redirect_leads_to_a_page() {
         assert_eq!(after("/b").unwrap(), "https://web.fly.dev/b");
-        assert_eq!(after("https://other.example/c").unwrap(), "https://other.example/c");
+        assert_eq!(
+            after("https://other.example/c").unwrap(),
+            "https://other.example/c"
+        );
         assert_eq!(after("file:///etc/passwd"), None);
     }
 }

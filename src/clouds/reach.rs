@@ -24,7 +24,9 @@ pub(super) fn safe(address: &str) -> Result<Url, String> {
     let url = Url::parse(address).map_err(|error| format!("an address is not one: {error}"))?;
     let shown = place(&url);
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("the address {shown} names a user, who would be sent instead of the token"));
+        return Err(format!(
+            "the address {shown} names a user, who would be sent instead of the token"
+        ));
     }
     match url.scheme() {
         "https" => {}
@@ -35,10 +37,16 @@ pub(super) fn safe(address: &str) -> Result<Url, String> {
                  use https, or a server on this machine such as http://127.0.0.1:8080"
             ));
         }
-        other => return Err(format!("the address {shown} is of the scheme {other}, and not https")),
+        other => {
+            return Err(format!(
+                "the address {shown} is of the scheme {other}, and not https"
+            ));
+        }
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("the address {shown} has more behind its path, where nothing can be added"));
+        return Err(format!(
+            "the address {shown} has more behind its path, where nothing can be added"
+        ));
     }
     Ok(url)
 }
@@ -51,19 +59,35 @@ pub(super) fn is_plain(address: &str) -> bool {
 /// Whether a host is this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// An address without what may be a secret in it: no user, no query.
 pub(super) fn place(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    one_line(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()))
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    one_line(&format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    ))
 }
 
 /// Where a redirect points to.
 pub(super) fn pointed(answer: &Response) -> Option<String> {
-    let location = answer.headers().get(LOCATION).filter(|_| answer.status().is_redirection())?;
-    let url = answer.url().join(&String::from_utf8_lossy(location.as_bytes()));
+    let location = answer
+        .headers()
+        .get(LOCATION)
+        .filter(|_| answer.status().is_redirection())?;
+    let url = answer
+        .url()
+        .join(&String::from_utf8_lossy(location.as_bytes()));
     Some(url.map_or_else(|_| "an address that is none".to_owned(), |url| place(&url)))
 }
 
@@ -74,10 +98,17 @@ pub(super) fn pointed(answer: &Response) -> Option<String> {
 pub(super) async fn body(doing: &str, answer: Response) -> Result<Vec<u8>, CloudError> {
     let most = u64::try_from(LARGEST).unwrap_or(u64::MAX);
     let announced = answer.content_length().is_some_and(|length| length > most);
-    match if announced { None } else { up_to(doing, answer, LARGEST).await? } {
+    match if announced {
+        None
+    } else {
+        up_to(doing, answer, LARGEST).await?
+    } {
         Some(body) => Ok(body),
         None => {
-            let what = format!("the answer has more than {} MiB, which is the most", LARGEST >> 20);
+            let what = format!(
+                "the answer has more than {} MiB, which is the most",
+                LARGEST >> 20
+            );
             Err(CloudError::new(doing, Trouble::Unreadable, what))
         }
     }
@@ -95,7 +126,11 @@ pub(super) async fn refusal(doing: &str, mut answer: Response) -> Result<String,
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn up_to(doing: &str, mut answer: Response, most: usize) -> Result<Option<Vec<u8>>, CloudError> {
+async fn up_to(
+    doing: &str,
+    mut answer: Response,
+    most: usize,
+) -> Result<Option<Vec<u8>>, CloudError> {
     let mut body = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(|error| lost(doing, &error))? {
         if body.len() + part.len() > most {
@@ -109,8 +144,10 @@ async fn up_to(doing: &str, mut answer: Response, most: usize) -> Result<Option<
 /// What a server says as one line of bearable length, without anything that a terminal obeys.
 pub(super) fn one_line(text: &str) -> String {
     let mut out = String::new();
-    for (at, word) in
-        text.split(|c: char| c.is_whitespace() || is_unseen(c)).filter(|word| !word.is_empty()).enumerate()
+    for (at, word) in text
+        .split(|c: char| c.is_whitespace() || is_unseen(c))
+        .filter(|word| !word.is_empty())
+        .enumerate()
     {
         if at > 0 {
             out.push(' ');
@@ -183,25 +220,43 @@ mod tests {
             ("", "not one"),
         ] {
             match safe(wrong) {
-                Err(said) => assert!(said.contains(why) && !said.contains("hunter2"), "{wrong}: {said}"),
-                Ok(url) => assert!(is_loopback(&url) && why == "has", "{wrong} is taken for {url}"),
+                Err(said) => assert!(
+                    said.contains(why) && !said.contains("hunter2"),
+                    "{wrong}: {said}"
+                ),
+                Ok(url) => assert!(
+                    is_loopback(&url) && why == "has",
+                    "{wrong} is taken for {url}"
+                ),
             }
         }
     }
 
     #[test]
     fn plain_http_is_known_however_it_is_written() {
-        for address in ["http://127.0.0.1:1", "HTTP://127.0.0.1:1", " hTTp://localhost/x"] {
+        for address in [
+            "http://127.0.0.1:1",
+            "HTTP://127.0.0.1:1",
+            " hTTp://localhost/x",
+        ] {
             assert!(safe(address).is_ok() && is_plain(address), "{address}");
         }
-        for address in ["https://localhost", "HTTPS://api.machines.dev", "https://", ""] {
+        for address in [
+            "https://localhost",
+            "HTTPS://api.machines.dev",
+            "https://",
+            "",
+        ] {
             assert!(!is_plain(address), "{address}");
         }
     }
 
     #[test]
     fn what_a_server_says_is_one_line() {
-        assert_eq!(one_line("a\r\n::error::b\u{1b}[31m\u{9b}c\u{0}"), "a ::error::b [31m c");
+        assert_eq!(
+            one_line("a\r\n::error::b\u{1b}[31m\u{9b}c\u{0}"),
+            "a ::error::b [31m c"
+        );
         assert_eq!(one_line(&"x".repeat(5000)).chars().count(), LONGEST + 1);
         assert_eq!(
             told("<!DOCTYPE html><head><TITLE>502\n Bad</title>x"),

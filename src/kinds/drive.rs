@@ -88,9 +88,17 @@ pub(super) async fn run<K: Drive + Listed>(
             }
             Ok(there(live))
         }
-        Op::Delete(live) => K::delete(clouds, live, world).await.map(|()| K::settled(None)),
-        Op::Retire(live) => K::delete(clouds, live, world).await.map(|()| Settled::AsBefore),
-        Op::HandOver(old) => K::hand_over(clouds, old, world).await.map(|()| Settled::AsBefore),
-        Op::Prove(spec) => K::prove(clouds, name, spec, world).await.map(|()| Settled::AsBefore),
+        Op::Delete(live) => K::delete(clouds, live, world)
+            .await
+            .map(|()| K::settled(None)),
+        Op::Retire(live) => K::delete(clouds, live, world)
+            .await
+            .map(|()| Settled::AsBefore),
+        Op::HandOver(old) => K::hand_over(clouds, old, world)
+            .await
+            .map(|()| Settled::AsBefore),
+        Op::Prove(spec) => K::prove(clouds, name, spec, world)
+            .await
+            .map(|()| Settled::AsBefore),
     }
 }

@@ -203,9 +203,15 @@ pub struct Takes {
 
 impl Takes {
     /// A call and its answer.
-    pub const A_CALL: Self = Self { secs: 1, makes: false };
+    pub const A_CALL: Self = Self {
+        secs: 1,
+        makes: false,
+    };
     /// Making something that is there at once.
-    pub const A_CREATION: Self = Self { secs: 1, makes: true };
+    pub const A_CREATION: Self = Self {
+        secs: 1,
+        makes: true,
+    };
 }
 
 /// Names the resources a value points at.
@@ -382,8 +388,9 @@ impl World {
     /// When Fly has not told it.
     pub fn fly_org(&self) -> Result<&str, Refused> {
         self.found.fly_org.as_deref().ok_or_else(|| Refused {
-            reason: "the organization's own slug on Fly is not known, and tokens are issued under it"
-                .to_owned(),
+            reason:
+                "the organization's own slug on Fly is not known, and tokens are issued under it"
+                    .to_owned(),
             hint: "use a token that may read the organization: `fly tokens create org`".to_owned(),
         })
     }

@@ -27,6 +27,10 @@ fn json(node: &Node) -> Json {
         Value::Float(number) => Json::from(*number),
         Value::Boolean(truth) => Json::from(*truth),
         Value::Array(items) => items.iter().map(json).collect(),
-        Value::Table(table) => table.0.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect(),
+        Value::Table(table) => table
+            .0
+            .iter()
+            .map(|entry| (entry.key.clone(), json(&entry.node)))
+            .collect(),
     }
 }

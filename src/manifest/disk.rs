@@ -29,14 +29,20 @@ pub(super) fn text(path: &Path) -> Result<String> {
 pub(super) fn document(path: &Path, endings: &[&str]) -> Result<String> {
     // Whether it is there and plain is said first.
     plain(path)?;
-    let ending = |path: &Path| path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    let ending = |path: &Path| {
+        path.extension()
+            .and_then(OsStr::to_str)
+            .map(str::to_ascii_lowercase)
+    };
     let known = |path: &Path| ending(path).is_some_and(|ending| endings.contains(&&*ending));
     if known(path) && known(&std::fs::canonicalize(path)?) {
         return text(path);
     }
     let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
-    let what =
-        format!("neither its name nor where a link leads may end in anything but {}", endings.join(" or "));
+    let what = format!(
+        "neither its name nor where a link leads may end in anything but {}",
+        endings.join(" or ")
+    );
     Err(Error::new(ErrorKind::InvalidInput, what))
 }
 
@@ -68,7 +74,11 @@ fn plain(path: &Path) -> Result<()> {
     if meta.is_file() && !OF_THE_KERNEL.iter().any(|folder| real.starts_with(folder)) {
         return Ok(());
     }
-    let what = if meta.is_dir() { "it is a folder" } else { "it is no plain file" };
+    let what = if meta.is_dir() {
+        "it is a folder"
+    } else {
+        "it is no plain file"
+    };
     Err(Error::new(ErrorKind::InvalidInput, what))
 }
 

@@ -36,10 +36,19 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
                     quoted.push('\n');
                     quoted.push_str(more);
                 };
-                if quote == '"' { unescape(&quoted[..end]) } else { quoted[..end].to_owned() }
+                if quote == '"' {
+                    unescape(&quoted[..end])
+                } else {
+                    quoted[..end].to_owned()
+                }
             }
             // A comment needs a space before it: `#` occurs in passwords.
-            _ => rest.split(" #").next().unwrap_or_default().trim_end().to_owned(),
+            _ => rest
+                .split(" #")
+                .next()
+                .unwrap_or_default()
+                .trim_end()
+                .to_owned(),
         };
         values.insert(name.to_owned(), value);
     }

@@ -57,10 +57,17 @@ impl Scope {
             return;
         }
         match &mut node.value {
-            Value::String(text) if text.contains("${") => *text = self.text(text, &node.at, outcome),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.resolve(item, outcome)),
+            Value::String(text) if text.contains("${") => {
+                *text = self.text(text, &node.at, outcome)
+            }
+            Value::Array(items) => items
+                .iter_mut()
+                .for_each(|item| self.resolve(item, outcome)),
             Value::Table(table) => {
-                table.0.iter_mut().for_each(|entry| self.resolve(&mut entry.node, outcome));
+                table
+                    .0
+                    .iter_mut()
+                    .for_each(|entry| self.resolve(&mut entry.node, outcome));
             }
             _ => {}
         }
@@ -79,7 +86,9 @@ impl Scope {
             out.push_str(&rest[..start]);
             let Some(end) = rest[start..].find('}') else {
                 let problem = wrong(at, format!("`{}` has no end", &rest[start..]));
-                outcome.problems.push(problem.help("close it with `}`, or write `$${` for a plain `${`"));
+                outcome
+                    .problems
+                    .push(problem.help("close it with `}`, or write `$${` for a plain `${`"));
                 return out;
             };
             let reference = rest[start + 2..start + end].trim();
@@ -90,11 +99,13 @@ impl Scope {
                 }
                 Ok(_) => {
                     if outcome.grown <= MOST_GROWN {
-                        let problem =
-                            wrong(at, format!("what references stand for has more than {MOST_GROWN} bytes"));
-                        outcome
-                            .problems
-                            .push(problem.help("keep long texts in a file, and name it with `files`"));
+                        let problem = wrong(
+                            at,
+                            format!("what references stand for has more than {MOST_GROWN} bytes"),
+                        );
+                        outcome.problems.push(
+                            problem.help("keep long texts in a file, and name it with `files`"),
+                        );
                     }
                     // Told once, and nothing grows from here on.
                     outcome.grown = MOST_GROWN + 1;
@@ -106,12 +117,20 @@ impl Scope {
         out + rest
     }
 
-    fn lookup(&self, reference: &str, at: &Place, outcome: &mut Outcome) -> Result<String, Box<Problem>> {
+    fn lookup(
+        &self,
+        reference: &str,
+        at: &Place,
+        outcome: &mut Outcome,
+    ) -> Result<String, Box<Problem>> {
         let parts: Vec<&str> = reference.split('.').collect();
         match parts.as_slice() {
             ["var", name] => self.variable(name, at),
             ["env", "name"] => self.environment.clone().ok_or_else(|| {
-                Box::new(wrong(at, "the environment's name cannot refer to itself").help("use `${var.NAME}`"))
+                Box::new(
+                    wrong(at, "the environment's name cannot refer to itself")
+                        .help("use `${var.NAME}`"),
+                )
             }),
             ["apps", key, "name"] => {
                 let apps = self.apps.as_ref().ok_or_else(|| {
@@ -139,7 +158,12 @@ impl Scope {
         }
     }
 
-    fn on_aws(&self, reference: &str, at: &Place, outcome: &mut Outcome) -> Result<String, Box<Problem>> {
+    fn on_aws(
+        &self,
+        reference: &str,
+        at: &Place,
+        outcome: &mut Outcome,
+    ) -> Result<String, Box<Problem>> {
         let known = self.aws.as_ref().ok_or_else(|| {
             Box::new(
                 wrong(at, "names on AWS are not known here")
@@ -159,10 +183,16 @@ impl Scope {
             let declare = format!("declare it: [vars] {name} = {{ description = \"…\" }}");
             let help = suggest::nearest(name, self.vars.keys().map(String::as_str))
                 .map_or(declare, |near| format!("did you mean `${{var.{near}}}`?"));
-            return Err(Box::new(wrong(at, format!("there is no variable `{name}`")).help(help)));
+            return Err(Box::new(
+                wrong(at, format!("there is no variable `{name}`")).help(help),
+            ));
         };
         variable.value.clone().ok_or_else(|| {
-            let about = variable.description.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
+            let about = variable
+                .description
+                .as_ref()
+                .map(|about| format!(" ({about})"))
+                .unwrap_or_default();
             Box::new(
                 wrong(at, format!("variable `{name}`{about} has no value"))
                     .help(format!("{PASS}{name}=VALUE")),
@@ -175,7 +205,12 @@ impl Scope {
 pub(super) const PASS: &str = "pass --var ";
 
 fn wrong(at: &Place, message: impl Into<String>) -> Problem {
-    Problem { message: message.into(), at: Some(at.clone()), label: String::new(), help: None }
+    Problem {
+        message: message.into(),
+        at: Some(at.clone()),
+        label: String::new(),
+        help: None,
+    }
 }
 
 #[cfg(test)]
@@ -186,30 +221,53 @@ mod tests {
     fn resolve(text: &str) -> (String, Vec<String>) {
         let mut files = Files::default();
         let file = files.add("x.toml".into(), String::new());
-        let variable = Variable { value: Some("42".to_owned()), description: None };
+        let variable = Variable {
+            value: Some("42".to_owned()),
+            description: None,
+        };
         let scope = Scope {
-            vars: BTreeMap::from([("pr".to_owned(), variable), ("tag".to_owned(), Variable::default())]),
+            vars: BTreeMap::from([
+                ("pr".to_owned(), variable),
+                ("tag".to_owned(), Variable::default()),
+            ]),
             environment: Some("review-42".to_owned()),
-            apps: Some(BTreeMap::from([("api".to_owned(), "harbor-api".to_owned())])),
+            apps: Some(BTreeMap::from([(
+                "api".to_owned(),
+                "harbor-api".to_owned(),
+            )])),
             aws: None,
             verbatim: Vec::new(),
         };
-        let mut node = Node { at: Place { file, span: 0..0 }, value: Value::String(text.to_owned()) };
+        let mut node = Node {
+            at: Place { file, span: 0..0 },
+            value: Value::String(text.to_owned()),
+        };
         let mut outcome = Outcome::default();
         scope.resolve(&mut node, &mut outcome);
-        let problems = outcome.problems.into_iter().map(|problem| problem.message).collect();
+        let problems = outcome
+            .problems
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect();
         (node.as_str().unwrap().to_owned(), problems)
     }
 
     #[test]
     fn references_are_replaced() {
         assert_eq!(resolve("pr-${var.pr}-${env.name}").0, "pr-42-review-42");
-        assert_eq!(resolve("http://${apps.api.name}.internal").0, "http://harbor-api.internal");
+        assert_eq!(
+            resolve("http://${apps.api.name}.internal").0,
+            "http://harbor-api.internal"
+        );
     }
 
     #[test]
     fn only_a_brace_makes_a_reference() {
-        for (text, out) in [("$HOME and $$", "$HOME and $$"), ("$${HOME}", "${HOME}"), ("${", "")] {
+        for (text, out) in [
+            ("$HOME and $$", "$HOME and $$"),
+            ("$${HOME}", "${HOME}"),
+            ("${", ""),
+        ] {
             assert_eq!(resolve(text).0, out, "{text}");
         }
     }
@@ -219,6 +277,9 @@ mod tests {
         assert_eq!(resolve("${var.rp}").1, ["there is no variable `rp`"]);
         assert_eq!(resolve("${var.tag}").1, ["variable `tag` has no value"]);
         assert_eq!(resolve("${apps.ap.name}").1, ["there is no app `ap`"]);
-        assert_eq!(resolve("${secrets.X}").1, ["`${secrets.X}` refers to nothing"]);
+        assert_eq!(
+            resolve("${secrets.X}").1,
+            ["`${secrets.X}` refers to nothing"]
+        );
     }
 }

@@ -45,7 +45,10 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         }
     };
     root.sort();
-    let token = document.fly.as_ref().and_then(|fly| fly.token.as_ref()?.env.clone());
+    let token = document
+        .fly
+        .as_ref()
+        .and_then(|fly| fly.token.as_ref()?.env.clone());
     let scene = Scene {
         inputs,
         files: &reader.files,
@@ -56,7 +59,9 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
         mentions: resolved.mentions,
     };
     let lowered = lower::lower(&document, &root, &scene, reader.warnings);
-    reader.problems.extend(new_places(lowered.problems, &reader.problems));
+    reader
+        .problems
+        .extend(new_places(lowered.problems, &reader.problems));
     if !reader.problems.is_empty() {
         return Err(Problems::new(reader.files, reader.problems));
     }
@@ -72,21 +77,33 @@ pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Pr
 
 /// A text whose reference failed, say, is not judged again for what is left of it.
 fn new_places(problems: Vec<Problem>, before: &[Problem]) -> Vec<Problem> {
-    let key = |problem: &Problem| problem.at.as_ref().map(|at| (at.file, at.span.start, at.span.end));
+    let key = |problem: &Problem| {
+        problem
+            .at
+            .as_ref()
+            .map(|at| (at.file, at.span.start, at.span.end))
+    };
     let before: BTreeSet<_> = before.iter().filter_map(key).collect();
     let told = |problem: &Problem| key(problem).is_some_and(|at| before.contains(&at));
-    problems.into_iter().filter(|problem| !told(problem)).collect()
+    problems
+        .into_iter()
+        .filter(|problem| !told(problem))
+        .collect()
 }
 
 fn no_such_environment(dir: &Path, environment: &str) -> Problem {
     let mut problem = Problem {
-        message: format!("there is no environment `{environment}` in {}", dir.display()),
+        message: format!(
+            "there is no environment `{environment}` in {}",
+            dir.display()
+        ),
         at: None,
         label: String::new(),
         help: None,
     };
     if environment.starts_with('_') {
-        problem.message = format!("`{environment}` is only inherited from, because its name begins with `_`");
+        problem.message =
+            format!("`{environment}` is only inherited from, because its name begins with `_`");
     }
     problem.help = match list(dir) {
         Ok(known) if known.is_empty() => Some(format!("make one: {}/staging.toml", dir.display())),
@@ -123,7 +140,10 @@ pub(super) struct Mentions {
 /// then apps' names, then everything else.
 fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) -> Resolved {
     let mut outcome = Outcome::default();
-    let mut scope = Scope { vars: variables(root, inputs, &mut outcome), ..Scope::default() };
+    let mut scope = Scope {
+        vars: variables(root, inputs, &mut outcome),
+        ..Scope::default()
+    };
     let top = table_mut(root);
     let name = top.and_then(|table| entry_mut(table, "name"));
     let environment = name.map_or_else(
@@ -147,22 +167,38 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
         .iter()
         .map(|entry| {
             let stated = text(&entry.node, "name");
-            let name = stated.unwrap_or_else(|| lower::default_name(&project, &entry.key, &environment));
+            let name =
+                stated.unwrap_or_else(|| lower::default_name(&project, &entry.key, &environment));
             (entry.key.clone(), name)
         })
         .collect();
     scope.apps = Some(names.clone());
     resolve_names(root, &scope, &mut outcome);
-    let mark = Mark { project, environment: environment.clone() };
+    let mark = Mark {
+        project,
+        environment: environment.clone(),
+    };
     let references = References::of(root, &mark);
     scope.aws = Some(references.clone());
     scope.verbatim.clone_from(&reader.fly_files);
     let mentions = resolve_rest(root, &scope, &mut outcome);
     reader.problems.append(&mut outcome.problems);
-    let given = inputs.vars.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let defaults = scope.vars.into_iter().filter_map(|(name, variable)| Some((name, variable.value?)));
+    let given = inputs
+        .vars
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let defaults = scope
+        .vars
+        .into_iter()
+        .filter_map(|(name, variable)| Some((name, variable.value?)));
     let vars = defaults.chain(given).collect();
-    Resolved { environment, vars, names, references, mentions }
+    Resolved {
+        environment,
+        vars,
+        names,
+        references,
+        mentions,
+    }
 }
 
 /// What other names on AWS are made of.
@@ -187,7 +223,11 @@ fn resolve_names(root: &mut Node, scope: &Scope, outcome: &mut Outcome) {
 /// Everything but what was resolved before.
 fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentions {
     let mut mentions = Mentions::default();
-    for entry in table_mut(root).map(|table| &mut table.0).into_iter().flatten() {
+    for entry in table_mut(root)
+        .map(|table| &mut table.0)
+        .into_iter()
+        .flatten()
+    {
         if !matches!(entry.key.as_str(), "name" | "vars" | "apps" | "buckets") {
             scope.resolve(&mut entry.node, outcome);
         }
@@ -195,11 +235,17 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentio
     outcome.aws.clear();
     for table in ["apps", "buckets"] {
         for entry in entries(root, table) {
-            let inside = table_mut(&mut entry.node).map(|table| &mut table.0).into_iter().flatten();
+            let inside = table_mut(&mut entry.node)
+                .map(|table| &mut table.0)
+                .into_iter()
+                .flatten();
             for inner in inside.filter(|inner| !matches!(inner.key.as_str(), "name" | "config")) {
                 scope.resolve(&mut inner.node, outcome);
             }
-            mentions.aws.insert(format!("{table}.{}", entry.key), std::mem::take(&mut outcome.aws));
+            mentions.aws.insert(
+                format!("{table}.{}", entry.key),
+                std::mem::take(&mut outcome.aws),
+            );
             let apps = std::mem::take(&mut outcome.apps);
             if table == "apps" {
                 mentions.apps.insert(entry.key.clone(), apps);
@@ -212,19 +258,39 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentio
 /// The variables that are declared, with their values.
 fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<String, Variable> {
     let mut variables = BTreeMap::new();
-    let declared = root.as_table().and_then(|table| table.get("vars")).and_then(Node::as_table);
+    let declared = root
+        .as_table()
+        .and_then(|table| table.get("vars"))
+        .and_then(Node::as_table);
     for Entry { key, node, .. } in declared.into_iter().flat_map(|table| &table.0) {
-        let mut default = node.as_str().map(str::to_owned).or_else(|| text(node, "default"));
+        let mut default = node
+            .as_str()
+            .map(str::to_owned)
+            .or_else(|| text(node, "default"));
         if inputs.secrets == SecretsMode::Unchecked {
-            default = default.or_else(|| text(node, "example")).or_else(|| Some(key.clone()));
+            default = default
+                .or_else(|| text(node, "example"))
+                .or_else(|| Some(key.clone()));
         }
         let value = inputs.vars.get(key).cloned().or(default);
-        variables.insert(key.clone(), Variable { value, description: text(node, "description") });
+        variables.insert(
+            key.clone(),
+            Variable {
+                value,
+                description: text(node, "description"),
+            },
+        );
     }
     let images = image_variables(root);
-    let known: Vec<&str> =
-        variables.keys().map(String::as_str).chain(images.iter().map(String::as_str)).collect();
-    let strangers = inputs.vars.keys().filter(|given| !known.contains(&given.as_str()));
+    let known: Vec<&str> = variables
+        .keys()
+        .map(String::as_str)
+        .chain(images.iter().map(String::as_str))
+        .collect();
+    let strangers = inputs
+        .vars
+        .keys()
+        .filter(|given| !known.contains(&given.as_str()));
     for given in strangers.filter(|_| !inputs.shared) {
         outcome.problems.push(Problem {
             message: format!("--var {given}: this environment has no variable `{given}`"),
@@ -239,9 +305,14 @@ fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<St
 
 /// `image = { var = "…" }` declares a variable by itself.
 fn image_variables(root: &Node) -> Vec<String> {
-    let apps = root.as_table().and_then(|table| table.get("apps")).and_then(Node::as_table);
+    let apps = root
+        .as_table()
+        .and_then(|table| table.get("apps"))
+        .and_then(Node::as_table);
     let images = apps.into_iter().flat_map(|apps| &apps.0);
-    images.filter_map(|app| text(app.node.as_table()?.get("image")?, "var")).collect()
+    images
+        .filter_map(|app| text(app.node.as_table()?.get("image")?, "var"))
+        .collect()
 }
 
 fn apps(root: &mut Node) -> &mut [Entry] {

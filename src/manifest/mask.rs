@@ -45,7 +45,9 @@ fn issued_keys(text: &str) -> Vec<Range<usize>> {
                 .next_back()
                 .is_none_or(|before| !before.is_alphanumeric() && before != '-');
             if fresh {
-                let end = text[at..].find(['"', '\'', '\n']).map_or(text.len(), |length| at + length);
+                let end = text[at..]
+                    .find(['"', '\'', '\n'])
+                    .map_or(text.len(), |length| at + length);
                 hidden = end;
                 spans.push(at..end);
             }
@@ -82,24 +84,31 @@ fn suspect_lines(text: &str) -> Vec<Range<usize>> {
 /// Whether a dotted key leads below `secrets`, which an app may be called as well.
 fn names_secrets(key: &str) -> bool {
     let mut before = "";
-    key.split('.').map(|part| part.trim().trim_matches(['"', '\''])).any(|part| {
-        let found = part == "secrets" && before != "apps";
-        before = part;
-        found
-    })
+    key.split('.')
+        .map(|part| part.trim().trim_matches(['"', '\'']))
+        .any(|part| {
+            let found = part == "secrets" && before != "apps";
+            before = part;
+            found
+        })
 }
 
 /// Whether a line's value is no more than the sources of a secret, as `{ env = "NAME" }`, even where it breaks off.
 fn says_where(value: &str) -> bool {
     let value = value.split(" #").next().unwrap_or_default().trim();
-    let Some(inner) = value.strip_prefix('{') else { return matches!(value, "true" | "false") };
-    inner.trim_end_matches('}').split(',').all(|part| match part.split_once('=') {
-        None => part.trim().is_empty(),
-        Some((key, value)) => {
-            let bare = value.trim().trim_matches(['"', '\'']);
-            SOURCES.contains(&key.trim()) && (key.trim() != "env" || is_key(bare))
-        }
-    })
+    let Some(inner) = value.strip_prefix('{') else {
+        return matches!(value, "true" | "false");
+    };
+    inner
+        .trim_end_matches('}')
+        .split(',')
+        .all(|part| match part.split_once('=') {
+            None => part.trim().is_empty(),
+            Some((key, value)) => {
+                let bare = value.trim().trim_matches(['"', '\'']);
+                SOURCES.contains(&key.trim()) && (key.trim() != "env" || is_key(bare))
+            }
+        })
 }
 
 /// What a secret's source is said with; none of it is the value.
@@ -139,11 +148,14 @@ fn in_node(key: &str, node: &Node, within: Within, spans: &mut Vec<Range<usize>>
     };
     match &node.value {
         Value::Table(table) => in_table(table, inner, spans),
-        Value::Array(items) => items.iter().for_each(|item| in_node(key, item, within, spans)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| in_node(key, item, within, spans)),
         Value::String(text) => {
             let misplaced = misplaced || (key == "env" && !is_key(text));
             // A whole document, with variables of its own.
-            let misplaced = misplaced || key == "machine_config" && text.trim_start().starts_with('{');
+            let misplaced =
+                misplaced || key == "machine_config" && text.trim_start().starts_with('{');
             if misplaced || looks_secret(key, text) {
                 spans.push(node.at.span.clone());
             }
@@ -165,10 +177,21 @@ mod tests {
 
     #[test]
     fn a_source_stays_in_sight_and_a_value_does_not() {
-        for source in [" { env = \"NAME\" }", "{ dotenv = \".env\", key = 'K'", "{ file = \"k\" } # why"] {
+        for source in [
+            " { env = \"NAME\" }",
+            "{ dotenv = \".env\", key = 'K'",
+            "{ file = \"k\" } # why",
+        ] {
             assert!(says_where(source), "{source}");
         }
-        for value in [" \"v\"", "v", "{ value = \"v\" }", "{ env = \"a-b\" }", "{ v", "[\"v\"]"] {
+        for value in [
+            " \"v\"",
+            "v",
+            "{ value = \"v\" }",
+            "{ env = \"a-b\" }",
+            "{ v",
+            "[\"v\"]",
+        ] {
             assert!(!says_where(value), "{value}");
         }
     }

@@ -57,7 +57,13 @@ pub struct Inputs {
 impl std::fmt::Debug for Inputs {
     /// Of the environment, where secrets are, only the names.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { vars, images, environment, secrets, shared } = self;
+        let Self {
+            vars,
+            images,
+            environment,
+            secrets,
+            shared,
+        } = self;
         f.debug_struct("Inputs")
             .field("vars", vars)
             .field("images", images)
@@ -113,7 +119,9 @@ pub fn list(dir: &Path) -> std::io::Result<Vec<String>> {
         let path = entry?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         if let Some(stem) = stem
-            && path.extension().is_some_and(|extension| extension == "toml")
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
             && !stem.starts_with('_')
         {
             stems.push(stem.to_owned());

@@ -92,7 +92,10 @@ pub struct Problem {
 impl Files {
     /// Adds a file.
     pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
-        let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let lines = [0]
+            .into_iter()
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         self.0.push(File { path, text, lines });
         FileId(self.0.len() - 1)
     }
@@ -126,7 +129,9 @@ impl Files {
     /// The line that a place begins in: its text, and where that begins in the file.
     pub(super) fn line(&self, at: &Place) -> (&str, usize) {
         let File { text, lines, .. } = self.get(at.file);
-        let line = lines.partition_point(|begin| *begin <= at.span.start).max(1);
+        let line = lines
+            .partition_point(|begin| *begin <= at.span.start)
+            .max(1);
         let begin = lines.get(line - 1).copied().unwrap_or_default();
         let end = lines.get(line).map_or(text.len(), |next| next - 1);
         (&text[begin..end.max(begin)], begin)
@@ -139,13 +144,18 @@ impl Files {
         let (table, errors) = DeTable::parse_recoverable(text);
         let problem = |error: toml::de::Error| Problem {
             message: "this is not TOML".to_owned(),
-            at: Some(Place { file, span: error.span().unwrap_or(0..0) }),
+            at: Some(Place {
+                file,
+                span: error.span().unwrap_or(0..0),
+            }),
             label: error.message().to_owned(),
             help: None,
         };
         let place = |span: Range<usize>| Place { file, span };
-        let node =
-            Node { at: place(table.span()), value: Value::Table(convert_table(table.get_ref(), &place)) };
+        let node = Node {
+            at: place(table.span()),
+            value: Value::Table(convert_table(table.get_ref(), &place)),
+        };
         (node, errors.into_iter().map(problem).collect())
     }
 }
@@ -156,7 +166,10 @@ fn convert_table(table: &DeTable<'_>, place: &impl Fn(Range<usize>) -> Place) ->
         Entry {
             key: text.to_string(),
             key_at: place(key.span()),
-            node: Node { at: place(value.span()), value: convert(value.get_ref(), place) },
+            node: Node {
+                at: place(value.span()),
+                value: convert(value.get_ref(), place),
+            },
         }
     };
     let mut entries: Vec<Entry> = table.iter().map(entry).collect();
@@ -180,7 +193,10 @@ fn convert(value: &DeValue<'_>, place: &impl Fn(Range<usize>) -> Place) -> Value
         DeValue::Datetime(time) => Value::Datetime(time.to_string()),
         DeValue::Array(list) => Value::Array(
             list.iter()
-                .map(|item| Node { at: place(item.span()), value: convert(item.get_ref(), place) })
+                .map(|item| Node {
+                    at: place(item.span()),
+                    value: convert(item.get_ref(), place),
+                })
                 .collect(),
         ),
         DeValue::Table(table) => Value::Table(convert_table(table, place)),
@@ -191,7 +207,10 @@ impl Table {
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+        self.0
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
     }
 
     /// Sorts this table and all below by key, for [`Table::find`].
@@ -202,7 +221,10 @@ impl Table {
 
     /// The entry of a key in a table that is sorted, without a look at all others.
     pub(super) fn find(&self, key: &str) -> Option<&Entry> {
-        self.0.binary_search_by(|entry| entry.key.as_str().cmp(key)).ok().and_then(|at| self.0.get(at))
+        self.0
+            .binary_search_by(|entry| entry.key.as_str().cmp(key))
+            .ok()
+            .and_then(|at| self.0.get(at))
     }
 
     /// Takes a key out.

@@ -38,9 +38,12 @@ impl Problems {
     /// template, such as one for each pull request, is none without it.
     #[must_use]
     pub fn missing_variable(&self) -> Option<&str> {
-        self.problems
-            .iter()
-            .find_map(|problem| problem.help.as_deref()?.strip_prefix(super::interpolate::PASS))
+        self.problems.iter().find_map(|problem| {
+            problem
+                .help
+                .as_deref()?
+                .strip_prefix(super::interpolate::PASS)
+        })
     }
 
     /// Sorts by place, and drops what is said twice.
@@ -54,17 +57,34 @@ impl Problems {
     /// Every problem in full: the message, the line with a mark below, and what to write instead.
     #[must_use]
     pub fn render(&self, color: bool, width: usize) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let renderer = renderer.term_width(width);
         let shown = &self.problems[..self.problems.len().min(MOST)];
-        let files: BTreeSet<FileId> =
-            shown.iter().filter_map(|problem| Some(problem.at.as_ref()?.file)).collect();
-        let texts: BTreeMap<FileId, String> =
-            files.into_iter().map(|file| (file, mask::shown(&self.files, file))).collect();
-        let mut parts: Vec<String> =
-            shown.iter().map(|problem| self.one(problem, &texts, &renderer)).collect();
-        if let Some(more) = self.problems.len().checked_sub(MOST).filter(|more| *more > 0) {
-            parts.push(format!("and {more} more of them; these are the first {MOST}"));
+        let files: BTreeSet<FileId> = shown
+            .iter()
+            .filter_map(|problem| Some(problem.at.as_ref()?.file))
+            .collect();
+        let texts: BTreeMap<FileId, String> = files
+            .into_iter()
+            .map(|file| (file, mask::shown(&self.files, file)))
+            .collect();
+        let mut parts: Vec<String> = shown
+            .iter()
+            .map(|problem| self.one(problem, &texts, &renderer))
+            .collect();
+        if let Some(more) = self
+            .problems
+            .len()
+            .checked_sub(MOST)
+            .filter(|more| *more > 0)
+        {
+            parts.push(format!(
+                "and {more} more of them; these are the first {MOST}"
+            ));
         }
         parts.join("\n\n")
     }
@@ -73,16 +93,30 @@ impl Problems {
     pub fn iter(&self) -> impl Iterator<Item = (&Path, usize, usize, &str, Option<&str>)> {
         self.problems.iter().map(|problem| {
             let (path, (line, column)) = match &problem.at {
-                Some(at) => (self.files.get(at.file).path.as_path(), self.files.line_column(at)),
+                Some(at) => (
+                    self.files.get(at.file).path.as_path(),
+                    self.files.line_column(at),
+                ),
                 None => (Path::new(""), (0, 0)),
             };
-            (path, line, column, problem.message.as_str(), problem.help.as_deref())
+            (
+                path,
+                line,
+                column,
+                problem.message.as_str(),
+                problem.help.as_deref(),
+            )
         })
     }
 
     /// One problem. Only the line that it is about is handed over, and of a line that is too long nothing but its place:
     /// what is drawn takes its time for every line that is there.
-    fn one(&self, problem: &Problem, texts: &BTreeMap<FileId, String>, renderer: &Renderer) -> String {
+    fn one(
+        &self,
+        problem: &Problem,
+        texts: &BTreeMap<FileId, String>,
+        renderer: &Renderer,
+    ) -> String {
         let [message, label] = [&problem.message, &problem.label].map(|text| fit(text));
         let help = problem.help.as_deref().map(fit);
         let title = Level::ERROR.primary_title(message.as_str());
@@ -93,8 +127,10 @@ impl Problems {
                 let (number, column) = self.files.line_column(at);
                 let (text, begin) = self.files.line(at);
                 let span = visible(text, at, begin);
-                line =
-                    texts.get(&at.file).and_then(|shown| shown.get(begin..begin + text.len())).map(drawable);
+                line = texts
+                    .get(&at.file)
+                    .and_then(|shown| shown.get(begin..begin + text.len()))
+                    .map(drawable);
                 match line.as_deref().filter(|line| line.len() <= LONGEST_LINE) {
                     Some(line) => {
                         let mut mark = AnnotationKind::Primary.span(span);
@@ -104,7 +140,9 @@ impl Problems {
                         let snippet = Snippet::source(line).line_start(number).path(path.as_str());
                         title.element(snippet.annotation(mark))
                     }
-                    None => title.element(Origin::path(path.as_str()).line(number).char_column(column)),
+                    None => {
+                        title.element(Origin::path(path.as_str()).line(number).char_column(column))
+                    }
                 }
             }
             None => Group::with_title(title),

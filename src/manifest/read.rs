@@ -44,10 +44,18 @@ impl Reader {
         self.inherit(path, None, &mut Vec::new())
     }
 
-    fn inherit(&mut self, path: &Path, from: Option<&Place>, stack: &mut Vec<PathBuf>) -> Option<Node> {
+    fn inherit(
+        &mut self,
+        path: &Path,
+        from: Option<&Place>,
+        stack: &mut Vec<PathBuf>,
+    ) -> Option<Node> {
         if let Some(at) = stack.iter().position(|open| open == path) {
-            let circle: Vec<String> =
-                stack[at..].iter().map(|path| file_name(path)).chain([file_name(path)]).collect();
+            let circle: Vec<String> = stack[at..]
+                .iter()
+                .map(|path| file_name(path))
+                .chain([file_name(path)])
+                .collect();
             self.fail(
                 from,
                 format!("`extends` goes in a circle: {}", circle.join(" → ")),
@@ -59,7 +67,11 @@ impl Reader {
         if self.inherited > MOST_INHERITED {
             if self.inherited == MOST_INHERITED + 1 {
                 let message = format!("`extends` leads to more than {MOST_INHERITED} files");
-                self.fail(from, message, "inherit from fewer, and from each in one place");
+                self.fail(
+                    from,
+                    message,
+                    "inherit from fewer, and from each in one place",
+                );
             }
             return None;
         }
@@ -96,11 +108,21 @@ impl Reader {
         let Some(apps) = table_mut(root).and_then(|table| entry_mut(table, "apps")) else {
             return;
         };
-        for entry in table_mut(&mut apps.node).into_iter().flat_map(|apps| &mut apps.0) {
-            let Some(config) = entry.node.as_table().and_then(|app| app.get("config")).cloned() else {
+        for entry in table_mut(&mut apps.node)
+            .into_iter()
+            .flat_map(|apps| &mut apps.0)
+        {
+            let Some(config) = entry
+                .node
+                .as_table()
+                .and_then(|app| app.get("config"))
+                .cloned()
+            else {
                 continue;
             };
-            let Some(text) = config.as_str() else { continue };
+            let Some(text) = config.as_str() else {
+                continue;
+            };
             let path = beside(&self.files.get(config.at.file).path, text);
             let Some(below) = self.fly_toml(&path, &config.at) else {
                 continue;
@@ -112,7 +134,11 @@ impl Reader {
     fn fly_toml(&mut self, path: &Path, from: &Place) -> Option<Node> {
         let node = self.parse(path, FLY_FILES, Some(from))?;
         self.fly_files.push(node.at.file);
-        let fly_toml::Modern { mut node, errors, warnings } = fly_toml::modernise(node);
+        let fly_toml::Modern {
+            mut node,
+            errors,
+            warnings,
+        } = fly_toml::modernise(node);
         self.problems.extend(errors);
         self.warnings.extend(warnings);
         if let Some(table) = table_mut(&mut node) {
@@ -137,11 +163,20 @@ impl Reader {
                     _ => {}
                 }
             }
-            for Entry { key: _, key_at, node: _ } in tables.into_iter().filter_map(|table| table.remove(key))
+            for Entry {
+                key: _,
+                key_at,
+                node: _,
+            } in tables.into_iter().filter_map(|table| table.remove(key))
             {
                 if !why.is_empty() {
                     let (at, message) = (Some(key_at), why.to_owned());
-                    self.warnings.push(Problem { message, at, label: String::new(), help: None });
+                    self.warnings.push(Problem {
+                        message,
+                        at,
+                        label: String::new(),
+                        help: None,
+                    });
                 }
             }
         }
@@ -150,18 +185,24 @@ impl Reader {
     /// A service without `internal_port` forwards to nothing. flyctl sends it all the same, and old generators left such
     /// tables behind, so it is no reason to refuse the file.
     fn leave_out_services(&mut self, root: &mut Table) {
-        let Some(Value::Array(services)) = entry_mut(root, "services").map(|entry| &mut entry.node.value)
+        let Some(Value::Array(services)) =
+            entry_mut(root, "services").map(|entry| &mut entry.node.value)
         else {
             return;
         };
-        let whole =
-            |service: &Node| service.as_table().is_none_or(|table| table.get("internal_port").is_some());
+        let whole = |service: &Node| {
+            service
+                .as_table()
+                .is_none_or(|table| table.get("internal_port").is_some())
+        };
         for service in services.extract_if(.., |service| !whole(service)) {
             self.warnings.push(Problem {
                 message: "this service has no `internal_port`, so it reaches nothing".to_owned(),
                 at: Some(service.at),
                 label: String::new(),
-                help: Some("it is left out; say `internal_port`, or take it out of the file".to_owned()),
+                help: Some(
+                    "it is left out; say `internal_port`, or take it out of the file".to_owned(),
+                ),
             });
         }
     }
@@ -182,8 +223,9 @@ impl Reader {
         self.read += text.len();
         if self.read > LARGEST_TOGETHER {
             if before <= LARGEST_TOGETHER {
-                let message =
-                    format!("the files of this environment have more than {LARGEST_TOGETHER} bytes together");
+                let message = format!(
+                    "the files of this environment have more than {LARGEST_TOGETHER} bytes together"
+                );
                 self.fail(from, message, "say what they share in one of them");
             }
             return None;
@@ -209,8 +251,16 @@ const LEFT_OUT: [(&str, &str, &str); 5] = [
     ("", "build", ""),
     ("", "console_command", ""),
     ("", "machine_checks", ""),
-    ("deploy", "seed_command", "`seed_command` is flyctl's, for its first launch"),
-    ("vm", "max_memory_mb", "`max_memory_mb` has no effect on a machine's size"),
+    (
+        "deploy",
+        "seed_command",
+        "`seed_command` is flyctl's, for its first launch",
+    ),
+    (
+        "vm",
+        "max_memory_mb",
+        "`max_memory_mb` has no effect on a machine's size",
+    ),
 ];
 
 fn take_image(table: &mut Table) {
@@ -231,16 +281,21 @@ fn rename(table: &mut Table, from: &str, to: &str) {
 pub(super) fn merge(below: Node, above: Node) -> Node {
     let Node { at, value } = above;
     match (below.value, value) {
-        (Value::Table(below), Value::Table(above)) => {
-            Node { at, value: Value::Table(merge_tables(below, above)) }
-        }
+        (Value::Table(below), Value::Table(above)) => Node {
+            at,
+            value: Value::Table(merge_tables(below, above)),
+        },
         (_, value) => Node { at, value },
     }
 }
 
 fn merge_tables(below: Table, above: Table) -> Table {
-    let keys: BTreeMap<String, usize> =
-        below.0.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+    let keys: BTreeMap<String, usize> = below
+        .0
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| (entry.key.clone(), at))
+        .collect();
     let mut under: Vec<Option<Entry>> = below.0.into_iter().map(Some).collect();
     let mut over = Vec::new();
     for Entry { key, key_at, node } in above.0 {
@@ -285,11 +340,17 @@ pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
 fn texts(node: &Node) -> Vec<(&str, &Place)> {
     match &node.value {
         Value::String(text) => vec![(text.as_str(), &node.at)],
-        Value::Array(items) => items.iter().filter_map(|item| Some((item.as_str()?, &item.at))).collect(),
+        Value::Array(items) => items
+            .iter()
+            .filter_map(|item| Some((item.as_str()?, &item.at)))
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }

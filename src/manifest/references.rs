@@ -39,10 +39,17 @@ impl References {
     /// Collects them from a document whose names are resolved.
     pub(super) fn of(root: &Node, mark: &Mark) -> Self {
         let mut out = Self::default();
-        let of_aws = |key| text(root.as_table().and_then(|root| root.get("aws")), key).unwrap_or_default();
+        let of_aws =
+            |key| text(root.as_table().and_then(|root| root.get("aws")), key).unwrap_or_default();
         let (account, region) = (of_aws("account"), of_aws("region"));
         let mut add = |name: String, value: String, address: Option<&Address>| {
-            out.0.insert(name, Reference { value, address: address.cloned() });
+            out.0.insert(
+                name,
+                Reference {
+                    value,
+                    address: address.cloned(),
+                },
+            );
         };
         add("aws.account".to_owned(), account.clone(), None);
         add("aws.region".to_owned(), region.clone(), None);
@@ -51,7 +58,11 @@ impl References {
             let address = Address::of::<Bucket>(&name);
             let name = text(Some(node), "name").unwrap_or_else(|| bucket_name(mark, key, &account));
             let place = text(Some(node), "region").unwrap_or_else(|| region.clone());
-            add(format!("buckets.{key}.arn"), format!("arn:aws:s3:::{name}"), Some(&address));
+            add(
+                format!("buckets.{key}.arn"),
+                format!("arn:aws:s3:::{name}"),
+                Some(&address),
+            );
             add(format!("buckets.{key}.region"), place, Some(&address));
             add(format!("buckets.{key}.name"), name, Some(&address));
         }
@@ -80,7 +91,9 @@ impl References {
 
     /// The value of a reference that is known to be there.
     pub(super) fn value(&self, reference: &str) -> String {
-        self.get(reference).map(|there| there.value.clone()).unwrap_or_default()
+        self.get(reference)
+            .map(|there| there.value.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -89,6 +102,12 @@ fn text(node: Option<&Node>, key: &str) -> Option<String> {
 }
 
 fn tables<'a>(root: &'a Node, key: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
-    let table = root.as_table().and_then(|root| root.get(key)).and_then(Node::as_table);
-    table.into_iter().flat_map(|Table(entries)| entries).map(|entry| (entry.key.as_str(), &entry.node))
+    let table = root
+        .as_table()
+        .and_then(|root| root.get(key))
+        .and_then(Node::as_table);
+    table
+        .into_iter()
+        .flat_map(|Table(entries)| entries)
+        .map(|entry| (entry.key.as_str(), &entry.node))
 }

@@ -38,14 +38,21 @@ pub(super) fn strict() -> &'static Value {
 
 fn generate() -> Value {
     let settings = SchemaSettings::draft07();
-    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<Document>()
+        .to_value();
     walk(&mut schema, &mut |object| {
         without_null(object);
         object.remove("default");
         if let Some(Value::String(format)) = object.get("format")
             && format.starts_with("uint")
         {
-            let most = if format == "uint16" { u32::from(u16::MAX) } else { u32::MAX };
+            let most = if format == "uint16" {
+                u32::from(u16::MAX)
+            } else {
+                u32::MAX
+            };
             object.remove("format");
             object.entry("maximum").or_insert_with(|| json!(most));
         }
@@ -63,12 +70,17 @@ pub fn schema() -> Value {
     let mut schema = strict().clone();
     walk(&mut schema, &mut |object| {
         if let Some(words) = object.get("enum").cloned()
-            && words.as_array().is_some_and(|words| words.iter().all(Value::is_string))
+            && words
+                .as_array()
+                .is_some_and(|words| words.iter().all(Value::is_string))
         {
             object.remove("enum");
             object.remove("type");
             let interpolated = json!({ "type": "string", "pattern": INTERPOLATED });
-            object.insert("anyOf".to_owned(), json!([{ "type": "string", "enum": words }, interpolated]));
+            object.insert(
+                "anyOf".to_owned(),
+                json!([{ "type": "string", "enum": words }, interpolated]),
+            );
         }
     });
     if let Value::Object(root) = &mut schema {
@@ -92,7 +104,9 @@ fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
             for (key, child) in object.iter_mut() {
                 match child {
                     // Here the keys are names that the manifest has, such as a variable's `default`.
-                    Value::Object(named) if matches!(key.as_str(), "properties" | "definitions") => {
+                    Value::Object(named)
+                        if matches!(key.as_str(), "properties" | "definitions") =>
+                    {
                         named.values_mut().for_each(|schema| walk(schema, change));
                     }
                     child => walk(child, change),
@@ -144,13 +158,23 @@ fn one_enum(object: &mut Map<String, Value>) {
     let Some(words) = branches.iter().map(word).collect::<Option<Vec<_>>>() else {
         return;
     };
-    let help = |branch: &Value| branch.get("description").and_then(Value::as_str).map(str::to_owned);
+    let help = |branch: &Value| {
+        branch
+            .get("description")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let described: Vec<String> = words
         .iter()
         .zip(branches)
-        .filter_map(|(words, branch)| Some(format!("`{}`: {}", words.first()?.as_str()?, help(branch)?)))
+        .filter_map(|(words, branch)| {
+            Some(format!("`{}`: {}", words.first()?.as_str()?, help(branch)?))
+        })
         .collect();
-    let lead = object.get("description").and_then(Value::as_str).unwrap_or_default();
+    let lead = object
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let description = format!("{lead} {}", described.join(" "));
     object.remove("oneOf");
     object.insert("type".to_owned(), json!("string"));
@@ -182,10 +206,16 @@ mod tests {
                     continue;
                 }
                 let mut reader = Reader::default();
-                let id = reader.files.add(path.clone(), std::fs::read_to_string(&path).unwrap());
+                let id = reader
+                    .files
+                    .add(path.clone(), std::fs::read_to_string(&path).unwrap());
                 let (mut node, syntax) = reader.files.parse(id);
                 let problems = validate(&schema(), &mut node);
-                assert!(syntax.is_empty() && problems.is_empty(), "{}: {problems:#?}", path.display());
+                assert!(
+                    syntax.is_empty() && problems.is_empty(),
+                    "{}: {problems:#?}",
+                    path.display()
+                );
                 seen += 1;
             }
         }

@@ -1,8 +1,16 @@
 //! What looks like a secret, so that it is warned of where it stands in the open, and never shown.
 
 /// What the names of secrets have in them.
-const SECRET_WORDS: [&str; 8] =
-    ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
+const SECRET_WORDS: [&str; 8] = [
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "TOKEN",
+    "API_KEY",
+    "APIKEY",
+    "PRIVATE_KEY",
+    "ACCESS_KEY",
+];
 /// What issued keys begin with.
 pub(super) const SECRET_STARTS: [&str; 12] = [
     "sk-",
@@ -43,7 +51,8 @@ fn has_password(value: &str) -> bool {
     let Some((user, _)) = authority.rsplit_once('@') else {
         return false;
     };
-    user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+    user.split_once(':')
+        .is_some_and(|(_, password)| !password.is_empty())
 }
 
 #[cfg(test)]
@@ -71,6 +80,8 @@ mod tests {
 
     #[test]
     fn names_of_variables() {
-        assert!(is_key("LOG_LEVEL") && is_key("_X1") && !is_key("1X") && !is_key("A-B") && !is_key(""));
+        assert!(
+            is_key("LOG_LEVEL") && is_key("_X1") && !is_key("1X") && !is_key("A-B") && !is_key("")
+        );
     }
 }

@@ -12,20 +12,35 @@ pub(super) struct Spot<'a> {
 impl<'a> Spot<'a> {
     /// The whole document, whose tables are sorted.
     pub(super) fn root(node: &'a Node) -> Self {
-        Self { node: Some(node), key_at: None }
+        Self {
+            node: Some(node),
+            key_at: None,
+        }
     }
 
     /// No place at all: what was said on the command line.
     pub(super) fn nowhere() -> Self {
-        Self { node: None, key_at: None }
+        Self {
+            node: None,
+            key_at: None,
+        }
     }
 
     /// The value of a key; where there is none, the table that lacks it.
     pub(super) fn key(self, key: &str) -> Self {
-        let entry = self.node.and_then(Node::as_table).and_then(|table| table.find(key));
+        let entry = self
+            .node
+            .and_then(Node::as_table)
+            .and_then(|table| table.find(key));
         match entry {
-            Some(entry) => Self { node: Some(&entry.node), key_at: Some(&entry.key_at) },
-            None => Self { node: None, key_at: self.place() },
+            Some(entry) => Self {
+                node: Some(&entry.node),
+                key_at: Some(&entry.key_at),
+            },
+            None => Self {
+                node: None,
+                key_at: self.place(),
+            },
         }
     }
 
@@ -33,7 +48,10 @@ impl<'a> Spot<'a> {
     pub(super) fn item(self, index: usize) -> Self {
         match self.node.map(|node| &node.value) {
             Some(Value::Array(items)) => match items.get(index) {
-                Some(item) => Self { node: Some(item), key_at: None },
+                Some(item) => Self {
+                    node: Some(item),
+                    key_at: None,
+                },
                 None => self,
             },
             _ => self,
@@ -63,12 +81,20 @@ impl<'a> Spot<'a> {
 
     /// Something wrong with the key itself.
     pub(super) fn key_problem(self, message: impl Into<String>) -> Problem {
-        Problem { at: self.key_at.or(self.place()).cloned(), ..self.problem(message) }
+        Problem {
+            at: self.key_at.or(self.place()).cloned(),
+            ..self.problem(message)
+        }
     }
 
     /// Something wrong here.
     pub(super) fn problem(self, message: impl Into<String>) -> Problem {
-        Problem { message: message.into(), at: self.place().cloned(), label: String::new(), help: None }
+        Problem {
+            message: message.into(),
+            at: self.place().cloned(),
+            label: String::new(),
+            help: None,
+        }
     }
 }
 

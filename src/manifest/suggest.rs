@@ -13,14 +13,19 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if word.len() > LONGEST {
         return None;
     }
-    let known = known.into_iter().filter(|known| known.len() <= LONGEST).take(MOST);
+    let known = known
+        .into_iter()
+        .filter(|known| known.len() <= LONGEST)
+        .take(MOST);
     let lower = word.to_lowercase();
     let score = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
     let near = |candidate: &&str| {
         score(candidate) > 0.82
             || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= limit(&lower)
     };
-    known.filter(near).min_by(|a, b| score(b).total_cmp(&score(a)))
+    known
+        .filter(near)
+        .min_by(|a, b| score(b).total_cmp(&score(a)))
 }
 
 /// How many typing errors a word of this length may have.
@@ -33,21 +38,34 @@ fn limit(word: &str) -> usize {
 }
 
 /// Help in words: the nearest word, or all of them when they are few.
-pub(super) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub(super) fn help<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
     if let Some(nearest) = nearest(word, known.clone()) {
         return Some(format!("did you mean `{nearest}`?"));
     }
     let more = known.clone().into_iter().nth(LISTED).is_some();
-    let listed = list(known.into_iter().take(LISTED)).filter(|listed| listed.len() <= LISTED * LONGEST);
-    listed
-        .map(|known| if more { format!("known are {known}, and more") } else { format!("known are {known}") })
+    let listed =
+        list(known.into_iter().take(LISTED)).filter(|listed| listed.len() <= LISTED * LONGEST);
+    listed.map(|known| {
+        if more {
+            format!("known are {known}, and more")
+        } else {
+            format!("known are {known}")
+        }
+    })
 }
 
 /// `a`, `b` and `c`.
 pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     let (last, rest) = quoted.split_last()?;
-    if rest.is_empty() { Some(last.clone()) } else { Some(format!("{} and {last}", rest.join(", "))) }
+    if rest.is_empty() {
+        Some(last.clone())
+    } else {
+        Some(format!("{} and {last}", rest.join(", ")))
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +74,10 @@ mod tests {
 
     #[test]
     fn a_typing_error_finds_its_word() {
-        assert_eq!(nearest("internl_port", ["internal_port", "force_https"]), Some("internal_port"));
+        assert_eq!(
+            nearest("internl_port", ["internal_port", "force_https"]),
+            Some("internal_port")
+        );
         assert_eq!(nearest("ewf", ["ewr", "fra"]), Some("ewr"));
         assert_eq!(nearest("zebra", ["ewr", "fra"]), None);
     }

@@ -12,9 +12,22 @@ use super::{
 
 /// Checks a document and takes out what is wrong.
 pub(super) fn validate(schema: &Json, root: &mut Node) -> Vec<Problem> {
-    let mut validator = Validator { root: schema, problems: Vec::new() };
-    let top = Place { file: root.at.file, span: 0..0 };
-    validator.value(schema, root, &Where { path: "", key_at: &top });
+    let mut validator = Validator {
+        root: schema,
+        problems: Vec::new(),
+    };
+    let top = Place {
+        file: root.at.file,
+        span: 0..0,
+    };
+    validator.value(
+        schema,
+        root,
+        &Where {
+            path: "",
+            key_at: &top,
+        },
+    );
     validator.problems
 }
 
@@ -35,8 +48,16 @@ impl<'s> Validator<'s> {
         for _ in 0..8 {
             if let Some(name) = schema.get("$ref").and_then(Json::as_str) {
                 let name = name.trim_start_matches("#/definitions/");
-                schema = self.root.get("definitions").and_then(|all| all.get(name)).unwrap_or(&Json::Null);
-            } else if let Some([only]) = schema.get("allOf").and_then(Json::as_array).map(Vec::as_slice) {
+                schema = self
+                    .root
+                    .get("definitions")
+                    .and_then(|all| all.get(name))
+                    .unwrap_or(&Json::Null);
+            } else if let Some([only]) = schema
+                .get("allOf")
+                .and_then(Json::as_array)
+                .map(Vec::as_slice)
+            {
                 schema = only;
             } else {
                 break;
@@ -69,8 +90,15 @@ impl<'s> Validator<'s> {
 
     /// One of several schemas: the one whose type fits, so that its own problems are told.
     fn any(&mut self, branches: &'s [Json], node: &mut Node, place: &Where<'_>) -> bool {
-        let resolved: Vec<&Json> = branches.iter().flat_map(|branch| self.flat(branch)).collect();
-        let fitting: Vec<&Json> = resolved.iter().copied().filter(|branch| self.fits(branch, node)).collect();
+        let resolved: Vec<&Json> = branches
+            .iter()
+            .flat_map(|branch| self.flat(branch))
+            .collect();
+        let fitting: Vec<&Json> = resolved
+            .iter()
+            .copied()
+            .filter(|branch| self.fits(branch, node))
+            .collect();
         let Some((last, others)) = fitting.split_last() else {
             self.wrong_type(&resolved, node, place);
             return false;
@@ -88,7 +116,10 @@ impl<'s> Validator<'s> {
     fn flat(&self, schema: &'s Json) -> Vec<&'s Json> {
         let schema = self.resolve(schema);
         match schema.get("anyOf").and_then(Json::as_array) {
-            Some(branches) => branches.iter().flat_map(|branch| self.flat(branch)).collect(),
+            Some(branches) => branches
+                .iter()
+                .flat_map(|branch| self.flat(branch))
+                .collect(),
             None => vec![schema],
         }
     }
@@ -96,15 +127,19 @@ impl<'s> Validator<'s> {
     fn fits(&self, schema: &Json, node: &Node) -> bool {
         match schema.get("type") {
             Some(Json::String(name)) => has_type(name, &node.value),
-            Some(Json::Array(names)) => {
-                names.iter().filter_map(Json::as_str).any(|name| has_type(name, &node.value))
-            }
+            Some(Json::Array(names)) => names
+                .iter()
+                .filter_map(Json::as_str)
+                .any(|name| has_type(name, &node.value)),
             _ => true,
         }
     }
 
     fn wrong_type(&mut self, schemas: &[&Json], node: &Node, place: &Where<'_>) {
-        let mut wanted: Vec<&str> = schemas.iter().flat_map(|schema| type_words(schema)).collect();
+        let mut wanted: Vec<&str> = schemas
+            .iter()
+            .flat_map(|schema| type_words(schema))
+            .collect();
         wanted.dedup();
         let example = schemas
             .iter()
@@ -136,7 +171,12 @@ impl<'s> Validator<'s> {
         }
         let (message, help) = unknown_word(text, &known);
         let meant = suggest::nearest(text, known.iter().copied()).or(known.first().copied());
-        self.problems.push(Problem { message, at: Some(at.clone()), label: String::new(), help });
+        self.problems.push(Problem {
+            message,
+            at: Some(at.clone()),
+            label: String::new(),
+            help,
+        });
         meant.unwrap_or_default().clone_into(text);
         true
     }
@@ -150,7 +190,9 @@ impl<'s> Validator<'s> {
             return true;
         }
         let limits = match (low, high) {
-            (Some(low), Some(high)) if high < f64::from(u32::MAX) => format!("from {low} to {high}"),
+            (Some(low), Some(high)) if high < f64::from(u32::MAX) => {
+                format!("from {low} to {high}")
+            }
             (Some(low), _) => format!("{low} or more"),
             (_, high) => format!("{} or less", high.unwrap_or_default()),
         };
@@ -175,20 +217,32 @@ impl<'s> Validator<'s> {
             let path = format!("{}[{index}]", place.path);
             index += 1;
             let key_at = item.at.clone();
-            self.value(schema, item, &Where { path: &path, key_at: &key_at })
+            self.value(
+                schema,
+                item,
+                &Where {
+                    path: &path,
+                    key_at: &key_at,
+                },
+            )
         });
         true
     }
 
     fn table(&mut self, schema: &'s Json, table: &mut Table, place: &Where<'_>) -> bool {
         let properties = schema.get("properties").and_then(Json::as_object);
-        let others = schema.get("additionalProperties").filter(|others| **others != Json::Bool(false));
+        let others = schema
+            .get("additionalProperties")
+            .filter(|others| **others != Json::Bool(false));
         let before: Vec<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
         table.0.retain_mut(|entry| {
             let path = join(place.path, &entry.key);
             let known = properties.and_then(|known| known.get(&entry.key));
             let Entry { key, key_at, node } = entry;
-            let inside = Where { path: &path, key_at };
+            let inside = Where {
+                path: &path,
+                key_at,
+            };
             match known.or(others) {
                 Some(schema) => self.value(schema, node, &inside),
                 None => {
@@ -220,23 +274,42 @@ impl<'s> Validator<'s> {
         place: &Where<'_>,
     ) {
         let known: Vec<&str> = known.map(String::as_str).collect();
-        let within =
-            if place.path.is_empty() { "a manifest".to_owned() } else { format!("`{}`", place.path) };
+        let within = if place.path.is_empty() {
+            "a manifest".to_owned()
+        } else {
+            format!("`{}`", place.path)
+        };
         let unknown = format!("unknown key `{key}` in {within}");
         let (message, help) = if known.contains(&"ewr") {
             unknown_word(key, &known)
         } else if matches!(key, "gpu_kind" | "gpus") {
-            (format!("`{key}` asks for a GPU, and Fly offers no GPUs any more"), Some(NO_GPU.to_owned()))
+            (
+                format!("`{key}` asks for a GPU, and Fly offers no GPUs any more"),
+                Some(NO_GPU.to_owned()),
+            )
         } else {
-            (unknown, elsewhere(key).or_else(|| suggest::help(key, known)))
+            (
+                unknown,
+                elsewhere(key).or_else(|| suggest::help(key, known)),
+            )
         };
-        self.problems.push(Problem { message, at: Some(at.clone()), label: String::new(), help });
+        self.problems.push(Problem {
+            message,
+            at: Some(at.clone()),
+            label: String::new(),
+            help,
+        });
     }
 
     fn missing_key(&mut self, key: &str, about: Option<&Json>, place: &Where<'_>) {
-        let within =
-            if place.path.is_empty() { "the manifest".to_owned() } else { format!("`{}`", place.path) };
-        let about = about.and_then(|about| about.get("description")).and_then(Json::as_str);
+        let within = if place.path.is_empty() {
+            "the manifest".to_owned()
+        } else {
+            format!("`{}`", place.path)
+        };
+        let about = about
+            .and_then(|about| about.get("description"))
+            .and_then(Json::as_str);
         self.problems.push(Problem {
             message: format!("{within} lacks `{key}`"),
             at: Some(place.key_at.clone()),
@@ -250,9 +323,15 @@ impl<'s> Validator<'s> {
 fn elsewhere(key: &str) -> Option<String> {
     let help = match key {
         "app" => "the app's name on Fly is `name` in [apps.KEY]",
-        "build" => "images are built by flyctl or in CI; say `image = \"…\"` or pass --image KEY=REFERENCE",
-        "scale" | "replicas" | "instances" => "say how many in [apps.KEY.machines.GROUP] with `count`",
-        "region" | "regions" => "say `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]",
+        "build" => {
+            "images are built by flyctl or in CI; say `image = \"…\"` or pass --image KEY=REFERENCE"
+        }
+        "scale" | "replicas" | "instances" => {
+            "say how many in [apps.KEY.machines.GROUP] with `count`"
+        }
+        "region" | "regions" => {
+            "say `primary_region`, or `count = { ewr = 1 }` in [apps.KEY.machines.GROUP]"
+        }
         "organization" | "org" => "the organization is `org` in [fly]",
         _ => return None,
     };
@@ -269,7 +348,8 @@ const GPU_PRESETS: [&str; 4] = ["a10", "a100-40gb", "a100-80gb", "l40s"];
 fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
     if known.contains(&"hourly") {
         let cron = text.split_whitespace().count() >= 5 || text.starts_with('@');
-        let help = "Fly knows `hourly`, `daily`, `weekly` and `monthly`, and picks the minute itself";
+        let help =
+            "Fly knows `hourly`, `daily`, `weekly` and `monthly`, and picks the minute itself";
         let message = if cron {
             format!("`{text}` is a cron expression, which Fly does not take")
         } else {
@@ -278,23 +358,39 @@ fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
         return (message, Some(help.to_owned()));
     }
     if known.contains(&"ewr") {
-        return (format!("`{text}` is not a region of Fly"), suggest::help(text, known.iter().copied()));
+        return (
+            format!("`{text}` is not a region of Fly"),
+            suggest::help(text, known.iter().copied()),
+        );
     }
     if known.contains(&"shared-cpu-1x") && GPU_PRESETS.contains(&text) {
-        return (format!("`{text}` has a GPU, and Fly offers no GPUs any more"), Some(NO_GPU.to_owned()));
+        return (
+            format!("`{text}` has a GPU, and Fly offers no GPUs any more"),
+            Some(NO_GPU.to_owned()),
+        );
     }
-    (format!("`{text}` is not one of the values allowed here"), suggest::help(text, known.iter().copied()))
+    (
+        format!("`{text}` is not one of the values allowed here"),
+        suggest::help(text, known.iter().copied()),
+    )
 }
 
 fn type_help(schemas: &[&Json], wanted: &[&str], node: &Node, path: &str) -> Option<String> {
-    let about = schemas.iter().find_map(|schema| schema.get("description")).and_then(Json::as_str);
-    if about.is_some_and(|about| about.contains("with a unit")) && matches!(node.value, Value::Integer(_)) {
+    let about = schemas
+        .iter()
+        .find_map(|schema| schema.get("description"))
+        .and_then(Json::as_str);
+    if about.is_some_and(|about| about.contains("with a unit"))
+        && matches!(node.value, Value::Integer(_))
+    {
         return Some("write it with its unit, such as \"15s\" or \"500ms\"".to_owned());
     }
     if let Some((_, name)) = path.split_once(".secrets.")
         && !name.contains('.')
     {
-        return Some(format!("values never stand in a manifest; say {name} = {{ env = \"{name}\" }}"));
+        return Some(format!(
+            "values never stand in a manifest; say {name} = {{ env = \"{name}\" }}"
+        ));
     }
     if wanted == ["a list"] && !matches!(node.value, Value::Table(_)) {
         return Some("put it in brackets: [ … ]".to_owned());
@@ -316,8 +412,12 @@ fn quote_help(wanted: &[&str], value: &Value) -> Option<String> {
         Value::Integer(number) if wanted.contains(&"a text") => {
             Some(format!("put it in quotes: \"{number}\""))
         }
-        Value::Boolean(truth) if wanted.contains(&"a text") => Some(format!("put it in quotes: \"{truth}\"")),
-        Value::String(text) if wanted == ["true or false"] && matches!(text.as_str(), "true" | "false") => {
+        Value::Boolean(truth) if wanted.contains(&"a text") => {
+            Some(format!("put it in quotes: \"{truth}\""))
+        }
+        Value::String(text)
+            if wanted == ["true or false"] && matches!(text.as_str(), "true" | "false") =>
+        {
             Some(format!("leave the quotes out: {text}"))
         }
         Value::String(text) if wanted == ["a whole number"] && text.parse::<i64>().is_ok() => {
@@ -328,7 +428,12 @@ fn quote_help(wanted: &[&str], value: &Value) -> Option<String> {
 }
 
 fn words_of(words: &Json) -> String {
-    let words: Vec<&str> = words.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let words: Vec<&str> = words
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
     suggest::list(words).unwrap_or_default()
 }
 
@@ -373,15 +478,28 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn named(path: &str) -> String {
-    if path.is_empty() { "a manifest".to_owned() } else { format!("`{path}`") }
+    if path.is_empty() {
+        "a manifest".to_owned()
+    } else {
+        format!("`{path}`")
+    }
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 fn lower_first(text: &str) -> String {
-    let sentence = text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.');
+    let sentence = text
+        .split_once(". ")
+        .map_or(text, |(first, _)| first)
+        .trim_end_matches('.');
     let mut letters = sentence.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
 }

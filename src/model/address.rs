@@ -34,7 +34,10 @@ impl Address {
     /// The address of a resource of kind `K`.
     #[must_use]
     pub fn of<K: Named>(name: &Name) -> Self {
-        Self { kind: K::NAME.to_owned(), name: name.clone() }
+        Self {
+            kind: K::NAME.to_owned(),
+            name: name.clone(),
+        }
     }
 
     /// Reads an address as a user writes it.
@@ -42,8 +45,13 @@ impl Address {
     /// # Errors
     /// When the kind is missing or the name is not a name. Whether the kind exists is not checked.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let (kind, name) = text.split_once('/').ok_or_else(|| AddressError::NoKind(text.to_owned()))?;
-        Ok(Self { kind: kind.to_owned(), name: Name::parse(name)? })
+        let (kind, name) = text
+            .split_once('/')
+            .ok_or_else(|| AddressError::NoKind(text.to_owned()))?;
+        Ok(Self {
+            kind: kind.to_owned(),
+            name: Name::parse(name)?,
+        })
     }
 
     /// The kind, such as `fly.app`.
@@ -87,7 +95,10 @@ impl<K: Named> Ref<K> {
     /// Points at the resource of this name.
     #[must_use]
     pub fn to(name: Name) -> Self {
-        Self { name, kind: PhantomData }
+        Self {
+            name,
+            kind: PhantomData,
+        }
     }
 
     /// The address pointed at.
@@ -105,7 +116,10 @@ impl<K: Named> Ref<K> {
 
 impl<K> Clone for Ref<K> {
     fn clone(&self) -> Self {
-        Self { name: self.name.clone(), kind: PhantomData }
+        Self {
+            name: self.name.clone(),
+            kind: PhantomData,
+        }
     }
 }
 

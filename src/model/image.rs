@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 /// The registry that is meant where a reference names none.
 const DOCKER_HUB: &str = "docker.io";
 /// Other names of Docker Hub. Fly pulls through a mirror of its own and shows that in the machine.
-const ALSO_DOCKER_HUB: [&str; 3] = ["index.docker.io", "registry-1.docker.io", "docker-hub-mirror.fly.io"];
+const ALSO_DOCKER_HUB: [&str; 3] = [
+    "index.docker.io",
+    "registry-1.docker.io",
+    "docker-hub-mirror.fly.io",
+];
 /// The tag that is meant where a reference has neither tag nor digest.
 const LATEST: &str = "latest";
 /// The limits of the distribution specification.
@@ -49,7 +53,10 @@ impl Image {
     /// Keeps the reference as it is written; a machine may run one that we would not accept.
     #[must_use]
     pub fn new(reference: impl Into<String>) -> Self {
-        Self { reference: reference.into(), asked: None }
+        Self {
+            reference: reference.into(),
+            asked: None,
+        }
     }
 
     /// Reads a reference.
@@ -117,7 +124,10 @@ impl Image {
         let (_, _, tag) = self.parts();
         let latest = if tag.is_none() { ":latest" } else { "" };
         let reference = format!("{}{latest}@{digest}", self.reference);
-        Self { reference, asked: Some(self.reference.clone()) }
+        Self {
+            reference,
+            asked: Some(self.reference.clone()),
+        }
     }
 
     /// The reference without a digest that was looked up: what the manifest says, whatever its tag means today.
@@ -130,7 +140,9 @@ impl Image {
     #[must_use]
     pub fn same_tag(&self, other: &Self) -> bool {
         let names = |image: &Self| Some((image.registry().to_owned(), image.tag()?.to_owned()));
-        names(self).is_some() && names(self) == names(other) && self.repository() == other.repository()
+        names(self).is_some()
+            && names(self) == names(other)
+            && self.repository() == other.repository()
     }
 
     /// The reference as text.
@@ -147,7 +159,9 @@ impl Image {
             _ => (name, None),
         };
         match name.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" || host.is_empty() => {
+            Some((host, path))
+                if host.contains(['.', ':']) || host == "localhost" || host.is_empty() =>
+            {
                 (Some(host), path, tag)
             }
             _ => (None, name, tag),
@@ -161,7 +175,9 @@ fn is_component(text: &str) -> bool {
     let between = |text: &str| matches!(text, "." | "_" | "__") || text.chars().all(|c| c == '-');
     text.starts_with(word)
         && text.ends_with(word)
-        && text.split(word).all(|separator| separator.is_empty() || between(separator))
+        && text
+            .split(word)
+            .all(|separator| separator.is_empty() || between(separator))
 }
 
 fn is_tag(text: &str) -> bool {
@@ -172,9 +188,13 @@ fn is_tag(text: &str) -> bool {
 }
 
 fn is_digest(text: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    text.split_once(':')
-        .is_some_and(|(algorithm, hash)| ALGORITHMS.contains(&(algorithm, hash.len())) && digits(hash))
+    let digits = |text: &str| {
+        text.bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    text.split_once(':').is_some_and(|(algorithm, hash)| {
+        ALGORITHMS.contains(&(algorithm, hash.len())) && digits(hash)
+    })
 }
 
 impl From<String> for Image {
@@ -211,12 +231,37 @@ mod tests {
             ("nginx", "docker.io", "library/nginx", Some("latest")),
             ("nginx:1.27", "docker.io", "library/nginx", Some("1.27")),
             ("grafana/loki:3", "docker.io", "grafana/loki", Some("3")),
-            ("docker.io/nginx", "docker.io", "library/nginx", Some("latest")),
-            ("docker-hub-mirror.fly.io/library/nginx:1", "docker.io", "library/nginx", Some("1")),
-            ("registry.fly.io/web:v1", "registry.fly.io", "web", Some("v1")),
-            ("ghcr.io/acme/team/web", "ghcr.io", "acme/team/web", Some("latest")),
+            (
+                "docker.io/nginx",
+                "docker.io",
+                "library/nginx",
+                Some("latest"),
+            ),
+            (
+                "docker-hub-mirror.fly.io/library/nginx:1",
+                "docker.io",
+                "library/nginx",
+                Some("1"),
+            ),
+            (
+                "registry.fly.io/web:v1",
+                "registry.fly.io",
+                "web",
+                Some("v1"),
+            ),
+            (
+                "ghcr.io/acme/team/web",
+                "ghcr.io",
+                "acme/team/web",
+                Some("latest"),
+            ),
             ("localhost/web:v1", "localhost", "web", Some("v1")),
-            ("127.0.0.1:5000/web", "127.0.0.1:5000", "web", Some("latest")),
+            (
+                "127.0.0.1:5000/web",
+                "127.0.0.1:5000",
+                "web",
+                Some("latest"),
+            ),
             ("[::1]:5000/web:v1", "[::1]:5000", "web", Some("v1")),
             (by_digest.as_str(), "docker.io", "library/web", None),
             (by_both.as_str(), "registry.fly.io", "web", Some("v1")),
@@ -261,9 +306,11 @@ mod tests {
     #[test]
     fn a_digest_that_was_looked_up_keeps_the_tag_and_is_no_part_of_what_was_asked() {
         let digest = digest();
-        for (asked, pinned) in
-            [("web:v1", "web:v1@"), ("web", "web:latest@"), ("r.io/a/web", "r.io/a/web:latest@")]
-        {
+        for (asked, pinned) in [
+            ("web:v1", "web:v1@"),
+            ("web", "web:latest@"),
+            ("r.io/a/web", "r.io/a/web:latest@"),
+        ] {
             let image = Image::new(asked).pinned(&digest);
             assert_eq!(image.as_str(), format!("{pinned}{digest}"));
             assert_eq!(image.as_asked(), Image::new(asked));

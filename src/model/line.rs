@@ -38,7 +38,11 @@ impl Line {
     /// A value that changes.
     #[must_use]
     pub fn change(path: impl Into<String>, from: impl Into<Value>, to: impl Into<Value>) -> Self {
-        Self::new(path, Some(Shown::Value(from.into())), Some(Shown::Value(to.into())))
+        Self::new(
+            path,
+            Some(Shown::Value(from.into())),
+            Some(Shown::Value(to.into())),
+        )
     }
 
     /// A value that appears.
@@ -68,7 +72,13 @@ impl Line {
     /// Any combination.
     #[must_use]
     pub fn new(path: impl Into<String>, from: Option<Shown>, to: Option<Shown>) -> Self {
-        Self { path: path.into(), from, to, note: None, replaces: false }
+        Self {
+            path: path.into(),
+            from,
+            to,
+            note: None,
+            replaces: false,
+        }
     }
 
     /// The same line with a remark.

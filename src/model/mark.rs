@@ -65,7 +65,12 @@ impl Mark {
     /// The key of the object that is the environment's lock, in the bucket that holds it.
     #[must_use]
     pub fn lock_key(&self) -> String {
-        format!("{}locks/{}/{}.json", Self::KEPT, self.project, self.environment)
+        format!(
+            "{}locks/{}/{}.json",
+            Self::KEPT,
+            self.project,
+            self.environment
+        )
     }
 
     /// The label of an app that is ours. Apps on Fly have no labels, but their secrets have names, so the mark is the
@@ -73,7 +78,12 @@ impl Mark {
     #[must_use]
     pub fn label(&self) -> String {
         let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        format!("{}{}__{}", Self::LABEL, plain(&self.project), plain(&self.environment))
+        format!(
+            "{}{}__{}",
+            Self::LABEL,
+            plain(&self.project),
+            plain(&self.environment)
+        )
     }
 
     /// Whether a secret is a label, and so nobody's secret.

@@ -23,7 +23,11 @@ impl Name {
     pub fn parse(text: &str) -> Result<Self, NotAName> {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
         let segment = |s: &str| !s.is_empty() && s.chars().all(fits);
-        if text.split('/').all(segment) { Ok(Self(text.to_owned())) } else { Err(NotAName(text.to_owned())) }
+        if text.split('/').all(segment) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAName(text.to_owned()))
+        }
     }
 
     /// The name one level below: `web` and `data` give `web/data`.

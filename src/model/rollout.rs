@@ -41,7 +41,10 @@ pub struct Turns {
 
 impl Turns {
     /// One after the other.
-    pub const ONE: Self = Self { strategy: Strategy::Rolling, at_once: 1 };
+    pub const ONE: Self = Self {
+        strategy: Strategy::Rolling,
+        at_once: 1,
+    };
     /// How much of a group may be unavailable when nothing is said; flyctl's default.
     pub const DEFAULT_SHARE: f64 = 0.33;
 
@@ -50,9 +53,17 @@ impl Turns {
     #[must_use]
     pub fn new(strategy: Strategy, limit: f64, size: u32) -> Self {
         let most = f64::from(size.max(1));
-        let count = if limit < 1.0 { (most * limit).ceil() } else { limit.floor() };
+        let count = if limit < 1.0 {
+            (most * limit).ceil()
+        } else {
+            limit.floor()
+        };
         // Clamped to the size of the group, the number fits.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped above"
+        )]
         let at_once = count.clamp(1.0, most) as u32;
         Self { strategy, at_once }
     }

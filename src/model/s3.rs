@@ -23,7 +23,11 @@ impl Encryption {
     /// The default of S3.
     #[must_use]
     pub fn sse_s3() -> Self {
-        Self { algorithm: Self::AES256.to_owned(), kms_key: None, bucket_key: false }
+        Self {
+            algorithm: Self::AES256.to_owned(),
+            kms_key: None,
+            bucket_key: false,
+        }
     }
 }
 
@@ -120,37 +124,76 @@ impl LifecycleRule {
         } = self;
         let mut of: Vec<String> = Vec::new();
         of.extend((!prefix.is_empty()).then(|| format!("below {prefix}")));
-        of.extend(tags.iter().map(|(key, value)| format!("tagged {key}={value}")));
+        of.extend(
+            tags.iter()
+                .map(|(key, value)| format!("tagged {key}={value}")),
+        );
         of.extend(larger_than.map(|bytes| format!("of more than {bytes} bytes")));
         of.extend(smaller_than.map(|bytes| format!("of fewer than {bytes} bytes")));
         let mut does: Vec<String> = Vec::new();
         does.extend(expire_days.map(|days| format!("objects expire after {}", span(days))));
-        does.extend(expire_date.as_ref().map(|date| format!("objects expire on {date}")));
+        does.extend(
+            expire_date
+                .as_ref()
+                .map(|date| format!("objects expire on {date}")),
+        );
         does.extend(noncurrent_days.map(|days| {
-            let keep = noncurrent_keep.map(|keep| format!(", but for the last {keep}")).unwrap_or_default();
+            let keep = noncurrent_keep
+                .map(|keep| format!(", but for the last {keep}"))
+                .unwrap_or_default();
             format!("old versions go after {}{keep}", span(days))
         }));
-        does.extend(abort_multipart_days.map(|days| format!("unfinished uploads go after {}", span(days))));
+        does.extend(
+            abort_multipart_days.map(|days| format!("unfinished uploads go after {}", span(days))),
+        );
         does.extend(expired_delete_markers.then(|| "markers of deleted objects go".to_owned()));
         does.extend(transitions.iter().map(|to| to.words("objects")));
-        does.extend(noncurrent_transitions.iter().map(|to| to.words("old versions")));
-        let does = if does.is_empty() { "nothing".to_owned() } else { does.join("; ") };
-        let of = if of.is_empty() { String::new() } else { format!("{}: ", of.join(", ")) };
+        does.extend(
+            noncurrent_transitions
+                .iter()
+                .map(|to| to.words("old versions")),
+        );
+        let does = if does.is_empty() {
+            "nothing".to_owned()
+        } else {
+            does.join("; ")
+        };
+        let of = if of.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", of.join(", "))
+        };
         format!("{of}{does}{}", if *enabled { "" } else { " (disabled)" })
     }
 }
 
 /// Days in words.
 fn span(days: i32) -> String {
-    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+    if days == 1 {
+        "1 day".to_owned()
+    } else {
+        format!("{days} days")
+    }
 }
 
 impl Transition {
     fn words(&self, what: &str) -> String {
-        let Self { days, date, keep, storage_class } = self;
-        let after = days.map(|days| format!(" after {}", span(days))).unwrap_or_default();
-        let on = date.as_ref().map(|date| format!(" on {date}")).unwrap_or_default();
-        let keep = keep.map(|keep| format!(", but for the last {keep}")).unwrap_or_default();
+        let Self {
+            days,
+            date,
+            keep,
+            storage_class,
+        } = self;
+        let after = days
+            .map(|days| format!(" after {}", span(days)))
+            .unwrap_or_default();
+        let on = date
+            .as_ref()
+            .map(|date| format!(" on {date}"))
+            .unwrap_or_default();
+        let keep = keep
+            .map(|keep| format!(", but for the last {keep}"))
+            .unwrap_or_default();
         format!("{what} move to {storage_class}{after}{on}{keep}")
     }
 }

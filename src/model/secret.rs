@@ -46,8 +46,11 @@ impl Secret {
         salted.push(b':');
         salted.extend_from_slice(name.as_bytes());
         let mut out = [0; FINGERPRINT_BYTES];
-        let done = hasher.and_then(|hasher| hasher.hash_password_into(self.0.as_bytes(), &salted, &mut out));
-        done.expect("the parameters are constants that argon2 accepts, and the salt is longer than 8 bytes");
+        let done = hasher
+            .and_then(|hasher| hasher.hash_password_into(self.0.as_bytes(), &salted, &mut out));
+        done.expect(
+            "the parameters are constants that argon2 accepts, and the salt is longer than 8 bytes",
+        );
         Fingerprint(URL_SAFE_NO_PAD.encode(out))
     }
 }
@@ -114,7 +117,10 @@ mod tests {
 
     #[test]
     fn a_fingerprint_depends_on_value_name_and_salt() {
-        let (salt, other) = (Salt::of("p", "staging", "web"), Salt::of("p", "production", "web"));
+        let (salt, other) = (
+            Salt::of("p", "staging", "web"),
+            Salt::of("p", "production", "web"),
+        );
         let print = |value: &str, name, salt| Secret::new(value).fingerprint(name, salt);
         assert_eq!(print("a", "KEY", &salt), print("a", "KEY", &salt));
         assert_ne!(print("a", "KEY", &salt), print("b", "KEY", &salt));

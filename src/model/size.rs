@@ -58,13 +58,19 @@ impl Gib {
 
 fn split_unit(text: &str) -> (String, String) {
     let text = text.trim().to_ascii_lowercase();
-    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let at = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     (text[..at].to_owned(), text[at..].trim().to_owned())
 }
 
 fn whole(number: f64) -> Option<u32> {
     let fits = number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked on the line above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked on the line above"
+    )]
     fits.then_some(number as u32)
 }
 
@@ -90,7 +96,13 @@ mod tests {
 
     #[test]
     fn memory_reads_like_fly_toml() {
-        let ok = [("512mb", 512), ("1gb", 1024), ("1.5GB", 1536), ("256", 256), ("2 GiB", 2048)];
+        let ok = [
+            ("512mb", 512),
+            ("1gb", 1024),
+            ("1.5GB", 1536),
+            ("256", 256),
+            ("2 GiB", 2048),
+        ];
         for (text, mib) in ok {
             assert_eq!(Mib::parse(text), Ok(Mib(mib)), "{text}");
         }

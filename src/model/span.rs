@@ -16,8 +16,14 @@ pub struct Span {
 pub struct NotASpan(String);
 
 /// Go's units, in milliseconds. Micro- and nanoseconds are below our resolution and read as fractions.
-const UNITS: [(&str, f64); 6] =
-    [("ns", 1e-6), ("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)];
+const UNITS: [(&str, f64); 6] = [
+    ("ns", 1e-6),
+    ("us", 1e-3),
+    ("ms", 1.0),
+    ("s", 1e3),
+    ("m", 6e4),
+    ("h", 3.6e6),
+];
 
 impl Span {
     /// So many milliseconds.
@@ -29,7 +35,9 @@ impl Span {
     /// So many seconds.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
-        Self { millis: secs.saturating_mul(1000) }
+        Self {
+            millis: secs.saturating_mul(1000),
+        }
     }
 
     /// The length in milliseconds.
@@ -53,12 +61,18 @@ impl Span {
             return Err(wrong());
         }
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .ok_or_else(wrong)?;
             let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
             rest = &rest[digits..];
-            let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-            let (_, factor) =
-                UNITS.iter().find(|(name, _)| *name == rest[..unit].trim()).ok_or_else(wrong)?;
+            let unit = rest
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let (_, factor) = UNITS
+                .iter()
+                .find(|(name, _)| *name == rest[..unit].trim())
+                .ok_or_else(wrong)?;
             millis += number * factor;
             rest = &rest[unit..];
         }
@@ -70,7 +84,9 @@ impl Span {
             clippy::cast_sign_loss,
             reason = "bounded above, digits only"
         )]
-        Ok(Self { millis: millis.round() as u64 })
+        Ok(Self {
+            millis: millis.round() as u64,
+        })
     }
 }
 
@@ -124,10 +140,14 @@ impl<'de> Deserialize<'de> for Span {
                 Span::parse(text).map_err(E::custom)
             }
             fn visit_u64<E: de::Error>(self, nanos: u64) -> Result<Span, E> {
-                Ok(Span { millis: nanos / 1_000_000 })
+                Ok(Span {
+                    millis: nanos / 1_000_000,
+                })
             }
             fn visit_i64<E: de::Error>(self, nanos: i64) -> Result<Span, E> {
-                Ok(Span { millis: u64::try_from(nanos).unwrap_or_default() / 1_000_000 })
+                Ok(Span {
+                    millis: u64::try_from(nanos).unwrap_or_default() / 1_000_000,
+                })
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -157,6 +177,9 @@ mod tests {
 
     #[test]
     fn an_integer_on_the_wire_is_nanoseconds() {
-        assert_eq!(serde_json::from_str::<Span>("15000000000").unwrap(), Span::from_secs(15));
+        assert_eq!(
+            serde_json::from_str::<Span>("15000000000").unwrap(),
+            Span::from_secs(15)
+        );
     }
 }

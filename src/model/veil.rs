@@ -22,7 +22,11 @@ const SHORTEST: usize = 6;
 /// From this length on, a part of a value between commas or spaces is a secret as well: a token of several.
 const LONG_PART: usize = 16;
 /// What stays as it is in most encoders' addresses (RFC 3986, section 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Every form of every known secret.
 static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -30,20 +34,34 @@ static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// Remembers a value for as long as the process lives.
 pub(crate) fn know(value: &str) {
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
-    let parts = value.split([',', ' ', '\n']).filter(|part| part.len() >= LONG_PART);
-    let values = [value, value.trim()].into_iter().chain(lines).chain(parts).filter(|v| v.len() >= SHORTEST);
+    let parts = value
+        .split([',', ' ', '\n'])
+        .filter(|part| part.len() >= LONG_PART);
+    let values = [value, value.trim()]
+        .into_iter()
+        .chain(lines)
+        .chain(parts)
+        .filter(|v| v.len() >= SHORTEST);
     let forms: Vec<String> = values.flat_map(forms).collect();
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).extend(forms);
+    KNOWN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(forms);
 }
 
 /// The text with every known secret veiled, however it is written.
 #[must_use]
 pub(crate) fn veiled(text: &str) -> String {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut found: Vec<&String> = known.iter().filter(|form| text.contains(form.as_str())).collect();
+    let mut found: Vec<&String> = known
+        .iter()
+        .filter(|form| text.contains(form.as_str()))
+        .collect();
     // A line of a secret is a part of the whole.
     found.sort_by_key(|form| std::cmp::Reverse(form.len()));
-    found.into_iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), VEIL))
+    found.into_iter().fold(text.to_owned(), |text, form| {
+        text.replace(form.as_str(), VEIL)
+    })
 }
 
 /// Whether a known secret stands in a text.
@@ -58,7 +76,10 @@ pub(crate) fn holds_secret(text: &str) -> bool {
 fn forms(value: &str) -> Vec<String> {
     let json = in_json(value);
     let percent = utf8_percent_encode(value, UNRESERVED).to_string();
-    let xml = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let xml = value
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     let mut forms = vec![
         in_json(&json),
         value.escape_debug().to_string(),
@@ -77,7 +98,9 @@ fn forms(value: &str) -> Vec<String> {
     for before in 0..3 {
         let whole = STANDARD_NO_PAD.encode([&b"\0\0"[..before], value.as_bytes()].concat());
         // The first and the last character may hold bits of what stands beside it.
-        let own = whole.get((before * 4).div_ceil(3)..(before + value.len()) * 4 / 3).unwrap_or_default();
+        let own = whole
+            .get((before * 4).div_ceil(3)..(before + value.len()) * 4 / 3)
+            .unwrap_or_default();
         forms.extend([own.to_owned(), own.replace('+', "-").replace('/', "_")]);
     }
     forms.retain(|form| form.len() >= SHORTEST);
@@ -86,7 +109,10 @@ fn forms(value: &str) -> Vec<String> {
 
 fn in_json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
-    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+    quoted
+        .get(1..quoted.len() - 1)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn in_hex(text: &str) -> String {
@@ -109,7 +135,8 @@ mod tests {
         let told = [
             value.to_owned(),
             "second-line-of-it".to_owned(),
-            serde_json::json!({ "said": serde_json::json!({ "v": value }).to_string() }).to_string(),
+            serde_json::json!({ "said": serde_json::json!({ "v": value }).to_string() })
+                .to_string(),
             format!("{value:?}"),
             utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
             STANDARD.encode(format!("x:{value}")),

@@ -57,7 +57,9 @@ pub struct BucketShot {
 /// Reads everything that concerns the environment. Whether the credentials are for the manifest's account is asked at
 /// the same time, and an answer of no is the only thing that is said.
 pub(super) async fn collect(readers: &Readers, desired: &Desired) -> Result<AwsShot, CloudError> {
-    let (Some(aws), Some(meta)) = (&readers.aws, &desired.meta.aws) else { return Ok(AwsShot::default()) };
+    let (Some(aws), Some(meta)) = (&readers.aws, &desired.meta.aws) else {
+        return Ok(AwsShot::default());
+    };
     let account = async { aws.check_account().await.map(drop) };
     let (account, rest) = tokio::join!(account, Box::pin(all(aws, &readers.fly, meta, desired)));
     account?;
@@ -72,12 +74,14 @@ async fn all(
 ) -> Result<AwsShot, CloudError> {
     let path = role::path(&desired.meta.mark);
     let buckets = desired.aws_bucket.iter().map(|(key, spec)| async move {
-        Ok::<_, CloudError>((key.clone(), bucket(aws, &spec.name, &spec.region, &desired.meta.mark).await?))
+        Ok::<_, CloudError>((
+            key.clone(),
+            bucket(aws, &spec.name, &spec.region, &desired.meta.mark).await?,
+        ))
     });
-    let roles = desired
-        .aws_role
-        .iter()
-        .map(|(key, spec)| async move { Ok::<_, CloudError>((key, spec, aws.role(&spec.name).await)) });
+    let roles = desired.aws_role.iter().map(|(key, spec)| async move {
+        Ok::<_, CloudError>((key, spec, aws.role(&spec.name).await))
+    });
     let (buckets, roles, names, briefs, (org, provider)) = tokio::try_join!(
         try_join_all(buckets),
         try_join_all(roles),
@@ -90,29 +94,51 @@ async fn all(
     for (key, spec, role) in roles {
         match role {
             // IAM looks for a role that is not there without its path, so who may read the roles below a path is refused.
-            Err(error) if error.trouble == Trouble::Denied && !listed.contains(spec.name.as_str()) => {}
+            Err(error)
+                if error.trouble == Trouble::Denied && !listed.contains(spec.name.as_str()) => {}
             role => drop(role?.and_then(|role| there.insert(key.clone(), role))),
         }
     }
-    let known: BTreeSet<&str> = desired.aws_bucket.values().map(|spec| spec.name.as_str()).collect();
-    let strangers = names.iter().flatten().filter(|(name, _)| !known.contains(name.as_str()));
+    let known: BTreeSet<&str> = desired
+        .aws_bucket
+        .values()
+        .map(|spec| spec.name.as_str())
+        .collect();
+    let strangers = names
+        .iter()
+        .flatten()
+        .filter(|(name, _)| !known.contains(name.as_str()));
     let mark = &desired.meta.mark;
     let stray_buckets = strangers.map(|(name, region)| {
-        let region = if region.is_empty() { &meta.region } else { region };
+        let region = if region.is_empty() {
+            &meta.region
+        } else {
+            region
+        };
         stray(aws, name, region, mark)
     });
-    let known: BTreeSet<&str> = desired.aws_role.values().map(|spec| spec.name.as_str()).collect();
+    let known: BTreeSet<&str> = desired
+        .aws_role
+        .values()
+        .map(|spec| spec.name.as_str())
+        .collect();
     // A store of roles that does not know the prefix gives all.
-    let strangers = briefs.iter().filter(|role| role.path == path && !known.contains(role.name.as_str()));
+    let strangers = briefs
+        .iter()
+        .filter(|role| role.path == path && !known.contains(role.name.as_str()));
     let stray_roles = strangers.map(|role| aws.role(&role.name));
     let (stray_buckets, stray_roles, provider) = tokio::try_join!(
         try_join_all(stray_buckets),
         try_join_all(stray_roles),
         shared(aws, provider, desired, &path),
     )?;
-    let (stray_buckets, unseen): (Vec<_>, Vec<_>) = stray_buckets.into_iter().partition(Result::is_ok);
-    let mut warnings: Vec<String> =
-        unseen.into_iter().filter_map(Result::err).filter(|warning| !warning.is_empty()).collect();
+    let (stray_buckets, unseen): (Vec<_>, Vec<_>) =
+        stray_buckets.into_iter().partition(Result::is_ok);
+    let mut warnings: Vec<String> = unseen
+        .into_iter()
+        .filter_map(Result::err)
+        .filter(|warning| !warning.is_empty())
+        .collect();
     if names.is_none() {
         warnings.push(
             "these credentials cannot list the account's buckets: those that have left the manifest are not found"
@@ -131,21 +157,38 @@ async fn all(
 }
 
 /// One bucket and whether it holds anything, which matters as soon as it is to go.
-async fn bucket(aws: &Reader, name: &str, region: &str, mark: &Mark) -> Result<BucketShot, CloudError> {
+async fn bucket(
+    aws: &Reader,
+    name: &str,
+    region: &str,
+    mark: &Mark,
+) -> Result<BucketShot, CloudError> {
     let lock = mark.lock_key();
     // On the heap: the SDK's futures are so large that a few of them inside each other fill a thread's stack.
-    aws.agreeing(|| Box::pin(at_once(aws, name, region, &lock))).await
+    aws.agreeing(|| Box::pin(at_once(aws, name, region, &lock)))
+        .await
 }
 
-async fn at_once(aws: &Reader, name: &str, region: &str, lock: &str) -> Result<BucketShot, CloudError> {
+async fn at_once(
+    aws: &Reader,
+    name: &str,
+    region: &str,
+    lock: &str,
+) -> Result<BucketShot, CloudError> {
     let (look, holds) = tokio::join!(aws.bucket(name, region), aws.first_key(name, region, lock));
     let look = look?;
     let holds = match &look {
-        BucketLook::Here(there) if there.region != region => aws.first_key(name, &there.region, lock).await?,
+        BucketLook::Here(there) if there.region != region => {
+            aws.first_key(name, &there.region, lock).await?
+        }
         BucketLook::Here(_) => holds?,
         BucketLook::Free | BucketLook::Denied => None,
     };
-    Ok(BucketShot { name: name.to_owned(), look, holds })
+    Ok(BucketShot {
+        name: name.to_owned(),
+        look,
+        holds,
+    })
 }
 
 /// A bucket with a name like ours: what it is matters only if it bears our mark. Others may not even be seen.
@@ -156,7 +199,9 @@ async fn stray(
     mark: &Mark,
 ) -> Result<Result<BucketShot, String>, CloudError> {
     match aws.tags(name, region).await {
-        Ok(tags) if mark.judge(&tags) == Ownership::Ours => bucket(aws, name, region, mark).await.map(Ok),
+        Ok(tags) if mark.judge(&tags) == Ownership::Ours => {
+            bucket(aws, name, region, mark).await.map(Ok)
+        }
         Ok(_) => Ok(Err(String::new())),
         Err(error) if error.is_not_found() => Ok(Err(String::new())),
         Err(error) if error.trouble == Trouble::Denied => Ok(Err(format!(
@@ -177,13 +222,19 @@ async fn org_and_provider(
     let stated = desired.meta.org.as_str();
     let guess = async {
         let arn = provider::arn(&meta.account, stated);
-        if stated == ALIAS { Ok(None) } else { aws.provider(&arn).await }
+        if stated == ALIAS {
+            Ok(None)
+        } else {
+            aws.provider(&arn).await
+        }
     };
     let (told, guessed) = tokio::join!(fly.own_slug(stated), guess);
     let own = match told {
         Ok(own) => own,
         // A token for one organization may not be let near its settings.
-        Err(error) if stated != ALIAS && matches!(error.trouble, Trouble::Denied | Trouble::NotFound) => {
+        Err(error)
+            if stated != ALIAS && matches!(error.trouble, Trouble::Denied | Trouble::NotFound) =>
+        {
             stated.to_owned()
         }
         Err(_) if asked_provider(desired).is_none() => return Ok((None, None)),
@@ -204,7 +255,11 @@ fn is_leaving(desired: &Desired) -> bool {
 
 /// The provider, if it is asked for.
 pub(super) fn asked_provider(desired: &Desired) -> Option<&Name> {
-    desired.aws_provider.keys().next().filter(|_| !is_leaving(desired))
+    desired
+        .aws_provider
+        .keys()
+        .next()
+        .filter(|_| !is_leaving(desired))
 }
 
 /// Whether a role beside this environment's trusts the provider. It is asked only where the provider could go.
@@ -214,13 +269,20 @@ async fn shared(
     desired: &Desired,
     path: &str,
 ) -> Result<Option<(Provider, bool)>, CloudError> {
-    let Some(provider) = provider else { return Ok(None) };
+    let Some(provider) = provider else {
+        return Ok(None);
+    };
     if asked_provider(desired).is_some() || !provider.tags.contains_key(provider::SHARED) {
         return Ok(Some((provider, true)));
     }
     let roles = aws.roles("/").await?;
-    let asked = |name: &str| !is_leaving(desired) && desired.aws_role.values().any(|spec| spec.name == name);
+    let asked = |name: &str| {
+        !is_leaving(desired) && desired.aws_role.values().any(|spec| spec.name == name)
+    };
     let other = |role: &&RoleBrief| role.path != path || asked(&role.name);
-    let used = roles.iter().filter(other).any(|role| role.trusts(&provider.arn));
+    let used = roles
+        .iter()
+        .filter(other)
+        .any(|role| role.trusts(&provider.arn));
     Ok(Some((provider, used)))
 }

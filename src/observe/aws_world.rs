@@ -24,7 +24,11 @@ use crate::{
 ///
 /// # Errors
 /// When a policy that AWS returns is none.
-pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> Result<(), CloudError> {
+pub(super) fn assemble(
+    world: &mut World,
+    shot: &AwsShot,
+    desired: &Desired,
+) -> Result<(), CloudError> {
     world.found.warnings.extend(shot.warnings.iter().cloned());
     world.found.fly_org.clone_from(&shot.org);
     let provider = provider(shot, desired);
@@ -32,16 +36,20 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
         self::bucket(world, key, bucket, desired)?;
     }
     for bucket in &shot.stray_buckets {
-        let wire::BucketLook::Here(there) = &bucket.look else { continue };
-        let taken =
-            |name: &Name| desired.aws_bucket.contains_key(name) || world.aws_bucket.contains_key(name);
+        let wire::BucketLook::Here(there) = &bucket.look else {
+            continue;
+        };
+        let taken = |name: &Name| {
+            desired.aws_bucket.contains_key(name) || world.aws_bucket.contains_key(name)
+        };
         if let Some(key) = left_over(&there.tags, &bucket.name, desired, taken) {
             let live = BucketLive::read(&bucket.name, there, bucket.holds.clone())?;
             world.aws_bucket.insert(key, live);
         }
     }
-    let trusted =
-        provider.as_ref().map(|(name, live)| (live.arn.as_str(), Ref::<Provider>::to(name.clone())));
+    let trusted = provider
+        .as_ref()
+        .map(|(name, live)| (live.arn.as_str(), Ref::<Provider>::to(name.clone())));
     for (key, role) in &shot.roles {
         let live = RoleLive::read(role, trusted.clone())?;
         self::role(world, key, role, desired);
@@ -49,9 +57,12 @@ pub(super) fn assemble(world: &mut World, shot: &AwsShot, desired: &Desired) -> 
         world.aws_role.insert(key.clone(), live);
     }
     for role in &shot.stray_roles {
-        let taken = |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
+        let taken =
+            |name: &Name| desired.aws_role.contains_key(name) || world.aws_role.contains_key(name);
         if let Some(key) = left_over(&role.tags, &role.name, desired, taken) {
-            world.aws_role.insert(key, RoleLive::read(role, trusted.clone())?);
+            world
+                .aws_role
+                .insert(key, RoleLive::read(role, trusted.clone())?);
         } else {
             world.found.unmanaged.extend(nobodys(role, desired));
         }
@@ -65,31 +76,49 @@ fn provider(shot: &AwsShot, desired: &Desired) -> Option<(Name, ProviderLive)> {
     let (provider, used) = shot.provider.as_ref()?;
     let live = ProviderLive::read(provider);
     let asked = asked_provider(desired).cloned();
-    let goes = || (live.ours && !used).then(|| Name::parse(provider::NAME).ok()).flatten();
+    let goes = || {
+        (live.ours && !used)
+            .then(|| Name::parse(provider::NAME).ok())
+            .flatten()
+    };
     let name = asked.or_else(goes)?;
     Some((name, live))
 }
 
 /// The name of something that bears our mark and has left the manifest: its own, or, where that now means something
 /// else, what AWS calls it.
-fn left_over(tags: &Tags, own: &str, desired: &Desired, taken: impl Fn(&Name) -> bool) -> Option<Name> {
+fn left_over(
+    tags: &Tags,
+    own: &str,
+    desired: &Desired,
+    taken: impl Fn(&Name) -> bool,
+) -> Option<Name> {
     if desired.meta.mark.judge(tags) != Ownership::Ours {
         return None;
     }
     let named = Mark::name(tags).filter(|name| !taken(name));
     // Names of roles have characters that ours have not.
-    let own = own.replace(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)), "_");
+    let own = own.replace(
+        |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)),
+        "_",
+    );
     named.or_else(|| Name::parse(&format!("{own}.gone")).ok())
 }
 
 /// A role on our path that the manifest does not know and that does not bear our mark. Nobody but us makes roles there, so
 /// its tags were taken off by hand, and it keeps what it was granted. Without the tags nothing says that it may go.
 fn nobodys(role: &wire::Role, desired: &Desired) -> Option<Unmanaged> {
-    let Mark { project, environment } = &desired.meta.mark;
+    let Mark {
+        project,
+        environment,
+    } = &desired.meta.mark;
     let bears = match desired.meta.mark.judge(&role.tags) {
         Ownership::Ours => return None,
         Ownership::Unmarked => "no mark".to_owned(),
-        Ownership::Foreign(Mark { project, environment }) => format!("the mark of {project}/{environment}"),
+        Ownership::Foreign(Mark {
+            project,
+            environment,
+        }) => format!("the mark of {project}/{environment}"),
     };
     let place = role.path.trim_matches('/');
     Some(Unmanaged {
@@ -135,16 +164,24 @@ fn bucket(
 fn role(world: &mut World, key: &Name, role: &wire::Role, desired: &Desired) {
     let ours = role.path == role::path(&desired.meta.mark);
     let claim = claim::<Role>(key, &format!("role {}", role.name), &role.tags, desired);
-    let elsewhere = |claim: Claim| Claim {
+    let elsewhere = |claim: Claim| {
+        Claim {
         reason: format!("role {} is there already, at the path {}, and is not ours", role.name, role.path),
         hint:
             "a path is part of a role's ARN and cannot change, so it cannot be taken over: say another `name`"
                 .to_owned(),
         adoptable: false,
         ..claim
+    }
     };
     let claim = claim.filter(|claim| !(ours && claim.adoptable));
-    let claim = claim.map(|claim| if claim.adoptable { elsewhere(claim) } else { claim });
+    let claim = claim.map(|claim| {
+        if claim.adoptable {
+            elsewhere(claim)
+        } else {
+            claim
+        }
+    });
     world.found.claims.extend(claim);
 }
 
@@ -160,7 +197,10 @@ fn claim<K: Named>(key: &Name, what: &str, tags: &Tags, desired: &Desired) -> Op
             address,
             adoptable: true,
         }),
-        Ownership::Foreign(Mark { project, environment }) => Some(Claim {
+        Ownership::Foreign(Mark {
+            project,
+            environment,
+        }) => Some(Claim {
             address,
             reason: format!("{what} belongs to {project}/{environment}"),
             hint: "say another `name`: what bears another's mark is never touched".to_owned(),
@@ -171,7 +211,10 @@ fn claim<K: Named>(key: &Name, what: &str, tags: &Tags, desired: &Desired) -> Op
 
 /// What somebody attached to a role of ours: it grants more than the manifest shows.
 fn attached(world: &mut World, key: &Name, live: &RoleLive, desired: &Desired) {
-    let open = desired.aws_role.get(key).is_some_and(|spec| spec.managed.is_none());
+    let open = desired
+        .aws_role
+        .get(key)
+        .is_some_and(|spec| spec.managed.is_none());
     let foreign = live.managed.iter().filter(|_| open).map(|arn| Unmanaged {
         what: format!("{arn} attached to role {}", live.name),
         within: key.clone(),
@@ -188,15 +231,22 @@ pub(super) fn shadowed(fly: &Snapshot, desired: &Desired) -> Vec<String> {
         name.root() == *key && workload.config.env.contains_key("AWS_ROLE_ARN")
     };
     let with_role = |key: &Name| {
-        let machines = desired.fly_machine.iter().map(|(name, spec)| (name, &spec.workload));
-        let crons = desired.fly_cron.iter().map(|(name, spec)| (name, &spec.workload));
+        let machines = desired
+            .fly_machine
+            .iter()
+            .map(|(name, spec)| (name, &spec.workload));
+        let crons = desired
+            .fly_cron
+            .iter()
+            .map(|(name, spec)| (name, &spec.workload));
         machines.chain(crons).any(|one| has_role(one, key))
     };
     let warn = |(key, shot): (&Name, &super::AppShot)| {
         let asked = desired.fly_secrets.get(key);
         // Those that the manifest sets are warned of where they stand.
         let known = |name: &str| asked.is_some_and(|spec| spec.values.contains_key(name));
-        let there = |name: &str| shot.secrets.iter().any(|secret| secret.name == name) && !known(name);
+        let there =
+            |name: &str| shot.secrets.iter().any(|secret| secret.name == name) && !known(name);
         let found: Vec<_> = Shadow::names().filter(|(name, _)| there(name)).collect();
         (!found.is_empty() && with_role(key)).then(|| hidden(key, &shot.fly_name, &found))
     };

@@ -55,7 +55,10 @@ pub enum Existence {
 
 /// Reads everything that concerns the environment.
 pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapshot, CloudError> {
-    let named = desired.fly_app.iter().map(|(key, spec)| app(reader, key, &spec.name));
+    let named = desired
+        .fly_app
+        .iter()
+        .map(|(key, spec)| app(reader, key, &spec.name));
     let (mut shots, marked) = tokio::try_join!(try_join_all(named), marked(reader, desired))?;
     let mut snapshot = Snapshot::default();
     match marked {
@@ -78,14 +81,24 @@ pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapsh
 }
 
 /// Apps that bear our mark and are not in the manifest, by key and name. `None` when the token cannot tell.
-async fn marked(reader: &Reader, desired: &Desired) -> Result<Option<BTreeMap<Name, String>>, CloudError> {
+async fn marked(
+    reader: &Reader,
+    desired: &Desired,
+) -> Result<Option<BTreeMap<Name, String>>, CloudError> {
     let machines = match reader.org_machines(&desired.meta.org).await {
         Err(error) if matches!(error.trouble, Trouble::Denied) => return Ok(None),
         other => other?,
     };
-    let known: BTreeSet<&str> = desired.fly_app.values().map(|spec| spec.name.as_str()).collect();
+    let known: BTreeSet<&str> = desired
+        .fly_app
+        .values()
+        .map(|spec| spec.name.as_str())
+        .collect();
     let mut found: BTreeMap<Name, String> = BTreeMap::new();
-    for machine in machines.iter().filter(|machine| !known.contains(machine.app_name.as_str())) {
+    for machine in machines
+        .iter()
+        .filter(|machine| !known.contains(machine.app_name.as_str()))
+    {
         if Mark::read(&machine.config.metadata).as_ref() != Some(&desired.meta.mark) {
             continue;
         }
@@ -128,7 +141,11 @@ async fn app(reader: &Reader, key: &Name, fly_name: &str) -> Result<(Name, AppSh
             ips: ips?,
             certificates: certificates?,
         },
-        Existence::Free | Existence::Taken => AppShot { fly_name, existence, ..AppShot::default() },
+        Existence::Free | Existence::Taken => AppShot {
+            fly_name,
+            existence,
+            ..AppShot::default()
+        },
     };
     Ok((key.clone(), shot))
 }

@@ -45,10 +45,18 @@ pub async fn images(registry: &Registry, desired: &Desired) -> Images {
     for (image, users, digest) in join_all(looks).await {
         match digest {
             Ok(digest) => drop(found.digests.insert(image, digest)),
-            Err(error) => found.failures.push(NoImage { image, users, error }),
+            Err(error) => found.failures.push(NoImage {
+                image,
+                users,
+                error,
+            }),
         }
     }
-    tracing::info!(images = found.digests.len(), requests = registry.sent(), "has looked up the images");
+    tracing::info!(
+        images = found.digests.len(),
+        requests = registry.sent(),
+        "has looked up the images"
+    );
     found
 }
 
@@ -66,12 +74,19 @@ async fn digest(registry: &Registry, image: &Image) -> Result<String, CloudError
 
 /// Each image, and who is to run it.
 fn users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
-    let machines =
-        desired.fly_machine.iter().map(|(name, spec)| (Address::of::<Machine>(name), &spec.workload));
-    let crons = desired.fly_cron.iter().map(|(name, spec)| (Address::of::<Cron>(name), &spec.workload));
+    let machines = desired
+        .fly_machine
+        .iter()
+        .map(|(name, spec)| (Address::of::<Machine>(name), &spec.workload));
+    let crons = desired
+        .fly_cron
+        .iter()
+        .map(|(name, spec)| (Address::of::<Cron>(name), &spec.workload));
     let mut users: BTreeMap<Image, Vec<Address>> = BTreeMap::new();
-    let commands =
-        desired.fly_release.iter().map(|(name, spec)| (Address::of::<ReleaseCommand>(name), &spec.workload));
+    let commands = desired
+        .fly_release
+        .iter()
+        .map(|(name, spec)| (Address::of::<ReleaseCommand>(name), &spec.workload));
     for (address, workload) in machines.chain(crons).chain(commands) {
         if let Some(image) = &workload.config.image {
             users.entry(image.clone()).or_default().push(address);
@@ -84,15 +99,27 @@ impl Images {
     /// Puts the digest to every tag that was found.
     pub fn pin(&self, desired: &mut Desired) {
         let pin = |workload: &mut Workload| {
-            let found =
-                workload.config.image.as_ref().and_then(|image| Some((image, self.digests.get(image)?)));
+            let found = workload
+                .config
+                .image
+                .as_ref()
+                .and_then(|image| Some((image, self.digests.get(image)?)));
             if let Some((image, digest)) = found {
                 workload.config.image = Some(image.pinned(digest));
             }
         };
-        desired.fly_machine.values_mut().for_each(|spec| pin(&mut spec.workload));
-        desired.fly_cron.values_mut().for_each(|spec| pin(&mut spec.workload));
-        desired.fly_release.values_mut().for_each(|spec| pin(&mut spec.workload));
+        desired
+            .fly_machine
+            .values_mut()
+            .for_each(|spec| pin(&mut spec.workload));
+        desired
+            .fly_cron
+            .values_mut()
+            .for_each(|spec| pin(&mut spec.workload));
+        desired
+            .fly_release
+            .values_mut()
+            .for_each(|spec| pin(&mut spec.workload));
     }
 
     /// What stops a run.
@@ -102,7 +129,10 @@ impl Images {
 
     /// What the user should know about images that stop nothing: all that could not be looked up when `lenient`.
     pub fn warnings(&self, lenient: bool) -> impl Iterator<Item = String> {
-        let passed = self.failures.iter().filter(move |failure| lenient || !failure.is_fatal());
+        let passed = self
+            .failures
+            .iter()
+            .filter(move |failure| lenient || !failure.is_fatal());
         passed.map(|failure| format!("{}; it is compared as it is written", failure.reason()))
     }
 }
@@ -111,7 +141,8 @@ impl NoImage {
     /// A digest says by itself which image it is, so only a registry that does not have it is in the way. A tag says
     /// nothing until it is looked up.
     fn is_fatal(&self) -> bool {
-        self.image.digest().is_none() || matches!(self.error.trouble, Trouble::NotFound | Trouble::Refused)
+        self.image.digest().is_none()
+            || matches!(self.error.trouble, Trouble::NotFound | Trouble::Refused)
     }
 
     /// What is wrong, in a sentence.

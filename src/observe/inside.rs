@@ -22,7 +22,11 @@ use crate::{
 /// A name inside an app from parts that come from outside; characters that no name may hold become `-`.
 pub(super) fn name_of(app: &Name, parts: &[&str]) -> Name {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-    let clean = |part: &&str| part.chars().map(|c| if fits(c) { c } else { '-' }).collect::<String>();
+    let clean = |part: &&str| {
+        part.chars()
+            .map(|c| if fits(c) { c } else { '-' })
+            .collect::<String>()
+    };
     let text = parts.iter().map(clean).collect::<Vec<_>>().join("/");
     app.child(&text).unwrap_or_else(|_| app.clone())
 }
@@ -37,12 +41,16 @@ pub(super) fn volumes(
     protected: bool,
 ) -> (Table<VolumeLive>, Vec<Unmanaged>) {
     let slots: BTreeMap<&Name, &VolumeSpec> = within(&desired.fly_volume, app.name()).collect();
-    let mut left: Vec<VolumeLive> =
-        shot.iter().map(|volume| VolumeLive::read(app, volume, protected)).collect();
+    let mut left: Vec<VolumeLive> = shot
+        .iter()
+        .map(|volume| VolumeLive::read(app, volume, protected))
+        .collect();
     left.sort_by(|a, b| (!a.host_ok, &a.id).cmp(&(!b.host_ok, &b.id)));
     let mut table = Table::new();
-    let holder: BTreeMap<&str, &Name> =
-        machines.iter().map(|(name, machine)| (machine.id.as_str(), name)).collect();
+    let holder: BTreeMap<&str, &Name> = machines
+        .iter()
+        .map(|(name, machine)| (machine.id.as_str(), name))
+        .collect();
     for pass in [Pass::Held, Pass::Free] {
         for (name, slot) in &slots {
             if table.contains_key(*name) {
@@ -60,13 +68,22 @@ pub(super) fn volumes(
     let known: BTreeSet<&str> = slots.values().map(|slot| slot.volume.as_str()).collect();
     let mut unmanaged = Vec::new();
     for volume in left {
-        let held = volume.attached_machine.as_deref().is_some_and(|machine| holder.contains_key(machine));
+        let held = volume
+            .attached_machine
+            .as_deref()
+            .is_some_and(|machine| holder.contains_key(machine));
         if held || known.contains(volume.volume.as_str()) {
-            let name = name_of(app.name(), &[&volume.volume, volume.region.as_str(), &volume.id]);
+            let name = name_of(
+                app.name(),
+                &[&volume.volume, volume.region.as_str(), &volume.id],
+            );
             table.insert(name, volume);
         } else {
             unmanaged.push(Unmanaged {
-                what: format!("volume {} ({}, {}, {})", volume.volume, volume.region, volume.size, volume.id),
+                what: format!(
+                    "volume {} ({}, {}, {})",
+                    volume.volume, volume.region, volume.size, volume.id
+                ),
                 within: app.name().clone(),
                 why: "the manifest has no volume of this name".to_owned(),
                 loss: Some(Loss::Data),
@@ -93,10 +110,19 @@ impl Pass {
         holder: &BTreeMap<&str, &Name>,
         desired: &Desired,
     ) -> bool {
-        let held_by = volume.attached_machine.as_deref().and_then(|machine| holder.get(machine));
-        let wants = |spec: &MachineSpec| spec.volume.as_ref().is_some_and(|volume| volume.name() == slot);
+        let held_by = volume
+            .attached_machine
+            .as_deref()
+            .and_then(|machine| holder.get(machine));
+        let wants = |spec: &MachineSpec| {
+            spec.volume
+                .as_ref()
+                .is_some_and(|volume| volume.name() == slot)
+        };
         match self {
-            Self::Held => held_by.and_then(|name| desired.fly_machine.get(*name)).is_some_and(wants),
+            Self::Held => held_by
+                .and_then(|name| desired.fly_machine.get(*name))
+                .is_some_and(wants),
             Self::Free => volume.attached_machine.is_none(),
         }
     }
@@ -113,11 +139,16 @@ pub(super) fn secrets(
     let spec = desired.fly_secrets.get(app.name());
     let mut present = BTreeMap::new();
     let mut unmanaged = Vec::new();
-    for wire::Secret { name, digest } in shot.iter().filter(|secret| !Mark::is_label(&secret.name)) {
-        let recorded: Vec<_> = records.iter().filter_map(|record| record.0.get(name)).collect();
+    for wire::Secret { name, digest } in shot.iter().filter(|secret| !Mark::is_label(&secret.name))
+    {
+        let recorded: Vec<_> = records
+            .iter()
+            .filter_map(|record| record.0.get(name))
+            .collect();
         let same = recorded.iter().find(|recorded| recorded.digest == *digest);
         let known = !recorded.is_empty();
-        let asked = spec.is_some_and(|spec| spec.values.contains_key(name) || spec.left_alone.contains(name));
+        let asked = spec
+            .is_some_and(|spec| spec.values.contains_key(name) || spec.left_alone.contains(name));
         if !known && !asked {
             unmanaged.push(Unmanaged {
                 what: format!("secret {name}"),
@@ -128,19 +159,38 @@ pub(super) fn secrets(
             continue;
         }
         let fingerprint = same.map(|recorded| recorded.fingerprint.clone());
-        present.insert(name.clone(), SecretLive { digest: digest.clone(), fingerprint, known });
+        present.insert(
+            name.clone(),
+            SecretLive {
+                digest: digest.clone(),
+                fingerprint,
+                known,
+            },
+        );
     }
-    let live = SecretsLive { app: app.clone(), present, version: None, has_machines };
+    let live = SecretsLive {
+        app: app.clone(),
+        present,
+        version: None,
+        has_machines,
+    };
     (
-        Some(live).filter(|live| spec.is_some_and(|spec| spec.values.is_empty()) || !live.present.is_empty()),
+        Some(live).filter(|live| {
+            spec.is_some_and(|spec| spec.values.is_empty()) || !live.present.is_empty()
+        }),
         unmanaged,
     )
 }
 
 /// Addresses. An app whose manifest does not speak of addresses keeps those it has besides the usual two.
-pub(super) fn ips(app: &Ref<App>, desired: &Desired, shot: &[wire::Ip]) -> (Table<IpLive>, Vec<Unmanaged>) {
+pub(super) fn ips(
+    app: &Ref<App>,
+    desired: &Desired,
+    shot: &[wire::Ip],
+) -> (Table<IpLive>, Vec<Unmanaged>) {
     let specs: Vec<(&Name, &IpSpec)> = within(&desired.fly_ip, app.name()).collect();
-    let strict = specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
+    let strict =
+        specs.iter().any(|(_, spec)| spec.stated) || !desired.fly_app.contains_key(app.name());
     // Of two that would do, the older one is ours: lists come in no order, and DNS may point at it.
     let mut shot: Vec<&wire::Ip> = shot.iter().filter(|ip| !ip.egress).collect();
     shot.sort_by(|a, b| (&a.created_at, &a.ip).cmp(&(&b.created_at, &b.ip)));
@@ -179,7 +229,8 @@ pub(super) fn certificates(
     for certificate in shot {
         let live = CertificateLive::read(app, certificate);
         let name = name_of(app.name(), &[&live.hostname]);
-        if desired.fly_certificate.contains_key(&name) || !desired.fly_app.contains_key(app.name()) {
+        if desired.fly_certificate.contains_key(&name) || !desired.fly_app.contains_key(app.name())
+        {
             table.insert(name, live);
         } else {
             unmanaged.push(Unmanaged {

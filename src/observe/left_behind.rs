@@ -20,10 +20,22 @@ pub(super) fn claims(world: &World, desired: &Desired) -> Vec<Claim> {
         return Vec::new();
     }
     let path = role::path(&desired.meta.mark);
-    let machines = world.fly_machine.iter().map(|(name, live)| (name, &live.workload));
-    let all = machines.chain(world.fly_cron.iter().map(|(name, live)| (name, &live.workload)));
+    let machines = world
+        .fly_machine
+        .iter()
+        .map(|(name, live)| (name, &live.workload));
+    let all = machines.chain(
+        world
+            .fly_cron
+            .iter()
+            .map(|(name, live)| (name, &live.workload)),
+    );
     let ours = all.filter_map(|(name, live)| {
-        let (_, role) = live.config.env.get(ROLE)?.split_once(&format!(":role{path}"))?;
+        let (_, role) = live
+            .config
+            .env
+            .get(ROLE)?
+            .split_once(&format!(":role{path}"))?;
         Some((Name::parse(role).ok()?, name.root()))
     });
     let roles: BTreeMap<Name, Name> = ours.collect();
@@ -32,8 +44,9 @@ pub(super) fn claims(world: &World, desired: &Desired) -> Vec<Claim> {
             "role {role} was made for this environment and app {app} takes it, but the manifest has no [aws]: the role \
              would stay and be forgotten, and so would buckets"
         ),
-        hint: "put `[aws]` with its account back, apply, and take it out when nothing is left there"
-            .to_owned(),
+        hint:
+            "put `[aws]` with its account back, apply, and take it out when nothing is left there"
+                .to_owned(),
         address: Address::of::<Role>(&role),
         adoptable: false,
     };

@@ -40,8 +40,15 @@ pub use images::{Images, NoImage, images};
 /// # Errors
 /// Any list that cannot be read to its end: an unfinished look would read as "the rest is gone".
 pub async fn observe(readers: &Readers, desired: &Desired) -> Result<World, CloudError> {
-    tracing::info!(apps = desired.fly_app.len(), org = desired.meta.org, "looks at the world");
-    let (fly, aws) = tokio::join!(collect::collect(&readers.fly, desired), aws::collect(readers, desired));
+    tracing::info!(
+        apps = desired.fly_app.len(),
+        org = desired.meta.org,
+        "looks at the world"
+    );
+    let (fly, aws) = tokio::join!(
+        collect::collect(&readers.fly, desired),
+        aws::collect(readers, desired)
+    );
     // An answer that the account is another one matters more than whatever else went wrong.
     let (aws, fly) = (aws?, fly?);
     tracing::info!(requests = readers.fly.sent(), "has seen it");
@@ -55,7 +62,10 @@ pub async fn observe(readers: &Readers, desired: &Desired) -> Result<World, Clou
 pub fn world(fly: &Snapshot, aws: &AwsShot, desired: &Desired) -> Result<World, CloudError> {
     let mut world = assemble::assemble(fly, desired)?;
     aws_world::assemble(&mut world, aws, desired)?;
-    world.found.warnings.extend(aws_world::shadowed(fly, desired));
+    world
+        .found
+        .warnings
+        .extend(aws_world::shadowed(fly, desired));
     let left = left_behind::claims(&world, desired);
     world.found.claims.extend(left);
     Ok(world)

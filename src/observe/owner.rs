@@ -11,7 +11,15 @@ use crate::{
 
 /// Whether there is nothing in an app that anybody could miss.
 pub(super) fn is_bare(shot: &AppShot) -> bool {
-    let AppShot { fly_name: _, existence: _, machines, volumes, secrets, ips, certificates } = shot;
+    let AppShot {
+        fly_name: _,
+        existence: _,
+        machines,
+        volumes,
+        secrets,
+        ips,
+        certificates,
+    } = shot;
     machines.is_empty()
         && volumes.is_empty()
         && secrets.is_empty()
@@ -33,14 +41,24 @@ pub(super) fn claim(
 ) -> Option<Claim> {
     let address = Address::of::<App>(key);
     let fly_name = &app.name;
-    if bare || app.is_labelled(mark) || machines.iter().any(|machine| machine.ownership == Ownership::Ours) {
+    if bare
+        || app.is_labelled(mark)
+        || machines
+            .iter()
+            .any(|machine| machine.ownership == Ownership::Ours)
+    {
         return None;
     }
-    let marked = machines.iter().find_map(|machine| match &machine.ownership {
-        Ownership::Foreign(mark) => Some(format!("{}/{}", mark.project, mark.environment)),
-        _ => None,
-    });
-    let labelled = app.labels.iter().find_map(|label| label.strip_prefix(Mark::LABEL));
+    let marked = machines
+        .iter()
+        .find_map(|machine| match &machine.ownership {
+            Ownership::Foreign(mark) => Some(format!("{}/{}", mark.project, mark.environment)),
+            _ => None,
+        });
+    let labelled = app
+        .labels
+        .iter()
+        .find_map(|label| label.strip_prefix(Mark::LABEL));
     match marked.or_else(|| labelled.map(|label| label.replace("__", "/"))) {
         Some(other) => Some(Claim {
             reason: format!("app {fly_name} belongs to another environment: {other}"),
@@ -49,7 +67,9 @@ pub(super) fn claim(
             adoptable: false,
         }),
         None => Some(Claim {
-            reason: format!("app {fly_name} exists, and nothing in it bears our mark: somebody else made it"),
+            reason: format!(
+                "app {fly_name} exists, and nothing in it bears our mark: somebody else made it"
+            ),
             hint: format!("take it over with --adopt {address}, or give this app another name"),
             address,
             adoptable: true,
@@ -62,8 +82,9 @@ pub(super) fn taken(key: &Name, fly_name: &str) -> Claim {
     Claim {
         address: Address::of::<App>(key),
         reason: format!("the name {fly_name} is taken, and this token cannot see the app"),
-        hint: "app names are unique over all of Fly: choose another, or use a token that can see it"
-            .to_owned(),
+        hint:
+            "app names are unique over all of Fly: choose another, or use a token that can see it"
+                .to_owned(),
         adoptable: false,
     }
 }

@@ -20,24 +20,42 @@ use crate::{
 /// name of its own, and so is planned to go.
 pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -> Assigned {
     let mut assigned: Table<WorkloadLive> = Table::new();
-    let Generations { there, waiting, retired } = Generations::of(machines);
+    let Generations {
+        there,
+        waiting,
+        retired,
+    } = Generations::of(machines);
     let mut rest = Vec::new();
     for machine in there {
-        match machine.marked_name().filter(|_| machine.ownership == Ownership::Ours) {
-            Some(name) if fits(slots.get(&name).copied(), &machine) && !assigned.contains_key(&name) => {
+        match machine
+            .marked_name()
+            .filter(|_| machine.ownership == Ownership::Ours)
+        {
+            Some(name)
+                if fits(slots.get(&name).copied(), &machine) && !assigned.contains_key(&name) =>
+            {
                 assigned.insert(name, machine);
             }
             _ => rest.push(machine),
         }
     }
-    let mut free: BTreeSet<&Name> = slots.keys().filter(|name| !assigned.contains_key(*name)).collect();
+    let mut free: BTreeSet<&Name> = slots
+        .keys()
+        .filter(|name| !assigned.contains_key(*name))
+        .collect();
     let mut groups: BTreeMap<(String, String), Vec<WorkloadLive>> = BTreeMap::new();
     for machine in rest {
-        groups.entry((machine.group().to_owned(), machine.region.to_string())).or_default().push(machine);
+        groups
+            .entry((machine.group().to_owned(), machine.region.to_string()))
+            .or_default()
+            .push(machine);
     }
     for (_, mut machines) in groups {
-        let here: Vec<&Name> =
-            free.iter().copied().filter(|name| fits(slots.get(*name).copied(), &machines[0])).collect();
+        let here: Vec<&Name> = free
+            .iter()
+            .copied()
+            .filter(|name| fits(slots.get(*name).copied(), &machines[0]))
+            .collect();
         for name in here {
             let Some(best) = most_alike(slots[name], &machines) else {
                 break;
@@ -53,7 +71,11 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
     for machine in retired {
         assigned.insert(own_name(&machine, &assigned, slots), machine);
     }
-    Assigned { machines: assigned, successors: waiting, retired: gone }
+    Assigned {
+        machines: assigned,
+        successors: waiting,
+        retired: gone,
+    }
 }
 
 /// The machines of an app by slot, and those that wait to take over.
@@ -81,9 +103,17 @@ impl Generations {
         let ids: BTreeSet<String> = machines.iter().map(|machine| machine.id.clone()).collect();
         let mut next: BTreeMap<String, WorkloadLive> = BTreeMap::new();
         let mut first = Vec::new();
-        let mut generations = Self { there: Vec::new(), waiting: BTreeMap::new(), retired: Vec::new() };
+        let mut generations = Self {
+            there: Vec::new(),
+            waiting: BTreeMap::new(),
+            retired: Vec::new(),
+        };
         for machine in machines {
-            match machine.succeeds().filter(|old| ids.contains(*old)).map(str::to_owned) {
+            match machine
+                .succeeds()
+                .filter(|old| ids.contains(*old))
+                .map(str::to_owned)
+            {
                 None => first.push(machine),
                 // Of two that claim one place, the other is a clone.
                 Some(old) if next.contains_key(&old) => generations.there.push(machine),
@@ -146,12 +176,21 @@ fn most_alike(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
 }
 
 /// A name for a machine without a slot: its own mark's when that is free, else one that holds its id.
-fn own_name(machine: &WorkloadLive, taken: &Table<WorkloadLive>, slots: &Table<&MachineSpec>) -> Name {
-    let marked = machine.marked_name().filter(|_| machine.ownership == Ownership::Ours);
+fn own_name(
+    machine: &WorkloadLive,
+    taken: &Table<WorkloadLive>,
+    slots: &Table<&MachineSpec>,
+) -> Name {
+    let marked = machine
+        .marked_name()
+        .filter(|_| machine.ownership == Ownership::Ours);
     let marked = marked.filter(|name| !taken.contains_key(name) && !slots.contains_key(name));
     let marked = marked.filter(|name| name.root() == *machine.app.name());
     marked.unwrap_or_else(|| {
-        name_of(machine.app.name(), &[machine.group(), machine.region.as_str(), &machine.id])
+        name_of(
+            machine.app.name(),
+            &[machine.group(), machine.region.as_str(), &machine.id],
+        )
     })
 }
 
@@ -177,17 +216,41 @@ mod tests {
             config: serde_json::json!({ "metadata": metadata }),
             ..wire::Machine::default()
         };
-        let mark = Mark { project: "p".into(), environment: "e".into() };
-        WorkloadLive::read(&Ref::<App>::to(Name::parse("web").unwrap()), &machine, &mark).unwrap()
+        let mark = Mark {
+            project: "p".into(),
+            environment: "e".into(),
+        };
+        WorkloadLive::read(
+            &Ref::<App>::to(Name::parse("web").unwrap()),
+            &machine,
+            &mark,
+        )
+        .unwrap()
     }
 
     /// Who has a slot, who waits, who has retired, with whoever comes first first.
     fn placed(machines: &[(&str, bool, &str)]) -> String {
-        let Generations { there, waiting, retired } =
-            Generations::of(machines.iter().copied().map(machine).collect());
-        let ids = |all: &[WorkloadLive]| all.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(" ");
-        let waiting: Vec<_> = waiting.iter().map(|(old, new)| format!("{}>{old}", new.id)).collect();
-        format!("{} | {} | {}", ids(&there), waiting.join(" "), ids(&retired))
+        let Generations {
+            there,
+            waiting,
+            retired,
+        } = Generations::of(machines.iter().copied().map(machine).collect());
+        let ids = |all: &[WorkloadLive]| {
+            all.iter()
+                .map(|one| one.id.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let waiting: Vec<_> = waiting
+            .iter()
+            .map(|(old, new)| format!("{}>{old}", new.id))
+            .collect();
+        format!(
+            "{} | {} | {}",
+            ids(&there),
+            waiting.join(" "),
+            ids(&retired)
+        )
     }
 
     #[test]
@@ -201,11 +264,23 @@ mod tests {
             (&[("a", true, ""), ("b", true, "a")], "a | b>a | "),
             (&[("a", true, ""), ("b", false, "a")], "b |  | a"),
             // The same once more, before the first had gone.
-            (&[("a", true, ""), ("b", false, "a"), ("c", true, "b")], "b | c>b | a"),
-            (&[("a", true, ""), ("b", true, "a"), ("c", true, "b")], "b | c>b | a"),
-            (&[("a", true, ""), ("b", true, "a"), ("c", false, "b")], "c |  | a b"),
+            (
+                &[("a", true, ""), ("b", false, "a"), ("c", true, "b")],
+                "b | c>b | a",
+            ),
+            (
+                &[("a", true, ""), ("b", true, "a"), ("c", true, "b")],
+                "b | c>b | a",
+            ),
+            (
+                &[("a", true, ""), ("b", true, "a"), ("c", false, "b")],
+                "c |  | a b",
+            ),
             // Whom it succeeded is gone; a second that claims the same place is a clone.
-            (&[("b", false, "a"), ("c", true, "b"), ("d", true, "b")], "d b | c>b | "),
+            (
+                &[("b", false, "a"), ("c", true, "b"), ("d", true, "b")],
+                "d b | c>b | ",
+            ),
         ];
         for (machines, expected) in cases {
             assert_eq!(placed(machines), expected, "{machines:?}");

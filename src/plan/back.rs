@@ -49,9 +49,13 @@ impl Before {
     #[must_use]
     pub fn between(desired: &Desired, then: &World, now: &World, apps: &BTreeSet<Name>) -> Self {
         let mut before = Self::default();
-        let here: BTreeMap<&str, &WorkloadLive> =
-            now.fly_machine.values().map(|live| (live.workload.id.as_str(), &live.workload)).collect();
-        let asked = |name: &Name| apps.contains(&name.root()) && desired.fly_machine.contains_key(name);
+        let here: BTreeMap<&str, &WorkloadLive> = now
+            .fly_machine
+            .values()
+            .map(|live| (live.workload.id.as_str(), &live.workload))
+            .collect();
+        let asked =
+            |name: &Name| apps.contains(&name.root()) && desired.fly_machine.contains_key(name);
         let groups: BTreeSet<Name> = then.fly_machine.keys().map(lane).collect();
         for (name, live) in now.fly_machine.iter().filter(|(name, _)| asked(name)) {
             let was = match then.fly_machine.get(name) {
@@ -63,7 +67,10 @@ impl Before {
                         Was::Like(Earlier::of(&old.workload))
                     }
                 }
-                Some(old) if old.workload.version != live.workload.version || live.successor.is_some() => {
+                Some(old)
+                    if old.workload.version != live.workload.version
+                        || live.successor.is_some() =>
+                {
                     Was::Like(Earlier::of(&old.workload))
                 }
                 Some(_) => continue,
@@ -73,7 +80,11 @@ impl Before {
             };
             before.machines.insert(name.clone(), was);
         }
-        for (name, live) in now.fly_machine.iter().filter(|(name, _)| apps.contains(&name.root())) {
+        for (name, live) in now
+            .fly_machine
+            .iter()
+            .filter(|(name, _)| apps.contains(&name.root()))
+        {
             let (there, hidden) = (&live.workload, live.workload.health.cordoned);
             let then = then.fly_machine.get(name).map(|old| &old.workload);
             let was_shown = then.is_some_and(|old| old.id == there.id && !old.health.cordoned);
@@ -81,12 +92,18 @@ impl Before {
                 before.machines.insert(name.clone(), Was::Shown);
             }
         }
-        for (name, live) in now.fly_cron.iter().filter(|(name, _)| apps.contains(&name.root())) {
+        for (name, live) in now
+            .fly_cron
+            .iter()
+            .filter(|(name, _)| apps.contains(&name.root()))
+        {
             let changed = |old: &&crate::kinds::fly::cron::CronLive| {
                 old.workload.id == live.workload.id && old.workload.version != live.workload.version
             };
             if let Some(old) = then.fly_cron.get(name).filter(changed) {
-                before.crons.insert(name.clone(), Earlier::of(&old.workload));
+                before
+                    .crons
+                    .insert(name.clone(), Earlier::of(&old.workload));
             }
         }
         before
@@ -108,10 +125,15 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
     let mut differ = Differ::new(desired, now, Steps::new(desired, now));
     let mut handed: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
     let mut added: BTreeMap<Address, Vec<(Name, MachineLive)>> = BTreeMap::new();
-    let old: BTreeMap<&str, &MachineLive> =
-        now.fly_machine.values().map(|live| (live.workload.id.as_str(), live)).collect();
+    let old: BTreeMap<&str, &MachineLive> = now
+        .fly_machine
+        .values()
+        .map(|live| (live.workload.id.as_str(), live))
+        .collect();
     for (name, was) in &before.machines {
-        let Some(live) = now.fly_machine.get(name) else { continue };
+        let Some(live) = now.fly_machine.get(name) else {
+            continue;
+        };
         if let Some(held) = live.workload.held() {
             let held = format!("{name} stays as it is: {}", held.reason);
             differ.steps.found.warnings.push(held);
@@ -123,12 +145,18 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
                 if let Some(old) = old.get(id.as_str()) {
                     world.fly_machine.insert(name.clone(), (*old).clone());
                     let lane = Address::of::<Machine>(&lane(name));
-                    handed.entry(lane).or_default().push((name.clone(), live.clone()));
+                    handed
+                        .entry(lane)
+                        .or_default()
+                        .push((name.clone(), live.clone()));
                 }
             }
             (Was::Absent, _) => {
                 let lane = Address::of::<Machine>(&lane(name));
-                added.entry(lane).or_default().push((name.clone(), live.clone()));
+                added
+                    .entry(lane)
+                    .or_default()
+                    .push((name.clone(), live.clone()));
                 absent(&mut differ, name, live);
             }
             (Was::Shown, _) => shown(&mut differ, name, live),
@@ -150,7 +178,11 @@ pub fn go_back(desired: &Desired, now: &World, before: &Before) -> Result<(Plan,
         }
     }
     // Whether the manifest or somebody made the difference is no question on the way back.
-    differ.steps.graph.node_weights_mut().for_each(|step| step.cause = Cause::Unknown);
+    differ
+        .steps
+        .graph
+        .node_weights_mut()
+        .for_each(|step| step.cause = Cause::Unknown);
     let mut prover = Prover { differ };
     each_kind(desired, now, &mut prover);
     Ok((prover.differ.steps.connect()?, world))
@@ -162,15 +194,28 @@ fn lane(name: &Name) -> Name {
 }
 
 /// The machine is still the same one: its configuration goes back, and a successor that never took over goes.
-fn like(differ: &mut Differ<'_>, name: &Name, spec: &MachineSpec, live: &MachineLive, earlier: &Earlier) {
+fn like(
+    differ: &mut Differ<'_>,
+    name: &Name,
+    spec: &MachineSpec,
+    live: &MachineLive,
+    earlier: &Earlier,
+) {
     let address = Address::of::<Machine>(name);
     let mut edits = Vec::new();
     match back(&spec.workload, &live.workload, earlier, true) {
         Ok(edit) => edits.extend(edit),
         Err(refused) => return differ.steps.blocked.push(Blocked { address, refused }),
     }
-    edits.extend(live.workload.health.cordoned.then_some(WorkloadEdit::Uncordon));
-    let discard = |green: &WorkloadLive| WorkloadEdit::Discard { id: green.id.clone() };
+    edits.extend(
+        live.workload
+            .health
+            .cordoned
+            .then_some(WorkloadEdit::Uncordon),
+    );
+    let discard = |green: &WorkloadLive| WorkloadEdit::Discard {
+        id: green.id.clone(),
+    };
     edits.extend(live.successor.as_deref().map(discard));
     if !edits.is_empty() {
         differ.edit::<Machine>(&address, spec, live, edits);
@@ -183,7 +228,9 @@ fn shown(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
     let (address, edits) = (Address::of::<Machine>(name), vec![WorkloadEdit::Uncordon]);
     let lines = edits.iter().flat_map(WorkloadEdit::lines).collect();
     let op: Op<Machine> = Op::Edit(live.clone(), edits);
-    let node = differ.steps.add(of_live(&address, Action::Update, op, lines, live));
+    let node = differ
+        .steps
+        .add(of_live(&address, Action::Update, op, lines, live));
     if let Some(lane) = differ.lane::<Machine>(name) {
         lane.starts.push(node);
     }
@@ -193,7 +240,9 @@ fn shown(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
 fn absent(differ: &mut Differ<'_>, name: &Name, live: &MachineLive) {
     let address = Address::of::<Machine>(name);
     let op: Op<Machine> = Op::Delete(live.clone());
-    let node = differ.steps.add(of_live(&address, Action::Delete, op, Vec::new(), live));
+    let node = differ
+        .steps
+        .add(of_live(&address, Action::Delete, op, Vec::new(), live));
     if let Some(lane) = differ.lane::<Machine>(name) {
         lane.ends.push(node);
     }
@@ -208,7 +257,11 @@ fn hand_back(
     pairs: &[(Name, MachineLive)],
     added: &[(Name, MachineLive)],
 ) {
-    let what = format!("{} machine{}", pairs.len(), if pairs.len() == 1 { "" } else { "s" });
+    let what = format!(
+        "{} machine{}",
+        pairs.len(),
+        if pairs.len() == 1 { "" } else { "s" }
+    );
     let hidden = pairs.iter().chain(added).cloned().collect();
     let step = bare::<Machine>(lane, Action::HandOver, Op::HandOver(hidden), Vec::new());
     let node = differ.steps.add(super::Step { what, ..step });
@@ -217,10 +270,19 @@ fn hand_back(
         let (address, op) = (Address::of::<Machine>(name), Op::Retire(green.clone()));
         let line = Line::change("machine", "the new one", "the old one");
         let lines = vec![line.with_note("it is still there, and takes over again")];
-        retired.push(differ.steps.add(of_live::<Machine>(&address, Action::Retire, op, lines, green)));
+        retired.push(differ.steps.add(of_live::<Machine>(
+            &address,
+            Action::Retire,
+            op,
+            lines,
+            green,
+        )));
         differ.rolling.insert(name.root());
     }
-    if let Some(lane) = pairs.first().and_then(|(name, _)| differ.lane::<Machine>(name)) {
+    if let Some(lane) = pairs
+        .first()
+        .and_then(|(name, _)| differ.lane::<Machine>(name))
+    {
         lane.hand_over = Some(node);
         lane.retired.extend(retired);
     }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     kinds::{
-        Announce, Around, Cause, Desired, Diff, Impact, Listed, Op, Phase, Refers, Refused, Visit, World,
-        fly, fly::Release,
+        Announce, Around, Cause, Desired, Diff, Impact, Listed, Op, Phase, Refers, Refused, Visit,
+        World, fly, fly::Release,
     },
     model::{Address, Line, Name, Table},
 };
@@ -42,7 +42,12 @@ pub(super) struct Differ<'w> {
 }
 
 /// A step about which nothing is known but what it does.
-pub(super) fn bare<K: Listed>(address: &Address, action: Action, op: Op<K>, lines: Vec<Line>) -> Step {
+pub(super) fn bare<K: Listed>(
+    address: &Address,
+    action: Action,
+    op: Op<K>,
+    lines: Vec<Line>,
+) -> Step {
     Step {
         address: address.clone(),
         action,
@@ -83,7 +88,12 @@ pub(super) fn of_live<K: Listed>(
 impl<'w> Differ<'w> {
     /// Nothing is decided yet.
     pub(super) fn new(desired: &Desired, world: &'w World, steps: Steps) -> Self {
-        let claimed = world.found.claims.iter().map(|claim| claim.address.clone()).collect();
+        let claimed = world
+            .found
+            .claims
+            .iter()
+            .map(|claim| claim.address.clone())
+            .collect();
         Self {
             world,
             gone: BTreeSet::new(),
@@ -112,7 +122,8 @@ impl Differ<'_> {
     fn is_claimed<K: Listed>(&self, name: &Name) -> bool {
         let app = || Address::of::<fly::App>(&name.root());
         !self.claimed.is_empty()
-            && (self.claimed.contains(&Address::of::<K>(name)) || K::IN_APP && self.claimed.contains(&app()))
+            && (self.claimed.contains(&Address::of::<K>(name))
+                || K::IN_APP && self.claimed.contains(&app()))
     }
 
     /// The lane of a resource, when its kind has any.
@@ -134,7 +145,12 @@ impl Differ<'_> {
     fn phase<K: Listed>(&mut self, name: &Name, node: NodeIndex) {
         match K::PHASE {
             Phase::Rollout => drop(self.rolling.insert(name.root())),
-            Phase::Follow => self.steps.followers.entry(name.root()).or_default().push(node),
+            Phase::Follow => self
+                .steps
+                .followers
+                .entry(name.root())
+                .or_default()
+                .push(node),
             Phase::Before => drop(self.steps.commands.insert(name.root(), node)),
             Phase::Ground => {}
         }
@@ -170,29 +186,57 @@ impl Differ<'_> {
         match K::complete(spec, &self.around()) {
             Ok(spec) => Some(spec),
             Err(refused) => {
-                self.steps.blocked.push(Blocked { address: address.clone(), refused });
+                self.steps.blocked.push(Blocked {
+                    address: address.clone(),
+                    refused,
+                });
                 None
             }
         }
     }
 
-    fn create<K: Listed>(&mut self, address: &Address, spec: &K::Spec, action: Action, cause: Cause) {
-        let Some(spec) = self.complete::<K>(address, spec) else { return };
+    fn create<K: Listed>(
+        &mut self,
+        address: &Address,
+        spec: &K::Spec,
+        action: Action,
+        cause: Cause,
+    ) {
+        let Some(spec) = self.complete::<K>(address, spec) else {
+            return;
+        };
         // A release command is no thing that is there afterwards.
-        let action = if K::PHASE == Phase::Before { Action::Run } else { action };
+        let action = if K::PHASE == Phase::Before {
+            Action::Run
+        } else {
+            action
+        };
         let lines = K::outline(&spec, &self.around());
         let (refs, whole) = (spec.refs(), Some(hash(&spec)));
         let turns = K::turns(&spec);
-        let step = Step { whole, cause, ..bare::<K>(address, action, Op::Create(spec), lines.clone()) };
+        let step = Step {
+            whole,
+            cause,
+            ..bare::<K>(address, action, Op::Create(spec), lines.clone())
+        };
         let node = self.steps.add(step);
         self.steps.makes.insert(address.clone(), node);
         self.steps.needs.push((node, refs));
         self.phase::<K>(address.name(), node);
-        if let Some(lane) = self.lane::<K>(address.name()).filter(|_| action == Action::Create) {
+        if let Some(lane) = self
+            .lane::<K>(address.name())
+            .filter(|_| action == Action::Create)
+        {
             lane.turns = turns;
             if K::MADE_IN_TURN {
                 let name = address.name().clone();
-                lane.members.push(Member { name, first: node, last: node, down: false, follows: false });
+                lane.members.push(Member {
+                    name,
+                    first: node,
+                    last: node,
+                    down: false,
+                    follows: false,
+                });
             } else {
                 lane.starts.push(node);
             }
@@ -208,11 +252,22 @@ impl Differ<'_> {
         edits: Vec<K::Edit>,
     ) {
         let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
-        let impact = edits.iter().map(Announce::impact).max().unwrap_or(Impact::Quiet);
+        let impact = edits
+            .iter()
+            .map(Announce::impact)
+            .max()
+            .unwrap_or(Impact::Quiet);
         let follows = edits.iter().all(Announce::follows);
-        let (turns, shows) = (edits.iter().any(Announce::takes_turns), edits.iter().any(Announce::shows));
+        let (turns, shows) = (
+            edits.iter().any(Announce::takes_turns),
+            edits.iter().any(Announce::shows),
+        );
         let finishes = edits.iter().all(Announce::finishes);
-        let action = if K::PHASE == Phase::Before { Action::Run } else { Action::Update };
+        let action = if K::PHASE == Phase::Before {
+            Action::Run
+        } else {
+            Action::Update
+        };
         let op = Op::Edit(live.clone(), edits);
         let node = self.steps.add(Step {
             finishes,
@@ -235,7 +290,13 @@ impl Differ<'_> {
             if turns {
                 let name = address.name().clone();
                 let (down, follows) = (K::is_down(live), follows_its_kind);
-                lane.members.push(Member { name, first: node, last: node, down, follows });
+                lane.members.push(Member {
+                    name,
+                    first: node,
+                    last: node,
+                    down,
+                    follows,
+                });
             } else if impact == Impact::Asleep {
                 lane.asleep.push(node);
             }
@@ -247,8 +308,16 @@ impl Differ<'_> {
     }
 
     /// Another comes up beside it, takes over, and then it goes.
-    fn succeed<K: Listed>(&mut self, address: &Address, spec: &K::Spec, live: &K::Live, lines: Vec<Line>) {
-        let Some(complete) = self.complete::<K>(address, spec) else { return };
+    fn succeed<K: Listed>(
+        &mut self,
+        address: &Address,
+        spec: &K::Spec,
+        live: &K::Live,
+        lines: Vec<Line>,
+    ) {
+        let Some(complete) = self.complete::<K>(address, spec) else {
+            return;
+        };
         let (refs, whole) = (complete.refs(), Some(hash(&complete)));
         let op = Op::Succeed(complete, live.clone());
         let node = self.steps.add(Step {
@@ -260,7 +329,9 @@ impl Differ<'_> {
         self.steps.needs.push((node, refs));
         self.phase::<K>(address.name(), node);
         let op = Op::Retire(live.clone());
-        let retire = self.steps.add(of_live::<K>(address, Action::Retire, op, Vec::new(), live));
+        let retire = self
+            .steps
+            .add(of_live::<K>(address, Action::Retire, op, Vec::new(), live));
         if let Some(lane) = self.turns::<K>(address.name(), spec) {
             lane.successors.push(node);
             lane.retired.push(retire);
@@ -272,7 +343,11 @@ impl Differ<'_> {
     /// no successor as well: what the manifest no longer asks for would serve the old version beside the new one.
     fn hand_over<K: Listed>(&mut self, live: &Table<K::Live>) {
         let mut old: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
-        let lanes = self.steps.lanes.iter().filter(|(address, _)| address.kind() == K::NAME);
+        let lanes = self
+            .steps
+            .lanes
+            .iter()
+            .filter(|(address, _)| address.kind() == K::NAME);
         for (address, lane) in lanes.filter(|(_, lane)| !lane.successors.is_empty()) {
             let nodes = lane.successors.iter().chain(&lane.ends);
             let names = nodes.map(|node| self.steps.graph[*node].address.name());
@@ -282,7 +357,10 @@ impl Differ<'_> {
         for (address, pairs) in old {
             let identities: Vec<String> = pairs.iter().map(|(_, live)| K::identity(live)).collect();
             let step = bare::<K>(&address, Action::HandOver, Op::HandOver(pairs), Vec::new());
-            let node = self.steps.add(Step { identity: identities.join(" "), ..step });
+            let node = self.steps.add(Step {
+                identity: identities.join(" "),
+                ..step
+            });
             if let Some(lane) = self.steps.lanes.get_mut(&address) {
                 lane.hand_over = Some(node);
                 let number = lane.successors.len();
@@ -292,7 +370,13 @@ impl Differ<'_> {
         }
     }
 
-    fn replace<K: Listed>(&mut self, address: &Address, spec: &K::Spec, live: &K::Live, lines: Vec<Line>) {
+    fn replace<K: Listed>(
+        &mut self,
+        address: &Address,
+        spec: &K::Spec,
+        live: &K::Live,
+        lines: Vec<Line>,
+    ) {
         self.gone.insert(address.clone());
         let cause = K::cause(spec, live);
         let old = self.remove::<K>(address, live, Action::ReplaceDelete, lines, cause);
@@ -301,7 +385,13 @@ impl Differ<'_> {
         if let (Some(lane), Some(new)) = (self.turns::<K>(address.name(), spec), new) {
             let name = address.name().clone();
             let down = K::is_down(live);
-            lane.members.push(Member { name, first: old, last: new, down, follows: false });
+            lane.members.push(Member {
+                name,
+                first: old,
+                last: new,
+                down,
+                follows: false,
+            });
         }
     }
 
@@ -315,14 +405,22 @@ impl Differ<'_> {
     ) -> NodeIndex {
         let step = of_live::<K>(address, action, Op::Delete(live.clone()), lines, live);
         let (loss, rescue, finishes) = (K::loss(live), K::rescue(live), K::is_retired(live));
-        let node = self.steps.add(Step { cause, loss, rescue, finishes, ..step });
+        let node = self.steps.add(Step {
+            cause,
+            loss,
+            rescue,
+            finishes,
+            ..step
+        });
         self.steps.breaks.insert(address.clone(), node);
         self.steps.holds.push((node, live.refs()));
         node
     }
 
     fn fold<K: Listed>(&mut self, address: &Address, live: &K::Live) {
-        let Some(with) = K::goes_with(live) else { return };
+        let Some(with) = K::goes_with(live) else {
+            return;
+        };
         self.gone.insert(address.clone());
         self.steps.folded.push(Folded {
             address: address.clone(),
@@ -355,7 +453,10 @@ impl Differ<'_> {
 
     /// Leaves one object out and says so; everything else goes on.
     fn hold(&mut self, address: &Address, Refused { reason, hint }: &Refused) {
-        self.steps.found.warnings.push(format!("{address} is held back: {reason}; {hint}"));
+        self.steps
+            .found
+            .warnings
+            .push(format!("{address} is held back: {reason}; {hint}"));
     }
 }
 
@@ -373,7 +474,9 @@ impl Visit for Differ<'_> {
             }
         }
         self.hand_over::<K>(live);
-        let unproven = live.iter().filter(|(_, live)| K::is_unverified(live) || K::is_retired(live));
+        let unproven = live
+            .iter()
+            .filter(|(_, live)| K::is_unverified(live) || K::is_retired(live));
         self.unproven.extend(unproven.map(|(name, _)| name.root()));
     }
 }
@@ -385,20 +488,31 @@ pub(super) struct Prover<'w> {
 
 impl Visit for Prover<'_> {
     fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, _: &Table<K::Live>) {
-        let Differ { rolling, unproven, steps, claimed, .. } = &mut self.differ;
+        let Differ {
+            rolling,
+            unproven,
+            steps,
+            claimed,
+            ..
+        } = &mut self.differ;
         let due = |name: &Name| {
-            let changes =
-                rolling.contains(name) || unproven.contains(name) || steps.followers.contains_key(name);
+            let changes = rolling.contains(name)
+                || unproven.contains(name)
+                || steps.followers.contains_key(name);
             changes && !claimed.contains(&Address::of::<fly::App>(name))
         };
-        let due: Vec<_> = desired.iter().filter(|(name, spec)| K::has_proof(spec) && due(name)).collect();
+        let due: Vec<_> = desired
+            .iter()
+            .filter(|(name, spec)| K::has_proof(spec) && due(name))
+            .collect();
         for (name, spec) in due {
             let (address, op) = (Address::of::<K>(name), Op::Prove(spec.clone()));
             let node = steps.add(bare::<K>(&address, Action::Prove, op, Vec::new()));
             steps.proofs.insert(name.clone(), node);
             if unproven.contains(name) {
-                let told =
-                    format!("the last rollout of {name} was not proven to work, and is verified again");
+                let told = format!(
+                    "the last rollout of {name} was not proven to work, and is verified again"
+                );
                 steps.found.warnings.push(told);
             }
         }

@@ -16,7 +16,10 @@ impl Plan {
         let mut paces: BTreeMap<Name, Duration> = BTreeMap::new();
         for &node in &self.order {
             let before = self.graph.neighbors_directed(node, Incoming);
-            let mut begins = before.map(|before| ends[before.index()]).max().unwrap_or_default();
+            let mut begins = before
+                .map(|before| ends[before.index()])
+                .max()
+                .unwrap_or_default();
             let step = &self.graph[node];
             if step.takes.makes {
                 // When the next would begin if there were no burst.

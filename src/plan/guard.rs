@@ -30,7 +30,11 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { allow_destroy: BTreeSet::new(), everything: false, max_destroy: Self::MAX_DESTROY }
+        Self {
+            allow_destroy: BTreeSet::new(),
+            everything: false,
+            max_destroy: Self::MAX_DESTROY,
+        }
     }
 }
 
@@ -63,7 +67,11 @@ impl Approved {
 /// Every reason, so that the user can answer all of them at once.
 pub fn guard(plan: Plan, limits: &Limits) -> Result<Approved, Vec<Refusal>> {
     let refusals = refusals(&plan, limits);
-    if refusals.is_empty() { Ok(Approved(plan)) } else { Err(refusals) }
+    if refusals.is_empty() {
+        Ok(Approved(plan))
+    } else {
+        Err(refusals)
+    }
 }
 
 /// Everything that speaks against a plan.
@@ -78,7 +86,9 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
             hint: blocked.refused.hint.clone(),
         })
         .collect();
-    let steps = plan.steps().filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
+    let steps = plan
+        .steps()
+        .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
     for step in steps {
         all.extend(deletion(&step.into(), limits));
     }
@@ -101,26 +111,65 @@ struct Removed<'a> {
 
 impl<'a> From<&'a Step> for Removed<'a> {
     fn from(step: &'a Step) -> Self {
-        let Step { address, what, loss, rescue, protected, .. } = step;
-        Self { address, what, loss: *loss, rescue: rescue.as_deref(), protected: *protected }
+        let Step {
+            address,
+            what,
+            loss,
+            rescue,
+            protected,
+            ..
+        } = step;
+        Self {
+            address,
+            what,
+            loss: *loss,
+            rescue: rescue.as_deref(),
+            protected: *protected,
+        }
     }
 }
 
 impl<'a> From<&'a Folded> for Removed<'a> {
     fn from(folded: &'a Folded) -> Self {
-        let Folded { address, with: _, identity: _, what, loss, rescue, protected } = folded;
-        Self { address, what, loss: *loss, rescue: rescue.as_deref(), protected: *protected }
+        let Folded {
+            address,
+            with: _,
+            identity: _,
+            what,
+            loss,
+            rescue,
+            protected,
+        } = folded;
+        Self {
+            address,
+            what,
+            loss: *loss,
+            rescue: rescue.as_deref(),
+            protected: *protected,
+        }
     }
 }
 
 fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
-    let Removed { address, what, loss, rescue, protected } = removed;
-    let refuse =
-        |reason: String, hint: String| Some(Refusal { address: Some((*address).clone()), reason, hint });
+    let Removed {
+        address,
+        what,
+        loss,
+        rescue,
+        protected,
+    } = removed;
+    let refuse = |reason: String, hint: String| {
+        Some(Refusal {
+            address: Some((*address).clone()),
+            reason,
+            hint,
+        })
+    };
     if *protected {
         return refuse(
             format!("{address} ({what}) is protected"),
-            "say `protected = false` for it, or for its app, apply that first, then remove it".to_owned(),
+            "say `protected = false` for it, or for its app, apply that first, then remove it"
+                .to_owned(),
         );
     }
     let asked = limits.everything && *loss == Some(Loss::App);
@@ -130,7 +179,9 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
         Loss::App => "whatever it serves stops",
         Loss::Address => "its address cannot be had again",
     };
-    let rescue = rescue.map(|rescue| format!("; {rescue}")).unwrap_or_default();
+    let rescue = rescue
+        .map(|rescue| format!("; {rescue}"))
+        .unwrap_or_default();
     refuse(
         format!("{address} ({what}) would be destroyed, and {lost}"),
         format!("--allow-destroy {address}{rescue}"),
@@ -139,12 +190,23 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
 
 /// What is not ours and would go with an app of ours.
 fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Refusal> + 'p {
-    let goes = plan.steps().filter(|step| step.address.kind() == "fly.app" && step.action != Action::Update);
-    let goes: BTreeSet<&Address> =
-        goes.filter(|step| step.action != Action::Create).map(|step| &step.address).collect();
-    let inside =
-        move |item: &Unmanaged| goes.iter().find(|app| *app.name() == item.within).map(|app| (*app).clone());
-    let lost = plan.found.unmanaged.iter().filter(|item| item.loss.is_some());
+    let goes = plan
+        .steps()
+        .filter(|step| step.address.kind() == "fly.app" && step.action != Action::Update);
+    let goes: BTreeSet<&Address> = goes
+        .filter(|step| step.action != Action::Create)
+        .map(|step| &step.address)
+        .collect();
+    let inside = move |item: &Unmanaged| {
+        goes.iter()
+            .find(|app| *app.name() == item.within)
+            .map(|app| (*app).clone())
+    };
+    let lost = plan
+        .found
+        .unmanaged
+        .iter()
+        .filter(|item| item.loss.is_some());
     lost.filter_map(move |item| Some((item, inside(item)?)))
         .filter(|(_, app)| !limits.allow_destroy.contains(app))
         .map(|(item, app)| Refusal {
@@ -155,7 +217,10 @@ fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Re
 }
 
 fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {
-    let removed = plan.steps().filter(|step| step.action == Action::Delete && !step.finishes).count()
+    let removed = plan
+        .steps()
+        .filter(|step| step.action == Action::Delete && !step.finishes)
+        .count()
         + plan.folded.len();
     let percent = (removed * 100).checked_div(plan.existing).unwrap_or(0);
     let limit = usize::try_from(limits.max_destroy).unwrap_or(100);

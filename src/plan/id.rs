@@ -46,7 +46,10 @@ impl Plan {
         for blocked in &self.blocked {
             whole.update(blocked.address.to_string());
         }
-        let mut id = PlanId { whole: [0; WHOLE], steps };
+        let mut id = PlanId {
+            whole: [0; WHOLE],
+            steps,
+        };
         id.whole.copy_from_slice(&whole.finalize()[..WHOLE]);
         if id.steps.len() > MOST {
             id.steps.clear();
@@ -65,10 +68,15 @@ impl Plan {
             hash.update(text);
             hash.update([0]);
         };
-        add(&format!("{}/{} {}", self.mark.project, self.mark.environment, step.address));
+        add(&format!(
+            "{}/{} {}",
+            self.mark.project, self.mark.environment, step.address
+        ));
         match step.action {
             // Secrets that were set before anything could remember them are set again: that is the same agreement.
-            Action::Create | Action::Update if step.lines.iter().all(is_secret) && !step.lines.is_empty() => {
+            Action::Create | Action::Update
+                if step.lines.iter().all(is_secret) && !step.lines.is_empty() =>
+            {
                 add(&format!("set {}", step.identity));
                 step.lines.iter().map(agreed).for_each(|line| add(&line));
             }
@@ -87,7 +95,10 @@ impl Plan {
             }
             Action::Delete | Action::ReplaceDelete => {
                 add(&format!("remove {}", step.identity));
-                let along = self.folded.iter().filter(|folded| folded.with == step.address);
+                let along = self
+                    .folded
+                    .iter()
+                    .filter(|folded| folded.with == step.address);
                 along.for_each(|folded| add(&format!("{} {}", folded.address, folded.identity)));
             }
         }
@@ -114,7 +125,10 @@ impl PlanId {
     /// The short form, for people.
     #[must_use]
     pub fn short(&self) -> String {
-        self.whole.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.whole
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Whether `now` is this plan, or a part of it.
@@ -157,7 +171,10 @@ impl FromStr for PlanId {
         let bytes = URL_SAFE_NO_PAD.decode(tail).map_err(|_| wrong())?;
         let (chunks, rest) = bytes.as_chunks::<EACH>();
         if rest.is_empty() {
-            Ok(Self { whole, steps: chunks.iter().copied().collect() })
+            Ok(Self {
+                whole,
+                steps: chunks.iter().copied().collect(),
+            })
         } else {
             Err(wrong())
         }

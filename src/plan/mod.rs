@@ -249,8 +249,11 @@ impl Plan {
     #[must_use]
     pub fn without_claims(mut self) -> Self {
         for claim in &self.found.claims {
-            self.blocked.retain(|blocked| blocked.address != claim.address);
-            self.found.warnings.push(format!("{} is left alone: {}", claim.address, claim.reason));
+            self.blocked
+                .retain(|blocked| blocked.address != claim.address);
+            self.found
+                .warnings
+                .push(format!("{} is left alone: {}", claim.address, claim.reason));
         }
         self
     }
@@ -263,6 +266,10 @@ impl Plan {
             let (from, to) = self.graph.edge_endpoints(edge)?;
             Some((&self.graph[from], self.graph[edge], &self.graph[to]))
         };
-        self.graph.edge_indices().filter_map(pair).filter(|(a, _, b)| touches(a) || touches(b)).collect()
+        self.graph
+            .edge_indices()
+            .filter_map(pair)
+            .filter(|(a, _, b)| touches(a) || touches(b))
+            .collect()
     }
 }

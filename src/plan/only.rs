@@ -25,9 +25,16 @@ pub struct Narrowed {
 pub fn strangers(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
     let mut all = Known::default();
     each_kind(desired, world, &mut all);
-    let known =
-        |wanted: &Address| all.0.iter().any(|address| is_asked(address, std::slice::from_ref(wanted)));
-    wanted.iter().filter(|wanted| !known(wanted)).cloned().collect()
+    let known = |wanted: &Address| {
+        all.0
+            .iter()
+            .any(|address| is_asked(address, std::slice::from_ref(wanted)))
+    };
+    wanted
+        .iter()
+        .filter(|wanted| !known(wanted))
+        .cloned()
+        .collect()
 }
 
 /// Every address of a manifest and of the world.
@@ -36,7 +43,8 @@ struct Known(BTreeSet<Address>);
 
 impl Visit for Known {
     fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
-        self.0.extend(desired.keys().chain(live.keys()).map(Address::of::<K>));
+        self.0
+            .extend(desired.keys().chain(live.keys()).map(Address::of::<K>));
     }
 }
 
@@ -48,7 +56,10 @@ impl Folded {
             "say --only {with} to remove both; what leaves the manifest alone, `apply` removes alone"
         );
         Blocked {
-            refused: Refused { reason: format!("it is removed together with {with}, not by itself"), hint },
+            refused: Refused {
+                reason: format!("it is removed together with {with}, not by itself"),
+                hint,
+            },
             address,
         }
     }
@@ -58,33 +69,56 @@ impl Plan {
     /// The steps at these addresses, or below them, and whatever they wait for.
     #[must_use]
     pub fn only(self, wanted: &[Address]) -> Self {
-        let asked: BTreeSet<NodeIndex> =
-            self.graph.node_indices().filter(|&node| is_asked(&self.graph[node].address, wanted)).collect();
+        let asked: BTreeSet<NodeIndex> = self
+            .graph
+            .node_indices()
+            .filter(|&node| is_asked(&self.graph[node].address, wanted))
+            .collect();
         let mut by_address: BTreeMap<&Address, Vec<NodeIndex>> = BTreeMap::new();
         for node in self.graph.node_indices() {
-            by_address.entry(&self.graph[node].address).or_default().push(node);
+            by_address
+                .entry(&self.graph[node].address)
+                .or_default()
+                .push(node);
         }
         let mut keep = asked.clone();
         let mut edge: Vec<NodeIndex> = asked.iter().copied().collect();
         while let Some(node) = edge.pop() {
             let before = self.graph.edges_directed(node, Direction::Incoming);
             // A step that merely goes first in its group is not needed; the other half of a replacement always is.
-            let needed = before.filter(|edge| *edge.weight() != Because::InTurn).map(|edge| edge.source());
-            let halves = by_address.get(&self.graph[node].address).into_iter().flatten().copied();
+            let needed = before
+                .filter(|edge| *edge.weight() != Because::InTurn)
+                .map(|edge| edge.source());
+            let halves = by_address
+                .get(&self.graph[node].address)
+                .into_iter()
+                .flatten()
+                .copied();
             edge.extend(needed.chain(halves).filter(|node| keep.insert(*node)));
         }
         self.keep(&keep, &asked, wanted)
     }
 
-    fn keep(mut self, keep: &BTreeSet<NodeIndex>, asked: &BTreeSet<NodeIndex>, wanted: &[Address]) -> Self {
+    fn keep(
+        mut self,
+        keep: &BTreeSet<NodeIndex>,
+        asked: &BTreeSet<NodeIndex>,
+        wanted: &[Address],
+    ) -> Self {
         let addresses = |nodes: &mut dyn Iterator<Item = NodeIndex>| -> Vec<Address> {
-            let set: BTreeSet<Address> = nodes.map(|node| self.graph[node].address.clone()).collect();
+            let set: BTreeSet<Address> =
+                nodes.map(|node| self.graph[node].address.clone()).collect();
             set.into_iter().collect()
         };
         let asked = addresses(&mut asked.iter().copied());
         let mut pulled_in = addresses(&mut keep.iter().copied());
         pulled_in.retain(|address| !asked.contains(address));
-        let left_out = addresses(&mut self.graph.node_indices().filter(|node| !keep.contains(node)));
+        let left_out = addresses(
+            &mut self
+                .graph
+                .node_indices()
+                .filter(|node| !keep.contains(node)),
+        );
         let mut new = vec![None; self.graph.node_count()];
         let mut graph = petgraph::graph::DiGraph::new();
         for &node in keep {
@@ -97,18 +131,31 @@ impl Plan {
                 }
             }
         }
-        self.order = self.order.iter().filter_map(|node| new[node.index()]).collect();
+        self.order = self
+            .order
+            .iter()
+            .filter_map(|node| new[node.index()])
+            .collect();
         self.graph = graph;
         self.rollouts = self.rollouts_left();
         let gone: BTreeSet<Address> = self.steps().map(|step| step.address.clone()).collect();
-        let (along, alone) =
-            std::mem::take(&mut self.folded).into_iter().partition(|one| gone.contains(&one.with));
+        let (along, alone) = std::mem::take(&mut self.folded)
+            .into_iter()
+            .partition(|one| gone.contains(&one.with));
         self.folded = along;
-        self.blocked.retain(|blocked| is_asked(&blocked.address, wanted));
-        let alone: Vec<Folded> = alone;
         self.blocked
-            .extend(alone.into_iter().filter(|one| is_asked(&one.address, wanted)).map(Folded::bound));
-        self.narrowed = Some(Narrowed { pulled_in, left_out });
+            .retain(|blocked| is_asked(&blocked.address, wanted));
+        let alone: Vec<Folded> = alone;
+        self.blocked.extend(
+            alone
+                .into_iter()
+                .filter(|one| is_asked(&one.address, wanted))
+                .map(Folded::bound),
+        );
+        self.narrowed = Some(Narrowed {
+            pulled_in,
+            left_out,
+        });
         self
     }
 
@@ -136,7 +183,9 @@ impl Plan {
 pub fn is_asked(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
         let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
-        let inside = name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside = name
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let in_app = wanted.kind() == App::NAME && address.kind().starts_with("fly.");
         inside && (address.kind() == wanted.kind() || in_app)
     };

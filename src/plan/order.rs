@@ -66,13 +66,19 @@ impl Steps {
                 .for_each(|after| add(*node, *after, Because::StillHeld));
         }
         for (address, gone) in &self.breaks {
-            self.makes.get(address).into_iter().for_each(|made| add(*gone, *made, Because::SameName));
+            self.makes
+                .get(address)
+                .into_iter()
+                .for_each(|made| add(*gone, *made, Because::SameName));
         }
         for (before, after) in self.last() {
             add(before, after, Because::StillHeld);
         }
         let early = self.early();
-        for (before, after) in early.iter().flat_map(|(end, starts)| starts.iter().map(move |s| (end, s))) {
+        for (before, after) in early
+            .iter()
+            .flat_map(|(end, starts)| starts.iter().map(move |s| (end, s)))
+        {
             add(*before, *after, Because::StillHeld);
         }
         let early: BTreeSet<NodeIndex> = early.into_keys().collect();
@@ -85,23 +91,34 @@ impl Steps {
 
     /// What waits until all of an app is healthy: its proof, what follows it, and the end of what it no longer needs, in
     /// whichever group that is. When the release command fails, nothing ends.
-    fn waves(&self, early: &BTreeSet<NodeIndex>, add: &mut impl FnMut(NodeIndex, NodeIndex, Because)) {
+    fn waves(
+        &self,
+        early: &BTreeSet<NodeIndex>,
+        add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
+    ) {
         let mut rolled: BTreeMap<Name, Vec<&LaneSteps>> = BTreeMap::new();
         for (lane, steps) in self.lanes.iter().filter(|(_, lane)| lane.rolls) {
             rolled.entry(lane.name().root()).or_default().push(steps);
         }
         for (app, lanes) in &rolled {
-            let followers = self.followers.get(app).map(Vec::as_slice).unwrap_or_default();
+            let followers = self
+                .followers
+                .get(app)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let ends = lanes.iter().flat_map(|lane| &lane.ends).copied();
             let ends: Vec<NodeIndex> = ends.filter(|end| !early.contains(end)).collect();
             let outcome: Vec<NodeIndex> = lanes.iter().flat_map(|lane| lane.outcome()).collect();
             let command = self.commands.get(app).copied();
             command.into_iter().for_each(|before| {
-                ends.iter().for_each(|after| add(before, *after, Because::Healthy));
+                ends.iter()
+                    .for_each(|after| add(before, *after, Because::Healthy));
             });
             match self.proofs.get(app) {
                 Some(&proof) => {
-                    outcome.iter().for_each(|before| add(*before, proof, Because::Healthy));
+                    outcome
+                        .iter()
+                        .for_each(|before| add(*before, proof, Because::Healthy));
                     let retired = lanes.iter().flat_map(|lane| &lane.retired);
                     let after = followers.iter().chain(retired).chain(&ends);
                     after.for_each(|after| add(proof, *after, Because::Healthy));
@@ -121,10 +138,9 @@ impl Steps {
         let removed = self.breaks.iter().filter(|(address, _)| on_aws(address));
         let pairs = removed.flat_map(|(_, last)| {
             let holds_lock = self.lock.as_deref() == Some(self.graph[*last].identity.as_str());
-            let before = self
-                .graph
-                .node_indices()
-                .filter(move |node| node != last && (holds_lock || !on_aws(&self.graph[*node].address)));
+            let before = self.graph.node_indices().filter(move |node| {
+                node != last && (holds_lock || !on_aws(&self.graph[*node].address))
+            });
             before.map(move |node| (node, *last))
         });
         pairs.collect()
@@ -132,13 +148,27 @@ impl Steps {
 
     /// What goes first although such things go last: it holds a volume that something new is to mount.
     fn early(&self) -> BTreeMap<NodeIndex, Vec<NodeIndex>> {
-        let ends: BTreeSet<NodeIndex> = self.lanes.values().flat_map(|lane| &lane.ends).copied().collect();
+        let ends: BTreeSet<NodeIndex> = self
+            .lanes
+            .values()
+            .flat_map(|lane| &lane.ends)
+            .copied()
+            .collect();
         let mut holders: BTreeMap<&Address, NodeIndex> = BTreeMap::new();
         for (node, refs) in self.holds.iter().filter(|(node, _)| ends.contains(node)) {
-            holders.extend(refs.iter().filter(|held| is_exclusive(held)).map(|held| (held, *node)));
+            holders.extend(
+                refs.iter()
+                    .filter(|held| is_exclusive(held))
+                    .map(|held| (held, *node)),
+            );
         }
         let mut early: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
-        let makes: BTreeSet<NodeIndex> = self.lanes.values().flat_map(|lane| &lane.starts).copied().collect();
+        let makes: BTreeSet<NodeIndex> = self
+            .lanes
+            .values()
+            .flat_map(|lane| &lane.starts)
+            .copied()
+            .collect();
         for (node, refs) in self.needs.iter().filter(|(node, _)| makes.contains(node)) {
             for holder in refs.iter().filter_map(|needed| holders.get(needed)) {
                 early.entry(*holder).or_default().push(*node);
@@ -164,13 +194,19 @@ pub(super) fn gate(
     because: Because,
     add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
 ) {
-    let Some((first, others)) = after.split_first() else { return };
-    before.iter().for_each(|before| add(*before, *first, because));
+    let Some((first, others)) = after.split_first() else {
+        return;
+    };
+    before
+        .iter()
+        .for_each(|before| add(*before, *first, because));
     for other in others {
         if before.len().saturating_mul(after.len()) > MANY {
             add(*first, *other, Because::InTurn);
         } else {
-            before.iter().for_each(|before| add(*before, *other, because));
+            before
+                .iter()
+                .for_each(|before| add(*before, *other, because));
         }
     }
 }
@@ -186,12 +222,18 @@ fn path(graph: &DiGraph<Step, Because>) -> String {
     let mut words = graph[start].address.to_string();
     let (mut at, mut seen) = (start, BTreeSet::<NodeIndex>::new());
     while seen.insert(at) {
-        let Some(edge) =
-            graph.edges(at).filter(|edge| circle.contains(&edge.target())).min_by_key(EdgeRef::target)
+        let Some(edge) = graph
+            .edges(at)
+            .filter(|edge| circle.contains(&edge.target()))
+            .min_by_key(EdgeRef::target)
         else {
             break;
         };
-        words = format!("{words} {} {}", edge.weight().words(), graph[edge.target()].address);
+        words = format!(
+            "{words} {} {}",
+            edge.weight().words(),
+            graph[edge.target()].address
+        );
         at = edge.target();
     }
     words

@@ -89,12 +89,17 @@ impl LaneSteps {
             Strategy::Immediate => &[][..],
             Strategy::Canary => {
                 let (first, others) = members.split_at(members.len().min(1));
-                for (canary, other) in first.iter().flat_map(|first| others.iter().map(move |o| (first, o))) {
+                for (canary, other) in first
+                    .iter()
+                    .flat_map(|first| others.iter().map(move |o| (first, o)))
+                {
                     add(canary.last, other.first, Because::Healthy);
                 }
                 // More machines with a version that is not proven would not be a trial.
                 for canary in first.iter().filter(|canary| !canary.follows) {
-                    self.starts.iter().for_each(|start| add(canary.last, *start, Because::Healthy));
+                    self.starts
+                        .iter()
+                        .for_each(|start| add(canary.last, *start, Because::Healthy));
                 }
                 others
             }
@@ -110,36 +115,71 @@ impl LaneSteps {
             gate(&last, &self.asleep, Because::Healthy, add);
         }
         if let Some(hand_over) = self.hand_over {
-            self.successors.iter().for_each(|before| add(*before, hand_over, Because::Needs));
-            self.retired.iter().for_each(|after| add(hand_over, *after, Because::TakesOver));
+            self.successors
+                .iter()
+                .for_each(|before| add(*before, hand_over, Because::Needs));
+            self.retired
+                .iter()
+                .for_each(|after| add(hand_over, *after, Because::TakesOver));
             // What serves from its first moment would serve beside the old version.
-            self.starts.iter().for_each(|after| add(hand_over, *after, Because::Healthy));
+            self.starts
+                .iter()
+                .for_each(|after| add(hand_over, *after, Because::Healthy));
         }
-        let ends: Vec<NodeIndex> = self.ends.iter().copied().filter(|end| !early.contains(end)).collect();
-        gate(&self.before_the_end(&members, together), &ends, Because::InTurn, add);
+        let ends: Vec<NodeIndex> = self
+            .ends
+            .iter()
+            .copied()
+            .filter(|end| !early.contains(end))
+            .collect();
+        gate(
+            &self.before_the_end(&members, together),
+            &ends,
+            Because::InTurn,
+            add,
+        );
     }
 
     /// What must be done before something goes: until then it serves.
     fn before_the_end(&self, members: &[&Member], together: usize) -> Vec<NodeIndex> {
         // Where nothing waits for its turn, every member is the last.
         let immediate = self.turns.strategy == Strategy::Immediate;
-        let last = members.iter().rev().take(if immediate { members.len() } else { together });
+        let last = members
+            .iter()
+            .rev()
+            .take(if immediate { members.len() } else { together });
         let last = last.map(|member| member.last);
-        last.chain(self.starts.iter().chain(&self.asleep).copied()).chain(self.hand_over).collect()
+        last.chain(self.starts.iter().chain(&self.asleep).copied())
+            .chain(self.hand_over)
+            .collect()
     }
 
     /// How the lane comes out, for whoever reads the plan; `None` when nothing in it changes.
     pub(super) fn told(&self) -> Option<Rollout> {
         let (successors, asleep) = (self.successors.len(), self.asleep.len());
-        let members: Vec<Name> = self.in_order().into_iter().map(|member| member.name.clone()).collect();
+        let members: Vec<Name> = self
+            .in_order()
+            .into_iter()
+            .map(|member| member.name.clone())
+            .collect();
         let any = !members.is_empty() || successors + asleep > 0;
-        (self.rolls && any).then_some(Rollout { turns: self.turns, members, successors, asleep })
+        (self.rolls && any).then_some(Rollout {
+            turns: self.turns,
+            members,
+            successors,
+            asleep,
+        })
     }
 
     /// The steps after which the lane serves what it shall serve.
     pub(super) fn outcome(&self) -> impl Iterator<Item = NodeIndex> {
         let members = self.members.iter().map(|member| member.last);
-        let others = self.asleep.iter().chain(&self.starts).chain(&self.hand_over).copied();
+        let others = self
+            .asleep
+            .iter()
+            .chain(&self.starts)
+            .chain(&self.hand_over)
+            .copied();
         members.chain(others)
     }
 }
@@ -147,7 +187,10 @@ impl LaneSteps {
 impl Plan {
     /// How the groups come out when only the steps that are left run.
     pub(super) fn rollouts_left(&self) -> BTreeMap<Name, Rollout> {
-        let machines = || self.steps().filter(|step| matches!(step.op, AnyOp::FlyMachine(_)));
+        let machines = || {
+            self.steps()
+                .filter(|step| matches!(step.op, AnyOp::FlyMachine(_)))
+        };
         let names: BTreeSet<&Name> = machines().map(|step| step.address.name()).collect();
         let count = |lane: &Name, fits: &dyn Fn(&Step) -> bool| {
             let inside = |step: &&Step| Machine::lane(step.address.name()).as_ref() == Some(lane);

@@ -48,7 +48,11 @@ impl Steps {
     pub(super) fn new(desired: &Desired, world: &World) -> Self {
         Self {
             mark: desired.meta.mark.clone(),
-            lock: desired.meta.aws.as_ref().and_then(|aws| Some(aws.lock.as_ref()?.0.clone())),
+            lock: desired
+                .meta
+                .aws
+                .as_ref()
+                .and_then(|aws| Some(aws.lock.as_ref()?.0.clone())),
             graph: petgraph::graph::DiGraph::new(),
             makes: BTreeMap::new(),
             breaks: BTreeMap::new(),
@@ -81,6 +85,12 @@ impl Steps {
 }
 
 fn claimed(claim: &crate::kinds::Claim) -> Blocked {
-    let refused = Refused { reason: claim.reason.clone(), hint: claim.hint.clone() };
-    Blocked { address: claim.address.clone(), refused }
+    let refused = Refused {
+        reason: claim.reason.clone(),
+        hint: claim.hint.clone(),
+    };
+    Blocked {
+        address: claim.address.clone(),
+        refused,
+    }
 }

@@ -71,7 +71,11 @@ pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row>
     let lines: Vec<Line> = lines.iter().map(without_secrets).collect();
     let (secrets, open): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| is_secret(line));
     let path = |line: &&Line| clean(&line.path).width();
-    let widest = open.iter().map(path).filter(|width| *width <= WIDEST_PATH).max();
+    let widest = open
+        .iter()
+        .map(path)
+        .filter(|width| *width <= WIDEST_PATH)
+        .max();
     let room = columns.saturating_sub(widest.unwrap_or(0) + 4).max(LEAST);
     let mut rows: Vec<Row> = Vec::new();
     for line in &open {
@@ -87,7 +91,10 @@ pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row>
 /// The width to which paths are padded.
 pub(super) fn path_width(rows: &[Row]) -> usize {
     let widths = rows.iter().map(|row| row.path.width());
-    widths.filter(|width| *width <= WIDEST_PATH).max().unwrap_or(0)
+    widths
+        .filter(|width| *width <= WIDEST_PATH)
+        .max()
+        .unwrap_or(0)
 }
 
 fn is_secret(line: &Line) -> bool {
@@ -103,7 +110,11 @@ fn secret_rows(lines: &[&Line], room: usize) -> Vec<Row> {
     let sign = Sign::of(first);
     let same = lines.iter().all(|line| Sign::of(line) == sign);
     let mut texts = vec![String::new()];
-    for word in lines.iter().map(|line| secret(line)).chain(["(sensitive)".to_owned()]) {
+    for word in lines
+        .iter()
+        .map(|line| secret(line))
+        .chain(["(sensitive)".to_owned()])
+    {
         match texts.last_mut() {
             Some(text) if text.is_empty() => *text = word,
             Some(text) if text.width() + word.width() + 2 <= room => *text += &format!("  {word}"),
@@ -124,31 +135,56 @@ fn secret_rows(lines: &[&Line], room: usize) -> Vec<Row> {
 fn secret(line: &Line) -> String {
     let name = clean(line.path.strip_prefix("secrets.").unwrap_or(&line.path));
     let note = line.note.as_ref().map(|note| format!(" ({})", clean(note)));
-    format!("{}{name}{}", Sign::of(line).symbol(), note.unwrap_or_default())
+    format!(
+        "{}{name}{}",
+        Sign::of(line).symbol(),
+        note.unwrap_or_default()
+    )
 }
 
 /// A sentence in as many rows as it takes.
 fn sentence(line: &Line, words: &str, room: usize) -> Vec<Row> {
     let row = |(at, text)| Row {
         sign: if at == 0 { Sign::of(line) } else { Sign::Same },
-        path: if at == 0 { clean(&line.path) } else { String::new() },
+        path: if at == 0 {
+            clean(&line.path)
+        } else {
+            String::new()
+        },
         text,
         after: String::new(),
         below: Vec::new(),
     };
-    wrapped(&clean(words), room).into_iter().enumerate().map(row).collect()
+    wrapped(&clean(words), room)
+        .into_iter()
+        .enumerate()
+        .map(row)
+        .collect()
 }
 
 fn row(line: &Line, room: usize, wording: Wording) -> Row {
     let mut below = line_diff(line);
-    let text = if below.is_empty() { values(line, room, wording) } else { String::from("changes by line:") };
+    let text = if below.is_empty() {
+        values(line, room, wording)
+    } else {
+        String::from("changes by line:")
+    };
     let mut after = remark(line);
     // A sentence that does not fit stands below.
     if below.is_empty() && after.width() > A_WORD && text.width() + 2 + after.width() > room {
-        below = wrapped(&after, room).into_iter().map(|part| (Sign::Same, part)).collect();
+        below = wrapped(&after, room)
+            .into_iter()
+            .map(|part| (Sign::Same, part))
+            .collect();
         after.clear();
     }
-    Row { sign: Sign::of(line), path: clean(&line.path), text, after, below }
+    Row {
+        sign: Sign::of(line),
+        path: clean(&line.path),
+        text,
+        after,
+        below,
+    }
 }
 
 fn remark(line: &Line) -> String {
@@ -160,19 +196,32 @@ fn remark(line: &Line) -> String {
 
 /// Both sides in one line.
 fn values(line: &Line, room: usize, wording: Wording) -> String {
-    let (from, to) = (line.from.as_ref().map(one_line), line.to.as_ref().map(one_line));
+    let (from, to) = (
+        line.from.as_ref().map(one_line),
+        line.to.as_ref().map(one_line),
+    );
     match (from, to, wording) {
         (Some(from), Some(to), wording) => {
-            let between = if wording == Wording::Arrow { " → " } else { ", should be " };
+            let between = if wording == Wording::Arrow {
+                " → "
+            } else {
+                ", should be "
+            };
             let columns = room.saturating_sub(between.width()).max(2 * LEAST);
             let (from, to) = pair(&from, &to, columns);
             format!("{from}{between}{to}")
         }
         (None, Some(to), Wording::ShouldBe) => {
-            format!("not there, should be {}", cut(&to, room.saturating_sub(21).max(LEAST)))
+            format!(
+                "not there, should be {}",
+                cut(&to, room.saturating_sub(21).max(LEAST))
+            )
         }
         (Some(from), None, Wording::ShouldBe) => {
-            format!("{}, should not be there", cut(&from, room.saturating_sub(21).max(LEAST)))
+            format!(
+                "{}, should not be there",
+                cut(&from, room.saturating_sub(21).max(LEAST))
+            )
         }
         (one, other, _) => cut(&one.or(other).unwrap_or_default(), room),
     }
@@ -184,7 +233,10 @@ fn line_diff(line: &Line) -> Vec<(Sign, String)> {
     if lines_of(from).is_none() && lines_of(to).is_none() {
         return Vec::new();
     }
-    let (from, to) = (text_of(from).unwrap_or_default(), text_of(to).unwrap_or_default());
+    let (from, to) = (
+        text_of(from).unwrap_or_default(),
+        text_of(to).unwrap_or_default(),
+    );
     let diff = TextDiff::from_lines(from, to);
     let mut out: Vec<(Sign, String)> = Vec::new();
     for (at, hunk) in diff.grouped_ops(1).iter().enumerate() {
@@ -216,8 +268,14 @@ mod tests {
         let secret = |at| Line::new(format!("secrets.KEY_{at}"), None, Some(Shown::Sensitive));
         let lines: Vec<Line> = (0..40).map(secret).collect();
         let rows = rows(&lines, 60, Wording::Arrow);
-        assert!(rows.len() > 3 && rows.iter().all(|row| row.text.width() <= 60), "{rows:?}");
-        assert!(rows.last().is_some_and(|row| row.text.ends_with("(sensitive)")));
+        assert!(
+            rows.len() > 3 && rows.iter().all(|row| row.text.width() <= 60),
+            "{rows:?}"
+        );
+        assert!(
+            rows.last()
+                .is_some_and(|row| row.text.ends_with("(sensitive)"))
+        );
     }
 
     #[test]

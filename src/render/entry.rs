@@ -49,14 +49,20 @@ fn group_key(change: &Change) -> Option<String> {
     }
     let lines = serde_json::to_string(&shared_lines(change)).ok()?;
     let facts = (change.verb, change.impact, change.cause);
-    Some(format!("{} {:?} {facts:?} {lines}", change.address.kind(), &name[..2]))
+    Some(format!(
+        "{} {:?} {facts:?} {lines}",
+        change.address.kind(),
+        &name[..2]
+    ))
 }
 
 /// The lines without the region that the address names already.
 fn shared_lines(change: &Change) -> Vec<&Line> {
     let named = |line: &Line| {
         let region = match &line.to {
-            Some(Shown::Value(value)) if line.path == "region" && line.from.is_none() => value.as_str(),
+            Some(Shown::Value(value)) if line.path == "region" && line.from.is_none() => {
+                value.as_str()
+            }
             _ => None,
         };
         region.is_some_and(|region| change.address.name().parts().any(|part| part == region))
@@ -69,7 +75,10 @@ pub(super) const NOT_STARTED: &str = "not started";
 
 impl Entry {
     fn of(change: Change) -> Self {
-        Self { lines: change.lines.clone(), members: vec![change] }
+        Self {
+            lines: change.lines.clone(),
+            members: vec![change],
+        }
     }
 
     fn join(&mut self, change: Change) {
@@ -84,12 +93,16 @@ impl Entry {
 
     /// What happens.
     pub(super) fn verb(&self) -> Verb {
-        self.members.first().map_or(Verb::Update, |change| change.verb)
+        self.members
+            .first()
+            .map_or(Verb::Update, |change| change.verb)
     }
 
     /// What it means for what runs.
     pub(super) fn impact(&self) -> Impact {
-        self.members.first().map_or(Impact::Quiet, |change| change.impact)
+        self.members
+            .first()
+            .map_or(Impact::Quiet, |change| change.impact)
     }
 
     /// The address, or that of the group: `fly.machine/web/app ×3`. It can be given to `--only` as it stands.
@@ -138,7 +151,12 @@ impl Entry {
 
     /// Whether anything is lost for good, with the object or along with it.
     fn loses(&self) -> bool {
-        let along = |change: &Change| change.takes_along.iter().any(|folded| folded.loss.is_some());
+        let along = |change: &Change| {
+            change
+                .takes_along
+                .iter()
+                .any(|folded| folded.loss.is_some())
+        };
         self.loss().is_some() || self.members.iter().any(along)
     }
 
@@ -154,10 +172,16 @@ impl Entry {
             return false;
         }
         let named = |change: &Change| {
-            refusals.iter().filter_map(|refusal| refusal.address.as_ref()).any(|address| {
-                *address == change.address
-                    || change.takes_along.iter().any(|folded| folded.address == *address)
-            })
+            refusals
+                .iter()
+                .filter_map(|refusal| refusal.address.as_ref())
+                .any(|address| {
+                    *address == change.address
+                        || change
+                            .takes_along
+                            .iter()
+                            .any(|folded| folded.address == *address)
+                })
         };
         self.members.iter().any(named)
     }
@@ -213,7 +237,10 @@ impl Totals {
 
     /// `1 to add, 2 to change, 1 to replace, 1 to destroy`, as users of Terraform expect it.
     pub(super) fn sentence(&self) -> String {
-        let mut parts = vec![format!("{} to add", self.add), format!("{} to change", self.change)];
+        let mut parts = vec![
+            format!("{} to add", self.add),
+            format!("{} to change", self.change),
+        ];
         parts.extend((self.replace > 0).then(|| format!("{} to replace", self.replace)));
         let along = match self.along {
             0 => String::new(),
@@ -242,7 +269,10 @@ impl Totals {
             (0, number) => Some(format!("{} way to {others}.", machines(number, "give"))),
             (restart, succeed) => {
                 let give = words::verb_for(succeed, "give");
-                Some(format!("{}, {succeed} {give} way to {others}.", machines(restart, "restart")))
+                Some(format!(
+                    "{}, {succeed} {give} way to {others}.",
+                    machines(restart, "restart")
+                ))
             }
         }
     }

@@ -25,7 +25,11 @@ struct Group {
 /// The app, or, of machines, the process group.
 fn group_of(address: &Address) -> String {
     let parts: Vec<&str> = address.name().parts().collect();
-    let depth = if address.kind() == "fly.machine" { 2 } else { 1 };
+    let depth = if address.kind() == "fly.machine" {
+        2
+    } else {
+        1
+    };
     parts[..depth.min(parts.len())].join("/")
 }
 
@@ -62,10 +66,15 @@ impl Groups {
         match event {
             Event::Finished { .. } => group.done += 1,
             Event::Skipped { .. } | Event::HeldBack { .. } => group.skipped += 1,
-            Event::Failed { action, failure, .. } => {
+            Event::Failed {
+                action, failure, ..
+            } => {
                 group.failed += 1;
                 let title = format!("could not {} {address}", words::imperative(*action));
-                let id = failure.request_id.as_ref().map(|id| format!("request id: {id}"));
+                let id = failure
+                    .request_id
+                    .as_ref()
+                    .map(|id| format!("request id: {id}"));
                 let parts = [Some(&failure.reason), id.as_ref(), failure.hint.as_ref()];
                 let message: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
                 out.push(error(&title, &message.join("\n")));
@@ -73,7 +82,12 @@ impl Groups {
             _ => {}
         }
         if group.done + group.failed + group.skipped >= group.steps {
-            out.extend(self.open.remove(&name).map(|group| group.told(&name)).unwrap_or_default());
+            out.extend(
+                self.open
+                    .remove(&name)
+                    .map(|group| group.told(&name))
+                    .unwrap_or_default(),
+            );
         }
         out
     }
@@ -81,34 +95,58 @@ impl Groups {
     /// The groups that were not completed, for the end of a run that was interrupted.
     pub fn rest(&mut self) -> Vec<String> {
         let open = std::mem::take(&mut self.open);
-        let begun = open.into_iter().filter(|(_, group)| !group.lines.is_empty());
+        let begun = open
+            .into_iter()
+            .filter(|(_, group)| !group.lines.is_empty());
         begun.flat_map(|(name, group)| group.told(&name)).collect()
     }
 }
 
 impl Group {
     fn told(self, name: &str) -> Vec<String> {
-        let Self { steps, done, failed, skipped, lines } = self;
+        let Self {
+            steps,
+            done,
+            failed,
+            skipped,
+            lines,
+        } = self;
         let open = steps.saturating_sub(done + failed + skipped);
         let of = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
-        let counts =
-            [of(done, "done"), of(failed, "failed"), of(skipped, "skipped"), of(open, "not finished")];
+        let counts = [
+            of(done, "done"),
+            of(failed, "failed"),
+            of(skipped, "skipped"),
+            of(open, "not finished"),
+        ];
         let counts: Vec<String> = counts.into_iter().flatten().collect();
-        let title = format!("::group::{}", escaped(&clean(&format!("{name}: {}", counts.join(", ")))));
-        [title].into_iter().chain(lines).chain(["::endgroup::".to_owned()]).collect()
+        let title = format!(
+            "::group::{}",
+            escaped(&clean(&format!("{name}: {}", counts.join(", "))))
+        );
+        [title]
+            .into_iter()
+            .chain(lines)
+            .chain(["::endgroup::".to_owned()])
+            .collect()
     }
 }
 
 /// A line that GitHub shows as an error at the top of the run.
 fn error(title: &str, message: &str) -> String {
     let message: Vec<String> = message.lines().map(clean).collect();
-    let title = escaped(&clean(title)).replace(':', "%3A").replace(',', "%2C");
+    let title = escaped(&clean(title))
+        .replace(':', "%3A")
+        .replace(',', "%2C");
     format!("::error title={title}::{}", escaped(&message.join("\n")))
 }
 
 /// The escapes of a workflow command's message.
 fn escaped(text: &str) -> String {
-    text.replace("##[", "## [").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace("##[", "## [")
+        .replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 /// The text without anything that GitHub's runner would obey: a line that begins with `::`, blanks and colours aside,
@@ -137,7 +175,9 @@ pub fn harmless(text: &str) -> String {
 fn beginning(line: &str) -> &str {
     let mut rest = line.trim_start();
     while let Some(escape) = rest.strip_prefix("\u{1b}[") {
-        let end = escape.find(|c: char| c.is_ascii_alphabetic()).map_or(escape.len(), |at| at + 1);
+        let end = escape
+            .find(|c: char| c.is_ascii_alphabetic())
+            .map_or(escape.len(), |at| at + 1);
         rest = escape[end..].trim_start();
     }
     rest
@@ -154,28 +194,53 @@ mod tests {
 
     #[test]
     fn a_group_is_told_at_once_when_it_is_complete() {
-        let (zero, one) = (address("fly.machine/web/app/ewr/0"), address("fly.machine/web/app/ewr/1"));
+        let (zero, one) = (
+            address("fly.machine/web/app/ewr/0"),
+            address("fly.machine/web/app/ewr/1"),
+        );
         let secrets = address("fly.secrets/web");
         let mut groups = Groups::new([&zero, &one, &secrets]);
         let action = Action::Update;
         let mut tell = |event| groups.tell(&event);
         for at in [&zero, &secrets] {
-            assert!(tell(Event::Started { address: at.clone(), action }).is_empty());
+            assert!(
+                tell(Event::Started {
+                    address: at.clone(),
+                    action
+                })
+                .is_empty()
+            );
         }
-        let done = tell(Event::Finished { address: secrets, action, millis: 400 });
+        let done = tell(Event::Finished {
+            address: secrets,
+            action,
+            millis: 400,
+        });
         assert_eq!(done[0], "::group::web: 1 done");
         assert_eq!(done.len(), 4);
         assert_eq!(done[3], "::endgroup::");
         let reason = "100%: no\n::set-output name=x::y\r".to_owned();
-        let failure = Failure { reason, request_id: None, hint: Some("a, b".to_owned()) };
-        let failed = tell(Event::Failed { address: zero.clone(), action, failure });
+        let failure = Failure {
+            reason,
+            request_id: None,
+            hint: Some("a, b".to_owned()),
+        };
+        let failed = tell(Event::Failed {
+            address: zero.clone(),
+            action,
+            failure,
+        });
         assert_eq!(
             failed,
             [
                 "::error title=could not update fly.machine/web/app/ewr/0::100%25: no%0A::set-output name=x::y%0Aa, b"
             ]
         );
-        let skipped = tell(Event::Skipped { address: one, action, because: zero });
+        let skipped = tell(Event::Skipped {
+            address: one,
+            action,
+            because: zero,
+        });
         assert_eq!(skipped[0], "::group::web/app: 1 failed, 1 skipped");
         assert!(groups.rest().is_empty());
     }
@@ -184,18 +249,30 @@ mod tests {
     fn what_is_interrupted_is_told_as_far_as_it_came() {
         let machine = address("fly.machine/web/app/ewr/0");
         let mut groups = Groups::new([&machine, &address("fly.app/api")]);
-        groups.tell(&Event::Started { address: machine, action: Action::Create });
+        groups.tell(&Event::Started {
+            address: machine,
+            action: Action::Create,
+        });
         assert_eq!(groups.rest()[0], "::group::web/app: 1 not finished");
     }
 
     #[test]
     fn nothing_from_outside_is_obeyed() {
-        assert_eq!(harmless("a::b\n  ::error::x\r::y\n"), "a::b\n  : :error::x\r: :y\n");
-        assert_eq!(harmless("\u{1b}[2m ::add-mask::x"), "\u{1b}[2m : :add-mask::x");
+        assert_eq!(
+            harmless("a::b\n  ::error::x\r::y\n"),
+            "a::b\n  : :error::x\r: :y\n"
+        );
+        assert_eq!(
+            harmless("\u{1b}[2m ::add-mask::x"),
+            "\u{1b}[2m : :add-mask::x"
+        );
         assert_eq!(harmless("say ##[error]x"), "say ## [error]x");
         let json = serde_json::json!({ "a": "##[error]\n::b" }).to_string();
         let safe = harmless(&json);
         assert!(!safe.contains("##["));
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap()["a"], "##[error]\n::b");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&safe).unwrap()["a"],
+            "##[error]\n::b"
+        );
     }
 }

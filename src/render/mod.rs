@@ -53,10 +53,17 @@ pub struct Look {
 
 impl Look {
     /// No terminal: no colours, and lines as long as CI logs show them well.
-    pub const LOG: Self = Self { color: false, width: 120 };
+    pub const LOG: Self = Self {
+        color: false,
+        width: 120,
+    };
 
     fn style(self) -> Style {
-        if self.color { Style::color() } else { Style::plain() }
+        if self.color {
+            Style::color()
+        } else {
+            Style::plain()
+        }
     }
 }
 
@@ -85,7 +92,11 @@ impl Headline {
     /// The environment, the project and where it is: `staging · shop in shop-staging`.
     fn place(&self) -> String {
         let mut parts = vec![value::clean(&self.environment)];
-        parts.push(format!("{} in {}", value::clean(&self.project), value::clean(&self.org)));
+        parts.push(format!(
+            "{} in {}",
+            value::clean(&self.project),
+            value::clean(&self.org)
+        ));
         parts.extend(Some(value::clean(&self.target)).filter(|target| !target.is_empty()));
         parts.join(" · ")
     }

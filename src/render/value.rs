@@ -17,7 +17,15 @@ pub(super) fn clean(text: &str) -> String {
     if text.chars().all(harmless) {
         return text.to_owned();
     }
-    text.chars().map(|c| if harmless(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+    text.chars()
+        .map(|c| {
+            if harmless(c) {
+                c.to_string()
+            } else {
+                c.escape_unicode().to_string()
+            }
+        })
+        .collect()
 }
 
 /// What is about to be shown, without what no part of it should have had: everything but lines, tabs and our own colours
@@ -64,9 +72,18 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
 
 /// How long the colour is that a text begins with: `ESC [ digits m`.
 fn color_of(text: &str) -> usize {
-    let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
-    let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
-    if rest[digits..].starts_with('m') { text.len() - rest.len() + digits + 1 } else { 0 }
+    let Some(rest) = text.strip_prefix("\u{1b}[") else {
+        return 0;
+    };
+    let digits = rest
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
+        .count();
+    if rest[digits..].starts_with('m') {
+        text.len() - rest.len() + digits + 1
+    } else {
+        0
+    }
 }
 
 /// The line as it may be shown. A variable that holds what is known as a secret's value is one itself: it stood in the
@@ -80,7 +97,11 @@ pub(super) fn without_secrets(line: &Line) -> Line {
     if !line.path.starts_with("env") {
         return line.clone();
     }
-    Line { from: hide(&line.from), to: hide(&line.to), ..line.clone() }
+    Line {
+        from: hide(&line.from),
+        to: hide(&line.to),
+        ..line.clone()
+    }
 }
 
 /// A value in one line, uncut.
@@ -109,7 +130,9 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 /// The text of a value that spans lines.
 pub(super) fn lines_of(shown: Option<&Shown>) -> Option<&str> {
     match shown {
-        Some(Shown::Value(Value::String(text))) => text.trim_end_matches('\n').contains('\n').then_some(text),
+        Some(Shown::Value(Value::String(text))) => {
+            text.trim_end_matches('\n').contains('\n').then_some(text)
+        }
         _ => None,
     }
 }
@@ -180,35 +203,56 @@ pub(super) fn pair(from: &str, to: &str, columns: usize) -> (String, String) {
     let (last, part) = (stem(from, to, "/"), stem(from, to, "@/:"));
     let short = |text: &str, stem: usize| match stem {
         0 => text.to_owned(),
-        _ => format!("{}…{}", if text.starts_with('"') { "\"" } else { "" }, &text[stem..]),
+        _ => format!(
+            "{}…{}",
+            if text.starts_with('"') { "\"" } else { "" },
+            &text[stem..]
+        ),
     };
     let to_by_part = short(to, part);
     let shorter = [0, last, part].map(|stem| short(from, stem));
-    if let Some(from) = shorter.into_iter().find(|from| part > 0 && fits(from, &to_by_part)) {
+    if let Some(from) = shorter
+        .into_iter()
+        .find(|from| part > 0 && fits(from, &to_by_part))
+    {
         return (from, to_by_part);
     }
     let each = share(from, to, columns);
     let cut = (cut(from, each), cut(to, each));
-    if cut.0 == cut.1 && from != to { around_the_difference(from, to, each) } else { cut }
+    if cut.0 == cut.1 && from != to {
+        around_the_difference(from, to, each)
+    } else {
+        cut
+    }
 }
 
 /// Gives the shorter side what it needs and the longer one the rest.
 fn share(from: &str, to: &str, columns: usize) -> usize {
     let shorter = from.width().min(to.width());
-    if shorter < columns / 2 { columns - shorter } else { columns / 2 }
+    if shorter < columns / 2 {
+        columns - shorter
+    } else {
+        columns / 2
+    }
 }
 
 /// Where the last part begins that differs, as a byte that begins a character in both; 0 when nothing is shared.
 fn stem(from: &str, to: &str, separators: &str) -> usize {
     let pairs = from.char_indices().zip(to.chars());
-    let same = pairs.take_while(|((_, a), b)| a == b).map(|((at, c), _)| (at, c));
+    let same = pairs
+        .take_while(|((_, a), b)| a == b)
+        .map(|((at, c), _)| (at, c));
     // A digest keeps the word before its colon.
     let parts = same.filter(|(at, c)| separators.contains(*c) && !from[..*at].ends_with("sha256"));
     parts.map(|(at, _)| at).last().unwrap_or(0)
 }
 
 fn around_the_difference(from: &str, to: &str, columns: usize) -> (String, String) {
-    let same = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
+    let same = from
+        .chars()
+        .zip(to.chars())
+        .take_while(|(a, b)| a == b)
+        .count();
     let around = |text: &str| {
         let skip = same.saturating_sub(columns / 3);
         let rest: String = text.chars().skip(skip).collect();
@@ -232,16 +276,25 @@ mod tests {
 
     #[test]
     fn the_net_keeps_lines_and_colours_and_nothing_else() {
-        assert_eq!(harmless("\u{1b}[1;31mno\u{1b}[0m\n\tü"), "\u{1b}[1;31mno\u{1b}[0m\n\tü");
+        assert_eq!(
+            harmless("\u{1b}[1;31mno\u{1b}[0m\n\tü"),
+            "\u{1b}[1;31mno\u{1b}[0m\n\tü"
+        );
         assert_eq!(
             harmless("a\u{1b}[2Jb\u{1b}]8;;x\u{7}\u{9b}1m"),
             "a\\u{1b}[2Jb\\u{1b}]8;;x\\u{7}\\u{9b}1m"
         );
-        assert_eq!(harmless("a\r\nb\rc\u{8}\u{0}\u{202e}"), "a\nb\\u{d}c\\u{8}\\u{0}\\u{202e}");
+        assert_eq!(
+            harmless("a\r\nb\rc\u{8}\u{0}\u{202e}"),
+            "a\nb\\u{d}c\\u{8}\\u{0}\\u{202e}"
+        );
         assert_eq!(harmless("\u{1b}"), "\\u{1b}");
         let value = serde_json::json!({ "a\u{7f}": "\u{9b}\u{202e}\u{e0041}\u{1b}[1m" });
         let shown = harmless(&value.to_string()).into_owned();
-        assert!(shown.is_ascii() && serde_json::from_str::<Value>(&shown).unwrap() == value, "{shown}");
+        assert!(
+            shown.is_ascii() && serde_json::from_str::<Value>(&shown).unwrap() == value,
+            "{shown}"
+        );
     }
 
     #[test]
@@ -264,18 +317,27 @@ mod tests {
     #[test]
     fn a_repository_that_both_share_is_said_once() {
         let (from, to) = ("\"r.io/shop@sha256:1a\"", "\"r.io/shop@sha256:2b\"");
-        assert_eq!(pair(from, to, 40), (from.to_owned(), "\"…@sha256:2b\"".to_owned()));
+        assert_eq!(
+            pair(from, to, 40),
+            (from.to_owned(), "\"…@sha256:2b\"".to_owned())
+        );
         assert_eq!(pair(from, to, 32).0, "\"…/shop@sha256:1a\"");
         assert_eq!(pair(from, to, 30).0, "\"…@sha256:1a\"");
         let (from, to) = ("\"r.io/shop:v1@sha256:1a\"", "\"r.io/shop:v2@sha256:2b\"");
-        let short = ("\"…/shop:v1@sha256:1a\"".to_owned(), "\"…:v2@sha256:2b\"".to_owned());
+        let short = (
+            "\"…/shop:v1@sha256:1a\"".to_owned(),
+            "\"…:v2@sha256:2b\"".to_owned(),
+        );
         assert_eq!(pair(from, to, 38), short);
     }
 
     #[test]
     fn a_digest_is_shortened_only_when_it_is_one() {
         let digest = "ab".repeat(32);
-        assert_eq!(short_digests(&format!("r/a@sha256:{digest}\"")), "r/a@sha256:abababababab…\"");
+        assert_eq!(
+            short_digests(&format!("r/a@sha256:{digest}\"")),
+            "r/a@sha256:abababababab…\""
+        );
         assert_eq!(short_digests("sha256:abc"), "sha256:abc");
     }
 }

@@ -56,7 +56,11 @@ const WORTH_SAYING: Duration = Duration::from_secs(10);
 
 /// How long a plan takes, where that is worth saying. Nobody knows beforehand what a release command has to do.
 pub(super) fn takes(estimate: Duration, commands: usize) -> Option<String> {
-    let plus = if commands > 0 { ", plus the release command" } else { "" };
+    let plus = if commands > 0 {
+        ", plus the release command"
+    } else {
+        ""
+    };
     (estimate >= WORTH_SAYING).then(|| format!("Takes about {} on Fly{plus}.", about(estimate)))
 }
 
@@ -96,9 +100,15 @@ pub(super) fn action(action: Action) -> (&'static str, &'static str) {
         Action::ReplaceDelete => ("removing the old", "removed the old"),
         Action::ReplaceCreate => ("creating the new", "created the new"),
         Action::Delete => ("destroying", "destroyed"),
-        Action::Succeed => ("starting the new one beside the old", "started the new one beside the old"),
+        Action::Succeed => (
+            "starting the new one beside the old",
+            "started the new one beside the old",
+        ),
         Action::HandOver => ("handing over", "handed over"),
-        Action::Retire => ("removing the one that gave way", "removed the one that gave way"),
+        Action::Retire => (
+            "removing the one that gave way",
+            "removed the one that gave way",
+        ),
         Action::Run => ("running", "ran"),
         Action::Prove => ("verifying", "verified"),
     }
@@ -107,7 +117,11 @@ pub(super) fn action(action: Action) -> (&'static str, &'static str) {
 /// How far a step is: `started, 1/2 checks`.
 pub(super) fn progress(state: &str, passing: usize, checks: usize) -> String {
     let state = super::value::clean(state);
-    if checks == 0 { state } else { format!("{state}, {passing}/{checks} checks") }
+    if checks == 0 {
+        state
+    } else {
+        format!("{state}, {passing}/{checks} checks")
+    }
 }
 
 /// A step in the imperative, for a sentence such as `failed to update …`.

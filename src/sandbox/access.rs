@@ -81,7 +81,9 @@ impl Identity {
 
     /// Whether anything may be changed at all.
     pub(crate) fn writes(&self) -> bool {
-        self.tokens.iter().any(|token| !matches!(token.grant, Grant::ReadOnly { .. }))
+        self.tokens
+            .iter()
+            .any(|token| !matches!(token.grant, Grant::ReadOnly { .. }))
     }
 
     /// The address that leases show as their owner.
@@ -100,9 +102,20 @@ impl Identity {
 /// # Errors
 /// `401` when no part is a token that the sandbox gave out.
 pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identity, Refusal> {
-    let header = header.ok_or_else(|| Refusal::new(401, "Authenticate: missing authorization header"))?;
-    let known = |text: &str| world.root.tokens.get(text).filter(|token| token.valid(world.now)).cloned();
-    let tokens: Vec<Token> = strip_scheme(header).split(',').filter_map(|part| known(part.trim())).collect();
+    let header =
+        header.ok_or_else(|| Refusal::new(401, "Authenticate: missing authorization header"))?;
+    let known = |text: &str| {
+        world
+            .root
+            .tokens
+            .get(text)
+            .filter(|token| token.valid(world.now))
+            .cloned()
+    };
+    let tokens: Vec<Token> = strip_scheme(header)
+        .split(',')
+        .filter_map(|part| known(part.trim()))
+        .collect();
     if tokens.is_empty() {
         return Err(Refusal::new(401, "Authenticate: token validation error"));
     }
@@ -114,7 +127,9 @@ pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identi
 pub(crate) fn visitor(world: &World, header: Option<&str>) -> Identity {
     let password = header.and_then(|header| {
         let coded = header.trim().strip_prefix("Basic ")?;
-        let text = base64::engine::general_purpose::STANDARD.decode(coded.trim()).ok()?;
+        let text = base64::engine::general_purpose::STANDARD
+            .decode(coded.trim())
+            .ok()?;
         Some(String::from_utf8(text).ok()?.split_once(':')?.1.to_owned())
     });
     authenticate(world, password.as_deref().or(header)).unwrap_or_default()

@@ -81,13 +81,19 @@ fn advance(core: &mut Core, body: &Value) -> Reply {
 
 fn faults(core: &Core) -> Answer {
     let list: Vec<String> = core.faults.list.iter().map(ToString::to_string).collect();
-    let help: Vec<Value> = HELP.iter().map(|(name, does)| json!({ "fault": name, "does": does })).collect();
+    let help: Vec<Value> = HELP
+        .iter()
+        .map(|(name, does)| json!({ "fault": name, "does": does }))
+        .collect();
     Answer::ok(json!({ "faults": list, "help": help }))
 }
 
 fn add_faults(core: &mut Core, body: &Value) -> Reply {
     let texts: Vec<String> = read(body)?;
-    let parse = |text: &String| text.parse::<Fault>().map_err(|error| Refusal::invalid(error.to_string()));
+    let parse = |text: &String| {
+        text.parse::<Fault>()
+            .map_err(|error| Refusal::invalid(error.to_string()))
+    };
     let list = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     core.faults.list.extend(list);
     Ok(faults(core))
@@ -95,7 +101,11 @@ fn add_faults(core: &mut Core, body: &Value) -> Reply {
 
 /// New rules come before old ones, because the first that matches decides.
 fn add_rules(core: &mut Core, body: &Value) -> Reply {
-    let mut rules: Vec<Rule> = if body.is_array() { read(body)? } else { vec![read(body)?] };
+    let mut rules: Vec<Rule> = if body.is_array() {
+        read(body)?
+    } else {
+        vec![read(body)?]
+    };
     rules.append(&mut core.world.root.rules);
     core.world.root.rules = rules;
     core.world.root_dirty = true;
@@ -125,10 +135,14 @@ fn aws_keys(core: &mut Core, body: &Value) -> Reply {
         return Err(Refusal::invalid("account must have twelve digits"));
     }
     let keys = match policy {
-        Some(policy) => aws::limited(&mut core.world, &account, &policy).map_err(Refusal::invalid)?,
+        Some(policy) => {
+            aws::limited(&mut core.world, &account, &policy).map_err(Refusal::invalid)?
+        }
         None => aws::administrator(&mut core.world, &account),
     };
-    Ok(Answer::ok(json!({ "access_key_id": keys.id, "secret_access_key": keys.secret })))
+    Ok(Answer::ok(
+        json!({ "access_key_id": keys.id, "secret_access_key": keys.secret }),
+    ))
 }
 
 /// The token for everything in an organisation, which is made if it is missing.
@@ -139,7 +153,9 @@ fn token(core: &mut Core, body: &Value) -> Reply {
         org: String,
     }
     let Wanted { org } = read(body)?;
-    let token = super::running::token(&mut core.world, &org, |org| super::access::Grant::Org { org });
+    let token = super::running::token(&mut core.world, &org, |org| super::access::Grant::Org {
+        org,
+    });
     Ok(Answer::ok(json!({ "token": token })))
 }
 
@@ -170,16 +186,30 @@ fn hosts(core: &mut Core, body: &Value) -> Reply {
         return Ok(Answer::done());
     };
     if !matches!(status.as_str(), "ok" | "unknown" | "unreachable") {
-        return Err(Refusal::invalid("status must be ok, unknown or unreachable"));
+        return Err(Refusal::invalid(
+            "status must be ok, unknown or unreachable",
+        ));
     }
     let is = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
-    for app in world.apps.values_mut().filter(|app| is(&request.app, &app.name)) {
-        for machine in app.machines.values_mut().filter(|_| request.volume.is_none()) {
+    for app in world
+        .apps
+        .values_mut()
+        .filter(|app| is(&request.app, &app.name))
+    {
+        for machine in app
+            .machines
+            .values_mut()
+            .filter(|_| request.volume.is_none())
+        {
             if is(&request.machine, &machine.id) && is(&request.region, &machine.region) {
                 machine.host_status.clone_from(status);
             }
         }
-        for volume in app.volumes.values_mut().filter(|_| request.machine.is_none()) {
+        for volume in app
+            .volumes
+            .values_mut()
+            .filter(|_| request.machine.is_none())
+        {
             if is(&request.volume, &volume.id) && is(&request.region, &volume.region) {
                 volume.host_status.clone_from(status);
             }

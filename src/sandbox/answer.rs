@@ -35,12 +35,19 @@ impl Answer {
 
     /// Any status with a JSON body.
     pub(crate) fn json(status: u16, value: Value) -> Self {
-        Self { body: Body::Json(value), ..Self::empty(status) }
+        Self {
+            body: Body::Json(value),
+            ..Self::empty(status)
+        }
     }
 
     /// A status alone.
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, body: Body::Empty, headers: Vec::new() }
+        Self {
+            status,
+            body: Body::Empty,
+            headers: Vec::new(),
+        }
     }
 
     /// The same with one more header, or with another value for it.
@@ -65,12 +72,18 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// The ordinary error body.
     pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, body: json!({ "error": error.into(), "status": "unknown" }) }
+        Self {
+            status,
+            body: json!({ "error": error.into(), "status": "unknown" }),
+        }
     }
 
     /// The same, with one of the few machine-readable statuses.
     pub(crate) fn with_code(status: u16, error: impl Into<String>, code: &str) -> Self {
-        Self { status, body: json!({ "error": error.into(), "status": code }) }
+        Self {
+            status,
+            body: json!({ "error": error.into(), "status": code }),
+        }
     }
 
     /// `400`: the request makes no sense.
@@ -129,12 +142,17 @@ impl Call {
     /// All values of a query key, whether repeated or separated by commas.
     pub(crate) fn query_list(&self, name: &str) -> Vec<&str> {
         let values = self.query.iter().filter(|(key, _)| key == name);
-        values.flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|v| !v.is_empty()).collect()
+        values
+            .flat_map(|(_, value)| value.split(','))
+            .map(str::trim)
+            .filter(|v| !v.is_empty())
+            .collect()
     }
 
     /// A flag in the query: `1`, `t`, `true` in any case, as Go reads it.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.query(name).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"))
+        self.query(name)
+            .is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"))
     }
 
     /// A number in the query.
@@ -142,8 +160,10 @@ impl Call {
     /// # Errors
     /// `400` when it is there and is none.
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Refusal> {
-        let parse =
-            |v: &str| v.parse().map_err(|_| Refusal::invalid(format!("invalid value for {name}: {v:?}")));
+        let parse = |v: &str| {
+            v.parse()
+                .map_err(|_| Refusal::invalid(format!("invalid value for {name}: {v:?}")))
+        };
         self.query(name).map(parse).transpose()
     }
 
@@ -152,7 +172,11 @@ impl Call {
     /// # Errors
     /// `400` when a known key has another type.
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        let body = if self.body.is_null() { json!({}) } else { self.body.clone() };
+        let body = if self.body.is_null() {
+            json!({})
+        } else {
+            self.body.clone()
+        };
         serde_json::from_value(body)
             .map_err(|error| Refusal::invalid(format!("invalid request body: {error}")))
     }

@@ -107,7 +107,11 @@ pub(crate) struct Exit {
 
 impl Exit {
     /// A program that ended because it wanted to.
-    pub(crate) const CLEAN: Self = Self { code: 0, signal: -1, oom: false };
+    pub(crate) const CLEAN: Self = Self {
+        code: 0,
+        signal: -1,
+        oom: false,
+    };
 }
 
 impl Behave {
@@ -120,7 +124,11 @@ impl Behave {
     fn unruled(machine: &Machine) -> Self {
         let job = machine.config.contains_key("schedule") || machine.auto_destroys();
         if job {
-            Self { exit_code: Some(0), after_ms: Some(JOB_MS), ..Self::default() }
+            Self {
+                exit_code: Some(0),
+                after_ms: Some(JOB_MS),
+                ..Self::default()
+            }
         } else {
             Self::default()
         }
@@ -134,16 +142,27 @@ impl Behave {
         // A shell reports death by signal n as 128 + n; running out of memory is death by signal 9.
         let signal = self.signal.or(self.oom.then_some(9));
         let code = self.exit_code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
-        Some((self.after_ms.unwrap_or(0).max(0), Exit { code, signal: signal.unwrap_or(-1), oom: self.oom }))
+        Some((
+            self.after_ms.unwrap_or(0).max(0),
+            Exit {
+                code,
+                signal: signal.unwrap_or(-1),
+                oom: self.oom,
+            },
+        ))
     }
 }
 
 impl Match {
     fn holds(&self, app: &str, machine: &Machine) -> bool {
-        let is = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
+        let is =
+            |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
         is(&self.app, app)
             && is(&self.machine, &machine.id)
             && is(&self.process_group, machine.process_group())
-            && self.image_contains.as_deref().is_none_or(|part| machine.image().contains(part))
+            && self
+                .image_contains
+                .as_deref()
+                .is_none_or(|part| machine.image().contains(part))
     }
 }

@@ -66,7 +66,12 @@ impl Clock {
             (_, Some(saved)) => saved.sandbox_ms,
             (_, None) => SCRIPTED_START_MS,
         };
-        Self { mode, speed, anchor_ms, anchor: Instant::now() }
+        Self {
+            mode,
+            speed,
+            anchor_ms,
+            anchor: Instant::now(),
+        }
     }
 
     /// Now, in milliseconds since 1970.
@@ -76,9 +81,10 @@ impl Clock {
 
     fn passed(&self) -> i64 {
         match self.mode {
-            ClockMode::Real => {
-                scale(i64::try_from(self.anchor.elapsed().as_millis()).unwrap_or(i64::MAX), self.speed)
-            }
+            ClockMode::Real => scale(
+                i64::try_from(self.anchor.elapsed().as_millis()).unwrap_or(i64::MAX),
+                self.speed,
+            ),
             ClockMode::Scripted | ClockMode::Stepped => 0,
         }
     }
@@ -112,8 +118,16 @@ impl Clock {
 
     /// What to store, so that the next process goes on from here.
     pub(crate) fn saved(&self) -> SavedClock {
-        let speed = if self.mode == ClockMode::Real { self.speed } else { 1.0 };
-        SavedClock { sandbox_ms: self.now(), outside_ms: outside_ms(), speed }
+        let speed = if self.mode == ClockMode::Real {
+            self.speed
+        } else {
+            1.0
+        };
+        SavedClock {
+            sandbox_ms: self.now(),
+            outside_ms: outside_ms(),
+            speed,
+        }
     }
 
     /// Whether stored time must follow each move, because no outside clock can tell it again.
@@ -139,7 +153,9 @@ fn outside_ms() -> i64 {
 
 /// `2026-05-01T02:30:10Z`: the precision of machines, leases and applications.
 pub(crate) fn seconds(ms: i64) -> String {
-    jiff::Timestamp::from_second(ms.div_euclid(1000)).unwrap_or_default().to_string()
+    jiff::Timestamp::from_second(ms.div_euclid(1000))
+        .unwrap_or_default()
+        .to_string()
 }
 
 /// `2026-05-01T02:30:10.014Z`: the precision of checks and volumes.
@@ -150,5 +166,7 @@ pub(crate) fn millis(ms: i64) -> String {
 
 /// Reads an RFC 3339 time stamp back to milliseconds.
 pub(crate) fn parse(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_millisecond)
 }

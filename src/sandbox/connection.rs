@@ -29,7 +29,11 @@ impl Cut {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.is_cut() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        if self.is_cut() {
+            Err(io::ErrorKind::ConnectionReset.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -43,7 +47,13 @@ impl Listener for Cuttable {
 
     async fn accept(&mut self) -> (Stream, SocketAddr) {
         let (inner, address) = Listener::accept(&mut self.0).await;
-        (Stream { inner, cut: Cut::default() }, address)
+        (
+            Stream {
+                inner,
+                cut: Cut::default(),
+            },
+            address,
+        )
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -75,7 +85,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.cut.check()?;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }

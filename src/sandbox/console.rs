@@ -53,7 +53,12 @@ impl Line {
 
 impl Machine {
     fn print(&mut self, at: i64, provider: &str, message: impl Into<String>) {
-        let at_once = self.logs.iter().rev().take_while(|line| line.at_ms == at).count();
+        let at_once = self
+            .logs
+            .iter()
+            .rev()
+            .take_while(|line| line.at_ms == at)
+            .count();
         let mut draw = ids::draw(&["line", &self.id, &at.to_string(), &at_once.to_string()]);
         // Of two lines in one millisecond the later has the greater identifier.
         draw[0] = u8::try_from(at_once).unwrap_or(u8::MAX);
@@ -61,7 +66,12 @@ impl Machine {
             self.logs.pop_front();
         }
         let (provider, message) = (provider.to_owned(), message.into());
-        self.logs.push_back(Line { id: ids::ulid(at, &draw), at_ms: at, provider, message });
+        self.logs.push_back(Line {
+            id: ids::ulid(at, &draw),
+            at_ms: at,
+            provider,
+            message,
+        });
     }
 }
 
@@ -69,20 +79,35 @@ impl Machine {
 pub(super) fn boot(machine: &mut Machine, at: i64) {
     machine.print(at, "app", " INFO Starting init (commit: 15238e9)...");
     let command = command(machine);
-    machine.print(at, "app", format!(" INFO Preparing to run: `{command}` as root"));
+    machine.print(
+        at,
+        "app",
+        format!(" INFO Preparing to run: `{command}` as root"),
+    );
 }
 
 /// What the configuration says to run. What the image itself says is not known here.
 fn command(machine: &Machine) -> String {
     let words = |key: &str| {
-        let list = machine.config.get("init").and_then(|init| init.get(key)?.as_array());
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+        let list = machine
+            .config
+            .get("init")
+            .and_then(|init| init.get(key)?.as_array());
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let all = match words("exec") {
         exec if exec.is_empty() => [words("entrypoint"), words("cmd")].concat(),
         exec => exec,
     };
-    if all.is_empty() { "/bin/app".to_owned() } else { all.join(" ") }
+    if all.is_empty() {
+        "/bin/app".to_owned()
+    } else {
+        all.join(" ")
+    }
 }
 
 /// The program says what its rule lets it say.
@@ -94,19 +119,35 @@ pub(super) fn program(machine: &mut Machine, behave: &Behave, at: i64) {
 
 /// Somebody asked for a stop.
 pub(super) fn signalled(machine: &mut Machine, at: i64) {
-    let signal = machine.config.get("stop_config").and_then(|stop| stop.get("signal")?.as_str());
-    let signal = signal.filter(|signal| !signal.is_empty()).unwrap_or("SIGINT").to_owned();
-    machine.print(at, "app", format!(" INFO Sending signal {signal} to main child process w/ PID 628"));
+    let signal = machine
+        .config
+        .get("stop_config")
+        .and_then(|stop| stop.get("signal")?.as_str());
+    let signal = signal
+        .filter(|signal| !signal.is_empty())
+        .unwrap_or("SIGINT")
+        .to_owned();
+    machine.print(
+        at,
+        "app",
+        format!(" INFO Sending signal {signal} to main child process w/ PID 628"),
+    );
 }
 
 /// The program ended.
 pub(super) fn ended(machine: &mut Machine, exit: Exit, at: i64) {
     if exit.oom {
-        machine.print(at, "app", "[    3.142592] Out of memory: Killed process 628 (app)");
+        machine.print(
+            at,
+            "app",
+            "[    3.142592] Out of memory: Killed process 628 (app)",
+        );
     }
     let how = match SIGNALS.iter().find(|(number, _)| *number == exit.signal) {
         Some((_, name)) => {
-            format!(" INFO Main child exited with signal (with signal '{name}', core dumped? false)")
+            format!(
+                " INFO Main child exited with signal (with signal '{name}', core dumped? false)"
+            )
         }
         None => format!(" INFO Main child exited normally with code: {}", exit.code),
     };
@@ -121,5 +162,9 @@ pub(super) fn ended(machine: &mut Machine, exit: Exit, at: i64) {
 /// The host restarts it no more.
 pub(super) fn gave_up(machine: &mut Machine, at: i64) {
     let count = machine.restart_count;
-    machine.print(at, "runner", format!("machine has reached its max restart count ({count})"));
+    machine.print(
+        at,
+        "runner",
+        format!("machine has reached its max restart count ({count})"),
+    );
 }

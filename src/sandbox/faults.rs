@@ -10,33 +10,78 @@ use super::ids;
 
 /// What each fault is called and does, for help texts.
 pub const HELP: &[(&str, &str)] = &[
-    ("drop-before:N", "close the connection without doing the N-th request"),
-    ("drop-after:N", "do the N-th request, then close the connection without an answer"),
-    ("status:N:CODE", "answer the N-th request with CODE without doing it"),
-    ("status-after:N:CODE", "do the N-th request, then answer with CODE"),
+    (
+        "drop-before:N",
+        "close the connection without doing the N-th request",
+    ),
+    (
+        "drop-after:N",
+        "do the N-th request, then close the connection without an answer",
+    ),
+    (
+        "status:N:CODE",
+        "answer the N-th request with CODE without doing it",
+    ),
+    (
+        "status-after:N:CODE",
+        "do the N-th request, then answer with CODE",
+    ),
     (
         "429:N:COUNT",
         "answer COUNT requests from the N-th on with 429, or in AWS's words: SlowDown, Throttling",
     ),
-    ("truncate:N", "do the N-th request, then send half of the answer"),
+    (
+        "truncate:N",
+        "do the N-th request, then send half of the answer",
+    ),
     (
         "twice:N",
         "do the N-th request twice, as a proxy that lost the first answer, and send the second answer",
     ),
-    ("hold-before:N", "do the N-th request only after `POST /_sandbox/release`"),
-    ("hold-after:N", "do the N-th request, and answer it only after `POST /_sandbox/release`"),
-    ("expired:N", "from the N-th request on, the token has expired"),
-    ("stale-list:MS", "lists leave out what is younger than MS milliseconds"),
-    ("operation-aborted:N:COUNT", "S3: COUNT writes of buckets' configuration from the N-th on answer 409"),
-    ("conditional-conflict:N:COUNT", "S3: COUNT conditional writes from the N-th on answer 409"),
-    ("late-bucket:MS", "S3: configuring a bucket younger than MS milliseconds answers 404 NoSuchBucket"),
-    ("stale-config:MS", "S3: buckets' configuration reads as it was MS milliseconds ago"),
+    (
+        "hold-before:N",
+        "do the N-th request only after `POST /_sandbox/release`",
+    ),
+    (
+        "hold-after:N",
+        "do the N-th request, and answer it only after `POST /_sandbox/release`",
+    ),
+    (
+        "expired:N",
+        "from the N-th request on, the token has expired",
+    ),
+    (
+        "stale-list:MS",
+        "lists leave out what is younger than MS milliseconds",
+    ),
+    (
+        "operation-aborted:N:COUNT",
+        "S3: COUNT writes of buckets' configuration from the N-th on answer 409",
+    ),
+    (
+        "conditional-conflict:N:COUNT",
+        "S3: COUNT conditional writes from the N-th on answer 409",
+    ),
+    (
+        "late-bucket:MS",
+        "S3: configuring a bucket younger than MS milliseconds answers 404 NoSuchBucket",
+    ),
+    (
+        "stale-config:MS",
+        "S3: buckets' configuration reads as it was MS milliseconds ago",
+    ),
     (
         "late-removal:MS",
         "IAM: what was removed less than MS milliseconds ago still shows, and stands in the way",
     ),
-    ("no-conditions", "S3: If-Match and If-None-Match of writes are ignored"),
-    ("flaky:P", "each request suffers one of the above with probability P"),
+    (
+        "no-conditions",
+        "S3: If-Match and If-None-Match of writes are ignored",
+    ),
+    (
+        "flaky:P",
+        "each request suffers one of the above with probability P",
+    ),
     ("…:wN", "in place of N: the N-th writing request"),
 ];
 
@@ -107,7 +152,9 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let parts: Vec<&str> = text.trim().split(':').collect();
-        parse(&parts).ok_or_else(|| FaultError { text: text.to_owned() })
+        parse(&parts).ok_or_else(|| FaultError {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -124,7 +171,9 @@ fn parse(parts: &[&str]) -> Option<Fault> {
         ["hold-after", n] => Fault::HoldAfter(nth(n)?),
         ["expired", n] => Fault::Expired(nth(n)?),
         ["stale-list", ms] => Fault::StaleList(milliseconds(ms)?),
-        ["operation-aborted", n, count] => Fault::OperationAborted(nth(n)?.alone()?, count.parse().ok()?),
+        ["operation-aborted", n, count] => {
+            Fault::OperationAborted(nth(n)?.alone()?, count.parse().ok()?)
+        }
         ["conditional-conflict", n, count] => {
             Fault::ConditionalConflict(nth(n)?.alone()?, count.parse().ok()?)
         }
@@ -138,8 +187,13 @@ fn parse(parts: &[&str]) -> Option<Fault> {
 }
 
 fn nth(text: &str) -> Option<Nth> {
-    let (number, writes) = text.strip_prefix('w').map_or((text, false), |number| (number, true));
-    Some(Nth { n: number.parse().ok().filter(|n| *n > 0)?, writes })
+    let (number, writes) = text
+        .strip_prefix('w')
+        .map_or((text, false), |number| (number, true));
+    Some(Nth {
+        n: number.parse().ok().filter(|n| *n > 0)?,
+        writes,
+    })
 }
 
 fn milliseconds(text: &str) -> Option<i64> {
@@ -233,7 +287,11 @@ pub(crate) struct Faults {
 impl Faults {
     /// Begins to count.
     pub(crate) fn new(list: Vec<Fault>, seed: u64) -> Self {
-        Self { list, seed, ..Self::default() }
+        Self {
+            list,
+            seed,
+            ..Self::default()
+        }
     }
 
     /// Counts a request and says what befalls it: the first fault that strikes.
@@ -250,7 +308,13 @@ impl Faults {
     fn blow(&self, fault: &Fault, kind: Kind) -> Option<Blow> {
         let write = kind != Kind::Read;
         let within = |now: u64, n: u64, count: u64| (n..n.saturating_add(count)).contains(&now);
-        let counted = |nth: &Nth| if nth.writes { self.writes } else { self.requests };
+        let counted = |nth: &Nth| {
+            if nth.writes {
+                self.writes
+            } else {
+                self.requests
+            }
+        };
         let is = |nth: &Nth| nth.n == counted(nth) && (write || !nth.writes);
         match fault {
             Fault::DropBefore(nth) => is(nth).then_some(Blow::DropBefore),
@@ -263,15 +327,15 @@ impl Faults {
             Fault::HoldAfter(nth) => is(nth).then_some(Blow::HoldAfter),
             // Once it has come to that, no kind of request gets through.
             Fault::Expired(nth) => (counted(nth) >= nth.n).then_some(Blow::Expired),
-            Fault::Burst(nth, count) => {
-                (within(counted(nth), nth.n, *count) && (write || !nth.writes)).then_some(Blow::Limited)
-            }
-            Fault::OperationAborted(n, count) => {
-                (kind == Kind::Configure && within(self.configures, *n, *count)).then_some(Blow::Aborted)
-            }
-            Fault::ConditionalConflict(n, count) => {
-                (kind == Kind::Conditional && within(self.conditionals, *n, *count)).then_some(Blow::Conflict)
-            }
+            Fault::Burst(nth, count) => (within(counted(nth), nth.n, *count)
+                && (write || !nth.writes))
+                .then_some(Blow::Limited),
+            Fault::OperationAborted(n, count) => (kind == Kind::Configure
+                && within(self.configures, *n, *count))
+            .then_some(Blow::Aborted),
+            Fault::ConditionalConflict(n, count) => (kind == Kind::Conditional
+                && within(self.conditionals, *n, *count))
+            .then_some(Blow::Conflict),
             Fault::StaleList(_)
             | Fault::LateBucket(_)
             | Fault::StaleConfig(_)
@@ -309,22 +373,46 @@ impl Faults {
 
     /// How old a thing must be to appear in a list.
     pub(crate) fn stale_ms(&self) -> i64 {
-        self.longest(|fault| if let Fault::StaleList(ms) = fault { Some(*ms) } else { None })
+        self.longest(|fault| {
+            if let Fault::StaleList(ms) = fault {
+                Some(*ms)
+            } else {
+                None
+            }
+        })
     }
 
     /// How old the configuration of a bucket is when it is read.
     pub(crate) fn stale_config_ms(&self) -> i64 {
-        self.longest(|fault| if let Fault::StaleConfig(ms) = fault { Some(*ms) } else { None })
+        self.longest(|fault| {
+            if let Fault::StaleConfig(ms) = fault {
+                Some(*ms)
+            } else {
+                None
+            }
+        })
     }
 
     /// How old a bucket must be to be configured.
     pub(crate) fn late_ms(&self) -> i64 {
-        self.longest(|fault| if let Fault::LateBucket(ms) = fault { Some(*ms) } else { None })
+        self.longest(|fault| {
+            if let Fault::LateBucket(ms) = fault {
+                Some(*ms)
+            } else {
+                None
+            }
+        })
     }
 
     /// How long ago a thing must have been removed to be gone.
     pub(crate) fn late_removal_ms(&self) -> i64 {
-        self.longest(|fault| if let Fault::LateRemoval(ms) = fault { Some(*ms) } else { None })
+        self.longest(|fault| {
+            if let Fault::LateRemoval(ms) = fault {
+                Some(*ms)
+            } else {
+                None
+            }
+        })
     }
 
     /// Whether conditional headers are ignored.
@@ -382,7 +470,10 @@ mod tests {
             "no-conditions",
             "flaky:0.25",
         ] {
-            assert_eq!(text.parse::<Fault>().map(|fault| fault.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                text.parse::<Fault>().map(|fault| fault.to_string()),
+                Ok(text.to_owned())
+            );
         }
         for wrong in [
             "",
@@ -401,9 +492,15 @@ mod tests {
     #[test]
     fn writes_are_counted_apart() {
         let mut faults = Faults::new(vec![Fault::Status(Nth { n: 2, writes: true }, 500)], 0);
-        let blows: Vec<_> = [Kind::Write, Kind::Read, Kind::Read, Kind::Configure, Kind::Write]
-            .map(|kind| faults.strike(kind))
-            .into();
+        let blows: Vec<_> = [
+            Kind::Write,
+            Kind::Read,
+            Kind::Read,
+            Kind::Configure,
+            Kind::Write,
+        ]
+        .map(|kind| faults.strike(kind))
+        .into();
         assert_eq!(blows, [None, None, None, Some(Blow::Status(500)), None]);
     }
 
@@ -411,7 +508,9 @@ mod tests {
     fn flakiness_comes_from_the_seed() {
         let run = |seed| {
             let mut faults = Faults::new(vec![Fault::Flaky(0.5)], seed);
-            (0..64).map(|_| faults.strike(Kind::Read)).collect::<Vec<_>>()
+            (0..64)
+                .map(|_| faults.strike(Kind::Read))
+                .collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));

@@ -35,12 +35,20 @@ impl Gate {
             arrives
         });
         // The sender is here, so this cannot end otherwise.
-        let _ = self.0.subscribe().wait_for(|state| *state == State::Released).await;
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|state| *state == State::Released)
+            .await;
     }
 
     /// Waits until a request is held back.
     pub(crate) async fn held(&self) {
-        let _ = self.0.subscribe().wait_for(|state| *state != State::Open).await;
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|state| *state != State::Open)
+            .await;
     }
 
     /// Lets it go on, and whatever comes later.

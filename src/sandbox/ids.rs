@@ -77,7 +77,10 @@ pub(crate) fn snapshot(draw: &[u8; 32]) -> String {
 
 /// Sixteen characters, as applications and releases have.
 pub(crate) fn lower(draw: &[u8; 32]) -> String {
-    draw.iter().take(16).map(|byte| char::from(LOWER[usize::from(byte % 32)])).collect()
+    draw.iter()
+        .take(16)
+        .map(|byte| char::from(LOWER[usize::from(byte % 32)]))
+        .collect()
 }
 
 /// A ULID: 48 bits of time, then 80 bits that are not chance here.
@@ -96,7 +99,11 @@ pub(crate) fn ulid(ms: i64, draw: &[u8; 32]) -> String {
 /// `aged-thunder-7371`: the name of a machine that was given none.
 pub(crate) fn name(draw: &[u8; 32]) -> String {
     let number = u16::from_be_bytes([draw[2], draw[3]]) % 10_000;
-    format!("{}-{}-{number:04}", ADJECTIVES[usize::from(draw[0] % 16)], NOUNS[usize::from(draw[1] % 16)])
+    format!(
+        "{}-{}-{number:04}",
+        ADJECTIVES[usize::from(draw[0] % 16)],
+        NOUNS[usize::from(draw[1] % 16)]
+    )
 }
 
 /// A number that fits a 32 bit integer, which flyctl decodes internal numbers into.
@@ -107,5 +114,12 @@ pub(crate) fn number(draw: &[u8; 32]) -> u32 {
 /// `fdaa:0:18:a7b:196:e274:9ce1:2`: an address in the private network of an organisation.
 pub(crate) fn private_ip(org: u32, draw: &[u8; 32]) -> String {
     let group = |at: usize| u16::from_be_bytes([draw[at], draw[at + 1]]);
-    format!("fdaa:{:x}:{:x}:a7b:{:x}:{:x}:{:x}:2", org >> 16, org & 0xffff, group(0), group(2), group(4))
+    format!(
+        "fdaa:{:x}:{:x}:a7b:{:x}:{:x}:{:x}:2",
+        org >> 16,
+        org & 0xffff,
+        group(0),
+        group(2),
+        group(4)
+    )
 }

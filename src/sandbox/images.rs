@@ -54,15 +54,33 @@ impl Reference {
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
             _ => (MIRROR, path),
         };
-        let registry = if DOCKER_HUB.contains(&registry) { MIRROR } else { registry };
+        let registry = if DOCKER_HUB.contains(&registry) {
+            MIRROR
+        } else {
+            registry
+        };
         let short = registry == MIRROR && !repository.contains('/');
-        let repository = if short { format!("library/{repository}") } else { repository.to_owned() };
-        Self { registry: registry.to_owned(), repository, tag: tag.to_owned(), digest }
+        let repository = if short {
+            format!("library/{repository}")
+        } else {
+            repository.to_owned()
+        };
+        Self {
+            registry: registry.to_owned(),
+            repository,
+            tag: tag.to_owned(),
+            digest,
+        }
     }
 
     /// The full reference that rules go by: a digest decides where there is one.
     fn key(&self) -> String {
-        let Self { registry, repository, tag, digest } = self;
+        let Self {
+            registry,
+            repository,
+            tag,
+            digest,
+        } = self;
         match digest {
             Some(digest) => format!("{registry}/{repository}@{digest}"),
             None => format!("{registry}/{repository}:{tag}"),
@@ -82,7 +100,12 @@ impl Reference {
 
     /// The digest that the reference means by itself: the one that it names, or its manifest's.
     fn own_digest(&self) -> String {
-        let of_manifest = || format!("sha256:{}", ids::hex(&Sha256::digest(self.manifest().to_string())));
+        let of_manifest = || {
+            format!(
+                "sha256:{}",
+                ids::hex(&Sha256::digest(self.manifest().to_string()))
+            )
+        };
         self.digest.clone().unwrap_or_else(of_manifest)
     }
 
@@ -103,7 +126,12 @@ pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.index.v1+json"
 pub(crate) fn image_ref(image: &str, digest: Option<&str>) -> Value {
     let reference = Reference::read(image);
     let digest = digest.map_or_else(|| reference.own_digest(), str::to_owned);
-    let Reference { registry, repository, tag, digest: _ } = reference;
+    let Reference {
+        registry,
+        repository,
+        tag,
+        digest: _,
+    } = reference;
     json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest, "labels": {} })
 }
 
@@ -111,13 +139,25 @@ pub(crate) fn image_ref(image: &str, digest: Option<&str>) -> Value {
 ///
 /// # Errors
 /// `400` when there is no such image; the code is the registry's, the words around it are not documented.
-pub(crate) fn pull(images: &Images, config: &super::world::Object) -> Result<Option<String>, Refusal> {
-    let Some(image) = config.get("image").and_then(Value::as_str).filter(|image| !image.is_empty()) else {
+pub(crate) fn pull(
+    images: &Images,
+    config: &super::world::Object,
+) -> Result<Option<String>, Refusal> {
+    let Some(image) = config
+        .get("image")
+        .and_then(Value::as_str)
+        .filter(|image| !image.is_empty())
+    else {
         return Ok(None);
     };
-    Reference::read(image).digest_now(images).map(Some).ok_or_else(|| {
-        Refusal::invalid(format!("failed to get manifest {image}: MANIFEST_UNKNOWN: manifest unknown"))
-    })
+    Reference::read(image)
+        .digest_now(images)
+        .map(Some)
+        .ok_or_else(|| {
+            Refusal::invalid(format!(
+                "failed to get manifest {image}: MANIFEST_UNKNOWN: manifest unknown"
+            ))
+        })
 }
 
 /// What somebody says of an image.
@@ -141,7 +181,9 @@ pub(crate) fn say(images: &mut Images, body: &Value) -> Result<(), Refusal> {
     match (said.missing, said.digest) {
         (true, Some(_)) => return Err(Refusal::invalid("an image that is missing has no digest")),
         (false, Some(digest)) if !is_digest(&digest) => {
-            return Err(Refusal::invalid("digest must be sha256: and 64 hexadecimal digits"));
+            return Err(Refusal::invalid(
+                "digest must be sha256: and 64 hexadecimal digits",
+            ));
         }
         (true, None) => drop(images.insert(key, Known::Missing)),
         (false, Some(digest)) => drop(images.insert(key, Known::Digest(digest))),
@@ -153,5 +195,6 @@ pub(crate) fn say(images: &mut Images, body: &Value) -> Result<(), Refusal> {
 /// Whether a text is a digest that registries take.
 pub(crate) fn is_digest(text: &str) -> bool {
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    text.strip_prefix("sha256:").is_some_and(|hash| hash.len() == 64 && hash.bytes().all(digit))
+    text.strip_prefix("sha256:")
+        .is_some_and(|hash| hash.len() == 64 && hash.bytes().all(digit))
 }

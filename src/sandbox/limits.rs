@@ -16,11 +16,20 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// The limit of every action that has none of its own.
-    pub(crate) const ORDINARY: Self = Self { per_second: 1.0, burst: 3.0 };
+    pub(crate) const ORDINARY: Self = Self {
+        per_second: 1.0,
+        burst: 3.0,
+    };
     /// Reading one machine, which clients poll.
-    pub(crate) const GET_MACHINE: Self = Self { per_second: 5.0, burst: 10.0 };
+    pub(crate) const GET_MACHINE: Self = Self {
+        per_second: 5.0,
+        burst: 10.0,
+    };
     /// Deleting applications: 100 in a minute.
-    pub(crate) const DELETE_APP: Self = Self { per_second: 100.0 / 60.0, burst: 100.0 };
+    pub(crate) const DELETE_APP: Self = Self {
+        per_second: 100.0 / 60.0,
+        burst: 100.0,
+    };
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +49,18 @@ impl Limits {
     ///
     /// # Errors
     /// `429`; the body's text is not documented by Fly, its shape is that of every error.
-    pub(crate) fn take(&mut self, action: &str, id: &str, rate: Rate, now: i64) -> Result<(), Refusal> {
+    pub(crate) fn take(
+        &mut self,
+        action: &str,
+        id: &str,
+        rate: Rate,
+        now: i64,
+    ) -> Result<(), Refusal> {
         let key = (action.to_owned(), id.to_owned());
-        let bucket = self.buckets.entry(key).or_insert(Bucket { tokens: rate.burst, at_ms: now });
+        let bucket = self.buckets.entry(key).or_insert(Bucket {
+            tokens: rate.burst,
+            at_ms: now,
+        });
         let passed = (now - bucket.at_ms).max(0) as f64 / 1000.0;
         bucket.tokens = (bucket.tokens + passed * rate.per_second).min(rate.burst);
         bucket.at_ms = now;

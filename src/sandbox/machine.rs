@@ -54,7 +54,10 @@ impl State {
 
     /// Whether nothing more happens by itself; `wait?state=settled` waits for this.
     pub(crate) fn is_settled(self) -> bool {
-        matches!(self, Self::Started | Self::Stopped | Self::Suspended | Self::Failed | Self::Destroyed)
+        matches!(
+            self,
+            Self::Started | Self::Stopped | Self::Suspended | Self::Failed | Self::Destroyed
+        )
     }
 }
 
@@ -164,7 +167,10 @@ impl Machine {
 
     /// `config.image`, as it was sent.
     pub(crate) fn image(&self) -> &str {
-        self.config.get("image").and_then(Value::as_str).unwrap_or_default()
+        self.config
+            .get("image")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// A metadata value.
@@ -174,18 +180,26 @@ impl Machine {
 
     /// The process group flyctl and others mark machines with.
     pub(crate) fn process_group(&self) -> &str {
-        self.metadata("fly_process_group").or_else(|| self.metadata("process_group")).unwrap_or_default()
+        self.metadata("fly_process_group")
+            .or_else(|| self.metadata("process_group"))
+            .unwrap_or_default()
     }
 
     /// The restart policy in force.
     pub(crate) fn restart_policy(&self) -> &str {
-        let policy = self.config.get("restart").and_then(|restart| restart.get("policy"));
+        let policy = self
+            .config
+            .get("restart")
+            .and_then(|restart| restart.get("policy"));
         policy.and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Whether it disappears when its program ends: only without restarts.
     pub(crate) fn auto_destroys(&self) -> bool {
-        self.config.get("auto_destroy").and_then(Value::as_bool).unwrap_or(false)
+        self.config
+            .get("auto_destroy")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
             && self.restart_policy() == "no"
     }
 
@@ -227,9 +241,26 @@ impl Machine {
     }
 
     /// Writes an event that changes no state.
-    pub(crate) fn record(&mut self, kind: &str, status: &str, source: &str, at: i64, request: Option<Value>) {
-        let at_once = self.events.iter().take_while(|event| event.timestamp == at).count();
-        let mut draw = ids::draw(&[&self.id, kind, status, &at.to_string(), &at_once.to_string()]);
+    pub(crate) fn record(
+        &mut self,
+        kind: &str,
+        status: &str,
+        source: &str,
+        at: i64,
+        request: Option<Value>,
+    ) {
+        let at_once = self
+            .events
+            .iter()
+            .take_while(|event| event.timestamp == at)
+            .count();
+        let mut draw = ids::draw(&[
+            &self.id,
+            kind,
+            status,
+            &at.to_string(),
+            &at_once.to_string(),
+        ]);
         // Of two events in one millisecond the later has the greater identifier: logs are told, and gone on with, in
         // this order.
         draw[0] = u8::try_from(at_once).unwrap_or(u8::MAX);
@@ -259,7 +290,11 @@ impl Machine {
             },
             "restart_count": self.restart_count,
         });
-        let next = if restarting { State::Starting } else { State::Stopped };
+        let next = if restarting {
+            State::Starting
+        } else {
+            State::Stopped
+        };
         self.set(next, at);
         // The event says `stopped` even when the host boots the machine again at once.
         self.record("exit", "stopped", "flyd", at, Some(request));

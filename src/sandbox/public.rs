@@ -33,8 +33,16 @@ pub(crate) struct Visit {
 
 /// The host of a request to the public side; nothing for one to the APIs.
 pub(crate) fn host(world: &World, header: Option<&str>) -> Option<String> {
-    let host = header?.rsplit_once(':').map_or(header?, |(host, _)| host).to_ascii_lowercase();
-    let certified = || world.apps.values().any(|app| app.certificates.contains_key(&host));
+    let host = header?
+        .rsplit_once(':')
+        .map_or(header?, |(host, _)| host)
+        .to_ascii_lowercase();
+    let certified = || {
+        world
+            .apps
+            .values()
+            .any(|app| app.certificates.contains_key(&host))
+    };
     (host.ends_with(DOMAIN) || certified()).then_some(host)
 }
 
@@ -44,34 +52,60 @@ fn app_of<'a>(world: &'a World, host: &str) -> Option<&'a App> {
     let app = match host.strip_suffix(DOMAIN) {
         Some(name) => world.apps.get(name),
         None => world.apps.values().find(|app| {
-            let valid = app.certificates.get(host).and_then(|certificate| certificate.valid_from_ms);
+            let valid = app
+                .certificates
+                .get(host)
+                .and_then(|certificate| certificate.valid_from_ms);
             valid.is_some_and(|from| from <= world.now)
         }),
     };
-    app.filter(|app| app.ips.iter().any(|ip| matches!(ip.kind.as_str(), "v4" | "shared_v4" | "v6")))
+    app.filter(|app| {
+        app.ips
+            .iter()
+            .any(|ip| matches!(ip.kind.as_str(), "v4" | "shared_v4" | "v6"))
+    })
 }
 
 /// Answers a visit: nothing when its name leads nowhere, or until when it would wait.
 pub(crate) fn visit(world: &mut World, visit: &Visit) -> Result<Option<Answer>, i64> {
-    let Some(app) = app_of(world, &visit.host) else { return Ok(None) };
-    let known: Vec<&Machine> = app.machines.values().filter(|machine| is_known(machine)).collect();
-    let healthy: Vec<&&Machine> = known.iter().filter(|machine| is_healthy(world, app, machine)).collect();
+    let Some(app) = app_of(world, &visit.host) else {
+        return Ok(None);
+    };
+    let known: Vec<&Machine> = app
+        .machines
+        .values()
+        .filter(|machine| is_known(machine))
+        .collect();
+    let healthy: Vec<&&Machine> = known
+        .iter()
+        .filter(|machine| is_healthy(world, app, machine))
+        .collect();
     if let Some(machine) = healthy.get(visit.turn % healthy.len().max(1)) {
         return Ok(Some(page(world, app, machine)));
     }
     let deadline = visit.arrived_ms + PATIENCE_MS;
-    let soon = known.iter().filter_map(|machine| next_moment(world, machine)).min();
+    let soon = known
+        .iter()
+        .filter_map(|machine| next_moment(world, machine))
+        .min();
     if let Some(soon) = soon.filter(|_| world.now < deadline) {
         return Err(soon.min(deadline));
     }
-    let asleep = known.iter().find(|machine| wakes(machine)).map(|machine| machine.id.clone());
+    let asleep = known
+        .iter()
+        .find(|machine| wakes(machine))
+        .map(|machine| machine.id.clone());
     match asleep.filter(|_| world.now < deadline) {
         Some(id) => {
             let app = app.name.clone();
             wake(world, &app, &id);
             Err(deadline)
         }
-        None => Ok(Some(Answer { status: 503, body: Body::Empty, headers: Vec::new() })),
+        None => Ok(Some(Answer {
+            status: 503,
+            body: Body::Empty,
+            headers: Vec::new(),
+        })),
     }
 }
 
@@ -90,18 +124,29 @@ fn http_service(machine: &Machine) -> Option<&Value> {
         let ports = service.get("ports").and_then(Value::as_array);
         ports.is_some_and(|ports| ports.iter().any(handles))
     };
-    machine.config.get("services")?.as_array()?.iter().find(serves)
+    machine
+        .config
+        .get("services")?
+        .as_array()?
+        .iter()
+        .find(serves)
 }
 
 /// Whether it runs and the checks of its services pass; a machine's own checks do not concern the proxy.
 fn is_healthy(world: &World, app: &App, machine: &Machine) -> bool {
     let checks = machines::checks(&world.root.rules, app, machine, world.now);
     let of_service = |check: &&Value| {
-        let name = check.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name = check
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         name.starts_with("servicecheck-")
     };
     machine.state == State::Started
-        && checks.iter().filter(of_service).all(|check| check.get("status") == Some(&json!("passing")))
+        && checks
+            .iter()
+            .filter(of_service)
+            .all(|check| check.get("status") == Some(&json!("passing")))
 }
 
 /// When something about a machine may become better: it is on its way up, or its checks have not been made yet.
@@ -125,9 +170,13 @@ fn wakes(machine: &Machine) -> bool {
 
 fn wake(world: &mut World, app: &str, id: &str) {
     let now = world.now;
-    let Some(app) = world.apps.get_mut(app) else { return };
+    let Some(app) = world.apps.get_mut(app) else {
+        return;
+    };
     let secrets = app.secrets_version;
-    let Some(machine) = app.machines.get_mut(id) else { return };
+    let Some(machine) = app.machines.get_mut(id) else {
+        return;
+    };
     let behave = Behave::of(&world.root.rules, &app.name, machine);
     machine.forget_past();
     machine.restart_count = 0;
@@ -138,7 +187,9 @@ fn wake(world: &mut World, app: &str, id: &str) {
 
 /// What the machine's program says.
 fn page(world: &World, app: &App, machine: &Machine) -> Answer {
-    let said = Behave::of(&world.root.rules, &app.name, machine).http.unwrap_or_default();
+    let said = Behave::of(&world.root.rules, &app.name, machine)
+        .http
+        .unwrap_or_default();
     let body = said.body.map_or_else(
         || {
             Body::Json(json!({
@@ -152,5 +203,9 @@ fn page(world: &World, app: &App, machine: &Machine) -> Answer {
         },
         Body::Text,
     );
-    Answer { status: said.status.unwrap_or(200), body, headers: Vec::new() }
+    Answer {
+        status: said.status.unwrap_or(200),
+        body,
+        headers: Vec::new(),
+    }
 }

@@ -66,7 +66,10 @@ pub(super) async fn record(
     if request.uri().path().starts_with("/_") {
         return next.run(request).await;
     }
-    let cut = request.extensions().get::<ConnectInfo<Cut>>().map(|info| info.0.clone());
+    let cut = request
+        .extensions()
+        .get::<ConnectInfo<Cut>>()
+        .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
     let Ok(sent) = to_bytes(body, BODY_MAX).await else {
         // Its sender went away, or it was far too long: what comes next sees a body that breaks off, as without a record.
@@ -86,7 +89,10 @@ pub(super) async fn record(
     let (body, text) = match whole {
         false => (body, String::new()),
         true => match to_bytes(body, usize::MAX).await {
-            Ok(bytes) => (Body::from(bytes.clone()), String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(bytes) => (
+                Body::from(bytes.clone()),
+                String::from_utf8_lossy(&bytes).into_owned(),
+            ),
             Err(_) => (broken(), String::new()),
         },
     };
@@ -103,12 +109,21 @@ pub(super) async fn record(
 /// A body that breaks off at once.
 fn broken() -> Body {
     let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
-    Body::from_stream(futures_util::stream::once(async move { Err::<Vec<u8>, _>(reset()) }))
+    Body::from_stream(futures_util::stream::once(async move {
+        Err::<Vec<u8>, _>(reset())
+    }))
 }
 
 /// The headers, without what proves who somebody is.
 fn shown(headers: &HeaderMap) -> Value {
-    let shown = headers.iter().filter(|(name, _)| **name != header::AUTHORIZATION);
-    let text = |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
-    Value::Object(shown.map(|(name, value)| (name.to_string(), text(value))).collect::<Map<_, _>>())
+    let shown = headers
+        .iter()
+        .filter(|(name, _)| **name != header::AUTHORIZATION);
+    let text =
+        |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Value::Object(
+        shown
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect::<Map<_, _>>(),
+    )
 }

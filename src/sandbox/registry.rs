@@ -12,7 +12,10 @@ use super::world::World;
 const FLY: &str = "registry.fly.io";
 
 pub(crate) fn routes() -> Vec<Route> {
-    let open = |path, run| Route { open: true, ..route("GET", path, run).unlimited() };
+    let open = |path, run| Route {
+        open: true,
+        ..route("GET", path, run).unlimited()
+    };
     vec![open("/v2/", base), open("/v2/{*path}", manifest)]
 }
 
@@ -29,7 +32,11 @@ fn unauthorized() -> Answer {
 
 /// Whether this is a registry, and whether the caller is let in.
 fn base(_: &mut World, call: &Call) -> Reply {
-    Ok(if call.who.tokens.is_empty() { unauthorized() } else { Answer::ok(json!({})) })
+    Ok(if call.who.tokens.is_empty() {
+        unauthorized()
+    } else {
+        Answer::ok(json!({}))
+    })
 }
 
 fn manifest(world: &mut World, call: &Call) -> Reply {
@@ -46,8 +53,13 @@ fn manifest(world: &mut World, call: &Call) -> Reply {
         return Ok(error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
     };
     // The type is the manifest's own, so the body is sent as text.
-    let answer = Answer { body: Body::Text(reference.manifest().to_string()), ..Answer::empty(200) };
-    Ok(answer.with_header("content-type", MANIFEST_TYPE).with_header("docker-content-digest", digest))
+    let answer = Answer {
+        body: Body::Text(reference.manifest().to_string()),
+        ..Answer::empty(200)
+    };
+    Ok(answer
+        .with_header("content-type", MANIFEST_TYPE)
+        .with_header("docker-content-digest", digest))
 }
 
 /// In Fly's registry a repository is an application: whoever may see the one may pull the other. A repository that is
@@ -59,6 +71,9 @@ fn refused(world: &World, call: &Call, registry: &str, repository: &str) -> Opti
     if call.who.tokens.is_empty() {
         return Some(unauthorized());
     }
-    let app = world.apps.get(repository.split('/').next().unwrap_or_default())?;
-    (!call.who.sees_app(app)).then(|| error(403, "DENIED", "requested access to the resource is denied"))
+    let app = world
+        .apps
+        .get(repository.split('/').next().unwrap_or_default())?;
+    (!call.who.sees_app(app))
+        .then(|| error(403, "DENIED", "requested access to the resource is denied"))
 }

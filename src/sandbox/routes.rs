@@ -37,8 +37,16 @@ pub(crate) struct Route {
 }
 
 /// An ordinary route: `GET` reads, everything else writes, all are limited per identifier in the path.
-pub(crate) fn route(method: &'static str, path: &'static str, run: fn(&mut World, &Call) -> Reply) -> Route {
-    let identifier = if path.contains('{') { Identifier::Path } else { Identifier::Token };
+pub(crate) fn route(
+    method: &'static str,
+    path: &'static str,
+    run: fn(&mut World, &Call) -> Reply,
+) -> Route {
+    let identifier = if path.contains('{') {
+        Identifier::Path
+    } else {
+        Identifier::Token
+    };
     Route {
         method,
         path,
@@ -53,7 +61,11 @@ pub(crate) fn route(method: &'static str, path: &'static str, run: fn(&mut World
 impl Route {
     /// The same with a rate limit of its own.
     pub(crate) fn rated(self, rate: Rate, identifier: Identifier) -> Self {
-        Self { rate: Some(rate), identifier, ..self }
+        Self {
+            rate: Some(rate),
+            identifier,
+            ..self
+        }
     }
 
     /// The same without a rate limit: the documentation limits the Machines API only.
@@ -63,7 +75,10 @@ impl Route {
 
     /// The same, open to read-only tokens although its method is not `GET`.
     pub(crate) fn reading(self) -> Self {
-        Self { writes: false, ..self }
+        Self {
+            writes: false,
+            ..self
+        }
     }
 
     /// What the rate limit of a call counts by. For things under an application the application is part of it,
@@ -71,7 +86,12 @@ impl Route {
     pub(crate) fn identify(&self, call: &Call) -> String {
         match self.identifier {
             Identifier::Path => call.params.values().cloned().collect::<Vec<_>>().join("/"),
-            Identifier::Token => call.who.tokens.first().map(|token| token.id.clone()).unwrap_or_default(),
+            Identifier::Token => call
+                .who
+                .tokens
+                .first()
+                .map(|token| token.id.clone())
+                .unwrap_or_default(),
         }
     }
 }

@@ -66,7 +66,10 @@ pub struct Options {
 impl Options {
     /// Real time, no faults, any free port of loopback.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: Some(dir.into()), ..Self::in_memory() }
+        Self {
+            dir: Some(dir.into()),
+            ..Self::in_memory()
+        }
     }
 
     /// The same without a folder.
@@ -124,7 +127,11 @@ pub enum StartError {
 }
 
 fn at(url: &str) -> String {
-    if url.is_empty() { String::new() } else { format!(" at {url}") }
+    if url.is_empty() {
+        String::new()
+    } else {
+        format!(" at {url}")
+    }
 }
 
 /// A started server; it stops when this is dropped.
@@ -151,7 +158,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         return Err(StartError::Speed(options.speed));
     }
     let open = |path: &PathBuf| {
-        Recorder::open(path).map_err(|source| StartError::Record { path: path.clone(), source })
+        Recorder::open(path).map_err(|source| StartError::Record {
+            path: path.clone(),
+            source,
+        })
     };
     let recorder = options.record.as_ref().map(open).transpose()?;
     let Some(store) = Store::open(options.dir.as_deref())? else {
@@ -186,12 +196,20 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let serve = |listener, router| tokio::spawn(run(listener, router, stopped.clone()));
     let fly = match recorder.map(Arc::new) {
         None => router(Arc::clone(&server)),
-        Some(recorder) => {
-            router(Arc::clone(&server)).layer(middleware::from_fn_with_state(recorder, record::record))
-        }
+        Some(recorder) => router(Arc::clone(&server))
+            .layer(middleware::from_fn_with_state(recorder, record::record)),
     };
-    let tasks = [serve(listener, fly), serve(aws_listener, aws_router(Arc::clone(&server)))];
-    Ok(Running { address, aws_address, server, stop: Some(stop), tasks })
+    let tasks = [
+        serve(listener, fly),
+        serve(aws_listener, aws_router(Arc::clone(&server))),
+    ];
+    Ok(Running {
+        address,
+        aws_address,
+        server,
+        stop: Some(stop),
+        tasks,
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -205,7 +223,10 @@ async fn run(listener: TcpListener, router: Router, mut stopped: watch::Receiver
     let service = router.into_make_service_with_connect_info::<Cut>();
     // The sender also goes when `Running` is dropped, so either way this ends.
     let ended = async move { stopped.changed().await.unwrap_or_default() };
-    if let Err(error) = axum::serve(Cuttable(listener), service).with_graceful_shutdown(ended).await {
+    if let Err(error) = axum::serve(Cuttable(listener), service)
+        .with_graceful_shutdown(ended)
+        .await
+    {
         tracing::error!(%error, "the sandbox stopped serving");
     }
 }
@@ -219,8 +240,11 @@ fn aws_router(server: Arc<Server>) -> Router {
 
 fn router(server: Arc<Server>) -> Router {
     let mut router = Router::new();
-    let routes =
-        v1::routes().into_iter().chain(graphql::routes()).chain(uiex::routes()).chain(registry::routes());
+    let routes = v1::routes()
+        .into_iter()
+        .chain(graphql::routes())
+        .chain(uiex::routes())
+        .chain(registry::routes());
     for route in routes {
         let Ok(method) = Method::from_bytes(route.method.as_bytes()) else {
             continue;
@@ -228,8 +252,13 @@ fn router(server: Arc<Server>) -> Router {
         let Ok(filter) = MethodFilter::try_from(method) else {
             continue;
         };
-        let serve = move |State(server): State<Arc<Server>>, params: RawPathParams, request: Request| async move {
-            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let serve = move |State(server): State<Arc<Server>>,
+                          params: RawPathParams,
+                          request: Request| async move {
+            let params = params
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
             server.serve(Some(&route), params, request).await
         };
         router = router.route(route.path, on(filter, serve));
@@ -237,7 +266,10 @@ fn router(server: Arc<Server>) -> Router {
     let unrouted = |State(server): State<Arc<Server>>, request: Request| async move {
         server.serve(None, Vec::new(), request).await
     };
-    router.fallback(unrouted).method_not_allowed_fallback(unrouted).with_state(server)
+    router
+        .fallback(unrouted)
+        .method_not_allowed_fallback(unrouted)
+        .with_state(server)
 }
 
 impl Running {
@@ -284,7 +316,10 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn app_token(&self, org_slug: &str, app: &str) -> Result<String, StartError> {
-        self.token(org_slug, |org| Grant::App { org, app: app.to_owned() })
+        self.token(org_slug, |org| Grant::App {
+            org,
+            app: app.to_owned(),
+        })
     }
 
     /// The token of a person who sees every organisation, as flyctl's login gives.
@@ -323,7 +358,8 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn advance(&self, by: Duration) -> Result<(), StartError> {
-        self.server.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
+        self.server
+            .advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
         Ok(())
     }
 
@@ -396,5 +432,10 @@ pub fn announced(dir: &Path) -> Option<ServerFile> {
 
 fn existing(world: &World, grant: &Grant) -> Option<String> {
     let same = |token: &&super::access::Token| token.grant == *grant && token.expires_ms.is_none();
-    world.root.tokens.iter().find(|(_, token)| same(token)).map(|(text, _)| text.clone())
+    world
+        .root
+        .tokens
+        .iter()
+        .find(|(_, token)| same(token))
+        .map(|(text, _)| text.clone())
 }

@@ -102,7 +102,9 @@ impl Core {
 
     /// Everything that would be stored.
     pub(crate) fn state(&self) -> Value {
-        let World { root, apps, aws, .. } = &self.world;
+        let World {
+            root, apps, aws, ..
+        } = &self.world;
         let aws = serde_json::json!({ "accounts": aws.root, "buckets": aws.buckets });
         serde_json::json!({ "world": root, "apps": apps, "aws": aws })
     }
@@ -113,7 +115,11 @@ impl Core {
     /// When the file system refuses.
     pub(crate) fn save(&mut self) -> Result<(), StoreError> {
         let saved = self.clock.saved();
-        let moved = self.world.root.clock.is_none_or(|before| saved.is_after(before));
+        let moved = self
+            .world
+            .root
+            .clock
+            .is_none_or(|before| saved.is_after(before));
         // Only commanded time must be stored as it moves; real time is told again from any earlier moment.
         self.world.root_dirty |= moved && self.clock.is_commanded();
         if self.world.root_dirty {
@@ -145,7 +151,12 @@ struct Incoming {
 
 impl Server {
     pub(crate) fn new(core: Core, latency: Duration) -> Self {
-        Self { core: Mutex::new(core), changed: Notify::new(), latency, visits: AtomicUsize::new(0) }
+        Self {
+            core: Mutex::new(core),
+            changed: Notify::new(),
+            latency,
+            visits: AtomicUsize::new(0),
+        }
     }
 
     /// Holds a request back, if that is what befalls it.
@@ -196,20 +207,38 @@ impl Server {
         params: Vec<(String, String)>,
         request: Request,
     ) -> Response<HttpBody> {
-        let cut = request.extensions().get::<axum::extract::ConnectInfo<Cut>>().map(|info| info.0.clone());
+        let cut = request
+            .extensions()
+            .get::<axum::extract::ConnectInfo<Cut>>()
+            .map(|info| info.0.clone());
         let (parts, body) = request.into_parts();
         let body = read(body).await;
         if self.core().closed {
             return hang_up(cut);
         }
-        let asked = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let asked = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
         let public = public::host(&self.core().world, asked);
         if let Some(host) = public {
             return self.visit(host, cut).await;
         }
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
-        let mut incoming = Incoming { n: 0, method, uri, headers, body, params };
-        if let Some(path) = incoming.uri.path().strip_prefix("/_sandbox/").map(str::to_owned) {
+        let mut incoming = Incoming {
+            n: 0,
+            method,
+            uri,
+            headers,
+            body,
+            params,
+        };
+        if let Some(path) = incoming
+            .uri
+            .path()
+            .strip_prefix("/_sandbox/")
+            .map(str::to_owned)
+        {
             let answer = self.administer(&incoming, &path);
             return render(&answer, 0);
         }
@@ -250,7 +279,11 @@ impl Server {
             core.clock.request();
             core.clock.now()
         };
-        let visit = Visit { host, turn, arrived_ms };
+        let visit = Visit {
+            host,
+            turn,
+            arrived_ms,
+        };
         let answer = self.until(|world| public::visit(world, &visit)).await;
         self.linger().await;
         match answer {
@@ -275,8 +308,12 @@ impl Server {
     fn workflow_token(&self, incoming: &Incoming) -> Answer {
         let mut core = self.core();
         core.catch_up();
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri).map(|query| query.0);
-        let authorization = incoming.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let query =
+            Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri).map(|query| query.0);
+        let authorization = incoming
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let reply = aws::workflow_token(&mut core.world, &query.unwrap_or_default(), authorization);
         stored(&mut core, reply)
     }
@@ -288,7 +325,9 @@ impl Server {
         let query = incoming.uri.query().unwrap_or_default().to_owned();
         let nonce = incoming.headers.contains_key("fly-machine-lease-nonce");
         let kind = if write { Kind::Write } else { Kind::Read };
-        let (n, blow) = self.core().arrive(&incoming.method, path, query, nonce, kind);
+        let (n, blow) = self
+            .core()
+            .arrive(&incoming.method, path, query, nonce, kind);
         incoming.n = n;
         blow
     }
@@ -304,7 +343,12 @@ impl Server {
     }
 
     /// Does the request, unless a fault forbids it, and says whether it was one too many.
-    async fn struck(&self, route: Option<&Route>, incoming: &Incoming, blow: Option<Blow>) -> (Answer, bool) {
+    async fn struck(
+        &self,
+        route: Option<&Route>,
+        incoming: &Incoming,
+        blow: Option<Blow>,
+    ) -> (Answer, bool) {
         let said = |code| Answer::from(Refusal::new(code, faults::words(code)));
         match blow {
             Some(Blow::DropBefore) => (Answer::empty(500), false),
@@ -316,7 +360,9 @@ impl Server {
                 (said(code), false)
             }
             Some(Blow::Expired) => (said(401), false),
-            Some(Blow::DropAfter | Blow::Truncate | Blow::Twice | Blow::HoldBefore | Blow::HoldAfter)
+            Some(
+                Blow::DropAfter | Blow::Truncate | Blow::Twice | Blow::HoldBefore | Blow::HoldAfter,
+            )
             | None => {
                 if blow == Some(Blow::Twice) {
                     self.run(route, incoming).await;
@@ -331,7 +377,10 @@ impl Server {
     async fn run(&self, route: Option<&Route>, incoming: &Incoming) -> Answer {
         let Some(route) = route else {
             // Go's router speaks before anybody asks for a token.
-            return Answer { body: Body::Text("404 page not found\n".to_owned()), ..Answer::empty(404) };
+            return Answer {
+                body: Body::Text("404 page not found\n".to_owned()),
+                ..Answer::empty(404)
+            };
         };
         let call = match self.admit(route, incoming) {
             Ok(call) => call,
@@ -341,14 +390,20 @@ impl Server {
             Handler::Now(run) => Ok(run(world, &call)),
             Handler::Waits(run) => run(world, &call),
         });
-        answer.await.and_then(|reply| reply).unwrap_or_else(Answer::from)
+        answer
+            .await
+            .and_then(|reply| reply)
+            .unwrap_or_else(Answer::from)
     }
 
     /// Asks until there is an answer, however long that takes.
     ///
     /// # Errors
     /// When the sandbox was stopped meanwhile, or cannot store what changed.
-    async fn until<T>(&self, mut ask: impl FnMut(&mut World) -> Result<T, i64>) -> Result<T, Refusal> {
+    async fn until<T>(
+        &self,
+        mut ask: impl FnMut(&mut World) -> Result<T, i64>,
+    ) -> Result<T, Refusal> {
         loop {
             // Registered before looking, so that no change between looking and waiting is missed.
             let changed = self.changed.notified();
@@ -364,7 +419,12 @@ impl Server {
     fn admit(&self, route: &Route, incoming: &Incoming) -> Result<Call, Refusal> {
         let mut core = self.core();
         core.catch_up();
-        let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            incoming
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let authorization = header(header::AUTHORIZATION.as_str());
         let who = match route.open {
             true => access::visitor(&core.world, authorization),
@@ -378,7 +438,9 @@ impl Server {
             params: incoming.params.iter().cloned().collect(),
             query: query.map_err(|_| Refusal::invalid("invalid query"))?.0,
             body: incoming.body.clone()?,
-            nonce: header("fly-machine-lease-nonce").filter(|nonce| !nonce.is_empty()).map(str::to_owned),
+            nonce: header("fly-machine-lease-nonce")
+                .filter(|nonce| !nonce.is_empty())
+                .map(str::to_owned),
             who,
             arrived_ms: core.world.now,
         };
@@ -402,7 +464,10 @@ impl Server {
         let mut core = self.core();
         loop {
             if core.closed {
-                return Ok(Err(Refusal::new(503, "unavailable: the sandbox was stopped")));
+                return Ok(Err(Refusal::new(
+                    503,
+                    "unavailable: the sandbox was stopped",
+                )));
             }
             core.catch_up();
             match ask(&mut core.world) {
@@ -412,7 +477,8 @@ impl Server {
                     return Ok(saved.map(|()| answer));
                 }
                 Err(deadline) => {
-                    let next = settle::next_due(&core.world).map_or(deadline, |due| due.min(deadline));
+                    let next =
+                        settle::next_due(&core.world).map_or(deadline, |due| due.min(deadline));
                     if !core.clock.wait_until(next) {
                         return Err(core.clock.sleep_until(next));
                     }

@@ -42,7 +42,9 @@ pub(crate) fn settle(world: &mut World) {
 /// The next moment at which something happens by itself.
 pub(crate) fn next_due(world: &World) -> Option<i64> {
     let machines = world.apps.values().flat_map(|app| app.machines.values());
-    machines.filter_map(|machine| machine.due.map(|due| due.at_ms)).min()
+    machines
+        .filter_map(|machine| machine.due.map(|due| due.at_ms))
+        .min()
 }
 
 fn settle_app(app: &mut App, rules: &[Rule], now: i64) -> bool {
@@ -53,7 +55,12 @@ fn settle_app(app: &mut App, rules: &[Rule], now: i64) -> bool {
                 break;
             };
             machine.due = None;
-            take(machine, &Behave::of(rules, &app.name, machine), due.at_ms, due.step);
+            take(
+                machine,
+                &Behave::of(rules, &app.name, machine),
+                due.at_ms,
+                due.step,
+            );
             changed = true;
         }
         if machine.state == State::Destroyed {
@@ -168,7 +175,10 @@ fn exited(machine: &mut Machine, behave: &Behave, at: i64, exit: Exit) {
 }
 
 fn restarts(machine: &Machine, exit: Exit) -> bool {
-    let retries = machine.config.get("restart").and_then(|restart| restart.get("max_retries")?.as_u64());
+    let retries = machine
+        .config
+        .get("restart")
+        .and_then(|restart| restart.get("max_retries")?.as_u64());
     match machine.restart_policy() {
         "always" => true,
         "no" => false,
@@ -188,7 +198,9 @@ fn rest(machine: &mut Machine, at: i64) {
 
 /// Runs come about once per period, measured from the first start; a machine that never started has no schedule yet.
 fn schedule_next(machine: &mut Machine, at: i64) {
-    let Some(first) = machine.first_run_ms else { return };
+    let Some(first) = machine.first_run_ms else {
+        return;
+    };
     let Some(period) = machine.schedule().and_then(period_ms) else {
         return;
     };

@@ -78,15 +78,24 @@ impl Store {
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn open(dir: Option<&Path>) -> Result<Option<Self>, StoreError> {
-        let Some(dir) = dir else { return Ok(Some(Self(None))) };
+        let Some(dir) = dir else {
+            return Ok(Some(Self(None)));
+        };
         let apps = dir.join("apps");
         fs::create_dir_all(&apps).map_err(io_error(&apps))?;
         keep_private(dir).map_err(io_error(dir))?;
         let path = dir.join("lock");
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(io_error(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self(Some(Folder { dir: dir.to_owned(), lock })))),
+            Ok(()) => Ok(Some(Self(Some(Folder {
+                dir: dir.to_owned(),
+                lock,
+            })))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(io_error(&path)(source)),
         }
@@ -97,9 +106,14 @@ impl Store {
     /// # Errors
     /// When a file cannot be read or is not ours, with its name.
     pub(crate) fn load(&self, seed: u64, Snapshot(begun): Snapshot) -> Result<World, StoreError> {
-        let mut world = World { root_dirty: true, ..World::default() };
+        let mut world = World {
+            root_dirty: true,
+            ..World::default()
+        };
         world.root.seed = seed;
-        let Some(Folder { dir, .. }) = &self.0 else { return Ok(begun.unwrap_or(world)) };
+        let Some(Folder { dir, .. }) = &self.0 else {
+            return Ok(begun.unwrap_or(world));
+        };
         if let Some(root) = read(&dir.join("world.json"))? {
             world.root = root;
         }
@@ -110,9 +124,17 @@ impl Store {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let Some(app) = read::<App>(&path)? else { continue };
-            if path.file_stem().is_none_or(|stem| stem != app.name.as_str()) {
-                return Err(StoreError::Misnamed { path, name: app.name });
+            let Some(app) = read::<App>(&path)? else {
+                continue;
+            };
+            if path
+                .file_stem()
+                .is_none_or(|stem| stem != app.name.as_str())
+            {
+                return Err(StoreError::Misnamed {
+                    path,
+                    name: app.name,
+                });
             }
             world.apps.insert(app.name.clone(), app);
         }
@@ -124,7 +146,9 @@ impl Store {
     /// # Errors
     /// When the file system refuses; the answer must then not be sent.
     pub(crate) fn save(&self, world: &mut World) -> Result<(), StoreError> {
-        let Some(Folder { dir, .. }) = &self.0 else { return Ok(()) };
+        let Some(Folder { dir, .. }) = &self.0 else {
+            return Ok(());
+        };
         if world.root_dirty {
             write(&dir.join("world.json"), &world.root)?;
             world.root_dirty = false;
@@ -145,12 +169,16 @@ impl Store {
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn announce(&self, server: &ServerFile) -> Result<(), StoreError> {
-        self.0.as_ref().map_or(Ok(()), |folder| write(&folder.dir.join("server.json"), server))
+        self.0.as_ref().map_or(Ok(()), |folder| {
+            write(&folder.dir.join("server.json"), server)
+        })
     }
 
     /// Takes the announcement back and frees the folder.
     pub(crate) fn leave(&self) {
-        let Some(Folder { dir, lock }) = &self.0 else { return };
+        let Some(Folder { dir, lock }) = &self.0 else {
+            return;
+        };
         // A stale announcement is harmless: the lock, not this file, says whether somebody serves.
         let _ = fs::remove_file(dir.join("server.json"));
         let _ = lock.unlock();
@@ -164,7 +192,10 @@ pub(crate) fn announced(dir: &Path) -> Option<ServerFile> {
 
 /// Names the file that the system's complaint is about.
 pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
-    move |source| StoreError::Io { path: path.to_owned(), source }
+    move |source| StoreError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Reads a file; none is no error.
@@ -175,7 +206,10 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreE
     match fs::read(path) {
         Ok(bytes) => {
             let value = serde_json::from_slice(&bytes);
-            value.map(Some).map_err(|source| StoreError::Malformed { path: path.to_owned(), source })
+            value.map(Some).map_err(|source| StoreError::Malformed {
+                path: path.to_owned(),
+                source,
+            })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error(path)(source)),
@@ -187,7 +221,10 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreE
 /// # Errors
 /// When the file system refuses.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
-    let malformed = |source| StoreError::Malformed { path: path.to_owned(), source };
+    let malformed = |source| StoreError::Malformed {
+        path: path.to_owned(),
+        source,
+    };
     let bytes = serde_json::to_vec_pretty(value).map_err(malformed)?;
     let beside = path.with_extension("json.new");
     fs::write(&beside, bytes).map_err(io_error(&beside))?;
@@ -202,7 +239,11 @@ fn keep_private(dir: &Path) -> io::Result<()> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
     let ignore = dir.join(".gitignore");
-    if ignore.exists() { Ok(()) } else { fs::write(ignore, "*\n") }
+    if ignore.exists() {
+        Ok(())
+    } else {
+        fs::write(ignore, "*\n")
+    }
 }
 
 /// Removes a file; none is no error.

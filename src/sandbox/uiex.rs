@@ -21,8 +21,16 @@ pub(crate) fn routes() -> Vec<Route> {
         route("PATCH", "/api/v1/releases/{release}", update_release),
         route("GET", "/api/v1/releases/all_current", all_current),
         route("GET", "/api/v1/apps/{app}/releases", releases),
-        route("GET", "/api/v1/apps/{app}/releases/current", current_release),
-        route("POST", "/api/v1/apps/{app}/egress_ips/{ip}/promote", promote),
+        route(
+            "GET",
+            "/api/v1/apps/{app}/releases/current",
+            current_release,
+        ),
+        route(
+            "POST",
+            "/api/v1/apps/{app}/egress_ips/{ip}/promote",
+            promote,
+        ),
         route("GET", "/api/v1/apps/{app}/logs", logs),
     ]
     .map(Route::unlimited)
@@ -46,14 +54,25 @@ fn org_view(org: &Org) -> Value {
 }
 
 fn organizations(world: &mut World, call: &Call) -> Reply {
-    let orgs = world.root.orgs.values().filter(|org| call.who.sees_org(&org.slug));
-    Ok(Answer::ok(json!({ "organizations": orgs.map(org_view).collect::<Vec<_>>() })))
+    let orgs = world
+        .root
+        .orgs
+        .values()
+        .filter(|org| call.who.sees_org(&org.slug));
+    Ok(Answer::ok(
+        json!({ "organizations": orgs.map(org_view).collect::<Vec<_>>() }),
+    ))
 }
 
 /// Every deployment asks this, also with a token for one application, so such a token may see its organisation here.
 fn organization(world: &mut World, call: &Call) -> Reply {
-    let org = world.find_org(call.param("org")).ok_or_else(|| Refusal::not_found("organization"))?;
-    let own = world.apps.values().any(|app| app.org == org.slug && call.who.sees_app(app));
+    let org = world
+        .find_org(call.param("org"))
+        .ok_or_else(|| Refusal::not_found("organization"))?;
+    let own = world
+        .apps
+        .values()
+        .any(|app| app.org == org.slug && call.who.sees_app(app));
     if !own && !call.who.sees_org(&org.slug) {
         return Err(forbidden());
     }
@@ -68,12 +87,16 @@ fn no_clusters(world: &mut World, call: &Call) -> Reply {
 
 fn start_build(world: &mut World, _: &Call) -> Reply {
     let id = ids::number(&world.draw("build"));
-    Ok(Answer::ok(json!({ "id": id, "status": "started", "wallclock_time_ms": 0 })))
+    Ok(Answer::ok(
+        json!({ "id": id, "status": "started", "wallclock_time_ms": 0 }),
+    ))
 }
 
 fn finish_build(_: &mut World, call: &Call) -> Reply {
     let part = |key: &str| call.body.get(key).cloned().unwrap_or_default();
-    Ok(Answer::ok(json!({ "id": part("build_id"), "status": part("status"), "wallclock_time_ms": 1 })))
+    Ok(Answer::ok(
+        json!({ "id": part("build_id"), "status": part("status"), "wallclock_time_ms": 1 }),
+    ))
 }
 
 fn view(release: &Release) -> Value {
@@ -100,7 +123,12 @@ pub(crate) struct Draft<'a> {
 }
 
 /// Records a release of an application; nothing when there is no such application.
-pub(crate) fn add_release(world: &mut World, call: &Call, app: &str, draft: Draft<'_>) -> Option<Release> {
+pub(crate) fn add_release(
+    world: &mut World,
+    call: &Call,
+    app: &str,
+    draft: Draft<'_>,
+) -> Option<Release> {
     let now = world.now;
     world.dirty.insert(app.to_owned());
     let app = world.apps.get_mut(app)?;
@@ -143,7 +171,10 @@ pub(crate) fn change_release(
         }
         status.clone_into(&mut release.status);
     }
-    if let Some(metadata) = change.get("metadata").filter(|metadata| !metadata.is_null()) {
+    if let Some(metadata) = change
+        .get("metadata")
+        .filter(|metadata| !metadata.is_null())
+    {
         release.metadata = metadata.clone();
     }
     let changed = release.clone();
@@ -180,7 +211,10 @@ fn update_release(world: &mut World, call: &Call) -> Reply {
 }
 
 fn current(app: &App) -> Option<&Release> {
-    app.releases.iter().rev().find(|release| release.status == "complete")
+    app.releases
+        .iter()
+        .rev()
+        .find(|release| release.status == "complete")
 }
 
 fn all_current(world: &mut World, call: &Call) -> Reply {
@@ -195,7 +229,9 @@ fn all_current(world: &mut World, call: &Call) -> Reply {
 fn releases(world: &mut World, call: &Call) -> Reply {
     let limit = call.number("limit")?.unwrap_or(25).max(0).unsigned_abs() as usize;
     let newest = world.app(call)?.releases.iter().rev().take(limit);
-    Ok(Answer::ok(json!({ "releases": newest.map(view).collect::<Vec<_>>() })))
+    Ok(Answer::ok(
+        json!({ "releases": newest.map(view).collect::<Vec<_>>() }),
+    ))
 }
 
 fn current_release(world: &mut World, call: &Call) -> Reply {
@@ -205,16 +241,29 @@ fn current_release(world: &mut World, call: &Call) -> Reply {
 
 fn promote(world: &mut World, call: &Call) -> Reply {
     let ip = call.param("ip");
-    let found = world.app(call)?.ips.iter().any(|have| have.ip == ip && have.kind.starts_with("egress"));
-    if found { Ok(Answer::empty(204)) } else { Err(Refusal::not_found("egress ip")) }
+    let found = world
+        .app(call)?
+        .ips
+        .iter()
+        .any(|have| have.ip == ip && have.kind.starts_with("egress"));
+    if found {
+        Ok(Answer::empty(204))
+    } else {
+        Err(Refusal::not_found("egress ip"))
+    }
 }
 
 /// What the machines print. Without a token it begins with the oldest lines that are kept.
 fn logs(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let (after, only, region) = (call.query("next_token"), call.query("instance"), call.query("region"));
+    let (after, only, region) = (
+        call.query("next_token"),
+        call.query("instance"),
+        call.query("region"),
+    );
     let machines = app.machines.values().filter(|machine| {
-        only.is_none_or(|id| id == machine.id) && region.is_none_or(|region| region == machine.region)
+        only.is_none_or(|id| id == machine.id)
+            && region.is_none_or(|region| region == machine.region)
     });
     let mut lines: Vec<(&str, Value)> = machines
         .flat_map(|machine| machine.logs.iter().map(move |line| (machine, line)))
@@ -222,7 +271,12 @@ fn logs(world: &mut World, call: &Call) -> Reply {
         .map(|(machine, line)| (line.id.as_str(), line.view(machine)))
         .collect();
     lines.sort_by(|a, b| a.0.cmp(b.0));
-    let next = lines.last().map_or(after.unwrap_or_default(), |(id, _)| id).to_owned();
+    let next = lines
+        .last()
+        .map_or(after.unwrap_or_default(), |(id, _)| id)
+        .to_owned();
     let data: Vec<Value> = lines.into_iter().map(|(_, line)| line).collect();
-    Ok(Answer::ok(json!({ "data": data, "meta": { "next_token": next } })))
+    Ok(Answer::ok(
+        json!({ "data": data, "meta": { "next_token": next } }),
+    ))
 }

@@ -16,8 +16,9 @@ pub(super) const BODY_MAX: usize = 16 << 20;
 /// # Errors
 /// `400` when it is not JSON.
 pub(super) async fn read(body: HttpBody) -> Result<Value, Refusal> {
-    let bytes =
-        to_bytes(body, BODY_MAX).await.map_err(|_| Refusal::invalid("failed to read request body"))?;
+    let bytes = to_bytes(body, BODY_MAX)
+        .await
+        .map_err(|_| Refusal::invalid("failed to read request body"))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
     }
@@ -35,8 +36,13 @@ fn text(body: &Body) -> (Option<&'static str>, String) {
 
 fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response::Builder {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut builder = Response::builder().status(status).header("fly-request-id", request_id(n));
-    let typed = answer.headers.iter().any(|(name, _)| *name == "content-type");
+    let mut builder = Response::builder()
+        .status(status)
+        .header("fly-request-id", request_id(n));
+    let typed = answer
+        .headers
+        .iter()
+        .any(|(name, _)| *name == "content-type");
     if let Some(kind) = kind.filter(|_| !typed) {
         builder = builder.header(header::CONTENT_TYPE, kind);
     }
@@ -48,13 +54,18 @@ fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response
 
 /// `01H…-iad`: a ULID and the region that answered.
 fn request_id(n: u64) -> String {
-    format!("{}-iad", ids::ulid(0, &ids::draw(&["request", &n.to_string()])))
+    format!(
+        "{}-iad",
+        ids::ulid(0, &ids::draw(&["request", &n.to_string()]))
+    )
 }
 
 /// Sends an answer.
 pub(super) fn render(answer: &Answer, n: u64) -> Response<HttpBody> {
     let (kind, text) = text(&answer.body);
-    response(answer, n, kind).body(HttpBody::from(text)).unwrap_or_default()
+    response(answer, n, kind)
+        .body(HttpBody::from(text))
+        .unwrap_or_default()
 }
 
 /// Closes the connection instead of answering.
@@ -72,7 +83,10 @@ pub(super) fn truncated(answer: &Answer, n: u64) -> Response<HttpBody> {
 }
 
 /// The same with a body of any kind.
-pub(super) fn cut_short(builder: axum::http::response::Builder, bytes: &[u8]) -> Response<HttpBody> {
+pub(super) fn cut_short(
+    builder: axum::http::response::Builder,
+    bytes: &[u8],
+) -> Response<HttpBody> {
     let half = bytes[..bytes.len() / 2].to_vec();
     let builder = builder.header(header::CONTENT_LENGTH, bytes.len().max(1));
     let broken = async {
@@ -82,5 +96,7 @@ pub(super) fn cut_short(builder: axum::http::response::Builder, bytes: &[u8]) ->
     };
     let parts = futures_util::stream::once(async { Ok(half) });
     let parts = futures_util::StreamExt::chain(parts, futures_util::stream::once(broken));
-    builder.body(HttpBody::from_stream(parts)).unwrap_or_default()
+    builder
+        .body(HttpBody::from_stream(parts))
+        .unwrap_or_default()
 }

@@ -185,7 +185,11 @@ impl World {
     pub(crate) fn draw(&mut self, what: &str) -> [u8; 32] {
         self.root.drawn += 1;
         self.root_dirty = true;
-        ids::draw(&[&self.root.seed.to_string(), what, &self.root.drawn.to_string()])
+        ids::draw(&[
+            &self.root.seed.to_string(),
+            what,
+            &self.root.drawn.to_string(),
+        ])
     }
 
     /// The application a call names, if the caller may see it.
@@ -201,8 +205,15 @@ impl World {
     /// # Errors
     /// As [`World::app`].
     pub(crate) fn app_named(&self, name: &str, who: &Identity) -> Result<&App, Refusal> {
-        let app = self.apps.get(name).ok_or_else(|| Refusal::not_found("app"))?;
-        if who.sees_app(app) { Ok(app) } else { Err(forbidden()) }
+        let app = self
+            .apps
+            .get(name)
+            .ok_or_else(|| Refusal::not_found("app"))?;
+        if who.sees_app(app) {
+            Ok(app)
+        } else {
+            Err(forbidden())
+        }
     }
 
     /// The same, to change it; it will be written before the answer goes out.
@@ -212,7 +223,9 @@ impl World {
     pub(crate) fn app_mut(&mut self, call: &Call) -> Result<&mut App, Refusal> {
         let name = self.app(call)?.name.clone();
         self.dirty.insert(name.clone());
-        self.apps.get_mut(&name).ok_or_else(|| Refusal::not_found("app"))
+        self.apps
+            .get_mut(&name)
+            .ok_or_else(|| Refusal::not_found("app"))
     }
 
     /// An organisation by slug, by the slug behind an alias, or by identifier, if the caller may see it.
@@ -230,7 +243,10 @@ impl World {
 
     /// An organisation by any of its names.
     pub(crate) fn find_org(&self, slug: &str) -> Option<&Org> {
-        self.root.orgs.values().find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
+        self.root
+            .orgs
+            .values()
+            .find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
     }
 
     /// The organisation with this slug, made if it is missing.
@@ -244,8 +260,16 @@ impl World {
             id: ids::lower(&draw),
             number: ids::number(&draw),
             slug: slug.to_owned(),
-            raw_slug: if personal { format!("personal-{}", ids::hex(&draw[..3])) } else { slug.to_owned() },
-            name: if personal { "Personal".to_owned() } else { slug.to_owned() },
+            raw_slug: if personal {
+                format!("personal-{}", ids::hex(&draw[..3]))
+            } else {
+                slug.to_owned()
+            },
+            name: if personal {
+                "Personal".to_owned()
+            } else {
+                slug.to_owned()
+            },
             replay_sources: BTreeSet::new(),
             cross_network_replays: false,
         };
@@ -271,7 +295,9 @@ impl App {
     /// # Errors
     /// `404`.
     pub(crate) fn machine(&self, id: &str) -> Result<&Machine, Refusal> {
-        self.machines.get(id).ok_or_else(|| Refusal::not_found("machine"))
+        self.machines
+            .get(id)
+            .ok_or_else(|| Refusal::not_found("machine"))
     }
 
     /// A volume that is not gone.
@@ -279,7 +305,10 @@ impl App {
     /// # Errors
     /// `404`.
     pub(crate) fn volume(&self, id: &str) -> Result<&Volume, Refusal> {
-        self.volumes.get(id).filter(|v| v.state != "destroyed").ok_or_else(|| Refusal::not_found("volume"))
+        self.volumes
+            .get(id)
+            .filter(|v| v.state != "destroyed")
+            .ok_or_else(|| Refusal::not_found("volume"))
     }
 
     /// A volume that can still be changed.
@@ -305,6 +334,9 @@ impl App {
 impl Volume {
     /// Whether it was deleted, even if it lingers.
     pub(crate) fn is_going(&self) -> bool {
-        matches!(self.state.as_str(), "scheduling_destroy" | "pending_destroy" | "destroying" | "destroyed")
+        matches!(
+            self.state.as_str(),
+            "scheduling_destroy" | "pending_destroy" | "destroying" | "destroyed"
+        )
     }
 }

@@ -23,7 +23,11 @@ pub(crate) fn read(name: &str, text: &str) -> Read {
     let mut files = Files::default();
     let file = files.add(PathBuf::from(name), text.to_owned());
     let (node, syntax) = fly_toml::parse(&files, file);
-    Read { files, syntax, modern: fly_toml::modernise(node) }
+    Read {
+        files,
+        syntax,
+        modern: fly_toml::modernise(node),
+    }
 }
 
 impl Read {
@@ -40,7 +44,11 @@ impl Read {
 
     /// Warnings, one line each.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.modern.warnings.iter().map(|problem| self.line(problem)).collect()
+        self.modern
+            .warnings
+            .iter()
+            .map(|problem| self.line(problem))
+            .collect()
     }
 
     fn line(&self, problem: &Problem) -> String {
@@ -48,7 +56,10 @@ impl Read {
             let (line, column) = self.files.line_column(at);
             format!("{line}:{column}: ")
         });
-        let help = problem.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        let help = problem
+            .help
+            .as_ref()
+            .map_or_else(String::new, |help| format!("; {help}"));
         format!("{place}{} ({}){help}", problem.message, problem.label)
     }
 }
@@ -60,8 +71,10 @@ fn json(node: &Node) -> Json {
         Value::Float(number) => Json::from(*number),
         Value::Boolean(truth) => Json::from(*truth),
         Value::Array(items) => items.iter().map(json).collect(),
-        Value::Table(Table(entries)) => {
-            entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect::<Map<_, _>>().into()
-        }
+        Value::Table(Table(entries)) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), json(&entry.node)))
+            .collect::<Map<_, _>>()
+            .into(),
     }
 }

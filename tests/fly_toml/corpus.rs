@@ -11,7 +11,10 @@ fn corpus() -> Option<BTreeMap<String, Read>> {
     let files = fs::read_dir(folder).ok()?;
     let read_file = |entry: fs::DirEntry| {
         let text = fs::read_to_string(entry.path()).unwrap();
-        (entry.file_name().into_string().unwrap(), read("fly.toml", &text))
+        (
+            entry.file_name().into_string().unwrap(),
+            read("fly.toml", &text),
+        )
     };
     Some(files.map(|entry| read_file(entry.unwrap())).collect())
 }
@@ -71,6 +74,9 @@ fn warnings() {
         ("variable that is a table", 1),
     ]);
     assert_eq!(counts, expected);
-    let silent = corpus.values().filter(|read| read.warnings().is_empty()).count();
+    let silent = corpus
+        .values()
+        .filter(|read| read.warnings().is_empty())
+        .count();
     assert_eq!(silent, 92);
 }

@@ -31,7 +31,10 @@ fn syntax() {
         read("fly.json", "").errors(),
         ["1:1: this is not JSON (EOF while parsing a value at line 1 column 0)"]
     );
-    assert_eq!(read("fly.json", "[1]").errors(), ["1:1: a fly.toml is a table of keys (this is a list)"]);
+    assert_eq!(
+        read("fly.json", "[1]").errors(),
+        ["1:1: a fly.toml is a table of keys (this is a list)"]
+    );
     let deep = "[".repeat(5000);
     assert_eq!(read("fly.json", &deep).errors().len(), 1);
 }

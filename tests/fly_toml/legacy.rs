@@ -23,7 +23,10 @@ fn all(table: &[(&str, Json)]) {
 #[test]
 fn env() {
     all(&[
-        ("[[env]]\nA = \"x\"\nB = 1\n[[env]]\nB = 2", json!({"env": {"A": "x", "B": "2"}})),
+        (
+            "[[env]]\nA = \"x\"\nB = 1\n[[env]]\nB = 2",
+            json!({"env": {"A": "x", "B": "2"}}),
+        ),
         (
             "[env]\nA = 8090\nB = true\nC = 0.5\nD = 1e6",
             json!({"env": {"A": "8090", "B": "true", "C": "0.5", "D": "1e+06"}}),
@@ -38,9 +41,18 @@ fn processes() {
     all(&[
         ("processes = []", json!({})),
         ("[[processes]]", json!({})),
-        ("[[processes]]\nname = \"web\"\ncommand = \"run web\"", json!({"processes": {"web": "run web"}})),
-        ("[[processes]]\nname = \"web\"", json!({"processes": {"web": ""}})),
-        ("[processes]\nweb = \"run\"\ntask = \"\"", json!({"processes": {"web": "run", "task": ""}})),
+        (
+            "[[processes]]\nname = \"web\"\ncommand = \"run web\"",
+            json!({"processes": {"web": "run web"}}),
+        ),
+        (
+            "[[processes]]\nname = \"web\"",
+            json!({"processes": {"web": ""}}),
+        ),
+        (
+            "[processes]\nweb = \"run\"\ntask = \"\"",
+            json!({"processes": {"web": "run", "task": ""}}),
+        ),
     ]);
 }
 
@@ -51,7 +63,10 @@ fn metrics_that_say_nothing_are_none() {
     all(&[
         ("[[metrics]]", json!({})),
         ("[[metrics]]\nprocesses = [\"app\"]", json!({})),
-        ("[[metrics]]\n[[metrics]]\nport = 9091\npath = \"/metrics\"", metrics),
+        (
+            "[[metrics]]\n[[metrics]]\nport = 9091\npath = \"/metrics\"",
+            metrics,
+        ),
     ]);
 }
 
@@ -61,8 +76,14 @@ fn stopping() {
         ("kill_timeout = 120", json!({"kill_timeout": "120s"})),
         ("kill_timeout = \"5m\"", json!({"kill_timeout": "5m"})),
         ("kill_timeout = \"\"", json!({})),
-        ("[experimental]\nkill_timeout = 3", json!({"kill_timeout": "3s"})),
-        ("kill_timeout = 1\n[experimental]\nkill_timeout = 3", json!({"kill_timeout": "1s"})),
+        (
+            "[experimental]\nkill_timeout = 3",
+            json!({"kill_timeout": "3s"}),
+        ),
+        (
+            "kill_timeout = 1\n[experimental]\nkill_timeout = 3",
+            json!({"kill_timeout": "1s"}),
+        ),
     ]);
 }
 
@@ -81,7 +102,10 @@ fn experimental() {
             "[experimental]\nmetrics_port = 9091\nmetrics_path = \"/m\"",
             json!({"metrics": [{"port": 9091, "path": "/m"}]}),
         ),
-        ("[metrics]\nport = 1\n[experimental]\nmetrics_port = 2", json!({"metrics": [{"port": 1}]})),
+        (
+            "[metrics]\nport = 1\n[experimental]\nmetrics_port = 2",
+            json!({"metrics": [{"port": 1}]}),
+        ),
         (
             "machine_config = \"outer\"\n[experimental]\nmachine_config = \"inner\"",
             json!({"machine_config": "inner"}),
@@ -95,7 +119,10 @@ fn build() {
         ("[build]", json!({})),
         ("[build]\nimage = \"redis:7\"", json!({"image": "redis:7"})),
         ("build.image = \"redis:7\"", json!({"image": "redis:7"})),
-        ("[build]\ndockerfile = \"D\"\nbuild_target = \"t\"\n[build.args]\nA = \"1\"", json!({})),
+        (
+            "[build]\ndockerfile = \"D\"\nbuild_target = \"t\"\n[build.args]\nA = \"1\"",
+            json!({}),
+        ),
     ]);
 }
 
@@ -106,7 +133,10 @@ fn sections_under_other_names() {
             "[mount]\nsource = \"a\"\ninitial_size = 10\n[[mounts]]\nsource = \"b\"",
             json!({"mounts": [{"source": "a", "initial_size": "10"}, {"source": "b"}]}),
         ),
-        ("[mounts]\nsource = \"a\"", json!({"mounts": [{"source": "a"}]})),
+        (
+            "[mounts]\nsource = \"a\"",
+            json!({"mounts": [{"source": "a"}]}),
+        ),
         (
             "vm.size = \"shared-cpu-1x\"\n[compute]\ncpus = 2\n[[computes]]\ncpus = 4",
             json!({"vm": [{"cpus": 2}, {"cpus": 4}, {"size": "shared-cpu-1x"}]}),
@@ -115,7 +145,10 @@ fn sections_under_other_names() {
             "[[vm]]\nmemory = 4096\npersist_rootfs = 3",
             json!({"vm": [{"memory": "4096", "persist_rootfs": "always"}]}),
         ),
-        ("[metric]\nport = 1\n[[metrics]]\nport = 2", json!({"metrics": [{"port": 1}, {"port": 2}]})),
+        (
+            "[metric]\nport = 1\n[[metrics]]\nport = 2",
+            json!({"metrics": [{"port": 1}, {"port": 2}]}),
+        ),
         (
             "[[checks]]\nname = \"up\"\ntype = \"http\"\ninterval = 10000\nmethod = \"get\"",
             json!({"checks": {"up": {"type": "http", "interval": "10s", "method": "GET"}}}),
@@ -143,17 +176,35 @@ fn services() {
         ),
         (
             &service("concurrency = \"20,25\""),
-            with("concurrency", json!({"type": "requests", "soft_limit": 20, "hard_limit": 25})),
+            with(
+                "concurrency",
+                json!({"type": "requests", "soft_limit": 20, "hard_limit": 25}),
+            ),
         ),
-        (&service("auto_stop_machines = true"), with("auto_stop_machines", json!("stop"))),
-        (&service("auto_stop_machines = false"), with("auto_stop_machines", json!("off"))),
-        (&service("auto_stop_machines = \"suspend\""), with("auto_stop_machines", json!("suspend"))),
-        (&service("min_machines_running = 0"), with("min_machines_running", json!(0))),
+        (
+            &service("auto_stop_machines = true"),
+            with("auto_stop_machines", json!("stop")),
+        ),
+        (
+            &service("auto_stop_machines = false"),
+            with("auto_stop_machines", json!("off")),
+        ),
+        (
+            &service("auto_stop_machines = \"suspend\""),
+            with("auto_stop_machines", json!("suspend")),
+        ),
+        (
+            &service("min_machines_running = 0"),
+            with("min_machines_running", json!(0)),
+        ),
         (
             &service(
                 "tcp_checks = [{ interval = 10000, timeout = 2500, restart_limit = 6, grace_period = \"\" }]",
             ),
-            with("tcp_checks", json!([{"interval": "10s", "timeout": "2500ms"}])),
+            with(
+                "tcp_checks",
+                json!([{"interval": "10s", "timeout": "2500ms"}]),
+            ),
         ),
         (
             &service("http_checks = { headers = [{ name = \"A\", value = 1 }, { name = \"B\" }] }"),
@@ -167,7 +218,10 @@ fn services() {
             &service("script_checks = []\nhttp_checks = []\nprocesses = []"),
             json!({"services": [{"internal_port": 80, "ports": [{"port": 443}]}]}),
         ),
-        (&service("processes = [\"app\"]"), with("processes", json!(["app"]))),
+        (
+            &service("processes = [\"app\"]"),
+            with("processes", json!(["app"])),
+        ),
     ]);
 }
 

@@ -49,8 +49,14 @@ fn old_spellings_that_even_flyctl_refuses() {
         format!("{place}: `concurrency` in `services` must be one table ({kind}); {help}")
     };
     let ports = "\n[[services.ports]]\nport = 80";
-    errors(&format!("[[services]]\nconcurrency = 20{ports}"), &[&refused("2:15", "this is a whole number")]);
-    errors(&format!("[[services]]\nconcurrency = \"20\"{ports}"), &[&refused("2:15", "this is a text")]);
+    errors(
+        &format!("[[services]]\nconcurrency = 20{ports}"),
+        &[&refused("2:15", "this is a whole number")],
+    );
+    errors(
+        &format!("[[services]]\nconcurrency = \"20\"{ports}"),
+        &[&refused("2:15", "this is a text")],
+    );
     errors(
         &format!("[[services]]\n[[services.concurrency]]\nsoft_limit = 20{ports}"),
         &[&refused("2:1", "this is a list")],
@@ -176,7 +182,9 @@ fn unknown_keys() {
     // The list `vm` is always there for flyctl, and wins over other capitals.
     warnings(
         "[[VM]]\ncpus = 2",
-        &["1:3: there is no key `VM` at the top of a fly.toml (flyctl ignores it); did you mean `vm`?"],
+        &[
+            "1:3: there is no key `VM` at the top of a fly.toml (flyctl ignores it); did you mean `vm`?",
+        ],
     );
 }
 
@@ -190,7 +198,9 @@ fn what_has_no_effect_here() {
             &format!("1:1: `machine_checks` has no effect here (left out); {tests}"),
             "2:8: `compose` in `build` has no effect here (left out); trimtab reads no compose file; write the containers \
              into `machine_config`",
-            &format!("5:1: `machine_checks` in `http_service` has no effect here (left out); {tests}"),
+            &format!(
+                "5:1: `machine_checks` in `http_service` has no effect here (left out); {tests}"
+            ),
         ],
     );
     warnings(

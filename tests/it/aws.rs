@@ -66,7 +66,10 @@ impl Clients {
     /// The account's administrator.
     fn of(team: &Team) -> Self {
         let keys = team.sandbox.aws_keys(ACCOUNT).unwrap();
-        Self::with(team, &Credentials::new(keys.id, keys.secret, None, None, "test"))
+        Self::with(
+            team,
+            &Credentials::new(keys.id, keys.secret, None, None, "test"),
+        )
     }
 
     /// Whoever has these credentials.
@@ -100,7 +103,12 @@ fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
 /// A request to the administration of a team's sandbox, and its answer as text.
 async fn admin(team: &Team, path: &str, body: Value) -> String {
     let url = format!("{}/_sandbox/{path}", team.sandbox.url());
-    let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+    let answer = reqwest::Client::new()
+        .post(url)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     answer.text().await.unwrap()
 }
@@ -143,7 +151,13 @@ fn said(output: &Output) -> String {
 /// The token that a machine of an app gets from Fly.
 async fn token(team: &Team, app: &str) -> String {
     let name = team.desired().fly_app[app].name.clone();
-    let machines = team.by_hand("GET", &format!("/v1/apps/{name}/machines"), json!(null)).await;
-    admin(team, "oidc", json!({ "app": name, "machine": machines[0]["id"], "aud": "sts.amazonaws.com" }))
-        .await
+    let machines = team
+        .by_hand("GET", &format!("/v1/apps/{name}/machines"), json!(null))
+        .await;
+    admin(
+        team,
+        "oidc",
+        json!({ "app": name, "machine": machines[0]["id"], "aud": "sts.amazonaws.com" }),
+    )
+    .await
 }

@@ -65,7 +65,11 @@ const FOR_EVER_MS: u64 = 1_000_000_000;
 
 /// How many machines run this image.
 async fn on(shop: &Shop, tag: &str) -> usize {
-    shop.fleet().await.iter().filter(|machine| runs(machine, tag)).count()
+    shop.fleet()
+        .await
+        .iter()
+        .filter(|machine| runs(machine, tag))
+        .count()
 }
 
 /// New images one after the other, each applied twice.
@@ -80,8 +84,7 @@ async fn new_images(shop: &Shop) {
 async fn bad_image(shop: &Shop) {
     let crons = versions(&shop.crons().await);
     // Between two crashes it is up, for most of the time.
-    let crash =
-        json!({ "exit_code": 3, "after_ms": 2_000, "checks": "critical", "logs": ["no such table: users"] });
+    let crash = json!({ "exit_code": 3, "after_ms": 2_000, "checks": "critical", "logs": ["no such table: users"] });
     shop.rule("app", "bad", crash).await;
     let said = [
         "FAILED: could not update fly.machine/",
@@ -95,11 +98,22 @@ async fn bad_image(shop: &Shop) {
         shop.apply("production", "bad").demand(4, &said);
         let down = on(shop, "bad").await;
         assert!((1..=shop.user.at_once).contains(&down), "{down} are down");
-        let others = shop.fleet().await.into_iter().filter(|machine| !runs(machine, "bad"));
+        let others = shop
+            .fleet()
+            .await
+            .into_iter()
+            .filter(|machine| !runs(machine, "bad"));
         for machine in others {
-            assert!(runs(&machine, "v3") && machine["state"] == "started", "{machine:#}");
+            assert!(
+                runs(&machine, "v3") && machine["state"] == "started",
+                "{machine:#}"
+            );
         }
-        assert_eq!(versions(&shop.crons().await), crons, "cron machines stay as they are");
+        assert_eq!(
+            versions(&shop.crons().await),
+            crons,
+            "cron machines stay as they are"
+        );
         shop.nobody_holds("bad").await;
     }
     shop.apply("production", "v4").demand(0, &["Applied: "]);
@@ -111,7 +125,8 @@ async fn bad_image(shop: &Shop) {
 async fn failing_command(shop: &Shop) {
     let all = async || [versions(&shop.fleet().await), versions(&shop.crons().await)];
     let before = all().await;
-    let wrong = json!({ "exit_code": 2, "after_ms": 300, "logs": ["relation \"users\" does not exist"] });
+    let wrong =
+        json!({ "exit_code": 2, "after_ms": 300, "logs": ["relation \"users\" does not exist"] });
     shop.rule(COMMANDS, "v5", wrong).await;
     shop.guard("bin/migrate --wrong");
     let ran = shop.apply("guarded", "v5");
@@ -124,7 +139,10 @@ async fn failing_command(shop: &Shop) {
             "run the same command again",
         ],
     );
-    assert_eq!(ran.writes(), [format!("POST /v1/apps/{}/machines", shop.user.name)]);
+    assert_eq!(
+        ran.writes(),
+        [format!("POST /v1/apps/{}/machines", shop.user.name)]
+    );
     assert_eq!(all().await, before, "no machine was written to");
     shop.nobody_holds("v5").await;
     shop.forget_rules().await;
@@ -143,7 +161,12 @@ async fn deploys(user: &'static User) {
 
 /// Lets release commands of this image run until the test ends them.
 async fn hold_command(shop: &Shop, tag: &str) {
-    shop.rule(COMMANDS, tag, json!({ "exit_code": 0, "after_ms": FOR_EVER_MS })).await;
+    shop.rule(
+        COMMANDS,
+        tag,
+        json!({ "exit_code": 0, "after_ms": FOR_EVER_MS }),
+    )
+    .await;
 }
 
 /// Interrupted while the release command runs: it is waited for, no machine changes, and it does not run again.
@@ -154,12 +177,27 @@ async fn interrupted_early(shop: &Shop) {
     run.until_command().await;
     run.interrupt().await;
     shop.end_command().await;
-    run.end().demand(4, &["not run: ", "because the run ended before", "run the same command again"]);
-    assert_eq!(versions(&shop.fleet().await), before, "no machine was written to");
+    run.end().demand(
+        4,
+        &[
+            "not run: ",
+            "because the run ended before",
+            "run the same command again",
+        ],
+    );
+    assert_eq!(
+        versions(&shop.fleet().await),
+        before,
+        "no machine was written to"
+    );
     shop.nobody_holds("v2").await;
     shop.forget_rules().await;
     shop.apply("guarded", "v2").demand(0, &["Applied: "]);
-    assert_eq!(shop.commands("v2").await.len(), 1, "a command that has succeeded does not run again");
+    assert_eq!(
+        shop.commands("v2").await.len(),
+        1,
+        "a command that has succeeded does not run again"
+    );
     shop.whole("guarded", "v2").await;
 }
 
@@ -174,10 +212,18 @@ async fn killed_early(shop: &Shop) {
     let mut run = shop.begin("guarded", "v3");
     run.until_kept_out().await;
     shop.outlive();
-    run.until_sent("GET", &format!("/machines/{}", commands[0]["id"].as_str().unwrap())).await;
+    run.until_sent(
+        "GET",
+        &format!("/machines/{}", commands[0]["id"].as_str().unwrap()),
+    )
+    .await;
     shop.end_command().await;
     run.end().demand(0, &["Applied: "]);
-    assert_eq!(shop.commands("v3").await.len(), 1, "a command is never cut off or doubled by a second run");
+    assert_eq!(
+        shop.commands("v3").await.len(),
+        1,
+        "a command is never cut off or doubled by a second run"
+    );
     shop.whole("guarded", "v3").await;
 }
 
@@ -191,7 +237,12 @@ async fn half_way<'s>(shop: &'s Shop, tag: &str) -> shop::UnderWay<'s> {
 
 /// Interrupted while machines change: those under way are finished, the others are left, and the next run goes on.
 async fn interrupted_half_way(shop: &Shop) {
-    let User { fleet, at_once, crons, .. } = shop.user;
+    let User {
+        fleet,
+        at_once,
+        crons,
+        ..
+    } = shop.user;
     let before = versions(&shop.crons().await);
     let mut run = half_way(shop, "v4").await;
     run.interrupt().await;
@@ -206,9 +257,16 @@ async fn interrupted_half_way(shop: &Shop) {
     assert!((1..=*at_once).contains(&done), "{done} machines changed");
     for machine in shop.fleet().await {
         assert_eq!(machine["state"], "started", "{machine:#}");
-        assert!(machine["config"]["metadata"]["trimtab_starting"].is_null(), "{machine:#}");
+        assert!(
+            machine["config"]["metadata"]["trimtab_starting"].is_null(),
+            "{machine:#}"
+        );
     }
-    assert_eq!(versions(&shop.crons().await), before, "cron machines stay as they are");
+    assert_eq!(
+        versions(&shop.crons().await),
+        before,
+        "cron machines stay as they are"
+    );
     shop.nobody_holds("v4").await;
     shop.apply("guarded", "v4").demand(0, &[]);
     assert_eq!(shop.commands("v4").await.len(), 1);
@@ -280,9 +338,17 @@ async fn a_machine_between_two_crashes_is_not_taken_for_well() {
     let team = Team::new(BARE).await;
     team.apply().await;
     let url = format!("{}/_sandbox/rules", team.sandbox.url());
-    let rule =
-        json!({ "match": { "image_contains": ":bad" }, "behave": { "exit_code": 3, "after_ms": 2_000 } });
-    assert!(reqwest::Client::new().post(url).json(&rule).send().await.unwrap().status().is_success());
+    let rule = json!({ "match": { "image_contains": ":bad" }, "behave": { "exit_code": 3, "after_ms": 2_000 } });
+    assert!(
+        reqwest::Client::new()
+            .post(url)
+            .json(&rule)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
     team.write(&BARE.replace(":good", ":bad"));
     assert!(!team.try_apply(None).await.unwrap().is_complete());
     let world = loop {

@@ -27,7 +27,10 @@ const FUNCTION_MEDIAN: usize = 10;
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
-        let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {
@@ -55,7 +58,10 @@ fn code(text: &str) -> &str {
 /// The modules that a file's `use crate::…` and `crate::…` paths name.
 fn named(code: &str) -> Vec<String> {
     let first = |text: &str| {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
     };
     let mut out = Vec::new();
     for rest in code
@@ -103,7 +109,9 @@ fn modules_look_only_downward() {
             .unwrap()
             .trim_end_matches(".rs")
             .to_owned();
-        let Some((_, allowed)) = FLOORS.iter().find(|(name, _)| *name == module) else { continue };
+        let Some((_, allowed)) = FLOORS.iter().find(|(name, _)| *name == module) else {
+            continue;
+        };
         let file = path.file_name().unwrap().to_str().unwrap();
         for name in named(code(&text)) {
             let sees_clouds = module == "kinds" && name == "clouds" && SEES_CLOUDS.contains(&file);
@@ -128,7 +136,10 @@ fn the_planner_cannot_wait() {
 
 #[test]
 fn render_takes_only_events_from_apply() {
-    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("render")) {
+    for (path, text) in sources()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("render"))
+    {
         let whole = code(&text).replace(char::is_whitespace, "");
         assert!(!whole.contains("apply::apply"), "{}", path.display());
         assert!(!whole.contains("println!"), "{}", path.display());
@@ -137,8 +148,11 @@ fn render_takes_only_events_from_apply() {
 
 #[test]
 fn every_file_says_why_it_exists() {
-    let silent: Vec<_> =
-        sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(path, _)| path)
+        .collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
 
@@ -156,8 +170,13 @@ fn functions(code: &str) -> Vec<(String, usize)> {
         if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
             continue;
         }
-        let name: String = clean[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        let Some(open) = clean[at..].find(['{', ';']).map(|offset| at + offset) else { continue };
+        let name: String = clean[at + 3..]
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
+        let Some(open) = clean[at..].find(['{', ';']).map(|offset| at + offset) else {
+            continue;
+        };
         if name.is_empty() || clean.as_bytes()[open] == b';' {
             continue;
         }
@@ -178,14 +197,20 @@ fn blank(code: &str) -> String {
     let mut out = String::new();
     let mut rest = code;
     while let Some(c) = rest.chars().next() {
-        let raw = rest.starts_with("r#\"").then(|| rest[3..].find("\"#").map(|end| end + 5)).flatten();
+        let raw = rest
+            .starts_with("r#\"")
+            .then(|| rest[3..].find("\"#").map(|end| end + 5))
+            .flatten();
         let skip = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if let Some(raw) = raw {
             raw
         } else if c == '"' {
             string_end(rest)
-        } else if ["'{'", "'}'", "'\"'"].iter().any(|literal| rest.starts_with(literal)) {
+        } else if ["'{'", "'}'", "'\"'"]
+            .iter()
+            .any(|literal| rest.starts_with(literal))
+        {
             3
         } else {
             out.push(c);
@@ -213,9 +238,14 @@ fn string_end(text: &str) -> usize {
 #[test]
 fn files_and_functions_keep_to_the_budget() {
     let all = sources();
-    let lines: Vec<(usize, &PathBuf)> =
-        all.iter().map(|(path, text)| (code(text).lines().count(), path)).collect();
-    let long: Vec<_> = lines.iter().filter(|(lines, _)| *lines > FILE_LIMIT).collect();
+    let lines: Vec<(usize, &PathBuf)> = all
+        .iter()
+        .map(|(path, text)| (code(text).lines().count(), path))
+        .collect();
+    let long: Vec<_> = lines
+        .iter()
+        .filter(|(lines, _)| *lines > FILE_LIMIT)
+        .collect();
     assert!(long.is_empty(), "files over {FILE_LIMIT} lines: {long:#?}");
     let middle = median(lines.iter().map(|(lines, _)| *lines).collect());
     assert!(middle <= FILE_MEDIAN, "the median file has {middle} lines");
@@ -229,7 +259,13 @@ fn files_and_functions_keep_to_the_budget() {
             }
         }
     }
-    assert!(long.is_empty(), "functions over {FUNCTION_LIMIT} lines: {long:#?}");
+    assert!(
+        long.is_empty(),
+        "functions over {FUNCTION_LIMIT} lines: {long:#?}"
+    );
     let middle = median(sizes);
-    assert!(middle <= FUNCTION_MEDIAN, "the median function has {middle} lines");
+    assert!(
+        middle <= FUNCTION_MEDIAN,
+        "the median function has {middle} lines"
+    );
 }

@@ -21,7 +21,9 @@ fn client(bare: &Bare, description: &str) -> Writer {
 
 async fn running(bare: &Bare, fly: &Writer) -> wire::Machine {
     let made = bare.machine(fly, json!({ "image": "web:1" })).await;
-    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent()).await.unwrap();
+    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent())
+        .await
+        .unwrap();
     made
 }
 
@@ -30,7 +32,13 @@ async fn foreign(bare: &Bare, id: &str) {
     let url = format!("{}/v1/apps/web/machines/{id}/lease", bare.sandbox.url());
     let body = json!({ "ttl": 3_600, "description": "trimtab apply draft/staging by ci@host" });
     let token = bare.sandbox.user_token().unwrap();
-    let answer = reqwest::Client::new().post(url).bearer_auth(token).json(&body).send().await.unwrap();
+    let answer = reqwest::Client::new()
+        .post(url)
+        .bearer_auth(token)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 201);
 }
 
@@ -41,7 +49,12 @@ async fn another_s_lease_is_waited_for() {
     let made = running(&bare, &fly).await;
     foreign(&bare, &made.id).await;
     let refused = async || {
-        while !bare.sandbox.requests().iter().any(|request| request.status == 409) {
+        while !bare
+            .sandbox
+            .requests()
+            .iter()
+            .any(|request| request.status == 409)
+        {
             fly.rest(Duration::from_secs(1)).await;
         }
         bare.sandbox.advance(Duration::from_secs(3_600)).unwrap();
@@ -49,7 +62,12 @@ async fn another_s_lease_is_waited_for() {
     let (held, ()) = tokio::join!(fly.leases().acquire("web", &made.id, BUDGET), refused());
     let held = held.unwrap();
     assert_eq!((held.version, held.waited), (made.instance_id, true));
-    assert!(bare.sandbox.requests().iter().all(|request| !request.rate_limited));
+    assert!(
+        bare.sandbox
+            .requests()
+            .iter()
+            .all(|request| !request.rate_limited)
+    );
 }
 
 #[tokio::test]
@@ -58,14 +76,21 @@ async fn a_lease_that_does_not_come_free_is_an_error_that_names_its_holder() {
     let fly = client(&bare, "ours");
     let made = running(&bare, &fly).await;
     foreign(&bare, &made.id).await;
-    let error = fly.leases().acquire("web", &made.id, Duration::from_secs(5)).await.unwrap_err();
+    let error = fly
+        .leases()
+        .acquire("web", &made.id, Duration::from_secs(5))
+        .await
+        .unwrap_err();
     assert_eq!(error.trouble, Trouble::Conflict);
     let text = error.to_string();
     let begins = format!(
         "lease machine {} of web: me@example.com (trimtab apply draft/staging by ci@host) holds it until 2",
         made.id
     );
-    assert!(text.starts_with(&begins) && text.contains("did not let go within 5 s"), "{text}");
+    assert!(
+        text.starts_with(&begins) && text.contains("did not let go within 5 s"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -86,26 +111,48 @@ async fn every_write_on_a_leased_machine_shows_the_lease_and_others_are_kept_out
     let (fly, other) = (client(&bare, "ours"), Writer::new(bare.reader()));
     let made = running(&bare, &fly).await;
     fly.leases().acquire("web", &made.id, BUDGET).await.unwrap();
-    assert_eq!(other.cordon("web", &made.id).await.unwrap_err().trouble, Trouble::Conflict);
+    assert_eq!(
+        other.cordon("web", &made.id).await.unwrap_err().trouble,
+        Trouble::Conflict
+    );
     let before = bare.sandbox.requests().len();
-    let update =
-        NewMachine { region: "fra".to_owned(), config: json!({ "image": "web:2" }), ..NewMachine::default() };
-    fly.update_machine("web", &made.id, &made.instance_id, &update).await.unwrap();
-    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent()).await.unwrap();
+    let update = NewMachine {
+        region: "fra".to_owned(),
+        config: json!({ "image": "web:2" }),
+        ..NewMachine::default()
+    };
+    fly.update_machine("web", &made.id, &made.instance_id, &update)
+        .await
+        .unwrap();
+    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent())
+        .await
+        .unwrap();
     fly.restart_machine("web", &made.id).await.unwrap();
     fly.cordon("web", &made.id).await.unwrap();
     fly.uncordon("web", &made.id).await.unwrap();
     fly.stop("web", &made.id).await.unwrap();
-    fly.wait_for("web", &made.id, None, "stopped", 300, &Voice::silent()).await.unwrap();
+    fly.wait_for("web", &made.id, None, "stopped", 300, &Voice::silent())
+        .await
+        .unwrap();
     fly.start("web", &made.id).await.unwrap();
-    fly.set_metadata("web", &made.id, &[("a".to_owned(), "b".to_owned())].into()).await.unwrap();
+    fly.set_metadata("web", &made.id, &[("a".to_owned(), "b".to_owned())].into())
+        .await
+        .unwrap();
     fly.destroy_machine("web", &made.id).await.unwrap();
     assert!(fly.leases().held().is_empty());
     let requests = bare.sandbox.requests();
-    let writes = || requests[before..].iter().filter(|request| request.method != "GET");
+    let writes = || {
+        requests[before..]
+            .iter()
+            .filter(|request| request.method != "GET")
+    };
     assert!(writes().count() >= 8);
     for request in writes() {
-        assert_eq!(request.nonce, !request.path.ends_with("/metadata"), "{request:?}");
+        assert_eq!(
+            request.nonce,
+            !request.path.ends_with("/metadata"),
+            "{request:?}"
+        );
         assert!(request.status < 300, "{request:?}");
     }
 }
@@ -125,7 +172,11 @@ async fn a_machine_may_be_leased_from_its_first_moment_and_is_given_back() {
     fly.cordon("web", &made.id).await.unwrap();
     fly.leases().release_all().await;
     assert!(fly.leases().held().is_empty());
-    let held = other.leases().acquire("web", &made.id, BUDGET).await.unwrap();
+    let held = other
+        .leases()
+        .acquire("web", &made.id, BUDGET)
+        .await
+        .unwrap();
     assert!(!held.waited, "it was not given back");
 }
 
@@ -137,7 +188,9 @@ async fn a_lease_is_kept_alive() {
     fly.leases().acquire("web", &made.id, BUDGET).await.unwrap();
     let refreshes = || {
         let all = bare.sandbox.requests().into_iter();
-        all.filter(|r| r.path.ends_with("/lease") && r.status == 201).map(|r| r.at_ms).collect::<Vec<_>>()
+        all.filter(|r| r.path.ends_with("/lease") && r.status == 201)
+            .map(|r| r.at_ms)
+            .collect::<Vec<_>>()
     };
     // Longer than any lease lasts that nobody refreshes.
     while refreshes().last().unwrap() - refreshes()[0] < 65_000 {
@@ -155,9 +208,15 @@ async fn a_lease_that_ran_out_is_taken_again_only_if_nothing_happened_since() {
     bare.sandbox.advance(BUDGET).unwrap();
     fly.cordon("web", &made.id).await.unwrap();
     bare.sandbox.advance(BUDGET).unwrap();
-    let update =
-        NewMachine { region: "fra".to_owned(), config: json!({ "image": "web:9" }), ..NewMachine::default() };
-    other.update_machine("web", &made.id, &made.instance_id, &update).await.unwrap();
+    let update = NewMachine {
+        region: "fra".to_owned(),
+        config: json!({ "image": "web:9" }),
+        ..NewMachine::default()
+    };
+    other
+        .update_machine("web", &made.id, &made.instance_id, &update)
+        .await
+        .unwrap();
     let error = fly.uncordon("web", &made.id).await.unwrap_err();
     assert_eq!(error.trouble, Trouble::Conflict);
 }

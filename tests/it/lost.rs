@@ -13,12 +13,20 @@ async fn whole(team: &Team, what: &str) {
     assert_eq!(world.fly_volume.len(), 3, "{what}");
     assert_eq!(world.fly_ip.len(), 2, "{what}");
     assert_eq!(world.fly_cron.len(), 1, "{what}");
-    assert!(world.found.unmanaged.is_empty(), "{what}: {:?}", world.found.unmanaged);
+    assert!(
+        world.found.unmanaged.is_empty(),
+        "{what}: {:?}",
+        world.found.unmanaged
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_effect_whose_answer_is_lost_is_found_in_the_same_run() {
-    for kind in ["drop-after:wN", "status-after:wN:502", "status-after:wN:408"] {
+    for kind in [
+        "drop-after:wN",
+        "status-after:wN:502",
+        "status-after:wN:408",
+    ] {
         for write in 1.. {
             let text = kind.replace('N', &write.to_string());
             let team = Team::with_faults(TEAM, vec![text.parse().unwrap()]).await;

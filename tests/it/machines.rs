@@ -13,13 +13,22 @@ async fn versions_come_newest_first_with_what_was_sent() {
     let bare = Bare::new(SPEED).await;
     let fly = Writer::new(bare.reader());
     let made = bare.machine(&fly, json!({ "image": "web:1" })).await;
-    fly.wait_for("web", &made.id, None, "started", 60, &Voice::silent()).await.unwrap();
-    let update =
-        NewMachine { region: "fra".to_owned(), config: json!({ "image": "web:2" }), ..NewMachine::default() };
-    fly.update_machine("web", &made.id, &made.instance_id, &update).await.unwrap();
+    fly.wait_for("web", &made.id, None, "started", 60, &Voice::silent())
+        .await
+        .unwrap();
+    let update = NewMachine {
+        region: "fra".to_owned(),
+        config: json!({ "image": "web:2" }),
+        ..NewMachine::default()
+    };
+    fly.update_machine("web", &made.id, &made.instance_id, &update)
+        .await
+        .unwrap();
     let versions = fly.versions("web", &made.id).await.unwrap();
-    let images: Vec<_> =
-        versions.iter().map(|version| version.user_config["image"].as_str().unwrap()).collect();
+    let images: Vec<_> = versions
+        .iter()
+        .map(|version| version.user_config["image"].as_str().unwrap())
+        .collect();
     assert_eq!(images, ["web:2", "web:1"]);
     assert_eq!(versions[1].version, made.instance_id);
 }
@@ -29,15 +38,21 @@ async fn a_machine_is_stopped_started_and_hidden() {
     let bare = Bare::new(SPEED).await;
     let fly = Writer::new(bare.reader());
     let made = bare.machine(&fly, json!({ "image": "web:1" })).await;
-    fly.wait_for("web", &made.id, None, "started", 60, &Voice::silent()).await.unwrap();
+    fly.wait_for("web", &made.id, None, "started", 60, &Voice::silent())
+        .await
+        .unwrap();
     fly.cordon("web", &made.id).await.unwrap();
     assert!(fly.machine("web", &made.id).await.unwrap().cordoned);
     fly.uncordon("web", &made.id).await.unwrap();
     assert!(!fly.machine("web", &made.id).await.unwrap().cordoned);
     fly.stop("web", &made.id).await.unwrap();
-    fly.wait_for("web", &made.id, None, "stopped", 60, &Voice::silent()).await.unwrap();
+    fly.wait_for("web", &made.id, None, "stopped", 60, &Voice::silent())
+        .await
+        .unwrap();
     fly.start("web", &made.id).await.unwrap();
-    fly.wait_for("web", &made.id, None, "started", 60, &Voice::silent()).await.unwrap();
+    fly.wait_for("web", &made.id, None, "started", 60, &Voice::silent())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

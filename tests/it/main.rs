@@ -1,7 +1,10 @@
 //! One test binary, quick to link: what crosses modules (the real client against the sandbox), the rules of the house,
 //! and the folders beside this one, each of which tests one module.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 mod aws;
 mod corpus;

@@ -20,8 +20,12 @@ use crate::support::{Team, copy};
 /// Folders of manifests: the reference team's, and one for each of the users' documents.
 pub(crate) fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let users = ["000", "001", "002", "003", "004"].map(|user| root.join("tests/manifests").join(user));
-    [root.join("environments")].into_iter().chain(users).collect()
+    let users =
+        ["000", "001", "002", "003", "004"].map(|user| root.join("tests/manifests").join(user));
+    [root.join("environments")]
+        .into_iter()
+        .chain(users)
+        .collect()
 }
 
 /// Inputs with a value for whatever a manifest asks for: the missing names stand in its own errors.
@@ -38,15 +42,23 @@ pub(crate) fn inputs_for(dir: &Path, environment: &str) -> Inputs {
     for secrets in loaded.desired.fly_secrets.values() {
         for secret in secrets.values.values() {
             if let Some(name) = secret.source.strip_prefix("env ") {
-                inputs.environment.insert(name.to_owned(), format!("canary of {name}"));
+                inputs
+                    .environment
+                    .insert(name.to_owned(), format!("canary of {name}"));
             }
         }
     }
     // A manifest that leaves the image to the pipeline gets one, as `--image` gives it.
-    for (name, _) in
-        loaded.desired.fly_machine.iter().filter(|(_, spec)| spec.workload.config.image.is_none())
+    for (name, _) in loaded
+        .desired
+        .fly_machine
+        .iter()
+        .filter(|(_, spec)| spec.workload.config.image.is_none())
     {
-        inputs.images.insert(name.root().to_string(), "registry.fly.io/built:1".to_owned());
+        inputs.images.insert(
+            name.root().to_string(),
+            "registry.fly.io/built:1".to_owned(),
+        );
     }
     inputs.secrets = SecretsMode::Required;
     inputs
@@ -59,8 +71,17 @@ struct Deed {
 }
 
 enum Change {
-    Config { app: String, id: String, path: &'static str, value: Value },
-    Request { method: &'static str, path: String, body: Value },
+    Config {
+        app: String,
+        id: String,
+        path: &'static str,
+        value: Value,
+    },
+    Request {
+        method: &'static str,
+        path: String,
+        body: Value,
+    },
 }
 
 /// Everything that can be done to this world, one after the other.
@@ -73,7 +94,12 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
     let mut deeds = Vec::new();
     let app = |name: &trimtab::model::Name| world.fly_app[&name.root()].name.clone();
     let config = |app: String, id: &str, path, value, expected: String| Deed {
-        change: Change::Config { app, id: id.to_owned(), path, value },
+        change: Change::Config {
+            app,
+            id: id.to_owned(),
+            path,
+            value,
+        },
         expected: vec![expected],
     };
     for (name, machine) in &world.fly_machine {
@@ -84,15 +110,44 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
             false => "update",
         };
         let line = |path: &str| format!("{verb} fly.machine/{name} {path}");
-        let memory = machine.workload.config.guest.as_ref().map_or(256, |guest| guest.memory_mb.0);
+        let memory = machine
+            .workload
+            .config
+            .guest
+            .as_ref()
+            .map_or(256, |guest| guest.memory_mb.0);
         let other = if memory == 2048 { 1024 } else { 2048 };
-        deeds.push(config(app(name), id, "/guest/memory_mb", other.into(), line("vm.memory")));
-        deeds.push(config(app(name), id, "/env/BY_HAND", "1".into(), line("env.BY_HAND")));
-        deeds.push(config(app(name), id, "/image", "stranger:1".into(), line("image")));
+        deeds.push(config(
+            app(name),
+            id,
+            "/guest/memory_mb",
+            other.into(),
+            line("vm.memory"),
+        ));
+        deeds.push(config(
+            app(name),
+            id,
+            "/env/BY_HAND",
+            "1".into(),
+            line("env.BY_HAND"),
+        ));
+        deeds.push(config(
+            app(name),
+            id,
+            "/image",
+            "stranger:1".into(),
+            line("image"),
+        ));
     }
     for (name, cron) in &world.fly_cron {
         let id = &cron.workload.id;
-        deeds.push(config(app(name), id, "/image", "old:1".into(), format!("update fly.cron/{name} image")));
+        deeds.push(config(
+            app(name),
+            id,
+            "/image",
+            "old:1".into(),
+            format!("update fly.cron/{name} image"),
+        ));
         deeds.push(config(
             app(name),
             id,
@@ -103,14 +158,30 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
     }
     for (name, ip) in &world.fly_ip {
         let path = format!("/v1/apps/{}/ip_assignments/{}", app(name), ip.address);
-        let change = Change::Request { method: "DELETE", path, body: Value::Null };
-        deeds.push(Deed { change, expected: vec![format!("create fly.ip/{name}")] });
+        let change = Change::Request {
+            method: "DELETE",
+            path,
+            body: Value::Null,
+        };
+        deeds.push(Deed {
+            change,
+            expected: vec![format!("create fly.ip/{name}")],
+        });
     }
     for (name, secrets) in &world.fly_secrets {
-        let Some(secret) = secrets.present.keys().next() else { continue };
+        let Some(secret) = secrets.present.keys().next() else {
+            continue;
+        };
         let path = format!("/v1/apps/{}/secrets", app(name));
-        let change = Change::Request { method: "POST", path, body: json!({"values": {secret: "by hand"}}) };
-        deeds.push(Deed { change, expected: vec![format!("update fly.secrets/{name} {secret}")] });
+        let change = Change::Request {
+            method: "POST",
+            path,
+            body: json!({"values": {secret: "by hand"}}),
+        };
+        deeds.push(Deed {
+            change,
+            expected: vec![format!("update fly.secrets/{name} {secret}")],
+        });
     }
     deeds
 }
@@ -118,7 +189,12 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
 async fn meddle(team: &Team, change: Change) {
     match change {
         Change::Request { method, path, body } => drop(team.by_hand(method, &path, body).await),
-        Change::Config { app, id, path, value } => {
+        Change::Config {
+            app,
+            id,
+            path,
+            value,
+        } => {
             team.change_machine(&app, &id, |config| {
                 let (parent, key) = path.rsplit_once('/').unwrap();
                 if parent == "/env" && config["env"].is_null() {
@@ -141,7 +217,14 @@ async fn named(team: &Team) -> Vec<String> {
         .map(|change| format!("{} ", change.address))
         .collect();
     let lines = crate::support::summary(&plan);
-    lines.into_iter().filter(|line| !follows.iter().any(|address| line.contains(address.as_str()))).collect()
+    lines
+        .into_iter()
+        .filter(|line| {
+            !follows
+                .iter()
+                .any(|address| line.contains(address.as_str()))
+        })
+        .collect()
 }
 
 async fn whole_circle(dir: &Path, environment: &str) {
@@ -150,15 +233,28 @@ async fn whole_circle(dir: &Path, environment: &str) {
     copy(dir, folder.path());
     let inputs = inputs_for(folder.path(), environment);
     let team = Team::at(folder, environment, inputs, Vec::new()).await;
-    assert!(!team.summary().await.is_empty(), "{what}: there is something to make");
+    assert!(
+        !team.summary().await.is_empty(),
+        "{what}: there is something to make"
+    );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
     for at in 0.. {
-        let Some(deed) = deeds(&team.desired(), &team.world().await).into_iter().nth(at) else { break };
+        let Some(deed) = deeds(&team.desired(), &team.world().await)
+            .into_iter()
+            .nth(at)
+        else {
+            break;
+        };
         meddle(&team, deed.change).await;
         assert_eq!(named(&team).await, deed.expected, "{what}");
         team.apply().await;
-        assert_eq!(team.summary().await, Vec::<String>::new(), "{what}: {:?}", deed.expected);
+        assert_eq!(
+            team.summary().await,
+            Vec::<String>::new(),
+            "{what}: {:?}",
+            deed.expected
+        );
     }
     extra_machine(&team, &what).await;
     team.unprotect();
@@ -169,15 +265,23 @@ async fn whole_circle(dir: &Path, environment: &str) {
 /// A machine that nobody asked for is named by its id, and goes.
 async fn extra_machine(team: &Team, what: &str) {
     let world = team.world().await;
-    let Some((key, app)) =
-        world.fly_app.iter().find(|(key, _)| world.fly_machine.keys().any(|m| m.root() == **key))
+    let Some((key, app)) = world
+        .fly_app
+        .iter()
+        .find(|(key, _)| world.fly_machine.keys().any(|m| m.root() == **key))
     else {
         return;
     };
     let body = json!({"region": "iad", "config": {"image": "stranger:1"}});
-    let made = team.by_hand("POST", &format!("/v1/apps/{}/machines", app.name), body).await;
+    let made = team
+        .by_hand("POST", &format!("/v1/apps/{}/machines", app.name), body)
+        .await;
     let id = made["id"].as_str().unwrap();
-    assert_eq!(team.summary().await, [format!("destroy fly.machine/{key}/app/iad/{id}")], "{what}");
+    assert_eq!(
+        team.summary().await,
+        [format!("destroy fly.machine/{key}/app/iad/{id}")],
+        "{what}"
+    );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
 }
@@ -196,7 +300,10 @@ async fn every_manifest_goes_the_whole_circle() {
             });
         }
     }
-    assert!(circles.len() >= 12, "three of the reference team's, and those of five users");
+    assert!(
+        circles.len() >= 12,
+        "three of the reference team's, and those of five users"
+    );
     while let Some(circle) = circles.join_next().await {
         circle.unwrap();
     }

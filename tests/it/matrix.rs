@@ -46,7 +46,10 @@ enum Choice {
 }
 
 impl Choice {
-    #[expect(clippy::disallowed_methods, reason = "a person chooses the cases by a variable")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a person chooses the cases by a variable"
+    )]
     fn of_environment() -> Self {
         match std::env::var("TRIMTAB_MATRIX") {
             Err(_) => Self::Some,
@@ -60,9 +63,14 @@ impl Choice {
         match self {
             Self::Some => {
                 let mut shares = (1..).map(|share| of_share(scenes, share * 2));
-                shares.find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= ENOUGH).unwrap()
+                shares
+                    .find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= ENOUGH)
+                    .unwrap()
             }
-            Self::All => scenes.iter().map(|scene| blows::all(scene.requests, scene.writes)).collect(),
+            Self::All => scenes
+                .iter()
+                .map(|scene| blows::all(scene.requests, scene.writes))
+                .collect(),
             Self::Named(text) => scenes.iter().map(|scene| named(scene, text)).collect(),
         }
     }
@@ -79,14 +87,18 @@ fn of_share(scenes: &[Arc<Scene>], share: u64) -> Vec<Vec<Blow>> {
             let most = if writes { scene.writes } else { scene.requests };
             n.is_multiple_of(stride.min((most / 2).max(1)))
         };
-        blows::all(scene.requests, scene.writes).into_iter().filter(chosen).collect()
+        blows::all(scene.requests, scene.writes)
+            .into_iter()
+            .filter(chosen)
+            .collect()
     };
     scenes.iter().map(of_scene).collect()
 }
 
 fn named(scene: &Scene, text: &str) -> Vec<Blow> {
     let all = blows::all(scene.requests, scene.writes).into_iter();
-    all.filter(|blow| format!("{}: {blow}", scene.what).contains(text)).collect()
+    all.filter(|blow| format!("{}: {blow}", scene.what).contains(text))
+        .collect()
 }
 
 /// What came of all cases.
@@ -136,12 +148,18 @@ async fn play(choice: &Choice) -> Tally {
 
 /// Not by a macro, whose words are kept back while a test passes.
 fn say(line: &str) {
-    std::io::stderr().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
+    std::io::stderr()
+        .lock()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }
 
 #[test]
 fn whatever_goes_wrong_the_next_apply_converges() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (choice, began) = (Choice::of_environment(), Instant::now());
     let tally = runtime.block_on(play(&choice));
     let (Tally { ran, missed, wrong }, seconds) = (&tally, began.elapsed().as_secs());
@@ -149,7 +167,12 @@ fn whatever_goes_wrong_the_next_apply_converges() {
         "matrix: {ran} cases in {seconds} s, {} of them wrong; {missed} more did not come to their request",
         wrong.len()
     ));
-    assert!(wrong.is_empty(), "{} cases are wrong, such as {}", wrong.len(), wrong[0]);
+    assert!(
+        wrong.is_empty(),
+        "{} cases are wrong, such as {}",
+        wrong.len(),
+        wrong[0]
+    );
     match choice {
         Choice::Named(name) => assert!(tally.ran > 0, "no case is called {name}"),
         Choice::Some | Choice::All => assert!(tally.ran >= LEAST, "only {} cases ran", tally.ran),

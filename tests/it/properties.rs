@@ -25,15 +25,24 @@ const SHRINKING: u32 = 20_000;
 const CANARY: &str = "canary-";
 
 /// So many cases, the same on every machine; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` ask for others.
-#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so, nobody could pass it down")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says so, nobody could pass it down"
+)]
 fn cases(n: u32) -> Config {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
     let usual = Config::default();
     // Whoever asks for more cases wants to see new ones.
     let fixed = asked.is_none() && usual.rng_seed == RngSeed::Random;
     Config {
         cases: asked.unwrap_or(n),
-        rng_seed: if fixed { RngSeed::Fixed(5) } else { usual.rng_seed },
+        rng_seed: if fixed {
+            RngSeed::Fixed(5)
+        } else {
+            usual.rng_seed
+        },
         failure_persistence: None,
         max_shrink_time: SHRINKING,
         max_shrink_iters: 1000,

@@ -14,8 +14,16 @@ use proptest::test_runner::{Config, RngSeed};
 fn config(cases: u32) -> Config {
     let asked = Config::default();
     Config {
-        cases: if asked.cases == 256 { cases } else { asked.cases },
-        rng_seed: if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(5) } else { asked.rng_seed },
+        cases: if asked.cases == 256 {
+            cases
+        } else {
+            asked.cases
+        },
+        rng_seed: if asked.rng_seed == RngSeed::Random {
+            RngSeed::Fixed(5)
+        } else {
+            asked.rng_seed
+        },
         failure_persistence: None,
         ..asked
     }

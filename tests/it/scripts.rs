@@ -38,13 +38,18 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        copy(&Path::new(ROOT).join("environments"), &dir.path().join("environments"));
+        copy(
+            &Path::new(ROOT).join("environments"),
+            &dir.path().join("environments"),
+        );
         Self { dir }
     }
 
     pub(crate) fn run(&self, line: &str) -> String {
         let (variables, line) = line.split_at(line.find("trimtab ").unwrap_or(0));
-        let variables = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let variables = variables
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='));
         let variables: Vec<(&str, &str)> = variables.collect();
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
@@ -52,7 +57,10 @@ impl Session {
                 None => {
                     let out = self.trimtab(&variables, rest);
                     // Steps that run side by side end in any order.
-                    let steps = out.lines().filter(|line| line.ends_with(" in TIME")).count();
+                    let steps = out
+                        .lines()
+                        .filter(|line| line.ends_with(" in TIME"))
+                        .count();
                     assert!(
                         steps < 2 || rest.contains("--parallel 1"),
                         "`{rest}` needs --parallel 1:\n{out}"
@@ -111,8 +119,10 @@ impl Session {
     fn with_ids(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for part in text.split('{').skip(1) {
-            if let Some(name) =
-                part.split('}').next().filter(|name| name.contains('/') && !name.contains('"'))
+            if let Some(name) = part
+                .split('}')
+                .next()
+                .filter(|name| name.contains('/') && !name.contains('"'))
             {
                 out = out.replace(&format!("{{{name}}}"), &self.id_of(name));
             }
@@ -123,14 +133,19 @@ impl Session {
     fn id_of(&self, name: &str) -> String {
         let apps = fs::read_dir(self.dir.path().join(".trimtab/sandbox/apps")).unwrap();
         let ids = apps.flat_map(|app| {
-            let app: Value = serde_json::from_slice(&fs::read(app.unwrap().path()).unwrap()).unwrap();
+            let app: Value =
+                serde_json::from_slice(&fs::read(app.unwrap().path()).unwrap()).unwrap();
             let machines = app["machines"].as_object().unwrap().values();
             let named = machines.filter(|machine| {
-                machine["config"]["metadata"]["trimtab_name"] == name && machine["state"] != "destroyed"
+                machine["config"]["metadata"]["trimtab_name"] == name
+                    && machine["state"] != "destroyed"
             });
-            named.map(|machine| machine["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            named
+                .map(|machine| machine["id"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
         });
-        ids.last().unwrap_or_else(|| panic!("no machine is called {name}"))
+        ids.last()
+            .unwrap_or_else(|| panic!("no machine is called {name}"))
     }
 
     fn edit(&self, args: &str) -> String {
@@ -148,7 +163,9 @@ impl Session {
     fn api(&self, args: &str) -> String {
         let mut parts = args.splitn(3, ' ');
         let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
-        let body: Value = parts.next().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+        let body: Value = parts
+            .next()
+            .map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let status = runtime.block_on(async {
             let mut options = Options::new(self.dir.path().join(".trimtab/sandbox"));
@@ -158,12 +175,20 @@ impl Session {
             let request = reqwest::Client::new()
                 .request(method.parse().unwrap(), format!("{}{path}", running.url()))
                 .bearer_auth(running.user_token().unwrap());
-            let request = if body.is_null() { request } else { request.json(&body) };
+            let request = if body.is_null() {
+                request
+            } else {
+                request.json(&body)
+            };
             let status = request.send().await.unwrap().status();
             running.stop().await;
             status
         });
-        if status.is_success() { String::new() } else { format!("[{}]\n", status.as_u16()) }
+        if status.is_success() {
+            String::new()
+        } else {
+            format!("[{}]\n", status.as_u16())
+        }
     }
 }
 
@@ -181,7 +206,9 @@ fn steady(text: &str) -> String {
         };
         let line = &without_counts(&without_times(line));
         match line.rsplit_once(" in ") {
-            Some((done, time)) if line.ends_with(" s") && time.starts_with(|c: char| c.is_ascii_digit()) => {
+            Some((done, time))
+                if line.ends_with(" s") && time.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
                 write!(out, "{done} in TIME").unwrap();
             }
             _ => out.push_str(line),
@@ -196,21 +223,31 @@ fn without_times(line: &str) -> String {
     if let Some((before, _)) = line.split_once("request id: ") {
         return format!("{before}request id: ID");
     }
-    ["0000-00-00 00:00 UTC", "0000-00-00T00:00:00Z"].iter().fold(line.to_owned(), |line, form| {
-        let fits = |part: &[u8]| {
-            let like = |(c, form): (&u8, u8)| if form == b'0' { c.is_ascii_digit() } else { *c == form };
-            part.iter().zip(form.bytes()).all(like)
-        };
-        match line.as_bytes().windows(form.len()).position(fits) {
-            Some(at) => format!("{}TIME{}", &line[..at], &line[at + form.len()..]),
-            None => line,
-        }
-    })
+    ["0000-00-00 00:00 UTC", "0000-00-00T00:00:00Z"]
+        .iter()
+        .fold(line.to_owned(), |line, form| {
+            let fits = |part: &[u8]| {
+                let like = |(c, form): (&u8, u8)| {
+                    if form == b'0' {
+                        c.is_ascii_digit()
+                    } else {
+                        *c == form
+                    }
+                };
+                part.iter().zip(form.bytes()).all(like)
+            };
+            match line.as_bytes().windows(form.len()).position(fits) {
+                Some(at) => format!("{}TIME{}", &line[..at], &line[at + form.len()..]),
+                None => line,
+            }
+        })
 }
 
 /// How often a program that keeps crashing was restarted until somebody looked.
 fn without_counts(line: &str) -> String {
-    let Some((before, rest)) = line.split_once("it was restarted ") else { return line.to_owned() };
+    let Some((before, rest)) = line.split_once("it was restarted ") else {
+        return line.to_owned();
+    };
     let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     match after.strip_prefix(" times").filter(|_| after != rest) {
         Some(after) => format!("{before}it was restarted N times{after}"),
@@ -233,10 +270,13 @@ fn numbered(text: &str, numbers: &mut Vec<String>) -> String {
                 out.push_str(word);
                 continue;
             }
-            let at = numbers.iter().position(|known| known == id).unwrap_or_else(|| {
-                numbers.push(id.to_owned());
-                numbers.len() - 1
-            });
+            let at = numbers
+                .iter()
+                .position(|known| known == id)
+                .unwrap_or_else(|| {
+                    numbers.push(id.to_owned());
+                    numbers.len() - 1
+                });
             write!(out, "{:0>ID$}{}", at + 1, &word[ID..]).unwrap();
         }
     }
@@ -293,7 +333,10 @@ fn play(script: &str) -> String {
 
 fn scripts() -> Vec<PathBuf> {
     let dir = Path::new(ROOT).join("tests/scripts");
-    let mut paths: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     paths.sort();
     paths
@@ -307,11 +350,16 @@ fn every_session_goes_as_written_and_is_fresh() {
     let next = AtomicUsize::new(0);
     let work = || -> Vec<(&PathBuf, String)> {
         let take = || paths.get(next.fetch_add(1, Ordering::Relaxed));
-        std::iter::from_fn(take).map(|path| (path, play(&fs::read_to_string(path).unwrap()))).collect()
+        std::iter::from_fn(take)
+            .map(|path| (path, play(&fs::read_to_string(path).unwrap())))
+            .collect()
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
-        for (path, played) in workers.into_iter().flat_map(|worker| worker.join().unwrap()) {
+        for (path, played) in workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+        {
             snapbox::Assert::new()
                 .action_env("SNAPSHOTS")
                 .eq(played, snapbox::Data::read_from(path, None).raw());

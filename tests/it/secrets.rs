@@ -32,10 +32,22 @@ struct Level {
 }
 
 const LEVELS: [Level; 4] = [
-    Level { args: &[], github: false },
-    Level { args: &["-v"], github: true },
-    Level { args: &["-vvv", "--color", "always"], github: true },
-    Level { args: &["-vv", "--log-format", "json"], github: false },
+    Level {
+        args: &[],
+        github: false,
+    },
+    Level {
+        args: &["-v"],
+        github: true,
+    },
+    Level {
+        args: &["-vvv", "--color", "always"],
+        github: true,
+    },
+    Level {
+        args: &["-vv", "--log-format", "json"],
+        github: false,
+    },
 ];
 
 impl Level {
@@ -70,7 +82,13 @@ impl Choice {
 /// As a user with a keyboard, or the system at its end.
 fn signal(id: u32, name: &str) {
     let kill = format!("kill -{name} {id}");
-    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[test]
@@ -82,10 +100,20 @@ fn no_secret_appears_anywhere() {
         let marks = &marks;
         let levels = LEVELS.iter().enumerate();
         let levels = levels.map(|(nth, level)| {
-            scope.spawn(move || [story::play(marks, nth, level, choice), failures::play(marks, nth, level)])
+            scope.spawn(move || {
+                [
+                    story::play(marks, nth, level, choice),
+                    failures::play(marks, nth, level),
+                ]
+            })
         });
         for level in levels.collect::<Vec<_>>() {
-            for Stage { runs: ran, wrong: found, .. } in level.join().unwrap() {
+            for Stage {
+                runs: ran,
+                wrong: found,
+                ..
+            } in level.join().unwrap()
+            {
                 runs += ran;
                 wrong.extend(found);
             }
@@ -93,8 +121,15 @@ fn no_secret_appears_anywhere() {
     });
     let (seconds, count) = (began.elapsed().as_secs(), wrong.len());
     // Not by a macro, whose words are kept back while a test passes.
-    writeln!(std::io::stderr(), "secrets: {runs} runs in {seconds} s, {count} of them told a secret")
-        .unwrap();
-    assert!(wrong.is_empty(), "{count} times, such as {}", wrong.join("\n\n"));
+    writeln!(
+        std::io::stderr(),
+        "secrets: {runs} runs in {seconds} s, {count} of them told a secret"
+    )
+    .unwrap();
+    assert!(
+        wrong.is_empty(),
+        "{count} times, such as {}",
+        wrong.join("\n\n")
+    );
     assert!(runs >= LEAST, "only {runs} runs");
 }

@@ -3,7 +3,10 @@
 
 use std::{path::Path, process::Command};
 
-const PATTERNS: [&str; 2] = ["--skip-if-message=[skip deploy]", "--skip-if-message=Create persona:*"];
+const PATTERNS: [&str; 2] = [
+    "--skip-if-message=[skip deploy]",
+    "--skip-if-message=Create persona:*",
+];
 
 /// Exit code, stdout and stderr in an empty folder.
 fn apply(dir: &Path, variables: &[(&str, &str)], more: &[&str]) -> (i32, String, String) {
@@ -18,7 +21,11 @@ fn apply(dir: &Path, variables: &[(&str, &str)], more: &[&str]) -> (i32, String,
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 #[test]
@@ -26,11 +33,15 @@ fn a_push_that_asks_for_no_deployment_does_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let event = dir.path().join("event.json");
     let message = "create persona: Anna\n\n::error::no";
-    let push = serde_json::json!({ "head_commit": { "id": "0a1b2c3d4e5f6a7b8c9d", "message": message } });
+    let push =
+        serde_json::json!({ "head_commit": { "id": "0a1b2c3d4e5f6a7b8c9d", "message": message } });
     std::fs::write(&event, push.to_string()).unwrap();
     let variables = [("GITHUB_EVENT_PATH", event.to_str().unwrap())];
     let skipped = "Skipped: the message of commit 0a1b2c3d4e5f matches `Create persona:*`; nothing was looked at or changed.\n";
-    assert_eq!(apply(dir.path(), &variables, &[]), (0, skipped.to_owned(), String::new()));
+    assert_eq!(
+        apply(dir.path(), &variables, &[]),
+        (0, skipped.to_owned(), String::new())
+    );
 
     let (code, line, _) = apply(dir.path(), &variables, &["--format=json"]);
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -41,12 +52,17 @@ fn a_push_that_asks_for_no_deployment_does_nothing() {
 #[test]
 fn any_other_push_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let variables =
-        [("CI_COMMIT_MESSAGE", "Fix how `Create persona:` is written"), ("CI_COMMIT_SHA", "0a1b")];
+    let variables = [
+        ("CI_COMMIT_MESSAGE", "Fix how `Create persona:` is written"),
+        ("CI_COMMIT_SHA", "0a1b"),
+    ];
     let (code, out, error) = apply(dir.path(), &variables, &[]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(error.contains("there is no folder environments"), "{error}");
-    let skip = [("CI_COMMIT_MESSAGE", "Fix a typo\n\n[Skip Deploy]"), ("CI_COMMIT_SHA", "0a1b")];
+    let skip = [
+        ("CI_COMMIT_MESSAGE", "Fix a typo\n\n[Skip Deploy]"),
+        ("CI_COMMIT_SHA", "0a1b"),
+    ];
     let (code, out, _) = apply(dir.path(), &skip, &[]);
     assert_eq!(code, 0);
     assert!(out.contains("commit 0a1b matches `[skip deploy]`"), "{out}");
@@ -57,16 +73,26 @@ fn a_message_that_nobody_knows_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (code, out, error) = apply(dir.path(), &[], &[]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(error.contains("cannot tell the commit's message: git cannot be run"), "{error}");
+    assert!(
+        error.contains("cannot tell the commit's message: git cannot be run"),
+        "{error}"
+    );
     let (code, _, error) = apply(dir.path(), &[("GITHUB_EVENT_PATH", "gone.json")], &[]);
     assert_eq!(code, 1);
-    assert!(error.contains("cannot read GITHUB_EVENT_PATH, which is gone.json"), "{error}");
+    assert!(
+        error.contains("cannot read GITHUB_EVENT_PATH, which is gone.json"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_pattern_that_skips_everything_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, _, error) = apply(dir.path(), &[("CI_COMMIT_MESSAGE", "m")], &["--skip-if-message=*"]);
+    let (code, _, error) = apply(
+        dir.path(),
+        &[("CI_COMMIT_MESSAGE", "m")],
+        &["--skip-if-message=*"],
+    );
     assert_eq!(code, 1);
     assert!(error.contains("it would skip every commit"), "{error}");
 }

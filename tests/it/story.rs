@@ -81,17 +81,32 @@ async fn what_is_changed_outside_is_named_and_repaired() {
         config["guest"]["memory_mb"] = 1024.into();
     })
     .await;
-    team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| config["env"]["EXTRA"] = "1".into())
-        .await;
-    team.change_machine("harbor-web", &id("web/app/iad/0"), |config| config["image"] = "nginx:1".into())
-        .await;
+    team.change_machine("harbor-web", &id("web/app/ewr/1"), |config| {
+        config["env"]["EXTRA"] = "1".into()
+    })
+    .await;
+    team.change_machine("harbor-web", &id("web/app/iad/0"), |config| {
+        config["image"] = "nginx:1".into()
+    })
+    .await;
     let cron = world.fly_cron["web/nightly"].workload.id.clone();
-    team.change_machine("harbor-web", &cron, |config| config["image"] = "old:1".into()).await;
+    team.change_machine("harbor-web", &cron, |config| {
+        config["image"] = "old:1".into()
+    })
+    .await;
     let ip = world.fly_ip["web/v6"].address.clone();
-    team.by_hand("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null)).await;
-    team.by_hand("POST", &format!("{app}/secrets"), json!({"values": {"SECRET_KEY": "tampered"}})).await;
+    team.by_hand("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null))
+        .await;
+    team.by_hand(
+        "POST",
+        &format!("{app}/secrets"),
+        json!({"values": {"SECRET_KEY": "tampered"}}),
+    )
+    .await;
     let extra = json!({"region": "ewr", "config": {"image": "nginx:1"}});
-    let extra = team.by_hand("POST", &format!("{app}/machines"), extra).await;
+    let extra = team
+        .by_hand("POST", &format!("{app}/machines"), extra)
+        .await;
     let extra = extra["id"].as_str().unwrap();
 
     assert_eq!(
@@ -114,26 +129,50 @@ async fn what_is_changed_outside_is_named_and_repaired() {
 async fn a_cron_machine_is_never_started_by_an_update() {
     let team = Team::new(TEAM).await;
     team.apply().await;
-    let id = team.world().await.fly_cron["web/nightly"].workload.id.clone();
+    let id = team.world().await.fly_cron["web/nightly"]
+        .workload
+        .id
+        .clone();
     let starts = || async {
-        let events =
-            team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}/events"), json!(null)).await;
-        events.as_array().unwrap().iter().filter(|event| event["type"] == "start").count()
+        let events = team
+            .by_hand(
+                "GET",
+                &format!("/v1/apps/harbor-web/machines/{id}/events"),
+                json!(null),
+            )
+            .await;
+        events
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["type"] == "start")
+            .count()
     };
     // The first run belongs to its creation; it ends by itself.
-    team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}/wait?state=stopped"), json!(null)).await;
+    team.by_hand(
+        "GET",
+        &format!("/v1/apps/harbor-web/machines/{id}/wait?state=stopped"),
+        json!(null),
+    )
+    .await;
     let before = starts().await;
     team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
     team.apply().await;
     assert_eq!(starts().await, before);
-    assert_eq!(team.world().await.fly_cron["web/nightly"].workload.state, "stopped");
+    assert_eq!(
+        team.world().await.fly_cron["web/nightly"].workload.state,
+        "stopped"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_fields_of_a_live_object_survive_an_update() {
     let team = Team::new(TEAM).await;
     team.apply().await;
-    let id = team.world().await.fly_machine["web/app/iad/0"].workload.id.clone();
+    let id = team.world().await.fly_machine["web/app/iad/0"]
+        .workload
+        .id
+        .clone();
     let dns = json!({"skip_registration": true});
     team.change_machine("harbor-web", &id, |config| {
         config["dns"] = dns.clone();
@@ -141,7 +180,13 @@ async fn unknown_fields_of_a_live_object_survive_an_update() {
     })
     .await;
     team.apply().await;
-    let machine = team.by_hand("GET", &format!("/v1/apps/harbor-web/machines/{id}"), json!(null)).await;
+    let machine = team
+        .by_hand(
+            "GET",
+            &format!("/v1/apps/harbor-web/machines/{id}"),
+            json!(null),
+        )
+        .await;
     assert_eq!(machine["config"]["dns"], dns);
     assert_eq!(machine["config"]["env"]["LOG_LEVEL"], "info");
 }
@@ -150,15 +195,30 @@ async fn unknown_fields_of_a_live_object_survive_an_update() {
 async fn scaling_down_asks_for_the_data_it_loses() {
     let team = Team::new(TEAM).await;
     team.apply().await;
-    team.write(&TEAM.replace("count = { ewr = 2, iad = 1 }", "count = { ewr = 1, iad = 1 }"));
+    team.write(&TEAM.replace(
+        "count = { ewr = 2, iad = 1 }",
+        "count = { ewr = 1, iad = 1 }",
+    ));
     let plan = team.plan().await;
     // A volume without a slot is called by its id, so that what is allowed to be lost is this very disk.
-    let id = team.world().await.fly_machine["web/app/ewr/1"].volume.clone().unwrap().0;
+    let id = team.world().await.fly_machine["web/app/ewr/1"]
+        .volume
+        .clone()
+        .unwrap()
+        .0;
     let volume = format!("fly.volume/web/data/ewr/{id}");
-    assert_eq!(summary(&plan), ["destroy fly.machine/web/app/ewr/1".to_owned(), format!("destroy {volume}")]);
+    assert_eq!(
+        summary(&plan),
+        [
+            "destroy fly.machine/web/app/ewr/1".to_owned(),
+            format!("destroy {volume}")
+        ]
+    );
     let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
     assert_eq!(refusals.len(), 1);
-    assert!(refusals[0].hint.starts_with(&format!("--allow-destroy {volume}; a volume stays in its region")));
+    assert!(refusals[0].hint.starts_with(&format!(
+        "--allow-destroy {volume}; a volume stays in its region"
+    )));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 }
@@ -167,9 +227,20 @@ async fn scaling_down_asks_for_the_data_it_loses() {
 async fn an_app_that_somebody_else_made_is_refused_until_it_is_adopted() {
     let team = Team::new(TEAM).await;
     team.sandbox.org_token("harbor-test").unwrap();
-    team.by_hand("POST", "/v1/apps", json!({"name": "harbor-web", "org_slug": "harbor-test"})).await;
-    let config = json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
-    team.by_hand("POST", "/v1/apps/harbor-web/machines", json!({"region": "iad", "config": config})).await;
+    team.by_hand(
+        "POST",
+        "/v1/apps",
+        json!({"name": "harbor-web", "org_slug": "harbor-test"}),
+    )
+    .await;
+    let config =
+        json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
+    team.by_hand(
+        "POST",
+        "/v1/apps/harbor-web/machines",
+        json!({"region": "iad", "config": config}),
+    )
+    .await;
     let plan = team.plan().await;
     assert_eq!(plan.steps().count(), 0, "nothing in it is touched");
     assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
@@ -185,7 +256,10 @@ async fn an_id_covers_what_a_plan_does_not_show() {
     team.write(TEAM);
     assert!(reviewed.covers(&team.plan().await.id()));
     let half = team.plan().await.only(&["fly.secrets/web".parse_address()]);
-    assert!(reviewed.covers(&half.id()), "a part of a reviewed plan may run");
+    assert!(
+        reviewed.covers(&half.id()),
+        "a part of a reviewed plan may run"
+    );
     assert!(!half.id().covers(&reviewed));
 }
 
@@ -205,15 +279,30 @@ async fn an_adopted_app_keeps_its_machines() {
     let mut team = Team::new(TEAM).await;
     team.adopt = true;
     team.sandbox.org_token("harbor-test").unwrap();
-    team.by_hand("POST", "/v1/apps", json!({"name": "harbor-web", "org_slug": "harbor-test"})).await;
-    let config = json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
+    team.by_hand(
+        "POST",
+        "/v1/apps",
+        json!({"name": "harbor-web", "org_slug": "harbor-test"}),
+    )
+    .await;
+    let config =
+        json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
     let body = json!({"region": "iad", "config": config});
-    let old = team.by_hand("POST", "/v1/apps/harbor-web/machines", body).await;
+    let old = team
+        .by_hand("POST", "/v1/apps/harbor-web/machines", body)
+        .await;
     // It lacks the volume of its slot, so it gives way to one that has it; the app, its name and addresses stay.
-    assert!(team.summary().await.contains(&"replace fly.machine/web/app/iad/0 mounts.volume".to_owned()));
+    assert!(
+        team.summary()
+            .await
+            .contains(&"replace fly.machine/web/app/iad/0 mounts.volume".to_owned())
+    );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    assert_ne!(team.world().await.fly_machine["web/app/iad/0"].workload.id, old["id"].as_str().unwrap());
+    assert_ne!(
+        team.world().await.fly_machine["web/app/iad/0"].workload.id,
+        old["id"].as_str().unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,18 +310,28 @@ async fn protection_survives_the_removal_of_its_block() {
     let protected = TEAM.replace("[apps.web]\n", "[apps.web]\nprotected = true\n");
     let team = Team::new(&protected).await;
     team.apply().await;
-    let before = team.world().await.fly_machine["web/app/ewr/0"].workload.version.clone();
+    let before = team.world().await.fly_machine["web/app/ewr/0"]
+        .workload
+        .version
+        .clone();
     team.write("project = \"harbor\"\n[fly]\norg = \"harbor-test\"\n[apps.other]\nname = \"harbor-other\"\nprimary_region = \"ewr\"\nimage = \"x:1\"\n");
     let refusals = trimtab::plan::refusals(&team.plan().await, &trimtab::plan::Limits::default());
     assert!(
-        refusals.iter().any(|refusal| refusal.reason == "fly.app/web (harbor-web) is protected"),
+        refusals
+            .iter()
+            .any(|refusal| refusal.reason == "fly.app/web (harbor-web) is protected"),
         "{refusals:#?}"
     );
     // Taking the protection away is a change of marks: nothing restarts.
     team.write(TEAM);
     assert_eq!(team.summary().await, ["update fly.app/web protected"]);
     team.apply().await;
-    assert_eq!(team.world().await.fly_machine["web/app/ewr/0"].workload.version, before);
+    assert_eq!(
+        team.world().await.fly_machine["web/app/ewr/0"]
+            .workload
+            .version,
+        before
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +339,10 @@ async fn a_volume_grows_and_never_shrinks() {
     let team = Team::new(TEAM).await;
     team.apply().await;
     team.write(&TEAM.replace("3gb", "5gb"));
-    assert_eq!(team.summary().await[0], "update fly.volume/web/data/ewr/0 size");
+    assert_eq!(
+        team.summary().await[0],
+        "update fly.volume/web/data/ewr/0 size"
+    );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
     team.write(&TEAM.replace("3gb", "2gb"));
@@ -255,8 +357,16 @@ async fn a_volume_grows_and_never_shrinks() {
 async fn a_machine_on_a_lost_host_is_held_back_and_the_rest_goes_on() {
     let team = Team::new(TEAM).await;
     team.apply().await;
-    let id = team.world().await.fly_machine["web/app/iad/0"].workload.id.clone();
-    team.by_hand("POST", "/_sandbox/hosts", json!({"machine": id, "status": "unreachable"})).await;
+    let id = team.world().await.fly_machine["web/app/iad/0"]
+        .workload
+        .id
+        .clone();
+    team.by_hand(
+        "POST",
+        "/_sandbox/hosts",
+        json!({"machine": id, "status": "unreachable"}),
+    )
+    .await;
     team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
     let plan = team.plan().await;
     assert!(
@@ -273,8 +383,16 @@ async fn a_machine_on_a_lost_host_is_held_back_and_the_rest_goes_on() {
         ]
     );
     team.apply().await;
-    team.by_hand("POST", "/_sandbox/hosts", json!({"machine": id, "status": "ok"})).await;
-    assert_eq!(team.summary().await, ["restart fly.machine/web/app/iad/0 image"]);
+    team.by_hand(
+        "POST",
+        "/_sandbox/hosts",
+        json!({"machine": id, "status": "ok"}),
+    )
+    .await;
+    assert_eq!(
+        team.summary().await,
+        ["restart fly.machine/web/app/iad/0 image"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,7 +401,9 @@ async fn a_token_for_one_app_is_enough_and_says_what_it_cannot_see() {
     team.apply().await;
     let token = team.sandbox.app_token("harbor-test", "harbor-web").unwrap();
     let desired = team.desired();
-    let world = trimtab::observe::observe(&team.reader_with(&token).into(), &desired).await.unwrap();
+    let world = trimtab::observe::observe(&team.reader_with(&token).into(), &desired)
+        .await
+        .unwrap();
     assert!(trimtab::plan::plan(&desired, &world).unwrap().is_empty());
     assert!(world.found.warnings[0].contains("cannot list the organization"));
 }
@@ -293,10 +413,17 @@ fn the_regions_are_those_that_the_platform_lists() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listed = runtime.block_on(async {
         let team = Team::new(TEAM).await;
-        team.by_hand("GET", "/v1/platform/regions", json!(null)).await
+        team.by_hand("GET", "/v1/platform/regions", json!(null))
+            .await
     });
-    let rows = listed["regions"].as_array().or_else(|| listed["Regions"].as_array()).unwrap();
-    let mut codes: Vec<&str> = rows.iter().map(|row| row["code"].as_str().unwrap()).collect();
+    let rows = listed["regions"]
+        .as_array()
+        .or_else(|| listed["Regions"].as_array())
+        .unwrap();
+    let mut codes: Vec<&str> = rows
+        .iter()
+        .map(|row| row["code"].as_str().unwrap())
+        .collect();
     codes.sort_unstable();
     assert_eq!(codes, trimtab::model::KNOWN_REGIONS.map(|(code, _)| code));
 }
@@ -305,18 +432,27 @@ fn the_regions_are_those_that_the_platform_lists() {
 async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back() {
     let team = Team::new(TEAM).await;
     team.apply().await;
-    let rule = json!([{"match": {"image_contains": ":bad"}, "behave": {"exit_code": 1, "after_ms": 1}}]);
+    let rule =
+        json!([{"match": {"image_contains": ":bad"}, "behave": {"exit_code": 1, "after_ms": 1}}]);
     team.by_hand("POST", "/_sandbox/rules", rule).await;
     team.write(&TEAM.replace("harbor-web:v1", "harbor-web:bad"));
     let report = team.try_apply(None).await.unwrap();
     assert!(!report.is_complete());
     let image = |world: &trimtab::kinds::World, name: &str| {
-        let image = world.fly_machine[name].workload.config.image.clone().unwrap();
+        let image = world.fly_machine[name]
+            .workload
+            .config
+            .image
+            .clone()
+            .unwrap();
         image.tag().unwrap_or_default().to_owned()
     };
     let world = team.world().await;
     assert!(image(&world, "web/app/ewr/0") == "bad");
-    assert!(image(&world, "web/app/ewr/1") == "v1", "the next machine is not touched");
+    assert!(
+        image(&world, "web/app/ewr/1") == "v1",
+        "the next machine is not touched"
+    );
     // The same again is not "no changes": the machine that did not come up is tried first.
     assert!(
         team.summary().await[0].contains("fly.machine/web/app/ewr/0 start"),
@@ -328,7 +464,13 @@ async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back()
     team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    assert!(team.world().await.fly_machine.values().all(|machine| machine.workload.state == "started"));
+    assert!(
+        team.world()
+            .await
+            .fly_machine
+            .values()
+            .all(|machine| machine.workload.state == "started")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,8 +489,18 @@ async fn failing_checks_are_not_a_success() {
 async fn an_app_without_machines_is_somebody_elses_unless_it_bears_our_label() {
     let team = Team::new(TEAM).await;
     team.sandbox.org_token("harbor-test").unwrap();
-    team.by_hand("POST", "/v1/apps", json!({"name": "harbor-web", "org_slug": "harbor-test"})).await;
-    team.by_hand("POST", "/v1/apps/harbor-web/secrets/THEIRS", json!({"value": "x"})).await;
+    team.by_hand(
+        "POST",
+        "/v1/apps",
+        json!({"name": "harbor-web", "org_slug": "harbor-test"}),
+    )
+    .await;
+    team.by_hand(
+        "POST",
+        "/v1/apps/harbor-web/secrets/THEIRS",
+        json!({"value": "x"}),
+    )
+    .await;
     let plan = team.plan().await;
     assert_eq!(plan.steps().count(), 0);
     assert!(plan.blocked[0].refused.hint.contains("--adopt fly.app/web"));
@@ -358,11 +510,18 @@ async fn an_app_without_machines_is_somebody_elses_unless_it_bears_our_label() {
 async fn the_older_of_two_machines_keeps_the_slot() {
     let team = Team::new(TEAM).await;
     team.apply().await;
-    let old = team.world().await.fly_machine["web/app/iad/0"].workload.clone();
+    let old = team.world().await.fly_machine["web/app/iad/0"]
+        .workload
+        .clone();
     let mut config = old.raw.clone();
     config["mounts"] = json!([]);
     // Times are whole seconds on Fly; the sandbox's clock runs ahead a thousandfold.
-    team.by_hand("POST", "/v1/apps/harbor-web/machines", json!({"region": "iad", "config": config})).await;
+    team.by_hand(
+        "POST",
+        "/v1/apps/harbor-web/machines",
+        json!({"region": "iad", "config": config}),
+    )
+    .await;
     let world = team.world().await;
     assert_eq!(world.fly_machine["web/app/iad/0"].workload.id, old.id);
     assert_eq!(team.summary().await.len(), 1);
@@ -377,12 +536,23 @@ async fn the_old_machines_serve_until_the_new_ones_do() {
     let team = Team::new(&plain).await;
     team.apply().await;
     team.write(
-        &plain.replace("count = { ewr = 2, iad = 1 }", "count = { fra = 2 }").replace("\"ewr\"", "\"fra\""),
+        &plain
+            .replace("count = { ewr = 2, iad = 1 }", "count = { fra = 2 }")
+            .replace("\"ewr\"", "\"fra\""),
     );
     let plan = team.plan().await;
-    let order: Vec<String> = plan.steps().map(|step| format!("{:?} {}", step.action, step.address)).collect();
-    let first_gone = order.iter().position(|step| step.starts_with("Delete fly.machine")).unwrap();
-    let last_made = order.iter().rposition(|step| step.starts_with("Create fly.machine")).unwrap();
+    let order: Vec<String> = plan
+        .steps()
+        .map(|step| format!("{:?} {}", step.action, step.address))
+        .collect();
+    let first_gone = order
+        .iter()
+        .position(|step| step.starts_with("Delete fly.machine"))
+        .unwrap();
+    let last_made = order
+        .iter()
+        .rposition(|step| step.starts_with("Create fly.machine"))
+        .unwrap();
     assert!(last_made < first_gone, "{order:#?}");
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
@@ -393,9 +563,16 @@ async fn an_id_is_of_one_environment_and_survives_an_interruption() {
     let team = Team::new(TEAM).await;
     let reviewed = team.plan().await.id();
     let at = trimtab::clouds::Nth::Write(7);
-    let fuse = trimtab::clouds::Fuse { at, after: true, then: trimtab::clouds::Burnt::FallSilent };
+    let fuse = trimtab::clouds::Fuse {
+        at,
+        after: true,
+        then: trimtab::clouds::Burnt::FallSilent,
+    };
     assert!(!team.try_apply(Some(fuse)).await.unwrap().is_complete());
-    assert!(reviewed.covers(&team.plan().await.id()), "what is left of a reviewed plan may run");
+    assert!(
+        reviewed.covers(&team.plan().await.id()),
+        "what is left of a reviewed plan may run"
+    );
     let other = Team::new(&TEAM.replace("project = \"harbor\"", "project = \"other\"")).await;
     assert!(!reviewed.covers(&other.plan().await.id()));
 }
@@ -410,7 +587,11 @@ async fn no_request_comes_too_soon() {
     let inputs = crate::support::inputs(&[("SECRET_KEY", "a"), ("DATABASE_URL", "b")]);
     let team = Team::paced(dir, "test", inputs, Vec::new(), SPEED).await;
     team.apply().await;
-    let refused: Vec<_> =
-        team.sandbox.requests().into_iter().filter(|request| request.rate_limited).collect();
+    let refused: Vec<_> = team
+        .sandbox
+        .requests()
+        .into_iter()
+        .filter(|request| request.rate_limited)
+        .collect();
     assert!(refused.is_empty(), "{refused:#?}");
 }

@@ -55,9 +55,17 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) async fn new(speed: f64) -> Self {
-        let sandbox = sandbox::start(Options { speed, ..Options::in_memory() }).await.unwrap();
+        let sandbox = sandbox::start(Options {
+            speed,
+            ..Options::in_memory()
+        })
+        .await
+        .unwrap();
         let bare = Self { sandbox, speed };
-        Writer::new(bare.reader()).create_app("web", "acme", None).await.unwrap();
+        Writer::new(bare.reader())
+            .create_app("web", "acme", None)
+            .await
+            .unwrap();
         bare
     }
 
@@ -71,20 +79,36 @@ impl Bare {
     }
 
     pub(crate) async fn machine(&self, fly: &Writer, config: Value) -> wire::Machine {
-        let new = NewMachine { region: "fra".to_owned(), config, ..NewMachine::default() };
+        let new = NewMachine {
+            region: "fra".to_owned(),
+            config,
+            ..NewMachine::default()
+        };
         fly.create_machine("web", &new).await.unwrap()
     }
 
     /// A request to the sandbox's administration.
     pub(crate) async fn admin(&self, path: &str, body: Value) {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
-        let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        let answer = reqwest::Client::new()
+            .post(url)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap()
+        );
     }
 }
 
 /// The file that `scripts/conformance` wants every exchange with Fly's APIs recorded in.
-#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so, nobody could pass it down")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says so, nobody could pass it down"
+)]
 pub(crate) fn record() -> Option<PathBuf> {
     std::env::var_os(RECORD).map(PathBuf::from)
 }
@@ -94,7 +118,10 @@ pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
     Inputs {
         vars: BTreeMap::new(),
         images: BTreeMap::new(),
-        environment: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        environment: values
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
         secrets: SecretsMode::Required,
         shared: false,
     }
@@ -122,7 +149,11 @@ impl Team {
     pub(crate) async fn kept(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
-        let options = Options { faults, speed: SPEED, ..Options::new(dir.path().join("sandbox")) };
+        let options = Options {
+            faults,
+            speed: SPEED,
+            ..Options::new(dir.path().join("sandbox"))
+        };
         Self::with(dir, "test", values(), options).await
     }
 
@@ -130,7 +161,11 @@ impl Team {
     pub(crate) async fn scripted(manifest: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
-        let options = Options { clock: ClockMode::Scripted, speed: SPEED, ..Options::in_memory() };
+        let options = Options {
+            clock: ClockMode::Scripted,
+            speed: SPEED,
+            ..Options::in_memory()
+        };
         Self::with(dir, "test", values(), options).await
     }
 
@@ -152,13 +187,31 @@ impl Team {
         faults: Vec<Fault>,
         speed: f64,
     ) -> Self {
-        Self::with(dir, environment, inputs, Options { faults, speed, ..Options::in_memory() }).await
+        Self::with(
+            dir,
+            environment,
+            inputs,
+            Options {
+                faults,
+                speed,
+                ..Options::in_memory()
+            },
+        )
+        .await
     }
 
     /// Any environment against any sandbox.
-    async fn with(dir: tempfile::TempDir, environment: &str, inputs: Inputs, options: Options) -> Self {
+    async fn with(
+        dir: tempfile::TempDir,
+        environment: &str,
+        inputs: Inputs,
+        options: Options,
+    ) -> Self {
         let speed = options.speed;
-        let options = Options { record: record(), ..options };
+        let options = Options {
+            record: record(),
+            ..options
+        };
         let sandbox = sandbox::start(options).await.unwrap();
         Self {
             dir,
@@ -195,10 +248,14 @@ impl Team {
         let mut read = self.desired.lock().unwrap();
         read.get_or_insert_with(|| {
             let loaded = manifest::load(self.dir.path(), &self.environment, &self.inputs);
-            let mut desired =
-                loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false, 100))).desired;
+            let mut desired = loaded
+                .unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
+                .desired;
             let apps = desired.fly_app.keys().filter(|_| self.adopt);
-            desired.meta.adopt.extend(apps.map(Address::of::<trimtab::kinds::fly::App>));
+            desired
+                .meta
+                .adopt
+                .extend(apps.map(Address::of::<trimtab::kinds::fly::App>));
             desired
         })
         .clone()
@@ -209,7 +266,10 @@ impl Team {
         if fuse.is_some() {
             return self.new_readers(fuse).await;
         }
-        self.readers.get_or_init(|| self.new_readers(None)).await.clone()
+        self.readers
+            .get_or_init(|| self.new_readers(None))
+            .await
+            .clone()
     }
 
     async fn new_readers(&self, fuse: Option<Fuse>) -> Readers {
@@ -220,11 +280,19 @@ impl Team {
     pub(crate) async fn readers_at(&self, url: String) -> Readers {
         let token = self.settings(None).token;
         let fly = Reader::new(&Settings::imitation(url, token, self.speed)).unwrap();
-        Readers { fly, aws: self.readers(None).await.aws }
+        Readers {
+            fly,
+            aws: self.readers(None).await.aws,
+        }
     }
 
     pub(crate) fn reader_with(&self, token: &str) -> Reader {
-        Reader::new(&Settings::imitation(self.sandbox.url(), Secret::new(token), self.speed)).unwrap()
+        Reader::new(&Settings::imitation(
+            self.sandbox.url(),
+            Secret::new(token),
+            self.speed,
+        ))
+        .unwrap()
     }
 
     fn settings(&self, fuse: Option<Fuse>) -> Settings {
@@ -233,7 +301,11 @@ impl Team {
 
     /// What the registries say of the manifest's images.
     pub(crate) async fn images(&self) -> Images {
-        images(&Registry::new(&self.settings(None)).unwrap(), &self.desired()).await
+        images(
+            &Registry::new(&self.settings(None)).unwrap(),
+            &self.desired(),
+        )
+        .await
     }
 
     /// The manifest with the digest of every tag, as a run of the program has it.
@@ -250,7 +322,9 @@ impl Team {
 
     /// Looks at the world.
     pub(crate) async fn world(&self) -> World {
-        observe(&self.readers(None).await, &self.desired()).await.unwrap()
+        observe(&self.readers(None).await, &self.desired())
+            .await
+            .unwrap()
     }
 
     /// Plans.
@@ -290,7 +364,10 @@ impl Team {
 
     /// Removes the environment, and demands that all of it is done.
     pub(crate) async fn destroy(&self) {
-        let (readers, nothing) = (self.readers(None).await, Desired::empty(self.desired().meta));
+        let (readers, nothing) = (
+            self.readers(None).await,
+            Desired::empty(self.desired().meta),
+        );
         let world = observe(&readers, &nothing).await.unwrap();
         let report = carry_out(plan(&nothing, &world).unwrap(), readers.clone(), world).await;
         assert!(report.is_complete(), "{report:#?}");
@@ -315,14 +392,20 @@ impl Team {
     }
 
     /// Changes a machine's configuration by hand, and waits until it runs again.
-    pub(crate) async fn change_machine(&self, app: &str, id: &str, change: impl FnOnce(&mut Value)) {
+    pub(crate) async fn change_machine(
+        &self,
+        app: &str,
+        id: &str,
+        change: impl FnOnce(&mut Value),
+    ) {
         let path = format!("/v1/apps/{app}/machines/{id}");
         let mut machine = self.by_hand("GET", &path, json!(null)).await;
         change(&mut machine["config"]);
         let body = json!({ "config": machine["config"], "region": machine["region"] });
         self.by_hand("POST", &path, body).await;
         if machine["config"]["schedule"].is_null() {
-            self.by_hand("GET", &format!("{path}/wait?state=started"), json!(null)).await;
+            self.by_hand("GET", &format!("{path}/wait?state=started"), json!(null))
+                .await;
         }
     }
 }
@@ -331,7 +414,11 @@ impl Team {
 pub(crate) fn all_allowed(plan: &Plan) -> Limits {
     let steps = plan.steps().map(|step| &step.address);
     let folded = plan.folded.iter().map(|folded| &folded.address);
-    Limits { allow_destroy: steps.chain(folded).cloned().collect(), everything: true, max_destroy: 100 }
+    Limits {
+        allow_destroy: steps.chain(folded).cloned().collect(),
+        everything: true,
+        max_destroy: 100,
+    }
 }
 
 /// Carries a plan out with everything allowed.
@@ -376,10 +463,14 @@ pub(crate) fn summary(plan: &Plan) -> Vec<String> {
         let paths: Vec<&str> = change.lines.iter().map(|line| line.path.as_str()).collect();
         match change.verb {
             trimtab::plan::Verb::Create => format!("create {}", change.address),
-            verb => format!("{} {} {}", verb.word(), change.address, paths.join(",")).trim_end().to_owned(),
+            verb => format!("{} {} {}", verb.word(), change.address, paths.join(","))
+                .trim_end()
+                .to_owned(),
         }
     };
-    let blocked =
-        plan.blocked.iter().map(|blocked| format!("blocked {}: {}", blocked.address, blocked.refused.reason));
+    let blocked = plan
+        .blocked
+        .iter()
+        .map(|blocked| format!("blocked {}: {}", blocked.address, blocked.refused.reason));
     plan.changes().iter().map(line).chain(blocked).collect()
 }

@@ -21,7 +21,10 @@ fn every_broken_manifest_says_what_is_wrong() {
             Ok(_) => "nothing is wrong\n".to_owned(),
             Err(problems) => format!("{}\n", problems.render(false, 100)),
         };
-        let stored = Data::read_from(&Path::new(FOLDER).join(format!("{environment}.stderr")), None);
+        let stored = Data::read_from(
+            &Path::new(FOLDER).join(format!("{environment}.stderr")),
+            None,
+        );
         if let Err(difference) = assert.try_eq(Some(&environment), said.into(), stored) {
             wrong.push(difference.to_string());
         }
@@ -36,6 +39,9 @@ fn there_is_something_wrong_with_each_of_many() {
     for environment in environments {
         let mut inputs = unchecked();
         inputs.secrets = SecretsMode::Required;
-        assert!(load(Path::new(FOLDER), &environment, &inputs).is_err(), "{environment}");
+        assert!(
+            load(Path::new(FOLDER), &environment, &inputs).is_err(),
+            "{environment}"
+        );
     }
 }

@@ -20,7 +20,10 @@ use crate::{
 fn corpus() -> Option<BTreeMap<String, String>> {
     let files = fs::read_dir(path("../shared/corpus/fly-toml")).ok()?;
     let read_file = |entry: fs::DirEntry| {
-        (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
+        (
+            entry.file_name().into_string().unwrap(),
+            fs::read_to_string(entry.path()).unwrap(),
+        )
     };
     Some(files.map(|entry| read_file(entry.unwrap())).collect())
 }
@@ -36,9 +39,13 @@ fn manifest(more: &str) -> String {
 fn folder(text: &str, more: &str) -> Folder {
     let canonical = read("fly.toml", text).json();
     let named = canonical["files"].as_array().into_iter().flatten();
-    let named = named.filter_map(|file| file["local_path"].as_str()).map(|name| (name, "content"));
+    let named = named
+        .filter_map(|file| file["local_path"].as_str())
+        .map(|name| (name, "content"));
     let own = manifest(more);
-    let files: Vec<(&str, &str)> = named.chain([("fly.toml", text), ("x.toml", &own)]).collect();
+    let files: Vec<(&str, &str)> = named
+        .chain([("fly.toml", text), ("x.toml", &own)])
+        .collect();
     Folder::with(&files)
 }
 
@@ -49,18 +56,26 @@ fn take_over(text: &str, more: &str) -> Result<Loaded, Problems> {
 /// What the manifest must say because the file does not: the name, and the region, which trimtab lets nobody choose.
 fn unsaid(text: &str) -> (bool, bool) {
     let canonical = read("fly.toml", text).json();
-    (canonical["app"] == Value::Null, canonical["primary_region"] == Value::Null)
+    (
+        canonical["app"] == Value::Null,
+        canonical["primary_region"] == Value::Null,
+    )
 }
 
 /// Plans it against an empty world.
 fn planned(file: &str, loaded: Result<Loaded, Problems>) {
     let loaded = loaded.unwrap_or_else(|problems| panic!("{file}\n{problems}"));
     let desired = &loaded.desired;
-    let plan = plan::plan(desired, &World::default()).unwrap_or_else(|cycle| panic!("{file}: {cycle:?}"));
+    let plan =
+        plan::plan(desired, &World::default()).unwrap_or_else(|cycle| panic!("{file}: {cycle:?}"));
     assert!(plan.blocked.is_empty(), "{file}: {:?}", plan.blocked);
     assert!(!desired.fly_machine.is_empty(), "{file}");
     let placed = |warning: &String| warning.contains("/fly.toml:") || warning.contains("/x.toml:");
-    assert!(desired.meta.warnings.iter().all(placed), "{file}: {:?}", desired.meta.warnings);
+    assert!(
+        desired.meta.warnings.iter().all(placed),
+        "{file}: {:?}",
+        desired.meta.warnings
+    );
     let resources = 1
         + desired.fly_ip.len()
         + desired.fly_volume.len()
@@ -68,20 +83,35 @@ fn planned(file: &str, loaded: Result<Loaded, Problems>) {
         + desired.fly_release.len();
     assert_eq!(plan.graph().node_count(), resources, "{file}");
     for machine in desired.fly_machine.values() {
-        assert_eq!(machine.workload.config.image.as_ref().unwrap().as_str(), "web:1", "{file}");
+        assert_eq!(
+            machine.workload.config.image.as_ref().unwrap().as_str(),
+            "web:1",
+            "{file}"
+        );
     }
 }
 
 /// What is wrong, with lines.
 fn problems(file: &str, loaded: Result<Loaded, Problems>) -> Vec<String> {
-    let Err(problems) = loaded else { panic!("{file} loads") };
-    problems.iter().map(|(_, line, _, message, _)| format!("{line}: {message}")).collect()
+    let Err(problems) = loaded else {
+        panic!("{file} loads")
+    };
+    problems
+        .iter()
+        .map(|(_, line, _, message, _)| format!("{line}: {message}"))
+        .collect()
 }
 
 /// Files that flyctl itself refuses.
 const REFUSED_BY_FLYCTL: [(&str, &str); 2] = [
-    ("BerriAI__litellm-agent-platform__cloud-vault__fly.toml", "21: the check `health` needs a `type`"),
-    ("jorisfalter__slackRag__fly.cron.toml", "10: `services` must say its `processes`"),
+    (
+        "BerriAI__litellm-agent-platform__cloud-vault__fly.toml",
+        "21: the check `health` needs a `type`",
+    ),
+    (
+        "jorisfalter__slackRag__fly.cron.toml",
+        "10: `services` must say its `processes`",
+    ),
 ];
 
 /// Files that flyctl reads and Fly refuses: regions that are none, templates that nobody filled in, GPUs. The last column
@@ -92,7 +122,11 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
         &["27: `gpu_kind` asks for a GPU, and Fly offers no GPUs any more"],
         CPUS,
     ),
-    ("bambrose24__funtime-t3__apps__web__fly.toml", &["7: `bos` is not a region of Fly"], REGION),
+    (
+        "bambrose24__funtime-t3__apps__web__fly.toml",
+        &["7: `bos` is not a region of Fly"],
+        REGION,
+    ),
     (
         "fly-apps__self-host-ollama__fly.toml",
         &["25: `a100-40gb` has a GPU, and Fly offers no GPUs any more"],
@@ -100,10 +134,17 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
     ),
     (
         "fspoettel__linkding-on-fly__templates__fly.toml",
-        &["6: `${APP_NAME}` cannot be an app's name on Fly", "8: `${PRIMARY_REGION}` is not a region of Fly"],
+        &[
+            "6: `${APP_NAME}` cannot be an app's name on Fly",
+            "8: `${PRIMARY_REGION}` is not a region of Fly",
+        ],
         "name = \"linkding\"\nprimary_region = \"ewr\"\n",
     ),
-    ("gitcoinco__grants-stack-indexer__fly.staging.toml", &["7: `den` is not a region of Fly"], REGION),
+    (
+        "gitcoinco__grants-stack-indexer__fly.staging.toml",
+        &["7: `den` is not a region of Fly"],
+        REGION,
+    ),
     (
         "kuitang__receipt-splitter__fly.review.toml",
         &["4: `pr-${{ github.event.number }}-receipt-splitter` cannot be an app's name on Fly"],
@@ -114,7 +155,11 @@ const REFUSED_BY_FLY: [(&str, &[&str], &str); 8] = [
         &["6: `changeme` is not a region of Fly"],
         REGION,
     ),
-    ("thechangelog__changelog.social__fly.toml", &["7: `den` is not a region of Fly"], REGION),
+    (
+        "thechangelog__changelog.social__fly.toml",
+        &["7: `den` is not a region of Fly"],
+        REGION,
+    ),
 ];
 
 const REGION: &str = "primary_region = \"ewr\"\n";
@@ -127,7 +172,10 @@ fn every_file_plans_or_says_why_not() {
     let Some(mut corpus) = corpus() else { return };
     assert_eq!(corpus.len(), 108);
     for (file, message) in REFUSED_BY_FLYCTL {
-        assert_eq!(problems(file, take_over(&corpus.remove(file).unwrap(), REGION)), [message]);
+        assert_eq!(
+            problems(file, take_over(&corpus.remove(file).unwrap(), REGION)),
+            [message]
+        );
     }
     for (file, messages, more) in REFUSED_BY_FLY {
         let text = corpus.remove(file).unwrap();
@@ -141,7 +189,10 @@ fn every_file_plans_or_says_why_not() {
         nameless += usize::from(!name.is_empty());
         if region {
             regionless += 1;
-            assert_eq!(problems(file, take_over(text, name)), ["4: app `app` does not say where it runs"]);
+            assert_eq!(
+                problems(file, take_over(text, name)),
+                ["4: app `app` does not say where it runs"]
+            );
             planned(file, take_over(text, &format!("{name}{REGION}")));
         } else {
             whole += 1;
@@ -165,9 +216,13 @@ async fn all_of_them_are_made_and_stay() {
         fs::create_dir(&app).unwrap();
         fs::write(app.join("fly.toml"), text).unwrap();
         fs::write(app.join("vector.yaml"), "content").unwrap();
-        own += &format!("[apps.app-{index}]\nconfig = \"app-{index}/fly.toml\"\nimage = \"web:1\"\n");
+        own +=
+            &format!("[apps.app-{index}]\nconfig = \"app-{index}/fly.toml\"\nimage = \"web:1\"\n");
         own += &format!("name = \"app-{index}\"\nprimary_region = \"ewr\"\n");
-        if REFUSED_BY_FLY.iter().any(|(refused, _, more)| refused == file && *more == CPUS) {
+        if REFUSED_BY_FLY
+            .iter()
+            .any(|(refused, _, more)| refused == file && *more == CPUS)
+        {
             own += CPUS;
         }
     }
@@ -182,12 +237,20 @@ async fn all_of_them_are_made_and_stay() {
 #[test]
 fn beginnings_of_files_are_answered() {
     let own = path("tests/fly_toml");
-    let own = fs::read_dir(own).unwrap().map(|entry| entry.unwrap().path());
-    let own = own.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let own = fs::read_dir(own)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let own = own.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
     let own = own.map(|path| fs::read_to_string(path).unwrap());
     for text in corpus().unwrap_or_default().into_values().chain(own) {
         let beside = folder("", "name = \"named\"\nprimary_region = \"ewr\"\n");
-        for end in (0..text.len()).step_by(1 + text.len() / 12).filter(|end| text.is_char_boundary(*end)) {
+        for end in (0..text.len())
+            .step_by(1 + text.len() / 12)
+            .filter(|end| text.is_char_boundary(*end))
+        {
             beside.write("fly.toml", &text[..end]);
             if let Err(problems) = beside.load(&unchecked()) {
                 assert!(!problems.render(false, 80).is_empty(), "{}", &text[..end]);

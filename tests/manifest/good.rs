@@ -21,9 +21,13 @@ fn every_manifest_loads() {
     for folder in FOLDERS {
         for environment in list(&path(folder)).unwrap() {
             let loaded = load(&path(folder), &environment, &unchecked());
-            let loaded = loaded.unwrap_or_else(|problems| panic!("{folder}/{environment}\n{problems}"));
+            let loaded =
+                loaded.unwrap_or_else(|problems| panic!("{folder}/{environment}\n{problems}"));
             assert!(!loaded.desired.fly_app.is_empty(), "{folder}/{environment}");
-            assert!(!loaded.desired.fly_machine.is_empty(), "{folder}/{environment}");
+            assert!(
+                !loaded.desired.fly_machine.is_empty(),
+                "{folder}/{environment}"
+            );
         }
     }
 }

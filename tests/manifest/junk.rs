@@ -30,21 +30,36 @@ const PIECES: [&str; 16] = [
 fn mangle(folder: &str, environment: &str) {
     let text = std::fs::read_to_string(path(folder).join(format!("{environment}.toml"))).unwrap();
     let beside = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(path(folder)).unwrap().map(|file| file.unwrap().path()) {
-        if file.extension().is_some_and(|extension| extension == "toml") {
+    for file in std::fs::read_dir(path(folder))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+    {
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             std::fs::copy(&file, beside.path().join(file.file_name().unwrap())).unwrap();
         }
     }
     let lines: Vec<&str> = text.lines().collect();
-    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(['=', '['])) {
+    for (index, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.contains(['=', '[']))
+    {
         for piece in PIECES {
-            let broken = line.split_once('=').map_or(piece.to_owned(), |(key, _)| format!("{key}= {piece}"));
+            let broken = line
+                .split_once('=')
+                .map_or(piece.to_owned(), |(key, _)| format!("{key}= {piece}"));
             let mut lines = lines.clone();
             lines[index] = &broken;
             try_out(beside.path(), &lines.join("\n"));
         }
     }
-    for end in (0..text.len()).step_by(29).filter(|end| text.is_char_boundary(*end)) {
+    for end in (0..text.len())
+        .step_by(29)
+        .filter(|end| text.is_char_boundary(*end))
+    {
         try_out(beside.path(), &text[..end]);
     }
 }

@@ -22,7 +22,11 @@ fn most(manifest: impl Fn(&str) -> String, words: &str) -> usize {
     let (mut passes, mut fails) = (1, 40_000);
     while passes + 1 < fails {
         let middle = usize::midpoint(passes, fails);
-        if wrong(&manifest, middle).is_none() { passes = middle } else { fails = middle }
+        if wrong(&manifest, middle).is_none() {
+            passes = middle
+        } else {
+            fails = middle
+        }
     }
     let why = wrong(&manifest, fails).unwrap();
     assert!(why.contains(words), "{why}");
@@ -40,14 +44,19 @@ fn a_trust_policy_may_have_2048_characters_without_blanks() {
     };
     let rest = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"ab"}}}}"#;
     assert_eq!(
-        most(trust, "this trust policy takes 2049 characters as policy, and IAM takes 2048") + rest.len(),
+        most(
+            trust,
+            "this trust policy takes 2049 characters as policy, and IAM takes 2048"
+        ) + rest.len(),
         2048
     );
 }
 
 #[test]
 fn quotas_that_aws_has_raised_can_be_said() {
-    let arns: String = (0..12).map(|n| format!("\"arn:aws:iam::aws:policy/P{n}\",")).collect();
+    let arns: String = (0..12)
+        .map(|n| format!("\"arn:aws:iam::aws:policy/P{n}\","))
+        .collect();
     let text = "x".repeat(2500);
     let role = format!(
         "[roles.a]\nmanaged_policies = [{arns}]\ntrust = {{ Version = \"2012-10-17\", Statement = [{{ Effect = \"Allow\", \
@@ -55,8 +64,16 @@ fn quotas_that_aws_has_raised_can_be_said() {
          \"sts:ExternalId\" = \"{text}\" }} }} }}] }}\n"
     );
     assert_eq!(said(&role).len(), 2);
-    assert!(said(&format!("[aws.quotas]\ntrust_policy = 4096\nmanaged_policies = 20\n{role}")).is_empty());
-    assert_eq!(said("[aws.quotas]\ntrust_policy = 5000\n"), ["`5000` is out of range"]);
+    assert!(
+        said(&format!(
+            "[aws.quotas]\ntrust_policy = 4096\nmanaged_policies = 20\n{role}"
+        ))
+        .is_empty()
+    );
+    assert_eq!(
+        said("[aws.quotas]\ntrust_policy = 5000\n"),
+        ["`5000` is out of range"]
+    );
 }
 
 #[test]
@@ -68,7 +85,11 @@ fn the_policies_of_a_role_may_have_10240_characters_together() {
                  Resource = \"arn:aws:s3:::{resource}\" }}] }}\n"
             )
         };
-        format!("[roles.a]\napp = \"web\"\n{}{}", policy("one", "a"), policy("two", text))
+        format!(
+            "[roles.a]\napp = \"web\"\n{}{}",
+            policy("one", "a"),
+            policy("two", text)
+        )
     };
     let rest = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::"}}"#;
     let words = "what this role may do takes 10241 characters as policy, and IAM takes 10240";
@@ -80,14 +101,21 @@ fn what_an_identity_may_do_is_counted_too() {
     let prefixes = |letters: usize| {
         let prefix = "x".repeat(letters);
         let buckets: String = (0..20).map(|n| format!("[buckets.b{n}]\n")).collect();
-        let grants: String =
-            (0..20).map(|n| format!("buckets.b{n} = {{ prefix = \"{prefix}\" }}\n")).collect();
+        let grants: String = (0..20)
+            .map(|n| format!("buckets.b{n} = {{ prefix = \"{prefix}\" }}\n"))
+            .collect();
         let lock = HEAD.replace("[aws]\n", "[aws]\nlock = \"b0\"\n");
-        messages(load_text(&format!("{lock}{buckets}[identities.a]\napp = \"web\"\n{grants}"), &unchecked()))
+        messages(load_text(
+            &format!("{lock}{buckets}[identities.a]\napp = \"web\"\n{grants}"),
+            &unchecked(),
+        ))
     };
     assert!(prefixes(8).is_empty(), "{:?}", prefixes(8));
     let said = prefixes(300);
-    assert!(said.len() == 1 && said[0].starts_with("what this role may do takes "), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].starts_with("what this role may do takes "),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -98,7 +126,10 @@ fn the_policy_of_a_bucket_may_have_20_kilobytes_with_ours() {
              \"arn:aws:s3:::p-x-a-123456789012/{text}\"\n"
         )
     };
-    let most = most(statement, "the bucket's policy has 20481 bytes, and S3 takes 20480");
+    let most = most(
+        statement,
+        "the bucket's policy has 20481 bytes, and S3 takes 20480",
+    );
     assert!((19_000..20_480).contains(&most), "{most}");
 }
 
@@ -113,5 +144,8 @@ fn tags_are_counted_in_characters_not_in_bytes() {
     let bucket = |value: &str| format!("[buckets.a]\ntags = {{ \"größe\" = \"ö{value}\" }}\n");
     assert_eq!(most(bucket, "`größe` cannot be this tag"), 255);
     let many: String = (0..41).map(|n| format!("t{n} = \"1\"\n")).collect();
-    assert_eq!(said(&format!("[buckets.a.tags]\n{many}")), ["these are too many tags"]);
+    assert_eq!(
+        said(&format!("[buckets.a.tags]\n{many}")),
+        ["these are too many tags"]
+    );
 }

@@ -14,7 +14,9 @@ const HEAD: &str = "project = \"p\"\n[fly]\norg = \"o\"\n";
 
 fn desired(rest: &str) -> Desired {
     let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked());
-    loaded.unwrap_or_else(|problems| panic!("{problems}")).desired
+    loaded
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .desired
 }
 
 fn machine(desired: &Desired, name: &str) -> Value {
@@ -82,7 +84,10 @@ fn a_machine_is_what_flyctl_would_make() {
     assert_eq!(worker["init"]["cmd"], json!(["work"]));
     assert_eq!(worker["mounts"], json!([{"path": "/data", "name": "data"}]));
     assert_eq!(worker.get("services"), None);
-    let volume = desired.fly_machine["demo/worker/ord/0"].volume.as_ref().unwrap();
+    let volume = desired.fly_machine["demo/worker/ord/0"]
+        .volume
+        .as_ref()
+        .unwrap();
     assert_eq!(volume.name().as_str(), "demo/data/ord/0");
     assert_eq!(desired.fly_machine.len(), 2);
 }
@@ -108,7 +113,10 @@ auto_extend_size_increment = "1gb"
     let volumes: Vec<&str> = desired.fly_volume.keys().map(Name::as_str).collect();
     assert_eq!(volumes, ["db/data/ewr/0", "db/data/ewr/1", "db/data/fra/0"]);
     let volume = &desired.fly_volume["db/data/ewr/0"];
-    assert_eq!((volume.size, volume.snapshot_retention, volume.grows), (Some(Gib(10)), Some(14), true));
+    assert_eq!(
+        (volume.size, volume.snapshot_retention, volume.grows),
+        (Some(Gib(10)), Some(14), true)
+    );
 }
 
 #[test]
@@ -155,7 +163,10 @@ fn addresses_are_flyctls_unless_stated() {
     };
     assert_eq!(kinds(""), []);
     let http = "http_service = { internal_port = 80 }\n";
-    assert_eq!(kinds(http), [(IpKind::SharedV4, false), (IpKind::V6, false)]);
+    assert_eq!(
+        kinds(http),
+        [(IpKind::SharedV4, false), (IpKind::V6, false)]
+    );
     let ssh = "services = [{ internal_port = 22, ports = [{ port = 22 }] }]\n";
     assert_eq!(kinds(ssh), [(IpKind::V4, false), (IpKind::V6, false)]);
     assert_eq!(kinds(&format!("{http}ips = []\n")), []);
@@ -193,12 +204,30 @@ port = 1234
 interval = "15s"
 "#,
     );
-    let (app, worker) = (machine(&desired, "web/app/ewr/1"), machine(&desired, "web/worker/ewr/0"));
-    assert_eq!(app["guest"], json!({"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}));
-    assert_eq!(worker["guest"], json!({"cpu_kind": "performance", "cpus": 1, "memory_mb": 2048}));
-    assert_eq!(worker["init"], json!({"cmd": ["sh", "-c", "echo $HOME"], "swap_size_mb": 512}));
-    assert_eq!((app.get("restart"), &worker["restart"]), (None, &json!({"policy": "no"})));
-    assert_eq!(app["files"], json!([{"guest_path": "/motd", "raw_value": "aGk="}]));
+    let (app, worker) = (
+        machine(&desired, "web/app/ewr/1"),
+        machine(&desired, "web/worker/ewr/0"),
+    );
+    assert_eq!(
+        app["guest"],
+        json!({"cpu_kind": "shared", "cpus": 2, "memory_mb": 512})
+    );
+    assert_eq!(
+        worker["guest"],
+        json!({"cpu_kind": "performance", "cpus": 1, "memory_mb": 2048})
+    );
+    assert_eq!(
+        worker["init"],
+        json!({"cmd": ["sh", "-c", "echo $HOME"], "swap_size_mb": 512})
+    );
+    assert_eq!(
+        (app.get("restart"), &worker["restart"]),
+        (None, &json!({"policy": "no"}))
+    );
+    assert_eq!(
+        app["files"],
+        json!([{"guest_path": "/motd", "raw_value": "aGk="}])
+    );
     for key in ["metrics", "files", "checks"] {
         assert!(app.get(key).is_some() && worker.get(key).is_none(), "{key}");
     }
@@ -220,9 +249,17 @@ depends_on = ["api"]
 "#,
     );
     let needs = |name: &str| -> Vec<String> {
-        desired.fly_machine[name].workload.needs.iter().map(ToString::to_string).collect()
+        desired.fly_machine[name]
+            .workload
+            .needs
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     };
-    assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["API"], "http://harbor-api.internal");
+    assert_eq!(
+        machine(&desired, "web/app/ewr/0")["env"]["API"],
+        "http://harbor-api.internal"
+    );
     assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["SELF"], "p-web-x");
     assert_eq!(needs("web/app/ewr/0"), ["fly.app/api"]);
     assert_eq!(needs("job/app/ewr/0"), ["fly.machine/api/app/ewr/0"]);
@@ -245,7 +282,10 @@ wait_timeout = "90s"
 "#,
     );
     let said = desired.meta.warnings.join("\n");
-    assert!(said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"), "{said}");
+    assert!(
+        said.contains("x.toml:7: `DATABASE_URL` looks like a secret in the open"),
+        "{said}"
+    );
     for part in [
         "port 443 (tcp) is served twice",
         "`FLY_REGION` is set by Fly itself",
@@ -263,10 +303,28 @@ fn groups_share_the_name_of_a_volume_but_no_disk() {
     let desired = desired(
         "[apps.web]\nprimary_region = \"ewr\"\nmachines.app.count = { ewr = 2 }\nmachines.worker.count = { ewr = 1, fra = 1 }\n[apps.web.processes]\napp = \"serve\"\nworker = \"work\"\n[apps.web.mounts]\nsource = \"data\"\ndestination = \"/data\"\nprocesses = [\"app\", \"worker\"]\n",
     );
-    let disk = |machine: &str| desired.fly_machine[machine].volume.as_ref().unwrap().name().to_string();
+    let disk = |machine: &str| {
+        desired.fly_machine[machine]
+            .volume
+            .as_ref()
+            .unwrap()
+            .name()
+            .to_string()
+    };
     assert_eq!(
-        ["web/app/ewr/0", "web/app/ewr/1", "web/worker/ewr/0", "web/worker/fra/0"].map(disk),
-        ["web/data/ewr/0", "web/data/ewr/1", "web/data/ewr/2", "web/data/fra/0"]
+        [
+            "web/app/ewr/0",
+            "web/app/ewr/1",
+            "web/worker/ewr/0",
+            "web/worker/fra/0"
+        ]
+        .map(disk),
+        [
+            "web/data/ewr/0",
+            "web/data/ewr/1",
+            "web/data/ewr/2",
+            "web/data/fra/0"
+        ]
     );
     assert_eq!(desired.fly_volume.len(), 4);
 }
@@ -277,11 +335,24 @@ fn a_minimum_is_a_count_where_none_is_stated() {
         let text = format!(
             "[apps.web]\nprimary_region = \"ewr\"\n{rest}[apps.web.http_service]\ninternal_port = 80\nauto_stop_machines = \"stop\"\n{service}"
         );
-        desired(&text).fly_machine.keys().map(Name::to_string).collect::<Vec<_>>()
+        desired(&text)
+            .fly_machine
+            .keys()
+            .map(Name::to_string)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(machines("min_machines_running = 2\n", ""), ["web/app/ewr/0", "web/app/ewr/1"]);
-    assert_eq!(machines("min_machines_running = 0\n", ""), ["web/app/ewr/0"]);
-    assert_eq!(machines("min_machines_running = 1\n", "machines.app.count = 2\n").len(), 2);
+    assert_eq!(
+        machines("min_machines_running = 2\n", ""),
+        ["web/app/ewr/0", "web/app/ewr/1"]
+    );
+    assert_eq!(
+        machines("min_machines_running = 0\n", ""),
+        ["web/app/ewr/0"]
+    );
+    assert_eq!(
+        machines("min_machines_running = 1\n", "machines.app.count = 2\n").len(),
+        2
+    );
     let grouped = "processes = { app = \"serve\", worker = \"work\" }\n";
     assert_eq!(
         machines("min_machines_running = 2\nprocesses = [\"app\"]\n", grouped),
@@ -318,11 +389,17 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
         [buckets.b.statements.Condition.Null]
         "s3:x-amz-acl" = false
     "#;
-    let (inline, spread) = (desired(&format!("{head}{inline}")), desired(&format!("{head}{spread}")));
+    let (inline, spread) = (
+        desired(&format!("{head}{inline}")),
+        desired(&format!("{head}{spread}")),
+    );
     assert_eq!(inline.aws_bucket["b"].policy, spread.aws_bucket["b"].policy);
     assert_eq!(inline.aws_role["r"].trust, spread.aws_role["r"].trust);
     let text = inline.aws_bucket["b"].policy.as_ref().unwrap().text();
-    assert!(text.contains(r#""Null":{"s3:x-amz-acl""#) && text.contains("123456789012"), "{text}");
+    assert!(
+        text.contains(r#""Null":{"s3:x-amz-acl""#) && text.contains("123456789012"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -330,12 +407,33 @@ fn what_expires_in_a_bucket_that_keeps_versions_is_said_to_stay() {
     let warnings = |bucket: &str| {
         let head = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.b]\n";
         let all = desired(&format!("{head}{bucket}")).meta.warnings;
-        all.into_iter().filter(|warning| warning.contains("stays as an old version")).count()
+        all.into_iter()
+            .filter(|warning| warning.contains("stays as an old version"))
+            .count()
     };
-    assert_eq!(warnings("lifecycle.old = { prefix = \"db/\", expire_days = 30 }"), 1);
-    assert_eq!(warnings("lifecycle.old = { expire_days = 30, noncurrent_days = 7 }"), 0);
-    assert_eq!(warnings("versioning = false\nlifecycle.old = { expire_days = 30 }"), 0);
+    assert_eq!(
+        warnings("lifecycle.old = { prefix = \"db/\", expire_days = 30 }"),
+        1
+    );
+    assert_eq!(
+        warnings("lifecycle.old = { expire_days = 30, noncurrent_days = 7 }"),
+        0
+    );
+    assert_eq!(
+        warnings("versioning = false\nlifecycle.old = { expire_days = 30 }"),
+        0
+    );
     let two = "lifecycle.old = { prefix = \"db/x\", expire_days = 30 }\n";
-    assert_eq!(warnings(&format!("{two}lifecycle.gone = {{ prefix = \"db/\", noncurrent_days = 7 }}")), 0);
-    assert_eq!(warnings(&format!("{two}lifecycle.gone = {{ prefix = \"db/y\", noncurrent_days = 7 }}")), 1);
+    assert_eq!(
+        warnings(&format!(
+            "{two}lifecycle.gone = {{ prefix = \"db/\", noncurrent_days = 7 }}"
+        )),
+        0
+    );
+    assert_eq!(
+        warnings(&format!(
+            "{two}lifecycle.gone = {{ prefix = \"db/y\", noncurrent_days = 7 }}"
+        )),
+        1
+    );
 }

@@ -12,7 +12,8 @@ use crate::{
     support::{Team, inputs},
 };
 
-const HEAD: &str = "project = \"p\"\n[fly]\norg = \"personal\"\n[apps.web]\nprimary_region = \"ewr\"\n";
+const HEAD: &str =
+    "project = \"p\"\n[fly]\norg = \"personal\"\n[apps.web]\nprimary_region = \"ewr\"\n";
 
 /// A manifest of an app with that document, and more.
 fn text(document: &Value, more: &str) -> String {
@@ -21,7 +22,9 @@ fn text(document: &Value, more: &str) -> String {
 
 fn desired(document: &Value, more: &str) -> Desired {
     let loaded = load_text(&text(document, more), &unchecked());
-    loaded.unwrap_or_else(|problems| panic!("{problems}")).desired
+    loaded
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .desired
 }
 
 /// What a new machine of the only group is made of.
@@ -70,7 +73,10 @@ fn what_it_says_lies_beneath() {
         })
     );
     assert_eq!(alone.meta.warnings, Vec::<String>::new());
-    assert_eq!(alone.fly_machine["web/app/ewr/0"].workload.labels["team"], "core");
+    assert_eq!(
+        alone.fly_machine["web/app/ewr/0"].workload.labels["team"],
+        "core"
+    );
     assert!(
         alone.fly_ip.contains_key("web/v4"),
         "a service on a port of its own needs an address of its own"
@@ -82,10 +88,22 @@ fn what_it_says_lies_beneath() {
         (at("/image"), at("/env/A"), at("/env/B")),
         (json!("web:1"), json!("above"), json!("beneath"))
     );
-    assert_eq!(at("/init"), json!({"cmd": ["serve"], "tty": true, "swap_size_mb": 256}));
-    assert_eq!((at("/guest/cpus"), at("/guest/memory_mb")), (json!(2), json!(4096)));
-    assert_eq!((at("/services/0/internal_port"), at("/services/1")), (json!(80), Value::Null));
-    assert_eq!(at("/stop_config"), json!({"signal": "SIGTERM", "timeout": "30s"}));
+    assert_eq!(
+        at("/init"),
+        json!({"cmd": ["serve"], "tty": true, "swap_size_mb": 256})
+    );
+    assert_eq!(
+        (at("/guest/cpus"), at("/guest/memory_mb")),
+        (json!(2), json!(4096))
+    );
+    assert_eq!(
+        (at("/services/0/internal_port"), at("/services/1")),
+        (json!(80), Value::Null)
+    );
+    assert_eq!(
+        at("/stop_config"),
+        json!({"signal": "SIGTERM", "timeout": "30s"})
+    );
     assert_eq!(at("/restart/policy"), "no");
 }
 
@@ -104,9 +122,19 @@ fn the_image_goes_to_one_container() {
     let image = "image = \"web:1\"\n";
     assert_eq!(images(["a", "b"], image), ["web:1", "second:1"]);
     assert_eq!(images(["a", "app"], image), ["first:1", "web:1"]);
-    assert_eq!(images(["app", "b"], "image = \"web:1\"\ncontainer = \"b\"\n"), ["first:1", "web:1"]);
-    assert_eq!(images(["a", "b"], ""), ["first:1", "second:1"], "without an image the document's own stays");
-    assert_eq!(wrong(&document(["a", "b"]), "container = \"c\"\n"), ["there is no container `c`"]);
+    assert_eq!(
+        images(["app", "b"], "image = \"web:1\"\ncontainer = \"b\"\n"),
+        ["first:1", "web:1"]
+    );
+    assert_eq!(
+        images(["a", "b"], ""),
+        ["first:1", "second:1"],
+        "without an image the document's own stays"
+    );
+    assert_eq!(
+        wrong(&document(["a", "b"]), "container = \"c\"\n"),
+        ["there is no container `c`"]
+    );
 }
 
 #[test]
@@ -114,16 +142,28 @@ fn every_container_needs_an_image() {
     let document = json!({"containers": [{"name": "app", "image": "."}, {"name": "side"}]});
     assert_eq!(wrong(&document, ""), ["container `side` has no image"]);
     let document = json!({"containers": [{"name": "app", "image": "."}]});
-    let required = Inputs { secrets: SecretsMode::Required, ..unchecked() };
-    assert_eq!(messages(load_text(&text(&document, ""), &required)), ["container `app` has no image"]);
+    let required = Inputs {
+        secrets: SecretsMode::Required,
+        ..unchecked()
+    };
+    assert_eq!(
+        messages(load_text(&text(&document, ""), &required)),
+        ["container `app` has no image"]
+    );
     assert_eq!(
         body(&desired(&document, ""))["containers"],
         json!([{"name": "app"}]),
         "to look, none is needed"
     );
-    let given = Inputs { images: map([("web", "web:1")]), ..required };
+    let given = Inputs {
+        images: map([("web", "web:1")]),
+        ..required
+    };
     let loaded = load_text(&text(&document, ""), &given).unwrap();
-    assert_eq!(body(&loaded.desired)["containers"], json!([{"name": "app", "image": "web:1"}]));
+    assert_eq!(
+        body(&loaded.desired)["containers"],
+        json!([{"name": "app", "image": "web:1"}])
+    );
 }
 
 #[test]
@@ -137,17 +177,27 @@ fn files_come_from_beside_the_document() {
     });
     let own = format!("{HEAD}image = \"web:1\"\nmachine_config = \"sub/machine.json\"\n");
     let document = document.to_string();
-    let files =
-        [("x.toml", own.as_str()), ("sub/machine.json", &document), ("sub/a.txt", "a"), ("b.txt", "b")];
+    let files = [
+        ("x.toml", own.as_str()),
+        ("sub/machine.json", &document),
+        ("sub/a.txt", "a"),
+        ("b.txt", "b"),
+    ];
     let loaded = Folder::with(&files).load(&unchecked()).unwrap();
     let body = body(&loaded.desired);
-    assert_eq!(body["files"], json!([{"guest_path": "/a", "raw_value": "YQ=="}]));
+    assert_eq!(
+        body["files"],
+        json!([{"guest_path": "/a", "raw_value": "YQ=="}])
+    );
     assert_eq!(
         body["containers"][0]["files"],
         json!([{"guest_path": "/b", "raw_value": "Yg=="}, {"guest_path": "/c", "image_config": "web:1"}])
     );
     let said = messages(Folder::with(&files[..2]).load(&unchecked()));
-    assert!(said.iter().all(|line| line.starts_with("cannot read `")) && said.len() == 2, "{said:?}");
+    assert!(
+        said.iter().all(|line| line.starts_with("cannot read `")) && said.len() == 2,
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -165,26 +215,53 @@ fn what_is_wrong_is_told_without_its_values() {
             json!({"guest": {"gpu_kind": "l40s"}}),
             "`guest` in `machine_config` asks for a GPU, and Fly offers no GPUs any more",
         ),
-        (json!({"guest": {"cpus": 3}}), "a machine cannot have 3 shared CPUs"),
-        (json!({"containers": "hunter2"}), "`containers` in `machine_config` is not a list of tables"),
+        (
+            json!({"guest": {"cpus": 3}}),
+            "a machine cannot have 3 shared CPUs",
+        ),
+        (
+            json!({"containers": "hunter2"}),
+            "`containers` in `machine_config` is not a list of tables",
+        ),
         (
             json!({"metadata": {"trimtab_project": "hunter2"}}),
             "`trimtab_project` in `metadata` of `machine_config` is trimtab's own mark",
         ),
-        (json!({"size": "shared-cpu-1x"}), "`size` in `machine_config` is an older word"),
+        (
+            json!({"size": "shared-cpu-1x"}),
+            "`size` in `machine_config` is an older word",
+        ),
     ] {
         let problems = load_text(&text(&document, ""), &unchecked()).unwrap_err();
         assert_eq!(problems.problems[0].message, message);
-        assert!(!problems.render(false, 80).contains("hunter2"), "{}", problems.render(false, 80));
+        assert!(
+            !problems.render(false, 80).contains("hunter2"),
+            "{}",
+            problems.render(false, 80)
+        );
     }
     for (source, message) in [
-        ("'{\"env\": hunter2}'", "`machine_config` is not JSON: expected value at line 1 column 9"),
-        ("'[]'", "`machine_config` is neither JSON nor the name of a .json file"),
-        ("'m.yaml'", "`machine_config` is neither JSON nor the name of a .json file"),
+        (
+            "'{\"env\": hunter2}'",
+            "`machine_config` is not JSON: expected value at line 1 column 9",
+        ),
+        (
+            "'[]'",
+            "`machine_config` is neither JSON nor the name of a .json file",
+        ),
+        (
+            "'m.yaml'",
+            "`machine_config` is neither JSON nor the name of a .json file",
+        ),
     ] {
-        let problems = load_text(&format!("{HEAD}machine_config = {source}\n"), &unchecked()).unwrap_err();
+        let problems =
+            load_text(&format!("{HEAD}machine_config = {source}\n"), &unchecked()).unwrap_err();
         assert_eq!(problems.problems[0].message, message);
-        assert!(!problems.render(false, 80).contains("hunter2"), "{}", problems.render(false, 80));
+        assert!(
+            !problems.render(false, 80).contains("hunter2"),
+            "{}",
+            problems.render(false, 80)
+        );
     }
 }
 
@@ -208,7 +285,9 @@ fn what_has_no_effect_is_warned_of() {
         assert!(said.contains(expected), "{expected}\n{said}");
     }
     assert!(!said.contains("hunter2"), "{said}");
-    let said = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked()).unwrap().desired;
+    let said = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked())
+        .unwrap()
+        .desired;
     assert!(warnings(&said).contains("`container` has no effect without `machine_config`"));
 }
 
@@ -219,11 +298,23 @@ fn a_fly_toml_brings_its_own() {
         "app = \"a\"\nprimary_region = \"fra\"\ncontainer = \"web\"\nmachine_config = '{document}'\n[build]\nimage = \"web:1\"\n"
     );
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
-    let loaded = Folder::with(&[("fly.toml", &fly), ("x.toml", own)]).load(&unchecked()).unwrap();
-    let body = loaded.desired.fly_machine["web/app/fra/0"].workload.first_body();
-    assert_eq!(body["containers"][1], json!({"name": "web", "image": "web:1"}));
+    let loaded = Folder::with(&[("fly.toml", &fly), ("x.toml", own)])
+        .load(&unchecked())
+        .unwrap();
+    let body = loaded.desired.fly_machine["web/app/fra/0"]
+        .workload
+        .first_body();
+    assert_eq!(
+        body["containers"][1],
+        json!({"name": "web", "image": "web:1"})
+    );
     assert_eq!(body["image"], "web:1");
-    assert!(plan::plan(&loaded.desired, &World::default()).unwrap().blocked.is_empty());
+    assert!(
+        plan::plan(&loaded.desired, &World::default())
+            .unwrap()
+            .blocked
+            .is_empty()
+    );
 }
 
 /// Every beginning of a document, and every value in the place of every other.
@@ -273,10 +364,14 @@ fn junk_is_answered() {
             assert!(!problems.render(false, 80).is_empty(), "{document}");
         }
     };
-    for (part, value) in parts.iter().flat_map(|part| values.iter().map(move |value| (part, value))) {
+    for (part, value) in parts
+        .iter()
+        .flat_map(|part| values.iter().map(move |value| (part, value)))
+    {
         try_out(&json!({*part: value}).to_string());
     }
-    let whole = json!({"env": {"A": "\u{fc}"}, "containers": [{"name": "app", "files": []}]}).to_string();
+    let whole =
+        json!({"env": {"A": "\u{fc}"}, "containers": [{"name": "app", "files": []}]}).to_string();
     for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
         try_out(&whole[..end]);
     }
@@ -294,12 +389,19 @@ async fn containers_are_made_and_changed_in_place() {
         ]})
     };
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("test.toml"), text(&document(80), "image = \"web:1\"\n")).unwrap();
+    std::fs::write(
+        dir.path().join("test.toml"),
+        text(&document(80), "image = \"web:1\"\n"),
+    )
+    .unwrap();
     let team = Team::at(dir, "test", inputs(&[]), Vec::new()).await;
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
     team.write(&text(&document(81), "image = \"web:2\"\n"));
-    assert_eq!(team.summary().await, ["restart fly.machine/web/app/ewr/0 image,containers"]);
+    assert_eq!(
+        team.summary().await,
+        ["restart fly.machine/web/app/ewr/0 image,containers"]
+    );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 }

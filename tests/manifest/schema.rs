@@ -9,22 +9,31 @@ use crate::manifest::support::path;
 #[test]
 fn the_stored_schema_is_fresh() {
     let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
-    let stored =
-        Data::read_from(&path("schema/environment.schema.json"), Some(snapbox::data::DataFormat::Text));
-    Assert::new().action_env("SNAPSHOTS").normalize_paths(false).eq(text, stored);
+    let stored = Data::read_from(
+        &path("schema/environment.schema.json"),
+        Some(snapbox::data::DataFormat::Text),
+    );
+    Assert::new()
+        .action_env("SNAPSHOTS")
+        .normalize_paths(false)
+        .eq(text, stored);
 }
 
 #[test]
 fn every_key_is_described() {
     fn undescribed(value: &serde_json::Value, path: &str, out: &mut Vec<String>) {
-        let properties = value.get("properties").and_then(serde_json::Value::as_object);
+        let properties = value
+            .get("properties")
+            .and_then(serde_json::Value::as_object);
         for (key, property) in properties.into_iter().flatten() {
             if property.get("description").is_none() {
                 out.push(format!("{path}.{key}"));
             }
         }
         if let Some(object) = value.as_object() {
-            object.iter().for_each(|(key, value)| undescribed(value, &format!("{path}/{key}"), out));
+            object
+                .iter()
+                .for_each(|(key, value)| undescribed(value, &format!("{path}/{key}"), out));
         }
     }
     let mut out = Vec::new();

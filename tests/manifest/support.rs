@@ -22,7 +22,9 @@ pub(crate) fn unchecked() -> Inputs {
 
 /// A map of texts.
 pub(crate) fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
-    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// Files in a folder that vanishes, and an environment of them.
@@ -58,6 +60,12 @@ pub(crate) fn load_text(text: &str, inputs: &Inputs) -> Result<Loaded, Problems>
 
 /// The messages of what is wrong.
 pub(crate) fn messages(result: Result<Loaded, Problems>) -> Vec<String> {
-    let problems = result.err().map(|problems| problems.problems).unwrap_or_default();
-    problems.into_iter().map(|problem| problem.message).collect()
+    let problems = result
+        .err()
+        .map(|problems| problems.problems)
+        .unwrap_or_default();
+    problems
+        .into_iter()
+        .map(|problem| problem.message)
+        .collect()
 }

@@ -28,7 +28,10 @@ pub(crate) const CANARY: &str = "canary-7f3a-value";
 /// Neither may it hold what secrets are recognised by.
 pub(crate) const PRINT: &str = "canary-7f3a-print";
 
-pub(crate) const PLAIN: Look = Look { color: false, width: 100 };
+pub(crate) const PLAIN: Look = Look {
+    color: false,
+    width: 100,
+};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -52,7 +55,10 @@ pub(crate) fn headline(command: &'static str) -> Headline {
 }
 
 fn mark() -> Mark {
-    Mark { project: "shop".to_owned(), environment: "staging".to_owned() }
+    Mark {
+        project: "shop".to_owned(),
+        environment: "staging".to_owned(),
+    }
 }
 
 /// What the manifest asks for.
@@ -75,13 +81,22 @@ pub(crate) fn desired() -> Desired {
     };
     desired.fly_app.insert(name("web"), app);
     for kind in [IpKind::SharedV4, IpKind::V6] {
-        let spec = IpSpec { app: to("web"), kind, region: None, stated: true };
+        let spec = IpSpec {
+            app: to("web"),
+            kind,
+            region: None,
+            stated: true,
+        };
         desired.fly_ip.insert(name(&format!("web/{kind}")), spec);
     }
     desired.fly_secrets.insert(name("web"), secrets());
-    desired.fly_volume.insert(name("web/data/ewr/0"), volume("ewr"));
+    desired
+        .fly_volume
+        .insert(name("web/data/ewr/0"), volume("ewr"));
     for slot in ["ewr/0", "ewr/1", "iad/0"] {
-        desired.fly_machine.insert(name(&format!("web/app/{slot}")), machine("app", slot));
+        desired
+            .fly_machine
+            .insert(name(&format!("web/app/{slot}")), machine("app", slot));
     }
     let mut keeper = machine("keeper", "ewr/0");
     keeper.volume = Some(to("web/data/ewr/0"));
@@ -156,13 +171,19 @@ fn workload(group: &str, region: &str) -> Workload {
 
 /// An image by the two digits that its digest repeats.
 pub(crate) fn image(digits: &str) -> Image {
-    Image::new(format!("registry.fly.io/shop-web@sha256:{}", digits.repeat(32)))
+    Image::new(format!(
+        "registry.fly.io/shop-web@sha256:{}",
+        digits.repeat(32)
+    ))
 }
 
 pub(crate) fn cron() -> CronSpec {
     let mut workload = workload("cron", "ewr");
     workload.config.schedule = Some("hourly".to_owned());
-    CronSpec { machine: "news".to_owned(), workload }
+    CronSpec {
+        machine: "news".to_owned(),
+        workload,
+    }
 }
 
 /// The world once exactly this was applied.
@@ -181,7 +202,12 @@ pub(crate) fn applied(desired: &Desired) -> World {
     for (name, spec) in &desired.fly_ip {
         let live = IpLive {
             app: spec.app.clone(),
-            address: if spec.kind == IpKind::V6 { "2a09::1" } else { "66.241.1.1" }.to_owned(),
+            address: if spec.kind == IpKind::V6 {
+                "2a09::1"
+            } else {
+                "66.241.1.1"
+            }
+            .to_owned(),
             kind: spec.kind,
             region: "global".to_owned(),
         };
@@ -194,14 +220,22 @@ pub(crate) fn applied(desired: &Desired) -> World {
         world.fly_volume.insert(name.clone(), live_volume(spec, at));
     }
     for (at, (name, spec)) in desired.fly_machine.iter().enumerate() {
-        let volume = spec
-            .volume
-            .as_ref()
-            .and_then(|volume| Some((world.fly_volume.get(volume.name())?.id.clone(), Some(volume.clone()))));
+        let volume = spec.volume.as_ref().and_then(|volume| {
+            Some((
+                world.fly_volume.get(volume.name())?.id.clone(),
+                Some(volume.clone()),
+            ))
+        });
         let workload = live(&spec.workload, &world, at, "started");
-        world
-            .fly_machine
-            .insert(name.clone(), MachineLive { workload, volume, successor: None, retired: false });
+        world.fly_machine.insert(
+            name.clone(),
+            MachineLive {
+                workload,
+                volume,
+                successor: None,
+                retired: false,
+            },
+        );
     }
     for (at, (name, spec)) in desired.fly_cron.iter().enumerate() {
         let workload = live(&spec.workload, &world, 900 + at, "stopped");
@@ -218,7 +252,11 @@ fn live_secrets(spec: &SecretsSpec) -> SecretsLive {
     };
     SecretsLive {
         app: spec.app.clone(),
-        present: spec.values.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+        present: spec
+            .values
+            .iter()
+            .map(|(name, value)| (name.clone(), secret(value)))
+            .collect(),
         version: None,
         has_machines: true,
     }
@@ -244,7 +282,11 @@ fn live_volume(spec: &VolumeSpec, at: usize) -> VolumeLive {
 
 fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive {
     let mut metadata = spec.marks();
-    if let Some(secrets) = spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name())) {
+    if let Some(secrets) = spec
+        .secrets
+        .as_ref()
+        .and_then(|secrets| world.fly_secrets.get(secrets.name()))
+    {
         metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
     }
     WorkloadLive {
@@ -261,7 +303,11 @@ fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive 
         metadata,
         ownership: Ownership::Ours,
         digest: None,
-        health: Health { host_ok: true, cordoned: false, checks: (1, 1) },
+        health: Health {
+            host_ok: true,
+            cordoned: false,
+            checks: (1, 1),
+        },
         last_run: None,
     }
 }
@@ -281,7 +327,10 @@ pub(crate) fn eventful() -> (Desired, World) {
     for spec in desired.fly_machine.values_mut() {
         if spec.group == "app" {
             spec.workload.config.image = Some(image("2b"));
-            spec.workload.config.env.insert("LOG_LEVEL".to_owned(), "WARN".to_owned());
+            spec.workload
+                .config
+                .env
+                .insert("LOG_LEVEL".to_owned(), "WARN".to_owned());
         }
     }
     if let Some(cron) = desired.fly_cron.get_mut("web/news") {
@@ -297,7 +346,10 @@ pub(crate) fn eventful() -> (Desired, World) {
     keeper.workload.config.guest.as_mut().unwrap().memory_mb = trimtab::model::Mib(1024);
     keeper.workload.raw = serde_json::to_value(&keeper.workload.config).unwrap();
     // A machine and a volume that the manifest no longer names, an address that is missing.
-    let (ours, orphan) = (world.fly_machine["web/app/iad/0"].clone(), live_volume(&volume("iad"), 7));
+    let (ours, orphan) = (
+        world.fly_machine["web/app/iad/0"].clone(),
+        live_volume(&volume("iad"), 7),
+    );
     world.fly_machine.insert(name("web/app/sjc/0"), ours);
     world.fly_volume.insert(name("web/data/iad/0"), orphan);
     world.fly_ip.remove("web/v6");
@@ -307,7 +359,10 @@ pub(crate) fn eventful() -> (Desired, World) {
         within: name("web"),
         why: "it bears no mark of ours".to_owned(),
     });
-    world.found.warnings.push("the host of machine 9080 answers slowly".to_owned());
+    world
+        .found
+        .warnings
+        .push("the host of machine 9080 answers slowly".to_owned());
     (desired, world)
 }
 
@@ -326,21 +381,32 @@ pub(crate) fn nasty() -> (Desired, World) {
     let evil = [
         ("PIPE", "a|b\\|c"),
         ("FENCE", "```\n````diff\n</details>\n+ not a line"),
-        ("MENTION", "@everyone #1 <script>alert(1)</script> <!-- x -->"),
+        (
+            "MENTION",
+            "@everyone #1 <script>alert(1)</script> <!-- x -->",
+        ),
         ("ESCAPE", "\u{1b}[31mred\u{1b}[0m\u{202e}txet"),
         ("LONG", &"日本".repeat(300)),
         ("TEXT", "one\ntwo\nthree\nfour\nfive\n"),
     ];
     for spec in desired.fly_machine.values_mut() {
-        let evil = evil.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let evil = evil
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         spec.workload.config.env.extend(evil);
     }
     for live in world.fly_machine.values_mut() {
         let there = "one\ntwo\n3\nfour\nfive\n";
-        live.workload.config.env.insert("TEXT".to_owned(), there.to_owned());
+        live.workload
+            .config
+            .env
+            .insert("TEXT".to_owned(), there.to_owned());
         live.workload.raw = Value::Null;
     }
-    world.found.warnings.push("a ` | \u{1b}[2J @here <b>\n## heading".to_owned());
+    world
+        .found
+        .warnings
+        .push("a ` | \u{1b}[2J @here <b>\n## heading".to_owned());
     (desired, world)
 }
 
@@ -388,11 +454,14 @@ pub(crate) fn team() -> Desired {
             let mut spec = machine("app", slot);
             spec.workload.app = to(app);
             spec.workload.secrets = Some(to(app));
-            let needed =
-                apps.get(at.wrapping_sub(1)).map(|before| to::<Machine>(&format!("{before}/app/{slot}")));
+            let needed = apps
+                .get(at.wrapping_sub(1))
+                .map(|before| to::<Machine>(&format!("{before}/app/{slot}")));
             spec.workload.needs = needed.iter().map(Ref::address).collect();
             if at == 3 {
-                spec.workload.needs.insert(to::<Machine>("database/app/ewr/0").address());
+                spec.workload
+                    .needs
+                    .insert(to::<Machine>("database/app/ewr/0").address());
             }
             if at == 0 {
                 let mut volume = volume(spec.workload.region.as_str());
@@ -401,11 +470,18 @@ pub(crate) fn team() -> Desired {
                 desired.fly_volume.insert(name(&at), volume);
                 spec.volume = Some(to(&at));
             }
-            desired.fly_machine.insert(name(&format!("{app}/app/{slot}")), spec);
+            desired
+                .fly_machine
+                .insert(name(&format!("{app}/app/{slot}")), spec);
         }
     }
     for kind in [IpKind::SharedV4, IpKind::V6] {
-        let spec = IpSpec { app: to("web"), kind, region: None, stated: true };
+        let spec = IpSpec {
+            app: to("web"),
+            kind,
+            region: None,
+            stated: true,
+        };
         desired.fly_ip.insert(name(&format!("web/{kind}")), spec);
     }
     desired

@@ -26,23 +26,34 @@ fn machine<'w>(world: &'w mut World, slot: &str) -> &'w mut WorkloadLive {
 /// A shop in the middle of a rollout, with a little of everything that can be wrong.
 fn troubled() -> Fleet {
     let mut desired = desired();
-    desired.meta.warnings.push("a key without effect".to_owned());
+    desired
+        .meta
+        .warnings
+        .push("a key without effect".to_owned());
     let mut world = applied(&desired);
     for (at, live) in world.fly_machine.values_mut().enumerate() {
         live.workload.config.image = Some(Image::new("registry.fly.io/shop-web:v1"));
         live.workload.digest = image("1a").digest().map(str::to_owned);
-        live.workload.metadata.insert("trimtab_release".to_owned(), format!("5f{}", u8::from(at == 0)));
+        live.workload.metadata.insert(
+            "trimtab_release".to_owned(),
+            format!("5f{}", u8::from(at == 0)),
+        );
     }
     let new = machine(&mut world, "web/app/ewr/0");
     new.config.image = Some(Image::new("registry.fly.io/shop-web:v2"));
     new.digest = image("2b").digest().map(str::to_owned);
     new.health.checks = (1, 2);
-    new.metadata.insert("trimtab_starting".to_owned(), "true".to_owned());
+    new.metadata
+        .insert("trimtab_starting".to_owned(), "true".to_owned());
     machine(&mut world, "web/app/ewr/1").health.cordoned = true;
     let keeper = machine(&mut world, "web/keeper/ewr/0");
     keeper.state = "stopped".to_owned();
-    keeper.last_run =
-        Some(Run { ended: 1_760_000_000_000, exit_code: Some(137), oom_killed: true, requested: false });
+    keeper.last_run = Some(Run {
+        ended: 1_760_000_000_000,
+        exit_code: Some(137),
+        oom_killed: true,
+        requested: false,
+    });
     let mut clone = world.fly_machine[&name("web/app/iad/0")].clone();
     clone.workload.id = "clone\u{1b}[31m".to_owned();
     clone.workload.health.host_ok = false;
@@ -50,8 +61,12 @@ fn troubled() -> Fleet {
     let cron = &mut world.fly_cron.get_mut(&name("web/news")).unwrap().workload;
     cron.config.image = Some(Image::new("registry.fly.io/shop-web:v0"));
     cron.digest = image("0c").digest().map(str::to_owned);
-    cron.last_run =
-        Some(Run { ended: 1_760_000_000_000, exit_code: Some(1), oom_killed: false, requested: false });
+    cron.last_run = Some(Run {
+        ended: 1_760_000_000_000,
+        exit_code: Some(1),
+        oom_killed: false,
+        requested: false,
+    });
     world.fly_ip.remove(&name("web/v6"));
     Fleet::of(&desired, &world)
 }
@@ -60,7 +75,10 @@ fn troubled() -> Fleet {
 fn a_calm_fleet_takes_few_lines() {
     let desired = desired();
     let fleet = Fleet::of(&desired, &applied(&desired));
-    assert_data_eq!(text::status(&fleet, &headline("status"), &PLAIN), file!["text/status.txt"].raw());
+    assert_data_eq!(
+        text::status(&fleet, &headline("status"), &PLAIN),
+        file!["text/status.txt"].raw()
+    );
     assert!(fleet.versions().iter().all(|group| !group.is_mixed()));
 }
 
@@ -70,18 +88,37 @@ fn trouble_jumps_to_the_eye_in_every_width() {
     let at = |width| text::status(&fleet, &headline("status"), &Look { width, ..PLAIN });
     assert_data_eq!(at(120), file!["text/status.trouble.txt"].raw());
     assert_data_eq!(at(60), file!["text/status.narrow.txt"].raw());
-    let color = text::status(&fleet, &headline("status"), &Look { color: true, ..PLAIN });
+    let color = text::status(
+        &fleet,
+        &headline("status"),
+        &Look {
+            color: true,
+            ..PLAIN
+        },
+    );
     assert_data_eq!(color, file!["text/status.trouble.ansi.txt"].raw());
 }
 
 #[test]
 fn a_half_done_rollout_is_told_by_version() {
     let fleet = troubled();
-    assert_data_eq!(text::versions(&fleet, &PLAIN), file!["text/versions.txt"].raw());
+    assert_data_eq!(
+        text::versions(&fleet, &PLAIN),
+        file!["text/versions.txt"].raw()
+    );
     let versions = fleet.versions();
-    let app = versions.iter().find(|group| group.group == "web/app").unwrap();
+    let app = versions
+        .iter()
+        .find(|group| group.group == "web/app")
+        .unwrap();
     assert!(app.is_mixed());
-    assert_eq!(app.versions.iter().map(|version| version.machines.len()).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(
+        app.versions
+            .iter()
+            .map(|version| version.machines.len())
+            .collect::<Vec<_>>(),
+        [3, 1]
+    );
 }
 
 #[test]
@@ -93,16 +130,30 @@ fn what_sleeps_is_told_from_what_was_stopped() {
         live.config.services = vec![Default::default()];
         "stopped".clone_into(&mut live.state);
         change(live);
-        Fleet::of(&desired, &world).machines().next().unwrap().activity
+        Fleet::of(&desired, &world)
+            .machines()
+            .next()
+            .unwrap()
+            .activity
     };
-    assert_eq!(activity(&|live| live.config.services[0].autostop = Autostop::Suspend), Activity::Asleep);
-    assert_eq!(activity(&|_| ()), Activity::Stopped, "nothing puts it to sleep");
+    assert_eq!(
+        activity(&|live| live.config.services[0].autostop = Autostop::Suspend),
+        Activity::Asleep
+    );
+    assert_eq!(
+        activity(&|_| ()),
+        Activity::Stopped,
+        "nothing puts it to sleep"
+    );
     let never_woken = |live: &mut WorkloadLive| {
         live.config.services[0].autostop = Autostop::Stop;
         live.config.services[0].autostart = Some(false);
     };
     assert_eq!(activity(&never_woken), Activity::Stopped);
-    assert_eq!(activity(&|live| live.health.host_ok = false), Activity::Unreachable);
+    assert_eq!(
+        activity(&|live| live.health.host_ok = false),
+        Activity::Unreachable
+    );
 }
 
 #[test]
@@ -114,7 +165,13 @@ fn what_is_not_there_is_named() {
     world.fly_machine.remove(&name("web/app/ewr/1"));
     let fleet = Fleet::of(&desired, &world);
     assert_eq!(fleet.apps[0].missing, ["fly.machine/web/app/ewr/1"]);
-    assert_eq!((fleet.apps[0].groups[0].desired, fleet.apps[0].groups[0].running), (2, 1));
+    assert_eq!(
+        (
+            fleet.apps[0].groups[0].desired,
+            fleet.apps[0].groups[0].running
+        ),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -122,7 +179,10 @@ fn a_status_document_and_its_schema_are_fresh() {
     let document = pretty(&troubled().json());
     assert_data_eq!(&document, file!["json/status.json"].raw());
     let schema = fleet::schema();
-    assert_data_eq!(pretty(&schema), file!["../../schema/status.schema.json"].raw());
+    assert_data_eq!(
+        pretty(&schema),
+        file!["../../schema/status.schema.json"].raw()
+    );
     conforms(&troubled().json(), &schema, &schema, "");
     assert!(!document.contains(CANARY) && !document.contains(PRINT));
 }

@@ -32,7 +32,10 @@ fn replacements_do_not_go_in_circles() {
 
 #[test]
 fn a_whole_environment_as_a_picture() {
-    assert_data_eq!(graph::inventory(&desired()).svg(), file!["graph/inventory.svg"].raw());
+    assert_data_eq!(
+        graph::inventory(&desired()).svg(),
+        file!["graph/inventory.svg"].raw()
+    );
 }
 
 /// Several apps of several machines: many arrows, and long ones.
@@ -54,7 +57,10 @@ fn a_large_plan_is_still_drawn() {
 fn nothing_and_nonsense_are_drawn() {
     let empty = Drawing::default();
     assert!(empty.svg().ends_with("</svg>\n"));
-    assert_eq!(empty.dot().matches('{').count(), empty.dot().matches('}').count());
+    assert_eq!(
+        empty.dot().matches('{').count(),
+        empty.dot().matches('}').count()
+    );
     let node = |label: &str| Node {
         label: label.to_owned(),
         sub: "\u{1b}".to_owned(),

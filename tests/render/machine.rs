@@ -18,7 +18,10 @@ fn our_own_document() {
 /// Fails when the types changed and the file did not: `SNAPSHOTS=overwrite` writes it.
 #[test]
 fn the_schema_is_fresh() {
-    assert_data_eq!(pretty(&json::schema()), file!["../../schema/plan.schema.json"].raw());
+    assert_data_eq!(
+        pretty(&json::schema()),
+        file!["../../schema/plan.schema.json"].raw()
+    );
 }
 
 #[test]
@@ -34,19 +37,32 @@ fn every_key_of_a_document_is_in_its_schema() {
 /// As much of JSON Schema as our own schema uses.
 pub(crate) fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
     if let Some(name) = schema["$ref"].as_str() {
-        return conforms(value, root.pointer(name.trim_start_matches('#')).unwrap(), root, at);
+        return conforms(
+            value,
+            root.pointer(name.trim_start_matches('#')).unwrap(),
+            root,
+            at,
+        );
     }
     if let Some(words) = schema["enum"].as_array() {
         assert!(words.contains(value), "{at}: {value} is none of {words:?}");
     }
-    if let Some(object) = value.as_object().filter(|_| schema["properties"].is_object()) {
+    if let Some(object) = value
+        .as_object()
+        .filter(|_| schema["properties"].is_object())
+    {
         let known = schema["properties"].as_object().unwrap();
         for (key, value) in object {
-            let inner = known.get(key).unwrap_or_else(|| panic!("{at}.{key} is not in the schema"));
+            let inner = known
+                .get(key)
+                .unwrap_or_else(|| panic!("{at}.{key} is not in the schema"));
             conforms(value, inner, root, &format!("{at}.{key}"));
         }
         for key in schema["required"].as_array().into_iter().flatten() {
-            assert!(object.contains_key(key.as_str().unwrap()), "{at} lacks {key}");
+            assert!(
+                object.contains_key(key.as_str().unwrap()),
+                "{at} lacks {key}"
+            );
         }
     }
     for value in value.as_array().into_iter().flatten() {
@@ -58,17 +74,29 @@ pub(crate) fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
 fn terraforms_document() {
     let (desired, world) = eventful();
     let (plan, _) = planned(&desired, &world);
-    assert_data_eq!(pretty(&tfjson::plan(&plan)), file!["tfjson/eventful.json"].raw());
+    assert_data_eq!(
+        pretty(&tfjson::plan(&plan)),
+        file!["tfjson/eventful.json"].raw()
+    );
     let (desired, world) = moved();
     let (plan, _) = planned(&desired, &world);
     let document = tfjson::plan(&plan);
     let replaced = &document["resource_changes"][0];
     assert_eq!(replaced["address"], "trimtab_fly_app.web");
-    assert_eq!(replaced["change"]["actions"], serde_json::json!(["delete", "create"]));
-    assert_eq!(replaced["change"]["replace_paths"], serde_json::json!([["network"]]));
+    assert_eq!(
+        replaced["change"]["actions"],
+        serde_json::json!(["delete", "create"])
+    );
+    assert_eq!(
+        replaced["change"]["replace_paths"],
+        serde_json::json!([["network"]])
+    );
     let lost: Vec<&Value> = changes(&document, "trimtab_fly_volume").collect();
     assert_eq!(lost.len(), 1);
-    assert_eq!(lost[0]["change"]["actions"], serde_json::json!(["delete", "create"]));
+    assert_eq!(
+        lost[0]["change"]["actions"],
+        serde_json::json!(["delete", "create"])
+    );
 }
 
 fn changes<'a>(document: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -82,8 +110,9 @@ fn an_update_in_terraforms_document_differs_only_where_the_plan_does() {
     let (desired, world) = eventful();
     let (plan, _) = planned(&desired, &world);
     let document = tfjson::plan(&plan);
-    let machine =
-        changes(&document, "trimtab_fly_machine").find(|change| change["name"] == "web_app_ewr_0").unwrap();
+    let machine = changes(&document, "trimtab_fly_machine")
+        .find(|change| change["name"] == "web_app_ewr_0")
+        .unwrap();
     let (before, after) = (&machine["change"]["before"], &machine["change"]["after"]);
     let keys = before.as_object().unwrap().keys();
     let differ: Vec<&String> = keys.filter(|key| before[*key] != after[*key]).collect();
@@ -95,7 +124,10 @@ fn an_update_in_terraforms_document_differs_only_where_the_plan_does() {
 fn an_empty_plan_is_empty_everywhere() {
     let desired = desired();
     let (plan, refusals) = planned(&desired, &applied(&desired));
-    assert_eq!(json::plan(&plan, &refusals, &headline("plan"))["empty"], true);
+    assert_eq!(
+        json::plan(&plan, &refusals, &headline("plan"))["empty"],
+        true
+    );
     let document = tfjson::plan(&plan);
     assert_eq!(document["resource_changes"], serde_json::json!([]));
     assert_eq!(document["applyable"], false);

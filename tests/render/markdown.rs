@@ -35,7 +35,9 @@ fn values_cannot_break_out() {
     let (plan, refusals) = planned(&desired, &world);
     let comment = markdown::plan(&plan, &refusals, &headline("plan"), markdown::BUDGET);
     let (outside, inside) = split_at_fence(&comment);
-    assert!(!outside.contains("@here") && !outside.contains("<b>") && !outside.contains("<script>"));
+    assert!(
+        !outside.contains("@here") && !outside.contains("<b>") && !outside.contains("<script>")
+    );
     assert!(inside.contains("</details>"), "it stays inside the fence");
     assert_data_eq!(comment, file!["markdown/nasty.md"].raw());
 }
@@ -75,7 +77,10 @@ fn three_thousand_changes_fit_any_budget_without_a_cut() {
 fn a_name_cannot_end_the_marker() {
     let desired = desired();
     let (plan, refusals) = planned(&desired, &applied(&desired));
-    let headline = Headline { project: "a--><b>".to_owned(), ..headline("plan") };
+    let headline = Headline {
+        project: "a--><b>".to_owned(),
+        ..headline("plan")
+    };
     let comment = markdown::plan(&plan, &refusals, &headline, markdown::BUDGET);
     assert_eq!(comment.lines().next().unwrap().matches("-->").count(), 1);
 }

@@ -20,7 +20,8 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::render::{
     fixture::{
-        CANARY, PLAIN, PRINT, applied, cron, desired, headline, image, machine, name, planned, pretty, to,
+        CANARY, PLAIN, PRINT, applied, cron, desired, headline, image, machine, name, planned,
+        pretty, to,
     },
     machine::conforms,
 };
@@ -40,18 +41,29 @@ fn group(desired: &mut Desired, app: &str, group: &str, each: usize, turns: Turn
             spec.turns = turns;
             spec.workload.app = to(app);
             spec.workload.secrets = desired.fly_secrets.contains_key(app).then(|| to(app));
-            desired.fly_machine.insert(name(&format!("{app}/{group}/{slot}")), spec);
+            desired
+                .fly_machine
+                .insert(name(&format!("{app}/{group}/{slot}")), spec);
         }
     }
 }
 
 /// Machines of one group.
-fn of_group<'a>(desired: &'a mut Desired, group: &str) -> impl Iterator<Item = &'a mut MachineSpec> {
-    desired.fly_machine.values_mut().filter(move |spec| spec.group == group)
+fn of_group<'a>(
+    desired: &'a mut Desired,
+    group: &str,
+) -> impl Iterator<Item = &'a mut MachineSpec> {
+    desired
+        .fly_machine
+        .values_mut()
+        .filter(move |spec| spec.group == group)
 }
 
 fn app(name: &str) -> AppSpec {
-    AppSpec { name: format!("shop-{name}"), ..desired().fly_app["web"].clone() }
+    AppSpec {
+        name: format!("shop-{name}"),
+        ..desired().fly_app["web"].clone()
+    }
 }
 
 fn verify() -> Verify {
@@ -67,9 +79,14 @@ fn verify() -> Verify {
 
 /// Gives every machine and cron machine the new version.
 fn release(desired: &mut Desired) {
-    let machines = desired.fly_machine.values_mut().map(|spec| &mut spec.workload);
+    let machines = desired
+        .fly_machine
+        .values_mut()
+        .map(|spec| &mut spec.workload);
     let crons = desired.fly_cron.values_mut().map(|spec| &mut spec.workload);
-    machines.chain(crons).for_each(|workload| workload.config.image = Some(image("2b")));
+    machines
+        .chain(crons)
+        .for_each(|workload| workload.config.image = Some(image("2b")));
 }
 
 /// One app with a group of every strategy, behind an app that it needs; a command before, a proof and cron machines
@@ -77,8 +94,15 @@ fn release(desired: &mut Desired) {
 pub(crate) fn everything() -> (Desired, World) {
     let mut all = Desired::empty(desired().meta);
     all.fly_app.insert(name("api"), app("api"));
-    all.fly_app.insert(name("web"), AppSpec { verify: Some(verify()), ..app("web") });
-    all.fly_secrets.insert(name("web"), crate::render::fixture::secrets());
+    all.fly_app.insert(
+        name("web"),
+        AppSpec {
+            verify: Some(verify()),
+            ..app("web")
+        },
+    );
+    all.fly_secrets
+        .insert(name("web"), crate::render::fixture::secrets());
     all.fly_cron.insert(name("web/news"), cron());
     group(&mut all, "api", "app", 2, turns(Strategy::Immediate, 1));
     group(&mut all, "web", "app", 3, turns(Strategy::Rolling, 2));
@@ -94,13 +118,23 @@ pub(crate) fn everything() -> (Desired, World) {
     for at in ["web/app/lhr/2", "web/app/nrt/2"] {
         world.fly_machine.get_mut(at).unwrap().workload.state = "suspended".to_owned();
     }
-    world.fly_machine.insert(name("web/app/sjc/0"), world.fly_machine["web/app/ewr/0"].clone());
+    world.fly_machine.insert(
+        name("web/app/sjc/0"),
+        world.fly_machine["web/app/ewr/0"].clone(),
+    );
     world.fly_machine.remove("web/app/ewr/2");
-    all.fly_cron.insert(name("web/backup"), CronSpec { machine: "backup".to_owned(), ..cron() });
+    all.fly_cron.insert(
+        name("web/backup"),
+        CronSpec {
+            machine: "backup".to_owned(),
+            ..cron()
+        },
+    );
     release(&mut all);
     command(&mut all, &mut world);
     let values = &mut all.fly_secrets.get_mut("web").unwrap().values;
-    values.get_mut("DATABASE_URL").unwrap().fingerprint = Some(Fingerprint::stored(format!("{PRINT}-new")));
+    values.get_mut("DATABASE_URL").unwrap().fingerprint =
+        Some(Fingerprint::stored(format!("{PRINT}-new")));
     (all, world)
 }
 
@@ -109,12 +143,25 @@ fn command(all: &mut Desired, world: &mut World) {
     let mut workload = machine("app", "ewr/0").workload;
     workload.config.image = Some(image("2b"));
     workload.config.init.cmd = ["bin/rails", "db:migrate"].map(str::to_owned).to_vec();
-    let spec = ReleaseSpec { workload, limit_secs: None, release: None };
+    let spec = ReleaseSpec {
+        workload,
+        limit_secs: None,
+        release: None,
+    };
     all.fly_release.insert(name("web"), spec);
-    for spec in all.fly_machine.values_mut().filter(|spec| spec.workload.app == to("web")) {
+    for spec in all
+        .fly_machine
+        .values_mut()
+        .filter(|spec| spec.workload.app == to("web"))
+    {
         spec.after = Some(to("web"));
     }
-    let live = ReleaseLive { app: to("web"), done: Default::default(), witness: None, leftovers: Vec::new() };
+    let live = ReleaseLive {
+        app: to("web"),
+        done: Default::default(),
+        witness: None,
+        leftovers: Vec::new(),
+    };
     world.fly_release.insert(name("web"), live);
 }
 
@@ -134,8 +181,19 @@ fn one_group(each: usize, turns: Turns) -> Plan {
 
 /// What is said of the rollout, and of the time.
 fn said(plan: &Plan, width: usize) -> String {
-    let text = text::plan(plan, &[], &headline("plan"), &Look { color: false, width });
-    let from = text.find("\nRollout of").or_else(|| text.find("\nPlan: ")).unwrap();
+    let text = text::plan(
+        plan,
+        &[],
+        &headline("plan"),
+        &Look {
+            color: false,
+            width,
+        },
+    );
+    let from = text
+        .find("\nRollout of")
+        .or_else(|| text.find("\nPlan: "))
+        .unwrap();
     text[from + 1..]
         .lines()
         .filter(|line| !line.starts_with("Plan id"))
@@ -147,11 +205,23 @@ fn said(plan: &Plan, width: usize) -> String {
 fn everything_as_text() {
     let (desired, world) = everything();
     let (plan, refusals) = planned(&desired, &world);
-    for (width, file) in [(60, file!["text/rollout.60.txt"]), (120, file!["text/rollout.120.txt"])] {
-        let look = Look { color: false, width };
-        assert_data_eq!(text::plan(&plan, &refusals, &headline("plan"), &look), file.raw());
+    for (width, file) in [
+        (60, file!["text/rollout.60.txt"]),
+        (120, file!["text/rollout.120.txt"]),
+    ] {
+        let look = Look {
+            color: false,
+            width,
+        };
+        assert_data_eq!(
+            text::plan(&plan, &refusals, &headline("plan"), &look),
+            file.raw()
+        );
     }
-    let look = Look { color: true, ..PLAIN };
+    let look = Look {
+        color: true,
+        ..PLAIN
+    };
     let text = text::plan(&plan, &refusals, &headline("plan"), &look);
     assert_data_eq!(text, file!["text/rollout.ansi.txt"].raw());
 }
@@ -185,9 +255,17 @@ fn everything_as_pictures() {
 /// Few and many machines in each way, on a terminal of 60 columns.
 #[test]
 fn every_strategy_in_words() {
-    let strategies = [Strategy::Rolling, Strategy::Canary, Strategy::BlueGreen, Strategy::Immediate];
+    let strategies = [
+        Strategy::Rolling,
+        Strategy::Canary,
+        Strategy::BlueGreen,
+        Strategy::Immediate,
+    ];
     let mut all = String::new();
-    for (strategy, (each, at_once)) in strategies.into_iter().flat_map(|s| [(s, (1, 1)), (s, (10, 5))]) {
+    for (strategy, (each, at_once)) in strategies
+        .into_iter()
+        .flat_map(|s| [(s, (1, 1)), (s, (10, 5))])
+    {
         let plan = one_group(each, turns(strategy, at_once));
         let lines = said(&plan, 60);
         assert!(lines.lines().all(|line| line.width() <= 60), "{lines}");
@@ -209,12 +287,17 @@ fn many_machines_of_one_group_are_one_box() {
 
 #[test]
 fn one_machine_alone_is_no_rollout() {
-    let plan = one_group(1, Turns::ONE).only(&[Address::parse("fly.machine/web/app/lhr/0").unwrap()]);
+    let plan =
+        one_group(1, Turns::ONE).only(&[Address::parse("fly.machine/web/app/lhr/0").unwrap()]);
     assert_data_eq!(
         said(&plan, 80),
         "Plan: 0 to add, 1 to change, 0 to destroy.\n1 machine restarts.\nTakes about 16 s on Fly.\n"
     );
-    assert_eq!(plan.rollouts["web/app"].members.len(), 1, "of those that were left out nothing is told");
+    assert_eq!(
+        plan.rollouts["web/app"].members.len(),
+        1,
+        "of those that were left out nothing is told"
+    );
 }
 
 #[test]
@@ -222,7 +305,12 @@ fn why_a_step_on_the_way_is_taken() {
     let (desired, world) = everything();
     let (plan, _) = planned(&desired, &world);
     let why = |address: &str| text::why(&plan, &Address::parse(address).unwrap(), &PLAIN);
-    let answers =
-        ["fly.release/web", "fly.machine/web/edge/ewr/0", "fly.machine/web/edge", "fly.app/web"].map(why);
+    let answers = [
+        "fly.release/web",
+        "fly.machine/web/edge/ewr/0",
+        "fly.machine/web/edge",
+        "fly.app/web",
+    ]
+    .map(why);
     assert_data_eq!(answers.join("----\n"), file!["text/rollout.why.txt"].raw());
 }

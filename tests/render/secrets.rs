@@ -19,11 +19,23 @@ fn no_rendering_shows_a_secret() {
     let removed = (gone, std::mem::take(&mut world));
     let same = desired();
     let nothing = (same.clone(), applied(&same));
-    let cases =
-        [(planted(desired()), Default::default()), eventful(), moved(), everything(), removed, nothing];
+    let cases = [
+        (planted(desired()), Default::default()),
+        eventful(),
+        moved(),
+        everything(),
+        removed,
+        nothing,
+    ];
     for (desired, world) in &cases {
         let (plan, refusals) = planned(desired, world);
-        let (look, head) = (Look { color: true, width: 80 }, headline("plan"));
+        let (look, head) = (
+            Look {
+                color: true,
+                width: 80,
+            },
+            headline("plan"),
+        );
         let mut all = vec![
             text::plan(&plan, &refusals, &head, &look),
             text::drift(&plan, &head, &look),
@@ -36,10 +48,16 @@ fn no_rendering_shows_a_secret() {
             graph::dot(&plan),
             graph::inventory(desired).svg(),
         ];
-        all.extend(plan.steps().map(|step| text::why(&plan, &step.address, &look)));
+        all.extend(
+            plan.steps()
+                .map(|step| text::why(&plan, &step.address, &look)),
+        );
         // The file in the fixture holds the canary in base64.
         for hidden in [CANARY, PRINT, "Y2FuYXJ5", Mark::SECRETS] {
-            assert!(all.iter().all(|output| !output.contains(hidden)), "{hidden} is shown");
+            assert!(
+                all.iter().all(|output| !output.contains(hidden)),
+                "{hidden} is shown"
+            );
         }
     }
 }
@@ -60,10 +78,20 @@ fn a_plan_is_the_same_whatever_is_known_as_secret() {
     let desired = desired();
     let mut world = applied(&desired);
     for machine in world.fly_machine.values_mut() {
-        machine.workload.config.env.insert("TOKEN".to_owned(), ONCE_OPEN.to_owned());
+        machine
+            .workload
+            .config
+            .env
+            .insert("TOKEN".to_owned(), ONCE_OPEN.to_owned());
     }
     let shown = |plan: &Plan| {
-        let (look, head) = (Look { color: false, width: 200 }, headline("plan"));
+        let (look, head) = (
+            Look {
+                color: false,
+                width: 200,
+            },
+            headline("plan"),
+        );
         [
             text::plan(plan, &[], &head, &look),
             markdown::plan(plan, &[], &head, markdown::BUDGET),
@@ -73,12 +101,18 @@ fn a_plan_is_the_same_whatever_is_known_as_secret() {
     };
     let (before, _) = planned(&desired, &world);
     assert!(
-        shown(&before).iter().all(|output| output.contains(ONCE_OPEN)),
+        shown(&before)
+            .iter()
+            .all(|output| output.contains(ONCE_OPEN)),
         "nobody knows yet that it is one"
     );
     let _known = Secret::new(ONCE_OPEN);
     let (after, _) = planned(&desired, &world);
     assert_eq!(before.id(), after.id());
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
-    assert!(shown(&after).iter().all(|output| !output.contains(ONCE_OPEN) && output.contains("TOKEN")));
+    assert!(
+        shown(&after)
+            .iter()
+            .all(|output| !output.contains(ONCE_OPEN) && output.contains("TOKEN"))
+    );
 }

@@ -12,15 +12,24 @@ use crate::render::fixture::{PLAIN, applied, desired, eventful, headline, moved,
 #[test]
 fn a_first_apply() {
     let (plan, refusals) = planned(&desired(), &Default::default());
-    assert_data_eq!(text::plan(&plan, &refusals, &headline("plan"), &PLAIN), file!["text/first.txt"]);
+    assert_data_eq!(
+        text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
+        file!["text/first.txt"]
+    );
 }
 
 #[test]
 fn something_of_every_sort() {
     let (desired, world) = eventful();
     let (plan, refusals) = planned(&desired, &world);
-    assert_data_eq!(text::plan(&plan, &refusals, &headline("plan"), &PLAIN), file!["text/eventful.txt"]);
-    let color = Look { color: true, ..PLAIN };
+    assert_data_eq!(
+        text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
+        file!["text/eventful.txt"]
+    );
+    let color = Look {
+        color: true,
+        ..PLAIN
+    };
     assert_data_eq!(
         text::plan(&plan, &refusals, &headline("plan"), &color),
         file!["text/eventful.ansi.txt"].raw()
@@ -31,15 +40,24 @@ fn something_of_every_sort() {
 fn what_vanishes_along_with_an_app_is_named() {
     let (desired, world) = moved();
     let (plan, refusals) = planned(&desired, &world);
-    assert_data_eq!(text::plan(&plan, &refusals, &headline("plan"), &PLAIN), file!["text/moved.txt"]);
+    assert_data_eq!(
+        text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
+        file!["text/moved.txt"]
+    );
 }
 
 #[test]
 fn nothing_to_do() {
     let desired = desired();
     let (plan, refusals) = planned(&desired, &applied(&desired));
-    assert_data_eq!(text::plan(&plan, &refusals, &headline("plan"), &PLAIN), file!["text/empty.txt"]);
-    assert_data_eq!(text::drift(&plan, &headline("drift"), &PLAIN), file!["text/empty.drift.txt"]);
+    assert_data_eq!(
+        text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
+        file!["text/empty.txt"]
+    );
+    assert_data_eq!(
+        text::drift(&plan, &headline("drift"), &PLAIN),
+        file!["text/empty.drift.txt"]
+    );
 }
 
 #[test]
@@ -48,7 +66,10 @@ fn a_part_of_a_plan_says_what_it_leaves_out() {
     let (plan, _) = planned(&desired, &world);
     let part = plan.only(&[Address::parse("fly.machine/web/app/ewr/0").unwrap()]);
     let refusals = trimtab::plan::refusals(&part, &Limits::default());
-    assert_data_eq!(text::plan(&part, &refusals, &headline("plan"), &PLAIN), file!["text/only.txt"]);
+    assert_data_eq!(
+        text::plan(&part, &refusals, &headline("plan"), &PLAIN),
+        file!["text/only.txt"]
+    );
 }
 
 #[test]
@@ -64,7 +85,10 @@ fn values_cannot_break_out() {
 fn drift_is_what_a_look_found() {
     let (desired, world) = eventful();
     let (plan, _) = planned(&desired, &world);
-    assert_data_eq!(text::drift(&plan, &headline("drift"), &PLAIN), file!["text/eventful.drift.txt"]);
+    assert_data_eq!(
+        text::drift(&plan, &headline("drift"), &PLAIN),
+        file!["text/eventful.drift.txt"]
+    );
 }
 
 #[test]
@@ -72,6 +96,11 @@ fn why_a_machine_changes() {
     let (desired, world) = eventful();
     let (plan, _) = planned(&desired, &world);
     let why = |address: &str| text::why(&plan, &Address::parse(address).unwrap(), &PLAIN);
-    let answers = ["fly.machine/web/app/ewr/1", "fly.volume/web/data/iad/0", "fly.app/web"].map(why);
+    let answers = [
+        "fly.machine/web/app/ewr/1",
+        "fly.volume/web/data/iad/0",
+        "fly.app/web",
+    ]
+    .map(why);
     assert_data_eq!(answers.join("----\n"), file!["text/why.txt"]);
 }

@@ -7,7 +7,10 @@ use crate::sandbox::kit::Box;
 async fn launched(config: Value) -> Value {
     let sandbox = Box::scripted().await;
     sandbox.app().await;
-    sandbox.machine(json!({ "config": config, "region": "fra" })).await.0
+    sandbox
+        .machine(json!({ "config": config, "region": "fra" }))
+        .await
+        .0
 }
 
 #[tokio::test]
@@ -27,7 +30,10 @@ async fn the_server_fills_in_what_is_left_out() {
     assert_eq!(machine["image_ref"]["repository"], "library/nginx");
     assert_eq!(machine["image_ref"]["tag"], "latest");
     let digest = machine["image_ref"]["digest"].as_str().unwrap();
-    assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
+    assert!(
+        digest.starts_with("sha256:") && digest.len() == 71,
+        "{digest}"
+    );
 }
 
 #[tokio::test]
@@ -57,7 +63,10 @@ async fn zero_values_and_unknown_keys_vanish_as_in_go() {
     for gone in ["nonsense", "auto_destroy", "env", "schedule"] {
         assert_eq!(config.get(gone), None, "{gone}");
     }
-    assert_eq!(config["stop_config"], json!({ "timeout": "1m30s", "signal": "SIGTERM" }));
+    assert_eq!(
+        config["stop_config"],
+        json!({ "timeout": "1m30s", "signal": "SIGTERM" })
+    );
     let expected = json!([{
         "protocol": "tcp", "internal_port": 80, "autostop": false, "autostart": false,
         "min_machines_running": 0, "force_instance_key": null,
@@ -81,22 +90,57 @@ async fn what_fly_refuses_is_refused_with_a_reason() {
         (guest("performance", 1, 512), "minimum required 2048 MiB"),
         (guest("quantum", 1, 256), "cpu_kind"),
         (json!({ "image": "x", "size": "huge" }), "machine size"),
-        (json!({ "image": "x", "size": "shared-cpu-1x", "guest": { "cpus": 1 } }), "mutually exclusive"),
-        (json!({ "image": "x", "schedule": "yearly" }), "config.schedule must be one of"),
-        (json!({ "image": "x", "env": { "A": 1 } }), "config.env.A must be a string"),
-        (json!({ "image": "x", "mounts": [{ "volume": "vol_1", "path": "/" }] }), "absolute and not /"),
-        (json!({ "image": "x", "services": [{ "protocol": "tcp" }] }), "internal_port"),
-        (json!({ "image": "x", "checks": { "a": { "port": 1, "interval": "1s" } } }), "at least 2s"),
-        (json!({ "image": "x", "stop_config": { "timeout": "6m" } }), "at most 5m0s"),
-        (json!({ "image": "x", "files": [{ "guest_path": "/a", "raw_value": "?" }] }), "not base64"),
-        (json!({ "image": "x", "stop_config": { "timeout": "soon" } }), "a duration"),
+        (
+            json!({ "image": "x", "size": "shared-cpu-1x", "guest": { "cpus": 1 } }),
+            "mutually exclusive",
+        ),
+        (
+            json!({ "image": "x", "schedule": "yearly" }),
+            "config.schedule must be one of",
+        ),
+        (
+            json!({ "image": "x", "env": { "A": 1 } }),
+            "config.env.A must be a string",
+        ),
+        (
+            json!({ "image": "x", "mounts": [{ "volume": "vol_1", "path": "/" }] }),
+            "absolute and not /",
+        ),
+        (
+            json!({ "image": "x", "services": [{ "protocol": "tcp" }] }),
+            "internal_port",
+        ),
+        (
+            json!({ "image": "x", "checks": { "a": { "port": 1, "interval": "1s" } } }),
+            "at least 2s",
+        ),
+        (
+            json!({ "image": "x", "stop_config": { "timeout": "6m" } }),
+            "at most 5m0s",
+        ),
+        (
+            json!({ "image": "x", "files": [{ "guest_path": "/a", "raw_value": "?" }] }),
+            "not base64",
+        ),
+        (
+            json!({ "image": "x", "stop_config": { "timeout": "soon" } }),
+            "a duration",
+        ),
     ] {
-        let got = sandbox.post("/v1/apps/web/machines", json!({ "config": config, "region": "fra" })).await;
+        let got = sandbox
+            .post(
+                "/v1/apps/web/machines",
+                json!({ "config": config, "region": "fra" }),
+            )
+            .await;
         got.refused(400, part);
         sandbox.pass(1_000);
     }
     let body = json!({ "config": { "image": "x" }, "region": "xyz" });
-    sandbox.post("/v1/apps/web/machines", body).await.refused(400, "invalid region");
+    sandbox
+        .post("/v1/apps/web/machines", body)
+        .await
+        .refused(400, "invalid region");
 }
 
 #[tokio::test]
@@ -104,12 +148,23 @@ async fn an_update_replaces_everything_and_keeps_what_cannot_change() {
     let sandbox = Box::scripted().await;
     sandbox.app().await;
     let config = json!({ "image": "nginx:1", "env": { "A": "1" } });
-    let (machine, path) = sandbox.machine(json!({ "config": config, "region": "fra", "name": "one" })).await;
+    let (machine, path) = sandbox
+        .machine(json!({ "config": config, "region": "fra", "name": "one" }))
+        .await;
     sandbox.pass(2_000);
     let wrong = |key: &str, value: &str| json!({ "config": { "image": "nginx:2" }, key: value });
-    sandbox.post(&path, wrong("region", "ams")).await.refused(400, "region");
-    sandbox.post(&path, wrong("name", "two")).await.refused(400, "name");
-    sandbox.post(&path, wrong("current_version", "01J")).await.refused(412, "failed_precondition");
+    sandbox
+        .post(&path, wrong("region", "ams"))
+        .await
+        .refused(400, "region");
+    sandbox
+        .post(&path, wrong("name", "two"))
+        .await
+        .refused(400, "name");
+    sandbox
+        .post(&path, wrong("current_version", "01J"))
+        .await
+        .refused(412, "failed_precondition");
     sandbox.pass(1_000);
     let right = wrong("current_version", machine["instance_id"].as_str().unwrap());
     let updated = sandbox.post(&path, right).await.is(200);
@@ -121,7 +176,13 @@ async fn an_update_replaces_everything_and_keeps_what_cannot_change() {
     assert_eq!(sandbox.state(&path).await, "started");
     let versions = sandbox.get(&format!("{path}/versions")).await.is(200);
     assert_eq!(versions.as_array().unwrap().len(), 2);
-    sandbox.post(&path, json!({ "config": { "image": "nginx:3" }, "skip_launch": true })).await.is(200);
+    sandbox
+        .post(
+            &path,
+            json!({ "config": { "image": "nginx:3" }, "skip_launch": true }),
+        )
+        .await
+        .is(200);
     sandbox.pass(2_000);
     assert_eq!(sandbox.state(&path).await, "stopped");
 }

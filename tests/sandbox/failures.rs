@@ -15,7 +15,11 @@ async fn faulty(fault: &str) -> Box {
 
 async fn create(sandbox: &Box) -> Result<(u16, Result<String, reqwest::Error>), reqwest::Error> {
     let body = json!({ "name": "web", "org_slug": "acme" });
-    let answer = sandbox.request("POST", "/v1/apps").json(&body).send().await?;
+    let answer = sandbox
+        .request("POST", "/v1/apps")
+        .json(&body)
+        .send()
+        .await?;
     Ok((answer.status().as_u16(), answer.text().await))
 }
 
@@ -23,9 +27,15 @@ async fn create(sandbox: &Box) -> Result<(u16, Result<String, reqwest::Error>), 
 async fn a_request_can_be_lost_before_and_after_its_effect() {
     let sandbox = faulty("drop-before:1").await;
     create(&sandbox).await.unwrap_err();
-    sandbox.get("/v1/apps/web").await.refused(404, "app not found");
+    sandbox
+        .get("/v1/apps/web")
+        .await
+        .refused(404, "app not found");
     let sandbox = faulty("drop-after:w1").await;
-    sandbox.get("/v1/apps/web").await.refused(404, "app not found");
+    sandbox
+        .get("/v1/apps/web")
+        .await
+        .refused(404, "app not found");
     create(&sandbox).await.unwrap_err();
     sandbox.get("/v1/apps/web").await.is(200);
     assert_eq!(sandbox.running.requests()[1].status, 0);
@@ -35,7 +45,10 @@ async fn a_request_can_be_lost_before_and_after_its_effect() {
 async fn an_error_may_or_may_not_have_had_an_effect() {
     let sandbox = faulty("status:1:503").await;
     assert_eq!(create(&sandbox).await.unwrap().0, 503);
-    sandbox.get("/v1/apps/web").await.refused(404, "app not found");
+    sandbox
+        .get("/v1/apps/web")
+        .await
+        .refused(404, "app not found");
     let sandbox = faulty("status-after:1:408").await;
     assert_eq!(create(&sandbox).await.unwrap().0, 408);
     sandbox.get("/v1/apps/web").await.is(200);
@@ -63,10 +76,22 @@ async fn lists_can_lag_behind_and_single_reads_do_not() {
     let sandbox = faulty("stale-list:5000").await;
     sandbox.app().await;
     let (_, path) = sandbox.machine(nginx()).await;
-    assert_eq!(sandbox.get("/v1/apps/web/machines").await.is(200), json!([]));
+    assert_eq!(
+        sandbox.get("/v1/apps/web/machines").await.is(200),
+        json!([])
+    );
     sandbox.get(&path).await.is(200);
     sandbox.pass(5_000);
-    assert_eq!(sandbox.get("/v1/apps/web/machines").await.is(200).as_array().unwrap().len(), 1);
+    assert_eq!(
+        sandbox
+            .get("/v1/apps/web/machines")
+            .await
+            .is(200)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -74,7 +99,10 @@ async fn faults_come_and_go_by_administration() {
     let sandbox = Box::scripted().await;
     sandbox.admin("faults", json!(["status:1:500"])).await;
     assert_eq!(create(&sandbox).await.unwrap().0, 500);
-    sandbox.post("/_sandbox/faults", json!(["nonsense"])).await.refused(400, "unknown fault");
+    sandbox
+        .post("/_sandbox/faults", json!(["nonsense"]))
+        .await
+        .refused(400, "unknown fault");
     sandbox.delete("/_sandbox/faults").await.is(200);
     assert_eq!(create(&sandbox).await.unwrap().0, 201);
 }
@@ -84,23 +112,38 @@ async fn an_unreachable_host_shows_half_a_machine_and_a_silent_region_says_so() 
     let sandbox = Box::scripted().await;
     sandbox.app().await;
     let (machine, path) = sandbox.machine(nginx()).await;
-    sandbox.admin("hosts", json!({ "machine": machine["id"], "status": "unreachable" })).await;
+    sandbox
+        .admin(
+            "hosts",
+            json!({ "machine": machine["id"], "status": "unreachable" }),
+        )
+        .await;
     let read = sandbox.get(&path).await.is(200);
     assert_eq!(read["host_status"], "unreachable");
     assert_eq!(read.get("config"), None);
     assert_eq!(read["incomplete_config"]["image"], "nginx:1");
-    sandbox.post(&format!("{path}/stop"), json!({})).await.refused(503, "unreachable");
-    sandbox.admin("hosts", json!({ "region": "fra", "error": true })).await;
+    sandbox
+        .post(&format!("{path}/stop"), json!({}))
+        .await
+        .refused(503, "unreachable");
+    sandbox
+        .admin("hosts", json!({ "region": "fra", "error": true }))
+        .await;
     let list = sandbox.get("/v1/orgs/acme/machines").await.is(200);
     assert_eq!(list["error_regions"], json!(["fra"]));
     assert_eq!(list["machines"], json!([]));
-    sandbox.admin("hosts", json!({ "region": "fra", "full": true })).await;
+    sandbox
+        .admin("hosts", json!({ "region": "fra", "full": true }))
+        .await;
     sandbox
         .post("/v1/apps/web/machines", nginx())
         .await
         .refused(409, "could not reserve resource for machine");
     sandbox
-        .post("/v1/apps/web/volumes", json!({ "name": "d", "region": "fra" }))
+        .post(
+            "/v1/apps/web/volumes",
+            json!({ "name": "d", "region": "fra" }),
+        )
         .await
         .refused(400, "no capacity");
 }
@@ -131,11 +174,18 @@ async fn a_flaky_service_keeps_a_sound_state() {
     sandbox.delete("/_sandbox/faults").await.is(200);
     let list = sandbox.get("/v1/apps?org_slug=acme").await.is(200);
     assert_eq!(list["total_apps"], 40);
-    let statuses: Vec<u16> = sandbox.running.requests().iter().map(|request| request.status).collect();
+    let statuses: Vec<u16> = sandbox
+        .running
+        .requests()
+        .iter()
+        .map(|request| request.status)
+        .collect();
     for kind in [0, 408, 429, 500] {
         assert!(statuses.contains(&kind), "{kind} is not among {statuses:?}");
     }
-    let sandbox = sandbox.again(|options| options.clock = ClockMode::Stepped).await;
+    let sandbox = sandbox
+        .again(|options| options.clock = ClockMode::Stepped)
+        .await;
     assert_eq!(sandbox.get("/v1/apps?org_slug=acme").await.is(200), list);
 }
 
@@ -143,11 +193,19 @@ async fn a_flaky_service_keeps_a_sound_state() {
 async fn a_request_can_be_delivered_twice() {
     let sandbox = faulty("twice:w1").await;
     let (status, text) = create(&sandbox).await.unwrap();
-    assert_eq!(status, 422, "the second finds the first one's app: {text:?}");
+    assert_eq!(
+        status, 422,
+        "the second finds the first one's app: {text:?}"
+    );
     let sandbox = faulty("twice:w2").await;
     sandbox.app().await;
     let volume = json!({ "name": "data", "region": "fra", "size_gb": 1 });
-    sandbox.request("POST", "/v1/apps/web/volumes").json(&volume).send().await.unwrap();
+    sandbox
+        .request("POST", "/v1/apps/web/volumes")
+        .json(&volume)
+        .send()
+        .await
+        .unwrap();
     let volumes = sandbox.get("/v1/apps/web/volumes").await.is(200);
     assert_eq!(volumes.as_array().unwrap().len(), 2);
 }
@@ -157,7 +215,10 @@ async fn a_token_can_expire_in_the_middle() {
     let sandbox = faulty("expired:2").await;
     sandbox.app().await;
     for _ in 0..2 {
-        sandbox.get("/v1/apps/web").await.refused(401, "token validation error");
+        sandbox
+            .get("/v1/apps/web")
+            .await
+            .refused(401, "token validation error");
     }
     sandbox.running.set_faults(Vec::new());
     sandbox.get("/v1/apps/web").await.is(200);

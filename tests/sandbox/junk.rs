@@ -26,10 +26,18 @@ async fn nonsense_is_refused_in_words() {
     let sandbox = Box::scripted().await;
     sandbox.app().await;
     let (machine, _) = sandbox.machine(crate::sandbox::kit::nginx()).await;
-    let volume = sandbox.post("/v1/apps/web/volumes", json!({ "name": "d", "region": "fra" })).await.is(200);
+    let volume = sandbox
+        .post(
+            "/v1/apps/web/volumes",
+            json!({ "name": "d", "region": "fra" }),
+        )
+        .await
+        .is(200);
     let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
     sandbox.pass(2_000);
-    for operation in openapi::operations().iter().filter(|operation| *operation != "DELETE /apps/{app_name}")
+    for operation in openapi::operations()
+        .iter()
+        .filter(|operation| *operation != "DELETE /apps/{app_name}")
     {
         let (method, path) = operation.split_once(' ').unwrap();
         let path = path
@@ -41,29 +49,48 @@ async fn nonsense_is_refused_in_words() {
         for body in junk() {
             let at = format!("/v1{path}?limit=x&ttl=&timeout=0&state=stopped&cursor=%F0%9F%A6%80");
             let answer = sandbox.request(method, &at).json(&body).send().await;
-            let status = answer.unwrap_or_else(|error| panic!("{operation} {body}: {error}")).status();
+            let status = answer
+                .unwrap_or_else(|error| panic!("{operation} {body}: {error}"))
+                .status();
             assert!(!status.is_server_error(), "{operation} {body}: {status}");
             sandbox.pass(1_000);
         }
     }
-    let left = std::fs::read_dir(sandbox.dir.path().join("apps")).unwrap().count();
+    let left = std::fs::read_dir(sandbox.dir.path().join("apps"))
+        .unwrap()
+        .count();
     assert_eq!(left, 1);
 }
 
 #[tokio::test]
 async fn documents_that_would_not_end_do() {
     let sandbox = Box::scripted().await;
-    let query = "{ organizations { ...A } } fragment A on Connection { ...A ...A ...A nodes { id } }";
-    let answer = sandbox.post("/graphql", json!({ "query": query })).await.is(200);
+    let query =
+        "{ organizations { ...A } } fragment A on Connection { ...A ...A ...A nodes { id } }";
+    let answer = sandbox
+        .post("/graphql", json!({ "query": query }))
+        .await
+        .is(200);
     assert!(answer["data"].is_object());
     let deep = format!("{}{}", "{ app ".repeat(500), "}".repeat(500));
-    sandbox.post("/graphql", json!({ "query": deep })).await.is(200);
-    sandbox.post("/graphql", json!({ "query": 1 })).await.refused(400, "invalid request body");
     sandbox
-        .admin("rules", json!({ "behave": { "exit_code": 1, "after_ms": i64::MAX, "boot_ms": i64::MIN } }))
+        .post("/graphql", json!({ "query": deep }))
+        .await
+        .is(200);
+    sandbox
+        .post("/graphql", json!({ "query": 1 }))
+        .await
+        .refused(400, "invalid request body");
+    sandbox
+        .admin(
+            "rules",
+            json!({ "behave": { "exit_code": 1, "after_ms": i64::MAX, "boot_ms": i64::MIN } }),
+        )
         .await;
     sandbox.app().await;
     sandbox.machine(crate::sandbox::kit::nginx()).await;
-    sandbox.admin("clock", json!({ "advance_ms": i64::MAX })).await;
+    sandbox
+        .admin("clock", json!({ "advance_ms": i64::MAX }))
+        .await;
     sandbox.get("/v1/apps/web/machines").await.is(200);
 }

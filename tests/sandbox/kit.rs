@@ -56,7 +56,12 @@ impl Box {
         let running = start(options).await.unwrap();
         let token = running.org_token("acme").unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { dir, running, token, client }
+        Self {
+            dir,
+            running,
+            token,
+            client,
+        }
     }
 
     /// Stops it and starts another one on the same folder.
@@ -72,17 +77,29 @@ impl Box {
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.client.request(method, format!("{}{path}", self.running.url())).bearer_auth(&self.token)
+        self.client
+            .request(method, format!("{}{path}", self.running.url()))
+            .bearer_auth(&self.token)
     }
 
     /// Sends a request and holds the answer to the OpenAPI document.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
         let request = request.build().unwrap();
-        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let (method, path) = (
+            request.method().to_string(),
+            request.url().path().to_owned(),
+        );
         let answer = self.client.execute(request).await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let got = Got { status, headers, text: answer.text().await.unwrap() };
-        assert!(got.headers.contains_key("fly-request-id"), "{method} {path} has no request id");
+        let got = Got {
+            status,
+            headers,
+            text: answer.text().await.unwrap(),
+        };
+        assert!(
+            got.headers.contains_key("fly-request-id"),
+            "{method} {path} has no request id"
+        );
         let complaints = crate::sandbox::openapi::complaints(&method, &path, got.status, &got.text);
         assert!(complaints.is_empty(), "{method} {path}: {complaints:#?}");
         got
@@ -106,7 +123,9 @@ impl Box {
 
     /// An application called `web`.
     pub(crate) async fn app(&self) {
-        self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" })).await.is(201);
+        self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" }))
+            .await
+            .is(201);
     }
 
     /// A machine of `web`, and the path to it.
@@ -118,7 +137,10 @@ impl Box {
 
     /// The state of a machine.
     pub(crate) async fn state(&self, path: &str) -> String {
-        self.get(path).await.is(200)["state"].as_str().unwrap().to_owned()
+        self.get(path).await.is(200)["state"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Posts to the administration.

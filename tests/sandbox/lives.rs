@@ -24,7 +24,11 @@ async fn a_machine_is_created_boots_and_runs() {
     sandbox.pass(1_000);
     let machine = sandbox.get(&path).await.is(200);
     assert_eq!(machine["state"], "started");
-    let expected = ["launch/created/user", "start/starting/flyd", "start/started/flyd"];
+    let expected = [
+        "launch/created/user",
+        "start/starting/flyd",
+        "start/started/flyd",
+    ];
     assert_eq!(events(&machine), expected);
 }
 
@@ -38,11 +42,20 @@ async fn a_machine_that_is_not_launched_ends_stopped_and_cannot_be_started_befor
     sandbox
         .post(&format!("{path}/start"), json!({}))
         .await
-        .refused(412, "failed_precondition: unable to start machine from current state: 'created'");
+        .refused(
+            412,
+            "failed_precondition: unable to start machine from current state: 'created'",
+        );
     sandbox.pass(1_000);
     assert_eq!(sandbox.state(&path).await, "stopped");
-    let started = sandbox.post(&format!("{path}/start"), json!({})).await.is(200);
-    assert_eq!(started, json!({ "previous_state": "stopped", "migrated": false, "new_host": "" }));
+    let started = sandbox
+        .post(&format!("{path}/start"), json!({}))
+        .await
+        .is(200);
+    assert_eq!(
+        started,
+        json!({ "previous_state": "stopped", "migrated": false, "new_host": "" })
+    );
     sandbox.pass(1_000);
     assert_eq!(sandbox.state(&path).await, "started");
 }
@@ -60,14 +73,32 @@ async fn a_name_belongs_to_one_living_machine() {
         .await
         .refused(409, &format!("machine ID {id} already exists"));
     sandbox.pass(2_000);
-    sandbox.delete(&path).await.refused(412, "unable to destroy machine from current state: 'started'");
+    sandbox.delete(&path).await.refused(
+        412,
+        "unable to destroy machine from current state: 'started'",
+    );
     sandbox.delete(&format!("{path}?force=true")).await.is(200);
     sandbox.pass(1_000);
     sandbox.machine(body).await;
     assert_eq!(sandbox.get(&path).await.is(200)["state"], "destroyed");
-    sandbox.delete(&path).await.refused(404, "machine not found");
-    assert_eq!(sandbox.get("/v1/apps/web/machines").await.is(200).as_array().unwrap().len(), 1);
-    let all = sandbox.get("/v1/apps/web/machines?include_deleted=true").await.is(200);
+    sandbox
+        .delete(&path)
+        .await
+        .refused(404, "machine not found");
+    assert_eq!(
+        sandbox
+            .get("/v1/apps/web/machines")
+            .await
+            .is(200)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let all = sandbox
+        .get("/v1/apps/web/machines?include_deleted=true")
+        .await
+        .is(200);
     assert_eq!(all.as_array().unwrap().len(), 2);
 }
 
@@ -85,7 +116,10 @@ async fn stop_suspend_and_restart_pass_through_their_states() {
         ("stop", "stopped", "stopped"),
         ("start", "starting", "started"),
     ] {
-        sandbox.post(&format!("{path}/{action}"), json!({})).await.is(200);
+        sandbox
+            .post(&format!("{path}/{action}"), json!({}))
+            .await
+            .is(200);
         assert_eq!(sandbox.state(&path).await, during, "{action}");
         sandbox.pass(2_000);
         assert_eq!(sandbox.state(&path).await, after, "{action}");
@@ -103,12 +137,18 @@ async fn a_failing_program_is_restarted_until_its_retries_are_used_up() {
     let rule = json!({ "match": { "image_contains": "bad" }, "behave": { "exit_code": 3, "after_ms": 100 } });
     sandbox.admin("rules", rule).await;
     let restart = json!({ "policy": "on-failure", "max_retries": 2 });
-    let (_, path) = sandbox.machine(json!({ "config": { "image": "bad:1", "restart": restart } })).await;
+    let (_, path) = sandbox
+        .machine(json!({ "config": { "image": "bad:1", "restart": restart } }))
+        .await;
     sandbox.pass(60_000);
     let machine = sandbox.get(&path).await.is(200);
     assert_eq!(machine["state"], "stopped");
-    let exits: Vec<&Value> =
-        machine["events"].as_array().unwrap().iter().filter(|event| event["type"] == "exit").collect();
+    let exits: Vec<&Value> = machine["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["type"] == "exit")
+        .collect();
     assert_eq!(exits.len(), 3);
     assert_eq!(exits[0]["request"]["restart_count"], 2);
     assert_eq!(exits[0]["request"]["exit_event"]["restarting"], false);
@@ -126,10 +166,18 @@ async fn a_scheduled_machine_runs_once_a_period_and_not_by_hand() {
     let (_, path) = sandbox.machine(body).await;
     sandbox.pass(5_000);
     assert_eq!(sandbox.state(&path).await, "stopped");
-    sandbox.post(&format!("{path}/start"), json!({})).await.refused(412, "scheduled");
+    sandbox
+        .post(&format!("{path}/start"), json!({}))
+        .await
+        .refused(412, "scheduled");
     sandbox.pass(3 * 3_600_000);
     let machine = sandbox.get(&path).await.is(200);
-    let exits = machine["events"].as_array().unwrap().iter().filter(|event| event["type"] == "exit").count();
+    let exits = machine["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["type"] == "exit")
+        .count();
     assert_eq!((machine["state"].as_str(), exits), (Some("stopped"), 4));
 }
 
@@ -144,16 +192,42 @@ async fn checks_pass_or_not_as_the_rule_says_after_the_grace_period() {
     let checks = async || {
         let machine = sandbox.get(&path).await.is(200);
         let show = |check: &Value| {
-            format!("{}={}", check["name"].as_str().unwrap(), check["status"].as_str().unwrap())
+            format!(
+                "{}={}",
+                check["name"].as_str().unwrap(),
+                check["status"].as_str().unwrap()
+            )
         };
-        machine["checks"].as_array().unwrap().iter().map(show).collect::<Vec<_>>()
+        machine["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(show)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(checks().await, ["up=warning", "servicecheck-00-tcp-80=warning"]);
+    assert_eq!(
+        checks().await,
+        ["up=warning", "servicecheck-00-tcp-80=warning"]
+    );
     sandbox.pass(1_500);
-    assert_eq!(checks().await, ["up=critical", "servicecheck-00-tcp-80=critical"]);
+    assert_eq!(
+        checks().await,
+        ["up=critical", "servicecheck-00-tcp-80=critical"]
+    );
     sandbox.pass(1_000);
-    assert_eq!(checks().await, ["up=passing", "servicecheck-00-tcp-80=passing"]);
-    sandbox.admin("rules", json!({ "behave": { "checks": "critical", "check_output": "no" } })).await;
+    assert_eq!(
+        checks().await,
+        ["up=passing", "servicecheck-00-tcp-80=passing"]
+    );
+    sandbox
+        .admin(
+            "rules",
+            json!({ "behave": { "checks": "critical", "check_output": "no" } }),
+        )
+        .await;
     sandbox.pass(10_000);
-    assert_eq!(checks().await, ["up=critical", "servicecheck-00-tcp-80=critical"]);
+    assert_eq!(
+        checks().await,
+        ["up=critical", "servicecheck-00-tcp-80=critical"]
+    );
 }

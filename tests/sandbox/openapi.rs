@@ -8,44 +8,93 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 /// The document, as it was published.
-static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../wire/fly-machines-openapi.json")).unwrap());
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../wire/fly-machines-openapi.json")).unwrap()
+});
 
 /// Properties that the document lacks: `Schema.property`, and where they come from.
 const EXTRA: &[(&str, &str)] = &[
     ("App.cname_target", "fly-go's App"),
     ("App.app_role", "fly-go's App"),
     ("App.created_at", "the create example of the documentation"),
-    ("Machine.version", "fly-go's Machine; the document has it for lists over an organisation only"),
-    ("Machine.cordoned", "fly-go's Machine, and the later document"),
-    ("Machine.containers", "fly-go's Machine, for machines of several containers"),
+    (
+        "Machine.version",
+        "fly-go's Machine; the document has it for lists over an organisation only",
+    ),
+    (
+        "Machine.cordoned",
+        "fly-go's Machine, and the later document",
+    ),
+    (
+        "Machine.containers",
+        "fly-go's Machine, for machines of several containers",
+    ),
     ("Machine.lease", "the later document"),
     ("main.regionRow.mpg_available", "fly-go's Region"),
     ("IPAssignment.egress", "the later document"),
     ("IPAssignment.network", "the later document"),
-    ("IPAssignment.ip_pair", "the later document, for type egress_pair"),
-    ("Volume.host_dedication_key", "the examples of the documentation"),
-    ("OrgVolume.host_dedication_key", "the examples of the documentation"),
+    (
+        "IPAssignment.ip_pair",
+        "the later document, for type egress_pair",
+    ),
+    (
+        "Volume.host_dedication_key",
+        "the examples of the documentation",
+    ),
+    (
+        "OrgVolume.host_dedication_key",
+        "the examples of the documentation",
+    ),
     ("fly.MachineConfig.spot", "fly-go's MachineConfig"),
     ("fly.MachineConfig.volumes", "fly-go's MachineConfig"),
     ("fly.MachineProcess.env_from", "fly-go's MachineProcess"),
     ("ErrorResponse.message", "leases and fly-go's error reader"),
     ("ErrorResponse.code", "leases"),
-    ("Lease.status", "the documentation puts leases into an envelope"),
-    ("Lease.data", "the documentation puts leases into an envelope"),
+    (
+        "Lease.status",
+        "the documentation puts leases into an envelope",
+    ),
+    (
+        "Lease.data",
+        "the documentation puts leases into an envelope",
+    ),
 ];
 
 /// Values that the document does not allow: `Schema.property`, the value, and where it comes from.
 const VALUES: &[(&str, &str, &str)] = &[
-    ("Volume.attached_machine_id", "null", "the examples of the documentation, and fly-go's pointer"),
-    ("Volume.attached_alloc_id", "null", "the examples of the documentation, and fly-go's pointer"),
+    (
+        "Volume.attached_machine_id",
+        "null",
+        "the examples of the documentation, and fly-go's pointer",
+    ),
+    (
+        "Volume.attached_alloc_id",
+        "null",
+        "the examples of the documentation, and fly-go's pointer",
+    ),
     ("OrgVolume.attached_machine_id", "null", "as Volume"),
     ("OrgVolume.attached_alloc_id", "null", "as Volume"),
-    ("IPAssignment.network", "null", "null except for private addresses"),
+    (
+        "IPAssignment.network",
+        "null",
+        "null except for private addresses",
+    ),
     ("IPAssignment.ip", "null", "null for an egress pair"),
-    ("fly.MachineService.force_instance_key", "null", "fly-go has no omitempty here"),
-    ("fly.MachineService.autostop", "true", "the property's own description: booleans for off and stop"),
-    ("fly.MachineService.autostop", "false", "the property's own description: booleans for off and stop"),
+    (
+        "fly.MachineService.force_instance_key",
+        "null",
+        "fly-go has no omitempty here",
+    ),
+    (
+        "fly.MachineService.autostop",
+        "true",
+        "the property's own description: booleans for off and stop",
+    ),
+    (
+        "fly.MachineService.autostop",
+        "false",
+        "the property's own description: booleans for off and stop",
+    ),
     ("main.statusCode", "\"name_taken\"", "fly-go's error codes"),
     ("main.statusCode", "\"error\"", "leases"),
 ];
@@ -71,7 +120,9 @@ pub(crate) fn complaints(method: &str, path: &str, status: u16, text: &str) -> V
         (None, _) => return vec![format!("{method} {template} does not answer {status}")],
     };
     let Ok(body) = serde_json::from_str::<Value>(text) else {
-        return vec![format!("{method} {template} {status} is not JSON: {text:?}")];
+        return vec![format!(
+            "{method} {template} {status} is not JSON: {text:?}"
+        )];
     };
     let mut found = Vec::new();
     check(schema, &body, template, &mut found);
@@ -82,8 +133,14 @@ pub(crate) fn complaints(method: &str, path: &str, status: u16, text: &str) -> V
 pub(crate) fn operations() -> Vec<String> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let methods = |(path, item): (&String, &Value)| {
-        let methods = item.as_object().unwrap().keys().filter(|method| method.as_str() != "parameters");
-        methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+        let methods = item
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|method| method.as_str() != "parameters");
+        methods
+            .map(|method| format!("{} {path}", method.to_uppercase()))
+            .collect::<Vec<_>>()
     };
     paths.iter().flat_map(methods).collect()
 }
@@ -95,12 +152,20 @@ pub(crate) fn operation(method: &str, path: &str) -> Option<(&'static str, &'sta
     let fits = |template: &str| {
         let wanted: Vec<&str> = template.split('/').collect();
         wanted.len() == parts.len()
-            && wanted.iter().zip(&parts).all(|(want, have)| want.starts_with('{') || want == have)
+            && wanted
+                .iter()
+                .zip(&parts)
+                .all(|(want, have)| want.starts_with('{') || want == have)
     };
     // A literal path wins over one with parameters, as in every router.
-    let mut found: Vec<_> = paths.iter().filter(|(template, _)| fits(template)).collect();
+    let mut found: Vec<_> = paths
+        .iter()
+        .filter(|(template, _)| fits(template))
+        .collect();
     found.sort_by_key(|(template, _)| template.matches('{').count());
-    found.iter().find_map(|(template, item)| Some((template.as_str(), item.get(method.to_lowercase())?)))
+    found
+        .iter()
+        .find_map(|(template, item)| Some((template.as_str(), item.get(method.to_lowercase())?)))
 }
 
 fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
@@ -108,14 +173,25 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         let name = reference.rsplit('/').next().unwrap();
         return check(&DOCUMENT["components"]["schemas"][name], value, name, found);
     }
-    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+    for part in schema
+        .get("allOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         check(part, value, at, found);
     }
     let shown = value.to_string();
-    if VALUES.iter().any(|(place, allowed, _)| *place == at && *allowed == shown) {
+    if VALUES
+        .iter()
+        .any(|(place, allowed, _)| *place == at && *allowed == shown)
+    {
         return;
     }
-    let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let kind = schema
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let nothing = value.is_null() && schema["nullable"] == true;
     if !nothing && !has_type(kind, value) {
         found.push(format!("{at} is {shown}, not {kind}"));
@@ -123,10 +199,15 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     }
     let allowed = schema.get("enum").and_then(Value::as_array);
     if allowed.is_some_and(|allowed| !allowed.contains(value)) {
-        found.push(format!("{at} is {shown}, which is not among {}", schema["enum"]));
+        found.push(format!(
+            "{at} is {shown}, which is not among {}",
+            schema["enum"]
+        ));
     }
     if let (Some(items), Some(item)) = (value.as_array(), schema.get("items")) {
-        items.iter().for_each(|value| check(item, value, &format!("{at}[]"), found));
+        items
+            .iter()
+            .for_each(|value| check(item, value, &format!("{at}[]"), found));
     }
     if let Some(object) = value.as_object() {
         check_object(schema, object, at, found);
@@ -134,7 +215,12 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, found: &mut Vec<String>) {
-    for required in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+    for required in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         if !object.contains_key(required.as_str().unwrap()) {
             found.push(format!("{at} lacks {required}"));
         }
@@ -142,9 +228,14 @@ fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, found: &m
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, value) in object {
         let place = format!("{at}.{name}");
-        match (properties.and_then(|known| known.get(name)), schema.get("additionalProperties")) {
+        match (
+            properties.and_then(|known| known.get(name)),
+            schema.get("additionalProperties"),
+        ) {
             (Some(schema), _) => check(schema, value, &place, found),
-            (None, Some(schema)) if schema.is_object() => check(schema, value, &format!("{at}.*"), found),
+            (None, Some(schema)) if schema.is_object() => {
+                check(schema, value, &format!("{at}.*"), found)
+            }
             (None, _) if properties.is_none() => {}
             (None, _) if EXTRA.iter().any(|(known, _)| *known == place) => {}
             (None, _) => found.push(format!("{place} is unknown")),
@@ -170,14 +261,22 @@ fn the_check_itself_finds_wrong_shapes() {
         complaints(method, path, status, &body.to_string()).join("; ")
     };
     let app = serde_json::json!({ "name": 1, "organization": { "slug": [] }, "nonsense": 2 });
-    let expected =
-        "App.name is 1, not string; App.nonsense is unknown; AppOrganizationInfo.slug is [], not string";
+    let expected = "App.name is 1, not string; App.nonsense is unknown; AppOrganizationInfo.slug is [], not string";
     assert_eq!(found("GET", "/v1/apps/web", 200, app), expected);
     let machines = serde_json::json!([{ "host_status": "fine", "config": { "image": null } }]);
     let all = found("GET", "/v1/apps/web/machines", 200, machines);
-    assert!(all.contains("Machine.host_status is \"fine\", which is not among"), "{all}");
-    assert!(all.contains("fly.MachineConfig.image is null, not string"), "{all}");
-    assert_eq!(found("GET", "/v1/apps/web", 299, Value::Null), "GET /apps/{app_name} does not answer 299");
+    assert!(
+        all.contains("Machine.host_status is \"fine\", which is not among"),
+        "{all}"
+    );
+    assert!(
+        all.contains("fly.MachineConfig.image is null, not string"),
+        "{all}"
+    );
+    assert_eq!(
+        found("GET", "/v1/apps/web", 299, Value::Null),
+        "GET /apps/{app_name} does not answer 299"
+    );
     let error = serde_json::json!({ "error": "x", "status": "odd" });
     assert!(found("GET", "/v1/apps/web", 404, error).contains("main.statusCode"));
 }

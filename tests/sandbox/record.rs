@@ -11,13 +11,20 @@ use crate::sandbox::kit::Box;
 async fn recorded(file: &Path, fault: Option<&str>) -> Box {
     Box::with(|options| {
         options.record = Some(file.to_owned());
-        options.faults = fault.into_iter().map(|fault| fault.parse().unwrap()).collect();
+        options.faults = fault
+            .into_iter()
+            .map(|fault| fault.parse().unwrap())
+            .collect();
     })
     .await
 }
 
 fn lines(file: &Path) -> Vec<Value> {
-    fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -28,20 +35,37 @@ async fn every_exchange_is_recorded_as_it_was() {
     sandbox.app().await;
     // The spaces of this body must survive.
     let body = r#"{ "values": { "KEY":  "canary" } }"#;
-    let request = sandbox.request("POST", "/v1/apps/web/secrets").header("fly-machine-lease-nonce", "abc");
+    let request = sandbox
+        .request("POST", "/v1/apps/web/secrets")
+        .header("fly-machine-lease-nonce", "abc");
     let answer = sandbox.send(request.body(body)).await;
-    sandbox.get("/v1/apps/web/machines?region=fra&summary=true").await.is(200);
+    sandbox
+        .get("/v1/apps/web/machines?region=fra&summary=true")
+        .await
+        .is(200);
     sandbox.get("/_sandbox/requests").await;
     let lines = lines(&file);
     assert_eq!(lines.len(), 3, "{lines:#?}");
-    assert_eq!([&lines[0]["method"], &lines[0]["status"]], [&json!("POST"), &json!(201)]);
+    assert_eq!(
+        [&lines[0]["method"], &lines[0]["status"]],
+        [&json!("POST"), &json!(201)]
+    );
     assert_eq!(lines[1]["path"], "/v1/apps/web/secrets");
-    assert_eq!([&lines[1]["body"], &lines[1]["answer"]], [&json!(body), &json!(answer.text)]);
+    assert_eq!(
+        [&lines[1]["body"], &lines[1]["answer"]],
+        [&json!(body), &json!(answer.text)]
+    );
     assert_eq!(lines[1]["headers"]["fly-machine-lease-nonce"], "abc");
     let id = answer.headers["fly-request-id"].to_str().unwrap();
     assert_eq!(lines[1]["answer_headers"]["fly-request-id"], id);
-    assert_eq!([&lines[2]["query"], &lines[2]["body"]], [&json!("region=fra&summary=true"), &json!("")]);
-    assert_eq!([&lines[2]["status"], &lines[2]["answer"]], [&json!(200), &json!("[]")]);
+    assert_eq!(
+        [&lines[2]["query"], &lines[2]["body"]],
+        [&json!("region=fra&summary=true"), &json!("")]
+    );
+    assert_eq!(
+        [&lines[2]["status"], &lines[2]["answer"]],
+        [&json!(200), &json!("[]")]
+    );
 }
 
 #[tokio::test]
@@ -53,11 +77,17 @@ async fn a_record_is_private_and_holds_no_token() {
     sandbox.app().await;
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("{\"there\":\"before\"}\n{"), "{text}");
-    assert!(text.contains("\"host\"") && !text.contains(&sandbox.token), "{text}");
+    assert!(
+        text.contains("\"host\"") && !text.contains(&sandbox.token),
+        "{text}"
+    );
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 }
 
@@ -73,7 +103,11 @@ async fn what_was_cut_has_no_status_and_is_cut_all_the_same() {
             Err(error) => assert!(error.is_request(), "{error:?}"),
         }
         let lines = lines(&file);
-        assert_eq!([&lines[0]["status"], &lines[0]["answer"]], [&json!(0), &json!("")], "{fault}");
+        assert_eq!(
+            [&lines[0]["status"], &lines[0]["answer"]],
+            [&json!(0), &json!("")],
+            "{fault}"
+        );
         assert_eq!(lines[0]["body"], body.to_string());
         sandbox.get("/v1/apps/web").await.is(200);
     }

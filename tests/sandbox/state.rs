@@ -9,10 +9,15 @@ use crate::sandbox::kit::{Box, nginx};
 async fn everything_survives_a_restart_and_time_goes_on() {
     let sandbox = Box::scripted().await;
     sandbox.app().await;
-    sandbox.post("/v1/apps/web/secrets", json!({ "values": { "A": "1" } })).await.is(200);
+    sandbox
+        .post("/v1/apps/web/secrets", json!({ "values": { "A": "1" } }))
+        .await
+        .is(200);
     let (machine, path) = sandbox.machine(nginx()).await;
     let token = sandbox.token.clone();
-    let sandbox = sandbox.again(|options| options.clock = ClockMode::Scripted).await;
+    let sandbox = sandbox
+        .again(|options| options.clock = ClockMode::Scripted)
+        .await;
     assert_eq!(sandbox.token, token);
     assert_eq!(sandbox.state(&path).await, "created");
     sandbox.pass(2_000);
@@ -33,20 +38,33 @@ async fn what_was_answered_is_on_the_disk_already() {
         serde_json::from_str(&text).unwrap()
     };
     let app = read("apps/web.json");
-    assert!(app["machines"].get(machine["id"].as_str().unwrap()).is_some());
+    assert!(
+        app["machines"]
+            .get(machine["id"].as_str().unwrap())
+            .is_some()
+    );
     assert_eq!(read("server.json")["url"], sandbox.running.url());
     sandbox.delete("/v1/apps/web").await;
     assert!(!sandbox.dir.path().join("apps/web.json").exists());
-    let left = std::fs::read_dir(sandbox.dir.path()).unwrap().filter_map(Result::ok);
-    let names: Vec<String> = left.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    assert!(names.iter().all(|name| !name.ends_with(".new")), "{names:?}");
+    let left = std::fs::read_dir(sandbox.dir.path())
+        .unwrap()
+        .filter_map(Result::ok);
+    let names: Vec<String> = left
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(
+        names.iter().all(|name| !name.ends_with(".new")),
+        "{names:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_folder_is_served_once() {
     let sandbox = Box::scripted().await;
     let second = start(Options::new(sandbox.dir.path())).await;
-    let Err(StartError::InUse { url }) = second else { panic!("{second:?}") };
+    let Err(StartError::InUse { url }) = second else {
+        panic!("{second:?}")
+    };
     assert_eq!(url, sandbox.running.url());
 }
 
@@ -64,7 +82,10 @@ async fn it_only_listens_where_nobody_else_reaches_it() {
     let dir = tempfile::TempDir::new().unwrap();
     let mut options = Options::new(dir.path());
     options.listen = "0.0.0.0:0".parse().unwrap();
-    assert!(matches!(start(options).await, Err(StartError::NotLoopback(_))));
+    assert!(matches!(
+        start(options).await,
+        Err(StartError::NotLoopback(_))
+    ));
 }
 
 #[tokio::test]
@@ -93,7 +114,10 @@ async fn real_time_goes_on_while_nobody_serves_and_never_back() {
     let sandbox = sandbox.again(fast).await;
     let after = sandbox.get("/_sandbox/clock").await.is(200)["now_ms"].as_i64();
     assert!(after >= before, "{before:?} {after:?}");
-    sandbox.get(&format!("{path}/wait?state=started")).await.is(200);
+    sandbox
+        .get(&format!("{path}/wait?state=started"))
+        .await
+        .is(200);
 }
 
 #[tokio::test]
@@ -102,8 +126,22 @@ async fn of_many_that_want_one_name_one_gets_it() {
     sandbox.app().await;
     let mut body = nginx();
     body["name"] = "one".into();
-    let launch = async |_: usize| sandbox.post("/v1/apps/web/machines", body.clone()).await.status;
+    let launch = async |_: usize| {
+        sandbox
+            .post("/v1/apps/web/machines", body.clone())
+            .await
+            .status
+    };
     let statuses = futures_util::future::join_all((0..8).map(launch)).await;
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-    assert!(statuses.iter().all(|status| matches!(status, 200 | 409 | 429)), "{statuses:?}");
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert!(
+        statuses
+            .iter()
+            .all(|status| matches!(status, 200 | 409 | 429)),
+        "{statuses:?}"
+    );
 }

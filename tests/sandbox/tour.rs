@@ -9,8 +9,14 @@ use crate::sandbox::openapi;
 
 /// Operations that the sandbox does not have, with the reason.
 const LEFT_OUT: &[(&str, &str)] = &[
-    ("/secretkeys", "keys that never leave Fly; no deployment uses them"),
-    ("/tokens/", "issuing and checking macaroons needs Fly's own keys; tokens/current is there"),
+    (
+        "/secretkeys",
+        "keys that never leave Fly; no deployment uses them",
+    ),
+    (
+        "/tokens/",
+        "issuing and checking macaroons needs Fly's own keys; tokens/current is there",
+    ),
 ];
 
 /// Method, path with `{}` for the part that only a run knows, body, status.
@@ -26,7 +32,12 @@ fn machine_stops() -> Vec<Stop> {
         stop("GET", "/events?limit=2", Value::Null, 200),
         stop("GET", "/versions", Value::Null, 200),
         stop("PUT", "/metadata", json!({ "metadata": { "a": "1" } }), 204),
-        stop("PATCH", "/metadata", json!({ "metadata": { "b": "2" } }), 204),
+        stop(
+            "PATCH",
+            "/metadata",
+            json!({ "metadata": { "b": "2" } }),
+            204,
+        ),
         stop("GET", "/metadata", Value::Null, 200),
         stop("POST", "/metadata/c", json!({ "value": "3" }), 204),
         stop("GET", "/metadata/c", Value::Null, 200),
@@ -55,7 +66,12 @@ fn app_stops() -> Vec<Stop> {
         stop("DELETE", "/secrets/B", Value::Null, 200),
         stop("POST", "/ip_assignments", json!({ "type": "v6" }), 200),
         stop("GET", "/ip_assignments", Value::Null, 200),
-        stop("POST", "/certificates/acme", json!({ "hostname": "a.example" }), 201),
+        stop(
+            "POST",
+            "/certificates/acme",
+            json!({ "hostname": "a.example" }),
+            201,
+        ),
         stop(
             "POST",
             "/certificates/custom",
@@ -67,7 +83,12 @@ fn app_stops() -> Vec<Stop> {
         stop("POST", "/certificates/a.example/check", Value::Null, 200),
         stop("DELETE", "/certificates/a.example/custom", Value::Null, 200),
         stop("DELETE", "/certificates/a.example/acme", Value::Null, 200),
-        stop("POST", "/certificates/acme", json!({ "hostname": "a.example" }), 201),
+        stop(
+            "POST",
+            "/certificates/acme",
+            json!({ "hostname": "a.example" }),
+            201,
+        ),
         stop("DELETE", "/certificates/a.example", Value::Null, 204),
     ]
 }
@@ -89,8 +110,17 @@ impl Walk {
             }
             let got = self.sandbox.send(request).await;
             assert_eq!(got.status, status, "{method} {path}: {}", got.text);
-            let plain = path.split('?').next().unwrap().strip_prefix("/v1").unwrap().to_owned();
-            self.seen.insert(format!("{method} {}", openapi::operation(method, &plain).unwrap().0));
+            let plain = path
+                .split('?')
+                .next()
+                .unwrap()
+                .strip_prefix("/v1")
+                .unwrap()
+                .to_owned();
+            self.seen.insert(format!(
+                "{method} {}",
+                openapi::operation(method, &plain).unwrap().0
+            ));
             last = got.is(status);
             self.sandbox.pass(1_000);
         }
@@ -101,19 +131,36 @@ impl Walk {
 /// Everything that hangs on one application, from its birth to just before its end.
 async fn see_application(walk: &mut Walk) {
     let app = json!({ "name": "web", "org_slug": "acme" });
-    walk.go("/v1/apps", vec![("POST", "?wait=true", app, 201), ("GET", "?org_slug=acme", Value::Null, 200)])
-        .await;
+    walk.go(
+        "/v1/apps",
+        vec![
+            ("POST", "?wait=true", app, 201),
+            ("GET", "?org_slug=acme", Value::Null, 200),
+        ],
+    )
+    .await;
     walk.go("/v1/apps/web", app_stops()).await;
     let shared = json!({ "type": "shared_v4" });
-    let address = walk.go("/v1/apps/web/ip_assignments", vec![("POST", "", shared, 200)]).await;
-    let address = format!("/v1/apps/web/ip_assignments/{}", address["ip"].as_str().unwrap());
-    walk.go(&address, vec![("DELETE", "", Value::Null, 204)]).await;
+    let address = walk
+        .go(
+            "/v1/apps/web/ip_assignments",
+            vec![("POST", "", shared, 200)],
+        )
+        .await;
+    let address = format!(
+        "/v1/apps/web/ip_assignments/{}",
+        address["ip"].as_str().unwrap()
+    );
+    walk.go(&address, vec![("DELETE", "", Value::Null, 204)])
+        .await;
 }
 
 /// A volume, and the path to it.
 async fn see_volume(walk: &mut Walk) -> (Value, String) {
     let volume = json!({ "name": "data", "region": "fra", "size_gb": 1 });
-    let volume = walk.go("/v1/apps/web/volumes", vec![("POST", "", volume, 200)]).await;
+    let volume = walk
+        .go("/v1/apps/web/volumes", vec![("POST", "", volume, 200)])
+        .await;
     let at = format!("/v1/apps/web/volumes/{}", volume["id"].as_str().unwrap());
     let stops = vec![
         ("GET", "", Value::Null, 200),
@@ -135,9 +182,17 @@ async fn see_machine(walk: &mut Walk, volume: &Value) {
         "ports": [{ "port": 443, "handlers": ["tls", "http"] }],
         "checks": [{ "type": "http", "interval": "10s", "timeout": 2_000_000_000u64, "path": "/" }],
     }]);
-    let machine = walk.go("/v1/apps/web/machines", vec![("POST", "", body.clone(), 200)]).await;
+    let machine = walk
+        .go(
+            "/v1/apps/web/machines",
+            vec![("POST", "", body.clone(), 200)],
+        )
+        .await;
     walk.sandbox.pass(2_000);
-    let lists = vec![("GET", "/machines", Value::Null, 200), ("GET", "/volumes", Value::Null, 200)];
+    let lists = vec![
+        ("GET", "/machines", Value::Null, 200),
+        ("GET", "/volumes", Value::Null, 200),
+    ];
     walk.go("/v1/orgs/acme", lists).await;
     let path = format!("/v1/apps/web/machines/{}", machine["id"].as_str().unwrap());
     walk.go(&path, machine_stops()).await;
@@ -147,7 +202,12 @@ async fn see_machine(walk: &mut Walk, volume: &Value) {
     let stops = vec![
         ("POST", "/cordon", none.clone(), 200),
         ("POST", "/uncordon", none.clone(), 200),
-        ("POST", "/restart?timeout=5s&force_stop=false", none.clone(), 200),
+        (
+            "POST",
+            "/restart?timeout=5s&force_stop=false",
+            none.clone(),
+            200,
+        ),
         ("POST", "/suspend", none.clone(), 412),
         ("POST", "", body, 200),
         ("POST", "/suspend", none.clone(), 412),
@@ -162,7 +222,10 @@ async fn see_machine(walk: &mut Walk, volume: &Value) {
 
 #[tokio::test]
 async fn every_operation_answers_as_the_document_says() {
-    let mut walk = Walk { sandbox: Box::scripted().await, seen: BTreeSet::new() };
+    let mut walk = Walk {
+        sandbox: Box::scripted().await,
+        seen: BTreeSet::new(),
+    };
     see_application(&mut walk).await;
     let (volume, at) = see_volume(&mut walk).await;
     see_machine(&mut walk, &volume).await;
@@ -177,7 +240,9 @@ async fn every_operation_answers_as_the_document_says() {
     ];
     walk.go("/v1", stops).await;
     let left_out = |operation: &String| LEFT_OUT.iter().any(|(part, _)| operation.contains(part));
-    let unseen: Vec<String> =
-        openapi::operations().into_iter().filter(|o| !walk.seen.contains(o) && !left_out(o)).collect();
+    let unseen: Vec<String> = openapi::operations()
+        .into_iter()
+        .filter(|o| !walk.seen.contains(o) && !left_out(o))
+        .collect();
     assert!(unseen.is_empty(), "{unseen:#?}");
 }

@@ -28,8 +28,13 @@ async fn it_gives_up_with_408_and_says_what_is() {
     let sandbox = Box::with(|options| options.speed = 500.0).await;
     sandbox.app().await;
     let (_, path) = sandbox.machine(nginx()).await;
-    let got = sandbox.get(&format!("{path}/wait?state=stopped&timeout=5")).await;
-    got.refused(408, "deadline_exceeded: machine failed to reach desired state, stopped, currently started");
+    let got = sandbox
+        .get(&format!("{path}/wait?state=stopped&timeout=5"))
+        .await;
+    got.refused(
+        408,
+        "deadline_exceeded: machine failed to reach desired state, stopped, currently started",
+    );
 }
 
 #[tokio::test]
@@ -37,8 +42,14 @@ async fn in_stepped_time_it_never_sleeps() {
     let sandbox = Box::with(|options| options.clock = trimtab::sandbox::ClockMode::Stepped).await;
     sandbox.app().await;
     let (_, path) = sandbox.machine(nginx()).await;
-    sandbox.get(&format!("{path}/wait?state=settled")).await.is(200);
-    sandbox.get(&format!("{path}/wait?state=suspended&timeout=30")).await.refused(408, "currently started");
+    sandbox
+        .get(&format!("{path}/wait?state=settled"))
+        .await
+        .is(200);
+    sandbox
+        .get(&format!("{path}/wait?state=suspended&timeout=30"))
+        .await
+        .refused(408, "currently started");
 }
 
 #[tokio::test]
@@ -51,16 +62,40 @@ async fn a_state_that_came_and_went_still_counts_and_a_destroyed_machine_is_gone
     body["config"]["auto_destroy"] = true.into();
     let (_, path) = sandbox.machine(body).await;
     sandbox.pass(1_000);
-    sandbox.get(&format!("{path}/wait?state=stopped")).await.is(200);
-    sandbox.post(&format!("{path}/start"), Value::Null).await.is(200);
+    sandbox
+        .get(&format!("{path}/wait?state=stopped"))
+        .await
+        .is(200);
+    sandbox
+        .post(&format!("{path}/start"), Value::Null)
+        .await
+        .is(200);
     sandbox.pass(10_000);
-    sandbox.get(&format!("{path}/wait?state=destroyed")).await.is(200);
-    sandbox.get(&format!("{path}/wait?state=started")).await.refused(404, "not_found: machine not found");
+    sandbox
+        .get(&format!("{path}/wait?state=destroyed"))
+        .await
+        .is(200);
+    sandbox
+        .get(&format!("{path}/wait?state=started"))
+        .await
+        .refused(404, "not_found: machine not found");
     let machine = sandbox.get(&path).await.is(200);
-    let kinds: Vec<&str> =
-        machine["events"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["destroy", "destroy", "exit", "start", "start", "launch", "launch"]);
-    assert_eq!(machine["events"][2]["request"]["exit_event"]["exit_code"], 0);
+    let kinds: Vec<&str> = machine["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "destroy", "destroy", "exit", "start", "start", "launch", "launch"
+        ]
+    );
+    assert_eq!(
+        machine["events"][2]["request"]["exit_event"]["exit_code"],
+        0
+    );
 }
 
 #[tokio::test]
@@ -68,13 +103,25 @@ async fn what_cannot_be_waited_for_is_refused() {
     let sandbox = Box::scripted().await;
     sandbox.app().await;
     let (machine, path) = sandbox.machine(nginx()).await;
-    sandbox.get(&format!("{path}/wait?state=nonsense")).await.refused(400, "invalid state");
-    sandbox.get("/v1/apps/web/machines/0000/wait").await.refused(404, "not_found: machine not found");
+    sandbox
+        .get(&format!("{path}/wait?state=nonsense"))
+        .await
+        .refused(400, "invalid state");
+    sandbox
+        .get("/v1/apps/web/machines/0000/wait")
+        .await
+        .refused(404, "not_found: machine not found");
     sandbox.pass(2_000);
-    let both = sandbox.get(&format!("{path}/wait?state=stopped&state=started")).await.is(200);
+    let both = sandbox
+        .get(&format!("{path}/wait?state=stopped&state=started"))
+        .await
+        .is(200);
     assert_eq!(both["state"], "started");
     sandbox.post(&path, nginx()).await.is(200);
     let old = machine["instance_id"].as_str().unwrap();
     sandbox.pass(1_000);
-    sandbox.get(&format!("{path}/wait?state=stopped&instance_id={old}")).await.is(200);
+    sandbox
+        .get(&format!("{path}/wait?state=stopped&instance_id={old}"))
+        .await
+        .is(200);
 }

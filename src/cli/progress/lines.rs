@@ -23,7 +23,11 @@ pub(super) async fn json(context: &Context<'_>, mut events: UnboundedReceiver<Ev
 }
 
 /// One line a change.
-pub(super) async fn plain(context: &Context<'_>, events: UnboundedReceiver<Event>, steps: &[&Address]) {
+pub(super) async fn plain(
+    context: &Context<'_>,
+    events: UnboundedReceiver<Event>,
+    steps: &[&Address],
+) {
     let look = context.ui.talk_look();
     each(context, events, steps, |event| {
         if let Some(line) = render::text::event(event, &look) {
@@ -37,7 +41,11 @@ pub(super) async fn plain(context: &Context<'_>, events: UnboundedReceiver<Event
 
 /// The same for GitHub's log: the lines of an app or a process group fold, and are written when it is complete, so that
 /// those of others never stand between them.
-pub(super) async fn groups(context: &Context<'_>, events: UnboundedReceiver<Event>, steps: &[&Address]) {
+pub(super) async fn groups(
+    context: &Context<'_>,
+    events: UnboundedReceiver<Event>,
+    steps: &[&Address],
+) {
     let mut groups = Groups::new(steps.iter().copied());
     each(context, events, steps, |event| {
         let lines = groups.tell(event);

@@ -25,7 +25,11 @@ const MOST: usize = 16;
 const KEPT: usize = 3;
 
 /// Shows the run until its last event.
-pub(super) async fn show(context: &Context<'_>, mut events: UnboundedReceiver<Event>, steps: &[&Address]) {
+pub(super) async fn show(
+    context: &Context<'_>,
+    mut events: UnboundedReceiver<Event>,
+    steps: &[&Address],
+) {
     let screen = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(HERTZ));
     let style = ProgressStyle::with_template("{msg}");
     let (Ok(style), false) = (style, screen.is_hidden()) else {

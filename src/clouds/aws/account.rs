@@ -77,7 +77,16 @@ impl Settings {
     pub fn imitation(account: &str, region: &str, url: String, keys: Keys, speed: f64) -> Self {
         let (account, region) = (account.to_owned(), region.to_owned());
         let (endpoint, keys, endpoints) = (Some(url), Some(keys), Endpoints::default());
-        Self { account, region, endpoint, endpoints, by_path: true, keys, github: None, speed }
+        Self {
+            account,
+            region,
+            endpoint,
+            endpoints,
+            by_path: true,
+            keys,
+            github: None,
+            speed,
+        }
     }
 }
 
@@ -105,7 +114,8 @@ struct Inner {
 impl Account {
     /// Sets the clients up; no request is sent before one is needed.
     pub(super) async fn new(settings: Settings, gauge: &Gauge) -> Result<Self, CloudError> {
-        let wrong = |what: String| CloudError::aws("set up the clients of AWS", Trouble::Refused, what);
+        let wrong =
+            |what: String| CloudError::aws("set up the clients of AWS", Trouble::Refused, what);
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .read_timeout(READ)
@@ -122,10 +132,19 @@ impl Account {
             loader = loader.endpoint_url(url);
         }
         if let Some(keys) = &settings.keys {
-            let Keys { id, secret, session } = keys;
+            let Keys {
+                id,
+                secret,
+                session,
+            } = keys;
             let session = session.as_ref().map(|token| token.expose().to_owned());
-            loader =
-                loader.credentials_provider(Credentials::new(id, secret.expose(), session, None, "given"));
+            loader = loader.credentials_provider(Credentials::new(
+                id,
+                secret.expose(),
+                session,
+                None,
+                "given",
+            ));
         } else if let Some(job) = &settings.github {
             let mut sts = aws_sdk_sts::config::Builder::new()
                 .behavior_version(BehaviorVersion::v2026_01_12())
@@ -133,7 +152,12 @@ impl Account {
                 .timeout_config(timeouts)
                 .retry_config(tries)
                 .interceptor(watch.clone());
-            if let Some(url) = settings.endpoints.sts.as_ref().or(settings.endpoint.as_ref()) {
+            if let Some(url) = settings
+                .endpoints
+                .sts
+                .as_ref()
+                .or(settings.endpoint.as_ref())
+            {
                 sts = sts.endpoint_url(url);
                 sts.set_http_client(direct(url));
             }
@@ -143,8 +167,13 @@ impl Account {
         }
         let sdk = loader.load().await;
         let Endpoints { s3, iam, sts } = &settings.endpoints;
-        let stated =
-            [settings.endpoint.as_deref(), s3.as_deref(), iam.as_deref(), sts.as_deref(), sdk.endpoint_url()];
+        let stated = [
+            settings.endpoint.as_deref(),
+            s3.as_deref(),
+            iam.as_deref(),
+            sts.as_deref(),
+            sdk.endpoint_url(),
+        ];
         for address in stated.into_iter().flatten() {
             reach::safe(address).map_err(wrong)?;
         }
@@ -187,7 +216,13 @@ impl Account {
 
     /// The client of S3 in a region.
     pub(super) fn s3(&self, region: &str) -> aws_sdk_s3::Client {
-        let Inner { settings, sdk, watch, s3, .. } = &*self.0;
+        let Inner {
+            settings,
+            sdk,
+            watch,
+            s3,
+            ..
+        } = &*self.0;
         let mut clients = s3.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
             let mut config = aws_sdk_s3::config::Builder::from(sdk)
@@ -200,6 +235,9 @@ impl Account {
             }
             aws_sdk_s3::Client::from_conf(config.build())
         };
-        clients.entry(region.to_owned()).or_insert_with(made).clone()
+        clients
+            .entry(region.to_owned())
+            .or_insert_with(made)
+            .clone()
     }
 }

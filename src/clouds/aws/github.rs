@@ -51,8 +51,17 @@ struct Identity {
 
 impl GitHubJob {
     /// `sts` asks without credentials: that a role is given to whoever has the identity is the point.
-    pub(super) fn exchange(&self, sts: aws_sdk_sts::Client, speed: f64) -> Result<Exchange, String> {
-        Ok(Exchange { job: self.clone(), clients: Clients::new([self.url.as_str()])?, sts, speed })
+    pub(super) fn exchange(
+        &self,
+        sts: aws_sdk_sts::Client,
+        speed: f64,
+    ) -> Result<Exchange, String> {
+        Ok(Exchange {
+            job: self.clone(),
+            clients: Clients::new([self.url.as_str()])?,
+            sts,
+            speed,
+        })
     }
 }
 
@@ -63,11 +72,17 @@ impl Exchange {
         let GitHubJob { url, token, .. } = &self.job;
         let place = url.split('?').next().unwrap_or_default();
         reach::safe(place).map_err(|why| wrong(Trouble::Refused, why))?;
-        let asked = self.clients.to(url).get(url).query(&[("audience", AUDIENCE)]);
+        let asked = self
+            .clients
+            .to(url)
+            .get(url)
+            .query(&[("audience", AUDIENCE)]);
         let asked = asked.bearer_auth(token.expose()).send().await;
         // The address may hold more than a log should.
-        let answer = asked
-            .map_err(|error| CloudError { cloud: Cloud::Aws, ..http::lost(doing, &error.without_url()) })?;
+        let answer = asked.map_err(|error| CloudError {
+            cloud: Cloud::Aws,
+            ..http::lost(doing, &error.without_url())
+        })?;
         let status = answer.status();
         if !status.is_success() {
             let trouble = Trouble::of_status(status.as_u16());
@@ -77,8 +92,12 @@ impl Exchange {
             });
         }
         let body = reach::body(doing, answer).await?;
-        let identity: Identity = serde_json::from_slice(&body)
-            .map_err(|_| wrong(Trouble::Unreadable, "the answer is something else".to_owned()))?;
+        let identity: Identity = serde_json::from_slice(&body).map_err(|_| {
+            wrong(
+                Trouble::Unreadable,
+                "the answer is something else".to_owned(),
+            )
+        })?;
         know(&identity.value);
         Ok(identity.value)
     }
@@ -88,16 +107,31 @@ impl Exchange {
         let GitHubJob { role, session, .. } = &self.job;
         let doing = format!("take the role {role} as this job");
         let asked = self.sts.assume_role_with_web_identity();
-        let asked = asked.role_arn(role).role_session_name(session).web_identity_token(identity);
+        let asked = asked
+            .role_arn(role)
+            .role_session_name(session)
+            .web_identity_token(identity);
         let answer = asked.send().await.map_err(|error| failed(&doing, &error))?;
-        let none = || CloudError::aws(&doing, Trouble::Unreadable, "STS answered without credentials");
+        let none = || {
+            CloudError::aws(
+                &doing,
+                Trouble::Unreadable,
+                "STS answered without credentials",
+            )
+        };
         let given = answer.credentials().ok_or_else(none)?;
         let until = std::time::SystemTime::try_from(*given.expiration()).ok();
         for secret in [given.secret_access_key(), given.session_token()] {
             know(secret);
         }
         let session = Some(given.session_token().to_owned());
-        Ok(Credentials::new(given.access_key_id(), given.secret_access_key(), session, until, "GitHubJob"))
+        Ok(Credentials::new(
+            given.access_key_id(),
+            given.secret_access_key(),
+            session,
+            until,
+            "GitHubJob",
+        ))
     }
 }
 
@@ -106,7 +140,11 @@ impl ProvideCredentials for Exchange {
     where
         Self: 'a,
     {
-        let given = async { self.credentials().await.map_err(CredentialsError::provider_error) };
+        let given = async {
+            self.credentials()
+                .await
+                .map_err(CredentialsError::provider_error)
+        };
         future::ProvideCredentials::new(given)
     }
 }

@@ -72,8 +72,15 @@ impl Writer {
         let doing = format!("make the identity provider {url}");
         let tags = tag_list(&doing, tags)?;
         let made = self.iam(&doing, BUSY_ROLE, || {
-            let asked = self.account.iam().create_open_id_connect_provider().url(url);
-            asked.client_id_list(audience).set_tags(Some(tags.clone())).send()
+            let asked = self
+                .account
+                .iam()
+                .create_open_id_connect_provider()
+                .url(url);
+            asked
+                .client_id_list(audience)
+                .set_tags(Some(tags.clone()))
+                .send()
         });
         match made.await {
             Err(error) if !error.answer.contains("EntityAlreadyExists") => Err(error),
@@ -88,8 +95,14 @@ impl Writer {
     pub async fn add_audience(&self, arn: &str, audience: &str) -> Result<(), CloudError> {
         let doing = format!("add the audience {audience} to {arn}");
         self.iam(&doing, NEW_ROLE, || {
-            let asked = self.account.iam().add_client_id_to_open_id_connect_provider();
-            asked.open_id_connect_provider_arn(arn).client_id(audience).send()
+            let asked = self
+                .account
+                .iam()
+                .add_client_id_to_open_id_connect_provider();
+            asked
+                .open_id_connect_provider_arn(arn)
+                .client_id(audience)
+                .send()
         })
         .await
         .map(drop)
@@ -103,8 +116,14 @@ impl Writer {
     pub async fn trusts(&self, provider: &str) -> Result<Option<String>, CloudError> {
         let mut pauses = Pauses::new(self.settings().speed);
         loop {
-            let trusting = self.roles("/").await?.into_iter().find(|role| role.trusts(provider));
-            let Some(role) = trusting else { return Ok(None) };
+            let trusting = self
+                .roles("/")
+                .await?
+                .into_iter()
+                .find(|role| role.trusts(provider));
+            let Some(role) = trusting else {
+                return Ok(None);
+            };
             if !pauses.wait().await {
                 return Ok(Some(role.name));
             }
@@ -118,10 +137,15 @@ impl Writer {
     pub async fn delete_provider(&self, arn: &str) -> Result<(), CloudError> {
         let doing = format!("remove the identity provider {arn}");
         let gone = self.iam(&doing, BUSY_ROLE, || {
-            self.account.iam().delete_open_id_connect_provider().open_id_connect_provider_arn(arn).send()
+            self.account
+                .iam()
+                .delete_open_id_connect_provider()
+                .open_id_connect_provider_arn(arn)
+                .send()
         });
         or_gone(gone.await.map(drop))?;
-        self.until_gone(&doing, async || Ok(self.provider(arn).await?.is_some())).await
+        self.until_gone(&doing, async || Ok(self.provider(arn).await?.is_some()))
+            .await
     }
 
     /// Reads until what was removed shows no more, or the plan that proves a run would find it again. After two minutes it
@@ -153,11 +177,24 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn create_role(&self, new: &NewRole<'_>) -> Result<(), CloudError> {
-        let NewRole { name, path, trust, description, max_session, boundary, tags } = new;
+        let NewRole {
+            name,
+            path,
+            trust,
+            description,
+            max_session,
+            boundary,
+            tags,
+        } = new;
         let doing = format!("make role {name}");
         let tags = tag_list(&doing, tags)?;
         self.iam(&doing, BUSY_ROLE, || {
-            let asked = self.account.iam().create_role().role_name(*name).path(*path);
+            let asked = self
+                .account
+                .iam()
+                .create_role()
+                .role_name(*name)
+                .path(*path);
             asked
                 .assume_role_policy_document(trust)
                 .set_description((!description.is_empty()).then(|| (*description).to_owned()))
@@ -206,7 +243,11 @@ impl Writer {
     pub async fn put_trust(&self, role: &str, document: &str) -> Result<(), CloudError> {
         let doing = format!("set who may take role {role}");
         self.iam(&doing, NEW_ROLE, || {
-            let asked = self.account.iam().update_assume_role_policy().role_name(role);
+            let asked = self
+                .account
+                .iam()
+                .update_assume_role_policy()
+                .role_name(role);
             asked.policy_document(document).send()
         })
         .await
@@ -226,7 +267,10 @@ impl Writer {
         let doing = format!("set the session of role {role}");
         self.iam(&doing, NEW_ROLE, || {
             let asked = self.account.iam().update_role().role_name(role);
-            asked.description(description).max_session_duration(max_session).send()
+            asked
+                .description(description)
+                .max_session_duration(max_session)
+                .send()
         })
         .await
         .map(drop)
@@ -240,12 +284,20 @@ impl Writer {
         let doing = format!("set the permissions boundary of role {role}");
         let Some(arn) = boundary else {
             let gone = self.iam(&doing, BUSY_ROLE, || {
-                self.account.iam().delete_role_permissions_boundary().role_name(role).send()
+                self.account
+                    .iam()
+                    .delete_role_permissions_boundary()
+                    .role_name(role)
+                    .send()
             });
             return or_gone(gone.await.map(drop));
         };
         self.iam(&doing, NEW_HOLDER, || {
-            let asked = self.account.iam().put_role_permissions_boundary().role_name(role);
+            let asked = self
+                .account
+                .iam()
+                .put_role_permissions_boundary()
+                .role_name(role);
             asked.permissions_boundary(arn).send()
         })
         .await
@@ -267,13 +319,23 @@ impl Writer {
         // First what goes: to IAM a key is the same in another case, and one that is renamed so would go again.
         if !gone.is_empty() {
             self.iam(&doing, NEW_ROLE, || {
-                self.account.iam().untag_role().role_name(role).set_tag_keys(Some(gone.to_vec())).send()
+                self.account
+                    .iam()
+                    .untag_role()
+                    .role_name(role)
+                    .set_tag_keys(Some(gone.to_vec()))
+                    .send()
             })
             .await?;
         }
         if !tags.is_empty() {
             self.iam(&doing, NEW_ROLE, || {
-                self.account.iam().tag_role().role_name(role).set_tags(Some(tags.clone())).send()
+                self.account
+                    .iam()
+                    .tag_role()
+                    .role_name(role)
+                    .set_tags(Some(tags.clone()))
+                    .send()
             })
             .await?;
         }
@@ -293,12 +355,22 @@ impl Writer {
         let doing = format!("set the policy {policy} of role {role}");
         let Some(document) = document else {
             let gone = self.iam(&doing, BUSY_ROLE, || {
-                self.account.iam().delete_role_policy().role_name(role).policy_name(policy).send()
+                self.account
+                    .iam()
+                    .delete_role_policy()
+                    .role_name(role)
+                    .policy_name(policy)
+                    .send()
             });
             return or_gone(gone.await.map(drop));
         };
         self.iam(&doing, NEW_ROLE, || {
-            let asked = self.account.iam().put_role_policy().role_name(role).policy_name(policy);
+            let asked = self
+                .account
+                .iam()
+                .put_role_policy()
+                .role_name(role)
+                .policy_name(policy);
             asked.policy_document(document).send()
         })
         .await
@@ -313,13 +385,23 @@ impl Writer {
         if attached {
             let doing = format!("attach {arn} to role {role}");
             let done = self.iam(&doing, NEW_HOLDER, || {
-                self.account.iam().attach_role_policy().role_name(role).policy_arn(arn).send()
+                self.account
+                    .iam()
+                    .attach_role_policy()
+                    .role_name(role)
+                    .policy_arn(arn)
+                    .send()
             });
             return done.await.map(drop);
         }
         let doing = format!("detach {arn} from role {role}");
         let gone = self.iam(&doing, BUSY_ROLE, || {
-            self.account.iam().detach_role_policy().role_name(role).policy_arn(arn).send()
+            self.account
+                .iam()
+                .detach_role_policy()
+                .role_name(role)
+                .policy_arn(arn)
+                .send()
         });
         or_gone(gone.await.map(drop))
     }
@@ -330,7 +412,9 @@ impl Writer {
     /// As every request; one that still holds something is a conflict.
     pub async fn delete_role(&self, role: &str, path: &str) -> Result<(), CloudError> {
         let doing = format!("remove role {role}");
-        let gone = self.iam(&doing, LEAVING_ROLE, || self.account.iam().delete_role().role_name(role).send());
+        let gone = self.iam(&doing, LEAVING_ROLE, || {
+            self.account.iam().delete_role().role_name(role).send()
+        });
         or_gone(gone.await.map(drop))?;
         let shows = async || {
             let (there, listed) = tokio::join!(self.role(role), self.roles(path));

@@ -70,7 +70,8 @@ impl Writer {
         let doing = format!("make bucket {} in {}", at.name, at.region);
         let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
         // us-east-1 is where a bucket is when nothing is said, and saying so is refused.
-        let place = (at.region != "us-east-1").then(|| sdk::BucketLocationConstraint::from(at.region));
+        let place =
+            (at.region != "us-east-1").then(|| sdk::BucketLocationConstraint::from(at.region));
         let config = sdk::CreateBucketConfiguration::builder()
             .set_location_constraint(place)
             .set_tags(Some(shape::tag_list(tags).map_err(unfit)?))
@@ -78,7 +79,10 @@ impl Writer {
         let client = self.account.s3(at.region);
         let made = again(self.speed(), &doing, BUSY_BUCKET, || {
             let ownership = sdk::ObjectOwnership::from(ownership);
-            let asked = client.create_bucket().bucket(at.name).object_ownership(ownership);
+            let asked = client
+                .create_bucket()
+                .bucket(at.name)
+                .object_ownership(ownership);
             asked.create_bucket_configuration(config.clone()).send()
         });
         let is_new = match made.await {
@@ -87,7 +91,10 @@ impl Writer {
             Err(error) => return Err(error),
         };
         self.seen(&doing, true, || async {
-            let asked = client.head_bucket().bucket(at.name).expected_bucket_owner(self.owner());
+            let asked = client
+                .head_bucket()
+                .bucket(at.name)
+                .expected_bucket_owner(self.owner());
             match asked.send().await {
                 Ok(_) => Ok(true),
                 Err(error) if again::status(&error) == Some(404) => Ok(false),
@@ -112,7 +119,11 @@ impl Writer {
             }
             if !pauses.wait().await {
                 let doing = format!("make bucket {}", at.name);
-                return Err(CloudError::aws(doing, Trouble::Ambiguous, "it was made, and does not show"));
+                return Err(CloudError::aws(
+                    doing,
+                    Trouble::Ambiguous,
+                    "it was made, and does not show",
+                ));
             }
         }
     }
@@ -121,11 +132,16 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_bucket_tags(&self, at: At<'_>, to: &BTreeMap<String, String>) -> Result<(), CloudError> {
+    pub async fn put_bucket_tags(
+        &self,
+        at: At<'_>,
+        to: &BTreeMap<String, String>,
+    ) -> Result<(), CloudError> {
         let doing = format!("set the tags of bucket {}", at.name);
         let own = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
             let own = tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
-            own.map(|(key, value)| (key.clone(), value.clone())).collect()
+            own.map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
         };
         let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
         let list = shape::tag_list(&own(to)).map_err(unfit)?;
@@ -133,26 +149,42 @@ impl Writer {
         let tagging = tagging.map_err(|error| unfit(error.to_string()))?;
         let client = self.account.s3(at.region);
         again(self.speed(), &doing, NEW_BUCKET, || {
-            let asked = client.put_bucket_tagging().bucket(at.name).expected_bucket_owner(self.owner());
+            let asked = client
+                .put_bucket_tagging()
+                .bucket(at.name)
+                .expected_bucket_owner(self.owner());
             asked.tagging(tagging.clone()).send()
         })
         .await?;
-        self.seen(&doing, own(to), async || Ok(own(&self.tags(at.name, at.region).await?))).await
+        self.seen(&doing, own(to), async || {
+            Ok(own(&self.tags(at.name, at.region).await?))
+        })
+        .await
     }
 
     /// Sets the public access block.
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_public_access(&self, at: At<'_>, to: PublicAccessBlock) -> Result<(), CloudError> {
+    pub async fn put_public_access(
+        &self,
+        at: At<'_>,
+        to: PublicAccessBlock,
+    ) -> Result<(), CloudError> {
         let doing = format!("set the public access block of bucket {}", at.name);
         let client = self.account.s3(at.region);
         again(self.speed(), &doing, NEW_BUCKET, || {
-            let asked = client.put_public_access_block().bucket(at.name).expected_bucket_owner(self.owner());
-            asked.public_access_block_configuration(shape::public_access_config(&to)).send()
+            let asked = client
+                .put_public_access_block()
+                .bucket(at.name)
+                .expected_bucket_owner(self.owner());
+            asked
+                .public_access_block_configuration(shape::public_access_config(&to))
+                .send()
         })
         .await?;
-        self.seen(&doing, Some(to), || self.public_access(at.name, at.region)).await
+        self.seen(&doing, Some(to), || self.public_access(at.name, at.region))
+            .await
     }
 
     /// Sets who owns what others write.
@@ -165,15 +197,27 @@ impl Writer {
             CloudError::aws(&doing, Trouble::Refused, error.to_string())
         };
         let rule = sdk::OwnershipControlsRule::builder();
-        let rule = rule.object_ownership(sdk::ObjectOwnership::from(to)).build().map_err(unfit)?;
-        let controls = sdk::OwnershipControls::builder().rules(rule).build().map_err(unfit)?;
+        let rule = rule
+            .object_ownership(sdk::ObjectOwnership::from(to))
+            .build()
+            .map_err(unfit)?;
+        let controls = sdk::OwnershipControls::builder()
+            .rules(rule)
+            .build()
+            .map_err(unfit)?;
         let client = self.account.s3(at.region);
         again(self.speed(), &doing, NEW_BUCKET, || {
             let asked = client.put_bucket_ownership_controls().bucket(at.name);
-            asked.expected_bucket_owner(self.owner()).ownership_controls(controls.clone()).send()
+            asked
+                .expected_bucket_owner(self.owner())
+                .ownership_controls(controls.clone())
+                .send()
         })
         .await?;
-        self.seen(&doing, Some(to.to_owned()), || self.ownership(at.name, at.region)).await
+        self.seen(&doing, Some(to.to_owned()), || {
+            self.ownership(at.name, at.region)
+        })
+        .await
     }
 
     /// Sets the default encryption, and keeps blocked what is blocked.
@@ -191,12 +235,20 @@ impl Writer {
             .map_err(|why| CloudError::aws(&doing, Trouble::Refused, why))?;
         let client = self.account.s3(at.region);
         again(self.speed(), &doing, NEW_BUCKET, || {
-            let asked = client.put_bucket_encryption().bucket(at.name).expected_bucket_owner(self.owner());
-            asked.server_side_encryption_configuration(config.clone()).send()
+            let asked = client
+                .put_bucket_encryption()
+                .bucket(at.name)
+                .expected_bucket_owner(self.owner());
+            asked
+                .server_side_encryption_configuration(config.clone())
+                .send()
         })
         .await?;
         let wanted = Some(to.clone());
-        self.seen(&doing, wanted, async || Ok(self.encryption(at.name, at.region).await?.0)).await
+        self.seen(&doing, wanted, async || {
+            Ok(self.encryption(at.name, at.region).await?.0)
+        })
+        .await
     }
 
     /// Turns versioning on, or suspends it; it cannot be taken back to "never".
@@ -205,17 +257,26 @@ impl Writer {
     /// As every request.
     pub async fn put_versioning(&self, at: At<'_>, on: bool) -> Result<(), CloudError> {
         let doing = format!("set the versioning of bucket {}", at.name);
-        let status =
-            if on { sdk::BucketVersioningStatus::Enabled } else { sdk::BucketVersioningStatus::Suspended };
-        let config = sdk::VersioningConfiguration::builder().status(status.clone()).build();
+        let status = if on {
+            sdk::BucketVersioningStatus::Enabled
+        } else {
+            sdk::BucketVersioningStatus::Suspended
+        };
+        let config = sdk::VersioningConfiguration::builder()
+            .status(status.clone())
+            .build();
         let client = self.account.s3(at.region);
         again(self.speed(), &doing, NEW_BUCKET, || {
-            let asked = client.put_bucket_versioning().bucket(at.name).expected_bucket_owner(self.owner());
+            let asked = client
+                .put_bucket_versioning()
+                .bucket(at.name)
+                .expected_bucket_owner(self.owner());
             asked.versioning_configuration(config.clone()).send()
         })
         .await?;
         let wanted = Some(status.as_str().to_owned());
-        self.seen(&doing, wanted, || self.versioning(at.name, at.region)).await
+        self.seen(&doing, wanted, || self.versioning(at.name, at.region))
+            .await
     }
 
     /// Sets all lifecycle rules; none takes the configuration away.
@@ -228,19 +289,32 @@ impl Writer {
         let client = self.account.s3(at.region);
         if to.is_empty() {
             again(self.speed(), &doing, BUSY_BUCKET, || {
-                client.delete_bucket_lifecycle().bucket(at.name).expected_bucket_owner(self.owner()).send()
+                client
+                    .delete_bucket_lifecycle()
+                    .bucket(at.name)
+                    .expected_bucket_owner(self.owner())
+                    .send()
             })
             .await?;
         } else {
-            let rules: Vec<_> = to.iter().map(shape::rule_config).collect::<Result<_, _>>().map_err(unfit)?;
-            let config = sdk::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build();
+            let rules: Vec<_> = to
+                .iter()
+                .map(shape::rule_config)
+                .collect::<Result<_, _>>()
+                .map_err(unfit)?;
+            let config = sdk::BucketLifecycleConfiguration::builder()
+                .set_rules(Some(rules))
+                .build();
             let config = config.map_err(|error| unfit(error.to_string()))?;
             // A write that does not say it sets it to S3's default, and small objects no longer move.
             let least = self.least_transition(at.name, at.region).await?;
             again(self.speed(), &doing, NEW_BUCKET, || {
                 let asked = client.put_bucket_lifecycle_configuration().bucket(at.name);
                 let asked = asked.set_transition_default_minimum_object_size(least.clone());
-                asked.expected_bucket_owner(self.owner()).lifecycle_configuration(config.clone()).send()
+                asked
+                    .expected_bucket_owner(self.owner())
+                    .lifecycle_configuration(config.clone())
+                    .send()
             })
             .await?;
         }
@@ -248,8 +322,10 @@ impl Writer {
             rules.sort_by(|a, b| a.id.cmp(&b.id));
             rules
         };
-        self.seen(&doing, sorted(to.to_vec()), async || Ok(sorted(self.lifecycle(at.name, at.region).await?)))
-            .await
+        self.seen(&doing, sorted(to.to_vec()), async || {
+            Ok(sorted(self.lifecycle(at.name, at.region).await?))
+        })
+        .await
     }
 
     /// Sets the policy, or takes it away. `is_open` says that nothing forbids public ones here, `same` whether what S3 returns means what was written: it may be written
@@ -266,18 +342,29 @@ impl Writer {
     ) -> Result<(), CloudError> {
         let doing = format!("set the policy of bucket {}", at.name);
         let client = self.account.s3(at.region);
-        let not_yet = if is_open { NEW_PUBLIC_POLICY } else { NEW_POLICY };
+        let not_yet = if is_open {
+            NEW_PUBLIC_POLICY
+        } else {
+            NEW_POLICY
+        };
         match to {
             None => {
                 again(self.speed(), &doing, BUSY_BUCKET, || {
-                    client.delete_bucket_policy().bucket(at.name).expected_bucket_owner(self.owner()).send()
+                    client
+                        .delete_bucket_policy()
+                        .bucket(at.name)
+                        .expected_bucket_owner(self.owner())
+                        .send()
                 })
                 .await?;
             }
             Some(text) => {
                 again(self.speed(), &doing, not_yet, || {
                     let asked = client.put_bucket_policy().bucket(at.name);
-                    asked.expected_bucket_owner(self.owner()).policy(text).send()
+                    asked
+                        .expected_bucket_owner(self.owner())
+                        .policy(text)
+                        .send()
                 })
                 .await?;
             }
@@ -302,23 +389,37 @@ impl Writer {
             let page = asked.expected_bucket_owner(self.owner()).send().await;
             let page = page.map_err(|error| failed(&doing, &error))?;
             let versions = page.versions.unwrap_or_default().into_iter();
-            let old =
-                versions.filter(|one| !one.is_latest.unwrap_or(true)).map(|one| (one.key, one.version_id));
-            let marks =
-                page.delete_markers.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
+            let old = versions
+                .filter(|one| !one.is_latest.unwrap_or(true))
+                .map(|one| (one.key, one.version_id));
+            let marks = page
+                .delete_markers
+                .unwrap_or_default()
+                .into_iter()
+                .map(|one| (one.key, one.version_id));
             // A prefix is also the beginning of other keys.
-            let ours = old.chain(marks).filter(|(key, _)| key.as_deref() == Some(own));
+            let ours = old
+                .chain(marks)
+                .filter(|(key, _)| key.as_deref() == Some(own));
             let unfit = |error: aws_sdk_s3::error::BuildError| {
                 CloudError::aws(&doing, Trouble::Refused, error.to_string())
             };
             let one = |(key, version)| {
-                sdk::ObjectIdentifier::builder().set_key(key).set_version_id(version).build().map_err(unfit)
+                sdk::ObjectIdentifier::builder()
+                    .set_key(key)
+                    .set_version_id(version)
+                    .build()
+                    .map_err(unfit)
             };
             let ours: Vec<_> = ours.map(one).collect::<Result<_, _>>()?;
             if ours.is_empty() {
                 return Ok(());
             }
-            let all = sdk::Delete::builder().set_objects(Some(ours)).quiet(true).build().map_err(unfit)?;
+            let all = sdk::Delete::builder()
+                .set_objects(Some(ours))
+                .quiet(true)
+                .build()
+                .map_err(unfit)?;
             let asked = client.delete_objects().bucket(at.name).delete(all);
             let gone = asked.expected_bucket_owner(self.owner()).send().await;
             let gone = gone.map_err(|error| failed(&doing, &error))?;
@@ -326,7 +427,11 @@ impl Writer {
                 let said = |text: &Option<String>| text.clone().unwrap_or_default();
                 let what = format!("{}: {}", said(&wrong.code), said(&wrong.message));
                 let denied = wrong.code.as_deref() == Some("AccessDenied");
-                let trouble = if denied { Trouble::Denied } else { Trouble::Ambiguous };
+                let trouble = if denied {
+                    Trouble::Denied
+                } else {
+                    Trouble::Ambiguous
+                };
                 return Err(CloudError::aws(&doing, trouble, what));
             }
         }
@@ -340,7 +445,11 @@ impl Writer {
         let doing = format!("remove bucket {}", at.name);
         let client = self.account.s3(at.region);
         let gone = again(self.speed(), &doing, BUSY_BUCKET, || {
-            client.delete_bucket().bucket(at.name).expected_bucket_owner(self.owner()).send()
+            client
+                .delete_bucket()
+                .bucket(at.name)
+                .expected_bucket_owner(self.owner())
+                .send()
         });
         match gone.await {
             Err(error) if !error.is_not_found() => Err(error),

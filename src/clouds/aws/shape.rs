@@ -12,15 +12,25 @@ use crate::model::s3::{Encryption, LifecycleRule, PublicAccessBlock, Transition}
 pub(super) fn encryption(
     config: sdk::ServerSideEncryptionConfiguration,
 ) -> (Option<Encryption>, Vec<String>) {
-    let Some(rule) = config.rules.into_iter().next() else { return (None, Vec::new()) };
-    let blocked = rule.blocked_encryption_types.and_then(|blocked| blocked.encryption_type);
-    let blocked = blocked.into_iter().flatten().map(|way| way.as_str().to_owned()).collect();
+    let Some(rule) = config.rules.into_iter().next() else {
+        return (None, Vec::new());
+    };
+    let blocked = rule
+        .blocked_encryption_types
+        .and_then(|blocked| blocked.encryption_type);
+    let blocked = blocked
+        .into_iter()
+        .flatten()
+        .map(|way| way.as_str().to_owned())
+        .collect();
     let bucket_key = rule.bucket_key_enabled.unwrap_or_default();
-    let default = rule.apply_server_side_encryption_by_default.map(|default| Encryption {
-        algorithm: default.sse_algorithm.as_str().to_owned(),
-        kms_key: default.kms_master_key_id.filter(|key| !key.is_empty()),
-        bucket_key,
-    });
+    let default = rule
+        .apply_server_side_encryption_by_default
+        .map(|default| Encryption {
+            algorithm: default.sse_algorithm.as_str().to_owned(),
+            kms_key: default.kms_master_key_id.filter(|key| !key.is_empty()),
+            bucket_key,
+        });
     (default, blocked)
 }
 
@@ -29,20 +39,31 @@ pub(super) fn encryption_config(
     to: &Encryption,
     blocked: &[String],
 ) -> Result<sdk::ServerSideEncryptionConfiguration, String> {
-    let Encryption { algorithm, kms_key, bucket_key } = to;
+    let Encryption {
+        algorithm,
+        kms_key,
+        bucket_key,
+    } = to;
     let default = sdk::ServerSideEncryptionByDefault::builder()
         .sse_algorithm(sdk::ServerSideEncryption::from(algorithm.as_str()))
         .set_kms_master_key_id(kms_key.clone())
         .build()
         .map_err(|error| error.to_string())?;
-    let ways: Vec<_> = blocked.iter().map(|way| sdk::EncryptionType::from(way.as_str())).collect();
-    let ways = sdk::BlockedEncryptionTypes::builder().set_encryption_type(Some(ways)).build();
+    let ways: Vec<_> = blocked
+        .iter()
+        .map(|way| sdk::EncryptionType::from(way.as_str()))
+        .collect();
+    let ways = sdk::BlockedEncryptionTypes::builder()
+        .set_encryption_type(Some(ways))
+        .build();
     let rule = sdk::ServerSideEncryptionRule::builder()
         .apply_server_side_encryption_by_default(default)
         .bucket_key_enabled(*bucket_key)
         .set_blocked_encryption_types((!blocked.is_empty()).then_some(ways))
         .build();
-    let config = sdk::ServerSideEncryptionConfiguration::builder().rules(rule).build();
+    let config = sdk::ServerSideEncryptionConfiguration::builder()
+        .rules(rule)
+        .build();
     config.map_err(|error| error.to_string())
 }
 
@@ -80,18 +101,27 @@ pub(super) fn tags(tags: Vec<sdk::Tag>) -> BTreeMap<String, String> {
 /// The same to be written.
 pub(super) fn tag_list(tags: &BTreeMap<String, String>) -> Result<Vec<sdk::Tag>, String> {
     let tag = |(key, value): (&String, &String)| sdk::Tag::builder().key(key).value(value).build();
-    tags.iter().map(tag).collect::<Result<_, _>>().map_err(|error| error.to_string())
+    tags.iter()
+        .map(tag)
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())
 }
 
 /// Dates of rules are days: AWS keeps midnight, UTC.
 fn date(at: &DateTime) -> String {
     let seconds = jiff::Timestamp::from_second(at.secs());
-    seconds.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+    seconds
+        .map(|at| at.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
 }
 
 fn midnight(day: &str) -> Result<DateTime, String> {
-    let day: jiff::civil::Date = day.parse().map_err(|error| format!("`{day}` is no date: {error}"))?;
-    let at = day.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
+    let day: jiff::civil::Date = day
+        .parse()
+        .map_err(|error| format!("`{day}` is no date: {error}"))?;
+    let at = day
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .map_err(|error| error.to_string())?;
     Ok(DateTime::from_secs(at.timestamp().as_second()))
 }
 
@@ -106,11 +136,21 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
     let legacy = rule.prefix;
     out.prefix = legacy.unwrap_or_default();
     if let Some(filter) = rule.filter {
-        let and = filter.and.unwrap_or_else(|| sdk::LifecycleRuleAndOperator::builder().build());
+        let and = filter
+            .and
+            .unwrap_or_else(|| sdk::LifecycleRuleAndOperator::builder().build());
         let prefix = filter.prefix.or(and.prefix);
         out.prefix = prefix.unwrap_or(out.prefix);
-        out.tags = tags(filter.tag.into_iter().chain(and.tags.unwrap_or_default()).collect());
-        out.larger_than = filter.object_size_greater_than.or(and.object_size_greater_than);
+        out.tags = tags(
+            filter
+                .tag
+                .into_iter()
+                .chain(and.tags.unwrap_or_default())
+                .collect(),
+        );
+        out.larger_than = filter
+            .object_size_greater_than
+            .or(and.object_size_greater_than);
         out.smaller_than = filter.object_size_less_than.or(and.object_size_less_than);
     }
     if let Some(expiration) = rule.expiration {
@@ -122,10 +162,13 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
         out.noncurrent_days = noncurrent.noncurrent_days;
         out.noncurrent_keep = noncurrent.newer_noncurrent_versions;
     }
-    out.abort_multipart_days =
-        rule.abort_incomplete_multipart_upload.and_then(|abort| abort.days_after_initiation);
+    out.abort_multipart_days = rule
+        .abort_incomplete_multipart_upload
+        .and_then(|abort| abort.days_after_initiation);
     let class = |class: Option<sdk::TransitionStorageClass>| {
-        class.map(|class| class.as_str().to_owned()).unwrap_or_default()
+        class
+            .map(|class| class.as_str().to_owned())
+            .unwrap_or_default()
     };
     let moves = rule.transitions.unwrap_or_default().into_iter();
     let moves = moves.map(|one| Transition {
@@ -135,7 +178,10 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
         storage_class: class(one.storage_class),
     });
     out.transitions = moves.collect();
-    let moves = rule.noncurrent_version_transitions.unwrap_or_default().into_iter();
+    let moves = rule
+        .noncurrent_version_transitions
+        .unwrap_or_default()
+        .into_iter();
     let moves = moves.map(|one| Transition {
         days: one.noncurrent_days,
         date: None,
@@ -166,8 +212,15 @@ pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, St
         transitions,
         noncurrent_transitions,
     } = rule;
-    let status = if *enabled { sdk::ExpirationStatus::Enabled } else { sdk::ExpirationStatus::Disabled };
-    let mut out = sdk::LifecycleRule::builder().id(id).status(status).filter(filter(rule)?);
+    let status = if *enabled {
+        sdk::ExpirationStatus::Enabled
+    } else {
+        sdk::ExpirationStatus::Disabled
+    };
+    let mut out = sdk::LifecycleRule::builder()
+        .id(id)
+        .status(status)
+        .filter(filter(rule)?);
     if expire_days.is_some() || expire_date.is_some() || *expired_delete_markers {
         let expiration = sdk::LifecycleExpiration::builder()
             .set_days(*expire_days)
@@ -185,13 +238,28 @@ pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, St
         let abort = sdk::AbortIncompleteMultipartUpload::builder().days_after_initiation(*days);
         out = out.abort_incomplete_multipart_upload(abort.build());
     }
-    for Transition { days, date, keep: _, storage_class } in transitions {
+    for Transition {
+        days,
+        date,
+        keep: _,
+        storage_class,
+    } in transitions
+    {
         let date = date.as_deref().map(midnight).transpose()?;
         let class = sdk::TransitionStorageClass::from(storage_class.as_str());
-        let one = sdk::Transition::builder().set_days(*days).set_date(date).storage_class(class);
+        let one = sdk::Transition::builder()
+            .set_days(*days)
+            .set_date(date)
+            .storage_class(class);
         out = out.transitions(one.build());
     }
-    for Transition { days, date: _, keep, storage_class } in noncurrent_transitions {
+    for Transition {
+        days,
+        date: _,
+        keep,
+        storage_class,
+    } in noncurrent_transitions
+    {
         let class = sdk::TransitionStorageClass::from(storage_class.as_str());
         let one = sdk::NoncurrentVersionTransition::builder()
             .set_noncurrent_days(*days)
@@ -204,7 +272,13 @@ pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, St
 
 /// One condition stands alone; several stand in an `And`, which S3 refuses for one.
 fn filter(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFilter, String> {
-    let LifecycleRule { prefix, tags, larger_than, smaller_than, .. } = rule;
+    let LifecycleRule {
+        prefix,
+        tags,
+        larger_than,
+        smaller_than,
+        ..
+    } = rule;
     let tags = tag_list(tags)?;
     let conditions = usize::from(!prefix.is_empty())
         + tags.len()
@@ -262,7 +336,11 @@ mod tests {
             ..one.clone()
         };
         assert_eq!(there_and_back(&many), many);
-        let tag = LifecycleRule { prefix: String::new(), larger_than: None, ..many };
+        let tag = LifecycleRule {
+            prefix: String::new(),
+            larger_than: None,
+            ..many
+        };
         assert_eq!(there_and_back(&tag), tag);
     }
 
@@ -272,14 +350,24 @@ mod tests {
         let old = sdk::LifecycleRule::builder().prefix("db/");
         let old = old.status(sdk::ExpirationStatus::Enabled).build().unwrap();
         assert_eq!(rule(old).prefix, "db/");
-        let empty = sdk::LifecycleRule::builder().filter(sdk::LifecycleRuleFilter::builder().build());
-        let empty = empty.status(sdk::ExpirationStatus::Disabled).build().unwrap();
-        assert_eq!((rule(empty.clone()).prefix.as_str(), rule(empty).enabled), ("", false));
+        let empty =
+            sdk::LifecycleRule::builder().filter(sdk::LifecycleRuleFilter::builder().build());
+        let empty = empty
+            .status(sdk::ExpirationStatus::Disabled)
+            .build()
+            .unwrap();
+        assert_eq!(
+            (rule(empty.clone()).prefix.as_str(), rule(empty).enabled),
+            ("", false)
+        );
     }
 
     #[test]
     fn a_date_that_is_none_is_an_error() {
-        let bad = LifecycleRule { expire_date: Some("soon".to_owned()), ..LifecycleRule::default() };
+        let bad = LifecycleRule {
+            expire_date: Some("soon".to_owned()),
+            ..LifecycleRule::default()
+        };
         assert!(rule_config(&bad).unwrap_err().contains("`soon` is no date"));
     }
 }

@@ -42,7 +42,10 @@ impl aws_smithy_types::config_bag::Storable for Attempt {
 
 impl Watch {
     pub(super) fn new(gauge: Gauge) -> Self {
-        Self { gauge, clock: Arc::default() }
+        Self {
+            gauge,
+            clock: Arc::default(),
+        }
     }
 
     /// How many requests the run has sent.
@@ -99,8 +102,15 @@ impl Intercept for Watch {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request();
-        tracing::debug!(method = request.method(), path = request.uri().split('?').next(), "asks AWS");
-        let turn = self.gauge.enter("call AWS", is_write(request.method(), request.body().bytes()))?;
+        tracing::debug!(
+            method = request.method(),
+            path = request.uri().split('?').next(),
+            "asks AWS"
+        );
+        let turn = self.gauge.enter(
+            "call AWS",
+            is_write(request.method(), request.body().bytes()),
+        )?;
         cfg.interceptor_state().store_put(Attempt(turn));
         Ok(())
     }

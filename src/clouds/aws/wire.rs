@@ -98,7 +98,11 @@ impl Role {
     /// The role as a list shows it.
     #[must_use]
     pub fn brief(&self) -> RoleBrief {
-        RoleBrief { name: self.name.clone(), path: self.path.clone(), trust: self.trust.clone() }
+        RoleBrief {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            trust: self.trust.clone(),
+        }
     }
 }
 
@@ -112,7 +116,9 @@ impl RoleBrief {
         [arn, &encoded, &half].iter().any(|form| {
             // The next character ends it: `…/acme` is not `…/acme-staging`.
             let ends = |rest: &str| rest.starts_with('"') || rest.starts_with("%22");
-            self.trust.match_indices(*form).any(|(at, _)| ends(&self.trust[at + form.len()..]))
+            self.trust
+                .match_indices(*form)
+                .any(|(at, _)| ends(&self.trust[at + form.len()..]))
         })
     }
 }
@@ -123,12 +129,17 @@ mod tests {
 
     #[test]
     fn a_role_trusts_a_provider_however_the_document_is_written() {
-        let brief = |trust: &str| RoleBrief { name: "r".into(), path: "/".into(), trust: trust.into() };
+        let brief = |trust: &str| RoleBrief {
+            name: "r".into(),
+            path: "/".into(),
+            trust: trust.into(),
+        };
         let arn = "arn:aws:iam::123456789012:oidc-provider/oidc.fly.io/acme";
         assert!(brief(&format!("{{\"Federated\":\"{arn}\"}}")).trusts(arn));
         assert!(brief("%7B%22Federated%22%3A%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider%2Foidc.fly.io%2Facme%22%7D").trusts(arn));
         assert!(
-            brief("%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider/oidc.fly.io/acme%22").trusts(arn)
+            brief("%22arn%3Aaws%3Aiam%3A%3A123456789012%3Aoidc-provider/oidc.fly.io/acme%22")
+                .trusts(arn)
         );
         assert!(!brief(&format!("\"{arn}-staging\"")).trusts(arn));
     }

@@ -46,14 +46,21 @@ impl Exit<'_> {
     }
 
     fn signal(self) -> Option<i64> {
-        let named = ["guest_signal", "signal"].into_iter().filter_map(|key| self.number(key));
+        let named = ["guest_signal", "signal"]
+            .into_iter()
+            .filter_map(|key| self.number(key));
         let coded = self.number("exit_code").map(|code| code - BY_SIGNAL);
-        named.chain(coded.filter(|signal| name(*signal).is_some())).find(|signal| *signal > 0)
+        named
+            .chain(coded.filter(|signal| name(*signal).is_some()))
+            .find(|signal| *signal > 0)
     }
 }
 
 fn name(signal: i64) -> Option<&'static str> {
-    SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+    SIGNALS
+        .iter()
+        .find(|(number, _)| *number == signal)
+        .map(|(_, name)| *name)
 }
 
 /// Whether somebody changed or started the machine: what is older is about an earlier run.
@@ -69,16 +76,28 @@ fn begins(event: &wire::Event) -> bool {
 /// When the present run began, in Unix milliseconds.
 pub(super) fn since(machine: &wire::Machine) -> i64 {
     let beginnings = machine.events.iter().filter(|event| begins(event));
-    beginnings.map(|event| event.timestamp).max().unwrap_or(i64::MIN)
+    beginnings
+        .map(|event| event.timestamp)
+        .max()
+        .unwrap_or(i64::MIN)
 }
 
 /// The newest end of its program in the present run. Events come newest first, which also tells what came first in one
 /// millisecond.
 fn last_exit(machine: &wire::Machine) -> Option<Exit<'_>> {
     let since = since(machine);
-    let run = machine.events.iter().take_while(|event| !(begins(event) && event.timestamp == since));
-    let event = run.filter(|event| event.timestamp >= since).find(|event| event.kind == "exit")?;
-    let restarts = event.request.get("restart_count").and_then(Value::as_i64).unwrap_or(0);
+    let run = machine
+        .events
+        .iter()
+        .take_while(|event| !(begins(event) && event.timestamp == since));
+    let event = run
+        .filter(|event| event.timestamp >= since)
+        .find(|event| event.kind == "exit")?;
+    let restarts = event
+        .request
+        .get("restart_count")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     event.exit().map(|exit| Exit { exit, restarts })
 }
 
@@ -104,19 +123,34 @@ pub(super) fn has_ended(machine: &wire::Machine) -> bool {
 
 /// Whether a machine stays in its state by itself.
 pub(super) fn is_at_rest(machine: &wire::Machine) -> bool {
-    matches!(machine.state.as_str(), "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed")
+    matches!(
+        machine.state.as_str(),
+        "stopped" | "suspended" | "failed" | "destroyed" | "launch_failed"
+    )
 }
 
 /// When its program last began or ended, in Unix milliseconds. Not how often: only the newest events are told.
 pub(super) fn last_turn(machine: &wire::Machine) -> Option<i64> {
-    let turns = machine.events.iter().filter(|event| matches!(event.kind.as_str(), "start" | "exit"));
+    let turns = machine
+        .events
+        .iter()
+        .filter(|event| matches!(event.kind.as_str(), "start" | "exit"));
     turns.map(|event| event.timestamp).max()
 }
 
 /// What a wait tells of it.
 pub(super) fn sign(machine: &wire::Machine) -> Sign {
-    let passing = machine.checks.iter().filter(|check| check.status == "passing").count();
-    Sign { state: machine.state.clone(), passing, checks: machine.checks.len(), lines: Vec::new() }
+    let passing = machine
+        .checks
+        .iter()
+        .filter(|check| check.status == "passing")
+        .count();
+    Sign {
+        state: machine.state.clone(),
+        passing,
+        checks: machine.checks.len(),
+        lines: Vec::new(),
+    }
 }
 
 /// What became of it in one line: its state, how its program ended, how often it was restarted, and the check that
@@ -125,9 +159,16 @@ pub(super) fn explain(machine: &wire::Machine) -> String {
     let mut text = format!("it is {}", machine.state);
     if let Some(exit) = last_exit(machine) {
         // In a crash loop the state is chance, and a command's machine is gone when it ends.
-        let going = matches!(machine.state.as_str(), "stopping" | "destroying" | "destroyed");
+        let going = matches!(
+            machine.state.as_str(),
+            "stopping" | "destroying" | "destroyed"
+        );
         let tells = !going && !keeps_ending(machine);
-        let state = if tells { format!("{text}; ") } else { String::new() };
+        let state = if tells {
+            format!("{text}; ")
+        } else {
+            String::new()
+        };
         text = format!("{state}{}", ending(exit));
         match exit.restarts {
             ..1 => {}
@@ -135,7 +176,10 @@ pub(super) fn explain(machine: &wire::Machine) -> String {
             more => text = format!("{text}; it was restarted {more} times"),
         }
     }
-    let failing = machine.checks.iter().find(|check| check.status != "passing");
+    let failing = machine
+        .checks
+        .iter()
+        .find(|check| check.status != "passing");
     if let Some(check) = failing.filter(|_| machine.state == "started") {
         let output = super::logs::plain(check.output.trim());
         text = format!("{text}; check {} is {}: {output}", check.name, check.status);
@@ -150,10 +194,14 @@ fn ending(exit: Exit<'_>) -> String {
     if exit.flag("requested_stop") {
         return "somebody stopped it".to_owned();
     }
-    let code = exit.number("exit_code").map(|code| format!("its program exited with code {code}"));
+    let code = exit
+        .number("exit_code")
+        .map(|code| format!("its program exited with code {code}"));
     match (exit.signal(), code) {
         (Some(signal), _) => {
-            let named = name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+            let named = name(signal)
+                .map(|name| format!(" ({name})"))
+                .unwrap_or_default();
             format!("its program was ended by signal {signal}{named}")
         }
         (None, Some(code)) => code,
@@ -172,14 +220,18 @@ mod tests {
     }
 
     fn exit(at: i64, code: i64, restarts: i64) -> Value {
-        let exit = json!({ "exit_code": code, "signal": -1, "restarting": true, "requested_stop": false });
+        let exit =
+            json!({ "exit_code": code, "signal": -1, "restarting": true, "requested_stop": false });
         json!({ "type": "exit", "timestamp": at, "request": { "exit_event": exit, "restart_count": restarts } })
     }
 
     #[test]
     fn the_second_restart_after_a_failure_is_a_crash_loop() {
         assert!(!is_crashing(&machine(&json!([exit(2, 1, 1)]))));
-        assert!(is_crashing(&machine(&json!([exit(3, 1, 2), exit(2, 1, 1)]))));
+        assert!(is_crashing(&machine(&json!([
+            exit(3, 1, 2),
+            exit(2, 1, 1)
+        ]))));
         assert!(!is_crashing(&machine(&json!([exit(3, 0, 2)]))));
     }
 
@@ -206,6 +258,9 @@ mod tests {
         let told = |code| explain(&machine(&json!([exit(2, code, 3)])));
         let text = "its program was ended by signal 11 (SIGSEGV); it was restarted 3 times";
         assert_eq!(told(139), text);
-        assert_eq!(told(3), "its program exited with code 3; it was restarted 3 times");
+        assert_eq!(
+            told(3),
+            "its program exited with code 3; it was restarted 3 times"
+        );
     }
 }

@@ -42,8 +42,9 @@ impl Reader {
     pub async fn machines_ever(&self, app: &str) -> Result<Vec<wire::Machine>, CloudError> {
         let doing = format!("list the machines of {app}");
         let path = format!("/v1/apps/{app}/machines?include_deleted=true");
-        let all: Option<Vec<wire::Machine>> =
-            self.get(Action::Other("machine list"), app, path, doing).await?;
+        let all: Option<Vec<wire::Machine>> = self
+            .get(Action::Other("machine list"), app, path, doing)
+            .await?;
         let mut all = all.unwrap_or_default();
         all.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
         Ok(all)
@@ -83,12 +84,23 @@ impl Reader {
     pub async fn tell_output(&self, app: &str, machine: &wire::Machine, voice: &Voice) {
         let lines = self.lines(app, &machine.id, fate::since(machine)).await;
         if !lines.is_empty() {
-            voice.tell(&mut None, Sign { lines, ..fate::sign(machine) });
+            voice.tell(
+                &mut None,
+                Sign {
+                    lines,
+                    ..fate::sign(machine)
+                },
+            );
         }
     }
 
     /// The error of a command that did not succeed: how it ended, and the last lines it wrote.
-    pub async fn failed_command(&self, doing: String, app: &str, machine: &wire::Machine) -> CloudError {
+    pub async fn failed_command(
+        &self,
+        doing: String,
+        app: &str,
+        machine: &wire::Machine,
+    ) -> CloudError {
         let how = match machine.exit_code() {
             Some(_) => self.why(app, machine).await,
             None => "nobody can tell how it ended".to_owned(),

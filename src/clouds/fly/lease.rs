@@ -77,7 +77,10 @@ impl Leases {
     /// No leases yet; those to come tell others who holds them, such as `trimtab apply draft/staging by ci@host`.
     #[must_use]
     pub fn new(description: impl Into<String>) -> Self {
-        Self(Arc::new(Shared { description: description.into(), ..Shared::default() }))
+        Self(Arc::new(Shared {
+            description: description.into(),
+            ..Shared::default()
+        }))
     }
 
     /// Gives them the client to speak through; the first stays.
@@ -107,7 +110,8 @@ impl Leases {
                 }
                 // Our own lease ran out; the next try asks for a new one.
                 Err(error)
-                    if nonce.is_some() && matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) =>
+                    if nonce.is_some()
+                        && matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) =>
                 {
                     self.lose(id);
                     continue;
@@ -141,14 +145,18 @@ impl Leases {
     /// back in that time runs out by itself.
     pub async fn release_all(&self) {
         let held = std::mem::take(&mut self.state().held);
-        let Some(http) = self.0.http.get() else { return };
+        let Some(http) = self.0.http.get() else {
+            return;
+        };
         let all = join_all(held.iter().map(|(id, lease)| async move {
             if let Err(error) = give_back(http, id, lease).await {
                 tracing::warn!(%error, "a lease was not given back and will run out by itself");
             }
         }));
         if tokio::time::timeout(RELEASE, all).await.is_err() {
-            tracing::warn!("some leases were not given back in time and will run out by themselves");
+            tracing::warn!(
+                "some leases were not given back in time and will run out by themselves"
+            );
         }
     }
 
@@ -167,7 +175,15 @@ impl Leases {
     /// Remembers a lease, and keeps it alive from now on.
     pub(super) fn hold(&self, app: &str, id: &str, nonce: String, version: String) {
         let mut state = self.state();
-        state.held.insert(id.to_owned(), Lease { app: app.to_owned(), nonce, version, lost: false });
+        state.held.insert(
+            id.to_owned(),
+            Lease {
+                app: app.to_owned(),
+                nonce,
+                version,
+                lost: false,
+            },
+        );
         if state.keeper.as_ref().is_none_or(AbortHandle::is_finished) {
             state.keeper = Some(tokio::spawn(keep(Arc::downgrade(&self.0))).abort_handle());
         }
@@ -188,16 +204,26 @@ impl Leases {
     /// Tries to get a lease back that ran out, as when a laptop slept: only when nobody else has it, and the machine is
     /// as we left it. Says whether it worked.
     pub(super) async fn regain(&self, id: &str) -> bool {
-        let (Some(old), Some(http)) = (self.state().held.get(id).cloned(), self.0.http.get()) else {
+        let (Some(old), Some(http)) = (self.state().held.get(id).cloned(), self.0.http.get())
+        else {
             return false;
         };
-        let Ok(new) = self.post(http, &old.app, id, None).await else { return false };
+        let Ok(new) = self.post(http, &old.app, id, None).await else {
+            return false;
+        };
         let same = new.version == old.version;
-        tracing::warn!(machine = id, same, "a lease had run out and was taken again");
+        tracing::warn!(
+            machine = id,
+            same,
+            "a lease had run out and was taken again"
+        );
         if same {
             self.hold(&old.app, id, new.nonce, new.version);
         } else {
-            let lease = Lease { nonce: new.nonce, ..old };
+            let lease = Lease {
+                nonce: new.nonce,
+                ..old
+            };
             // If this fails, it runs out by itself.
             drop(give_back(http, id, &lease).await);
         }
@@ -209,7 +235,11 @@ impl Leases {
     }
 
     fn live_nonce(&self, id: &str) -> Option<String> {
-        self.state().held.get(id).filter(|lease| !lease.lost).map(|lease| lease.nonce.clone())
+        self.state()
+            .held
+            .get(id)
+            .filter(|lease| !lease.lost)
+            .map(|lease| lease.nonce.clone())
     }
 
     fn lose(&self, id: &str) {
@@ -219,7 +249,13 @@ impl Leases {
     }
 
     fn http(&self, app: &str, id: &str) -> Result<&Http, CloudError> {
-        let unowned = || CloudError::new(doing(app, id), Trouble::Failed, "these leases belong to no client");
+        let unowned = || {
+            CloudError::new(
+                doing(app, id),
+                Trouble::Failed,
+                "these leases belong to no client",
+            )
+        };
         self.0.http.get().ok_or_else(unowned)
     }
 
@@ -232,10 +268,19 @@ impl Leases {
         nonce: Option<&str>,
     ) -> Result<wire::Lease, CloudError> {
         let body = json!({ "ttl": ttl(http).as_secs(), "description": self.0.description });
-        let call = Call { body: Some(body), ..call(Method::POST, app, id, doing(app, id)) };
+        let call = Call {
+            body: Some(body),
+            ..call(Method::POST, app, id, doing(app, id))
+        };
         // Extending twice is the same as extending once; taking twice is not.
-        let repeat = if nonce.is_some() { Repeat::Safe } else { Repeat::LookFirst };
-        http.send_with(&Call { repeat, ..call }, nonce).await.map(wire::LeaseAnswer::lease)
+        let repeat = if nonce.is_some() {
+            Repeat::Safe
+        } else {
+            Repeat::LookFirst
+        };
+        http.send_with(&Call { repeat, ..call }, nonce)
+            .await
+            .map(wire::LeaseAnswer::lease)
     }
 
     /// The error of a lease that did not come free: who holds it, until when, and what to do.
@@ -250,8 +295,15 @@ impl Leases {
         if error.trouble != Trouble::Conflict {
             return error;
         }
-        let show = Call { repeat: Repeat::Safe, ..call(Method::GET, app, id, doing(app, id)) };
-        let Ok(holder) = http.send::<wire::LeaseAnswer>(&show).await.map(wire::LeaseAnswer::lease) else {
+        let show = Call {
+            repeat: Repeat::Safe,
+            ..call(Method::GET, app, id, doing(app, id))
+        };
+        let Ok(holder) = http
+            .send::<wire::LeaseAnswer>(&show)
+            .await
+            .map(wire::LeaseAnswer::lease)
+        else {
             return error;
         };
         let until = jiff::Timestamp::from_second(holder.expires_at).map(|at| at.to_string());
@@ -299,10 +351,17 @@ fn ttl(http: &Http) -> Duration {
 /// Refreshes what is held until nothing is, or nobody is left who could use it.
 async fn keep(shared: Weak<Shared>) {
     loop {
-        let Some(http) = shared.upgrade().and_then(|shared| shared.http.get().cloned()) else { return };
+        let Some(http) = shared
+            .upgrade()
+            .and_then(|shared| shared.http.get().cloned())
+        else {
+            return;
+        };
         // Of two refreshes the second may fail.
         http.pause(ttl(&http) / 3).await;
-        let Some(leases) = shared.upgrade().map(Leases) else { return };
+        let Some(leases) = shared.upgrade().map(Leases) else {
+            return;
+        };
         let held = {
             let mut state = leases.state();
             if state.held.is_empty() {
@@ -341,8 +400,14 @@ fn call<'a>(method: Method, app: &str, id: &'a str, doing: String) -> Call<'a> {
 async fn give_back(http: &Http, id: &str, lease: &Lease) -> Result<(), CloudError> {
     let app = &lease.app;
     let doing = format!("give back the lease of machine {id} of {app}");
-    let call = Call { repeat: Repeat::Safe, ..call(Method::DELETE, app, id, doing) };
-    match http.send_with::<serde::de::IgnoredAny>(&call, Some(&lease.nonce)).await {
+    let call = Call {
+        repeat: Repeat::Safe,
+        ..call(Method::DELETE, app, id, doing)
+    };
+    match http
+        .send_with::<serde::de::IgnoredAny>(&call, Some(&lease.nonce))
+        .await
+    {
         Err(error) if error.is_not_found() => Ok(()),
         other => other.map(drop),
     }

@@ -51,7 +51,11 @@ impl Reader {
     pub(super) async fn why(&self, app: &str, machine: &wire::Machine) -> String {
         let mut text = fate::explain(machine);
         let lines = self.lines(app, &machine.id, fate::since(machine)).await;
-        let lines = if fate::keeps_ending(machine) { last_whole(&lines) } else { &lines };
+        let lines = if fate::keeps_ending(machine) {
+            last_whole(&lines)
+        } else {
+            &lines
+        };
         let lines = &lines[lines.len().saturating_sub(LINES)..];
         if !lines.is_empty() {
             text.push_str("; its last lines:");
@@ -64,7 +68,9 @@ impl Reader {
 
     /// The lines since a moment, in Unix milliseconds.
     pub(super) async fn lines(&self, app: &str, id: &str, since: i64) -> Vec<String> {
-        let Some(http) = &self.logs else { return Vec::new() };
+        let Some(http) = &self.logs else {
+            return Vec::new();
+        };
         // flyctl sends an empty token for the first page.
         let path = format!("/api/v1/apps/{app}/logs?next_token=&instance={id}");
         let doing = format!("read the logs of machine {id} of {app}");
@@ -78,10 +84,18 @@ impl Reader {
             Err(_) => return Vec::new(),
         };
         let recent = |line: &Line| {
-            let at = line.timestamp.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            let at = line
+                .timestamp
+                .as_ref()
+                .and_then(|text| text.parse::<jiff::Timestamp>().ok());
             at.is_none_or(|at| at.as_millisecond() >= since)
         };
-        let lines = answer.data.unwrap_or_default().into_iter().map(|entry| entry.attributes).filter(recent);
+        let lines = answer
+            .data
+            .unwrap_or_default()
+            .into_iter()
+            .map(|entry| entry.attributes)
+            .filter(recent);
         lines
             .filter_map(|line| line.message)
             // Programs print their environment. A secret goes before a line of it is cut in two.
@@ -95,11 +109,16 @@ impl Reader {
 /// off somewhere, hide the one that matters.
 fn last_whole(lines: &[String]) -> &[String] {
     let begins = |line: &String| line.contains("Starting init (commit");
-    let ended = lines.iter().rposition(|line| line.contains("Main child exited"));
+    let ended = lines
+        .iter()
+        .rposition(|line| line.contains("Main child exited"));
     let Some(end) = ended else { return lines };
     let from = lines[..end].iter().rposition(begins).unwrap_or(0);
     let over = |line: &String| begins(line) || line.contains("max restart count");
-    let to = lines[end..].iter().position(over).map_or(lines.len(), |next| end + next);
+    let to = lines[end..]
+        .iter()
+        .position(over)
+        .map_or(lines.len(), |next| end + next);
     &lines[from..to]
 }
 
@@ -112,7 +131,9 @@ pub(super) fn plain(text: &str) -> String {
             // A sequence such as a colour ends with a letter, or `~`.
             '\u{1b}' if characters.peek() == Some(&'[') => {
                 characters.next();
-                characters.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+                characters
+                    .by_ref()
+                    .find(|c| ('\u{40}'..='\u{7e}').contains(c));
             }
             c if is_unseen(c) => out.push(' '),
             c => out.push(c),
@@ -131,9 +152,17 @@ mod tests {
 
     #[test]
     fn of_a_crash_loop_one_run_is_shown() {
-        let run =
-            ["INFO Starting init (commit: 1)...", "panic", "INFO Main child exited normally with code: 1"];
-        let lines: Vec<String> = run.iter().cycle().take(8).map(|line| (*line).to_owned()).collect();
+        let run = [
+            "INFO Starting init (commit: 1)...",
+            "panic",
+            "INFO Main child exited normally with code: 1",
+        ];
+        let lines: Vec<String> = run
+            .iter()
+            .cycle()
+            .take(8)
+            .map(|line| (*line).to_owned())
+            .collect();
         assert_eq!(last_whole(&lines), &lines[3..6]);
         assert_eq!(last_whole(&lines[..2]), &lines[..2]);
         assert_eq!(last_whole(&lines[1..3]), &lines[1..3]);

@@ -35,7 +35,12 @@ impl Reader {
         let http = Http::new(settings)?;
         let logs = settings.logs.as_deref().map(|base| http.at(base));
         let uiex = settings.uiex.as_deref().map(|base| http.bearing(base));
-        Ok(Self { http, logs, uiex, visitor: Visitor::new(settings)? })
+        Ok(Self {
+            http,
+            logs,
+            uiex,
+            visitor: Visitor::new(settings)?,
+        })
     }
 
     /// The count of this run's requests.
@@ -88,7 +93,16 @@ impl Reader {
     ) -> Result<T, CloudError> {
         let body = None;
         let repeat = Repeat::Safe;
-        http.send(&Call { method: Method::GET, path, body, action, identifier, repeat, doing }).await
+        http.send(&Call {
+            method: Method::GET,
+            path,
+            body,
+            action,
+            identifier,
+            repeat,
+            doing,
+        })
+        .await
     }
 
     /// One app. A name that another organization holds is [`Trouble::Denied`]; a free name is not found.
@@ -97,7 +111,13 @@ impl Reader {
     /// As every request.
     pub async fn app(&self, app: &str) -> Result<wire::App, CloudError> {
         let doing = format!("look up app {app}");
-        self.get(Action::Other("app get"), app, format!("/v1/apps/{app}"), doing).await
+        self.get(
+            Action::Other("app get"),
+            app,
+            format!("/v1/apps/{app}"),
+            doing,
+        )
+        .await
     }
 
     /// The own slug of an organization (`raw_slug`): for a personal one the common slug is only the alias `personal`, and
@@ -122,9 +142,11 @@ impl Reader {
     pub async fn machines(&self, app: &str) -> Result<Vec<wire::Machine>, CloudError> {
         let doing = format!("list the machines of {app}");
         let path = format!("/v1/apps/{app}/machines");
-        let all: Option<Vec<wire::Machine>> =
-            self.get(Action::Other("machine list"), app, path, doing).await?;
-        let there = |machine: &wire::Machine| !matches!(machine.state.as_str(), "destroyed" | "destroying");
+        let all: Option<Vec<wire::Machine>> = self
+            .get(Action::Other("machine list"), app, path, doing)
+            .await?;
+        let there =
+            |machine: &wire::Machine| !matches!(machine.state.as_str(), "destroyed" | "destroying");
         Ok(all.unwrap_or_default().into_iter().filter(there).collect())
     }
 
@@ -134,7 +156,13 @@ impl Reader {
     /// As every request.
     pub async fn machine(&self, app: &str, id: &str) -> Result<wire::Machine, CloudError> {
         let doing = format!("look up machine {id} of {app}");
-        self.get(Action::GetMachine, id, format!("/v1/apps/{app}/machines/{id}"), doing).await
+        self.get(
+            Action::GetMachine,
+            id,
+            format!("/v1/apps/{app}/machines/{id}"),
+            doing,
+        )
+        .await
     }
 
     /// The configurations that a machine has had, newest first.
@@ -144,8 +172,9 @@ impl Reader {
     pub async fn versions(&self, app: &str, id: &str) -> Result<Vec<wire::Version>, CloudError> {
         let doing = format!("list the versions of machine {id} of {app}");
         let path = format!("/v1/apps/{app}/machines/{id}/versions");
-        let all: Option<Vec<wire::Version>> =
-            self.get(Action::Other("machine versions"), id, path, doing).await?;
+        let all: Option<Vec<wire::Version>> = self
+            .get(Action::Other("machine versions"), id, path, doing)
+            .await?;
         let mut all = all.unwrap_or_default();
         // The documentation promises no order. A version is a ULID, whose first ten characters are its time.
         all.sort_by(|a, b| b.version.get(..10).cmp(&a.version.get(..10)));
@@ -159,7 +188,9 @@ impl Reader {
     pub async fn volumes(&self, app: &str) -> Result<Vec<wire::Volume>, CloudError> {
         let doing = format!("list the volumes of {app}");
         let path = format!("/v1/apps/{app}/volumes");
-        let all: Option<Vec<wire::Volume>> = self.get(Action::Other("volume list"), app, path, doing).await?;
+        let all: Option<Vec<wire::Volume>> = self
+            .get(Action::Other("volume list"), app, path, doing)
+            .await?;
         let going = [
             "scheduling_destroy",
             "pending_destroy",
@@ -182,7 +213,9 @@ impl Reader {
     pub async fn secrets(&self, app: &str) -> Result<Vec<wire::Secret>, CloudError> {
         let doing = format!("list the secrets of {app}");
         let path = format!("/v1/apps/{app}/secrets");
-        self.get(Action::Other("secret list"), app, path, doing).await.map(|list: wire::Secrets| list.secrets)
+        self.get(Action::Other("secret list"), app, path, doing)
+            .await
+            .map(|list: wire::Secrets| list.secrets)
     }
 
     /// The addresses of an app.
@@ -192,7 +225,9 @@ impl Reader {
     pub async fn ips(&self, app: &str) -> Result<Vec<wire::Ip>, CloudError> {
         let doing = format!("list the IP addresses of {app}");
         let path = format!("/v1/apps/{app}/ip_assignments");
-        self.get(Action::Other("ip list"), app, path, doing).await.map(|list: wire::Ips| list.ips)
+        self.get(Action::Other("ip list"), app, path, doing)
+            .await
+            .map(|list: wire::Ips| list.ips)
     }
 
     /// The certificates of an app, all pages.
@@ -204,10 +239,15 @@ impl Reader {
         let mut cursor = String::new();
         loop {
             let doing = format!("list the certificates of {app}");
-            let from = if cursor.is_empty() { String::new() } else { format!("&cursor={}", escape(&cursor)) };
+            let from = if cursor.is_empty() {
+                String::new()
+            } else {
+                format!("&cursor={}", escape(&cursor))
+            };
             let path = format!("/v1/apps/{app}/certificates?limit={CERTIFICATE_PAGE}{from}");
-            let page: wire::Certificates =
-                self.get(Action::Other("certificate list"), app, path, doing.clone()).await?;
+            let page: wire::Certificates = self
+                .get(Action::Other("certificate list"), app, path, doing.clone())
+                .await?;
             all.extend(page.certificates);
             match page.next_cursor {
                 end if end.is_empty() => return Ok(all),
@@ -226,12 +266,20 @@ impl Reader {
         let mut cursor = String::new();
         loop {
             let doing = format!("list the machines of the organization {org}");
-            let from = if cursor.is_empty() { String::new() } else { format!("&cursor={}", escape(&cursor)) };
+            let from = if cursor.is_empty() {
+                String::new()
+            } else {
+                format!("&cursor={}", escape(&cursor))
+            };
             let path = format!("/v1/orgs/{org}/machines?limit={ORG_PAGE}{from}");
-            let page: wire::OrgMachines =
-                self.get(Action::Other("org machine list"), org, path, doing.clone()).await?;
+            let page: wire::OrgMachines = self
+                .get(Action::Other("org machine list"), org, path, doing.clone())
+                .await?;
             if !page.error_regions.is_empty() {
-                let what = format!("these regions did not answer: {}", page.error_regions.join(", "));
+                let what = format!(
+                    "these regions did not answer: {}",
+                    page.error_regions.join(", ")
+                );
                 return Err(CloudError::new(doing, Trouble::Ambiguous, what));
             }
             all.extend(page.machines);
@@ -245,13 +293,23 @@ impl Reader {
 }
 
 fn endless(doing: &str) -> CloudError {
-    CloudError::new(doing, Trouble::Unreadable, "the server answered the same page twice")
+    CloudError::new(
+        doing,
+        Trouble::Unreadable,
+        "the server answered the same page twice",
+    )
 }
 
 /// Escapes a value for a query.
 fn escape(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
     text.bytes()
-        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if plain(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }

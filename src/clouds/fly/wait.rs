@@ -49,14 +49,24 @@ impl Reader {
         limit_secs: u64,
         voice: &Voice,
     ) -> Result<Waited, CloudError> {
-        let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
+        let version = version
+            .map(|version| format!("&version={version}"))
+            .unwrap_or_default();
         let doing = format!("wait until machine {id} of {app} is {state}");
-        let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
+        let mut watch = Watch {
+            reader: self,
+            app,
+            id,
+            doing,
+            voice,
+            last: None,
+        };
         let deadline = self.http.deadline(limit_secs);
         loop {
             let left = deadline.left_secs();
             let poll = left.clamp(1, POLL);
-            let path = format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
+            let path =
+                format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
             let Err(error) = watch.poll(path, state == "started").await? else {
                 return Ok(Waited::There);
             };
@@ -66,7 +76,9 @@ impl Reader {
                 _ => return Err(error),
             }
             // A machine that was just made may not be known everywhere yet, so it is looked at before it counts as gone.
-            let Some(machine) = watch.look().await? else { return Ok(Waited::Gone) };
+            let Some(machine) = watch.look().await? else {
+                return Ok(Waited::Gone);
+            };
             if machine.state == state {
                 return Ok(Waited::There);
             }
@@ -93,7 +105,14 @@ impl Reader {
         voice: &Voice,
     ) -> Result<wire::Machine, CloudError> {
         let doing = format!("wait until the checks of machine {id} of {app} pass");
-        let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
+        let mut watch = Watch {
+            reader: self,
+            app,
+            id,
+            doing,
+            voice,
+            last: None,
+        };
         let deadline = self.http.deadline(limit_secs);
         loop {
             let machine = watch.look_at_living().await?;
@@ -121,7 +140,14 @@ impl Reader {
         voice: &Voice,
     ) -> Result<wire::Machine, CloudError> {
         let doing = format!("wait until machine {id} of {app} stays up");
-        let mut watch = Watch { reader: self, app, id, doing, voice, last: None };
+        let mut watch = Watch {
+            reader: self,
+            app,
+            id,
+            doing,
+            voice,
+            last: None,
+        };
         let deadline = self.http.deadline(limit_secs);
         let smoke = STEADY_SECS.min(limit_secs);
         let mut steady = self.http.deadline(smoke);
@@ -158,7 +184,11 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// One long poll; the inner result is its answer. It is never repeated blindly: 408 is an answer here, not a
     /// failure. A machine that starts is looked at meanwhile, and the outer error is one whose program crashes.
-    async fn poll(&mut self, path: String, starts: bool) -> Result<Result<(), CloudError>, CloudError> {
+    async fn poll(
+        &mut self,
+        path: String,
+        starts: bool,
+    ) -> Result<Result<(), CloudError>, CloudError> {
         let (reader, id, doing) = (self.reader, self.id, self.doing.clone());
         let call = Call {
             method: Method::GET,
@@ -211,7 +241,10 @@ impl Watch<'_> {
     /// The same when the time is over, and nothing else is wrong with it.
     async fn late(&self, machine: &wire::Machine, limit_secs: u64) -> CloudError {
         let error = self.failed(machine).await;
-        CloudError { answer: format!("not within {limit_secs} s: {}", error.answer), ..error }
+        CloudError {
+            answer: format!("not within {limit_secs} s: {}", error.answer),
+            ..error
+        }
     }
 
     async fn failed(&self, machine: &wire::Machine) -> CloudError {
@@ -220,6 +253,10 @@ impl Watch<'_> {
             true => format!("start machine {} of {}", self.id, self.app),
             false => self.doing.clone(),
         };
-        CloudError::new(doing, Trouble::Failed, self.reader.why(self.app, machine).await)
+        CloudError::new(
+            doing,
+            Trouble::Failed,
+            self.reader.why(self.app, machine).await,
+        )
     }
 }

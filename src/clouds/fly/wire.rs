@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Go writes `null` for empty lists and maps.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -184,7 +186,9 @@ impl Event {
     /// The details of an exit, at either place where the API puts them.
     #[must_use]
     pub fn exit(&self) -> Option<&Value> {
-        self.request.pointer("/MonitorEvent/exit_event").or_else(|| self.request.get("exit_event"))
+        self.request
+            .pointer("/MonitorEvent/exit_event")
+            .or_else(|| self.request.get("exit_event"))
     }
 }
 

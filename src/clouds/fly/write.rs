@@ -64,7 +64,11 @@ impl Writer {
     #[must_use]
     pub fn with_leases(reader: Reader, leases: Leases) -> Self {
         leases.bind(&reader.http);
-        Self { reader, leases, turns: Turns::default() }
+        Self {
+            reader,
+            leases,
+            turns: Turns::default(),
+        }
     }
 
     /// Waits for the turn to make a volume, and says which of the same name and region this run has made so far.
@@ -86,14 +90,36 @@ impl Writer {
     /// The one path of all writes. What a lease guards shows ours, if there is one. A lease that has run out is taken
     /// again where nothing has happened since; otherwise the server's refusal stands.
     async fn write<T: DeserializeOwned>(&self, write: Write<'_>) -> Result<T, CloudError> {
-        let Write { method, path, body, action, identifier, repeat, doing } = write;
+        let Write {
+            method,
+            path,
+            body,
+            action,
+            identifier,
+            repeat,
+            doing,
+        } = write;
         // Leases do not guard metadata, and flyctl sends no nonce there.
         let nonce = || self.leases.nonce(identifier).filter(|_| action != METADATA);
-        let action = if action == "app delete" { Action::DeleteApp } else { Action::Other(action) };
-        let call = Call { method, path, body, action, identifier, repeat, doing };
+        let action = if action == "app delete" {
+            Action::DeleteApp
+        } else {
+            Action::Other(action)
+        };
+        let call = Call {
+            method,
+            path,
+            body,
+            action,
+            identifier,
+            repeat,
+            doing,
+        };
         let leased = nonce();
         match self.http.send_with(&call, leased.as_deref()).await {
-            Err(error) if leased.is_some() && ran_out(&error) && self.leases.regain(identifier).await => {
+            Err(error)
+                if leased.is_some() && ran_out(&error) && self.leases.regain(identifier).await =>
+            {
                 self.http.send_with(&call, nonce().as_deref()).await
             }
             answer => answer,
@@ -104,7 +130,8 @@ impl Writer {
     fn learn(&self, app: &str, machine: &wire::Machine) {
         match &machine.nonce {
             Some(nonce) if !nonce.is_empty() => {
-                self.leases.hold(app, &machine.id, nonce.clone(), machine.instance_id.clone());
+                self.leases
+                    .hold(app, &machine.id, nonce.clone(), machine.instance_id.clone());
             }
             _ => self.leases.saw(&machine.id, &machine.instance_id),
         }
@@ -114,7 +141,12 @@ impl Writer {
     ///
     /// # Errors
     /// As every request; a name that is taken is refused.
-    pub async fn create_app(&self, name: &str, org: &str, network: Option<&str>) -> Result<(), CloudError> {
+    pub async fn create_app(
+        &self,
+        name: &str,
+        org: &str,
+        network: Option<&str>,
+    ) -> Result<(), CloudError> {
         let mut body = json!({ "name": name, "org_slug": org });
         if let Some(network) = network {
             body["network"] = network.into();
@@ -139,8 +171,12 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn delete_app(&self, app: &str) -> Result<(), CloudError> {
-        let (path, doing) = (format!("/v1/apps/{app}?force=true"), format!("delete app {app}"));
-        self.plain(Method::DELETE, path, None, "app delete", "", doing).await
+        let (path, doing) = (
+            format!("/v1/apps/{app}?force=true"),
+            format!("delete app {app}"),
+        );
+        self.plain(Method::DELETE, path, None, "app delete", "", doing)
+            .await
     }
 
     /// A write that can be repeated and whose answer does not matter.
@@ -170,7 +206,11 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn create_machine(&self, app: &str, new: &NewMachine) -> Result<wire::Machine, CloudError> {
+    pub async fn create_machine(
+        &self,
+        app: &str,
+        new: &NewMachine,
+    ) -> Result<wire::Machine, CloudError> {
         let mut body = new.body();
         if let Some(name) = &new.name {
             body["name"] = name.as_str().into();
@@ -226,7 +266,15 @@ impl Writer {
             format!("/v1/apps/{app}/machines/{id}/metadata"),
             format!("write metadata of machine {id} of {app}"),
         );
-        self.plain(Method::PATCH, path, Some(json!({ "metadata": labels })), METADATA, id, doing).await
+        self.plain(
+            Method::PATCH,
+            path,
+            Some(json!({ "metadata": labels })),
+            METADATA,
+            id,
+            doing,
+        )
+        .await
     }
 
     /// Destroys a machine, running or not.
@@ -236,7 +284,8 @@ impl Writer {
     pub async fn destroy_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/machines/{id}?force=true");
         let doing = format!("destroy machine {id} of {app}");
-        self.plain(Method::DELETE, path, None, "machine destroy", id, doing).await?;
+        self.plain(Method::DELETE, path, None, "machine destroy", id, doing)
+            .await?;
         self.leases.forget(id);
         Ok(())
     }
@@ -283,17 +332,42 @@ impl Writer {
     }
 
     /// A verb on a machine that takes no body, and that is the same done twice.
-    async fn action(&self, app: &str, id: &str, verb: &str, action: &'static str) -> Result<(), CloudError> {
+    async fn action(
+        &self,
+        app: &str,
+        id: &str,
+        verb: &str,
+        action: &'static str,
+    ) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/machines/{id}/{verb}");
-        self.plain(Method::POST, path, None, action, id, format!("{verb} machine {id} of {app}")).await
+        self.plain(
+            Method::POST,
+            path,
+            None,
+            action,
+            id,
+            format!("{verb} machine {id} of {app}"),
+        )
+        .await
     }
 
     /// Makes a volume. After an ambiguous answer the caller looks for a new one of that name.
     ///
     /// # Errors
     /// As every request.
-    pub async fn create_volume(&self, app: &str, new: &NewVolume) -> Result<wire::Volume, CloudError> {
-        let NewVolume { name, region, size_gb, encrypted, snapshot_retention, auto_backup_enabled } = new;
+    pub async fn create_volume(
+        &self,
+        app: &str,
+        new: &NewVolume,
+    ) -> Result<wire::Volume, CloudError> {
+        let NewVolume {
+            name,
+            region,
+            size_gb,
+            encrypted,
+            snapshot_retention,
+            auto_backup_enabled,
+        } = new;
         let mut body = json!({ "name": name, "region": region, "size_gb": size_gb });
         let optional = [
             ("encrypted", json!(encrypted)),
@@ -341,7 +415,12 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn update_volume(&self, app: &str, id: &str, body: Value) -> Result<wire::Volume, CloudError> {
+    pub async fn update_volume(
+        &self,
+        app: &str,
+        id: &str,
+        body: Value,
+    ) -> Result<wire::Volume, CloudError> {
         self.write(Write {
             method: Method::PUT,
             path: format!("/v1/apps/{app}/volumes/{id}"),
@@ -359,8 +438,12 @@ impl Writer {
     /// # Errors
     /// As every request; a conflict while a machine holds it.
     pub async fn delete_volume(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        let (path, doing) = (format!("/v1/apps/{app}/volumes/{id}"), format!("delete volume {id} of {app}"));
-        self.plain(Method::DELETE, path, None, "volume delete", id, doing).await
+        let (path, doing) = (
+            format!("/v1/apps/{app}/volumes/{id}"),
+            format!("delete volume {id} of {app}"),
+        );
+        self.plain(Method::DELETE, path, None, "volume delete", id, doing)
+            .await
     }
 
     /// Sets and unsets secrets in one call; nothing restarts. The body never appears in an error.
@@ -372,8 +455,10 @@ impl Writer {
         app: &str,
         values: &BTreeMap<&str, Option<&Secret>>,
     ) -> Result<wire::Secrets, CloudError> {
-        let values: BTreeMap<_, _> =
-            values.iter().map(|(name, value)| (*name, value.map(Secret::expose))).collect();
+        let values: BTreeMap<_, _> = values
+            .iter()
+            .map(|(name, value)| (*name, value.map(Secret::expose)))
+            .collect();
         self.write(Write {
             method: Method::POST,
             path: format!("/v1/apps/{app}/secrets"),
@@ -423,7 +508,8 @@ impl Writer {
     pub async fn release_ip(&self, app: &str, address: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/ip_assignments/{address}");
         let doing = format!("release {address} of {app}");
-        self.plain(Method::DELETE, path, None, "ip release", app, doing).await
+        self.plain(Method::DELETE, path, None, "ip release", app, doing)
+            .await
     }
 
     /// Asks for a certificate.
@@ -454,6 +540,7 @@ impl Writer {
     pub async fn delete_certificate(&self, app: &str, hostname: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/certificates/{hostname}");
         let doing = format!("remove the certificate of {hostname} ({app})");
-        self.plain(Method::DELETE, path, None, "certificate delete", app, doing).await
+        self.plain(Method::DELETE, path, None, "certificate delete", app, doing)
+            .await
     }
 }

@@ -15,7 +15,11 @@ impl Challenge {
     /// Reads a `WWW-Authenticate` header; `None` when it asks for no token.
     pub(super) fn read(header: &str) -> Option<Self> {
         let at = header.to_ascii_lowercase().find("bearer ")?;
-        let mut challenge = Self { realm: String::new(), service: None, scope: None };
+        let mut challenge = Self {
+            realm: String::new(),
+            service: None,
+            scope: None,
+        };
         let mut rest = &header[at + "bearer ".len()..];
         while let Some((name, value, after)) = parameter(rest) {
             match name {
@@ -60,7 +64,13 @@ mod tests {
         );
         let two = r#"Basic realm="x", bearer error=invalid_token, realm="https://r/t""#;
         assert_eq!(read(two), Some(("https://r/t".to_owned(), None, None)));
-        for none in ["", "Basic realm=\"x\"", "Bearer", "Bearer service=\"x\"", "Bearer realm=\"x"] {
+        for none in [
+            "",
+            "Basic realm=\"x\"",
+            "Bearer",
+            "Bearer service=\"x\"",
+            "Bearer realm=\"x",
+        ] {
             assert_eq!(read(none), None, "{none}");
         }
     }

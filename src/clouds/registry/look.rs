@@ -55,14 +55,23 @@ impl<'a> Look<'a> {
         account: Option<&'a HeaderValue>,
     ) -> Self {
         let authorization = account.map(|header| (home.clone(), header.clone()));
-        Self { inner, doing, home, authorization, account, challenged: false }
+        Self {
+            inner,
+            doing,
+            home,
+            authorization,
+            account,
+            challenged: false,
+        }
     }
 
     /// The digest: from the header, or of the manifest itself where a registry sends no header.
     pub(super) async fn digest(mut self) -> Result<String, CloudError> {
         let answer = self.send(&Method::HEAD).await?;
-        let headless =
-            matches!(answer.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
+        let headless = matches!(
+            answer.status(),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        );
         if !headless {
             let answer = self.accepted(answer)?;
             if let Some(digest) = digest(answer.headers()) {
@@ -79,14 +88,25 @@ impl<'a> Look<'a> {
 
     async fn hash(&self, mut answer: Response) -> Result<String, CloudError> {
         let (mut hash, mut size) = (Sha256::new(), 0);
-        while let Some(part) = answer.chunk().await.map_err(|error| lost(self.doing, &error))? {
+        while let Some(part) = answer
+            .chunk()
+            .await
+            .map_err(|error| lost(self.doing, &error))?
+        {
             size += part.len();
             if size > LARGEST {
-                return Err(self.wrong(Trouble::Unreadable, "the answer is too large for a manifest"));
+                return Err(self.wrong(
+                    Trouble::Unreadable,
+                    "the answer is too large for a manifest",
+                ));
             }
             hash.update(&part);
         }
-        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: String = hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok(format!("sha256:{digits}"))
     }
 
@@ -104,11 +124,17 @@ impl<'a> Look<'a> {
                 None => return Ok(answer),
             }
         }
-        Err(self.wrong(Trouble::Unreadable, "the registry points from one place to the next without end"))
+        Err(self.wrong(
+            Trouble::Unreadable,
+            "the registry points from one place to the next without end",
+        ))
     }
 
     fn authorization_for(&self, url: &Url) -> Option<HeaderValue> {
-        let here = self.authorization.as_ref().filter(|(place, _)| place.origin() == url.origin());
+        let here = self
+            .authorization
+            .as_ref()
+            .filter(|(place, _)| place.origin() == url.origin());
         here.map(|(_, header)| header.clone())
     }
 
@@ -119,19 +145,29 @@ impl<'a> Look<'a> {
         authorization: Option<HeaderValue>,
     ) -> Result<Response, CloudError> {
         self.inner.sent.fetch_add(1, Ordering::Relaxed);
-        let mut request =
-            self.inner.clients.to(url.as_str()).request(method.clone(), url.clone()).header(ACCEPT, ACCEPTED);
+        let mut request = self
+            .inner
+            .clients
+            .to(url.as_str())
+            .request(method.clone(), url.clone())
+            .header(ACCEPT, ACCEPTED);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let answer = request.send().await.map_err(|error| lost(self.doing, &error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| lost(self.doing, &error))?;
         tracing::debug!(%method, host = url.host_str(), path = url.path(), status = answer.status().as_u16());
         Ok(answer)
     }
 
     /// Where a redirect points.
     fn pointed(&self, answer: &Response, from: &Url) -> Result<Option<Url>, CloudError> {
-        let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = answer
+            .headers()
+            .get(LOCATION)
+            .and_then(|location| location.to_str().ok());
         match location.filter(|_| answer.status().is_redirection()) {
             None => Ok(None),
             Some(location) => self.safe(from.join(location).ok()).map(Some),
@@ -140,10 +176,15 @@ impl<'a> Look<'a> {
 
     /// An address that may be asked: over TLS, or on this machine where the registry itself is.
     fn safe(&self, url: Option<Url>) -> Result<Url, CloudError> {
-        let local = |url: &Url| url.scheme() == "http" && is_loopback(url) && is_loopback(self.home);
-        url.filter(|url| url.scheme() == "https" || local(url)).ok_or_else(|| {
-            self.wrong(Trouble::Refused, "the registry points to an address that is not safe to ask")
-        })
+        let local =
+            |url: &Url| url.scheme() == "http" && is_loopback(url) && is_loopback(self.home);
+        url.filter(|url| url.scheme() == "https" || local(url))
+            .ok_or_else(|| {
+                self.wrong(
+                    Trouble::Refused,
+                    "the registry points to an address that is not safe to ask",
+                )
+            })
     }
 
     /// Gets the token that a challenge asks for; it counts where the challenge came from.
@@ -160,11 +201,19 @@ impl<'a> Look<'a> {
         let answer = self.ask(&Method::GET, &realm, account).await?;
         let answer = self.accepted(answer)?;
         let given = reach::body(self.doing, answer).await?;
-        let given: Given = serde_json::from_slice(&given)
-            .map_err(|_| self.wrong(Trouble::Unreadable, "the registry gave no token where it points to"))?;
+        let given: Given = serde_json::from_slice(&given).map_err(|_| {
+            self.wrong(
+                Trouble::Unreadable,
+                "the registry gave no token where it points to",
+            )
+        })?;
         let token = given.token.or(given.access_token).unwrap_or_default();
-        let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| self.wrong(Trouble::Unreadable, "the registry gave a token that cannot be sent"))?;
+        let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            self.wrong(
+                Trouble::Unreadable,
+                "the registry gave a token that cannot be sent",
+            )
+        })?;
         header.set_sensitive(true);
         self.authorization = Some((at.clone(), header));
         Ok(())
@@ -177,13 +226,18 @@ impl<'a> Look<'a> {
             return Ok(answer);
         }
         let words = status.canonical_reason().unwrap_or_default().to_lowercase();
-        let request_id = answer.headers().get("fly-request-id").and_then(|id| id.to_str().ok());
+        let request_id = answer
+            .headers()
+            .get("fly-request-id")
+            .and_then(|id| id.to_str().ok());
         Err(CloudError {
             status: Some(status.as_u16()),
             request_id: request_id.map(str::to_owned),
             cloud: crate::clouds::Cloud::Fly,
-            ..self
-                .wrong(Trouble::of_status(status.as_u16()), format!("{} {words}", status.as_u16()).trim_end())
+            ..self.wrong(
+                Trouble::of_status(status.as_u16()),
+                format!("{} {words}", status.as_u16()).trim_end(),
+            )
         })
     }
 
@@ -194,7 +248,9 @@ impl<'a> Look<'a> {
 
 fn digest(headers: &HeaderMap) -> Option<String> {
     let digest = headers.get(DIGEST)?.to_str().ok()?;
-    crate::model::Image::parse(&format!("x@{digest}")).ok().map(|_| digest.to_owned())
+    crate::model::Image::parse(&format!("x@{digest}"))
+        .ok()
+        .map(|_| digest.to_owned())
 }
 
 fn challenge(answer: &Response) -> Option<Challenge> {
@@ -202,5 +258,7 @@ fn challenge(answer: &Response) -> Option<Challenge> {
         return None;
     }
     let headers = answer.headers().get_all(WWW_AUTHENTICATE).into_iter();
-    headers.filter_map(|header| header.to_str().ok()).find_map(Challenge::read)
+    headers
+        .filter_map(|header| header.to_str().ok())
+        .find_map(Challenge::read)
 }

@@ -50,20 +50,25 @@ impl Registry {
     /// # Errors
     /// When the address of an imitation is one that no token may be sent to, or TLS cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, CloudError> {
-        let wrong =
-            |why: String| CloudError::new("set up the client of the registries", Trouble::Refused, why);
+        let wrong = |why: String| {
+            CloudError::new("set up the client of the registries", Trouble::Refused, why)
+        };
         if let Some(base) = &settings.registries {
             reach::safe(base).map_err(wrong)?;
         }
         let token = bare(settings.token.expose());
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{token}"));
-        let mut authorization =
-            HeaderValue::from_str(&format!("Basic {basic}")).map_err(|error| wrong(error.to_string()))?;
+        let mut authorization = HeaderValue::from_str(&format!("Basic {basic}"))
+            .map_err(|error| wrong(error.to_string()))?;
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
             // A registry without a place is asked at its own.
-            clients: Clients::new([settings.registries.as_deref().unwrap_or("https://")]).map_err(wrong)?,
-            base: settings.registries.as_ref().map(|base| base.trim_end_matches('/').to_owned()),
+            clients: Clients::new([settings.registries.as_deref().unwrap_or("https://")])
+                .map_err(wrong)?,
+            base: settings
+                .registries
+                .as_ref()
+                .map(|base| base.trim_end_matches('/').to_owned()),
             authorization,
             speed: http::bounded(settings.speed),
             sent: AtomicU64::new(0),
@@ -82,7 +87,9 @@ impl Registry {
     /// [`Trouble::NotFound`] when there is no such image, and as every request.
     pub async fn digest(&self, image: &Image) -> Result<String, CloudError> {
         let doing = format!("look up the image {image}");
-        let home = self.home(image).map_err(|why| CloudError::new(&doing, Trouble::Refused, why))?;
+        let home = self
+            .home(image)
+            .map_err(|why| CloudError::new(&doing, Trouble::Refused, why))?;
         let authorization = (image.registry() == FLY).then_some(&self.0.authorization);
         let once = || Look::new(&self.0, &doing, &home, authorization).digest();
         let digest = http::patiently(self.0.speed, Repeat::Safe, once).await?;
@@ -110,7 +117,11 @@ impl Registry {
 
 /// The address of a registry: plain HTTP for what runs on this machine only, as Docker does it.
 fn address(registry: &str) -> String {
-    let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
+    let host = if registry == DOCKER_HUB.0 {
+        DOCKER_HUB.1
+    } else {
+        registry
+    };
     match Url::parse(&format!("http://{host}")) {
         Ok(url) if reach::is_loopback(&url) => format!("http://{host}"),
         _ => format!("https://{host}"),
@@ -120,7 +131,11 @@ fn address(registry: &str) -> String {
 /// The token without the scheme that it may have been pasted with.
 fn bare(token: &str) -> &str {
     let token = token.trim();
-    ["FlyV1 ", "Bearer "].iter().find_map(|scheme| token.strip_prefix(scheme)).unwrap_or(token).trim()
+    ["FlyV1 ", "Bearer "]
+        .iter()
+        .find_map(|scheme| token.strip_prefix(scheme))
+        .unwrap_or(token)
+        .trim()
 }
 
 #[cfg(test)]
@@ -144,18 +159,37 @@ mod tests {
 
     #[test]
     fn every_registry_has_its_address_and_an_imitation_has_them_all() {
-        let at = |base, image: &str| registry(base).home(&Image::new(image)).map(|url| url.to_string());
+        let at = |base, image: &str| {
+            registry(base)
+                .home(&Image::new(image))
+                .map(|url| url.to_string())
+        };
         let digest = format!("sha256:{}", "ab".repeat(32));
         for (image, address) in [
-            ("registry.fly.io/web:v1", "https://registry.fly.io/v2/web/manifests/v1".to_owned()),
-            ("nginx", "https://registry-1.docker.io/v2/library/nginx/manifests/latest".to_owned()),
-            ("localhost:5000/a/b:1", "http://localhost:5000/v2/a/b/manifests/1".to_owned()),
-            (&format!("ghcr.io/a/b:1@{digest}"), format!("https://ghcr.io/v2/a/b/manifests/{digest}")),
+            (
+                "registry.fly.io/web:v1",
+                "https://registry.fly.io/v2/web/manifests/v1".to_owned(),
+            ),
+            (
+                "nginx",
+                "https://registry-1.docker.io/v2/library/nginx/manifests/latest".to_owned(),
+            ),
+            (
+                "localhost:5000/a/b:1",
+                "http://localhost:5000/v2/a/b/manifests/1".to_owned(),
+            ),
+            (
+                &format!("ghcr.io/a/b:1@{digest}"),
+                format!("https://ghcr.io/v2/a/b/manifests/{digest}"),
+            ),
         ] {
             assert_eq!(at(None, image), Ok(address), "{image}");
         }
         let mirrored = "http://127.0.0.1:7/v2/library/nginx/manifests/1?ns=docker.io";
-        assert_eq!(at(Some("http://127.0.0.1:7/"), "nginx:1"), Ok(mirrored.to_owned()));
+        assert_eq!(
+            at(Some("http://127.0.0.1:7/"), "nginx:1"),
+            Ok(mirrored.to_owned())
+        );
     }
 
     #[test]

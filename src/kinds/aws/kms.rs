@@ -28,7 +28,10 @@ pub fn statement(sid: &str, bucket: &BucketSpec, objects: Objects) -> Option<Val
     } else {
         // An alias is no resource of a policy.
         let alias = json!({ "kms:ResourceAliases": key });
-        ("*", json!({ "StringEquals": through, "ForAnyValue:StringEquals": alias }))
+        (
+            "*",
+            json!({ "StringEquals": through, "ForAnyValue:StringEquals": alias }),
+        )
     };
     Some(json!({
         "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource, "Condition": condition,

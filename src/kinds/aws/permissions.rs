@@ -59,13 +59,25 @@ const WRITE_BUCKET: [&str; 9] = [
 ];
 /// Needed only where a bucket shall have no policy at all.
 const BARE_BUCKET: &str = "s3:DeleteBucketPolicy";
-const READ_ROLE: [&str; 4] =
-    ["iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"];
+const READ_ROLE: [&str; 4] = [
+    "iam:GetRole",
+    "iam:ListRolePolicies",
+    "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
+];
 /// What can make a role stronger. A permissions boundary, where every role has the same, bounds these.
-const GRANT_ROLE: [&str; 4] =
-    ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary"];
-const WRITE_ROLE: [&str; 4] =
-    ["iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:TagRole", "iam:UntagRole"];
+const GRANT_ROLE: [&str; 4] = [
+    "iam:CreateRole",
+    "iam:PutRolePolicy",
+    "iam:DeleteRolePolicy",
+    "iam:PutRolePermissionsBoundary",
+];
+const WRITE_ROLE: [&str; 4] = [
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole",
+    "iam:TagRole",
+    "iam:UntagRole",
+];
 /// Taking a boundary away is a right of its own, and is given only where no role must have one.
 const UNBOUND_ROLE: &str = "iam:DeleteRolePermissionsBoundary";
 
@@ -86,9 +98,15 @@ fn allow(sid: &str, actions: &[&str], resource: impl Into<Value>) -> Value {
 }
 
 fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    let ours = (format!("arn:aws:s3:::{}", meta.prefix), format!("-{}", meta.account));
-    let named: BTreeSet<String> =
-        desired.aws_bucket.values().map(|spec| format!("arn:aws:s3:::{}", spec.name)).collect();
+    let ours = (
+        format!("arn:aws:s3:::{}", meta.prefix),
+        format!("-{}", meta.account),
+    );
+    let named: BTreeSet<String> = desired
+        .aws_bucket
+        .values()
+        .map(|spec| format!("arn:aws:s3:::{}", spec.name))
+        .collect();
     let mut reached = named.clone();
     reached.retain(|arn| !(arn.starts_with(&ours.0) && arn.ends_with(&ours.1)));
     reached.insert(format!("{}*{}", ours.0, ours.1));
@@ -99,7 +117,11 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     ];
     out.extend(lock(desired, meta, purpose));
     if purpose >= Purpose::Apply && !named.is_empty() {
-        let bare = desired.aws_bucket.values().any(|spec| spec.policy.is_none()).then_some(BARE_BUCKET);
+        let bare = desired
+            .aws_bucket
+            .values()
+            .any(|spec| spec.policy.is_none())
+            .then_some(BARE_BUCKET);
         let writes: Vec<&str> = WRITE_BUCKET.into_iter().chain(bare).collect();
         out.push(allow("WriteBuckets", &writes, list(&named)));
     }
@@ -107,7 +129,11 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
         out.push(allow("RemoveBuckets", &["s3:DeleteBucket"], list(&reached)));
         let lock = desired.meta.mark.lock_key();
         let locks: Value = reached.iter().map(|arn| format!("{arn}/{lock}")).collect();
-        out.push(allow("RemoveLocks", &["s3:DeleteObject", "s3:DeleteObjectVersion"], locks));
+        out.push(allow(
+            "RemoveLocks",
+            &["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            locks,
+        ));
     }
     out
 }
@@ -115,16 +141,29 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
 /// The lock: who plans may look at it, who applies takes it. Without the right to list, S3 does not say that it is free.
 /// The key of KMS of a bucket that is managed elsewhere is not known here; its owner must grant it.
 fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    let Some((bucket, _)) = &meta.lock else { return Vec::new() };
+    let Some((bucket, _)) = &meta.lock else {
+        return Vec::new();
+    };
     let arn = format!("arn:aws:s3:::{bucket}");
     let writes = (purpose >= Purpose::Apply).then_some("s3:PutObject");
     let actions: Vec<&str> = ["s3:GetObject"].into_iter().chain(writes).collect();
-    let mut out = vec![allow("Lock", &actions, format!("{arn}/{}", desired.meta.mark.lock_key()))];
-    let holder = desired.aws_bucket.values().find(|spec| spec.name == *bucket);
+    let mut out = vec![allow(
+        "Lock",
+        &actions,
+        format!("{arn}/{}", desired.meta.mark.lock_key()),
+    )];
+    let holder = desired
+        .aws_bucket
+        .values()
+        .find(|spec| spec.name == *bucket);
     if holder.is_none() {
         out.push(allow("FindLock", &["s3:ListBucket"], arn));
     }
-    let objects = if purpose >= Purpose::Apply { Objects::Written } else { Objects::Read };
+    let objects = if purpose >= Purpose::Apply {
+        Objects::Written
+    } else {
+        Objects::Read
+    };
     out.extend(holder.and_then(|spec| kms::statement("LockKey", spec, objects)));
     out
 }
@@ -133,15 +172,24 @@ fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let path = role::path(&desired.meta.mark);
     let ours = format!("arn:aws:iam::{}:role{path}*", meta.account);
     // A role of the same name that somebody else has made has no path of ours.
-    let names =
-        desired.aws_role.values().map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
+    let names = desired
+        .aws_role
+        .values()
+        .map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
     let readable: Value = [ours.clone()].into_iter().chain(names).collect();
-    let mut out = vec![allow("FindRoles", &["iam:ListRoles"], "*"), allow("ReadRoles", &READ_ROLE, readable)];
+    let mut out = vec![
+        allow("FindRoles", &["iam:ListRoles"], "*"),
+        allow("ReadRoles", &READ_ROLE, readable),
+    ];
     if purpose >= Purpose::Apply && !desired.aws_role.is_empty() {
         out.extend(write_roles(desired, &ours));
     }
     if purpose >= Purpose::Destroy {
-        let gone = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"];
+        let gone = [
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:DetachRolePolicy",
+        ];
         out.push(allow("RemoveRoles", &gone, ours));
     }
     out
@@ -154,7 +202,10 @@ fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
     let mut bounds = serde_json::Map::new();
     let mut writes: Vec<&str> = WRITE_ROLE.to_vec();
     match boundaries {
-        Some(all) => bounds.extend([("StringEquals".to_owned(), json!({ "iam:PermissionsBoundary": all }))]),
+        Some(all) => bounds.extend([(
+            "StringEquals".to_owned(),
+            json!({ "iam:PermissionsBoundary": all }),
+        )]),
         None => writes.push(UNBOUND_ROLE),
     }
     let with = |mut statement: Value, condition: serde_json::Map<String, Value>| {
@@ -164,14 +215,21 @@ fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
         statement
     };
     // What somebody attached by hand is taken off; what is attached is what the manifest names.
-    let detaches = roles().any(|spec| spec.managed.is_some()).then_some("iam:DetachRolePolicy");
+    let detaches = roles()
+        .any(|spec| spec.managed.is_some())
+        .then_some("iam:DetachRolePolicy");
     let grants: Vec<&str> = GRANT_ROLE.into_iter().chain(detaches).collect();
     let mut out = vec![with(allow("GrantRoles", &grants, ours), bounds.clone())];
-    let named: BTreeSet<&String> = roles().flat_map(|spec| spec.managed.iter().flatten()).collect();
+    let named: BTreeSet<&String> = roles()
+        .flat_map(|spec| spec.managed.iter().flatten())
+        .collect();
     if !named.is_empty() {
         let mut these = bounds;
         these.insert("ArnEquals".to_owned(), json!({ "iam:PolicyARN": named }));
-        out.push(with(allow("AttachPolicies", &["iam:AttachRolePolicy"], ours), these));
+        out.push(with(
+            allow("AttachPolicies", &["iam:AttachRolePolicy"], ours),
+            these,
+        ));
     }
     out.push(allow("WriteRoles", &writes, ours));
     out
@@ -179,9 +237,17 @@ fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
 
 fn providers(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     // A personal organization's own slug is known only to Fly.
-    let org = if desired.meta.org == "personal" { "*" } else { &desired.meta.org };
+    let org = if desired.meta.org == "personal" {
+        "*"
+    } else {
+        &desired.meta.org
+    };
     let arn = provider::arn(&meta.account, org);
-    let mut out = vec![allow("ReadProvider", &["iam:GetOpenIDConnectProvider"], arn.as_str())];
+    let mut out = vec![allow(
+        "ReadProvider",
+        &["iam:GetOpenIDConnectProvider"],
+        arn.as_str(),
+    )];
     if purpose >= Purpose::Apply && !desired.aws_provider.is_empty() {
         let writes = [
             "iam:CreateOpenIDConnectProvider",
@@ -191,7 +257,11 @@ fn providers(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> 
         out.push(allow("WriteProvider", &writes, arn.as_str()));
     }
     if purpose >= Purpose::Destroy {
-        out.push(allow("RemoveProvider", &["iam:DeleteOpenIDConnectProvider"], arn));
+        out.push(allow(
+            "RemoveProvider",
+            &["iam:DeleteOpenIDConnectProvider"],
+            arn,
+        ));
     }
     out
 }

@@ -24,7 +24,10 @@ pub fn wanted(mark: &Mark, name: &Name, own: &Tags, protected: bool) -> Tags {
         tags.insert(PROTECTED.to_owned(), "true".to_owned());
     }
     if !own.is_empty() {
-        tags.insert(OURS.to_owned(), own.keys().map(String::as_str).collect::<Vec<_>>().join(" "));
+        tags.insert(
+            OURS.to_owned(),
+            own.keys().map(String::as_str).collect::<Vec<_>>().join(" "),
+        );
     }
     tags
 }
@@ -38,8 +41,11 @@ pub fn is_protected(live: &Tags) -> bool {
 /// What a plan says of the tags of something new: those that the manifest states, and that it is protected.
 pub(super) fn outline(wanted: &Tags) -> impl Iterator<Item = Line> + '_ {
     let protected = is_protected(wanted).then(|| Line::add("protected", true));
-    let own = wanted.iter().filter(|(key, _)| !key.starts_with(Mark::PREFIX));
-    own.map(|(key, value)| Line::add(format!("tags.{key}"), value.clone())).chain(protected)
+    let own = wanted
+        .iter()
+        .filter(|(key, _)| !key.starts_with(Mark::PREFIX));
+    own.map(|(key, value)| Line::add(format!("tags.{key}"), value.clone()))
+        .chain(protected)
 }
 
 /// One change of tags.
@@ -72,16 +78,25 @@ impl TagChange {
     fn where_same(wanted: &Tags, live: &Tags, same: fn(&str) -> String) -> Option<Self> {
         let remembered = live.get(OURS).map(String::as_str).unwrap_or_default();
         let ours = remembered.split(' ').chain([OURS, PROTECTED]);
-        let ours: BTreeSet<String> = ours.chain(wanted.keys().map(String::as_str)).map(same).collect();
+        let ours: BTreeSet<String> = ours
+            .chain(wanted.keys().map(String::as_str))
+            .map(same)
+            .collect();
         let gone: Vec<String> = live
             .keys()
             .filter(|key| ours.contains(&same(key)) && !wanted.contains_key(*key))
             .cloned()
             .collect();
         let differs = |(key, value): &(&String, &String)| live.get(*key) != Some(*value);
-        let set: Tags = wanted.iter().filter(differs).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let set: Tags = wanted
+            .iter()
+            .filter(differs)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         let touched = set.keys().chain(&gone);
-        let from = touched.filter_map(|key| Some((key.clone(), live.get(key)?.clone()))).collect();
+        let from = touched
+            .filter_map(|key| Some((key.clone(), live.get(key)?.clone())))
+            .collect();
         (!set.is_empty() || !gone.is_empty()).then_some(Self { from, set, gone })
     }
 
@@ -98,8 +113,11 @@ impl TagChange {
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         let all = self.every_line();
-        let told: Vec<Line> =
-            all.iter().filter(|line| line.path != format!("tags.{OURS}")).cloned().collect();
+        let told: Vec<Line> = all
+            .iter()
+            .filter(|line| line.path != format!("tags.{OURS}"))
+            .cloned()
+            .collect();
         if told.is_empty() { all } else { told }
     }
 
@@ -109,8 +127,9 @@ impl TagChange {
             Some(from) => Line::change(format!("tags.{key}"), from.clone(), to.clone()),
             None => Line::add(format!("tags.{key}"), to.clone()),
         });
-        let gone =
-            gone.iter().filter_map(|key| Some(Line::remove(format!("tags.{key}"), from.get(key)?.clone())));
+        let gone = gone
+            .iter()
+            .filter_map(|key| Some(Line::remove(format!("tags.{key}"), from.get(key)?.clone())));
         set.chain(gone).collect()
     }
 }
@@ -120,52 +139,91 @@ mod tests {
     use super::*;
 
     fn tags(pairs: &[(&str, &str)]) -> Tags {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     #[test]
     fn what_left_the_manifest_goes_and_what_others_put_stays() {
-        let live = tags(&[("team", "x"), ("cost", "1"), (OURS, "cost team"), ("audit", "y")]);
+        let live = tags(&[
+            ("team", "x"),
+            ("cost", "1"),
+            (OURS, "cost team"),
+            ("audit", "y"),
+        ]);
         let change = TagChange::between(&tags(&[("team", "z"), (OURS, "team")]), &live).unwrap();
-        assert_eq!(change.applied_to(&live), tags(&[("team", "z"), (OURS, "team"), ("audit", "y")]));
         assert_eq!(
-            TagChange::between(&tags(&[("team", "z")]), &tags(&[("team", "z"), ("audit", "y")])),
+            change.applied_to(&live),
+            tags(&[("team", "z"), (OURS, "team"), ("audit", "y")])
+        );
+        assert_eq!(
+            TagChange::between(
+                &tags(&[("team", "z")]),
+                &tags(&[("team", "z"), ("audit", "y")])
+            ),
             None
         );
     }
 
     #[test]
     fn to_iam_a_tag_in_other_letters_is_the_same_tag() {
-        let live = tags(&[("Team", "x"), ("Cost", "1"), ("audit", "y"), (OURS, "Team cost")]);
+        let live = tags(&[
+            ("Team", "x"),
+            ("Cost", "1"),
+            ("audit", "y"),
+            (OURS, "Team cost"),
+        ]);
         let wanted = tags(&[("team", "x"), ("cost", "1"), (OURS, "cost team")]);
         let change = TagChange::between_caseless(&wanted, &live).unwrap();
         assert_eq!(change.gone, ["Cost", "Team"], "whoever spelt it so");
         assert_eq!(change.set, wanted);
         let after = change.applied_to(&live);
-        assert_eq!(after, tags(&[("team", "x"), ("cost", "1"), (OURS, "cost team"), ("audit", "y")]));
+        assert_eq!(
+            after,
+            tags(&[
+                ("team", "x"),
+                ("cost", "1"),
+                (OURS, "cost team"),
+                ("audit", "y")
+            ])
+        );
         assert_eq!(TagChange::between_caseless(&wanted, &after), None);
         let lines: Vec<String> = change.lines().into_iter().map(|line| line.path).collect();
         assert_eq!(lines, ["tags.cost", "tags.team", "tags.Cost", "tags.Team"]);
 
         // One that we put there and somebody spelt anew goes with the manifest's.
         let change =
-            TagChange::between_caseless(&Tags::new(), &tags(&[("TEAM", "x"), (OURS, "team")])).unwrap();
+            TagChange::between_caseless(&Tags::new(), &tags(&[("TEAM", "x"), (OURS, "team")]))
+                .unwrap();
         assert_eq!(change.gone, ["TEAM", OURS]);
 
         // To S3 they are two, and the other one may be somebody else's.
         let change = TagChange::between(&tags(&[("team", "x")]), &tags(&[("Team", "x")])).unwrap();
-        assert_eq!((change.set, change.gone), (tags(&[("team", "x")]), Vec::new()));
+        assert_eq!(
+            (change.set, change.gone),
+            (tags(&[("team", "x")]), Vec::new())
+        );
     }
 
     #[test]
     fn a_tag_that_was_removed_is_missed_and_protection_can_be_lifted() {
-        let mark = Mark { project: "harbor".to_owned(), environment: "production".to_owned() };
+        let mark = Mark {
+            project: "harbor".to_owned(),
+            environment: "production".to_owned(),
+        };
         let name = Name::parse("backups").unwrap();
         let protected = wanted(&mark, &name, &Tags::new(), true);
         let open = wanted(&mark, &name, &Tags::new(), false);
         let paths = |wanted: &Tags, live: &Tags| -> Vec<String> {
             let change = TagChange::between(wanted, live);
-            change.map(|change| change.lines()).unwrap_or_default().into_iter().map(|l| l.path).collect()
+            change
+                .map(|change| change.lines())
+                .unwrap_or_default()
+                .into_iter()
+                .map(|l| l.path)
+                .collect()
         };
         assert_eq!(paths(&protected, &open), ["tags.trimtab_protected"]);
         assert_eq!(paths(&open, &protected), ["tags.trimtab_protected"]);

@@ -6,7 +6,9 @@
 /// take it away. Two runs that both give way leave none, and the next apply makes one.
 pub(super) fn elder<T>(made: &T, others: Vec<T>, born: impl Fn(&T) -> (&str, &str)) -> Option<T> {
     let (now, own) = born(made);
-    let before = others.into_iter().filter(|other| born(other).0 <= now && born(other).1 != own);
+    let before = others
+        .into_iter()
+        .filter(|other| born(other).0 <= now && born(other).1 != own);
     before.min_by(|a, b| born(a).cmp(&born(b)))
 }
 
@@ -16,7 +18,12 @@ mod tests {
 
     #[test]
     fn the_first_stays_and_what_was_made_in_the_same_moment_gives_way() {
-        let all = [("12:00", "b"), ("12:01", "a"), ("12:01", "c"), ("12:02", "d")];
+        let all = [
+            ("12:00", "b"),
+            ("12:01", "a"),
+            ("12:01", "c"),
+            ("12:02", "d"),
+        ];
         for (made, kept) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(0))] {
             let elder = elder(&all[made], all.to_vec(), |one| *one);
             assert_eq!(elder, kept.map(|at: usize| all[at]), "{made}");

@@ -24,7 +24,11 @@ pub(super) fn table(section: &'static Section, table: Table, report: &mut Report
             continue;
         };
         match key.fate {
-            Fate::Keep => kept.push(Entry { key: key.name.to_owned(), key_at, node }),
+            Fate::Keep => kept.push(Entry {
+                key: key.name.to_owned(),
+                key_at,
+                node,
+            }),
             Fate::Drop => {}
             Fate::Note(why) => {
                 let message = format!("{} has no effect here", within(key.name, section.name));
@@ -47,8 +51,16 @@ fn known(
         // In other capitals it only counts when the usual spelling is absent.
         Some(key) if !written.contains(key.name) => {
             let help = format!("write `{}`", key.name);
-            let message = format!("{} is spelled with other capitals", within(&entry.key, section.name));
-            report.odd(&entry.key_at, message, "flyctl takes it all the same", Some(help));
+            let message = format!(
+                "{} is spelled with other capitals",
+                within(&entry.key, section.name)
+            );
+            report.odd(
+                &entry.key_at,
+                message,
+                "flyctl takes it all the same",
+                Some(help),
+            );
             Some(key)
         }
         _ => {
@@ -59,8 +71,14 @@ fn known(
 }
 
 fn unknown(section: &Section, entry: &Entry, report: &mut Report) {
-    let nearest = || section.nearest(&entry.key).map(|name| format!("did you mean `{name}`?"));
-    let help = mistakes::meant(section.name, &entry.key).map(str::to_owned).or_else(nearest);
+    let nearest = || {
+        section
+            .nearest(&entry.key)
+            .map(|name| format!("did you mean `{name}`?"))
+    };
+    let help = mistakes::meant(section.name, &entry.key)
+        .map(str::to_owned)
+        .or_else(nearest);
     let place = if section.name.is_empty() {
         "at the top of a fly.toml".to_owned()
     } else {
@@ -112,11 +130,18 @@ fn list(items: Vec<Node>) -> Decoded {
 fn texts(name: &str, found: Value, report: &mut Report) -> Decoded {
     let items = match found {
         Value::Array(items) => items,
-        Value::String(text) => return Err(Wrong::help("a list of texts", format!("write [{text:?}]"))),
+        Value::String(text) => {
+            return Err(Wrong::help("a list of texts", format!("write [{text:?}]")));
+        }
         _ => return Err(Wrong::wanted("a list of texts")),
     };
     let name = format!("an item of {name}");
-    list(items.into_iter().filter_map(|item| entire(&name, item, report)).collect())
+    list(
+        items
+            .into_iter()
+            .filter_map(|item| entire(&name, item, report))
+            .collect(),
+    )
 }
 
 fn text_map(name: &str, found: Value, report: &mut Report) -> Decoded {
@@ -142,7 +167,10 @@ fn entire(name: &str, node: Node, report: &mut Report) -> Option<Node> {
 fn one(section: &'static Section, found: Value, report: &mut Report) -> Decoded {
     match found {
         Value::Table(found) => Ok(Some(Value::Table(table(section, found, report)))),
-        Value::Array(_) => Err(Wrong::help("one table", "write it once, with single brackets".to_owned())),
+        Value::Array(_) => Err(Wrong::help(
+            "one table",
+            "write it once, with single brackets".to_owned(),
+        )),
         _ => Err(Wrong::wanted("a table")),
     }
 }
@@ -157,7 +185,12 @@ fn many(section: &'static Section, found: Value, report: &mut Report) -> Decoded
         _ => return Err(Wrong::wanted("a list of tables")),
     };
     let name = format!("an item of `{}`", section.name);
-    list(items.into_iter().filter_map(|item| value(Shape::One(section), &name, item, report)).collect())
+    list(
+        items
+            .into_iter()
+            .filter_map(|item| value(Shape::One(section), &name, item, report))
+            .collect(),
+    )
 }
 
 fn named(section: &'static Section, found: Value, report: &mut Report) -> Decoded {
@@ -169,5 +202,7 @@ fn named(section: &'static Section, found: Value, report: &mut Report) -> Decode
         let node = value(Shape::One(section), &name, entry.node, report)?;
         Some(Entry { node, ..entry })
     };
-    Ok(Some(Value::Table(Table(entries.into_iter().filter_map(&mut entry).collect()))))
+    Ok(Some(Value::Table(Table(
+        entries.into_iter().filter_map(&mut entry).collect(),
+    ))))
 }

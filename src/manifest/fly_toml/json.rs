@@ -18,7 +18,10 @@ pub fn parse_json(files: &Files, file: FileId) -> (Node, Vec<Problem>) {
         let start = offset(text, error.line(), error.column());
         let problem = Problem {
             message: "this is not JSON".to_owned(),
-            at: Some(Place { file, span: start..start }),
+            at: Some(Place {
+                file,
+                span: start..start,
+            }),
             label: error.to_string(),
             help: None,
         };
@@ -34,7 +37,11 @@ const DEEPEST: usize = 129;
 
 /// Where a line and column stand in a text, both counted from one, the column in bytes.
 fn offset(text: &str, line: usize, column: usize) -> usize {
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     (start + column.saturating_sub(1)).min(text.len())
 }
 
@@ -60,7 +67,10 @@ impl Walk<'_> {
             b'"' => self.string().map(Value::String),
             _ => self.scalar(),
         };
-        Some(Node { at: self.place(start), value: value? })
+        Some(Node {
+            at: self.place(start),
+            value: value?,
+        })
     }
 
     fn table(&mut self, depth: usize) -> Value {
@@ -127,7 +137,11 @@ impl Walk<'_> {
         match word {
             "null" => None,
             "true" | "false" => Some(Value::Boolean(word == "true")),
-            _ => word.parse().map(Value::Integer).or_else(|_| word.parse().map(Value::Float)).ok(),
+            _ => word
+                .parse()
+                .map(Value::Integer)
+                .or_else(|_| word.parse().map(Value::Float))
+                .ok(),
         }
     }
 
@@ -142,6 +156,9 @@ impl Walk<'_> {
     }
 
     fn place(&self, start: usize) -> Place {
-        Place { file: self.file, span: start..self.at.min(self.text.len()) }
+        Place {
+            file: self.file,
+            span: start..self.at.min(self.text.len()),
+        }
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn lift(root: &mut Table) {
         items.retain(|item| !matches!(&item.value, Value::Table(table) if scrapes_nothing(table)));
     }
     // An `[http_service]` without keys is still a service.
-    root.0.retain(|entry| entry.key == "http_service" || !says_nothing(&entry.node.value));
+    root.0
+        .retain(|entry| entry.key == "http_service" || !says_nothing(&entry.node.value));
     root.0.sort_by_key(|entry| entry.key_at.span.start);
 }
 

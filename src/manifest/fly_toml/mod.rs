@@ -59,11 +59,23 @@ pub fn modernise(node: Node) -> Modern {
         validate::validate(&root, &groups, &mut report);
         root
     } else {
-        report.wrong(&at, "a fly.toml is a table of keys", text::kind(&value), None);
+        report.wrong(
+            &at,
+            "a fly.toml is a table of keys",
+            text::kind(&value),
+            None,
+        );
         Table::default()
     };
     let Report { errors, warnings } = report.sorted();
-    Modern { node: Node { at, value: Value::Table(table) }, errors, warnings }
+    Modern {
+        node: Node {
+            at,
+            value: Value::Table(table),
+        },
+        errors,
+        warnings,
+    }
 }
 
 /// Parses a fly.toml or fly.json, told apart by the name as flyctl does; the result is for [`modernise`].
@@ -71,7 +83,11 @@ pub fn modernise(node: Node) -> Modern {
 /// YAML is refused with a message that names the other two.
 #[must_use]
 pub fn parse(files: &Files, file: FileId) -> (Node, Vec<Problem>) {
-    let extension = files.get(file).path.extension().and_then(|text| text.to_str());
+    let extension = files
+        .get(file)
+        .path
+        .extension()
+        .and_then(|text| text.to_str());
     match extension {
         Some("json") => parse_json(files, file),
         Some("yaml" | "yml") => (empty(file), vec![yaml(file)]),
@@ -90,5 +106,8 @@ fn yaml(file: FileId) -> Problem {
 
 /// What stands for a file of which nothing could be read.
 fn empty(file: FileId) -> Node {
-    Node { at: Place { file, span: 0..0 }, value: Value::Table(Table::default()) }
+    Node {
+        at: Place { file, span: 0..0 },
+        value: Value::Table(Table::default()),
+    }
 }

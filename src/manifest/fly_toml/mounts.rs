@@ -17,7 +17,12 @@ pub(super) fn validate(mount: &Node, report: &mut Report) {
 }
 
 /// The size at a key, in gigabytes. flyctl counts a wrong one as absent in what follows, as does this.
-fn size(table: &Table, key: &str, allowed: &RangeInclusive<i64>, report: &mut Report) -> Option<i64> {
+fn size(
+    table: &Table,
+    key: &str,
+    allowed: &RangeInclusive<i64>,
+    report: &mut Report,
+) -> Option<i64> {
     let node = table.get(key)?;
     let Some(gigabytes) = node.as_str().and_then(text::gigabytes) else {
         let message = format!("`{key}` in `mounts` must be a size such as \"10gb\"");
@@ -30,7 +35,12 @@ fn size(table: &Table, key: &str, allowed: &RangeInclusive<i64>, report: &mut Re
             most => format!("between 1 GB and {most} GB"),
         };
         let label = format!("this is {gigabytes} GB");
-        report.wrong(&node.at, format!("`{key}` in `mounts` must be {rule}"), label, None);
+        report.wrong(
+            &node.at,
+            format!("`{key}` in `mounts` must be {rule}"),
+            label,
+            None,
+        );
     }
     Some(gigabytes)
 }
@@ -50,7 +60,12 @@ fn growth(mount: &Node, table: &Table, increment: bool, limit: bool, report: &mu
         missing(at, "auto_extend_size_threshold", rule, report);
     }
     if !increment {
-        missing(&mount.at, "auto_extend_size_increment", "between 1 GB and 100 GB", report);
+        missing(
+            &mount.at,
+            "auto_extend_size_increment",
+            "between 1 GB and 100 GB",
+            report,
+        );
     }
 }
 

@@ -20,7 +20,8 @@ impl Report {
         label: impl Into<String>,
         help: Option<String>,
     ) {
-        self.errors.push(problem(at, message.into(), label.into(), help));
+        self.errors
+            .push(problem(at, message.into(), label.into(), help));
     }
 
     /// Adds a warning.
@@ -31,7 +32,8 @@ impl Report {
         label: impl Into<String>,
         help: Option<String>,
     ) {
-        self.warnings.push(problem(at, message.into(), label.into(), help));
+        self.warnings
+            .push(problem(at, message.into(), label.into(), help));
     }
 
     /// In the order of the file rather than of the stages.
@@ -44,10 +46,19 @@ impl Report {
 }
 
 fn problem(at: &Place, message: String, label: String, help: Option<String>) -> Problem {
-    Problem { message, at: Some(at.clone()), label, help }
+    Problem {
+        message,
+        at: Some(at.clone()),
+        label,
+        help,
+    }
 }
 
 /// A key and where it belongs, as messages name it: `port` in `services.ports`.
 pub(super) fn within(key: &str, section: &str) -> String {
-    if section.is_empty() { format!("`{key}`") } else { format!("`{key}` in `{section}`") }
+    if section.is_empty() {
+        format!("`{key}`")
+    } else {
+        format!("`{key}` in `{section}`")
+    }
 }

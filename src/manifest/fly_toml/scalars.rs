@@ -17,19 +17,27 @@ pub(super) struct Wrong {
 impl Wrong {
     /// Without help.
     pub(super) fn wanted(wanted: impl Into<String>) -> Self {
-        Self { wanted: wanted.into(), help: None }
+        Self {
+            wanted: wanted.into(),
+            help: None,
+        }
     }
 
     /// With help.
     pub(super) fn help(wanted: impl Into<String>, help: String) -> Self {
-        Self { wanted: wanted.into(), help: Some(help) }
+        Self {
+            wanted: wanted.into(),
+            help: Some(help),
+        }
     }
 }
 
 /// A text; flyctl cannot tell an empty one from none. Its TOML reader hands dates on as texts.
 pub(super) fn string(found: Value) -> Decoded {
     match found {
-        Value::String(text) | Value::Datetime(text) => Ok((!text.is_empty()).then_some(Value::String(text))),
+        Value::String(text) | Value::Datetime(text) => {
+            Ok((!text.is_empty()).then_some(Value::String(text)))
+        }
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
             let help = format!("write \"{}\", in quotes", text::printed(&found));
             Err(Wrong::help("a text", help))
@@ -65,9 +73,9 @@ pub(super) fn capitals(found: Value) -> Decoded {
 pub(super) fn one_of(words: &[&str], found: Value) -> Decoded {
     let value = string(found)?;
     match &value {
-        Some(Value::String(word)) if !words.contains(&word.as_str()) => {
-            Err(Wrong::wanted(format!("one of {}, not `{word}`", quoted(words))))
-        }
+        Some(Value::String(word)) if !words.contains(&word.as_str()) => Err(Wrong::wanted(
+            format!("one of {}, not `{word}`", quoted(words)),
+        )),
         _ => Ok(value),
     }
 }
@@ -81,7 +89,9 @@ fn quoted(words: &[&str]) -> String {
 pub(super) fn whole(least: i64, most: i64, found: &Value) -> Decoded {
     let number = match found {
         Value::Integer(number) => *number,
-        Value::Float(number) => text::whole(*number).ok_or_else(|| Wrong::wanted("a whole number"))?,
+        Value::Float(number) => {
+            text::whole(*number).ok_or_else(|| Wrong::wanted("a whole number"))?
+        }
         Value::String(digits) if digits.parse::<i64>().is_ok() => {
             let help = format!("write {digits}, without quotes");
             return Err(Wrong::help("a whole number", help));
@@ -113,9 +123,10 @@ pub(super) fn number(found: Value) -> Decoded {
 pub(super) fn truth(found: Value) -> Decoded {
     match found {
         Value::Boolean(_) => Ok(Some(found)),
-        Value::String(text) if text == "true" || text == "false" => {
-            Err(Wrong::help("true or false", format!("write {text}, without quotes")))
-        }
+        Value::String(text) if text == "true" || text == "false" => Err(Wrong::help(
+            "true or false",
+            format!("write {text}, without quotes"),
+        )),
         _ => Err(Wrong::wanted("true or false")),
     }
 }
@@ -133,14 +144,19 @@ pub(super) fn autostop(found: Value) -> Decoded {
 /// When a root file system persists: the word, or its number in the Machines API.
 pub(super) fn persist(found: Value) -> Decoded {
     const WORDS: [&str; 4] = ["", "never", "restart", "always"];
-    let word = |number: i64| usize::try_from(number).ok().and_then(|number| WORDS.get(number));
+    let word = |number: i64| {
+        usize::try_from(number)
+            .ok()
+            .and_then(|number| WORDS.get(number))
+    };
     let number = match found {
         Value::Integer(number) => Some(number),
         Value::Float(number) => text::whole(number),
         _ => return one_of(&WORDS, found),
     };
-    let word =
-        number.and_then(word).ok_or_else(|| Wrong::wanted(format!("one of {}", quoted(&WORDS[1..]))))?;
+    let word = number
+        .and_then(word)
+        .ok_or_else(|| Wrong::wanted(format!("one of {}", quoted(&WORDS[1..]))))?;
     string(Value::String((*word).to_owned()))
 }
 
@@ -149,7 +165,9 @@ pub(super) fn duration(name: &str, at: &Place, found: Value, report: &mut Report
     let nanoseconds = match found {
         Value::String(written) => return spelled(&written),
         Value::Integer(number) => number,
-        Value::Float(number) => text::whole(number.trunc()).ok_or_else(|| Wrong::wanted(DURATION))?,
+        Value::Float(number) => {
+            text::whole(number.trunc()).ok_or_else(|| Wrong::wanted(DURATION))?
+        }
         _ => return Err(Wrong::wanted(DURATION)),
     };
     report.odd(

@@ -76,24 +76,40 @@ pub(super) struct Section {
 
 /// A key of the canonical form.
 pub(super) const fn keep(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, fate: Fate::Keep }
+    Key {
+        name,
+        shape,
+        fate: Fate::Keep,
+    }
 }
 
 /// A key without effect on machines.
 pub(super) const fn drop(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape, fate: Fate::Drop }
+    Key {
+        name,
+        shape,
+        fate: Fate::Drop,
+    }
 }
 
 /// A key without effect here, and why.
 pub(super) const fn note(name: &'static str, shape: Shape, why: &'static str) -> Key {
-    Key { name, shape, fate: Fate::Note(why) }
+    Key {
+        name,
+        shape,
+        fate: Fate::Note(why),
+    }
 }
 
 impl Section {
     /// The key of that name; flyctl's JSON decoder also takes it in other capitals.
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
         let exact = self.keys.iter().find(|key| key.name == name);
-        exact.or_else(|| self.keys.iter().find(|key| key.name.eq_ignore_ascii_case(name)))
+        exact.or_else(|| {
+            self.keys
+                .iter()
+                .find(|key| key.name.eq_ignore_ascii_case(name))
+        })
     }
 
     /// The key that was probably meant.

@@ -4,8 +4,10 @@
 
 use super::schema::{Key, Section, Shape, drop, keep, note};
 
-const BUILT_ELSEWHERE: &str = "tests of a deployment are flyctl's; trimtab starts no machine for them";
-const NO_COMPOSE: &str = "trimtab reads no compose file; write the containers into `machine_config`";
+const BUILT_ELSEWHERE: &str =
+    "tests of a deployment are flyctl's; trimtab starts no machine for them";
+const NO_COMPOSE: &str =
+    "trimtab reads no compose file; write the containers into `machine_config`";
 
 /// The top level.
 pub(super) static ROOT: Section = Section {
@@ -30,7 +32,11 @@ pub(super) static ROOT: Section = Section {
         keep("host_dedication_id", Shape::Text),
         keep("machine_config", Shape::Text),
         keep("container", Shape::Text),
-        note("machine_checks", Shape::Many(&MACHINE_CHECKS), BUILT_ELSEWHERE),
+        note(
+            "machine_checks",
+            Shape::Many(&MACHINE_CHECKS),
+            BUILT_ELSEWHERE,
+        ),
         keep("restart", Shape::Many(&RESTART)),
         keep("vm", Shape::Many(&VM)),
         keep("statics", Shape::Many(&STATICS)),
@@ -60,11 +66,15 @@ static EXPERIMENTAL: Section = Section {
     ],
 };
 
-static ATTACHED: Section =
-    Section { name: "experimental.attached", keys: &[drop("secrets", Shape::One(&ATTACHED_SECRETS))] };
+static ATTACHED: Section = Section {
+    name: "experimental.attached",
+    keys: &[drop("secrets", Shape::One(&ATTACHED_SECRETS))],
+};
 
-static ATTACHED_SECRETS: Section =
-    Section { name: "experimental.attached.secrets", keys: &[drop("export", Shape::TextMap)] };
+static ATTACHED_SECRETS: Section = Section {
+    name: "experimental.attached.secrets",
+    keys: &[drop("export", Shape::TextMap)],
+};
 
 static BUILD: Section = Section {
     name: "build",
@@ -84,12 +94,18 @@ static BUILD: Section = Section {
     ],
 };
 
-static COMPOSE: Section = Section { name: "build.compose", keys: &[drop("file", Shape::Text)] };
+static COMPOSE: Section = Section {
+    name: "build.compose",
+    keys: &[drop("file", Shape::Text)],
+};
 
 static DEPLOY: Section = Section {
     name: "deploy",
     keys: &[
-        keep("strategy", Shape::OneOf(&["canary", "rolling", "immediate", "bluegreen"])),
+        keep(
+            "strategy",
+            Shape::OneOf(&["canary", "rolling", "immediate", "bluegreen"]),
+        ),
         keep("max_unavailable", Shape::Number),
         keep("wait_timeout", Shape::Duration),
         keep("release_command", Shape::Command),
@@ -127,7 +143,11 @@ static HTTP_SERVICE: Section = Section {
         keep("tls_options", Shape::One(&TLS_OPTIONS)),
         keep("http_options", Shape::One(&HTTP_OPTIONS)),
         keep("checks", Shape::Many(&HTTP_SERVICE_CHECKS)),
-        note("machine_checks", Shape::Many(&MACHINE_CHECKS), BUILT_ELSEWHERE),
+        note(
+            "machine_checks",
+            Shape::Many(&MACHINE_CHECKS),
+            BUILT_ELSEWHERE,
+        ),
     ],
 };
 
@@ -143,7 +163,11 @@ static SERVICES: Section = Section {
         keep("concurrency", Shape::One(&CONCURRENCY)),
         keep("tcp_checks", Shape::Many(&TCP_CHECKS)),
         keep("http_checks", Shape::Many(&HTTP_CHECKS)),
-        note("machine_checks", Shape::Many(&MACHINE_CHECKS), BUILT_ELSEWHERE),
+        note(
+            "machine_checks",
+            Shape::Many(&MACHINE_CHECKS),
+            BUILT_ELSEWHERE,
+        ),
         keep("processes", Shape::Texts),
         drop("script_checks", Shape::Anything),
     ],
@@ -165,7 +189,11 @@ static PORTS: Section = Section {
 
 static CONCURRENCY: Section = Section {
     name: "concurrency",
-    keys: &[keep("type", Shape::Text), keep("soft_limit", Shape::Count), keep("hard_limit", Shape::Count)],
+    keys: &[
+        keep("type", Shape::Text),
+        keep("soft_limit", Shape::Count),
+        keep("hard_limit", Shape::Count),
+    ],
 };
 
 static TLS_OPTIONS: Section = Section {
@@ -208,8 +236,10 @@ static REPLAY_CACHE: Section = Section {
     ],
 };
 
-static PROXY_PROTO: Section =
-    Section { name: "services.ports.proxy_proto_options", keys: &[keep("version", Shape::Text)] };
+static PROXY_PROTO: Section = Section {
+    name: "services.ports.proxy_proto_options",
+    keys: &[keep("version", Shape::Text)],
+};
 
 static TCP_CHECKS: Section = Section {
     name: "services.tcp_checks",
@@ -221,9 +251,15 @@ static TCP_CHECKS: Section = Section {
     ],
 };
 
-static HTTP_SERVICE_CHECKS: Section = Section { name: "http_service.checks", keys: &HTTP_CHECK_KEYS };
+static HTTP_SERVICE_CHECKS: Section = Section {
+    name: "http_service.checks",
+    keys: &HTTP_CHECK_KEYS,
+};
 
-static HTTP_CHECKS: Section = Section { name: "services.http_checks", keys: &HTTP_CHECK_KEYS };
+static HTTP_CHECKS: Section = Section {
+    name: "services.http_checks",
+    keys: &HTTP_CHECK_KEYS,
+};
 
 static HTTP_CHECK_KEYS: [Key; 10] = [
     keep("interval", Shape::Duration),
@@ -268,9 +304,15 @@ static MACHINE_CHECKS: Section = Section {
     ],
 };
 
-static VM: Section = Section { name: "vm", keys: &VM_KEYS };
+static VM: Section = Section {
+    name: "vm",
+    keys: &VM_KEYS,
+};
 
-static RELEASE_VM: Section = Section { name: "deploy.release_command_vm", keys: &VM_KEYS };
+static RELEASE_VM: Section = Section {
+    name: "deploy.release_command_vm",
+    keys: &VM_KEYS,
+};
 
 static VM_KEYS: [Key; 12] = [
     keep("size", Shape::Text),
@@ -289,7 +331,11 @@ static VM_KEYS: [Key; 12] = [
 
 static RESTART: Section = Section {
     name: "restart",
-    keys: &[keep("policy", Shape::Text), keep("retries", Shape::Count), keep("processes", Shape::Texts)],
+    keys: &[
+        keep("policy", Shape::Text),
+        keep("retries", Shape::Count),
+        keep("processes", Shape::Texts),
+    ],
 };
 
 static STATICS: Section = Section {

@@ -17,7 +17,10 @@ pub(super) fn kind(value: &Value) -> &'static str {
 
 /// A text in place of a value that stood there.
 pub(super) fn node(at: &Place, text: impl Into<String>) -> Node {
-    Node { at: at.clone(), value: Value::String(text.into()) }
+    Node {
+        at: at.clone(),
+        value: Value::String(text.into()),
+    }
 }
 
 /// Go's `%v`.
@@ -32,11 +35,15 @@ pub(super) fn printed(value: &Value) -> String {
             format!("[{}]", items.join(" "))
         }
         Value::Table(Table(entries)) => {
-            let mut entries: Vec<(&str, &Value)> =
-                entries.iter().map(|entry| (entry.key.as_str(), &entry.node.value)).collect();
+            let mut entries: Vec<(&str, &Value)> = entries
+                .iter()
+                .map(|entry| (entry.key.as_str(), &entry.node.value))
+                .collect();
             entries.sort_by_key(|(key, _)| *key);
-            let entries: Vec<String> =
-                entries.iter().map(|(key, value)| format!("{key}:{}", printed(value))).collect();
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", printed(value)))
+                .collect();
             format!("map[{}]", entries.join(" "))
         }
     }
@@ -65,7 +72,10 @@ fn float(number: f64) -> String {
 pub(super) fn whole(number: f64) -> Option<i64> {
     // Above 2^53 a float no longer tells neighbouring integers apart.
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "without fraction and within the exact range")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "without fraction and within the exact range"
+    )]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
@@ -86,7 +96,9 @@ pub(super) fn seconds(text: &str) -> Option<f64> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         total += number * unit(&rest[..end])?;
         rest = &rest[end..];
     }
@@ -110,7 +122,9 @@ pub(super) fn gigabytes(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Some(number);
     }
-    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |at| at + 1);
+    let end = text
+        .rfind(|c: char| c.is_ascii_digit() || c == '.')
+        .map_or(0, |at| at + 1);
     let (number, unit) = text.split_at(end);
     let number: f64 = number.parse().ok().filter(|number: &f64| *number >= 0.0)?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();

@@ -18,7 +18,9 @@ impl Groups {
     pub(super) fn of(root: &Table, declared: bool) -> Self {
         match root.get("processes").map(|node| &node.value) {
             None if !declared => Self::Named(Vec::new()),
-            Some(Value::Table(table)) => Self::Named(table.0.iter().map(|entry| entry.key.clone()).collect()),
+            Some(Value::Table(table)) => {
+                Self::Named(table.0.iter().map(|entry| entry.key.clone()).collect())
+            }
             _ => Self::Unknown,
         }
     }
@@ -69,7 +71,10 @@ fn fields<'a>(table: &'a Table, key: &str) -> &'a [Entry] {
 fn placeholders(root: &Table, report: &mut Report) {
     for key in ["app", "primary_region"] {
         let Some(node) = root.get(key) else { continue };
-        if node.as_str().is_some_and(|text| text.contains(['{', '$', '<'])) {
+        if node
+            .as_str()
+            .is_some_and(|text| text.contains(['{', '$', '<']))
+        {
             let message = format!("`{key}` looks like a placeholder of a template");
             report.odd(&node.at, message, "flyctl takes it literally", None);
         }
@@ -79,8 +84,12 @@ fn placeholders(root: &Table, report: &mut Report) {
 /// What is split into words must split; the other commands have been decoded as such.
 fn commands(root: &Table, report: &mut Report) {
     for Entry { key, node, .. } in fields(root, "processes") {
-        if node.as_str().is_some_and(|text| shell_words::split(text).is_err()) {
-            let message = format!("the command of `{key}` in `processes` must have its quotes closed");
+        if node
+            .as_str()
+            .is_some_and(|text| shell_words::split(text).is_err())
+        {
+            let message =
+                format!("the command of `{key}` in `processes` must have its quotes closed");
             report.wrong(&node.at, message, "a quote is not closed", None);
         }
     }
@@ -94,7 +103,12 @@ fn strategy(root: &Table, report: &mut Report) {
     if strategy.as_str() == Some("canary") && !items(root, "mounts").is_empty() {
         let help = "`rolling` works with volumes".to_owned();
         let message = "the strategy `canary` does not work with mounts";
-        report.wrong(&strategy.at, message, "a canary would need the volume", Some(help));
+        report.wrong(
+            &strategy.at,
+            message,
+            "a canary would need the volume",
+            Some(help),
+        );
     }
 }
 
@@ -109,17 +123,35 @@ fn top_level_checks(root: &Table, report: &mut Report) {
             let message = format!("the check `{}` needs a `type`", entry.key);
             report.wrong(at, message, "neither `http` nor `tcp`", None);
         }
-        bound(check, "interval", |seconds| seconds < 2.0, "at least 2 seconds", report);
-        bound(check, "timeout", |seconds| seconds > 60.0, "at most 60 seconds", report);
+        bound(
+            check,
+            "interval",
+            |seconds| seconds < 2.0,
+            "at least 2 seconds",
+            report,
+        );
+        bound(
+            check,
+            "timeout",
+            |seconds| seconds > 60.0,
+            "at most 60 seconds",
+            report,
+        );
     }
 }
 
 fn bound(check: &Table, key: &str, outside: impl Fn(f64) -> bool, rule: &str, report: &mut Report) {
     let node = check.get(key);
-    if let Some((node, seconds)) = node.and_then(|node| Some((node, text::seconds(node.as_str()?)?)))
+    if let Some((node, seconds)) =
+        node.and_then(|node| Some((node, text::seconds(node.as_str()?)?)))
         && outside(seconds)
     {
-        report.wrong(&node.at, format!("`{key}` in `checks` must be {rule}"), "Fly refuses this", None);
+        report.wrong(
+            &node.at,
+            format!("`{key}` in `checks` must be {rule}"),
+            "Fly refuses this",
+            None,
+        );
     }
 }
 
@@ -139,7 +171,12 @@ fn services(root: &Table, groups: &Groups, report: &mut Report) {
         clamped(service, "http_checks", report);
         if service.get("ports").is_none() {
             let help = "add `[[services.ports]]`".to_owned();
-            report.odd(&node.at, "a service has no ports", "nothing reaches it", Some(help));
+            report.odd(
+                &node.at,
+                "a service has no ports",
+                "nothing reaches it",
+                Some(help),
+            );
         }
     }
 }
@@ -182,7 +219,8 @@ fn clamped(service: &Table, checks: &str, report: &mut Report) {
                 seconds if seconds < 1.0 && !none => "Fly raises it to 1 second",
                 _ => continue,
             };
-            let message = format!("`{key}` of a service's check is outside of 1 second to 1 minute");
+            let message =
+                format!("`{key}` of a service's check is outside of 1 second to 1 minute");
             report.odd(&node.at, message, instead, None);
         }
     }

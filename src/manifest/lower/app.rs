@@ -52,7 +52,17 @@ impl<'a> AppScene<'a> {
     ) -> Option<Self> {
         let name = Name::parse(key).ok()?;
         let image = image(scene, key, app, at.key("image"), sink);
-        Some(Self { scene, key, app, at, name, image, aws, mark: meta.mark.clone(), org: meta.org.clone() })
+        Some(Self {
+            scene,
+            key,
+            app,
+            at,
+            name,
+            image,
+            aws,
+            mark: meta.mark.clone(),
+            org: meta.org.clone(),
+        })
     }
 
     /// Makes everything that the app asks for.
@@ -75,7 +85,10 @@ impl<'a> AppScene<'a> {
             self.place_image(&self.name, at, out);
         }
         if app.adopt == Some(true) {
-            out.desired.meta.adopt.insert(Address::of::<App>(&self.name));
+            out.desired
+                .meta
+                .adopt
+                .insert(Address::of::<App>(&self.name));
         }
         if deploy.rolls_back {
             out.desired.meta.rolls_back.insert(self.name.clone());
@@ -95,8 +108,11 @@ impl<'a> AppScene<'a> {
 
     /// A name within the app; `None`, with a problem, when a part cannot be in a name.
     pub(super) fn child(&self, parts: &[&str], at: Spot<'_>, sink: &mut Sink) -> Option<Name> {
-        let name = parts.iter().try_fold(self.name.clone(), |name, part| name.child(part));
-        name.map_err(|error| sink.error(at.problem(error.to_string()))).ok()
+        let name = parts
+            .iter()
+            .try_fold(self.name.clone(), |name, part| name.child(part));
+        name.map_err(|error| sink.error(at.problem(error.to_string())))
+            .ok()
     }
 
     /// Remembers which place made a resource.
@@ -142,8 +158,19 @@ impl<'a> AppScene<'a> {
         let apps = mentioned
             .filter(|other| *other != self.key)
             .filter_map(|other| Some(Address::of::<App>(&Name::parse(other).ok()?)));
-        let named = self.scene.mentions.aws.get(&format!("apps.{}", self.key)).into_iter().flatten();
-        apps.chain(named.chain(self.aws.needs.get(self.key).into_iter().flatten()).cloned()).collect()
+        let named = self
+            .scene
+            .mentions
+            .aws
+            .get(&format!("apps.{}", self.key))
+            .into_iter()
+            .flatten();
+        apps.chain(
+            named
+                .chain(self.aws.needs.get(self.key).into_iter().flatten())
+                .cloned(),
+        )
+        .collect()
     }
 
     /// The variables that its identity on AWS brings.
@@ -153,7 +180,13 @@ impl<'a> AppScene<'a> {
 }
 
 /// The image: `--image`, else what the manifest says.
-fn image(scene: &Scene<'_>, key: &str, app: &shape::App, at: Spot<'_>, sink: &mut Sink) -> Option<Image> {
+fn image(
+    scene: &Scene<'_>,
+    key: &str,
+    app: &shape::App,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Option<Image> {
     let given = scene.inputs.images.get(key).cloned();
     let stated = || match app.image.as_ref()? {
         ImageSource::Reference(reference) => Some(reference.clone()),

@@ -20,23 +20,31 @@ use crate::{
 const SERVICE_TIMES: (Span, Span) = (Span::from_secs(1), Span::from_secs(60));
 
 /// A check of a service.
-pub(super) fn of_service(check: &shape::Check, kind: &'static str, at: Spot<'_>, sink: &mut Sink) -> Check {
+pub(super) fn of_service(
+    check: &shape::Check,
+    kind: &'static str,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Check {
     let misplaced = [
         ("port", check.port.is_some()),
         ("kind", check.role.is_some()),
         ("processes", !check.processes.is_empty()),
     ];
     for (key, _) in misplaced.into_iter().filter(|(_, written)| *written) {
-        let problem = at.key(key).problem(format!("`{key}` is for checks of the machine"));
-        sink.error(
-            problem.help(
-                "a service's check uses the service's own port; others stand in [apps.KEY.checks.NAME]",
-            ),
-        );
+        let problem = at
+            .key(key)
+            .problem(format!("`{key}` is for checks of the machine"));
+        sink.error(problem.help(
+            "a service's check uses the service's own port; others stand in [apps.KEY.checks.NAME]",
+        ));
     }
     let stated = check.kind.map_or(kind, type_word);
     let mut out = common(check, stated, at, sink);
-    for (key, time) in [("interval", &mut out.interval), ("timeout", &mut out.timeout)] {
+    for (key, time) in [
+        ("interval", &mut out.interval),
+        ("timeout", &mut out.timeout),
+    ] {
         *time = time.map(|time| clamped(time, at.key(key), sink));
     }
     out
@@ -45,7 +53,9 @@ pub(super) fn of_service(check: &shape::Check, kind: &'static str, at: Spot<'_>,
 fn clamped(time: Span, at: Spot<'_>, sink: &mut Sink) -> Span {
     let clamped = time.clamp(SERVICE_TIMES.0, SERVICE_TIMES.1);
     if clamped != time {
-        sink.warn(at.problem(format!("Fly takes 1s to 60s here, and makes {time} {clamped}")));
+        sink.warn(at.problem(format!(
+            "Fly takes 1s to 60s here, and makes {time} {clamped}"
+        )));
     }
     clamped
 }
@@ -68,10 +78,17 @@ pub(super) fn of_machines(
                     .help("say `type = \"http\"` or `type = \"tcp\"`"),
             );
         }
-        let mut made =
-            common(check, kind.unwrap_or(if check.path.is_some() { "http" } else { "tcp" }), spot, sink);
+        let mut made = common(
+            check,
+            kind.unwrap_or(if check.path.is_some() { "http" } else { "tcp" }),
+            spot,
+            sink,
+        );
         made.role = check.role.map(|role| role_word(role).to_owned());
-        made.port = check.port.or(app.http_service.as_ref().and_then(|service| service.internal_port));
+        made.port = check.port.or(app
+            .http_service
+            .as_ref()
+            .and_then(|service| service.internal_port));
         if made.port.is_none() && app.http_service.is_none() {
             sink.error(
                 spot.problem(format!("check `{name}` lacks `port`"))
@@ -80,23 +97,37 @@ pub(super) fn of_machines(
         }
         made.method = made.method.map(|method| method.to_uppercase());
         limits(&made, spot, sink);
-        out.insert(name.clone(), Scoped { processes: check.processes.clone(), value: made });
+        out.insert(
+            name.clone(),
+            Scoped {
+                processes: check.processes.clone(),
+                value: made,
+            },
+        );
     }
     out
 }
 
 /// What the platform refuses for a machine's check.
 fn limits(check: &Check, at: Spot<'_>, sink: &mut Sink) {
-    if check.interval.is_some_and(|interval| interval < Span::from_secs(2)) {
+    if check
+        .interval
+        .is_some_and(|interval| interval < Span::from_secs(2))
+    {
         sink.error(
             at.key("interval")
                 .problem("Fly checks a machine at most every 2 seconds")
                 .help("write `2s` or more"),
         );
     }
-    if check.timeout.is_some_and(|timeout| timeout > Span::from_secs(60)) {
+    if check
+        .timeout
+        .is_some_and(|timeout| timeout > Span::from_secs(60))
+    {
         sink.error(
-            at.key("timeout").problem("a check may take 60 seconds at most").help("write `60s` or less"),
+            at.key("timeout")
+                .problem("a check may take 60 seconds at most")
+                .help("write `60s` or less"),
         );
     }
 }
@@ -112,12 +143,18 @@ fn common(check: &shape::Check, kind: &str, at: Spot<'_>, sink: &mut Sink) -> Ch
     if kind == "tcp" {
         http_only(check, at, sink);
     }
-    if check.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+    if check
+        .path
+        .as_ref()
+        .is_some_and(|path| !path.starts_with('/'))
+    {
         sink.error(at.key("path").problem("a check's path begins with `/`"));
     }
     let values = |values: &OneOrMany<String>| values.as_slice().to_vec();
-    let headers =
-        check.headers.iter().map(|(name, value)| Header { name: name.clone(), values: values(value) });
+    let headers = check.headers.iter().map(|(name, value)| Header {
+        name: name.clone(),
+        values: values(value),
+    });
     Check {
         kind: kind.to_owned(),
         role: None,

@@ -27,7 +27,9 @@ pub(super) struct Containers<'a> {
 /// Checks the containers, and gives the app's image to one of them.
 pub(super) fn containers(list: &mut Value, around: &Containers<'_>, sink: &mut Sink) {
     let at = around.at.key("machine_config");
-    let tables = list.as_array_mut().filter(|list| list.iter().all(Value::is_object));
+    let tables = list
+        .as_array_mut()
+        .filter(|list| list.iter().all(Value::is_object));
     let Some(list) = tables else {
         sink.error(at.problem("`containers` in `machine_config` is not a list of tables"));
         return;
@@ -48,7 +50,11 @@ pub(super) fn containers(list: &mut Value, around: &Containers<'_>, sink: &mut S
 }
 
 fn name(container: &Value) -> String {
-    container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+    container
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl Containers<'_> {
@@ -60,14 +66,22 @@ impl Containers<'_> {
         };
         let found = find(stated);
         if found.is_none() {
-            let problem = self.at.key("container").problem(format!("there is no container `{stated}`"));
+            let problem = self
+                .at
+                .key("container")
+                .problem(format!("there is no container `{stated}`"));
             sink.error(problem.maybe_help(suggest::help(stated, names.iter().map(String::as_str))));
         }
         found
     }
 
     fn image(&self, table: &mut Map<String, Value>, name: &str, chosen: bool, sink: &mut Sink) {
-        let own = |table: &Map<String, Value>| table.get("image").and_then(Value::as_str).map(str::to_owned);
+        let own = |table: &Map<String, Value>| {
+            table
+                .get("image")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let own = own(table).filter(|image| !image.is_empty() && (image != "." || !chosen));
         let image = match self.image {
             Some(image) if chosen => Some(image.to_string()),
@@ -77,8 +91,10 @@ impl Containers<'_> {
             table.remove("image");
             // A command that only looks needs no image; a machine that is made or changed does.
             if !chosen || self.scene.inputs.secrets == SecretsMode::Required {
-                let problem =
-                    self.at.key("machine_config").problem(format!("container `{name}` has no image"));
+                let problem = self
+                    .at
+                    .key("machine_config")
+                    .problem(format!("container `{name}` has no image"));
                 let app = "say `image` in the app, or pass --image KEY=REFERENCE";
                 sink.error(problem.help(if chosen { app } else { "say `image` there" }));
             }
@@ -90,16 +106,26 @@ impl Containers<'_> {
     /// Variables that look like secrets, and secrets that the app does not have.
     fn surroundings(&self, table: &Map<String, Value>, container: &str, sink: &mut Sink) {
         let at = self.at.key("machine_config");
-        for (name, value) in table.get("env").and_then(Value::as_object).into_iter().flatten() {
+        for (name, value) in table
+            .get("env")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             env::check_within(name, value.as_str().unwrap_or_default(), at, sink);
         }
-        let secrets = table.get("secrets").and_then(Value::as_array).into_iter().flatten();
+        let secrets = table
+            .get("secrets")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         for secret in secrets.filter_map(|secret| secret.get("name")?.as_str()) {
             if !self.app.secrets.contains_key(secret) {
-                let problem = at.problem(format!("container `{container}` takes a secret `{secret}`"));
-                sink.warn(
-                    problem.help("the manifest has none of that name; it must be set on Fly by other means"),
-                );
+                let problem =
+                    at.problem(format!("container `{container}` takes a secret `{secret}`"));
+                sink.warn(problem.help(
+                    "the manifest has none of that name; it must be set on Fly by other means",
+                ));
             }
         }
     }
@@ -107,16 +133,25 @@ impl Containers<'_> {
     /// Puts the content of local files where their names stand.
     pub(super) fn files(&self, files: &mut Value, sink: &mut Sink) {
         let at = self.at.key("machine_config");
-        for file in files.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-            let there =
-                |file: &Map<String, Value>, key: &str| file.get(key).is_some_and(|value| !value.is_null());
-            if let (Some(Value::String(image)), Some(app)) = (file.get_mut("image_config"), self.image)
+        for file in files
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            let there = |file: &Map<String, Value>, key: &str| {
+                file.get(key).is_some_and(|value| !value.is_null())
+            };
+            if let (Some(Value::String(image)), Some(app)) =
+                (file.get_mut("image_config"), self.image)
                 && image == "."
             {
                 *image = app.to_string();
             }
             let local = file.remove("local_path");
-            let Some(local) = local.as_ref().and_then(Value::as_str) else { continue };
+            let Some(local) = local.as_ref().and_then(Value::as_str) else {
+                continue;
+            };
             if there(file, "raw_value") || there(file, "secret_name") {
                 continue;
             }

@@ -38,9 +38,9 @@ pub(super) fn crons(
         let at = app.at.key("cron").key(key);
         let machine = cron.name.as_deref().unwrap_or(key);
         if let Some(other) = taken.insert(machine, key) {
-            let problem = at
-                .key("name")
-                .problem(format!("cron `{key}` has the same machine name as cron `{other}`: `{machine}`"));
+            let problem = at.key("name").problem(format!(
+                "cron `{key}` has the same machine name as cron `{other}`: `{machine}`"
+            ));
             sink.error(problem.help("machine names are unique within an app"));
         }
         check_machine_name(machine, at.key("name"), sink);
@@ -57,7 +57,10 @@ pub(super) fn crons(
         if cron.image.is_some() {
             app.place_image(&name, at, out);
         }
-        let spec = CronSpec { machine: machine.to_owned(), workload };
+        let spec = CronSpec {
+            machine: machine.to_owned(),
+            workload,
+        };
         out.desired.fly_cron.insert(name, spec);
     }
 }
@@ -93,7 +96,9 @@ fn config(
     env.extend(env::variables(&cron.env, at.key("env"), sink));
     let mut words = |key: &str, command| {
         let command: Option<&crate::manifest::shape::Command> = command;
-        command.map(|command| scalars::command(command, at.key(key), sink)).unwrap_or_default()
+        command
+            .map(|command| scalars::command(command, at.key(key), sink))
+            .unwrap_or_default()
     };
     let init = Init {
         entrypoint: words("entrypoint", cron.entrypoint.as_ref()),
@@ -101,12 +106,21 @@ fn config(
         ..Init::default()
     };
     MachineConfig {
-        image: cron.image.clone().map(Image::new).or_else(|| app.image.clone()),
+        image: cron
+            .image
+            .clone()
+            .map(Image::new)
+            .or_else(|| app.image.clone()),
         env,
         init,
         guest: Some(guest::guest(&[Layer::cron(cron, at)], sink)),
-        restart: Some(Restart { policy: "on-failure".to_owned(), max_retries: None }),
-        schedule: cron.schedule.map(|schedule| schedule_word(schedule).to_owned()),
+        restart: Some(Restart {
+            policy: "on-failure".to_owned(),
+            max_retries: None,
+        }),
+        schedule: cron
+            .schedule
+            .map(|schedule| schedule_word(schedule).to_owned()),
         ..MachineConfig::default()
     }
 }

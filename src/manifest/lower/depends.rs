@@ -22,19 +22,26 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
     let circles = Circles::of(document);
     let machines = machines(desired);
     let mut needs: BTreeMap<&str, BTreeSet<Address>> = BTreeMap::new();
-    for (key, app) in document.apps.iter().filter(|(_, app)| !app.depends_on.is_empty()) {
+    for (key, app) in document
+        .apps
+        .iter()
+        .filter(|(_, app)| !app.depends_on.is_empty())
+    {
         for (index, other) in app.depends_on.iter().enumerate() {
             let spot = at.key("apps").key(key).key("depends_on").item(index);
             if !document.apps.contains_key(other) {
                 let problem = spot.problem(format!("there is no app `{other}`"));
-                sink.error(
-                    problem.maybe_help(suggest::help(other, document.apps.keys().map(String::as_str))),
-                );
+                sink.error(problem.maybe_help(suggest::help(
+                    other,
+                    document.apps.keys().map(String::as_str),
+                )));
             } else if let Some(circle) = circles.through(document, key, other) {
                 // Each app of a circle would tell it anew; the first one does.
                 if circle.iter().all(|app| key.as_str() <= *app) {
-                    let problem =
-                        spot.problem(format!("`depends_on` goes in a circle: {}", circle.join(" → ")));
+                    let problem = spot.problem(format!(
+                        "`depends_on` goes in a circle: {}",
+                        circle.join(" → ")
+                    ));
                     sink.error(problem.help("leave one of them out"));
                 }
             } else {
@@ -52,19 +59,34 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
 fn machines(desired: &Desired) -> BTreeMap<String, BTreeSet<Address>> {
     let mut all: BTreeMap<String, BTreeSet<Address>> = BTreeMap::new();
     for name in desired.fly_machine.keys() {
-        all.entry(name.root().as_str().to_owned()).or_default().insert(Address::of::<Machine>(name));
+        all.entry(name.root().as_str().to_owned())
+            .or_default()
+            .insert(Address::of::<Machine>(name));
     }
     for name in desired.fly_app.keys() {
-        all.entry(name.as_str().to_owned()).or_insert_with(|| BTreeSet::from([Address::of::<App>(name)]));
+        all.entry(name.as_str().to_owned())
+            .or_insert_with(|| BTreeSet::from([Address::of::<App>(name)]));
     }
     all
 }
 
 fn add(desired: &mut Desired, needs: &BTreeMap<&str, BTreeSet<Address>>) {
-    let machines = desired.fly_machine.iter_mut().map(|(name, machine)| (name, &mut machine.workload));
-    let crons = desired.fly_cron.iter_mut().map(|(name, cron)| (name, &mut cron.workload));
+    let machines = desired
+        .fly_machine
+        .iter_mut()
+        .map(|(name, machine)| (name, &mut machine.workload));
+    let crons = desired
+        .fly_cron
+        .iter_mut()
+        .map(|(name, cron)| (name, &mut cron.workload));
     for (name, workload) in machines.chain(crons) {
-        workload.needs.extend(needs.get(name.root().as_str()).into_iter().flatten().cloned());
+        workload.needs.extend(
+            needs
+                .get(name.root().as_str())
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
     }
 }
 
@@ -75,10 +97,17 @@ struct Circles<'a>(BTreeMap<&'a str, usize>);
 impl<'a> Circles<'a> {
     fn of(document: &'a Document) -> Self {
         let mut graph = DiGraph::<&str, ()>::new();
-        let nodes: BTreeMap<&str, NodeIndex> =
-            document.apps.keys().map(|key| (key.as_str(), graph.add_node(key))).collect();
+        let nodes: BTreeMap<&str, NodeIndex> = document
+            .apps
+            .keys()
+            .map(|key| (key.as_str(), graph.add_node(key)))
+            .collect();
         for (key, app) in &document.apps {
-            for other in app.depends_on.iter().filter_map(|other| nodes.get(other.as_str())) {
+            for other in app
+                .depends_on
+                .iter()
+                .filter_map(|other| nodes.get(other.as_str()))
+            {
                 graph.add_edge(nodes[key.as_str()], *other, ());
             }
         }
@@ -93,7 +122,12 @@ impl<'a> Circles<'a> {
     }
 
     /// The shortest way from an app through `first` back to itself, such as `web → api → web`.
-    fn through(&self, document: &'a Document, start: &'a str, first: &'a str) -> Option<Vec<&'a str>> {
+    fn through(
+        &self,
+        document: &'a Document,
+        start: &'a str,
+        first: &'a str,
+    ) -> Option<Vec<&'a str>> {
         let group = self.0.get(start)?;
         if self.0.get(first) != Some(group) {
             return None;

@@ -55,14 +55,19 @@ impl Default for Deployment {
 
 impl Deployment {
     /// Reads and checks `[deploy]`.
-    pub(super) fn of(app: &shape::App, mounts: &[Scoped<Mounted>], at: Spot<'_>, sink: &mut Sink) -> Self {
+    pub(super) fn of(
+        app: &shape::App,
+        mounts: &[Scoped<Mounted>],
+        at: Spot<'_>,
+        sink: &mut Sink,
+    ) -> Self {
         let (Some(deploy), at) = (&app.deploy, at.key("deploy")) else {
             return Self::default();
         };
         let limit = deploy.max_unavailable;
-        if limit
-            .is_some_and(|share| !share.is_finite() || share <= 0.0 || (share > 1.0 && share.fract() != 0.0))
-        {
+        if limit.is_some_and(|share| {
+            !share.is_finite() || share <= 0.0 || (share > 1.0 && share.fract() != 0.0)
+        }) {
             let problem = at
                 .key("max_unavailable")
                 .problem("`max_unavailable` is a whole number from 1, or a fraction below 1");
@@ -70,12 +75,19 @@ impl Deployment {
         }
         let wait = scalars::span(deploy.wait_timeout.as_ref(), at.key("wait_timeout"), sink);
         if wait.is_some_and(|wait| wait < Span::from_secs(1)) {
-            sink.error(at.key("wait_timeout").problem("a machine needs at least one second to start"));
+            sink.error(
+                at.key("wait_timeout")
+                    .problem("a machine needs at least one second to start"),
+            );
         }
-        let verify =
-            deploy.verify.as_ref().and_then(|verify| self::verify(verify, app, at.key("verify"), sink));
+        let verify = deploy
+            .verify
+            .as_ref()
+            .and_then(|verify| self::verify(verify, app, at.key("verify"), sink));
         Self {
-            wait_secs: wait.map_or(Workload::DEFAULT_WAIT_SECS, |wait| wait.millis().div_ceil(1000)),
+            wait_secs: wait.map_or(Workload::DEFAULT_WAIT_SECS, |wait| {
+                wait.millis().div_ceil(1000)
+            }),
             strategy: strategy(deploy.strategy, mounts, at.key("strategy"), sink),
             limit: limit.unwrap_or(Turns::DEFAULT_SHARE),
             verify,
@@ -106,10 +118,12 @@ fn strategy(
         Some(shape::Strategy::Immediate) => Strategy::Immediate,
         Some(shape::Strategy::Bluegreen) => {
             if !mounts.is_empty() {
-                let problem = at
-                    .problem("`bluegreen` needs machines beside the old ones, which a volume does not allow");
+                let problem = at.problem(
+                    "`bluegreen` needs machines beside the old ones, which a volume does not allow",
+                );
                 sink.error(
-                    problem.help("say `strategy = \"rolling\"`, or `canary` to try one machine first"),
+                    problem
+                        .help("say `strategy = \"rolling\"`, or `canary` to try one machine first"),
                 );
             }
             Strategy::BlueGreen
@@ -119,23 +133,52 @@ fn strategy(
 }
 
 /// The proof, checked.
-fn verify(verify: &shape::Verify, app: &shape::App, at: Spot<'_>, sink: &mut Sink) -> Option<Verify> {
-    let shape::Verify { path, host, status, body, retries, interval } = verify;
+fn verify(
+    verify: &shape::Verify,
+    app: &shape::App,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Option<Verify> {
+    let shape::Verify {
+        path,
+        host,
+        status,
+        body,
+        retries,
+        interval,
+    } = verify;
     let path = path.clone().unwrap_or_else(|| "/".to_owned());
     if !path.starts_with('/') || path.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        sink.error(at.key("path").problem(format!("`{path}` is not a path")).help("begin it with `/`"));
+        sink.error(
+            at.key("path")
+                .problem(format!("`{path}` is not a path"))
+                .help("begin it with `/`"),
+        );
         return None;
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-    if let Some(host) = host.as_ref().filter(|host| host.is_empty() || !host.chars().all(fits)) {
-        let problem = at.key("host").problem(format!("`{host}` is not a host name"));
+    if let Some(host) = host
+        .as_ref()
+        .filter(|host| host.is_empty() || !host.chars().all(fits))
+    {
+        let problem = at
+            .key("host")
+            .problem(format!("`{host}` is not a host name"));
         sink.error(problem.help("write it without `https://` and without a path"));
         return None;
     }
     if let Some(Err(error)) = body.as_ref().map(|pattern| regex::Regex::new(pattern)) {
         let why = error.to_string();
-        let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        sink.error(at.key("body").problem(format!("this is not a regular expression: {why}")));
+        let why = why
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        sink.error(
+            at.key("body")
+                .problem(format!("this is not a regular expression: {why}")),
+        );
         return None;
     }
     if app.http_service.is_none() && app.services.is_empty() && app.machine_config.is_none() {
@@ -163,7 +206,9 @@ pub(super) fn release(
     out: &mut Lowered,
     sink: &mut Sink,
 ) {
-    let (Some(deploy), at) = (&app.app.deploy, app.at.key("deploy")) else { return };
+    let (Some(deploy), at) = (&app.app.deploy, app.at.key("deploy")) else {
+        return;
+    };
     let Some(command) = &deploy.release_command else {
         if deploy.release_command_timeout.is_some() || deploy.release_command_vm.is_some() {
             sink.warn(at.problem("there is no `release_command` for these settings"));
@@ -173,20 +218,32 @@ pub(super) fn release(
     let spot = at.key("release_command");
     let words = scalars::command(command, spot, sink);
     if words.iter().all(String::is_empty) {
-        sink.error(spot.problem("the release command is empty").help("leave it out"));
+        sink.error(
+            spot.problem("the release command is empty")
+                .help("leave it out"),
+        );
         return;
     }
     let limit = limit(deploy, at, sink);
     // An app that does not say where it runs is told so with its machines.
-    let Some(region) = region(app, groups) else { return };
+    let Some(region) = region(app, groups) else {
+        return;
+    };
     let mut config = config(parts.config(app, groups, groups.default(), sink), words);
     if let Some(vm) = &deploy.release_command_vm {
-        config.guest = Some(guest::guest(&[Layer::vm(vm, at.key("release_command_vm"))], sink));
+        config.guest = Some(guest::guest(
+            &[Layer::vm(vm, at.key("release_command_vm"))],
+            sink,
+        ));
     }
     let mut workload = app.workload(&app.name, region, config, wait_secs);
     workload.labels.clear();
     app.place::<ReleaseCommand>(&app.name, spot, out);
-    let spec = ReleaseSpec { workload, limit_secs: limit, release: None };
+    let spec = ReleaseSpec {
+        workload,
+        limit_secs: limit,
+        release: None,
+    };
     out.desired.fly_release.insert(app.name.clone(), spec);
 }
 
@@ -202,12 +259,20 @@ fn limit(deploy: &Deploy, at: Spot<'_>, sink: &mut Sink) -> Option<u64> {
 
 /// The primary region, else the first in which the default group has machines.
 fn region(app: &AppScene<'_>, groups: &Groups) -> Option<Region> {
-    let stated = app.app.machines.get(groups.default()).and_then(|group| group.count.as_ref());
+    let stated = app
+        .app
+        .machines
+        .get(groups.default())
+        .and_then(|group| group.count.as_ref());
     let first = || match stated {
         Some(shape::Count::Regions(regions)) => regions.keys().next(),
         _ => None,
     };
-    app.app.primary_region.as_ref().or_else(first).map(scalars::region)
+    app.app
+        .primary_region
+        .as_ref()
+        .or_else(first)
+        .map(scalars::region)
 }
 
 /// The configuration of the default group, without all that serves.
@@ -218,11 +283,18 @@ fn config(group: MachineConfig, words: Vec<String>) -> MachineConfig {
     MachineConfig {
         image: group.image,
         env,
-        init: Init { exec: Vec::new(), cmd: words, ..group.init },
+        init: Init {
+            exec: Vec::new(),
+            cmd: words,
+            ..group.init
+        },
         guest: group.guest,
         files: group.files,
         stop_config: group.stop_config,
-        restart: Some(Restart { policy: "no".to_owned(), max_retries: None }),
+        restart: Some(Restart {
+            policy: "no".to_owned(),
+            max_retries: None,
+        }),
         ..MachineConfig::default()
     }
 }

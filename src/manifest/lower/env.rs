@@ -26,7 +26,9 @@ pub(super) fn variables(
 
 fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     if !is_key(key) {
-        let problem = at.key_problem(format!("`{key}` cannot be the name of an environment variable"));
+        let problem = at.key_problem(format!(
+            "`{key}` cannot be the name of an environment variable"
+        ));
         sink.error(problem.help("use letters, digits and underscores, and no digit first"));
     } else if key.starts_with("FLY_") {
         let problem = at.key_problem(format!("`{key}` is set by Fly itself"));
@@ -39,7 +41,9 @@ fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
 pub(super) fn check_within(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     if !is_key(key) {
         // The API takes any name, so this is no reason to refuse the document.
-        sink.warn(at.problem(format!("`{key}` is an odd name for an environment variable")));
+        sink.warn(at.problem(format!(
+            "`{key}` is an odd name for an environment variable"
+        )));
     }
     secret(key, value, at, sink);
 }
@@ -47,8 +51,8 @@ pub(super) fn check_within(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink
 fn secret(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
     if looks_secret(key, value) {
         let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));
-        sink.warn(
-            problem.help(format!("write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`")),
-        );
+        sink.warn(problem.help(format!(
+            "write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`"
+        )));
     }
 }

@@ -30,13 +30,15 @@ impl Groups {
         }
         for (name, group) in &app.machines {
             let spot = at.key("machines").key(name);
-            let stated =
-                group.command.as_ref().map(|command| scalars::command(command, spot.key("command"), sink));
+            let stated = group
+                .command
+                .as_ref()
+                .map(|command| scalars::command(command, spot.key("command"), sink));
             if commands.contains_key(name) {
                 if stated.is_some() {
-                    let problem = spot
-                        .key("command")
-                        .problem(format!("group `{name}` has its command in `processes` already"));
+                    let problem = spot.key("command").problem(format!(
+                        "group `{name}` has its command in `processes` already"
+                    ));
                     sink.error(problem.help("leave one of them out"));
                 }
                 continue;
@@ -44,7 +46,10 @@ impl Groups {
             check_name(name, spot, sink);
             if !app.processes.is_empty() && stated.is_none() {
                 let problem = spot.problem(format!("there is no process group `{name}`"));
-                sink.error(problem.maybe_help(suggest::help(name, app.processes.keys().map(String::as_str))));
+                sink.error(problem.maybe_help(suggest::help(
+                    name,
+                    app.processes.keys().map(String::as_str),
+                )));
                 continue;
             }
             commands.insert(name.clone(), stated.unwrap_or_default());
@@ -58,7 +63,9 @@ impl Groups {
     /// The group that parts without `processes` belong to: `app`, else the first.
     pub(super) fn default(&self) -> &str {
         let first = || self.commands.keys().next().map_or("app", String::as_str);
-        self.commands.get_key_value("app").map_or_else(first, |(name, _)| name)
+        self.commands
+            .get_key_value("app")
+            .map_or_else(first, |(name, _)| name)
     }
 
     /// Whether a part with these `processes` belongs to the group.
@@ -71,21 +78,32 @@ impl Groups {
 
     /// The groups that a part with these `processes` belongs to.
     pub(super) fn members<'a>(&'a self, processes: &'a [String]) -> impl Iterator<Item = &'a str> {
-        self.commands.keys().map(String::as_str).filter(|group| self.has(processes, group))
+        self.commands
+            .keys()
+            .map(String::as_str)
+            .filter(|group| self.has(processes, group))
     }
 
     /// Checks that every named group is there.
     pub(super) fn check(&self, processes: &[String], at: Spot<'_>, sink: &mut Sink) {
         for (index, name) in processes.iter().enumerate() {
             if !self.commands.contains_key(name) {
-                let problem =
-                    at.key("processes").item(index).problem(format!("there is no process group `{name}`"));
-                sink.error(problem.maybe_help(suggest::help(name, self.commands.keys().map(String::as_str))));
+                let problem = at
+                    .key("processes")
+                    .item(index)
+                    .problem(format!("there is no process group `{name}`"));
+                sink.error(problem.maybe_help(suggest::help(
+                    name,
+                    self.commands.keys().map(String::as_str),
+                )));
             }
         }
         let distinct: BTreeSet<&String> = processes.iter().collect();
         if distinct.len() < processes.len() {
-            sink.error(at.key("processes").problem("a process group stands here twice"));
+            sink.error(
+                at.key("processes")
+                    .problem("a process group stands here twice"),
+            );
         }
     }
 }

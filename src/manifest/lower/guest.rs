@@ -48,7 +48,15 @@ impl<'a> Layer<'a> {
 
     /// What `[machines.GROUP]` says.
     pub(super) fn group(group: &'a MachineGroup, at: Spot<'a>) -> Self {
-        let MachineGroup { count: _, size, memory, cpus, cpu_kind, command: _, standby: _ } = group;
+        let MachineGroup {
+            count: _,
+            size,
+            memory,
+            cpus,
+            cpu_kind,
+            command: _,
+            standby: _,
+        } = group;
         Self {
             size: size.as_ref(),
             memory: memory.as_ref(),
@@ -96,17 +104,27 @@ pub(super) fn guest(layers: &[Layer<'_>], sink: &mut Sink) -> Guest {
 }
 
 /// The machine that some layers describe over a ground.
-pub(super) fn guest_over(ground: Option<&Ground<'_>>, layers: &[Layer<'_>], sink: &mut Sink) -> Guest {
+pub(super) fn guest_over(
+    ground: Option<&Ground<'_>>,
+    layers: &[Layer<'_>],
+    sink: &mut Sink,
+) -> Guest {
     let mut guest = ground.map_or_else(Guest::default, |ground| ground.guest.clone());
     let mut memory = ground.and_then(|ground| ground.memory);
     let at = ground.map(|ground| ground.at);
-    let mut marks = Marks { memory: at, cpus: at };
+    let mut marks = Marks {
+        memory: at,
+        cpus: at,
+    };
     for layer in layers {
         if let Some(preset) = layer.size {
             let at = layer.at.key("size");
             (guest.cpu_kind, guest.cpus) = preset_parts(&preset.0);
             memory = None;
-            marks = Marks { memory: Some(at), cpus: Some(at) };
+            marks = Marks {
+                memory: Some(at),
+                cpus: Some(at),
+            };
         }
         if let Some(size) = layer.memory
             && let Some(parsed) = scalars::memory(size, layer.at.key("memory"), sink)
@@ -161,7 +179,11 @@ fn kind_word(kind: CpuKind) -> &'static str {
 
 /// `shared-cpu-2x` is two shared CPUs. The preset's memory is the least that its CPUs may have.
 fn preset_parts(preset: &str) -> (String, u32) {
-    let kind = if preset.starts_with("shared") { "shared" } else { "performance" };
+    let kind = if preset.starts_with("shared") {
+        "shared"
+    } else {
+        "performance"
+    };
     let digits: String = preset.chars().filter(char::is_ascii_digit).collect();
     (kind.to_owned(), digits.parse().unwrap_or(1))
 }
@@ -180,9 +202,17 @@ fn limits(guest: &Guest) -> (u32, u32, u32) {
 const LARGE: [u32; 3] = [32, 64, 128];
 
 fn check(guest: &Guest, marks: &Marks<'_>, sink: &mut Sink) {
-    let Guest { cpu_kind, cpus, memory_mb, .. } = guest;
-    let allowed: Vec<u32> =
-        if cpu_kind == "shared" { SHARED.to_vec() } else { [&PERFORMANCE[..], &LARGE].concat() };
+    let Guest {
+        cpu_kind,
+        cpus,
+        memory_mb,
+        ..
+    } = guest;
+    let allowed: Vec<u32> = if cpu_kind == "shared" {
+        SHARED.to_vec()
+    } else {
+        [&PERFORMANCE[..], &LARGE].concat()
+    };
     if !allowed.contains(cpus) {
         let counts: Vec<String> = allowed.iter().map(u32::to_string).collect();
         if let Some(at) = marks.cpus {
@@ -209,6 +239,10 @@ fn check(guest: &Guest, marks: &Marks<'_>, sink: &mut Sink) {
             "{memory_mb} of memory do not fit {cpus} {cpu_kind} CPU{}",
             if *cpus == 1 { "" } else { "s" }
         ));
-        sink.error(problem.label(rule).help(format!("the nearest that fits is `{}`", Mib(near))));
+        sink.error(
+            problem
+                .label(rule)
+                .help(format!("the nearest that fits is `{}`", Mib(near))),
+        );
     }
 }

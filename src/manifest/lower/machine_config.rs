@@ -74,20 +74,34 @@ pub(super) fn base<'a>(
 ) -> Base<'a> {
     let spot = at.key("machine_config");
     let document = app.machine_config.as_ref().zip(spot.value_place());
-    let document =
-        document.and_then(|(source, place)| read(source, &scene.files.get(place.file).path, spot, sink));
+    let document = document
+        .and_then(|(source, place)| read(source, &scene.files.get(place.file).path, spot, sink));
     let Some((document, from)) = document else {
         if app.container.is_some() && app.machine_config.is_none() {
-            sink.warn(at.key("container").problem("`container` has no effect without `machine_config`"));
+            sink.warn(
+                at.key("container")
+                    .problem("`container` has no effect without `machine_config`"),
+            );
         }
         return Base::default();
     };
-    let containers = Containers { app, image, scene, from: &from, at };
+    let containers = Containers {
+        app,
+        image,
+        scene,
+        from: &from,
+        at,
+    };
     sorted(document, &containers, spot, sink)
 }
 
 /// The document as a table, and the file that its paths are relative to.
-fn read(source: &str, from: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<(Map<String, Value>, PathBuf)> {
+fn read(
+    source: &str,
+    from: &Path,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Option<(Map<String, Value>, PathBuf)> {
     let (text, from) = if source.trim_start().starts_with('{') {
         (source.to_owned(), from.to_owned())
     } else if source.ends_with(".json") {
@@ -102,7 +116,9 @@ fn read(source: &str, from: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<(Map
         }
     } else {
         let problem = at.problem("`machine_config` is neither JSON nor the name of a .json file");
-        sink.error(problem.help("write `{ … }` in triple quotes, or name a file that ends in `.json`"));
+        sink.error(
+            problem.help("write `{ … }` in triple quotes, or name a file that ends in `.json`"),
+        );
         return None;
     };
     match serde_json::from_str(&text) {
@@ -129,7 +145,10 @@ fn sorted<'a>(
             _ if said(&value).is_none() => {}
             "mounts" => {
                 let problem = at.problem("`mounts` in `machine_config` have no effect");
-                sink.warn(problem.help("say `mounts` in the app: trimtab makes a volume for each machine"));
+                sink.warn(
+                    problem
+                        .help("say `mounts` in the app: trimtab makes a volume for each machine"),
+                );
             }
             "metadata" => base.labels = labels(value, at, sink),
             "size" => {
@@ -140,9 +159,13 @@ fn sorted<'a>(
             name => {
                 if !VERBATIM.contains(&name) {
                     let known = OURS.into_iter().chain(VERBATIM);
-                    let problem = at.problem(format!("`{name}` in `machine_config` is not known here"));
-                    let help = suggest::nearest(name, known).map(|name| format!("did you mean `{name}`?"));
-                    sink.warn(problem.help(help.unwrap_or_else(|| "it goes to Fly as it is".to_owned())));
+                    let problem =
+                        at.problem(format!("`{name}` in `machine_config` is not known here"));
+                    let help =
+                        suggest::nearest(name, known).map(|name| format!("did you mean `{name}`?"));
+                    sink.warn(
+                        problem.help(help.unwrap_or_else(|| "it goes to Fly as it is".to_owned())),
+                    );
                 }
                 verbatim.insert(key, tree::prune(&value));
             }
@@ -154,12 +177,16 @@ fn sorted<'a>(
     if let Some(list) = verbatim.get_mut("containers") {
         container::containers(list, containers, sink);
     }
-    let memory = ours.get("guest").and_then(|guest| guest.get("memory_mb")?.as_u64());
+    let memory = ours
+        .get("guest")
+        .and_then(|guest| guest.get("memory_mb")?.as_u64());
     base.config = typed(ours, at, sink);
     base.config.verbatim = verbatim;
     base.guest = base.config.guest.take().map(|guest| Ground {
         guest,
-        memory: memory.and_then(|megabytes| u32::try_from(megabytes).ok()).map(Mib),
+        memory: memory
+            .and_then(|megabytes| u32::try_from(megabytes).ok())
+            .map(Mib),
         at,
     });
     judged(&base, at, sink);
@@ -173,7 +200,9 @@ fn judged(base: &Base<'_>, at: Spot<'_>, sink: &mut Sink) {
     }
     let gpu = |ground: &Ground<'_>| ground.guest.gpu_kind.is_some() || ground.guest.gpus.is_some();
     if base.guest.as_ref().is_some_and(gpu) {
-        sink.error(at.problem("`guest` in `machine_config` asks for a GPU, and Fly offers no GPUs any more"));
+        sink.error(at.problem(
+            "`guest` in `machine_config` asks for a GPU, and Fly offers no GPUs any more",
+        ));
     }
 }
 
@@ -186,9 +215,9 @@ fn labels(value: Value, at: Spot<'_>, sink: &mut Sink) -> BTreeMap<String, Strin
     labels.retain(|key, _| {
         let marks = key.starts_with(Mark::PREFIX);
         if marks {
-            sink.error(
-                at.problem(format!("`{key}` in `metadata` of `machine_config` is trimtab's own mark")),
-            );
+            sink.error(at.problem(format!(
+                "`{key}` in `metadata` of `machine_config` is trimtab's own mark"
+            )));
         }
         !marks
     });
@@ -202,13 +231,19 @@ fn typed(ours: Map<String, Value>, at: Spot<'_>, sink: &mut Sink) -> MachineConf
         let one = json!({ key.as_str(): value });
         // Not the decoder's words: they repeat the value.
         let Ok(config) = serde_json::from_value::<MachineConfig>(one.clone()) else {
-            let problem = at.problem(format!("`{key}` in `machine_config` has not the Machines API's form"));
-            sink.error(problem.help("durations are texts such as \"15s\", numbers stand without quotes"));
+            let problem = at.problem(format!(
+                "`{key}` in `machine_config` has not the Machines API's form"
+            ));
+            sink.error(
+                problem.help("durations are texts such as \"15s\", numbers stand without quotes"),
+            );
             continue;
         };
         let known = serde_json::to_value(config).unwrap_or_default();
         for path in tree::unknown(&said(&one).unwrap_or_default(), &known) {
-            sink.warn(at.problem(format!("`{path}` in `machine_config` is not known, and left out")));
+            sink.warn(at.problem(format!(
+                "`{path}` in `machine_config` is not known, and left out"
+            )));
         }
         good.insert(key, value);
     }
@@ -222,12 +257,16 @@ fn said(value: &Value) -> Option<Value> {
         Value::String(text) if text.is_empty() || text == "off" => None,
         Value::Array(items) => {
             // An item keeps its place, whatever it says.
-            let items: Vec<Value> =
-                items.iter().map(|item| said(item).unwrap_or_else(|| item.clone())).collect();
+            let items: Vec<Value> = items
+                .iter()
+                .map(|item| said(item).unwrap_or_else(|| item.clone()))
+                .collect();
             (!items.is_empty()).then_some(Value::Array(items))
         }
         Value::Object(map) => {
-            let said = map.iter().filter_map(|(key, value)| Some((key.clone(), said(value)?)));
+            let said = map
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), said(value)?)));
             let said: Map<String, Value> = said.collect();
             (!said.is_empty()).then_some(Value::Object(said))
         }

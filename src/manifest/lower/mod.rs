@@ -91,14 +91,29 @@ impl Sink {
 }
 
 /// Lowers a whole environment.
-pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warnings: Vec<Problem>) -> Lowered {
+pub(super) fn lower(
+    document: &Document,
+    root: &Node,
+    scene: &Scene<'_>,
+    warnings: Vec<Problem>,
+) -> Lowered {
     let at = Spot::root(root);
-    let mut sink = Sink { warnings, ..Sink::default() };
+    let mut sink = Sink {
+        warnings,
+        ..Sink::default()
+    };
     let project = document.project.clone().unwrap_or_default();
-    let org = document.fly.as_ref().and_then(|fly| fly.org.clone()).unwrap_or_default();
+    let org = document
+        .fly
+        .as_ref()
+        .and_then(|fly| fly.org.clone())
+        .unwrap_or_default();
     names::check_labels(document, scene, at, &mut sink);
     let meta = Meta {
-        mark: Mark { project, environment: scene.environment.clone() },
+        mark: Mark {
+            project,
+            environment: scene.environment.clone(),
+        },
         org,
         aws: None,
         adopt: BTreeSet::new(),
@@ -141,11 +156,26 @@ pub(super) fn lower(document: &Document, root: &Node, scene: &Scene<'_>, warning
 /// Warnings as lines: where, what, and what to do.
 fn in_words(files: &Files, warnings: Vec<Problem>) -> Vec<String> {
     let (mut lines, mut said) = (Vec::new(), BTreeSet::new());
-    for Problem { message, at, label: _, help } in warnings {
-        let place =
-            at.map(|at| format!("{}:{}: ", files.get(at.file).path.display(), files.line_column(&at).0));
+    for Problem {
+        message,
+        at,
+        label: _,
+        help,
+    } in warnings
+    {
+        let place = at.map(|at| {
+            format!(
+                "{}:{}: ",
+                files.get(at.file).path.display(),
+                files.line_column(&at).0
+            )
+        });
         let help = help.map(|help| format!("; {help}"));
-        let line = format!("{}{message}{}", place.unwrap_or_default(), help.unwrap_or_default());
+        let line = format!(
+            "{}{message}{}",
+            place.unwrap_or_default(),
+            help.unwrap_or_default()
+        );
         if said.insert(line.clone()) {
             lines.push(line);
         }

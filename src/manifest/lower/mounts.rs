@@ -60,12 +60,18 @@ pub(super) fn mounts(
         let source = mount.source.clone().unwrap_or_default();
         for group in groups.members(&mount.processes) {
             if let Some(other) = by_group.insert(group.to_owned(), source.clone()) {
-                let problem =
-                    spot.problem(format!("group `{group}` mounts two volumes: `{other}` and `{source}`"));
-                sink.error(problem.help("a Fly machine has one volume; give each its own process group"));
+                let problem = spot.problem(format!(
+                    "group `{group}` mounts two volumes: `{other}` and `{source}`"
+                ));
+                sink.error(
+                    problem.help("a Fly machine has one volume; give each its own process group"),
+                );
             }
         }
-        out.push(Scoped { processes: mount.processes.clone(), value: mounted(mount, spot, sink) });
+        out.push(Scoped {
+            processes: mount.processes.clone(),
+            value: mounted(mount, spot, sink),
+        });
     }
     out
 }
@@ -138,7 +144,8 @@ fn disk(size: &Size, least: Gib, most: Gib, at: Spot<'_>, sink: &mut Sink) -> Op
         return Some(parsed);
     }
     sink.error(
-        at.problem(format!("{parsed} is out of range")).label(format!("must be from {least} to {most}")),
+        at.problem(format!("{parsed} is out of range"))
+            .label(format!("must be from {least} to {most}")),
     );
     None
 }
@@ -151,26 +158,37 @@ fn growth(
     sink: &mut Sink,
 ) -> (Option<u32>, Option<u32>, Option<u32>) {
     let mut number = |key: &str, value: Option<&Size>, most| {
-        value.and_then(|value| disk(value, Gib(1), most, at.key(key), sink)).map(|Gib(gigabytes)| gigabytes)
+        value
+            .and_then(|value| disk(value, Gib(1), most, at.key(key), sink))
+            .map(|Gib(gigabytes)| gigabytes)
     };
-    let step = number("auto_extend_size_increment", mount.auto_extend_size_increment.as_ref(), Gib(100));
-    let limit = number("auto_extend_size_limit", mount.auto_extend_size_limit.as_ref(), LARGEST);
+    let step = number(
+        "auto_extend_size_increment",
+        mount.auto_extend_size_increment.as_ref(),
+        Gib(100),
+    );
+    let limit = number(
+        "auto_extend_size_limit",
+        mount.auto_extend_size_limit.as_ref(),
+        LARGEST,
+    );
     let threshold = mount.auto_extend_size_threshold;
     if threshold.is_none() && (step.is_some() || limit.is_some()) {
         let problem = at.problem("this volume does not say when it grows");
         sink.error(problem.help("say `auto_extend_size_threshold = 80`, in percent"));
     }
     if threshold.is_some() && mount.auto_extend_size_increment.is_none() {
-        let problem =
-            at.key("auto_extend_size_threshold").problem("this volume does not say by how much it grows");
+        let problem = at
+            .key("auto_extend_size_threshold")
+            .problem("this volume does not say by how much it grows");
         sink.error(problem.help("say `auto_extend_size_increment = \"1gb\"`"));
     }
     if let (Some(limit), Some(Gib(size))) = (limit, size)
         && limit < size
     {
-        let problem = at
-            .key("auto_extend_size_limit")
-            .problem(format!("the limit of {limit} GB is below the size of {size} GB"));
+        let problem = at.key("auto_extend_size_limit").problem(format!(
+            "the limit of {limit} GB is below the size of {size} GB"
+        ));
         sink.error(problem);
     }
     (threshold, step, limit)

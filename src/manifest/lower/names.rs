@@ -18,31 +18,49 @@ fn is_slug(text: &str) -> bool {
 
 /// Names that marks are made of, and the organization.
 pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink) {
-    if let Some(project) = document.project.as_deref().filter(|project| !is_slug(project)) {
-        let problem = at.key("project").problem(format!("`{project}` cannot be a project's name"));
+    if let Some(project) = document
+        .project
+        .as_deref()
+        .filter(|project| !is_slug(project))
+    {
+        let problem = at
+            .key("project")
+            .problem(format!("`{project}` cannot be a project's name"));
         sink.error(problem.help("use lower-case letters, digits and dashes"));
     }
     if !is_slug(&scene.environment) {
-        let problem =
-            at.key("name").problem(format!("`{}` cannot be an environment's name", scene.environment));
-        sink.error(problem.help("use lower-case letters, digits and dashes; rename the file, or say `name`"));
+        let problem = at.key("name").problem(format!(
+            "`{}` cannot be an environment's name",
+            scene.environment
+        ));
+        sink.error(
+            problem
+                .help("use lower-case letters, digits and dashes; rename the file, or say `name`"),
+        );
     }
     let org = document.fly.as_ref().and_then(|fly| fly.org.as_deref());
     if let Some(org) = org.filter(|org| !is_slug(org)) {
-        let problem = at.key("fly").key("org").problem(format!("`{org}` is not an organization's slug"));
+        let problem = at
+            .key("fly")
+            .key("org")
+            .problem(format!("`{org}` is not an organization's slug"));
         sink.error(problem.help("`fly orgs list` shows it: lower-case letters, digits and dashes"));
     }
-    let token = document.fly.as_ref().and_then(|fly| fly.token.as_ref()?.env.as_deref());
+    let token = document
+        .fly
+        .as_ref()
+        .and_then(|fly| fly.token.as_ref()?.env.as_deref());
     if let Some(token) = token.filter(|name| !sensitive::is_key(name)) {
         // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
-        let problem =
-            at.key("fly").key("token").key("env").problem("this is not the name of an environment variable");
-        sink.error(
-            problem.help(format!(
-                "name the variable that holds the token ({} characters stand here)",
-                token.len()
-            )),
-        );
+        let problem = at
+            .key("fly")
+            .key("token")
+            .key("env")
+            .problem("this is not the name of an environment variable");
+        sink.error(problem.help(format!(
+            "name the variable that holds the token ({} characters stand here)",
+            token.len()
+        )));
     }
 }
 
@@ -54,7 +72,9 @@ pub(super) fn check_key(key: &str, at: Spot<'_>, sink: &mut Sink) -> bool {
     }
     let problem = at.problem(format!("`{key}` cannot be the key of an app"));
     sink.error(
-        problem.help("use lower-case letters, digits, dashes and underscores; the name on Fly is `name`"),
+        problem.help(
+            "use lower-case letters, digits, dashes and underscores; the name on Fly is `name`",
+        ),
     );
     false
 }
@@ -70,7 +90,8 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
             continue;
         };
         let spot = at.key("name");
-        let parts_fit = is_slug(&scene.environment) && document.project.as_deref().is_some_and(is_slug);
+        let parts_fit =
+            is_slug(&scene.environment) && document.project.as_deref().is_some_and(is_slug);
         if (spot.is_written() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
             let problem = spot.problem(format!("`{name}` cannot be an app's name on Fly"));
             let rule = "names have fewer than 63 characters: lower-case letters, digits and dashes";
@@ -81,15 +102,24 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
             }));
         }
         if let Some(other) = taken.insert(name, key) {
-            let problem =
-                spot.problem(format!("app `{key}` has the same name on Fly as app `{other}`: `{name}`"));
+            let problem = spot.problem(format!(
+                "app `{key}` has the same name on Fly as app `{other}`: `{name}`"
+            ));
             sink.error(problem.help("names are unique over all of Fly"));
         }
     }
-    for key in scene.inputs.images.keys().filter(|key| !document.apps.contains_key(*key)) {
+    for key in scene
+        .inputs
+        .images
+        .keys()
+        .filter(|key| !document.apps.contains_key(*key))
+    {
         let help = suggest::help(key, document.apps.keys().map(String::as_str));
-        let mut problem =
-            at.problem(format!("--image {key}: this environment has no app `{key}`")).maybe_help(help);
+        let mut problem = at
+            .problem(format!(
+                "--image {key}: this environment has no app `{key}`"
+            ))
+            .maybe_help(help);
         problem.at = None;
         sink.error(problem);
     }
@@ -101,7 +131,12 @@ mod tests {
 
     #[test]
     fn a_default_name_says_whose_it_is() {
-        assert_eq!(default_name("harbor", "web", "review-42"), "harbor-web-review-42");
-        assert!(is_slug("harbor-web-review-42") && !is_slug("Harbor") && !is_slug("-a") && !is_slug(""));
+        assert_eq!(
+            default_name("harbor", "web", "review-42"),
+            "harbor-web-review-42"
+        );
+        assert!(
+            is_slug("harbor-web-review-42") && !is_slug("Harbor") && !is_slug("-a") && !is_slug("")
+        );
     }
 }

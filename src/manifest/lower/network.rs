@@ -40,7 +40,9 @@ pub(super) fn addresses(
         };
         let kind = kind_of(kind);
         if region.is_some() && matches!(kind, IpKind::SharedV4 | IpKind::PrivateV6) {
-            let problem = spot.key("region").problem(format!("a `{kind}` address has no region"));
+            let problem = spot
+                .key("region")
+                .problem(format!("a `{kind}` address has no region"));
             sink.error(problem.help("only `v4` and `v6` can be in one region"));
         }
         add(app, (kind, region, true), spot, out, sink);
@@ -66,7 +68,15 @@ fn add(
         );
     }
     app.place::<crate::kinds::fly::Ip>(&name, at, out);
-    out.desired.fly_ip.insert(name, IpSpec { app: app.reference(), kind, region, stated });
+    out.desired.fly_ip.insert(
+        name,
+        IpSpec {
+            app: app.reference(),
+            kind,
+            region,
+            stated,
+        },
+    );
 }
 
 fn kind_of(ip: Ip) -> IpKind {
@@ -80,14 +90,25 @@ fn kind_of(ip: Ip) -> IpKind {
 
 /// Shared IPv4 serves HTTP on 80 and HTTPS on 443 only; anything else needs an address of its own.
 fn defaults(services: &[Scoped<Service>]) -> Vec<IpKind> {
-    let public: Vec<&Service> =
-        services.iter().map(|service| &service.value).filter(|service| !service.ports.is_empty()).collect();
+    let public: Vec<&Service> = services
+        .iter()
+        .map(|service| &service.value)
+        .filter(|service| !service.ports.is_empty())
+        .collect();
     if public.is_empty() {
         return Vec::new();
     }
-    let shareable =
-        public.iter().all(|service| service.protocol == "tcp" && service.ports.iter().all(is_web));
-    vec![if shareable { IpKind::SharedV4 } else { IpKind::V4 }, IpKind::V6]
+    let shareable = public
+        .iter()
+        .all(|service| service.protocol == "tcp" && service.ports.iter().all(is_web));
+    vec![
+        if shareable {
+            IpKind::SharedV4
+        } else {
+            IpKind::V4
+        },
+        IpKind::V6,
+    ]
 }
 
 fn is_web(port: &Port) -> bool {
@@ -118,9 +139,13 @@ pub(super) fn certificates(app: &AppScene<'_>, out: &mut Lowered, sink: &mut Sin
         }
         if let Some(name) = app.child(&[hostname], at, sink) {
             app.place::<Certificate>(&name, at, out);
-            out.desired
-                .fly_certificate
-                .insert(name, CertificateSpec { app: app.reference(), hostname: hostname.clone() });
+            out.desired.fly_certificate.insert(
+                name,
+                CertificateSpec {
+                    app: app.reference(),
+                    hostname: hostname.clone(),
+                },
+            );
         }
     }
 }
@@ -154,10 +179,23 @@ mod tests {
 
     #[test]
     fn host_names() {
-        for good in ["example.com", "*.example.com", "a-b.example.co.uk", "xn--bcher-kva.example"] {
+        for good in [
+            "example.com",
+            "*.example.com",
+            "a-b.example.co.uk",
+            "xn--bcher-kva.example",
+        ] {
             assert!(is_hostname(good), "{good}");
         }
-        for bad in ["example", "https://example.com", "Example.com", "-a.com", "a..com", "*.com.", "*"] {
+        for bad in [
+            "example",
+            "https://example.com",
+            "Example.com",
+            "-a.com",
+            "a..com",
+            "*.com.",
+            "*",
+        ] {
             assert!(!is_hostname(bad), "{bad}");
         }
     }

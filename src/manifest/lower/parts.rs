@@ -41,7 +41,13 @@ pub(super) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Lowers the parts of an app.
     pub(super) fn of(whole: &AppScene<'a>, groups: &Groups, sink: &mut Sink) -> Self {
-        let AppScene { app, at, scene, ref image, .. } = *whole;
+        let AppScene {
+            app,
+            at,
+            scene,
+            ref image,
+            ..
+        } = *whole;
         let mut env = env::variables(&app.env, at.key("env"), sink);
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
@@ -70,8 +76,17 @@ impl<'a> Parts<'a> {
     /// Lays what `machine_config` says beneath the rest: for every group, and part by part.
     fn over_base(mut self, groups: &Groups) -> Self {
         let everyone: Vec<String> = groups.commands.keys().cloned().collect();
-        let MachineConfig { env, services, checks, metrics, statics, files, restart, stop_config, .. } =
-            self.base.config.clone();
+        let MachineConfig {
+            env,
+            services,
+            checks,
+            metrics,
+            statics,
+            files,
+            restart,
+            stop_config,
+            ..
+        } = self.base.config.clone();
         for (name, value) in env {
             self.env.entry(name).or_insert(value);
         }
@@ -79,10 +94,19 @@ impl<'a> Parts<'a> {
             self.services = all_of(&everyone, services).collect();
         }
         for (name, check) in checks {
-            self.checks.entry(name).or_insert(Scoped { processes: everyone.clone(), value: check });
+            self.checks.entry(name).or_insert(Scoped {
+                processes: everyone.clone(),
+                value: check,
+            });
         }
-        let written: BTreeSet<String> = self.files.iter().map(|file| file.value.guest_path.clone()).collect();
-        self.files.extend(all_of(&everyone, files).filter(|file| !written.contains(&file.value.guest_path)));
+        let written: BTreeSet<String> = self
+            .files
+            .iter()
+            .map(|file| file.value.guest_path.clone())
+            .collect();
+        self.files.extend(
+            all_of(&everyone, files).filter(|file| !written.contains(&file.value.guest_path)),
+        );
         if self.statics.is_empty() {
             self.statics = statics;
         }
@@ -112,19 +136,35 @@ impl<'a> Parts<'a> {
             group: &'a str,
             parts: &'a [Scoped<T>],
         ) -> impl Iterator<Item = &'a T> {
-            parts.iter().filter(move |part| groups.has(&part.processes, group)).map(|part| &part.value)
+            parts
+                .iter()
+                .filter(move |part| groups.has(&part.processes, group))
+                .map(|part| &part.value)
         }
         let mut env = self.env.clone();
         env.insert("FLY_PROCESS_GROUP".to_owned(), group.to_owned());
-        let checks = self.checks.iter().filter(|(_, check)| groups.has(&check.processes, group));
+        let checks = self
+            .checks
+            .iter()
+            .filter(|(_, check)| groups.has(&check.processes, group));
         MachineConfig {
             image: app.image.clone().or_else(|| self.base.config.image.clone()),
             env,
             init: init(app.app, self.base.config.init.clone(), groups, group),
-            guest: Some(guest_of(app.app, group, self.base.guest.as_ref(), app.at, sink)),
+            guest: Some(guest_of(
+                app.app,
+                group,
+                self.base.guest.as_ref(),
+                app.at,
+                sink,
+            )),
             services: pick(groups, group, &self.services).cloned().collect(),
-            checks: checks.map(|(name, check)| (name.clone(), check.value.clone())).collect(),
-            mounts: pick(groups, group, &self.mounts).map(|mounted| mounted.mount.clone()).collect(),
+            checks: checks
+                .map(|(name, check)| (name.clone(), check.value.clone()))
+                .collect(),
+            mounts: pick(groups, group, &self.mounts)
+                .map(|mounted| mounted.mount.clone())
+                .collect(),
             metrics: pick(groups, group, &self.metrics).next().cloned(),
             statics: self.statics.clone(),
             files: pick(groups, group, &self.files).cloned().collect(),
@@ -137,25 +177,42 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn all_of<T>(everyone: &[String], values: impl IntoIterator<Item = T>) -> impl Iterator<Item = Scoped<T>> {
-    values.into_iter().map(|value| Scoped { processes: everyone.to_vec(), value })
+fn all_of<T>(
+    everyone: &[String],
+    values: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = Scoped<T>> {
+    values.into_iter().map(|value| Scoped {
+        processes: everyone.to_vec(),
+        value,
+    })
 }
 
 /// CPUs and memory of a group: `machine_config`, then `[vm]` for all, then `[[vm]]` for this group, then
 /// `[machines.GROUP]`.
-fn guest_of(app: &App, group: &str, ground: Option<&Ground<'_>>, at: Spot<'_>, sink: &mut Sink) -> Guest {
+fn guest_of(
+    app: &App,
+    group: &str,
+    ground: Option<&Ground<'_>>,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Guest {
     let vms = all(app.vm.as_ref()).iter().enumerate();
     let vms = vms.map(|(index, vm)| (vm, at.key("vm").item(index)));
     let chosen = vms
         .clone()
         .find(|(vm, _)| vm.processes.iter().any(|name| name == group))
         .or_else(|| vms.clone().find(|(vm, _)| vm.processes.is_empty()));
-    let mut layers: Vec<Layer<'_>> = chosen.into_iter().map(|(vm, at)| Layer::vm(vm, at)).collect();
+    let mut layers: Vec<Layer<'_>> = chosen
+        .into_iter()
+        .map(|(vm, at)| Layer::vm(vm, at))
+        .collect();
     if let Some(stated) = app.machines.get(group) {
         layers.push(Layer::group(stated, at.key("machines").key(group)));
     }
     let mut guest = guest::guest_over(ground, &layers, sink);
-    guest.host_dedication_id = guest.host_dedication_id.or_else(|| app.host_dedication_id.clone());
+    guest.host_dedication_id = guest
+        .host_dedication_id
+        .or_else(|| app.host_dedication_id.clone());
     guest
 }
 
@@ -185,8 +242,12 @@ fn stop(app: &App, at: Spot<'_>, sink: &mut Sink) -> StopConfig {
     let timeout = scalars::seconds(app.kill_timeout.as_ref(), spot, sink);
     if timeout.is_some_and(|timeout| timeout > LONGEST_STOP) {
         sink.error(
-            spot.problem("a machine may take 300 seconds to stop at most").help("write `300s` or less"),
+            spot.problem("a machine may take 300 seconds to stop at most")
+                .help("write `300s` or less"),
         );
     }
-    StopConfig { signal: app.kill_signal.as_ref().map(|signal| signal.0.clone()), timeout }
+    StopConfig {
+        signal: app.kill_signal.as_ref().map(|signal| signal.0.clone()),
+        timeout,
+    }
 }

@@ -17,17 +17,24 @@ use crate::{
 pub(super) fn port(port: &shape::Port, at: Spot<'_>, sink: &mut Sink) -> Port {
     range(port, at, sink);
     handlers(port, at, sink);
-    let proxy_proto = port.proxy_proto_options.as_ref().map(|options| ProxyProtoOptions {
-        version: options.version.map(|version| match version {
-            ProxyProto::V1 => "v1".to_owned(),
-            ProxyProto::V2 => "v2".to_owned(),
-        }),
-    });
+    let proxy_proto = port
+        .proxy_proto_options
+        .as_ref()
+        .map(|options| ProxyProtoOptions {
+            version: options.version.map(|version| match version {
+                ProxyProto::V1 => "v1".to_owned(),
+                ProxyProto::V2 => "v2".to_owned(),
+            }),
+        });
     Port {
         port: port.port,
         start_port: port.start_port,
         end_port: port.end_port,
-        handlers: port.handlers.iter().map(|handler| handler_word(*handler).to_owned()).collect(),
+        handlers: port
+            .handlers
+            .iter()
+            .map(|handler| handler_word(*handler).to_owned())
+            .collect(),
         force_https: port.force_https.unwrap_or_default(),
         tls_options: port.tls_options.as_ref().map(tls_options),
         http_options: port.http_options.as_ref().map(http_options),
@@ -41,9 +48,9 @@ fn range(port: &shape::Port, at: Spot<'_>, sink: &mut Sink) {
         (Some(_), None, None) => {}
         (None, Some(start), Some(end)) if start <= end => {}
         (None, Some(start), Some(end)) => {
-            sink.error(
-                at.key("start_port").problem(format!("this range ends before it starts: {start} to {end}")),
-            );
+            sink.error(at.key("start_port").problem(format!(
+                "this range ends before it starts: {start} to {end}"
+            )));
         }
         (Some(_), _, _) => {
             sink.error(
@@ -54,7 +61,8 @@ fn range(port: &shape::Port, at: Spot<'_>, sink: &mut Sink) {
         }
         _ => {
             sink.error(
-                at.problem("this does not say which port").help("say `port`, or `start_port` and `end_port`"),
+                at.problem("this does not say which port")
+                    .help("say `port`, or `start_port` and `end_port`"),
             );
         }
     }
@@ -68,25 +76,34 @@ fn handlers(port: &shape::Port, at: Spot<'_>, sink: &mut Sink) {
     }
     if port.force_https == Some(true) && !has(Handler::Http) {
         sink.error(
-            at.key("force_https").problem("only a port with the `http` handler can redirect to HTTPS"),
+            at.key("force_https")
+                .problem("only a port with the `http` handler can redirect to HTTPS"),
         );
     }
     if port.tls_options.is_some() && !has(Handler::Tls) && !has(Handler::PgTls) {
-        sink.error(at.key("tls_options").problem("TLS settings need the `tls` handler"));
+        sink.error(
+            at.key("tls_options")
+                .problem("TLS settings need the `tls` handler"),
+        );
     }
     if port.http_options.is_some() && !has(Handler::Http) {
-        sink.error(at.key("http_options").problem("HTTP settings need the `http` handler"));
+        sink.error(
+            at.key("http_options")
+                .problem("HTTP settings need the `http` handler"),
+        );
     }
     if port.proxy_proto_options.is_some() && !has(Handler::ProxyProto) {
         sink.error(
-            at.key("proxy_proto_options").problem("PROXY protocol settings need the `proxy_proto` handler"),
+            at.key("proxy_proto_options")
+                .problem("PROXY protocol settings need the `proxy_proto` handler"),
         );
     }
     for (index, handler) in port.handlers.iter().enumerate() {
         if port.handlers[..index].contains(handler) {
-            sink.error(
-                spot.item(index).problem(format!("handler `{}` stands here twice", handler_word(*handler))),
-            );
+            sink.error(spot.item(index).problem(format!(
+                "handler `{}` stands here twice",
+                handler_word(*handler)
+            )));
         }
     }
 }
@@ -119,7 +136,13 @@ pub(super) fn tls_options(options: &shape::TlsOptions) -> TlsOptions {
 }
 
 fn replay_cache(stated: &shape::ReplayCache) -> ReplayCache {
-    let shape::ReplayCache { path_prefix, ttl_seconds, kind, name, allow_bypass } = stated;
+    let shape::ReplayCache {
+        path_prefix,
+        ttl_seconds,
+        kind,
+        name,
+        allow_bypass,
+    } = stated;
     ReplayCache {
         path_prefix: path_prefix.clone().unwrap_or_default(),
         ttl_seconds: ttl_seconds.unwrap_or_default(),
@@ -137,7 +160,11 @@ pub(super) fn http_options(options: &shape::HttpOptions) -> HttpOptions {
         HeaderValue::Many(texts) => Value::from(texts.clone()),
     };
     let response = options.response.as_ref().map(|response| HttpResponse {
-        headers: response.headers.iter().map(|(name, header)| (name.clone(), value(header))).collect(),
+        headers: response
+            .headers
+            .iter()
+            .map(|(name, header)| (name.clone(), value(header)))
+            .collect(),
         pristine: response.pristine,
     });
     HttpOptions {

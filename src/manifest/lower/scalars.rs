@@ -22,7 +22,11 @@ pub(super) fn span(span: Option<&Span>, at: Spot<'_>, sink: &mut Sink) -> Option
 }
 
 /// A duration, or a number of seconds.
-pub(super) fn seconds(value: Option<&Seconds>, at: Spot<'_>, sink: &mut Sink) -> Option<model::Span> {
+pub(super) fn seconds(
+    value: Option<&Seconds>,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Option<model::Span> {
     match value? {
         Seconds::Span(text) => span(Some(text), at, sink),
         Seconds::Number(seconds) => Some(model::Span::from_secs(u64::from(*seconds))),
@@ -35,7 +39,9 @@ pub(super) fn memory(size: &Size, at: Spot<'_>, sink: &mut Sink) -> Option<Mib> 
         Size::Text(text) => Mib::parse(text),
         Size::Number(megabytes) => Ok(Mib(*megabytes)),
     };
-    parsed.map_err(|error| sink.error(at.problem(error.to_string()))).ok()
+    parsed
+        .map_err(|error| sink.error(at.problem(error.to_string())))
+        .ok()
 }
 
 /// The size of a volume.
@@ -62,7 +68,8 @@ pub(super) fn command(command: &Command, at: Spot<'_>, sink: &mut Sink) -> Vec<S
     };
     words.unwrap_or_else(|_| {
         sink.error(
-            at.problem("this command has a quote without its end").help("write a list of words instead"),
+            at.problem("this command has a quote without its end")
+                .help("write a list of words instead"),
         );
         Vec::new()
     })

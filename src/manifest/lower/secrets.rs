@@ -16,7 +16,12 @@ use crate::{
 };
 
 /// Makes the secrets of an app.
-pub(super) fn secrets(app: &AppScene<'_>, out: &mut Lowered, found: &mut Found<'_>, sink: &mut Sink) {
+pub(super) fn secrets(
+    app: &AppScene<'_>,
+    out: &mut Lowered,
+    found: &mut Found<'_>,
+    sink: &mut Sink,
+) {
     if app.app.secrets.is_empty() {
         return;
     }
@@ -28,7 +33,11 @@ pub(super) fn secrets(app: &AppScene<'_>, out: &mut Lowered, found: &mut Found<'
             continue;
         };
         let mode = app.scene.inputs.secrets;
-        let value = if mode == SecretsMode::Unchecked { None } else { from.read(found, at, sink) };
+        let value = if mode == SecretsMode::Unchecked {
+            None
+        } else {
+            from.read(found, at, sink)
+        };
         let optional = source.optional.unwrap_or_default();
         if value.is_none() && optional {
             left_alone.insert(name.clone());
@@ -36,17 +45,29 @@ pub(super) fn secrets(app: &AppScene<'_>, out: &mut Lowered, found: &mut Found<'
         }
         if value.is_none() && mode == SecretsMode::Required {
             sink.error(
-                at.problem(format!("secret `{name}` has no value")).label(from.asked()).help(from.remedy()),
+                at.problem(format!("secret `{name}` has no value"))
+                    .label(from.asked())
+                    .help(from.remedy()),
             );
         }
-        let spec = SecretSpec { value: value.map(Secret::new), fingerprint: None, source: from.words() };
+        let spec = SecretSpec {
+            value: value.map(Secret::new),
+            fingerprint: None,
+            source: from.words(),
+        };
         values.insert(name.clone(), spec);
     }
     let meta = &out.desired.meta.mark;
     let salt = Salt::of(&meta.project, &meta.environment, app.key);
     app.place::<Secrets>(&app.name, app.at.key("secrets"), out);
     // Machines are lowered later; `remembered` fills this in.
-    let spec = SecretsSpec { app: app.reference(), values, left_alone, salt, used: false };
+    let spec = SecretsSpec {
+        app: app.reference(),
+        values,
+        left_alone,
+        salt,
+        used: false,
+    };
     out.desired.fly_secrets.insert(app.name.clone(), spec);
 }
 
@@ -81,7 +102,13 @@ impl From {
         at: Spot<'_>,
         sink: &mut Sink,
     ) -> Option<Self> {
-        let SecretSource { env: variable, file, dotenv, key, optional: _ } = source;
+        let SecretSource {
+            env: variable,
+            file,
+            dotenv,
+            key,
+            optional: _,
+        } = source;
         if key.is_some() && dotenv.is_none() {
             sink.error(
                 at.key("key")
@@ -94,10 +121,14 @@ impl From {
             Some(beside(&app.scene.files.get(from.file).path, path))
         };
         match (variable, file, dotenv) {
-            (Some(variable), None, None) if sensitive::is_key(variable) => Some(Self::Env(variable.clone())),
+            (Some(variable), None, None) if sensitive::is_key(variable) => {
+                Some(Self::Env(variable.clone()))
+            }
             (Some(variable), None, None) => {
                 // The text is not repeated: it may be the secret itself, written in the wrong place.
-                let problem = at.key("env").problem("this is not the name of an environment variable");
+                let problem = at
+                    .key("env")
+                    .problem("this is not the name of an environment variable");
                 let help = format!(
                     "name the variable that holds the value ({} characters stand here)",
                     variable.len()
@@ -106,14 +137,17 @@ impl From {
                 None
             }
             (None, Some(file), None) => Some(Self::File(path("file", file)?)),
-            (None, None, Some(dotenv)) => {
-                Some(Self::Dotenv(path("dotenv", dotenv)?, key.clone().unwrap_or_else(|| name.to_owned())))
-            }
+            (None, None, Some(dotenv)) => Some(Self::Dotenv(
+                path("dotenv", dotenv)?,
+                key.clone().unwrap_or_else(|| name.to_owned()),
+            )),
             (None, None, None) => {
-                let problem = at.problem(format!("secret `{name}` does not say where its value comes from"));
-                sink.error(
-                    problem.help(format!("say {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`")),
-                );
+                let problem = at.problem(format!(
+                    "secret `{name}` does not say where its value comes from"
+                ));
+                sink.error(problem.help(format!(
+                    "say {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`"
+                )));
                 None
             }
             _ => {
@@ -155,7 +189,9 @@ impl From {
     fn remedy(&self) -> String {
         let rest = "or say `optional = true` if the app can do without";
         match self {
-            Self::Env(variable) => format!("set {variable} in the environment or with --env-file, {rest}"),
+            Self::Env(variable) => {
+                format!("set {variable} in the environment or with --env-file, {rest}")
+            }
             Self::File(path) => format!("write the value to {}, {rest}", path.display()),
             Self::Dotenv(path, key) => format!("add {key}=… to {}, {rest}", path.display()),
         }
@@ -175,7 +211,13 @@ pub(super) fn remembered(desired: &mut Desired) {
 pub(super) fn fingerprint(desired: &mut Desired) {
     let mut jobs: Vec<(&Salt, &String, &mut SecretSpec)> = Vec::new();
     for spec in desired.fly_secrets.values_mut() {
-        let SecretsSpec { app: _, values, left_alone: _, salt, used: _ } = spec;
+        let SecretsSpec {
+            app: _,
+            values,
+            left_alone: _,
+            salt,
+            used: _,
+        } = spec;
         jobs.extend(
             values
                 .iter_mut()
@@ -192,7 +234,10 @@ pub(super) fn fingerprint(desired: &mut Desired) {
         for share in jobs.chunks_mut(share) {
             scope.spawn(move || {
                 for (salt, name, spec) in share {
-                    spec.fingerprint = spec.value.as_ref().map(|value| value.fingerprint(name, salt));
+                    spec.fingerprint = spec
+                        .value
+                        .as_ref()
+                        .map(|value| value.fingerprint(name, salt));
                 }
             });
         }

@@ -19,14 +19,25 @@ impl<'a> Found<'a> {
     /// `dotenv` is asked for what the environment lacks.
     pub(super) fn new(scene: &'a Scene<'a>, dotenv: Option<&str>, at: Spot<'_>) -> Self {
         let from = at.value_place();
-        let dotenv = dotenv.zip(from).map(|(dotenv, from)| beside(&scene.files.get(from.file).path, dotenv));
-        Self { scene, dotenv, read: BTreeMap::new() }
+        let dotenv = dotenv
+            .zip(from)
+            .map(|(dotenv, from)| beside(&scene.files.get(from.file).path, dotenv));
+        Self {
+            scene,
+            dotenv,
+            read: BTreeMap::new(),
+        }
     }
 
     /// A variable of the environment, else of the dotenv file. An empty one counts as missing: that is what CI gives
     /// for a secret that nobody set.
     pub(super) fn variable(&mut self, name: &str, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-        let stated = self.scene.inputs.environment.get(name).filter(|value| !value.is_empty());
+        let stated = self
+            .scene
+            .inputs
+            .environment
+            .get(name)
+            .filter(|value| !value.is_empty());
         if let Some(value) = stated {
             return Some(value.clone());
         }
@@ -45,10 +56,17 @@ impl<'a> Found<'a> {
         if !path.exists() {
             return None;
         }
-        match self.read.entry(path.to_owned()).or_insert_with(|| parse(path)) {
+        match self
+            .read
+            .entry(path.to_owned())
+            .or_insert_with(|| parse(path))
+        {
             Ok(values) => values.get(name).filter(|value| !value.is_empty()).cloned(),
             Err(error) => {
-                sink.error(at.problem(error.clone()).help("one NAME=VALUE for each line"));
+                sink.error(
+                    at.problem(error.clone())
+                        .help("one NAME=VALUE for each line"),
+                );
                 None
             }
         }
@@ -57,15 +75,21 @@ impl<'a> Found<'a> {
     /// The content of a file, without its final newline.
     pub(super) fn file(path: &Path) -> Option<String> {
         let text = disk::text(path).ok()?;
-        let text =
-            text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
+            text.strip_suffix('\r').unwrap_or(text)
+        });
         Some(text.to_owned()).filter(|text| !text.is_empty())
     }
 }
 
 /// Reads a dotenv file. An error tells the line's number, never the line, which may hold a secret.
 fn parse(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let text = disk::text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    dotenv::parse(&text)
-        .map_err(|line| format!("line {line} of `{}` is not of the form NAME=VALUE", path.display()))
+    let text =
+        disk::text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    dotenv::parse(&text).map_err(|line| {
+        format!(
+            "line {line} of `{}` is not of the form NAME=VALUE",
+            path.display()
+        )
+    })
 }

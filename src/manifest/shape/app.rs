@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Check, Command, CpuKind, Experimental, File, HttpService, Metrics, Mount, OneOrMany, Preset, RegionCode,
-    Restart, Seconds, Service, Signal, Size, Span, Static, Vm,
+    Check, Command, CpuKind, Experimental, File, HttpService, Metrics, Mount, OneOrMany, Preset,
+    RegionCode, Restart, Seconds, Service, Signal, Size, Span, Static, Vm,
 };
 
 /// An app on Fly.io.

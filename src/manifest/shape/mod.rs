@@ -14,17 +14,18 @@ mod place;
 mod service;
 
 pub use app::{
-    App, Count, Cron, Deploy, ImageSource, Ip, IpEntry, MachineGroup, Number, OnFailure, Scalar, Schedule,
-    SecretSource, Strategy, Verify,
+    App, Count, Cron, Deploy, ImageSource, Ip, IpEntry, MachineGroup, Number, OnFailure, Scalar,
+    Schedule, SecretSource, Strategy, Verify,
 };
 pub use machine::{
-    Command, CpuKind, Experimental, File, Metrics, Mount, Persist, Policy, Restart, Size, Static, Vm,
+    Command, CpuKind, Experimental, File, Metrics, Mount, Persist, Policy, Restart, Size, Static,
+    Vm,
 };
 pub use place::{PERFORMANCE, Preset, RegionCode, SHARED, Signal};
 pub use service::{
     Alpn, AutoStop, AutoStopWord, Check, CheckKind, CheckType, Concurrency, Handler, HeaderValue,
-    HttpOptions, HttpService, Limit, Port, Protocol, ProxyProto, ReplayCache, Scheme, Seconds, Service, Span,
-    TlsOptions, TlsVersion,
+    HttpOptions, HttpService, Limit, Port, Protocol, ProxyProto, ReplayCache, Scheme, Seconds,
+    Service, Span, TlsOptions, TlsVersion,
 };
 
 /// One environment: what shall run on Fly.io, where, and with what.

@@ -47,8 +47,9 @@ words!(
 );
 
 /// The signals that Fly takes.
-const SIGNALS: [&str; 9] =
-    ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP", "SIGABRT", "SIGHUP"];
+const SIGNALS: [&str; 9] = [
+    "SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP", "SIGABRT", "SIGHUP",
+];
 
 /// CPU counts that shared presets come with.
 pub const SHARED: [u32; 5] = [1, 2, 4, 6, 8];
@@ -57,6 +58,8 @@ pub const PERFORMANCE: [u32; 9] = [1, 2, 4, 6, 8, 10, 12, 14, 16];
 
 fn presets() -> Vec<String> {
     let shared = SHARED.iter().map(|cpus| format!("shared-cpu-{cpus}x"));
-    let performance = PERFORMANCE.iter().map(|cpus| format!("performance-{cpus}x"));
+    let performance = PERFORMANCE
+        .iter()
+        .map(|cpus| format!("performance-{cpus}x"));
     shared.chain(performance).collect()
 }

@@ -19,7 +19,11 @@ pub(super) fn all(desired: &Desired, world: &World) -> Vec<OnAws> {
     let providers = pairs::<Provider, _, _>(
         (&desired.aws_provider, |_| provider::host(org)),
         (&world.aws_provider, |live| {
-            let whose = if live.ours { "made by trimtab" } else { "made elsewhere" };
+            let whose = if live.ours {
+                "made by trimtab"
+            } else {
+                "made elsewhere"
+            };
             (provider::host(org), whose.to_owned())
         }),
     );
@@ -37,8 +41,10 @@ fn pairs<K: Named, S, L>(
     let names: std::collections::BTreeSet<&Name> = specs.keys().chain(lives.keys()).collect();
     let one = |name: &Name| {
         let (spec, live) = (specs.get(name), lives.get(name));
-        let (called, about) =
-            live.map_or_else(|| (spec.map(&asked).unwrap_or_default(), String::new()), &there);
+        let (called, about) = live.map_or_else(
+            || (spec.map(&asked).unwrap_or_default(), String::new()),
+            &there,
+        );
         OnAws {
             address: Address::of::<K>(name).to_string(),
             name: called,
@@ -52,18 +58,41 @@ fn pairs<K: Named, S, L>(
 
 fn bucket(live: &BucketLive) -> String {
     let mut words = vec![live.region.clone()];
-    words.extend(live.encryption.as_ref().map(|encryption| encryption.algorithm.clone()));
+    words.extend(
+        live.encryption
+            .as_ref()
+            .map(|encryption| encryption.algorithm.clone()),
+    );
     let private = live.public_access == PublicAccessBlock::all(true);
     words.push(if private { "private" } else { "NOT private" }.to_owned());
     words.push(
-        if live.versioning.as_deref() == Some("Enabled") { "versions" } else { "no versions" }.to_owned(),
+        if live.versioning.as_deref() == Some("Enabled") {
+            "versions"
+        } else {
+            "no versions"
+        }
+        .to_owned(),
     );
-    words.push(if live.holds.is_some() { "holds objects" } else { "empty" }.to_owned());
+    words.push(
+        if live.holds.is_some() {
+            "holds objects"
+        } else {
+            "empty"
+        }
+        .to_owned(),
+    );
     words.join(", ")
 }
 
 fn role(live: &RoleLive) -> String {
-    let words: Vec<String> =
-        live.policies.values().flat_map(crate::kinds::aws::policy::Policy::words).collect();
-    if words.is_empty() { "may do nothing".to_owned() } else { words.join("; ") }
+    let words: Vec<String> = live
+        .policies
+        .values()
+        .flat_map(crate::kinds::aws::policy::Policy::words)
+        .collect();
+    if words.is_empty() {
+        "may do nothing".to_owned()
+    } else {
+        words.join("; ")
+    }
 }

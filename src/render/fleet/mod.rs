@@ -274,7 +274,10 @@ impl Machine {
 impl Fleet {
     /// Every machine of a process group.
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {
-        self.apps.iter().flat_map(|app| &app.groups).flat_map(|group| &group.machines)
+        self.apps
+            .iter()
+            .flat_map(|app| &app.groups)
+            .flat_map(|group| &group.machines)
     }
 
     /// The fleet as a document for programs, described by [`schema`].

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Activity, App, Certificate, Checks, Cron, FORMAT_VERSION, Fleet, Group, Image, Ip, LastRun, Machine,
-    Unmanaged, Volume,
+    Activity, App, Certificate, Checks, Cron, FORMAT_VERSION, Fleet, Group, Image, Ip, LastRun,
+    Machine, Unmanaged, Volume,
 };
 use crate::{
     kinds::{
@@ -35,7 +35,10 @@ impl Fleet {
             project: meta.mark.project.clone(),
             environment: meta.mark.environment.clone(),
             organization: meta.org.clone(),
-            apps: keys.into_iter().map(|key| app(key, desired, world)).collect(),
+            apps: keys
+                .into_iter()
+                .map(|key| app(key, desired, world))
+                .collect(),
             aws: super::aws::all(desired, world),
             unmanaged: unmanaged.collect(),
             warnings: claims
@@ -48,8 +51,10 @@ impl Fleet {
 
 /// Successors that have not taken over: a run was interrupted.
 fn waiting(world: &World) -> impl Iterator<Item = String> {
-    let successors =
-        world.fly_machine.iter().filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
+    let successors = world
+        .fly_machine
+        .iter()
+        .filter_map(|(name, live)| Some((name, live.successor.as_ref()?)));
     successors.map(|(name, green)| {
         format!(
             "machine {} waits beside {name}, hidden, to take its place: a rollout stopped; apply goes on with it, or \
@@ -61,10 +66,16 @@ fn waiting(world: &World) -> impl Iterator<Item = String> {
 
 fn app(key: &Name, desired: &Desired, world: &World) -> App {
     let (asked, there) = (desired.fly_app.get(key), world.fly_app.get(key));
-    let name = there.map(|live| &live.name).or_else(|| asked.map(|spec| &spec.name));
+    let name = there
+        .map(|live| &live.name)
+        .or_else(|| asked.map(|spec| &spec.name));
     let groups = groups(key, desired, world);
     let holders = holders(key, world);
-    let secrets = world.fly_secrets.get(key).into_iter().flat_map(|secrets| secrets.present.keys());
+    let secrets = world
+        .fly_secrets
+        .get(key)
+        .into_iter()
+        .flat_map(|secrets| secrets.present.keys());
     App {
         app: key.to_string(),
         fly_name: name.cloned().unwrap_or_default(),
@@ -95,7 +106,9 @@ fn app(key: &Name, desired: &Desired, world: &World) -> App {
 /// The part of a table that lies in one app.
 fn inside<'t, T>(table: &'t Table<T>, app: &Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
     let prefix = app.inside();
-    table.iter().filter(move |(name, _)| name.as_str().starts_with(&prefix))
+    table
+        .iter()
+        .filter(move |(name, _)| name.as_str().starts_with(&prefix))
 }
 
 fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
@@ -114,27 +127,39 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
         change(groups.entry(place).or_insert_with(empty));
     };
     for (_, spec) in inside(&desired.fly_machine, key) {
-        at(&spec.group, spec.workload.region.as_str(), &mut |group| group.desired += 1);
+        at(&spec.group, spec.workload.region.as_str(), &mut |group| {
+            group.desired += 1
+        });
     }
     for (name, live) in inside(&world.fly_machine, key) {
         let mut machine = machine(name, &live.workload, desired.fly_machine.contains_key(name));
         machine.retired = live.retired;
         machine.volume = live.volume.as_ref().map(|(id, _)| id.clone());
-        at(live.workload.group(), live.workload.region.as_str(), &mut |group| {
-            group.running += usize::from(machine.activity == Activity::Running && !machine.retired);
-            group.asleep += usize::from(machine.activity == Activity::Asleep);
-            group.machines.push(machine.clone());
-        });
+        at(
+            live.workload.group(),
+            live.workload.region.as_str(),
+            &mut |group| {
+                group.running +=
+                    usize::from(machine.activity == Activity::Running && !machine.retired);
+                group.asleep += usize::from(machine.activity == Activity::Asleep);
+                group.machines.push(machine.clone());
+            },
+        );
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
     let mut seen: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for group in &groups {
         // What is hidden serves nobody.
         let serving = group.machines.iter().filter(|machine| !machine.retired);
-        seen.entry(group.group.clone()).or_default().extend(serving.map(Machine::version));
+        seen.entry(group.group.clone())
+            .or_default()
+            .extend(serving.map(Machine::version));
     }
-    let mixed: BTreeSet<String> =
-        seen.into_iter().filter(|(_, versions)| versions.len() > 1).map(|(group, _)| group).collect();
+    let mixed: BTreeSet<String> = seen
+        .into_iter()
+        .filter(|(_, versions)| versions.len() > 1)
+        .map(|(group, _)| group)
+        .collect();
     for group in &mut groups {
         group.mixed = mixed.contains(&group.group);
     }
@@ -152,7 +177,10 @@ fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
         checks: Checks { passing, total },
         image: live.config.image.as_ref().map(|image| Image {
             reference: image.to_string(),
-            digest: live.digest.clone().or_else(|| image.digest().map(str::to_owned)),
+            digest: live
+                .digest
+                .clone()
+                .or_else(|| image.digest().map(str::to_owned)),
         }),
         release: live.release().map(str::to_owned),
         cordoned: live.health.cordoned,
@@ -183,7 +211,12 @@ fn activity(live: &WorkloadLive) -> Activity {
 }
 
 fn last_run(run: &Run) -> LastRun {
-    let Run { ended, exit_code, oom_killed, requested } = run;
+    let Run {
+        ended,
+        exit_code,
+        oom_killed,
+        requested,
+    } = run;
     let time = jiff::Timestamp::from_millisecond(*ended).unwrap_or_default();
     LastRun {
         ended_at: time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -194,15 +227,25 @@ fn last_run(run: &Run) -> LastRun {
 }
 
 fn crons(key: &Name, desired: &Desired, world: &World, groups: &[Group]) -> Vec<Cron> {
-    let running: BTreeSet<Option<&Image>> =
-        groups.iter().flat_map(|group| &group.machines).map(|machine| machine.image.as_ref()).collect();
-    let asked = |name: &Name| desired.fly_cron.get(name).and_then(|spec| spec.workload.config.image.clone());
+    let running: BTreeSet<Option<&Image>> = groups
+        .iter()
+        .flat_map(|group| &group.machines)
+        .map(|machine| machine.image.as_ref())
+        .collect();
+    let asked = |name: &Name| {
+        desired
+            .fly_cron
+            .get(name)
+            .and_then(|spec| spec.workload.config.image.clone())
+    };
     let others: BTreeSet<_> = inside(&desired.fly_machine, key)
         .filter_map(|(_, spec)| spec.workload.config.image.clone())
         .collect();
     let read = |(name, live): (&Name, &fly::cron::CronLive)| {
         let machine = machine(name, &live.workload, desired.fly_cron.contains_key(name));
-        let same = running.iter().any(|image| same_image(*image, machine.image.as_ref()));
+        let same = running
+            .iter()
+            .any(|image| same_image(*image, machine.image.as_ref()));
         // An image of its own that the manifest asks for is no surprise.
         let meant = asked(name).is_some_and(|image| !others.is_empty() && !others.contains(&image));
         Cron {
@@ -226,10 +269,18 @@ fn same_image(a: Option<&Image>, b: Option<&Image>) -> bool {
 fn holders(key: &Name, world: &World) -> BTreeMap<String, String> {
     let machines = inside(&world.fly_machine, key).map(|(name, live)| (name, &live.workload));
     let crons = inside(&world.fly_cron, key).map(|(name, live)| (name, &live.workload));
-    machines.chain(crons).map(|(name, live)| (live.id.clone(), name.to_string())).collect()
+    machines
+        .chain(crons)
+        .map(|(name, live)| (live.id.clone(), name.to_string()))
+        .collect()
 }
 
-fn volumes(key: &Name, desired: &Desired, world: &World, holders: &BTreeMap<String, String>) -> Vec<Volume> {
+fn volumes(
+    key: &Name,
+    desired: &Desired,
+    world: &World,
+    holders: &BTreeMap<String, String>,
+) -> Vec<Volume> {
     let read = |(name, live): (&Name, &fly::volume::VolumeLive)| Volume {
         name: name.to_string(),
         id: live.id.clone(),
@@ -239,7 +290,11 @@ fn volumes(key: &Name, desired: &Desired, world: &World, holders: &BTreeMap<Stri
         bytes_used: live.usage.map(|(used, _)| used),
         bytes_total: live.usage.map(|(_, total)| total),
         held_by: live.attached_machine.clone(),
-        held_by_name: live.attached_machine.as_ref().and_then(|id| holders.get(id)).cloned(),
+        held_by_name: live
+            .attached_machine
+            .as_ref()
+            .and_then(|id| holders.get(id))
+            .cloned(),
         reachable: live.host_ok,
         wanted: desired.fly_volume.contains_key(name),
     };
@@ -250,7 +305,9 @@ fn volumes(key: &Name, desired: &Desired, world: &World, holders: &BTreeMap<Stri
 fn missing(key: &Name, desired: &Desired, world: &World) -> Vec<String> {
     fn of<K: Named, S, L>(key: &Name, asked: &Table<S>, there: &Table<L>) -> Vec<String> {
         let lacking = inside(asked, key).filter(|(name, _)| !there.contains_key(*name));
-        lacking.map(|(name, _)| Address::of::<K>(name).to_string()).collect()
+        lacking
+            .map(|(name, _)| Address::of::<K>(name).to_string())
+            .collect()
     }
     if !world.fly_app.contains_key(key) {
         return vec![Address::of::<fly::App>(key).to_string()];

@@ -32,7 +32,11 @@ impl GroupVersions {
     /// Whether more than one version is there: a rollout is half done.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
-        self.versions.iter().filter(|version| !version.retired).count() > 1
+        self.versions
+            .iter()
+            .filter(|version| !version.retired)
+            .count()
+            > 1
     }
 }
 
@@ -52,7 +56,11 @@ impl Fleet {
     pub fn versions(&self) -> Vec<GroupVersions> {
         let mut all = Vec::new();
         for app in &self.apps {
-            let groups: BTreeSet<&str> = app.groups.iter().map(|group| group.group.as_str()).collect();
+            let groups: BTreeSet<&str> = app
+                .groups
+                .iter()
+                .map(|group| group.group.as_str())
+                .collect();
             for group in groups {
                 let regions = app.groups.iter().filter(|one| one.group == group);
                 let machines = regions.flat_map(|region| &region.machines);
@@ -81,7 +89,9 @@ fn versions<'m>(machines: impl Iterator<Item = &'m Machine>) -> Vec<Version> {
             ill: 0,
             retired: machine.retired,
         };
-        let version = by_version.entry((machine.retired, machine.version())).or_insert_with(empty);
+        let version = by_version
+            .entry((machine.retired, machine.version()))
+            .or_insert_with(empty);
         version.machines.push(machine.name.clone());
         version.ill += usize::from(machine.is_ill());
     }

@@ -11,10 +11,15 @@ pub(super) fn dot(drawing: &Drawing) -> String {
          [fontname=\"sans-serif\", fontsize=10];\n",
     );
     for (at, node) in drawing.nodes.iter().enumerate() {
-        let deed = node.deed.map_or(String::new(), |deed| format!("{}\\n", deed.words()));
+        let deed = node
+            .deed
+            .map_or(String::new(), |deed| format!("{}\\n", deed.words()));
         let (kind, label) = (quoted(&node.kind), quoted(&node.label));
         let color = color(class(node.deed));
-        let _ = writeln!(out, "  n{at} [label=\"{deed}{kind}\\n{label}\", color=\"{color}\"];");
+        let _ = writeln!(
+            out,
+            "  n{at} [label=\"{deed}{kind}\\n{label}\", color=\"{color}\"];"
+        );
     }
     for (from, to, reason) in &drawing.edges {
         let _ = writeln!(out, "  n{from} -> n{to} [label=\"{}\"];", quoted(reason));

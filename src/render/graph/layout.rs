@@ -39,7 +39,12 @@ pub(super) fn layout(drawing: &Drawing) -> Layout {
     let ranks = ranks(drawing);
     let tied = tied(drawing);
     let mut layout = Layout::default();
-    let layers = ranks.iter().zip(&tied).filter(|(_, tied)| **tied).map(|(rank, _)| rank + 1).max();
+    let layers = ranks
+        .iter()
+        .zip(&tied)
+        .filter(|(_, tied)| **tied)
+        .map(|(rank, _)| rank + 1)
+        .max();
     layout.layers = vec![Vec::new(); layers.unwrap_or(0)];
     for (node, &layer) in ranks.iter().enumerate() {
         layout.spots.push(Spot::at(Some(node), layer));
@@ -76,15 +81,24 @@ fn ranks(drawing: &Drawing) -> Vec<usize> {
     }
     let mut ranks: Vec<usize> = vec![0; next.len()];
     for &node in &order {
-        for &later in next[node].iter().filter(|later| place[**later] > place[node]) {
+        for &later in next[node]
+            .iter()
+            .filter(|later| place[**later] > place[node])
+        {
             ranks[later] = ranks[later].max(ranks[node] + 1);
         }
     }
     // A box with more arrows out than in moves as far to the right as they let it: one long arrow instead of several.
     let mut into = vec![0; next.len()];
     next.iter().flatten().for_each(|&later| into[later] += 1);
-    for &node in order.iter().rev().filter(|node| next[**node].len() >= into[**node]) {
-        let later = next[node].iter().filter(|later| place[**later] > place[node]);
+    for &node in order
+        .iter()
+        .rev()
+        .filter(|node| next[**node].len() >= into[**node])
+    {
+        let later = next[node]
+            .iter()
+            .filter(|later| place[**later] > place[node]);
         let nearest = later.map(|&later| ranks[later]).min();
         ranks[node] = nearest.map_or(ranks[node], |rank| ranks[node].max(rank - 1));
     }
@@ -121,7 +135,13 @@ fn order(next: &[Vec<usize>]) -> Vec<usize> {
 
 impl Spot {
     fn at(node: Option<usize>, layer: usize) -> Self {
-        Self { node, layer, y: 0, before: Vec::new(), after: Vec::new() }
+        Self {
+            node,
+            layer,
+            y: 0,
+            before: Vec::new(),
+            after: Vec::new(),
+        }
     }
 }
 
@@ -194,7 +214,8 @@ impl Layout {
             let ends: Vec<usize> = layer
                 .iter()
                 .flat_map(|&spot| {
-                    let mut ends: Vec<usize> = self.spots[spot].after.iter().map(|&to| place[to]).collect();
+                    let mut ends: Vec<usize> =
+                        self.spots[spot].after.iter().map(|&to| place[to]).collect();
                     ends.sort_unstable();
                     ends
                 })
@@ -226,13 +247,24 @@ impl Layout {
                 self.settle(&layer);
             }
         }
-        let top = self.layers.iter().flatten().map(|&spot| self.spots[spot].y).min().unwrap_or(0);
+        let top = self
+            .layers
+            .iter()
+            .flatten()
+            .map(|&spot| self.spots[spot].y)
+            .min()
+            .unwrap_or(0);
         self.spots.iter_mut().for_each(|spot| spot.y -= top);
     }
 
     /// Puts boxes without arrows in rows beneath the others: in a layer they would only be in the way.
     fn shelve(&mut self, tied: &[bool]) {
-        let lowest = self.layers.iter().flatten().map(|&spot| self.spots[spot].y).max();
+        let lowest = self
+            .layers
+            .iter()
+            .flatten()
+            .map(|&spot| self.spots[spot].y)
+            .max();
         let mut y = lowest.map_or(0, |y| y + BOX + WIRE);
         let loose: Vec<usize> = (0..tied.len()).filter(|&node| !tied[node]).collect();
         let columns = self.layers.len().max(loose.len().min(SHELF));
@@ -261,7 +293,9 @@ impl Layout {
         let wanted: Vec<i64> = layer.iter().map(|&spot| self.wish(spot)).collect();
         let mut y: Vec<i64> = Vec::with_capacity(layer.len());
         for (at, &wish) in wanted.iter().enumerate() {
-            let least = y.last().map(|last| last + self.distance(layer[at - 1], layer[at]));
+            let least = y
+                .last()
+                .map(|last| last + self.distance(layer[at - 1], layer[at]));
             y.push(least.map_or(wish, |least| wish.max(least)));
         }
         let number = i64::try_from(layer.len()).unwrap_or(i64::MAX).max(1);
@@ -274,8 +308,9 @@ impl Layout {
     fn wish(&self, spot: usize) -> i64 {
         let spot = &self.spots[spot];
         let beside = spot.before.iter().chain(&spot.after);
-        let (sum, number) =
-            beside.fold((0, 0), |(sum, number), &other| (sum + self.spots[other].y, number + 1));
+        let (sum, number) = beside.fold((0, 0), |(sum, number), &other| {
+            (sum + self.spots[other].y, number + 1)
+        });
         sum.checked_div(number).unwrap_or(spot.y)
     }
 }
@@ -289,7 +324,9 @@ mod tests {
     fn drawings() -> impl Iterator<Item = Drawing> {
         let mut state = 7_usize;
         let mut next = move |most: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 33) % most
         };
         (1..40).map(move |nodes| {
@@ -302,7 +339,10 @@ mod tests {
                 kind: String::new(),
                 together: String::new(),
             };
-            Drawing { nodes: vec![node; nodes], edges }
+            Drawing {
+                nodes: vec![node; nodes],
+                edges,
+            }
         })
     }
 
@@ -311,12 +351,18 @@ mod tests {
         for drawing in drawings() {
             let layout = layout(&drawing);
             for layer in &layout.layers {
-                let boxes = layer.iter().filter(|spot| layout.spots[**spot].node.is_some());
+                let boxes = layer
+                    .iter()
+                    .filter(|spot| layout.spots[**spot].node.is_some());
                 let y: Vec<i64> = boxes.map(|&spot| layout.spots[spot].y).collect();
                 assert!(y.windows(2).all(|pair| pair[0] + BOX <= pair[1]), "{y:?}");
                 assert!(y.iter().all(|y| *y >= 0), "{y:?}");
             }
-            let placed = layout.layers.iter().flatten().filter(|spot| layout.spots[**spot].node.is_some());
+            let placed = layout
+                .layers
+                .iter()
+                .flatten()
+                .filter(|spot| layout.spots[**spot].node.is_some());
             assert_eq!(placed.count(), drawing.nodes.len());
         }
     }

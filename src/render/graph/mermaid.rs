@@ -19,15 +19,23 @@ pub(super) fn mermaid(drawing: &Drawing) -> String {
     let mut out = String::from("flowchart LR\n");
     if drawing.edges.len() > MOST_EDGES || drawing.nodes.len() > 2 * MOST_EDGES {
         let (nodes, edges) = (drawing.nodes.len(), drawing.edges.len());
-        let _ =
-            writeln!(out, "  n0[\"{nodes} objects and {edges} edges are too many to draw here: use svg\"]");
+        let _ = writeln!(
+            out,
+            "  n0[\"{nodes} objects and {edges} edges are too many to draw here: use svg\"]"
+        );
         return out;
     }
     for (at, node) in drawing.nodes.iter().enumerate() {
         // The word without its symbol: a label that begins with `-` or `+` is a list to Mermaid, which it refuses.
-        let deed = node.deed.map_or(String::new(), |deed| format!("{}<br>", deed.word()));
+        let deed = node
+            .deed
+            .map_or(String::new(), |deed| format!("{}<br>", deed.word()));
         let (kind, label) = (quoted(&node.kind), quoted(&node.label));
-        let _ = writeln!(out, "  n{at}[\"{deed}{kind}<br>{label}\"]:::{}", class(node.deed));
+        let _ = writeln!(
+            out,
+            "  n{at}[\"{deed}{kind}<br>{label}\"]:::{}",
+            class(node.deed)
+        );
     }
     for (from, to, reason) in &drawing.edges {
         // The usual reason on every arrow would only cover the arrows.

@@ -67,15 +67,19 @@ impl<'a> Picture<'a> {
         let mut columns = Vec::new();
         for layer in &layout.layers {
             let nodes = layer.iter().filter_map(|&spot| layout.spots[spot].node);
-            let width = nodes.map(|node| box_width(&drawing.nodes[node])).max().unwrap_or(0);
+            let width = nodes
+                .map(|node| box_width(&drawing.nodes[node]))
+                .max()
+                .unwrap_or(0);
             columns.push((left, width));
             left += width + COLUMN_GAP;
         }
         let lowest = layout.spots.iter().map(|spot| spot.y).max().unwrap_or(0);
         let mut seen = BTreeSet::new();
         let reasons = drawing.edges.iter().map(|(_, _, reason)| reason.as_str());
-        let mut reasons: Vec<&str> =
-            reasons.filter(|reason| !reason.is_empty() && seen.insert(*reason)).collect();
+        let mut reasons: Vec<&str> = reasons
+            .filter(|reason| !reason.is_empty() && seen.insert(*reason))
+            .collect();
         // The usual reason is the plain line.
         reasons.sort_by_key(|reason| *reason != Because::Needs.words());
         let mut picture = Self {
@@ -101,7 +105,10 @@ impl<'a> Picture<'a> {
             "  <defs><marker id=\"head\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
              orient=\"auto-start-reverse\"><path class=\"head\" d=\"M0 0.5 8 4 0 7.5z\"/></marker></defs>\n",
         );
-        let _ = writeln!(out, "  <rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>");
+        let _ = writeln!(
+            out,
+            "  <rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>"
+        );
         for (route, (from, to, reason)) in self.layout.routes.iter().zip(&self.drawing.edges) {
             out += &self.wire(route, *from, *to, reason);
         }
@@ -114,8 +121,13 @@ impl<'a> Picture<'a> {
     }
 
     fn title(&self) -> String {
-        let count = |number: usize, noun| words::count(u64::try_from(number).unwrap_or(u64::MAX), noun);
-        format!("{}, {}", count(self.drawing.nodes.len(), "object"), count(self.drawing.edges.len(), "edge"))
+        let count =
+            |number: usize, noun| words::count(u64::try_from(number).unwrap_or(u64::MAX), noun);
+        format!(
+            "{}, {}",
+            count(self.drawing.nodes.len(), "object"),
+            count(self.drawing.edges.len(), "edge")
+        )
     }
 
     /// The left edge, the width and the middle of a spot.
@@ -168,7 +180,10 @@ impl<'a> Picture<'a> {
         }
         let nodes = &self.drawing.nodes;
         let (from, to) = (&nodes[from], &nodes[to]);
-        let words = format!("{}/{} {reason} {}/{}", from.kind, from.label, to.kind, to.label);
+        let words = format!(
+            "{}/{} {reason} {}/{}",
+            from.kind, from.label, to.kind, to.label
+        );
         format!(
             "  <path class=\"wire\" d=\"{path}\"{} marker-end=\"url(#head)\"><title>{}</title></path>\n",
             self.dash(reason),
@@ -177,7 +192,11 @@ impl<'a> Picture<'a> {
     }
 
     fn dash(&self, reason: &str) -> String {
-        let at = self.reasons.iter().position(|known| *known == reason).unwrap_or(0);
+        let at = self
+            .reasons
+            .iter()
+            .position(|known| *known == reason)
+            .unwrap_or(0);
         match DASHES[at.min(DASHES.len() - 1)] {
             "" => String::new(),
             dash => format!(" stroke-dasharray=\"{dash}\""),
@@ -194,14 +213,26 @@ const GAP: usize = 22;
 impl Picture<'_> {
     /// The changes that occur, gravest first.
     fn deeds(&self) -> Vec<Deed> {
-        let deeds: BTreeSet<_> = self.drawing.nodes.iter().filter_map(|node| node.deed).collect();
+        let deeds: BTreeSet<_> = self
+            .drawing
+            .nodes
+            .iter()
+            .filter_map(|node| node.deed)
+            .collect();
         deeds.into_iter().collect()
     }
 
     fn legend_width(&self) -> usize {
-        let deeds: usize = self.deeds().iter().map(|deed| text_width(deed.word()) + 24 + GAP).sum();
-        let reasons: usize =
-            self.reasons.iter().map(|reason| text_width(&clean(reason)) + SAMPLE + GAP).sum();
+        let deeds: usize = self
+            .deeds()
+            .iter()
+            .map(|deed| text_width(deed.word()) + 24 + GAP)
+            .sum();
+        let reasons: usize = self
+            .reasons
+            .iter()
+            .map(|reason| text_width(&clean(reason)) + SAMPLE + GAP)
+            .sum();
         deeds + reasons + 2 * MARGIN
     }
 
@@ -212,7 +243,10 @@ impl Picture<'_> {
         for deed in self.deeds() {
             let words = deed.words();
             let class = class(Some(deed));
-            let _ = writeln!(out, "  <text class=\"word {class}\" x=\"{x}\" y=\"{y}\">{words}</text>");
+            let _ = writeln!(
+                out,
+                "  <text class=\"word {class}\" x=\"{x}\" y=\"{y}\">{words}</text>"
+            );
             x += text_width(deed.word()) + 24 + GAP;
         }
         for reason in &self.reasons {
@@ -248,5 +282,8 @@ fn box_width(node: &Node) -> usize {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

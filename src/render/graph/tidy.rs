@@ -19,7 +19,9 @@ impl Drawing {
     pub(super) fn tidied(&self) -> Self {
         let mut drawing = self.clone();
         let number = drawing.nodes.len();
-        drawing.edges.retain(|(from, to, _)| from != to && *from < number && *to < number);
+        drawing
+            .edges
+            .retain(|(from, to, _)| from != to && *from < number && *to < number);
         drawing = drawing.folded(MOST_ALIKE);
         if drawing.nodes.len() > MOST {
             drawing = drawing.folded(1);
@@ -34,24 +36,35 @@ impl Drawing {
         for (at, node) in self.nodes.iter().enumerate() {
             // Only slots are many of one; everything else keeps its own box.
             if let Some(group) = node.group() {
-                alike.entry((&node.kind, group, node.deed, &node.together)).or_default().push(at);
+                alike
+                    .entry((&node.kind, group, node.deed, &node.together))
+                    .or_default()
+                    .push(at);
             }
         }
         let mut heads: Vec<usize> = (0..self.nodes.len()).collect();
         let mut nodes = self.nodes.clone();
         let mut any = false;
-        for ((_, group, _, together), members) in alike.iter().filter(|(_, members)| members.len() > most) {
+        for ((_, group, _, together), members) in
+            alike.iter().filter(|(_, members)| members.len() > most)
+        {
             if self.returns(&heads, members) {
                 continue;
             }
             any = true;
-            members.iter().for_each(|member| heads[*member] = members[0]);
+            members
+                .iter()
+                .for_each(|member| heads[*member] = members[0]);
             let comma = if together.is_empty() { "" } else { ", " };
             let node = &mut nodes[members[0]];
             node.label = format!("{group} ×{}{comma}{together}", members.len());
             node.sub = words::count(u64::try_from(members.len()).unwrap_or(u64::MAX), "object");
         }
-        if any { self.headed(nodes, &heads) } else { self.clone() }
+        if any {
+            self.headed(nodes, &heads)
+        } else {
+            self.clone()
+        }
     }
 
     /// Whether a way leads from these boxes to another and back: as one box they would wait for themselves.
@@ -79,7 +92,11 @@ impl Drawing {
     fn headed(&self, nodes: Vec<Node>, heads: &[usize]) -> Self {
         let mut new = vec![0; nodes.len()];
         let mut kept = Vec::new();
-        for (at, node) in nodes.into_iter().enumerate().filter(|(at, _)| heads[*at] == *at) {
+        for (at, node) in nodes
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| heads[*at] == *at)
+        {
             new[at] = kept.len();
             kept.push(node);
         }
@@ -90,7 +107,13 @@ impl Drawing {
                 edges.entry(ends).or_insert_with(|| reason.clone());
             }
         }
-        Self { nodes: kept, edges: edges.into_iter().map(|((from, to), why)| (from, to, why)).collect() }
+        Self {
+            nodes: kept,
+            edges: edges
+                .into_iter()
+                .map(|((from, to), why)| (from, to, why))
+                .collect(),
+        }
     }
 
     /// Leaves out every arrow whose end is reached by a longer way, and one of two that are the same.
@@ -154,7 +177,10 @@ mod tests {
         };
         Drawing {
             nodes: (0..nodes).map(node).collect(),
-            edges: edges.iter().map(|(from, to)| (*from, *to, String::new())).collect(),
+            edges: edges
+                .iter()
+                .map(|(from, to)| (*from, *to, String::new()))
+                .collect(),
         }
     }
 
@@ -182,7 +208,11 @@ mod tests {
     fn what_another_comes_between_stays_apart() {
         let mut between = drawing(6, &[(0, 5), (5, 1)]);
         between.nodes[5].kind = "fly.volume".to_owned();
-        assert_eq!(between.tidied().nodes.len(), 6, "one box would wait for itself");
+        assert_eq!(
+            between.tidied().nodes.len(),
+            6,
+            "one box would wait for itself"
+        );
         between.edges.pop();
         assert_eq!(between.tidied().nodes.len(), 2);
     }

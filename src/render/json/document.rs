@@ -173,11 +173,19 @@ struct Rollout {
 
 impl Rollout {
     fn of(rollout: &crate::plan::Rollout) -> Self {
-        let crate::plan::Rollout { turns, members, successors, asleep } = rollout;
+        let crate::plan::Rollout {
+            turns,
+            members,
+            successors,
+            asleep,
+        } = rollout;
         Self {
             strategy: turns.strategy,
             at_once: turns.at_once,
-            members: members.iter().map(|name| Address::of::<Machine>(name).to_string()).collect(),
+            members: members
+                .iter()
+                .map(|name| Address::of::<Machine>(name).to_string())
+                .collect(),
             successors: *successors,
             asleep: *asleep,
         }
@@ -240,7 +248,13 @@ fn verbs(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn causes(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Cause::Manifest, Cause::Outside, Cause::Moved, Cause::Follows, Cause::Unknown])
+    one_of(&[
+        Cause::Manifest,
+        Cause::Outside,
+        Cause::Moved,
+        Cause::Follows,
+        Cause::Unknown,
+    ])
 }
 
 fn impacts(_: &mut SchemaGenerator) -> Schema {
@@ -267,7 +281,12 @@ fn actions(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn strategies(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Strategy::Rolling, Strategy::Canary, Strategy::BlueGreen, Strategy::Immediate])
+    one_of(&[
+        Strategy::Rolling,
+        Strategy::Canary,
+        Strategy::BlueGreen,
+        Strategy::Immediate,
+    ])
 }
 
 fn reasons(_: &mut SchemaGenerator) -> Schema {
@@ -297,7 +316,9 @@ impl Document {
             organization: headline.org.clone(),
             target: headline.target.clone(),
             requests: headline.requests,
-            elapsed_ms: headline.elapsed.and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok()),
+            elapsed_ms: headline
+                .elapsed
+                .and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok()),
             plan_id: id.short(),
             expect: id.to_string(),
             empty: plan.is_empty(),
@@ -312,7 +333,11 @@ impl Document {
                 .collect(),
             estimate_secs: plan.estimate().as_secs(),
             refusals: refusals.into_iter().map(Refused::of).collect(),
-            unchanged: plan.unchanged.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect(),
+            unchanged: plan
+                .unchanged
+                .iter()
+                .map(|(kind, number)| ((*kind).to_owned(), *number))
+                .collect(),
             unmanaged: plan.found.unmanaged.iter().map(Unmanaged::of).collect(),
             warnings: plan.found.warnings.clone(),
             narrowed: plan.narrowed.as_ref().map(|narrowed| Narrowed {
@@ -332,17 +357,22 @@ fn steps(plan: &Plan) -> Vec<Step> {
             continue;
         };
         let (from, to) = (&graph[from], &graph[to]);
-        waits.entry((&to.address, to.action)).or_default().push(Wait {
-            address: from.address.to_string(),
-            action: from.action,
-            because: graph[edge],
-        });
+        waits
+            .entry((&to.address, to.action))
+            .or_default()
+            .push(Wait {
+                address: from.address.to_string(),
+                action: from.action,
+                because: graph[edge],
+            });
     }
     plan.steps()
         .map(|step| Step {
             address: step.address.to_string(),
             action: step.action,
-            waits_for: waits.remove(&(&step.address, step.action)).unwrap_or_default(),
+            waits_for: waits
+                .remove(&(&step.address, step.action))
+                .unwrap_or_default(),
         })
         .collect()
 }
@@ -362,7 +392,17 @@ impl Summary {
             blocked,
             unchanged,
         } = Totals::of(plan);
-        Self { add, change, replace, destroy, along, restart, run, blocked, unchanged }
+        Self {
+            add,
+            change,
+            replace,
+            destroy,
+            along,
+            restart,
+            run,
+            blocked,
+            unchanged,
+        }
     }
 }
 
@@ -378,7 +418,12 @@ impl Resource {
             impact: change.impact,
             loss: change.loss,
             protected: change.protected,
-            attributes: change.lines.iter().map(without_secrets).map(Attribute::of).collect(),
+            attributes: change
+                .lines
+                .iter()
+                .map(without_secrets)
+                .map(Attribute::of)
+                .collect(),
             takes_along: change
                 .takes_along
                 .into_iter()

@@ -14,10 +14,18 @@ use crate::{
 #[must_use]
 pub fn event(event: &Event) -> Value {
     let body = match event {
-        Event::Begun { total, estimate_secs } => json!({
+        Event::Begun {
+            total,
+            estimate_secs,
+        } => json!({
             "type": "apply_begin", "steps": total, "estimate_seconds": estimate_secs,
         }),
-        Event::Progress { address, state, passing, checks } => json!({
+        Event::Progress {
+            address,
+            state,
+            passing,
+            checks,
+        } => json!({
             "type": "apply_progress",
             "hook": { "resource": resource(address), "state": state, "passing": passing, "checks": checks },
         }),
@@ -29,23 +37,39 @@ pub fn event(event: &Event) -> Value {
             "type": "apply_start",
             "hook": { "resource": resource(address), "action": verb(*action) },
         }),
-        Event::Finished { address, action, millis } => json!({
+        Event::Finished {
+            address,
+            action,
+            millis,
+        } => json!({
             "type": "apply_complete",
             "hook": {
                 "resource": resource(address), "action": verb(*action), "elapsed_seconds": millis / 1000,
                 "elapsed_ms": millis,
             },
         }),
-        Event::Failed { address, action, failure } => json!({
+        Event::Failed {
+            address,
+            action,
+            failure,
+        } => json!({
             "type": "apply_errored",
             "hook": { "resource": resource(address), "action": verb(*action) },
             "diagnostic": diagnostic(failure),
         }),
-        Event::Skipped { address, action, because } => json!({
+        Event::Skipped {
+            address,
+            action,
+            because,
+        } => json!({
             "type": "apply_skipped",
             "hook": { "resource": resource(address), "action": verb(*action), "because": because },
         }),
-        Event::HeldBack { address, action, failure } => json!({
+        Event::HeldBack {
+            address,
+            action,
+            failure,
+        } => json!({
             "type": "apply_held_back",
             "hook": { "resource": resource(address), "action": verb(*action) },
             "diagnostic": diagnostic(failure),
@@ -55,7 +79,9 @@ pub fn event(event: &Event) -> Value {
     };
     let level = match event {
         Event::Failed { .. } => "error",
-        Event::Skipped { .. } | Event::HeldBack { .. } | Event::Stopping | Event::OutOfTime => "warn",
+        Event::Skipped { .. } | Event::HeldBack { .. } | Event::Stopping | Event::OutOfTime => {
+            "warn"
+        }
         Event::Begun { .. }
         | Event::Started { .. }
         | Event::Progress { .. }
@@ -63,8 +89,16 @@ pub fn event(event: &Event) -> Value {
         | Event::Finished { .. } => "info",
     };
     let message = match event {
-        Event::Begun { total, estimate_secs } => text::begun(*total, *estimate_secs),
-        Event::Progress { address, state, passing, checks } => {
+        Event::Begun {
+            total,
+            estimate_secs,
+        } => text::begun(*total, *estimate_secs),
+        Event::Progress {
+            address,
+            state,
+            passing,
+            checks,
+        } => {
             format!("{address}: {}", words::progress(state, *passing, *checks))
         }
         other => text::event(other, &Look::LOG).unwrap_or_default(),
@@ -78,7 +112,11 @@ pub fn summary(plan: &Plan) -> Value {
     let totals = Totals::of(plan);
     let (add, remove) = (totals.add + totals.replace, totals.destroy + totals.replace);
     let message = format!("Plan: {}.", totals.sentence());
-    enveloped("info", &message, changes(add, totals.change, remove, "plan"))
+    enveloped(
+        "info",
+        &message,
+        changes(add, totals.change, remove, "plan"),
+    )
 }
 
 /// The line that sums a run up.
@@ -86,7 +124,10 @@ pub fn summary(plan: &Plan) -> Value {
 pub fn report(report: &Report) -> Value {
     use crate::apply::event::Outcome;
     let count = |wanted: &[Action]| {
-        let done = report.outcomes.iter().filter(|ended| ended.outcome == Outcome::Done);
+        let done = report
+            .outcomes
+            .iter()
+            .filter(|ended| ended.outcome == Outcome::Done);
         done.filter(|ended| wanted.contains(&ended.action)).count()
     };
     let add = count(&[Action::Create, Action::ReplaceCreate]);
@@ -94,12 +135,19 @@ pub fn report(report: &Report) -> Value {
     let mut body = changes(add, count(&[Action::Update]), remove, "apply");
     let (done, failed, skipped, not_run) = report.counts();
     if let Some(body) = body.as_object_mut() {
-        let outcomes = json!({ "done": done, "failed": failed, "skipped": skipped, "not_run": not_run });
+        let outcomes =
+            json!({ "done": done, "failed": failed, "skipped": skipped, "not_run": not_run });
         body.insert("outcomes".to_owned(), outcomes);
     }
-    let level = if report.is_complete() { "info" } else { "error" };
+    let level = if report.is_complete() {
+        "info"
+    } else {
+        "error"
+    };
     let message = text::report(report, &Look::LOG);
-    let last = message.lines().find(|line| line.starts_with("Applied") || line.starts_with("Incomplete"));
+    let last = message
+        .lines()
+        .find(|line| line.starts_with("Applied") || line.starts_with("Incomplete"));
     enveloped(level, last.unwrap_or_default(), body)
 }
 

@@ -13,7 +13,10 @@ pub(super) fn prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut text = clean(text);
     for (linked, at) in LINKED {
-        text = text.replace(linked, &format!("{}{NOTHING}{}", &linked[..at], &linked[at..]));
+        text = text.replace(
+            linked,
+            &format!("{}{NOTHING}{}", &linked[..at], &linked[at..]),
+        );
     }
     for c in text.chars() {
         match c {
@@ -35,12 +38,24 @@ pub(super) fn code(text: &str) -> String {
     if text.contains('|') {
         // In a cell, a bar ends even a span of code, and how a backslash before it is read differs. What is written as
         // an entity is never taken for Markdown.
-        let entity =
-            |c: char| if c.is_ascii_punctuation() { format!("&#{};", u32::from(c)) } else { c.to_string() };
-        return format!("<code>{}</code>", text.chars().map(entity).collect::<String>());
+        let entity = |c: char| {
+            if c.is_ascii_punctuation() {
+                format!("&#{};", u32::from(c))
+            } else {
+                c.to_string()
+            }
+        };
+        return format!(
+            "<code>{}</code>",
+            text.chars().map(entity).collect::<String>()
+        );
     }
     let ticks = "`".repeat(longest_run(&text) + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
+    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() {
+        " "
+    } else {
+        ""
+    };
     format!("{ticks}{pad}{text}{pad}{ticks}")
 }
 
@@ -74,7 +89,10 @@ mod tests {
         assert_eq!(prose("a|b"), "a\\|b");
         assert_eq!(prose("<b>&"), "&lt;b&gt;&amp;");
         assert_eq!(prose("@all"), "@\u{200b}all");
-        assert_eq!(prose("https://a www.b GH-1"), "https:\u{200b}//a www\u{200b}.b GH\u{200b}-1");
+        assert_eq!(
+            prose("https://a www.b GH-1"),
+            "https:\u{200b}//a www\u{200b}.b GH\u{200b}-1"
+        );
         assert_eq!(prose("![i](j) a\\|b"), "!\\[i\\](j) a\\\\\\|b");
         assert_eq!(prose("x\n# y"), "x\\\\u{a}\\#\u{200b} y");
     }

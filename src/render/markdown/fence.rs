@@ -22,7 +22,9 @@ pub(super) fn details(entries: &[Entry], refusals: &[Refusal]) -> Option<String>
     }
     let content: String = entries.iter().map(|entry| block(entry, refusals)).collect();
     let fenced = fence("diff", &content);
-    Some(format!("<details><summary>Details</summary>\n\n{fenced}\n</details>\n"))
+    Some(format!(
+        "<details><summary>Details</summary>\n\n{fenced}\n</details>\n"
+    ))
 }
 
 /// What colours a line of a `diff` on GitHub: `!` is the one for a change.
@@ -52,16 +54,28 @@ fn block(entry: &Entry, refusals: &[Refusal]) -> String {
         remarks => format!("  {remarks}"),
     };
     let head = symbol(of_verb(verb));
-    let mut out = format!("{head} {} {}{what}{remarks}\n", verb.word(), entry.address());
+    let mut out = format!(
+        "{head} {} {}{what}{remarks}\n",
+        verb.word(),
+        entry.address()
+    );
     let rows = rows(&entry.lines, WIDTH, Wording::Arrow);
     let width = path_width(&rows);
     for row in &rows {
         out += &attribute(row, width);
     }
-    for folded in entry.members().iter().flat_map(|change| &change.takes_along) {
+    for folded in entry
+        .members()
+        .iter()
+        .flat_map(|change| &change.takes_along)
+    {
         let lost = folded.loss.map(|loss| format!(", {}", words::loss(loss)));
         let what = clean(&folded.what);
-        out += &format!("-   takes along {} ({what}){}\n", folded.address, lost.unwrap_or_default());
+        out += &format!(
+            "-   takes along {} ({what}){}\n",
+            folded.address,
+            lost.unwrap_or_default()
+        );
     }
     out
 }

@@ -21,9 +21,24 @@ pub const BUDGET: usize = 60_000;
 
 /// How much of the plan is told, the most first.
 const LEVELS: [Level; 9] = [
-    Level { rows: usize::MAX, rollout: true, details: true, besides: true },
-    Level { rows: usize::MAX, rollout: true, details: true, besides: false },
-    Level { rows: usize::MAX, rollout: true, details: false, besides: false },
+    Level {
+        rows: usize::MAX,
+        rollout: true,
+        details: true,
+        besides: true,
+    },
+    Level {
+        rows: usize::MAX,
+        rollout: true,
+        details: true,
+        besides: false,
+    },
+    Level {
+        rows: usize::MAX,
+        rollout: true,
+        details: false,
+        besides: false,
+    },
     Level::rows(usize::MAX),
     Level::rows(300),
     Level::rows(100),
@@ -51,7 +66,12 @@ struct Level {
 impl Level {
     /// The table alone.
     const fn rows(rows: usize) -> Self {
-        Self { rows, rollout: false, details: false, besides: false }
+        Self {
+            rows,
+            rollout: false,
+            details: false,
+            besides: false,
+        }
     }
 }
 
@@ -67,7 +87,9 @@ pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usiz
         totals: Totals::of(plan),
     };
     let mut drafts = LEVELS.iter().map(|level| comment.draft(*level));
-    drafts.find(|draft| draft.len() <= budget).unwrap_or_else(|| comment.head())
+    drafts
+        .find(|draft| draft.len() <= budget)
+        .unwrap_or_else(|| comment.head())
 }
 
 struct Comment<'a> {
@@ -91,7 +113,8 @@ impl Comment<'_> {
             parts.extend(fence::details(&self.entries, &self.refusals));
         } else if !self.entries.is_empty() {
             parts.push(
-                "_The details are left out here because they are too long; the log has them._\n".to_owned(),
+                "_The details are left out here because they are too long; the log has them._\n"
+                    .to_owned(),
             );
         }
         parts.extend(self.warnings());
@@ -104,12 +127,28 @@ impl Comment<'_> {
 
     /// The marker by which the comment is found again, and the title.
     fn head(&self) -> String {
-        let Headline { project, environment, .. } = self.headline;
+        let Headline {
+            project,
+            environment,
+            ..
+        } = self.headline;
         // `--` would end the comment early.
         let safe = |text: &str| clean(text).replace("--", "-\u{2060}-").replace('>', "");
-        let marker = format!("<!-- trimtab:plan:{}/{} -->", safe(project), safe(environment));
-        let title = if self.plan.is_empty() { "no changes".to_owned() } else { self.totals.sentence() };
-        format!("{marker}\n### {} {}: {title}\n", self.headline.command, code(environment))
+        let marker = format!(
+            "<!-- trimtab:plan:{}/{} -->",
+            safe(project),
+            safe(environment)
+        );
+        let title = if self.plan.is_empty() {
+            "no changes".to_owned()
+        } else {
+            self.totals.sentence()
+        };
+        format!(
+            "{marker}\n### {} {}: {title}\n",
+            self.headline.command,
+            code(environment)
+        )
     }
 
     fn refused(&self) -> Option<String> {
@@ -120,11 +159,18 @@ impl Comment<'_> {
         for refusal in self.refusals.iter().take(REFUSALS) {
             let address = refusal.address.as_ref().map(ToString::to_string);
             let named = address.filter(|address| !refusal.reason.contains(address.as_str()));
-            let of = named.map(|address| format!("{}: ", code(&address))).unwrap_or_default();
+            let of = named
+                .map(|address| format!("{}: ", code(&address)))
+                .unwrap_or_default();
             out += &format!("> - **BLOCKED:** {of}{}  \n", prose(&refusal.reason));
             out += &format!(">   hint: {}\n", hint(&refusal.hint));
         }
-        if let Some(more) = self.refusals.len().checked_sub(REFUSALS).filter(|more| *more > 0) {
+        if let Some(more) = self
+            .refusals
+            .len()
+            .checked_sub(REFUSALS)
+            .filter(|more| *more > 0)
+        {
             out += &format!("> - and {more} more\n");
         }
         Some(out)
@@ -133,8 +179,12 @@ impl Comment<'_> {
     fn narrowed(&self) -> Option<String> {
         let left_out = &self.plan.narrowed.as_ref()?.left_out;
         let number = u64::try_from(left_out.len()).unwrap_or(u64::MAX);
-        (number > 0)
-            .then(|| format!("Left out by `--only`, so still to do: {}.\n", words::count(number, "object")))
+        (number > 0).then(|| {
+            format!(
+                "Left out by `--only`, so still to do: {}.\n",
+                words::count(number, "object")
+            )
+        })
     }
 
     fn warnings(&self) -> Option<String> {
@@ -174,7 +224,13 @@ impl Comment<'_> {
         }
         let id = self.plan.id();
         let takes = words::takes(self.plan.estimate(), self.totals.run);
-        let facts: String = self.totals.restarts().into_iter().chain(takes).map(|fact| fact + " ").collect();
+        let facts: String = self
+            .totals
+            .restarts()
+            .into_iter()
+            .chain(takes)
+            .map(|fact| fact + " ")
+            .collect();
         let expect = format!("trimtab apply {} --expect {id}", self.headline.again);
         format!(
             "{facts}Apply exactly this plan: {}\n\n<sub>{place} · {} · plan id {}</sub>\n",
@@ -187,5 +243,9 @@ impl Comment<'_> {
 
 /// A flag as code, a sentence as prose.
 fn hint(hint: &str) -> String {
-    if hint.starts_with("--") { code(hint) } else { prose(hint) }
+    if hint.starts_with("--") {
+        code(hint)
+    } else {
+        prose(hint)
+    }
 }

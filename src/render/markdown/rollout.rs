@@ -29,7 +29,11 @@ fn course(course: &Course) -> String {
     let numbered = course.stages.len() > 1;
     let mut out = format!("**Rollout of {}**\n\n", code(&course.app));
     for (at, stage) in course.stages.iter().enumerate() {
-        let head = if numbered { format!("{}.", at + 1) } else { "-".to_owned() };
+        let head = if numbered {
+            format!("{}.", at + 1)
+        } else {
+            "-".to_owned()
+        };
         let rows: Vec<String> = stage.iter().map(row).collect();
         out += &format!("{head} {}\n", rows.join("<br>"));
     }

@@ -48,9 +48,16 @@ fn paths(entry: &Entry) -> String {
 }
 
 fn risk(entry: &Entry, refusals: &[Refusal]) -> String {
-    let mut risks: Vec<String> =
-        entry.remarks(refusals).iter().map(|remark| format!("**{remark}**")).collect();
-    let along: usize = entry.members().iter().map(|change| change.takes_along.len()).sum();
+    let mut risks: Vec<String> = entry
+        .remarks(refusals)
+        .iter()
+        .map(|remark| format!("**{remark}**"))
+        .collect();
+    let along: usize = entry
+        .members()
+        .iter()
+        .map(|change| change.takes_along.len())
+        .sum();
     if along > 0 {
         let number = u64::try_from(along).unwrap_or(u64::MAX);
         risks.push(format!("takes {} along", words::count(number, "object")));

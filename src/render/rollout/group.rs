@@ -23,13 +23,19 @@ pub(super) struct Group<'p> {
 impl Group<'_> {
     /// How many machines it is about.
     pub(super) fn weight(&self) -> usize {
-        let told = self.told.map_or(0, |told| told.members.len() + told.successors + told.asleep);
+        let told = self
+            .told
+            .map_or(0, |told| told.members.len() + told.successors + told.asleep);
         told + self.starts.len() + self.ends.len()
     }
 
     /// What happens before the app is proven, or all of it when nothing proves it.
     pub(super) fn says(&self, proven: bool) -> Vec<Say> {
-        let mut says: Vec<Say> = self.told.and_then(|told| self.turns(told)).into_iter().collect();
+        let mut says: Vec<Say> = self
+            .told
+            .and_then(|told| self.turns(told))
+            .into_iter()
+            .collect();
         says.extend(self.told.and_then(beside));
         if !self.starts.is_empty() {
             let number = u64::try_from(self.starts.len()).unwrap_or(u64::MAX);
@@ -49,10 +55,13 @@ impl Group<'_> {
             (_, []) => return None,
             (_, [one]) if self.replaces => Say::Words(format!("{one} is replaced")),
             (_, [one]) => Say::Words(format!("{one} restarts")),
-            (Strategy::Canary, [first, other]) => Say::Words(format!("{first} first, then {other}")),
-            (Strategy::Canary, [first, others @ ..]) => {
-                Say::List(format!("{first} first, then {}", pace(told, others.len())), others.to_vec())
+            (Strategy::Canary, [first, other]) => {
+                Say::Words(format!("{first} first, then {other}"))
             }
+            (Strategy::Canary, [first, others @ ..]) => Say::List(
+                format!("{first} first, then {}", pace(told, others.len())),
+                others.to_vec(),
+            ),
             (_, slots) => Say::List(pace(told, slots.len()), slots.to_vec()),
         };
         Some(say)
@@ -79,7 +88,9 @@ fn beside(told: &Rollout) -> Option<Say> {
         0 => return None,
         1 => "1 new machine beside the old; when it is healthy, it takes over".to_owned(),
         number => {
-            format!("{number} new machines beside the old; when all are healthy, they take over at once")
+            format!(
+                "{number} new machines beside the old; when all are healthy, they take over at once"
+            )
         }
     };
     Some(Say::Words(words))
@@ -88,7 +99,10 @@ fn beside(told: &Rollout) -> Option<Say> {
 fn asleep(told: &Rollout) -> Option<Say> {
     let waits = !told.members.is_empty() && told.turns.strategy != Strategy::Immediate;
     let then = if waits { "then " } else { "" };
-    let words = format!("{then}{} asleep, updated without being started", told.asleep);
+    let words = format!(
+        "{then}{} asleep, updated without being started",
+        told.asleep
+    );
     (told.asleep > 0).then_some(Say::Words(words))
 }
 
@@ -115,5 +129,7 @@ pub(in crate::render) fn together(told: &Rollout, at: usize) -> String {
         _ => told.members.len(),
     };
     // Beside `×30` it is short.
-    pace(told, number).trim_start_matches("at most ").replace(&format!("all {number} "), "all ")
+    pace(told, number)
+        .trim_start_matches("at most ")
+        .replace(&format!("all {number} "), "all ")
 }

@@ -52,7 +52,9 @@ const FEW: usize = 4;
 pub(super) fn courses(plan: &Plan) -> Vec<Course> {
     let mut apps: BTreeMap<Name, Parts<'_>> = BTreeMap::new();
     for step in plan.steps() {
-        apps.entry(step.address.name().root()).or_default().take(step);
+        apps.entry(step.address.name().root())
+            .or_default()
+            .take(step);
     }
     for (group, told) in &plan.rollouts {
         let app = apps.entry(group.root()).or_default();
@@ -71,7 +73,13 @@ pub(super) fn courses(plan: &Plan) -> Vec<Course> {
     let mut order: Vec<&Name> = apps.keys().collect();
     // Whoever comes after another has all that comes before the other before it as well.
     order.sort_by_cached_key(|app| (all_before(app, &apps).len(), (*app).clone()));
-    order.into_iter().map(|app| Course { app: app.to_string(), stages: apps[app].stages() }).collect()
+    order
+        .into_iter()
+        .map(|app| Course {
+            app: app.to_string(),
+            stages: apps[app].stages(),
+        })
+        .collect()
 }
 
 /// A machine, by its lane, or a release command, by its app: what an app of which others are rolled out must wait for.
@@ -86,9 +94,13 @@ fn place(step: &Step) -> Option<Name> {
 /// What waits for another app, and for which.
 fn waits(plan: &Plan) -> BTreeSet<(Name, Name)> {
     let graph = plan.graph();
-    let ends = graph.edge_indices().filter_map(|edge| graph.edge_endpoints(edge));
+    let ends = graph
+        .edge_indices()
+        .filter_map(|edge| graph.edge_endpoints(edge));
     let places = ends.filter_map(|(from, to)| Some((place(&graph[from])?, place(&graph[to])?)));
-    places.filter(|(from, to)| from.root() != to.root()).collect()
+    places
+        .filter(|(from, to)| from.root() != to.root())
+        .collect()
 }
 
 /// Everything that comes before an app, directly or not.
@@ -96,7 +108,13 @@ fn all_before<'a>(app: &'a Name, apps: &'a BTreeMap<Name, Parts<'_>>) -> BTreeSe
     let mut all = BTreeSet::new();
     let mut open = vec![app];
     while let Some(parts) = open.pop().and_then(|app| apps.get(app)) {
-        open.extend(parts.after.values().flatten().filter(|other| all.insert(*other)));
+        open.extend(
+            parts
+                .after
+                .values()
+                .flatten()
+                .filter(|other| all.insert(*other)),
+        );
     }
     all
 }
@@ -120,7 +138,11 @@ struct Parts<'p> {
 fn insert(slots: &mut Vec<String>, slot: String) {
     let key = |slot: &str| {
         let (region, number) = slot.rsplit_once('/').unwrap_or((slot, ""));
-        (region.to_owned(), number.parse::<u64>().unwrap_or(u64::MAX), number.to_owned())
+        (
+            region.to_owned(),
+            number.parse::<u64>().unwrap_or(u64::MAX),
+            number.to_owned(),
+        )
     };
     let at = slots.partition_point(|there| key(there) < key(&slot));
     slots.insert(at, slot);
@@ -135,11 +157,17 @@ impl<'p> Parts<'p> {
     fn take(&mut self, step: &'p Step) {
         let name = step.address.name();
         match (&step.op, step.action) {
-            (AnyOp::FlySecrets(_), Action::Create | Action::Update) => self.secrets = step.lines.len(),
-            (AnyOp::FlyRelease(op), _) => self.release = command(op).map(|command| (name.clone(), command)),
+            (AnyOp::FlySecrets(_), Action::Create | Action::Update) => {
+                self.secrets = step.lines.len()
+            }
+            (AnyOp::FlyRelease(op), _) => {
+                self.release = command(op).map(|command| (name.clone(), command))
+            }
             (_, Action::Prove) => self.proof = Some(step),
             (AnyOp::FlyCron(_), Action::Update) => self.crons.0.push(slot(name, 1)),
-            (AnyOp::FlyCron(_), Action::Create | Action::ReplaceCreate) => self.crons.1.push(slot(name, 1)),
+            (AnyOp::FlyCron(_), Action::Create | Action::ReplaceCreate) => {
+                self.crons.1.push(slot(name, 1))
+            }
             (AnyOp::FlyMachine(_), Action::Create | Action::Delete | Action::ReplaceCreate) => {
                 self.machine(name, step.action);
             }
@@ -148,7 +176,9 @@ impl<'p> Parts<'p> {
     }
 
     fn machine(&mut self, name: &Name, action: Action) {
-        let Some(lane) = Machine::lane(name) else { return };
+        let Some(lane) = Machine::lane(name) else {
+            return;
+        };
         let group = self.groups.entry(lane).or_default();
         match action {
             Action::Create => insert(&mut group.starts, slot(name, 2)),
@@ -174,11 +204,20 @@ impl<'p> Parts<'p> {
         let proven = self.proof.is_some();
         let mut last: Vec<Row> = Vec::new();
         if proven {
-            let ends = self.groups.iter().map(|(name, group)| Row::new(slot(name, 1), group.endings("")));
+            let ends = self
+                .groups
+                .iter()
+                .map(|(name, group)| Row::new(slot(name, 1), group.endings("")));
             last.extend(ends);
         }
         last.push(Row::new("cron".to_owned(), self.crons()));
-        let stages = [self.before(), self.command(), self.changes(proven), self.verify(), last];
+        let stages = [
+            self.before(),
+            self.command(),
+            self.changes(proven),
+            self.verify(),
+            last,
+        ];
         stages.into_iter().filter_map(says_anything).collect()
     }
 
@@ -192,8 +231,13 @@ impl<'p> Parts<'p> {
     }
 
     fn command(&self) -> Vec<Row> {
-        let Some((name, command)) = &self.release else { return Vec::new() };
-        vec![Row::of("release", self.waiting(name, Say::Code(command.clone(), ", once".to_owned())))]
+        let Some((name, command)) = &self.release else {
+            return Vec::new();
+        };
+        vec![Row::of(
+            "release",
+            self.waiting(name, Say::Code(command.clone(), ", once".to_owned())),
+        )]
     }
 
     /// The groups, side by side.
@@ -208,7 +252,9 @@ impl<'p> Parts<'p> {
 
     /// The same, with the apps that come before it.
     fn waiting(&self, name: &Name, say: Say) -> Say {
-        let Some(apps) = self.after.get(name) else { return say };
+        let Some(apps) = self.after.get(name) else {
+            return say;
+        };
         let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
         let after = format!("after {}", words::few(&apps, FEW));
         match say {
@@ -220,27 +266,43 @@ impl<'p> Parts<'p> {
 
     fn verify(&self) -> Vec<Row> {
         let proof = self.proof.and_then(proof);
-        proof.map(|(url, words)| Row::of("verify", Say::Code(url, words))).into_iter().collect()
+        proof
+            .map(|(url, words)| Row::of("verify", Say::Code(url, words)))
+            .into_iter()
+            .collect()
     }
 
     fn crons(&self) -> Vec<Say> {
         let (changed, new) = &self.crons;
-        let be = if new.len() == 1 { "is new, and runs once" } else { "are new, and run once" };
+        let be = if new.len() == 1 {
+            "is new, and runs once"
+        } else {
+            "are new, and run once"
+        };
         let say = |names: &[String], words| {
             (!names.is_empty()).then(|| Say::Words(format!("{}{words}", words::few(names, FEW))))
         };
-        say(changed, ", not started").into_iter().chain(say(new, &format!(" {be}"))).collect()
+        say(changed, ", not started")
+            .into_iter()
+            .chain(say(new, &format!(" {be}")))
+            .collect()
     }
 }
 
 /// What is asked for to show that an app works, and what the answer must be.
 pub(super) fn proof(step: &Step) -> Option<(String, String)> {
-    let AnyOp::FlyApp(Op::Prove(app)) = &step.op else { return None };
+    let AnyOp::FlyApp(Op::Prove(app)) = &step.op else {
+        return None;
+    };
     let verify = app.verify.as_ref()?;
     // What stands in a query is nobody's business.
     let path = verify.path.split(['?', '#']).next().unwrap_or_default();
     let url = clean(&format!("https://{}{path}", verify.host(&app.name)));
-    let body = if verify.body.is_some() { ", with the right body" } else { "" };
+    let body = if verify.body.is_some() {
+        ", with the right body"
+    } else {
+        ""
+    };
     Some((url, format!(" answers {}{body}", verify.status)))
 }
 

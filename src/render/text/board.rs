@@ -59,22 +59,43 @@ struct Row {
 impl Board {
     /// A board for steps on these resources.
     pub fn new<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> Self {
-        let widths: Vec<usize> = addresses.into_iter().map(|address| address.to_string().width()).collect();
-        Self { total: widths.len(), widest: widths.into_iter().max().unwrap_or_default(), ..Self::default() }
+        let widths: Vec<usize> = addresses
+            .into_iter()
+            .map(|address| address.to_string().width())
+            .collect();
+        Self {
+            total: widths.len(),
+            widest: widths.into_iter().max().unwrap_or_default(),
+            ..Self::default()
+        }
     }
 
     /// Takes note of an event that happened so long after the beginning.
     pub fn tell(&mut self, event: &Event, at: Duration) {
         match event {
-            Event::Begun { total, estimate_secs } => {
+            Event::Begun {
+                total,
+                estimate_secs,
+            } => {
                 self.total = *total;
-                self.estimate = estimate_secs.filter(|secs| *secs > 0).map(Duration::from_secs);
+                self.estimate = estimate_secs
+                    .filter(|secs| *secs > 0)
+                    .map(Duration::from_secs);
             }
             Event::Started { address, action } => {
-                let row = Row { action: *action, begun: at, state: String::new() };
+                let row = Row {
+                    action: *action,
+                    begun: at,
+                    state: String::new(),
+                };
                 self.rows.insert(address.clone(), row);
             }
-            Event::Progress { address, state, passing, checks } => {
+            Event::Progress {
+                address,
+                state,
+                passing,
+                checks,
+            } => {
                 if let Some(row) = self.rows.get_mut(address) {
                     row.state = words::progress(state, *passing, *checks);
                 }
@@ -95,8 +116,12 @@ impl Board {
     #[must_use]
     pub fn lines(&self, at: Duration, look: &Look, most: usize) -> Vec<String> {
         let style = look.style();
-        let mut lines: Vec<String> =
-            self.rows.iter().take(most).map(|(address, row)| self.row(address, row, at, look)).collect();
+        let mut lines: Vec<String> = self
+            .rows
+            .iter()
+            .take(most)
+            .map(|(address, row)| self.row(address, row, at, look))
+            .collect();
         if self.rows.len() > most {
             let more = format!("  and {} more", self.rows.len() - most);
             lines.push(paint(style.quiet, more));
@@ -114,29 +139,57 @@ impl Board {
             Event::Stopping | Event::OutOfTime | Event::Output { .. } => {
                 return super::event(event, look);
             }
-            Event::HeldBack { address, failure, .. } => {
+            Event::HeldBack {
+                address, failure, ..
+            } => {
                 let why = reason(failure, Style::plain());
-                (address, paint(style.change, '–'), format!("held back: {why}"), None)
+                (
+                    address,
+                    paint(style.change, '–'),
+                    format!("held back: {why}"),
+                    None,
+                )
             }
-            Event::Finished { address, action, millis } => {
+            Event::Finished {
+                address,
+                action,
+                millis,
+            } => {
                 let time = words::duration(Duration::from_millis(*millis));
-                (address, paint(style.create, '✓'), words::action(*action).1.to_owned(), Some(time))
+                (
+                    address,
+                    paint(style.create, '✓'),
+                    words::action(*action).1.to_owned(),
+                    Some(time),
+                )
             }
-            Event::Failed { address, action, failure } => {
+            Event::Failed {
+                address,
+                action,
+                failure,
+            } => {
                 let why = reason(failure, Style::plain());
                 let what = format!("FAILED to {}: {why}", words::imperative(*action));
                 (address, paint(style.alarm, '✗'), what, None)
             }
-            Event::Skipped { address, because, .. } => {
-                (address, paint(style.change, '–'), format!("skipped, because {because} failed"), None)
-            }
+            Event::Skipped {
+                address, because, ..
+            } => (
+                address,
+                paint(style.change, '–'),
+                format!("skipped, because {because} failed"),
+                None,
+            ),
         };
         let (name, doing) = self.columns(look);
         let address = pad(&cut(&address.to_string(), name), name);
         Some(match time {
             Some(time) => {
                 let what = pad(&cut(&what, doing), doing);
-                format!("{sign} {address}  {what}  {}", paint(style.quiet, format!("{time:>TIME$}")))
+                format!(
+                    "{sign} {address}  {what}  {}",
+                    paint(style.quiet, format!("{time:>TIME$}"))
+                )
             }
             None => {
                 // The report at the end says it in full.
@@ -146,7 +199,11 @@ impl Board {
                 } else {
                     format!("{}…", head_of(&what, room.saturating_sub(1)))
                 };
-                let style = if matches!(event, Event::Failed { .. }) { style.alarm } else { style.change };
+                let style = if matches!(event, Event::Failed { .. }) {
+                    style.alarm
+                } else {
+                    style.change
+                };
                 format!("{sign} {address}  {}", paint(style, what))
             }
         })
@@ -156,8 +213,15 @@ impl Board {
     #[must_use]
     pub fn waits_for(&self, at: Duration) -> Option<String> {
         let waits = |(address, row): (&Address, &Row)| {
-            let state = if row.state.is_empty() { words::action(row.action).0 } else { &row.state };
-            format!("{address} ({state}, {})", seconds(at.saturating_sub(row.begun)))
+            let state = if row.state.is_empty() {
+                words::action(row.action).0
+            } else {
+                &row.state
+            };
+            format!(
+                "{address} ({state}, {})",
+                seconds(at.saturating_sub(row.begun))
+            )
         };
         let all: Vec<String> = self.rows.iter().map(waits).collect();
         let steps = words::count(u64::try_from(self.total).unwrap_or(u64::MAX), "step");
@@ -170,9 +234,17 @@ impl Board {
         let (name, doing) = self.columns(look);
         let turn = TURN[usize::try_from(at.as_millis() / FRAME).unwrap_or_default() % TURN.len()];
         let action = words::action(row.action).0;
-        let whole = if row.state.is_empty() { action.to_owned() } else { format!("{action}, {}", row.state) };
+        let whole = if row.state.is_empty() {
+            action.to_owned()
+        } else {
+            format!("{action}, {}", row.state)
+        };
         // Where there is little room the state counts: what is done to it was said by the plan.
-        let words = if whole.width() > doing && !row.state.is_empty() { &row.state } else { &whole };
+        let words = if whole.width() > doing && !row.state.is_empty() {
+            &row.state
+        } else {
+            &whole
+        };
         let time = seconds(at.saturating_sub(row.begun));
         format!(
             "{} {}  {}  {}",
@@ -199,10 +271,17 @@ impl Board {
         }
         let words = words.join(" · ");
         let width = BAR.min(look.width.saturating_sub(words.width() + 5));
-        let done = (width * self.ended).checked_div(self.total).unwrap_or(width).min(width);
+        let done = (width * self.ended)
+            .checked_div(self.total)
+            .unwrap_or(width)
+            .min(width);
         let (full, rest) = ("━".repeat(done), "─".repeat(width.saturating_sub(done)));
         let words = cut(&words, look.width.saturating_sub(width + 5));
-        format!("  {}{}  {words}", paint(style.bar, full), paint(style.quiet, rest))
+        format!(
+            "  {}{}  {words}",
+            paint(style.bar, full),
+            paint(style.quiet, rest)
+        )
     }
 
     /// How long it may yet take: what the estimate leaves, scaled by how much faster or slower it went so far. The
@@ -213,10 +292,14 @@ impl Board {
         let done = self.ended as f64 / self.total.max(self.ended).max(1) as f64;
         let scale = match self.ended {
             0 => 1.0,
-            _ => (self.last.as_secs_f64() / (estimate * done)).clamp(PACES.0, PACES.1).powf(done),
+            _ => (self.last.as_secs_f64() / (estimate * done))
+                .clamp(PACES.0, PACES.1)
+                .powf(done),
         };
         let guess = Duration::from_secs_f64(estimate * (1.0 - done) * scale);
-        guess.checked_sub(at.saturating_sub(self.last)).filter(|left| !left.is_zero())
+        guess
+            .checked_sub(at.saturating_sub(self.last))
+            .filter(|left| !left.is_zero())
     }
 }
 
@@ -253,25 +336,63 @@ mod tests {
 
     /// Three steps, of which one is done and one under way.
     fn board() -> Board {
-        let all = ["fly.secrets/web", "fly.machine/web/app/ewr/0", "fly.machine/web/app/ewr/1"].map(address);
+        let all = [
+            "fly.secrets/web",
+            "fly.machine/web/app/ewr/0",
+            "fly.machine/web/app/ewr/1",
+        ]
+        .map(address);
         let mut board = Board::new(&all);
-        board.tell(&Event::Begun { total: 3, estimate_secs: Some(90) }, Duration::ZERO);
+        board.tell(
+            &Event::Begun {
+                total: 3,
+                estimate_secs: Some(90),
+            },
+            Duration::ZERO,
+        );
         for at in &all[..2] {
-            board.tell(&Event::Started { address: at.clone(), action: Action::Update }, SECOND);
+            board.tell(
+                &Event::Started {
+                    address: at.clone(),
+                    action: Action::Update,
+                },
+                SECOND,
+            );
         }
-        let done = Event::Finished { address: all[0].clone(), action: Action::Update, millis: 400 };
+        let done = Event::Finished {
+            address: all[0].clone(),
+            action: Action::Update,
+            millis: 400,
+        };
         board.tell(&done, 2 * SECOND);
         let state = "started\u{7}".to_owned();
-        board.tell(&Event::Progress { address: all[1].clone(), state, passing: 1, checks: 2 }, 3 * SECOND);
+        board.tell(
+            &Event::Progress {
+                address: all[1].clone(),
+                state,
+                passing: 1,
+                checks: 2,
+            },
+            3 * SECOND,
+        );
         board
     }
 
     #[test]
     fn a_board_keeps_its_columns_and_never_wraps() {
-        let look = |width| Look { color: false, width };
+        let look = |width| Look {
+            color: false,
+            width,
+        };
         let lines = board().lines(13 * SECOND, &look(100), 9);
-        assert_eq!(lines[0], "⣻ fly.machine/web/app/ewr/0  updating, started\\u{7}, 1/2 checks    12 s");
-        assert_eq!(lines[1], "  ━━━━━━━━────────────────  1/3 steps · 13 s · about 20 s left");
+        assert_eq!(
+            lines[0],
+            "⣻ fly.machine/web/app/ewr/0  updating, started\\u{7}, 1/2 checks    12 s"
+        );
+        assert_eq!(
+            lines[1],
+            "  ━━━━━━━━────────────────  1/3 steps · 13 s · about 20 s left"
+        );
         for width in [40, 60, 61, 80, 120] {
             for line in board().lines(700 * SECOND, &look(width), 9) {
                 assert!(line.width() < width, "{width}: {line}");
@@ -283,12 +404,30 @@ mod tests {
     #[test]
     fn what_ended_leaves_one_line_in_the_same_columns() {
         let machine = address("fly.machine/web/app/ewr/0");
-        let look = Look { color: false, width: 60 };
-        let done = Event::Finished { address: machine.clone(), action: Action::Update, millis: 12_000 };
+        let look = Look {
+            color: false,
+            width: 60,
+        };
+        let done = Event::Finished {
+            address: machine.clone(),
+            action: Action::Update,
+            millis: 12_000,
+        };
         let line = board().left_behind(&done, &look).unwrap();
-        assert_eq!(line, "✓ fly.machine/web/app/ewr/0  updated                   12 s");
-        let failure = Failure { reason: "a\nb ".repeat(40), request_id: None, hint: None };
-        let failed = Event::Failed { address: machine, action: Action::Update, failure };
+        assert_eq!(
+            line,
+            "✓ fly.machine/web/app/ewr/0  updated                   12 s"
+        );
+        let failure = Failure {
+            reason: "a\nb ".repeat(40),
+            request_id: None,
+            hint: None,
+        };
+        let failed = Event::Failed {
+            address: machine,
+            action: Action::Update,
+            failure,
+        };
         let line = board().left_behind(&failed, &look).unwrap();
         assert!(line.width() < 60 && line.ends_with('…'), "{line}");
     }
@@ -301,11 +440,22 @@ mod tests {
             board.left(secs * SECOND).map(|left| left.as_secs())
         };
         assert_eq!(left(0, 0, 30), Some(60));
-        assert_eq!(left(0, 0, 100), None, "an estimate that has run out says nothing");
+        assert_eq!(
+            left(0, 0, 100),
+            None,
+            "an estimate that has run out says nothing"
+        );
         assert_eq!(left(5, 45, 45), Some(45));
-        assert_eq!(left(5, 45, 60), Some(30), "it counts down while nothing ends");
+        assert_eq!(
+            left(5, 45, 60),
+            Some(30),
+            "it counts down while nothing ends"
+        );
         assert!(left(5, 90, 90) > Some(45) && left(5, 20, 20) < Some(45));
-        assert!(left(9, 810, 810).unwrap() > 60, "at a tenth of the pace the last tenth takes long");
+        assert!(
+            left(9, 810, 810).unwrap() > 60,
+            "at a tenth of the pace the last tenth takes long"
+        );
     }
 
     #[test]

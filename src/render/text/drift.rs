@@ -24,7 +24,9 @@ pub fn drift(plan: &Plan, headline: &Headline, look: &Look) -> String {
     page.refusals(&blocked);
     let entries = entries(plan);
     // What only follows was not touched by anybody: it comes last, and is not counted.
-    let (follow, differ): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| cause(entry) == Cause::Follows);
+    let (follow, differ): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .partition(|entry| cause(entry) == Cause::Follows);
     for entry in differ {
         page.drifted(entry, plan.existing == 0);
     }
@@ -56,14 +58,20 @@ fn finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'st
 
 /// Who made a difference.
 fn cause(entry: &Entry) -> Cause {
-    entry.members().first().map_or(Cause::Unknown, |change| change.cause)
+    entry
+        .members()
+        .first()
+        .map_or(Cause::Unknown, |change| change.cause)
 }
 
 impl Page {
     fn follower(&mut self, entry: &Entry) {
         let (word, words) = finding(entry.verb(), Cause::Follows, false);
         let address = entry.address();
-        self.line(paint(self.style.quiet, format!("· {}  {address}  {words}", pad(word, 7))));
+        self.line(paint(
+            self.style.quiet,
+            format!("· {}  {address}  {words}", pad(word, 7)),
+        ));
     }
 
     fn drifted(&mut self, entry: &Entry, never_applied: bool) {
@@ -84,7 +92,11 @@ impl Page {
 
     /// What an extra object holds.
     fn held(&mut self, entry: &Entry) {
-        for folded in entry.members().iter().flat_map(|change| &change.takes_along) {
+        for folded in entry
+            .members()
+            .iter()
+            .flat_map(|change| &change.takes_along)
+        {
             let what = clean(&folded.what);
             self.line(format!("       with {} ({what})", folded.address));
         }
@@ -93,10 +105,17 @@ impl Page {
     fn verdict(&mut self, plan: &Plan, headline: &Headline) {
         let title = self.style.title;
         if plan.is_empty() {
-            return self.line(paint(title, "No drift. The environment matches its manifest."));
+            return self.line(paint(
+                title,
+                "No drift. The environment matches its manifest.",
+            ));
         }
         let totals = Totals::of(plan);
-        let follow = plan.changes().iter().filter(|change| change.cause == Cause::Follows).count();
+        let follow = plan
+            .changes()
+            .iter()
+            .filter(|change| change.cause == Cause::Follows)
+            .count();
         let differ = totals.change + totals.replace - follow;
         let of = |number: usize, words: &str| (number > 0).then(|| format!("{number} {words}"));
         let blocked = of(totals.blocked, "cannot be compared or repaired");
@@ -105,13 +124,23 @@ impl Page {
             of(totals.add, "missing"),
             of(totals.destroy, "extra"),
             blocked,
-            of(totals.unchanged + follow, words::match_for(totals.unchanged + follow)),
+            of(
+                totals.unchanged + follow,
+                words::match_for(totals.unchanged + follow),
+            ),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         self.line(paint(title, format!("Drift: {}.", parts.join(", "))));
         if totals.any() {
-            let first = if totals.blocked > 0 { "what is blocked first, then " } else { "" };
-            self.line(format!("To repair: {first}trimtab apply {}", clean(&headline.again)));
+            let first = if totals.blocked > 0 {
+                "what is blocked first, then "
+            } else {
+                ""
+            };
+            self.line(format!(
+                "To repair: {first}trimtab apply {}",
+                clean(&headline.again)
+            ));
         }
     }
 }

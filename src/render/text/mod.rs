@@ -45,7 +45,11 @@ struct Page {
 
 impl Page {
     fn new(look: Look) -> Self {
-        Self { out: String::new(), style: look.style(), width: look.width.max(LEAST_WIDTH) }
+        Self {
+            out: String::new(),
+            style: look.style(),
+            width: look.width.max(LEAST_WIDTH),
+        }
     }
 
     /// Adds a line.
@@ -71,7 +75,11 @@ impl Page {
                 "" => String::new(),
                 after => format!("  {}", paint(self.style.quiet, after)),
             };
-            let sign = if signs { self.sign(row.sign) } else { String::from(" ") };
+            let sign = if signs {
+                self.sign(row.sign)
+            } else {
+                String::from(" ")
+            };
             self.line(format!("{}{sign} {line}{after}", " ".repeat(INDENT - 2)));
             for (sign, text) in &row.below {
                 let sign = self.sign(*sign);
@@ -118,7 +126,9 @@ impl Page {
 
     /// What the whole narrowed plan leaves undone.
     fn narrowed(&mut self, plan: &Plan) {
-        let Some(narrowed) = &plan.narrowed else { return };
+        let Some(narrowed) = &plan.narrowed else {
+            return;
+        };
         let list = |addresses: &[crate::model::Address]| {
             let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             super::words::few(&texts, FEW)
@@ -129,8 +139,13 @@ impl Page {
         }
         if !narrowed.left_out.is_empty() {
             let number = u64::try_from(narrowed.left_out.len()).unwrap_or(u64::MAX);
-            let (count, left) = (super::words::count(number, "object"), list(&narrowed.left_out));
-            self.line(format!("Left out by --only, so still to do: {count} ({left})"));
+            let (count, left) = (
+                super::words::count(number, "object"),
+                list(&narrowed.left_out),
+            );
+            self.line(format!(
+                "Left out by --only, so still to do: {count} ({left})"
+            ));
         }
     }
 

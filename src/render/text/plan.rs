@@ -48,7 +48,9 @@ impl Page {
         for refusal in refusals {
             let reason = clean(&refusal.reason);
             let reason = match &refusal.address {
-                Some(address) if !reason.contains(&address.to_string()) => format!("{address}: {reason}"),
+                Some(address) if !reason.contains(&address.to_string()) => {
+                    format!("{address}: {reason}")
+                }
                 _ => reason,
             };
             self.line(format!("{word} {reason}"));
@@ -60,7 +62,10 @@ impl Page {
     fn entry(&mut self, entry: &Entry, refusals: &[Refusal]) {
         let verb = entry.verb();
         let style = self.style.verb(verb);
-        let word = paint(style, format!("{} {}", pad(verb.symbol(), 3), pad(verb.word(), 7)));
+        let word = paint(
+            style,
+            format!("{} {}", pad(verb.symbol(), 3), pad(verb.word(), 7)),
+        );
         let what = match entry.what().as_str() {
             "" => String::new(),
             what => paint(self.style.quiet, format!("  ({})", clean(what))),
@@ -78,14 +83,26 @@ impl Page {
             return String::new();
         }
         // That a machine stays as it is reassures; everything else is worth a second look.
-        let style = |remark: &str| if remark == NOT_STARTED { self.style.quiet } else { self.style.alarm };
-        let painted: Vec<String> = remarks.iter().map(|remark| paint(style(remark), *remark)).collect();
+        let style = |remark: &str| {
+            if remark == NOT_STARTED {
+                self.style.quiet
+            } else {
+                self.style.alarm
+            }
+        };
+        let painted: Vec<String> = remarks
+            .iter()
+            .map(|remark| paint(style(remark), *remark))
+            .collect();
         format!("  {}", painted.join(", "))
     }
 
     /// What vanishes along with a container, one line each: none of it has a step of its own to be seen in.
     pub(super) fn takes_along(&mut self, entry: &Entry) {
-        let along = entry.members().iter().flat_map(|change| &change.takes_along);
+        let along = entry
+            .members()
+            .iter()
+            .flat_map(|change| &change.takes_along);
         for folded in along {
             let lost = folded.loss.map(|loss| format!(", {}", words::loss(loss)));
             let what = clean(&folded.what);
@@ -110,12 +127,19 @@ impl Page {
         if totals.unchanged > 0 {
             let number = u64::try_from(totals.unchanged).unwrap_or(u64::MAX);
             let matches = if number == 1 { "matches" } else { "match" };
-            self.line(format!("No action: {} {matches}.", words::count(number, "object")));
+            self.line(format!(
+                "No action: {} {matches}.",
+                words::count(number, "object")
+            ));
         }
         let sentence = format!("Plan: {}.", totals.sentence());
         self.line(paint(self.style.title, sentence));
         let takes = words::takes(plan.estimate(), totals.run);
-        totals.restarts().into_iter().chain(takes).for_each(|sentence| self.line(sentence));
+        totals
+            .restarts()
+            .into_iter()
+            .chain(takes)
+            .for_each(|sentence| self.line(sentence));
         self.line(format!("Plan id: {}", plan.id().short()));
     }
 }

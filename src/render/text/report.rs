@@ -36,7 +36,10 @@ pub fn report(report: &Report, look: &Look) -> String {
 #[must_use]
 pub fn rolled_back(report: &Report, look: &Look) -> String {
     if report.is_complete() {
-        return paint(look.style().title, "Rolled back: what had changed is as it was before.");
+        return paint(
+            look.style().title,
+            "Rolled back: what had changed is as it was before.",
+        );
     }
     self::report(report, look)
 }
@@ -87,7 +90,10 @@ impl Page {
         for ended in &report.outcomes {
             let whole = !ended.action.is_on_the_way();
             if let (Outcome::Skipped { because }, true) = (&ended.outcome, whole) {
-                by_cause.entry(because).or_default().push(ended.address.to_string());
+                by_cause
+                    .entry(because)
+                    .or_default()
+                    .push(ended.address.to_string());
             }
         }
         for (because, mut skipped) in by_cause {
@@ -98,7 +104,12 @@ impl Page {
             self.line(format!("{word} {list}, because {because} failed"));
         }
         let skipped = |ended: &&Ended| matches!(ended.outcome, Outcome::Skipped { .. });
-        for ended in report.outcomes.iter().filter(skipped).filter(|ended| ended.action == Action::HandOver) {
+        for ended in report
+            .outcomes
+            .iter()
+            .filter(skipped)
+            .filter(|ended| ended.action == Action::HandOver)
+        {
             let word = paint(self.style.change, "skipped:");
             self.line(format!(
                 "{word} the hand-over of {}, so the old machines go on serving",
@@ -108,16 +119,28 @@ impl Page {
     }
 
     fn not_run(&mut self, report: &Report) {
-        let why = if report.late { "because the deadline was near" } else { "because the run ended before" };
+        let why = if report.late {
+            "because the deadline was near"
+        } else {
+            "because the run ended before"
+        };
         // When nothing was begun, that has been said.
         if report.halted.is_none() {
             self.interrupted(report, &Outcome::NotRun, "not run:", why);
         }
-        self.interrupted(report, &Outcome::Unknown, "unknown:", "under way when the run was stopped");
+        self.interrupted(
+            report,
+            &Outcome::Unknown,
+            "unknown:",
+            "under way when the run was stopped",
+        );
     }
 
     fn interrupted(&mut self, report: &Report, outcome: &Outcome, word: &str, why: &str) {
-        let ended = report.outcomes.iter().filter(|ended| ended.outcome == *outcome);
+        let ended = report
+            .outcomes
+            .iter()
+            .filter(|ended| ended.outcome == *outcome);
         let mut names: Vec<String> = ended.map(|ended| ended.address.to_string()).collect();
         names.dedup();
         if !names.is_empty() {
@@ -141,11 +164,23 @@ impl Page {
         .into_iter()
         .flatten()
         .collect();
-        let word = if report.is_complete() { "Applied" } else { "Incomplete" };
-        let style = if report.is_complete() { self.style.title } else { self.style.alarm };
+        let word = if report.is_complete() {
+            "Applied"
+        } else {
+            "Incomplete"
+        };
+        let style = if report.is_complete() {
+            self.style.title
+        } else {
+            self.style.alarm
+        };
         self.line(paint(style, format!("{word}: {}.", parts.join(", "))));
         if !report.is_complete() {
-            let when = if failed > 0 { "once the cause is gone, " } else { "" };
+            let when = if failed > 0 {
+                "once the cause is gone, "
+            } else {
+                ""
+            };
             self.line(format!(
                 "Nothing is lost: {when}run the same command again. It looks again and does what is left."
             ));

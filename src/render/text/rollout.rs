@@ -32,9 +32,15 @@ impl Page {
     }
 
     fn course(&mut self, course: &Course) {
-        self.line(paint(self.style.title, format!("Rollout of {}", course.app)));
+        self.line(paint(
+            self.style.title,
+            format!("Rollout of {}", course.app),
+        ));
         let labels = course.stages.iter().flatten().map(|row| row.label.width());
-        let width = labels.filter(|width| *width <= WIDEST_LABEL).max().unwrap_or(0);
+        let width = labels
+            .filter(|width| *width <= WIDEST_LABEL)
+            .max()
+            .unwrap_or(0);
         for (at, stage) in course.stages.iter().enumerate() {
             // Where everything goes side by side there is nothing to count.
             let mut number = match course.stages.len() {
@@ -79,7 +85,11 @@ fn list(lead: &str, items: &[String], room: usize) -> String {
         format!("{lead}: {}{more}", items[..number].join(", "))
     };
     let least = items.len().min(LEAST_NAMES);
-    (least..=items.len()).rev().map(&shown).find(|text| text.width() <= room).unwrap_or_else(|| shown(least))
+    (least..=items.len())
+        .rev()
+        .map(&shown)
+        .find(|text| text.width() <= room)
+        .unwrap_or_else(|| shown(least))
 }
 
 /// The words in lines that fit.
@@ -107,7 +117,10 @@ mod tests {
         let items: Vec<String> = (0..30).map(|at| format!("ewr/{at}")).collect();
         let text = list("at most 5 at once", &items, 50);
         assert_eq!(text, "at most 5 at once: ewr/0, ewr/1, ewr/2 and 27 more");
-        assert_eq!(list("one at a time", &items[..3], 1), "one at a time: ewr/0, ewr/1 and 1 more");
+        assert_eq!(
+            list("one at a time", &items[..3], 1),
+            "one at a time: ewr/0, ewr/1 and 1 more"
+        );
     }
 
     #[test]

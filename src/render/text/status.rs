@@ -81,14 +81,28 @@ impl Columns {
         let images: Vec<&Image> = rows.iter().filter_map(|row| row.image).collect();
         let room = width.saturating_sub(columns.before_image());
         columns.beneath = room < IMAGE;
-        let room = if columns.beneath { width.saturating_sub(DEEPER) } else { room };
+        let room = if columns.beneath {
+            width.saturating_sub(DEEPER)
+        } else {
+            room
+        };
         columns.image = Some(Brevity::for_all(&images, room));
         columns
     }
 
     fn before_image(&self) -> usize {
-        let each = [self.name, self.region, self.state, self.checks, self.release];
-        2 + each.iter().filter(|width| **width > 0).map(|width| width + 2).sum::<usize>()
+        let each = [
+            self.name,
+            self.region,
+            self.state,
+            self.checks,
+            self.release,
+        ];
+        2 + each
+            .iter()
+            .filter(|width| **width > 0)
+            .map(|width| width + 2)
+            .sum::<usize>()
     }
 }
 
@@ -99,7 +113,8 @@ fn rows(app: &App) -> Vec<Row<'_>> {
 
 /// What machines must share to be one line.
 fn likeness(machine: &Machine) -> impl Ord {
-    let failing = machine.activity == Activity::Running && machine.checks.passing < machine.checks.total;
+    let failing =
+        machine.activity == Activity::Running && machine.checks.passing < machine.checks.total;
     (
         !machine.wanted,
         machine.retired,
@@ -161,12 +176,20 @@ fn cron_row(cron: &Cron) -> Row<'_> {
     Row {
         name: clean(&cron.machine.name),
         region: clean(&cron.machine.region),
-        state: format!("cron {}{}", clean(schedule), if running { ", runs now" } else { "" }),
+        state: format!(
+            "cron {}{}",
+            clean(schedule),
+            if running { ", runs now" } else { "" }
+        ),
         checks: String::new(),
         release: release_words(&cron.machine),
         image: cron.machine.image.as_ref(),
         mixed: cron.other_image,
-        activity: if cron.machine.reachable { Activity::Running } else { Activity::Unreachable },
+        activity: if cron.machine.reachable {
+            Activity::Running
+        } else {
+            Activity::Unreachable
+        },
     }
 }
 
@@ -176,22 +199,34 @@ fn state_word(machine: &Machine) -> &str {
         Activity::Asleep => "asleep",
         Activity::Standby => "standby",
         Activity::Unreachable => "unreachable",
-        Activity::Running | Activity::Changing | Activity::Stopped | Activity::Failed => &machine.state,
+        Activity::Running | Activity::Changing | Activity::Stopped | Activity::Failed => {
+            &machine.state
+        }
     }
 }
 
 /// Checks of machines that do not run say nothing.
 fn checks_words(machines: &[&Machine]) -> String {
-    let running = machines.iter().filter(|machine| machine.activity == Activity::Running);
+    let running = machines
+        .iter()
+        .filter(|machine| machine.activity == Activity::Running);
     let sum = running.fold(Checks::default(), |sum, machine| Checks {
         passing: sum.passing + machine.checks.passing,
         total: sum.total + machine.checks.total,
     });
-    if sum.total == 0 { String::new() } else { format!("{}/{} checks", sum.passing, sum.total) }
+    if sum.total == 0 {
+        String::new()
+    } else {
+        format!("{}/{} checks", sum.passing, sum.total)
+    }
 }
 
 fn release_words(machine: &Machine) -> String {
-    machine.release.as_ref().map(|release| format!("release {}", clean(release))).unwrap_or_default()
+    machine
+        .release
+        .as_ref()
+        .map(|release| format!("release {}", clean(release)))
+        .unwrap_or_default()
 }
 
 /// When a run ended, and how.
@@ -216,7 +251,10 @@ fn went_wrong(run: &LastRun) -> bool {
 impl Page {
     fn app(&mut self, app: &App, columns: &Columns) {
         let name = paint(self.style.title, clean(&app.app));
-        self.line(format!("{name}  {}", paint(self.style.quiet, clean(&app.fly_name))));
+        self.line(format!(
+            "{name}  {}",
+            paint(self.style.quiet, clean(&app.fly_name))
+        ));
         if !app.exists {
             return self.line("  not there yet");
         }
@@ -225,10 +263,15 @@ impl Page {
                 self.row(&row, columns);
             }
             self.machine_notes(group);
-            let last_region = app.groups.get(at + 1).is_none_or(|next| next.group != group.group);
+            let last_region = app
+                .groups
+                .get(at + 1)
+                .is_none_or(|next| next.group != group.group);
             if group.mixed && last_region {
                 let name = format!("{}/{}", clean(&app.app), clean(&group.group));
-                self.note(&format!("{name} runs different versions at once: a rollout is half done"));
+                self.note(&format!(
+                    "{name} runs different versions at once: a rollout is half done"
+                ));
             }
         }
         for cron in &app.cron {
@@ -247,16 +290,29 @@ impl Page {
             Activity::Changing | Activity::Stopped => paint(self.style.change, state),
             Activity::Failed | Activity::Unreachable => paint(self.style.alarm, state),
         };
-        let mut line =
-            format!("  {}  {}  {state}", pad(&row.name, columns.name), pad(&row.region, columns.region));
-        for (text, width) in [(&row.checks, columns.checks), (&row.release, columns.release)] {
+        let mut line = format!(
+            "  {}  {}  {state}",
+            pad(&row.name, columns.name),
+            pad(&row.region, columns.region)
+        );
+        for (text, width) in [
+            (&row.checks, columns.checks),
+            (&row.release, columns.release),
+        ] {
             if width > 0 {
                 line.push_str("  ");
                 line.push_str(&pad(text, width));
             }
         }
-        let style = if row.mixed { self.style.alarm } else { self.style.quiet };
-        let image = row.image.zip(columns.image).map(|(image, brevity)| brevity.image(image, row.mixed));
+        let style = if row.mixed {
+            self.style.alarm
+        } else {
+            self.style.quiet
+        };
+        let image = row
+            .image
+            .zip(columns.image)
+            .map(|(image, brevity)| brevity.image(image, row.mixed));
         let image = paint(style, image.unwrap_or_default());
         if !columns.beneath || row.image.is_none() {
             return self.line(format!("{line}  {image}"));
@@ -272,9 +328,17 @@ impl Page {
     }
 
     fn machine_notes(&mut self, group: &Group) {
-        let old = group.machines.iter().filter(|machine| machine.retired).count();
+        let old = group
+            .machines
+            .iter()
+            .filter(|machine| machine.retired)
+            .count();
         if old > 0 {
-            let (they, them) = if old == 1 { ("it", "it") } else { ("they", "them") };
+            let (they, them) = if old == 1 {
+                ("it", "it")
+            } else {
+                ("they", "them")
+            };
             self.note(&format!(
                 "new machines have taken over; the rollout did not end: apply ends it and removes {them}, and with a \
                  rollback {they} take{} over again",
@@ -292,7 +356,9 @@ impl Page {
     fn cron_notes(&mut self, cron: &Cron) {
         let run = cron.machine.last_run.as_ref();
         match run {
-            Some(run) if went_wrong(run) => self.note(&format!("last run ended {}", run_words(run))),
+            Some(run) if went_wrong(run) => {
+                self.note(&format!("last run ended {}", run_words(run)))
+            }
             Some(run) => {
                 let text = format!("{}last run ended {}", " ".repeat(DEEPER), run_words(run));
                 self.line(paint(self.style.quiet, text));
@@ -316,25 +382,66 @@ impl Page {
     /// What an app has besides machines.
     fn things(&mut self, app: &App) {
         let part = |name: &str| clean(name.split_once('/').map_or(name, |(_, rest)| rest));
-        let width = |names: Vec<&str>| names.iter().map(|name| part(name).width()).max().unwrap_or_default();
-        let names = width(app.volumes.iter().map(|volume| volume.name.as_str()).collect());
+        let width = |names: Vec<&str>| {
+            names
+                .iter()
+                .map(|name| part(name).width())
+                .max()
+                .unwrap_or_default()
+        };
+        let names = width(
+            app.volumes
+                .iter()
+                .map(|volume| volume.name.as_str())
+                .collect(),
+        );
         for volume in &app.volumes {
             let words = volume_words(volume);
-            self.thing("volume", &format!("{}  {words}", pad(&part(&volume.name), names)));
+            self.thing(
+                "volume",
+                &format!("{}  {words}", pad(&part(&volume.name), names)),
+            );
             if !volume.reachable {
                 self.note("its host cannot be reached");
             }
         }
-        let addresses = app.ips.iter().map(|ip| ip.address.width()).max().unwrap_or_default();
+        let addresses = app
+            .ips
+            .iter()
+            .map(|ip| ip.address.width())
+            .max()
+            .unwrap_or_default();
         for ip in &app.ips {
-            let place = Some(clean(&ip.region)).filter(|region| !matches!(region.as_str(), "" | "global"));
-            let place = place.map(|region| format!(", {region}")).unwrap_or_default();
-            self.thing("ip", &format!("{}  {}{place}", pad(&clean(&ip.address), addresses), clean(&ip.kind)));
+            let place =
+                Some(clean(&ip.region)).filter(|region| !matches!(region.as_str(), "" | "global"));
+            let place = place
+                .map(|region| format!(", {region}"))
+                .unwrap_or_default();
+            self.thing(
+                "ip",
+                &format!(
+                    "{}  {}{place}",
+                    pad(&clean(&ip.address), addresses),
+                    clean(&ip.kind)
+                ),
+            );
         }
-        let hosts = app.certificates.iter().map(|one| one.hostname.width()).max().unwrap_or_default();
+        let hosts = app
+            .certificates
+            .iter()
+            .map(|one| one.hostname.width())
+            .max()
+            .unwrap_or_default();
         for certificate in &app.certificates {
-            let state = if certificate.configured { "configured" } else { "waits for DNS" };
-            self.thing("certificate", &format!("{}  {state}", pad(&clean(&certificate.hostname), hosts)));
+            let state = if certificate.configured {
+                "configured"
+            } else {
+                "waits for DNS"
+            };
+            self.thing(
+                "certificate",
+                &format!("{}  {state}", pad(&clean(&certificate.hostname), hosts)),
+            );
         }
         self.list("secrets", &app.secrets);
         self.list("missing", &app.missing);
@@ -368,8 +475,15 @@ impl Page {
 
     fn on_aws(&mut self, thing: &OnAws) {
         let name = paint(self.style.title, clean(&thing.address));
-        self.line(format!("{name}  {}", paint(self.style.quiet, clean(&thing.name))));
-        let about = if thing.exists { clean(&thing.about) } else { "not there yet".to_owned() };
+        self.line(format!(
+            "{name}  {}",
+            paint(self.style.quiet, clean(&thing.name))
+        ));
+        let about = if thing.exists {
+            clean(&thing.about)
+        } else {
+            "not there yet".to_owned()
+        };
         let lines = wrapped(&about, self.width.saturating_sub(2));
         lines.iter().for_each(|line| self.line(format!("  {line}")));
         if !thing.wanted {
@@ -387,7 +501,12 @@ impl Page {
         }
         self.line("Not managed, and left alone:");
         for left in &fleet.unmanaged {
-            let line = format!("  {} in {}: {}", clean(&left.what), clean(&left.within), clean(&left.why));
+            let line = format!(
+                "  {} in {}: {}",
+                clean(&left.what),
+                clean(&left.within),
+                clean(&left.why)
+            );
             self.line(paint(self.style.quiet, line));
         }
     }
@@ -397,25 +516,51 @@ impl Page {
         let title = self.style.title;
         if !fleet.apps.iter().any(|app| app.exists) {
             let on_aws = fleet.aws.iter().any(|thing| thing.exists);
-            let what = if on_aws { "No machine is there." } else { "Nothing is there." };
+            let what = if on_aws {
+                "No machine is there."
+            } else {
+                "Nothing is there."
+            };
             return self.line(paint(title, what));
         }
-        let desired: usize = fleet.apps.iter().flat_map(|app| &app.groups).map(|group| group.desired).sum();
+        let desired: usize = fleet
+            .apps
+            .iter()
+            .flat_map(|app| &app.groups)
+            .map(|group| group.desired)
+            .sum();
         let serving = || fleet.machines().filter(|machine| !machine.retired);
-        let of = |activity| serving().filter(|machine| machine.activity == activity).count();
+        let of = |activity| {
+            serving()
+                .filter(|machine| machine.activity == activity)
+                .count()
+        };
         let (running, asleep) = (of(Activity::Running), of(Activity::Asleep));
         let standby = of(Activity::Standby);
-        let unwell =
-            serving().filter(|machine| machine.activity == Activity::Running && !machine.is_well()).count();
-        let mixed = fleet.versions().iter().filter(|group| group.is_mixed()).count();
+        let unwell = serving()
+            .filter(|machine| machine.activity == Activity::Running && !machine.is_well())
+            .count();
+        let mixed = fleet
+            .versions()
+            .iter()
+            .filter(|group| group.is_mixed())
+            .count();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let runs = words::verb_for(running.max(usize::from(desired == 1)), "run");
         let parts = [
-            Some(format!("{running} of {} {runs}", words::count(number(desired), "machine"))),
+            Some(format!(
+                "{running} of {} {runs}",
+                words::count(number(desired), "machine")
+            )),
             (asleep > 0).then(|| format!("{asleep} asleep, woken by the next request")),
             (standby > 0).then(|| format!("{standby} on standby")),
             (unwell > 0).then(|| format!("{unwell} with checks that fail")),
-            (mixed > 0).then(|| format!("{} with different versions", words::count(number(mixed), "group"))),
+            (mixed > 0).then(|| {
+                format!(
+                    "{} with different versions",
+                    words::count(number(mixed), "group")
+                )
+            }),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         self.line(paint(title, format!("{}.", parts.join("; "))));
@@ -480,6 +625,14 @@ fn volume_words(volume: &Volume) -> String {
         "created" | "" => String::new(),
         other => format!("  {}", clean(other)),
     };
-    let extra = if volume.wanted { "" } else { "  not in the manifest" };
-    format!("{} GB{used}  {}  {held}{state}{extra}", volume.size_gb, clean(&volume.id))
+    let extra = if volume.wanted {
+        ""
+    } else {
+        "  not in the manifest"
+    };
+    format!(
+        "{} GB{used}  {}  {held}{state}{extra}",
+        volume.size_gb,
+        clean(&volume.id)
+    )
 }

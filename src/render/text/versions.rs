@@ -18,39 +18,78 @@ const LEAST_IMAGE: usize = 24;
 pub fn versions(fleet: &Fleet, look: &Look) -> String {
     let mut page = Page::new(*look);
     let groups = fleet.versions();
-    let rows: Vec<(&GroupVersions, &Version)> =
-        groups.iter().flat_map(|group| group.versions.iter().map(move |version| (group, version))).collect();
+    let rows: Vec<(&GroupVersions, &Version)> = groups
+        .iter()
+        .flat_map(|group| group.versions.iter().map(move |version| (group, version)))
+        .collect();
     if rows.is_empty() {
         page.line("No machine is there.");
         return page.done();
     }
-    let name = rows.iter().map(|(group, _)| group.group.width()).max().unwrap_or_default();
+    let name = rows
+        .iter()
+        .map(|(group, _)| group.group.width())
+        .max()
+        .unwrap_or_default();
     let counts = |(group, version): &(&GroupVersions, &Version)| count(group, version);
-    let count_width = rows.iter().map(|row| counts(row).width()).max().unwrap_or_default();
-    let release_width = rows.iter().map(|(_, version)| release(version).width()).max().unwrap_or_default();
-    let room = page.width.saturating_sub(2 + name + 2 + count_width + 2 + release_width + 2);
-    let images: Vec<&Image> = rows.iter().filter_map(|(_, version)| version.image.as_ref()).collect();
+    let count_width = rows
+        .iter()
+        .map(|row| counts(row).width())
+        .max()
+        .unwrap_or_default();
+    let release_width = rows
+        .iter()
+        .map(|(_, version)| release(version).width())
+        .max()
+        .unwrap_or_default();
+    let room = page
+        .width
+        .saturating_sub(2 + name + 2 + count_width + 2 + release_width + 2);
+    let images: Vec<&Image> = rows
+        .iter()
+        .filter_map(|(_, version)| version.image.as_ref())
+        .collect();
     let brevity = Brevity::for_all(&images, room.max(LEAST_IMAGE));
     for row in &rows {
         let (group, version) = row;
-        let image = version.image.as_ref().map(|image| brevity.image(image, group.versions.len() > 1));
+        let image = version
+            .image
+            .as_ref()
+            .map(|image| brevity.image(image, group.versions.len() > 1));
         let first = group.versions.first() == Some(*version);
         let name = pad(if first { &group.group } else { "" }, name);
         let release = match release_width {
             0 => String::new(),
             width => format!("{}  ", pad(&release(version), width)),
         };
-        let line =
-            format!("  {name}  {}  {release}{}", pad(&counts(row), count_width), image.unwrap_or_default());
-        let style = if group.is_mixed() { page.style.change } else { page.style.title };
-        page.line(if group.is_mixed() { paint(style, line) } else { line });
+        let line = format!(
+            "  {name}  {}  {release}{}",
+            pad(&counts(row), count_width),
+            image.unwrap_or_default()
+        );
+        let style = if group.is_mixed() {
+            page.style.change
+        } else {
+            page.style.title
+        };
+        page.line(if group.is_mixed() {
+            paint(style, line)
+        } else {
+            line
+        });
     }
-    let mixed: Vec<&str> =
-        groups.iter().filter(|group| group.is_mixed()).map(|group| group.group.as_str()).collect();
+    let mixed: Vec<&str> = groups
+        .iter()
+        .filter(|group| group.is_mixed())
+        .map(|group| group.group.as_str())
+        .collect();
     if !mixed.is_empty() {
         let word = paint(page.style.alarm, "!");
         let verb = if mixed.len() == 1 { "runs" } else { "run" };
-        page.line(format!("{word} {} {verb} more than one version", mixed.join(", ")));
+        page.line(format!(
+            "{word} {} {verb} more than one version",
+            mixed.join(", ")
+        ));
     }
     page.done()
 }
@@ -69,11 +108,19 @@ fn count(group: &GroupVersions, version: &Version) -> String {
         ill if ill == here => ", not well".to_owned(),
         ill => format!(", {ill} not well"),
     };
-    if here == all { format!("{all} {noun}{ill}") } else { format!("{here} of {all} {noun}{ill}") }
+    if here == all {
+        format!("{all} {noun}{ill}")
+    } else {
+        format!("{here} of {all} {noun}{ill}")
+    }
 }
 
 fn release(version: &Version) -> String {
-    version.release.as_ref().map(|release| format!("release {}", clean(release))).unwrap_or_default()
+    version
+        .release
+        .as_ref()
+        .map(|release| format!("release {}", clean(release)))
+        .unwrap_or_default()
 }
 
 /// How much is said of images, so that each fits in so many columns: the same for all of a page, which reads better
@@ -87,8 +134,15 @@ pub(super) struct Brevity {
 impl Brevity {
     /// The most that fits for each of these images.
     pub(super) fn for_all(images: &[&Image], columns: usize) -> Self {
-        let fits = |level: &usize| images.iter().all(|image| form(image, *level, true).width() <= columns);
-        Self { level: (0..SHORTEST).find(fits).unwrap_or(SHORTEST), columns }
+        let fits = |level: &usize| {
+            images
+                .iter()
+                .all(|image| form(image, *level, true).width() <= columns)
+        };
+        Self {
+            level: (0..SHORTEST).find(fits).unwrap_or(SHORTEST),
+            columns,
+        }
     }
 
     /// The image. Where versions differ the digest is kept to the last, because a tag such as `main` is the same on
@@ -109,7 +163,13 @@ fn form(image: &Image, level: usize, differs: bool) -> String {
         None => (reference.as_str(), None),
     };
     let last = name.rsplit('/').next().unwrap_or(name);
-    let Some(digest) = image.digest.as_deref().map(clean).or(own).map(|digest| short_digests(&digest)) else {
+    let Some(digest) = image
+        .digest
+        .as_deref()
+        .map(clean)
+        .or(own)
+        .map(|digest| short_digests(&digest))
+    else {
         return if level == 0 { name } else { last }.to_owned();
     };
     let bare = digest.strip_prefix("sha256:").unwrap_or(&digest);
@@ -128,13 +188,19 @@ mod tests {
 
     fn image() -> Image {
         let digest = Some(format!("sha256:{}", "0a".repeat(32)));
-        Image { reference: "registry.fly.io/shop-web:main".to_owned(), digest }
+        Image {
+            reference: "registry.fly.io/shop-web:main".to_owned(),
+            digest,
+        }
     }
 
     #[test]
     fn an_image_says_less_where_there_is_less_room() {
         let at = |columns, differs| Brevity::for_all(&[&image()], columns).image(&image(), differs);
-        assert_eq!(at(80, false), "registry.fly.io/shop-web:main (sha256:0a0a0a0a0a0a…)");
+        assert_eq!(
+            at(80, false),
+            "registry.fly.io/shop-web:main (sha256:0a0a0a0a0a0a…)"
+        );
         assert_eq!(at(40, false), "shop-web:main (sha256:0a0a0a0a0a0a…)");
         assert_eq!(at(30, false), "shop-web:main 0a0a0a0a0a0a…");
         assert_eq!(at(14, false), "shop-web:main");

@@ -48,7 +48,8 @@ fn because(change: &Change) -> &'static str {
 
 /// The steps at an address that are on the way to something else.
 fn own<'p>(plan: &'p Plan, address: &'p Address) -> impl Iterator<Item = &'p Step> {
-    plan.steps().filter(move |step| step.address == *address && step.action.is_on_the_way())
+    plan.steps()
+        .filter(move |step| step.address == *address && step.action.is_on_the_way())
 }
 
 /// The steps at one address that a reader takes for one: both halves of a replacement, but not the end of the old
@@ -60,10 +61,13 @@ fn part(action: Action) -> Option<Action> {
 /// An edge seen from its later end, and from its earlier one.
 fn in_words(from: Action, because: Because, to: Action) -> (&'static str, &'static str) {
     match because {
-        Because::Needs if to == Action::HandOver => {
-            ("it must be healthy first", "takes over when all are healthy")
+        Because::Needs if to == Action::HandOver => (
+            "it must be healthy first",
+            "takes over when all are healthy",
+        ),
+        Because::Needs if from == Action::Run => {
+            ("it must have run first", "changes once it has run")
         }
-        Because::Needs if from == Action::Run => ("it must have run first", "changes once it has run"),
         Because::Healthy if from == Action::Prove => {
             ("it must be verified first", "waits until it is verified")
         }
@@ -85,9 +89,16 @@ fn in_words(from: Action, because: Because, to: Action) -> (&'static str, &'stat
 impl Page {
     fn reasons(&mut self, change: &Change) {
         let word = paint(self.style.verb(change.verb), change.verb.word());
-        self.line(format!("{word} {}, because {}", change.address, because(change)));
+        self.line(format!(
+            "{word} {}, because {}",
+            change.address,
+            because(change)
+        ));
         if let Some(loss) = change.loss {
-            self.line(format!("       {}", paint(self.style.alarm, words::loss(loss))));
+            self.line(format!(
+                "       {}",
+                paint(self.style.alarm, words::loss(loss))
+            ));
         }
         let rows = rows(&change.lines, self.detail_width(), Wording::Arrow);
         self.rows(&rows, change.verb != Verb::Create);
@@ -95,14 +106,24 @@ impl Page {
 
     /// An object without a change: blocked, gone with its container, left out, or equal.
     fn no_change(&mut self, plan: &Plan, address: &Address) {
-        if let Some(blocked) = plan.blocked.iter().find(|blocked| blocked.address == *address) {
-            self.line(format!("{address} is blocked: {}", clean(&blocked.refused.reason)));
+        if let Some(blocked) = plan
+            .blocked
+            .iter()
+            .find(|blocked| blocked.address == *address)
+        {
+            self.line(format!(
+                "{address} is blocked: {}",
+                clean(&blocked.refused.reason)
+            ));
             return self.line(format!("    hint: {}", clean(&blocked.refused.hint)));
         }
         if let Some(folded) = plan.folded.iter().find(|folded| folded.address == *address) {
             return self.line(format!("{address} vanishes along with {}", folded.with));
         }
-        let left_out = plan.narrowed.as_ref().is_some_and(|narrowed| narrowed.left_out.contains(address));
+        let left_out = plan
+            .narrowed
+            .as_ref()
+            .is_some_and(|narrowed| narrowed.left_out.contains(address));
         if left_out {
             return self.line(format!("{address} changes, but --only leaves it out"));
         }
@@ -117,13 +138,17 @@ impl Page {
                 Action::HandOver => {
                     let what = clean(&step.what);
                     let word = paint(title, "hand over");
-                    self.line(format!("{word} {address}: {what} give way to their successors, all at once"));
+                    self.line(format!(
+                        "{word} {address}: {what} give way to their successors, all at once"
+                    ));
                 }
                 Action::Prove => {
                     let word = paint(title, "verify");
                     let says = proof(step).map(|(url, words)| format!(": {url}{words}"));
                     let says = says.unwrap_or_default();
-                    self.line(format!("{word} {address}, because machines of it change{says}"));
+                    self.line(format!(
+                        "{word} {address}, because machines of it change{says}"
+                    ));
                 }
                 _ => {}
             }
@@ -154,7 +179,9 @@ impl Page {
         let before: BTreeSet<String> = edges
             .iter()
             .filter(|(from, _, to)| mine(to, from))
-            .map(|(from, because, to)| format!("{} ({})", from.address, words(from, *because, to).0))
+            .map(|(from, because, to)| {
+                format!("{} ({})", from.address, words(from, *because, to).0)
+            })
             .collect();
         let after: BTreeSet<String> = edges
             .iter()

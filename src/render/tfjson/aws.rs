@@ -3,11 +3,16 @@
 use serde_json::json;
 
 use super::sides::{Overlay, Sides};
-use crate::kinds::aws::{bucket::BucketEdit, provider::ProviderEdit, role::RoleEdit, tags::TagChange};
+use crate::kinds::aws::{
+    bucket::BucketEdit, provider::ProviderEdit, role::RoleEdit, tags::TagChange,
+};
 
 /// The tags afterwards, as far as they change.
 fn tags(sides: &mut Sides, change: &TagChange) {
-    let before = sides.get("tags").and_then(|tags| serde_json::from_value(tags).ok()).unwrap_or_default();
+    let before = sides
+        .get("tags")
+        .and_then(|tags| serde_json::from_value(tags).ok())
+        .unwrap_or_default();
     sides.set("tags", change.applied_to(&before));
 }
 
@@ -22,7 +27,10 @@ impl Overlay for RoleEdit {
     fn overlay(&self, sides: &mut Sides) {
         match self {
             Self::Trust(_, to) => sides.set("trust", to),
-            Self::Settings { description: (_, text), max_session: (_, secs) } => {
+            Self::Settings {
+                description: (_, text),
+                max_session: (_, secs),
+            } => {
                 sides.set("description", text);
                 sides.set("max_session", secs);
             }
@@ -53,7 +61,9 @@ impl Overlay for BucketEdit {
             Self::PublicAccess(_, to) => sides.set("public_access", to),
             Self::Ownership(_, to) => sides.set("ownership", to),
             Self::Encryption(_, to) => sides.set("encryption", to),
-            Self::Versioning(on) => sides.set("versioning", if *on { "Enabled" } else { "Suspended" }),
+            Self::Versioning(on) => {
+                sides.set("versioning", if *on { "Enabled" } else { "Suspended" })
+            }
             Self::Lifecycle(_, to) => sides.set("lifecycle", to),
             Self::Policy(_, to) => sides.set("policy", to),
         }

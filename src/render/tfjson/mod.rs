@@ -32,8 +32,14 @@ pub fn plan(plan: &Plan) -> Value {
     let resources = resources(plan);
     let changes: Vec<Value> = resources.iter().map(Resource::change).collect();
     let drift: Vec<Value> = resources.iter().filter_map(Resource::drift).collect();
-    let planned: Vec<Value> = resources.iter().filter_map(|one| one.state(&one.sides.after)).collect();
-    let prior: Vec<Value> = resources.iter().filter_map(|one| one.state(&one.sides.before)).collect();
+    let planned: Vec<Value> = resources
+        .iter()
+        .filter_map(|one| one.state(&one.sides.after))
+        .collect();
+    let prior: Vec<Value> = resources
+        .iter()
+        .filter_map(|one| one.state(&one.sides.before))
+        .collect();
     let blocked = !plan.blocked.is_empty();
     json!({
         "format_version": FORMAT_VERSION,
@@ -77,14 +83,21 @@ fn resources(plan: &Plan) -> Vec<Resource<'_>> {
     for step in plan.steps().filter(|step| !step.action.is_on_the_way()) {
         steps.entry(&step.address).or_default().push(step);
     }
-    let mut folded: BTreeMap<&Address, &Folded> =
-        plan.folded.iter().map(|folded| (&folded.address, folded)).collect();
+    let mut folded: BTreeMap<&Address, &Folded> = plan
+        .folded
+        .iter()
+        .map(|folded| (&folded.address, folded))
+        .collect();
     let mut all: Vec<Resource<'_>> = steps
         .into_iter()
         .map(|(address, steps)| Resource::of(address, &steps, folded.remove(address)))
         .collect();
     // What has no step of its own vanishes all the same, and a policy against deletions must see it.
-    all.extend(folded.into_iter().map(|(address, folded)| Resource::of(address, &[], Some(folded))));
+    all.extend(
+        folded
+            .into_iter()
+            .map(|(address, folded)| Resource::of(address, &[], Some(folded))),
+    );
     all.sort_by(|a, b| a.address.cmp(b.address));
     let mut used = BTreeSet::new();
     for resource in &mut all {
@@ -141,7 +154,11 @@ impl<'a> Resource<'a> {
     }
 
     fn change(&self) -> Value {
-        let Sides { before, after, unknown } = &self.sides;
+        let Sides {
+            before,
+            after,
+            unknown,
+        } = &self.sides;
         let mut head = self.head();
         let mut change = json!({
             "actions": self.actions,
@@ -202,7 +219,12 @@ fn actions(sides: &Sides, steps: &[&Step]) -> &'static [&'static str] {
     match (present(&sides.before), present(&sides.after)) {
         (None, _) => &["create"],
         (_, None) => &["delete"],
-        _ if steps.iter().all(|step| matches!(step.action, Action::Update | Action::Run)) => &["update"],
+        _ if steps
+            .iter()
+            .all(|step| matches!(step.action, Action::Update | Action::Run)) =>
+        {
+            &["update"]
+        }
         _ if steps.iter().any(|step| step.action == Action::Succeed) => &["create", "delete"],
         _ => &["delete", "create"],
     }
@@ -210,7 +232,11 @@ fn actions(sides: &Sides, steps: &[&Step]) -> &'static [&'static str] {
 
 /// A path of ours in steps, in the words of the values.
 fn path(path: &str) -> Value {
-    let path = if path == "mounts.volume" { "volume" } else { path };
+    let path = if path == "mounts.volume" {
+        "volume"
+    } else {
+        path
+    };
     let parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
     json!(parts.collect::<Vec<_>>())
 }

@@ -10,10 +10,16 @@ pub(in crate::render) fn kind(address: &Address) -> String {
 /// The resource name: `web_app_ewr_0` for `web/app/ewr/0`.
 pub(in crate::render) fn name(address: &Address) -> String {
     let name = identifier(address.name().as_str());
-    if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') { name } else { format!("_{name}") }
+    if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        name
+    } else {
+        format!("_{name}")
+    }
 }
 
 fn identifier(text: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    text.chars().map(|c| if fits(c) { c } else { '_' }).collect()
+    text.chars()
+        .map(|c| if fits(c) { c } else { '_' })
+        .collect()
 }

@@ -33,7 +33,11 @@ pub(super) struct Sides {
 
 impl Default for Sides {
     fn default() -> Self {
-        Self { before: Value::Null, after: Value::Null, unknown: json!({}) }
+        Self {
+            before: Value::Null,
+            after: Value::Null,
+            unknown: json!({}),
+        }
     }
 }
 
@@ -113,7 +117,10 @@ impl Sides {
 
     pub(super) fn set(&mut self, key: &str, value: impl Serialize) {
         if let Some(after) = self.after.as_object_mut() {
-            after.insert(key.to_owned(), serde_json::to_value(value).unwrap_or_default());
+            after.insert(
+                key.to_owned(),
+                serde_json::to_value(value).unwrap_or_default(),
+            );
         }
     }
 }
@@ -123,7 +130,9 @@ fn not_yet_known(kind: &str) -> Value {
     match kind {
         "fly.ip" => json!({ "address": true }),
         // What AWS calls them follows from the manifest.
-        "fly.secrets" | "fly.certificate" | "aws.bucket" | "aws.role" | "aws.oidc_provider" => json!({}),
+        "fly.secrets" | "fly.certificate" | "aws.bucket" | "aws.role" | "aws.oidc_provider" => {
+            json!({})
+        }
         _ => json!({ "id": true }),
     }
 }
@@ -134,14 +143,21 @@ pub(super) fn sensitive(value: &Value) -> Value {
         match value {
             Value::String(text) => (text == SENSITIVE).then_some(Value::Bool(true)),
             Value::Object(map) => {
-                let inside = map.iter().filter_map(|(key, value)| Some((key.clone(), walk(value)?)));
+                let inside = map
+                    .iter()
+                    .filter_map(|(key, value)| Some((key.clone(), walk(value)?)));
                 let inside: Map<String, Value> = inside.collect();
                 (!inside.is_empty()).then_some(Value::Object(inside))
             }
             Value::Array(list) => {
                 let inside: Vec<Option<Value>> = list.iter().map(walk).collect();
                 let any = inside.iter().any(Option::is_some);
-                any.then(|| inside.into_iter().map(|one| one.unwrap_or(Value::Bool(false))).collect())
+                any.then(|| {
+                    inside
+                        .into_iter()
+                        .map(|one| one.unwrap_or(Value::Bool(false)))
+                        .collect()
+                })
             }
             _ => None,
         }
@@ -160,8 +176,16 @@ fn tidy(record: &impl Serialize) -> Value {
     };
     if let Some(Value::Object(workload)) = map.remove("workload") {
         map.extend(workload);
-        for volatile in ["version", "health", "ownership", "digest", "needs", "mark", "wait_secs", "secrets"]
-        {
+        for volatile in [
+            "version",
+            "health",
+            "ownership",
+            "digest",
+            "needs",
+            "mark",
+            "wait_secs",
+            "secrets",
+        ] {
             map.remove(volatile);
         }
     }
@@ -185,7 +209,9 @@ fn tidy(record: &impl Serialize) -> Value {
         }
     }
     if let Some(Value::Object(secrets)) = map.get_mut("values") {
-        secrets.values_mut().for_each(|secret| *secret = json!(SENSITIVE));
+        secrets
+            .values_mut()
+            .for_each(|secret| *secret = json!(SENSITIVE));
     }
     if let Some(config) = map.get_mut("config") {
         tidy_config(config);
@@ -208,7 +234,11 @@ fn tidy_config(config: &mut Value) {
             continue;
         };
         let hash = Sha256::digest(content);
-        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = hash
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let summary = format!("{} bytes of base64, sha256 {hash}…", content.len());
         file["raw_value"] = json!(summary);
     }
@@ -242,7 +272,10 @@ impl Overlay for SecretsEdit {
         if let Some(Value::Object(values)) = sides.after.get_mut("values") {
             values.retain(|name, _| !set.contains_key(name) && !unset.contains(name));
         }
-        let unknown: Map<String, Value> = set.keys().map(|name| (name.clone(), Value::Bool(true))).collect();
+        let unknown: Map<String, Value> = set
+            .keys()
+            .map(|name| (name.clone(), Value::Bool(true)))
+            .collect();
         if !unknown.is_empty() {
             sides.unknown = json!({ "values": unknown });
         }
@@ -252,8 +285,15 @@ impl Overlay for SecretsEdit {
 impl Overlay for VolumeEdit {
     fn overlay(&self, sides: &mut Sides) {
         match self {
-            Self::Extend { from: _, to, attached: _ } => sides.set("size", to),
-            Self::Snapshots { retention, scheduled } => {
+            Self::Extend {
+                from: _,
+                to,
+                attached: _,
+            } => sides.set("size", to),
+            Self::Snapshots {
+                retention,
+                scheduled,
+            } => {
                 if let Some((_, days)) = retention {
                     sides.set("snapshot_retention", days);
                 }
@@ -297,7 +337,10 @@ impl Overlay for Update {
 }
 
 fn metadata(sides: &mut Sides, labels: Value) {
-    let there = sides.after.get_mut("metadata").and_then(Value::as_object_mut);
+    let there = sides
+        .after
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut);
     if let (Some(there), Value::Object(labels)) = (there, labels) {
         there.extend(labels);
     }

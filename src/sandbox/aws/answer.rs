@@ -16,7 +16,10 @@ pub(crate) struct Reply {
 impl Reply {
     /// A status alone.
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, ..Self::default() }
+        Self {
+            status,
+            ..Self::default()
+        }
     }
 
     /// A document of S3.
@@ -27,7 +30,12 @@ impl Reply {
     /// A document.
     pub(crate) fn document(status: u16, node: &Node, namespace: Option<&str>) -> Self {
         let body = node.document(namespace);
-        Self { status, headers: Vec::new(), body }.header("content-type", "application/xml")
+        Self {
+            status,
+            headers: Vec::new(),
+            body,
+        }
+        .header("content-type", "application/xml")
     }
 
     /// The same with one more header.
@@ -59,7 +67,12 @@ pub(crate) struct Problem {
 impl Problem {
     /// An error by its code.
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), ..Self::default() }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            ..Self::default()
+        }
     }
 
     /// The same with one more element in its document.
@@ -81,8 +94,7 @@ impl Problem {
 
     /// `400 MalformedXML`.
     pub(crate) fn malformed_xml() -> Self {
-        let message =
-            "The XML you provided was not well-formed or did not validate against our published schema";
+        let message = "The XML you provided was not well-formed or did not validate against our published schema";
         Self::new(400, "MalformedXML", message)
     }
 
@@ -108,23 +120,42 @@ impl Problem {
 
     /// As S3 says it.
     pub(crate) fn s3(&self, resource: &str, id: &str) -> Reply {
-        let node = Node::new("Error").text("Code", &self.code).text("Message", &self.message);
-        let node = node.all(self.fields.iter().map(|(name, value)| Node::leaf(*name, value)));
-        let node = node.text("Resource", resource).text("RequestId", id).text("HostId", id);
+        let node = Node::new("Error")
+            .text("Code", &self.code)
+            .text("Message", &self.message);
+        let node = node.all(
+            self.fields
+                .iter()
+                .map(|(name, value)| Node::leaf(*name, value)),
+        );
+        let node = node
+            .text("Resource", resource)
+            .text("RequestId", id)
+            .text("HostId", id);
         self.finish(Reply::document(self.status, &node, None))
     }
 
     /// As IAM and STS say it.
     pub(crate) fn query(&self, namespace: &str, id: &str) -> Reply {
-        let side = if self.status < 500 { "Sender" } else { "Receiver" };
+        let side = if self.status < 500 {
+            "Sender"
+        } else {
+            "Receiver"
+        };
         let error = Node::new("Error").text("Type", side);
-        let error = error.text("Code", &self.code).text("Message", &self.message);
+        let error = error
+            .text("Code", &self.code)
+            .text("Message", &self.message);
         let node = Node::new("ErrorResponse").with(error).text("RequestId", id);
         self.finish(Reply::document(self.status, &node, Some(namespace)))
     }
 
     fn finish(&self, mut reply: Reply) -> Reply {
-        reply.headers.extend(self.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        reply.headers.extend(
+            self.headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         reply
     }
 }

@@ -26,7 +26,12 @@ pub(crate) fn common(world: &World, request: &Request, who: &Who, region: &str) 
             context.add("aws:PrincipalAccount", account);
             context.add("aws:PrincipalArn", who.arn());
             context.add("aws:username", name);
-            let user = world.aws.root.accounts.get(account).and_then(|account| account.users.get(name));
+            let user = world
+                .aws
+                .root
+                .accounts
+                .get(account)
+                .and_then(|account| account.users.get(name));
             context.maybe("aws:userid", user.map(|user| &user.id));
         }
         Who::Session(session) => of_session(world, session, &mut context),
@@ -38,13 +43,17 @@ fn of_session(world: &World, session: &Session, context: &mut Context) {
     context.add("aws:PrincipalType", "AssumedRole");
     context.add("aws:PrincipalAccount", &session.account);
     context.add("aws:PrincipalArn", session.role_arn());
-    context.add("aws:userid", format!("{}:{}", session.role_id, session.name));
+    context.add(
+        "aws:userid",
+        format!("{}:{}", session.role_id, session.name),
+    );
     context.add("aws:TokenIssueTime", clock::seconds(session.begun_ms));
     context.add("aws:MultiFactorAuthPresent", "false");
     context.maybe("aws:FederatedProvider", session.provider.as_ref());
     let account = world.aws.root.accounts.get(&session.account);
-    let role =
-        account.and_then(|account| account.role(&session.role)).filter(|role| role.id == session.role_id);
+    let role = account
+        .and_then(|account| account.role(&session.role))
+        .filter(|role| role.id == session.role_id);
     for (key, value) in role.into_iter().flat_map(|role| &role.tags) {
         context.add(&format!("aws:PrincipalTag/{key}"), value);
     }

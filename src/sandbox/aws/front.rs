@@ -39,8 +39,9 @@ impl Plan {
 
     /// What faults tell apart.
     fn kind(&self, request: &Request) -> Kind {
-        let conditional =
-            ["if-match", "if-none-match"].iter().any(|name| request.headers.contains_key(*name));
+        let conditional = ["if-match", "if-none-match"]
+            .iter()
+            .any(|name| request.headers.contains_key(*name));
         match self {
             Self::S3(Some(operation)) => match operation.class {
                 Class::Read => Kind::Read,
@@ -74,14 +75,22 @@ impl Plan {
 
 /// Answers a request to the AWS port.
 pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<HttpBody> {
-    let cut = request.extensions().get::<ConnectInfo<Cut>>().map(|info| info.0.clone());
+    let cut = request
+        .extensions()
+        .get::<ConnectInfo<Cut>>()
+        .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX).await;
     if server.core().closed {
         return hang_up(cut);
     }
     let too_large = body.is_err();
-    let request = Request::new(parts.method.to_string(), &parts.uri, parts.headers, body.unwrap_or_default());
+    let request = Request::new(
+        parts.method.to_string(),
+        &parts.uri,
+        parts.headers,
+        body.unwrap_or_default(),
+    );
     let plan = Plan::of(&request);
     let (n, blow) = {
         let mut core = server.core();
@@ -103,7 +112,11 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
     server.hold(blow, Blow::HoldAfter).await;
     server.linger().await;
     let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
-    server.depart(n, if dropped { 0 } else { reply.status }, blow == Some(Blow::Limited));
+    server.depart(
+        n,
+        if dropped { 0 } else { reply.status },
+        blow == Some(Blow::Limited),
+    );
     if dropped {
         return hang_up(cut);
     }
@@ -114,8 +127,14 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
         true if silent => hang_up(cut),
         true => cut_short(head(&reply, &id, now), &reply.body),
         false => {
-            let body = if silent { Vec::new() } else { reply.body.clone() };
-            head(&reply, &id, now).body(HttpBody::from(body)).unwrap_or_default()
+            let body = if silent {
+                Vec::new()
+            } else {
+                reply.body.clone()
+            };
+            head(&reply, &id, now)
+                .body(HttpBody::from(body))
+                .unwrap_or_default()
         }
     }
 }
@@ -180,15 +199,23 @@ fn words(code: u16, s3: bool) -> Problem {
                            simultaneously. Wait a few minutes and submit your request again.";
             (409, "ConcurrentModification", message)
         }
-        (412, _) => {
-            (412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-        }
+        (412, _) => (
+            412,
+            "PreconditionFailed",
+            "At least one of the pre-conditions you specified did not hold",
+        ),
         (429 | 503, true) => (503, "SlowDown", "Please reduce your request rate."),
         (429, false) => (400, "Throttling", "Rate exceeded"),
-        (503, false) => {
-            (503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server.")
-        }
-        (code, _) => (code, "InternalError", "We encountered an internal error. Please try again."),
+        (503, false) => (
+            503,
+            "ServiceUnavailable",
+            "The request has failed due to a temporary failure of the server.",
+        ),
+        (code, _) => (
+            code,
+            "InternalError",
+            "We encountered an internal error. Please try again.",
+        ),
     };
     Problem::new(status, name, message)
 }
@@ -198,7 +225,9 @@ fn run(server: &Server, plan: &Plan, request: &Request, id: &str) -> Result<Repl
     core.catch_up();
     let reply = match plan {
         Plan::S3(operation) => bucket_or_object(&mut core, *operation, request),
-        Plan::Query(query) => iam::run(&mut core.world, query, request).map(|node| query.envelope(&node, id)),
+        Plan::Query(query) => {
+            iam::run(&mut core.world, query, request).map(|node| query.envelope(&node, id))
+        }
     };
     core.save().map_err(|error| {
         tracing::error!(%error, "the sandbox could not store its state");
@@ -217,7 +246,12 @@ fn bucket_or_object(
     let operation = operation.ok_or_else(|| unknown(request))?;
     let (bucket, key) = request.target();
     if operation.class == Class::Configure
-        && is_late(&core.world.aws, &bucket, core.world.now, core.faults.late_ms())
+        && is_late(
+            &core.world.aws,
+            &bucket,
+            core.world.now,
+            core.faults.late_ms(),
+        )
     {
         return Err(s3::no_bucket(&bucket));
     }
@@ -241,7 +275,8 @@ fn bucket_or_object(
 fn unknown(request: &Request) -> Problem {
     match request.method.as_str() {
         "GET" | "HEAD" | "PUT" | "POST" | "DELETE" => {
-            let message = "A header or query you provided implies functionality that is not imitated here";
+            let message =
+                "A header or query you provided implies functionality that is not imitated here";
             Problem::new(501, "NotImplemented", message)
         }
         _ => Problem::new(
@@ -254,17 +289,29 @@ fn unknown(request: &Request) -> Problem {
 
 /// Whether a bucket is so new that its configuration is not there yet, because a fault says so.
 fn is_late(cloud: &Cloud, bucket: &str, now: i64, late_ms: i64) -> bool {
-    late_ms > 0 && cloud.buckets.get(bucket).is_some_and(|bucket| now - bucket.created_ms < late_ms)
+    late_ms > 0
+        && cloud
+            .buckets
+            .get(bucket)
+            .is_some_and(|bucket| now - bucket.created_ms < late_ms)
 }
 
 /// The status line and the headers.
 fn head(reply: &Reply, id: &str, now: i64) -> Builder {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let builder = Response::builder().status(status).header("date", s3::http_date(now));
-    let builder =
-        builder.header("x-amz-request-id", id).header("x-amzn-requestid", id).header("x-amz-id-2", id);
+    let builder = Response::builder()
+        .status(status)
+        .header("date", s3::http_date(now));
+    let builder = builder
+        .header("x-amz-request-id", id)
+        .header("x-amzn-requestid", id)
+        .header("x-amz-id-2", id);
     // What a client sent may come back in a header, and not all of it can stand in one.
-    let sound =
-        reply.headers.iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
-    sound.fold(builder, |builder, (name, value)| builder.header(name, value))
+    let sound = reply
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
+    sound.fold(builder, |builder, (name, value)| {
+        builder.header(name, value)
+    })
 }

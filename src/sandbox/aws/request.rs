@@ -7,7 +7,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::answer::Problem;
 
 /// What RFC 3986 leaves as it is; signatures and IAM's documents encode everything else.
-const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const STRICT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Names and values, in the order in which they were sent.
 type Fields = Vec<(String, String)>;
@@ -48,7 +52,14 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn new(method: String, uri: &Uri, headers: HeaderMap, body: Bytes) -> Self {
         let raw_query = uri.query().unwrap_or_default().to_owned();
-        Self { method, path: uri.path().to_owned(), query: pairs(&raw_query), raw_query, headers, body }
+        Self {
+            method,
+            path: uri.path().to_owned(),
+            query: pairs(&raw_query),
+            raw_query,
+            headers,
+            body,
+        }
     }
 
     /// A header, when it is a text.
@@ -58,7 +69,10 @@ impl Request {
 
     /// A query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The same, when it is not empty.
@@ -71,12 +85,16 @@ impl Request {
     /// # Errors
     /// `400` when it is there and is none.
     pub(crate) fn number(&self, name: &str, limit: usize) -> Result<usize, Problem> {
-        let Some(text) = self.value(name) else { return Ok(limit) };
+        let Some(text) = self.value(name) else {
+            return Ok(limit);
+        };
         let number = text.parse::<usize>();
         number.map(|number| number.min(limit)).map_err(|_| {
-            Problem::argument(format!("Provided {name} not an integer or within integer range"))
-                .field("ArgumentName", name)
-                .field("ArgumentValue", text)
+            Problem::argument(format!(
+                "Provided {name} not an integer or within integer range"
+            ))
+            .field("ArgumentName", name)
+            .field("ArgumentValue", text)
         })
     }
 
@@ -90,7 +108,9 @@ impl Request {
     /// The form of a request in the query protocol; `+` is a space in it.
     pub(crate) fn form(&self) -> Fields {
         let mut form = self.query.clone();
-        form.extend(pairs(&String::from_utf8_lossy(&self.body).replace('+', "%20")));
+        form.extend(pairs(
+            &String::from_utf8_lossy(&self.body).replace('+', "%20"),
+        ));
         form
     }
 
@@ -99,17 +119,20 @@ impl Request {
     /// # Errors
     /// `400 IncompleteBody` when the frame is broken.
     pub(crate) fn content(&self) -> Result<(Bytes, Fields), Problem> {
-        let framed = self.header("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"));
+        let framed = self
+            .header("x-amz-content-sha256")
+            .is_some_and(|hash| hash.starts_with("STREAMING-"));
         if !framed {
             return Ok((self.body.clone(), Vec::new()));
         }
         let broken = || {
-            let message =
-                "You did not provide the number of bytes specified by the Content-Length HTTP header";
+            let message = "You did not provide the number of bytes specified by the Content-Length HTTP header";
             Problem::new(400, "IncompleteBody", message)
         };
         let (content, trailer) = unframe(&self.body).ok_or_else(broken)?;
-        let promised = self.header("x-amz-decoded-content-length").and_then(|text| text.parse().ok());
+        let promised = self
+            .header("x-amz-decoded-content-length")
+            .and_then(|text| text.parse().ok());
         match promised.is_some_and(|promised: usize| promised != content.len()) {
             true => Err(broken()),
             false => Ok((content.into(), trailer)),
@@ -151,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_framed_body_loses_its_frame() {
-        let body = b"5;chunk-signature=ab\r\nhello\r\n1\r\n!\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
+        let body =
+            b"5;chunk-signature=ab\r\nhello\r\n1\r\n!\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
         let trailer = vec![("x-amz-checksum-crc32".to_owned(), "AAAA".to_owned())];
         assert_eq!(unframe(body), Some((b"hello!".to_vec(), trailer)));
         assert_eq!(unframe(b"5\r\nhell"), None);
@@ -163,6 +187,9 @@ mod tests {
         let uri = "/b/a%20b/c+d?uploads&x=1%2B".parse().unwrap();
         let request = Request::new("GET".to_owned(), &uri, HeaderMap::new(), Bytes::new());
         assert_eq!(request.target(), ("b".to_owned(), "a b/c+d".to_owned()));
-        assert_eq!((request.query("uploads"), request.query("x")), (Some(""), Some("1+")));
+        assert_eq!(
+            (request.query("uploads"), request.query("x")),
+            (Some(""), Some("1+"))
+        );
     }
 }

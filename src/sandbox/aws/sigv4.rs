@@ -33,13 +33,16 @@ pub(crate) struct Claim {
 /// `400` when there is one that cannot be read.
 pub(crate) fn claim(request: &Request) -> Result<Option<Claim>, Problem> {
     let malformed = || {
-        let message = "The authorization header is malformed; the authorization component is malformed.";
+        let message =
+            "The authorization header is malformed; the authorization component is malformed.";
         Problem::new(400, "AuthorizationHeaderMalformed", message)
     };
     if request.query("X-Amz-Signature").is_some() {
         return presigned(request).ok_or_else(malformed).map(Some);
     }
-    let Some(header) = request.header("authorization") else { return Ok(None) };
+    let Some(header) = request.header("authorization") else {
+        return Ok(None);
+    };
     let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
         Problem::request(
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
@@ -51,12 +54,25 @@ pub(crate) fn claim(request: &Request) -> Result<Option<Claim>, Problem> {
 fn signed(request: &Request, header: &str) -> Option<Claim> {
     let part = |name: &str| {
         let mut parts = header.split(',').map(str::trim);
-        parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+        parts
+            .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+            .map(str::to_owned)
     };
-    let (credential, headers, signature) = (part("Credential")?, part("SignedHeaders")?, part("Signature")?);
+    let (credential, headers, signature) = (
+        part("Credential")?,
+        part("SignedHeaders")?,
+        part("Signature")?,
+    );
     let time = request.header("x-amz-date")?.to_owned();
     let token = request.header("x-amz-security-token").map(str::to_owned);
-    Claim { time, headers, signature, token, ..scope(&credential)? }.into()
+    Claim {
+        time,
+        headers,
+        signature,
+        token,
+        ..scope(&credential)?
+    }
+    .into()
 }
 
 fn presigned(request: &Request) -> Option<Claim> {
@@ -74,7 +90,8 @@ fn presigned(request: &Request) -> Option<Claim> {
 
 /// `AKIA…/20260101/eu-central-1/s3/aws4_request`
 fn scope(credential: &str) -> Option<Claim> {
-    let [key, day, region, service, "aws4_request"] = credential.split('/').collect::<Vec<_>>()[..] else {
+    let [key, day, region, service, "aws4_request"] = credential.split('/').collect::<Vec<_>>()[..]
+    else {
         return None;
     };
     let own = str::to_owned;
@@ -108,17 +125,30 @@ impl Claim {
     pub(crate) fn unsigned(&self, request: &Request) -> Vec<String> {
         let signed: Vec<&str> = self.headers.split(';').collect();
         let must = |name: &&str| *name == "host" || name.starts_with("x-amz-");
-        let names = request.headers.keys().map(axum::http::HeaderName::as_str).filter(must);
-        names.filter(|name| !signed.contains(name)).map(str::to_owned).collect()
+        let names = request
+            .headers
+            .keys()
+            .map(axum::http::HeaderName::as_str)
+            .filter(must);
+        names
+            .filter(|name| !signed.contains(name))
+            .map(str::to_owned)
+            .collect()
     }
 
     fn canonical(&self, request: &Request) -> String {
         let mut query: Vec<(String, String)> = request.query.clone();
         query.retain(|(name, _)| name != "X-Amz-Signature");
-        let mut query: Vec<String> =
-            query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        let mut query: Vec<String> = query
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+            .collect();
         query.sort();
-        let headers: String = self.headers.split(';').map(|name| header(request, name)).collect();
+        let headers: String = self
+            .headers
+            .split(';')
+            .map(|name| header(request, name))
+            .collect();
         let payload = match request.header("x-amz-content-sha256") {
             Some(said) => said.to_owned(),
             None if self.presigned => "UNSIGNED-PAYLOAD".to_owned(),
@@ -132,9 +162,14 @@ impl Claim {
 
 /// `name:value` in the canonical form, with the end of its line.
 fn header(request: &Request, name: &str) -> String {
-    let values = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let trimmed: Vec<String> =
-        values.map(|value| value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let values = request
+        .headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let trimmed: Vec<String> = values
+        .map(|value| value.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     format!("{name}:{}\n", trimmed.join(","))
 }
 
@@ -151,7 +186,8 @@ fn sign(key: &[u8], text: &[u8]) -> Vec<u8> {
 pub(crate) fn check_payload(request: &Request) -> Result<(), Problem> {
     let said = request.header("x-amz-content-sha256").unwrap_or_default();
     if said.len() == 64 && said != hex(&Sha256::digest(&request.body)) {
-        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        let message =
+            "The provided 'x-amz-content-sha256' header does not match what was computed.";
         return Err(Problem::new(400, "XAmzContentSHA256Mismatch", message));
     }
     Ok(())

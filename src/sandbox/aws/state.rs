@@ -90,8 +90,14 @@ impl Cloud {
     /// When a file cannot be read or is not ours, with its name.
     pub(crate) fn load(dir: &Path) -> Result<Self, StoreError> {
         let dir = dir.join("aws");
-        let contents = Contents { dir: dir.join("content"), ..Contents::default() };
-        let mut cloud = Self { contents, ..Self::default() };
+        let contents = Contents {
+            dir: dir.join("content"),
+            ..Contents::default()
+        };
+        let mut cloud = Self {
+            contents,
+            ..Self::default()
+        };
         for folder in [&dir.join("buckets"), &cloud.contents.dir] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
@@ -102,9 +108,17 @@ impl Cloud {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let Some(bucket) = read::<Bucket>(&path)? else { continue };
-            if path.file_stem().is_none_or(|stem| stem != bucket.name.as_str()) {
-                return Err(StoreError::Misnamed { path, name: bucket.name });
+            let Some(bucket) = read::<Bucket>(&path)? else {
+                continue;
+            };
+            if path
+                .file_stem()
+                .is_none_or(|stem| stem != bucket.name.as_str())
+            {
+                return Err(StoreError::Misnamed {
+                    path,
+                    name: bucket.name,
+                });
             }
             cloud.buckets.insert(bucket.name.clone(), bucket);
         }
@@ -118,7 +132,11 @@ impl Cloud {
         let dir = &self.contents.dir;
         for entry in fs::read_dir(dir).map_err(io_error(dir))? {
             let entry = entry.map_err(io_error(dir))?;
-            if !entry.file_name().to_str().is_some_and(|name| named.contains(name)) {
+            if !entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| named.contains(name))
+            {
                 remove(&entry.path())?;
             }
         }
@@ -168,6 +186,11 @@ impl World {
     pub(crate) fn draw_aws(&mut self, what: &str) -> [u8; 32] {
         self.aws.root.drawn += 1;
         self.aws.root_dirty = true;
-        ids::draw(&["aws", &self.root.seed.to_string(), what, &self.aws.root.drawn.to_string()])
+        ids::draw(&[
+            "aws",
+            &self.root.seed.to_string(),
+            what,
+            &self.aws.root.drawn.to_string(),
+        ])
     }
 }

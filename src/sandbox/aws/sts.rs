@@ -26,7 +26,10 @@ pub(crate) fn caller(call: &mut Call<'_>) -> Result<Node, Problem> {
         }
         Who::Anonymous => String::new(),
     };
-    Ok(Node::new("").text("Arn", call.who.arn()).text("UserId", id).text("Account", call.who.account()))
+    Ok(Node::new("")
+        .text("Arn", call.who.arn())
+        .text("UserId", id)
+        .text("Account", call.who.account()))
 }
 
 /// What every way to assume a role asks for.
@@ -47,17 +50,27 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, Problem> {
     };
     let name = call.need("RoleSessionName")?;
     texts::session_name(&name)?;
-    let seconds = call.number("DurationSeconds", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_DEFAULT_S);
+    let seconds = call
+        .number("DurationSeconds", SESSION_MIN_S, SESSION_MAX_S)?
+        .unwrap_or(SESSION_DEFAULT_S);
     let policy = call.query.get("Policy").map(str::to_owned);
     if let Some(text) = &policy {
         texts::session_policy(text)?;
-        policy::identity(text).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
+        policy::identity(text)
+            .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
     }
     let there = call.world.aws.root.accounts.get(account);
     let role = there.and_then(|there| there.role(path.rsplit('/').next()?));
     let role = role.filter(|role| role.arn(account) == arn).cloned();
     let account = account.to_owned();
-    Ok(Wanted { account, role, arn, name, seconds, policy })
+    Ok(Wanted {
+        account,
+        role,
+        arn,
+        name,
+        seconds,
+        policy,
+    })
 }
 
 /// `AssumeRole`
@@ -65,21 +78,36 @@ pub(crate) fn assume(call: &mut Call<'_>) -> Result<Node, Problem> {
     let wanted = wanted(call)?;
     let action = "sts:AssumeRole";
     call.context.add("sts:RoleSessionName", &wanted.name);
-    call.context.maybe("sts:ExternalId", call.query.get("ExternalId"));
-    let ask = Ask { who: call.who, action, resource: &wanted.arn, context: &call.context };
+    call.context
+        .maybe("sts:ExternalId", call.query.get("ExternalId"));
+    let ask = Ask {
+        who: call.who,
+        action,
+        resource: &wanted.arn,
+        context: &call.context,
+    };
     let refused = || {
         let who = call.who.arn();
-        let message =
-            format!("User: {who} is not authorized to perform: {action} on resource: {}", wanted.arn);
+        let message = format!(
+            "User: {who} is not authorized to perform: {action} on resource: {}",
+            wanted.arn
+        );
         Problem::denied(message)
     };
     let role = wanted.role.clone().ok_or_else(refused)?;
     let trust = policy::trust(&role.trust, |_| true).ok();
-    let trust = trust.filter(|document| policy::trusts(document, &ask, None)).ok_or_else(refused)?;
+    let trust = trust
+        .filter(|document| policy::trusts(document, &ask, None))
+        .ok_or_else(refused)?;
     // The role lets the caller in; whether that is enough, the caller's own policies and limits say as well.
-    let guard = Guard { account: wanted.account.clone(), policy: Some(trust), ..Guard::default() };
+    let guard = Guard {
+        account: wanted.account.clone(),
+        policy: Some(trust),
+        ..Guard::default()
+    };
     let foreign = call.who.account() != wanted.account;
-    policy::decide(call.world, &ask, &guard).map_err(|problem| if foreign { refused() } else { problem })?;
+    policy::decide(call.world, &ask, &guard)
+        .map_err(|problem| if foreign { refused() } else { problem })?;
     if matches!(call.who, Who::Session(_)) && wanted.seconds > CHAINED_MAX_S {
         let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(Problem::validation(message));
@@ -92,10 +120,19 @@ pub(crate) fn assume_with_token(call: &mut Call<'_>) -> Result<Node, Problem> {
     let wanted = wanted(call)?;
     let token = call.need("WebIdentityToken")?;
     let account = call.world.aws.root.accounts.get(&wanted.account);
-    let provider = |issuer: &str| account?.providers.get(&provider_arn(&wanted.account, issuer));
+    let provider = |issuer: &str| {
+        account?
+            .providers
+            .get(&provider_arn(&wanted.account, issuer))
+    };
     let claims = identity::check(call.world, &token, |issuer| provider(issuer).is_some())?;
-    let clients = provider(&claims.iss).map(|provider| provider.clients.clone()).unwrap_or_default();
-    let audience = claims.audiences().into_iter().find(|aud| clients.iter().any(|client| client == aud));
+    let clients = provider(&claims.iss)
+        .map(|provider| provider.clients.clone())
+        .unwrap_or_default();
+    let audience = claims
+        .audiences()
+        .into_iter()
+        .find(|aud| clients.iter().any(|client| client == aud));
     let audience = audience
         .ok_or_else(|| Problem::new(400, "InvalidIdentityToken", "Incorrect token audience"))?
         .to_owned();
@@ -106,14 +143,23 @@ pub(crate) fn assume_with_token(call: &mut Call<'_>) -> Result<Node, Problem> {
     call.context.add("aws:FederatedProvider", &arn);
     call.context.add("sts:RoleSessionName", &wanted.name);
     let action = "sts:AssumeRoleWithWebIdentity";
-    let ask = Ask { who: call.who, action, resource: &wanted.arn, context: &call.context };
+    let ask = Ask {
+        who: call.who,
+        action,
+        resource: &wanted.arn,
+        context: &call.context,
+    };
     // Who may not learns nothing, not even whether there is such a role.
     let refused = || Problem::denied(format!("Not authorized to perform {action}"));
     let role = wanted.role.clone().ok_or_else(refused)?;
     let trust = policy::trust(&role.trust, |_| true).ok();
-    trust.filter(|document| policy::trusts(document, &ask, Some(&arn))).ok_or_else(refused)?;
+    trust
+        .filter(|document| policy::trusts(document, &ask, Some(&arn)))
+        .ok_or_else(refused)?;
     let node = begin(call, &wanted, &role, Some(arn.clone()))?;
-    let node = node.text("SubjectFromWebIdentityToken", &claims.sub).text("Provider", arn);
+    let node = node
+        .text("SubjectFromWebIdentityToken", &claims.sub)
+        .text("Provider", arn);
     Ok(node.text("Audience", audience))
 }
 
@@ -125,7 +171,8 @@ fn begin(
     provider: Option<String>,
 ) -> Result<Node, Problem> {
     if wanted.seconds > role.max_session_s && call.query.get("DurationSeconds").is_some() {
-        let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        let message =
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
         return Err(Problem::validation(message));
     }
     let now = call.world.now;
@@ -143,14 +190,17 @@ fn begin(
         policy: wanted.policy.clone(),
     };
     let key = keys::unique(call.world, "ASIA");
-    let credentials =
-        Node::new("Credentials").text("AccessKeyId", &key).text("SecretAccessKey", &session.secret);
+    let credentials = Node::new("Credentials")
+        .text("AccessKeyId", &key)
+        .text("SecretAccessKey", &session.secret);
     let credentials = credentials.text("SessionToken", &session.token);
     let credentials = credentials.text("Expiration", clock::seconds(session.expires_ms));
-    let user = Node::new("AssumedRoleUser").text("AssumedRoleId", format!("{}:{}", role.id, wanted.name));
+    let user =
+        Node::new("AssumedRoleUser").text("AssumedRoleId", format!("{}:{}", role.id, wanted.name));
     let user = user.text("Arn", Who::Session(Box::new(session.clone())).arn());
     let root = &mut call.world.aws.root;
-    root.sessions.retain(|_, session| session.expires_ms + REMEMBERED_MS > now);
+    root.sessions
+        .retain(|_, session| session.expires_ms + REMEMBERED_MS > now);
     root.sessions.insert(key, session);
     let roles = &mut call.world.aws.account(&wanted.account).roles;
     if let Some(role) = roles.get_mut(&role.name.to_lowercase()) {

@@ -40,7 +40,10 @@ pub(crate) struct Session {
 impl Session {
     /// The role behind it.
     pub(crate) fn role_arn(&self) -> String {
-        format!("arn:aws:iam::{}:role{}{}", self.account, self.path, self.role)
+        format!(
+            "arn:aws:iam::{}:role{}{}",
+            self.account, self.path, self.role
+        )
     }
 }
 
@@ -76,7 +79,12 @@ impl Who {
             Self::Anonymous => "anonymous".to_owned(),
             Self::User { account, name } => format!("arn:aws:iam::{account}:user/{name}"),
             Self::Session(session) => {
-                let Session { account, role, name, .. } = &**session;
+                let Session {
+                    account,
+                    role,
+                    name,
+                    ..
+                } = &**session;
                 format!("arn:aws:sts::{account}:assumed-role/{role}/{name}")
             }
         }
@@ -92,7 +100,9 @@ pub(crate) fn authenticate(
     request: &Request,
     service: &str,
 ) -> Result<(Who, Option<Claim>), Problem> {
-    let Some(claim) = sigv4::claim(request)? else { return Ok((Who::Anonymous, None)) };
+    let Some(claim) = sigv4::claim(request)? else {
+        return Ok((Who::Anonymous, None));
+    };
     let s3 = service == "s3";
     check_scope(&claim, request, service)?;
     let (who, secret) = match find(world, &claim, s3)? {
@@ -132,7 +142,8 @@ fn check_scope(claim: &Claim, request: &Request, service: &str) -> Result<(), Pr
                 Problem::new(400, "AuthorizationHeaderMalformed", message)
             }
             false => {
-                let message = format!("Credential should be scoped to correct service: '{service}'. ");
+                let message =
+                    format!("Credential should be scoped to correct service: '{service}'. ");
                 Problem::new(403, "SignatureDoesNotMatch", message)
             }
         });
@@ -147,7 +158,11 @@ fn check_scope(claim: &Claim, request: &Request, service: &str) -> Result<(), Pr
 
 fn invalid_token(s3: bool) -> Problem {
     match s3 {
-        true => Problem::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."),
+        true => Problem::new(
+            400,
+            "InvalidToken",
+            "The provided token is malformed or otherwise invalid.",
+        ),
         false => {
             let message = "The security token included in the request is invalid.";
             Problem::new(403, "InvalidClientTokenId", message)
@@ -162,20 +177,30 @@ fn find(world: &World, claim: &Claim, s3: bool) -> Result<Option<(Who, String)>,
         if claim.token.is_some() {
             return Err(invalid_token(s3));
         }
-        let who = Who::User { account: key.account.clone(), name: key.user.clone() };
+        let who = Who::User {
+            account: key.account.clone(),
+            name: key.user.clone(),
+        };
         return Ok(Some((who, key.secret.clone())));
     }
-    let Some(session) = root.sessions.get(&claim.key) else { return Ok(None) };
+    let Some(session) = root.sessions.get(&claim.key) else {
+        return Ok(None);
+    };
     if claim.token.as_ref() != Some(&session.token) {
         return Err(invalid_token(s3));
     }
     if session.expires_ms <= world.now {
         return Err(match s3 {
             true => Problem::new(400, "ExpiredToken", "The provided token has expired."),
-            false => {
-                Problem::new(403, "ExpiredToken", "The security token included in the request is expired")
-            }
+            false => Problem::new(
+                403,
+                "ExpiredToken",
+                "The security token included in the request is expired",
+            ),
         });
     }
-    Ok(Some((Who::Session(Box::new(session.clone())), session.secret.clone())))
+    Ok(Some((
+        Who::Session(Box::new(session.clone())),
+        session.secret.clone(),
+    )))
 }

@@ -23,13 +23,23 @@ pub(crate) struct Node {
 impl Node {
     /// An empty element.
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// An element with a text.
-    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are both given as they are")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts are both given as they are"
+    )]
     pub(crate) fn leaf(name: impl Into<String>, text: impl ToString) -> Self {
-        Self { name: name.into(), text: text.to_string(), children: Vec::new() }
+        Self {
+            name: name.into(),
+            text: text.to_string(),
+            children: Vec::new(),
+        }
     }
 
     /// The same with one more child.
@@ -153,13 +163,23 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_the_same() {
-        let node = Node::new("A").text("B", "a < b & \"c\"\r\n").with(Node::new("C")).text("B", "2");
+        let node = Node::new("A")
+            .text("B", "a < b & \"c\"\r\n")
+            .with(Node::new("C"))
+            .text("B", "2");
         assert_eq!(parse(&node.document(Some("urn:x"))), Some(node));
     }
 
     #[test]
     fn what_is_no_document_is_refused() {
-        for wrong in ["", "<A>", "<A></B>", "text", "<A>&what;</A>", "<!DOCTYPE a><A/>"] {
+        for wrong in [
+            "",
+            "<A>",
+            "<A></B>",
+            "text",
+            "<A>&what;</A>",
+            "<!DOCTYPE a><A/>",
+        ] {
             assert_eq!(parse(wrong.as_bytes()), None, "{wrong}");
         }
         assert_eq!(parse(&b"<A>".repeat(1000)), None);

@@ -46,8 +46,12 @@ fn field(path: &str, kind: Kind, value: &Value) -> Result<Option<Value>, Refusal
         Kind::Object(fields) | Kind::ObjectAlways(fields) => {
             object(path, fields, value).map(Value::Object).map(Some)
         }
-        Kind::List(fields) => list(path, value, |path, item| object(path, fields, item).map(Value::Object)),
-        Kind::Map(fields) => map(path, value, |path, item| object(path, fields, item).map(Value::Object)),
+        Kind::List(fields) => list(path, value, |path, item| {
+            object(path, fields, item).map(Value::Object)
+        }),
+        Kind::Map(fields) => map(path, value, |path, item| {
+            object(path, fields, item).map(Value::Object)
+        }),
         Kind::Texts => list(path, value, text),
         Kind::TextMap => map(path, value, text),
         _ => scalar(path, kind, value),
@@ -68,7 +72,9 @@ fn scalar(path: &str, kind: Kind, value: &Value) -> Result<Option<Value>, Refusa
         Kind::Real => Err(wrong(path, "a number")),
         Kind::Time => {
             let nanos = duration::parse_or_nanos(value);
-            nanos.map(|nanos| Some(duration::format(nanos).into())).ok_or_else(|| wrong(path, "a duration"))
+            nanos
+                .map(|nanos| Some(duration::format(nanos).into()))
+                .ok_or_else(|| wrong(path, "a duration"))
         }
         Kind::Autostop => autostop(path, value).map(Some),
         Kind::Persist => persist(path, value),
@@ -81,7 +87,10 @@ where
     F: Fn(&str, &Value) -> Result<Value, Refusal>,
 {
     let given = value.as_array().ok_or_else(|| wrong(path, "a list"))?;
-    let items = given.iter().enumerate().map(|(at, value)| item(&format!("{path}[{at}]"), value));
+    let items = given
+        .iter()
+        .enumerate()
+        .map(|(at, value)| item(&format!("{path}[{at}]"), value));
     let items = items.collect::<Result<Vec<Value>, Refusal>>()?;
     Ok((!items.is_empty()).then_some(Value::Array(items)))
 }
@@ -91,13 +100,19 @@ where
     F: Fn(&str, &Value) -> Result<Value, Refusal>,
 {
     let given = value.as_object().ok_or_else(|| wrong(path, "an object"))?;
-    let items = given.iter().map(|(name, value)| Ok((name.clone(), item(&format!("{path}.{name}"), value)?)));
+    let items = given
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), item(&format!("{path}.{name}"), value)?)));
     let items = items.collect::<Result<Object, Refusal>>()?;
     Ok((!items.is_empty()).then_some(Value::Object(items)))
 }
 
 fn text(path: &str, value: &Value) -> Result<Value, Refusal> {
-    if value.is_string() { Ok(value.clone()) } else { Err(wrong(path, "a string")) }
+    if value.is_string() {
+        Ok(value.clone())
+    } else {
+        Err(wrong(path, "a string"))
+    }
 }
 
 fn flag(path: &str, value: &Value) -> Result<bool, Refusal> {

@@ -19,12 +19,25 @@ pub(super) fn fill(config: &mut Object) -> Result<(), Refusal> {
     config.insert("guest".to_owned(), guest);
     config.entry("dns").or_insert_with(|| json!({}));
     let restart = config.entry("restart").or_insert_with(|| json!({}));
-    if let Some(restart) = restart.as_object_mut().filter(|restart| !restart.contains_key("policy")) {
+    if let Some(restart) = restart
+        .as_object_mut()
+        .filter(|restart| !restart.contains_key("policy"))
+    {
         restart.insert("policy".to_owned(), "on-failure".into());
         restart.entry("max_retries").or_insert_with(|| 10.into());
     }
-    for service in config.get_mut("services").and_then(Value::as_array_mut).into_iter().flatten() {
-        for check in service.get_mut("checks").and_then(Value::as_array_mut).into_iter().flatten() {
+    for service in config
+        .get_mut("services")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        for check in service
+            .get_mut("checks")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             clamp(check);
         }
     }
@@ -46,19 +59,35 @@ fn clamp(check: &mut Value) {
 /// `400` for an unknown size, or both at once.
 pub(crate) fn guest_of(size: Option<&str>, guest: Option<&Value>) -> Result<Value, Refusal> {
     match (size, guest) {
-        (Some(_), Some(_)) => Err(Refusal::invalid("invalid config: size and guest are mutually exclusive")),
+        (Some(_), Some(_)) => Err(Refusal::invalid(
+            "invalid config: size and guest are mutually exclusive",
+        )),
         (Some(size), None) => {
             preset(size).ok_or_else(|| Refusal::invalid(format!("invalid machine size: {size:?}")))
         }
-        (None, guest) => Ok(complete(guest.and_then(Value::as_object).cloned().unwrap_or_default())),
+        (None, guest) => Ok(complete(
+            guest
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
+        )),
     }
 }
 
 fn complete(mut guest: Object) -> Value {
-    let kind = guest.entry("cpu_kind").or_insert_with(|| "shared".into()).clone();
-    let cpus = guest.entry("cpus").or_insert_with(|| 1.into()).as_i64().unwrap_or(1);
+    let kind = guest
+        .entry("cpu_kind")
+        .or_insert_with(|| "shared".into())
+        .clone();
+    let cpus = guest
+        .entry("cpus")
+        .or_insert_with(|| 1.into())
+        .as_i64()
+        .unwrap_or(1);
     let per_cpu = if kind == "performance" { 2048 } else { 256 };
-    guest.entry("memory_mb").or_insert_with(|| cpus.saturating_mul(per_cpu).into());
+    guest
+        .entry("memory_mb")
+        .or_insert_with(|| cpus.saturating_mul(per_cpu).into());
     Value::Object(guest)
 }
 

@@ -2,8 +2,16 @@
 
 use serde_json::Value;
 
-const UNITS: [(&str, f64); 8] =
-    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("μs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+    ("m", 6e10),
+    ("h", 3.6e12),
+];
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -24,10 +32,14 @@ fn parse(text: &str) -> Option<u64> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|at| *at > 0)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .filter(|at| *at > 0)?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let letters = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         let (_, unit) = UNITS.iter().find(|(name, _)| *name == &rest[..letters])?;
         total += number * unit;
         rest = &rest[letters..];
@@ -60,7 +72,10 @@ fn fraction(nanos: u64, unit: u64) -> String {
         return whole.to_string();
     }
     let digits = unit.ilog10() as usize;
-    format!("{whole}.{}", format!("{part:0digits$}").trim_end_matches('0'))
+    format!(
+        "{whole}.{}",
+        format!("{part:0digits$}").trim_end_matches('0')
+    )
 }
 
 #[cfg(test)]
@@ -82,9 +97,21 @@ mod tests {
             (json!(1_500), "1.5µs"),
             (json!("0"), "0s"),
         ] {
-            assert_eq!(parse_or_nanos(&sent).map(format).as_deref(), Some(shown), "{sent}");
+            assert_eq!(
+                parse_or_nanos(&sent).map(format).as_deref(),
+                Some(shown),
+                "{sent}"
+            );
         }
-        for wrong in [json!("15"), json!(""), json!("s"), json!("1x"), json!(-5), json!("-5s"), json!(true)] {
+        for wrong in [
+            json!("15"),
+            json!(""),
+            json!("s"),
+            json!("1x"),
+            json!(-5),
+            json!("-5s"),
+            json!(true),
+        ] {
             assert_eq!(parse_or_nanos(&wrong), None, "{wrong}");
         }
     }

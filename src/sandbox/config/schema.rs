@@ -52,8 +52,8 @@ pub(super) enum Kind {
 pub(super) type Field = (&'static str, Kind);
 
 use Kind::{
-    Any, Autostop, Choice, Flag, List, Map, MaybeFlag, MaybeNumber, MaybeText, Number, Object, ObjectAlways,
-    Persist, Real, Text, TextAlways, TextMap, TextOrNull, Texts, Time,
+    Any, Autostop, Choice, Flag, List, Map, MaybeFlag, MaybeNumber, MaybeText, Number, Object,
+    ObjectAlways, Persist, Real, Text, TextAlways, TextMap, TextOrNull, Texts, Time,
 };
 
 /// `config`.
@@ -69,7 +69,10 @@ pub(super) const CONFIG: &[Field] = &[
     ("statics", List(STATIC)),
     ("image", Text),
     ("files", List(FILE)),
-    ("schedule", Choice(&["hourly", "daily", "weekly", "monthly"])),
+    (
+        "schedule",
+        Choice(&["hourly", "daily", "weekly", "monthly"]),
+    ),
     ("restart", Object(RESTART)),
     ("auto_destroy", Flag),
     ("dns", Object(DNS)),
@@ -78,7 +81,10 @@ pub(super) const CONFIG: &[Field] = &[
     ("volumes", Any),
     ("standbys", Texts),
     ("stop_config", Object(STOP)),
-    ("rootfs", Object(&[("persist", Persist), ("size_gb", Number)])),
+    (
+        "rootfs",
+        Object(&[("persist", Persist), ("size_gb", Number)]),
+    ),
     ("cache_drive", Object(&[("size_mb", Number)])),
     ("spot", Object(&[("max_price_fraction", Real)])),
     ("size", Text),
@@ -125,7 +131,14 @@ const SERVICE: &[Field] = &[
     ("min_machines_running", MaybeNumber),
     ("ports", List(PORT)),
     ("checks", List(SERVICE_CHECK)),
-    ("concurrency", Object(&[("type", Text), ("hard_limit", Number), ("soft_limit", Number)])),
+    (
+        "concurrency",
+        Object(&[
+            ("type", Text),
+            ("hard_limit", Number),
+            ("soft_limit", Number),
+        ]),
+    ),
     ("force_instance_key", TextOrNull),
     ("force_instance_description", Text),
 ];
@@ -136,14 +149,24 @@ const PORT: &[Field] = &[
     ("end_port", MaybeNumber),
     ("handlers", Texts),
     ("force_https", Flag),
-    ("tls_options", Object(&[("alpn", Texts), ("versions", Texts), ("default_self_signed", MaybeFlag)])),
+    (
+        "tls_options",
+        Object(&[
+            ("alpn", Texts),
+            ("versions", Texts),
+            ("default_self_signed", MaybeFlag),
+        ]),
+    ),
     ("http_options", Object(HTTP)),
     ("proxy_proto_options", Object(&[("version", Text)])),
 ];
 
 const HTTP: &[Field] = &[
     ("compress", MaybeFlag),
-    ("response", Object(&[("headers", Any), ("pristine", MaybeFlag)])),
+    (
+        "response",
+        Object(&[("headers", Any), ("pristine", MaybeFlag)]),
+    ),
     ("h2_backend", MaybeFlag),
     ("idle_timeout", MaybeNumber),
     ("headers_read_timeout", MaybeNumber),
@@ -207,7 +230,10 @@ const FILE: &[Field] = &[
 ];
 
 const RESTART: &[Field] = &[
-    ("policy", Choice(&["no", "on-failure", "always", "spot-price"])),
+    (
+        "policy",
+        Choice(&["no", "on-failure", "always", "spot-price"]),
+    ),
     ("max_retries", Number),
     ("gpu_bid_price", Real),
 ];
@@ -217,7 +243,10 @@ const DNS: &[Field] = &[
     ("nameservers", Texts),
     ("searches", Texts),
     ("options", List(&[("name", Text), ("value", Text)])),
-    ("dns_forward_rules", List(&[("basename", Text), ("addr", Text)])),
+    (
+        "dns_forward_rules",
+        List(&[("basename", Text), ("addr", Text)]),
+    ),
     ("hostname", Text),
     ("hostname_fqdn", Text),
 ];
@@ -225,7 +254,9 @@ const DNS: &[Field] = &[
 const SECRET: &[Field] = &[("env_var", TextAlways), ("name", Text)];
 const FIELD_REFS: &[&str] = &["id", "version", "app_name", "private_ip", "region", "image"];
 const ENV_FROM: &[Field] = &[("env_var", TextAlways), ("field_ref", Choice(FIELD_REFS))];
-const SIGNALS: &[&str] = &["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
+const SIGNALS: &[&str] = &[
+    "SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM",
+];
 const STOP: &[Field] = &[("timeout", Time), ("signal", Choice(SIGNALS))];
 
 const PROCESS: &[Field] = &[
@@ -257,8 +288,13 @@ const CONTAINER: &[Field] = &[
     ("mounts", List(&[("name", Text), ("path", Text)])),
 ];
 
-const DEPENDS: &[Field] =
-    &[("name", Text), ("condition", Choice(&["exited_successfully", "healthy", "started"]))];
+const DEPENDS: &[Field] = &[
+    ("name", Text),
+    (
+        "condition",
+        Choice(&["exited_successfully", "healthy", "started"]),
+    ),
+];
 
 const HEALTHCHECK: &[Field] = &[
     ("name", Text),

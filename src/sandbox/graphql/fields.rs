@@ -69,8 +69,7 @@ pub(super) fn org(org: &Org) -> Value {
 
 /// Everybody who is in an organisation: the one person that the sandbox knows.
 fn members() -> Value {
-    let person =
-        json!({ "__typename": "User", "id": "user-1", "name": "Sandbox", "email": "me@example.com" });
+    let person = json!({ "__typename": "User", "id": "user-1", "name": "Sandbox", "email": "me@example.com" });
     let edge = json!({
         "__typename": "OrganizationMembershipEdge",
         "cursor": "MQ",
@@ -187,9 +186,15 @@ pub(super) fn resolve(
     name: &str,
     arguments: &Object,
 ) -> Result<Value, Problem> {
-    let kind = object.get("__typename").and_then(Value::as_str).unwrap_or_default();
+    let kind = object
+        .get("__typename")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if kind == "App"
-        && let Some(app) = object.get("name").and_then(Value::as_str).and_then(|name| world.apps.get(name))
+        && let Some(app) = object
+            .get("name")
+            .and_then(Value::as_str)
+            .and_then(|name| world.apps.get(name))
         && let Some(value) = app_field(world, app, name, arguments)
     {
         return Ok(value);
@@ -198,24 +203,38 @@ pub(super) fn resolve(
         let own = |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
         return Ok(tokens::list(world, call, |grant| match grant {
             Grant::App { app, .. } => kind == "App" && own("name", app),
-            Grant::Org { org } | Grant::ReadOnly { org } => kind == "Organization" && own("slug", org),
+            Grant::Org { org } | Grant::ReadOnly { org } => {
+                kind == "Organization" && own("slug", org)
+            }
             Grant::User => false,
         }));
     }
     if kind == "Organization" && name == "apps" {
-        let slug = object.get("slug").and_then(Value::as_str).unwrap_or_default();
-        let apps = world.apps.values().filter(|app| app.org == slug && call.who.sees_app(app));
+        let slug = object
+            .get("slug")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let apps = world
+            .apps
+            .values()
+            .filter(|app| app.org == slug && call.who.sees_app(app));
         return Ok(connection(apps.map(app)));
     }
     match object.get(name) {
         Some(value) => Ok(value.clone()),
-        None => Err(Problem::new(format!("Field '{name}' doesn't exist on type '{kind}'"), "undefinedField")),
+        None => Err(Problem::new(
+            format!("Field '{name}' doesn't exist on type '{kind}'"),
+            "undefinedField",
+        )),
     }
 }
 
 fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option<Value> {
     let ips = |wanted: fn(&Ip) -> bool| {
-        let ips = app.ips.iter().filter(|ip| wanted(ip) && world.listed(ip.created_ms));
+        let ips = app
+            .ips
+            .iter()
+            .filter(|ip| wanted(ip) && world.listed(ip.created_ms));
         connection(ips.map(|ip| self::ip(world, ip)))
     };
     Some(match name {
@@ -228,11 +247,21 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
             connection(machines.map(|machine| self::machine(app, machine)))
         }
         "secrets" => secrets(app),
-        "currentRelease" => app.releases.iter().rev().find(|r| r.status == "complete").map(release).into(),
+        "currentRelease" => app
+            .releases
+            .iter()
+            .rev()
+            .find(|r| r.status == "complete")
+            .map(release)
+            .into(),
         "currentReleaseUnprocessed" => app.releases.last().map(release).into(),
         "releases" | "releasesUnprocessed" => {
             let first = arguments.get("first").and_then(Value::as_u64).unwrap_or(25);
-            let newest = app.releases.iter().rev().take(usize::try_from(first).unwrap_or(usize::MAX));
+            let newest = app
+                .releases
+                .iter()
+                .rev()
+                .take(usize::try_from(first).unwrap_or(usize::MAX));
             connection(newest.map(release))
         }
         _ => return None,
@@ -244,12 +273,23 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
 /// `ref` carries a digest only when there is no tag: flyctl itself writes `{ref}@{digest}`.
 fn image(world: &World, reference: &str) -> Value {
     let reference = Reference::read(reference.trim());
-    let found = reference.digest_now(&world.root.images).filter(|_| !reference.repository.ends_with('/'));
+    let found = reference
+        .digest_now(&world.root.images)
+        .filter(|_| !reference.repository.ends_with('/'));
     let Some(digest) = found else {
         return Value::Null;
     };
-    let Reference { registry, repository, tag, digest: _ } = reference;
-    let version = if tag.is_empty() { format!("@{digest}") } else { format!(":{tag}") };
+    let Reference {
+        registry,
+        repository,
+        tag,
+        digest: _,
+    } = reference;
+    let version = if tag.is_empty() {
+        format!("@{digest}")
+    } else {
+        format!(":{tag}")
+    };
     json!({
         "__typename": "Image",
         "id": format!("img_{}", digest.get(7..23).unwrap_or_default()),

@@ -13,7 +13,9 @@ mod tokens;
 use std::collections::BTreeMap;
 
 use graphql_parser::query as ast;
-use graphql_parser::query::{Definition, OperationDefinition, Selection, TypeCondition, parse_query};
+use graphql_parser::query::{
+    Definition, OperationDefinition, Selection, TypeCondition, parse_query,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -47,7 +49,10 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>, code: &'static str) -> Self {
-        Self { message: message.into(), code }
+        Self {
+            message: message.into(),
+            code,
+        }
     }
 
     /// The sentence that flyctl looks for.
@@ -90,33 +95,51 @@ fn post(world: &mut World, call: &Call) -> Reply {
         Ok(document) => document.into_static(),
         Err(error) => return Ok(failed(&format!("Parse error: {error}"))),
     };
-    let Some(operation) = operation(&document, request.operation_name.as_deref().unwrap_or_default()) else {
+    let Some(operation) = operation(
+        &document,
+        request.operation_name.as_deref().unwrap_or_default(),
+    ) else {
         return Ok(failed("the document has no such operation"));
     };
     let (mutation, definitions, selection) = match operation {
         OperationDefinition::SelectionSet(selection) => (false, [].as_slice(), selection),
-        OperationDefinition::Query(query) => {
-            (false, query.variable_definitions.as_slice(), &query.selection_set)
+        OperationDefinition::Query(query) => (
+            false,
+            query.variable_definitions.as_slice(),
+            &query.selection_set,
+        ),
+        OperationDefinition::Mutation(mutation) => (
+            true,
+            mutation.variable_definitions.as_slice(),
+            &mutation.selection_set,
+        ),
+        OperationDefinition::Subscription(_) => {
+            return Ok(failed("subscriptions are not supported"));
         }
-        OperationDefinition::Mutation(mutation) => {
-            (true, mutation.variable_definitions.as_slice(), &mutation.selection_set)
-        }
-        OperationDefinition::Subscription(_) => return Ok(failed("subscriptions are not supported")),
     };
     if mutation && !call.who.writes() {
         return Ok(failed("Not authorized to perform this mutation"));
     }
     let mut variables = request.variables.unwrap_or_default();
     for definition in definitions {
-        if let (None, Some(default)) = (variables.get(&definition.name), &definition.default_value) {
+        if let (None, Some(default)) = (variables.get(&definition.name), &definition.default_value)
+        {
             variables.insert(definition.name.clone(), literal(default, &Map::new()));
         }
     }
-    let fragments = document.definitions.iter().filter_map(|definition| match definition {
-        Definition::Fragment(fragment) => Some((fragment.name.as_str(), fragment)),
-        Definition::Operation(_) => None,
-    });
-    let mut run = Run { call, variables, fragments: fragments.collect(), errors: Vec::new() };
+    let fragments = document
+        .definitions
+        .iter()
+        .filter_map(|definition| match definition {
+            Definition::Fragment(fragment) => Some((fragment.name.as_str(), fragment)),
+            Definition::Operation(_) => None,
+        });
+    let mut run = Run {
+        call,
+        variables,
+        fragments: fragments.collect(),
+        errors: Vec::new(),
+    };
     let data = run.roots(world, selection, mutation);
     let mut answer = json!({ "data": data });
     if !run.errors.is_empty() {
@@ -139,12 +162,19 @@ fn operation<'a>(document: &'a Document, name: &str) -> Option<&'a Operation> {
         _ => false,
     };
     let all = || {
-        document.definitions.iter().filter_map(|definition| match definition {
-            Definition::Operation(operation) => Some(operation),
-            Definition::Fragment(_) => None,
-        })
+        document
+            .definitions
+            .iter()
+            .filter_map(|definition| match definition {
+                Definition::Operation(operation) => Some(operation),
+                Definition::Fragment(_) => None,
+            })
     };
-    if name.is_empty() { all().next() } else { all().find(named) }
+    if name.is_empty() {
+        all().next()
+    } else {
+        all().find(named)
+    }
 }
 
 /// A literal with its variables filled in.
@@ -159,7 +189,9 @@ fn literal(value: &Literal, variables: &Object) -> Value {
         Literal::Enum(name) => name.clone().into(),
         Literal::List(items) => items.iter().map(|item| literal(item, variables)).collect(),
         Literal::Object(object) => {
-            let fields = object.iter().map(|(name, value)| (name.clone(), literal(value, variables)));
+            let fields = object
+                .iter()
+                .map(|(name, value)| (name.clone(), literal(value, variables)));
             Value::Object(fields.collect())
         }
     }
@@ -168,7 +200,9 @@ fn literal(value: &Literal, variables: &Object) -> Value {
 impl Run<'_> {
     fn arguments(&self, field: &Field) -> Object {
         let pairs = field.arguments.iter();
-        pairs.map(|(name, value)| (name.clone(), literal(value, &self.variables))).collect()
+        pairs
+            .map(|(name, value)| (name.clone(), literal(value, &self.variables)))
+            .collect()
     }
 
     /// `@skip` and `@include`.
@@ -186,7 +220,12 @@ impl Run<'_> {
 
     fn roots(&mut self, world: &mut World, selection: &SelectionSet, mutation: bool) -> Value {
         let mut fields = Vec::new();
-        self.flatten(selection, if mutation { "Mutation" } else { "Query" }, &mut fields, 0);
+        self.flatten(
+            selection,
+            if mutation { "Mutation" } else { "Query" },
+            &mut fields,
+            0,
+        );
         let mut data = Map::new();
         for field in fields {
             let arguments = self.arguments(&field);
@@ -209,9 +248,12 @@ impl Run<'_> {
         };
         for item in &selection.items {
             match item {
-                Selection::Field(field) if self.wanted(&field.directives) => fields.push(field.clone()),
+                Selection::Field(field) if self.wanted(&field.directives) => {
+                    fields.push(field.clone())
+                }
                 Selection::InlineFragment(part) if self.wanted(&part.directives) => {
-                    let inside = Some(&part.selection_set).filter(|_| on(part.type_condition.as_ref()));
+                    let inside =
+                        Some(&part.selection_set).filter(|_| on(part.type_condition.as_ref()));
                     self.flatten_part(inside, kind, fields, depth);
                 }
                 Selection::FragmentSpread(spread) if self.wanted(&spread.directives) => {
@@ -224,7 +266,13 @@ impl Run<'_> {
         }
     }
 
-    fn flatten_part(&self, part: Option<&SelectionSet>, kind: &str, fields: &mut Vec<Field>, depth: usize) {
+    fn flatten_part(
+        &self,
+        part: Option<&SelectionSet>,
+        kind: &str,
+        fields: &mut Vec<Field>,
+        depth: usize,
+    ) {
         if let Some(part) = part.filter(|_| depth < FRAGMENT_DEPTH_MAX) {
             self.flatten(part, kind, fields, depth + 1);
         }
@@ -251,16 +299,31 @@ impl Run<'_> {
     }
 
     /// Takes out of a value what the document asks of it.
-    fn select(&mut self, world: &World, value: Value, selection: &SelectionSet, path: &[String]) -> Value {
+    fn select(
+        &mut self,
+        world: &World,
+        value: Value,
+        selection: &SelectionSet,
+        path: &[String],
+    ) -> Value {
         let object = match value {
             Value::Array(items) => {
-                return items.into_iter().map(|item| self.select(world, item, selection, path)).collect();
+                return items
+                    .into_iter()
+                    .map(|item| self.select(world, item, selection, path))
+                    .collect();
             }
-            Value::Object(object) if !selection.items.is_empty() && path.len() < DEPTH_MAX => object,
+            Value::Object(object) if !selection.items.is_empty() && path.len() < DEPTH_MAX => {
+                object
+            }
             // A scalar, which includes JSON that is asked for as a whole.
             other => return other,
         };
-        let kind = object.get("__typename").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = object
+            .get("__typename")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let mut fields = Vec::new();
         self.flatten(selection, &kind, &mut fields, 0);
         let mut shown = Map::new();
@@ -278,7 +341,10 @@ impl Run<'_> {
 
 /// A text argument; absent and null are empty.
 fn text<'a>(arguments: &'a Object, name: &str) -> &'a str {
-    arguments.get(name).and_then(Value::as_str).unwrap_or_default()
+    arguments
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Nodes as GraphQL connections have them.

@@ -19,7 +19,10 @@ pub(super) fn resolve(
     root: &str,
     arguments: &Object,
 ) -> Result<Value, Problem> {
-    let input = arguments.get("input").and_then(Value::as_object).unwrap_or(arguments);
+    let input = arguments
+        .get("input")
+        .and_then(Value::as_object)
+        .unwrap_or(arguments);
     let mut shown = match root {
         "allocateIpAddress" => allocate(world, call, input)?,
         "releaseIpAddress" => release(world, call, input)?,
@@ -59,10 +62,17 @@ fn allocate(world: &mut World, call: &Call, input: &Object) -> Result<Value, Pro
     let name = app_of(world, call, input, "appId")?;
     let kind = text(input, "type");
     let org = match text(input, "organizationId") {
-        "" => world.apps.get(&name).map(|app| app.org.clone()).unwrap_or_default(),
+        "" => world
+            .apps
+            .get(&name)
+            .map(|app| app.org.clone())
+            .unwrap_or_default(),
         id => queries::org(world, call, id)?.slug.clone(),
     };
-    let shared = world.apps.get(&name).and_then(|app| app.ips.iter().find(|ip| ip.kind == "shared_v4"));
+    let shared = world
+        .apps
+        .get(&name)
+        .and_then(|app| app.ips.iter().find(|ip| ip.kind == "shared_v4"));
     let ip = match shared.filter(|_| kind == "shared_v4").cloned() {
         Some(ip) => ip,
         None => {
@@ -77,7 +87,11 @@ fn allocate(world: &mut World, call: &Call, input: &Object) -> Result<Value, Pro
     };
     let app = queries::app(world, call, &name).map(fields::app)?;
     // The shared address is the application's, not an address of its own.
-    let address = if kind == "shared_v4" { Value::Null } else { fields::ip(world, &ip) };
+    let address = if kind == "shared_v4" {
+        Value::Null
+    } else {
+        fields::ip(world, &ip)
+    };
     Ok(json!({ "ipAddress": address, "app": app }))
 }
 
@@ -86,7 +100,9 @@ fn release(world: &mut World, call: &Call, input: &Object) -> Result<Value, Prob
     let apps = world.apps.values().filter(|app| call.who.sees_app(app));
     let mut owners = apps.filter(|app| app.ips.iter().any(|have| have.ip == ip || have.id == ip));
     let named = text(input, "appId");
-    let owner = owners.find(|app| named.is_empty() || app.name == named).map(|app| app.name.clone());
+    let owner = owners
+        .find(|app| named.is_empty() || app.name == named)
+        .map(|app| app.name.clone());
     let name = owner.ok_or_else(|| Problem::missing("IP Address"))?;
     world.dirty.insert(name.clone());
     if let Some(app) = world.apps.get_mut(&name) {
@@ -97,7 +113,9 @@ fn release(world: &mut World, call: &Call, input: &Object) -> Result<Value, Prob
 
 fn create_app(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
     let wanted = NewApp {
-        org: queries::org(world, call, text(input, "organizationId"))?.slug.clone(),
+        org: queries::org(world, call, text(input, "organizationId"))?
+            .slug
+            .clone(),
         name: text(input, "name").to_owned(),
         network: Some(text(input, "network").to_owned()).filter(|network| !network.is_empty()),
         role: text(input, "appRoleId").to_owned(),
@@ -122,7 +140,12 @@ fn set_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value, 
         if input.get("replaceAll").is_some_and(|all| *all == true) {
             app.secrets.clear();
         }
-        for pair in input.get("secrets").and_then(Value::as_array).into_iter().flatten() {
+        for pair in input
+            .get("secrets")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let part = |key: &str| pair.get(key).and_then(Value::as_str).unwrap_or_default();
             secrets::put(app, part("key"), part("value").to_owned(), now);
         }
@@ -135,7 +158,12 @@ fn unset_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value
     let name = app_of(world, call, input, "appId")?;
     world.dirty.insert(name.clone());
     if let Some(app) = world.apps.get_mut(&name) {
-        for key in input.get("keys").and_then(Value::as_array).into_iter().flatten() {
+        for key in input
+            .get("keys")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             app.secrets.remove(key.as_str().unwrap_or_default());
         }
         app.secrets_version += 1;
@@ -146,7 +174,11 @@ fn unset_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value
 fn create_release(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
     let name = app_of(world, call, input, "appId")?;
     let definition = input.get("definition").cloned().unwrap_or_default();
-    let draft = uiex::Draft { image: text(input, "image"), strategy: text(input, "strategy"), definition };
+    let draft = uiex::Draft {
+        image: text(input, "image"),
+        strategy: text(input, "strategy"),
+        definition,
+    };
     let release = uiex::add_release(world, call, &name, draft);
     let app = queries::app(world, call, &name).map(fields::app)?;
     Ok(json!({ "release": release.as_ref().map(fields::release), "app": app }))
@@ -162,7 +194,10 @@ fn allocate_egress(world: &mut World, call: &Call, input: &Object) -> Result<Val
     let name = app_of(world, call, input, "appId")?;
     let region = text(input, "region");
     if !text(input, "machineId").is_empty() || region.is_empty() {
-        return Err(Problem::new("Egress IPs of single machines are not supported anymore", "UNPROCESSABLE"));
+        return Err(Problem::new(
+            "Egress IPs of single machines are not supported anymore",
+            "UNPROCESSABLE",
+        ));
     }
     let (v4, v6) = ips::egress(world, &name, call, region)?;
     Ok(json!({ "v4": v4.ip, "v6": v6.ip }))
@@ -172,8 +207,16 @@ fn release_egress(world: &mut World, call: &Call, input: &Object) -> Result<Valu
     let name = app_of(world, call, input, "appId")?;
     let ip = text(input, "ip");
     world.dirty.insert(name.clone());
-    let app = world.apps.get_mut(&name).ok_or_else(|| Problem::missing("App"))?;
-    let kind = app.ips.iter().find(|have| have.ip == ip).map(|have| have.kind.clone()).unwrap_or_default();
+    let app = world
+        .apps
+        .get_mut(&name)
+        .ok_or_else(|| Problem::missing("App"))?;
+    let kind = app
+        .ips
+        .iter()
+        .find(|have| have.ip == ip)
+        .map(|have| have.kind.clone())
+        .unwrap_or_default();
     if !kind.starts_with("egress") {
         return Err(Problem::missing("Egress IP"));
     }
@@ -192,11 +235,16 @@ fn attach(world: &mut World, call: &Call, input: &Object) -> Result<Value, Probl
     let cluster = app_of(world, call, input, "postgresClusterAppId")?;
     let plain = name.replace('-', "_");
     let or = |key: &str| {
-        if text(input, key).is_empty() { plain.clone() } else { text(input, key).to_owned() }
+        if text(input, key).is_empty() {
+            plain.clone()
+        } else {
+            text(input, key).to_owned()
+        }
     };
     let (user, database) = (or("databaseUser"), or("databaseName"));
-    let variable =
-        Some(text(input, "variableName")).filter(|name| !name.is_empty()).unwrap_or("DATABASE_URL");
+    let variable = Some(text(input, "variableName"))
+        .filter(|name| !name.is_empty())
+        .unwrap_or("DATABASE_URL");
     Ok(json!({
         "app": queries::app(world, call, &name).map(fields::app)?,
         "postgresClusterApp": queries::app(world, call, &cluster).map(fields::app)?,

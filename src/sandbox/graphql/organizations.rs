@@ -8,19 +8,36 @@ use crate::sandbox::answer::Call;
 use crate::sandbox::world::{Object, Org, World};
 
 fn person(call: &Call, may: &str) -> Result<(), Problem> {
-    if call.who.tokens.iter().any(|token| token.grant == Grant::User) {
+    if call
+        .who
+        .tokens
+        .iter()
+        .any(|token| token.grant == Grant::User)
+    {
         return Ok(());
     }
-    Err(Problem::new(format!("Not authorized to {may}"), "UNAUTHORIZED"))
+    Err(Problem::new(
+        format!("Not authorized to {may}"),
+        "UNAUTHORIZED",
+    ))
 }
 
 pub(super) fn create(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
     person(call, "create organizations")?;
     let name = text(input, "name");
-    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let letters = name.chars().map(|c| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    });
     let slug: String = letters.collect();
     if slug.trim_matches('-').is_empty() {
-        return Err(Problem::new("Validation failed: Name can't be blank", "UNPROCESSABLE"));
+        return Err(Problem::new(
+            "Validation failed: Name can't be blank",
+            "UNPROCESSABLE",
+        ));
     }
     let org = world.ensure_org(slug.trim_matches('-'));
     Ok(json!({ "organization": fields::org(&org), "token": "" }))
@@ -48,32 +65,59 @@ fn change(
     input: &Object,
     edit: impl FnOnce(&mut Org),
 ) -> Result<Value, Problem> {
-    let slug = queries::org(world, call, text(input, "organizationSlug"))?.slug.clone();
+    let slug = queries::org(world, call, text(input, "organizationSlug"))?
+        .slug
+        .clone();
     world.root_dirty = true;
-    let org = world.root.orgs.get_mut(&slug).ok_or_else(|| Problem::missing("Organization"))?;
+    let org = world
+        .root
+        .orgs
+        .get_mut(&slug)
+        .ok_or_else(|| Problem::missing("Organization"))?;
     edit(org);
     Ok(json!({ "organization": fields::org(org) }))
 }
 
 fn slugs(input: &Object, key: &str) -> Vec<String> {
-    let slugs = input.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let slugs = input
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     slugs.map(str::to_owned).collect()
 }
 
-pub(super) fn allow_replays(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
+pub(super) fn allow_replays(
+    world: &mut World,
+    call: &Call,
+    input: &Object,
+) -> Result<Value, Problem> {
     let allowed = slugs(input, "allowedOrgSlugs");
     for slug in &allowed {
-        world.find_org(slug).ok_or_else(|| Problem::missing("Organization"))?;
+        world
+            .find_org(slug)
+            .ok_or_else(|| Problem::missing("Organization"))?;
     }
     change(world, call, input, |org| org.replay_sources.extend(allowed))
 }
 
-pub(super) fn forbid_replays(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
+pub(super) fn forbid_replays(
+    world: &mut World,
+    call: &Call,
+    input: &Object,
+) -> Result<Value, Problem> {
     let forbidden = slugs(input, "orgSlugsToRemove");
-    change(world, call, input, |org| org.replay_sources.retain(|slug| !forbidden.contains(slug)))
+    change(world, call, input, |org| {
+        org.replay_sources.retain(|slug| !forbidden.contains(slug))
+    })
 }
 
-pub(super) fn cross_networks(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
+pub(super) fn cross_networks(
+    world: &mut World,
+    call: &Call,
+    input: &Object,
+) -> Result<Value, Problem> {
     let allow = input.get("allow").is_some_and(|allow| *allow == true);
     change(world, call, input, |org| org.cross_network_replays = allow)
 }

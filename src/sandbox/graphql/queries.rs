@@ -17,7 +17,12 @@ const PAGE_MAX: usize = 200;
 ///
 /// # Errors
 /// What Fly puts into `errors`.
-pub(super) fn resolve(world: &World, call: &Call, root: &str, arguments: &Object) -> Result<Value, Problem> {
+pub(super) fn resolve(
+    world: &World,
+    call: &Call,
+    root: &str,
+    arguments: &Object,
+) -> Result<Value, Problem> {
     match root {
         "app" => app(world, call, text(arguments, "name")).map(fields::app),
         "apps" => apps(world, call, arguments),
@@ -26,18 +31,25 @@ pub(super) fn resolve(world: &World, call: &Call, root: &str, arguments: &Object
         "organization" => organization(world, call, arguments),
         "personalOrganization" => org(world, call, "personal").map(fields::org),
         "platform" => Ok(regions()),
-        "nearestRegion" => {
-            Ok(platform::REGIONS.iter().find(|region| region.code == platform::NEAREST).map(region).into())
-        }
+        "nearestRegion" => Ok(platform::REGIONS
+            .iter()
+            .find(|region| region.code == platform::NEAREST)
+            .map(region)
+            .into()),
         "latestImageTag" => Ok(format!("{}:{POSTGRES_TAG}", text(arguments, "repository")).into()),
         "latestImageDetails" => image_details(text(arguments, "image")),
-        "canPerformBluegreenDeployment" => app(world, call, text(arguments, "name")).map(|_| true.into()),
+        "canPerformBluegreenDeployment" => {
+            app(world, call, text(arguments, "name")).map(|_| true.into())
+        }
         "viewer" => Ok(viewer(call)),
         "volume" => volume(world, call, text(arguments, "id")),
         "machine" => machine(world, call, text(arguments, "machineId")),
         // Redis, object storage and other extensions are not imitated; there are none.
         "postgresAttachments" | "addOns" => Ok(connection([])),
-        _ => Err(Problem::new(format!("Field '{root}' doesn't exist on type 'Query'"), "undefinedField")),
+        _ => Err(Problem::new(
+            format!("Field '{root}' doesn't exist on type 'Query'"),
+            "undefinedField",
+        )),
     }
 }
 
@@ -46,7 +58,9 @@ pub(super) fn resolve(world: &World, call: &Call, root: &str, arguments: &Object
 /// # Errors
 /// When there is none that the caller may see.
 pub(super) fn app<'a>(world: &'a World, call: &Call, name: &str) -> Result<&'a App, Problem> {
-    world.app_named(name, &call.who).map_err(|_| Problem::missing("App"))
+    world
+        .app_named(name, &call.who)
+        .map_err(|_| Problem::missing("App"))
 }
 
 /// An organisation by slug or identifier.
@@ -54,11 +68,17 @@ pub(super) fn app<'a>(world: &'a World, call: &Call, name: &str) -> Result<&'a A
 /// # Errors
 /// When there is none that the caller may see.
 pub(super) fn org<'a>(world: &'a World, call: &Call, slug: &str) -> Result<&'a Org, Problem> {
-    world.org(slug, &call.who).map_err(|_| Problem::missing("Organization"))
+    world
+        .org(slug, &call.who)
+        .map_err(|_| Problem::missing("Organization"))
 }
 
 fn visible<'a>(world: &'a World, call: &'a Call) -> impl Iterator<Item = &'a Org> {
-    world.root.orgs.values().filter(|org| call.who.sees_org(&org.slug))
+    world
+        .root
+        .orgs
+        .values()
+        .filter(|org| call.who.sees_org(&org.slug))
 }
 
 /// A token for one application may still read what its organisation is called: every deployment asks.
@@ -78,9 +98,16 @@ fn organization(world: &World, call: &Call, arguments: &Object) -> Result<Value,
 
 fn apps(world: &World, call: &Call, arguments: &Object) -> Result<Value, Problem> {
     let wanted = text(arguments, "organizationId");
-    let wanted = if wanted.is_empty() { None } else { Some(org(world, call, wanted)?.slug.as_str()) };
+    let wanted = if wanted.is_empty() {
+        None
+    } else {
+        Some(org(world, call, wanted)?.slug.as_str())
+    };
     let (role, after) = (text(arguments, "role"), text(arguments, "after"));
-    let first = arguments.get("first").and_then(Value::as_u64).map_or(PAGE_MAX, |first| first as usize);
+    let first = arguments
+        .get("first")
+        .and_then(Value::as_u64)
+        .map_or(PAGE_MAX, |first| first as usize);
     let mut apps = world.apps.values().filter(|app| {
         call.who.sees_app(app)
             && wanted.is_none_or(|org| app.org == org)

@@ -49,13 +49,22 @@ pub(crate) fn view(world: &World, app: &App) -> Value {
 }
 
 fn list(world: &mut World, call: &Call) -> Reply {
-    let slug = call.query("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let slug = call
+        .query("org_slug")
+        .ok_or_else(|| Refusal::invalid("org_slug is required"))?;
     let org = world.org(slug, &call.who)?.slug.clone();
     let role = call.query("app_role");
-    let apps = world.apps.values().filter(|app| app.org == org && world.listed(app.created_ms));
-    let apps: Vec<Value> =
-        apps.filter(|app| role.is_none_or(|role| app.role == role)).map(|app| view(world, app)).collect();
-    Ok(Answer::ok(json!({ "total_apps": apps.len(), "apps": apps })))
+    let apps = world
+        .apps
+        .values()
+        .filter(|app| app.org == org && world.listed(app.created_ms));
+    let apps: Vec<Value> = apps
+        .filter(|app| role.is_none_or(|role| app.role == role))
+        .map(|app| view(world, app))
+        .collect();
+    Ok(Answer::ok(
+        json!({ "total_apps": apps.len(), "apps": apps }),
+    ))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -108,17 +117,35 @@ pub(crate) fn add(world: &mut World, wanted: NewApp) -> Result<App, Refusal> {
     let mut apps = world.apps.values().filter(|app| app.org == wanted.org);
     if let Some(app) = apps.find(|app| key.is_some() && app.idempotency_key == key) {
         let same = app.name == wanted.name;
-        let refusal = || Refusal::new(422, "Validation failed: idempotency key was used for another name");
-        return if same { Ok(app.clone()) } else { Err(refusal()) };
+        let refusal = || {
+            Refusal::new(
+                422,
+                "Validation failed: idempotency key was used for another name",
+            )
+        };
+        return if same {
+            Ok(app.clone())
+        } else {
+            Err(refusal())
+        };
     }
     let draw = world.draw("app");
-    let name = if wanted.name.is_empty() { ids::name(&draw) } else { wanted.name };
+    let name = if wanted.name.is_empty() {
+        ids::name(&draw)
+    } else {
+        wanted.name
+    };
     if !is_name(&name) {
-        let rule = "Validation failed: Name under 63 chars using numbers, lowercase letters and dashes";
+        let rule =
+            "Validation failed: Name under 63 chars using numbers, lowercase letters and dashes";
         return Err(Refusal::new(422, rule));
     }
     if world.apps.contains_key(&name) {
-        return Err(Refusal::with_code(422, "Validation failed: Name has already been taken", "name_taken"));
+        return Err(Refusal::with_code(
+            422,
+            "Validation failed: Name has already been taken",
+            "name_taken",
+        ));
     }
     let app = App {
         id: ids::lower(&draw),
@@ -178,13 +205,22 @@ fn deploy_token(world: &mut World, call: &Call) -> Reply {
         expiry: Option<String>,
     }
     let request: Request = call.body()?;
-    let expiry = request.expiry.filter(|expiry| !expiry.is_empty()).map(Value::from);
+    let expiry = request
+        .expiry
+        .filter(|expiry| !expiry.is_empty())
+        .map(Value::from);
     let nanos = expiry.map(|expiry| {
-        crate::sandbox::config::parse_or_nanos(&expiry).ok_or_else(|| Refusal::invalid("invalid expiry"))
+        crate::sandbox::config::parse_or_nanos(&expiry)
+            .ok_or_else(|| Refusal::invalid("invalid expiry"))
     });
-    let expires_ms = nanos.transpose()?.map(|nanos| world.now + (nanos / 1_000_000).cast_signed());
+    let expires_ms = nanos
+        .transpose()?
+        .map(|nanos| world.now + (nanos / 1_000_000).cast_signed());
     let app = world.app(call)?;
-    let grant = Grant::App { org: app.org.clone(), app: app.name.clone() };
+    let grant = Grant::App {
+        org: app.org.clone(),
+        app: app.name.clone(),
+    };
     let token = mint(world, grant, expires_ms);
     Ok(Answer::ok(json!({ "token": token })))
 }
@@ -193,7 +229,13 @@ fn deploy_token(world: &mut World, call: &Call) -> Reply {
 pub(crate) fn mint(world: &mut World, grant: Grant, expires_ms: Option<i64>) -> String {
     let draw = world.draw("token");
     let text = format!("fo1_{}", ids::hex(&draw[..20]));
-    let token = Token { id: ids::lower(&draw), grant, expires_ms, name: None, revoked_ms: None };
+    let token = Token {
+        id: ids::lower(&draw),
+        grant,
+        expires_ms,
+        name: None,
+        revoked_ms: None,
+    };
     world.root.tokens.insert(text.clone(), token);
     text
 }

@@ -25,9 +25,21 @@ pub(super) fn routes() -> [Route; 8] {
         route("POST", "/v1/apps/{app}/certificates/custom", create_custom),
         route("GET", "/v1/apps/{app}/certificates/{hostname}", show),
         route("DELETE", "/v1/apps/{app}/certificates/{hostname}", delete),
-        route("POST", "/v1/apps/{app}/certificates/{hostname}/check", check),
-        route("DELETE", "/v1/apps/{app}/certificates/{hostname}/acme", delete_acme),
-        route("DELETE", "/v1/apps/{app}/certificates/{hostname}/custom", delete_custom),
+        route(
+            "POST",
+            "/v1/apps/{app}/certificates/{hostname}/check",
+            check,
+        ),
+        route(
+            "DELETE",
+            "/v1/apps/{app}/certificates/{hostname}/acme",
+            delete_acme,
+        ),
+        route(
+            "DELETE",
+            "/v1/apps/{app}/certificates/{hostname}/custom",
+            delete_custom,
+        ),
     ]
 }
 
@@ -37,7 +49,11 @@ impl Certificate {
     }
 
     fn status(&self, now: i64) -> &'static str {
-        if self.valid(now) { "active" } else { "pending_validation" }
+        if self.valid(now) {
+            "active"
+        } else {
+            "pending_validation"
+        }
     }
 }
 
@@ -63,8 +79,13 @@ fn summary(certificate: &Certificate, now: i64) -> Value {
 fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
     let valid = certificate.valid(now);
     let public = |v6: bool| {
-        let ips = app.ips.iter().filter(|ip| matches!(ip.kind.as_str(), "v4" | "v6" | "shared_v4"));
-        ips.filter(|ip| (ip.kind == "v6") == v6).map(|ip| ip.ip.clone()).collect::<Vec<_>>()
+        let ips = app
+            .ips
+            .iter()
+            .filter(|ip| matches!(ip.kind.as_str(), "v4" | "v6" | "shared_v4"));
+        ips.filter(|ip| (ip.kind == "v6") == v6)
+            .map(|ip| ip.ip.clone())
+            .collect::<Vec<_>>()
     };
     let host = &certificate.hostname;
     json!({
@@ -133,13 +154,29 @@ fn entries(certificate: &Certificate, now: i64) -> Vec<Value> {
 /// Pages are counted by host name: the cursor is the last one shown.
 fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let limit = call.number("limit")?.unwrap_or(PAGE.0).clamp(1, PAGE.1).unsigned_abs() as usize;
-    let (after, filter) = (call.query("cursor"), call.query("filter").unwrap_or_default());
-    let all = app.certificates.values().filter(|c| c.hostname.contains(filter) && world.listed(c.created_ms));
+    let limit = call
+        .number("limit")?
+        .unwrap_or(PAGE.0)
+        .clamp(1, PAGE.1)
+        .unsigned_abs() as usize;
+    let (after, filter) = (
+        call.query("cursor"),
+        call.query("filter").unwrap_or_default(),
+    );
+    let all = app
+        .certificates
+        .values()
+        .filter(|c| c.hostname.contains(filter) && world.listed(c.created_ms));
     let all: Vec<&Certificate> = all.collect();
-    let mut rest = all.iter().filter(|c| after.is_none_or(|after| c.hostname.as_str() > after)).peekable();
+    let mut rest = all
+        .iter()
+        .filter(|c| after.is_none_or(|after| c.hostname.as_str() > after))
+        .peekable();
     let page: Vec<&Certificate> = rest.by_ref().take(limit).copied().collect();
-    let next = rest.peek().and(page.last()).map_or("", |last| last.hostname.as_str());
+    let next = rest
+        .peek()
+        .and(page.last())
+        .map_or("", |last| last.hostname.as_str());
     Ok(Answer::ok(json!({
         "certificates": page.iter().map(|c| summary(c, world.now)).collect::<Vec<_>>(),
         "next_cursor": next,
@@ -169,9 +206,15 @@ fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
     if !is_hostname(&host) {
         return Err(Refusal::new(422, "Validation failed: Hostname is invalid"));
     }
-    let pem = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains("-----BEGIN"));
+    let pem = |text: &Option<String>| {
+        text.as_deref()
+            .is_some_and(|text| text.contains("-----BEGIN"))
+    };
     if custom && !(pem(&request.fullchain) && pem(&request.private_key)) {
-        return Err(Refusal::new(422, "Validation failed: fullchain and private_key must be PEM"));
+        return Err(Refusal::new(
+            422,
+            "Validation failed: fullchain and private_key must be PEM",
+        ));
     }
     let now = world.now;
     let app = world.app_mut(call)?;
@@ -184,8 +227,15 @@ fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
         valid_from_ms: None,
     };
     let certificate = app.certificates.entry(host.clone()).or_insert_with(fresh);
-    if if custom { certificate.custom } else { certificate.acme } {
-        return Err(Refusal::new(422, "Validation failed: Hostname has already been taken"));
+    if if custom {
+        certificate.custom
+    } else {
+        certificate.acme
+    } {
+        return Err(Refusal::new(
+            422,
+            "Validation failed: Hostname has already been taken",
+        ));
     }
     if custom {
         certificate.custom = true;
@@ -212,7 +262,9 @@ fn is_hostname(host: &str) -> bool {
 }
 
 fn find<'a>(app: &'a App, call: &Call) -> Result<&'a Certificate, Refusal> {
-    let found = app.certificates.get(&call.param("hostname").to_ascii_lowercase());
+    let found = app
+        .certificates
+        .get(&call.param("hostname").to_ascii_lowercase());
     found.ok_or_else(|| Refusal::not_found("certificate"))
 }
 
@@ -226,7 +278,11 @@ fn check(world: &mut World, call: &Call) -> Reply {
     let certificate = find(app, call)?;
     let mut shown = detail(app, certificate, world.now);
     let seen = |key: &str| {
-        if certificate.valid(world.now) { shown["dns_requirements"][key].clone() } else { json!([]) }
+        if certificate.valid(world.now) {
+            shown["dns_requirements"][key].clone()
+        } else {
+            json!([])
+        }
     };
     let (a, aaaa) = (seen("a"), seen("aaaa"));
     shown["dns_records"] = json!({
@@ -243,7 +299,10 @@ fn check(world: &mut World, call: &Call) -> Reply {
 
 fn delete(world: &mut World, call: &Call) -> Reply {
     find(world.app(call)?, call)?;
-    world.app_mut(call)?.certificates.remove(&call.param("hostname").to_ascii_lowercase());
+    world
+        .app_mut(call)?
+        .certificates
+        .remove(&call.param("hostname").to_ascii_lowercase());
     Ok(Answer::empty(204))
 }
 
@@ -271,7 +330,8 @@ fn reduce(world: &mut World, call: &Call, edit: fn(&mut Certificate)) -> Reply {
     let app = world.app_mut(call)?;
     let shown = detail(app, &certificate, now);
     if certificate.acme || certificate.custom {
-        app.certificates.insert(certificate.hostname.clone(), certificate);
+        app.certificates
+            .insert(certificate.hostname.clone(), certificate);
     } else {
         app.certificates.remove(&certificate.hostname);
     }

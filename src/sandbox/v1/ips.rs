@@ -18,7 +18,10 @@ pub(super) fn routes() -> [Route; 3] {
 }
 
 fn view(ip: &Ip) -> Value {
-    let network = ip.network.as_ref().map(|(name, org)| json!({ "name": name, "org_slug": org }));
+    let network = ip
+        .network
+        .as_ref()
+        .map(|(name, org)| json!({ "name": name, "org_slug": org }));
     json!({
         "ip": ip.ip,
         "region": ip.region,
@@ -32,7 +35,12 @@ fn view(ip: &Ip) -> Value {
 
 fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let ips: Vec<Value> = app.ips.iter().filter(|ip| world.listed(ip.created_ms)).map(view).collect();
+    let ips: Vec<Value> = app
+        .ips
+        .iter()
+        .filter(|ip| world.listed(ip.created_ms))
+        .map(view)
+        .collect();
     Ok(Answer::ok(json!({ "ips": ips })))
 }
 
@@ -52,14 +60,26 @@ fn assign(world: &mut World, call: &Call) -> Reply {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let kind = request.kind.unwrap_or_default();
     let region = given(request.region);
-    region.as_deref().filter(|region| *region != "global").map(platform::known_region).transpose()?;
+    region
+        .as_deref()
+        .filter(|region| *region != "global")
+        .map(platform::known_region)
+        .transpose()?;
     let network = given(request.network);
-    if network.as_deref().is_some_and(|name| world.apps.values().all(|app| app.network != name)) {
+    if network
+        .as_deref()
+        .is_some_and(|name| world.apps.values().all(|app| app.network != name))
+    {
         return Err(Refusal::invalid("network not found"));
     }
-    let org = given(request.org_slug).map(|slug| world.org(&slug, &call.who).map(|org| org.slug.clone()));
     let org =
-        org.transpose()?.unwrap_or_else(|| world.app(call).map(|app| app.org.clone()).unwrap_or_default());
+        given(request.org_slug).map(|slug| world.org(&slug, &call.who).map(|org| org.slug.clone()));
+    let org = org.transpose()?.unwrap_or_else(|| {
+        world
+            .app(call)
+            .map(|app| app.org.clone())
+            .unwrap_or_default()
+    });
     let app = world.app(call)?;
     if kind == "egress_pair" {
         return egress_pair(world, call, region.as_deref().unwrap_or_default());
@@ -71,7 +91,11 @@ fn assign(world: &mut World, call: &Call) -> Reply {
         network: (kind == "private_v6").then(|| (network.unwrap_or_default(), org)),
     };
     // An application has one shared address; asking again gives the same.
-    if let Some(shared) = app.ips.iter().find(|ip| kind == "shared_v4" && ip.kind == kind) {
+    if let Some(shared) = app
+        .ips
+        .iter()
+        .find(|ip| kind == "shared_v4" && ip.kind == kind)
+    {
         return Ok(Answer::ok(view(shared)));
     }
     let ip = allocate(world, call.param("app"), call, order)?;
@@ -91,16 +115,28 @@ pub(crate) struct Order<'a> {
 ///
 /// # Errors
 /// `400` for an unknown type; as [`World::app_mut`].
-pub(crate) fn allocate(world: &mut World, app: &str, call: &Call, order: Order<'_>) -> Result<Ip, Refusal> {
+pub(crate) fn allocate(
+    world: &mut World,
+    app: &str,
+    call: &Call,
+    order: Order<'_>,
+) -> Result<Ip, Refusal> {
     let now = world.now;
     let org = world.app_named(app, &call.who)?.org.clone();
     let org = world.root.orgs.get(&org).map_or(0, |org| org.number);
     world.dirty.insert(app.to_owned());
-    let app = world.apps.get_mut(app).ok_or_else(|| Refusal::not_found("app"))?;
+    let app = world
+        .apps
+        .get_mut(app)
+        .ok_or_else(|| Refusal::not_found("app"))?;
     let draw = app.draw("ip");
     let ip = address(order.kind, org, &draw)
         .ok_or_else(|| Refusal::invalid(format!("invalid ip type: {:?}", order.kind)))?;
-    let global = if matches!(order.kind, "v4" | "v6" | "private_v6") { "global" } else { "" };
+    let global = if matches!(order.kind, "v4" | "v6" | "private_v6") {
+        "global"
+    } else {
+        ""
+    };
     let ip = Ip {
         id: format!("ip_{}", ids::lower(&draw)),
         ip,
@@ -122,8 +158,19 @@ fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
         "shared_v4" => format!("66.241.{}.{}", 124 + draw[0] % 2, draw[1].clamp(1, 254)),
         "egress_v4" => format!("209.71.{}.{}", draw[0], draw[1].clamp(1, 254)),
         "v6" => format!("2a09:8280:1::{:x}:{:x}", group(0) & 0xff, group(2)),
-        "egress_v6" => format!("2605:4c40:{:x}:{:x}:0:{:x}:{:x}:1", group(0), group(2), group(4), group(6)),
-        "private_v6" => format!("fdaa:{:x}:{:x}:0:1::{:x}", org >> 16, org & 0xffff, group(0)),
+        "egress_v6" => format!(
+            "2605:4c40:{:x}:{:x}:0:{:x}:{:x}:1",
+            group(0),
+            group(2),
+            group(4),
+            group(6)
+        ),
+        "private_v6" => format!(
+            "fdaa:{:x}:{:x}:0:1::{:x}",
+            org >> 16,
+            org & 0xffff,
+            group(0)
+        ),
         _ => return None,
     })
 }
@@ -132,10 +179,20 @@ fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
 ///
 /// # Errors
 /// `400` for an unknown region; as [`allocate`].
-pub(crate) fn egress(world: &mut World, app: &str, call: &Call, region: &str) -> Result<(Ip, Ip), Refusal> {
+pub(crate) fn egress(
+    world: &mut World,
+    app: &str,
+    call: &Call,
+    region: &str,
+) -> Result<(Ip, Ip), Refusal> {
     platform::known_region(region)?;
     let mut order = |kind| {
-        let order = Order { kind, region: Some(region), service_name: String::new(), network: None };
+        let order = Order {
+            kind,
+            region: Some(region),
+            service_name: String::new(),
+            network: None,
+        };
         allocate(world, app, call, order)
     };
     Ok((order("egress_v4")?, order("egress_v6")?))
@@ -161,7 +218,11 @@ fn release(world: &mut World, call: &Call) -> Reply {
 /// # Errors
 /// `404` when the application has no such address.
 pub(crate) fn remove(app: &mut App, ip: &str) -> Result<(), Refusal> {
-    let at = app.ips.iter().position(|have| have.ip == ip || have.id == ip);
-    app.ips.remove(at.ok_or_else(|| Refusal::not_found("ip address"))?);
+    let at = app
+        .ips
+        .iter()
+        .position(|have| have.ip == ip || have.id == ip);
+    app.ips
+        .remove(at.ok_or_else(|| Refusal::not_found("ip address"))?);
     Ok(())
 }

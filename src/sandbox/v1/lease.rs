@@ -30,18 +30,30 @@ pub(super) fn guard(machine: &Machine, call: &Call, now: i64) -> Result<(), Refu
     match (active(machine, now), &call.nonce) {
         (Some(lease), Some(nonce)) if lease.nonce == *nonce => Ok(()),
         (Some(lease), _) => Err(conflict(machine, lease)),
-        (None, Some(_)) => Err(lease_error(409, &format!("machine ID {} lease not found", machine.id))),
+        (None, Some(_)) => Err(lease_error(
+            409,
+            &format!("machine ID {} lease not found", machine.id),
+        )),
         (None, None) => Ok(()),
     }
 }
 
 /// The lease in force.
 pub(super) fn active(machine: &Machine, now: i64) -> Option<&Lease> {
-    machine.lease.as_ref().filter(|lease| lease.expires_ms > now)
+    machine
+        .lease
+        .as_ref()
+        .filter(|lease| lease.expires_ms > now)
 }
 
 /// A new lease.
-pub(super) fn grant(draw: &[u8; 32], call: &Call, description: String, ttl_s: i64, now: i64) -> Lease {
+pub(super) fn grant(
+    draw: &[u8; 32],
+    call: &Call,
+    description: String,
+    ttl_s: i64,
+    now: i64,
+) -> Lease {
     Lease {
         nonce: ids::hex(&draw[..6]),
         owner: call.who.email(),
@@ -52,13 +64,21 @@ pub(super) fn grant(draw: &[u8; 32], call: &Call, description: String, ttl_s: i6
 
 /// Leases have an error shape of their own: `message`, not `error`.
 fn lease_error(status: u16, message: &str) -> Refusal {
-    Refusal { status, body: json!({ "status": "error", "message": message, "code": "invalid" }) }
+    Refusal {
+        status,
+        body: json!({ "status": "error", "message": message, "code": "invalid" }),
+    }
 }
 
 fn conflict(machine: &Machine, lease: &Lease) -> Refusal {
-    let expires = clock::seconds(lease.expires_ms).replace('T', " ").replace('Z', " +0000 UTC");
+    let expires = clock::seconds(lease.expires_ms)
+        .replace('T', " ")
+        .replace('Z', " +0000 UTC");
     let (id, owner) = (&machine.id, &lease.owner);
-    lease_error(409, &format!("machine ID {id} lease currently held by {owner}, expires at {expires}"))
+    lease_error(
+        409,
+        &format!("machine ID {id} lease currently held by {owner}, expires at {expires}"),
+    )
 }
 
 fn missing() -> Refusal {
@@ -94,7 +114,11 @@ struct Acquire {
 /// Takes a lease, or with its nonce extends it; the nonce stays the same then.
 fn acquire(world: &mut World, call: &Call) -> Reply {
     let request: Acquire = call.body()?;
-    let ttl = call.number("ttl")?.or(request.ttl).filter(|ttl| *ttl != 0).unwrap_or(DEFAULT_TTL_S);
+    let ttl = call
+        .number("ttl")?
+        .or(request.ttl)
+        .filter(|ttl| *ttl != 0)
+        .unwrap_or(DEFAULT_TTL_S);
     if ttl < 0 {
         return Err(Refusal::invalid("invalid ttl"));
     }
@@ -104,12 +128,19 @@ fn acquire(world: &mut World, call: &Call) -> Reply {
     let machine = machines::find_mut(world, call)?;
     let held = active(machine, now).cloned();
     let lease = match (held, &call.nonce) {
-        (Some(lease), Some(nonce)) if lease.nonce == *nonce => {
-            Lease { expires_ms: now.saturating_add(ttl.saturating_mul(1000)), ..lease }
-        }
+        (Some(lease), Some(nonce)) if lease.nonce == *nonce => Lease {
+            expires_ms: now.saturating_add(ttl.saturating_mul(1000)),
+            ..lease
+        },
         (Some(lease), _) => return Err(conflict(machine, &lease)),
         (None, Some(_)) => return Err(missing()),
-        (None, None) => grant(&draw, call, request.description.unwrap_or_default(), ttl, now),
+        (None, None) => grant(
+            &draw,
+            call,
+            request.description.unwrap_or_default(),
+            ttl,
+            now,
+        ),
     };
     machine.lease = Some(lease.clone());
     Ok(Answer::json(201, envelope(machine, &lease)))
@@ -123,5 +154,7 @@ fn release(world: &mut World, call: &Call) -> Reply {
         return Err(conflict(machine, lease));
     }
     machine.lease = None;
-    Ok(Answer::ok(json!({ "status": "success", "data": { "ok": true } })))
+    Ok(Answer::ok(
+        json!({ "status": "success", "data": { "ok": true } }),
+    ))
 }

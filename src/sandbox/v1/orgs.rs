@@ -12,7 +12,10 @@ use crate::sandbox::world::{App, World};
 const PAGE_MAX: i64 = 1_000;
 
 pub(super) fn routes() -> [Route; 2] {
-    [route("GET", "/v1/orgs/{org}/machines", machines), route("GET", "/v1/orgs/{org}/volumes", all_volumes)]
+    [
+        route("GET", "/v1/orgs/{org}/machines", machines),
+        route("GET", "/v1/orgs/{org}/volumes", all_volumes),
+    ]
 }
 
 /// One thing of a list: what it is called, when it changed, and how it is shown.
@@ -21,7 +24,11 @@ type Row = (String, i64, Value);
 /// A page of rows in the order of their identifiers, which the cursor points into. Rows of regions that do not
 /// answer are missing; machines say so in `error_regions`, volumes have no such field.
 fn page(world: &World, call: &Call, mut rows: Vec<Row>) -> Result<(Vec<Row>, String), Refusal> {
-    let limit = call.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let limit = call
+        .number("limit")?
+        .filter(|limit| *limit > 0)
+        .unwrap_or(PAGE_MAX)
+        .min(PAGE_MAX);
     if let Some(after) = call.query("updated_after") {
         let after = clock::parse(after).ok_or_else(|| Refusal::invalid("invalid updated_after"))?;
         rows.retain(|(_, updated, _)| *updated > after);
@@ -30,19 +37,30 @@ fn page(world: &World, call: &Call, mut rows: Vec<Row>) -> Result<(Vec<Row>, Str
         rows.retain(|(id, _, _)| id.as_str() > cursor);
     }
     rows.retain(|(_, _, shown)| {
-        let region = shown.get("region").and_then(Value::as_str).unwrap_or_default();
+        let region = shown
+            .get("region")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         !world.root.error_regions.contains(region)
     });
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     let more = rows.len() > limit.unsigned_abs() as usize;
     rows.truncate(limit.unsigned_abs() as usize);
-    let next = rows.last().filter(|_| more).map(|(id, _, _)| id.clone()).unwrap_or_default();
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|(id, _, _)| id.clone())
+        .unwrap_or_default();
     Ok((rows, next))
 }
 
 fn apps<'a>(world: &'a World, call: &Call) -> Result<Vec<&'a App>, Refusal> {
     let org = world.org(call.param("org"), &call.who)?;
-    Ok(world.apps.values().filter(|app| app.org == org.slug).collect())
+    Ok(world
+        .apps
+        .values()
+        .filter(|app| app.org == org.slug)
+        .collect())
 }
 
 fn last(rows: &[Row]) -> (String, String) {
@@ -55,11 +73,16 @@ fn machines(world: &mut World, call: &Call) -> Reply {
     let filter = Filter::of(call)?;
     let mut rows = Vec::new();
     for app in apps(world, call)? {
-        let machines = app.machines.values().filter(|m| filter.passes(m) && world.listed(m.created_ms));
+        let machines = app
+            .machines
+            .values()
+            .filter(|m| filter.passes(m) && world.listed(m.created_ms));
         rows.extend(machines.map(|machine| {
             let mut shown = overview(app, machine);
             if call.flag("summary") {
-                shown.as_object_mut().and_then(|shown| shown.remove("config"));
+                shown
+                    .as_object_mut()
+                    .and_then(|shown| shown.remove("config"));
             }
             (machine.id.clone(), machine.updated_ms, shown)
         }));

@@ -36,7 +36,10 @@ fn view(name: &str, secret: &Secret, reveal: bool) -> Value {
 
 /// The minimum version goes by one name in the specification and by another in Fly's own client.
 fn new_enough(app: &App, call: &Call) -> Result<(), Refusal> {
-    let wanted = call.number("min_version")?.or(call.number("version")?).unwrap_or(0);
+    let wanted = call
+        .number("min_version")?
+        .or(call.number("version")?)
+        .unwrap_or(0);
     let have = app.secrets_version;
     if i64::try_from(have).is_ok_and(|have| have < wanted) {
         let text = format!("secrets version {wanted} is not available, the newest is {have}");
@@ -49,8 +52,13 @@ fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
     new_enough(app, call)?;
     let reveal = call.flag("show_secrets");
-    let shown = app.secrets.iter().filter(|(_, secret)| world.listed(secret.created_ms));
-    let shown: Vec<Value> = shown.map(|(name, secret)| view(name, secret, reveal)).collect();
+    let shown = app
+        .secrets
+        .iter()
+        .filter(|(_, secret)| world.listed(secret.created_ms));
+    let shown: Vec<Value> = shown
+        .map(|(name, secret)| view(name, secret, reveal))
+        .collect();
     Ok(Answer::ok(json!({ "secrets": shown })))
 }
 
@@ -58,14 +66,18 @@ fn show(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
     new_enough(app, call)?;
     let name = call.param("secret");
-    let secret = app.secrets.get(name).ok_or_else(|| Refusal::not_found("secret"))?;
+    let secret = app
+        .secrets
+        .get(name)
+        .ok_or_else(|| Refusal::not_found("secret"))?;
     Ok(Answer::ok(view(name, secret, call.flag("show_secrets"))))
 }
 
 /// A secret becomes an environment variable.
 fn check_name(name: &str) -> Result<(), Refusal> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+    if !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Ok(());
     }
     Err(Refusal::invalid(format!("invalid secret name: {name:?}")))
@@ -75,8 +87,19 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 pub(crate) fn put(app: &mut App, name: &str, value: String, now: i64) {
     // Salted with the application, so that equal values of two applications do not show as equal.
     let digest = ids::hex(&ids::draw(&["secret", &app.id, &value])[..8]);
-    let created_ms = app.secrets.get(name).map_or(now, |secret| secret.created_ms);
-    app.secrets.insert(name.to_owned(), Secret { value, digest, created_ms, updated_ms: now });
+    let created_ms = app
+        .secrets
+        .get(name)
+        .map_or(now, |secret| secret.created_ms);
+    app.secrets.insert(
+        name.to_owned(),
+        Secret {
+            value,
+            digest,
+            created_ms,
+            updated_ms: now,
+        },
+    );
 }
 
 /// Many at once, one version; null deletes, and deleting what is not there is no error.
@@ -87,7 +110,9 @@ fn batch(world: &mut World, call: &Call) -> Reply {
         values: Option<BTreeMap<String, Option<String>>>,
     }
     let request: Request = call.body()?;
-    let values = request.values.ok_or_else(|| Refusal::invalid("values is required"))?;
+    let values = request
+        .values
+        .ok_or_else(|| Refusal::invalid("values is required"))?;
     values.keys().try_for_each(|name| check_name(name))?;
     let now = world.now;
     let app = world.app_mut(call)?;
@@ -98,7 +123,11 @@ fn batch(world: &mut World, call: &Call) -> Reply {
         }
     }
     app.secrets_version += 1;
-    let shown: Vec<Value> = app.secrets.iter().map(|(name, secret)| view(name, secret, false)).collect();
+    let shown: Vec<Value> = app
+        .secrets
+        .iter()
+        .map(|(name, secret)| view(name, secret, false))
+        .collect();
     Ok(Answer::ok(versioned(json!({ "secrets": shown }), app)))
 }
 
@@ -118,12 +147,18 @@ fn set(world: &mut World, call: &Call) -> Reply {
     let request: Request = call.body()?;
     let name = call.param("secret");
     check_name(name)?;
-    let value = request.value.ok_or_else(|| Refusal::invalid("value is required"))?;
+    let value = request
+        .value
+        .ok_or_else(|| Refusal::invalid("value is required"))?;
     let now = world.now;
     let app = world.app_mut(call)?;
     put(app, name, value, now);
     app.secrets_version += 1;
-    let shown = app.secrets.get(name).map(|secret| view(name, secret, false)).unwrap_or_default();
+    let shown = app
+        .secrets
+        .get(name)
+        .map(|secret| view(name, secret, false))
+        .unwrap_or_default();
     Ok(Answer::json(201, versioned(shown, app)))
 }
 

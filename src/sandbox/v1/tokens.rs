@@ -17,7 +17,8 @@ fn view(world: &World, token: &Token) -> Value {
         Grant::Org { org } | Grant::ReadOnly { org } | Grant::App { org, .. } => org,
     };
     let name = world.find_org(org).map_or(org, |org| org.name.as_str());
-    let mut shown = json!({ "token_id": token.id, "org_slug": org, "organization": name, "apps": [] });
+    let mut shown =
+        json!({ "token_id": token.id, "org_slug": org, "organization": name, "apps": [] });
     match &token.grant {
         Grant::User => shown["user"] = "me@example.com".into(),
         Grant::App { app, .. } => shown["apps"] = json!([app]),
@@ -27,6 +28,11 @@ fn view(world: &World, token: &Token) -> Value {
 }
 
 fn current(world: &mut World, call: &Call) -> Reply {
-    let shown: Vec<Value> = call.who.tokens.iter().map(|token| view(world, token)).collect();
+    let shown: Vec<Value> = call
+        .who
+        .tokens
+        .iter()
+        .map(|token| view(world, token))
+        .collect();
     Ok(Answer::ok(json!({ "tokens": shown })))
 }

@@ -29,8 +29,16 @@ pub(super) fn routes() -> [Route; 8] {
         route("PUT", "/v1/apps/{app}/volumes/{volume}", update),
         route("DELETE", "/v1/apps/{app}/volumes/{volume}", delete),
         route("PUT", "/v1/apps/{app}/volumes/{volume}/extend", extend),
-        route("GET", "/v1/apps/{app}/volumes/{volume}/snapshots", snapshots),
-        route("POST", "/v1/apps/{app}/volumes/{volume}/snapshots", snapshot),
+        route(
+            "GET",
+            "/v1/apps/{app}/volumes/{volume}/snapshots",
+            snapshots,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/volumes/{volume}/snapshots",
+            snapshot,
+        ),
     ]
 }
 
@@ -67,7 +75,10 @@ pub(crate) fn view(volume: &Volume) -> Value {
 
 fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
-    let volumes = app.volumes.values().filter(|v| v.state != "destroyed" && world.listed(v.created_ms));
+    let volumes = app
+        .volumes
+        .values()
+        .filter(|v| v.state != "destroyed" && world.listed(v.created_ms));
     Ok(Answer::ok(volumes.map(view).collect::<Vec<_>>().into()))
 }
 
@@ -91,8 +102,10 @@ fn create(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let app = world.app(call)?;
     let source = source(app, &request)?.cloned();
-    let name =
-        request.name.filter(|name| !name.is_empty()).or(source.as_ref().map(|source| source.name.clone()));
+    let name = request
+        .name
+        .filter(|name| !name.is_empty())
+        .or(source.as_ref().map(|source| source.name.clone()));
     let name = name.ok_or_else(|| Refusal::invalid("name is required"))?;
     if !is_name(&name) {
         return Err(Refusal::invalid(
@@ -116,7 +129,12 @@ fn create(world: &mut World, call: &Call) -> Reply {
     let volume = Volume {
         id: ids::volume(&draw),
         name,
-        state: if source.is_some() { "hydrating" } else { "created" }.to_owned(),
+        state: if source.is_some() {
+            "hydrating"
+        } else {
+            "created"
+        }
+        .to_owned(),
         size_gb,
         region,
         zone: ids::hex(&draw[16..18]),
@@ -129,7 +147,9 @@ fn create(world: &mut World, call: &Call) -> Reply {
         created_ms: now,
         updated_ms: now,
         snapshots: Vec::new(),
-        due: source.is_some().then(|| (now + HYDRATE_MS, "created".to_owned())),
+        due: source
+            .is_some()
+            .then(|| (now + HYDRATE_MS, "created".to_owned())),
     };
     let shown = view(&volume);
     app.volumes.insert(volume.id.clone(), volume);
@@ -138,14 +158,20 @@ fn create(world: &mut World, call: &Call) -> Reply {
 
 /// The rule is not documented; the names in Fly's examples all follow this one.
 fn is_name(name: &str) -> bool {
-    name.len() <= 30 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    name.len() <= 30
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn check_size(size_gb: u64, least: u64) -> Result<(), Refusal> {
     if (least..=SIZE_GB.1).contains(&size_gb) {
         return Ok(());
     }
-    Err(Refusal::invalid(format!("invalid size_gb: {size_gb}, must be between {least} and {}", SIZE_GB.1)))
+    Err(Refusal::invalid(format!(
+        "invalid size_gb: {size_gb}, must be between {least} and {}",
+        SIZE_GB.1
+    )))
 }
 
 fn fstype(wanted: Option<&str>) -> Result<String, Refusal> {
@@ -158,9 +184,9 @@ fn fstype(wanted: Option<&str>) -> Result<String, Refusal> {
 
 fn retention(days: Option<u64>) -> Result<Option<u64>, Refusal> {
     match days.filter(|days| *days != 0) {
-        Some(days) if days > RETENTION_DAYS.1 => {
-            Err(Refusal::invalid(format!("invalid snapshot_retention: {days}, must be between 1 and 60")))
-        }
+        Some(days) if days > RETENTION_DAYS.1 => Err(Refusal::invalid(format!(
+            "invalid snapshot_retention: {days}, must be between 1 and 60"
+        ))),
         days => Ok(days),
     }
 }
@@ -168,18 +194,28 @@ fn retention(days: Option<u64>) -> Result<Option<u64>, Refusal> {
 /// The volume that a new one copies: a fork's own, or the one that a snapshot was taken of.
 fn source<'a>(app: &'a App, request: &Create) -> Result<Option<&'a Volume>, Refusal> {
     let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
-    match (given(&request.source_volume_id), given(&request.snapshot_id)) {
+    match (
+        given(&request.source_volume_id),
+        given(&request.snapshot_id),
+    ) {
         (Some(id), _) => app.volume(&id).map(Some),
         (None, Some(id)) => {
-            let taken = |volume: &&Volume| volume.snapshots.iter().any(|snapshot| snapshot.id == id);
-            app.volumes.values().find(taken).map(Some).ok_or_else(|| Refusal::not_found("snapshot"))
+            let taken =
+                |volume: &&Volume| volume.snapshots.iter().any(|snapshot| snapshot.id == id);
+            app.volumes
+                .values()
+                .find(taken)
+                .map(Some)
+                .ok_or_else(|| Refusal::not_found("snapshot"))
         }
         (None, None) => Ok(None),
     }
 }
 
 fn show(world: &mut World, call: &Call) -> Reply {
-    Ok(Answer::ok(view(world.app(call)?.volume(call.param("volume"))?)))
+    Ok(Answer::ok(view(
+        world.app(call)?.volume(call.param("volume"))?,
+    )))
 }
 
 fn update(world: &mut World, call: &Call) -> Reply {
@@ -194,7 +230,9 @@ fn update(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let volume = world.app_mut(call)?.volume_mut(call.param("volume"))?;
     volume.snapshot_retention = days.unwrap_or(volume.snapshot_retention);
-    volume.auto_backup_enabled = request.auto_backup_enabled.unwrap_or(volume.auto_backup_enabled);
+    volume.auto_backup_enabled = request
+        .auto_backup_enabled
+        .unwrap_or(volume.auto_backup_enabled);
     volume.updated_ms = now;
     Ok(Answer::ok(view(volume)))
 }
@@ -209,7 +247,9 @@ fn extend(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let app = world.app_mut(call)?;
     let volume = app.volume_mut(call.param("volume"))?;
-    let size = request.size_gb.ok_or_else(|| Refusal::invalid("size_gb is required"))?;
+    let size = request
+        .size_gb
+        .ok_or_else(|| Refusal::invalid("size_gb is required"))?;
     check_size(size, volume.size_gb)?;
     let grown = size > volume.size_gb;
     volume.size_gb = size;
@@ -218,19 +258,28 @@ fn extend(world: &mut World, call: &Call) -> Reply {
     let machine = attached.and_then(|id| app.machines.get_mut(&id));
     // A running machine sees the new size only after a restart.
     let needs_restart = grown && machine.is_some();
-    if let Some(mounts) = machine.and_then(|machine| machine.config.get_mut("mounts")?.as_array_mut()) {
-        for mount in mounts.iter_mut().filter(|mount| mount["volume"] == id.as_str()) {
+    if let Some(mounts) =
+        machine.and_then(|machine| machine.config.get_mut("mounts")?.as_array_mut())
+    {
+        for mount in mounts
+            .iter_mut()
+            .filter(|mount| mount["volume"] == id.as_str())
+        {
             mount["size_gb"] = size.into();
         }
     }
-    Ok(Answer::ok(json!({ "volume": shown, "needs_restart": needs_restart })))
+    Ok(Answer::ok(
+        json!({ "volume": shown, "needs_restart": needs_restart }),
+    ))
 }
 
 fn delete(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let volume = world.app_mut(call)?.volume_mut(call.param("volume"))?;
     if let Some(machine) = &volume.attached {
-        return Err(Refusal::precondition(format!("volume is currently bound to machine: {machine}")));
+        return Err(Refusal::precondition(format!(
+            "volume is currently bound to machine: {machine}"
+        )));
     }
     volume.state = "pending_destroy".to_owned();
     volume.updated_ms = now;
@@ -252,7 +301,14 @@ fn snapshot_view(snapshot: &Snapshot) -> Value {
 
 fn snapshots(world: &mut World, call: &Call) -> Reply {
     let volume = world.app(call)?.volume(call.param("volume"))?;
-    Ok(Answer::ok(volume.snapshots.iter().map(snapshot_view).collect::<Vec<_>>().into()))
+    Ok(Answer::ok(
+        volume
+            .snapshots
+            .iter()
+            .map(snapshot_view)
+            .collect::<Vec<_>>()
+            .into(),
+    ))
 }
 
 fn snapshot(world: &mut World, call: &Call) -> Reply {

@@ -13,12 +13,30 @@ use crate::support::Team;
 async fn marked(team: &Team, what: &str) {
     let Clients { s3, iam, .. } = Clients::of(team);
     for bucket in s3.list_buckets().send().await.unwrap().buckets() {
-        let tags = s3.get_bucket_tagging().bucket(bucket.name().unwrap()).send().await.unwrap();
-        assert!(tags.tag_set().iter().any(|tag| tag.key() == "trimtab_project"), "{what}");
+        let tags = s3
+            .get_bucket_tagging()
+            .bucket(bucket.name().unwrap())
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            tags.tag_set()
+                .iter()
+                .any(|tag| tag.key() == "trimtab_project"),
+            "{what}"
+        );
     }
     for role in iam.list_roles().send().await.unwrap().roles() {
-        let tags = iam.list_role_tags().role_name(role.role_name()).send().await.unwrap();
-        assert!(tags.tags().iter().any(|tag| tag.key() == "trimtab_project"), "{what}");
+        let tags = iam
+            .list_role_tags()
+            .role_name(role.role_name())
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            tags.tags().iter().any(|tag| tag.key() == "trimtab_project"),
+            "{what}"
+        );
     }
 }
 
@@ -26,13 +44,25 @@ async fn whole(team: &Team, what: &str) {
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
     let Clients { s3, iam, .. } = Clients::of(team);
     let buckets = s3.list_buckets().send().await.unwrap();
-    let names: Vec<&str> = buckets.buckets().iter().filter_map(|bucket| bucket.name()).collect();
+    let names: Vec<&str> = buckets
+        .buckets()
+        .iter()
+        .filter_map(|bucket| bucket.name())
+        .collect();
     assert_eq!(names, [BUCKET], "{what}");
     let roles = iam.list_roles().send().await.unwrap();
-    let names: Vec<&str> = roles.roles().iter().map(aws_sdk_iam::types::Role::role_name).collect();
+    let names: Vec<&str> = roles
+        .roles()
+        .iter()
+        .map(aws_sdk_iam::types::Role::role_name)
+        .collect();
     assert_eq!(names, [ROLE], "{what}");
     let world = team.world().await;
-    assert_eq!((world.aws_provider.len(), world.fly_machine.len()), (1, 2), "{what}");
+    assert_eq!(
+        (world.aws_provider.len(), world.fly_machine.len()),
+        (1, 2),
+        "{what}"
+    );
 }
 
 /// What a fresh environment's apply writes at least: the bucket and its settings, the provider, the role and its policy.
@@ -46,7 +76,11 @@ async fn killed_at_every_write() {
             for write in 1.. {
                 let what = format!("write {write}, after: {after}");
                 let team = Team::new(HARBOR).await;
-                let fuse = Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent };
+                let fuse = Fuse {
+                    at: Nth::Write(write),
+                    after,
+                    then: Burnt::FallSilent,
+                };
                 let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
                 marked(&team, &what).await;
                 if burnt {
@@ -73,16 +107,29 @@ async fn killed_at_every_write_of_a_removal() {
             let team = Team::new(HARBOR).await;
             team.apply().await;
             let head = HARBOR.split("[buckets.backups]").next().unwrap();
-            team.write(&format!("{head}[apps.web]\n{}", HARBOR.split("[apps.web]\n").nth(1).unwrap()));
-            let fuse = Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent };
+            team.write(&format!(
+                "{head}[apps.web]\n{}",
+                HARBOR.split("[apps.web]\n").nth(1).unwrap()
+            ));
+            let fuse = Fuse {
+                at: Nth::Write(write),
+                after,
+                then: Burnt::FallSilent,
+            };
             let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
             if burnt {
                 team.apply().await;
             }
             assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
             let Clients { s3, iam, .. } = Clients::of(&team);
-            assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty(), "{what}");
-            assert!(iam.list_roles().send().await.unwrap().roles().is_empty(), "{what}");
+            assert!(
+                s3.list_buckets().send().await.unwrap().buckets().is_empty(),
+                "{what}"
+            );
+            assert!(
+                iam.list_roles().send().await.unwrap().roles().is_empty(),
+                "{what}"
+            );
             if !burnt {
                 break;
             }
@@ -126,12 +173,21 @@ async fn every_fault_at_every_write_is_survived() {
 /// Settings that spread slowly are waited for, so that one apply is enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_spreads_slowly_is_waited_for() {
-    for text in ["late-bucket:20000", "stale-config:15000", "late-bucket:20000,stale-config:15000"] {
-        let faults = text.split(',').map(|fault| fault.parse().unwrap()).collect();
+    for text in [
+        "late-bucket:20000",
+        "stale-config:15000",
+        "late-bucket:20000,stale-config:15000",
+    ] {
+        let faults = text
+            .split(',')
+            .map(|fault| fault.parse().unwrap())
+            .collect();
         let team = Team::with_faults(HARBOR, faults).await;
         let report = team.try_apply(None).await.unwrap();
         assert!(report.is_complete(), "{text}: {report:#?}");
-        team.sandbox.advance(std::time::Duration::from_secs(60)).unwrap();
+        team.sandbox
+            .advance(std::time::Duration::from_secs(60))
+            .unwrap();
         whole(&team, text).await;
     }
 }

@@ -5,19 +5,35 @@ use serde_json::json;
 use super::{BUCKET, Clients, HARBOR, ended, program, said};
 use crate::support::Team;
 
-const DESTROY: [&str; 5] = ["destroy", "test", "--yes", "--allow-destroy", "aws.bucket/backups"];
+const DESTROY: [&str; 5] = [
+    "destroy",
+    "test",
+    "--yes",
+    "--allow-destroy",
+    "aws.bucket/backups",
+];
 
 /// Destroys, and demands that nothing of ours is left but what is expected of the provider.
 async fn destroyed(team: &Team, providers: usize) {
     let run = ended(team, program(team, &DESTROY, None)).await;
     let (code, text) = (run.status.code(), said(&run));
-    assert_eq!(code, Some(0), "{}{text}", String::from_utf8_lossy(&run.stdout));
+    assert_eq!(
+        code,
+        Some(0),
+        "{}{text}",
+        String::from_utf8_lossy(&run.stdout)
+    );
     let Clients { s3, iam, .. } = Clients::of(team);
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
     let left = iam.list_open_id_connect_providers().send().await.unwrap();
     assert_eq!(left.open_id_connect_provider_list().len(), providers);
     let again = ended(team, program(team, &DESTROY, None)).await;
-    assert_eq!(again.status.code(), Some(0), "there is nothing left to do: {}", said(&again));
+    assert_eq!(
+        again.status.code(),
+        Some(0),
+        "there is nothing left to do: {}",
+        said(&again)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,21 +54,31 @@ async fn a_manifest_that_loses_its_account_is_told_what_it_leaves_behind() {
     let run = ended(&team, program(&team, &["apply", "test", "--yes"], None)).await;
     assert_eq!(run.status.code(), Some(3), "{}", said(&run));
     let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), said(&run));
-    for words in ["role harbor-test-backup was made for this environment", "app web takes it", "put `[aws]`"]
-    {
+    for words in [
+        "role harbor-test-backup was made for this environment",
+        "app web takes it",
+        "put `[aws]`",
+    ] {
         assert!(all.contains(words), "{words}: {all}");
     }
     // As it says: with the account the role and the bucket go, and then the account may.
-    team.write(
-        &without.replace(
-            "[apps.web]",
-            "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\n[apps.web]",
-        ),
-    );
+    team.write(&without.replace(
+        "[apps.web]",
+        "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\n[apps.web]",
+    ));
     team.apply().await;
     team.write(&without);
     assert_eq!(team.summary().await, Vec::<String>::new());
-    assert!(Clients::of(&team).iam.list_roles().send().await.unwrap().roles().is_empty());
+    assert!(
+        Clients::of(&team)
+            .iam
+            .list_roles()
+            .send()
+            .await
+            .unwrap()
+            .roles()
+            .is_empty()
+    );
 }
 
 /// A lock that was taken often has many versions, and somebody waits for it.
@@ -61,8 +87,11 @@ async fn the_lock_is_held_until_the_bucket_goes() {
     let team = Team::kept(HARBOR, Vec::new()).await;
     team.apply().await;
     let s3 = Clients::of(&team).s3;
-    let lock =
-        trimtab::model::Mark { project: "harbor".to_owned(), environment: "test".to_owned() }.lock_key();
+    let lock = trimtab::model::Mark {
+        project: "harbor".to_owned(),
+        environment: "test".to_owned(),
+    }
+    .lock_key();
     let old = |n: u64| {
         json!({
             "nonce": format!("{n:032}"), "generation": n, "holder": "cyd", "host": "h", "pid": 1, "command": "c",
@@ -71,18 +100,34 @@ async fn the_lock_is_held_until_the_bucket_goes() {
     };
     for n in 1..=60 {
         let body = old(n).to_string().into_bytes();
-        s3.put_object().bucket(BUCKET).key(&lock).body(body.into()).send().await.unwrap();
+        s3.put_object()
+            .bucket(BUCKET)
+            .key(&lock)
+            .body(body.into())
+            .send()
+            .await
+            .unwrap();
     }
-    let (destroy, apply) =
-        (program(&team, &DESTROY, None), program(&team, &["apply", "test", "--yes"], None));
+    let (destroy, apply) = (
+        program(&team, &DESTROY, None),
+        program(&team, &["apply", "test", "--yes"], None),
+    );
     let (destroy, apply) = (ended(&team, destroy).await, ended(&team, apply).await);
     // Whoever comes first, neither loses its lock; the second finds out that the world has changed, or the bucket gone.
     for run in [&destroy, &apply] {
         let text = said(run);
-        assert!(run.status.code().is_some() && !text.contains("the lock ran out"), "{text}");
+        assert!(
+            run.status.code().is_some() && !text.contains("the lock ran out"),
+            "{text}"
+        );
         assert!(!text.contains("somebody deleted the lock"), "{text}");
     }
-    assert!(destroy.status.success() || apply.status.success(), "{}{}", said(&destroy), said(&apply));
+    assert!(
+        destroy.status.success() || apply.status.success(),
+        "{}{}",
+        said(&destroy),
+        said(&apply)
+    );
     let last = ended(&team, program(&team, &DESTROY, None)).await;
     assert_eq!(last.status.code(), Some(0), "{}", said(&last));
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
@@ -94,7 +139,12 @@ async fn a_provider_that_another_s_role_trusts_stays() {
     team.apply().await;
     let iam = Clients::of(&team).iam;
     let trust = team.world().await.aws_role["backup"].trust.text();
-    iam.create_role().role_name("theirs").assume_role_policy_document(trust).send().await.unwrap();
+    iam.create_role()
+        .role_name("theirs")
+        .assume_role_policy_document(trust)
+        .send()
+        .await
+        .unwrap();
     destroyed(&team, 1).await;
 }
 
@@ -103,7 +153,12 @@ async fn a_provider_that_somebody_else_made_stays() {
     let team = Team::kept(HARBOR, Vec::new()).await;
     let iam = Clients::of(&team).iam;
     let url = "https://oidc.fly.io/acme";
-    iam.create_open_id_connect_provider().url(url).client_id_list("sts.amazonaws.com").send().await.unwrap();
+    iam.create_open_id_connect_provider()
+        .url(url)
+        .client_id_list("sts.amazonaws.com")
+        .send()
+        .await
+        .unwrap();
     team.apply().await;
     destroyed(&team, 1).await;
 }
@@ -117,13 +172,31 @@ async fn a_policy_that_is_removed_slowly_is_waited_for() {
     let roles = iam.list_roles().send().await.unwrap();
     let role = roles.roles()[0].role_name();
     let grant = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
-    iam.put_role_policy().role_name(role).policy_name("theirs").policy_document(grant).send().await.unwrap();
+    iam.put_role_policy()
+        .role_name(role)
+        .policy_name("theirs")
+        .policy_document(grant)
+        .send()
+        .await
+        .unwrap();
     let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
-    iam.attach_role_policy().role_name(role).policy_arn(arn).send().await.unwrap();
+    iam.attach_role_policy()
+        .role_name(role)
+        .policy_arn(arn)
+        .send()
+        .await
+        .unwrap();
     let report = team.try_apply(None).await.unwrap();
     assert!(report.is_complete(), "{report:#?}");
-    team.sandbox.advance(std::time::Duration::from_secs(60)).unwrap();
-    let left = iam.list_role_policies().role_name(role).send().await.unwrap();
+    team.sandbox
+        .advance(std::time::Duration::from_secs(60))
+        .unwrap();
+    let left = iam
+        .list_role_policies()
+        .role_name(role)
+        .send()
+        .await
+        .unwrap();
     assert!(!left.policy_names().contains(&"theirs".to_owned()));
 }
 
@@ -133,7 +206,15 @@ async fn removals_that_spread_slowly_are_waited_for() {
     let team = Team::kept(HARBOR, vec!["late-removal:15000".parse().unwrap()]).await;
     team.apply().await;
     let run = ended(&team, program(&team, &DESTROY, None)).await;
-    assert_eq!(run.status.code(), Some(0), "{}{}", said(&run), String::from_utf8_lossy(&run.stdout));
-    team.sandbox.advance(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!(
+        run.status.code(),
+        Some(0),
+        "{}{}",
+        said(&run),
+        String::from_utf8_lossy(&run.stdout)
+    );
+    team.sandbox
+        .advance(std::time::Duration::from_secs(60))
+        .unwrap();
     destroyed(&team, 0).await;
 }

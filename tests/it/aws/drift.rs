@@ -18,24 +18,51 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
     let team = Team::new(HARBOR).await;
     team.apply().await;
     let aws = Clients::of(&team).s3;
-    aws.delete_public_access_block().bucket(BUCKET).send().await.unwrap();
+    aws.delete_public_access_block()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
     let all = "block_public_acls,block_public_policy,ignore_public_acls,restrict_public_buckets";
-    let all = all.split(',').map(|name| format!("public_access_block.{name}")).collect::<Vec<_>>().join(",");
+    let all = all
+        .split(',')
+        .map(|name| format!("public_access_block.{name}"))
+        .collect::<Vec<_>>()
+        .join(",");
     found(&team, &[&format!("update aws.bucket/backups {all}")]).await;
 
-    let suspended =
-        s3::VersioningConfiguration::builder().status(s3::BucketVersioningStatus::Suspended).build();
-    aws.put_bucket_versioning().bucket(BUCKET).versioning_configuration(suspended).send().await.unwrap();
+    let suspended = s3::VersioningConfiguration::builder()
+        .status(s3::BucketVersioningStatus::Suspended)
+        .build();
+    aws.put_bucket_versioning()
+        .bucket(BUCKET)
+        .versioning_configuration(suspended)
+        .send()
+        .await
+        .unwrap();
     found(&team, &["update aws.bucket/backups versioning"]).await;
 
-    let there = aws.get_bucket_lifecycle_configuration().bucket(BUCKET).send().await.unwrap();
+    let there = aws
+        .get_bucket_lifecycle_configuration()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
     let filter = s3::LifecycleRuleFilter::builder().prefix("tmp/").build();
-    let rule =
-        s3::LifecycleRule::builder().id("by-hand").status(s3::ExpirationStatus::Enabled).filter(filter);
-    let rule = rule.expiration(s3::LifecycleExpiration::builder().days(1).build()).build().unwrap();
+    let rule = s3::LifecycleRule::builder()
+        .id("by-hand")
+        .status(s3::ExpirationStatus::Enabled)
+        .filter(filter);
+    let rule = rule
+        .expiration(s3::LifecycleExpiration::builder().days(1).build())
+        .build()
+        .unwrap();
     let mut rules = there.rules().to_vec();
     rules.push(rule);
-    let config = s3::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().unwrap();
+    let config = s3::BucketLifecycleConfiguration::builder()
+        .set_rules(Some(rules))
+        .build()
+        .unwrap();
     aws.put_bucket_lifecycle_configuration()
         .bucket(BUCKET)
         .lifecycle_configuration(config)
@@ -44,22 +71,62 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
         .unwrap();
     found(&team, &["update aws.bucket/backups lifecycle.by-hand"]).await;
 
-    aws.delete_bucket_policy().bucket(BUCKET).send().await.unwrap();
+    aws.delete_bucket_policy()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
     assert!(team.summary().await[0].starts_with("update aws.bucket/backups policy"));
     team.apply().await;
 
-    let tags = aws.get_bucket_tagging().bucket(BUCKET).send().await.unwrap().tag_set;
+    let tags = aws
+        .get_bucket_tagging()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap()
+        .tag_set;
     let other = s3::Tag::builder().key("audit").value("1").build().unwrap();
-    let left = tags.into_iter().filter(|tag| tag.key() != "team").chain([other]).collect();
-    let tagging = s3::Tagging::builder().set_tag_set(Some(left)).build().unwrap();
-    aws.put_bucket_tagging().bucket(BUCKET).tagging(tagging).send().await.unwrap();
+    let left = tags
+        .into_iter()
+        .filter(|tag| tag.key() != "team")
+        .chain([other])
+        .collect();
+    let tagging = s3::Tagging::builder()
+        .set_tag_set(Some(left))
+        .build()
+        .unwrap();
+    aws.put_bucket_tagging()
+        .bucket(BUCKET)
+        .tagging(tagging)
+        .send()
+        .await
+        .unwrap();
     found(&team, &["update aws.bucket/backups tags.team"]).await;
-    let tags = aws.get_bucket_tagging().bucket(BUCKET).send().await.unwrap().tag_set;
-    assert!(tags.iter().any(|tag| tag.key() == "audit"), "what others put there stays");
+    let tags = aws
+        .get_bucket_tagging()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap()
+        .tag_set;
+    assert!(
+        tags.iter().any(|tag| tag.key() == "audit"),
+        "what others put there stays"
+    );
 
-    let rule = s3::OwnershipControlsRule::builder().object_ownership(s3::ObjectOwnership::ObjectWriter);
-    let controls = s3::OwnershipControls::builder().rules(rule.build().unwrap()).build().unwrap();
-    aws.put_bucket_ownership_controls().bucket(BUCKET).ownership_controls(controls).send().await.unwrap();
+    let rule =
+        s3::OwnershipControlsRule::builder().object_ownership(s3::ObjectOwnership::ObjectWriter);
+    let controls = s3::OwnershipControls::builder()
+        .rules(rule.build().unwrap())
+        .build()
+        .unwrap();
+    aws.put_bucket_ownership_controls()
+        .bucket(BUCKET)
+        .ownership_controls(controls)
+        .send()
+        .await
+        .unwrap();
     found(&team, &["update aws.bucket/backups ownership"]).await;
 }
 
@@ -69,22 +136,40 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
     team.apply().await;
     let aws = Clients::of(&team).iam;
     let policy = async || {
-        let got = aws.get_role_policy().role_name(ROLE).policy_name("access").send().await.unwrap();
+        let got = aws
+            .get_role_policy()
+            .role_name(ROLE)
+            .policy_name("access")
+            .send()
+            .await
+            .unwrap();
         let text = trimtab::kinds::aws::policy::Policy::parse(&got.policy_document).unwrap();
         text.json()
     };
     let put = async |document: &Value| {
         let asked = aws.put_role_policy().role_name(ROLE).policy_name("access");
-        asked.policy_document(document.to_string()).send().await.unwrap();
+        asked
+            .policy_document(document.to_string())
+            .send()
+            .await
+            .unwrap();
     };
     let before = policy().await;
     let mut wider = before.clone();
     let mut statements = wider["Statement"].as_array_mut().unwrap().iter_mut();
-    let objects = statements.find(|one| one["Sid"] == "BackupsObjects").unwrap();
-    objects["Action"].as_array_mut().unwrap().push(json!("s3:DeleteObject"));
+    let objects = statements
+        .find(|one| one["Sid"] == "BackupsObjects")
+        .unwrap();
+    objects["Action"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!("s3:DeleteObject"));
     put(&wider).await;
     let summary = team.summary().await;
-    assert!(summary.len() == 1 && summary[0].contains("policy.access.BackupsObjects.Action"), "{summary:?}");
+    assert!(
+        summary.len() == 1 && summary[0].contains("policy.access.BackupsObjects.Action"),
+        "{summary:?}"
+    );
     team.apply().await;
     assert_eq!(policy().await, before);
 
@@ -92,7 +177,10 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
     let mut other = before.clone();
     let statements = other["Statement"].as_array_mut().unwrap();
     statements.reverse();
-    let list = statements.iter_mut().find(|one| one["Sid"] == "BackupsList").unwrap();
+    let list = statements
+        .iter_mut()
+        .find(|one| one["Sid"] == "BackupsList")
+        .unwrap();
     list["Action"] = json!(["S3:listbucket"]);
     put(&other).await;
     assert_eq!(team.summary().await, Vec::<String>::new());
@@ -105,25 +193,59 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
         .await
         .unwrap();
     let summary = team.summary().await;
-    assert!(summary.len() == 1 && summary[0].contains("policy.more"), "{summary:?}");
+    assert!(
+        summary.len() == 1 && summary[0].contains("policy.more"),
+        "{summary:?}"
+    );
     team.apply().await;
 
-    aws.untag_role().role_name(ROLE).tag_keys("trimtab_project").send().await.unwrap();
+    aws.untag_role()
+        .role_name(ROLE)
+        .tag_keys("trimtab_project")
+        .send()
+        .await
+        .unwrap();
     found(&team, &["update aws.role/backup tags.trimtab_project"]).await;
-    aws.update_role().role_name(ROLE).max_session_duration(7200).send().await.unwrap();
-    assert_eq!(team.summary().await, ["update aws.role/backup max_session_duration"]);
+    aws.update_role()
+        .role_name(ROLE)
+        .max_session_duration(7200)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        team.summary().await,
+        ["update aws.role/backup max_session_duration"]
+    );
     team.apply().await;
 
     let wide = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
-    aws.update_assume_role_policy().role_name(ROLE).policy_document(wide).send().await.unwrap();
+    aws.update_assume_role_policy()
+        .role_name(ROLE)
+        .policy_document(wide)
+        .send()
+        .await
+        .unwrap();
     let summary = team.summary().await;
-    assert!(summary.len() == 1 && summary[0].starts_with("update aws.role/backup trust"), "{summary:?}");
+    assert!(
+        summary.len() == 1 && summary[0].starts_with("update aws.role/backup trust"),
+        "{summary:?}"
+    );
     team.apply().await;
 
     let arn = "arn:aws:iam::aws:policy/AdministratorAccess";
-    aws.attach_role_policy().role_name(ROLE).policy_arn(arn).send().await.unwrap();
+    aws.attach_role_policy()
+        .role_name(ROLE)
+        .policy_arn(arn)
+        .send()
+        .await
+        .unwrap();
     found(&team, &["update aws.role/backup managed_policies"]).await;
-    let attached = aws.list_attached_role_policies().role_name(ROLE).send().await.unwrap();
+    let attached = aws
+        .list_attached_role_policies()
+        .role_name(ROLE)
+        .send()
+        .await
+        .unwrap();
     assert!(attached.attached_policies().is_empty());
 }
 
@@ -147,23 +269,57 @@ async fn what_leaves_the_manifest_goes_and_what_is_not_ours_stays() {
     assert_eq!(summary, expected);
 
     // A bucket that holds something stays, and nothing else happens either.
-    s3.put_object().bucket(BUCKET).key("db/1").body(b"x".to_vec().into()).send().await.unwrap();
+    s3.put_object()
+        .bucket(BUCKET)
+        .key("db/1")
+        .body(b"x".to_vec().into())
+        .send()
+        .await
+        .unwrap();
     let blocked = team.summary().await;
     assert!(
-        blocked.iter().any(|line| line.starts_with("blocked aws.bucket/backups") && line.contains("db/1")),
+        blocked
+            .iter()
+            .any(|line| line.starts_with("blocked aws.bucket/backups") && line.contains("db/1")),
         "{blocked:?}"
     );
-    s3.delete_object().bucket(BUCKET).key("db/1").send().await.unwrap();
+    s3.delete_object()
+        .bucket(BUCKET)
+        .key("db/1")
+        .send()
+        .await
+        .unwrap();
     let blocked = team.summary().await;
     assert!(
-        blocked.iter().any(|line| line.starts_with("blocked aws.bucket/backups")),
+        blocked
+            .iter()
+            .any(|line| line.starts_with("blocked aws.bucket/backups")),
         "its versions are still there"
     );
-    let versions = s3.list_object_versions().bucket(BUCKET).send().await.unwrap();
-    let ids = versions.versions().iter().filter_map(|one| one.version_id());
-    let ids = ids.chain(versions.delete_markers().iter().filter_map(|one| one.version_id()));
+    let versions = s3
+        .list_object_versions()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
+    let ids = versions
+        .versions()
+        .iter()
+        .filter_map(|one| one.version_id());
+    let ids = ids.chain(
+        versions
+            .delete_markers()
+            .iter()
+            .filter_map(|one| one.version_id()),
+    );
     for id in ids {
-        s3.delete_object().bucket(BUCKET).key("db/1").version_id(id).send().await.unwrap();
+        s3.delete_object()
+            .bucket(BUCKET)
+            .key("db/1")
+            .version_id(id)
+            .send()
+            .await
+            .unwrap();
     }
 
     // The provider stays where a role of somebody else trusts it.
@@ -177,8 +333,15 @@ async fn what_leaves_the_manifest_goes_and_what_is_not_ours_stays() {
         .unwrap()
         .assume_role_policy_document
         .unwrap();
-    let document = trimtab::kinds::aws::policy::Policy::parse(&document).unwrap().text();
-    iam.create_role().role_name("theirs").assume_role_policy_document(document).send().await.unwrap();
+    let document = trimtab::kinds::aws::policy::Policy::parse(&document)
+        .unwrap()
+        .text();
+    iam.create_role()
+        .role_name("theirs")
+        .assume_role_policy_document(document)
+        .send()
+        .await
+        .unwrap();
     let mut summary = team.summary().await;
     summary.sort();
     assert_eq!(summary, [expected[0], expected[2], expected[3]]);
@@ -193,8 +356,15 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
     let team = Team::new(HARBOR).await;
     let Clients { s3, .. } = Clients::of(&team);
     let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(place).build();
-    s3.create_bucket().bucket(BUCKET).create_bucket_configuration(place).send().await.unwrap();
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(place)
+        .build();
+    s3.create_bucket()
+        .bucket(BUCKET)
+        .create_bucket_configuration(place)
+        .send()
+        .await
+        .unwrap();
     let blocked = team.summary().await;
     assert!(
         blocked.iter().any(|line| line
@@ -208,40 +378,71 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole",
     }] });
-    iam.create_role().role_name(ROLE).assume_role_policy_document(trust.to_string()).send().await.unwrap();
-    let blocked =
-        team.summary().await.into_iter().find(|line| line.starts_with("blocked aws.role/backup")).unwrap();
-    assert!(blocked.contains("is there already, at the path /, and is not ours"), "{blocked}");
+    iam.create_role()
+        .role_name(ROLE)
+        .assume_role_policy_document(trust.to_string())
+        .send()
+        .await
+        .unwrap();
+    let blocked = team
+        .summary()
+        .await
+        .into_iter()
+        .find(|line| line.starts_with("blocked aws.role/backup"))
+        .unwrap();
+    assert!(
+        blocked.contains("is there already, at the path /, and is not ours"),
+        "{blocked}"
+    );
     iam.delete_role().role_name(ROLE).send().await.unwrap();
     team.write(&HARBOR.replace("[buckets.backups]\n", "[buckets.backups]\nadopt = true\n"));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 
-    let protected = HARBOR.replace("[buckets.backups]\n", "[buckets.backups]\nprotected = true\n");
+    let protected = HARBOR.replace(
+        "[buckets.backups]\n",
+        "[buckets.backups]\nprotected = true\n",
+    );
     team.write(&protected);
-    assert_eq!(team.summary().await, ["update aws.bucket/backups tags.trimtab_protected"]);
+    assert_eq!(
+        team.summary().await,
+        ["update aws.bucket/backups tags.trimtab_protected"]
+    );
     team.apply().await;
     team.write("project = \"harbor\"\nfly.org = \"acme\"\naws.account = \"123456789012\"\naws.region = \"eu-central-1\"\n");
     let plan = team.plan().await;
     let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
     assert!(
-        refusals.iter().any(|refusal| refusal.reason.contains("aws.bucket/backups")
-            && refusal.reason.contains("is protected"))
+        refusals
+            .iter()
+            .any(|refusal| refusal.reason.contains("aws.bucket/backups")
+                && refusal.reason.contains("is protected"))
     );
 }
 
 /// To IAM `Team` and `team` are one tag, so what goes must go first.
 #[tokio::test]
 async fn a_tag_of_a_role_may_change_its_case() {
-    let tagged =
-        |key: &str| HARBOR.replace("app = \"web\"\n", &format!("app = \"web\"\ntags.{key} = \"sea\"\n"));
+    let tagged = |key: &str| {
+        HARBOR.replace(
+            "app = \"web\"\n",
+            &format!("app = \"web\"\ntags.{key} = \"sea\"\n"),
+        )
+    };
     let team = Team::new(&tagged("Team")).await;
     team.apply().await;
     team.write(&tagged("team"));
     assert!(team.summary().await[0].starts_with("update aws.role/backup tags."));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    let tags = Clients::of(&team).iam.list_role_tags().role_name(ROLE).send().await.unwrap().tags;
+    let tags = Clients::of(&team)
+        .iam
+        .list_role_tags()
+        .role_name(ROLE)
+        .send()
+        .await
+        .unwrap()
+        .tags;
     let ours: Vec<&str> = tags
         .iter()
         .map(aws_sdk_iam::types::Tag::key)
@@ -255,24 +456,57 @@ async fn a_role_on_our_path_without_our_tags_is_shown_and_goes_once_it_has_them_
     let team = Team::new(HARBOR).await;
     team.apply().await;
     let aws = Clients::of(&team).iam;
-    let without =
-        HARBOR.replace("[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n", "");
+    let without = HARBOR.replace(
+        "[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n",
+        "",
+    );
     team.write(&without);
     let keys = ["trimtab_project", "trimtab_environment", "trimtab_name"];
-    aws.untag_role().role_name(ROLE).set_tag_keys(Some(keys.map(str::to_owned).into())).send().await.unwrap();
+    aws.untag_role()
+        .role_name(ROLE)
+        .set_tag_keys(Some(keys.map(str::to_owned).into()))
+        .send()
+        .await
+        .unwrap();
     let plan = team.plan().await;
-    let [unmanaged] = plan.found.unmanaged.as_slice() else { panic!("{:?}", plan.found.unmanaged) };
+    let [unmanaged] = plan.found.unmanaged.as_slice() else {
+        panic!("{:?}", plan.found.unmanaged)
+    };
     assert_eq!(unmanaged.what, format!("role {ROLE}"));
     assert_eq!(unmanaged.within.as_str(), "trimtab/harbor/test");
     assert!(unmanaged.why.contains("bears no mark"), "{}", unmanaged.why);
-    assert!(!team.summary().await.iter().any(|line| line.contains("aws.role")));
+    assert!(
+        !team
+            .summary()
+            .await
+            .iter()
+            .any(|line| line.contains("aws.role"))
+    );
 
     // The advice works.
-    let tag =
-        |key: &str, value: &str| aws_sdk_iam::types::Tag::builder().key(key).value(value).build().unwrap();
-    let tags = vec![tag("trimtab_project", "harbor"), tag("trimtab_environment", "test")];
-    aws.tag_role().role_name(ROLE).set_tags(Some(tags)).send().await.unwrap();
-    assert!(team.summary().await.iter().any(|line| line.starts_with("destroy aws.role/")));
+    let tag = |key: &str, value: &str| {
+        aws_sdk_iam::types::Tag::builder()
+            .key(key)
+            .value(value)
+            .build()
+            .unwrap()
+    };
+    let tags = vec![
+        tag("trimtab_project", "harbor"),
+        tag("trimtab_environment", "test"),
+    ];
+    aws.tag_role()
+        .role_name(ROLE)
+        .set_tags(Some(tags))
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        team.summary()
+            .await
+            .iter()
+            .any(|line| line.starts_with("destroy aws.role/"))
+    );
     team.apply().await;
     assert!(aws.list_roles().send().await.unwrap().roles().is_empty());
 }

@@ -38,9 +38,18 @@ const SUBJECT: &str = "repo:acme/shop:ref:refs/heads/main";
 /// Makes a role that a job of this subject may take.
 async fn trusts(team: &Team) {
     let Clients { iam, .. } = Clients::of(team);
-    let (host, arn) = ("token.actions.githubusercontent.com", "arn:aws:iam::123456789012:oidc-provider");
-    let provider = iam.create_open_id_connect_provider().url(format!("https://{host}"));
-    provider.client_id_list("sts.amazonaws.com").send().await.unwrap();
+    let (host, arn) = (
+        "token.actions.githubusercontent.com",
+        "arn:aws:iam::123456789012:oidc-provider",
+    );
+    let provider = iam
+        .create_open_id_connect_provider()
+        .url(format!("https://{host}"));
+    provider
+        .client_id_list("sts.amazonaws.com")
+        .send()
+        .await
+        .unwrap();
     let trust = json!({
         "Version": "2012-10-17",
         "Statement": [{
@@ -53,13 +62,21 @@ async fn trusts(team: &Team) {
             } },
         }],
     });
-    let role = iam.create_role().role_name("deploy").assume_role_policy_document(trust.to_string());
+    let role = iam
+        .create_role()
+        .role_name("deploy")
+        .assume_role_policy_document(trust.to_string());
     role.send().await.unwrap();
 }
 
 /// A job as the sandbox begins it: where it asks for its identity, and with which token.
 async fn job(team: &Team, subject: &str) -> (String, Secret) {
-    let job = admin(team, "github", json!({ "repository": "acme/shop", "sub": subject })).await;
+    let job = admin(
+        team,
+        "github",
+        json!({ "repository": "acme/shop", "sub": subject }),
+    )
+    .await;
     let job: Value = serde_json::from_str(&job).unwrap();
     let text = |name: &str| job[name].as_str().unwrap().to_owned();
     (text("url"), Secret::new(text("token")))
@@ -67,13 +84,25 @@ async fn job(team: &Team, subject: &str) -> (String, Secret) {
 
 /// What GitHub tells the job.
 async fn identity((url, token): &(String, Secret)) -> Value {
-    let asked = reqwest::Client::new().get(url).query(&[("audience", "sts.amazonaws.com")]);
-    asked.bearer_auth(token.expose()).send().await.unwrap().json().await.unwrap()
+    let asked = reqwest::Client::new()
+        .get(url)
+        .query(&[("audience", "sts.amazonaws.com")]);
+    asked
+        .bearer_auth(token.expose())
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap()
 }
 
 /// A client that asks here for the job's identity.
 async fn reader(team: &Team, url: String, token: Secret) -> aws::Reader {
-    let (role, session) = (format!("arn:aws:iam::{ACCOUNT}:role/deploy"), "trimtab-1".to_owned());
+    let (role, session) = (
+        format!("arn:aws:iam::{ACCOUNT}:role/deploy"),
+        "trimtab-1".to_owned(),
+    );
     let settings = aws::Settings {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
@@ -81,10 +110,17 @@ async fn reader(team: &Team, url: String, token: Secret) -> aws::Reader {
         endpoints: aws::Endpoints::default(),
         by_path: true,
         keys: None,
-        github: Some(aws::GitHubJob { url, token, role, session }),
+        github: Some(aws::GitHubJob {
+            url,
+            token,
+            role,
+            session,
+        }),
         speed: 200.0,
     };
-    aws::Reader::new(settings, &team.readers(None).await.fly).await.unwrap()
+    aws::Reader::new(settings, &team.readers(None).await.fly)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -93,11 +129,17 @@ async fn a_job_s_identity_is_exchanged_where_the_role_trusts_it() {
     trusts(&team).await;
     let (url, token) = job(&team, SUBJECT).await;
     let caller = reader(&team, url, token).await.caller().await.unwrap();
-    assert_eq!(caller.arn, format!("arn:aws:sts::{ACCOUNT}:assumed-role/deploy/trimtab-1"));
+    assert_eq!(
+        caller.arn,
+        format!("arn:aws:sts::{ACCOUNT}:assumed-role/deploy/trimtab-1")
+    );
     let (url, token) = job(&team, "repo:acme/shop:pull_request").await;
     let error = reader(&team, url, token).await.caller().await.unwrap_err();
     assert_eq!(error.trouble, Trouble::Denied);
-    assert!(error.answer.contains("AccessDenied") && error.answer.contains("role/deploy"), "{error}");
+    assert!(
+        error.answer.contains("AccessDenied") && error.answer.contains("role/deploy"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -108,13 +150,24 @@ async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
     let identity = identity(&job).await;
     let (url, asked) = flaky(3, identity.clone()).await;
     let caller = reader(&team, url, job.1.clone()).await.caller().await;
-    assert_eq!((caller.unwrap().account.as_str(), asked.load(Ordering::Relaxed)), (ACCOUNT, 4));
+    assert_eq!(
+        (
+            caller.unwrap().account.as_str(),
+            asked.load(Ordering::Relaxed)
+        ),
+        (ACCOUNT, 4)
+    );
 
     let (url, asked) = flaky(usize::MAX, identity).await;
     let error = reader(&team, url, job.1).await.caller().await.unwrap_err();
     // It may come at the next try, unlike credentials that are refused.
     assert_eq!(error.trouble, Trouble::Ambiguous, "{error}");
-    assert!(error.answer.contains("ask GitHub for the job's identity: 503"), "{error}");
+    assert!(
+        error
+            .answer
+            .contains("ask GitHub for the job's identity: 503"),
+        "{error}"
+    );
     let asked = asked.load(Ordering::Relaxed);
     assert!((5..50).contains(&asked), "{asked}");
 }

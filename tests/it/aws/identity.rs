@@ -20,16 +20,28 @@ async fn session(team: &Team, app: &str) -> Result<Clients, String> {
         .config
         .clone();
     let clients = Clients::of(team);
-    let asked = clients.sts.assume_role_with_web_identity().role_arn(&config.env["AWS_ROLE_ARN"]);
-    let answer = asked.role_session_name("web").web_identity_token(token(team, app).await).send().await;
+    let asked = clients
+        .sts
+        .assume_role_with_web_identity()
+        .role_arn(&config.env["AWS_ROLE_ARN"]);
+    let answer = asked
+        .role_session_name("web")
+        .web_identity_token(token(team, app).await)
+        .send()
+        .await;
     let answer = match answer {
         Ok(answer) => answer,
         error => return Err(code(error)),
     };
     let given = answer.credentials().unwrap();
     let session = Some(given.session_token().to_owned());
-    let credentials =
-        Credentials::new(given.access_key_id(), given.secret_access_key(), session, None, "session");
+    let credentials = Credentials::new(
+        given.access_key_id(),
+        given.secret_access_key(),
+        session,
+        None,
+        "session",
+    );
     Ok(Clients::with(team, &credentials))
 }
 
@@ -38,38 +50,86 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
     let team = Team::new(HARBOR).await;
     team.apply().await;
     let Clients { s3, iam, .. } = session(&team, "web").await.unwrap();
-    let put =
-        |bucket: &str, key: &str| s3.put_object().bucket(bucket).key(key).body(b"x".to_vec().into()).send();
+    let put = |bucket: &str, key: &str| {
+        s3.put_object()
+            .bucket(bucket)
+            .key(key)
+            .body(b"x".to_vec().into())
+            .send()
+    };
     let get = |key: &str| s3.get_object().bucket(BUCKET).key(key).send();
     let list = |prefix: &str| s3.list_objects_v2().bucket(BUCKET).prefix(prefix).send();
     put(BUCKET, "db/1").await.unwrap();
     get("db/1").await.unwrap();
     assert_eq!(list("db/").await.unwrap().contents().len(), 1);
-    let parts = s3.create_multipart_upload().bucket(BUCKET).key("db/large").send().await.unwrap();
+    let parts = s3
+        .create_multipart_upload()
+        .bucket(BUCKET)
+        .key("db/large")
+        .send()
+        .await
+        .unwrap();
     let upload = parts.upload_id().unwrap();
-    s3.abort_multipart_upload().bucket(BUCKET).key("db/large").upload_id(upload).send().await.unwrap();
+    s3.abort_multipart_upload()
+        .bucket(BUCKET)
+        .key("db/large")
+        .upload_id(upload)
+        .send()
+        .await
+        .unwrap();
 
     // What lists asks first where the bucket is, as Litestream does.
-    let place = s3.get_bucket_location().bucket(BUCKET).send().await.unwrap();
-    assert_eq!(place.location_constraint().unwrap().as_str(), "eu-central-1");
+    let place = s3
+        .get_bucket_location()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        place.location_constraint().unwrap().as_str(),
+        "eu-central-1"
+    );
 
     // The right to list is bound to a prefix, and a read has none: S3 does not say what is missing. Who restores must list.
     assert_eq!(code(get("db/2").await), "AccessDenied");
-    let head = s3.head_object().bucket(BUCKET).key("db/2").send().await.unwrap_err();
+    let head = s3
+        .head_object()
+        .bucket(BUCKET)
+        .key("db/2")
+        .send()
+        .await
+        .unwrap_err();
     assert_eq!(head.raw_response().unwrap().status().as_u16(), 403);
     assert_eq!(code(get("other/1").await), "AccessDenied");
     assert_eq!(code(put(BUCKET, "db-other/1").await), "AccessDenied");
-    assert_eq!(code(put(BUCKET, ".trimtab/locks/harbor/test.json").await), "AccessDenied");
+    assert_eq!(
+        code(put(BUCKET, ".trimtab/locks/harbor/test.json").await),
+        "AccessDenied"
+    );
     assert_eq!(code(list("").await), "AccessDenied");
     assert_eq!(code(list("other/").await), "AccessDenied");
-    assert_eq!(code(s3.delete_object().bucket(BUCKET).key("db/1").send().await), "AccessDenied");
-    assert_eq!(code(s3.get_bucket_policy().bucket(BUCKET).send().await), "AccessDenied");
+    assert_eq!(
+        code(s3.delete_object().bucket(BUCKET).key("db/1").send().await),
+        "AccessDenied"
+    );
+    assert_eq!(
+        code(s3.get_bucket_policy().bucket(BUCKET).send().await),
+        "AccessDenied"
+    );
     assert_eq!(code(s3.list_buckets().send().await), "AccessDenied");
     assert_eq!(code(iam.list_roles().send().await), "AccessDenied");
     let admin = Clients::of(&team).s3;
     let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(place).build();
-    admin.create_bucket().bucket("elsewhere-1").create_bucket_configuration(place).send().await.unwrap();
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(place)
+        .build();
+    admin
+        .create_bucket()
+        .bucket("elsewhere-1")
+        .create_bucket_configuration(place)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(code(put("elsewhere-1", "db/1").await), "AccessDenied");
 }
 
@@ -77,15 +137,27 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
 async fn another_app_s_token_is_refused_and_so_is_one_whose_name_only_begins_the_same() {
     let team = Team::new(HARBOR).await;
     team.apply().await;
-    assert_eq!(session(&team, "web-other").await.err().unwrap(), "AccessDenied");
+    assert_eq!(
+        session(&team, "web-other").await.err().unwrap(),
+        "AccessDenied"
+    );
     assert!(session(&team, "web").await.is_ok());
     // Ten minutes later a token is worth nothing.
     let old = token(&team, "web").await;
-    team.sandbox.advance(std::time::Duration::from_secs(601)).unwrap();
+    team.sandbox
+        .advance(std::time::Duration::from_secs(601))
+        .unwrap();
     let role = team.desired().aws_role["backup"].arn();
     let clients = Clients::of(&team);
-    let asked = clients.sts.assume_role_with_web_identity().role_arn(role).role_session_name("web");
-    assert_eq!(code(asked.web_identity_token(old).send().await), "ExpiredTokenException");
+    let asked = clients
+        .sts
+        .assume_role_with_web_identity()
+        .role_arn(role)
+        .role_session_name("web");
+    assert_eq!(
+        code(asked.web_identity_token(old).send().await),
+        "ExpiredTokenException"
+    );
 }
 
 #[tokio::test]
@@ -104,7 +176,14 @@ async fn a_machine_gets_what_the_sdks_read_and_waits_for_what_it_names() {
     let world = team.world().await;
     let env = |app: &str| {
         let mut machines = world.fly_machine.iter();
-        machines.find(|(name, _)| name.root().as_str() == app).unwrap().1.workload.config.env.clone()
+        machines
+            .find(|(name, _)| name.root().as_str() == app)
+            .unwrap()
+            .1
+            .workload
+            .config
+            .env
+            .clone()
     };
     assert_eq!(env("web")["AWS_REGION"], "eu-central-1");
     assert_eq!(
@@ -130,7 +209,9 @@ async fn secrets_that_hide_the_role_are_named_with_why_and_what_to_do() {
     // An app without an identity has nothing to hide.
     team.by_hand("POST", &path(&other), tigris).await;
     let warnings = team.plan().await.found.warnings;
-    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
     assert_eq!(
         *warning,
         format!(
@@ -142,8 +223,14 @@ async fn secrets_that_hide_the_role_are_named_with_why_and_what_to_do() {
         )
     );
     // Following the advice is the end of it.
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3", "AWS_REGION"] {
-        team.by_hand("DELETE", &format!("{}/{name}", path(&app)), json!(null)).await;
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_REGION",
+    ] {
+        team.by_hand("DELETE", &format!("{}/{name}", path(&app)), json!(null))
+            .await;
     }
     assert_eq!(team.plan().await.found.warnings, Vec::<String>::new());
 }
@@ -172,7 +259,10 @@ async fn what_the_manifest_itself_sets_before_the_role_is_told_where_it_stands()
             "20: `AWS_ACCESS_KEY_ID` hides the identity `backup`",
         ]
     );
-    team.write(&own.replace("[identities.backup]\n", "[identities.backup]\nenv = false\n"));
+    team.write(&own.replace(
+        "[identities.backup]\n",
+        "[identities.backup]\nenv = false\n",
+    ));
     assert_eq!(team.desired().meta.warnings, Vec::<String>::new());
 }
 
@@ -181,30 +271,75 @@ async fn a_personal_organization_has_a_slug_of_its_own() {
     let team = Team::new(&HARBOR.replace("fly.org = \"acme\"", "fly.org = \"personal\"")).await;
     team.apply().await;
     assert!(session(&team, "web").await.is_ok());
-    let providers = Clients::of(&team).iam.list_open_id_connect_providers().send().await.unwrap();
-    let arns: Vec<&str> =
-        providers.open_id_connect_provider_list().iter().filter_map(|one| one.arn()).collect();
-    assert!(arns.len() == 1 && !arns[0].ends_with("/personal"), "{arns:?}");
+    let providers = Clients::of(&team)
+        .iam
+        .list_open_id_connect_providers()
+        .send()
+        .await
+        .unwrap();
+    let arns: Vec<&str> = providers
+        .open_id_connect_provider_list()
+        .iter()
+        .filter_map(|one| one.arn())
+        .collect();
+    assert!(
+        arns.len() == 1 && !arns[0].ends_with("/personal"),
+        "{arns:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_machine_may_use_the_key_of_its_bucket_and_no_other() {
-    for key in
-        ["arn:aws:kms:eu-central-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc", "alias/vault"]
-    {
+    for key in [
+        "arn:aws:kms:eu-central-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc",
+        "alias/vault",
+    ] {
         let encrypted = format!("[buckets.backups]\nencryption = {{ kms = \"{key}\" }}\n");
         let team = Team::new(&HARBOR.replace("[buckets.backups]\n", &encrypted)).await;
         team.apply().await;
         let Clients { s3, .. } = session(&team, "web").await.unwrap();
-        let put = || s3.put_object().bucket(BUCKET).key("db/1").body(b"x".to_vec().into());
+        let put = || {
+            s3.put_object()
+                .bucket(BUCKET)
+                .key("db/1")
+                .body(b"x".to_vec().into())
+        };
         let written = put().send().await.unwrap();
-        assert!(written.ssekms_key_id().unwrap().starts_with("arn:aws:kms:eu-central-1:123456789012:key/"));
-        s3.get_object().bucket(BUCKET).key("db/1").send().await.unwrap();
-        let begun = s3.create_multipart_upload().bucket(BUCKET).key("db/2").send().await.unwrap();
-        let part = s3.upload_part().bucket(BUCKET).key("db/2").upload_id(begun.upload_id().unwrap());
-        part.part_number(1).body(b"x".to_vec().into()).send().await.unwrap();
+        assert!(
+            written
+                .ssekms_key_id()
+                .unwrap()
+                .starts_with("arn:aws:kms:eu-central-1:123456789012:key/")
+        );
+        s3.get_object()
+            .bucket(BUCKET)
+            .key("db/1")
+            .send()
+            .await
+            .unwrap();
+        let begun = s3
+            .create_multipart_upload()
+            .bucket(BUCKET)
+            .key("db/2")
+            .send()
+            .await
+            .unwrap();
+        let part = s3
+            .upload_part()
+            .bucket(BUCKET)
+            .key("db/2")
+            .upload_id(begun.upload_id().unwrap());
+        part.part_number(1)
+            .body(b"x".to_vec().into())
+            .send()
+            .await
+            .unwrap();
         let kms = aws_sdk_s3::types::ServerSideEncryption::AwsKms;
-        let other = put().server_side_encryption(kms).ssekms_key_id("alias/other").send().await;
+        let other = put()
+            .server_side_encryption(kms)
+            .ssekms_key_id("alias/other")
+            .send()
+            .await;
         assert_eq!(code(other), "AccessDenied", "{key}");
     }
 }

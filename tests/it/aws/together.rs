@@ -14,11 +14,28 @@ async fn two_first_applies_at_once_make_everything_once() {
     let team = Team::kept(HARBOR, Vec::new()).await;
     let (one, two) = (apply(&team, None), apply(&team, None));
     let (one, two) = (ended(&team, one).await, ended(&team, two).await);
-    assert_eq!((one.status.code(), two.status.code()), (Some(0), Some(0)), "{}\n{}", said(&one), said(&two));
+    assert_eq!(
+        (one.status.code(), two.status.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        said(&one),
+        said(&two)
+    );
     assert_eq!(team.summary().await, Vec::<String>::new());
     let world = team.world().await;
-    assert_eq!((world.fly_machine.len(), world.aws_role.len(), world.aws_bucket.len()), (2, 1, 1));
-    assert!(world.found.unmanaged.is_empty(), "{:?}", world.found.unmanaged);
+    assert_eq!(
+        (
+            world.fly_machine.len(),
+            world.aws_role.len(),
+            world.aws_bucket.len()
+        ),
+        (2, 1, 1)
+    );
+    assert!(
+        world.found.unmanaged.is_empty(),
+        "{:?}",
+        world.found.unmanaged
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +52,10 @@ async fn the_lock_of_a_run_that_was_killed_is_waited_for_and_then_taken() {
     let next = ended(&team, apply(&team, None)).await;
     let text = said(&next);
     assert_eq!(next.status.code(), Some(0), "{text}");
-    assert!(text.contains("Waiting for the lock: ada on ") && text.contains("looking again"), "{text}");
+    assert!(
+        text.contains("Waiting for the lock: ada on ") && text.contains("looking again"),
+        "{text}"
+    );
     assert_eq!(team.summary().await, Vec::<String>::new());
 }
 
@@ -45,7 +65,10 @@ async fn a_store_that_ignores_conditions_is_refused() {
     let run = ended(&team, apply(&team, None)).await;
     let text = said(&run);
     assert_eq!(run.status.code(), Some(1), "{text}");
-    assert!(text.contains("this store ignores conditional writes"), "{text}");
+    assert!(
+        text.contains("this store ignores conditional writes"),
+        "{text}"
+    );
     // The bucket that should have held the lock is there, and nothing else.
     let Clients { iam, .. } = Clients::of(&team);
     assert!(iam.list_roles().send().await.unwrap().roles().is_empty());

@@ -62,19 +62,32 @@ impl Ran {
     pub(super) fn demand(&self, code: i32, said: &[&str]) {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
         for part in said {
-            assert!(self.out.contains(part), "{part:?} is missing:\n{}\n{}", self.out, self.err);
+            assert!(
+                self.out.contains(part),
+                "{part:?} is missing:\n{}\n{}",
+                self.out,
+                self.err
+            );
         }
     }
 
     /// What it wrote: method and path, without the leases and the lock that it took and gave back.
     pub(super) fn writes(&self) -> Vec<String> {
         // IAM and STS are asked with POST, whatever it is about.
-        let asks = |path: &str| ["sts:", "iam:Get", "iam:List"].iter().any(|read| path.starts_with(read));
+        let asks = |path: &str| {
+            ["sts:", "iam:Get", "iam:List"]
+                .iter()
+                .any(|read| path.starts_with(read))
+        };
         let rights = |path: &str| path.ends_with("/lease") || path.contains("/.trimtab/locks/");
-        let writes =
-            self.requests.iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"));
+        let writes = self
+            .requests
+            .iter()
+            .filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD"));
         let writes = writes.filter(|request| !asks(&request.path) && !rights(&request.path));
-        writes.map(|request| format!("{} {}", request.method, request.path)).collect()
+        writes
+            .map(|request| format!("{} {}", request.method, request.path))
+            .collect()
     }
 }
 
@@ -91,7 +104,9 @@ pub(super) struct UnderWay<'s> {
 impl Shop {
     pub(super) async fn open(user: &'static User) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests").join(user.folder);
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/manifests")
+            .join(user.folder);
         for entry in fs::read_dir(from).unwrap() {
             let path = entry.unwrap().path();
             fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
@@ -101,14 +116,22 @@ impl Shop {
         let sandbox = sandbox::start(options).await.unwrap();
         let token = Secret::new(sandbox.user_token().unwrap());
         let reader = Reader::new(&Settings::imitation(sandbox.url(), token, SPEED)).unwrap();
-        Self { user, sandbox, dir, reader }
+        Self {
+            user,
+            sandbox,
+            dir,
+            reader,
+        }
     }
 
     /// Writes `guarded.toml`: the same production with this release command, checks, and all the time in the world, so
     /// that a test can hold a step for as long as it likes.
     pub(super) fn guard(&self, command: &str) {
-        let User { app, has_checks, .. } = self.user;
-        let checks = format!("[[apps.{app}.http_service.checks]]\npath = \"/up\"\ninterval = \"15s\"\n");
+        let User {
+            app, has_checks, ..
+        } = self.user;
+        let checks =
+            format!("[[apps.{app}.http_service.checks]]\npath = \"/up\"\ninterval = \"15s\"\n");
         let text = format!(
             "extends = \"production.toml\"\nname = \"production\"\n[apps.{app}.deploy]\n\
              release_command = \"{command}\"\nrelease_command_timeout = \"0s\"\nwait_timeout = \"24h\"\n{}",
@@ -119,21 +142,40 @@ impl Shop {
 
     /// Begins an apply of an environment with this tag of the app's image.
     pub(super) fn begin(&self, environment: &str, tag: &str) -> UnderWay<'_> {
-        let (out, err) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
-        let User { app, name, secrets, .. } = self.user;
+        let (out, err) = (
+            tempfile::NamedTempFile::new().unwrap(),
+            tempfile::NamedTempFile::new().unwrap(),
+        );
+        let User {
+            app, name, secrets, ..
+        } = self.user;
         let before = self.sandbox.requests().len();
         let child = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(["apply", environment, "--yes", "--environments", "."])
-            .args(["--image", &format!("{app}=registry.fly.io/{name}:{tag}"), "--sandbox=sandbox"])
+            .args([
+                "--image",
+                &format!("{app}=registry.fly.io/{name}:{tag}"),
+                "--sandbox=sandbox",
+            ])
             .current_dir(self.dir.path())
             .env_clear()
-            .envs(secrets.iter().map(|secret| (secret, format!("canary of {secret}"))))
+            .envs(
+                secrets
+                    .iter()
+                    .map(|secret| (secret, format!("canary of {secret}"))),
+            )
             .stdin(Stdio::null())
             .stdout(out.reopen().unwrap())
             .stderr(err.reopen().unwrap())
             .spawn()
             .unwrap();
-        UnderWay { shop: self, child, before, out, err }
+        UnderWay {
+            shop: self,
+            child,
+            before,
+            out,
+            err,
+        }
     }
 
     /// Applies, and waits for the end.
@@ -144,9 +186,15 @@ impl Shop {
     /// A request to the sandbox's administration.
     async fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
-        let request = reqwest::Client::new().request(method.parse().unwrap(), url).json(body);
+        let request = reqwest::Client::new()
+            .request(method.parse().unwrap(), url)
+            .json(body);
         let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{method} {path}: {}", answer.status());
+        assert!(
+            answer.status().is_success(),
+            "{method} {path}: {}",
+            answer.status()
+        );
         answer.json().await.unwrap()
     }
 
@@ -163,27 +211,37 @@ impl Shop {
     /// Everything that the app holds, as the sandbox stores it.
     async fn stored(&self, what: &str) -> Vec<Value> {
         let state = self.admin("GET", "state", &Value::Null).await;
-        let all = state["apps"][self.user.name][what].as_object().cloned().unwrap_or_default();
+        let all = state["apps"][self.user.name][what]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         all.into_iter().map(|(_, value)| value).collect()
     }
 
     async fn machines(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
-        self.stored("machines").await.into_iter().filter(fits).collect()
+        self.stored("machines")
+            .await
+            .into_iter()
+            .filter(fits)
+            .collect()
     }
 
     /// The machines that serve.
     pub(super) async fn fleet(&self) -> Vec<Value> {
-        self.machines(|machine| is_there(machine) && group(machine) == "app").await
+        self.machines(|machine| is_there(machine) && group(machine) == "app")
+            .await
     }
 
     /// The machines that run by schedule.
     pub(super) async fn crons(&self) -> Vec<Value> {
-        self.machines(|machine| is_there(machine) && machine["config"]["schedule"].is_string()).await
+        self.machines(|machine| is_there(machine) && machine["config"]["schedule"].is_string())
+            .await
     }
 
     /// The machines of release commands of an image, with those that are gone.
     pub(super) async fn commands(&self, tag: &str) -> Vec<Value> {
-        self.machines(|machine| group(machine) == COMMANDS && runs(machine, tag)).await
+        self.machines(|machine| group(machine) == COMMANDS && runs(machine, tag))
+            .await
     }
 
     /// Lets the leases of a run that was killed run out.
@@ -201,9 +259,18 @@ impl Shop {
     pub(super) async fn end_command(&self) {
         let command = self.command().await.unwrap();
         let id = command["id"].as_str().unwrap();
-        let url = format!("{}/v1/apps/{}/machines/{id}/stop", self.sandbox.url(), self.user.name);
+        let url = format!(
+            "{}/v1/apps/{}/machines/{id}/stop",
+            self.sandbox.url(),
+            self.user.name
+        );
         let token = self.sandbox.user_token().unwrap();
-        let answer = reqwest::Client::new().post(url).bearer_auth(token).send().await.unwrap();
+        let answer = reqwest::Client::new()
+            .post(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
     }
 
@@ -213,13 +280,20 @@ impl Shop {
         let User { fleet, crons, .. } = self.user;
         let (serving, scheduled) = (self.fleet().await, self.crons().await);
         assert_eq!((serving.len(), scheduled.len()), (*fleet, *crons), "{tag}");
-        assert_eq!(self.machines(is_there).await.len(), fleet + crons, "{tag}: nothing is left over");
+        assert_eq!(
+            self.machines(is_there).await.len(),
+            fleet + crons,
+            "{tag}: nothing is left over"
+        );
         for machine in serving.iter().chain(&scheduled) {
             assert!(runs(machine, tag), "{tag}: {machine:#}");
         }
         for machine in &serving {
             assert_eq!(machine["state"], "started", "{tag}: {machine:#}");
-            assert!(machine["config"]["metadata"]["trimtab_starting"].is_null(), "{tag}: {machine:#}");
+            assert!(
+                machine["config"]["metadata"]["trimtab_starting"].is_null(),
+                "{tag}: {machine:#}"
+            );
         }
         for volume in self.stored("volumes").await {
             assert!(volume["attached"].is_string(), "{tag}: {volume:#}");
@@ -227,13 +301,19 @@ impl Shop {
         self.nobody_holds(tag).await;
         let again = self.apply(environment, tag);
         again.demand(0, &[]);
-        assert_eq!(again.writes(), Vec::<String>::new(), "{tag}: a second apply has nothing to do");
+        assert_eq!(
+            again.writes(),
+            Vec::<String>::new(),
+            "{tag}: a second apply has nothing to do"
+        );
         self.never_too_often();
     }
 
     /// No lease is held; those of a run that was killed may be there, but are over.
     pub(super) async fn nobody_holds(&self, tag: &str) {
-        let now = self.admin("GET", "clock", &Value::Null).await["now_ms"].as_i64().unwrap();
+        let now = self.admin("GET", "clock", &Value::Null).await["now_ms"]
+            .as_i64()
+            .unwrap();
         for machine in self.machines(is_there).await {
             let until = machine["lease"]["expires_ms"].as_i64().unwrap_or(0);
             assert!(until <= now, "{tag}: a lease is left: {machine:#}");
@@ -282,9 +362,13 @@ impl UnderWay<'_> {
 
     /// Waits until it was told that another holds a lease that it needs, unless that has just run out.
     pub(super) async fn until_kept_out(&mut self) {
-        let fits =
-            |request: &RequestRecord| request.path.ends_with("/lease") && matches!(request.status, 201 | 409);
-        self.until("a lease is asked for", |run| run.requests().iter().any(fits)).await;
+        let fits = |request: &RequestRecord| {
+            request.path.ends_with("/lease") && matches!(request.status, 201 | 409)
+        };
+        self.until("a lease is asked for", |run| {
+            run.requests().iter().any(fits)
+        })
+        .await;
     }
 
     /// Waits until a request was answered: its method, and how its path begins after the app's name.
@@ -296,14 +380,26 @@ impl UnderWay<'_> {
                 && !request.path.ends_with("/lease")
                 && request.status == 200
         };
-        self.until(&format!("{method} {path}"), |run| run.requests().iter().any(fits)).await;
+        self.until(&format!("{method} {path}"), |run| {
+            run.requests().iter().any(fits)
+        })
+        .await;
     }
 
     /// Interrupts it as ctrl-C does, and waits until it has heard.
     pub(super) async fn interrupt(&mut self) {
         let kill = format!("kill -INT {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        self.until("it says that it stops", |run| Self::said(&run.err).contains("stopping: ")).await;
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.until("it says that it stops", |run| {
+            Self::said(&run.err).contains("stopping: ")
+        })
+        .await;
     }
 
     /// Kills it, and leaves it no time for anything.
@@ -315,7 +411,12 @@ impl UnderWay<'_> {
     /// Waits for its end.
     pub(super) fn end(mut self) -> Ran {
         let code = self.child.wait().unwrap().code();
-        Ran { code, out: Self::said(&self.out), err: Self::said(&self.err), requests: self.requests() }
+        Ran {
+            code,
+            out: Self::said(&self.out),
+            err: Self::said(&self.err),
+            requests: self.requests(),
+        }
     }
 }
 
@@ -332,16 +433,24 @@ fn is_there(machine: &Value) -> bool {
 }
 
 fn group(machine: &Value) -> &str {
-    machine["config"]["metadata"]["fly_process_group"].as_str().unwrap_or_default()
+    machine["config"]["metadata"]["fly_process_group"]
+        .as_str()
+        .unwrap_or_default()
 }
 
 /// Whether a machine runs this tag of its image.
 pub(super) fn runs(machine: &Value, tag: &str) -> bool {
-    machine["config"]["image"].as_str().unwrap_or_default().contains(&format!(":{tag}@"))
+    machine["config"]["image"]
+        .as_str()
+        .unwrap_or_default()
+        .contains(&format!(":{tag}@"))
 }
 
 /// Id and version: what changes with every update, and with nothing else.
 pub(super) fn versions(machines: &[Value]) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    machines.iter().map(|machine| (text(&machine["id"]), text(&machine["instance_id"]))).collect()
+    machines
+        .iter()
+        .map(|machine| (text(&machine["id"]), text(&machine["instance_id"])))
+        .collect()
 }

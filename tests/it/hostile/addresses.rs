@@ -31,9 +31,18 @@ fn no_client_of_fly_is_made_for_them() {
     for address in PLAIN {
         let there = || address.to_owned();
         for settings in [
-            Settings { base: there(), ..settings() },
-            Settings { logs: Some(there()), ..settings() },
-            Settings { uiex: Some(there()), ..settings() },
+            Settings {
+                base: there(),
+                ..settings()
+            },
+            Settings {
+                logs: Some(there()),
+                ..settings()
+            },
+            Settings {
+                uiex: Some(there()),
+                ..settings()
+            },
         ] {
             let said = Reader::new(&settings).unwrap_err().to_string();
             assert!(
@@ -41,32 +50,77 @@ fn no_client_of_fly_is_made_for_them() {
                 "{said}"
             );
         }
-        let error = Registry::new(&Settings { registries: Some(there()), ..settings() }).unwrap_err();
-        assert!(error.to_string().starts_with("set up the client of the registries: "), "{error}");
+        let error = Registry::new(&Settings {
+            registries: Some(there()),
+            ..settings()
+        })
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("set up the client of the registries: "),
+            "{error}"
+        );
     }
-    for address in ["http://[::1]:9", "http://localhost:9", "https://api.machines.dev"] {
-        Reader::new(&Settings { base: address.to_owned(), ..settings() }).unwrap();
+    for address in [
+        "http://[::1]:9",
+        "http://localhost:9",
+        "https://api.machines.dev",
+    ] {
+        Reader::new(&Settings {
+            base: address.to_owned(),
+            ..settings()
+        })
+        .unwrap();
     }
 }
 
 #[tokio::test]
 async fn no_client_of_aws_is_made_for_them() {
     let fly = Reader::new(&settings()).unwrap();
-    let keys = || aws::Keys { id: "AKIA".to_owned(), secret: Secret::new("x"), session: None };
+    let keys = || aws::Keys {
+        id: "AKIA".to_owned(),
+        secret: Secret::new("x"),
+        session: None,
+    };
     let fine = || {
-        aws::Settings::imitation("123456789012", "eu-central-1", "http://127.0.0.1:9".to_owned(), keys(), 1.0)
+        aws::Settings::imitation(
+            "123456789012",
+            "eu-central-1",
+            "http://127.0.0.1:9".to_owned(),
+            keys(),
+            1.0,
+        )
     };
     for address in PLAIN {
         let there = || Some(address.to_owned());
         let endpoints = [
-            aws::Endpoints { s3: there(), ..aws::Endpoints::default() },
-            aws::Endpoints { iam: there(), ..aws::Endpoints::default() },
-            aws::Endpoints { sts: there(), ..aws::Endpoints::default() },
+            aws::Endpoints {
+                s3: there(),
+                ..aws::Endpoints::default()
+            },
+            aws::Endpoints {
+                iam: there(),
+                ..aws::Endpoints::default()
+            },
+            aws::Endpoints {
+                sts: there(),
+                ..aws::Endpoints::default()
+            },
         ];
-        let single = endpoints.map(|endpoints| aws::Settings { endpoints, ..fine() });
-        for settings in single.into_iter().chain([aws::Settings { endpoint: there(), ..fine() }]) {
+        let single = endpoints.map(|endpoints| aws::Settings {
+            endpoints,
+            ..fine()
+        });
+        for settings in single.into_iter().chain([aws::Settings {
+            endpoint: there(),
+            ..fine()
+        }]) {
             let error = aws::Reader::new(settings, &fly).await.unwrap_err();
-            assert!(error.to_string().starts_with("set up the clients of AWS: "), "{error}");
+            assert!(
+                error.to_string().starts_with("set up the clients of AWS: "),
+                "{error}"
+            );
         }
     }
 }
@@ -77,7 +131,11 @@ pub(crate) fn trimtab(manifest: &str, args: &[&str], variables: &[(&str, &str)])
     std::fs::create_dir(dir.path().join("environments")).unwrap();
     std::fs::write(dir.path().join("environments/x.toml"), manifest).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
-    command.args(args).current_dir(dir.path()).env_clear().env("HOME", dir.path());
+    command
+        .args(args)
+        .current_dir(dir.path())
+        .env_clear()
+        .env("HOME", dir.path());
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
@@ -87,10 +145,21 @@ pub(crate) const MANIFEST: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n[apps
 async fn the_variables_that_move_an_api_are_held_to_it() {
     let odd = Odd::new(Answer::new("404 x", "", "")).await;
     let url = odd.url();
-    let fly = ["FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL", "FLY_UIEX_BASE_URL", "TRIMTAB_REGISTRY_BASE_URL"];
-    let aws = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_STS"];
-    let with_aws =
-        format!("{MANIFEST}[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.b]\n");
+    let fly = [
+        "FLY_FLAPS_BASE_URL",
+        "FLY_API_BASE_URL",
+        "FLY_UIEX_BASE_URL",
+        "TRIMTAB_REGISTRY_BASE_URL",
+    ];
+    let aws = [
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL_IAM",
+        "AWS_ENDPOINT_URL_STS",
+    ];
+    let with_aws = format!(
+        "{MANIFEST}[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.b]\n"
+    );
     for name in fly.into_iter().chain(aws) {
         let mut variables: Vec<(&str, &str)> = fly.map(|name| (name, url.as_str())).to_vec();
         variables.extend([
@@ -98,9 +167,16 @@ async fn the_variables_that_move_an_api_are_held_to_it() {
             ("AWS_ENDPOINT_URL", &url),
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ]);
-        variables.extend([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "x")]);
+        variables.extend([
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+        ]);
         variables.push((name, "http://localhost.evil.example"));
-        let manifest = if aws.contains(&name) { with_aws.as_str() } else { MANIFEST };
+        let manifest = if aws.contains(&name) {
+            with_aws.as_str()
+        } else {
+            MANIFEST
+        };
         let out = trimtab(manifest, &["plan", "x"], &variables);
         let said = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(1), "{name}: {said}");
@@ -110,5 +186,9 @@ async fn the_variables_that_move_an_api_are_held_to_it() {
         );
         assert!(!said.contains(TOKEN), "{said}");
     }
-    assert_eq!(odd.heard(), Vec::<String>::new(), "nothing was sent anywhere");
+    assert_eq!(
+        odd.heard(),
+        Vec::<String>::new(),
+        "nothing was sent anywhere"
+    );
 }

@@ -7,8 +7,7 @@ use trimtab::manifest::{SecretsMode, load};
 
 use crate::support::inputs;
 
-const BASE: &str =
-    "project = \"p\"\n[fly]\norg = \"acme\"\n[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
+const BASE: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
 /// In every file that is named, and in no message.
 const CANARY: &str = "canary-7d1e";
 
@@ -21,10 +20,19 @@ const WAYS: [(&str, &str); 8] = [
         "container file",
         "machine_config = '{\"containers\": [{\"name\": \"a\", \"files\": [{\"guest_path\": \"/a\", \"local_path\": \"FILE\"}]}]}'\n",
     ),
-    ("file", "[[apps.web.files]]\nguest_path = \"/a\"\nlocal_path = \"FILE\"\n"),
+    (
+        "file",
+        "[[apps.web.files]]\nguest_path = \"/a\"\nlocal_path = \"FILE\"\n",
+    ),
     ("dotenv", "[apps.web.secrets]\nKEY = { env = \"KEY\" }\n"),
-    ("secret's file", "[apps.web.secrets]\nKEY = { file = \"FILE\" }\n"),
-    ("secret's dotenv", "[apps.web.secrets]\nKEY = { dotenv = \"FILE\" }\n"),
+    (
+        "secret's file",
+        "[apps.web.secrets]\nKEY = { file = \"FILE\" }\n",
+    ),
+    (
+        "secret's dotenv",
+        "[apps.web.secrets]\nKEY = { dotenv = \"FILE\" }\n",
+    ),
 ];
 
 fn manifest(way: &str, text: &str, file: &str) -> String {
@@ -62,8 +70,11 @@ fn what_is_no_plain_file_is_refused_by_every_key_that_names_one() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("folder.toml")).unwrap();
     std::fs::create_dir(dir.path().join("folder.json")).unwrap();
-    let made =
-        Command::new("mkfifo").args(["pipe.toml", "pipe.json"]).current_dir(dir.path()).status().unwrap();
+    let made = Command::new("mkfifo")
+        .args(["pipe.toml", "pipe.json"])
+        .current_dir(dir.path())
+        .status()
+        .unwrap();
     assert!(made.success());
     symlink("/dev/zero", dir.path().join("zero.toml")).unwrap();
     symlink("/dev/zero", dir.path().join("zero.json")).unwrap();
@@ -79,7 +90,16 @@ fn what_is_no_plain_file_is_refused_by_every_key_that_names_one() {
             }
         }
     }
-    for device in ["/dev/zero", "/dev/stdin", "/dev/full", "/proc/self/environ", "/", "..", ".", ""] {
+    for device in [
+        "/dev/zero",
+        "/dev/stdin",
+        "/dev/full",
+        "/proc/self/environ",
+        "/",
+        "..",
+        ".",
+        "",
+    ] {
         for (way, said) in told(dir.path(), device) {
             assert!(said.starts_with("error: "), "{way} {device:?}: {said}");
         }
@@ -95,10 +115,18 @@ fn a_link_to_what_is_no_manifest_is_not_quoted() {
     std::fs::create_dir(&inner).unwrap();
     symlink("../id_rsa", inner.join("link.toml")).unwrap();
     symlink("../id_rsa", inner.join("link.json")).unwrap();
-    for file in ["../id_rsa", "link.toml", "link.json", &secret.display().to_string()] {
+    for file in [
+        "../id_rsa",
+        "link.toml",
+        "link.json",
+        &secret.display().to_string(),
+    ] {
         for (way, said) in told(&inner, file) {
             let quotes = matches!(way, "extends" | "config");
-            assert!(!quotes || said.contains("may end in anything but"), "{way} {file}: {said}");
+            assert!(
+                !quotes || said.contains("may end in anything but"),
+                "{way} {file}: {said}"
+            );
         }
     }
 }
@@ -111,7 +139,11 @@ fn a_link_to_a_manifest_is_followed() {
     let inner = dir.path().join("environments");
     std::fs::create_dir(&inner).unwrap();
     symlink("../shared/base.toml", inner.join("_base.toml")).unwrap();
-    for extends in ["_base.toml", "../shared/base.toml", "./../environments/../shared/base.toml"] {
+    for extends in [
+        "_base.toml",
+        "../shared/base.toml",
+        "./../environments/../shared/base.toml",
+    ] {
         std::fs::write(inner.join("x.toml"), format!("extends = \"{extends}\"\n")).unwrap();
         load(&inner, "x", &inputs(&[])).unwrap_or_else(|problems| panic!("{extends}: {problems}"));
     }
@@ -122,15 +154,27 @@ fn a_file_that_is_too_large_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["huge.toml", "huge.json"] {
         // A hole: it takes no room on the disk.
-        std::fs::File::create(dir.path().join(name)).unwrap().set_len(1 << 40).unwrap();
+        std::fs::File::create(dir.path().join(name))
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
         for (way, said) in told(dir.path(), name) {
             assert!(said.starts_with("error: "), "{way}: {said}");
-            let refused =
-                ["has more than 4194304 bytes, which is the most", "neither ", "secret `KEY` has no value"];
-            assert!(refused.iter().any(|words| said.contains(words)), "{way}: {said}");
+            let refused = [
+                "has more than 4194304 bytes, which is the most",
+                "neither ",
+                "secret `KEY` has no value",
+            ];
+            assert!(
+                refused.iter().any(|words| said.contains(words)),
+                "{way}: {said}"
+            );
         }
     }
-    std::fs::File::create(dir.path().join("x.toml")).unwrap().set_len(1 << 40).unwrap();
+    std::fs::File::create(dir.path().join("x.toml"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     let said = load(dir.path(), "x", &inputs(&[])).unwrap_err().to_string();
     assert!(said.contains("has more than 4194304 bytes"), "{said}");
 }
@@ -140,9 +184,25 @@ fn the_environment_itself_may_be_nothing_else_either() {
     let dir = tempfile::tempdir().unwrap();
     symlink("/proc/self/environ", dir.path().join("x.toml")).unwrap();
     std::fs::create_dir(dir.path().join("y.toml")).unwrap();
-    for environment in ["x", "y", "z", "", ".", "..", "/etc/passwd", "../x", "a\u{1b}[2Jb", "a\u{0}b"] {
-        let said = load(dir.path(), environment, &inputs(&[])).unwrap_err().render(false, 80);
-        assert!(said.starts_with("error: ") && !said.contains("PATH="), "{environment}: {said}");
+    for environment in [
+        "x",
+        "y",
+        "z",
+        "",
+        ".",
+        "..",
+        "/etc/passwd",
+        "../x",
+        "a\u{1b}[2Jb",
+        "a\u{0}b",
+    ] {
+        let said = load(dir.path(), environment, &inputs(&[]))
+            .unwrap_err()
+            .render(false, 80);
+        assert!(
+            said.starts_with("error: ") && !said.contains("PATH="),
+            "{environment}: {said}"
+        );
         crate::corpus::entries::clean(&said);
     }
 }

@@ -33,17 +33,26 @@ impl Answer {
             "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        Self { bytes: [head.as_bytes(), body].concat(), forever: Vec::new() }
+        Self {
+            bytes: [head.as_bytes(), body].concat(),
+            forever: Vec::new(),
+        }
     }
 
     /// These bytes and nothing else.
     pub(crate) fn raw(bytes: impl AsRef<[u8]>) -> Self {
-        Self { bytes: bytes.as_ref().to_vec(), forever: Vec::new() }
+        Self {
+            bytes: bytes.as_ref().to_vec(),
+            forever: Vec::new(),
+        }
     }
 
     /// The same, and then this without end.
     pub(crate) fn then_forever(self, forever: &str) -> Self {
-        Self { forever: forever.repeat(1 + 16_384 / forever.len()).into_bytes(), ..self }
+        Self {
+            forever: forever.repeat(1 + 16_384 / forever.len()).into_bytes(),
+            ..self
+        }
     }
 }
 
@@ -75,7 +84,11 @@ impl Odd {
                 });
             }
         });
-        Self { address, heard, task }
+        Self {
+            address,
+            heard,
+            task,
+        }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -21,12 +21,20 @@ async fn a_proxy_sees_nothing_of_what_stays_on_this_machine() {
         if command != "plan" && command != "status" {
             run.args(["--yes", "--allow-destroy", "aws.bucket/backups"]);
         }
-        run.arg(format!("--sandbox={}", dir.join("sandbox").display())).env_clear().env("HOME", dir);
+        run.arg(format!("--sandbox={}", dir.join("sandbox").display()))
+            .env_clear()
+            .env("HOME", dir);
         for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             run.env(name, &address);
         }
-        let run = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
-        assert!(run.status.code().is_some_and(|code| code < 3), "{}", String::from_utf8_lossy(&run.stderr));
+        let run = tokio::task::spawn_blocking(move || run.output().unwrap())
+            .await
+            .unwrap();
+        assert!(
+            run.status.code().is_some_and(|code| code < 3),
+            "{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
     }
     let seen = seen.lock().unwrap();
     assert!(seen.is_empty(), "it was asked: {seen:?}");
@@ -40,7 +48,9 @@ fn proxy(seen: Arc<Mutex<Vec<String>>>) -> String {
         for asked in listener.incoming() {
             let mut text = [0; 400];
             let length = asked.unwrap().read(&mut text).unwrap_or(0);
-            seen.lock().unwrap().push(String::from_utf8_lossy(&text[..length]).into_owned());
+            seen.lock()
+                .unwrap()
+                .push(String::from_utf8_lossy(&text[..length]).into_owned());
         }
     });
     address

@@ -38,7 +38,10 @@ const BAD: [&str; 16] = [
 ];
 
 fn bad() -> Vec<String> {
-    BAD.iter().map(|text| (*text).to_owned()).chain([BAD.concat()]).collect()
+    BAD.iter()
+        .map(|text| (*text).to_owned())
+        .chain([BAD.concat()])
+        .collect()
 }
 
 /// Puts a text behind every text in a value.
@@ -46,7 +49,10 @@ fn spoil(value: &Value, bad: &str) -> Value {
     match value {
         Value::String(text) => format!("{text}{bad}").into(),
         Value::Array(list) => list.iter().map(|inner| spoil(inner, bad)).collect(),
-        Value::Object(map) => map.iter().map(|(key, inner)| (key.clone(), spoil(inner, bad))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, inner)| (key.clone(), spoil(inner, bad)))
+            .collect(),
         other => other.clone(),
     }
 }
@@ -91,8 +97,13 @@ fn answers_of_the_clouds_are_shown_as_they_are_and_obeyed_by_nobody() {
 
 /// As TOML writes any text.
 fn toml(text: &str) -> String {
-    let escape =
-        |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\U{:08X}", u32::from(c)) };
+    let escape = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_string()
+        } else {
+            format!("\\U{:08X}", u32::from(c))
+        }
+    };
     format!("\"{}\"", text.chars().map(escape).collect::<String>())
 }
 
@@ -107,7 +118,10 @@ fn mistakes_in_a_manifest_are_told_in_harmless_words() {
             format!("{MANIFEST}{text} = 1\n[apps.{text}]\n[{text}]\n"),
             format!("{MANIFEST}config = {text}\nmachine_config = {text}\nname = {text}\n"),
             format!("extends = {text}\n{MANIFEST}"),
-            format!("{MANIFEST}[apps.web.env]\n{text} = {text}\nA = \"${{var.x}}{}\n", &text[1..]),
+            format!(
+                "{MANIFEST}[apps.web.env]\n{text} = {text}\nA = \"${{var.x}}{}\n",
+                &text[1..]
+            ),
             format!(
                 "{MANIFEST}[apps.web.secrets]\n{text} = {text}\nA = {{ file = {text} }}\nB = {{ env = {text} }}\n"
             ),
@@ -136,8 +150,9 @@ fn values_of_a_manifest_break_no_page() {
         let manifest = format!(
             "{MANIFEST}[apps.web.env]\nA = {text}\n[apps.web.processes]\napp = \"run\"\n[apps.web.deploy]\nrelease_command = \"sh -c x\"\n[apps.web.secrets]\nB = {{ env = \"B\" }}\n"
         );
-        let desired =
-            load_text(&manifest, &unchecked()).unwrap_or_else(|problems| panic!("{problems}")).desired;
+        let desired = load_text(&manifest, &unchecked())
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .desired;
         let plan = plan(&desired, &World::default()).unwrap();
         let refused = refusals(&plan, &Limits::default());
         let comment = render::markdown::plan(&plan, &refused, &headline(), 60_000);
@@ -152,7 +167,15 @@ fn values_of_a_manifest_break_no_page() {
                 outside.push('\n');
             }
         }
-        for sign in ["<script", "<img", "@acme", "![x]", "https://evil", "\n::", "##["] {
+        for sign in [
+            "<script",
+            "<img",
+            "@acme",
+            "![x]",
+            "https://evil",
+            "\n::",
+            "##[",
+        ] {
             assert!(!outside.contains(sign), "{sign}: {outside}");
         }
         let svg = render::graph::svg(&plan);
@@ -165,7 +188,10 @@ fn values_of_a_manifest_break_no_page() {
             clean(part);
         }
         assert!(!svg.contains("<script") && !svg.contains("<img"));
-        for document in [render::json::plan(&plan, &refused, &headline()), render::tfjson::plan(&plan)] {
+        for document in [
+            render::json::plan(&plan, &refused, &headline()),
+            render::tfjson::plan(&plan),
+        ] {
             let shown = harmless(&document.to_string()).into_owned();
             clean(&shown);
             assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), document);
@@ -179,10 +205,14 @@ async fn what_a_server_says_reaches_no_terminal_in_any_format() {
         let body = json!({ "error": format!("no{bad}"), "status": bad }).to_string();
         let odd = Odd::new(Answer::new("422 No", "", body)).await;
         let url = odd.url();
-        let mut variables: Vec<(&str, &str)> =
-            ["FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL", "FLY_UIEX_BASE_URL", "TRIMTAB_REGISTRY_BASE_URL"]
-                .map(|name| (name, url.as_str()))
-                .to_vec();
+        let mut variables: Vec<(&str, &str)> = [
+            "FLY_FLAPS_BASE_URL",
+            "FLY_API_BASE_URL",
+            "FLY_UIEX_BASE_URL",
+            "TRIMTAB_REGISTRY_BASE_URL",
+        ]
+        .map(|name| (name, url.as_str()))
+        .to_vec();
         variables.push(("FLY_API_TOKEN", TOKEN));
         for (github, args) in [
             ("false", ["plan", "x", "-vv"].as_slice()),
@@ -197,7 +227,8 @@ async fn what_a_server_says_reaches_no_terminal_in_any_format() {
                 let said = String::from_utf8(said.clone()).unwrap();
                 clean(&said);
                 assert!(!said.contains(TOKEN), "{said}");
-                let obeyed = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+                let obeyed =
+                    |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
                 assert!(github == "false" || !said.lines().any(obeyed), "{said}");
             }
             assert_eq!(out.status.code(), Some(1));

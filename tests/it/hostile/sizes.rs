@@ -26,8 +26,13 @@ const APP: &str = "[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
 /// Runs it on a small stack: what recurses too deep would end the whole process.
 fn confined<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run).unwrap();
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, run)
+            .unwrap();
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -45,7 +50,11 @@ fn refused(text: &str) -> String {
     let problems = of(&[("x.toml", text)]).unwrap_err();
     let said = confined(|| problems.render(false, 100));
     entries::clean(&said);
-    assert!(said.starts_with("error: ") && said.len() < 200_000, "{} bytes", said.len());
+    assert!(
+        said.starts_with("error: ") && said.len() < 200_000,
+        "{} bytes",
+        said.len()
+    );
     said
 }
 
@@ -61,8 +70,9 @@ const MB: usize = 1 << 20;
 #[test]
 fn a_lot_of_one_sign_is_answered() {
     // The brackets in full size: they are the ones that nest.
-    for (sign, size) in
-        [("[", MB), ("{", MB), ("a = [", MB), ("[[", MB)].into_iter().chain(SIGNS.map(|sign| (sign, MB / 8)))
+    for (sign, size) in [("[", MB), ("{", MB), ("a = [", MB), ("[[", MB)]
+        .into_iter()
+        .chain(SIGNS.map(|sign| (sign, MB / 8)))
     {
         for around in ["", "[apps.web.env]\nA = ", "a = \"\"\"\n"] {
             let text = format!("{BASE}{APP}{around}{}", sign.repeat(size / sign.len()));
@@ -77,42 +87,74 @@ fn a_lot_of_one_sign_is_answered() {
 
 /// What means something to the reader of TOML, or to us.
 const SIGNS: [&str; 15] = [
-    "\"", "'", "=", "a.", "\\", "#[", "\u{0}", "\u{feff}", "\u{1b}", "\r", "\"\"\"", "-", "sk-.", "${",
-    "a=1\n",
+    "\"", "'", "=", "a.", "\\", "#[", "\u{0}", "\u{feff}", "\u{1b}", "\r", "\"\"\"", "-", "sk-.",
+    "${", "a=1\n",
 ];
 
 #[test]
 fn deep_nesting_is_refused() {
     for levels in [200, 10_000, 100_000] {
         for (open, close) in [("a = ", ""), ("a = {b=", "}")] {
-            let (left, right) = if close.is_empty() { ("[", "]") } else { ("{c=", "}") };
-            refused(&format!("{BASE}{APP}{open}{}1{}{close}\n", left.repeat(levels), right.repeat(levels)));
+            let (left, right) = if close.is_empty() {
+                ("[", "]")
+            } else {
+                ("{c=", "}")
+            };
+            refused(&format!(
+                "{BASE}{APP}{open}{}1{}{close}\n",
+                left.repeat(levels),
+                right.repeat(levels)
+            ));
         }
-        refused(&format!("{BASE}{APP}[apps.web.env]\na{} = 1\n", ".a".repeat(levels)));
-        refused(&format!("{BASE}{APP}[apps.web.env.a{}]\n", ".a".repeat(levels)));
+        refused(&format!(
+            "{BASE}{APP}[apps.web.env]\na{} = 1\n",
+            ".a".repeat(levels)
+        ));
+        refused(&format!(
+            "{BASE}{APP}[apps.web.env.a{}]\n",
+            ".a".repeat(levels)
+        ));
     }
 }
 
 #[test]
 fn one_giant_text_is_taken_or_refused_and_never_repeated() {
     let giant = "x".repeat(MB);
-    of(&[("x.toml", &format!("{BASE}{APP}[apps.web.env]\nA = \"{giant}\"\n"))]).unwrap();
+    of(&[(
+        "x.toml",
+        &format!("{BASE}{APP}[apps.web.env]\nA = \"{giant}\"\n"),
+    )])
+    .unwrap();
     for text in [
         format!("{BASE}{APP}{giant} = 1\n"),
         format!("{BASE}{APP}[apps.{giant}]\n"),
         format!("{BASE}{APP}strategy = \"{giant}\"\n"),
         format!("{BASE}[apps.web]\nprimary_region = \"{giant}\"\n"),
         format!("{BASE}{APP}[apps.web.env]\nA = \"${{var.{giant}}}\"\n"),
-        format!("{BASE}{APP}[apps.web.env]\nA = \"{}\"\n", "${".repeat(MB / 2)),
-        format!("{BASE}{APP}[apps.web.env]\nA = \"{}\"\n", "${var.x}".repeat(MB / 8)),
+        format!(
+            "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
+            "${".repeat(MB / 2)
+        ),
+        format!(
+            "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
+            "${var.x}".repeat(MB / 8)
+        ),
         format!("project = \"{giant}\"\n[fly]\norg = \"{giant}\"\n{APP}"),
         format!("extends = \"{giant}\"\n{BASE}{APP}"),
         format!("{BASE}{APP}config = \"{giant}\"\n"),
         format!("{BASE}{APP}machine_config = \"{giant}\"\n"),
-        format!("{BASE}{APP}machine_config = '{{{}'\n", "\"a\":[".repeat(MB / 5)),
+        format!(
+            "{BASE}{APP}machine_config = '{{{}'\n",
+            "\"a\":[".repeat(MB / 5)
+        ),
     ] {
         let said = refused(&text);
-        assert!(said.len() < 20_000, "{} bytes: {}…", said.len(), &said[..200]);
+        assert!(
+            said.len() < 20_000,
+            "{} bytes: {}…",
+            said.len(),
+            &said[..200]
+        );
     }
 }
 
@@ -124,26 +166,57 @@ fn many_of_everything_are_taken() {
             (at + 1) % 4_000
         )
     });
-    assert_eq!(of(&[("x.toml", &format!("{BASE}{apps}"))]).unwrap().desired.fly_app.len(), 4_000);
+    assert_eq!(
+        of(&[("x.toml", &format!("{BASE}{apps}"))])
+            .unwrap()
+            .desired
+            .fly_app
+            .len(),
+        4_000
+    );
     let many = lines(20_000, |at| format!("KEY_{at} = \"${{var.v{at}}}\""));
     let vars = lines(20_000, |at| format!("v{at} = \"value\""));
-    let desired =
-        of(&[("x.toml", &format!("{BASE}[vars]\n{vars}{APP}[apps.web.env]\n{many}"))]).unwrap().desired;
-    assert_eq!(desired.fly_machine.values().next().unwrap().workload.config.env.len(), 20_002);
+    let desired = of(&[(
+        "x.toml",
+        &format!("{BASE}[vars]\n{vars}{APP}[apps.web.env]\n{many}"),
+    )])
+    .unwrap()
+    .desired;
+    assert_eq!(
+        desired
+            .fly_machine
+            .values()
+            .next()
+            .unwrap()
+            .workload
+            .config
+            .env
+            .len(),
+        20_002
+    );
     let chain = lines(4_000, |at| {
         format!(
             "[apps.web{at}]\nprimary_region = \"fra\"\nimage = \"web:1\"\ndepends_on = [\"web{}\"]",
             (at + 1).min(3_999)
         )
     });
-    let said = of(&[("x.toml", &format!("{BASE}{chain}"))]).unwrap_err().to_string();
+    let said = of(&[("x.toml", &format!("{BASE}{chain}"))])
+        .unwrap_err()
+        .to_string();
     assert!(
-        said.contains("goes in a circle: web3999 → web3999") && said.matches("error: ").count() == 1,
+        said.contains("goes in a circle: web3999 → web3999")
+            && said.matches("error: ").count() == 1,
         "{said}"
     );
     // Laid over one another, and over a fly.toml and a fly.json.
-    let env = format!("[apps.web.env]\n{}", lines(20_000, |at| format!("KEY_{at} = \"a\"")));
-    let fly = format!("app = \"a\"\n[env]\n{}", lines(20_000, |at| format!("KEY_{at} = \"b\"")));
+    let env = format!(
+        "[apps.web.env]\n{}",
+        lines(20_000, |at| format!("KEY_{at} = \"a\""))
+    );
+    let fly = format!(
+        "app = \"a\"\n[env]\n{}",
+        lines(20_000, |at| format!("KEY_{at} = \"b\""))
+    );
     let json = json!({ "app": "a", "env": (0..20_000).map(|at| (format!("KEY_{at}"), json!("c"))).collect::<serde_json::Map<_, _>>() });
     for (name, text) in [("fly.toml", fly), ("fly.json", json.to_string())] {
         let own = format!("extends = \"_base.toml\"\n{BASE}{APP}config = \"{name}\"\n{env}");
@@ -156,13 +229,19 @@ fn many_of_everything_are_taken() {
 fn many_mistakes_are_told_in_part() {
     for text in [
         format!("{BASE}{APP}{}", lines(6_000, |at| format!("key_{at} = 1"))),
-        format!("{BASE}{APP}[apps.web.env]\n{}", lines(6_000, |at| format!("KEY_{at} = \"${{var.x{at}}}\""))),
+        format!(
+            "{BASE}{APP}[apps.web.env]\n{}",
+            lines(6_000, |at| format!("KEY_{at} = \"${{var.x{at}}}\""))
+        ),
         format!(
             "{BASE}[vars]\n{}{APP}[apps.web.env]\n{}",
             lines(4_000, |at| format!("name{at} = \"v\"")),
             lines(4_000, |at| format!("KEY_{at} = \"${{var.nome{at}}}\""))
         ),
-        format!("{BASE}{APP}[apps.web.secrets]\n{}", lines(6_000, |at| format!("KEY_{at} = \"AKIA{at}\""))),
+        format!(
+            "{BASE}{APP}[apps.web.secrets]\n{}",
+            lines(6_000, |at| format!("KEY_{at} = \"AKIA{at}\""))
+        ),
         format!("{BASE}{APP}{}", "= \n".repeat(6_000)),
         format!("{BASE}{APP}machine_config = [{}]\n", "1,".repeat(100_000)),
     ] {
@@ -179,13 +258,21 @@ fn references_do_not_multiply() {
         "${var.long}".repeat(100_000)
     );
     let said = refused(&text);
-    assert!(said.contains("what references stand for has more than 16777216 bytes"), "{said}");
+    assert!(
+        said.contains("what references stand for has more than 16777216 bytes"),
+        "{said}"
+    );
 }
 
 #[test]
 fn files_that_include_one_another_end() {
-    let itself = of(&[("x.toml", "extends = \"x.toml\"\n")]).unwrap_err().to_string();
-    assert!(itself.contains("`extends` goes in a circle: x.toml → x.toml"), "{itself}");
+    let itself = of(&[("x.toml", "extends = \"x.toml\"\n")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        itself.contains("`extends` goes in a circle: x.toml → x.toml"),
+        "{itself}"
+    );
     let circle = [
         ("x.toml", "extends = \"_a.toml\"\n"),
         ("_a.toml", "extends = [\"./_b.toml\"]\n"),
@@ -200,12 +287,16 @@ fn files_that_include_one_another_end() {
     std::os::unix::fs::symlink(".", dir.path().join("here")).unwrap();
     let said = loaded(dir.path()).unwrap_err().to_string();
     assert!(
-        said.contains("goes in a circle: _a.toml → _b.toml → _a.toml") || said.contains("more than 64 files"),
+        said.contains("goes in a circle: _a.toml → _b.toml → _a.toml")
+            || said.contains("more than 64 files"),
         "{said}"
     );
     std::fs::write(dir.path().join("x.toml"), "extends = \"here/x.toml\"\n").unwrap();
     let said = loaded(dir.path()).unwrap_err().to_string();
-    assert!(said.contains("cannot read") && said.len() < 20_000, "{said}");
+    assert!(
+        said.contains("cannot read") && said.len() < 20_000,
+        "{said}"
+    );
 }
 
 #[test]
@@ -214,38 +305,60 @@ fn files_that_each_include_the_next_one_twice_are_not_read_two_to_the_n_times() 
     for at in 0..60 {
         let text = format!("extends = [\"_{0}.toml\", \"_{0}.toml\"]\n", at + 1);
         std::fs::write(
-            dir.path().join(if at == 0 { "x.toml".to_owned() } else { format!("_{at}.toml") }),
+            dir.path().join(if at == 0 {
+                "x.toml".to_owned()
+            } else {
+                format!("_{at}.toml")
+            }),
             text,
         )
         .unwrap();
     }
     std::fs::write(dir.path().join("_60.toml"), "").unwrap();
     let said = loaded(dir.path()).unwrap_err().to_string();
-    assert!(said.contains("`extends` leads to more than 64 files"), "{said}");
+    assert!(
+        said.contains("`extends` leads to more than 64 files"),
+        "{said}"
+    );
 }
 
 #[test]
 fn the_files_of_an_environment_are_bounded_together() {
-    let comment = format!("app = \"a\"\nprimary_region = \"fra\"\n# {}\n", "x".repeat(3 * MB));
-    let apps =
-        lines(20, |at| format!("[apps.web{at}]\nname = \"w{at}\"\nimage = \"web:1\"\nconfig = \"fly.toml\""));
-    let said = of(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)]).unwrap_err().to_string();
+    let comment = format!(
+        "app = \"a\"\nprimary_region = \"fra\"\n# {}\n",
+        "x".repeat(3 * MB)
+    );
+    let apps = lines(20, |at| {
+        format!("[apps.web{at}]\nname = \"w{at}\"\nimage = \"web:1\"\nconfig = \"fly.toml\"")
+    });
+    let said = of(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)])
+        .unwrap_err()
+        .to_string();
     assert_eq!(
-        said.matches("the files of this environment have more than 33554432 bytes together").count(),
+        said.matches("the files of this environment have more than 33554432 bytes together")
+            .count(),
         1,
         "{said}"
     );
-    let files =
-        lines(60, |at| format!("[[apps.web.files]]\nguest_path = \"/f{at}\"\nlocal_path = \"big.bin\""));
-    let said = of(&[("x.toml", &format!("{BASE}{APP}{files}")), ("big.bin", &"x".repeat(MB))])
-        .unwrap_err()
-        .to_string();
-    assert!(said.contains("the local files have more than 33554432 bytes together"), "{said}");
+    let files = lines(60, |at| {
+        format!("[[apps.web.files]]\nguest_path = \"/f{at}\"\nlocal_path = \"big.bin\"")
+    });
+    let said = of(&[
+        ("x.toml", &format!("{BASE}{APP}{files}")),
+        ("big.bin", &"x".repeat(MB)),
+    ])
+    .unwrap_err()
+    .to_string();
+    assert!(
+        said.contains("the local files have more than 33554432 bytes together"),
+        "{said}"
+    );
 }
 
 #[test]
 fn other_texts_may_be_deep_and_long_too() {
-    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    let deep =
+        |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
     for text in [
         deep("[", "]"),
         deep("{\"a\":", "}"),
@@ -282,8 +395,14 @@ fn other_texts_may_be_deep_and_long_too() {
 /// Machines in 18 regions are bounded by the manifest, so these are as many as one app may have, of many apps.
 #[test]
 fn a_hundred_thousand_machines_are_planned() {
-    let regions: Vec<&str> = trimtab::model::KNOWN_REGIONS.iter().map(|(code, _)| *code).collect();
-    let count: Vec<String> = regions.iter().map(|region| format!("{region} = 1000")).collect();
+    let regions: Vec<&str> = trimtab::model::KNOWN_REGIONS
+        .iter()
+        .map(|(code, _)| *code)
+        .collect();
+    let count: Vec<String> = regions
+        .iter()
+        .map(|region| format!("{region} = 1000"))
+        .collect();
     let apps = lines(6, |at| {
         format!(
             "[apps.web{at}]\nprimary_region = \"fra\"\nimage = \"web:1\"\n[apps.web{at}.machines.app]\ncount = {{ {} }}",

@@ -92,7 +92,11 @@ fn fault(text: &str) -> Blow {
 }
 
 fn death(at: clouds::Nth, after: bool) -> Fuse {
-    Fuse { at, after, then: Burnt::FallSilent }
+    Fuse {
+        at,
+        after,
+        then: Burnt::FallSilent,
+    }
 }
 
 /// What can befall any request.
@@ -106,9 +110,14 @@ fn at_request(n: u64) -> Vec<Blow> {
 
 /// What only matters where something is written: for a read it is the same as something above.
 fn at_write(n: u64) -> Vec<Blow> {
-    let faults = ["drop-after:wN", "twice:wN"].map(|text| fault(&text.replace('N', &n.to_string())));
+    let faults =
+        ["drop-after:wN", "twice:wN"].map(|text| fault(&text.replace('N', &n.to_string())));
     let statuses = UNCLEAR.map(|code| fault(&format!("status-after:w{n}:{code}")));
-    let people =
-        [Blow::Stale(death(clouds::Nth::Write(n), true)), Blow::Another(n), Blow::Meddling(n), Blow::Host(n)];
+    let people = [
+        Blow::Stale(death(clouds::Nth::Write(n), true)),
+        Blow::Another(n),
+        Blow::Meddling(n),
+        Blow::Host(n),
+    ];
     faults.into_iter().chain(statuses).chain(people).collect()
 }

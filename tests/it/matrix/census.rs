@@ -14,12 +14,27 @@ const CANARY: &str = "canary of";
 /// An app of another team in the same organization.
 pub(super) const STRANGER: &str = "of-another-team";
 /// Metadata of a machine that tells of the run that wrote it, and not of what was asked for.
-const OF_A_RUN: [&str; 3] = ["trimtab_secrets", "trimtab_secrets_version", "trimtab_release"];
+const OF_A_RUN: [&str; 3] = [
+    "trimtab_secrets",
+    "trimtab_secrets_version",
+    "trimtab_release",
+];
 /// What AWS adds to the things that are made there.
-const OF_AWS: [&str; 6] = ["id", "created_ms", "used_ms", "objects", "history", "thumbprints"];
+const OF_AWS: [&str; 6] = [
+    "id",
+    "created_ms",
+    "used_ms",
+    "objects",
+    "history",
+    "thumbprints",
+];
 
 fn pairs(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
 }
 
 /// All machines that are there, with the names of their apps.
@@ -29,14 +44,20 @@ pub(super) fn machines(state: &Value) -> Vec<(&str, &Value)> {
     fn of<'v>(app: &'v Value, key: &str) -> &'v Value {
         &app[key]
     }
-    ours.flat_map(there).filter(|(_, machine)| machine["state"] != "destroyed").collect()
+    ours.flat_map(there)
+        .filter(|(_, machine)| machine["state"] != "destroyed")
+        .collect()
 }
 
 /// The other team's app, in full.
 pub(super) fn strangers(state: &Value) -> Value {
     let mut app = state["apps"][STRANGER].clone();
     // Its program runs on, and its volume is snapshotted.
-    for machine in app["machines"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+    for machine in app["machines"]
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|all| all.values_mut())
+    {
         *machine = json!({ "state": machine["state"], "config": machine["config"], "instance": machine["instance_id"] });
     }
     json!({ "machines": app["machines"], "volumes": app["volumes"], "secrets": app["secrets"], "ips": app["ips"] })
@@ -46,8 +67,7 @@ pub(super) fn strangers(state: &Value) -> Value {
 pub(crate) fn of(state: &Value) -> Value {
     let ours = pairs(&state["apps"]).filter(|(name, _)| *name != STRANGER);
     let apps: BTreeMap<&str, Value> = ours.map(|(name, all)| (name, app(all))).collect();
-    let mut aws =
-        json!({ "accounts": state["aws"]["accounts"]["accounts"], "buckets": state["aws"]["buckets"] });
+    let mut aws = json!({ "accounts": state["aws"]["accounts"]["accounts"], "buckets": state["aws"]["buckets"] });
     strip(&mut aws);
     json!({ "apps": apps, "aws": aws })
 }
@@ -66,15 +86,21 @@ fn strip(value: &mut Value) {
 fn app(app: &Value) -> Value {
     let machines = pairs(&app["machines"]).filter(|(_, machine)| machine["state"] != "destroyed");
     let machines: Vec<_> = machines.collect();
-    let named: BTreeMap<&str, &Value> =
-        machines.iter().map(|(id, machine)| (*id, &machine["config"]["metadata"]["trimtab_name"])).collect();
+    let named: BTreeMap<&str, &Value> = machines
+        .iter()
+        .map(|(id, machine)| (*id, &machine["config"]["metadata"]["trimtab_name"]))
+        .collect();
     let volumes = pairs(&app["volumes"]).filter(|(_, volume)| is_there(volume));
-    let volumes: BTreeMap<&str, Value> =
-        volumes.map(|(id, volume)| (id, self::volume(volume, &named))).collect();
-    let machines = machines.iter().map(|(_, machine)| self::machine(machine, &volumes));
+    let volumes: BTreeMap<&str, Value> = volumes
+        .map(|(id, volume)| (id, self::volume(volume, &named)))
+        .collect();
+    let machines = machines
+        .iter()
+        .map(|(_, machine)| self::machine(machine, &volumes));
     // The digest that Fly shows depends on the app's identifier.
-    let secrets: BTreeMap<&str, u64> =
-        pairs(&app["secrets"]).map(|(name, secret)| (name, hash(&secret["value"]))).collect();
+    let secrets: BTreeMap<&str, u64> = pairs(&app["secrets"])
+        .map(|(name, secret)| (name, hash(&secret["value"])))
+        .collect();
     let ips = app["ips"].as_array().into_iter().flatten();
     json!({
         "org": app["org"],
@@ -94,7 +120,10 @@ fn hash(value: &Value) -> u64 {
 }
 
 fn is_there(volume: &Value) -> bool {
-    !matches!(volume["state"].as_str(), Some("destroyed" | "pending_destroy" | "scheduling_destroy"))
+    !matches!(
+        volume["state"].as_str(),
+        Some("destroyed" | "pending_destroy" | "scheduling_destroy")
+    )
 }
 
 fn volume(volume: &Value, machines: &BTreeMap<&str, &Value>) -> Value {
@@ -112,16 +141,25 @@ fn volume(volume: &Value, machines: &BTreeMap<&str, &Value>) -> Value {
 fn machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
     let mut config = machine["config"].clone();
     for mount in config["mounts"].as_array_mut().into_iter().flatten() {
-        let volume = mount["volume"].as_str().and_then(|id| volumes.get(id)).cloned();
+        let volume = mount["volume"]
+            .as_str()
+            .and_then(|id| volumes.get(id))
+            .cloned();
         mount["volume"] = volume.unwrap_or_else(|| json!("a volume that is not there"));
     }
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.retain(|key, _| !OF_A_RUN.contains(&key.as_str()));
     }
     // One that runs by the clock may be at it.
-    let state = if config["schedule"].is_null() { &machine["state"] } else { &Value::Null };
+    let state = if config["schedule"].is_null() {
+        &machine["state"]
+    } else {
+        &Value::Null
+    };
     // Nothing is sent to one without services, hidden or not.
-    let serves = config["services"].as_array().is_some_and(|services| !services.is_empty());
+    let serves = config["services"]
+        .as_array()
+        .is_some_and(|services| !services.is_empty());
     json!({
         "region": machine["region"],
         "state": state,
@@ -157,21 +195,50 @@ pub(super) fn holds_always(state: &Value, theirs: &Value, marked: bool) -> Resul
         for mount in machine["config"]["mounts"].as_array().into_iter().flatten() {
             let volume = mount["volume"].as_str().unwrap_or_default();
             if let Some(other) = holders.insert(volume, id) {
-                return Err(format!("the machines {other} and {id} hold the volume {volume}"));
+                return Err(format!(
+                    "the machines {other} and {id} hold the volume {volume}"
+                ));
             }
         }
     }
     for (_, account) in pairs(&state["aws"]["accounts"]["accounts"]) {
-        bear_marks("role", &account["roles"], |role| &role["tags"], "trimtab_project")?;
-        bear_marks("provider", &account["providers"], |provider| &provider["tags"], "trimtab_shared")?;
+        bear_marks(
+            "role",
+            &account["roles"],
+            |role| &role["tags"],
+            "trimtab_project",
+        )?;
+        bear_marks(
+            "provider",
+            &account["providers"],
+            |provider| &provider["tags"],
+            "trimtab_shared",
+        )?;
     }
-    bear_marks("bucket", &state["aws"]["buckets"], |bucket| &bucket["config"]["tags"], "trimtab_project")
+    bear_marks(
+        "bucket",
+        &state["aws"]["buckets"],
+        |bucket| &bucket["config"]["tags"],
+        "trimtab_project",
+    )
 }
 
-fn bear_marks(what: &str, all: &Value, tags: impl Fn(&Value) -> &Value, mark: &str) -> Result<(), String> {
-    let unmarked =
-        pairs(all).find(|(_, one)| !tags(one).as_array().into_iter().flatten().any(|tag| tag[0] == mark));
-    unmarked.map_or(Ok(()), |(name, _)| Err(format!("the {what} {name} bears no mark")))
+fn bear_marks(
+    what: &str,
+    all: &Value,
+    tags: impl Fn(&Value) -> &Value,
+    mark: &str,
+) -> Result<(), String> {
+    let unmarked = pairs(all).find(|(_, one)| {
+        !tags(one)
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|tag| tag[0] == mark)
+    });
+    unmarked.map_or(Ok(()), |(name, _)| {
+        Err(format!("the {what} {name} bears no mark"))
+    })
 }
 
 /// Two worlds are the same; otherwise the first line in which they differ.
@@ -189,15 +256,26 @@ pub(crate) fn same(is: &Value, should: &Value) -> Result<(), String> {
 }
 
 /// No value of a secret is anywhere but where secrets are.
-pub(super) fn keeps_secrets(state: &Value, requests: &[RequestRecord], said: &[&str]) -> Result<(), String> {
+pub(super) fn keeps_secrets(
+    state: &Value,
+    requests: &[RequestRecord],
+    said: &[&str],
+) -> Result<(), String> {
     if let Some(said) = said.iter().find(|said| said.contains(CANARY)) {
         return Err(format!("a secret was said: {said}"));
     }
-    if let Some(asked) = requests.iter().find(|one| one.path.contains(CANARY) || one.query.contains(CANARY)) {
+    if let Some(asked) = requests
+        .iter()
+        .find(|one| one.path.contains(CANARY) || one.query.contains(CANARY))
+    {
         return Err(format!("a secret is in an address: {asked:?}"));
     }
     let mut apps = state["apps"].clone();
-    for app in apps.as_object_mut().into_iter().flat_map(|apps| apps.values_mut()) {
+    for app in apps
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|apps| apps.values_mut())
+    {
         app["secrets"] = Value::Null;
     }
     match apps.to_string().contains(CANARY) || state["aws"].to_string().contains(CANARY) {

@@ -38,9 +38,16 @@ impl Killed {
         let dir = tempfile::tempdir().unwrap();
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.dir);
         copy(&manifests, &dir.path().join("environments"));
-        let options = Options { speed: SPEED, ..Options::new(dir.path().join("sandbox")) };
+        let options = Options {
+            speed: SPEED,
+            ..Options::new(dir.path().join("sandbox"))
+        };
         let sandbox = sandbox::start(options).await.unwrap();
-        Place { dir, sandbox, environment: self.environment }
+        Place {
+            dir,
+            sandbox,
+            environment: self.environment,
+        }
     }
 }
 
@@ -69,13 +76,16 @@ impl Place {
     /// Runs it to its end.
     async fn finish(&self) -> Output {
         let child = self.start();
-        spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap()
+        spawn_blocking(move || child.wait_with_output().unwrap())
+            .await
+            .unwrap()
     }
 
     /// Kills it at a write. Says whether it came so far.
     async fn kill(&self, n: usize, after: bool) -> bool {
         let when = if after { "after" } else { "before" };
-        self.sandbox.set_faults(vec![format!("hold-{when}:w{n}").parse().unwrap()]);
+        self.sandbox
+            .set_faults(vec![format!("hold-{when}:w{n}").parse().unwrap()]);
         let mut child = self.start();
         let mut out = child.stdout.take().unwrap();
         let mut end = spawn_blocking(move || {
@@ -107,8 +117,15 @@ impl Place {
 async fn all(killed: Killed) -> usize {
     let place = killed.place().await;
     let output = place.finish().await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (writes, should) = (usize::try_from(place.sandbox.writes()).unwrap(), place.census());
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let (writes, should) = (
+        usize::try_from(place.sandbox.writes()).unwrap(),
+        place.census(),
+    );
     let mut ran = 0;
     for n in (1..=writes).step_by(killed.step) {
         for after in [false, true] {
@@ -119,7 +136,10 @@ async fn all(killed: Killed) -> usize {
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{what}: {said}");
             census::same(&place.census(), &should).unwrap_or_else(|why| panic!("{what}: {why}"));
-            assert!(place.finish().await.stderr.is_empty(), "{what}: nothing is left to do");
+            assert!(
+                place.finish().await.stderr.is_empty(),
+                "{what}: nothing is left to do"
+            );
         }
     }
     ran
@@ -127,14 +147,29 @@ async fn all(killed: Killed) -> usize {
 
 /// Every how manieth write is struck at: `TRIMTAB_MATRIX=full` takes all.
 fn step(usual: usize) -> usize {
-    if matches!(super::Choice::of_environment(), super::Choice::All) { 1 } else { usual }
+    if matches!(super::Choice::of_environment(), super::Choice::All) {
+        1
+    } else {
+        usual
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_itself_is_killed_and_run_again() {
-    let fly = all(Killed { dir: "environments", environment: "staging", step: step(5) });
-    let aws = all(Killed { dir: "tests/manifests/002", environment: "production", step: step(6) });
+    let fly = all(Killed {
+        dir: "environments",
+        environment: "staging",
+        step: step(5),
+    });
+    let aws = all(Killed {
+        dir: "tests/manifests/002",
+        environment: "production",
+        step: step(6),
+    });
     let (fly, aws) = tokio::join!(fly, aws);
-    super::say(&format!("matrix: the program was killed {} times with SIGKILL", fly + aws));
+    super::say(&format!(
+        "matrix: the program was killed {} times with SIGKILL",
+        fly + aws
+    ));
     assert!(fly >= 6 && aws >= 4, "{fly}, {aws}");
 }

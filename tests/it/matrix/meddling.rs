@@ -12,14 +12,22 @@ fn machines(sandbox: &Running) -> Vec<(String, String, Value)> {
     census::machines(&state)
         .into_iter()
         .filter(|(_, machine)| !machine["config"]["metadata"]["trimtab_name"].is_null())
-        .map(|(app, machine)| (app.to_owned(), machine["id"].as_str().unwrap().to_owned(), machine.clone()))
+        .map(|(app, machine)| {
+            (
+                app.to_owned(),
+                machine["id"].as_str().unwrap().to_owned(),
+                machine.clone(),
+            )
+        })
         .collect()
 }
 
 /// Does the n-th thing that can be done by hand.
 pub(super) async fn meddle(sandbox: &Running, n: usize) {
     let machines = machines(sandbox);
-    let Some((app, id, machine)) = machines.get(n / 7 % machines.len().max(1)) else { return };
+    let Some((app, id, machine)) = machines.get(n / 7 % machines.len().max(1)) else {
+        return;
+    };
     let base = format!("/v1/apps/{app}");
     let path = format!("{base}/machines/{id}");
     let mut config = machine["config"].clone();
@@ -30,19 +38,32 @@ pub(super) async fn meddle(sandbox: &Running, n: usize) {
         }
         1 => ("DELETE", format!("{path}?force=true"), Value::Null),
         2 => ("POST", format!("{path}/cordon"), json!({})),
-        3 => ("DELETE", format!("{path}/metadata/trimtab_name"), Value::Null),
+        3 => (
+            "DELETE",
+            format!("{path}/metadata/trimtab_name"),
+            Value::Null,
+        ),
         4 => {
             let known = sandbox.state()["apps"][app]["secrets"].clone();
-            let Some(name) =
-                known.as_object().and_then(|all| all.keys().find(|name| !name.starts_with("TRIMTAB")))
+            let Some(name) = known
+                .as_object()
+                .and_then(|all| all.keys().find(|name| !name.starts_with("TRIMTAB")))
             else {
                 return;
             };
-            ("POST", format!("{base}/secrets"), json!({ "values": { name: "by hand" } }))
+            (
+                "POST",
+                format!("{base}/secrets"),
+                json!({ "values": { name: "by hand" } }),
+            )
         }
         5 => {
             let config = json!({ "image": "by-hand:1" });
-            ("POST", format!("{base}/machines"), json!({ "region": machine["region"], "config": config }))
+            (
+                "POST",
+                format!("{base}/machines"),
+                json!({ "region": machine["region"], "config": config }),
+            )
         }
         _ => ("DELETE", format!("{base}?force=true"), Value::Null),
     };

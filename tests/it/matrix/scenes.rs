@@ -41,14 +41,28 @@ impl Scene {
         let strangers = census::strangers(&stage.sandbox.state());
         let run = stage.run().await;
         assert!(run.complete, "{what}: {}", run.said);
-        let (requests, writes) = (stage.sandbox.requests().len() as u64, stage.sandbox.writes());
+        let (requests, writes) = (
+            stage.sandbox.requests().len() as u64,
+            stage.sandbox.writes(),
+        );
         assert!(stage.left().await.is_empty(), "{what}");
         // What runs once has ended by then.
         stage.outlive();
         let end = census::of(&stage.sandbox.state());
         let after = stage.sandbox.snapshot();
         drop(stage);
-        (Self { what, desired, begin, requests, writes, end, strangers }, after)
+        (
+            Self {
+                what,
+                desired,
+                begin,
+                requests,
+                writes,
+                end,
+                strangers,
+            },
+            after,
+        )
     }
 }
 
@@ -60,15 +74,30 @@ pub(super) async fn all() -> Vec<Scene> {
             scenes.extend(of_environment(&dir, &environment).await);
         }
     }
-    let environments = scenes.iter().filter(|scene| scene.what.ends_with("first")).count();
-    let removals = scenes.iter().filter(|scene| scene.what.ends_with("removal")).count();
-    assert!(environments >= 12, "three of the reference team's, and those of five users");
-    assert!(removals >= 4, "what is protected is not removed, and everything else is: {removals}");
+    let environments = scenes
+        .iter()
+        .filter(|scene| scene.what.ends_with("first"))
+        .count();
+    let removals = scenes
+        .iter()
+        .filter(|scene| scene.what.ends_with("removal"))
+        .count();
+    assert!(
+        environments >= 12,
+        "three of the reference team's, and those of five users"
+    );
+    assert!(
+        removals >= 4,
+        "what is protected is not removed, and everything else is: {removals}"
+    );
     scenes
 }
 
 async fn of_environment(dir: &Path, environment: &str) -> Vec<Scene> {
-    let name = format!("{}/{environment}", dir.file_name().unwrap().to_string_lossy());
+    let name = format!(
+        "{}/{environment}",
+        dir.file_name().unwrap().to_string_lossy()
+    );
     let folder = tempfile::tempdir().unwrap();
     copy(dir, folder.path());
     let inputs = inputs_for(folder.path(), environment);
@@ -85,20 +114,32 @@ async fn of_environment(dir: &Path, environment: &str) -> Vec<Scene> {
     let nothing = Desired::empty(meta);
     let mut scenes = vec![made, released];
     if !Stage::new(&nothing, begin.clone()).await.is_refused().await {
-        scenes.push(Scene::new(format!("{name}, removal"), nothing, begin).await.0);
+        scenes.push(
+            Scene::new(format!("{name}, removal"), nothing, begin)
+                .await
+                .0,
+        );
     }
     scenes
 }
 
 fn loaded(dir: &Path, environment: &str, inputs: &Inputs) -> Desired {
     let loaded = manifest::load(dir, environment, inputs);
-    loaded.unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100))).desired
+    loaded
+        .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)))
+        .desired
 }
 
 /// The same with another image for every app.
 fn newer(desired: &Desired, mut inputs: Inputs) -> Inputs {
-    for app in desired.fly_app.keys().filter(|app| desired.fly_machine.keys().any(|m| m.root() == **app)) {
-        inputs.images.insert(app.to_string(), "registry.fly.io/built:2".to_owned());
+    for app in desired
+        .fly_app
+        .keys()
+        .filter(|app| desired.fly_machine.keys().any(|m| m.root() == **app))
+    {
+        inputs
+            .images
+            .insert(app.to_string(), "registry.fly.io/built:2".to_owned());
     }
     inputs
 }
@@ -108,8 +149,14 @@ async fn strangers(desired: &Desired) -> Snapshot {
     let stage = Stage::new(desired, Snapshot::default()).await;
     let path = format!("/v1/apps/{STRANGER}");
     let requests = [
-        ("/v1/apps".to_owned(), serde_json::json!({"name": STRANGER, "org_slug": desired.meta.org})),
-        (format!("{path}/volumes"), serde_json::json!({"name": "data", "region": "fra", "size_gb": 1})),
+        (
+            "/v1/apps".to_owned(),
+            serde_json::json!({"name": STRANGER, "org_slug": desired.meta.org}),
+        ),
+        (
+            format!("{path}/volumes"),
+            serde_json::json!({"name": "data", "region": "fra", "size_gb": 1}),
+        ),
         (
             format!("{path}/machines"),
             serde_json::json!({"region": "fra", "config": {"image": "theirs:1", "metadata": {"who": "they"}}}),

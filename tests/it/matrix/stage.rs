@@ -36,11 +36,21 @@ pub(super) struct Run {
 
 impl<'s> Stage<'s> {
     pub(super) async fn new(desired: &'s Desired, snapshot: Snapshot) -> Self {
-        let options = Options { speed: SPEED, snapshot, ..Options::in_memory() };
+        let options = Options {
+            speed: SPEED,
+            snapshot,
+            ..Options::in_memory()
+        };
         let sandbox = sandbox::start(options).await.unwrap();
         let readers = clients::readers(&sandbox, desired, SPEED, None).await;
-        let registry = Registry::new(&clients::settings(&sandbox, &desired.meta.org, SPEED, None)).unwrap();
-        Self { desired, sandbox, readers, registry }
+        let registry =
+            Registry::new(&clients::settings(&sandbox, &desired.meta.org, SPEED, None)).unwrap();
+        Self {
+            desired,
+            sandbox,
+            readers,
+            registry,
+        }
     }
 
     /// Plans and applies with everything allowed.
@@ -63,7 +73,10 @@ impl<'s> Stage<'s> {
     }
 
     async fn run_with(&self, readers: Readers, patience: Duration) -> Run {
-        let failed = |error: &CloudError| Run { complete: false, said: format!("{error} {error:?}") };
+        let failed = |error: &CloudError| Run {
+            complete: false,
+            said: format!("{error} {error:?}"),
+        };
         let mut desired = self.desired.clone();
         let images = images(&self.registry, &desired).await;
         if let Some(missing) = images.missing().next() {
@@ -74,19 +87,43 @@ impl<'s> Stage<'s> {
             Ok(world) => world,
             Err(error) => return failed(&error),
         };
-        let conduct = Conduct { patience, speed: SPEED, ..Conduct::default() };
-        let report = match try_carry_out(plan(&desired, &world).unwrap(), readers, world, &conduct).await {
-            Ok(report) => report,
-            Err(refusals) => return Run { complete: false, said: format!("{refusals:?}") },
+        let conduct = Conduct {
+            patience,
+            speed: SPEED,
+            ..Conduct::default()
         };
-        let look = Look { color: false, width: 100 };
-        let said = format!("{}{}", text::report(&report, &look), serde_json::to_string(&report).unwrap());
-        Run { complete: report.is_complete(), said }
+        let report =
+            match try_carry_out(plan(&desired, &world).unwrap(), readers, world, &conduct).await {
+                Ok(report) => report,
+                Err(refusals) => {
+                    return Run {
+                        complete: false,
+                        said: format!("{refusals:?}"),
+                    };
+                }
+            };
+        let look = Look {
+            color: false,
+            width: 100,
+        };
+        let said = format!(
+            "{}{}",
+            text::report(&report, &look),
+            serde_json::to_string(&report).unwrap()
+        );
+        Run {
+            complete: report.is_complete(),
+            said,
+        }
     }
 
     /// Whether a run would be refused, because something is protected.
     pub(super) async fn is_refused(&self) -> bool {
-        let plan = plan(self.desired, &observe(&self.readers, self.desired).await.unwrap()).unwrap();
+        let plan = plan(
+            self.desired,
+            &observe(&self.readers, self.desired).await.unwrap(),
+        )
+        .unwrap();
         guard(plan.clone(), &all_allowed(&plan)).is_err()
     }
 
@@ -107,10 +144,16 @@ impl<'s> Stage<'s> {
 /// Plays a case. Says whether what should go wrong did.
 pub(super) async fn case(scene: &Scene, blow: Blow) -> Result<bool, String> {
     let stage = Stage::new(&scene.desired, scene.begin.clone()).await;
-    let Some(said) = disturbed(&stage, blow).await else { return Ok(false) };
+    let Some(said) = disturbed(&stage, blow).await else {
+        return Ok(false);
+    };
     stage.sandbox.set_faults(Vec::new());
     let between = stage.sandbox.state();
-    census::holds_always(&between, &scene.strangers, !matches!(blow, Blow::Meddling(_)))?;
+    census::holds_always(
+        &between,
+        &scene.strangers,
+        !matches!(blow, Blow::Meddling(_)),
+    )?;
     let again = stage.run().await;
     if !again.complete {
         return Err(format!("the second run is not complete: {}", again.said));
@@ -167,7 +210,9 @@ async fn disturbed(stage: &Stage<'_>, blow: Blow) -> Option<String> {
 
 /// A run during whose n-th write something else happens. Nothing when there are fewer writes.
 async fn meanwhile(stage: &Stage<'_>, n: u64, other: impl Future<Output = ()>) -> Option<String> {
-    stage.sandbox.set_faults(vec![format!("hold-before:w{n}").parse().unwrap()]);
+    stage
+        .sandbox
+        .set_faults(vec![format!("hold-before:w{n}").parse().unwrap()]);
     let mut run = Box::pin(stage.run());
     tokio::select! {
         _ = &mut run => return None,

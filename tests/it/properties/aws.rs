@@ -31,7 +31,11 @@ fn lifecycle() -> Part {
     let markers = one_of(
         json!([{ "expired_delete_markers": true }, { "expired_delete_markers": true, "prefix": "x/" }]),
     );
-    named(&["old", "Odd id"], 1..=2, proptest::prop_oneof![3 => rule, 1 => markers].boxed())
+    named(
+        &["old", "Odd id"],
+        1..=2,
+        proptest::prop_oneof![3 => rule, 1 => markers].boxed(),
+    )
 }
 
 /// A key of KMS, which serves the buckets of its region.
@@ -46,11 +50,20 @@ fn bucket() -> Part {
         may("region", word(&["eu-central-1", "us-east-1"])),
         may(
             "encryption",
-            one_of(json!(["AES256", "aws:kms", { "kms": kms }, { "kms": "alias/any", "bucket_key": false }])),
+            one_of(
+                json!(["AES256", "aws:kms", { "kms": kms }, { "kms": "alias/any", "bucket_key": false }]),
+            ),
         ),
         may("versioning", flag()),
         may("public_access_block", flag()),
-        may("ownership", word(&["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"])),
+        may(
+            "ownership",
+            word(&[
+                "BucketOwnerEnforced",
+                "BucketOwnerPreferred",
+                "ObjectWriter",
+            ]),
+        ),
         may("tls_only", flag()),
         may("abort_multipart_days", number(0..9)),
         may("lifecycle", lifecycle()),
@@ -64,7 +77,10 @@ fn bucket() -> Part {
 fn identity() -> Part {
     let grant = table(vec![
         may("prefix", word(&["db/", "db", "a/b"])),
-        may("allow", some_of(&["list", "read", "write", "delete"], 1..=4)),
+        may(
+            "allow",
+            some_of(&["list", "read", "write", "delete"], 1..=4),
+        ),
     ]);
     table(vec![
         must("app", word(&["web"])),
@@ -72,7 +88,10 @@ fn identity() -> Part {
         may("buckets", named(BUCKETS, 1..=2, grant)),
         may("env", flag()),
         may("session", one_of(json!(["1h", 7200, "12h"]))),
-        may("permissions_boundary", word(&["arn:aws:iam::aws:policy/PowerUserAccess"])),
+        may(
+            "permissions_boundary",
+            word(&["arn:aws:iam::aws:policy/PowerUserAccess"]),
+        ),
         may("tags", tags()),
         may("protected", flag()),
     ])
@@ -89,9 +108,15 @@ fn role() -> Part {
         json!({ "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": [action, "s3:GetObject"], "Resource": "*" }] })
     };
-    let policies = one_of(json!([policy("s3:PutObject"), policy("s3:ListAllMyBuckets")]));
+    let policies = one_of(json!([
+        policy("s3:PutObject"),
+        policy("s3:ListAllMyBuckets")
+    ]));
     let managed = some_of(
-        &["arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"],
+        &[
+            "arn:aws:iam::aws:policy/ReadOnlyAccess",
+            "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+        ],
         0..=2,
     );
     table(vec![
@@ -102,7 +127,10 @@ fn role() -> Part {
         may("policies", named(&["one", "two"], 1..=2, policies)),
         may("managed_policies", managed),
         may("session", one_of(json!(["1h", 3600, "2h"]))),
-        may("permissions_boundary", word(&["arn:aws:iam::aws:policy/PowerUserAccess"])),
+        may(
+            "permissions_boundary",
+            word(&["arn:aws:iam::aws:policy/PowerUserAccess"]),
+        ),
         may("tags", tags()),
         may("protected", flag()),
     ])
@@ -110,8 +138,7 @@ fn role() -> Part {
 
 /// The part of a manifest that is about AWS, as one table.
 pub(super) fn aws() -> Part {
-    let elsewhere =
-        json!([{ "name": "acme-locks" }, { "name": "acme-locks", "region": "eu-west-1" }, "backups"]);
+    let elsewhere = json!([{ "name": "acme-locks" }, { "name": "acme-locks", "region": "eu-west-1" }, "backups"]);
     let quotas = table(vec![
         may("trust_policy", one_of(json!([2048, 4096]))),
         may("managed_policies", one_of(json!([10, 25]))),
@@ -125,7 +152,11 @@ pub(super) fn aws() -> Part {
     table(vec![
         must("aws", account),
         must("buckets", named(BUCKETS, 1..=2, bucket())),
-        often("identities", 0.7, named(&["backup", "reader"], 1..=2, identity())),
+        often(
+            "identities",
+            0.7,
+            named(&["backup", "reader"], 1..=2, identity()),
+        ),
         often("roles", 0.5, named(&["deploy"], 1..=1, role())),
     ])
 }

@@ -41,13 +41,22 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
         desired.fly_app.insert(name.clone(), spec);
     }
     for (name, live) in &world.fly_ip {
-        let region = Some(live.region.as_str()).filter(|region| !region.is_empty() && *region != "global");
+        let region =
+            Some(live.region.as_str()).filter(|region| !region.is_empty() && *region != "global");
         let region = region.map(Region::reported);
-        let spec = IpSpec { app: live.app.clone(), kind: live.kind, region, stated: true };
+        let spec = IpSpec {
+            app: live.app.clone(),
+            kind: live.kind,
+            region,
+            stated: true,
+        };
         desired.fly_ip.insert(name.clone(), spec);
     }
     for (name, live) in &world.fly_certificate {
-        let spec = CertificateSpec { app: live.app.clone(), hostname: live.hostname.clone() };
+        let spec = CertificateSpec {
+            app: live.app.clone(),
+            hostname: live.hostname.clone(),
+        };
         desired.fly_certificate.insert(name.clone(), spec);
     }
     for (name, live) in &world.fly_volume {
@@ -66,13 +75,28 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     for (name, live) in &world.fly_secrets {
         // Values cannot be read; what is there stays as it is.
         let made = || Salt::of(&mark.project, &mark.environment, name.as_str());
-        let salt = asked.fly_secrets.get(name).map_or_else(made, |spec| spec.salt.clone());
+        let salt = asked
+            .fly_secrets
+            .get(name)
+            .map_or_else(made, |spec| spec.salt.clone());
         let unknown = |name: &String| {
-            (name.clone(), SecretSpec { value: None, fingerprint: None, source: String::new() })
+            (
+                name.clone(),
+                SecretSpec {
+                    value: None,
+                    fingerprint: None,
+                    source: String::new(),
+                },
+            )
         };
         let values = live.present.keys().map(unknown).collect();
-        let spec =
-            SecretsSpec { app: live.app.clone(), values, left_alone: BTreeSet::new(), used: false, salt };
+        let spec = SecretsSpec {
+            app: live.app.clone(),
+            values,
+            left_alone: BTreeSet::new(),
+            used: false,
+            salt,
+        };
         desired.fly_secrets.insert(name.clone(), spec);
     }
     for (name, live) in &world.fly_machine {
@@ -94,12 +118,28 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
         };
         desired.fly_cron.insert(name.clone(), spec);
     }
-    desired.aws_role.extend(world.aws_role.iter().map(|(name, live)| (name.clone(), role(live))));
-    desired.aws_bucket.extend(world.aws_bucket.iter().map(|(name, live)| (name.clone(), bucket(live))));
+    desired.aws_role.extend(
+        world
+            .aws_role
+            .iter()
+            .map(|(name, live)| (name.clone(), role(live))),
+    );
+    desired.aws_bucket.extend(
+        world
+            .aws_bucket
+            .iter()
+            .map(|(name, live)| (name.clone(), bucket(live))),
+    );
     for (name, live) in &world.aws_provider {
         let (start, org) = live.arn.split_once(":oidc-provider/oidc.fly.io/").unwrap();
         let account = start.rsplit(':').next().unwrap().to_owned();
-        desired.aws_provider.insert(name.clone(), ProviderSpec { account, org: org.to_owned() });
+        desired.aws_provider.insert(
+            name.clone(),
+            ProviderSpec {
+                account,
+                org: org.to_owned(),
+            },
+        );
     }
     desired
 }
@@ -111,8 +151,12 @@ fn workload(live: &WorkloadLive, world: &World, mark: &Mark) -> Workload {
         mount.volume.clear();
     }
     let own = |(key, _): &(&String, &String)| !key.starts_with("trimtab_") || *key == Mark::NAME;
-    let labels: BTreeMap<String, String> =
-        live.metadata.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let labels: BTreeMap<String, String> = live
+        .metadata
+        .iter()
+        .filter(own)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     Workload {
         app: live.app.clone(),
         region: live.region.clone(),
@@ -161,6 +205,9 @@ fn bucket(live: &BucketLive) -> BucketSpec {
 /// The machine that one stands by for, by its name.
 fn standby_for(live: &WorkloadLive, world: &World) -> Option<Ref<Machine>> {
     let id = live.config.standbys.first()?;
-    let (name, _) = world.fly_machine.iter().find(|(_, machine)| machine.workload.id == *id)?;
+    let (name, _) = world
+        .fly_machine
+        .iter()
+        .find(|(_, machine)| machine.workload.id == *id)?;
     Some(Ref::to(name.clone()))
 }

@@ -35,7 +35,12 @@ const IPS: (&str, &str, &str) = ("ip_assignments", "/ips", "ip");
 const HOSTS: (&str, &str, &str) = ("certificates", "/certificates", "hostname");
 const SECRETS: (&str, &str, &str) = ("secrets", "/secrets", "name");
 
-type Sort = ((&'static str, &'static str, &'static str), &'static str, &'static str, Body);
+type Sort = (
+    (&'static str, &'static str, &'static str),
+    &'static str,
+    &'static str,
+    Body,
+);
 
 /// Every sort of deed.
 fn sorts() -> Vec<Sort> {
@@ -56,38 +61,75 @@ fn sorts() -> Vec<Sort> {
             "machines",
             Body::Just(json!({ "region": "fra", "config": { "image": "stranger:1" } })),
         ),
-        (MACHINES, "POST", "machines", Body::Patched(json!({ "mounts": [], "standbys": [] }))),
+        (
+            MACHINES,
+            "POST",
+            "machines",
+            Body::Patched(json!({ "mounts": [], "standbys": [] })),
+        ),
         (MACHINES, "DELETE", "machines/ID?force=true", Body::Nothing),
         (MACHINES, "POST", "machines/ID/cordon", Body::Nothing),
         (MACHINES, "POST", "machines/ID/stop", Body::Just(json!({}))),
-        (MACHINES, "DELETE", "machines/ID/metadata/trimtab_name", Body::Nothing),
-        (MACHINES, "DELETE", "machines/ID/metadata/trimtab_project", Body::Nothing),
+        (
+            MACHINES,
+            "DELETE",
+            "machines/ID/metadata/trimtab_name",
+            Body::Nothing,
+        ),
+        (
+            MACHINES,
+            "DELETE",
+            "machines/ID/metadata/trimtab_project",
+            Body::Nothing,
+        ),
         (
             VOLUMES,
             "PUT",
             "volumes/ID",
             Body::Just(json!({ "snapshot_retention": 11, "auto_backup_enabled": false })),
         ),
-        (VOLUMES, "POST", "volumes", Body::Just(json!({ "name": "data", "region": "iad", "size_gb": 1 }))),
+        (
+            VOLUMES,
+            "POST",
+            "volumes",
+            Body::Just(json!({ "name": "data", "region": "iad", "size_gb": 1 })),
+        ),
         (IPS, "DELETE", "ip_assignments/ID", Body::Nothing),
-        (IPS, "POST", "ip_assignments", Body::Just(json!({ "type": "v6" }))),
+        (
+            IPS,
+            "POST",
+            "ip_assignments",
+            Body::Just(json!({ "type": "v6" })),
+        ),
         (HOSTS, "DELETE", "certificates/ID", Body::Nothing),
         // The label of an app is a secret too.
         (SECRETS, "DELETE", "secrets/ID", Body::Nothing),
-        (SECRETS, "POST", "secrets", Body::Just(json!({ "values": { "SECRET_KEY": "by hand" } }))),
-        (SECRETS, "POST", "secrets", Body::Just(json!({ "values": { "STRANGE": "by hand" } }))),
+        (
+            SECRETS,
+            "POST",
+            "secrets",
+            Body::Just(json!({ "values": { "SECRET_KEY": "by hand" } })),
+        ),
+        (
+            SECRETS,
+            "POST",
+            "secrets",
+            Body::Just(json!({ "values": { "STRANGE": "by hand" } })),
+        ),
     ]
 }
 
 /// Any deed.
 pub(super) fn deed() -> impl Strategy<Value = Deed> {
-    (select(sorts()), 0..3usize, 0..6usize).prop_map(|((list, method, path, body), app, pick)| Deed {
-        app,
-        list,
-        pick,
-        method,
-        path,
-        body,
+    (select(sorts()), 0..3usize, 0..6usize).prop_map(|((list, method, path, body), app, pick)| {
+        Deed {
+            app,
+            list,
+            pick,
+            method,
+            path,
+            body,
+        }
     })
 }
 
@@ -108,12 +150,30 @@ fn merged(there: &Value, patch: &Value) -> Value {
 
 /// Does it, if there is something to do it to. What the API refuses has not happened.
 pub(super) async fn done(team: &Team, apps: &[String], deed: &Deed) {
-    let Deed { app, list: (list, within, key), pick, method, path, body } = deed;
+    let Deed {
+        app,
+        list: (list, within, key),
+        pick,
+        method,
+        path,
+        body,
+    } = deed;
     let base = format!("/v1/apps/{}", apps[app % apps.len()]);
-    let Ok(listed) = team.ask("GET", &format!("{base}/{list}"), &Value::Null).await else { return };
-    let items = listed.pointer(within).and_then(Value::as_array).cloned().unwrap_or_default();
+    let Ok(listed) = team
+        .ask("GET", &format!("{base}/{list}"), &Value::Null)
+        .await
+    else {
+        return;
+    };
+    let items = listed
+        .pointer(within)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let item = items.get(pick % items.len().max(1));
-    let id = item.and_then(|item| item[*key].as_str()).unwrap_or_default();
+    let id = item
+        .and_then(|item| item[*key].as_str())
+        .unwrap_or_default();
     if id.is_empty() && (path.contains("ID") || matches!(body, Body::Patched(_))) {
         return;
     }
@@ -121,18 +181,31 @@ pub(super) async fn done(team: &Team, apps: &[String], deed: &Deed) {
         Body::Nothing => Value::Null,
         Body::Just(body) => body.clone(),
         Body::Patched(patch) => {
-            let Ok(machine) = team.ask("GET", &format!("{base}/machines/{id}"), &Value::Null).await else {
+            let Ok(machine) = team
+                .ask("GET", &format!("{base}/machines/{id}"), &Value::Null)
+                .await
+            else {
                 return;
             };
             json!({ "region": machine["region"], "config": merged(&machine["config"], patch) })
         }
     };
-    drop(team.ask(method, &format!("{base}/{}", path.replace("ID", id)), &body).await);
+    drop(
+        team.ask(method, &format!("{base}/{}", path.replace("ID", id)), &body)
+            .await,
+    );
 }
 
 /// The same for a shell.
 pub(super) fn script(apps: &[String], deed: &Deed) -> String {
-    let Deed { app, list: (list, within, key), pick, method, path, body } = deed;
+    let Deed {
+        app,
+        list: (list, within, key),
+        pick,
+        method,
+        path,
+        body,
+    } = deed;
     let base = format!("/v1/apps/{}", apps[app % apps.len()]);
     let mut lines = Vec::new();
     if path.contains("ID") || matches!(body, Body::Patched(_)) {
@@ -146,10 +219,16 @@ pub(super) fn script(apps: &[String], deed: &Deed) -> String {
     let path = path.replace("ID", "'\"$id\"'");
     let send = match body {
         Body::Nothing => format!("api {method} '{base}/{path}'"),
-        Body::Just(body) => format!("api {method} '{base}/{path}' --json {}", quoted(&body.to_string())),
+        Body::Just(body) => format!(
+            "api {method} '{base}/{path}' --json {}",
+            quoted(&body.to_string())
+        ),
         Body::Patched(patch) => {
             let filter = format!("{{region, config: (.config * {patch})}}");
-            lines.push(format!("body=$(api GET '{base}/machines/'\"$id\" | jq -c {})", quoted(&filter)));
+            lines.push(format!(
+                "body=$(api GET '{base}/machines/'\"$id\" | jq -c {})",
+                quoted(&filter)
+            ));
             format!("api {method} '{base}/{path}' --json \"$body\"")
         }
     };

@@ -41,11 +41,16 @@ fn unique(app: &mut Table, key: &str, taken: &mut BTreeSet<String>) {
 
 fn app(key: &str, app: &mut Table, keys: &[String]) {
     if app.contains_key("name") {
-        app.insert("name".to_owned(), format!("any-named-{}", key.replace('_', "-")).into());
+        app.insert(
+            "name".to_owned(),
+            format!("any-named-{}", key.replace('_', "-")).into(),
+        );
     }
     // Only what sorts before: so there is no circle.
     keep(app, "depends_on", |other| {
-        other.as_str().is_some_and(|other| other < key && keys.iter().any(|key| key == other))
+        other
+            .as_str()
+            .is_some_and(|other| other < key && keys.iter().any(|key| key == other))
     });
     let groups = groups(app);
     for (part, demands) in [
@@ -58,7 +63,12 @@ fn app(key: &str, app: &mut Table, keys: &[String]) {
     ] {
         each(app, part, |part| processes(part, &groups, demands));
     }
-    for (_, check) in app.get_mut("checks").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (_, check) in app
+        .get_mut("checks")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         processes(check.as_object_mut().unwrap(), &groups, false);
     }
     mounts(app, &groups);
@@ -73,7 +83,12 @@ fn app(key: &str, app: &mut Table, keys: &[String]) {
     deploy(app);
     containers(app);
     env(app);
-    for (name, cron) in app.get_mut("cron").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (name, cron) in app
+        .get_mut("cron")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(stated) = cron.get_mut("name") {
             *stated = format!("{name}-job").into();
         }
@@ -91,7 +106,10 @@ fn keep(table: &mut Table, key: &str, fits: impl Fn(&Value) -> bool) {
 fn each(app: &mut Table, key: &str, mut change: impl FnMut(&mut Table)) {
     match app.get_mut(key) {
         Some(Value::Object(one)) => change(one),
-        Some(Value::Array(many)) => many.iter_mut().filter_map(Value::as_object_mut).for_each(change),
+        Some(Value::Array(many)) => many
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(change),
         _ => {}
     }
 }
@@ -106,7 +124,12 @@ fn groups(app: &mut Table) -> Vec<String> {
         .map(|(name, _)| name.clone())
         .collect();
     let mut all = commands.clone();
-    for (name, group) in app.get_mut("machines").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (name, group) in app
+        .get_mut("machines")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         let group = group.as_object_mut().unwrap();
         if commands.contains(name) {
             group.remove("command");
@@ -115,17 +138,32 @@ fn groups(app: &mut Table) -> Vec<String> {
         }
         all.insert(name.clone());
     }
-    if all.is_empty() { vec!["app".to_owned()] } else { all.into_iter().collect() }
+    if all.is_empty() {
+        vec!["app".to_owned()]
+    } else {
+        all.into_iter().collect()
+    }
 }
 
 /// The group that parts belong to which name none.
 fn default(groups: &[String]) -> String {
-    groups.iter().find(|group| *group == "app").unwrap_or(&groups[0]).clone()
+    groups
+        .iter()
+        .find(|group| *group == "app")
+        .unwrap_or(&groups[0])
+        .clone()
 }
 
 fn processes(part: &mut Table, groups: &[String], demands: bool) {
-    keep(part, "processes", |name| groups.iter().any(|group| name == group.as_str()));
-    if demands && groups.len() > 1 && part.get("processes").is_none_or(|named| named == &json!([])) {
+    keep(part, "processes", |name| {
+        groups.iter().any(|group| name == group.as_str())
+    });
+    if demands
+        && groups.len() > 1
+        && part
+            .get("processes")
+            .is_none_or(|named| named == &json!([]))
+    {
         part.insert("processes".to_owned(), json!([groups[0]]));
     }
 }
@@ -133,9 +171,10 @@ fn processes(part: &mut Table, groups: &[String], demands: bool) {
 /// The groups that a part is for.
 fn members(part: &Table, groups: &[String]) -> Vec<String> {
     match part.get("processes").and_then(Value::as_array) {
-        Some(named) if !named.is_empty() => {
-            named.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
-        }
+        Some(named) if !named.is_empty() => named
+            .iter()
+            .filter_map(|name| Some(name.as_str()?.to_owned()))
+            .collect(),
         _ => vec![default(groups)],
     }
 }
@@ -156,9 +195,15 @@ fn mounts(app: &mut Table, groups: &[String]) {
 
 /// Machines stand by only where nothing is served or mounted.
 fn machines(app: &mut Table) {
-    let busy =
-        ["services", "http_service", "mounts", "machine_config"].iter().any(|key| app.contains_key(*key));
-    for (_, group) in app.get_mut("machines").and_then(Value::as_object_mut).into_iter().flatten() {
+    let busy = ["services", "http_service", "mounts", "machine_config"]
+        .iter()
+        .any(|key| app.contains_key(*key));
+    for (_, group) in app
+        .get_mut("machines")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         if busy {
             group.as_object_mut().unwrap().remove("standby");
         }
@@ -179,7 +224,13 @@ fn services(app: &mut Table) {
             }
             if let Some(ports) = service.get_mut("ports").and_then(Value::as_array_mut) {
                 ports.retain(|port| {
-                    taken.insert(port.get("port").or(port.get("start_port")).unwrap().as_u64().unwrap())
+                    taken.insert(
+                        port.get("port")
+                            .or(port.get("start_port"))
+                            .unwrap()
+                            .as_u64()
+                            .unwrap(),
+                    )
                 });
                 // A UDP service has no handlers.
                 if service.get("protocol") == Some(&json!("udp")) {
@@ -192,10 +243,13 @@ fn services(app: &mut Table) {
 
 /// A file is written once, and its secret is there.
 fn files(app: &mut Table) {
-    let secret = app.get("secrets").is_some_and(|secrets| secrets.get("SECRET_KEY").is_some());
+    let secret = app
+        .get("secrets")
+        .is_some_and(|secrets| secrets.get("SECRET_KEY").is_some());
     let mut taken = BTreeSet::new();
     keep_mut(app, "files", |file| {
-        (secret || file.get("secret_name").is_none()) && taken.insert(file["guest_path"].to_string())
+        (secret || file.get("secret_name").is_none())
+            && taken.insert(file["guest_path"].to_string())
     });
 }
 
@@ -209,29 +263,46 @@ fn keep_mut(table: &mut Table, key: &str, mut fits: impl FnMut(&Value) -> bool) 
 fn deploy(app: &mut Table) {
     let mounts = app.contains_key("mounts");
     let serves = app.contains_key("http_service");
-    if serves && app.get("deploy").is_some_and(|deploy| deploy.get("verify").is_some()) {
+    if serves
+        && app
+            .get("deploy")
+            .is_some_and(|deploy| deploy.get("verify").is_some())
+    {
         // The public reaches some machine.
         app.remove("ips");
         app.remove("machine_config");
-        for (_, group) in app.get_mut("machines").and_then(Value::as_object_mut).into_iter().flatten() {
+        for (_, group) in app
+            .get_mut("machines")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten()
+        {
             group["count"] = json!(1);
         }
     }
     let name = app.get("name").cloned();
-    let Some(deploy) = app.get_mut("deploy").and_then(Value::as_object_mut) else { return };
+    let Some(deploy) = app.get_mut("deploy").and_then(Value::as_object_mut) else {
+        return;
+    };
     if mounts && deploy.get("strategy") == Some(&json!("bluegreen")) {
         deploy.remove("strategy");
     }
     if !serves {
         deploy.remove("verify");
     }
-    if let Some(host) = deploy.get_mut("verify").and_then(|verify| verify.get_mut("host")) {
+    if let Some(host) = deploy
+        .get_mut("verify")
+        .and_then(|verify| verify.get_mut("host"))
+    {
         match name {
             Some(Value::String(name)) => *host = format!("{name}.fly.dev").into(),
             _ => drop(deploy["verify"].as_object_mut().unwrap().remove("host")),
         }
     }
-    if let Some(vm) = deploy.get_mut("release_command_vm").and_then(Value::as_object_mut) {
+    if let Some(vm) = deploy
+        .get_mut("release_command_vm")
+        .and_then(Value::as_object_mut)
+    {
         vm.remove("processes");
     }
     if !deploy.contains_key("release_command") {
@@ -267,15 +338,27 @@ fn places(app: &mut Table) {
         return;
     }
     let groups = groups(app);
-    let machines = app.entry("machines").or_insert_with(|| json!({})).as_object_mut().unwrap();
+    let machines = app
+        .entry("machines")
+        .or_insert_with(|| json!({}))
+        .as_object_mut()
+        .unwrap();
     for name in groups {
         let group = machines.entry(name).or_insert_with(|| json!({}));
         if !group["count"].is_object() {
             group["count"] = json!({ "iad": group["count"].as_u64().unwrap_or(1) });
         }
     }
-    for (_, cron) in app.get_mut("cron").and_then(Value::as_object_mut).into_iter().flatten() {
-        cron.as_object_mut().unwrap().entry("region").or_insert_with(|| json!("iad"));
+    for (_, cron) in app
+        .get_mut("cron")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
+        cron.as_object_mut()
+            .unwrap()
+            .entry("region")
+            .or_insert_with(|| json!("iad"));
     }
 }
 
@@ -290,22 +373,42 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
         if bucket.contains_key("name") {
             bucket.insert("name".to_owned(), format!("named-{key}").into());
         }
-        let region = bucket.get("region").unwrap_or(&region).as_str().unwrap().to_owned();
-        let key = bucket.get_mut("encryption").and_then(|encryption| encryption.get_mut("kms"));
-        if let Some(key) = key.filter(|key| key.as_str().is_some_and(|key| key.starts_with("arn:"))) {
+        let region = bucket
+            .get("region")
+            .unwrap_or(&region)
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let key = bucket
+            .get_mut("encryption")
+            .and_then(|encryption| encryption.get_mut("kms"));
+        if let Some(key) = key.filter(|key| key.as_str().is_some_and(|key| key.starts_with("arn:")))
+        {
             *key = aws::kms(&region).into();
         }
         if bucket.contains_key("statements") {
-            let name = bucket.get("name").and_then(Value::as_str).unwrap_or(&default).to_owned();
+            let name = bucket
+                .get("name")
+                .and_then(Value::as_str)
+                .unwrap_or(&default)
+                .to_owned();
             bucket.insert("statements".to_owned(), aws::statement(&name));
         }
     }
     if keys.len() > 1 || whole["aws"].get("lock").is_some_and(Value::is_string) {
-        let lock = whole["aws"].get("lock").filter(|lock| lock.is_object()).cloned();
+        let lock = whole["aws"]
+            .get("lock")
+            .filter(|lock| lock.is_object())
+            .cloned();
         whole["aws"]["lock"] = lock.unwrap_or_else(|| json!(keys[0]));
     }
     let mut served = BTreeSet::new();
-    for (key, identity) in whole.get_mut("identities").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (key, identity) in whole
+        .get_mut("identities")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         let identity = identity.as_object_mut().unwrap();
         if identity.contains_key("name") {
             identity.insert("name".to_owned(), format!("named-{key}").into());
@@ -314,14 +417,20 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
             identity.insert("app".to_owned(), app.into());
         }
         // Fly exchanges one role for an app.
-        if identity.get("env") != Some(&json!(false)) && !served.insert(identity["app"].to_string()) {
+        if identity.get("env") != Some(&json!(false)) && !served.insert(identity["app"].to_string())
+        {
             identity.insert("env".to_owned(), false.into());
         }
         if let Some(granted) = identity.get_mut("buckets").and_then(Value::as_object_mut) {
             granted.retain(|key, _| keys.contains(key));
         }
     }
-    for (key, role) in whole.get_mut("roles").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (key, role) in whole
+        .get_mut("roles")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         let role = role.as_object_mut().unwrap();
         if role.contains_key("name") {
             role.insert("name".to_owned(), format!("named-{key}").into());

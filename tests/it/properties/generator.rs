@@ -9,8 +9,8 @@ use super::{
     service::{self, GROUPS, processes},
     text,
     words::{
-        Part, command, flag, list, may, must, named, number, often, one_of, one_or_many, some_of, table,
-        text as any_text, word,
+        Part, command, flag, list, may, must, named, number, often, one_of, one_or_many, some_of,
+        table, text as any_text, word,
     },
 };
 
@@ -25,7 +25,9 @@ pub(super) struct Manifest(pub(super) Value);
 
 impl std::fmt::Debug for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        text::files(self, 0).iter().try_for_each(|(name, text)| write!(f, "\n# {name}\n{text}"))
+        text::files(self, 0)
+            .iter()
+            .try_for_each(|(name, text)| write!(f, "\n# {name}\n{text}"))
     }
 }
 
@@ -65,7 +67,11 @@ fn vm() -> Part {
 fn group() -> Part {
     let regions = named(REGIONS, 1..=2, number(0..3));
     let count = prop_oneof![number(0..4), regions].boxed();
-    let keys = vec![often("count", 0.8, count), may("command", command()), may("standby", flag())];
+    let keys = vec![
+        often("count", 0.8, count),
+        may("command", command()),
+        may("standby", flag()),
+    ];
     let plain = table(keys);
     prop_oneof![plain.clone(), with(plain, size())].boxed()
 }
@@ -110,7 +116,10 @@ fn deploy() -> Part {
         may("interval", word(&["1s", "5s"])),
     ]);
     table(vec![
-        may("strategy", word(&["rolling", "immediate", "canary", "bluegreen"])),
+        may(
+            "strategy",
+            word(&["rolling", "immediate", "canary", "bluegreen"]),
+        ),
         may("max_unavailable", one_of(json!([0.33, 0.5, 1, 2, 1.0]))),
         may("on_failure", word(&["stop", "rollback"])),
         may("release_command", command()),
@@ -165,7 +174,10 @@ fn app() -> Part {
         often("adopt", 0.2, flag()),
         may("depends_on", some_of(APPS, 0..=2)),
         may("ips", ips.prop_map(Value::from).boxed()),
-        may("certificates", some_of(&["*.example.com", "example.com", "www.example.com"], 1..=2)),
+        may(
+            "certificates",
+            some_of(&["*.example.com", "example.com", "www.example.com"], 1..=2),
+        ),
         may("env", service::env()),
         often("secrets", 0.2, secrets()),
         often("http_service", 0.5, service::http_service()),
@@ -180,13 +192,20 @@ fn app() -> Part {
         may("files", list(file(), 1..=2)),
         may("restart", one_or_many(restart)),
         may("metrics", one_or_many(metrics)),
-        may("kill_signal", word(&["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"])),
+        may(
+            "kill_signal",
+            word(&["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"]),
+        ),
         may("kill_timeout", one_of(json!([0, 5, 300, "30s", "1m30s"]))),
         may("swap_size_mb", number(0..1025)),
         often("host_dedication_id", 0.1, word(&["dedicated"])),
         often("deploy", 0.5, deploy()),
         often("machines", 0.7, named(GROUPS, 1..=2, group())),
-        often("cron", 0.3, named(&["digest", "app"], 1..=2, service::cron())),
+        often(
+            "cron",
+            0.3,
+            named(&["digest", "app"], 1..=2, service::cron()),
+        ),
         often("machine_config", 0.2, one_of(config)),
         often("container", 0.2, word(&["app", "side"])),
         often("experimental", 0.2, service::experimental()),
@@ -223,13 +242,25 @@ pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<Manifest> {
                 must("image", prop_oneof![word(&["any:4"]), described].boxed()),
             ]),
         ),
-        must("fly", table(vec![must("org", one_of(json!(["any"]))), may("token", token)])),
+        must(
+            "fly",
+            table(vec![
+                must("org", one_of(json!(["any"]))),
+                may("token", token),
+            ]),
+        ),
         may("dotenv", word(&["values.env"])),
         must("apps", named(APPS, 1..=2, app())),
     ];
-    let aws = if with_aws { aws::aws() } else { Just(json!({})).boxed() };
+    let aws = if with_aws {
+        aws::aws()
+    } else {
+        Just(json!({})).boxed()
+    };
     let joined = |(fly, aws): (Value, Value)| {
-        let (Value::Object(mut whole), Value::Object(aws)) = (fly, aws) else { panic!("two tables") };
+        let (Value::Object(mut whole), Value::Object(aws)) = (fly, aws) else {
+            panic!("two tables")
+        };
         whole.extend(aws);
         fit::fit(&mut whole);
         Manifest(Value::Object(whole))
@@ -249,9 +280,12 @@ pub(super) fn mixed(one: &Manifest, other: &Manifest, seed: u64) -> Manifest {
     for (key, value) in one {
         let mixed = match key.as_str() {
             "apps" => parts(value, &other[key], &mut dice, true),
-            "buckets" | "identities" | "roles" => {
-                parts(value, other.get(key).unwrap_or(&Value::Null), &mut dice, true)
-            }
+            "buckets" | "identities" | "roles" => parts(
+                value,
+                other.get(key).unwrap_or(&Value::Null),
+                &mut dice,
+                true,
+            ),
             _ => value.clone(),
         };
         whole.insert(key.clone(), mixed);
@@ -262,7 +296,9 @@ pub(super) fn mixed(one: &Manifest, other: &Manifest, seed: u64) -> Manifest {
 
 /// Every entry from one of two tables; what both have is mixed in turn, once.
 fn parts(one: &Value, other: &Value, dice: &mut text::Dice, deeper: bool) -> Value {
-    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one.clone() };
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else {
+        return one.clone();
+    };
     let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let mut mixed = Map::new();
     for name in names {
@@ -278,5 +314,9 @@ fn parts(one: &Value, other: &Value, dice: &mut text::Dice, deeper: bool) -> Val
         };
         mixed.extend(chosen.map(|value| (name.clone(), value)));
     }
-    if mixed.is_empty() { Value::Object(one.clone()) } else { Value::Object(mixed) }
+    if mixed.is_empty() {
+        Value::Object(one.clone())
+    } else {
+        Value::Object(mixed)
+    }
 }

@@ -62,25 +62,43 @@ async fn until_quiet(team: &Team, flaky: bool) -> Result<(), TestCaseError> {
             break;
         }
     }
-    Err(TestCaseError::fail(format!("it does not come to an end: {last}")))
+    Err(TestCaseError::fail(format!(
+        "it does not come to an end: {last}"
+    )))
 }
 
 /// Nothing is left to do, no slot is filled twice, and what is there can be said.
 async fn settled(team: &Team) -> Result<(), TestCaseError> {
-    prop_assert_eq!(team.summary().await, Vec::<String>::new(), "a plan after an apply is not empty");
+    prop_assert_eq!(
+        team.summary().await,
+        Vec::<String>::new(),
+        "a plan after an apply is not empty"
+    );
     let (desired, mut world) = (team.desired(), team.world().await);
     let there: BTreeSet<_> = world.fly_machine.keys().collect();
-    prop_assert_eq!(there, desired.fly_machine.keys().collect(), "these machines are there");
+    prop_assert_eq!(
+        there,
+        desired.fly_machine.keys().collect(),
+        "these machines are there"
+    );
     let marks: BTreeSet<_> = world
         .fly_machine
         .values()
         .map(|machine| &machine.workload.metadata[trimtab::model::Mark::NAME])
         .collect();
-    prop_assert_eq!(marks.len(), world.fly_machine.len(), "a slot is filled twice");
+    prop_assert_eq!(
+        marks.len(),
+        world.fly_machine.len(),
+        "a slot is filled twice"
+    );
     // What was run once is no object that anybody could ask for.
     world.fly_release.clear();
     let said = plan::plan(&back(&desired, &world), &world).unwrap();
-    prop_assert_eq!(summary(&said), Vec::<String>::new(), "what is there, asked for, is a change");
+    prop_assert_eq!(
+        summary(&said),
+        Vec::<String>::new(),
+        "what is there, asked for, is a change"
+    );
     Ok(())
 }
 
@@ -96,8 +114,16 @@ async fn judged(team: &Team, manifest: &Manifest) -> Result<Plan, TestCaseError>
             // A job by the clock has ended meanwhile.
             continue;
         }
-        prop_assert_eq!(plan.id(), other.id(), "lists in another order are another plan");
-        prop_assert_eq!(&shown, &pure::shown(&other), "lists in another order are shown otherwise");
+        prop_assert_eq!(
+            plan.id(),
+            other.id(),
+            "lists in another order are another plan"
+        );
+        prop_assert_eq!(
+            &shown,
+            &pure::shown(&other),
+            "lists in another order are shown otherwise"
+        );
         let reordered = pure::load(manifest, SEED).map_err(TestCaseError::fail)?;
         prop_assert_eq!(
             reordered.fly_machine,
@@ -116,7 +142,9 @@ fn is_refused(manifest: &Manifest) -> bool {
 
 /// Plays a story. It ends where a plan is refused: what stands in the way is said, and nothing is done.
 async fn told(story: Story) -> Result<(), TestCaseError> {
-    let Event::Apply(first) = &story.events[0] else { unreachable!("a story begins with an apply") };
+    let Event::Apply(first) = &story.events[0] else {
+        unreachable!("a story begins with an apply")
+    };
     let faults = (story.flaky > 0).then(|| format!("flaky:0.0{}", story.flaky).parse().unwrap());
     let team = team(first, faults.into_iter().collect()).await;
     let (mut names, mut flaky) = (Vec::new(), story.flaky > 0);
@@ -168,27 +196,49 @@ async fn there_and_back(one: Manifest, other: Manifest) -> Result<(), TestCaseEr
     until_quiet(&team, false).await?;
     settled(&team).await?;
     team.outlive();
-    census::same(&remembered(census::of(&team.sandbox.state())), &remembered(before))
-        .map_err(TestCaseError::fail)
+    census::same(
+        &remembered(census::of(&team.sandbox.state())),
+        &remembered(before),
+    )
+    .map_err(TestCaseError::fail)
 }
 
 /// What a plan makes, or removes, of that which bears marks: the rest stays where the manifest no longer names it.
 fn changed(plan: &Plan, action: Action) -> BTreeSet<String> {
-    let steps = plan.steps().filter(|step| step.action == action).map(|step| &step.address);
-    let folded = plan.folded.iter().filter(|_| action == Action::Delete).map(|folded| &folded.address);
-    let marked = ["fly.app", "fly.machine", "fly.cron", "aws.bucket", "aws.role"];
-    let all = steps.chain(folded).filter(|address| marked.contains(&address.kind()));
+    let steps = plan
+        .steps()
+        .filter(|step| step.action == action)
+        .map(|step| &step.address);
+    let folded = plan
+        .folded
+        .iter()
+        .filter(|_| action == Action::Delete)
+        .map(|folded| &folded.address);
+    let marked = [
+        "fly.app",
+        "fly.machine",
+        "fly.cron",
+        "aws.bucket",
+        "aws.role",
+    ];
+    let all = steps
+        .chain(folded)
+        .filter(|address| marked.contains(&address.kind()));
     all.map(ToString::to_string).collect()
 }
 
 /// The census without what stays although no manifest names it: volumes that nobody holds, addresses, certificates.
 fn remembered(mut census: Value) -> Value {
     for app in census["apps"].as_object_mut().unwrap().values_mut() {
-        app["volumes"].as_array_mut().unwrap().retain(|volume| !volume["holder"].is_null());
+        app["volumes"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|volume| !volume["holder"].is_null());
         for machine in app["machines"].as_array_mut().unwrap() {
             // What its rollouts were: which machine was there before, and for which release a command ran.
             let metadata = machine["config"]["metadata"].as_object_mut().unwrap();
-            metadata.retain(|key, _| !["trimtab_succeeds", "trimtab_released"].contains(&key.as_str()));
+            metadata
+                .retain(|key, _| !["trimtab_succeeds", "trimtab_released"].contains(&key.as_str()));
         }
         for kept in ["ips", "certificates", "secrets"] {
             app[kept] = Value::Null;
@@ -213,20 +263,30 @@ fn sort_tags(value: &mut Value) {
 }
 
 fn run(property: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), TestCaseError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(property)
 }
 
 /// Two manifests, of which the second differs in a part, as a story.
 fn two(with_aws: bool) -> impl Strategy<Value = Story> {
-    (generator::manifest(with_aws), generator::manifest(with_aws), any::<u64>()).prop_map(
-        |(one, other, seed)| {
+    (
+        generator::manifest(with_aws),
+        generator::manifest(with_aws),
+        any::<u64>(),
+    )
+        .prop_map(|(one, other, seed)| {
             let one = stated(&kept(&one));
             let other = stated(&kept(&generator::mixed(&one, &other, seed)));
             let events = [&one, &other, &one].map(|manifest| Event::Apply(manifest.clone()));
-            Story { events: events.to_vec(), flaky: 0 }
-        },
-    )
+            Story {
+                events: events.to_vec(),
+                flaky: 0,
+            }
+        })
 }
 
 /// Without what the platform or an earlier apply decides where a manifest says nothing, and without names: an app that is
@@ -247,7 +307,9 @@ fn stated(manifest: &Manifest) -> Manifest {
                     "encrypted",
                 ];
                 let disk = ["snapshot_retention", "scheduled_snapshots"];
-                table.retain(|key, _| !left.contains(&key.as_str()) && !disk.contains(&key.as_str()));
+                table.retain(|key, _| {
+                    !left.contains(&key.as_str()) && !disk.contains(&key.as_str())
+                });
                 if let Some(count) = table.get_mut("count") {
                     peopled(count);
                 }

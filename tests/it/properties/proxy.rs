@@ -14,7 +14,9 @@ use super::text::Dice;
 pub(super) async fn shuffling(upstream: String, seed: u64) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(pass).with_state((upstream, seed, reqwest::Client::new()));
+    let router = Router::new()
+        .fallback(pass)
+        .with_state((upstream, seed, reqwest::Client::new()));
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
 }
@@ -53,7 +55,10 @@ fn shuffle(value: &mut Value, dice: &mut Dice) {
             list.iter_mut().for_each(|item| shuffle(item, dice));
         }
         Value::Object(object) => {
-            object.iter_mut().filter(|(key, _)| *key != "config").for_each(|(_, value)| shuffle(value, dice));
+            object
+                .iter_mut()
+                .filter(|(key, _)| *key != "config")
+                .for_each(|(_, value)| shuffle(value, dice));
         }
         _ => {}
     }
@@ -68,11 +73,20 @@ async fn of_two_addresses_the_older_one_is_ours_in_whatever_order_they_come() {
     let name = trimtab::model::Name::parse("web/v6").unwrap();
     let ours = team.world().await.fly_ip[&name].address.clone();
     for _ in 0..3 {
-        team.by_hand("POST", "/v1/apps/web/ip_assignments", serde_json::json!({ "type": "v6" })).await;
+        team.by_hand(
+            "POST",
+            "/v1/apps/web/ip_assignments",
+            serde_json::json!({ "type": "v6" }),
+        )
+        .await;
     }
     for seed in 1..9 {
-        let readers = team.readers_at(shuffling(team.sandbox.url(), seed).await).await;
-        let world = trimtab::observe::observe(&readers, &team.desired()).await.unwrap();
+        let readers = team
+            .readers_at(shuffling(team.sandbox.url(), seed).await)
+            .await;
+        let world = trimtab::observe::observe(&readers, &team.desired())
+            .await
+            .unwrap();
         assert_eq!(world.fly_ip[&name].address, ours, "in order {seed}");
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn load(manifest: &Manifest, seed: u64) -> Result<Desired, String> {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), manifest, seed);
     let loaded = manifest::load(dir.path(), "test", &crate::support::values());
-    loaded.map(|loaded| loaded.desired).map_err(|problems| problems.render(false, 100))
+    loaded
+        .map(|loaded| loaded.desired)
+        .map_err(|problems| problems.render(false, 100))
 }
 
 fn headline(plan: &Plan) -> render::Headline {
@@ -52,7 +54,10 @@ fn headline(plan: &Plan) -> render::Headline {
 /// Everything that can be shown of a plan.
 pub(super) fn shown(plan: &Plan) -> String {
     let headline = headline(plan);
-    let look = render::Look { color: false, width: 100 };
+    let look = render::Look {
+        color: false,
+        width: 100,
+    };
     let all = [
         render::text::plan(plan, &[], &headline, &look),
         render::text::drift(plan, &headline, &look),
@@ -64,7 +69,10 @@ pub(super) fn shown(plan: &Plan) -> String {
         render::graph::dot(plan),
     ];
     let all = all.concat();
-    assert!(!all.contains(CANARY) && !format!("{plan:?}").contains(CANARY), "a secret is shown");
+    assert!(
+        !all.contains(CANARY) && !format!("{plan:?}").contains(CANARY),
+        "a secret is shown"
+    );
     all
 }
 
@@ -76,13 +84,18 @@ pub(super) fn planned(desired: &Desired, world: &World) -> String {
 /// So many manifests, the same in every run.
 fn samples(n: usize) -> Vec<Manifest> {
     let (mut runner, strategy) = (TestRunner::deterministic(), generator::any_manifest());
-    (0..n).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+    (0..n)
+        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        .collect()
 }
 
 #[test]
 fn the_generator_makes_valid_manifests_of_every_key() {
     let samples = samples(300);
-    let refused: Vec<String> = samples.iter().filter_map(|sample| load(sample, 0).err()).collect();
+    let refused: Vec<String> = samples
+        .iter()
+        .filter_map(|sample| load(sample, 0).err())
+        .collect();
     assert!(
         refused.len() * 10 <= samples.len(),
         "{} are refused, such as\n{}",
@@ -144,17 +157,26 @@ fn copied(manifest: &Manifest, copies: usize) -> Manifest {
         for (key, app) in &apps {
             let mut app = app.clone();
             if let Some(others) = app.get_mut("depends_on").and_then(Value::as_array_mut) {
-                others
-                    .iter_mut()
-                    .for_each(|other| *other = format!("{}-x{copy}", other.as_str().unwrap()).into());
+                others.iter_mut().for_each(|other| {
+                    *other = format!("{}-x{copy}", other.as_str().unwrap()).into()
+                });
             }
-            for host in app.get_mut("certificates").and_then(Value::as_array_mut).into_iter().flatten() {
+            for host in app
+                .get_mut("certificates")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 let old = host.as_str().unwrap();
                 *host = old.replace("example", &format!("x{copy}")).into();
             }
             for place in ["/name", "/deploy/verify/host"] {
                 if let Some(name) = app.pointer_mut(place) {
-                    *name = name.as_str().unwrap().replace("any-named", &format!("any-x{copy}")).into();
+                    *name = name
+                        .as_str()
+                        .unwrap()
+                        .replace("any-named", &format!("any-x{copy}"))
+                        .into();
                 }
             }
             whole["apps"][format!("{key}-x{copy}")] = app;

@@ -10,10 +10,17 @@ pub(super) const NEVER: [(&str, &str); 0] = [];
 /// Every key that the schema knows, as `Table.key`.
 pub(super) fn all(schema: &Value) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    let tables =
-        schema["definitions"].as_object().unwrap().iter().map(|(name, table)| (name.as_str(), table));
+    let tables = schema["definitions"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, table)| (name.as_str(), table));
     for (name, table) in tables.chain([("", schema)]) {
-        for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
+        for key in table["properties"]
+            .as_object()
+            .into_iter()
+            .flat_map(|keys| keys.keys())
+        {
             keys.insert(format!("{name}.{key}"));
         }
     }
@@ -39,13 +46,19 @@ impl Walk<'_> {
             let schema = self.schema;
             return self.value(name, &schema["definitions"][name], value);
         }
-        for option in ["allOf", "anyOf"].iter().filter_map(|key| node[*key].as_array()).flatten() {
+        for option in ["allOf", "anyOf"]
+            .iter()
+            .filter_map(|key| node[*key].as_array())
+            .flatten()
+        {
             self.value(name, option, value);
         }
         if let (Some(items), Some(list)) = (node.get("items"), value.as_array()) {
             list.iter().for_each(|item| self.value(name, items, item));
         }
-        let Some(table) = value.as_object() else { return };
+        let Some(table) = value.as_object() else {
+            return;
+        };
         let known = node["properties"].as_object();
         // Of several tables it is the one that knows all keys.
         if known.is_some_and(|known| !table.keys().all(|key| known.contains_key(key))) {

@@ -29,7 +29,12 @@ pub(super) struct Story {
 pub(super) fn apps(manifest: &Manifest) -> Vec<String> {
     let apps = manifest.0["apps"].as_object().unwrap().iter();
     let default = |key: &str| format!("any-{key}-test").replace('_', "-");
-    apps.map(|(key, app)| app["name"].as_str().map_or_else(|| default(key), str::to_owned)).collect()
+    apps.map(|(key, app)| {
+        app["name"]
+            .as_str()
+            .map_or_else(|| default(key), str::to_owned)
+    })
+    .collect()
 }
 
 fn keys(manifest: &Manifest) -> impl Iterator<Item = &String> {
@@ -65,11 +70,17 @@ impl fmt::Debug for Story {
             Event::ByHand(_) => None,
         });
         let manifests: String = manifests.collect();
-        for (name, text) in text::BESIDE.into_iter().filter(|(name, _)| manifests.contains(name)) {
+        for (name, text) in text::BESIDE
+            .into_iter()
+            .filter(|(name, _)| manifests.contains(name))
+        {
             file(f, name, text)?;
         }
-        let faults =
-            if self.flaky > 0 { format!(" --fault flaky:0.{:02}", self.flaky) } else { String::new() };
+        let faults = if self.flaky > 0 {
+            format!(" --fault flaky:0.{:02}", self.flaky)
+        } else {
+            String::new()
+        };
         f.write_str(&SERVER.replace("--speed 200", &format!("--speed 200{faults}")))?;
         let (mut names, mut flaky) = (Vec::new(), self.flaky > 0);
         for event in &self.events {
@@ -79,8 +90,13 @@ impl fmt::Debug for Story {
                     for (name, text) in text::files(manifest, 0) {
                         file(f, name, &text)?;
                     }
-                    let adopt: String = keys(manifest).map(|key| format!(" --adopt fly.app/{key}")).collect();
-                    writeln!(f, "{APPLY}{adopt}\nrun plan test --detailed-exitcode{adopt}")?;
+                    let adopt: String = keys(manifest)
+                        .map(|key| format!(" --adopt fly.app/{key}"))
+                        .collect();
+                    writeln!(
+                        f,
+                        "{APPLY}{adopt}\nrun plan test --detailed-exitcode{adopt}"
+                    )?;
                     if std::mem::take(&mut flaky) {
                         writeln!(f, "api DELETE /_sandbox/faults")?;
                     }
@@ -95,16 +111,31 @@ impl fmt::Debug for Story {
 /// A file as a script writes it. Its end is a word that no manifest has on a line.
 fn file(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
-    writeln!(f, "cat >{} <<'END-OF-FILE'\n{text}{newline}END-OF-FILE", quoted(name))
+    writeln!(
+        f,
+        "cat >{} <<'END-OF-FILE'\n{text}{newline}END-OF-FILE",
+        quoted(name)
+    )
 }
 
 /// Any story: an apply, then deeds, and edits that are applied too.
-pub(super) fn story(with_aws: bool, longest: usize) -> impl proptest::strategy::Strategy<Value = Story> {
+pub(super) fn story(
+    with_aws: bool,
+    longest: usize,
+) -> impl proptest::strategy::Strategy<Value = Story> {
     use proptest::prelude::*;
-    let (first, other) = (super::generator::manifest(with_aws), super::generator::manifest(with_aws));
+    let (first, other) = (
+        super::generator::manifest(with_aws),
+        super::generator::manifest(with_aws),
+    );
     let next = prop_oneof![2 => deeds::deed().prop_map(Ok), 1 => any::<u64>().prop_map(Err)];
-    (first, other, prop::collection::vec(next, 0..=longest), prop_oneof![Just(0), 1..6u32]).prop_map(
-        |(first, other, next, flaky)| {
+    (
+        first,
+        other,
+        prop::collection::vec(next, 0..=longest),
+        prop_oneof![Just(0), 1..6u32],
+    )
+        .prop_map(|(first, other, next, flaky)| {
             let (first, other) = (kept(&first), kept(&other));
             let mut events = vec![Event::Apply(first.clone())];
             let (mut now, mut dirty) = (first, false);
@@ -122,23 +153,28 @@ pub(super) fn story(with_aws: bool, longest: usize) -> impl proptest::strategy::
                 events.push(Event::Apply(now));
             }
             Story { events, flaky }
-        },
-    )
+        })
 }
 
 /// Without what no later edit can take back: protection, and sizes that would have to shrink.
 pub(super) fn kept(manifest: &Manifest) -> Manifest {
     let mut whole = manifest.0.clone();
     for table in ["apps", "buckets", "identities", "roles"] {
-        for (_, entry) in
-            whole.get_mut(table).and_then(serde_json::Value::as_object_mut).into_iter().flatten()
+        for (_, entry) in whole
+            .get_mut(table)
+            .and_then(serde_json::Value::as_object_mut)
+            .into_iter()
+            .flatten()
         {
             let entry = entry.as_object_mut().unwrap();
             entry.remove("protected");
-            let mounts = entry.get_mut("mounts").into_iter().flat_map(|mounts| match mounts {
-                serde_json::Value::Array(many) => many.iter_mut().collect(),
-                one => vec![one],
-            });
+            let mounts = entry
+                .get_mut("mounts")
+                .into_iter()
+                .flat_map(|mounts| match mounts {
+                    serde_json::Value::Array(many) => many.iter_mut().collect(),
+                    one => vec![one],
+                });
             for mount in mounts {
                 for size in ["size", "initial_size"] {
                     mount.as_object_mut().unwrap().remove(size);
@@ -156,13 +192,23 @@ fn a_story_is_a_script() {
         "project": "any", "fly": { "org": "any" },
         "apps": { "web": { "primary_region": "iad", "image": "any:1", "env": { "A": "it's" } } },
     }));
-    let deed =
-        |path, method, body| Deed { app: 0, list: ("machines", "", "id"), pick: 1, method, path, body };
+    let deed = |path, method, body| Deed {
+        app: 0,
+        list: ("machines", "", "id"),
+        pick: 1,
+        method,
+        path,
+        body,
+    };
     let patch = deeds::Body::Patched(serde_json::json!({ "env": { "A": "it's" } }));
     let events = vec![
         Event::Apply(manifest),
         Event::ByHand(deed("machines/ID", "POST", patch)),
-        Event::ByHand(deed("machines/ID?force=true", "DELETE", deeds::Body::Nothing)),
+        Event::ByHand(deed(
+            "machines/ID?force=true",
+            "DELETE",
+            deeds::Body::Nothing,
+        )),
     ];
     let mut script = String::new();
     write!(script, "{:?}", Story { events, flaky: 2 }).unwrap();
@@ -177,8 +223,14 @@ fn a_story_is_a_script() {
         r#"api POST '/v1/apps/any-web-test/machines/'"$id"'' --json "$body" || true # what is refused has not happened"#,
         r#"api DELETE '/v1/apps/any-web-test/machines/'"$id"'?force=true' || true # what is refused has not happened"#,
     ] {
-        assert!(script.lines().any(|there| there == line), "{line}\nis not in\n{script}");
+        assert!(
+            script.lines().any(|there| there == line),
+            "{line}\nis not in\n{script}"
+        );
     }
-    let shell = std::process::Command::new("bash").args(["-n", "-c", &script]).status().unwrap();
+    let shell = std::process::Command::new("bash")
+        .args(["-n", "-c", &script])
+        .status()
+        .unwrap();
     assert!(shell.success(), "bash cannot read\n{script}");
 }

@@ -29,19 +29,28 @@ impl Dice {
 pub(super) const BESIDE: [(&str, &str); 5] = [
     ("content.txt", "some content\n"),
     ("secret.txt", "canary-three\n"),
-    ("values.env", "FIRST=canary-four\nDATABASE_URL=canary-five\nELSEWHERE=canary-six\n"),
+    (
+        "values.env",
+        "FIRST=canary-four\nDATABASE_URL=canary-five\nELSEWHERE=canary-six\n",
+    ),
     ("machine.json", fit::MACHINE),
-    ("fly.part.toml", "kill_signal = \"SIGUSR1\"\n[env]\nFROM_FLY_TOML = \"1\"\n"),
+    (
+        "fly.part.toml",
+        "kill_signal = \"SIGUSR1\"\n[env]\nFROM_FLY_TOML = \"1\"\n",
+    ),
 ];
 
 /// The manifest's own files: what it says itself, and what it inherits. Seed 0 keeps the order.
 pub(super) fn files(manifest: &Manifest, seed: u64) -> Vec<(&'static str, String)> {
-    let mut writer = Writer { dice: (seed != 0).then_some(Dice(seed)) };
+    let mut writer = Writer {
+        dice: (seed != 0).then_some(Dice(seed)),
+    };
     let mut own = manifest.0.as_object().unwrap().clone();
     let mut files = Vec::new();
     if own.contains_key("extends") {
-        let base =
-            ["project", "fly", "vars"].iter().filter_map(|key| Some(((*key).to_owned(), own.remove(*key)?)));
+        let base = ["project", "fly", "vars"]
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), own.remove(*key)?)));
         let base: Map<String, Value> = base.collect();
         files.push(("_base.toml", writer.document(&base)));
     }
@@ -110,5 +119,9 @@ impl Writer {
 /// A key, in quotes where it needs them.
 fn bare(key: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if key.chars().all(fits) { key.to_owned() } else { Value::from(key).to_string() }
+    if key.chars().all(fits) {
+        key.to_owned()
+    } else {
+        Value::from(key).to_string()
+    }
 }

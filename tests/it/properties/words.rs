@@ -22,30 +22,46 @@ pub(super) fn may(key: &'static str, part: Part) -> Key {
 
 /// A key that is written with this likelihood.
 pub(super) fn often(key: &'static str, likelihood: f64, part: Part) -> Key {
-    weighted(likelihood, part).prop_map(move |value| Some((key, value?))).boxed()
+    weighted(likelihood, part)
+        .prop_map(move |value| Some((key, value?)))
+        .boxed()
 }
 
 /// A table of such keys.
 pub(super) fn table(keys: Vec<Key>) -> Part {
     let whole = |keys: Vec<Option<(&str, Value)>>| -> Value {
-        keys.into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>().into()
+        keys.into_iter()
+            .flatten()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<Map<_, _>>()
+            .into()
     };
     keys.prop_map(whole).boxed()
 }
 
 /// A table whose keys are names out of these.
-pub(super) fn named(names: &'static [&'static str], size: RangeInclusive<usize>, part: Part) -> Part {
+pub(super) fn named(
+    names: &'static [&'static str],
+    size: RangeInclusive<usize>,
+    part: Part,
+) -> Part {
     let entries = prop::collection::btree_map(select(names), part, size);
     entries
         .prop_map(|all| {
-            all.into_iter().map(|(name, part)| (name.to_owned(), part)).collect::<Map<_, _>>().into()
+            all.into_iter()
+                .map(|(name, part)| (name.to_owned(), part))
+                .collect::<Map<_, _>>()
+                .into()
         })
         .boxed()
 }
 
 /// Some of these, each once.
 pub(super) fn some_of(words: &'static [&'static str], size: RangeInclusive<usize>) -> Part {
-    prop::sample::subsequence(words, size).prop_shuffle().prop_map(|words| json!(words)).boxed()
+    prop::sample::subsequence(words, size)
+        .prop_shuffle()
+        .prop_map(|words| json!(words))
+        .boxed()
 }
 
 /// One of these words.
@@ -55,7 +71,9 @@ pub(super) fn word(words: &'static [&'static str]) -> Part {
 
 /// One of these values.
 pub(super) fn one_of(values: Value) -> Part {
-    let Value::Array(values) = values else { panic!("a list of values") };
+    let Value::Array(values) = values else {
+        panic!("a list of values")
+    };
     select(values).boxed()
 }
 

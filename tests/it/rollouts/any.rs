@@ -44,7 +44,13 @@ fn is_standby(slot: &str) -> bool {
 async fn team(fleet: &Fleet) -> Team {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), fleet.manifest()).unwrap();
-    Team::at(dir, "test", inputs(&[("SECRET_KEY", fleet.secret)]), Vec::new()).await
+    Team::at(
+        dir,
+        "test",
+        inputs(&[("SECRET_KEY", fleet.secret)]),
+        Vec::new(),
+    )
+    .await
 }
 
 impl Trial {
@@ -53,16 +59,29 @@ impl Trial {
         let team = team(fleet).await;
         team.apply().await;
         let world = team.world().await;
-        let all = world.fly_machine.iter().map(|(name, machine)| (name.to_string(), &machine.workload.id));
+        let all = world
+            .fly_machine
+            .iter()
+            .map(|(name, machine)| (name.to_string(), &machine.workload.id));
         let others: Vec<_> = all.filter(|(slot, _)| !is_standby(slot)).collect();
-        let mut trial =
-            Self { team, history: History::default(), asleep: BTreeSet::new(), hidden: BTreeSet::new() };
+        let mut trial = Self {
+            team,
+            history: History::default(),
+            asleep: BTreeSet::new(),
+            hidden: BTreeSet::new(),
+        };
         for (pick, suspend) in naps.iter().filter(|_| !others.is_empty()) {
             let (slot, id) = &others[pick % others.len()];
             if trial.asleep.insert(slot.clone()) {
-                let (verb, state) = if *suspend { ("suspend", "suspended") } else { ("stop", "stopped") };
+                let (verb, state) = if *suspend {
+                    ("suspend", "suspended")
+                } else {
+                    ("stop", "stopped")
+                };
                 trial.by_hand("POST", id, verb).await;
-                trial.by_hand("GET", id, &format!("wait?state={state}")).await;
+                trial
+                    .by_hand("GET", id, &format!("wait?state={state}"))
+                    .await;
             }
         }
         if let Some(pick) = hidden.filter(|_| !others.is_empty()) {
@@ -81,17 +100,28 @@ impl Trial {
 
     /// Applies a release and demands everything that holds of any apply.
     async fn apply(&mut self, before: &Fleet, next: &Fleet, broken: Option<Broken>) -> Report {
-        self.team.inputs.environment.insert("SECRET_KEY".to_owned(), next.secret.to_owned());
+        self.team
+            .inputs
+            .environment
+            .insert("SECRET_KEY".to_owned(), next.secret.to_owned());
         self.team.write(&next.manifest());
         self.history.look(&self.team).await;
-        let old: BTreeMap<String, String> =
-            self.history.there().map(|life| (life.id.clone(), life.group.clone())).collect();
+        let old: BTreeMap<String, String> = self
+            .history
+            .there()
+            .map(|life| (life.id.clone(), life.group.clone()))
+            .collect();
         let asked = self.team.sandbox.requests().len();
         let from = now(&self.team).await;
         let report = self.team.try_apply(None).await.unwrap();
         let to = now(&self.team).await;
         self.history.look(&self.team).await;
-        let apply = Apply { next, broken, from, to };
+        let apply = Apply {
+            next,
+            broken,
+            from,
+            to,
+        };
         for (at, (group, name)) in next.groups.iter().zip(GROUPS).enumerate() {
             self.availability(&apply, at);
             if group.succeeds(next.strategy) {
@@ -117,8 +147,9 @@ impl Trial {
     fn awake(&self, apply: &Apply<'_>, at: usize) -> BTreeSet<&str> {
         let wanted = self.team.desired().fly_machine;
         let there = self.history.slots(GROUPS[at], apply.from, &|_| true);
-        let stays =
-            |slot: &&str| wanted.contains_key(*slot) && !self.sleeps(slot) && !self.hidden.contains(*slot);
+        let stays = |slot: &&str| {
+            wanted.contains_key(*slot) && !self.sleeps(slot) && !self.hidden.contains(*slot)
+        };
         there.into_iter().filter(stays).collect()
     }
 
@@ -128,12 +159,19 @@ impl Trial {
         let (group, name) = (&apply.next.groups[at], GROUPS[at]);
         let awake = self.awake(apply, at);
         // What crashes again and again is not well in between.
-        let broken = apply.broken.is_some_and(|broken| apply.next.is_broken(broken, at));
+        let broken = apply
+            .broken
+            .is_some_and(|broken| apply.next.is_broken(broken, at));
         let is_well = |view: &View<'_>| view.is_well() && !(broken && view.image.contains(BAD));
-        let down = awake.difference(&self.history.slots(name, apply.from, &is_well)).count();
+        let down = awake
+            .difference(&self.history.slots(name, apply.from, &is_well))
+            .count();
         let succeeds = group.succeeds(apply.next.strategy);
-        let told: Vec<i64> =
-            self.history.group(name).flat_map(|life| life.told(apply.from, apply.to)).collect();
+        let told: Vec<i64> = self
+            .history
+            .group(name)
+            .flat_map(|life| life.told(apply.from, apply.to))
+            .collect();
         let window = told.iter().min().copied().zip(told.iter().max().copied());
         let allowed = match apply.next.allowed(group) {
             _ if succeeds => down,
@@ -156,15 +194,27 @@ impl Trial {
     /// No machine of a group that does not change is written to.
     fn untouched(&self, group: &str, old: &BTreeMap<String, String>, asked: usize) {
         let requests = self.team.sandbox.requests();
-        for id in old.iter().filter(|(_, its)| *its == group).map(|(id, _)| id) {
+        for id in old
+            .iter()
+            .filter(|(_, its)| *its == group)
+            .map(|(id, _)| id)
+        {
             let about = format!("/machines/{id}");
-            let slot = &self.history.group(group).find(|life| life.id == *id).unwrap().slot;
+            let slot = &self
+                .history
+                .group(group)
+                .find(|life| life.id == *id)
+                .unwrap()
+                .slot;
             let writes: Vec<_> = requests[asked..]
                 .iter()
                 .filter(|request| request.method != "GET" && request.path.contains(&about))
                 .filter(|request| !request.path.ends_with("/lease") && !self.hidden.contains(slot))
                 .collect();
-            assert!(writes.is_empty(), "group {group} does not change: {writes:#?}");
+            assert!(
+                writes.is_empty(),
+                "group {group} does not change: {writes:#?}"
+            );
         }
     }
 
@@ -184,7 +234,10 @@ impl Trial {
         let world = self.team.world().await;
         let mut fails = false;
         for (slot, spec) in &self.team.desired().fly_machine {
-            let at = GROUPS.iter().position(|group| *group == spec.group).unwrap();
+            let at = GROUPS
+                .iter()
+                .position(|group| *group == spec.group)
+                .unwrap();
             let starts = !self.sleeps(slot.as_str());
             let broken = apply.broken.filter(|_| apply.next.is_bad());
             fails |= starts && broken.is_some_and(|broken| apply.next.is_broken(broken, at));
@@ -192,17 +245,27 @@ impl Trial {
                 Told::Failed => assert!(broken.is_some(), "{slot}: {report:#?}"),
                 Told::Done => {
                     let live = &world.fly_machine[slot].workload;
-                    let text = |pointer: &str| live.raw.pointer(pointer).cloned().unwrap_or_default();
+                    let text =
+                        |pointer: &str| live.raw.pointer(pointer).cloned().unwrap_or_default();
                     let (image, release, memory) = apply.next.wants(at);
-                    assert!(text("/image").as_str().unwrap().starts_with(&image), "{slot}: {live:#?}");
+                    assert!(
+                        text("/image").as_str().unwrap().starts_with(&image),
+                        "{slot}: {live:#?}"
+                    );
                     assert_eq!(
                         (text("/env/RELEASE"), text("/guest/memory_mb")),
                         (release.into(), memory.into())
                     );
-                    assert!(!live.health.cordoned && live.is_well() == starts, "{slot}: {live:#?}");
+                    assert!(
+                        !live.health.cordoned && live.is_well() == starts,
+                        "{slot}: {live:#?}"
+                    );
                 }
                 Told::Skipped => {
-                    let mut lives = self.history.there().filter(|life| life.slot == slot.as_str());
+                    let mut lives = self
+                        .history
+                        .there()
+                        .filter(|life| life.slot == slot.as_str());
                     assert!(
                         !lives.any(|life| life.was_updated(apply.from)),
                         "{slot} was updated all the same"
@@ -213,8 +276,15 @@ impl Trial {
         assert_eq!(report.is_complete(), !fails, "{report:#?}");
         if report.is_complete() {
             assert_eq!(self.team.summary().await, Vec::<String>::new());
-            assert_eq!(self.history.there().filter(|life| !life.schedule).count(), world.fly_machine.len());
-            assert!(world.found.unmanaged.is_empty(), "{:?}", world.found.unmanaged);
+            assert_eq!(
+                self.history.there().filter(|life| !life.schedule).count(),
+                world.fly_machine.len()
+            );
+            assert!(
+                world.found.unmanaged.is_empty(),
+                "{:?}",
+                world.found.unmanaged
+            );
         }
     }
 }
@@ -229,9 +299,15 @@ enum Told {
 
 fn told(report: &Report, slot: &Name) -> Told {
     let address = Address::of::<Machine>(slot);
-    let mine = report.outcomes.iter().filter(|ended| ended.address == address);
+    let mine = report
+        .outcomes
+        .iter()
+        .filter(|ended| ended.address == address);
     let mine: Vec<(Action, &Outcome)> = mine.map(|ended| (ended.action, &ended.outcome)).collect();
-    if mine.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))) {
+    if mine
+        .iter()
+        .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+    {
         Told::Failed
     } else if mine.iter().all(|(_, outcome)| **outcome == Outcome::Done) {
         Told::Done
@@ -244,7 +320,10 @@ async fn holds(fleet: Fleet, change: Change, naps: Vec<(usize, bool)>, hidden: O
     let mut trial = Trial::begin(&fleet, &naps, hidden).await;
     let (second, broken) = (fleet.after(&change), change.broken);
     if let Some(broken) = broken {
-        trial.team.by_hand("POST", "/_sandbox/rules", broken.rule()).await;
+        trial
+            .team
+            .by_hand("POST", "/_sandbox/rules", broken.rule())
+            .await;
     }
     let report = trial.apply(&fleet, &second, broken).await;
     if !report.is_complete() {
@@ -278,7 +357,10 @@ async fn a_start_that_nobody_saw_succeed_is_watched_before_the_next_machine_chan
     let fleet = Fleet::plain(regions, Style::Rolling);
     let broken = Broken::later();
     let trial = Trial::begin(&fleet, &[], None).await;
-    trial.team.by_hand("POST", "/_sandbox/rules", broken.rule()).await;
+    trial
+        .team
+        .by_hand("POST", "/_sandbox/rules", broken.rule())
+        .await;
     trial.team.write(&fleet.broken().manifest());
     for _ in 0..2 {
         let report = trial.team.try_apply(None).await.unwrap();
@@ -298,6 +380,9 @@ async fn no_request_of_a_rollout_comes_too_soon() {
     team.write(&fleet.repaired().manifest());
     team.apply().await;
     let requests = team.sandbox.requests();
-    let refused: Vec<_> = requests.iter().filter(|request| request.rate_limited).collect();
+    let refused: Vec<_> = requests
+        .iter()
+        .filter(|request| request.rate_limited)
+        .collect();
     assert!(refused.is_empty(), "{refused:#?}");
 }

@@ -41,21 +41,26 @@ enum Found {
 
 fn found() -> impl Strategy<Value = Found> {
     use Found::{Asleep, Hidden, Missing, Running, Unproven};
-    select(vec![Running, Running, Running, Running, Asleep, Unproven, Hidden, Missing])
+    select(vec![
+        Running, Running, Running, Running, Asleep, Unproven, Hidden, Missing,
+    ])
 }
 
 fn desired(fleet: &Fleet) -> Desired {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), fleet.manifest()).unwrap();
     let inputs = inputs(&[("SECRET_KEY", fleet.secret)]);
-    manifest::load(dir.path(), "test", &inputs).unwrap_or_else(|_| panic!("{}", fleet.manifest())).desired
+    manifest::load(dir.path(), "test", &inputs)
+        .unwrap_or_else(|_| panic!("{}", fleet.manifest()))
+        .desired
 }
 
 /// A machine as the first release made it.
 fn live(name: &Name, spec: &MachineSpec, found: Found) -> MachineLive {
     let mut config = spec.workload.first_body();
     let mut labels = spec.workload.marks();
-    labels.extend((found == Found::Unproven).then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
+    labels
+        .extend((found == Found::Unproven).then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
     config["metadata"] = json!(labels);
     let asleep = found == Found::Asleep || spec.workload.standby_for.is_some();
     let machine = json!({
@@ -70,7 +75,12 @@ fn live(name: &Name, spec: &MachineSpec, found: Found) -> MachineLive {
     });
     let machine: wire::Machine = serde_json::from_value(machine).unwrap();
     let workload = WorkloadLive::read(&spec.workload.app, &machine, &spec.workload.mark).unwrap();
-    MachineLive { workload, volume: None, successor: None, retired: false }
+    MachineLive {
+        workload,
+        volume: None,
+        successor: None,
+        retired: false,
+    }
 }
 
 fn world(desired: &Desired, found: &[Found]) -> World {
@@ -78,19 +88,29 @@ fn world(desired: &Desired, found: &[Found]) -> World {
     for (name, spec) in &desired.fly_app {
         let labels = vec![spec.mark.label()];
         let (name_there, org) = (spec.name.clone(), spec.org.clone());
-        let app = AppLive { name: name_there, id: "app".into(), org, network: "default".into(), labels };
+        let app = AppLive {
+            name: name_there,
+            id: "app".into(),
+            org,
+            network: "default".into(),
+            labels,
+        };
         world.fly_app.insert(name.clone(), app);
     }
     let machines = desired.fly_machine.iter().zip(found.iter().cycle());
     for ((name, spec), found) in machines.filter(|(_, found)| **found != Found::Missing) {
-        world.fly_machine.insert(name.clone(), live(name, spec, *found));
+        world
+            .fly_machine
+            .insert(name.clone(), live(name, spec, *found));
     }
     world
 }
 
 /// The process group that a machine's step belongs to; `None` for everything else.
 fn group(step: &Step) -> Option<&str> {
-    (step.address.kind() == "fly.machine").then(|| step.address.name().parts().nth(1)).flatten()
+    (step.address.kind() == "fly.machine")
+        .then(|| step.address.name().parts().nth(1))
+        .flatten()
 }
 
 /// Whether a step makes a machine of its group unavailable, or may find it so.
@@ -119,56 +139,91 @@ impl Walk<'_> {
     }
 
     fn are_done(&self, within: &str, action: impl Fn(&Step) -> bool) -> bool {
-        self.steps(within, action).iter().all(|node| self.done.contains(node))
+        self.steps(within, action)
+            .iter()
+            .all(|node| self.done.contains(node))
     }
 
     /// The machines of a group whose turn has begun and has not ended.
     fn in_turn(&self, within: &str) -> BTreeSet<&Name> {
         let mut turns: BTreeMap<&Name, Vec<NodeIndex>> = BTreeMap::new();
         for node in self.steps(within, takes_a_turn) {
-            turns.entry(self.plan.step(node).address.name()).or_default().push(node);
+            turns
+                .entry(self.plan.step(node).address.name())
+                .or_default()
+                .push(node);
         }
         let open = |steps: &Vec<NodeIndex>| {
             steps.iter().any(|step| self.begun.contains(step))
                 && !steps.iter().all(|step| self.done.contains(step))
         };
-        turns.into_iter().filter(|(_, steps)| open(steps)).map(|(name, _)| name).collect()
+        turns
+            .into_iter()
+            .filter(|(_, steps)| open(steps))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// What must be so when a step begins.
     fn begins(&self, node: NodeIndex, fleet: &Fleet) {
         let step = self.plan.step(node);
-        let Some(within) = group(step) else { return self.follows(step) };
+        let Some(within) = group(step) else {
+            return self.follows(step);
+        };
         let at = GROUPS.iter().position(|group| *group == within).unwrap();
         let told = || format!("{:?} {} in {fleet:?}", step.action, step.address);
         let allowed = fleet.allowed(&fleet.groups[at]);
         if takes_a_turn(step) {
             let turns = self.in_turn(within);
-            assert!(allowed.is_none_or(|allowed| turns.len() <= allowed), "{turns:?}: {}", told());
-            let ended = self.steps(within, takes_a_turn).into_iter().any(|node| self.done.contains(&node));
+            assert!(
+                allowed.is_none_or(|allowed| turns.len() <= allowed),
+                "{turns:?}: {}",
+                told()
+            );
+            let ended = self
+                .steps(within, takes_a_turn)
+                .into_iter()
+                .any(|node| self.done.contains(&node));
             let first = turns.len() == 1;
-            assert!(fleet.strategy != Style::Canary || first || ended, "{turns:?}: {}", told());
+            assert!(
+                fleet.strategy != Style::Canary || first || ended,
+                "{turns:?}: {}",
+                told()
+            );
         }
-        let hands_over = !self.steps(within, |step| step.action == Action::HandOver).is_empty();
+        let hands_over = !self
+            .steps(within, |step| step.action == Action::HandOver)
+            .is_empty();
         let handed_over = self.are_done(within, |step| step.action == Action::HandOver);
         match step.action {
             Action::HandOver => {
-                assert!(self.are_done(within, |step| step.action == Action::Succeed), "{}", told());
+                assert!(
+                    self.are_done(within, |step| step.action == Action::Succeed),
+                    "{}",
+                    told()
+                );
             }
             Action::Retire => assert!(hands_over && handed_over, "{}", told()),
             Action::Create => assert!(handed_over, "{}", told()),
             Action::Delete => {
                 assert!(handed_over, "{}", told());
                 assert!(self.are_done(within, takes_a_turn), "{}", told());
-                assert!(self.are_done(within, |step| step.action == Action::Create), "{}", told());
+                assert!(
+                    self.are_done(within, |step| step.action == Action::Create),
+                    "{}",
+                    told()
+                );
             }
             Action::Update if step.lines.iter().any(|line| line.path == "cordoned") => {
                 assert!(handed_over, "{}", told());
             }
-            Action::Update if step.impact == Impact::Asleep && fleet.strategy != Style::Immediate => {
+            Action::Update
+                if step.impact == Impact::Asleep && fleet.strategy != Style::Immediate =>
+            {
                 // A standby that runs in another's stead waits for that one, which may sleep.
-                let leads =
-                    |step: &Step| takes_a_turn(step) && !step.address.name().as_str().ends_with("/standby");
+                let leads = |step: &Step| {
+                    takes_a_turn(step) && !step.address.name().as_str().ends_with("/standby")
+                };
                 assert!(self.are_done(within, leads), "{}", told());
             }
             _ => {}
@@ -179,7 +234,9 @@ impl Walk<'_> {
     fn follows(&self, step: &Step) {
         if step.address.kind() == "fly.cron" {
             let goes = |step: &Step| matches!(step.action, Action::Delete | Action::Retire);
-            let all = GROUPS.iter().all(|group| self.are_done(group, |step| !goes(step)));
+            let all = GROUPS
+                .iter()
+                .all(|group| self.are_done(group, |step| !goes(step)));
             assert!(all, "{} begins too soon", step.address);
         }
     }
@@ -190,20 +247,38 @@ impl Walk<'_> {
 fn few_edges(plan: &Plan) {
     let graph = plan.graph();
     let count = |within: &str, fits: &dyn Fn(&Step) -> bool| {
-        graph.node_weights().filter(|step| group(step) == Some(within) && fits(step)).count()
+        graph
+            .node_weights()
+            .filter(|step| group(step) == Some(within) && fits(step))
+            .count()
     };
     let mut most = graph.node_count() * 6;
     for within in GROUPS {
-        let goes = count(within, &|step| matches!(step.action, Action::Delete | Action::Retire));
+        let goes = count(within, &|step| {
+            matches!(step.action, Action::Delete | Action::Retire)
+        });
         let waits = goes + count(within, &|step| step.impact == Impact::Asleep);
         most += waits * (count(within, &|_| true) - goes);
     }
-    assert!(graph.edge_count() <= most, "{} edges, {most} expected", graph.edge_count());
+    assert!(
+        graph.edge_count() <= most,
+        "{} edges, {most} expected",
+        graph.edge_count()
+    );
     // A turn has one before it, and the canary, whatever the size of its group; what goes and what sleeps has several.
-    for node in graph.node_indices().filter(|node| takes_a_turn(plan.step(*node))) {
+    for node in graph
+        .node_indices()
+        .filter(|node| takes_a_turn(plan.step(*node)))
+    {
         let before = graph.edges_directed(node, petgraph::Direction::Incoming);
-        let turns = before.filter(|edge| matches!(edge.weight(), Because::InTurn | Because::Healthy)).count();
-        assert!(turns <= 2, "{} waits for {turns} turns", plan.step(node).address);
+        let turns = before
+            .filter(|edge| matches!(edge.weight(), Because::InTurn | Because::Healthy))
+            .count();
+        assert!(
+            turns <= 2,
+            "{} waits for {turns} turns",
+            plan.step(node).address
+        );
     }
 }
 
@@ -213,7 +288,12 @@ fn ordered(fleet: &Fleet, change: &Change, found: &[Found], picks: &[usize]) {
     few_edges(&plan);
     let mut queue = Queue::new(plan.graph());
     let (running, begun, done) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut walk = Walk { plan: &plan, running, begun, done };
+    let mut walk = Walk {
+        plan: &plan,
+        running,
+        begun,
+        done,
+    };
     for pick in picks.iter().cycle() {
         while let Some(node) = queue.take() {
             walk.begun.insert(node);
@@ -227,7 +307,11 @@ fn ordered(fleet: &Fleet, change: &Change, found: &[Found], picks: &[usize]) {
         walk.done.insert(node);
         queue.succeed(node);
     }
-    assert_eq!(walk.done.len(), plan.graph().node_count(), "something waits for ever");
+    assert_eq!(
+        walk.done.len(),
+        plan.graph().node_count(),
+        "something waits for ever"
+    );
 }
 
 proptest! {

@@ -80,7 +80,8 @@ enum How {
 
 fn group() -> impl Strategy<Value = Group> {
     let region = select(vec!["ewr", "iad", "fra"]);
-    let regions = prop::collection::btree_map(region, select(vec![0, 1, 1, 2, 2, 3, 4, 5]), 1..4usize);
+    let regions =
+        prop::collection::btree_map(region, select(vec![0, 1, 1, 2, 2, 3, 4, 5]), 1..4usize);
     (regions, any::<[bool; 4]>()).prop_map(|(regions, [service, checks, volume, standby])| Group {
         regions,
         service,
@@ -94,7 +95,14 @@ fn group() -> impl Strategy<Value = Group> {
 pub(crate) fn fleet() -> impl Strategy<Value = Fleet> {
     use Style::{BlueGreen, Canary, Immediate, Rolling};
     let strategy = select(vec![Rolling, Canary, BlueGreen, BlueGreen, Immediate]);
-    let limit = select(vec![None, Some("1"), Some("2"), Some("3"), Some("0.5"), Some("0.9")]);
+    let limit = select(vec![
+        None,
+        Some("1"),
+        Some("2"),
+        Some("3"),
+        Some("0.5"),
+        Some("0.9"),
+    ]);
     (vec(group(), 1..4), strategy, limit, any::<[bool; 2]>()).prop_map(
         |(groups, strategy, limit, [secrets, cron])| Fleet {
             groups,
@@ -119,7 +127,14 @@ fn broken() -> impl Strategy<Value = Option<Broken>> {
 pub(crate) fn change() -> impl Strategy<Value = Change> {
     let count = vec(select(vec![0, 0, 0, 1, -1, 2]), 3);
     (any::<[bool; 3]>(), vec(any::<bool>(), 3), count, broken()).prop_map(
-        |([image, env, secret], memory, count, broken)| Change { image, env, secret, memory, count, broken },
+        |([image, env, secret], memory, count, broken)| Change {
+            image,
+            env,
+            secret,
+            memory,
+            count,
+            broken,
+        },
     )
 }
 
@@ -145,27 +160,54 @@ impl Fleet {
     /// One group without anything, or for blue and green with a service.
     pub(crate) fn plain(regions: BTreeMap<&'static str, u32>, strategy: Style) -> Self {
         let (service, volume, standby, memory) = (strategy == Style::BlueGreen, false, false, 512);
-        let group = Group { regions, service, checks: service, volume, standby, memory };
+        let group = Group {
+            regions,
+            service,
+            checks: service,
+            volume,
+            standby,
+            memory,
+        };
         let (secrets, cron, command) = (false, false, false);
         let (groups, image, env, secret) = (vec![group], "any:1", 1, "canary-one");
-        Self { groups, strategy, limit: None, secrets, cron, command, image, env, secret }
+        Self {
+            groups,
+            strategy,
+            limit: None,
+            secrets,
+            cron,
+            command,
+            image,
+            env,
+            secret,
+        }
     }
 
     /// The same with a release command.
     pub(crate) fn with_command(self) -> Self {
-        Self { command: true, ..self }
+        Self {
+            command: true,
+            ..self
+        }
     }
 
     /// The same with an image that fails.
     pub(crate) fn broken(&self) -> Self {
-        Self { image: "any:bad2", ..self.clone() }
+        Self {
+            image: "any:bad2",
+            ..self.clone()
+        }
     }
 
     /// How many machines of a group may be unavailable at once; nothing when all may be.
     pub(crate) fn allowed(&self, group: &Group) -> Option<usize> {
         let size = f64::from(group.size().max(1));
         let limit: f64 = self.limit.unwrap_or("0.33").parse().unwrap();
-        let count = if limit < 1.0 { (size * limit).ceil() } else { limit.min(size) };
+        let count = if limit < 1.0 {
+            (size * limit).ceil()
+        } else {
+            limit.min(size)
+        };
         (self.strategy != Style::Immediate).then_some(count as usize)
     }
 
@@ -193,7 +235,10 @@ impl Fleet {
 
     /// The same with an image that works.
     pub(crate) fn repaired(&self) -> Self {
-        Self { image: "any:3", ..self.clone() }
+        Self {
+            image: "any:3",
+            ..self.clone()
+        }
     }
 
     /// Whether the configuration or the number of machines of a group is another in another release.
@@ -201,7 +246,13 @@ impl Fleet {
         let of = |fleet: &Self| {
             let group = &fleet.groups[at];
             let secret = fleet.secrets.then_some(fleet.secret);
-            (fleet.image, fleet.env, secret, group.memory, group.regions.clone())
+            (
+                fleet.image,
+                fleet.env,
+                secret,
+                group.memory,
+                group.regions.clone(),
+            )
         };
         of(self) != of(next)
     }
@@ -219,7 +270,11 @@ impl Fleet {
 
     /// What every machine of a group shall have in its configuration.
     pub(crate) fn wants(&self, at: usize) -> (String, String, u64) {
-        (self.image.to_owned(), self.env.to_string(), self.groups[at].memory.into())
+        (
+            self.image.to_owned(),
+            self.env.to_string(),
+            self.groups[at].memory.into(),
+        )
     }
 
     /// The manifest.
@@ -261,7 +316,11 @@ impl Fleet {
 impl Group {
     fn write(&self, text: &mut String, at: usize, strategy: Style) {
         let (name, port) = (GROUPS[at], 8_000 + at);
-        let count: Vec<String> = self.regions.iter().map(|(region, n)| format!("{region} = {n}")).collect();
+        let count: Vec<String> = self
+            .regions
+            .iter()
+            .map(|(region, n)| format!("{region} = {n}"))
+            .collect();
         write!(
             text,
             "[apps.web.machines.{name}]\nmemory = \"{}mb\"\ncount = {{ {} }}\n",
@@ -305,7 +364,10 @@ impl Group {
 impl Broken {
     /// It crashes after some seconds, again and again.
     pub(crate) fn later() -> Self {
-        Self { how: How::CrashLater, group: None }
+        Self {
+            how: How::CrashLater,
+            group: None,
+        }
     }
 
     /// The rule for the sandbox.

@@ -77,14 +77,18 @@ pub(crate) struct History(BTreeMap<String, Life>);
 
 /// The sandbox's clock.
 pub(crate) async fn now(team: &Team) -> i64 {
-    team.by_hand("GET", "/_sandbox/clock", json!(null)).await["now_ms"].as_i64().unwrap()
+    team.by_hand("GET", "/_sandbox/clock", json!(null)).await["now_ms"]
+        .as_i64()
+        .unwrap()
 }
 
 /// The moment in a ULID.
 fn moment(ulid: &str) -> i64 {
     const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let digit = |c: char| i64::try_from(DIGITS.find(c).unwrap()).unwrap();
-    ulid.chars().take(10).fold(0, |number, c| number * 32 + digit(c))
+    ulid.chars()
+        .take(10)
+        .fold(0, |number, c| number * 32 + digit(c))
 }
 
 fn version(value: &Value) -> Version {
@@ -93,8 +97,12 @@ fn version(value: &Value) -> Version {
     config["standbys"] = json!(null);
     config["mounts"] = json!(null);
     let services = config["services"].as_array().into_iter().flatten();
-    let checked = config["checks"].as_object().is_some_and(|checks| !checks.is_empty())
-        || services.filter_map(|service| service["checks"].as_array()).any(|checks| !checks.is_empty());
+    let checked = config["checks"]
+        .as_object()
+        .is_some_and(|checks| !checks.is_empty())
+        || services
+            .filter_map(|service| service["checks"].as_array())
+            .any(|checks| !checks.is_empty());
     Version {
         at: moment(value["version"].as_str().unwrap()),
         image: config["image"].as_str().unwrap().to_owned(),
@@ -113,7 +121,15 @@ fn event(value: &Value) -> (String, Event) {
         "exit" if restarts => Some("starting".to_owned()),
         _ => Some(text("status")),
     };
-    (text("id"), Event { at: value["timestamp"].as_i64().unwrap(), kind, state, succeeds })
+    (
+        text("id"),
+        Event {
+            at: value["timestamp"].as_i64().unwrap(),
+            kind,
+            state,
+            succeeds,
+        },
+    )
 }
 
 impl Life {
@@ -138,17 +154,26 @@ impl Life {
     /// Takes over what an earlier look saw and the sandbox has forgotten.
     fn remember(&mut self, before: Self) {
         let cut = self.events.len() == KEPT;
-        let known = self.events.first_key_value().is_some_and(|(id, _)| before.events.contains_key(id));
+        let known = self
+            .events
+            .first_key_value()
+            .is_some_and(|(id, _)| before.events.contains_key(id));
         assert!(!cut || known, "a history with a hole proves nothing");
         self.events.extend(before.events);
     }
 
     /// What it is at a moment; nothing before it is made and after it is gone.
     pub(crate) fn at(&self, moment: i64) -> Option<View<'_>> {
-        let version = self.versions.iter().rev().find(|version| version.at <= moment)?;
+        let version = self
+            .versions
+            .iter()
+            .rev()
+            .find(|version| version.at <= moment)?;
         // What it was before the first change follows from that change.
         let changes = || self.events.values().filter(|event| event.state.is_none());
-        let mut cordoned = changes().next().map_or(self.cordoned, |event| event.kind == "uncordon");
+        let mut cordoned = changes()
+            .next()
+            .map_or(self.cordoned, |event| event.kind == "uncordon");
         let (mut state, mut since) = ("", i64::MIN);
         for event in self.events.values().take_while(|event| event.at <= moment) {
             match &event.state {
@@ -159,13 +184,22 @@ impl Life {
         let started = state == "started";
         let checked = !version.checked || moment >= since + FIRST_CHECK;
         let (image, generation) = (version.image.as_str(), version.generation.as_str());
-        (state != "destroyed").then_some(View { started, cordoned, checked, image, generation })
+        (state != "destroyed").then_some(View {
+            started,
+            cordoned,
+            checked,
+            image,
+            generation,
+        })
     }
 
     /// Whether it was begun to start in a span of time.
     pub(crate) fn woke(&self, from: i64, to: i64) -> bool {
         let wakes = |event: &&Event| matches!(event.state.as_deref(), Some("starting" | "started"));
-        self.events.values().filter(wakes).any(|event| (from..=to).contains(&event.at))
+        self.events
+            .values()
+            .filter(wakes)
+            .any(|event| (from..=to).contains(&event.at))
     }
 
     /// Whether its program ended by itself, and well.
@@ -175,12 +209,19 @@ impl Life {
 
     /// Whether somebody sent it a new configuration in a span of time.
     pub(crate) fn was_updated(&self, from: i64) -> bool {
-        self.versions.iter().skip(1).any(|version| version.at >= from)
+        self.versions
+            .iter()
+            .skip(1)
+            .any(|version| version.at >= from)
     }
 
     /// The moments at which the proxy was told about it.
     pub(crate) fn told(&self, from: i64, to: i64) -> impl Iterator<Item = i64> {
-        let mine = self.events.values().filter(|event| event.state.is_none()).map(|event| event.at);
+        let mine = self
+            .events
+            .values()
+            .filter(|event| event.state.is_none())
+            .map(|event| event.at);
         mine.filter(move |at| (from..=to).contains(at))
     }
 
@@ -197,7 +238,10 @@ impl History {
             let mut life = Life::read(machine);
             match self.0.remove(&life.id) {
                 Some(before) => life.remember(before),
-                None => assert!(life.events.len() < KEPT, "a history without a beginning proves nothing"),
+                None => assert!(
+                    life.events.len() < KEPT,
+                    "a history without a beginning proves nothing"
+                ),
             }
             self.0.insert(life.id.clone(), life);
         }
@@ -210,19 +254,35 @@ impl History {
 
     /// Every moment in a span of time at which anything may be other than before.
     pub(crate) fn moments(&self, from: i64, to: i64) -> BTreeSet<i64> {
-        let events = self.0.values().flat_map(|life| life.events.values()).map(|event| event.at);
-        let all = events.flat_map(|at| [at, at + FIRST_CHECK]).chain([from, to]);
+        let events = self
+            .0
+            .values()
+            .flat_map(|life| life.events.values())
+            .map(|event| event.at);
+        let all = events
+            .flat_map(|at| [at, at + FIRST_CHECK])
+            .chain([from, to]);
         all.filter(|at| (from..=to).contains(at)).collect()
     }
 
     pub(crate) fn group(&self, group: &str) -> impl Iterator<Item = &Life> {
-        self.0.values().filter(move |life| life.group == group && !life.schedule)
+        self.0
+            .values()
+            .filter(move |life| life.group == group && !life.schedule)
     }
 
     /// The slots of a group in which a machine is at a moment what it should be.
-    pub(crate) fn slots(&self, group: &str, at: i64, is: &dyn Fn(&View<'_>) -> bool) -> BTreeSet<&str> {
+    pub(crate) fn slots(
+        &self,
+        group: &str,
+        at: i64,
+        is: &dyn Fn(&View<'_>) -> bool,
+    ) -> BTreeSet<&str> {
         let fits = |life: &&Life| life.at(at).is_some_and(|view| is(&view));
-        self.group(group).filter(fits).map(|life| life.slot.as_str()).collect()
+        self.group(group)
+            .filter(fits)
+            .map(|life| life.slot.as_str())
+            .collect()
     }
 
     /// Demands that at no moment two generations of a group serve.
@@ -234,7 +294,11 @@ impl History {
                     serving.entry(view.generation).or_default().push(&life.slot);
                 }
             }
-            assert!(serving.len() < 2, "{} ms in, group {group}: {serving:#?}", at - from);
+            assert!(
+                serving.len() < 2,
+                "{} ms in, group {group}: {serving:#?}",
+                at - from
+            );
         }
     }
 }

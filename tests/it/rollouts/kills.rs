@@ -49,14 +49,26 @@ async fn killed(fleet: &Fleet, fuse: Fuse, next: Next) -> bool {
     }
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
     let slots: Vec<&str> = history.there().map(|life| life.slot.as_str()).collect();
-    let mut wanted: Vec<String> = team.desired().fly_machine.keys().map(ToString::to_string).collect();
+    let mut wanted: Vec<String> = team
+        .desired()
+        .fly_machine
+        .keys()
+        .map(ToString::to_string)
+        .collect();
     wanted.sort();
     let mut sorted = slots.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, wanted, "{what}: {history:#?}");
-    assert!(history.there().all(|life| !life.cordoned), "{what}: {history:#?}");
+    assert!(
+        history.there().all(|life| !life.cordoned),
+        "{what}: {history:#?}"
+    );
     if next == Next::Finished {
-        assert_eq!(commands(&history) - before, usize::from(fleet.command), "{what}: {history:#?}");
+        assert_eq!(
+            commands(&history) - before,
+            usize::from(fleet.command),
+            "{what}: {history:#?}"
+        );
     }
     burnt
 }
@@ -65,7 +77,17 @@ async fn killed(fleet: &Fleet, fuse: Fuse, next: Next) -> bool {
 async fn at_every_write(fleet: Fleet, next: Next, least: u64) {
     for after in [false, true] {
         for write in 1.. {
-            if !killed(&fleet, Fuse { at: Nth::Write(write), after, then: Burnt::FallSilent }, next).await {
+            if !killed(
+                &fleet,
+                Fuse {
+                    at: Nth::Write(write),
+                    after,
+                    then: Burnt::FallSilent,
+                },
+                next,
+            )
+            .await
+            {
                 assert!(write > least, "only {write} writes were reached");
                 break;
             }

@@ -37,9 +37,20 @@ struct Echo {
 
 /// Serves it; the address of what repeats.
 pub(super) async fn serve(place: Option<&'static str>, style: Style, identity: &str) -> String {
-    let sandbox = sandbox::start(Options { speed: 200.0, ..Options::in_memory() }).await.unwrap();
+    let sandbox = sandbox::start(Options {
+        speed: 200.0,
+        ..Options::in_memory()
+    })
+    .await
+    .unwrap();
     let token = sandbox.org_token("acme").unwrap();
-    let echo = Arc::new(Echo { sandbox, token, place, style, identity: identity.to_owned() });
+    let echo = Arc::new(Echo {
+        sandbox,
+        token,
+        place,
+        style,
+        identity: identity.to_owned(),
+    });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(answer).with_state(echo);
@@ -51,14 +62,20 @@ async fn answer(State(echo): State<Arc<Echo>>, request: Request) -> Response<Bod
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let uri = parts.uri.to_string();
-    let here = echo.place.is_none_or(|place| parts.uri.path().ends_with(place) && parts.method != "GET");
+    let here = echo
+        .place
+        .is_none_or(|place| parts.uri.path().ends_with(place) && parts.method != "GET");
     if here {
         let headers = parts
             .headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
         let headers: Vec<String> = headers.collect();
-        let said = format!("{uri} {} {}", headers.join(" "), String::from_utf8_lossy(&body));
+        let said = format!(
+            "{uri} {} {}",
+            headers.join(" "),
+            String::from_utf8_lossy(&body)
+        );
         return repeat(&echo, &uri, &said);
     }
     let url = format!("{}{uri}", echo.sandbox.url());
@@ -68,31 +85,50 @@ async fn answer(State(echo): State<Arc<Echo>>, request: Request) -> Response<Bod
             onward = onward.header(name, value);
         }
     }
-    let told = onward.bearer_auth(&echo.token).body(body).send().await.unwrap();
+    let told = onward
+        .bearer_auth(&echo.token)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     let status = told.status();
-    Response::builder().status(status).body(Body::from(told.bytes().await.unwrap())).unwrap()
+    Response::builder()
+        .status(status)
+        .body(Body::from(told.bytes().await.unwrap()))
+        .unwrap()
 }
 
 fn repeat(echo: &Echo, uri: &str, said: &str) -> Response<Body> {
-    let escaped = said.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = said
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     let xml = |code: &str| {
-        let error = format!("<Error><Code>{code}</Code><Message>refused: {escaped}</Message></Error>");
+        let error =
+            format!("<Error><Code>{code}</Code><Message>refused: {escaped}</Message></Error>");
         (403, format!("<ErrorResponse>{error}</ErrorResponse>"))
     };
     let (status, text) = match echo.style {
-        Style::Json(status) => {
-            (status, serde_json::json!({ "error": format!("refused: {said}") }).to_string())
-        }
+        Style::Json(status) => (
+            status,
+            serde_json::json!({ "error": format!("refused: {said}") }).to_string(),
+        ),
         Style::Text(status) => (status, said.to_owned()),
-        Style::Malformed => (200, serde_json::json!({ "secrets": said, "version": said }).to_string()),
+        Style::Malformed => (
+            200,
+            serde_json::json!({ "secrets": said, "version": said }).to_string(),
+        ),
         Style::Xml(code) => xml(code),
-        Style::Identity if uri.contains("audience=") => {
-            (200, serde_json::json!({ "value": echo.identity }).to_string())
-        }
+        Style::Identity if uri.contains("audience=") => (
+            200,
+            serde_json::json!({ "value": echo.identity }).to_string(),
+        ),
         Style::Identity => xml("AccessDenied"),
     };
     // A header of the answer repeats it as well.
     let header: String = said.chars().filter(char::is_ascii_graphic).collect();
-    let answer = Response::builder().status(status).header("fly-request-id", header);
+    let answer = Response::builder()
+        .status(status)
+        .header("fly-request-id", header);
     answer.body(Body::from(text)).unwrap()
 }

@@ -17,7 +17,11 @@ pub(super) struct Mark {
 
 impl Mark {
     fn new(what: &'static str, value: &str) -> Self {
-        Self { what, value: value.to_owned(), forms: forms(value) }
+        Self {
+            what,
+            value: value.to_owned(),
+            forms: forms(value),
+        }
     }
 }
 
@@ -25,8 +29,7 @@ impl Mark {
 pub(super) struct Marks(pub(super) Vec<Mark>);
 
 /// The first line of a private key is the same in all of them.
-const PEM: &str =
-    "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
 
 impl Marks {
     pub(super) fn new() -> Self {
@@ -35,10 +38,16 @@ impl Marks {
             Mark::new("key.pem", PEM),
             Mark::new("own.env", "MrkOwn6dH3 nB5#vL0%pS8=qJ1"),
             Mark::new("all.env", "MrkAll2fG9cX4mT7wK5é8rE1"),
-            Mark::new("FLY_API_TOKEN", "FlyV1 fm2_MrkTokenA3zN8bQ6,fm2_MrkTokenB5yD1hV9"),
+            Mark::new(
+                "FLY_API_TOKEN",
+                "FlyV1 fm2_MrkTokenA3zN8bQ6,fm2_MrkTokenB5yD1hV9",
+            ),
             Mark::new("AWS_SECRET_ACCESS_KEY", "MrkAwsKey9+tP4/sM7wU2jC6xL8"),
             Mark::new("AWS_SESSION_TOKEN", "MrkSession5//gR1==oF3kA8nE6"),
-            Mark::new("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MrkActions7.vB2.hW9qI4zO6"),
+            Mark::new(
+                "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+                "MrkActions7.vB2.hW9qI4zO6",
+            ),
             Mark::new("GITHUB_OIDC", "MrkIdentity3.eS8.yT5lU1rK7"),
         ])
     }
@@ -49,16 +58,24 @@ impl Marks {
 
     /// What of it stands in a text, such as `own.env in base64`.
     pub(super) fn found(&self, text: &str) -> Option<String> {
-        let forms = self.0.iter().flat_map(|mark| mark.forms.iter().map(move |form| (mark, form)));
+        let forms = self
+            .0
+            .iter()
+            .flat_map(|mark| mark.forms.iter().map(move |form| (mark, form)));
         let mut found = forms.filter(|(_, (_, text_of_it))| text.contains(text_of_it.as_str()));
-        found.next().map(|(mark, (form, _))| format!("{} {form}", mark.what))
+        found
+            .next()
+            .map(|(mark, (form, _))| format!("{} {form}", mark.what))
     }
 }
 
 /// A value and its lines and parts, each as it is and encoded.
 fn forms(value: &str) -> Vec<(&'static str, String)> {
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
-    let parts = value.split(',').flat_map(|part| part.split(' ')).filter(|part| part.len() > 12);
+    let parts = value
+        .split(',')
+        .flat_map(|part| part.split(' '))
+        .filter(|part| part.len() > 12);
     let mut forms = Vec::new();
     for value in [value].into_iter().chain(lines).chain(parts) {
         forms.extend(encoded(value));
@@ -105,8 +122,14 @@ fn encoded(value: &str) -> Vec<(&'static str, String)> {
         let text = format!("{before}{value}");
         let from = (before.len() * 4).div_ceil(3);
         let to = text.len() * 4 / 3;
-        forms.push(("in base64", STANDARD_NO_PAD.encode(&text)[from..to].to_owned()));
-        forms.push(("in base64", URL_SAFE_NO_PAD.encode(&text)[from..to].to_owned()));
+        forms.push((
+            "in base64",
+            STANDARD_NO_PAD.encode(&text)[from..to].to_owned(),
+        ));
+        forms.push((
+            "in base64",
+            URL_SAFE_NO_PAD.encode(&text)[from..to].to_owned(),
+        ));
     }
     forms
 }
@@ -121,18 +144,29 @@ fn a_planted_secret_is_found_in_every_form() {
         let mut planted = vec![
             format!("error: {value}!"),
             serde_json::json!({ "message": format!("got {value}") }).to_string(),
-            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string(),
+            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)
+                .to_string(),
             base64.encode(format!("x:{value}")),
             base64.encode(format!("xy:{value} and more")),
             base64.encode(value),
             value.bytes().map(|byte| format!("{byte:02x}")).collect(),
             value.chars().rev().collect(),
         ];
-        planted.extend(value.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+        planted.extend(
+            value
+                .lines()
+                .filter(|line| !line.starts_with("---"))
+                .map(str::to_owned),
+        );
         for text in planted {
-            let found = marks.found(&format!("before{text}after")).unwrap_or_default();
+            let found = marks
+                .found(&format!("before{text}after"))
+                .unwrap_or_default();
             assert!(found.starts_with(what), "{what} in {text}: {found:?}");
         }
     }
-    assert_eq!(marks.found("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"), None);
+    assert_eq!(
+        marks.found("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"),
+        None
+    );
 }

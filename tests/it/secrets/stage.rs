@@ -44,10 +44,14 @@ secret_name = "FROM_FILE"
 /// The same without AWS, where what counts requests counts Fly's alone, and with half the secrets, whose fingerprints take
 /// the most time of a run.
 fn plain() -> String {
-    let (from, to) = (MANIFEST.find("[aws]").unwrap(), MANIFEST.find("[apps.web]").unwrap());
+    let (from, to) = (
+        MANIFEST.find("[aws]").unwrap(),
+        MANIFEST.find("[apps.web]").unwrap(),
+    );
     let text = format!("{}{}", &MANIFEST[..from], &MANIFEST[to..]);
-    let lines =
-        text.lines().filter(|line| !line.starts_with("FROM_DOTENV") && !line.starts_with("FROM_FALLBACK"));
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("FROM_DOTENV") && !line.starts_with("FROM_FALLBACK"));
     lines.fold(String::new(), |text, line| format!("{text}{line}\n"))
 }
 
@@ -96,10 +100,19 @@ impl<'m> Stage<'m> {
         stage.write("environments/vault.toml", MANIFEST);
         stage.write("environments/plain.toml", &plain());
         stage.write("sources/key.pem", &format!("{}\n", marks.value("key.pem")));
-        stage.write("sources/own.env", &format!("OWN='{}'\n", marks.value("own.env")));
-        stage.write("sources/all.env", &format!("VAULT_FALLBACK={}\n", marks.value("all.env")));
+        stage.write(
+            "sources/own.env",
+            &format!("OWN='{}'\n", marks.value("own.env")),
+        );
+        stage.write(
+            "sources/all.env",
+            &format!("VAULT_FALLBACK={}\n", marks.value("all.env")),
+        );
         // Whoever is called tells how. This `git` knows a commit.
-        stage.write("bin/git", "#!/bin/sh\necho git \"$@\" >> \"$HOME/called\"\necho 0a1b2c\necho message\n");
+        stage.write(
+            "bin/git",
+            "#!/bin/sh\necho git \"$@\" >> \"$HOME/called\"\necho 0a1b2c\necho message\n",
+        );
         fs::set_permissions(stage.path("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
         stage
     }
@@ -118,7 +131,12 @@ impl<'m> Stage<'m> {
 
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
-        let given = ["FLY_API_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "VAULT_ENV"];
+        let given = [
+            "FLY_API_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "VAULT_ENV",
+        ];
         let given = given.into_iter().chain(["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]);
         command
             .args(args)
@@ -126,7 +144,10 @@ impl<'m> Stage<'m> {
             .env_clear()
             .envs(given.map(|name| (name, self.marks.value(name))))
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-            .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", self.path("bin").display()),
+            )
             .env("HOME", self.path("home"))
             .env("TMPDIR", self.path("tmp"))
             .env("GITHUB_STEP_SUMMARY", self.path("home/summary"))
@@ -177,7 +198,11 @@ impl<'m> Stage<'m> {
         ran.code = child.wait().unwrap().code();
         self.runs += 1;
         let what = args.join(" ");
-        let said = [("its output", &ran.out), ("what it said", &ran.err), ("its arguments", &called)];
+        let said = [
+            ("its output", &ran.out),
+            ("what it said", &ran.err),
+            ("its arguments", &called),
+        ];
         for (place, text) in said {
             self.search(&what, place, text);
         }
@@ -192,7 +217,8 @@ impl<'m> Stage<'m> {
         if let Some(found) = self.marks.found(text) {
             let mut text = text.to_owned();
             text.truncate(text.floor_char_boundary(3000));
-            self.wrong.push(format!("`{run}`: {found} is in {place}:\n{text}"));
+            self.wrong
+                .push(format!("`{run}`: {found} is in {place}:\n{text}"));
         }
     }
 
@@ -225,7 +251,11 @@ impl<'m> Stage<'m> {
     fn without_what_is_kept(&mut self, run: &str, name: &Path, text: &str) -> String {
         let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
         if name.starts_with(format!("{STATE}/apps")) {
-            assert_eq!(mode(&self.path(STATE)), 0o700, "`{run}`: others can read the sandbox's state");
+            assert_eq!(
+                mode(&self.path(STATE)),
+                0o700,
+                "`{run}`: others can read the sandbox's state"
+            );
             let mut app: Value = serde_json::from_str(text).unwrap();
             for secret in app["secrets"].as_object_mut().unwrap().values_mut() {
                 secret["value"] = Value::Null;
@@ -233,11 +263,17 @@ impl<'m> Stage<'m> {
             return app.to_string();
         }
         if name == Path::new(RECORD) {
-            assert_eq!(mode(&self.path(RECORD)), 0o600, "`{run}`: others can read the record");
+            assert_eq!(
+                mode(&self.path(RECORD)),
+                0o600,
+                "`{run}`: others can read the record"
+            );
             let line = |line: &str| {
                 let mut exchange: Value = serde_json::from_str(line).unwrap();
                 let path = exchange["path"].as_str().unwrap();
-                if exchange["method"] == "POST" && path.starts_with("/v1/apps/") && path.ends_with("/secrets")
+                if exchange["method"] == "POST"
+                    && path.starts_with("/v1/apps/")
+                    && path.ends_with("/secrets")
                 {
                     exchange["body"] = Value::Null;
                 }
@@ -252,16 +288,25 @@ impl<'m> Stage<'m> {
 fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { walk(&path, out) } else { out.push(path) }
+        if path.is_dir() {
+            walk(&path, out)
+        } else {
+            out.push(path)
+        }
     }
 }
 
 /// Adds how a process and those that it started were called, where the system tells.
 fn arguments(id: u32, out: &mut String) {
-    let Ok(called) = fs::read_to_string(format!("/proc/{id}/cmdline")) else { return };
+    let Ok(called) = fs::read_to_string(format!("/proc/{id}/cmdline")) else {
+        return;
+    };
     out.push_str(&called.replace('\0', " "));
     out.push('\n');
-    let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let threads = fs::read_dir(format!("/proc/{id}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     for thread in threads {
         let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {

@@ -14,13 +14,19 @@ const STORY: &[(&str, &str)] = &[
     ("graph", "vault --plan --format {format}"),
     ("apply", "--plan home/plan --yes --format {format}"),
     ("plan", "vault --why fly.secrets/web"),
-    ("apply", "vault --image web=registry.fly.io/vault:v2 --yes --skip-if-message never --format {format}"),
+    (
+        "apply",
+        "vault --image web=registry.fly.io/vault:v2 --yes --skip-if-message never --format {format}",
+    ),
     ("drift", "vault --format {format}"),
     ("status", "vault --format {format}"),
     ("unlock", "vault"),
     ("permissions", "vault"),
     ("rollback", "vault --yes --format {format}"),
-    ("destroy", "vault --yes --allow-destroy aws.bucket/backups --format {format}"),
+    (
+        "destroy",
+        "vault --yes --allow-destroy aws.bucket/backups --format {format}",
+    ),
     ("schema", "--of plan"),
     ("completions", "bash"),
     ("man", ""),
@@ -31,15 +37,27 @@ const STORY: &[(&str, &str)] = &[
 
 /// What `--help` lists.
 fn commands(help: &str) -> Vec<&str> {
-    let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    list.lines().filter_map(|line| line.split_whitespace().next()).collect()
+    let list = help
+        .split("Commands:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    list.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
 }
 
 /// The formats that a command's help lists; nothing where it knows none.
 fn formats(help: &str) -> Vec<String> {
-    let Some(about) = help.split("--format <FORMAT>").nth(1) else { return vec![String::new()] };
+    let Some(about) = help.split("--format <FORMAT>").nth(1) else {
+        return vec![String::new()];
+    };
     let about = about.split("[default").next().unwrap();
-    let values = about.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next());
+    let values = about
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next());
     values.map(str::to_owned).collect()
 }
 
@@ -58,14 +76,20 @@ pub(super) fn play<'m>(marks: &'m Marks, nth: usize, level: &Level, choice: Choi
             true => formats(&stage.run(&[command, "--help"]).out),
             false => vec![String::new()],
         };
-        assert!(!formats.is_empty(), "the formats of `{command}` cannot be read from its help");
+        assert!(
+            !formats.is_empty(),
+            "the formats of `{command}` cannot be read from its help"
+        );
         let reads = !matches!(*command, "apply" | "rollback" | "destroy");
         let chosen = match choice {
             Choice::All if reads => formats,
             // Where there are fewer levels than formats, some levels have two.
-            _ if formats.len() > LEVELS.len() && reads => {
-                formats.iter().skip(nth).step_by(LEVELS.len()).cloned().collect()
-            }
+            _ if formats.len() > LEVELS.len() && reads => formats
+                .iter()
+                .skip(nth)
+                .step_by(LEVELS.len())
+                .cloned()
+                .collect(),
             _ => vec![formats[nth % formats.len()].clone()],
         };
         for format in chosen {
@@ -90,11 +114,17 @@ pub(super) fn play<'m>(marks: &'m Marks, nth: usize, level: &Level, choice: Choi
             // What was applied last is another image than the manifest's.
             let expected = if *command == "drift" { 2 } else { 0 };
             if ran.code != Some(expected) {
-                stage.wrong.push(format!("{args:?} ended with {:?}: {}{}", ran.code, ran.out, ran.err));
+                stage.wrong.push(format!(
+                    "{args:?} ended with {:?}: {}{}",
+                    ran.code, ran.out, ran.err
+                ));
             }
         }
     }
     let called = std::fs::read_to_string(stage.path("home/called")).unwrap();
-    assert!(called.contains("git"), "the message of the commit was not asked for");
+    assert!(
+        called.contains("git"),
+        "the message of the commit was not asked for"
+    );
     stage
 }

@@ -23,11 +23,21 @@ pub(crate) struct Clients {
 
 /// The clients of an account's administrator.
 pub(crate) fn clients(sandbox: &Box, account: &str, region: &str) -> Clients {
-    with_keys(sandbox, &sandbox.running.aws_keys(account).unwrap(), None, region)
+    with_keys(
+        sandbox,
+        &sandbox.running.aws_keys(account).unwrap(),
+        None,
+        region,
+    )
 }
 
 /// The clients of whoever has a key.
-pub(crate) fn with_keys(sandbox: &Box, keys: &AwsKeys, token: Option<String>, region: &str) -> Clients {
+pub(crate) fn with_keys(
+    sandbox: &Box,
+    keys: &AwsKeys,
+    token: Option<String>,
+    region: &str,
+) -> Clients {
     let AwsKeys { id, secret } = keys;
     let credentials = Credentials::new(id, secret, token, None, "test");
     let (url, region) = (sandbox.running.aws_url(), region.to_owned());
@@ -53,18 +63,25 @@ pub(crate) async fn limited(sandbox: &Box, policy: Value) -> Clients {
     let body = serde_json::json!({ "account": ACCOUNT, "policy": policy });
     let keys = sandbox.admin("aws/keys", body).await;
     let text = |name: &str| keys[name].as_str().unwrap().to_owned();
-    let keys = AwsKeys { id: text("access_key_id"), secret: text("secret_access_key") };
+    let keys = AwsKeys {
+        id: text("access_key_id"),
+        secret: text("secret_access_key"),
+    };
     with_keys(sandbox, &keys, None, EAST)
 }
 
 /// Why a request failed: status, code, and message.
 #[track_caller]
-pub(crate) fn refused<T: std::fmt::Debug, E>(result: Result<T, SdkError<E>>) -> (u16, String, String)
+pub(crate) fn refused<T: std::fmt::Debug, E>(
+    result: Result<T, SdkError<E>>,
+) -> (u16, String, String)
 where
     E: ProvideErrorMetadata + std::fmt::Debug,
 {
     let error = result.unwrap_err();
-    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let status = error
+        .raw_response()
+        .map_or(0, |response| response.status().as_u16());
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     (status, text(error.code()), text(error.message()))
 }
@@ -81,5 +98,8 @@ where
 
 /// Both of S3's names of a request.
 pub(crate) fn ids(answer: &(impl RequestId + RequestIdExt)) -> (bool, bool) {
-    (answer.request_id().is_some(), answer.extended_request_id().is_some())
+    (
+        answer.request_id().is_some(),
+        answer.extended_request_id().is_some(),
+    )
 }

@@ -39,7 +39,12 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(wall: fn() -> Timestamp, speed: f64) -> Self {
-        Self { start: Instant::now(), first: wall(), wall, speed: crate::clouds::http::bounded(speed) }
+        Self {
+            start: Instant::now(),
+            first: wall(),
+            wall,
+            speed: crate::clouds::http::bounded(speed),
+        }
     }
 }
 
@@ -50,7 +55,9 @@ impl Pulse for Machine {
 
     fn wall(&self) -> Duration {
         let passed = (self.wall)().duration_since(self.first);
-        Duration::try_from(passed).unwrap_or_default().mul_f64(self.speed)
+        Duration::try_from(passed)
+            .unwrap_or_default()
+            .mul_f64(self.speed)
     }
 
     async fn sleep(&self, length: Duration) {
@@ -89,8 +96,16 @@ pub(super) struct Clock<P> {
 
 impl<P: Pulse> Clock<P> {
     pub(super) fn new(pulse: P) -> Self {
-        let passed = Passed { steady: pulse.steady(), wall: pulse.wall(), total: Duration::ZERO };
-        Self { pulse, passed: Mutex::new(passed), told: Mutex::default() }
+        let passed = Passed {
+            steady: pulse.steady(),
+            wall: pulse.wall(),
+            total: Duration::ZERO,
+        };
+        Self {
+            pulse,
+            passed: Mutex::new(passed),
+            told: Mutex::default(),
+        }
     }
 
     pub(super) fn pulse(&self) -> &P {
@@ -101,15 +116,25 @@ impl<P: Pulse> Clock<P> {
     pub(super) fn moment(&self) -> Moment {
         let (steady, wall) = (self.pulse.steady(), self.pulse.wall());
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = steady.saturating_sub(passed.steady).max(wall.saturating_sub(passed.wall));
-        *passed = Passed { steady, wall, total: passed.total + since };
+        let since = steady
+            .saturating_sub(passed.steady)
+            .max(wall.saturating_sub(passed.wall));
+        *passed = Passed {
+            steady,
+            wall,
+            total: passed.total + since,
+        };
         Moment(passed.total)
     }
 
     /// Notes what an answer to a request told that was sent at this moment. An answer without a date tells nothing.
     pub(super) fn hear(&self, sent: Moment, date: Option<Timestamp>) {
         if let Some(date) = date {
-            *self.lock() = Some(Told { date, sent, received: self.pulse.steady() });
+            *self.lock() = Some(Told {
+                date,
+                sent,
+                received: self.pulse.steady(),
+            });
         }
     }
 
@@ -123,7 +148,11 @@ impl<P: Pulse> Clock<P> {
     /// clock was set, is later rather than earlier.
     pub(super) fn latest(&self) -> Option<Timestamp> {
         let Moment(now) = self.moment();
-        let Told { date, sent: Moment(sent), .. } = (*self.lock())?;
+        let Told {
+            date,
+            sent: Moment(sent),
+            ..
+        } = (*self.lock())?;
         Some(later(date, RESOLUTION + now.saturating_sub(sent)))
     }
 

@@ -147,7 +147,10 @@ impl From<LockError> for CloudError {
         let doing = format!("lock {place}");
         let trouble = match &why {
             Why::Cloud(error) => {
-                return Self { doing: format!("{doing}: {}", error.doing), ..*error.clone() };
+                return Self {
+                    doing: format!("{doing}: {}", error.doing),
+                    ..*error.clone()
+                };
             }
             Why::Held { .. } | Why::Lost(_) | Why::Contended(_) | Why::OtherHolder { .. } => {
                 Trouble::Conflict

@@ -29,7 +29,9 @@ pub(super) struct Kept<S, P> {
 
 impl<S, P> fmt::Debug for Kept<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("state", &self.core.state()).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("state", &self.core.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +88,9 @@ impl<S: Store, P: Pulse> Kept<S, P> {
                 Ok(_) if self.core.is_mine(margin) => return Ok(()),
                 // The first one's answer sets the clock right; one more is enough.
                 Ok(Renewal::Done) if renewed == 0 => renewed = 1,
-                Ok(Renewal::Done) => self.core.lose(Loss::NotRenewed("the store is too slow".to_owned())),
+                Ok(Renewal::Done) => self
+                    .core
+                    .lose(Loss::NotRenewed("the store is too slow".to_owned())),
                 Ok(Renewal::Failed(_)) if self.core.is_mine(Duration::ZERO) => {
                     self.core.clock.pulse().sleep(self.core.terms.retry()).await;
                 }
@@ -106,7 +110,10 @@ impl<S: Store, P: Pulse> Kept<S, P> {
     /// A renewal that is under way is dropped, as when the lock is given back.
     pub(super) async fn retire(&self) -> Result<(), LockError> {
         self.keeper.abort();
-        self.core.remove().await.map_err(|why| self.core.place.error(why))
+        self.core
+            .remove()
+            .await
+            .map_err(|why| self.core.place.error(why))
     }
 
     /// A renewal that is under way is dropped. It may arrive all the same: before this write, which then finds another
@@ -152,7 +159,15 @@ impl<S, P> Core<S, P> {
 impl<S: Store, P: Pulse> Core<S, P> {
     pub(super) fn new(store: S, clock: Clock<P>, place: Place, terms: Terms, found: Found) -> Self {
         let state = Mutex::new(State { found, lost: None });
-        Self { store, clock, place, terms, state, turn: Turn::default(), over: CancellationToken::new() }
+        Self {
+            store,
+            clock,
+            place,
+            terms,
+            state,
+            turn: Turn::default(),
+            over: CancellationToken::new(),
+        }
     }
 
     fn is_mine(&self, margin: Duration) -> bool {
@@ -204,7 +219,11 @@ impl<S: Store, P: Pulse> Core<S, P> {
         let before = self.found().record.expires_at;
         self.look_again().await?;
         let is_done = self.found().record.expires_at > before;
-        Ok(if is_done { Renewal::Done } else { Renewal::Failed(failed) })
+        Ok(if is_done {
+            Renewal::Done
+        } else {
+            Renewal::Failed(failed)
+        })
     }
 
     /// Whether the server's time is known only roughly.
@@ -228,7 +247,11 @@ impl<S: Store, P: Pulse> Core<S, P> {
         }
         let is_over = found.record.released || found.record.unlocked;
         self.state().found = found;
-        if is_over { Err(Loss::Unlocked) } else { Ok(true) }
+        if is_over {
+            Err(Loss::Unlocked)
+        } else {
+            Ok(true)
+        }
     }
 
     /// Removes the object while what stands there is ours, until there is none: a renewal may have arrived late, and where
@@ -258,7 +281,14 @@ impl<S: Store, P: Pulse> Core<S, P> {
         let mut tries = Tries::default();
         loop {
             let Found { record, etag } = self.found();
-            match put(&self.store, &self.clock, &record.released(), Only::IfStill(etag)).await {
+            match put(
+                &self.store,
+                &self.clock,
+                &record.released(),
+                Only::IfStill(etag),
+            )
+            .await
+            {
                 Ok(Put::Written { .. } | Put::NoBucket) => return Ok(()),
                 Ok(Put::Refused | Put::Busy) => {}
                 Err(error) => tries.bear(&self.clock, Why::of(error)).await?,

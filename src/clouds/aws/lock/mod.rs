@@ -131,7 +131,10 @@ impl Place {
     }
 
     fn error(&self, why: Why) -> LockError {
-        LockError { place: self.name(), why }
+        LockError {
+            place: self.name(),
+            why,
+        }
     }
 }
 
@@ -185,10 +188,20 @@ impl Terms {
     #[must_use]
     pub fn at_speed(speed: f64) -> Self {
         let outside = |millis: u64| Duration::from_millis(millis).mul_f64(bounded(speed));
-        let Self { ttl, margin, look, patience } = Self::AWS;
+        let Self {
+            ttl,
+            margin,
+            look,
+            patience,
+        } = Self::AWS;
         let ttl = ttl.max(outside(3000));
         let margin = margin.max(outside(200));
-        Self { ttl, margin, look: look.max(outside(20)), patience: patience.max((ttl + margin) * 3 / 2) }
+        Self {
+            ttl,
+            margin,
+            look: look.max(outside(20)),
+            patience: patience.max((ttl + margin) * 3 / 2),
+        }
     }
 }
 
@@ -234,7 +247,10 @@ pub async fn take(
 /// As every request.
 pub async fn holder(reader: &Reader, place: &Place) -> Result<Option<Record>, LockError> {
     // A look is too short for the machine to fall asleep in it, so no local clock needs to tell.
-    let clock = Clock::new(Machine::new(|| Timestamp::UNIX_EPOCH, reader.settings().speed));
+    let clock = Clock::new(Machine::new(
+        || Timestamp::UNIX_EPOCH,
+        reader.settings().speed,
+    ));
     unlock::holder(&Object::new(reader, place), &clock, place).await
 }
 
@@ -262,7 +278,13 @@ pub async fn unlock(
 pub async fn remove(writer: &Writer, place: &Place) -> Result<(), LockError> {
     let speed = writer.settings().speed;
     let clock = Clock::new(Machine::new(|| Timestamp::UNIX_EPOCH, speed));
-    unlock::remove(&Object::new(writer, place), &clock, place, Terms::at_speed(speed).margin).await
+    unlock::remove(
+        &Object::new(writer, place),
+        &clock,
+        place,
+        Terms::at_speed(speed).margin,
+    )
+    .await
 }
 
 #[cfg(test)]

@@ -63,7 +63,14 @@ pub struct Record {
 impl Record {
     /// A lock that is taken now.
     pub(super) fn new(who: &Who, generation: u64, now: Timestamp, ttl: Duration) -> Self {
-        let Who { nonce, holder, host, pid, run_url, command } = who.clone();
+        let Who {
+            nonce,
+            holder,
+            host,
+            pid,
+            run_url,
+            command,
+        } = who.clone();
         let expires_at = later(now, ttl);
         Self {
             nonce,
@@ -86,9 +93,20 @@ impl Record {
     /// When it is no lock, with the reason.
     pub(super) fn read(body: &[u8]) -> Result<Self, String> {
         let mut read: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let Self { nonce, holder, host, run_url, command, .. } = &mut read;
+        let Self {
+            nonce,
+            holder,
+            host,
+            run_url,
+            command,
+            ..
+        } = &mut read;
         for text in [nonce, holder, host, command].into_iter().chain(run_url) {
-            *text = text.chars().filter(|c| !crate::model::is_unseen(*c)).take(SHOWN).collect();
+            *text = text
+                .chars()
+                .filter(|c| !crate::model::is_unseen(*c))
+                .take(SHOWN)
+                .collect();
         }
         Ok(read)
     }
@@ -100,18 +118,28 @@ impl Record {
 
     /// The same lock, held for longer.
     pub(super) fn renewed(&self, now: Timestamp, ttl: Duration) -> Self {
-        Self { expires_at: later(now, ttl), ..self.clone() }
+        Self {
+            expires_at: later(now, ttl),
+            ..self.clone()
+        }
     }
 
     /// The same lock, given back.
     pub(super) fn released(&self) -> Self {
-        Self { released: true, ..self.clone() }
+        Self {
+            released: true,
+            ..self.clone()
+        }
     }
 
     /// The same lock, ended by somebody else: it keeps its end, which a holder that lives after all still goes by, and is
     /// not renewed any more. One that has run out is given back.
     pub(super) fn unlocked(&self, now: Timestamp) -> Self {
-        Self { unlocked: true, released: now > self.expires_at, ..self.clone() }
+        Self {
+            unlocked: true,
+            released: now > self.expires_at,
+            ..self.clone()
+        }
     }
 
     /// Whether both are the same taking of the lock, renewed or not.
@@ -134,7 +162,14 @@ impl Record {
 impl fmt::Display for Record {
     /// Such as ``ci-bot on runner-7 (process 42, `trimtab apply production`, https://…/runs/7)``.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { holder, host, pid, run_url, command, .. } = self;
+        let Self {
+            holder,
+            host,
+            pid,
+            run_url,
+            command,
+            ..
+        } = self;
         write!(f, "{holder} on {host} (process {pid}, `{command}`")?;
         if let Some(url) = run_url {
             write!(f, ", {url}")?;
@@ -161,8 +196,15 @@ pub(super) enum Verdict {
 
 /// Judges a lock. `now` is the earliest that the server's time can be, so that nobody loses a lock to a clock; `margin` is
 /// how far the clocks of two servers may be apart.
-pub(super) fn judge(found: Option<&Record>, nonce: &str, now: Timestamp, margin: Duration) -> Verdict {
-    let Some(record) = found else { return Verdict::Free };
+pub(super) fn judge(
+    found: Option<&Record>,
+    nonce: &str,
+    now: Timestamp,
+    margin: Duration,
+) -> Verdict {
+    let Some(record) = found else {
+        return Verdict::Free;
+    };
     let until = later(record.expires_at, margin);
     match record.nonce == nonce && !record.unlocked {
         _ if record.released => Verdict::Takeable,
@@ -176,5 +218,8 @@ pub(super) fn judge(found: Option<&Record>, nonce: &str, now: Timestamp, margin:
 
 /// A moment after another; the end of time when there is none.
 pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| at.checked_add(by).ok())
+        .unwrap_or(Timestamp::MAX)
 }

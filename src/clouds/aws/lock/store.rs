@@ -76,7 +76,11 @@ pub(super) trait Store: Send + Sync + 'static {
     fn get(&self) -> impl Future<Output = Result<Answer<Look>, CloudError>> + Send;
 
     /// Writes the object under a condition. After an error it may have been written all the same.
-    fn put(&self, body: Vec<u8>, only: Only) -> impl Future<Output = Result<Answer<Put>, CloudError>> + Send;
+    fn put(
+        &self,
+        body: Vec<u8>,
+        only: Only,
+    ) -> impl Future<Output = Result<Answer<Put>, CloudError>> + Send;
 
     /// Removes the object while it has this `ETag`. Older versions stay.
     fn remove(&self, etag: &str) -> impl Future<Output = Result<Removed, CloudError>> + Send;
@@ -103,7 +107,12 @@ impl Object {
     /// A reader is enough to look; who writes is given a [`crate::clouds::aws::Writer`] to pass on.
     pub(super) fn new(reader: &Reader, place: &Place) -> Self {
         let Place { bucket, region, .. } = place;
-        Self { reader: reader.clone(), bucket: bucket.clone(), region: region.clone(), key: place.key() }
+        Self {
+            reader: reader.clone(),
+            bucket: bucket.clone(),
+            region: region.clone(),
+            key: place.key(),
+        }
     }
 
     fn client(&self) -> aws_sdk_s3::Client {
@@ -112,15 +121,29 @@ impl Object {
 
     /// An answer to what was sent at this moment. Another's may have come in between, by a clock of AWS all the same.
     fn answer<T>(&self, sent: Instant, value: T) -> Answer<T> {
-        Answer { value, date: self.reader.account.watch().told_since(sent) }
+        Answer {
+            value,
+            date: self.reader.account.watch().told_since(sent),
+        }
     }
 }
 
 impl Store for Object {
     async fn get(&self) -> Result<Answer<Look>, CloudError> {
-        let (doing, sent) = (format!("read s3://{}/{}", self.bucket, self.key), Instant::now());
-        let asked = self.client().get_object().bucket(&self.bucket).key(&self.key);
-        let answer = match asked.expected_bucket_owner(self.reader.owner()).send().await {
+        let (doing, sent) = (
+            format!("read s3://{}/{}", self.bucket, self.key),
+            Instant::now(),
+        );
+        let asked = self
+            .client()
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&self.key);
+        let answer = match asked
+            .expected_bucket_owner(self.reader.owner())
+            .send()
+            .await
+        {
             Ok(answer) => self.answer(sent, answer),
             Err(error) => {
                 let look = missing(&error).map(|look| self.answer(sent, look));
@@ -128,20 +151,45 @@ impl Store for Object {
             }
         };
         let wrong = |trouble, what: String| CloudError::aws(&doing, trouble, what);
-        let Answer { value: object, date } = answer;
+        let Answer {
+            value: object,
+            date,
+        } = answer;
         if let Some(length) = object.content_length.filter(|length| *length > LONGEST) {
-            return Err(wrong(Trouble::Refused, format!("it has {length} bytes and is no lock")));
+            return Err(wrong(
+                Trouble::Refused,
+                format!("it has {length} bytes and is no lock"),
+            ));
         }
-        let etag = object.e_tag.ok_or_else(|| wrong(Trouble::Unreadable, "it has no `ETag`".to_owned()))?;
-        let body = tokio::time::timeout(BODY, object.body.collect()).await.map_err(|_| late(&doing))?;
+        let etag = object
+            .e_tag
+            .ok_or_else(|| wrong(Trouble::Unreadable, "it has no `ETag`".to_owned()))?;
+        let body = tokio::time::timeout(BODY, object.body.collect())
+            .await
+            .map_err(|_| late(&doing))?;
         let body = body.map_err(|error| wrong(Trouble::Ambiguous, error.to_string()))?;
-        Ok(Answer { value: Look::There { body: body.to_vec(), etag }, date })
+        Ok(Answer {
+            value: Look::There {
+                body: body.to_vec(),
+                etag,
+            },
+            date,
+        })
     }
 
     async fn put(&self, body: Vec<u8>, only: Only) -> Result<Answer<Put>, CloudError> {
-        let (doing, sent) = (format!("write s3://{}/{}", self.bucket, self.key), Instant::now());
-        let asked = self.client().put_object().bucket(&self.bucket).key(&self.key);
-        let asked = asked.expected_bucket_owner(self.reader.owner()).content_type("application/json");
+        let (doing, sent) = (
+            format!("write s3://{}/{}", self.bucket, self.key),
+            Instant::now(),
+        );
+        let asked = self
+            .client()
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&self.key);
+        let asked = asked
+            .expected_bucket_owner(self.reader.owner())
+            .content_type("application/json");
         let asked = match only {
             Only::IfAbsent => asked.if_none_match("*"),
             Only::IfStill(etag) => asked.if_match(etag),
@@ -149,11 +197,15 @@ impl Store for Object {
         match asked.body(ByteStream::from(body)).send().await {
             Ok(answer) => match answer.e_tag {
                 Some(etag) => Ok(self.answer(sent, Put::Written { etag })),
-                None => Err(CloudError::aws(doing, Trouble::Unreadable, "the answer has no `ETag`")),
+                None => Err(CloudError::aws(
+                    doing,
+                    Trouble::Unreadable,
+                    "the answer has no `ETag`",
+                )),
             },
-            Err(error) => {
-                refused(&error).map(|put| self.answer(sent, put)).ok_or_else(|| failed(&doing, &error))
-            }
+            Err(error) => refused(&error)
+                .map(|put| self.answer(sent, put))
+                .ok_or_else(|| failed(&doing, &error)),
         }
     }
 
@@ -162,13 +214,22 @@ impl Store for Object {
     async fn remove(&self, etag: &str) -> Result<Removed, CloudError> {
         let doing = format!("remove s3://{}/{}", self.bucket, self.key);
         let owner = self.reader.owner();
-        let head = self.client().head_object().bucket(&self.bucket).key(&self.key).if_match(etag);
+        let head = self
+            .client()
+            .head_object()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .if_match(etag);
         let version = match head.expected_bucket_owner(owner).send().await {
             Ok(head) => head.version_id.filter(|version| version != "null"),
             Err(error) if matches!(status(&error), Some(404 | 412)) => return Ok(Removed::Refused),
             Err(error) => return Err(failed(&doing, &error)),
         };
-        let asked = self.client().delete_object().bucket(&self.bucket).key(&self.key);
+        let asked = self
+            .client()
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(&self.key);
         let asked = match version {
             Some(version) => asked.version_id(version),
             None => asked.if_match(etag),
@@ -183,7 +244,11 @@ impl Store for Object {
 
 /// An answer that did not come in time.
 fn late(doing: &str) -> CloudError {
-    CloudError::aws(doing, Trouble::Ambiguous, format!("no whole answer within {} s", BODY.as_secs()))
+    CloudError::aws(
+        doing,
+        Trouble::Ambiguous,
+        format!("no whole answer within {} s", BODY.as_secs()),
+    )
 }
 
 /// What a reading found that is no error.
@@ -199,7 +264,8 @@ fn missing<E: Failed>(error: &SdkError<E, HttpResponse>) -> Option<Look> {
 fn unread<E: Failed>(doing: &str, error: &SdkError<E, HttpResponse>) -> CloudError {
     let mut error = failed(doing, error);
     if error.trouble == Trouble::Denied {
-        error.answer += " (S3 also says this of a lock that is free, to whoever may not `s3:ListBucket`)";
+        error.answer +=
+            " (S3 also says this of a lock that is free, to whoever may not `s3:ListBucket`)";
     }
     error
 }

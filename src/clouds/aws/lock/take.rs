@@ -43,7 +43,10 @@ pub(super) async fn look<S: Store, P: Pulse>(
         Look::NoBucket => Err(Why::NoBucket(place.bucket.clone())),
         Look::There { body, etag } => match Record::read(&body) {
             Ok(record) => Ok(Some(Found { record, etag })),
-            Err(what) => Err(Why::NotALock { object: place.address(), what }),
+            Err(what) => Err(Why::NotALock {
+                object: place.address(),
+                what,
+            }),
         },
     }
 }
@@ -76,7 +79,9 @@ impl Tries {
         if self.0 >= TRIES {
             return Err(error.map_or(Why::Contended(self.0), Why::of));
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << (self.0 - 1)).min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << (self.0 - 1))
+            .min(LONGEST_PAUSE);
         clock.pulse().sleep(pause).await;
         Ok(())
     }
@@ -111,7 +116,13 @@ enum Step {
 
 impl<S: Store, P: Pulse> Taker<S, P> {
     pub(super) fn new(store: S, clock: Clock<P>, place: Place, who: Who, terms: Terms) -> Self {
-        Self { store, clock, place, who, terms }
+        Self {
+            store,
+            clock,
+            place,
+            who,
+            terms,
+        }
     }
 
     /// See [`super::take`].
@@ -126,15 +137,26 @@ impl<S: Store, P: Pulse> Taker<S, P> {
         };
         match taken.await {
             Ok(found) => {
-                let Self { store, clock, place, who: _, terms } = self;
-                Ok(Kept::new(Arc::new(Core::new(store, clock, place, terms, found))))
+                let Self {
+                    store,
+                    clock,
+                    place,
+                    who: _,
+                    terms,
+                } = self;
+                Ok(Kept::new(Arc::new(Core::new(
+                    store, clock, place, terms, found,
+                ))))
             }
             Err(why) => Err(place.error(why)),
         }
     }
 
     /// Tries until the lock is ours or patience ends.
-    async fn until_ours(&self, mut waiting: impl FnMut(&Record, Timestamp) + Send) -> Result<Found, Why> {
+    async fn until_ours(
+        &self,
+        mut waiting: impl FnMut(&Record, Timestamp) + Send,
+    ) -> Result<Found, Why> {
         let begun = self.clock.pulse().steady();
         let mut tries = Tries::default();
         let mut told: Option<Record> = None;
@@ -145,9 +167,17 @@ impl<S: Store, P: Pulse> Taker<S, P> {
                 Step::Held(record, until) => {
                     tries = Tries::default();
                     let waited = self.clock.pulse().steady().saturating_sub(begun);
-                    let Some(left) = self.terms.patience.checked_sub(waited).filter(|left| !left.is_zero())
+                    let Some(left) = self
+                        .terms
+                        .patience
+                        .checked_sub(waited)
+                        .filter(|left| !left.is_zero())
                     else {
-                        return Err(Why::Held { record, until, waited });
+                        return Err(Why::Held {
+                            record,
+                            until,
+                            waited,
+                        });
                     };
                     if !told.as_ref().is_some_and(|told| told.is_same(&record)) {
                         waiting(&record, until);
@@ -173,8 +203,12 @@ impl<S: Store, P: Pulse> Taker<S, P> {
         let verdict = judge(record, &self.who.nonce, earliest, self.terms.margin);
         let (generation, only) = match (verdict, found) {
             (Verdict::Ours, Some(found)) => return Ok(Step::Ours(found)),
-            (Verdict::Held { until }, Some(found)) => return Ok(Step::Held(Box::new(found.record), until)),
-            (_, Some(Found { record, etag })) => (record.generation.saturating_add(1), Only::IfStill(etag)),
+            (Verdict::Held { until }, Some(found)) => {
+                return Ok(Step::Held(Box::new(found.record), until));
+            }
+            (_, Some(Found { record, etag })) => {
+                (record.generation.saturating_add(1), Only::IfStill(etag))
+            }
             (_, None) => (1, Only::IfAbsent),
         };
         let record = Record::new(&self.who, generation, latest, self.terms.ttl);
@@ -192,8 +226,10 @@ impl<S: Store, P: Pulse> Taker<S, P> {
     /// is lost; the lock is given back, and nobody relies on it. This is done at each taking: stores change, and a run may
     /// die between its first write and this.
     async fn prove(&self, mut found: Found) -> Result<Found, Why> {
-        let conditions =
-            [("If-None-Match: *", Only::IfAbsent), ("If-Match", Only::IfStill(NO_ETAG.to_owned()))];
+        let conditions = [
+            ("If-None-Match: *", Only::IfAbsent),
+            ("If-Match", Only::IfStill(NO_ETAG.to_owned())),
+        ];
         for (name, only) in conditions {
             let mut tries = Tries::default();
             loop {

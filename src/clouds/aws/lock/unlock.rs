@@ -19,8 +19,9 @@ pub(super) async fn holder<S: Store, P: Pulse>(
     clock: &Clock<P>,
     place: &Place,
 ) -> Result<Option<Record>, LockError> {
-    let found =
-        patiently(store, clock, place, &mut Tries::default()).await.map_err(|why| place.error(why))?;
+    let found = patiently(store, clock, place, &mut Tries::default())
+        .await
+        .map_err(|why| place.error(why))?;
     let Some(found) = found else { return Ok(None) };
     let now = clock.earliest().ok_or_else(|| place.error(Why::NoDate))?;
     Ok(Some(found.record).filter(|record| !record.released && now <= record.expires_at))
@@ -38,16 +39,24 @@ pub(super) async fn unlock<S: Store, P: Pulse>(
     let released = async {
         loop {
             let found = patiently(store, clock, place, &mut tries).await?;
-            let Some(Found { record, etag }) = found else { return Err(Why::NotHeld) };
+            let Some(Found { record, etag }) = found else {
+                return Err(Why::NotHeld);
+            };
             if record.released {
                 // It may have been given back by our own write, whose answer was lost.
-                return ours.filter(|ours| ours.is_same(&record)).map(|_| record).ok_or(Why::NotHeld);
+                return ours
+                    .filter(|ours| ours.is_same(&record))
+                    .map(|_| record)
+                    .ok_or(Why::NotHeld);
             }
             if record.unlocked && record.answers_to(id) {
                 return Ok(record);
             }
             if !record.answers_to(id) {
-                return Err(Why::OtherHolder { asked: id.to_owned(), record: Box::new(record) });
+                return Err(Why::OtherHolder {
+                    asked: id.to_owned(),
+                    record: Box::new(record),
+                });
             }
             let unlocked = record.unlocked(clock.earliest().ok_or(Why::NoDate)?);
             let written = put(store, clock, &unlocked, Only::IfStill(etag)).await;
@@ -74,10 +83,16 @@ pub(super) async fn remove<S: Store, P: Pulse>(
     let mut tries = Tries::default();
     let removed = async {
         loop {
-            let Some(found) = patiently(store, clock, place, &mut tries).await? else { return Ok(()) };
+            let Some(found) = patiently(store, clock, place, &mut tries).await? else {
+                return Ok(());
+            };
             let now = clock.earliest().ok_or(Why::NoDate)?;
             if let Verdict::Held { until } = judge(Some(&found.record), NOBODY, now, margin) {
-                return Err(Why::Held { record: Box::new(found.record), until, waited: Duration::ZERO });
+                return Err(Why::Held {
+                    record: Box::new(found.record),
+                    until,
+                    waited: Duration::ZERO,
+                });
             }
             match store.remove(&found.etag).await {
                 Ok(Removed::Gone) => {}

@@ -45,11 +45,20 @@ impl Announce for BucketEdit {
             Self::PublicAccess(from, to) => {
                 let open = |line: Line| {
                     let opens = line.to == Some(Shown::Value(Value::Bool(false)));
-                    if opens { line.with_note("the public may get in") } else { line }
+                    if opens {
+                        line.with_note("the public may get in")
+                    } else {
+                        line
+                    }
                 };
-                fields("public_access_block", &value(from), &value(to)).into_iter().map(open).collect()
+                fields("public_access_block", &value(from), &value(to))
+                    .into_iter()
+                    .map(open)
+                    .collect()
             }
-            Self::Ownership(Some(from), to) => vec![Line::change("ownership", from.clone(), to.clone())],
+            Self::Ownership(Some(from), to) => {
+                vec![Line::change("ownership", from.clone(), to.clone())]
+            }
             Self::Ownership(None, to) => vec![Line::add("ownership", to.clone())],
             Self::Encryption(from, to) => {
                 let from = from.as_ref().map(value).unwrap_or_default();
@@ -72,7 +81,10 @@ fn value(of: &impl serde::Serialize) -> Value {
 
 /// A line for each field of two flat tables that differs.
 fn fields(path: &str, from: &Value, to: &Value) -> Vec<Line> {
-    let keys = [from, to].into_iter().filter_map(Value::as_object).flat_map(|table| table.keys());
+    let keys = [from, to]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(|table| table.keys());
     let keys: std::collections::BTreeSet<&String> = keys.collect();
     let line = |key: &String| {
         let path = format!("{path}.{key}");
@@ -88,7 +100,10 @@ fn fields(path: &str, from: &Value, to: &Value) -> Vec<Line> {
 
 fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
     let by_id = |rules: &[LifecycleRule]| -> BTreeMap<String, Value> {
-        rules.iter().map(|rule| (rule.id.clone(), value(rule))).collect()
+        rules
+            .iter()
+            .map(|rule| (rule.id.clone(), value(rule)))
+            .collect()
     };
     let (from, to) = (by_id(from), by_id(to));
     let ids: std::collections::BTreeSet<&String> = from.keys().chain(to.keys()).collect();
@@ -161,16 +176,29 @@ pub fn edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
         edits.push(BucketEdit::PublicAccess(live.public_access, *public_access));
     }
     if live.ownership.as_ref() != Some(ownership) {
-        edits.push(BucketEdit::Ownership(live.ownership.clone(), ownership.clone()));
+        edits.push(BucketEdit::Ownership(
+            live.ownership.clone(),
+            ownership.clone(),
+        ));
     }
-    if !live.encryption.as_ref().is_some_and(|there| is_same(there, encryption)) {
-        edits.push(BucketEdit::Encryption(live.encryption.clone(), encryption.clone()));
+    if !live
+        .encryption
+        .as_ref()
+        .is_some_and(|there| is_same(there, encryption))
+    {
+        edits.push(BucketEdit::Encryption(
+            live.encryption.clone(),
+            encryption.clone(),
+        ));
     }
     if *versioning != (live.versioning.as_deref() == Some("Enabled")) {
         edits.push(BucketEdit::Versioning(*versioning));
     }
     if *lifecycle != live.lifecycle {
-        edits.push(BucketEdit::Lifecycle(live.lifecycle.clone(), lifecycle.clone()));
+        edits.push(BucketEdit::Lifecycle(
+            live.lifecycle.clone(),
+            lifecycle.clone(),
+        ));
     }
     if *policy != live.policy {
         let boxed = |policy: &Option<Policy>| policy.clone().map(Box::new);
@@ -189,7 +217,10 @@ impl Kind for Bucket {
     fn diff(spec: &BucketSpec, live: &BucketLive, _: &Around<'_>) -> Diff<BucketEdit> {
         if spec.region != live.region {
             return Diff::Refuse(Refused {
-                reason: format!("bucket {} is in {}, not in {}", spec.name, live.region, spec.region),
+                reason: format!(
+                    "bucket {} is in {}, not in {}",
+                    spec.name, live.region, spec.region
+                ),
                 hint: format!(
                     "a bucket stays where it was made: say region = \"{}\", or another name",
                     live.region
@@ -197,7 +228,11 @@ impl Kind for Bucket {
             });
         }
         let edits = edits(spec, live);
-        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
+        if edits.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(edits)
+        }
     }
 
     fn outline(spec: &BucketSpec, _: &Around<'_>) -> Vec<Line> {
@@ -213,19 +248,36 @@ impl Kind for Bucket {
             tags,
             needs: _,
         } = spec;
-        let mut lines = vec![Line::add("name", name.clone()), Line::add("region", region.clone())];
+        let mut lines = vec![
+            Line::add("name", name.clone()),
+            Line::add("region", region.clone()),
+        ];
         lines.push(Line::add("encryption", encryption.algorithm.clone()));
-        lines.extend(encryption.kms_key.clone().map(|key| Line::add("encryption.kms_key", key)));
+        lines.extend(
+            encryption
+                .kms_key
+                .clone()
+                .map(|key| Line::add("encryption.kms_key", key)),
+        );
         let open = *public_access != PublicAccessBlock::all(true);
         lines.push(match open {
             false => Line::add("public_access_block", "all"),
             true => Line::add("public_access_block", "none").with_note("the public may get in"),
         });
-        lines.extend((ownership != super::NO_ACLS).then(|| Line::add("ownership", ownership.clone())));
+        lines.extend(
+            (ownership != super::NO_ACLS).then(|| Line::add("ownership", ownership.clone())),
+        );
         lines.push(Line::add("versioning", *versioning));
-        let told = lifecycle.iter().map(|rule| Line::says(format!("lifecycle.{}", rule.id), rule.words()));
+        let told = lifecycle
+            .iter()
+            .map(|rule| Line::says(format!("lifecycle.{}", rule.id), rule.words()));
         lines.extend(told);
-        lines.extend(policy.iter().flat_map(Policy::words).map(|words| Line::says("policy", words)));
+        lines.extend(
+            policy
+                .iter()
+                .flat_map(Policy::words)
+                .map(|words| Line::says("policy", words)),
+        );
         lines.extend(tags::outline(tags));
         lines
     }

@@ -19,7 +19,11 @@ impl BucketLive {
     ///
     /// # Errors
     /// When its policy is none.
-    pub fn read(name: &str, bucket: &wire::Bucket, holds: Option<String>) -> Result<Self, CloudError> {
+    pub fn read(
+        name: &str,
+        bucket: &wire::Bucket,
+        holds: Option<String>,
+    ) -> Result<Self, CloudError> {
         let wire::Bucket {
             region,
             encryption,
@@ -31,10 +35,14 @@ impl BucketLive {
             policy,
             tags,
         } = bucket;
-        let policy = policy.as_deref().map(Policy::parse).transpose().map_err(|error| {
-            let doing = format!("read the policy of bucket {name}");
-            CloudError::aws(doing, Trouble::Unreadable, error.to_string())
-        })?;
+        let policy = policy
+            .as_deref()
+            .map(Policy::parse)
+            .transpose()
+            .map_err(|error| {
+                let doing = format!("read the policy of bucket {name}");
+                CloudError::aws(doing, Trouble::Unreadable, error.to_string())
+            })?;
         let mut lifecycle = lifecycle.clone();
         lifecycle.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Self {
@@ -63,14 +71,21 @@ impl Drive for Bucket {
         world: &World,
     ) -> Result<BucketLive, CloudError> {
         let aws = clouds.aws()?;
-        let at = At { name: &spec.name, region: &spec.region };
+        let at = At {
+            name: &spec.name,
+            region: &spec.region,
+        };
         let is_new = aws.create_bucket(at, &spec.ownership, &spec.tags).await?;
         let made = aws.new_bucket(at).await?;
         let owner = Mark::read(&made.tags);
         // Some stores drop tags that come with a creation. What was there before must bear our mark.
         if owner != Mark::read(&spec.tags) && !(is_new && owner.is_none()) {
             let doing = format!("make bucket {}", at.name);
-            return Err(CloudError::aws(doing, Trouble::Conflict, "somebody else has made it meanwhile"));
+            return Err(CloudError::aws(
+                doing,
+                Trouble::Conflict,
+                "somebody else has made it meanwhile",
+            ));
         }
         let mut live = BucketLive::read(at.name, &made, None)?;
         for edit in edits(spec, &live) {
@@ -85,7 +100,13 @@ impl Drive for Bucket {
         edit: &BucketEdit,
         _: &World,
     ) -> Result<BucketLive, CloudError> {
-        let (aws, at) = (clouds.aws()?, At { name: &live.name, region: &live.region });
+        let (aws, at) = (
+            clouds.aws()?,
+            At {
+                name: &live.name,
+                region: &live.region,
+            },
+        );
         let mut after = live.clone();
         match edit {
             BucketEdit::Tags(change) => {
@@ -103,7 +124,8 @@ impl Drive for Bucket {
             }
             BucketEdit::Encryption(_, to) => {
                 after.blocked_encryption = aws.encryption(at.name, at.region).await?.1;
-                aws.put_encryption(at, to, &after.blocked_encryption).await?;
+                aws.put_encryption(at, to, &after.blocked_encryption)
+                    .await?;
                 after.encryption = Some(to.clone());
             }
             BucketEdit::Versioning(on) => {
@@ -128,7 +150,13 @@ impl Drive for Bucket {
     /// What holds anything beside our own stays: S3 refuses to remove it, and so do we before we touch our own. The lock
     /// goes last, if it is this run's; another's stays, and then the bucket does.
     async fn delete(clouds: &Clouds, live: &BucketLive, _: &World) -> Result<(), CloudError> {
-        let (aws, at) = (clouds.aws()?, At { name: &live.name, region: &live.region });
+        let (aws, at) = (
+            clouds.aws()?,
+            At {
+                name: &live.name,
+                region: &live.region,
+            },
+        );
         let mark = Mark::read(&live.tags);
         let own = mark.as_ref().map(Mark::lock_key).unwrap_or_default();
         match aws.first_key(at.name, at.region, &own).await {
@@ -142,7 +170,11 @@ impl Drive for Bucket {
             Ok(None) => {}
         }
         if let Some(mark) = mark {
-            let place = Place { bucket: live.name.clone(), region: live.region.clone(), mark };
+            let place = Place {
+                bucket: live.name.clone(),
+                region: live.region.clone(),
+                mark,
+            };
             empty(clouds, at, &place).await?;
         }
         aws.delete_bucket(at).await

@@ -77,7 +77,8 @@ impl Policy {
     /// The document as text in the order in which people write it, without spaces: what is sent.
     #[must_use]
     pub fn text(&self) -> String {
-        serde_json::to_string(self).expect("keys are strings and nothing in it can fail to be written")
+        serde_json::to_string(self)
+            .expect("keys are strings and nothing in it can fail to be written")
     }
 
     /// The statements, in the author's order.
@@ -120,7 +121,11 @@ impl Policy {
 
 impl PartialEq for Policy {
     fn eq(&self, other: &Self) -> bool {
-        let Self { version, statements: _, rest } = self;
+        let Self {
+            version,
+            statements: _,
+            rest,
+        } = self;
         *version == other.version && *rest == other.rest && self.meanings() == other.meanings()
     }
 }
@@ -136,14 +141,22 @@ impl fmt::Debug for Policy {
 impl Serialize for Policy {
     /// As [`Policy::json`], in the readable order.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { version, statements, rest } = self;
-        let id = rest.iter().map(|(key, value)| (key.as_str(), Part::Plain(value)));
+        let Self {
+            version,
+            statements,
+            rest,
+        } = self;
+        let id = rest
+            .iter()
+            .map(|(key, value)| (key.as_str(), Part::Plain(value)));
         let statements = match &**statements {
             [one] => Part::One(one),
             several => Part::Several(several),
         };
-        let parts =
-            [("Version", Part::Text(version))].into_iter().chain(id).chain([("Statement", statements)]);
+        let parts = [("Version", Part::Text(version))]
+            .into_iter()
+            .chain(id)
+            .chain([("Statement", statements)]);
         serializer.collect_map(parts)
     }
 }

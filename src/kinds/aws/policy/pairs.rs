@@ -25,9 +25,13 @@ pub(super) enum Pair {
 
 /// Everything that differs, in the order of the second document; what is gone comes last. Equal statements are left out.
 pub(super) fn of(from: &[Statement], to: &[Statement]) -> Vec<Pair> {
-    let mut open =
-        Open { from: (0..from.len()).collect(), to: (0..to.len()).collect(), pairs: BTreeMap::new() };
-    let meaning = |all: &[Statement]| -> Vec<_> { all.iter().map(|one| Some(one.meaning())).collect() };
+    let mut open = Open {
+        from: (0..from.len()).collect(),
+        to: (0..to.len()).collect(),
+        pairs: BTreeMap::new(),
+    };
+    let meaning =
+        |all: &[Statement]| -> Vec<_> { all.iter().map(|one| Some(one.meaning())).collect() };
     open.by_name(&meaning(from), &meaning(to));
     open.pairs.clear();
     let sid = |all: &[Statement]| -> Vec<_> { all.iter().map(|one| one.sid.clone()).collect() };
@@ -35,8 +39,14 @@ pub(super) fn of(from: &[Statement], to: &[Statement]) -> Vec<Pair> {
     open.by_likeness(from, to);
     let Open { from, to, pairs } = open;
     let mut out: BTreeMap<usize, Pair> = to.into_iter().map(|at| (at, Pair::New(at))).collect();
-    out.extend(pairs.into_iter().map(|(to, from)| (to, Pair::Changed(from, to))));
-    out.into_values().chain(from.into_iter().map(Pair::Gone)).collect()
+    out.extend(
+        pairs
+            .into_iter()
+            .map(|(to, from)| (to, Pair::Changed(from, to))),
+    );
+    out.into_values()
+        .chain(from.into_iter().map(Pair::Gone))
+        .collect()
 }
 
 /// What has no partner yet, and the pairs found, each from its place in the second document to that in the first.
@@ -65,7 +75,10 @@ impl Open {
         }
         for at in self.to.clone() {
             let name = to[at].as_deref();
-            if let Some(place) = name.and_then(|name| places.get_mut(name)).and_then(Vec::pop) {
+            if let Some(place) = name
+                .and_then(|name| places.get_mut(name))
+                .and_then(Vec::pop)
+            {
                 self.pair(place, at);
             }
         }
@@ -80,7 +93,8 @@ impl Open {
         let mut alike = Vec::new();
         for (from, there) in &there {
             for (to, wanted) in &wanted {
-                let same = there.intersection(wanted).count() * 2000 / (there.len() + wanted.len()).max(1);
+                let same =
+                    there.intersection(wanted).count() * 2000 / (there.len() + wanted.len()).max(1);
                 if same >= LIKE {
                     alike.push((Reverse(same), *from, *to));
                 }
@@ -95,9 +109,21 @@ impl Open {
 
 /// Everything that a statement says, each as one text. Its name is no fact about what it does.
 fn facts(statement: &Statement) -> BTreeSet<String> {
-    let sets = statement.sets().into_iter().filter(|(_, (path, _))| path != "Sid");
+    let sets = statement
+        .sets()
+        .into_iter()
+        .filter(|(_, (path, _))| path != "Sid");
     let facts = sets.flat_map(|(key, (_, members))| {
-        members.into_iter().map(move |member| format!("{key:?} {}", member.key()))
+        members
+            .into_iter()
+            .map(move |member| format!("{key:?} {}", member.key()))
     });
-    facts.chain(statement.rest.iter().map(|(key, value)| format!("{key} {value}"))).collect()
+    facts
+        .chain(
+            statement
+                .rest
+                .iter()
+                .map(|(key, value)| format!("{key} {value}")),
+        )
+        .collect()
 }

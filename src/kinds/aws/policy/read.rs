@@ -41,10 +41,17 @@ fn wrong<T>(why: impl Into<String>) -> Read<T> {
 /// A document as text. IAM percent-encodes what it returns and S3 does not, so that the first character decides.
 pub(super) fn text(text: &str) -> Read<Policy> {
     if text.len() > LONGEST {
-        return wrong(format!("it has {} bytes, and AWS takes none longer than 20 KB", text.len()));
+        return wrong(format!(
+            "it has {} bytes, and AWS takes none longer than 20 KB",
+            text.len()
+        ));
     }
     let text = text.trim();
-    let plain = if text.starts_with('{') { Cow::Borrowed(text) } else { Cow::Owned(decoded(text)?) };
+    let plain = if text.starts_with('{') {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(decoded(text)?)
+    };
     match serde_json::from_str(&plain) {
         Ok(Unique(value)) => document(&value),
         Err(error) => wrong(error.to_string()),
@@ -91,7 +98,11 @@ pub(super) fn document(document: &Value) -> Read<Policy> {
     let statements = statements.into_iter().enumerate().map(|(at, value)| {
         statement(value).map_err(|NotAPolicy(why)| NotAPolicy(format!("Statement[{at}]: {why}")))
     });
-    Ok(Policy { version, statements: statements.collect::<Read<_>>()?, rest })
+    Ok(Policy {
+        version,
+        statements: statements.collect::<Read<_>>()?,
+        rest,
+    })
 }
 
 /// Refuses what would take long to work on, without recursion.
@@ -139,7 +150,11 @@ fn statement(value: Value) -> Read<Statement> {
     let effect = match rest.remove("Effect") {
         Some(Value::String(text)) if text == "Allow" => Effect::Allow,
         Some(Value::String(text)) if text == "Deny" => Effect::Deny,
-        Some(other) => return wrong(format!("Effect is {other}; AWS knows \"Allow\" and \"Deny\"")),
+        Some(other) => {
+            return wrong(format!(
+                "Effect is {other}; AWS knows \"Allow\" and \"Deny\""
+            ));
+        }
         None => return wrong("it has no Effect (names are case-sensitive)"),
     };
     let sid = match rest.remove("Sid") {
@@ -150,12 +165,24 @@ fn statement(value: Value) -> Read<Statement> {
     let Some((but, action)) = either(&mut rest, "Action", "NotAction")? else {
         return wrong("it has neither Action nor NotAction (names are case-sensitive)");
     };
-    let action = Listed { but, members: members("Action", &action, Word::caseless)? };
+    let action = Listed {
+        but,
+        members: members("Action", &action, Word::caseless)?,
+    };
     let resource = either(&mut rest, "Resource", "NotResource")?;
-    let resource =
-        resource.map(|(but, value)| Ok(Listed { but, members: members("Resource", &value, Word::exact)? }));
-    let principal = either(&mut rest, "Principal", "NotPrincipal")?.map(|(but, value)| who(but, &value));
-    let condition = rest.remove("Condition").map(|value| condition(&value)).transpose()?.unwrap_or_default();
+    let resource = resource.map(|(but, value)| {
+        Ok(Listed {
+            but,
+            members: members("Resource", &value, Word::exact)?,
+        })
+    });
+    let principal =
+        either(&mut rest, "Principal", "NotPrincipal")?.map(|(but, value)| who(but, &value));
+    let condition = rest
+        .remove("Condition")
+        .map(|value| condition(&value))
+        .transpose()?
+        .unwrap_or_default();
     Ok(Statement {
         sid,
         effect,
@@ -168,7 +195,11 @@ fn statement(value: Value) -> Read<Statement> {
 }
 
 /// The value of an element or of its negation, and whether it is the negation. AWS takes only one of the two.
-fn either(fields: &mut Map<String, Value>, name: &str, negated: &str) -> Read<Option<(bool, Value)>> {
+fn either(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    negated: &str,
+) -> Read<Option<(bool, Value)>> {
     match (fields.remove(name), fields.remove(negated)) {
         (Some(_), Some(_)) => wrong(format!("it has both {name} and {negated}")),
         (Some(value), None) => Ok(Some((false, value))),
@@ -189,7 +220,10 @@ fn members(name: &str, value: &Value, word: fn(&str) -> Word) -> Read<BTreeSet<W
             return wrong(format!("{name} holds {}, not a text", sort(value)));
         };
         let word = word(text);
-        if out.get(&word).is_none_or(|kept: &Word| word.text() < kept.text()) {
+        if out
+            .get(&word)
+            .is_none_or(|kept: &Word| word.text() < kept.text())
+        {
             out.replace(word);
         }
     }
@@ -203,8 +237,15 @@ fn who(but: bool, value: &Value) -> Read<Who> {
         }
         Value::Object(kinds) => {
             let one = |(kind, value): (&String, &Value)| {
-                let word = if kind == Who::AWS { Word::principal } else { Word::exact };
-                Ok((kind.clone(), members(&format!("Principal.{kind}"), value, word)?))
+                let word = if kind == Who::AWS {
+                    Word::principal
+                } else {
+                    Word::exact
+                };
+                Ok((
+                    kind.clone(),
+                    members(&format!("Principal.{kind}"), value, word)?,
+                ))
             };
             kinds.iter().map(one).collect::<Read<_>>()?
         }
@@ -221,17 +262,25 @@ fn condition(value: &Value) -> Read<Condition> {
     let mut out = Condition::new();
     for (operator, keys) in operators {
         let Value::Object(keys) = keys else {
-            return wrong(format!("Condition.{operator} is {}, not an object", sort(keys)));
+            return wrong(format!(
+                "Condition.{operator} is {}, not an object",
+                sort(keys)
+            ));
         };
         let mut inner = BTreeMap::new();
         for (key, values) in keys {
             let name = format!("Condition.{operator}.{key}");
-            if inner.insert(Word::caseless(key), compared(&name, values)?).is_some() {
+            if inner
+                .insert(Word::caseless(key), compared(&name, values)?)
+                .is_some()
+            {
                 return wrong(format!("{name} stands twice, in other letters"));
             }
         }
         if !inner.is_empty() && out.insert(Word::caseless(operator), inner).is_some() {
-            return wrong(format!("Condition.{operator} stands twice, in other letters"));
+            return wrong(format!(
+                "Condition.{operator} stands twice, in other letters"
+            ));
         }
     }
     Ok(out)
@@ -242,9 +291,14 @@ fn compared(name: &str, value: &Value) -> Read<BTreeSet<Word>> {
     let text = |value: &Value| match value {
         Value::Bool(_) => Ok(Value::String(value.to_string())),
         Value::Number(number)
-            if number.is_f64() && number.as_f64().is_none_or(|value| value.abs() >= LARGEST_EXACT) =>
+            if number.is_f64()
+                && number
+                    .as_f64()
+                    .is_none_or(|value| value.abs() >= LARGEST_EXACT) =>
         {
-            wrong(format!("{name} holds a number of too many digits: write it as a text"))
+            wrong(format!(
+                "{name} holds a number of too many digits: write it as a text"
+            ))
         }
         Value::Number(number) => Ok(Value::String(number.to_string())),
         other => Ok(other.clone()),

@@ -67,21 +67,36 @@ impl Policy {
     /// Everything that AWS would refuse: the statement's place, counted from 0, or none where it is about the whole.
     #[must_use]
     pub fn refused(&self, used: Use<'_>) -> Vec<(Option<usize>, String)> {
-        let Self { version, statements, rest } = self;
+        let Self {
+            version,
+            statements,
+            rest,
+        } = self;
         let mut out = Vec::new();
         if version != VERSION && version != FIRST_VERSION {
-            out.push((None, format!("there is no version `{version}` of policies: say \"{VERSION}\"")));
+            out.push((
+                None,
+                format!("there is no version `{version}` of policies: say \"{VERSION}\""),
+            ));
         }
         let odd = rest.keys().filter(|key| *key != "Id");
         out.extend(odd.map(|key| (None, format!("policies have no element `{key}`"))));
         if statements.is_empty() {
-            out.push((None, "a policy without a statement: AWS takes none".to_owned()));
+            out.push((
+                None,
+                "a policy without a statement: AWS takes none".to_owned(),
+            ));
         }
         let mut sids = BTreeSet::new();
         for (at, statement) in statements.iter().enumerate() {
             let again = statement.sid().filter(|sid| !sids.insert(*sid));
             let again = again.map(|sid| format!("another statement has the Sid `{sid}`"));
-            out.extend(again.into_iter().chain(statement.refused(used)).map(|why| (Some(at), why)));
+            out.extend(
+                again
+                    .into_iter()
+                    .chain(statement.refused(used))
+                    .map(|why| (Some(at), why)),
+            );
         }
         out
     }
@@ -89,23 +104,42 @@ impl Policy {
 
 impl Statement {
     fn refused(&self, used: Use<'_>) -> Vec<String> {
-        let mut out: Vec<String> =
-            self.rest.keys().map(|key| format!("statements have no element `{key}`")).collect();
-        let bare =
-            self.action.members.iter().map(Word::text).find(|name| *name != "*" && !name.contains(':'));
-        out.extend(bare.map(|name| format!("the action `{name}` names no service, as `s3:GetObject` does")));
+        let mut out: Vec<String> = self
+            .rest
+            .keys()
+            .map(|key| format!("statements have no element `{key}`"))
+            .collect();
+        let bare = self
+            .action
+            .members
+            .iter()
+            .map(Word::text)
+            .find(|name| *name != "*" && !name.contains(':'));
+        out.extend(
+            bare.map(|name| {
+                format!("the action `{name}` names no service, as `s3:GetObject` does")
+            }),
+        );
         let kinds = self.principal.iter().flat_map(|who| who.kinds.keys());
         let odd = kinds.filter(|kind| !KINDS.contains(&kind.as_str()));
         out.extend(odd.map(|kind| format!("there are no principals of type `{kind}`")));
-        let named = self.principal.iter().filter_map(|who| who.kinds.get(Who::AWS)).flatten().map(Word::text);
+        let named = self
+            .principal
+            .iter()
+            .filter_map(|who| who.kinds.get(Who::AWS))
+            .flatten()
+            .map(Word::text);
         let odd = named.filter(|name| !is_principal(name));
-        out.extend(
-            odd.map(|name| format!("the principal `{name}` is neither an ARN, nor an account, nor `*`")),
-        );
+        out.extend(odd.map(|name| {
+            format!("the principal `{name}` is neither an ARN, nor an account, nor `*`")
+        }));
         match used {
             Use::Role => self.as_role(&mut out),
             Use::Trust => self.as_trust(&mut out),
-            Use::Bucket { name, blocks_public } => self.as_bucket(name, blocks_public, &mut out),
+            Use::Bucket {
+                name,
+                blocks_public,
+            } => self.as_bucket(name, blocks_public, &mut out),
         }
         out
     }
@@ -127,15 +161,25 @@ impl Statement {
         if self.resource.is_some() {
             out.push("a trust policy has no Resource: it is about its role".to_owned());
         }
-        let odd =
-            self.action.members.iter().find(|word| word.key() != "*" && !word.key().starts_with("sts:"));
+        let odd = self
+            .action
+            .members
+            .iter()
+            .find(|word| word.key() != "*" && !word.key().starts_with("sts:"));
         out.extend(odd.map(|word| format!("`{}` takes no role: actions of `sts` do", word.text())));
-        let providers = self.principal.iter().filter_map(|who| who.kinds.get("Federated")).flatten();
-        for host in
-            providers.filter_map(|word| word.text().split_once(":oidc-provider/")).map(|(_, host)| host)
+        let providers = self
+            .principal
+            .iter()
+            .filter_map(|who| who.kinds.get("Federated"))
+            .flatten();
+        for host in providers
+            .filter_map(|word| word.text().split_once(":oidc-provider/"))
+            .map(|(_, host)| host)
         {
             if host == NOBODYS {
-                out.push(format!("no token comes from {host}: a personal organization's have its own slug"));
+                out.push(format!(
+                    "no token comes from {host}: a personal organization's have its own slug"
+                ));
             } else if host == GITHUB && !self.pins(host) {
                 out.push(format!(
                     "every repository on GitHub could take this role: say `{host}:sub` in a Condition"
@@ -147,8 +191,19 @@ impl Statement {
     /// Whether a condition asks for more of a token than what it is for.
     fn pins(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        let claim = |word: &Word| Some(word.key().strip_prefix(&host)?.strip_prefix(':')?.to_owned());
-        let claims = self.condition.values().flat_map(|keys| keys.keys()).filter_map(claim);
+        let claim = |word: &Word| {
+            Some(
+                word.key()
+                    .strip_prefix(&host)?
+                    .strip_prefix(':')?
+                    .to_owned(),
+            )
+        };
+        let claims = self
+            .condition
+            .values()
+            .flat_map(|keys| keys.keys())
+            .filter_map(claim);
         self.effect == Effect::Deny || claims.into_iter().any(|claim| claim != "aud")
     }
 
@@ -160,22 +215,32 @@ impl Statement {
         out.extend(odd.map(|word| format!("`{}` is no action of S3", word.text())));
         let arn = format!("arn:aws:s3:::{bucket}");
         let inside = |name: &str| {
-            name.strip_prefix(&arn).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '*']))
+            name.strip_prefix(&arn)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '*']))
         };
         let odd = members(self.resource.as_ref()).find(|name| !inside(name));
         out.extend(odd.map(|name| format!("the resource `{name}` is not in this bucket, {arn}")));
         if blocks_public && self.is_public() {
-            out.push("this lets everybody in, which the bucket's public access block refuses".to_owned());
+            out.push(
+                "this lets everybody in, which the bucket's public access block refuses".to_owned(),
+            );
         }
         if self.locks_out(&arn) {
-            out.push("this locks everybody out, so that only the account's root could undo it".to_owned());
+            out.push(
+                "this locks everybody out, so that only the account's root could undo it"
+                    .to_owned(),
+            );
         }
     }
 
     /// IAM takes letters and digits in a `Sid`; S3 more.
     fn plain_sid(&self, out: &mut Vec<String>) {
-        let odd = self.sid().filter(|sid| !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        out.extend(odd.map(|sid| format!("the Sid `{sid}` has other characters than letters and digits")));
+        let odd = self
+            .sid()
+            .filter(|sid| !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        out.extend(
+            odd.map(|sid| format!("the Sid `{sid}` has other characters than letters and digits")),
+        );
     }
 
     fn needs(&self, name: &str, there: bool, out: &mut Vec<String>) {
@@ -191,8 +256,11 @@ impl Statement {
     }
 
     fn is_public(&self) -> bool {
-        let pinned =
-            self.condition.values().flat_map(|keys| keys.keys()).any(|key| PINS.contains(&key.key()));
+        let pinned = self
+            .condition
+            .values()
+            .flat_map(|keys| keys.keys())
+            .any(|key| PINS.contains(&key.key()));
         self.effect == Effect::Allow && self.names_everybody() && !pinned
     }
 
@@ -202,14 +270,18 @@ impl Statement {
             Some(begin) => name.starts_with(begin),
             None => pattern == name,
         };
-        let undo = UNDO
-            .iter()
-            .all(|undo| self.action.members.iter().any(|word| covers(word.key(), undo)) != self.action.but);
-        let bucket = self
-            .resource
-            .as_ref()
-            .is_some_and(|listed| listed.members.iter().any(|word| covers(word.text(), arn)) != listed.but);
-        let everybody = self.principal.as_ref().is_some_and(|who| !who.but) && self.names_everybody();
+        let undo = UNDO.iter().all(|undo| {
+            self.action
+                .members
+                .iter()
+                .any(|word| covers(word.key(), undo))
+                != self.action.but
+        });
+        let bucket = self.resource.as_ref().is_some_and(|listed| {
+            listed.members.iter().any(|word| covers(word.text(), arn)) != listed.but
+        });
+        let everybody =
+            self.principal.as_ref().is_some_and(|who| !who.but) && self.names_everybody();
         self.effect == Effect::Deny && everybody && undo && bucket && self.condition.is_empty()
     }
 }
@@ -217,11 +289,17 @@ impl Statement {
 /// Whether it can stand for somebody in AWS: everybody, an account, an ARN, or what AWS makes of the ARN of somebody who is
 /// gone, such as `AROA…`.
 fn is_principal(name: &str) -> bool {
-    let gone = name.len() > 15 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let gone = name.len() > 15
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     let account = name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit());
     name == "*" || account || gone || name.starts_with("arn:")
 }
 
 fn members(listed: Option<&Listed>) -> impl Iterator<Item = &str> {
-    listed.into_iter().flat_map(|listed| &listed.members).map(Word::text)
+    listed
+        .into_iter()
+        .flat_map(|listed| &listed.members)
+        .map(Word::text)
 }

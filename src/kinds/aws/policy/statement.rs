@@ -72,8 +72,10 @@ impl Who {
 
     /// Whether the principals are everyone there is.
     pub(super) fn is_everyone(&self) -> bool {
-        let mut all =
-            self.kinds.iter().flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
+        let mut all = self
+            .kinds
+            .iter()
+            .flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
         matches!((all.next(), all.next()), (Some((kind, one)), None) if kind == Self::AWS && one.key() == "*")
             && self.kinds.len() == 1
     }
@@ -81,7 +83,11 @@ impl Who {
 
 /// The name of an element, or of its negation.
 fn named(but: bool, name: &str) -> String {
-    if but { format!("Not{name}") } else { name.to_owned() }
+    if but {
+        format!("Not{name}")
+    } else {
+        name.to_owned()
+    }
 }
 
 impl Statement {
@@ -117,7 +123,15 @@ impl Statement {
 
     /// In the order in which people write them.
     fn fields(&self, side: Side) -> Vec<(String, Value)> {
-        let Self { sid, effect, principal, action, resource, condition, rest } = self;
+        let Self {
+            sid,
+            effect,
+            principal,
+            action,
+            resource,
+            condition,
+            rest,
+        } = self;
         let mut out = Vec::new();
         out.extend(sid.iter().map(|sid| ("Sid".to_owned(), json!(sid))));
         out.push(("Effect".to_owned(), effect.name().into()));
@@ -125,18 +139,38 @@ impl Statement {
             let kind = |(kind, members): (&String, &_)| (kind.clone(), word::value(members, side));
             let everyone = || json!("*");
             let named_ones = || Value::Object(who.kinds.iter().map(kind).collect());
-            (named(who.but, "Principal"), if who.is_everyone() { everyone() } else { named_ones() })
+            (
+                named(who.but, "Principal"),
+                if who.is_everyone() {
+                    everyone()
+                } else {
+                    named_ones()
+                },
+            )
         }));
-        out.push((named(action.but, "Action"), word::value(&action.members, side)));
-        out.extend(
-            resource.iter().map(|listed| (named(listed.but, "Resource"), word::value(&listed.members, side))),
-        );
+        out.push((
+            named(action.but, "Action"),
+            word::value(&action.members, side),
+        ));
+        out.extend(resource.iter().map(|listed| {
+            (
+                named(listed.but, "Resource"),
+                word::value(&listed.members, side),
+            )
+        }));
         if !condition.is_empty() {
-            let key = |(key, values): (&Word, &_)| (side(key).to_owned(), word::value(values, side));
+            let key =
+                |(key, values): (&Word, &_)| (side(key).to_owned(), word::value(values, side));
             let operator = |(operator, keys): (&Word, &BTreeMap<Word, BTreeSet<Word>>)| {
-                (side(operator).to_owned(), Value::Object(keys.iter().map(key).collect()))
+                (
+                    side(operator).to_owned(),
+                    Value::Object(keys.iter().map(key).collect()),
+                )
             };
-            out.push(("Condition".to_owned(), Value::Object(condition.iter().map(operator).collect())));
+            out.push((
+                "Condition".to_owned(),
+                Value::Object(condition.iter().map(operator).collect()),
+            ));
         }
         out.extend(rest.clone());
         out
@@ -145,10 +179,21 @@ impl Statement {
     /// Every set of texts in it, in the order in which people write them. The key tells sets apart; the text beside the
     /// set is its path as the author spelt it.
     pub(super) fn sets(&self) -> Sets {
-        let Self { sid, effect, principal, action, resource, condition, rest: _ } = self;
+        let Self {
+            sid,
+            effect,
+            principal,
+            action,
+            resource,
+            condition,
+            rest: _,
+        } = self;
         let mut out = Sets::new();
         let mut put = |rank: u8, key: &[&str], path: String, members: BTreeSet<Word>| {
-            out.insert((rank, key.iter().map(|part| (*part).to_owned()).collect()), (path, members));
+            out.insert(
+                (rank, key.iter().map(|part| (*part).to_owned()).collect()),
+                (path, members),
+            );
         };
         let one = |text: &str| BTreeSet::from([Word::exact(text)]);
         if let Some(sid) = sid {
@@ -158,7 +203,12 @@ impl Statement {
         if let Some(who) = principal {
             let name = named(who.but, "Principal");
             if who.is_everyone() || who.kinds.is_empty() {
-                put(2, &[&name], name.clone(), who.kinds.values().flatten().cloned().collect());
+                put(
+                    2,
+                    &[&name],
+                    name.clone(),
+                    who.kinds.values().flatten().cloned().collect(),
+                );
             } else {
                 for (kind, members) in &who.kinds {
                     put(2, &[&name, kind], format!("{name}.{kind}"), members.clone());
@@ -166,7 +216,9 @@ impl Statement {
             }
         }
         let resource = resource.iter().map(|listed| (4, "Resource", listed));
-        for (rank, name, Listed { but, members }) in [(3, "Action", action)].into_iter().chain(resource) {
+        for (rank, name, Listed { but, members }) in
+            [(3, "Action", action)].into_iter().chain(resource)
+        {
             let name = named(*but, name);
             put(rank, &[&name], name.clone(), members.clone());
         }

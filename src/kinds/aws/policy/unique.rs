@@ -63,7 +63,9 @@ impl<'de> Visitor<'de> for Reader {
         let mut out = Map::new();
         while let Some((key, Unique(value))) = map.next_entry::<String, Unique>()? {
             if out.contains_key(&key) {
-                return Err(A::Error::custom(format!("`{key}` stands twice in one object")));
+                return Err(A::Error::custom(format!(
+                    "`{key}` stands twice in one object"
+                )));
             }
             out.insert(key, value);
         }

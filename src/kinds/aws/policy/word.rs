@@ -14,19 +14,28 @@ pub(super) struct Word {
 impl Word {
     /// A text in which every character counts.
     pub(super) fn exact(text: &str) -> Self {
-        Self { text: text.to_owned(), key: text.to_owned() }
+        Self {
+            text: text.to_owned(),
+            key: text.to_owned(),
+        }
     }
 
     /// A text in which upper and lower case are the same.
     pub(super) fn caseless(text: &str) -> Self {
-        Self { text: text.to_owned(), key: text.to_ascii_lowercase() }
+        Self {
+            text: text.to_owned(),
+            key: text.to_ascii_lowercase(),
+        }
     }
 
     /// A principal of the type `AWS`: an account by its id is the same as by the ARN of its root. An id that IAM put in
     /// the place of somebody deleted (`AROA…`, `AIDA…`) is equal to itself only.
     pub(super) fn principal(text: &str) -> Self {
         let key = account(text).unwrap_or(text).to_owned();
-        Self { text: text.to_owned(), key }
+        Self {
+            text: text.to_owned(),
+            key,
+        }
     }
 
     /// As the author spelt it.
@@ -71,7 +80,11 @@ pub(super) fn within_partition(arn: &str) -> Option<&str> {
 
 /// The id of an account that a principal names as a whole.
 pub(super) fn account(principal: &str) -> Option<&str> {
-    let root = || within_partition(principal)?.strip_prefix("iam::")?.strip_suffix(":root");
+    let root = || {
+        within_partition(principal)?
+            .strip_prefix("iam::")?
+            .strip_suffix(":root")
+    };
     Some(root().unwrap_or(principal)).filter(|id| is_account(id))
 }
 
@@ -86,5 +99,9 @@ pub(super) type Side = fn(&Word) -> &str;
 /// One value as itself, any other number as a list.
 pub(super) fn value(members: &BTreeSet<Word>, side: Side) -> Value {
     let mut all: Vec<Value> = members.iter().map(|word| side(word).into()).collect();
-    if all.len() == 1 { all.remove(0) } else { Value::Array(all) }
+    if all.len() == 1 {
+        all.remove(0)
+    } else {
+        Value::Array(all)
+    }
 }

@@ -37,12 +37,18 @@ impl Kind for Provider {
     }
 
     fn complete(spec: &ProviderSpec, around: &Around<'_>) -> Result<ProviderSpec, Refused> {
-        Ok(ProviderSpec { org: around.world.fly_org()?.to_owned(), ..spec.clone() })
+        Ok(ProviderSpec {
+            org: around.world.fly_org()?.to_owned(),
+            ..spec.clone()
+        })
     }
 
     fn outline(spec: &ProviderSpec, _: &Around<'_>) -> Vec<Line> {
         let ProviderSpec { account: _, org } = spec;
-        vec![Line::add("url", format!("https://{}", host(org))), Line::add("audience", AUDIENCE)]
+        vec![
+            Line::add("url", format!("https://{}", host(org))),
+            Line::add("audience", AUDIENCE),
+        ]
     }
 
     fn identity(live: &ProviderLive) -> String {
@@ -50,6 +56,9 @@ impl Kind for Provider {
     }
 
     fn describe(live: &ProviderLive) -> String {
-        live.arn.split_once("oidc-provider/").map_or(live.arn.as_str(), |(_, host)| host).to_owned()
+        live.arn
+            .split_once("oidc-provider/")
+            .map_or(live.arn.as_str(), |(_, host)| host)
+            .to_owned()
     }
 }

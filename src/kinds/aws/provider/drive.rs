@@ -11,8 +11,16 @@ impl ProviderLive {
     /// A provider as IAM reports it.
     #[must_use]
     pub fn read(provider: &wire::Provider) -> Self {
-        let wire::Provider { arn, audiences, tags } = provider;
-        Self { arn: arn.clone(), audiences: audiences.clone(), ours: tags.contains_key(SHARED) }
+        let wire::Provider {
+            arn,
+            audiences,
+            tags,
+        } = provider;
+        Self {
+            arn: arn.clone(),
+            audiences: audiences.clone(),
+            ours: tags.contains_key(SHARED),
+        }
     }
 }
 
@@ -26,12 +34,17 @@ impl Drive for Provider {
     ) -> Result<ProviderLive, CloudError> {
         let aws = clouds.aws()?;
         let tags = [(SHARED.to_owned(), "true".to_owned())].into();
-        aws.create_provider(&format!("https://{}", host(&spec.org)), AUDIENCE, &tags).await?;
+        aws.create_provider(&format!("https://{}", host(&spec.org)), AUDIENCE, &tags)
+            .await?;
         let arn = arn(&spec.account, &spec.org);
         match aws.provider(&arn).await? {
             Some(made) => Ok(ProviderLive::read(&made)),
             // It was made a moment ago, and IAM lags behind.
-            None => Ok(ProviderLive { arn, audiences: vec![AUDIENCE.to_owned()], ours: true }),
+            None => Ok(ProviderLive {
+                arn,
+                audiences: vec![AUDIENCE.to_owned()],
+                ours: true,
+            }),
         }
     }
 
@@ -51,9 +64,17 @@ impl Drive for Provider {
     /// A role that has begun to trust it since the plan was made keeps it.
     async fn delete(clouds: &Clouds, live: &ProviderLive, _: &World) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
-        if !aws.provider(&live.arn).await?.is_none_or(|now| now.tags.contains_key(SHARED)) {
+        if !aws
+            .provider(&live.arn)
+            .await?
+            .is_none_or(|now| now.tags.contains_key(SHARED))
+        {
             let doing = format!("remove the identity provider {}", live.arn);
-            return Err(CloudError::aws(doing, Trouble::Refused, "somebody else has made it"));
+            return Err(CloudError::aws(
+                doing,
+                Trouble::Refused,
+                "somebody else has made it",
+            ));
         }
         if let Some(role) = aws.trusts(&live.arn).await? {
             let doing = format!("remove the identity provider {}", live.arn);

@@ -53,7 +53,11 @@ impl Refers for ProviderSpec {
 
 impl Refers for ProviderLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { arn: _, audiences: _, ours: _ } = self;
+        let Self {
+            arn: _,
+            audiences: _,
+            ours: _,
+        } = self;
         Vec::new()
     }
 }

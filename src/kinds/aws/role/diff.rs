@@ -39,12 +39,17 @@ pub enum RoleEdit {
 impl Announce for RoleEdit {
     fn lines(&self) -> Vec<Line> {
         match self {
-            Self::Trust(from, to) => {
-                said_once(Policy::lines("trust", Some(from), Some(to)), grants(Some(from), Some(to)))
-            }
-            Self::Settings { description, max_session } => {
+            Self::Trust(from, to) => said_once(
+                Policy::lines("trust", Some(from), Some(to)),
+                grants(Some(from), Some(to)),
+            ),
+            Self::Settings {
+                description,
+                max_session,
+            } => {
                 let (from, to) = description;
-                let text = (from != to).then(|| Line::change("description", from.clone(), to.clone()));
+                let text =
+                    (from != to).then(|| Line::change("description", from.clone(), to.clone()));
                 let (from, to) = *max_session;
                 let secs = (from != to).then(|| Line::change("max_session_duration", from, to));
                 text.into_iter().chain(secs).collect()
@@ -52,7 +57,11 @@ impl Announce for RoleEdit {
             Self::Boundary(from, to) => {
                 let line = change("permissions_boundary", from.as_ref(), to.as_ref());
                 let widens = from.is_some() && to.is_none();
-                vec![if widens { line.with_note("nothing bounds the role any more") } else { line }]
+                vec![if widens {
+                    line.with_note("nothing bounds the role any more")
+                } else {
+                    line
+                }]
             }
             Self::Tags(change) => change.lines(),
             Self::Policy(name, from, to) => {
@@ -69,9 +78,18 @@ impl Announce for RoleEdit {
 /// The lines of the documents and those in words. A whole statement has its words beside it, which are left to the latter.
 fn said_once(mut lines: Vec<Line>, words: Vec<Line>) -> Vec<Line> {
     let said = |note: &String| {
-        let sides = words.iter().flat_map(|line| [&line.from, &line.to]).flatten();
+        let sides = words
+            .iter()
+            .flat_map(|line| [&line.from, &line.to])
+            .flatten();
         sides
-            .filter_map(|side| if let Shown::Words(text) = side { Some(text) } else { None })
+            .filter_map(|side| {
+                if let Shown::Words(text) = side {
+                    Some(text)
+                } else {
+                    None
+                }
+            })
             .any(|text| text == note)
     };
     for line in &mut lines {
@@ -125,7 +143,10 @@ pub fn edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
     }
     let trust = trust.policy(account, org);
     if trust != live.trust {
-        edits.push(RoleEdit::Trust(Box::new(live.trust.clone()), Box::new(trust)));
+        edits.push(RoleEdit::Trust(
+            Box::new(live.trust.clone()),
+            Box::new(trust),
+        ));
     }
     if *description != live.description || *max_session != live.max_session {
         edits.push(RoleEdit::Settings {
@@ -142,8 +163,13 @@ pub fn edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
         }
     }
     if let Some(managed) = managed {
-        let added = managed.difference(&live.managed).map(|arn| RoleEdit::Attached(arn.clone(), true));
-        let gone = live.managed.difference(managed).map(|arn| RoleEdit::Attached(arn.clone(), false));
+        let added = managed
+            .difference(&live.managed)
+            .map(|arn| RoleEdit::Attached(arn.clone(), true));
+        let gone = live
+            .managed
+            .difference(managed)
+            .map(|arn| RoleEdit::Attached(arn.clone(), false));
         edits.extend(added.chain(gone));
     }
     edits
@@ -159,8 +185,12 @@ impl Kind for Role {
     fn diff(spec: &RoleSpec, live: &RoleLive, around: &Around<'_>) -> Diff<RoleEdit> {
         if spec.path != live.path {
             return Diff::Refuse(Refused {
-                reason: format!("role {} is at {}, not at {}", spec.name, live.path, spec.path),
-                hint: "a path is part of a role's ARN and cannot change: say another `name`".to_owned(),
+                reason: format!(
+                    "role {} is at {}, not at {}",
+                    spec.name, live.path, spec.path
+                ),
+                hint: "a path is part of a role's ARN and cannot change: say another `name`"
+                    .to_owned(),
             });
         }
         let org = match (&spec.trust, around.world.fly_org()) {
@@ -168,7 +198,11 @@ impl Kind for Role {
             (_, org) => org.unwrap_or_default(),
         };
         let edits = edits(spec, live, org);
-        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
+        if edits.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(edits)
+        }
     }
 
     fn complete(spec: &RoleSpec, around: &Around<'_>) -> Result<RoleSpec, Refused> {
@@ -195,13 +229,18 @@ impl Kind for Role {
         } = spec;
         let org = spec.trust.org();
         let mut lines = vec![Line::add("arn", spec.arn())];
-        lines.extend(boundary.clone().map(|arn| Line::add("permissions_boundary", arn)));
-        let session =
-            (*max_session != RoleSpec::SESSION).then(|| Line::add("max_session_duration", *max_session));
+        lines.extend(
+            boundary
+                .clone()
+                .map(|arn| Line::add("permissions_boundary", arn)),
+        );
+        let session = (*max_session != RoleSpec::SESSION)
+            .then(|| Line::add("max_session_duration", *max_session));
         lines.extend(session);
         let said = trust.policy(account, org).words().into_iter();
         lines.extend(
-            said.chain(policies.values().flat_map(Policy::words)).map(|words| Line::says("grants", words)),
+            said.chain(policies.values().flat_map(Policy::words))
+                .map(|words| Line::says("grants", words)),
         );
         let managed = managed.iter().flatten();
         lines.extend(managed.map(|arn| Line::add("managed_policies", arn.clone())));

@@ -18,17 +18,34 @@ impl RoleLive {
     ///
     /// # Errors
     /// When one of its documents is no policy.
-    pub fn read(role: &wire::Role, provider: Option<(&str, Ref<Provider>)>) -> Result<Self, CloudError> {
-        let wire::Role { name, arn, path, trust, description, max_session, boundary, tags, inline, attached } =
-            role;
+    pub fn read(
+        role: &wire::Role,
+        provider: Option<(&str, Ref<Provider>)>,
+    ) -> Result<Self, CloudError> {
+        let wire::Role {
+            name,
+            arn,
+            path,
+            trust,
+            description,
+            max_session,
+            boundary,
+            tags,
+            inline,
+            attached,
+        } = role;
         let document = |what: &str, text: &str| {
             Policy::parse(text).map_err(|error| {
                 let doing = format!("read {what} of role {name}");
                 CloudError::aws(doing, Trouble::Unreadable, error.to_string())
             })
         };
-        let policies = inline.iter().map(|(name, text)| Ok((name.clone(), document(name, text)?)));
-        let provider = provider.filter(|(arn, _)| role.brief().trusts(arn)).map(|(_, name)| name);
+        let policies = inline
+            .iter()
+            .map(|(name, text)| Ok((name.clone(), document(name, text)?)));
+        let provider = provider
+            .filter(|(arn, _)| role.brief().trusts(arn))
+            .map(|(_, name)| name);
         Ok(Self {
             name: name.clone(),
             arn: arn.clone(),
@@ -47,7 +64,15 @@ impl RoleLive {
 
 /// Makes the role, or finds the one that an unanswered attempt made.
 async fn make(aws: &Writer, spec: &RoleSpec, trust: &Policy) -> Result<wire::Role, CloudError> {
-    let RoleSpec { name, path, description, boundary, max_session, tags, .. } = spec;
+    let RoleSpec {
+        name,
+        path,
+        description,
+        boundary,
+        max_session,
+        tags,
+        ..
+    } = spec;
     let new = NewRole {
         name,
         path,
@@ -68,9 +93,11 @@ async fn make(aws: &Writer, spec: &RoleSpec, trust: &Policy) -> Result<wire::Rol
             Ok(role)
         }
         (_, Err(error)) => Err(error),
-        (None, Ok(())) => {
-            Err(CloudError::aws(format!("make role {name}"), Trouble::Ambiguous, "it does not show"))
-        }
+        (None, Ok(())) => Err(CloudError::aws(
+            format!("make role {name}"),
+            Trouble::Ambiguous,
+            "it does not show",
+        )),
     }
 }
 
@@ -82,7 +109,10 @@ async fn change(aws: &Writer, live: &RoleLive, edit: &RoleEdit) -> Result<RoleLi
             aws.put_trust(name, &to.text()).await?;
             after.trust = (**to).clone();
         }
-        RoleEdit::Settings { description: (_, text), max_session: (_, secs) } => {
+        RoleEdit::Settings {
+            description: (_, text),
+            max_session: (_, secs),
+        } => {
             aws.update_role(name, text, *secs).await?;
             after.description.clone_from(text);
             after.max_session = *secs;
@@ -99,7 +129,9 @@ async fn change(aws: &Writer, live: &RoleLive, edit: &RoleEdit) -> Result<RoleLi
             let text = to.as_ref().map(|to| to.text());
             aws.put_role_policy(name, policy, text.as_deref()).await?;
             after.policies.remove(policy);
-            after.policies.extend(to.as_ref().map(|to| (policy.clone(), (**to).clone())));
+            after
+                .policies
+                .extend(to.as_ref().map(|to| (policy.clone(), (**to).clone())));
         }
         RoleEdit::Attached(arn, attached) => {
             aws.attach(name, arn, *attached).await?;
@@ -138,7 +170,12 @@ impl Drive for Role {
         let after = change(clouds.aws()?, live, edit).await?;
         let shows = |role: &wire::Role| {
             let now = RoleLive::read(role, None);
-            now.is_ok_and(|now| RoleLive { provider: after.provider.clone(), ..now } == after)
+            now.is_ok_and(|now| {
+                RoleLive {
+                    provider: after.provider.clone(),
+                    ..now
+                } == after
+            })
         };
         clouds.aws()?.until(&after.name, shows).await?;
         Ok(after)
@@ -148,10 +185,16 @@ impl Drive for Role {
     /// there when the plan was made.
     async fn delete(clouds: &Clouds, live: &RoleLive, _: &World) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
-        let Some(now) = aws.role(&live.name).await? else { return Ok(()) };
+        let Some(now) = aws.role(&live.name).await? else {
+            return Ok(());
+        };
         if now.arn != live.arn {
             let what = format!("another has been made under its name: {}", now.arn);
-            return Err(CloudError::aws(format!("remove role {}", live.name), Trouble::Conflict, what));
+            return Err(CloudError::aws(
+                format!("remove role {}", live.name),
+                Trouble::Conflict,
+                what,
+            ));
         }
         for policy in now.inline.keys() {
             aws.put_role_policy(&live.name, policy, None).await?;

@@ -36,7 +36,10 @@ impl Shadow {
     /// What a variable of this name does to an identity.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        SHADOWS.iter().find(|(known, _)| *known == name).map(|(_, shadow)| *shadow)
+        SHADOWS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, shadow)| *shadow)
     }
 
     /// Every name, in the order in which the SDKs ask for them.
@@ -51,7 +54,9 @@ impl Shadow {
             Self::Keys => "AWS's SDKs take static keys first and never ask for the role",
             Self::Profile => "a profile is asked before the role",
             Self::Role => "another role or token is taken in its place",
-            Self::Endpoint => "requests go there and not to AWS, with the session that they are signed by",
+            Self::Endpoint => {
+                "requests go there and not to AWS, with the session that they are signed by"
+            }
             Self::Region => "it wins over the identity's region",
         }
     }
@@ -62,8 +67,13 @@ impl Shadow {
         match self {
             Self::Region => value == region,
             Self::Endpoint => {
-                let host =
-                    value.split("://").nth(1).unwrap_or(value).split(['/', ':']).next().unwrap_or_default();
+                let host = value
+                    .split("://")
+                    .nth(1)
+                    .unwrap_or(value)
+                    .split(['/', ':'])
+                    .next()
+                    .unwrap_or_default();
                 host.ends_with(".amazonaws.com")
             }
             Self::Keys | Self::Profile | Self::Role => value.is_empty(),

@@ -106,7 +106,10 @@ impl RoleSpec {
     /// Its ARN, which follows from its account, path and name.
     #[must_use]
     pub fn arn(&self) -> String {
-        format!("arn:aws:iam::{}:role{}{}", self.account, self.path, self.name)
+        format!(
+            "arn:aws:iam::{}:role{}{}",
+            self.account, self.path, self.name
+        )
     }
 }
 

@@ -18,10 +18,15 @@ pub struct AppEdit {
 impl Announce for AppEdit {
     fn lines(&self) -> Vec<Line> {
         let Self { owner, protect } = self;
-        let owner = owner
+        let owner = owner.iter().map(
+            |Mark {
+                 project,
+                 environment,
+             }| Line::add("owner", format!("{project}/{environment}")),
+        );
+        let protect = protect
             .iter()
-            .map(|Mark { project, environment }| Line::add("owner", format!("{project}/{environment}")));
-        let protect = protect.iter().map(|protect| Line::change("protected", !protect, *protect));
+            .map(|protect| Line::change("protected", !protect, *protect));
         owner.chain(protect).collect()
     }
 }
@@ -32,10 +37,20 @@ impl Kind for App {
     type Edit = AppEdit;
 
     fn diff(spec: &AppSpec, live: &AppLive, _: &Around<'_>) -> Diff<AppEdit> {
-        let AppSpec { name, org, network, mark, protected, verify: _ } = spec;
+        let AppSpec {
+            name,
+            org,
+            network,
+            mark,
+            protected,
+            verify: _,
+        } = spec;
         if *org != live.org && org != "personal" {
             return Diff::Refuse(Refused {
-                reason: format!("app {name} is in the organization `{}`, not in `{org}`", live.org),
+                reason: format!(
+                    "app {name} is in the organization `{}`, not in `{org}`",
+                    live.org
+                ),
                 hint: format!(
                     "move it with `fly apps move {name} --org {org}`, or say org = \"{}\"",
                     live.org
@@ -50,12 +65,26 @@ impl Kind for App {
         let owner = (!live.is_labelled(mark)).then(|| mark.clone());
         let protect = (live.protected() != *protected).then_some(*protected);
         let edit = AppEdit { owner, protect };
-        if edit.lines().is_empty() { Diff::Same } else { Diff::Edit(vec![edit]) }
+        if edit.lines().is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(vec![edit])
+        }
     }
 
     fn outline(spec: &AppSpec, _: &Around<'_>) -> Vec<Line> {
-        let AppSpec { name, org, network, mark: _, protected, verify: _ } = spec;
-        let mut lines = vec![Line::add("name", name.clone()), Line::add("org", org.clone())];
+        let AppSpec {
+            name,
+            org,
+            network,
+            mark: _,
+            protected,
+            verify: _,
+        } = spec;
+        let mut lines = vec![
+            Line::add("name", name.clone()),
+            Line::add("org", org.clone()),
+        ];
         lines.extend(network.clone().map(|network| Line::add("network", network)));
         lines.extend(protected.then(|| Line::add("protected", true)));
         lines

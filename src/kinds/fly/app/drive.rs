@@ -13,8 +13,18 @@ impl AppLive {
     /// An app as Fly reports it.
     #[must_use]
     pub fn read(app: &wire::App, labels: Vec<String>) -> Self {
-        let wire::App { id, name, status: _, network, organization } = app;
-        let network = if network.is_empty() { "default" } else { network };
+        let wire::App {
+            id,
+            name,
+            status: _,
+            network,
+            organization,
+        } = app;
+        let network = if network.is_empty() {
+            "default"
+        } else {
+            network
+        };
         Self {
             name: name.clone(),
             id: id.clone(),
@@ -31,14 +41,25 @@ impl AppLive {
 /// When the app is not there: its own step must come first.
 pub(crate) fn fly_name<'w>(world: &'w World, app: &Ref<App>) -> Result<&'w str, CloudError> {
     let live = world.fly_app.get(app.name()).ok_or_else(|| {
-        CloudError::new(format!("look up app {}", app.name()), Trouble::NotFound, "it does not exist yet")
+        CloudError::new(
+            format!("look up app {}", app.name()),
+            Trouble::NotFound,
+            "it does not exist yet",
+        )
     })?;
     Ok(&live.name)
 }
 
 /// Makes an app, or finds the one that an unanswered attempt made.
 async fn make(clouds: &Clouds, spec: &AppSpec) -> Result<wire::App, CloudError> {
-    let AppSpec { name, org, network, mark: _, protected: _, verify: _ } = spec;
+    let AppSpec {
+        name,
+        org,
+        network,
+        mark: _,
+        protected: _,
+        verify: _,
+    } = spec;
     match clouds.fly.create_app(name, org, network.as_deref()).await {
         Err(error) if !(error.is_ambiguous() || error.status == Some(422)) => return Err(error),
         Err(error) => return clouds.fly.app(name).await.map_err(|_| error),
@@ -72,21 +93,39 @@ async fn label(clouds: &Clouds, app: &str, edit: &AppEdit) -> Result<(), CloudEr
 impl Drive for App {
     /// A creation whose answer was lost is found again by its name, which is unique over all of Fly. An app that was
     /// made and not yet labelled is empty, and so still counts as ours.
-    async fn create(clouds: &Clouds, _: &Name, spec: &AppSpec, _: &World) -> Result<AppLive, CloudError> {
+    async fn create(
+        clouds: &Clouds,
+        _: &Name,
+        spec: &AppSpec,
+        _: &World,
+    ) -> Result<AppLive, CloudError> {
         let app = make(clouds, spec).await?;
-        let edit = AppEdit { owner: Some(spec.mark.clone()), protect: spec.protected.then_some(true) };
+        let edit = AppEdit {
+            owner: Some(spec.mark.clone()),
+            protect: spec.protected.then_some(true),
+        };
         label(clouds, &spec.name, &edit).await?;
         let protected = spec.protected.then(|| Mark::PROTECTED.to_owned());
-        Ok(AppLive::read(&app, [spec.mark.label()].into_iter().chain(protected).collect()))
+        Ok(AppLive::read(
+            &app,
+            [spec.mark.label()].into_iter().chain(protected).collect(),
+        ))
     }
 
-    async fn edit(clouds: &Clouds, live: &AppLive, edit: &AppEdit, _: &World) -> Result<AppLive, CloudError> {
+    async fn edit(
+        clouds: &Clouds,
+        live: &AppLive,
+        edit: &AppEdit,
+        _: &World,
+    ) -> Result<AppLive, CloudError> {
         label(clouds, &live.name, edit).await?;
         let mut after = live.clone();
         after.labels.extend(edit.owner.as_ref().map(Mark::label));
         if let Some(protect) = edit.protect {
             after.labels.retain(|label| label != Mark::PROTECTED);
-            after.labels.extend(protect.then(|| Mark::PROTECTED.to_owned()));
+            after
+                .labels
+                .extend(protect.then(|| Mark::PROTECTED.to_owned()));
         }
         Ok(after)
     }
@@ -100,11 +139,19 @@ impl Drive for App {
 
     /// Asks the app what the manifest says, until the answer is right or there are no tries left.
     /// Until then a machine remembers that it is not proven, so that a later run does not take it for done.
-    async fn prove(clouds: &Clouds, name: &Name, spec: &AppSpec, world: &World) -> Result<(), CloudError> {
-        let Some(verify) = &spec.verify else { return Ok(()) };
+    async fn prove(
+        clouds: &Clouds,
+        name: &Name,
+        spec: &AppSpec,
+        world: &World,
+    ) -> Result<(), CloudError> {
+        let Some(verify) = &spec.verify else {
+            return Ok(());
+        };
         let machines = || {
             let all = within(&world.fly_machine, name);
-            all.map(|(_, live)| live).filter(|live| live.workload.health.host_ok)
+            all.map(|(_, live)| live)
+                .filter(|live| live.workload.health.host_ok)
         };
         let witness = machines().find(|live| !live.retired);
         let note = async |id: &str, value: &str| {
@@ -126,8 +173,12 @@ impl Drive for App {
                 Err(error) => Some(error.answer),
             };
             let Some(why) = why else {
-                let noted = machines().filter(|live| live.workload.metadata.contains_key(Mark::UNVERIFIED));
-                for id in witness.into_iter().chain(noted.map(|live| live.workload.id.as_str())) {
+                let noted =
+                    machines().filter(|live| live.workload.metadata.contains_key(Mark::UNVERIFIED));
+                for id in witness
+                    .into_iter()
+                    .chain(noted.map(|live| live.workload.id.as_str()))
+                {
                     note(id, "").await?;
                 }
                 return Ok(());
@@ -137,7 +188,10 @@ impl Drive for App {
                 return Err(CloudError::new(doing, Trouble::Failed, why));
             }
             left -= 1;
-            clouds.fly.rest(std::time::Duration::from_millis(verify.interval.millis())).await;
+            clouds
+                .fly
+                .rest(std::time::Duration::from_millis(verify.interval.millis()))
+                .await;
         }
     }
 }

@@ -57,14 +57,27 @@ impl AppLive {
 
 impl Refers for AppSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { name: _, org: _, network: _, mark: _, protected: _, verify: _ } = self;
+        let Self {
+            name: _,
+            org: _,
+            network: _,
+            mark: _,
+            protected: _,
+            verify: _,
+        } = self;
         Vec::new()
     }
 }
 
 impl Refers for AppLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { name: _, id: _, org: _, network: _, labels: _ } = self;
+        let Self {
+            name: _,
+            id: _,
+            org: _,
+            network: _,
+            labels: _,
+        } = self;
         Vec::new()
     }
 }

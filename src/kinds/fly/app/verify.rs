@@ -31,14 +31,19 @@ impl Verify {
     /// The host that is asked.
     #[must_use]
     pub fn host(&self, app: &str) -> String {
-        self.host.clone().unwrap_or_else(|| format!("{app}.fly.dev"))
+        self.host
+            .clone()
+            .unwrap_or_else(|| format!("{app}.fly.dev"))
     }
 
     /// Why an answer is not the one that was hoped for.
     #[must_use]
     pub fn judge(&self, status: u16, body: &str) -> Option<String> {
         if status != self.status {
-            return Some(format!("the answer has status {status}, not {}", self.status));
+            return Some(format!(
+                "the answer has status {status}, not {}",
+                self.status
+            ));
         }
         let pattern = self.body.as_ref()?;
         // The manifest is refused when it is no pattern.
@@ -63,7 +68,13 @@ mod tests {
         };
         assert_eq!(verify.host("web"), "web.fly.dev");
         assert_eq!(verify.judge(200, "all fine"), None);
-        assert_eq!(verify.judge(200, "bad").as_deref(), Some("`ok|fine` does not match the body"));
-        assert_eq!(verify.judge(502, "ok").as_deref(), Some("the answer has status 502, not 200"));
+        assert_eq!(
+            verify.judge(200, "bad").as_deref(),
+            Some("`ok|fine` does not match the body")
+        );
+        assert_eq!(
+            verify.judge(502, "ok").as_deref(),
+            Some("the answer has status 502, not 200")
+        );
     }
 }

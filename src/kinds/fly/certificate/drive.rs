@@ -14,8 +14,15 @@ impl CertificateLive {
     /// A certificate as Fly reports it.
     #[must_use]
     pub fn read(app: &Ref<App>, certificate: &wire::Certificate) -> Self {
-        let wire::Certificate { hostname, configured } = certificate;
-        Self { app: app.clone(), hostname: hostname.clone(), configured: *configured }
+        let wire::Certificate {
+            hostname,
+            configured,
+        } = certificate;
+        Self {
+            app: app.clone(),
+            hostname: hostname.clone(),
+            configured: *configured,
+        }
     }
 }
 
@@ -33,8 +40,12 @@ impl Drive for Certificate {
             Ok(made) => Ok(CertificateLive::read(app, &made)),
             Err(error) => {
                 let all = clouds.fly.certificates(name).await?;
-                let there = all.iter().find(|certificate| certificate.hostname == *hostname);
-                there.map(|there| CertificateLive::read(app, there)).ok_or(error)
+                let there = all
+                    .iter()
+                    .find(|certificate| certificate.hostname == *hostname);
+                there
+                    .map(|there| CertificateLive::read(app, there))
+                    .ok_or(error)
             }
         }
     }
@@ -48,7 +59,11 @@ impl Drive for Certificate {
         match *edit {}
     }
 
-    async fn delete(clouds: &Clouds, live: &CertificateLive, world: &World) -> Result<(), CloudError> {
+    async fn delete(
+        clouds: &Clouds,
+        live: &CertificateLive,
+        world: &World,
+    ) -> Result<(), CloudError> {
         let app = fly_name(world, &live.app)?;
         match clouds.fly.delete_certificate(app, &live.hostname).await {
             Err(error) if !error.is_not_found() => Err(error),

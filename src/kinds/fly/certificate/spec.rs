@@ -36,7 +36,11 @@ impl Refers for CertificateSpec {
 
 impl Refers for CertificateLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, hostname: _, configured: _ } = self;
+        let Self {
+            app,
+            hostname: _,
+            configured: _,
+        } = self;
         vec![app.address()]
     }
 }

@@ -19,9 +19,13 @@ impl Kind for Cron {
     fn diff(spec: &CronSpec, live: &CronLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
         if spec.workload.region != there.region {
-            let line = Line::change("region", there.region.as_str(), spec.workload.region.as_str())
-                .with_note("a machine never moves")
-                .forcing();
+            let line = Line::change(
+                "region",
+                there.region.as_str(),
+                spec.workload.region.as_str(),
+            )
+            .with_note("a machine never moves")
+            .forcing();
             return Diff::Replace(vec![line]);
         }
         let mut wanted = spec.workload.clone();
@@ -33,7 +37,10 @@ impl Kind for Cron {
 
     /// A cron machine without an image of its own follows its app's.
     fn complete(spec: &CronSpec, around: &Around<'_>) -> Result<CronSpec, Refused> {
-        Ok(CronSpec { workload: with_image(&spec.workload, around)?.released(around), ..spec.clone() })
+        Ok(CronSpec {
+            workload: with_image(&spec.workload, around)?.released(around),
+            ..spec.clone()
+        })
     }
 
     fn outline(spec: &CronSpec, _: &Around<'_>) -> Vec<Line> {
@@ -51,7 +58,10 @@ impl Kind for Cron {
     fn describe(live: &CronLive) -> String {
         let there = &live.workload;
         let schedule = there.config.schedule.as_deref().unwrap_or("no schedule");
-        format!("{schedule}, {}, {}, {}", there.region, there.id, there.state)
+        format!(
+            "{schedule}, {}, {}, {}",
+            there.region, there.id, there.state
+        )
     }
 
     fn lease(live: &CronLive) -> Option<Leased> {
@@ -68,8 +78,14 @@ impl Kind for Cron {
 
     fn takes(op: &Op<Self>) -> Takes {
         match op {
-            Op::Create(_) => Takes { secs: 2, makes: true },
-            _ => Takes { secs: 3, makes: false },
+            Op::Create(_) => Takes {
+                secs: 2,
+                makes: true,
+            },
+            _ => Takes {
+                secs: 3,
+                makes: false,
+            },
         }
     }
 }

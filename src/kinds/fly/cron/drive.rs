@@ -23,10 +23,16 @@ const JOB_LIMIT: u64 = 300;
 /// Waits until a running job has ended; says whether one ran. It may have begun since the plan was made.
 async fn await_job(clouds: &Clouds, live: &CronLive, world: &World) -> Result<bool, CloudError> {
     let (app, id) = (fly_name(world, &live.workload.app)?, &live.workload.id);
-    if !matches!(clouds.fly.machine(app, id).await?.state.as_str(), "started" | "starting") {
+    if !matches!(
+        clouds.fly.machine(app, id).await?.state.as_str(),
+        "started" | "starting"
+    ) {
         return Ok(false);
     }
-    let ended = clouds.fly.wait_for(app, id, None, "stopped", JOB_LIMIT, &clouds.voice).await;
+    let ended = clouds
+        .fly
+        .wait_for(app, id, None, "stopped", JOB_LIMIT, &clouds.voice)
+        .await;
     ended.map(|_| true).map_err(|error| match error.trouble {
         Trouble::Failed => {
             let doing = format!("change machine {id} of {app}");
@@ -52,7 +58,9 @@ impl Drive for Cron {
             volume: None,
             instead_of: None,
         };
-        drive::create(clouds, &birth, world).await.map(|workload| CronLive { workload })
+        drive::create(clouds, &birth, world)
+            .await
+            .map(|workload| CronLive { workload })
     }
 
     async fn edit(
@@ -65,7 +73,9 @@ impl Drive for Cron {
         if matches!(edit, WorkloadEdit::Update(_)) && await_job(clouds, live, world).await? {
             "stopped".clone_into(&mut there.state);
         }
-        drive::edit(clouds, &there, edit, world).await.map(|workload| CronLive { workload })
+        drive::edit(clouds, &there, edit, world)
+            .await
+            .map(|workload| CronLive { workload })
     }
 
     async fn delete(clouds: &Clouds, live: &CronLive, world: &World) -> Result<(), CloudError> {

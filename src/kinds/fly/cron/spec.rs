@@ -28,7 +28,10 @@ pub struct CronLive {
 
 impl Refers for CronSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { machine: _, workload } = self;
+        let Self {
+            machine: _,
+            workload,
+        } = self;
         workload.refs()
     }
 }

@@ -16,9 +16,18 @@ impl Kind for Ip {
     }
 
     fn outline(spec: &IpSpec, _: &Around<'_>) -> Vec<Line> {
-        let IpSpec { app: _, kind, region, stated: _ } = spec;
+        let IpSpec {
+            app: _,
+            kind,
+            region,
+            stated: _,
+        } = spec;
         let mut lines = vec![Line::add("type", kind.as_str())];
-        lines.extend(region.as_ref().map(|region| Line::add("region", region.as_str())));
+        lines.extend(
+            region
+                .as_ref()
+                .map(|region| Line::add("region", region.as_str())),
+        );
         lines
     }
 

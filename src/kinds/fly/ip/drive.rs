@@ -14,7 +14,11 @@ impl IpLive {
     /// An address as Fly reports it. A shared address has no region of its own.
     #[must_use]
     pub fn read(app: &Ref<App>, ip: &wire::Ip) -> Self {
-        let region = if ip.region.is_empty() { "global" } else { &ip.region };
+        let region = if ip.region.is_empty() {
+            "global"
+        } else {
+            &ip.region
+        };
         Self {
             app: app.clone(),
             address: ip.ip.clone(),
@@ -59,21 +63,35 @@ async fn alone(
         return Ok(made);
     }
     let others = unknown(clouds, app, spec, world).await?;
-    let Some(first) = elder(&made, others, |ip| (&ip.created_at, &ip.ip)) else { return Ok(made) };
+    let Some(first) = elder(&made, others, |ip| (&ip.created_at, &ip.ip)) else {
+        return Ok(made);
+    };
     clouds.fly.release_ip(app, &made.ip).await?;
     Ok(first)
 }
 
 impl Drive for Ip {
     /// An assignment whose answer was lost is found again in the list: an app has one of each sort and region.
-    async fn create(clouds: &Clouds, _: &Name, spec: &IpSpec, world: &World) -> Result<IpLive, CloudError> {
+    async fn create(
+        clouds: &Clouds,
+        _: &Name,
+        spec: &IpSpec,
+        world: &World,
+    ) -> Result<IpLive, CloudError> {
         let app = fly_name(world, &spec.app)?;
-        let org = world.fly_app.get(spec.app.name()).map_or("", |app| app.org.as_str());
+        let org = world
+            .fly_app
+            .get(spec.app.name())
+            .map_or("", |app| app.org.as_str());
         let region = spec.region.as_ref().map(Region::as_str);
-        match clouds.fly.assign_ip(app, org, spec.kind.as_str(), region).await {
-            Ok(ip) if !ip.ip.is_empty() => {
-                alone(clouds, app, spec, ip, world).await.map(|ip| IpLive::read(&spec.app, &ip))
-            }
+        match clouds
+            .fly
+            .assign_ip(app, org, spec.kind.as_str(), region)
+            .await
+        {
+            Ok(ip) if !ip.ip.is_empty() => alone(clouds, app, spec, ip, world)
+                .await
+                .map(|ip| IpLive::read(&spec.app, &ip)),
             Err(error) if !error.is_ambiguous() => Err(error),
             unclear => match (unknown(clouds, app, spec, world).await?.first(), unclear) {
                 (Some(made), _) => Ok(IpLive::read(&spec.app, made)),

@@ -86,14 +86,24 @@ pub struct IpLive {
 
 impl Refers for IpSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, kind: _, region: _, stated: _ } = self;
+        let Self {
+            app,
+            kind: _,
+            region: _,
+            stated: _,
+        } = self;
         vec![app.address()]
     }
 }
 
 impl Refers for IpLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, address: _, kind: _, region: _ } = self;
+        let Self {
+            app,
+            address: _,
+            kind: _,
+            region: _,
+        } = self;
         vec![app.address()]
     }
 }

@@ -50,7 +50,10 @@ fn mount_line(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Op
 /// is held by one machine only.
 fn has_successors(spec: &MachineSpec, live: &MachineLive) -> bool {
     let blue_green = spec.turns.strategy == Strategy::BlueGreen;
-    blue_green && !spec.workload.config.services.is_empty() && spec.volume.is_none() && live.volume.is_none()
+    blue_green
+        && !spec.workload.config.services.is_empty()
+        && spec.volume.is_none()
+        && live.volume.is_none()
 }
 
 fn is_update(edit: &WorkloadEdit) -> bool {
@@ -61,10 +64,22 @@ fn is_update(edit: &WorkloadEdit) -> bool {
 fn takes(op: &Op<Machine>) -> Takes {
     let start = |spec: &MachineSpec| spec.workload.start_secs();
     match op {
-        Op::Create(spec) | Op::Succeed(spec, _) => Takes { secs: 2 + start(spec), makes: true },
-        Op::Edit(_, edits) => Takes { secs: edits.iter().map(WorkloadEdit::secs).sum(), makes: false },
-        Op::Delete(_) | Op::Retire(_) => Takes { secs: 3, makes: false },
-        Op::HandOver(_) => Takes { secs: 2, makes: false },
+        Op::Create(spec) | Op::Succeed(spec, _) => Takes {
+            secs: 2 + start(spec),
+            makes: true,
+        },
+        Op::Edit(_, edits) => Takes {
+            secs: edits.iter().map(WorkloadEdit::secs).sum(),
+            makes: false,
+        },
+        Op::Delete(_) | Op::Retire(_) => Takes {
+            secs: 3,
+            makes: false,
+        },
+        Op::HandOver(_) => Takes {
+            secs: 2,
+            makes: false,
+        },
         Op::Prove(_) => Takes::A_CALL,
     }
 }
@@ -91,15 +106,24 @@ impl Kind for Machine {
             other => return other,
         };
         edits.extend(there.health.cordoned.then_some(WorkloadEdit::Uncordon));
-        let discard = |green: &WorkloadLive| WorkloadEdit::Discard { id: green.id.clone() };
+        let discard = |green: &WorkloadLive| WorkloadEdit::Discard {
+            id: green.id.clone(),
+        };
         edits.extend(live.successor.as_deref().map(discard));
-        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
+        if edits.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(edits)
+        }
     }
 
     /// A new machine of an app that runs takes the image that runs, as scaling does.
     fn complete(spec: &MachineSpec, around: &Around<'_>) -> Result<MachineSpec, Refused> {
         let workload = with_image(&spec.workload, around)?.released(around);
-        Ok(MachineSpec { workload, ..spec.clone() })
+        Ok(MachineSpec {
+            workload,
+            ..spec.clone()
+        })
     }
 
     fn outline(spec: &MachineSpec, around: &Around<'_>) -> Vec<Line> {

@@ -29,14 +29,21 @@ async fn all<'a, F: Future<Output = Result<(), CloudError>>>(
 
 /// Hides a machine from the proxy. One that is gone is hidden.
 async fn hide(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
-    match clouds.fly.cordon(fly_name(world, &live.workload.app)?, &live.workload.id).await {
+    match clouds
+        .fly
+        .cordon(fly_name(world, &live.workload.app)?, &live.workload.id)
+        .await
+    {
         Err(error) if error.is_not_found() => Ok(()),
         other => other,
     }
 }
 
 async fn show(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
-    clouds.fly.uncordon(fly_name(world, &live.workload.app)?, &live.workload.id).await
+    clouds
+        .fly
+        .uncordon(fly_name(world, &live.workload.app)?, &live.workload.id)
+        .await
 }
 
 /// Whether requests reached it when the plan was made.
@@ -56,13 +63,28 @@ impl Drive for Machine {
         spec: &MachineSpec,
         world: &World,
     ) -> Result<MachineLive, CloudError> {
-        let volume_id = |volume: &Ref<_>| world.fly_volume.get(volume.name()).map(|live| live.id.clone());
+        let volume_id = |volume: &Ref<_>| {
+            world
+                .fly_volume
+                .get(volume.name())
+                .map(|live| live.id.clone())
+        };
         let volume = spec.volume.as_ref().and_then(volume_id);
-        let birth =
-            Birth { spec: &spec.workload, name, machine: None, volume: volume.clone(), instead_of: None };
+        let birth = Birth {
+            spec: &spec.workload,
+            name,
+            machine: None,
+            volume: volume.clone(),
+            instead_of: None,
+        };
         let workload = drive::create(clouds, &birth, world).await?;
         let volume = volume.map(|id| (id, spec.volume.clone()));
-        Ok(MachineLive { workload, volume, successor: None, retired: false })
+        Ok(MachineLive {
+            workload,
+            volume,
+            successor: None,
+            retired: false,
+        })
     }
 
     async fn succeed(
@@ -73,9 +95,20 @@ impl Drive for Machine {
         world: &World,
     ) -> Result<MachineLive, CloudError> {
         let instead_of = Some(&old.workload);
-        let birth = Birth { spec: &spec.workload, name, machine: None, volume: None, instead_of };
+        let birth = Birth {
+            spec: &spec.workload,
+            name,
+            machine: None,
+            volume: None,
+            instead_of,
+        };
         let workload = drive::succeed(clouds, &birth, old.successor.as_deref(), world).await?;
-        Ok(MachineLive { workload, volume: None, successor: None, retired: false })
+        Ok(MachineLive {
+            workload,
+            volume: None,
+            successor: None,
+            retired: false,
+        })
     }
 
     /// First every old machine is hidden from the proxy, then every new one is shown: for the length of one call nobody
@@ -88,13 +121,18 @@ impl Drive for Machine {
         let blue: Vec<&MachineLive> = old.iter().map(|(_, live)| live).collect();
         // What has no successor is still there itself, and is not shown again.
         let successor = |(name, old): &(Name, MachineLive)| {
-            world.fly_machine.get(name).filter(|now| now.workload.id != old.workload.id)
+            world
+                .fly_machine
+                .get(name)
+                .filter(|now| now.workload.id != old.workload.id)
         };
         let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
         // What was hidden before stays hidden when the hand-over is undone: it is of an earlier generation.
         let served: Vec<&MachineLive> = blue.iter().copied().filter(|live| served(live)).collect();
         if let Err(error) = all(&blue, |live| hide(clouds, live, world)).await {
-            all(&served, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
+            all(&served, |live| show(clouds, live, world))
+                .await
+                .unwrap_or_else(|undo| log(&undo));
             return Err(error);
         }
         if let Err(error) = all(&green, |live| show(clouds, live, world)).await {
@@ -102,7 +140,9 @@ impl Drive for Machine {
             match all(&green, |live| hide(clouds, live, world)).await {
                 Err(undo) => log(&undo),
                 Ok(()) => {
-                    all(&served, |live| show(clouds, live, world)).await.unwrap_or_else(|undo| log(&undo));
+                    all(&served, |live| show(clouds, live, world))
+                        .await
+                        .unwrap_or_else(|undo| log(&undo));
                 }
             }
             return Err(error);

@@ -47,17 +47,36 @@ pub struct MachineLive {
 
 impl Refers for MachineSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { group: _, workload, volume, turns: _, after } = self;
+        let Self {
+            group: _,
+            workload,
+            volume,
+            turns: _,
+            after,
+        } = self;
         let after = after.iter().map(Ref::address);
         let volume = volume.iter().map(Ref::address);
-        workload.refs().into_iter().chain(volume).chain(after).collect()
+        workload
+            .refs()
+            .into_iter()
+            .chain(volume)
+            .chain(after)
+            .collect()
     }
 }
 
 impl Refers for MachineLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { workload, volume, successor: _, retired: _ } = self;
-        let volume = volume.iter().filter_map(|(_, volume)| volume.as_ref()).map(Ref::address);
+        let Self {
+            workload,
+            volume,
+            successor: _,
+            retired: _,
+        } = self;
+        let volume = volume
+            .iter()
+            .filter_map(|(_, volume)| volume.as_ref())
+            .map(Ref::address);
         [workload.app.address()].into_iter().chain(volume).collect()
     }
 }

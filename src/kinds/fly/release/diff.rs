@@ -3,7 +3,8 @@
 use super::{Leftover, ReleaseCommand, ReleaseLive, ReleaseSpec};
 use crate::{
     kinds::{
-        Announce, Around, Diff, Kind, Op, Phase, Refers as _, Refused, Takes, fly::workload::with_image,
+        Announce, Around, Diff, Kind, Op, Phase, Refers as _, Refused, Takes,
+        fly::workload::with_image,
     },
     model::{Address, Line, Shown},
 };
@@ -39,15 +40,26 @@ impl Announce for ReleaseEdit {
 fn outline(spec: &ReleaseSpec) -> Vec<Line> {
     let config = &spec.workload.config;
     let image = config.image.as_ref();
-    let image = image.map(|image| Line::new("image", None, Some(Shown::Value(image.as_str().into()))));
+    let image =
+        image.map(|image| Line::new("image", None, Some(Shown::Value(image.as_str().into()))));
     let command = shell_words::join(&config.init.cmd);
-    [Line::add("command", command)].into_iter().chain(image).collect()
+    [Line::add("command", command)]
+        .into_iter()
+        .chain(image)
+        .collect()
 }
 
 /// The command as it runs: with the app's image, for this release.
 fn ready(spec: &ReleaseSpec, around: &Around<'_>) -> Result<ReleaseSpec, Refused> {
-    let release = around.releases.get(spec.workload.app.name()).map(ToString::to_string);
-    Ok(ReleaseSpec { workload: with_image(&spec.workload, around)?, release, ..spec.clone() })
+    let release = around
+        .releases
+        .get(spec.workload.app.name())
+        .map(ToString::to_string);
+    Ok(ReleaseSpec {
+        workload: with_image(&spec.workload, around)?,
+        release,
+        ..spec.clone()
+    })
 }
 
 impl Kind for ReleaseCommand {
@@ -59,7 +71,10 @@ impl Kind for ReleaseCommand {
 
     fn diff(spec: &ReleaseSpec, live: &ReleaseLive, around: &Around<'_>) -> Diff<ReleaseEdit> {
         let app = spec.workload.app.name();
-        let release = around.releases.get(app).filter(|_| around.rolling.contains(app));
+        let release = around
+            .releases
+            .get(app)
+            .filter(|_| around.rolling.contains(app));
         let new = release.is_some_and(|release| !live.done.iter().any(|done| release.is(done)));
         if new {
             return match ready(spec, around) {
@@ -97,6 +112,9 @@ impl Kind for ReleaseCommand {
     /// A machine is made and boots, and what the command itself takes, nobody knows: a migration that finds nothing to do
     /// is done in seconds.
     fn takes(_: &Op<Self>) -> Takes {
-        Takes { secs: 10, makes: true }
+        Takes {
+            secs: 10,
+            makes: true,
+        }
     }
 }

@@ -28,7 +28,11 @@ fn is_of(machine: &wire::Machine, release: &str) -> bool {
 }
 
 /// The machines of release commands that we made in this app, newest first, those that are gone included.
-async fn attempts(clouds: &Clouds, app: &str, mark: &Mark) -> Result<Vec<wire::Machine>, CloudError> {
+async fn attempts(
+    clouds: &Clouds,
+    app: &str,
+    mark: &Mark,
+) -> Result<Vec<wire::Machine>, CloudError> {
     let mut all = clouds.fly.machines_ever(app).await?;
     all.retain(|machine| {
         label(machine, "fly_process_group") == Some(GROUP)
@@ -39,9 +43,20 @@ async fn attempts(clouds: &Clouds, app: &str, mark: &Mark) -> Result<Vec<wire::M
 }
 
 /// Waits until the command ends. One whose time is over is stopped.
-async fn end(clouds: &Clouds, app: &str, id: &str, limit: Option<u64>) -> Result<wire::Machine, CloudError> {
-    let ended = clouds.fly.wait_until_ended(app, id, limit, &clouds.voice).await;
-    if ended.as_ref().is_err_and(|error| error.trouble == Trouble::Failed) {
+async fn end(
+    clouds: &Clouds,
+    app: &str,
+    id: &str,
+    limit: Option<u64>,
+) -> Result<wire::Machine, CloudError> {
+    let ended = clouds
+        .fly
+        .wait_until_ended(app, id, limit, &clouds.voice)
+        .await;
+    if ended
+        .as_ref()
+        .is_err_and(|error| error.trouble == Trouble::Failed)
+    {
         remove(clouds, app, id).await?;
     }
     ended
@@ -60,10 +75,17 @@ async fn run(clouds: &Clouds, spec: &ReleaseSpec, world: &World) -> Result<(), C
     let release = spec.release.as_deref().unwrap_or_default();
     // Of what an earlier run did only the last counts: another release may have come between.
     let mut ran = false;
-    for (at, earlier) in attempts(clouds, app, &spec.workload.mark).await?.into_iter().enumerate() {
+    for (at, earlier) in attempts(clouds, app, &spec.workload.mark)
+        .await?
+        .into_iter()
+        .enumerate()
+    {
         let id = earlier.id.clone();
-        let ended =
-            if earlier.has_ended() { earlier } else { end(clouds, app, &id, spec.limit_secs).await? };
+        let ended = if earlier.has_ended() {
+            earlier
+        } else {
+            end(clouds, app, &id, spec.limit_secs).await?
+        };
         ran |= at == 0 && is_of(&ended, release) && ended.exit_code() == Some(0);
         if !ended.is_gone() {
             remove(clouds, app, &id).await?;
@@ -102,7 +124,9 @@ async fn start(
     match clouds.fly.create_machine(app, &new).await {
         Err(error) if error.is_ambiguous() => {
             let all = attempts(clouds, app, &spec.workload.mark).await?;
-            let mine = all.into_iter().find(|attempt| is_of(attempt, release) && !attempt.has_ended());
+            let mine = all
+                .into_iter()
+                .find(|attempt| is_of(attempt, release) && !attempt.has_ended());
             mine.map(|attempt| attempt.id).ok_or(error)
         }
         other => Ok(other?.id),
@@ -127,13 +151,20 @@ fn body(spec: &ReleaseSpec, release: &str) -> Value {
 async fn sweep(clouds: &Clouds, app: &str, leftovers: &[Leftover]) -> Result<(), CloudError> {
     for Leftover { id, state: _ } in leftovers {
         let limit = Some(ReleaseSpec::DEFAULT_LIMIT_SECS);
-        match clouds.fly.wait_until_ended(app, id, limit, &clouds.voice).await {
+        match clouds
+            .fly
+            .wait_until_ended(app, id, limit, &clouds.voice)
+            .await
+        {
             Err(error) if error.is_not_found() => {}
             Ok(ended) if ended.is_gone() => {}
             Ok(_) => remove(clouds, app, id).await?,
             // Nobody knows how long it may take, so it is not cut off.
             Err(error) if error.trouble == Trouble::Failed => {
-                return Err(CloudError { trouble: Trouble::Busy, ..error });
+                return Err(CloudError {
+                    trouble: Trouble::Busy,
+                    ..error
+                });
             }
             Err(error) => return Err(error),
         }
@@ -160,7 +191,12 @@ impl Drive for ReleaseCommand {
     ) -> Result<ReleaseLive, CloudError> {
         run(clouds, spec, world).await?;
         let done = spec.release.iter().cloned().collect();
-        Ok(ReleaseLive { app: spec.workload.app.clone(), done, witness: None, leftovers: Vec::new() })
+        Ok(ReleaseLive {
+            app: spec.workload.app.clone(),
+            done,
+            witness: None,
+            leftovers: Vec::new(),
+        })
     }
 
     async fn edit(
@@ -170,12 +206,21 @@ impl Drive for ReleaseCommand {
         world: &World,
     ) -> Result<ReleaseLive, CloudError> {
         let app = fly_name(world, &live.app)?;
-        let mut after = ReleaseLive { leftovers: Vec::new(), ..live.clone() };
+        let mut after = ReleaseLive {
+            leftovers: Vec::new(),
+            ..live.clone()
+        };
         match edit {
             ReleaseEdit::Sweep(leftovers) => sweep(clouds, app, leftovers).await?,
             ReleaseEdit::Run(spec) => {
                 run(clouds, spec, world).await?;
-                note(clouds, app, live, spec.release.as_deref().unwrap_or_default()).await;
+                note(
+                    clouds,
+                    app,
+                    live,
+                    spec.release.as_deref().unwrap_or_default(),
+                )
+                .await;
                 after.done.extend(spec.release.clone());
             }
         }

@@ -54,17 +54,30 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
             continue;
         }
         let group = groups.entry(name.root()).or_default();
-        group.entry(&machine.group).or_insert(&machine.workload.config);
+        group
+            .entry(&machine.group)
+            .or_insert(&machine.workload.config);
     }
     let release = |app: &Name, groups: &BTreeMap<&str, &MachineConfig>| {
         let running = running(world, app);
         let of = |config: &MachineConfig| as_it_runs(config, running.as_ref());
-        let groups: BTreeMap<&str, MachineConfig> =
-            groups.iter().map(|(group, config)| (*group, of(config))).collect();
-        let command = desired.fly_release.get(app).map(|command| of(&command.workload.config));
-        Release { config: hash(&(groups, command), 4), secrets: secrets(desired, app) }
+        let groups: BTreeMap<&str, MachineConfig> = groups
+            .iter()
+            .map(|(group, config)| (*group, of(config)))
+            .collect();
+        let command = desired
+            .fly_release
+            .get(app)
+            .map(|command| of(&command.workload.config));
+        Release {
+            config: hash(&(groups, command), 4),
+            secrets: secrets(desired, app),
+        }
     };
-    groups.iter().map(|(app, groups)| (app.clone(), release(app, groups))).collect()
+    groups
+        .iter()
+        .map(|(app, groups)| (app.clone(), release(app, groups)))
+        .collect()
 }
 
 /// A configuration with the image that it comes to, by digest where there is one: under which tag it was found makes no
@@ -72,21 +85,28 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
 fn as_it_runs(config: &MachineConfig, running: Option<&Image>) -> MachineConfig {
     let image = config.image.as_ref().or(running);
     let image = image.map(|image| image.digest().map_or_else(|| image.clone(), Image::new));
-    MachineConfig { image, ..config.clone() }
+    MachineConfig {
+        image,
+        ..config.clone()
+    }
 }
 
 /// A hash over the fingerprints of all secrets; none when one has no value here.
 fn secrets(desired: &Desired, app: &Name) -> Option<String> {
     let spec = desired.fly_secrets.get(app);
     let values = spec.into_iter().flat_map(|spec| &spec.values);
-    let prints: Option<BTreeMap<&str, &str>> =
-        values.map(|(name, value)| Some((name.as_str(), value.fingerprint.as_ref()?.as_str()))).collect();
+    let prints: Option<BTreeMap<&str, &str>> = values
+        .map(|(name, value)| Some((name.as_str(), value.fingerprint.as_ref()?.as_str())))
+        .collect();
     prints.map(|prints| hash(&prints, 2))
 }
 
 fn hash(value: &impl Serialize, bytes: usize) -> String {
     let hash = Sha256::digest(serde_json::to_vec(value).unwrap_or_default());
-    hash.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    hash.iter()
+        .take(bytes)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -95,10 +115,18 @@ mod tests {
 
     #[test]
     fn a_release_is_recognised_with_and_without_values() {
-        let known = Release { config: "3f2a91c0".into(), secrets: Some("77aa".into()) };
-        let unknown = Release { secrets: None, ..known.clone() };
+        let known = Release {
+            config: "3f2a91c0".into(),
+            secrets: Some("77aa".into()),
+        };
+        let unknown = Release {
+            secrets: None,
+            ..known.clone()
+        };
         assert_eq!(known.to_string(), "3f2a91c0-77aa");
         assert!(known.is("3f2a91c0-77aa") && unknown.is("3f2a91c0-77aa") && known.is("3f2a91c0"));
-        assert!(!known.is("3f2a91c0-77ab") && !known.is("00000000-77aa") && !unknown.is("00000000"));
+        assert!(
+            !known.is("3f2a91c0-77ab") && !known.is("00000000-77aa") && !unknown.is("00000000")
+        );
     }
 }

@@ -53,14 +53,23 @@ pub struct Leftover {
 
 impl Refers for ReleaseSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { workload, limit_secs: _, release: _ } = self;
+        let Self {
+            workload,
+            limit_secs: _,
+            release: _,
+        } = self;
         workload.refs()
     }
 }
 
 impl Refers for ReleaseLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, done: _, witness: _, leftovers: _ } = self;
+        let Self {
+            app,
+            done: _,
+            witness: _,
+            leftovers: _,
+        } = self;
         vec![app.address()]
     }
 }

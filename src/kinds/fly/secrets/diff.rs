@@ -60,7 +60,9 @@ impl Announce for SecretsEdit {
                 None => line,
             }
         });
-        let unset = unset.iter().map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
+        let unset = unset
+            .iter()
+            .map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
         set.chain(unset).collect()
     }
 }
@@ -71,7 +73,9 @@ fn why(spec: &SecretSpec, live: Option<&SecretLive>, remembered: bool) -> Option
         return Some(SetWhy::Missing);
     };
     match (&live.fingerprint, &spec.fingerprint) {
-        (_, None) => (live.known && live.fingerprint.is_none() && remembered).then_some(SetWhy::Outside),
+        (_, None) => {
+            (live.known && live.fingerprint.is_none() && remembered).then_some(SetWhy::Outside)
+        }
         (Some(set), Some(wanted)) => (set != wanted).then_some(SetWhy::Changed),
         (None, Some(_)) if live.known => Some(SetWhy::Outside),
         // Without a machine, now or after this plan, nothing can remember a fingerprint, and nothing runs either.
@@ -85,8 +89,17 @@ impl Kind for Secrets {
     type Edit = SecretsEdit;
 
     fn diff(spec: &SecretsSpec, live: &SecretsLive, _: &Around<'_>) -> Diff<SecretsEdit> {
-        let SecretsSpec { app: _, values, left_alone, salt: _, used } = spec;
-        let mut edit = SecretsEdit { set: BTreeMap::new(), unset: BTreeSet::new() };
+        let SecretsSpec {
+            app: _,
+            values,
+            left_alone,
+            salt: _,
+            used,
+        } = spec;
+        let mut edit = SecretsEdit {
+            set: BTreeMap::new(),
+            unset: BTreeSet::new(),
+        };
         for (name, wanted) in values {
             if let Some(why) = why(wanted, live.present.get(name), live.has_machines || *used) {
                 let value = wanted.value.clone().zip(wanted.fingerprint.clone());
@@ -101,11 +114,18 @@ impl Kind for Secrets {
                 })
                 .map(|(name, _)| name.clone()),
         );
-        if edit.set.is_empty() && edit.unset.is_empty() { Diff::Same } else { Diff::Edit(vec![edit]) }
+        if edit.set.is_empty() && edit.unset.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(vec![edit])
+        }
     }
 
     fn outline(spec: &SecretsSpec, _: &Around<'_>) -> Vec<Line> {
-        spec.values.keys().map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive))).collect()
+        spec.values
+            .keys()
+            .map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive)))
+            .collect()
     }
 
     /// They have no id of their own: their app's name says which they are.
@@ -124,7 +144,11 @@ impl Kind for Secrets {
     fn cause(spec: &SecretsSpec, live: &SecretsLive) -> Cause {
         let asked = spec.values.keys().filter_map(|name| live.present.get(name));
         let mut outside = asked.filter(|secret| secret.known && secret.fingerprint.is_none());
-        if outside.next().is_some() { Cause::Outside } else { Cause::Unknown }
+        if outside.next().is_some() {
+            Cause::Outside
+        } else {
+            Cause::Unknown
+        }
     }
 
     fn goes_with(live: &SecretsLive) -> Option<Address> {

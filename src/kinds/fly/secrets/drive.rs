@@ -20,16 +20,28 @@ async fn send(
     world: &World,
 ) -> Result<SecretsLive, CloudError> {
     let app = fly_name(world, &live.app)?;
-    let values = batch.iter().map(|(name, value)| (*name, value.map(|(secret, _)| secret))).collect();
+    let values = batch
+        .iter()
+        .map(|(name, value)| (*name, value.map(|(secret, _)| secret)))
+        .collect();
     let answer = clouds.fly.set_secrets(app, &values).await?;
     let mut after = live.clone();
     after.version = answer.version.or(after.version);
     // The answer lists what it knows; a list that leaves a name out is read again rather than guessed.
-    let mut digests: BTreeMap<_, _> =
-        answer.secrets.into_iter().map(|secret| (secret.name, secret.digest)).collect();
-    if batch.iter().any(|(name, value)| value.is_some() && !digests.contains_key(*name)) {
+    let mut digests: BTreeMap<_, _> = answer
+        .secrets
+        .into_iter()
+        .map(|secret| (secret.name, secret.digest))
+        .collect();
+    if batch
+        .iter()
+        .any(|(name, value)| value.is_some() && !digests.contains_key(*name))
+    {
         let all = clouds.fly.secrets(app).await?;
-        digests = all.into_iter().map(|secret| (secret.name, secret.digest)).collect();
+        digests = all
+            .into_iter()
+            .map(|secret| (secret.name, secret.digest))
+            .collect();
     }
     for (name, value) in batch {
         match value {
@@ -44,7 +56,14 @@ async fn send(
                     )
                 })?;
                 let fingerprint = Some(fingerprint.clone());
-                after.present.insert(name.to_owned(), SecretLive { digest, fingerprint, known: true });
+                after.present.insert(
+                    name.to_owned(),
+                    SecretLive {
+                        digest,
+                        fingerprint,
+                        known: true,
+                    },
+                );
             }
         }
     }
@@ -69,10 +88,16 @@ impl Drive for Secrets {
             version: None,
             has_machines: false,
         };
-        let value = |spec: &'_ super::SecretSpec| spec.value.is_some() && spec.fingerprint.is_some();
+        let value =
+            |spec: &'_ super::SecretSpec| spec.value.is_some() && spec.fingerprint.is_some();
         let batch = spec.values.iter().filter(|(_, spec)| value(spec));
         let batch = batch
-            .map(|(name, spec)| (name.as_str(), spec.value.as_ref().zip(spec.fingerprint.as_ref())))
+            .map(|(name, spec)| {
+                (
+                    name.as_str(),
+                    spec.value.as_ref().zip(spec.fingerprint.as_ref()),
+                )
+            })
             .collect();
         send(clouds, &none, batch, world).await
     }
@@ -92,8 +117,12 @@ impl Drive for Secrets {
                 format!("this run has no value for {name}"),
             ));
         }
-        let set = set.iter().map(|(name, secret)| (name.as_str(), pair(secret)));
-        let batch = set.chain(unset.iter().map(|name| (name.as_str(), None))).collect();
+        let set = set
+            .iter()
+            .map(|(name, secret)| (name.as_str(), pair(secret)));
+        let batch = set
+            .chain(unset.iter().map(|name| (name.as_str(), None)))
+            .collect();
         send(clouds, live, batch, world).await
     }
 

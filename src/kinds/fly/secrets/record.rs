@@ -26,8 +26,10 @@ impl Record {
         let pair = |part: &str| {
             let (name, rest) = part.split_once('=')?;
             let (digest, fingerprint) = rest.rsplit_once(':')?;
-            let recorded =
-                Recorded { digest: digest.to_owned(), fingerprint: Fingerprint::stored(fingerprint) };
+            let recorded = Recorded {
+                digest: digest.to_owned(),
+                fingerprint: Fingerprint::stored(fingerprint),
+            };
             Some((name.to_owned(), recorded))
         };
         Self(text.split_whitespace().filter_map(pair).collect())
@@ -38,7 +40,12 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, recorded)) in self.0.iter().enumerate() {
             let space = if at == 0 { "" } else { " " };
-            write!(f, "{space}{name}={}:{}", recorded.digest, recorded.fingerprint.as_str())?;
+            write!(
+                f,
+                "{space}{name}={}:{}",
+                recorded.digest,
+                recorded.fingerprint.as_str()
+            )?;
         }
         Ok(())
     }

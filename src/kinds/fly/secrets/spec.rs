@@ -70,9 +70,17 @@ impl SecretsLive {
     pub fn record(&self) -> Record {
         let recorded = |live: &SecretLive| {
             let fingerprint = live.fingerprint.clone()?;
-            Some(Recorded { digest: live.digest.clone(), fingerprint })
+            Some(Recorded {
+                digest: live.digest.clone(),
+                fingerprint,
+            })
         };
-        Record(self.present.iter().filter_map(|(name, live)| Some((name.clone(), recorded(live)?))).collect())
+        Record(
+            self.present
+                .iter()
+                .filter_map(|(name, live)| Some((name.clone(), recorded(live)?)))
+                .collect(),
+        )
     }
 }
 
@@ -80,7 +88,10 @@ impl SecretsLive {
 impl PartialEq for SecretsSpec {
     fn eq(&self, other: &Self) -> bool {
         let key = |spec: &Self| -> Vec<_> {
-            spec.values.iter().map(|(name, value)| (name.clone(), value.fingerprint.clone())).collect()
+            spec.values
+                .iter()
+                .map(|(name, value)| (name.clone(), value.fingerprint.clone()))
+                .collect()
         };
         self.app == other.app && self.left_alone == other.left_alone && key(self) == key(other)
     }
@@ -88,14 +99,25 @@ impl PartialEq for SecretsSpec {
 
 impl Refers for SecretsSpec {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, values: _, left_alone: _, salt: _, used: _ } = self;
+        let Self {
+            app,
+            values: _,
+            left_alone: _,
+            salt: _,
+            used: _,
+        } = self;
         vec![app.address()]
     }
 }
 
 impl Refers for SecretsLive {
     fn refs(&self) -> Vec<Address> {
-        let Self { app, present: _, version: _, has_machines: _ } = self;
+        let Self {
+            app,
+            present: _,
+            version: _,
+            has_machines: _,
+        } = self;
         vec![app.address()]
     }
 }

@@ -45,9 +45,14 @@ impl Announce for VolumeEdit {
                     line
                 }]
             }
-            Self::Snapshots { retention, scheduled } => {
-                let days = retention.map(|(from, to)| Line::change("snapshot_retention", json!(from), to));
-                let daily = scheduled.map(|(from, to)| Line::change("scheduled_snapshots", json!(from), to));
+            Self::Snapshots {
+                retention,
+                scheduled,
+            } => {
+                let days =
+                    retention.map(|(from, to)| Line::change("snapshot_retention", json!(from), to));
+                let daily = scheduled
+                    .map(|(from, to)| Line::change("scheduled_snapshots", json!(from), to));
                 days.into_iter().chain(daily).collect()
             }
         }
@@ -75,7 +80,10 @@ impl Kind for Volume {
         } = spec;
         if let Some(size) = size.filter(|size| *size < live.size && !grows) {
             return Diff::Refuse(Refused {
-                reason: format!("volume {volume} ({}) is {} and cannot shrink to {size}", live.id, live.size),
+                reason: format!(
+                    "volume {volume} ({}) is {} and cannot shrink to {size}",
+                    live.id, live.size
+                ),
                 hint: format!(
                     "say size = \"{}gb\", or make a smaller volume under another name and copy the data",
                     live.size.0
@@ -101,16 +109,32 @@ impl Kind for Volume {
             attached: live.attached_machine.is_some(),
         }));
         if retention.is_some() || scheduled.is_some() {
-            edits.push(VolumeEdit::Snapshots { retention, scheduled });
+            edits.push(VolumeEdit::Snapshots {
+                retention,
+                scheduled,
+            });
         }
-        if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
+        if edits.is_empty() {
+            Diff::Same
+        } else {
+            Diff::Edit(edits)
+        }
     }
 
     fn outline(spec: &VolumeSpec, _: &Around<'_>) -> Vec<Line> {
         let size = spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE);
-        let mut lines = vec![Line::add("region", spec.region.as_str()), Line::add("size", size.to_string())];
-        lines.extend(spec.snapshot_retention.map(|days| Line::add("snapshot_retention", days)));
-        lines.extend(spec.scheduled_snapshots.map(|wanted| Line::add("scheduled_snapshots", wanted)));
+        let mut lines = vec![
+            Line::add("region", spec.region.as_str()),
+            Line::add("size", size.to_string()),
+        ];
+        lines.extend(
+            spec.snapshot_retention
+                .map(|days| Line::add("snapshot_retention", days)),
+        );
+        lines.extend(
+            spec.scheduled_snapshots
+                .map(|wanted| Line::add("scheduled_snapshots", wanted)),
+        );
         lines
     }
 
@@ -128,7 +152,9 @@ impl Kind for Volume {
 
     /// A volume never moves, but a fork of it can be made elsewhere, and takes the free slot there.
     fn rescue(live: &VolumeLive) -> Option<String> {
-        let VolumeLive { id, volume, region, .. } = live;
+        let VolumeLive {
+            id, volume, region, ..
+        } = live;
         Some(format!(
             "a volume stays in its region ({region}); to keep the data of {volume}, first make a fork where it is wanted \
              with `fly volumes fork {id} --region REGION`: it takes the free slot there"

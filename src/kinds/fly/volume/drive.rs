@@ -63,13 +63,19 @@ async fn unknown(
 ) -> Result<Vec<wire::Volume>, CloudError> {
     let all = clouds.fly.volumes(app).await?;
     let fits = |volume: &wire::Volume| {
-        volume.name == spec.volume && volume.region == spec.region.as_str() && !known.contains(&volume.id)
+        volume.name == spec.volume
+            && volume.region == spec.region.as_str()
+            && !known.contains(&volume.id)
     };
     Ok(all.into_iter().filter(fits).collect())
 }
 
 fn is_free(volume: &wire::Volume) -> bool {
-    volume.attached_machine_id.as_deref().unwrap_or_default().is_empty()
+    volume
+        .attached_machine_id
+        .as_deref()
+        .unwrap_or_default()
+        .is_empty()
 }
 
 /// Makes one, and makes sure that it is the only one, see [`elder`]. Volumes bear no mark, so a second would stay for good,
@@ -113,9 +119,18 @@ impl Drive for Volume {
         world: &World,
     ) -> Result<VolumeLive, CloudError> {
         let app = fly_name(world, &spec.app)?;
-        let mut ours = clouds.fly.volume_turn(app, &spec.volume, spec.region.as_str()).await;
+        let mut ours = clouds
+            .fly
+            .volume_turn(app, &spec.volume, spec.region.as_str())
+            .await;
         let before = world.fly_volume.values().map(|volume| volume.id.clone());
-        let made = make(clouds, app, spec, &before.chain(ours.iter().cloned()).collect()).await?;
+        let made = make(
+            clouds,
+            app,
+            spec,
+            &before.chain(ours.iter().cloned()).collect(),
+        )
+        .await?;
         ours.insert(made.id.clone());
         Ok(VolumeLive::read(&spec.app, &made, false))
     }
@@ -129,18 +144,36 @@ impl Drive for Volume {
         let app = fly_name(world, &live.app)?;
         let mut after = live.clone();
         match edit {
-            VolumeEdit::Extend { from: _, to, attached: _ } => {
+            VolumeEdit::Extend {
+                from: _,
+                to,
+                attached: _,
+            } => {
                 let extended = clouds.fly.extend_volume(app, &live.id, to.0).await?;
-                if let Some(machine) = live.attached_machine.as_deref().filter(|_| extended.needs_restart) {
+                if let Some(machine) = live
+                    .attached_machine
+                    .as_deref()
+                    .filter(|_| extended.needs_restart)
+                {
                     clouds.fly.restart_machine(app, machine).await?;
                     clouds
                         .fly
-                        .wait_for(app, machine, None, "started", Workload::DEFAULT_WAIT_SECS, &clouds.voice)
+                        .wait_for(
+                            app,
+                            machine,
+                            None,
+                            "started",
+                            Workload::DEFAULT_WAIT_SECS,
+                            &clouds.voice,
+                        )
                         .await?;
                 }
                 after.size = *to;
             }
-            VolumeEdit::Snapshots { retention, scheduled } => {
+            VolumeEdit::Snapshots {
+                retention,
+                scheduled,
+            } => {
                 let mut body = json!({});
                 if let Some((_, days)) = retention {
                     body["snapshot_retention"] = json!(days);

@@ -18,8 +18,14 @@ pub struct Earlier {
 }
 
 /// Marks that belong to one moment of a machine, and not to what it was.
-const PASSING: [&str; 6] =
-    [Mark::STARTING, Mark::SUCCEEDS, Mark::RELEASED, Mark::UNVERIFIED, Mark::SECRETS, Mark::SECRETS_VERSION];
+const PASSING: [&str; 6] = [
+    Mark::STARTING,
+    Mark::SUCCEEDS,
+    Mark::RELEASED,
+    Mark::UNVERIFIED,
+    Mark::SECRETS,
+    Mark::SECRETS_VERSION,
+];
 
 impl Earlier {
     /// A configuration from a list of versions.
@@ -41,7 +47,10 @@ impl Earlier {
     /// The image.
     #[must_use]
     pub fn image(&self) -> Option<Image> {
-        self.config.get("image").and_then(Value::as_str).map(Image::new)
+        self.config
+            .get("image")
+            .and_then(Value::as_str)
+            .map(Image::new)
     }
 
     /// A metadata value.
@@ -52,8 +61,9 @@ impl Earlier {
 
     fn labels(&self) -> BTreeMap<String, String> {
         let all = self.config.get("metadata").cloned();
-        let mut all: BTreeMap<String, String> =
-            all.and_then(|all| serde_json::from_value(all).ok()).unwrap_or_default();
+        let mut all: BTreeMap<String, String> = all
+            .and_then(|all| serde_json::from_value(all).ok())
+            .unwrap_or_default();
         all.retain(|key, _| !PASSING.contains(&key.as_str()));
         all
     }
@@ -71,7 +81,10 @@ pub fn back(
 ) -> Result<Option<WorkloadEdit>, Refused> {
     let mut config: MachineConfig =
         serde_json::from_value(earlier.config.clone()).map_err(|error| Refused {
-            reason: format!("the earlier configuration of machine {} cannot be read: {error}", live.id),
+            reason: format!(
+                "the earlier configuration of machine {} cannot be read: {error}",
+                live.id
+            ),
             hint: "apply a manifest that says what it shall be".to_owned(),
         })?;
     config.verbatim.clear();
@@ -92,9 +105,18 @@ pub fn back(
         }
     }
     let launch = launch && (live.runs() || live.is_unproven());
-    let spec = Workload { config, ..spec.clone() };
+    let spec = Workload {
+        config,
+        ..spec.clone()
+    };
     let labels = Some(earlier.labels());
-    Ok(Some(WorkloadEdit::Update(Box::new(Update { spec, body, launch, lines, labels }))))
+    Ok(Some(WorkloadEdit::Update(Box::new(Update {
+        spec,
+        body,
+        launch,
+        lines,
+        labels,
+    }))))
 }
 
 /// What differs between what a machine was and what it is.
@@ -102,7 +124,11 @@ fn lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<Line> {
     let (mut wanted, mut there) = (earlier.clone(), live.config.clone());
     wanted.mounts.clear();
     there.mounts.clear();
-    there.image = wanted.image.clone().filter(|image| live.runs_image(image)).or_else(|| live.running());
+    there.image = wanted
+        .image
+        .clone()
+        .filter(|image| live.runs_image(image))
+        .or_else(|| live.running());
     let lines = tree::diff(&delta::comparable(&wanted), &delta::comparable(&there));
     lines.into_iter().map(delta::shown).collect()
 }

@@ -17,7 +17,9 @@ fn unsaid<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// Reads `null` as the default: Go servers write it for empty lists and maps.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -169,7 +171,9 @@ impl<'de> Deserialize<'de> for Autostop {
             Value::String(text) if text == "off" => Ok(Self::Off),
             Value::String(text) if text == "stop" => Ok(Self::Stop),
             Value::String(text) if text == "suspend" => Ok(Self::Suspend),
-            other => Err(serde::de::Error::custom(format!("`{other}` is no autostop setting"))),
+            other => Err(serde::de::Error::custom(format!(
+                "`{other}` is no autostop setting"
+            ))),
         }
     }
 }
@@ -282,7 +286,11 @@ pub struct ReplayCache {
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
     pub ttl_seconds: u32,
     /// `cookie` or `header`.
-    #[serde(rename = "type", skip_serializing_if = "unsaid", deserialize_with = "nullable")]
+    #[serde(
+        rename = "type",
+        skip_serializing_if = "unsaid",
+        deserialize_with = "nullable"
+    )]
     pub kind: String,
     /// The name of that cookie or header.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]

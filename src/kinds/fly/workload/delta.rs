@@ -83,7 +83,9 @@ impl Announce for WorkloadEdit {
         match self {
             Self::Update(update) if update.launch => Impact::Restart,
             Self::Update(_) => Impact::Asleep,
-            Self::Metadata { .. } | Self::Confirm(_) | Self::Uncordon | Self::Discard { .. } => Impact::Quiet,
+            Self::Metadata { .. } | Self::Confirm(_) | Self::Uncordon | Self::Discard { .. } => {
+                Impact::Quiet
+            }
         }
     }
 
@@ -111,14 +113,16 @@ const MANIFEST_WORDS: [(&str, &str); 9] = [
 
 /// The machine's path in the manifest's words.
 fn in_manifest_words(path: &str) -> String {
-    MANIFEST_WORDS.iter().fold(path.to_owned(), |path, (api, manifest)| {
-        let at_start = !api.starts_with('.');
-        match at_start {
-            true if path.starts_with(api) => path.replacen(api, manifest, 1),
-            false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
-            _ => path,
-        }
-    })
+    MANIFEST_WORDS
+        .iter()
+        .fold(path.to_owned(), |path, (api, manifest)| {
+            let at_start = !api.starts_with('.');
+            match at_start {
+                true if path.starts_with(api) => path.replacen(api, manifest, 1),
+                false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
+                _ => path,
+            }
+        })
 }
 
 /// Compares a machine with what is asked for.
@@ -136,7 +140,9 @@ pub fn compare(
     lines.extend(standby_line(spec, live, around));
     lines.extend(secret_lines(spec, live, around));
     if live.is_unproven() && !live.is_well() {
-        lines.push(Line::change("start", "failed", "again").with_note("its last start did not succeed"));
+        lines.push(
+            Line::change("start", "failed", "again").with_note("its last start did not succeed"),
+        );
     }
     let (labels, marks) = label_lines(spec, live);
     if !lines.is_empty() {
@@ -144,17 +150,30 @@ pub fn compare(
         lines.extend(marks);
         let launch = launch && (live.runs() || live.is_unproven());
         let body = body(&spec.config, live);
-        let update = Update { spec: spec.clone().released(around), body, launch, lines, labels: None };
+        let update = Update {
+            spec: spec.clone().released(around),
+            body,
+            launch,
+            lines,
+            labels: None,
+        };
         return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
     }
     let mut edits = Vec::new();
     if !marks.is_empty() {
-        edits.push(WorkloadEdit::Metadata { labels, lines: marks });
+        edits.push(WorkloadEdit::Metadata {
+            labels,
+            lines: marks,
+        });
     }
     if live.is_unproven() {
         edits.push(WorkloadEdit::Confirm(Box::new(spec.clone())));
     }
-    if edits.is_empty() { Diff::Same } else { Diff::Edit(edits) }
+    if edits.is_empty() {
+        Diff::Same
+    } else {
+        Diff::Edit(edits)
+    }
 }
 
 /// The configuration's own lines.
@@ -162,14 +181,23 @@ fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<Line> {
     let (desired, there) = (comparable(&spec.config), comparable(&live.config));
     let mut there = there;
     if let (Some(there), Some(running)) = (there.as_object_mut(), live.running()) {
-        let same = spec.config.image.clone().filter(|wanted| live.runs_image(wanted));
+        let same = spec
+            .config
+            .image
+            .clone()
+            .filter(|wanted| live.runs_image(wanted));
         there.insert("image".to_owned(), json!(same.unwrap_or(running)));
     }
     let mut lines = tree::diff(&desired, &there);
-    for line in lines.iter_mut().filter(|line| line.path == "image" && live.tag_moved(spec)) {
+    for line in lines
+        .iter_mut()
+        .filter(|line| line.path == "image" && live.tag_moved(spec))
+    {
         line.note = Some("tag moved".to_owned());
     }
-    let stated = lines.into_iter().filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
+    let stated = lines
+        .into_iter()
+        .filter(|line| line.to.is_some() || !left_to_the_platform(&line.path));
     let mut lines: Vec<Line> = stated.map(shown).collect();
     for (key, wanted) in &spec.config.verbatim {
         let there = live.raw.get(key).cloned().unwrap_or_default();
@@ -208,10 +236,18 @@ fn standby_line(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Op
     let Some(wanted) = &spec.standby_for else {
         return shown().map(|shown| Line::new("standby", Some(shown), None));
     };
-    let known = around.world.fly_machine.get(wanted.name()).map(|machine| &machine.workload.id);
+    let known = around
+        .world
+        .fly_machine
+        .get(wanted.name())
+        .map(|machine| &machine.workload.id);
     match known.filter(|_| !around.gone.contains(&wanted.address())) {
         Some(id) if there == std::slice::from_ref(id) => None,
-        Some(id) => Some(Line::new("standby", shown(), Some(Shown::Value(id.as_str().into())))),
+        Some(id) => Some(Line::new(
+            "standby",
+            shown(),
+            Some(Shown::Value(id.as_str().into())),
+        )),
         None => Some(Line::new("standby", shown(), Some(Shown::KnownAfterApply))),
     }
 }
@@ -219,12 +255,15 @@ fn standby_line(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Op
 /// Whether everything in `wanted` is in `there`; the platform may have added to it.
 fn covers(there: &Value, wanted: &Value) -> bool {
     match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| there.get(key).is_some_and(|there| covers(there, wanted)))
-        }
+        (Value::Object(there), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| there.get(key).is_some_and(|there| covers(there, wanted))),
         (Value::Array(there), Value::Array(wanted)) => {
             there.len() == wanted.len()
-                && there.iter().zip(wanted).all(|(there, wanted)| covers(there, wanted))
+                && there
+                    .iter()
+                    .zip(wanted)
+                    .all(|(there, wanted)| covers(there, wanted))
         }
         _ => there == wanted,
     }
@@ -252,9 +291,9 @@ pub(super) fn shown(mut line: Line) -> Line {
 fn with_unit(value: Shown) -> Shown {
     let megabytes = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     match &value {
-        Shown::Value(number) => {
-            megabytes(number).map_or(value.clone(), |number| Shown::Value(Mib(number).to_string().into()))
-        }
+        Shown::Value(number) => megabytes(number).map_or(value.clone(), |number| {
+            Shown::Value(Mib(number).to_string().into())
+        }),
         _ => value,
     }
 }
@@ -263,10 +302,16 @@ fn with_unit(value: Shown) -> Shown {
 fn summary(value: &Value) -> Value {
     use sha2::{Digest as _, Sha256};
     match value {
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), summary_of(key, value))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), summary_of(key, value)))
+            .collect(),
         Value::String(text) => {
-            let hash: String =
-                Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            let hash: String = Sha256::digest(text)
+                .iter()
+                .take(4)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             json!(format!("{} bytes, sha256 {hash}…", text.len() / 4 * 3))
         }
         other => other.clone(),
@@ -274,7 +319,11 @@ fn summary(value: &Value) -> Value {
 }
 
 fn summary_of(key: &str, value: &Value) -> Value {
-    if key == "raw_value" { summary(value) } else { value.clone() }
+    if key == "raw_value" {
+        summary(value)
+    } else {
+        value.clone()
+    }
 }
 
 /// Secrets that the machine runs without, or in another version than they are.
@@ -290,16 +339,29 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Ve
     if let Some(lines) = around.changed.get(&secrets.address()) {
         return lines.iter().map(inside).collect();
     }
-    let Some(now) = around.world.fly_secrets.get(secrets.name()) else { return Vec::new() };
+    let Some(now) = around.world.fly_secrets.get(secrets.name()) else {
+        return Vec::new();
+    };
     let (started_with, record) = (live.secrets(), now.record());
-    let stale = record.0.iter().filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
+    let stale = record
+        .0
+        .iter()
+        .filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
     let stale = stale.map(|(name, _)| {
-        let had = started_with.0.contains_key(name).then_some(Shown::Sensitive);
-        Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive)).with_note("not yet in this machine")
+        let had = started_with
+            .0
+            .contains_key(name)
+            .then_some(Shown::Sensitive);
+        Line::new(format!("secrets.{name}"), had, Some(Shown::Sensitive))
+            .with_note("not yet in this machine")
     });
-    let gone = started_with.0.keys().filter(|name| !now.present.contains_key(*name));
+    let gone = started_with
+        .0
+        .keys()
+        .filter(|name| !now.present.contains_key(*name));
     let gone = gone.map(|name| {
-        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None).with_note("still in this machine")
+        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None)
+            .with_note("still in this machine")
     });
     stale.chain(gone).collect()
 }
@@ -307,7 +369,8 @@ fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &Around<'_>) -> Ve
 /// Secrets that a machine still has although its app has none any more.
 fn forgotten(live: &WorkloadLive) -> Vec<Line> {
     let gone = |name: String| {
-        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None).with_note("still in this machine")
+        Line::new(format!("secrets.{name}"), Some(Shown::Sensitive), None)
+            .with_note("still in this machine")
     };
     live.secrets().0.into_keys().map(gone).collect()
 }
@@ -317,15 +380,24 @@ fn label_lines(spec: &Workload, live: &WorkloadLive) -> (BTreeMap<String, String
     let mut lines = Vec::new();
     let mut labels = BTreeMap::new();
     if live.ownership == Ownership::Unmarked {
-        lines.push(Line::add("owner", format!("{}/{}", spec.mark.project, spec.mark.environment)));
+        lines.push(Line::add(
+            "owner",
+            format!("{}/{}", spec.mark.project, spec.mark.environment),
+        ));
     }
     for (key, value) in &spec.labels {
         let there = live.metadata.get(key);
         if there != Some(value) && !key.starts_with(Mark::PREFIX) {
-            lines.push(Line::change(format!("metadata.{key}"), json!(there), value.clone()));
+            lines.push(Line::change(
+                format!("metadata.{key}"),
+                json!(there),
+                value.clone(),
+            ));
         }
     }
-    if live.metadata.get(Mark::NAME) != spec.labels.get(Mark::NAME) && live.ownership == Ownership::Ours {
+    if live.metadata.get(Mark::NAME) != spec.labels.get(Mark::NAME)
+        && live.ownership == Ownership::Ours
+    {
         let name = |value: Option<&String>| json!(value);
         let (from, to) = (live.metadata.get(Mark::NAME), spec.labels.get(Mark::NAME));
         lines.push(Line::change("slot", name(from), name(to)));
@@ -367,7 +439,11 @@ impl Workload {
         marks.insert(Mark::PROJECT.to_owned(), self.mark.project.clone());
         marks.insert(Mark::ENVIRONMENT.to_owned(), self.mark.environment.clone());
         marks.insert(Mark::APPLIED.to_owned(), self.applied());
-        marks.extend(self.release.clone().map(|release| (Mark::RELEASE.to_owned(), release)));
+        marks.extend(
+            self.release
+                .clone()
+                .map(|release| (Mark::RELEASE.to_owned(), release)),
+        );
         marks
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Health, MachineConfig, Run, Update, Workload, WorkloadEdit, WorkloadLive, delta::body, tree};
+use super::{
+    Health, MachineConfig, Run, Update, Workload, WorkloadEdit, WorkloadLive, delta::body, tree,
+};
 use crate::{
     clouds::{
         CloudError, Clouds, Trouble,
@@ -24,18 +26,40 @@ impl WorkloadLive {
     /// # Errors
     /// When the configuration has a shape that we do not know.
     pub fn read(app: &Ref<App>, machine: &wire::Machine, mark: &Mark) -> Result<Self, CloudError> {
-        let host_ok = machine.host_status.as_deref().is_none_or(|status| status == "ok");
-        let raw = if machine.config.is_null() { &machine.incomplete_config } else { &machine.config };
-        let raw = if raw.is_null() { json!({}) } else { raw.clone() };
+        let host_ok = machine
+            .host_status
+            .as_deref()
+            .is_none_or(|status| status == "ok");
+        let raw = if machine.config.is_null() {
+            &machine.incomplete_config
+        } else {
+            &machine.config
+        };
+        let raw = if raw.is_null() {
+            json!({})
+        } else {
+            raw.clone()
+        };
         let mut config: MachineConfig = serde_json::from_value(raw.clone()).map_err(|error| {
-            let doing = format!("read the configuration of machine {} of {}", machine.id, app.name());
+            let doing = format!(
+                "read the configuration of machine {} of {}",
+                machine.id,
+                app.name()
+            );
             CloudError::new(doing, Trouble::Unreadable, error.to_string())
         })?;
         config.verbatim.clear();
         config.guest.get_or_insert_default();
-        let metadata: BTreeMap<String, String> =
-            raw.get("metadata").cloned().and_then(|map| serde_json::from_value(map).ok()).unwrap_or_default();
-        let passing = machine.checks.iter().filter(|check| check.status == "passing").count();
+        let metadata: BTreeMap<String, String> = raw
+            .get("metadata")
+            .cloned()
+            .and_then(|map| serde_json::from_value(map).ok())
+            .unwrap_or_default();
+        let passing = machine
+            .checks
+            .iter()
+            .filter(|check| check.status == "passing")
+            .count();
         Ok(Self {
             app: app.clone(),
             id: machine.id.clone(),
@@ -49,8 +73,16 @@ impl WorkloadLive {
             raw,
             ownership: mark.judge(&metadata),
             metadata,
-            digest: machine.image_ref.digest.clone().filter(|digest| !digest.is_empty()),
-            health: Health { host_ok, cordoned: machine.cordoned, checks: (passing, machine.checks.len()) },
+            digest: machine
+                .image_ref
+                .digest
+                .clone()
+                .filter(|digest| !digest.is_empty()),
+            health: Health {
+                host_ok,
+                cordoned: machine.cordoned,
+                checks: (passing, machine.checks.len()),
+            },
             last_run: machine.events.iter().find_map(last_run),
         })
     }
@@ -72,23 +104,31 @@ fn last_run(event: &wire::Event) -> Option<Run> {
 fn unknown(raw: &Value, config: &MachineConfig) -> Vec<String> {
     let known = serde_json::to_value(config).unwrap_or_default();
     let filled_in = |path: &str| {
-        let mount =
-            path.starts_with("mounts[") && (path.ends_with(".size_gb") || path.ends_with(".encrypted"));
+        let mount = path.starts_with("mounts[")
+            && (path.ends_with(".size_gb") || path.ends_with(".encrypted"));
         mount
             || path.starts_with("metadata")
             || path == "auto_destroy"
             || path.starts_with("services[") && path.ends_with(".force_instance_key")
     };
-    tree::unknown(raw, &known).into_iter().filter(|path| !filled_in(path)).collect()
+    tree::unknown(raw, &known)
+        .into_iter()
+        .filter(|path| !filled_in(path))
+        .collect()
 }
 
 /// The metadata that a machine is given: marks, and what it shall remember of the app's secrets.
 fn metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
     let mut metadata = spec.marks();
-    let secrets = spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()));
+    let secrets = spec
+        .secrets
+        .as_ref()
+        .and_then(|secrets| world.fly_secrets.get(secrets.name()));
     if let Some(secrets) = secrets {
         metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
-        let version = secrets.version.map(|version| (Mark::SECRETS_VERSION.to_owned(), version.to_string()));
+        let version = secrets
+            .version
+            .map(|version| (Mark::SECRETS_VERSION.to_owned(), version.to_string()));
         metadata.extend(version);
     }
     metadata
@@ -97,12 +137,18 @@ fn metadata(spec: &Workload, world: &World) -> BTreeMap<String, String> {
 /// The version of the secrets that a machine must start with, as far as it is known: from a write of this run, or from
 /// what machines remember.
 pub(crate) fn secrets_version(spec: &Workload, world: &World) -> Option<u64> {
-    spec.secrets.as_ref().and_then(|secrets| world.fly_secrets.get(secrets.name()))?.version
+    spec.secrets
+        .as_ref()
+        .and_then(|secrets| world.fly_secrets.get(secrets.name()))?
+        .version
 }
 
 /// The machine that a standby stands by for, once it is known.
 fn stands_by(spec: &Workload, world: &World, config: &mut Value) {
-    let other = spec.standby_for.as_ref().and_then(|other| world.fly_machine.get(other.name()));
+    let other = spec
+        .standby_for
+        .as_ref()
+        .and_then(|other| world.fly_machine.get(other.name()));
     if let Some(other) = other {
         config["standbys"] = json!([other.workload.id]);
     }
@@ -129,7 +175,13 @@ impl Birth<'_> {
     }
 
     fn config(&self, world: &World) -> Value {
-        let Self { spec, name: _, machine: _, volume, instead_of } = self;
+        let Self {
+            spec,
+            name: _,
+            machine: _,
+            volume,
+            instead_of,
+        } = self;
         let mut config = match instead_of {
             // What we do not know of the old one, the new one has as well.
             Some(old) => body(&spec.config, old),
@@ -150,11 +202,18 @@ impl Birth<'_> {
     /// Whether a machine is the one that an unanswered attempt made.
     fn made(&self, machine: &wire::Machine) -> bool {
         let mark = &self.spec.mark;
-        let text = |key: &str| machine.config.pointer(&format!("/metadata/{key}")).and_then(Value::as_str);
+        let text = |key: &str| {
+            machine
+                .config
+                .pointer(&format!("/metadata/{key}"))
+                .and_then(Value::as_str)
+        };
         text(Mark::PROJECT) == Some(&mark.project)
             && text(Mark::ENVIRONMENT) == Some(&mark.environment)
             && text(Mark::NAME) == Some(self.name.as_str())
-            && self.instead_of.is_none_or(|old| text(Mark::SUCCEEDS) == Some(&old.id))
+            && self
+                .instead_of
+                .is_none_or(|old| text(Mark::SUCCEEDS) == Some(&old.id))
     }
 }
 
@@ -189,9 +248,20 @@ pub(crate) async fn create(
     if !birth.launches() {
         // A machine that is still being prepared can be started by nobody.
         let (limit, voice) = (spec.wait_secs, &clouds.voice);
-        clouds.fly.wait_for(app, &made.id, None, "stopped", limit, voice).await?;
+        clouds
+            .fly
+            .wait_for(app, &made.id, None, "stopped", limit, voice)
+            .await?;
     }
-    settle(clouds, app, spec, &made.id, &made.instance_id, birth.launches()).await
+    settle(
+        clouds,
+        app,
+        spec,
+        &made.id,
+        &made.instance_id,
+        birth.launches(),
+    )
+    .await
 }
 
 /// Makes the successor of a machine, or finds the one that an earlier run made, and waits until it is healthy.
@@ -205,12 +275,23 @@ pub(crate) async fn succeed(
     let app = fly_name(world, &spec.app)?;
     let wanted = metadata(spec, world);
     // It is the same one when all that we would write on it stands on it.
-    let same =
-        |green: &&WorkloadLive| wanted.iter().all(|(key, value)| green.metadata.get(key) == Some(value));
+    let same = |green: &&WorkloadLive| {
+        wanted
+            .iter()
+            .all(|(key, value)| green.metadata.get(key) == Some(value))
+    };
     match there {
         // One that has come to rest will not come up by being waited for.
         Some(green) if same(&green) && (green.runs() || !green.is_unproven()) => {
-            settle(clouds, app, spec, &green.id, &green.version, birth.launches()).await
+            settle(
+                clouds,
+                app,
+                spec,
+                &green.id,
+                &green.version,
+                birth.launches(),
+            )
+            .await
         }
         Some(green) => {
             discard(clouds, app, &green.id).await?;
@@ -232,8 +313,17 @@ async fn settle(
     // A cron machine runs once and stops again: there is nothing to wait for but that it was accepted.
     let awaited = launched && spec.config.schedule.is_none();
     if awaited {
-        let waited =
-            clouds.fly.wait_for(app, id, Some(version), "started", spec.wait_secs, &clouds.voice).await?;
+        let waited = clouds
+            .fly
+            .wait_for(
+                app,
+                id,
+                Some(version),
+                "started",
+                spec.wait_secs,
+                &clouds.voice,
+            )
+            .await?;
         if matches!(waited, Waited::Gone) {
             let doing = format!("wait until machine {id} of {app} is started");
             return Err(CloudError::new(doing, Trouble::Failed, "it is gone"));
@@ -242,9 +332,15 @@ async fn settle(
     let machine = if !awaited {
         clouds.fly.machine(app, id).await?
     } else if has_checks(&spec.config) {
-        clouds.fly.wait_until_passing(app, id, spec.wait_secs, &clouds.voice).await?
+        clouds
+            .fly
+            .wait_until_passing(app, id, spec.wait_secs, &clouds.voice)
+            .await?
     } else {
-        clouds.fly.wait_until_steady(app, id, spec.wait_secs, &clouds.voice).await?
+        clouds
+            .fly
+            .wait_until_steady(app, id, spec.wait_secs, &clouds.voice)
+            .await?
     };
     if awaited {
         let confirmed = BTreeMap::from([(Mark::STARTING.to_owned(), String::new())]);
@@ -256,7 +352,11 @@ async fn settle(
 }
 
 fn has_checks(config: &MachineConfig) -> bool {
-    !config.checks.is_empty() || config.services.iter().any(|service| !service.checks.is_empty())
+    !config.checks.is_empty()
+        || config
+            .services
+            .iter()
+            .any(|service| !service.checks.is_empty())
 }
 
 /// Makes one change in place.
@@ -277,7 +377,9 @@ pub(crate) async fn edit(
             after.ownership = crate::model::Ownership::Ours;
             Ok(after)
         }
-        WorkloadEdit::Confirm(spec) => settle(clouds, app, spec, &live.id, &live.version, true).await,
+        WorkloadEdit::Confirm(spec) => {
+            settle(clouds, app, spec, &live.id, &live.version, true).await
+        }
         WorkloadEdit::Uncordon => {
             clouds.fly.uncordon(app, &live.id).await?;
             let mut after = live.clone();
@@ -299,9 +401,16 @@ async fn update(
     change: &Update,
     world: &World,
 ) -> Result<WorkloadLive, CloudError> {
-    let Update { spec, body, launch, lines: _, labels: earlier } = change;
+    let Update {
+        spec,
+        body,
+        launch,
+        lines: _,
+        labels: earlier,
+    } = change;
     // The proxy may have woken it since the plan was made: then it stays awake.
-    let woken = spec.config.schedule.is_none() && clouds.fly.machine(app, &live.id).await?.state == "started";
+    let woken = spec.config.schedule.is_none()
+        && clouds.fly.machine(app, &live.id).await?.state == "started";
     let launch = &(*launch || woken);
     let mut config = body.clone();
     let mut labels = live.metadata.clone();
@@ -331,9 +440,17 @@ async fn update(
         skip_launch: !launch,
         ..NewMachine::default()
     };
-    let version = match clouds.fly.update_machine(app, &live.id, &live.version, &request).await {
+    let version = match clouds
+        .fly
+        .update_machine(app, &live.id, &live.version, &request)
+        .await
+    {
         Err(error) if error.is_ambiguous() => {
-            let now = WorkloadLive::read(&live.app, &clouds.fly.machine(app, &live.id).await?, &spec.mark)?;
+            let now = WorkloadLive::read(
+                &live.app,
+                &clouds.fly.machine(app, &live.id).await?,
+                &spec.mark,
+            )?;
             let done = now.version != live.version && now.metadata == labels;
             if done { now.version } else { return Err(error) }
         }
@@ -343,7 +460,11 @@ async fn update(
 }
 
 /// Destroys a machine and waits until it is gone, so that its volume is free.
-pub(crate) async fn delete(clouds: &Clouds, live: &WorkloadLive, world: &World) -> Result<(), CloudError> {
+pub(crate) async fn delete(
+    clouds: &Clouds,
+    live: &WorkloadLive,
+    world: &World,
+) -> Result<(), CloudError> {
     destroy(clouds, fly_name(world, &live.app)?, &live.id).await
 }
 
@@ -356,7 +477,11 @@ pub(crate) async fn discard(clouds: &Clouds, app: &str, id: &str) -> Result<(), 
         Ok(machine) if machine.cordoned || machine.is_gone() => destroy(clouds, app, id).await,
         Ok(_) => {
             let doing = format!("discard the successor {id} of {app}");
-            Err(CloudError::new(doing, Trouble::Conflict, "it has taken over since the plan was made"))
+            Err(CloudError::new(
+                doing,
+                Trouble::Conflict,
+                "it has taken over since the plan was made",
+            ))
         }
     }
 }
@@ -367,5 +492,9 @@ async fn destroy(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError>
         other => other?,
     }
     let limit = Workload::DEFAULT_WAIT_SECS;
-    clouds.fly.wait_for(app, id, None, "destroyed", limit, &clouds.voice).await.map(drop)
+    clouds
+        .fly
+        .wait_for(app, id, None, "destroyed", limit, &clouds.voice)
+        .await
+        .map(drop)
 }

@@ -35,20 +35,29 @@ impl Entry {
 impl History {
     /// Versions with their configurations, newest first.
     pub fn new(versions: impl IntoIterator<Item = (String, Value)>) -> Self {
-        let entry = |(version, config)| Entry { version, config: Earlier::new(config) };
+        let entry = |(version, config)| Entry {
+            version,
+            config: Earlier::new(config),
+        };
         Self(versions.into_iter().map(entry).collect())
     }
 
     /// The releases that are known, as text.
     #[must_use]
     pub fn releases(&self) -> BTreeSet<String> {
-        self.0.iter().map(|entry| entry.release().to_owned()).collect()
+        self.0
+            .iter()
+            .map(|entry| entry.release().to_owned())
+            .collect()
     }
 
     /// The configuration in a release: the last that the machine had in it.
     #[must_use]
     pub fn at(&self, release: &str) -> Option<Earlier> {
-        self.0.iter().find(|entry| entry.release() == release).map(|entry| entry.config.clone())
+        self.0
+            .iter()
+            .find(|entry| entry.release() == release)
+            .map(|entry| entry.config.clone())
     }
 
     /// The release that an app goes back to: the one that is named, or the one that the present one has replaced.
@@ -56,7 +65,9 @@ impl History {
     pub fn target(all: &[&Self], to: Option<&str>) -> Option<String> {
         let entries = || all.iter().flat_map(|history| &history.0);
         if let Some(to) = to {
-            return entries().find(|entry| entry.is(to)).map(|entry| entry.release().to_owned());
+            return entries()
+                .find(|entry| entry.is(to))
+                .map(|entry| entry.release().to_owned());
         }
         let mut all: Vec<&Entry> = entries().collect();
         all.sort_by(|a, b| a.version.cmp(&b.version));
@@ -68,7 +79,10 @@ impl History {
                 None => path.push(entry.release()),
             }
         }
-        path.iter().rev().nth(1).map(|release| (*release).to_owned())
+        path.iter()
+            .rev()
+            .nth(1)
+            .map(|release| (*release).to_owned())
     }
 }
 
@@ -80,31 +94,50 @@ mod tests {
 
     fn entry(version: &str, release: &str) -> Entry {
         let config = Earlier::new(json!({ "metadata": { "trimtab_release": release } }));
-        Entry { version: version.into(), config }
+        Entry {
+            version: version.into(),
+            config,
+        }
     }
 
     #[test]
     fn a_release_that_was_taken_back_is_not_gone_back_to() {
         let releases = ["aaaa", "bbbb", "cccc", "bbbb", "dddd", "bbbb"];
-        let entries = releases.iter().enumerate().map(|(at, release)| entry(&format!("0{at}"), release));
+        let entries = releases
+            .iter()
+            .enumerate()
+            .map(|(at, release)| entry(&format!("0{at}"), release));
         let mut entries: Vec<Entry> = entries.collect();
         entries.reverse();
-        assert_eq!(History::target(&[&History(entries.clone())], None).as_deref(), Some("aaaa"));
+        assert_eq!(
+            History::target(&[&History(entries.clone())], None).as_deref(),
+            Some("aaaa")
+        );
         entries.remove(0);
-        assert_eq!(History::target(&[&History(entries)], None).as_deref(), Some("bbbb"));
+        assert_eq!(
+            History::target(&[&History(entries)], None).as_deref(),
+            Some("bbbb")
+        );
     }
 
     #[test]
     fn back_is_the_release_before_the_newest_for_every_machine() {
         // The rollout of `bbbb` stopped after the first machine.
-        let first = History(vec![entry("05", "bbbb"), entry("02", "aaaa"), entry("01", "0000")]);
+        let first = History(vec![
+            entry("05", "bbbb"),
+            entry("02", "aaaa"),
+            entry("01", "0000"),
+        ]);
         let second = History(vec![entry("03", "aaaa"), entry("01", "0000")]);
         let all = [&first, &second];
         assert_eq!(History::target(&all, None).as_deref(), Some("aaaa"));
         assert_eq!(History::target(&all, Some("0000")).as_deref(), Some("0000"));
         assert_eq!(History::target(&all, Some("05")).as_deref(), Some("bbbb"));
         assert_eq!(History::target(&all, Some("cccc")), None);
-        assert_eq!(History::target(&[&History(vec![entry("01", "aaaa")])], None), None);
+        assert_eq!(
+            History::target(&[&History(vec![entry("01", "aaaa")])], None),
+            None
+        );
         assert!(second.at("aaaa").is_some() && second.at("bbbb").is_none());
     }
 }

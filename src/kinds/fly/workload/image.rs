@@ -15,7 +15,8 @@ pub fn app_image(spec: &Workload, around: &Around<'_>) -> Option<Image> {
 /// The image of an app's first machine that has one, by its digest.
 #[must_use]
 pub fn running(world: &World, app: &Name) -> Option<Image> {
-    within(&world.fly_machine, app).find_map(|(_, machine)| WorkloadLive::running(&machine.workload))
+    within(&world.fly_machine, app)
+        .find_map(|(_, machine)| WorkloadLive::running(&machine.workload))
 }
 
 /// The same workload with an image, for a creation.

@@ -76,7 +76,10 @@ pub struct Run {
     pub requested: bool,
 }
 
-fn without_secrets<S: Serializer>(metadata: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
+fn without_secrets<S: Serializer>(
+    metadata: &BTreeMap<String, String>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.collect_map(metadata.iter().filter(|(key, _)| *key != Mark::SECRETS))
 }
 
@@ -84,7 +87,10 @@ impl WorkloadLive {
     /// The process group, by flyctl's metadata key or its older alias; `app` when it has none, as flyctl does it.
     #[must_use]
     pub fn group(&self) -> &str {
-        let named = self.metadata.get("fly_process_group").or_else(|| self.metadata.get("process_group"));
+        let named = self
+            .metadata
+            .get("fly_process_group")
+            .or_else(|| self.metadata.get("process_group"));
         named.map_or("app", String::as_str)
     }
 
@@ -109,7 +115,10 @@ impl WorkloadLive {
     /// The secrets it was started with.
     #[must_use]
     pub fn secrets(&self) -> Record {
-        self.metadata.get(Mark::SECRETS).map(|text| Record::parse(text)).unwrap_or_default()
+        self.metadata
+            .get(Mark::SECRETS)
+            .map(|text| Record::parse(text))
+            .unwrap_or_default()
     }
 
     /// A machine on a host that does not answer can be neither read in full nor changed.
@@ -127,7 +136,11 @@ impl WorkloadLive {
     /// What to lease while it is changed.
     #[must_use]
     pub fn lease(&self) -> Leased {
-        Leased { app: self.app.name().clone(), id: self.id.clone(), version: self.version.clone() }
+        Leased {
+            app: self.app.name().clone(),
+            id: self.id.clone(),
+            version: self.version.clone(),
+        }
     }
 
     /// Whether its last start was never seen to succeed.
@@ -147,16 +160,24 @@ impl WorkloadLive {
     #[must_use]
     pub fn running(&self) -> Option<Image> {
         let image = self.config.image.as_ref()?;
-        Some(self.digest.as_ref().map_or_else(|| image.clone(), |digest| image.pinned(digest)))
+        Some(
+            self.digest
+                .as_ref()
+                .map_or_else(|| image.clone(), |digest| image.pinned(digest)),
+        )
     }
 
     /// Whether it runs the image that is asked for. Digests decide where there are any: the live reference may be a
     /// tag, and Fly may report the digest of the one platform that it runs.
     #[must_use]
     pub fn runs_image(&self, wanted: &Image) -> bool {
-        let Some(there) = &self.config.image else { return false };
+        let Some(there) = &self.config.image else {
+            return false;
+        };
         match wanted.digest() {
-            Some(digest) => there.digest() == Some(digest) || self.digest.as_deref() == Some(digest),
+            Some(digest) => {
+                there.digest() == Some(digest) || self.digest.as_deref() == Some(digest)
+            }
             None => there == wanted || there.same_tag(wanted),
         }
     }
@@ -164,7 +185,8 @@ impl WorkloadLive {
     /// Whether it runs what the very tag that is asked for meant before.
     #[must_use]
     pub fn tag_moved(&self, spec: &Workload) -> bool {
-        let moved = |wanted: &Image, there: &Image| wanted.same_tag(there) && !self.runs_image(wanted);
+        let moved =
+            |wanted: &Image, there: &Image| wanted.same_tag(there) && !self.runs_image(wanted);
         matches!((&spec.config.image, &self.config.image), (Some(wanted), Some(there)) if moved(wanted, there))
     }
 

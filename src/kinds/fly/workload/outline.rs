@@ -17,9 +17,24 @@ impl Workload {
     pub fn outline(&self) -> Vec<Line> {
         let config = &self.config;
         let mut lines = vec![Line::add("region", self.region.as_str())];
-        lines.extend(config.image.as_ref().map(|image| Line::add("image", image.as_str())));
-        lines.extend(config.schedule.as_ref().map(|schedule| Line::add("schedule", schedule.as_str())));
-        lines.extend(config.guest.as_ref().map(|guest| Line::add("vm", size(guest))));
+        lines.extend(
+            config
+                .image
+                .as_ref()
+                .map(|image| Line::add("image", image.as_str())),
+        );
+        lines.extend(
+            config
+                .schedule
+                .as_ref()
+                .map(|schedule| Line::add("schedule", schedule.as_str())),
+        );
+        lines.extend(
+            config
+                .guest
+                .as_ref()
+                .map(|guest| Line::add("vm", size(guest))),
+        );
         let process = [
             ("exec", &config.init.exec),
             ("entrypoint", &config.init.entrypoint),
@@ -27,20 +42,43 @@ impl Workload {
         ];
         let process = process.into_iter().filter(|(_, words)| !words.is_empty());
         lines.extend(process.map(|(path, words)| Line::add(path, shell_words::join(words))));
-        let env: Vec<&str> =
-            config.env.keys().map(String::as_str).filter(|name| !GIVEN.contains(name)).collect();
+        let env: Vec<&str> = config
+            .env
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !GIVEN.contains(name))
+            .collect();
         if !env.is_empty() {
             lines.push(Line::add("env", env.join(", ")));
         }
-        lines.extend(config.services.iter().map(|service| Line::add("service", reach(service))));
+        lines.extend(
+            config
+                .services
+                .iter()
+                .map(|service| Line::add("service", reach(service))),
+        );
         let checks: Vec<&str> = config.checks.keys().map(String::as_str).collect();
         if !checks.is_empty() {
             lines.push(Line::add("checks", checks.join(", ")));
         }
-        lines.extend(config.mounts.iter().map(|mount| Line::add("mount", place(mount))));
-        lines.extend(config.files.iter().map(|file| Line::add("file", file.guest_path.as_str())));
-        lines
-            .extend(config.verbatim.keys().map(|key| Line::add(key.as_str(), json!("as in machine_config"))));
+        lines.extend(
+            config
+                .mounts
+                .iter()
+                .map(|mount| Line::add("mount", place(mount))),
+        );
+        lines.extend(
+            config
+                .files
+                .iter()
+                .map(|file| Line::add("file", file.guest_path.as_str())),
+        );
+        lines.extend(
+            config
+                .verbatim
+                .keys()
+                .map(|key| Line::add(key.as_str(), json!("as in machine_config"))),
+        );
         lines
     }
 }
@@ -57,15 +95,29 @@ fn size(guest: &Guest) -> String {
 fn reach(service: &Service) -> String {
     let number = |port: Option<u16>| port.map(|port| port.to_string());
     let text = |port: &Port| {
-        let range = || Some(format!("{}-{}", number(port.start_port)?, number(port.end_port)?));
+        let range = || {
+            Some(format!(
+                "{}-{}",
+                number(port.start_port)?,
+                number(port.end_port)?
+            ))
+        };
         number(port.port).or_else(range)
     };
     let ports: Vec<String> = service.ports.iter().filter_map(text).collect();
     let inside = format!("{}/{}", service.internal_port, service.protocol);
-    if ports.is_empty() { inside } else { format!("{} → {inside}", ports.join(", ")) }
+    if ports.is_empty() {
+        inside
+    } else {
+        format!("{} → {inside}", ports.join(", "))
+    }
 }
 
 /// `data → /data`.
 fn place(mount: &Mount) -> String {
-    if mount.name.is_empty() { mount.path.clone() } else { format!("{} → {}", mount.name, mount.path) }
+    if mount.name.is_empty() {
+        mount.path.clone()
+    } else {
+        format!("{} → {}", mount.name, mount.path)
+    }
 }

@@ -68,10 +68,16 @@ impl Workload {
         } = self;
         // What a tag means today is not asked for by the manifest.
         let image = config.image.as_ref().map(Image::as_asked);
-        let config = MachineConfig { image, ..config.clone() };
+        let config = MachineConfig {
+            image,
+            ..config.clone()
+        };
         let text = serde_json::to_vec(&(region, config, labels)).unwrap_or_default();
         let hash = Sha256::digest(text);
-        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hash.iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// How long a start takes until it counts as healthy, in seconds, by experience: the boot, and the first round of the
@@ -79,16 +85,25 @@ impl Workload {
     #[must_use]
     pub fn start_secs(&self) -> u64 {
         let config = &self.config;
-        let checks = config.checks.values().chain(config.services.iter().flat_map(|service| &service.checks));
-        let first =
-            |check: &Check| check.interval.map_or(DEFAULT_INTERVAL_SECS, |span| span.millis().div_ceil(1000));
+        let checks = config
+            .checks
+            .values()
+            .chain(config.services.iter().flat_map(|service| &service.checks));
+        let first = |check: &Check| {
+            check
+                .interval
+                .map_or(DEFAULT_INTERVAL_SECS, |span| span.millis().div_ceil(1000))
+        };
         BOOT_SECS + checks.map(first).max().unwrap_or(STEADY_SECS)
     }
 
     /// The same, as a part of the release that the manifest asks for.
     #[must_use]
     pub fn released(mut self, around: &Around<'_>) -> Self {
-        self.release = around.releases.get(self.app.name()).map(ToString::to_string);
+        self.release = around
+            .releases
+            .get(self.app.name())
+            .map(ToString::to_string);
         self
     }
 
@@ -108,6 +123,11 @@ impl Workload {
         } = self;
         let secrets = secrets.iter().map(Ref::address);
         let standby_for = standby_for.iter().map(Ref::address);
-        [app.address()].into_iter().chain(secrets).chain(standby_for).chain(needs.iter().cloned()).collect()
+        [app.address()]
+            .into_iter()
+            .chain(secrets)
+            .chain(standby_for)
+            .chain(needs.iter().cloned())
+            .collect()
     }
 }

@@ -20,18 +20,31 @@ fn walk(lines: &mut Vec<Line>, path: &str, desired: &Value, live: &Value) {
         (Value::Object(desired), Value::Object(live)) => {
             let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
             for key in keys {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 either(lines, &inner, desired.get(key), live.get(key));
             }
         }
-        (Value::Array(desired), Value::Array(live)) if keyed(path, desired) && keyed(path, live) => {
+        (Value::Array(desired), Value::Array(live))
+            if keyed(path, desired) && keyed(path, live) =>
+        {
             let (desired, live) = (by_key(path, desired), by_key(path, live));
             let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
             for key in keys {
-                either(lines, &format!("{path}[{key}]"), desired.get(key), live.get(key));
+                either(
+                    lines,
+                    &format!("{path}[{key}]"),
+                    desired.get(key),
+                    live.get(key),
+                );
             }
         }
-        (desired, live) if desired != live => lines.push(Line::change(path, live.clone(), desired.clone())),
+        (desired, live) if desired != live => {
+            lines.push(Line::change(path, live.clone(), desired.clone()))
+        }
         _ => {}
     }
 }
@@ -39,7 +52,9 @@ fn walk(lines: &mut Vec<Line>, path: &str, desired: &Value, live: &Value) {
 fn either(lines: &mut Vec<Line>, path: &str, desired: Option<&Value>, live: Option<&Value>) {
     match (desired, live) {
         (Some(desired), Some(live)) => walk(lines, path, desired, live),
-        (Some(desired), None) => spread(lines, path, desired, &|path, value| Line::add(path, value)),
+        (Some(desired), None) => {
+            spread(lines, path, desired, &|path, value| Line::add(path, value))
+        }
         (None, Some(live)) => spread(lines, path, live, &|path, value| Line::remove(path, value)),
         (None, None) => {}
     }
@@ -75,7 +90,11 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
             let known = known.as_object().unwrap_or(&nothing);
             let mut out = wanted.clone();
             for (key, value) in there {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 match (wanted.get(key), known.get(key)) {
                     (None, None) => drop(out.insert(key.clone(), value.clone())),
                     (Some(wanted), Some(known)) => {
@@ -86,13 +105,20 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
             }
             Value::Object(out)
         }
-        (Value::Array(wanted), Value::Array(there)) if keyed(path, wanted) && keyed(path, there) => {
+        (Value::Array(wanted), Value::Array(there))
+            if keyed(path, wanted) && keyed(path, there) =>
+        {
             let nothing = Vec::new();
-            let (raw, known) = (by_key(path, there), by_key(path, known.as_array().unwrap_or(&nothing)));
+            let (raw, known) = (
+                by_key(path, there),
+                by_key(path, known.as_array().unwrap_or(&nothing)),
+            );
             let one = |element: &Value| {
                 let key = key_of(path, element).unwrap_or_default();
                 match (raw.get(&key), known.get(&key)) {
-                    (Some(raw), Some(known)) => graft_at(&format!("{path}[{key}]"), element, raw, known),
+                    (Some(raw), Some(known)) => {
+                        graft_at(&format!("{path}[{key}]"), element, raw, known)
+                    }
                     _ => element.clone(),
                 }
             };
@@ -120,7 +146,10 @@ pub fn prune(value: &Value) -> Value {
         Value::Object(map) => {
             let kept = map.iter().map(|(key, value)| (key.clone(), prune(value)));
             let empty = Value::Object(Map::new());
-            Value::Object(kept.filter(|(_, value)| full(value) && *value != empty).collect())
+            Value::Object(
+                kept.filter(|(_, value)| full(value) && *value != empty)
+                    .collect(),
+            )
         }
         Value::Array(list) => Value::Array(list.iter().map(prune).collect()),
         other => other.clone(),
@@ -131,8 +160,13 @@ pub fn prune(value: &Value) -> Value {
 fn telling(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let said = map.iter().filter(|(_, value)| **value != Value::Bool(false) && *value != "");
-            Value::Object(said.map(|(key, value)| (key.clone(), telling(value))).collect())
+            let said = map
+                .iter()
+                .filter(|(_, value)| **value != Value::Bool(false) && *value != "");
+            Value::Object(
+                said.map(|(key, value)| (key.clone(), telling(value)))
+                    .collect(),
+            )
         }
         Value::Array(list) => Value::Array(list.iter().map(telling).collect()),
         other => other.clone(),
@@ -152,7 +186,9 @@ fn key_of(path: &str, element: &Value) -> Option<String> {
     };
     match last(path) {
         "services" => Some(format!("{}/{}", text("internal_port")?, text("protocol")?)),
-        "ports" => text("port").or_else(|| Some(format!("{}-{}", text("start_port")?, text("end_port")?))),
+        "ports" => {
+            text("port").or_else(|| Some(format!("{}-{}", text("start_port")?, text("end_port")?)))
+        }
         "checks" => {
             let place = text("path").or_else(|| text("port")).unwrap_or_default();
             Some(format!("{} {place}", text("type")?).trim_end().to_owned())
@@ -173,7 +209,9 @@ fn keyed(path: &str, list: &[Value]) -> bool {
 }
 
 fn by_key(path: &str, list: &[Value]) -> std::collections::BTreeMap<String, Value> {
-    list.iter().filter_map(|element| Some((key_of(path, element)?, element.clone()))).collect()
+    list.iter()
+        .filter_map(|element| Some((key_of(path, element)?, element.clone())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -196,7 +234,13 @@ mod tests {
     #[test]
     fn a_table_that_appears_reads_key_by_key() {
         let lines = diff(&json!({"env": {"A": "1", "B": "2"}}), &json!({}));
-        assert_eq!(lines.iter().map(|line| line.path.as_str()).collect::<Vec<_>>(), ["env.A", "env.B"]);
+        assert_eq!(
+            lines
+                .iter()
+                .map(|line| line.path.as_str())
+                .collect::<Vec<_>>(),
+            ["env.A", "env.B"]
+        );
     }
 
     #[test]
@@ -205,7 +249,8 @@ mod tests {
             "services": [{"internal_port": 80, "protocol": "tcp", "future": 7, "autostart": true}]});
         let known = json!({"env": {"OLD": "1"},
             "services": [{"internal_port": 80, "protocol": "tcp", "autostart": true}]});
-        let desired = json!({"env": {"NEW": "2"}, "services": [{"internal_port": 80, "protocol": "tcp"}]});
+        let desired =
+            json!({"env": {"NEW": "2"}, "services": [{"internal_port": 80, "protocol": "tcp"}]});
         assert_eq!(
             graft(&desired, &raw, &known),
             json!({"env": {"NEW": "2"}, "dns": {"skip_registration": true},

@@ -34,11 +34,19 @@ pub(super) fn top_level(node: Node, report: &mut Report) -> Option<Node> {
         Value::Table(table) => table,
         Value::Array(items) => {
             let mut named = Table::default();
-            items.into_iter().filter_map(|item| name(item, report)).for_each(|entry| put(&mut named, entry));
+            items
+                .into_iter()
+                .filter_map(|item| name(item, report))
+                .for_each(|entry| put(&mut named, entry));
             named
         }
         other => {
-            report.wrong(&node.at, "`checks` must be a table", text::kind(&other), None);
+            report.wrong(
+                &node.at,
+                "`checks` must be a table",
+                text::kind(&other),
+                None,
+            );
             return None;
         }
     };
@@ -47,7 +55,10 @@ pub(super) fn top_level(node: Node, report: &mut Report) -> Option<Node> {
             check(table, "checks", report);
         }
     }
-    Some(Node { at: node.at, value: Value::Table(named) })
+    Some(Node {
+        at: node.at,
+        value: Value::Table(named),
+    })
 }
 
 fn name(mut item: Node, report: &mut Report) -> Option<Entry> {
@@ -56,12 +67,26 @@ fn name(mut item: Node, report: &mut Report) -> Option<Entry> {
         _ => None,
     };
     match name {
-        Some(Entry { node: Node { at, value: Value::String(key) }, .. }) => {
-            Some(Entry { key, key_at: at, node: item })
-        }
+        Some(Entry {
+            node:
+                Node {
+                    at,
+                    value: Value::String(key),
+                },
+            ..
+        }) => Some(Entry {
+            key,
+            key_at: at,
+            node: item,
+        }),
         _ => {
             let help = Some("write `[checks.NAME]`".to_owned());
-            report.wrong(&item.at, "a check needs a `name`", "this one has none", help);
+            report.wrong(
+                &item.at,
+                "a check needs a `name`",
+                "this one has none",
+                help,
+            );
             None
         }
     }
@@ -75,16 +100,30 @@ fn check(table: &mut Table, section: &str, report: &mut Report) {
 }
 
 /// Gives a bare number its unit. flyctl drops what is neither text nor number without a word.
-pub(super) fn cast_duration(table: &mut Table, key: &str, unit: Unit, section: &str, report: &mut Report) {
+pub(super) fn cast_duration(
+    table: &mut Table,
+    key: &str,
+    unit: Unit,
+    section: &str,
+    report: &mut Report,
+) {
     super::replace(table, key, report, |node, report| {
         let number = match &node.value {
             Value::String(text) => return (!text.is_empty()).then_some(node),
             Value::Integer(number) => *number,
-            #[expect(clippy::cast_possible_truncation, reason = "flyctl cuts off, and `as` saturates")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "flyctl cuts off, and `as` saturates"
+            )]
             Value::Float(number) => *number as i64,
             other => {
                 let message = format!("{} is not a duration", within(key, section));
-                report.odd(&node.at, message, "flyctl ignores it", Some(text::kind(other).to_owned()));
+                report.odd(
+                    &node.at,
+                    message,
+                    "flyctl ignores it",
+                    Some(text::kind(other).to_owned()),
+                );
                 return None;
             }
         };
@@ -101,9 +140,17 @@ pub(super) fn cast_duration(table: &mut Table, key: &str, unit: Unit, section: &
 fn headers(node: Node, report: &mut Report) -> Option<Node> {
     let entries = match node.value {
         Value::Table(Table(entries)) => entries,
-        Value::Array(items) => items.into_iter().filter_map(|item| header(item, report)).collect(),
+        Value::Array(items) => items
+            .into_iter()
+            .filter_map(|item| header(item, report))
+            .collect(),
         other => {
-            report.wrong(&node.at, "`headers` must be a table", text::kind(&other), None);
+            report.wrong(
+                &node.at,
+                "`headers` must be a table",
+                text::kind(&other),
+                None,
+            );
             return None;
         }
     };
@@ -113,7 +160,10 @@ fn headers(node: Node, report: &mut Report) -> Option<Node> {
         let node = text::node(&entry.node.at, printed);
         put(&mut table, Entry { node, ..entry });
     }
-    (!table.0.is_empty()).then_some(Node { at: node.at, value: Value::Table(table) })
+    (!table.0.is_empty()).then_some(Node {
+        at: node.at,
+        value: Value::Table(table),
+    })
 }
 
 fn header(item: Node, report: &mut Report) -> Option<Entry> {
@@ -128,5 +178,9 @@ fn header(item: Node, report: &mut Report) -> Option<Entry> {
         return None;
     };
     let node = value.map_or_else(|| text::node(&at, ""), |entry| entry.node);
-    Some(Entry { key: text::printed(&name.node.value), key_at: name.node.at, node })
+    Some(Entry {
+        key: text::printed(&name.node.value),
+        key_at: name.node.at,
+        node,
+    })
 }

@@ -20,7 +20,11 @@ pub(super) fn gather(root: &mut Table, at: &Place, names: &[&str], report: &mut 
     }
     let (key_at, at) = first.unwrap_or((at.clone(), at.clone()));
     let Some(name) = names.last() else { return };
-    root.0.push(Entry { key: (*name).to_owned(), key_at, node: array(at, found) });
+    root.0.push(Entry {
+        key: (*name).to_owned(),
+        key_at,
+        node: array(at, found),
+    });
 }
 
 /// Turns a size that was written as a number into a text.

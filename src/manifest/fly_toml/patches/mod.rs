@@ -66,8 +66,14 @@ fn tables(node: Node, section: &str, report: &mut Report) -> Vec<(Place, Table)>
 
 /// A list of tables, at the place of what it was made from.
 fn array(at: Place, tables: impl IntoIterator<Item = (Place, Table)>) -> Node {
-    let item = |(at, table)| Node { at, value: Value::Table(table) };
-    Node { at, value: Value::Array(tables.into_iter().map(item).collect()) }
+    let item = |(at, table)| Node {
+        at,
+        value: Value::Table(table),
+    };
+    Node {
+        at,
+        value: Value::Array(tables.into_iter().map(item).collect()),
+    }
 }
 
 /// Sets a key; a later value wins over an earlier one, as in flyctl.

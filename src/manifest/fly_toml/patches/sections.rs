@@ -11,14 +11,21 @@ pub(super) fn env(node: Node, report: &mut Report) -> Option<Node> {
     let at = node.at.clone();
     let mut merged = Table::default();
     collect_env(node, &mut merged, report);
-    Some(Node { at, value: Value::Table(merged) })
+    Some(Node {
+        at,
+        value: Value::Table(merged),
+    })
 }
 
 fn collect_env(node: Node, merged: &mut Table, report: &mut Report) {
     match node.value {
-        Value::Array(items) => items.into_iter().for_each(|item| collect_env(item, merged, report)),
+        Value::Array(items) => items
+            .into_iter()
+            .for_each(|item| collect_env(item, merged, report)),
         Value::Table(Table(entries)) => {
-            entries.into_iter().for_each(|entry| put(merged, variable(entry, report)));
+            entries
+                .into_iter()
+                .for_each(|entry| put(merged, variable(entry, report)));
         }
         other => report.wrong(&node.at, "`env` must be a table", text::kind(&other), None),
     }
@@ -48,10 +55,18 @@ pub(super) fn processes(node: Node, report: &mut Report) -> Option<Node> {
                 .into_iter()
                 .filter_map(|item| group(item, report))
                 .for_each(|entry| put(&mut groups, entry));
-            Some(Node { at: node.at, value: Value::Table(groups) })
+            Some(Node {
+                at: node.at,
+                value: Value::Table(groups),
+            })
         }
         other => {
-            report.wrong(&node.at, "`processes` must be a table", text::kind(&other), None);
+            report.wrong(
+                &node.at,
+                "`processes` must be a table",
+                text::kind(&other),
+                None,
+            );
             None
         }
     }
@@ -64,7 +79,12 @@ fn group(item: Node, report: &mut Report) -> Option<Entry> {
     };
     let Some(name) = table.remove("name") else {
         if !table.0.is_empty() {
-            report.odd(&item.at, "a process group has no `name`", "flyctl ignores it", None);
+            report.odd(
+                &item.at,
+                "a process group has no `name`",
+                "flyctl ignores it",
+                None,
+            );
         }
         return None;
     };
@@ -78,7 +98,11 @@ fn group(item: Node, report: &mut Report) -> Option<Entry> {
         || text::node(&item.at, ""),
         |command| text::node(&command.node.at, text::printed(&command.node.value)),
     );
-    Some(Entry { key: text::printed(&name.node.value), key_at: name.node.at, node })
+    Some(Entry {
+        key: text::printed(&name.node.value),
+        key_at: name.node.at,
+        node,
+    })
 }
 
 /// Texts become lists of one, and what has moved elsewhere goes there unless something is there already.
@@ -97,10 +121,14 @@ pub(super) fn experimental(root: &mut Table, report: &mut Report) {
             .into_iter()
             .filter_map(|key| table.remove(key))
             .collect();
-        Some(Node { at: node.at, value: Value::Table(table) })
+        Some(Node {
+            at: node.at,
+            value: Value::Table(table),
+        })
     });
-    let (timeout, metrics): (Vec<Entry>, Vec<Entry>) =
-        moved.into_iter().partition(|entry| entry.key == "kill_timeout");
+    let (timeout, metrics): (Vec<Entry>, Vec<Entry>) = moved
+        .into_iter()
+        .partition(|entry| entry.key == "kill_timeout");
     if root.get("kill_timeout").is_none() {
         root.0.extend(timeout);
     }
@@ -111,19 +139,30 @@ pub(super) fn experimental(root: &mut Table, report: &mut Report) {
 
 /// `metrics_port` and `metrics_path` as a section.
 fn scrape(entries: Vec<Entry>) -> Option<Entry> {
-    let (key_at, at) = entries.first().map(|entry| (entry.key_at.clone(), entry.node.at.clone()))?;
-    let short = |entry: Entry| Entry { key: entry.key.trim_start_matches("metrics_").to_owned(), ..entry };
+    let (key_at, at) = entries
+        .first()
+        .map(|entry| (entry.key_at.clone(), entry.node.at.clone()))?;
+    let short = |entry: Entry| Entry {
+        key: entry.key.trim_start_matches("metrics_").to_owned(),
+        ..entry
+    };
     Some(Entry {
         key: "metrics".to_owned(),
         key_at,
-        node: Node { at, value: Value::Table(Table(entries.into_iter().map(short).collect())) },
+        node: Node {
+            at,
+            value: Value::Table(Table(entries.into_iter().map(short).collect())),
+        },
     })
 }
 
 /// One text becomes a list of it. flyctl does not split it at spaces.
 fn listed(node: Node) -> Node {
     match node.value {
-        Value::String(_) => Node { at: node.at.clone(), value: Value::Array(vec![node]) },
+        Value::String(_) => Node {
+            at: node.at.clone(),
+            value: Value::Array(vec![node]),
+        },
         _ => node,
     }
 }

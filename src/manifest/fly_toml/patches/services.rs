@@ -13,14 +13,21 @@ pub(super) fn services(node: Node, report: &mut Report) -> Option<Node> {
     for (_, table) in &mut found {
         service(table, report);
     }
-    Some(array(at, found.into_iter().filter(|(_, table)| !table.0.is_empty())))
+    Some(array(
+        at,
+        found.into_iter().filter(|(_, table)| !table.0.is_empty()),
+    ))
 }
 
 fn service(table: &mut Table, report: &mut Report) {
     replace(table, "concurrency", report, concurrency);
     replace(table, "ports", report, ports);
-    replace(table, "tcp_checks", report, |node, report| checks::list(node, "services.tcp_checks", report));
-    replace(table, "http_checks", report, |node, report| checks::list(node, "services.http_checks", report));
+    replace(table, "tcp_checks", report, |node, report| {
+        checks::list(node, "services.tcp_checks", report)
+    });
+    replace(table, "http_checks", report, |node, report| {
+        checks::list(node, "services.http_checks", report)
+    });
     replace(table, "internal_port", report, |node, report| {
         number(node, "`internal_port` in `services`", report)
     });
@@ -30,7 +37,9 @@ fn ports(node: Node, report: &mut Report) -> Option<Node> {
     let at = node.at.clone();
     let mut found = tables(node, "services.ports", report);
     for (_, port) in &mut found {
-        replace(port, "port", report, |node, report| number(node, "`port` in `services.ports`", report));
+        replace(port, "port", report, |node, report| {
+            number(node, "`port` in `services.ports`", report)
+        });
     }
     Some(array(at, found))
 }
@@ -44,7 +53,10 @@ fn number(node: Node, name: &str, report: &mut Report) -> Option<Node> {
         _ => None,
     };
     match number {
-        Some(number) => Some(Node { at: node.at, value: Value::Integer(number) }),
+        Some(number) => Some(Node {
+            at: node.at,
+            value: Value::Integer(number),
+        }),
         None => {
             let message = format!("{name} must be a whole number");
             report.wrong(&node.at, message, text::kind(&node.value), None);
@@ -64,7 +76,12 @@ fn concurrency(node: Node, report: &mut Report) -> Option<Node> {
     let limits = limits.and_then(|(soft, hard)| Some((soft.parse().ok()?, hard.parse().ok()?)));
     let Some((soft, hard)) = limits else {
         let message = "`concurrency` in `services` must be one table";
-        report.wrong(&node.at, message, text::kind(&node.value), Some(HELP.to_owned()));
+        report.wrong(
+            &node.at,
+            message,
+            text::kind(&node.value),
+            Some(HELP.to_owned()),
+        );
         return None;
     };
     let entry = |key: &str, value: Value| entry(&node.at, key, value);
@@ -74,9 +91,19 @@ fn concurrency(node: Node, report: &mut Report) -> Option<Node> {
         entry("soft_limit", Value::Integer(soft)),
         entry("hard_limit", Value::Integer(hard)),
     ]);
-    Some(Node { value: Value::Table(table), at: node.at })
+    Some(Node {
+        value: Value::Table(table),
+        at: node.at,
+    })
 }
 
 fn entry(at: &Place, key: &str, value: Value) -> Entry {
-    Entry { key: key.to_owned(), key_at: at.clone(), node: Node { at: at.clone(), value } }
+    Entry {
+        key: key.to_owned(),
+        key_at: at.clone(),
+        node: Node {
+            at: at.clone(),
+            value,
+        },
+    }
 }

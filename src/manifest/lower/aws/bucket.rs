@@ -27,12 +27,15 @@ use crate::{
 /// The version of the policies that we write.
 const VERSION: &str = "2012-10-17";
 /// What a statement consists of.
-const ELEMENTS: &str = "a statement of a bucket's policy says Effect, Principal, Action and Resource";
+const ELEMENTS: &str =
+    "a statement of a bucket's policy says Effect, Principal, Action and Resource";
 
 impl AwsScene<'_> {
     pub(super) fn buckets(&self, out: &mut Lowered, sink: &mut Sink) {
         for (key, bucket) in &self.document.buckets {
-            let Some(name) = self.name("buckets", key, sink) else { continue };
+            let Some(name) = self.name("buckets", key, sink) else {
+                continue;
+            };
             let spec = self.bucket(&name, key, bucket, sink);
             out.desired.aws_bucket.insert(name.clone(), spec);
             self.place::<Bucket>("buckets", &name, out);
@@ -50,14 +53,27 @@ impl AwsScene<'_> {
         let at = self.at.key("buckets").key(key);
         let own = self.scene.references.value(&format!("buckets.{key}.name"));
         check_name(&own, at.key("name"), sink);
-        let region = self.scene.references.value(&format!("buckets.{key}.region"));
+        let region = self
+            .scene
+            .references
+            .value(&format!("buckets.{key}.region"));
         if at.key("region").is_written() {
             check_region(&region, at.key("region"), sink);
         }
         let mentioned = self.scene.mentions.aws.get(&format!("buckets.{key}"));
-        let needs = mentioned.into_iter().flatten().filter(|to| to.kind() == Role::NAME).cloned().collect();
+        let needs = mentioned
+            .into_iter()
+            .flatten()
+            .filter(|to| to.kind() == Role::NAME)
+            .cloned()
+            .collect();
         tags::check(&bucket.tags, Keeper::S3, at.key("tags"), sink);
-        check_key(bucket.encryption.as_ref(), &region, at.key("encryption"), sink);
+        check_key(
+            bucket.encryption.as_ref(),
+            &region,
+            at.key("encryption"),
+            sink,
+        );
         BucketSpec {
             encryption: encryption(bucket.encryption.as_ref()),
             public_access: PublicAccessBlock::all(bucket.public_access_block.unwrap_or(true)),
@@ -65,7 +81,12 @@ impl AwsScene<'_> {
             versioning: bucket.versioning.unwrap_or(true),
             lifecycle: lifecycle::rules(bucket, at.key("lifecycle"), sink),
             policy: self.policy(&own, bucket, at, sink),
-            tags: wanted(&self.mark, name, &bucket.tags, bucket.protected.unwrap_or_default()),
+            tags: wanted(
+                &self.mark,
+                name,
+                &bucket.tags,
+                bucket.protected.unwrap_or_default(),
+            ),
             needs,
             name: own,
             region,
@@ -73,7 +94,13 @@ impl AwsScene<'_> {
     }
 
     /// Each of the manifest's own statements is read by itself, so that what is wrong is told at its place.
-    fn policy(&self, name: &str, bucket: &shape::Bucket, at: Spot<'_>, sink: &mut Sink) -> Option<Policy> {
+    fn policy(
+        &self,
+        name: &str,
+        bucket: &shape::Bucket,
+        at: Spot<'_>,
+        sink: &mut Sink,
+    ) -> Option<Policy> {
         let at = at.key("statements");
         for (index, words) in bucket.statements.iter().enumerate() {
             let alone = Policy::of(&json!({ "Version": VERSION, "Statement": [words] }));
@@ -91,7 +118,10 @@ impl AwsScene<'_> {
         }
         // What is wrong with one of them has been said.
         let policy = Policy::of(&json!({ "Version": VERSION, "Statement": statements })).ok()?;
-        let used = Use::Bucket { name, blocks_public: bucket.public_access_block.unwrap_or(true) };
+        let used = Use::Bucket {
+            name,
+            blocks_public: bucket.public_access_block.unwrap_or(true),
+        };
         for (index, why) in policy.refused(used) {
             let index = index.and_then(|index| index.checked_sub(ours));
             let spot = index.map_or(at, |index| at.item(index));
@@ -123,7 +153,11 @@ fn check_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
         None => "names have 3 to 63 characters: lower-case letters, digits and dashes".to_owned(),
     };
     let problem = at.problem(format!("`{name}` cannot be a bucket's name"));
-    sink.error(problem.help(if at.is_written() { rule } else { format!("{rule}; say `name`") }));
+    sink.error(problem.help(if at.is_written() {
+        rule
+    } else {
+        format!("{rule}; say `name`")
+    }));
 }
 
 /// A bucket that is there already may have a name with dots.
@@ -138,9 +172,11 @@ pub(super) fn check_lock_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
 fn encryption(stated: Option<&EncryptionSource>) -> Encryption {
     match stated {
         None | Some(EncryptionSource::Algorithm(Algorithm::Aes256)) => Encryption::sse_s3(),
-        Some(EncryptionSource::Algorithm(Algorithm::Kms)) => {
-            Encryption { algorithm: "aws:kms".to_owned(), kms_key: None, bucket_key: true }
-        }
+        Some(EncryptionSource::Algorithm(Algorithm::Kms)) => Encryption {
+            algorithm: "aws:kms".to_owned(),
+            kms_key: None,
+            bucket_key: true,
+        },
         Some(EncryptionSource::Kms(kms)) => Encryption {
             algorithm: "aws:kms".to_owned(),
             kms_key: kms.kms.clone(),
@@ -152,7 +188,9 @@ fn encryption(stated: Option<&EncryptionSource>) -> Encryption {
 /// An alias by its ARN, or a bare id, would make a bucket that its own app's role cannot read. A key of another region
 /// cannot be used at all.
 fn check_key(stated: Option<&EncryptionSource>, region: &str, at: Spot<'_>, sink: &mut Sink) {
-    let Some(EncryptionSource::Kms(shape::Kms { kms: Some(key), .. })) = stated else { return };
+    let Some(EncryptionSource::Kms(shape::Kms { kms: Some(key), .. })) = stated else {
+        return;
+    };
     let at = at.key("kms");
     let alias = |name: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
@@ -160,9 +198,10 @@ fn check_key(stated: Option<&EncryptionSource>, region: &str, at: Spot<'_>, sink
     };
     let parts: Vec<&str> = key.splitn(6, ':').collect();
     let (of, good) = match *parts.as_slice() {
-        ["arn", "aws", "kms", of, account, name] => {
-            (of, account.len() == 12 && name.strip_prefix("key/").is_some_and(|id| !id.is_empty()))
-        }
+        ["arn", "aws", "kms", of, account, name] => (
+            of,
+            account.len() == 12 && name.strip_prefix("key/").is_some_and(|id| !id.is_empty()),
+        ),
         _ => (region, key.strip_prefix("alias/").is_some_and(alias)),
     };
     if !good {

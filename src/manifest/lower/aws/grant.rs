@@ -32,8 +32,16 @@ pub(super) fn statements(
         stem.push('X');
     }
     let sid = |what: &str| format!("{stem}{what}");
-    let mut out = if allow.contains(&Access::List) { listing(&arn, &prefix, sid) } else { Vec::new() };
-    let actions: Vec<&str> = allow.iter().flat_map(|access| actions(*access)).copied().collect();
+    let mut out = if allow.contains(&Access::List) {
+        listing(&arn, &prefix, sid)
+    } else {
+        Vec::new()
+    };
+    let actions: Vec<&str> = allow
+        .iter()
+        .flat_map(|access| actions(*access))
+        .copied()
+        .collect();
     if !actions.is_empty() {
         out.push(json!({
             "Sid": sid("Objects"), "Effect": "Allow", "Action": actions, "Resource": format!("{arn}/{prefix}*"),
@@ -57,8 +65,16 @@ pub(super) fn statements(
 
 /// Keys below which an identity works end with a slash: `db` alone would cover `db-of-others` as well.
 fn prefix(grant: &Grant) -> String {
-    let stated = grant.prefix.as_deref().unwrap_or_default().trim_matches('/');
-    if stated.is_empty() { String::new() } else { format!("{stated}/") }
+    let stated = grant
+        .prefix
+        .as_deref()
+        .unwrap_or_default()
+        .trim_matches('/');
+    if stated.is_empty() {
+        String::new()
+    } else {
+        format!("{stated}/")
+    }
 }
 
 /// The right to list, and beside it the right to ask where the bucket is, which the tools that list do first when nobody
@@ -92,7 +108,9 @@ fn actions(access: Access) -> &'static [&'static str] {
 
 /// `sqlite-backups` as a statement's id, which has only letters and digits: `SqliteBackups`.
 fn camel(key: &str) -> String {
-    let words = key.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words = key
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
     words
         .map(|word| {
             let (first, rest) = word.split_at(1);

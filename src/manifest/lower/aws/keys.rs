@@ -34,8 +34,8 @@ pub(super) fn shadowed(app: &App, at: Spot<'_>, given: Given<'_>, sink: &mut Sin
 
 fn variables(env: &BTreeMap<String, Scalar>, at: Spot<'_>, given: Given<'_>, sink: &mut Sink) {
     for (name, value) in env {
-        let shadow =
-            Shadow::of(name).filter(|shadow| !shadow.is_harmless(&scalars::text(value), given.region));
+        let shadow = Shadow::of(name)
+            .filter(|shadow| !shadow.is_harmless(&scalars::text(value), given.region));
         if let Some(shadow) = shadow {
             warn(name, shadow, at.key(name), given, sink);
         }
@@ -45,5 +45,7 @@ fn variables(env: &BTreeMap<String, Scalar>, at: Spot<'_>, given: Given<'_>, sin
 fn warn(name: &str, shadow: Shadow, spot: Spot<'_>, given: Given<'_>, sink: &mut Sink) {
     let problem = spot.key_problem(format!("`{name}` hides the identity `{}`", given.key));
     let why = shadow.why();
-    sink.warn(problem.help(format!("{why}: leave it out, or say `env = false` for the identity")));
+    sink.warn(problem.help(format!(
+        "{why}: leave it out, or say `env = false` for the identity"
+    )));
 }

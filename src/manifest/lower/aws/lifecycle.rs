@@ -27,8 +27,14 @@ const MOST: usize = 1000;
 /// The longest key, and so the longest beginning of one, in bytes.
 const KEY_MAX: usize = 1024;
 /// The storage classes that objects can move to. They only move down this list.
-const CLASSES: [&str; 6] =
-    ["STANDARD_IA", "INTELLIGENT_TIERING", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"];
+const CLASSES: [&str; 6] = [
+    "STANDARD_IA",
+    "INTELLIGENT_TIERING",
+    "ONEZONE_IA",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+];
 /// How many days objects are in S3 before they move to infrequent access, and how many they stay there.
 const REST: u32 = 30;
 
@@ -74,7 +80,12 @@ pub(super) fn rules(bucket: &Bucket, at: Spot<'_>, sink: &mut Sink) -> Vec<Lifec
     if abort > 0 {
         let abort_multipart_days = days(Some(abort));
         let id = UPLOADS.to_owned();
-        rules.push(LifecycleRule { id, enabled: true, abort_multipart_days, ..LifecycleRule::default() });
+        rules.push(LifecycleRule {
+            id,
+            enabled: true,
+            abort_multipart_days,
+            ..LifecycleRule::default()
+        });
     }
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     rules
@@ -83,13 +94,19 @@ pub(super) fn rules(bucket: &Bucket, at: Spot<'_>, sink: &mut Sink) -> Vec<Lifec
 /// Where versions are kept, what expires becomes an old version, and is paid for until that goes too.
 fn stays(rules: &[LifecycleRule], at: Spot<'_>, sink: &mut Sink) {
     let ends = |prefix: &str| {
-        let mut clears = rules.iter().filter(|rule| rule.enabled && rule.noncurrent_days.is_some());
+        let mut clears = rules
+            .iter()
+            .filter(|rule| rule.enabled && rule.noncurrent_days.is_some());
         clears.any(|rule| prefix.starts_with(&rule.prefix))
     };
-    for rule in rules.iter().filter(|rule| rule.enabled && rule.expire_days.is_some()) {
+    for rule in rules
+        .iter()
+        .filter(|rule| rule.enabled && rule.expire_days.is_some())
+    {
         if !ends(&rule.prefix) {
             let spot = at.key(&rule.id).key("expire_days");
-            let problem = spot.problem("what expires stays as an old version, as this bucket keeps versions");
+            let problem =
+                spot.problem("what expires stays as an old version, as this bucket keeps versions");
             sink.warn(problem.help("say after how many days those go as well: `noncurrent_days`"));
         }
     }
@@ -97,7 +114,9 @@ fn stays(rules: &[LifecycleRule], at: Spot<'_>, sink: &mut Sink) {
 
 /// Where the lock is rewritten with every run, its old versions go after a day.
 pub(super) fn keep_locks_short(buckets: &mut Table<BucketSpec>, lock: Option<&(String, String)>) {
-    let holder = buckets.values_mut().find(|spec| lock.is_some_and(|(name, _)| spec.name == *name));
+    let holder = buckets
+        .values_mut()
+        .find(|spec| lock.is_some_and(|(name, _)| spec.name == *name));
     if let Some(spec) = holder.filter(|spec| spec.versioning) {
         spec.lifecycle.push(LifecycleRule {
             id: LOCK_VERSIONS.to_owned(),
@@ -117,27 +136,41 @@ fn check(id: &str, rule: &Stated, at: Spot<'_>, sink: &mut Sink) {
         && rule.transitions.is_empty()
         && !markers;
     if id.is_empty() || id.len() > 255 || id == UPLOADS || id == LOCK_VERSIONS {
-        sink.error(at.key_problem(format!("`{id}` cannot be a rule's id")).help("choose another"));
-    }
-    if rule.prefix.as_ref().is_some_and(|prefix| prefix.len() > KEY_MAX) {
         sink.error(
-            at.key("prefix").problem("no key of S3 is as long as this").help("keys have up to 1024 bytes"),
+            at.key_problem(format!("`{id}` cannot be a rule's id"))
+                .help("choose another"),
+        );
+    }
+    if rule
+        .prefix
+        .as_ref()
+        .is_some_and(|prefix| prefix.len() > KEY_MAX)
+    {
+        sink.error(
+            at.key("prefix")
+                .problem("no key of S3 is as long as this")
+                .help("keys have up to 1024 bytes"),
         );
     }
     limits::prefix(rule.prefix.as_ref(), at, sink);
     if nothing {
         let problem = at.problem(format!("rule `{id}` does nothing"));
-        sink.error(
-            problem.help("say `expire_days`, `noncurrent_days`, `transitions` or `expired_delete_markers`"),
-        );
+        sink.error(problem.help(
+            "say `expire_days`, `noncurrent_days`, `transitions` or `expired_delete_markers`",
+        ));
     }
     if markers && rule.expire_days.is_some() {
-        let problem =
-            at.key("expired_delete_markers").problem("`expire_days` does this too, and S3 refuses both");
-        sink.error(problem.help("leave `expired_delete_markers` out, or give it a rule of its own"));
+        let problem = at
+            .key("expired_delete_markers")
+            .problem("`expire_days` does this too, and S3 refuses both");
+        sink.error(
+            problem.help("leave `expired_delete_markers` out, or give it a rule of its own"),
+        );
     }
     if rule.noncurrent_keep.is_some() && rule.noncurrent_days.is_none() {
-        let problem = at.key("noncurrent_keep").problem("`noncurrent_keep` needs `noncurrent_days`");
+        let problem = at
+            .key("noncurrent_keep")
+            .problem("`noncurrent_keep` needs `noncurrent_days`");
         sink.error(problem.help("say after how many days the others go"));
     }
 }
@@ -150,33 +183,54 @@ fn moves(rule: &Stated, at: Spot<'_>, sink: &mut Sink) {
         match CLASSES.iter().position(|known| known == class) {
             Some(rank) => in_order.push((rank, class, *days)),
             None => {
-                let problem = spot.key(class).key_problem(format!("there is no storage class `{class}`"));
+                let problem = spot
+                    .key(class)
+                    .key_problem(format!("there is no storage class `{class}`"));
                 sink.error(problem.maybe_help(suggest::help(class, CLASSES)));
             }
         }
     }
     in_order.sort_unstable();
-    for (_, class, days) in in_order.iter().filter(|(_, class, days)| is_infrequent(class) && *days < REST) {
-        let problem = spot.key(class).problem(format!("objects move to {class} after {days} days"));
+    for (_, class, days) in in_order
+        .iter()
+        .filter(|(_, class, days)| is_infrequent(class) && *days < REST)
+    {
+        let problem = spot
+            .key(class)
+            .problem(format!("objects move to {class} after {days} days"));
         sink.error(problem.help(format!("S3 takes {REST} days at least for this class")));
     }
     for pair in in_order.windows(2) {
-        let [(_, warm, before), (_, cold, after)] = pair else { continue };
+        let [(_, warm, before), (_, cold, after)] = pair else {
+            continue;
+        };
         let rest = if is_infrequent(warm) { REST } else { 1 };
         if *after < before.saturating_add(rest) {
-            let message = format!("objects move to {cold} after {after} days, and to {warm} after {before}");
-            let days = if rest == 1 { "1 day".to_owned() } else { format!("{rest} days") };
+            let message =
+                format!("objects move to {cold} after {after} days, and to {warm} after {before}");
+            let days = if rest == 1 {
+                "1 day".to_owned()
+            } else {
+                format!("{rest} days")
+            };
             let help = format!("S3 moves them from {warm} to {cold} only, {days} later or more");
             sink.error(spot.key(cold).problem(message).help(help));
         }
         if (*warm, *cold) == ("ONEZONE_IA", "GLACIER_IR") {
-            let problem = spot.key(cold).problem(format!("S3 moves nothing from {warm} to {cold}"));
+            let problem = spot
+                .key(cold)
+                .problem(format!("S3 moves nothing from {warm} to {cold}"));
             sink.error(problem.help("leave one of them out"));
         }
     }
-    let late = rule.transitions.iter().find(|(_, days)| rule.expire_days.is_some_and(|end| end <= **days));
+    let late = rule
+        .transitions
+        .iter()
+        .find(|(_, days)| rule.expire_days.is_some_and(|end| end <= **days));
     if let Some((class, _)) = late {
-        let problem = at.key("expire_days").problem(format!("objects expire before they move to {class}"));
+        let problem = at
+            .key("expire_days")
+            .problem(format!("objects expire before they move to {class}"));
         sink.error(problem.help("let them expire later, or leave the move out"));
     }
 }

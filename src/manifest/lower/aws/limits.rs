@@ -36,16 +36,27 @@ pub(super) fn is_name(text: &str, most: usize) -> bool {
 /// The beginning of keys in a bucket: with a slash first it would fit none of those that programs write.
 pub(super) fn prefix(prefix: Option<&String>, at: Spot<'_>, sink: &mut Sink) {
     if prefix.is_some_and(|prefix| prefix.starts_with('/')) {
-        let problem = at.key("prefix").problem("keys of S3 do not begin with a slash");
+        let problem = at
+            .key("prefix")
+            .problem("keys of S3 do not begin with a slash");
         sink.error(
-            problem.help("leave it out, as in `prefix = \"db/\"`; without a prefix all keys are meant"),
+            problem.help(
+                "leave it out, as in `prefix = \"db/\"`; without a prefix all keys are meant",
+            ),
         );
     }
 }
 
 /// A policy document of a role.
-pub(super) fn document(words: &Words, used: Use<'_>, at: Spot<'_>, sink: &mut Sink) -> Option<Policy> {
-    let policy = Policy::of(&json!(words)).map_err(|error| sink.error(at.problem(error.to_string()))).ok()?;
+pub(super) fn document(
+    words: &Words,
+    used: Use<'_>,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) -> Option<Policy> {
+    let policy = Policy::of(&json!(words))
+        .map_err(|error| sink.error(at.problem(error.to_string())))
+        .ok()?;
     for (statement, why) in policy.refused(used) {
         let spot = match statement {
             Some(index) => at.key("Statement").item(index),
@@ -60,28 +71,51 @@ pub(super) fn document(words: &Words, used: Use<'_>, at: Spot<'_>, sink: &mut Si
 pub(super) fn trust(policy: &Policy, quotas: &Quotas, at: Spot<'_>, sink: &mut Sink) {
     letters(policy, at, sink);
     let most = quotas.trust_policy.unwrap_or(TRUST_MAX);
-    too_long("this trust policy", policy.length(), most as usize, at, sink);
+    too_long(
+        "this trust policy",
+        policy.length(),
+        most as usize,
+        at,
+        sink,
+    );
 }
 
 /// The length and letters of a role's own policies.
-pub(super) fn inline<'a>(policies: impl Iterator<Item = &'a Policy>, at: Spot<'_>, sink: &mut Sink) {
-    let all = policies.inspect(|policy| letters(policy, at, sink)).map(Policy::length).sum();
+pub(super) fn inline<'a>(
+    policies: impl Iterator<Item = &'a Policy>,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) {
+    let all = policies
+        .inspect(|policy| letters(policy, at, sink))
+        .map(Policy::length)
+        .sum();
     too_long("what this role may do", all, INLINE_MAX, at, sink);
 }
 
 /// IAM takes Latin-1 in documents; S3 takes everything.
 fn letters(policy: &Policy, at: Spot<'_>, sink: &mut Sink) {
-    if let Some(odd) = policy.text().chars().find(|c| !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')) {
+    if let Some(odd) = policy
+        .text()
+        .chars()
+        .find(|c| !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'))
+    {
         let problem = at.problem(format!("IAM takes no `{}` in a policy", odd.escape_debug()));
-        sink.error(problem.help("it takes the characters of Latin-1: put a wildcard, `?`, in its place"));
+        sink.error(
+            problem.help("it takes the characters of Latin-1: put a wildcard, `?`, in its place"),
+        );
     }
 }
 
 fn too_long(what: &str, length: usize, most: usize, at: Spot<'_>, sink: &mut Sink) {
     if length > most {
-        let problem = at.problem(format!("{what} takes {length} characters as policy, and IAM takes {most}"));
+        let problem = at.problem(format!(
+            "{what} takes {length} characters as policy, and IAM takes {most}"
+        ));
         sink.error(
-            problem.help("fewer statements, or wildcards instead of lists; white space does not count"),
+            problem.help(
+                "fewer statements, or wildcards instead of lists; white space does not count",
+            ),
         );
     }
 }
@@ -90,8 +124,9 @@ fn too_long(what: &str, length: usize, most: usize, at: Spot<'_>, sink: &mut Sin
 pub(super) fn bucket_policy(policy: &Policy, at: Spot<'_>, sink: &mut Sink) {
     let length = policy.text().len();
     if length > BUCKET_POLICY_MAX {
-        let problem =
-            at.problem(format!("the bucket's policy has {length} bytes, and S3 takes {BUCKET_POLICY_MAX}"));
+        let problem = at.problem(format!(
+            "the bucket's policy has {length} bytes, and S3 takes {BUCKET_POLICY_MAX}"
+        ));
         sink.error(problem.help("fewer statements, or wildcards instead of lists"));
     }
 }
@@ -100,11 +135,9 @@ pub(super) fn bucket_policy(policy: &Policy, at: Spot<'_>, sink: &mut Sink) {
 pub(super) fn policy_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
     if !is_name(name, POLICY_NAME_MAX) {
         let problem = at.key_problem(format!("`{name}` cannot be a policy's name"));
-        sink.error(
-            problem.help(format!(
-                "names have up to {POLICY_NAME_MAX} characters: letters, digits and `+=,.@_-`"
-            )),
-        );
+        sink.error(problem.help(format!(
+            "names have up to {POLICY_NAME_MAX} characters: letters, digits and `+=,.@_-`"
+        )));
     }
 }
 
@@ -113,9 +146,14 @@ pub(super) fn description(text: Option<&String>, at: Spot<'_>, sink: &mut Sink) 
     let Some(text) = text else { return };
     let fits = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
     if let Some(odd) = text.chars().find(|c| !fits(c)) {
-        let problem = at.problem(format!("IAM takes no `{}` in a description", odd.escape_debug()));
+        let problem = at.problem(format!(
+            "IAM takes no `{}` in a description",
+            odd.escape_debug()
+        ));
         sink.error(
-            problem.help("it takes the characters of Latin-1: no curly quotes, no long dashes, no emoji"),
+            problem.help(
+                "it takes the characters of Latin-1: no curly quotes, no long dashes, no emoji",
+            ),
         );
     }
     let length = text.chars().count();
@@ -136,9 +174,13 @@ pub(super) fn managed(
         policy_arn(arn, account, at.item(index), sink);
     }
     let most = quotas.managed_policies.unwrap_or(MANAGED_MAX);
-    let number = arns.map_or(0, |arns| arns.iter().collect::<std::collections::BTreeSet<_>>().len());
+    let number = arns.map_or(0, |arns| {
+        arns.iter().collect::<std::collections::BTreeSet<_>>().len()
+    });
     if number > most as usize {
-        let problem = at.problem(format!("{number} managed policies, and IAM attaches {most} to a role"));
+        let problem = at.problem(format!(
+            "{number} managed policies, and IAM attaches {most} to a role"
+        ));
         sink.error(problem.help(
             "say some of it in `policies`; where AWS has raised this: [aws.quotas] managed_policies = …",
         ));
@@ -147,11 +189,14 @@ pub(super) fn managed(
 
 /// The ARN of a managed policy: one of AWS's, or one of the role's own account, since IAM takes no other.
 pub(super) fn policy_arn(arn: &str, account: &str, at: Spot<'_>, sink: &mut Sink) {
-    let rest = arn.strip_prefix("arn:aws:iam::").filter(|_| arn.len() <= ARN_MAX);
+    let rest = arn
+        .strip_prefix("arn:aws:iam::")
+        .filter(|_| arn.len() <= ARN_MAX);
     let parts = rest.and_then(|rest| rest.split_once(":policy/"));
     let good = parts.is_some_and(|(owner, path)| {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let owned = owner == "aws" || (owner.len() == 12 && owner.bytes().all(|c| c.is_ascii_digit()));
+        let owned =
+            owner == "aws" || (owner.len() == 12 && owner.bytes().all(|c| c.is_ascii_digit()));
         owned && is_name(name, POLICY_NAME_MAX) && folders.bytes().all(|c| c.is_ascii_graphic())
     });
     if !good {
@@ -159,9 +204,8 @@ pub(super) fn policy_arn(arn: &str, account: &str, at: Spot<'_>, sink: &mut Sink
         sink.error(problem.help("write it as `arn:aws:iam::123456789012:policy/NAME`"));
     } else if parts.is_some_and(|(owner, _)| owner != "aws" && owner != account) {
         let problem = at.problem(format!("`{arn}` is a policy of another account"));
-        sink.error(
-            problem
-                .help(format!("IAM takes policies of the role's own account, {account}, and those of AWS")),
-        );
+        sink.error(problem.help(format!(
+            "IAM takes policies of the role's own account, {account}, and those of AWS"
+        )));
     }
 }

@@ -67,8 +67,12 @@ pub(super) fn lower(
     ];
     let Some(stated) = &document.aws else {
         if let Some((table, _)) = first.into_iter().find(|(_, empty)| !empty) {
-            let problem = at.key(table).problem(format!("`{table}` are on AWS, and `aws` is missing"));
-            sink.error(problem.help("say the account and a region: [aws] account = \"…\", region = \"…\""));
+            let problem = at
+                .key(table)
+                .problem(format!("`{table}` are on AWS, and `aws` is missing"));
+            sink.error(
+                problem.help("say the account and a region: [aws] account = \"…\", region = \"…\""),
+            );
         }
         return ForApps::default();
     };
@@ -105,16 +109,25 @@ impl<'a> AwsScene<'a> {
         let at = self.at.key("aws");
         let digits = self.account.len() == 12 && self.account.bytes().all(|c| c.is_ascii_digit());
         if !digits && at.key("account").is_written() {
-            let problem = at.key("account").problem(format!("`{}` is no account of AWS", self.account));
-            sink.error(
-                problem.help("write its twelve digits in quotes: `aws sts get-caller-identity` shows them"),
-            );
+            let problem = at
+                .key("account")
+                .problem(format!("`{}` is no account of AWS", self.account));
+            sink.error(problem.help(
+                "write its twelve digits in quotes: `aws sts get-caller-identity` shows them",
+            ));
         }
         check_region(&self.region, at.key("region"), sink);
-        let both = self.document.identities.keys().filter(|key| self.document.roles.contains_key(*key));
+        let both = self
+            .document
+            .identities
+            .keys()
+            .filter(|key| self.document.roles.contains_key(*key));
         for key in both {
-            let problem =
-                self.at.key("roles").key(key).key_problem(format!("there is an identity `{key}` too"));
+            let problem = self
+                .at
+                .key("roles")
+                .key(key)
+                .key_problem(format!("there is an identity `{key}` too"));
             sink.error(problem.help("both are roles: give one of them another key"));
         }
     }
@@ -122,18 +135,26 @@ impl<'a> AwsScene<'a> {
     /// No two of a kind are called the same: names of buckets are unique in all of AWS, and names of roles in an account,
     /// whatever their case.
     fn check_names(&self, out: &Lowered, sink: &mut Sink) {
-        let buckets = out.desired.aws_bucket.iter().map(|(key, spec)| ("buckets", key, spec.name.clone()));
+        let buckets = out
+            .desired
+            .aws_bucket
+            .iter()
+            .map(|(key, spec)| ("buckets", key, spec.name.clone()));
         let roles = out.desired.aws_role.iter().map(|(key, spec)| {
-            let table =
-                if self.document.identities.contains_key(key.as_str()) { "identities" } else { "roles" };
+            let table = if self.document.identities.contains_key(key.as_str()) {
+                "identities"
+            } else {
+                "roles"
+            };
             (table, key, spec.name.to_lowercase())
         });
         let mut taken: BTreeMap<(bool, String), &Name> = BTreeMap::new();
         for (table, key, name) in buckets.chain(roles) {
             if let Some(other) = taken.insert((table == "buckets", name.clone()), key) {
                 let spot = self.at.key(table).key(key.as_str());
-                let problem =
-                    spot.key_problem(format!("`{key}` is called the same on AWS as `{other}`: {name}"));
+                let problem = spot.key_problem(format!(
+                    "`{key}` is called the same on AWS as `{other}`: {name}"
+                ));
                 sink.error(problem.help("say another `name` for one of them"));
             }
         }
@@ -145,7 +166,11 @@ impl<'a> AwsScene<'a> {
         if !key.is_empty() && key.chars().all(fits) {
             return Name::parse(key).ok();
         }
-        let problem = self.at.key(table).key(key).key_problem(format!("`{key}` cannot be a key here"));
+        let problem = self
+            .at
+            .key(table)
+            .key(key)
+            .key_problem(format!("`{key}` cannot be a key here"));
         sink.error(problem.help("use lower-case letters, digits, dashes and underscores"));
         None
     }
@@ -166,21 +191,32 @@ impl<'a> AwsScene<'a> {
     /// The provider, which is there as soon as a role trusts it.
     fn provider(&self, out: &mut Lowered) -> Option<Ref<Provider>> {
         let name = Name::parse(provider::NAME).ok()?;
-        let spec = ProviderSpec { account: self.account.clone(), org: String::new() };
+        let spec = ProviderSpec {
+            account: self.account.clone(),
+            org: String::new(),
+        };
         out.desired.aws_provider.entry(name.clone()).or_insert(spec);
         Some(Ref::to(name))
     }
 
     /// Where the lock is.
-    fn lock(&self, stated: Option<&LockSource>, out: &Lowered, sink: &mut Sink) -> Option<(String, String)> {
+    fn lock(
+        &self,
+        stated: Option<&LockSource>,
+        out: &Lowered,
+        sink: &mut Sink,
+    ) -> Option<(String, String)> {
         let at = self.at.key("aws").key("lock");
         let buckets: &Table<_> = &out.desired.aws_bucket;
-        let of = |spec: &crate::kinds::aws::bucket::BucketSpec| (spec.name.clone(), spec.region.clone());
+        let of =
+            |spec: &crate::kinds::aws::bucket::BucketSpec| (spec.name.clone(), spec.region.clone());
         match stated {
             None if buckets.len() > 1 => {
                 // A lock that moved with the order of keys would be two locks for a while.
-                let problem =
-                    self.at.key("aws").key_problem("several buckets, and nothing says which holds the lock");
+                let problem = self
+                    .at
+                    .key("aws")
+                    .key_problem("several buckets, and nothing says which holds the lock");
                 let first = buckets.keys().next().map(Name::as_str).unwrap_or_default();
                 sink.error(problem.help(format!("say it under `aws`: lock = \"{first}\"")));
                 None
@@ -192,7 +228,9 @@ impl<'a> AwsScene<'a> {
                     let known = self.document.buckets.keys().map(String::as_str);
                     let problem = at.problem(format!("there is no bucket `{key}`"));
                     sink.error(problem.maybe_help(suggest::help(key, known).or_else(|| {
-                        Some("for one that is managed elsewhere: lock = { name = \"…\" }".to_owned())
+                        Some(
+                            "for one that is managed elsewhere: lock = { name = \"…\" }".to_owned(),
+                        )
                     })));
                 }
                 found
@@ -211,14 +249,18 @@ impl<'a> AwsScene<'a> {
 /// The form of a region's code, such as `eu-central-1`. Which ones there are changes, so that is left to AWS.
 fn check_region(region: &str, at: Spot<'_>, sink: &mut Sink) {
     let mut parts = region.split('-');
-    let letters = |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|c| c.is_ascii_lowercase()));
+    let letters =
+        |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|c| c.is_ascii_lowercase()));
     let fits = letters(parts.next().filter(|part| part.len() == 2))
         && letters(parts.next())
         && region.ends_with(|c: char| c.is_ascii_digit());
     let elsewhere = region.starts_with("cn-") || region.starts_with("us-gov-");
     if elsewhere {
         let problem = at.problem(format!("`{region}` is in another partition of AWS"));
-        sink.error(problem.help("trimtab knows the accounts of AWS itself, not those of China or GovCloud"));
+        sink.error(
+            problem
+                .help("trimtab knows the accounts of AWS itself, not those of China or GovCloud"),
+        );
         return;
     }
     if !fits && at.is_written() {

@@ -20,15 +20,28 @@ pub(super) enum Keeper {
 }
 
 /// Says which tags the keeper would refuse.
-pub(super) fn check(tags: &BTreeMap<String, String>, keeper: Keeper, at: Spot<'_>, sink: &mut Sink) {
+pub(super) fn check(
+    tags: &BTreeMap<String, String>,
+    keeper: Keeper,
+    at: Spot<'_>,
+    sink: &mut Sink,
+) {
     let mut taken = BTreeSet::new();
     for (key, value) in tags {
         if let Some(help) = wrong(key, value) {
-            sink.error(at.key(key).key_problem(format!("`{key}` cannot be this tag")).help(help));
+            sink.error(
+                at.key(key)
+                    .key_problem(format!("`{key}` cannot be this tag"))
+                    .help(help),
+            );
         }
         if keeper == Keeper::Iam && !taken.insert(key.to_lowercase()) {
-            let problem = at.key(key).key_problem(format!("`{key}` is another tag's name in other letters"));
-            sink.error(problem.help("to IAM both are one tag, and it takes neither: leave one out"));
+            let problem = at
+                .key(key)
+                .key_problem(format!("`{key}` is another tag's name in other letters"));
+            sink.error(
+                problem.help("to IAM both are one tag, and it takes neither: leave one out"),
+            );
         }
     }
     // Their names stand in a tag of ours, with spaces between them.

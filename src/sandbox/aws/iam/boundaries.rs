@@ -10,8 +10,11 @@ use crate::sandbox::aws::xml::Node;
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn check(call: &Call<'_>, arn: &str) -> Result<(), Problem> {
-    managed::check(call, arn)
-        .map_err(|_| Problem::no_entity(format!("Scope ARN: {arn} does not exist or is not attachable.")))
+    managed::check(call, arn).map_err(|_| {
+        Problem::no_entity(format!(
+            "Scope ARN: {arn} does not exist or is not attachable."
+        ))
+    })
 }
 
 pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
@@ -24,7 +27,10 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
     let role = roles::find_mut(call)?;
     if role.boundary.take().is_none() {
-        let message = format!("The role with name {} does not have a permissions boundary.", role.name);
+        let message = format!(
+            "The role with name {} does not have a permissions boundary.",
+            role.name
+        );
         return Err(Problem::no_entity(message));
     }
     Ok(Node::new(""))

@@ -43,8 +43,15 @@ impl Call<'_> {
     pub(super) fn seen(&self) -> Option<Cow<'_, Account>> {
         let account = self.look()?;
         let since = self.world.now - self.world.aws.lost_ms;
-        let recent =
-            || account.past.0.iter().rev().filter(|(moment, _)| *moment > since).map(|(_, lost)| lost);
+        let recent = || {
+            account
+                .past
+                .0
+                .iter()
+                .rev()
+                .filter(|(moment, _)| *moment > since)
+                .map(|(_, lost)| lost)
+        };
         if recent().next().is_none() {
             return Some(Cow::Borrowed(account));
         }
@@ -53,20 +60,30 @@ impl Call<'_> {
         for lost in recent() {
             match lost {
                 Lost::Role(role) => {
-                    seen.roles.entry(role.name.to_lowercase()).or_insert_with(|| role.clone());
+                    seen.roles
+                        .entry(role.name.to_lowercase())
+                        .or_insert_with(|| role.clone());
                 }
                 Lost::Provider(arn, old) => {
-                    seen.providers.entry(arn.clone()).or_insert_with(|| old.clone());
+                    seen.providers
+                        .entry(arn.clone())
+                        .or_insert_with(|| old.clone());
                 }
                 Lost::Inline(..) | Lost::Attached(..) => {}
             }
         }
         for lost in recent() {
-            let (Lost::Inline(id, ..) | Lost::Attached(id, _)) = lost else { continue };
-            let Some(role) = seen.roles.values_mut().find(|role| role.id == *id) else { continue };
+            let (Lost::Inline(id, ..) | Lost::Attached(id, _)) = lost else {
+                continue;
+            };
+            let Some(role) = seen.roles.values_mut().find(|role| role.id == *id) else {
+                continue;
+            };
             match lost {
                 Lost::Inline(_, name, text) => {
-                    role.inline.entry(name.clone()).or_insert_with(|| text.clone());
+                    role.inline
+                        .entry(name.clone())
+                        .or_insert_with(|| text.clone());
                 }
                 Lost::Attached(_, arn) => {
                     role.attached.insert(arn.clone());

@@ -110,13 +110,16 @@ impl Root {
             };
             return self.accounts.values().any(has);
         }
-        let ["arn", "aws", service, "", account, name] = arn.splitn(6, ':').collect::<Vec<_>>()[..] else {
+        let ["arn", "aws", service, "", account, name] = arn.splitn(6, ':').collect::<Vec<_>>()[..]
+        else {
             return false;
         };
         let there = self.accounts.get(account);
         match (service, name.split_once('/')) {
             ("iam", None) => name == "root" && is_account(account),
-            ("iam", Some(("user", user))) => there.is_some_and(|account| account.users.contains_key(user)),
+            ("iam", Some(("user", user))) => {
+                there.is_some_and(|account| account.users.contains_key(user))
+            }
             ("iam", Some(("role", _))) => {
                 there.is_some_and(|there| there.roles.values().any(|role| role.arn(account) == arn))
             }

@@ -33,7 +33,9 @@ pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Provider, Problem> {
 /// As [`find`].
 pub(super) fn seen(call: &Call<'_>) -> Result<Provider, Problem> {
     let arn = call.need("OpenIDConnectProviderArn")?;
-    let there = call.seen().and_then(|account| account.providers.get(&arn).cloned());
+    let there = call
+        .seen()
+        .and_then(|account| account.providers.get(&arn).cloned());
     there.ok_or_else(|| no_provider(&arn))
 }
 
@@ -44,7 +46,10 @@ pub(super) fn seen(call: &Call<'_>) -> Result<Provider, Problem> {
 pub(super) fn find_mut<'a>(call: &'a mut Call<'_>) -> Result<&'a mut Provider, Problem> {
     find(call)?;
     let arn = call.need("OpenIDConnectProviderArn")?;
-    call.change().providers.get_mut(&arn).ok_or_else(|| no_provider(&arn))
+    call.change()
+        .providers
+        .get_mut(&arn)
+        .ok_or_else(|| no_provider(&arn))
 }
 
 fn no_provider(arn: &str) -> Problem {
@@ -53,8 +58,9 @@ fn no_provider(arn: &str) -> Problem {
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
     let url = call.need("Url")?;
-    let rest =
-        url.strip_prefix("https://").filter(|rest| !rest.is_empty() && !rest.contains(['?', '#', ':', ' ']));
+    let rest = url
+        .strip_prefix("https://")
+        .filter(|rest| !rest.is_empty() && !rest.contains(['?', '#', ':', ' ']));
     let rest = rest
         .ok_or_else(|| Problem::new(400, "InvalidInput", "Invalid Open ID Connect Provider URL"))?
         .to_owned();
@@ -67,22 +73,37 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
     }
     let tags = tags::check(call.query.tags(), tags::OTHERS)?;
     let arn = arn(&call.account, &url);
-    if call.seen().is_some_and(|account| account.providers.contains_key(&arn)) {
+    if call
+        .seen()
+        .is_some_and(|account| account.providers.contains_key(&arn))
+    {
         let message = format!("Provider with url {url} already exists.");
         return Err(Problem::new(409, "EntityAlreadyExists", message));
     }
-    let node = Node::new("").text("OpenIDConnectProviderArn", &arn).with(view::tags(&tags));
-    let provider = Provider { url: rest, created_ms: call.world.now, clients, thumbprints, tags };
+    let node = Node::new("")
+        .text("OpenIDConnectProviderArn", &arn)
+        .with(view::tags(&tags));
+    let provider = Provider {
+        url: rest,
+        created_ms: call.world.now,
+        clients,
+        thumbprints,
+        tags,
+    };
     call.change().providers.insert(arn, provider);
     Ok(node)
 }
 
 fn check_clients(clients: Vec<String>) -> Result<Vec<String>, Problem> {
     if clients.len() > CLIENTS_MAX {
-        let message = format!("Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENTS_MAX}");
+        let message =
+            format!("Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: {CLIENTS_MAX}");
         return Err(Problem::new(409, "LimitExceeded", message));
     }
-    if clients.iter().any(|client| client.is_empty() || client.len() > 255) {
+    if clients
+        .iter()
+        .any(|client| client.is_empty() || client.len() > 255)
+    {
         return Err(Problem::validation(
             "1 validation error detected: Value at 'clientIDList' failed to satisfy constraint",
         ));
@@ -93,7 +114,11 @@ fn check_clients(clients: Vec<String>) -> Result<Vec<String>, Problem> {
 fn check_thumbprints(thumbprints: Vec<String>) -> Result<Vec<String>, Problem> {
     let is = |text: &String| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if thumbprints.len() > THUMBPRINTS_MAX {
-        return Err(Problem::new(400, "InvalidInput", "Thumbprint list must contain fewer than 5 entries."));
+        return Err(Problem::new(
+            400,
+            "InvalidInput",
+            "Thumbprint list must contain fewer than 5 entries.",
+        ));
     }
     match thumbprints.iter().all(is) {
         true => Ok(thumbprints),
@@ -106,15 +131,21 @@ fn check_thumbprints(thumbprints: Vec<String>) -> Result<Vec<String>, Problem> {
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
     let provider = seen(call)?;
-    let node =
-        Node::new("").text("Url", &provider.url).with(view::members("ClientIDList", &provider.clients));
+    let node = Node::new("")
+        .text("Url", &provider.url)
+        .with(view::members("ClientIDList", &provider.clients));
     let node = node.with(view::members("ThumbprintList", &provider.thumbprints));
-    Ok(node.text("CreateDate", clock::millis(provider.created_ms)).with(view::tags(&provider.tags)))
+    Ok(node
+        .text("CreateDate", clock::millis(provider.created_ms))
+        .with(view::tags(&provider.tags)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
     let account = call.seen().unwrap_or_default();
-    let shown = account.providers.iter().filter(|(_, provider)| call.world.listed(provider.created_ms));
+    let shown = account
+        .providers
+        .iter()
+        .filter(|(_, provider)| call.world.listed(provider.created_ms));
     let members = shown.map(|(arn, _)| Node::new("member").text("Arn", arn));
     Ok(Node::new("").with(Node::new("OpenIDConnectProviderList").all(members)))
 }
@@ -148,7 +179,11 @@ pub(super) fn remove_client(call: &mut Call<'_>) -> Result<Node, Problem> {
 pub(super) fn update_thumbprints(call: &mut Call<'_>) -> Result<Node, Problem> {
     let thumbprints = check_thumbprints(call.query.list("ThumbprintList"))?;
     if thumbprints.is_empty() {
-        return Err(Problem::new(400, "InvalidInput", "Thumbprint list must contain at least one entry."));
+        return Err(Problem::new(
+            400,
+            "InvalidInput",
+            "Thumbprint list must contain at least one entry.",
+        ));
     }
     find_mut(call)?.thumbprints = thumbprints;
     Ok(Node::new(""))

@@ -27,7 +27,11 @@ pub(crate) fn query(request: &Request) -> Option<Query> {
         return None;
     }
     let form = request.form();
-    let value = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let value = |name: &str| {
+        form.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     let action = value("Action")?;
     let sts = value("Version").as_deref() == Some("2011-06-15");
     Some(Query { action, sts, form })
@@ -35,14 +39,22 @@ pub(crate) fn query(request: &Request) -> Option<Query> {
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", if self.sts { "sts" } else { "iam" }, self.action)
+        write!(
+            f,
+            "{}:{}",
+            if self.sts { "sts" } else { "iam" },
+            self.action
+        )
     }
 }
 
 impl Query {
     /// Whether it changes anything.
     pub(crate) fn writes(&self) -> bool {
-        !self.sts && !["Get", "List"].iter().any(|start| self.action.starts_with(start))
+        !self.sts
+            && !["Get", "List"]
+                .iter()
+                .any(|start| self.action.starts_with(start))
     }
 
     /// The namespace of the answer.
@@ -52,19 +64,26 @@ impl Query {
 
     /// A parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.form
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A list: `Name.member.1`, `Name.member.2`.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
-        (1..).map_while(|at| self.get(&format!("{name}.member.{at}")).map(str::to_owned)).collect()
+        (1..)
+            .map_while(|at| self.get(&format!("{name}.member.{at}")).map(str::to_owned))
+            .collect()
     }
 
     /// Pairs: `Tags.member.1.Key`, `Tags.member.1.Value`.
     pub(crate) fn tags(&self) -> Vec<(String, String)> {
         let one = |at: u32| {
             let key = self.get(&format!("Tags.member.{at}.Key"))?;
-            let value = self.get(&format!("Tags.member.{at}.Value")).unwrap_or_default();
+            let value = self
+                .get(&format!("Tags.member.{at}.Value"))
+                .unwrap_or_default();
             Some((key.to_owned(), value.to_owned()))
         };
         (1..).map_while(one).collect()
@@ -77,7 +96,10 @@ impl Query {
         let response = Node::new(format!("{}Response", self.action)).with(result);
         let response = response.with(Node::new("ResponseMetadata").text("RequestId", id));
         let reply = Reply::document(200, &response, Some(self.namespace()));
-        Reply { headers: vec![("content-type".to_owned(), "text/xml".to_owned())], ..reply }
+        Reply {
+            headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
+            ..reply
+        }
     }
 }
 
@@ -98,7 +120,11 @@ impl Call<'_> {
     /// # Errors
     /// `400 ValidationError`.
     pub(crate) fn need(&self, name: &str) -> Result<String, Problem> {
-        let value = self.query.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+        let value = self
+            .query
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned);
         let shown = decapitalized(name);
         value.ok_or_else(|| {
             Problem::validation(format!(
@@ -112,7 +138,9 @@ impl Call<'_> {
     /// # Errors
     /// `400 ValidationError`.
     pub(crate) fn number(&self, name: &str, least: i64, most: i64) -> Result<Option<i64>, Problem> {
-        let Some(text) = self.query.get(name) else { return Ok(None) };
+        let Some(text) = self.query.get(name) else {
+            return Ok(None);
+        };
         let shown = decapitalized(name);
         let said = |bound: &str| {
             Problem::validation(format!(
@@ -143,19 +171,32 @@ impl Call<'_> {
     /// # Errors
     /// `400 ValidationError`.
     pub(crate) fn page(&self, name: &str, all: Vec<(String, Node)>) -> Result<Node, Problem> {
-        let max = self.number("MaxItems", 1, 1000)?.and_then(|max| usize::try_from(max).ok()).unwrap_or(100);
+        let max = self
+            .number("MaxItems", 1, 1000)?
+            .and_then(|max| usize::try_from(max).ok())
+            .unwrap_or(100);
         let after = self.query.get("Marker").unwrap_or_default();
-        let mut later = all.into_iter().filter(|(key, _)| after.is_empty() || key.as_str() > after);
+        let mut later = all
+            .into_iter()
+            .filter(|(key, _)| after.is_empty() || key.as_str() > after);
         let shown: Vec<(String, Node)> = later.by_ref().take(max).collect();
         let more = later.next().is_some();
         let marker = shown.last().map(|(key, _)| key.clone()).filter(|_| more);
         let members = Node::new(name).all(shown.into_iter().map(|(_, node)| node));
-        Ok(Node::new("").with(members).text("IsTruncated", more).maybe("Marker", marker))
+        Ok(Node::new("")
+            .with(members)
+            .text("IsTruncated", more)
+            .maybe("Marker", marker))
     }
 }
 
 /// A parameter as messages call it.
 pub(super) fn decapitalized(name: &str) -> String {
     let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+    letters
+        .next()
+        .map(|first| first.to_ascii_lowercase())
+        .into_iter()
+        .chain(letters)
+        .collect()
 }

@@ -22,12 +22,23 @@ fn size(text: &str) -> usize {
 }
 
 pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let (name, text) = (texts::policy_name(call)?, texts::document(call, "PolicyDocument")?);
+    let (name, text) = (
+        texts::policy_name(call)?,
+        texts::document(call, "PolicyDocument")?,
+    );
     let role = roles::find(call)?;
-    policy::identity(&text).map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
-    let others = role.inline.iter().filter(|(other, _)| **other != name).map(|(_, text)| size(text));
+    policy::identity(&text)
+        .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
+    let others = role
+        .inline
+        .iter()
+        .filter(|(other, _)| **other != name)
+        .map(|(_, text)| size(text));
     if others.sum::<usize>() + size(&text) > TEXT_MAX {
-        let message = format!("Maximum policy size of {TEXT_MAX} bytes exceeded for role {}", role.name);
+        let message = format!(
+            "Maximum policy size of {TEXT_MAX} bytes exceeded for role {}",
+            role.name
+        );
         return Err(Problem::new(409, "LimitExceeded", message));
     }
     roles::find_mut(call)?.inline.insert(name, text);
@@ -38,13 +49,17 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
     let name = texts::policy_name(call)?;
     let role = roles::seen(call)?;
     let text = role.inline.get(&name).ok_or_else(|| no_policy(&name))?;
-    let node = Node::new("").text("RoleName", &role.name).text("PolicyName", name);
+    let node = Node::new("")
+        .text("RoleName", &role.name)
+        .text("PolicyName", name);
     Ok(node.text("PolicyDocument", encode(text)))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
     let names = roles::seen(call)?.inline.into_keys();
-    let all = names.map(|name| (name.clone(), Node::leaf("member", name))).collect();
+    let all = names
+        .map(|name| (name.clone(), Node::leaf("member", name)))
+        .collect();
     call.page("PolicyNames", all)
 }
 
@@ -60,7 +75,12 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
 pub(super) fn attached(call: &mut Call<'_>) -> Result<Node, Problem> {
     let one = |arn: &String| {
         let name = arn.rsplit('/').next().unwrap_or_default();
-        (arn.clone(), Node::new("member").text("PolicyName", name).text("PolicyArn", arn))
+        (
+            arn.clone(),
+            Node::new("member")
+                .text("PolicyName", name)
+                .text("PolicyArn", arn),
+        )
     };
     let all = roles::seen(call)?.attached.iter().map(one).collect();
     call.page("AttachedPolicies", all)

@@ -41,7 +41,10 @@ pub(super) fn seen(call: &Call<'_>) -> Result<Role, Problem> {
 pub(super) fn find_mut<'a>(call: &'a mut Call<'_>) -> Result<&'a mut Role, Problem> {
     let name = call.need("RoleName")?;
     find(call)?;
-    call.change().roles.get_mut(&name.to_lowercase()).ok_or_else(|| no_role(&name))
+    call.change()
+        .roles
+        .get_mut(&name.to_lowercase())
+        .ok_or_else(|| no_role(&name))
 }
 
 fn no_role(name: &str) -> Problem {
@@ -49,17 +52,25 @@ fn no_role(name: &str) -> Problem {
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let (name, path, description) = (texts::role_name(call)?, texts::path(call)?, texts::description(call)?);
+    let (name, path, description) = (
+        texts::role_name(call)?,
+        texts::path(call)?,
+        texts::description(call)?,
+    );
     let trust = trust(call, "AssumeRolePolicyDocument")?;
-    let max_session_s =
-        call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?.unwrap_or(SESSION_MIN_S);
+    let max_session_s = call
+        .number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?
+        .unwrap_or(SESSION_MIN_S);
     let tags = tags::check(call.query.tags(), tags::ROLES)?;
     let boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
     if let Some(arn) = &boundary {
         boundaries::check(call, arn)?;
     }
     let key = name.to_lowercase();
-    if call.seen().is_some_and(|account| account.roles.contains_key(&key)) {
+    if call
+        .seen()
+        .is_some_and(|account| account.roles.contains_key(&key))
+    {
         return Err(Problem::new(
             409,
             "EntityAlreadyExists",
@@ -106,7 +117,12 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
     let shown = |role: &&Role| role.path.starts_with(prefix) && call.world.listed(role.created_ms);
     let account = call.seen().unwrap_or_default();
     let roles = account.roles.values();
-    let one = |role: &Role| (role.name.to_lowercase(), view::listed("member", role, &call.account));
+    let one = |role: &Role| {
+        (
+            role.name.to_lowercase(),
+            view::listed("member", role, &call.account),
+        )
+    };
     call.page("Roles", roles.filter(shown).map(one).collect())
 }
 
@@ -150,13 +166,22 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
 /// Policies that named the role now name what only it was called: a role of the same name that comes later is another.
 fn forget(call: &mut Call<'_>, arn: &str, id: &str) {
     let aws = &mut call.world.aws;
-    for role in aws.root.accounts.values_mut().flat_map(|account| account.roles.values_mut()) {
+    for role in aws
+        .root
+        .accounts
+        .values_mut()
+        .flat_map(|account| account.roles.values_mut())
+    {
         if let Some(text) = policy::dangling(&role.trust, arn, id) {
             role.trust = text;
         }
     }
     for bucket in aws.buckets.values_mut() {
-        let Some(text) = bucket.config.policy.as_ref().and_then(|text| policy::dangling(text, arn, id))
+        let Some(text) = bucket
+            .config
+            .policy
+            .as_ref()
+            .and_then(|text| policy::dangling(text, arn, id))
         else {
             continue;
         };
@@ -168,5 +193,7 @@ fn forget(call: &mut Call<'_>, arn: &str, id: &str) {
 /// Nothing runs on EC2 here.
 pub(super) fn instance_profiles(call: &mut Call<'_>) -> Result<Node, Problem> {
     seen(call)?;
-    Ok(Node::new("").with(Node::new("InstanceProfiles")).text("IsTruncated", false))
+    Ok(Node::new("")
+        .with(Node::new("InstanceProfiles"))
+        .text("IsTruncated", false))
 }

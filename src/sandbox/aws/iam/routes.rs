@@ -36,16 +36,28 @@ const IAM: &[(&str, About, Run)] = &[
     ("UpdateRole", About::Role, roles::update),
     ("UpdateAssumeRolePolicy", About::Role, roles::update_trust),
     ("DeleteRole", About::Role, roles::delete),
-    ("ListInstanceProfilesForRole", About::Role, roles::instance_profiles),
+    (
+        "ListInstanceProfilesForRole",
+        About::Role,
+        roles::instance_profiles,
+    ),
     ("PutRolePolicy", About::Role, role_policies::put),
     ("GetRolePolicy", About::Role, role_policies::get),
     ("ListRolePolicies", About::Role, role_policies::list),
     ("DeleteRolePolicy", About::Role, role_policies::delete),
-    ("ListAttachedRolePolicies", About::Role, role_policies::attached),
+    (
+        "ListAttachedRolePolicies",
+        About::Role,
+        role_policies::attached,
+    ),
     ("AttachRolePolicy", About::Role, role_policies::attach),
     ("DetachRolePolicy", About::Role, role_policies::detach),
     ("PutRolePermissionsBoundary", About::Role, boundaries::put),
-    ("DeleteRolePermissionsBoundary", About::Role, boundaries::delete),
+    (
+        "DeleteRolePermissionsBoundary",
+        About::Role,
+        boundaries::delete,
+    ),
     ("TagRole", About::Role, tags::tag_role),
     ("UntagRole", About::Role, tags::untag_role),
     ("ListRoleTags", About::Role, tags::of_role),
@@ -53,9 +65,21 @@ const IAM: &[(&str, About, Run)] = &[
     ("GetOpenIDConnectProvider", Provider, providers::get),
     ("ListOpenIDConnectProviders", Provider, providers::list),
     ("DeleteOpenIDConnectProvider", Provider, providers::delete),
-    ("AddClientIDToOpenIDConnectProvider", Provider, providers::add_client),
-    ("RemoveClientIDFromOpenIDConnectProvider", Provider, providers::remove_client),
-    ("UpdateOpenIDConnectProviderThumbprint", Provider, providers::update_thumbprints),
+    (
+        "AddClientIDToOpenIDConnectProvider",
+        Provider,
+        providers::add_client,
+    ),
+    (
+        "RemoveClientIDFromOpenIDConnectProvider",
+        Provider,
+        providers::remove_client,
+    ),
+    (
+        "UpdateOpenIDConnectProviderThumbprint",
+        Provider,
+        providers::update_thumbprints,
+    ),
     ("TagOpenIDConnectProvider", Provider, tags::tag_provider),
     ("UntagOpenIDConnectProvider", Provider, tags::untag_provider),
     ("ListOpenIDConnectProviderTags", Provider, tags::of_provider),
@@ -89,7 +113,10 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
     // On AWS, IAM only takes `us-east-1`; clients that are given an address sign for the region that they are given.
     let region = claim.map(|claim| claim.region).unwrap_or_default();
     let (_, about, run) = found.ok_or_else(|| {
-        let message = format!("Could not find operation {} in this imitation", query.action);
+        let message = format!(
+            "Could not find operation {} in this imitation",
+            query.action
+        );
         Problem::new(400, "InvalidAction", message)
     })?;
     let mut context = common(world, request, &who, &region);
@@ -101,7 +128,13 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
         context.add("aws:TagKeys", key);
     }
     let account = who.account().to_owned();
-    let mut call = Call { world, query, who: &who, account, context };
+    let mut call = Call {
+        world,
+        query,
+        who: &who,
+        account,
+        context,
+    };
     if *about != Nothing {
         allow(&mut call, *about)?;
     }
@@ -118,15 +151,25 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
         About::Role => {
             let name = get("RoleName");
             let there = call.seen().and_then(|account| account.role(name).cloned());
-            if call.query.action != "CreateRole" && call.query.action != "PutRolePermissionsBoundary" {
+            if call.query.action != "CreateRole"
+                && call.query.action != "PutRolePermissionsBoundary"
+            {
                 boundary = there.as_ref().and_then(|role| role.boundary.clone());
             }
-            tags = there.as_ref().map(|role| role.tags.clone()).unwrap_or_default();
+            tags = there
+                .as_ref()
+                .map(|role| role.tags.clone())
+                .unwrap_or_default();
             let path = call.query.get("Path").unwrap_or("/");
-            there
-                .map_or_else(|| format!("arn:aws:iam::{account}:role{path}{name}"), |role| role.arn(&account))
+            there.map_or_else(
+                || format!("arn:aws:iam::{account}:role{path}{name}"),
+                |role| role.arn(&account),
+            )
         }
-        Roles => format!("arn:aws:iam::{account}:role{}", call.query.get("PathPrefix").unwrap_or("/")),
+        Roles => format!(
+            "arn:aws:iam::{account}:role{}",
+            call.query.get("PathPrefix").unwrap_or("/")
+        ),
         Provider if !get("Url").is_empty() => providers::arn(&account, get("Url")),
         Provider if get("OpenIDConnectProviderArn").is_empty() => {
             format!("arn:aws:iam::{account}:oidc-provider/*")
@@ -134,8 +177,12 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
         Provider => {
             let arn = get("OpenIDConnectProviderArn").to_owned();
             let there = call.seen();
-            let there = there.as_ref().and_then(|account| account.providers.get(&arn));
-            tags = there.map(|provider| provider.tags.clone()).unwrap_or_default();
+            let there = there
+                .as_ref()
+                .and_then(|account| account.providers.get(&arn));
+            tags = there
+                .map(|provider| provider.tags.clone())
+                .unwrap_or_default();
             arn
         }
         Policy if !get("PolicyArn").is_empty() => get("PolicyArn").to_owned(),
@@ -147,14 +194,17 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
         Nothing => "*".to_owned(),
     };
     call.context.maybe("iam:PermissionsBoundary", boundary);
-    call.context.maybe("iam:PolicyARN", call.query.get("PolicyArn"));
+    call.context
+        .maybe("iam:PolicyARN", call.query.get("PolicyArn"));
     for (key, value) in tags {
         call.context.add(&format!("aws:ResourceTag/{key}"), &value);
         call.context.add(&format!("iam:ResourceTag/{key}"), value);
     }
     let mut actions = vec![call.query.action.clone()];
-    if matches!(actions[0].as_str(), "CreateRole" | "CreateOpenIDConnectProvider")
-        && !call.query.tags().is_empty()
+    if matches!(
+        actions[0].as_str(),
+        "CreateRole" | "CreateOpenIDConnectProvider"
+    ) && !call.query.tags().is_empty()
     {
         // Whatever is made with tags is also tagged.
         actions.push(actions[0].replace("Create", "Tag"));
@@ -162,10 +212,18 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
     if actions[0] == "CreateRole" && call.query.get("PermissionsBoundary").is_some() {
         actions.push("PutRolePermissionsBoundary".to_owned());
     }
-    let guard = Guard { account, ..Guard::default() };
+    let guard = Guard {
+        account,
+        ..Guard::default()
+    };
     for action in actions {
         let action = format!("iam:{action}");
-        let ask = Ask { who: call.who, action: &action, resource: &resource, context: &call.context };
+        let ask = Ask {
+            who: call.who,
+            action: &action,
+            resource: &resource,
+            context: &call.context,
+        };
         policy::decide(call.world, &ask, &guard)?;
     }
     Ok(())

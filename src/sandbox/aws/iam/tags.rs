@@ -33,7 +33,9 @@ pub(super) fn check(tags: Tags, same: Same) -> Result<Tags, Problem> {
             return Err(invalid("User-created tags may not begin with aws:"));
         }
         if !keys.insert(same(key)) {
-            return Err(invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive."));
+            return Err(invalid(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
         }
     }
     if tags.len() > COUNT_MAX {
@@ -56,7 +58,11 @@ fn merged(old: &[(String, String)], new: Tags, same: Same) -> Result<Tags, Probl
         all.retain(|(other, _)| same(other) != same(&key));
         all.push((key, value));
     }
-    if all.len() > COUNT_MAX { Err(too_many()) } else { Ok(all) }
+    if all.len() > COUNT_MAX {
+        Err(too_many())
+    } else {
+        Ok(all)
+    }
 }
 
 /// The keys that a request takes away.
@@ -65,7 +71,11 @@ fn named(call: &Call<'_>) -> Result<Vec<String>, Problem> {
     for (at, key) in (1..).zip(&keys) {
         texts::tag_key(key, &format!("tagKeys.{at}.member"))?;
     }
-    if keys.len() > COUNT_MAX { Err(too_many()) } else { Ok(keys) }
+    if keys.len() > COUNT_MAX {
+        Err(too_many())
+    } else {
+        Ok(keys)
+    }
 }
 
 fn without(tags: &mut Tags, keys: &[String], same: Same) {

@@ -25,12 +25,17 @@ const DESCRIBING: &str = r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*";
 const DOCUMENT: &str = r"[\u0009\u000A\u000D\u0020-\u00FF]+";
 const TAGGING: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]";
 
-static TAG_LETTERS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$").expect("the pattern of the API reference"));
+static TAG_LETTERS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$").expect("the pattern of the API reference")
+});
 
 /// `400 ValidationError` about one parameter.
 fn broken(value: &str, at: &str, constraint: &str) -> Problem {
-    let value = if value.is_empty() { String::new() } else { format!(" '{value}'") };
+    let value = if value.is_empty() {
+        String::new()
+    } else {
+        format!(" '{value}'")
+    };
     Problem::validation(format!(
         "1 validation error detected: Value{value} at '{at}' failed to satisfy constraint: {constraint}"
     ))
@@ -38,7 +43,11 @@ fn broken(value: &str, at: &str, constraint: &str) -> Problem {
 
 fn at_most(value: &str, at: &str, max: usize) -> Result<(), Problem> {
     match value.chars().count() > max {
-        true => Err(broken(value, at, &format!("Member must have length less than or equal to {max}"))),
+        true => Err(broken(
+            value,
+            at,
+            &format!("Member must have length less than or equal to {max}"),
+        )),
         false => Ok(()),
     }
 }
@@ -47,7 +56,11 @@ fn at_most(value: &str, at: &str, max: usize) -> Result<(), Problem> {
 fn name(parameter: &str, name: &str, max: usize) -> Result<(), Problem> {
     let shown = decapitalized(parameter);
     at_most(name, &shown, max)?;
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)) {
+    if name.is_empty()
+        || !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
+    {
         return Err(Problem::validation(format!(
             "The specified value for {shown} is invalid. It must contain only alphanumeric characters and/or the \
              following: +=,.@_-"
@@ -84,7 +97,10 @@ pub(crate) fn session_name(text: &str) -> Result<(), Problem> {
         return Err(broken(text, "roleSessionName", &constraint));
     }
     at_most(text, "roleSessionName", SESSION_MAX)?;
-    match text.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)) {
+    match text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
+    {
         true => Ok(()),
         false => {
             let constraint = "Member must satisfy regular expression pattern: [\\w+=,.@-]*";
@@ -126,10 +142,14 @@ pub(super) fn path(call: &Call<'_>) -> Result<String, Problem> {
 pub(super) fn path_prefix<'a>(call: &'a Call<'_>) -> Result<&'a str, Problem> {
     let prefix = call.query.get("PathPrefix").unwrap_or("/");
     at_most(prefix, "pathPrefix", PATH_MAX)?;
-    match prefix.strip_prefix('/').is_some_and(|rest| rest.chars().all(|c| ('!'..='\u{7f}').contains(&c))) {
+    match prefix
+        .strip_prefix('/')
+        .is_some_and(|rest| rest.chars().all(|c| ('!'..='\u{7f}').contains(&c)))
+    {
         true => Ok(prefix),
         false => {
-            let constraint = "Member must satisfy regular expression pattern: \\u002F[\\u0021-\\u007F]*";
+            let constraint =
+                "Member must satisfy regular expression pattern: \\u002F[\\u0021-\\u007F]*";
             Err(broken(prefix, "pathPrefix", constraint))
         }
     }
@@ -140,11 +160,15 @@ pub(super) fn path_prefix<'a>(call: &'a Call<'_>) -> Result<&'a str, Problem> {
 /// # Errors
 /// `400 ValidationError`.
 pub(super) fn description(call: &Call<'_>) -> Result<Option<String>, Problem> {
-    let Some(text) = call.query.get("Description") else { return Ok(None) };
+    let Some(text) = call.query.get("Description") else {
+        return Ok(None);
+    };
     at_most(text, "description", DESCRIPTION_MAX)?;
     let takes = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
     pattern(text, "description", DESCRIBING, takes)?;
-    Ok(Some(text).filter(|text| !text.is_empty()).map(str::to_owned))
+    Ok(Some(text)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned))
 }
 
 /// A policy's text that a request must have.
@@ -162,10 +186,19 @@ fn in_document(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')
 }
 
-fn pattern(text: &str, at: &str, pattern: &str, takes: impl Fn(char) -> bool) -> Result<(), Problem> {
+fn pattern(
+    text: &str,
+    at: &str,
+    pattern: &str,
+    takes: impl Fn(char) -> bool,
+) -> Result<(), Problem> {
     match text.chars().all(takes) {
         true => Ok(()),
-        false => Err(broken("", at, &format!("Member must satisfy regular expression pattern: {pattern}"))),
+        false => Err(broken(
+            "",
+            at,
+            &format!("Member must satisfy regular expression pattern: {pattern}"),
+        )),
     }
 }
 
@@ -175,7 +208,11 @@ fn pattern(text: &str, at: &str, pattern: &str, takes: impl Fn(char) -> bool) ->
 /// `400 ValidationError`.
 pub(super) fn tag_key(key: &str, at: &str) -> Result<(), Problem> {
     if key.is_empty() {
-        return Err(broken(key, at, "Member must have length greater than or equal to 1"));
+        return Err(broken(
+            key,
+            at,
+            "Member must have length greater than or equal to 1",
+        ));
     }
     at_most(key, at, TAG_KEY_MAX)?;
     tag_letters(key, at, "+")

@@ -12,16 +12,23 @@ pub(super) fn members(name: &str, texts: impl IntoIterator<Item = impl ToString>
 
 /// Tags; none when there are none.
 pub(super) fn tags(tags: &[(String, String)]) -> Node {
-    let one = |(key, value): &(String, String)| Node::new("member").text("Key", key).text("Value", value);
+    let one =
+        |(key, value): &(String, String)| Node::new("member").text("Key", key).text("Value", value);
     Node::new("Tags").all(tags.iter().map(one))
 }
 
 /// A role as lists show it: without tags, boundary and use.
 pub(super) fn listed(name: &str, role: &Role, account: &str) -> Node {
-    let node = Node::new(name).text("Path", &role.path).text("RoleName", &role.name).text("RoleId", &role.id);
-    let node = node.text("Arn", role.arn(account)).text("CreateDate", clock::seconds(role.created_ms));
+    let node = Node::new(name)
+        .text("Path", &role.path)
+        .text("RoleName", &role.name)
+        .text("RoleId", &role.id);
+    let node = node
+        .text("Arn", role.arn(account))
+        .text("CreateDate", clock::seconds(role.created_ms));
     let node = node.text("AssumeRolePolicyDocument", encode(&role.trust));
-    node.maybe("Description", role.description.as_ref()).text("MaxSessionDuration", role.max_session_s)
+    node.maybe("Description", role.description.as_ref())
+        .text("MaxSessionDuration", role.max_session_s)
 }
 
 /// A role in full.

@@ -30,16 +30,21 @@ struct Wanted {
 /// # Errors
 /// `404` when there is no such machine.
 pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
-    let wanted: Wanted =
-        serde_json::from_value(body.clone()).map_err(|error| Refusal::invalid(error.to_string()))?;
+    let wanted: Wanted = serde_json::from_value(body.clone())
+        .map_err(|error| Refusal::invalid(error.to_string()))?;
     let now = world.now.div_euclid(1000);
     let jti = ids::hex(&world.draw_aws("jti")[..16]);
-    let app = world.apps.get(&wanted.app).ok_or_else(|| Refusal::not_found("app"))?;
+    let app = world
+        .apps
+        .get(&wanted.app)
+        .ok_or_else(|| Refusal::not_found("app"))?;
     let machine = app.machines.values().find(|machine| {
         !machine.is_gone() && (machine.id == wanted.machine || machine.name == wanted.machine)
     });
     let machine = machine.ok_or_else(|| Refusal::not_found("machine"))?;
-    let org = world.find_org(&app.org).ok_or_else(|| Refusal::not_found("organization"))?;
+    let org = world
+        .find_org(&app.org)
+        .ok_or_else(|| Refusal::not_found("organization"))?;
     let (org_name, iss) = (&org.raw_slug, issuer(&org.raw_slug));
     let claims = json!({
         "iss": iss,
@@ -62,7 +67,10 @@ pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
     });
     let token = Issuer::ensure(world, &iss).and_then(|issuer| issuer.sign(&claims));
     let token = token.ok_or_else(|| Refusal::new(500, "the sandbox could not sign the token"))?;
-    Ok(Answer { body: Body::Text(token), ..Answer::empty(200) })
+    Ok(Answer {
+        body: Body::Text(token),
+        ..Answer::empty(200)
+    })
 }
 
 /// What the issuer publishes: `acme/.well-known/openid-configuration` and `acme/.well-known/jwks`. The alias of an
@@ -73,7 +81,9 @@ pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
 pub(crate) fn discovery(world: &mut World, path: &str) -> Reply {
     let nothing = || Refusal::not_found("endpoint");
     let (slug, file) = path.split_once("/.well-known/").ok_or_else(nothing)?;
-    let org = world.find_org(slug).ok_or_else(|| Refusal::not_found("organization"))?;
+    let org = world
+        .find_org(slug)
+        .ok_or_else(|| Refusal::not_found("organization"))?;
     let (said, raw) = (issuer(slug), issuer(&org.raw_slug));
     match file {
         "openid-configuration" => Ok(Answer::ok(json!({
@@ -87,7 +97,8 @@ pub(crate) fn discovery(world: &mut World, path: &str) -> Reply {
         }))),
         "jwks" => {
             let keys = Issuer::ensure(world, &raw).and_then(Issuer::keys);
-            keys.map(Answer::ok).ok_or_else(|| Refusal::new(500, "the sandbox could not make a key"))
+            keys.map(Answer::ok)
+                .ok_or_else(|| Refusal::new(500, "the sandbox could not make a key"))
         }
         _ => Err(nothing()),
     }

@@ -33,12 +33,19 @@ struct Wanted {
 /// # Errors
 /// `400` for a body that says nothing sensible.
 pub(crate) fn begin(world: &mut World, base: &str, body: &Value) -> Reply {
-    let Wanted { repository, sub } =
-        serde_json::from_value(body.clone()).map_err(|error| Refusal::invalid(error.to_string()))?;
+    let Wanted { repository, sub } = serde_json::from_value(body.clone())
+        .map_err(|error| Refusal::invalid(error.to_string()))?;
     let token = ids::hex(&world.draw_aws("workflow"));
     let number = (world.aws.root.workflows.len() + 1).to_string();
     let url = format!("{base}/_github/token?x={number}");
-    world.aws.root.workflows.insert(number, Workflow { repository, sub, token: token.clone() });
+    world.aws.root.workflows.insert(
+        number,
+        Workflow {
+            repository,
+            sub,
+            token: token.clone(),
+        },
+    );
     Ok(Answer::ok(json!({ "url": url, "token": token })))
 }
 
@@ -51,14 +58,24 @@ pub(crate) fn workflow_token(
     query: &[(String, String)],
     authorization: Option<&str>,
 ) -> Reply {
-    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let workflow = value("x").and_then(|number| world.aws.root.workflows.get(number)).cloned();
+    let value = |name: &str| {
+        query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let workflow = value("x")
+        .and_then(|number| world.aws.root.workflows.get(number))
+        .cloned();
     let said = authorization.and_then(|header| header.split_once(' '));
-    let said =
-        said.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let said = said
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
     let workflow = workflow.filter(|workflow| said == Some(workflow.token.as_str()));
-    let workflow =
-        workflow.ok_or_else(|| Refusal { status: 401, body: json!({ "message": "Unauthorized" }) })?;
+    let workflow = workflow.ok_or_else(|| Refusal {
+        status: 401,
+        body: json!({ "message": "Unauthorized" }),
+    })?;
     let owner = workflow.repository.split('/').next().unwrap_or_default();
     let now = world.now.div_euclid(1000);
     let claims = json!({

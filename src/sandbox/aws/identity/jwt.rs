@@ -36,7 +36,12 @@ impl Claims {
     /// Whom the token is for.
     pub(crate) fn audiences(&self) -> Vec<&str> {
         let one = std::slice::from_ref(&self.aud);
-        self.aud.as_array().map_or(one, Vec::as_slice).iter().filter_map(Value::as_str).collect()
+        self.aud
+            .as_array()
+            .map_or(one, Vec::as_slice)
+            .iter()
+            .filter_map(Value::as_str)
+            .collect()
     }
 }
 
@@ -45,9 +50,15 @@ impl Issuer {
         let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
         let der: Pkcs8V1Der<'_> = pair.as_der().ok()?;
         let text = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> =
-            text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-        let key = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .filter_map(|line| std::str::from_utf8(line).ok())
+            .collect();
+        let key = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        );
         let kid = ids::hex(&ids::draw(&["kid", &text])[..16]);
         Some(Self { kid, key })
     }
@@ -68,7 +79,10 @@ impl Issuer {
 
     /// Signs claims.
     pub(super) fn sign(&self, claims: &Value) -> Option<String> {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::RS256) };
+        let header = Header {
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::RS256)
+        };
         jsonwebtoken::encode(&header, claims, &self.signing()?).ok()
     }
 
@@ -101,27 +115,42 @@ pub(crate) fn check(
         )
     };
     let header = jsonwebtoken::decode_header(token).map_err(|_| unreadable())?;
-    let said = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| unreadable())?.claims;
+    let said = jsonwebtoken::dangerous::insecure_decode::<Claims>(token)
+        .map_err(|_| unreadable())?
+        .claims;
     if !registered(&said.iss) {
-        return Err(invalid(&format!("No OpenIDConnect provider found in your account for {}", said.iss)));
+        return Err(invalid(&format!(
+            "No OpenIDConnect provider found in your account for {}",
+            said.iss
+        )));
     }
     let unverified = || {
         invalid(
             "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements",
         )
     };
-    let issuer = world.aws.root.issuers.get(&said.iss).ok_or_else(unverified)?;
+    let issuer = world
+        .aws
+        .root
+        .issuers
+        .get(&said.iss)
+        .ok_or_else(unverified)?;
     if header.alg != Algorithm::RS256 || header.kid.as_ref() != Some(&issuer.kid) {
         return Err(unverified());
     }
-    let key = issuer.public().and_then(|key| DecodingKey::from_jwk(&key).ok()).ok_or_else(unverified)?;
+    let key = issuer
+        .public()
+        .and_then(|key| DecodingKey::from_jwk(&key).ok())
+        .ok_or_else(unverified)?;
     let mut validation = Validation::new(Algorithm::RS256);
     // Time is the sandbox's and the audience is the provider's; both are looked at here and elsewhere.
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation);
-    let claims = claims.map_err(|_| invalid("Token signature is invalid"))?.claims;
+    let claims = claims
+        .map_err(|_| invalid("Token signature is invalid"))?
+        .claims;
     let now = world.now.div_euclid(1000);
     if claims.exp <= now {
         let message = format!(

@@ -13,7 +13,10 @@ pub(crate) struct Context(BTreeMap<String, Vec<String>>);
 impl Context {
     /// Adds a value.
     pub(crate) fn add(&mut self, key: &str, value: impl Into<String>) {
-        self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
+        self.0
+            .entry(key.to_ascii_lowercase())
+            .or_default()
+            .push(value.into());
     }
 
     /// Adds a value if there is one.
@@ -30,7 +33,9 @@ impl Context {
     }
 
     fn get(&self, key: &str) -> &[String] {
-        self.0.get(&key.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
+        self.0
+            .get(&key.to_ascii_lowercase())
+            .map_or(&[], Vec::as_slice)
     }
 
     /// A pattern with its variables (`${aws:username}`) replaced; what is unknown stays and matches nothing.
@@ -38,7 +43,9 @@ impl Context {
         let mut out = String::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, tail)) = after.split_once('}') else { break };
+            let Some((name, tail)) = after.split_once('}') else {
+                break;
+            };
             out.push_str(before);
             match self.get(name).first() {
                 Some(value) => out.push_str(value),
@@ -111,15 +118,27 @@ const OPERATORS: &[(&str, Test, bool)] = &[
     ("numericequals", Test::Number(Order::Equal), false),
     ("numericnotequals", Test::Number(Order::Equal), true),
     ("numericlessthan", Test::Number(Order::Less), false),
-    ("numericlessthanequals", Test::Number(Order::LessOrEqual), false),
+    (
+        "numericlessthanequals",
+        Test::Number(Order::LessOrEqual),
+        false,
+    ),
     ("numericgreaterthan", Test::Number(Order::Greater), false),
-    ("numericgreaterthanequals", Test::Number(Order::GreaterOrEqual), false),
+    (
+        "numericgreaterthanequals",
+        Test::Number(Order::GreaterOrEqual),
+        false,
+    ),
     ("dateequals", Test::Date(Order::Equal), false),
     ("datenotequals", Test::Date(Order::Equal), true),
     ("datelessthan", Test::Date(Order::Less), false),
     ("datelessthanequals", Test::Date(Order::LessOrEqual), false),
     ("dategreaterthan", Test::Date(Order::Greater), false),
-    ("dategreaterthanequals", Test::Date(Order::GreaterOrEqual), false),
+    (
+        "dategreaterthanequals",
+        Test::Date(Order::GreaterOrEqual),
+        false,
+    ),
 ];
 
 impl Condition {
@@ -132,20 +151,32 @@ impl Condition {
             Some(_) => return None,
             None => (Set::Single, operator.as_str()),
         };
-        let (rest, if_exists) = rest.strip_suffix("ifexists").map_or((rest, false), |rest| (rest, true));
+        let (rest, if_exists) = rest
+            .strip_suffix("ifexists")
+            .map_or((rest, false), |rest| (rest, true));
         let (_, test, negative) = OPERATORS.iter().find(|(name, ..)| *name == rest)?;
         if *test == Test::Null && if_exists {
             // To ask whether a key is there, if it is there, asks nothing.
             return None;
         }
-        Some(Self { set, test: *test, negative: *negative, if_exists, key: key.to_owned(), values })
+        Some(Self {
+            set,
+            test: *test,
+            negative: *negative,
+            if_exists,
+            key: key.to_owned(),
+            values,
+        })
     }
 
     /// Whether it holds.
     pub(crate) fn holds(&self, context: &Context) -> bool {
         let said = context.get(&self.key);
         if self.test == Test::Null {
-            return self.values.iter().any(|value| (value == "true") == said.is_empty());
+            return self
+                .values
+                .iter()
+                .any(|value| (value == "true") == said.is_empty());
         }
         let empty = match self.set {
             Set::Single => said.is_empty(),
@@ -162,9 +193,19 @@ impl Condition {
                 Set::Any => false,
             };
         }
-        let values: Vec<String> = self.values.iter().map(|value| context.fill(value)).collect();
-        let one = |said: &String| values.iter().any(|value| self.test.passes(value, said)) != self.negative;
-        if self.set == Set::All { said.iter().all(one) } else { said.iter().any(one) }
+        let values: Vec<String> = self
+            .values
+            .iter()
+            .map(|value| context.fill(value))
+            .collect();
+        let one = |said: &String| {
+            values.iter().any(|value| self.test.passes(value, said)) != self.negative
+        };
+        if self.set == Set::All {
+            said.iter().all(one)
+        } else {
+            said.iter().any(one)
+        }
     }
 
     /// Whether it asks for one fixed value, not for the contrary of one or for a pattern of everything.
@@ -223,8 +264,14 @@ fn in_range(range: &str, address: &str) -> Option<bool> {
         IpAddr::V6(ip) => (u128::from(ip), 128),
     };
     let ((base, width), (address, other)) = (wide(base.parse().ok()?), wide(address.parse().ok()?));
-    let bits: u32 = if bits.is_empty() { width } else { bits.parse().ok()? };
-    let differ = (base ^ address).checked_shr(128_u32.checked_sub(bits)?).unwrap_or(0);
+    let bits: u32 = if bits.is_empty() {
+        width
+    } else {
+        bits.parse().ok()?
+    };
+    let differ = (base ^ address)
+        .checked_shr(128_u32.checked_sub(bits)?)
+        .unwrap_or(0);
     Some(width == other && differ == 0)
 }
 
@@ -237,7 +284,9 @@ mod tests {
         for (key, value) in said {
             context.add(key, *value);
         }
-        Condition::read(operator, key, vec![value.to_owned()]).unwrap().holds(&context)
+        Condition::read(operator, key, vec![value.to_owned()])
+            .unwrap()
+            .holds(&context)
     }
 
     #[test]
@@ -250,21 +299,74 @@ mod tests {
         assert!(holds("StringNotEquals", "s3:prefix", "a/", &[]));
         assert!(holds("Null", "s3:prefix", "true", &[]));
         assert!(!holds("Null", "s3:prefix", "true", &[("s3:prefix", "")]));
-        assert!(holds("StringLike", "s3:prefix", "a/*", &[("s3:prefix", "a/b")]));
+        assert!(holds(
+            "StringLike",
+            "s3:prefix",
+            "a/*",
+            &[("s3:prefix", "a/b")]
+        ));
         let tags = [("aws:TagKeys", "a"), ("aws:TagKeys", "b")];
-        assert!(!holds("ForAllValues:StringEquals", "aws:TagKeys", "a", &tags));
+        assert!(!holds(
+            "ForAllValues:StringEquals",
+            "aws:TagKeys",
+            "a",
+            &tags
+        ));
         assert!(holds("ForAnyValue:StringEquals", "aws:TagKeys", "a", &tags));
-        assert!(holds("NumericLessThanEquals", "s3:max-keys", "10", &[("s3:max-keys", "10")]));
-        assert!(holds("IpAddress", "aws:SourceIp", "127.0.0.0/8", &[("aws:SourceIp", "127.1.2.3")]));
-        assert!(!holds("IpAddress", "aws:SourceIp", "10.0.0.0/8", &[("aws:SourceIp", "127.1.2.3")]));
-        assert!(holds("IpAddress", "aws:SourceIp", "::/0", &[("aws:SourceIp", "::1")]));
-        assert!(holds("StringEquals", "a", "x-${aws:username}", &[("a", "x-me"), ("aws:username", "me")]));
+        assert!(holds(
+            "NumericLessThanEquals",
+            "s3:max-keys",
+            "10",
+            &[("s3:max-keys", "10")]
+        ));
+        assert!(holds(
+            "IpAddress",
+            "aws:SourceIp",
+            "127.0.0.0/8",
+            &[("aws:SourceIp", "127.1.2.3")]
+        ));
+        assert!(!holds(
+            "IpAddress",
+            "aws:SourceIp",
+            "10.0.0.0/8",
+            &[("aws:SourceIp", "127.1.2.3")]
+        ));
+        assert!(holds(
+            "IpAddress",
+            "aws:SourceIp",
+            "::/0",
+            &[("aws:SourceIp", "::1")]
+        ));
+        assert!(holds(
+            "StringEquals",
+            "a",
+            "x-${aws:username}",
+            &[("a", "x-me"), ("aws:username", "me")]
+        ));
         assert_eq!(Condition::read("StringIs", "a", Vec::new()), None);
         assert_eq!(Condition::read("NullIfExists", "a", Vec::new()), None);
-        let time = [("aws:CurrentTime", "2026-01-01T00:00:00Z"), ("aws:EpochTime", "1767225600")];
-        assert!(holds("DateLessThan", "aws:CurrentTime", "2026-01-02", &time));
-        assert!(holds("DateEquals", "aws:EpochTime", "2026-01-01T00:00:00Z", &time));
-        assert!(!holds("DateLessThan", "aws:CurrentTime", "1767225600", &time));
+        let time = [
+            ("aws:CurrentTime", "2026-01-01T00:00:00Z"),
+            ("aws:EpochTime", "1767225600"),
+        ];
+        assert!(holds(
+            "DateLessThan",
+            "aws:CurrentTime",
+            "2026-01-02",
+            &time
+        ));
+        assert!(holds(
+            "DateEquals",
+            "aws:EpochTime",
+            "2026-01-01T00:00:00Z",
+            &time
+        ));
+        assert!(!holds(
+            "DateLessThan",
+            "aws:CurrentTime",
+            "1767225600",
+            &time
+        ));
     }
 
     #[test]
@@ -286,10 +388,25 @@ mod tests {
         let empty = [("a", "")];
         assert!(holds("ForAllValues:StringEquals", "a", "x", &empty));
         assert!(!holds("ForAnyValue:StringNotEquals", "a", "x", &empty));
-        assert!(!holds("ForAnyValue:StringNotEqualsIfExists", "a", "x", &empty));
+        assert!(!holds(
+            "ForAnyValue:StringNotEqualsIfExists",
+            "a",
+            "x",
+            &empty
+        ));
         assert!(holds("StringNotEquals", "a", "x", &empty));
         assert!(!holds("StringEqualsIfExists", "a", "x", &empty));
-        assert!(holds("ForAnyValue:StringNotEquals", "a", "x", &[("a", "x"), ("a", "y")]));
-        assert!(!holds("ForAnyValue:StringNotEquals", "a", "x", &[("a", "x")]));
+        assert!(holds(
+            "ForAnyValue:StringNotEquals",
+            "a",
+            "x",
+            &[("a", "x"), ("a", "y")]
+        ));
+        assert!(!holds(
+            "ForAnyValue:StringNotEquals",
+            "a",
+            "x",
+            &[("a", "x")]
+        ));
     }
 }

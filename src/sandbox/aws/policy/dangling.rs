@@ -12,7 +12,9 @@ pub(crate) fn dangling(text: &str, arn: &str, id: &str) -> Option<String> {
     let mut found = false;
     for statement in statements {
         for field in ["Principal", "NotPrincipal"] {
-            let names = statement.get_mut(field).and_then(|principals| principals.get_mut("AWS"));
+            let names = statement
+                .get_mut(field)
+                .and_then(|principals| principals.get_mut("AWS"));
             let names = match names {
                 Some(Value::Array(list)) => list.as_mut_slice(),
                 Some(one) => std::slice::from_mut(one),
@@ -33,11 +35,15 @@ mod tests {
 
     #[test]
     fn only_principals_of_this_name_turn_into_identifiers() {
-        let text = r#"{"Statement":[{"Principal":{"AWS":["a","b"]},"Resource":"a"},{"Principal":"*"}]}"#;
+        let text =
+            r#"{"Statement":[{"Principal":{"AWS":["a","b"]},"Resource":"a"},{"Principal":"*"}]}"#;
         let turned = r#"{"Statement":[{"Principal":{"AWS":["AROA","b"]},"Resource":"a"},{"Principal":"*"}]}"#;
         assert_eq!(dangling(text, "a", "AROA").as_deref(), Some(turned));
         let one = r#"{"Statement":{"NotPrincipal":{"AWS":"a"}}}"#;
-        assert_eq!(dangling(one, "a", "X").as_deref(), Some(r#"{"Statement":{"NotPrincipal":{"AWS":"X"}}}"#));
+        assert_eq!(
+            dangling(one, "a", "X").as_deref(),
+            Some(r#"{"Statement":{"NotPrincipal":{"AWS":"X"}}}"#)
+        );
         assert_eq!(dangling(text, "c", "AROA"), None);
         assert_eq!(dangling("{", "a", "AROA"), None);
     }

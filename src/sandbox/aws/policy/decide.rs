@@ -37,9 +37,15 @@ struct Voice {
 }
 
 impl Voice {
-    fn of<'a>(documents: impl IntoIterator<Item = &'a Document>, holds: impl Fn(&Statement) -> bool) -> Self {
+    fn of<'a>(
+        documents: impl IntoIterator<Item = &'a Document>,
+        holds: impl Fn(&Statement) -> bool,
+    ) -> Self {
         let mut voice = Self::default();
-        for statement in documents.into_iter().flat_map(|document| &document.statements) {
+        for statement in documents
+            .into_iter()
+            .flat_map(|document| &document.statements)
+        {
             if holds(statement) {
                 voice.allows |= statement.allow;
                 voice.denies |= !statement.allow;
@@ -61,16 +67,35 @@ fn own(world: &World, who: &Who) -> Own {
     let account = world.aws.root.accounts.get(who.account());
     match (who, account) {
         (Who::User { name, .. }, Some(account)) => {
-            let Some(user) = account.users.get(name) else { return Own::default() };
-            Own { policies: gather(account, user.inline.values(), &user.attached), ..Own::default() }
+            let Some(user) = account.users.get(name) else {
+                return Own::default();
+            };
+            Own {
+                policies: gather(account, user.inline.values(), &user.attached),
+                ..Own::default()
+            }
         }
         (Who::Session(session), Some(account)) => {
-            let role = account.role(&session.role).filter(|role| role.id == session.role_id);
-            let Some(role) = role else { return Own::default() };
+            let role = account
+                .role(&session.role)
+                .filter(|role| role.id == session.role_id);
+            let Some(role) = role else {
+                return Own::default();
+            };
             // A boundary that is gone allows nothing.
-            let boundary = role.boundary.as_ref().map(|arn| known(account, arn).unwrap_or_default());
-            let session = session.policy.as_ref().map(|text| identity(text).unwrap_or_default());
-            Own { policies: gather(account, role.inline.values(), &role.attached), boundary, session }
+            let boundary = role
+                .boundary
+                .as_ref()
+                .map(|arn| known(account, arn).unwrap_or_default());
+            let session = session
+                .policy
+                .as_ref()
+                .map(|text| identity(text).unwrap_or_default());
+            Own {
+                policies: gather(account, role.inline.values(), &role.attached),
+                boundary,
+                session,
+            }
         }
         _ => Own::default(),
     }
@@ -88,7 +113,10 @@ fn gather<'a>(
     attached: impl IntoIterator<Item = &'a String>,
 ) -> Vec<Document> {
     let attached = attached.into_iter().filter_map(|arn| known(account, arn));
-    inline.filter_map(|text| identity(text).ok()).chain(attached).collect()
+    inline
+        .filter_map(|text| identity(text).ok())
+        .chain(attached)
+        .collect()
 }
 
 /// Whether a request may be done.
@@ -100,7 +128,10 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     let mine = Voice::of(&own.policies, |statement| applies(statement, ask));
     let limit = |document: &Option<Document>| match document {
         Some(document) => Voice::of([document], |statement| applies(statement, ask)),
-        None => Voice { allows: true, denies: false },
+        None => Voice {
+            allows: true,
+            denies: false,
+        },
     };
     let (boundary, session) = (limit(&own.boundary), limit(&own.session));
     let named = |statement: &Statement| applies(statement, ask) && addresses(statement, ask);
@@ -133,8 +164,17 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     if allowed {
         return Ok(());
     }
-    let none = |kind: &str| refuse(&format!("because no {kind} allows the {} action", ask.action));
-    match (mine.allows || as_role.allows, boundary.allows, session.allows) {
+    let none = |kind: &str| {
+        refuse(&format!(
+            "because no {kind} allows the {} action",
+            ask.action
+        ))
+    };
+    match (
+        mine.allows || as_role.allows,
+        boundary.allows,
+        session.allows,
+    ) {
         (true, false, _) => none("permissions boundary"),
         (true, true, false) => none("session policy"),
         (true, true, true) => none("resource-based policy"),
@@ -150,7 +190,12 @@ fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
     let (who, action) = (ask.who.arn(), ask.action);
     let quote = if action.starts_with("s3:") { "\"" } else { "" };
     // IAM calls a role by its name alone.
-    let role = || Some(format!("role {}", ask.resource.split_once(":role/")?.1.rsplit('/').next()?));
+    let role = || {
+        Some(format!(
+            "role {}",
+            ask.resource.split_once(":role/")?.1.rsplit('/').next()?
+        ))
+    };
     let role = action.starts_with("iam:").then(role).flatten();
     let resource = role.unwrap_or_else(|| ask.resource.to_owned());
     Problem::denied(format!(
@@ -162,8 +207,16 @@ fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
 fn applies(statement: &Statement, ask: &Ask<'_>) -> bool {
     let action = one_of(&statement.actions, |name| like_any_case(name, ask.action));
     let resource = |name: &str| like(&ask.context.fill(name), ask.resource);
-    let resource = statement.resources.as_ref().is_none_or(|names| one_of(names, resource));
-    action && resource && statement.conditions.iter().all(|condition| condition.holds(ask.context))
+    let resource = statement
+        .resources
+        .as_ref()
+        .is_none_or(|names| one_of(names, resource));
+    action
+        && resource
+        && statement
+            .conditions
+            .iter()
+            .all(|condition| condition.holds(ask.context))
 }
 
 fn one_of(names: &Names, is: impl Fn(&str) -> bool) -> bool {
@@ -172,8 +225,13 @@ fn one_of(names: &Names, is: impl Fn(&str) -> bool) -> bool {
 
 /// Whether a resource's statement is about the caller.
 fn addresses(statement: &Statement, ask: &Ask<'_>) -> bool {
-    let Some(principals) = &statement.principals else { return false };
-    let names = principals.by_kind.get("AWS").map_or(&[] as &[String], Vec::as_slice);
+    let Some(principals) = &statement.principals else {
+        return false;
+    };
+    let names = principals
+        .by_kind
+        .get("AWS")
+        .map_or(&[] as &[String], Vec::as_slice);
     let named = names.iter().any(|name| is_called(ask.who, name));
     named != principals.not
 }
@@ -202,15 +260,27 @@ enum Standing {
 
 fn standing(statement: &Statement, ask: &Ask<'_>, owner: &str) -> Standing {
     let account = ask.who.account();
-    let Some(Principals { not: false, by_kind }) = &statement.principals else { return Standing::Itself };
+    let Some(Principals {
+        not: false,
+        by_kind,
+    }) = &statement.principals
+    else {
+        return Standing::Itself;
+    };
     if !statement.allow || account != owner {
         return Standing::Itself;
     }
     let root = format!("arn:aws:iam::{account}:root");
-    let names = by_kind.get("AWS").into_iter().flatten().filter(|name| is_called(ask.who, name));
+    let names = by_kind
+        .get("AWS")
+        .into_iter()
+        .flatten()
+        .filter(|name| is_called(ask.who, name));
     let by = |name: &String| match ask.who {
         _ if *name == root || name == account => Standing::Account,
-        Who::Session(session) if session.role_arn() == *name || session.role_id == *name => Standing::Role,
+        Who::Session(session) if session.role_arn() == *name || session.role_id == *name => {
+            Standing::Role
+        }
         _ => Standing::Itself,
     };
     names.map(by).max().unwrap_or(Standing::Account)
@@ -220,8 +290,15 @@ fn standing(statement: &Statement, ask: &Ask<'_>, owner: &str) -> Standing {
 /// of AWS has policies of its own, which [`decide`] adds.
 pub(crate) fn trusts(document: &Document, ask: &Ask<'_>, federated: Option<&str>) -> bool {
     let named = |statement: &Statement| {
-        let Some(principals) = &statement.principals else { return false };
-        let by = |kind: &str| principals.by_kind.get(kind).map_or(&[] as &[String], Vec::as_slice);
+        let Some(principals) = &statement.principals else {
+            return false;
+        };
+        let by = |kind: &str| {
+            principals
+                .by_kind
+                .get(kind)
+                .map_or(&[] as &[String], Vec::as_slice)
+        };
         let named = match federated {
             Some(provider) => by("Federated").iter().any(|name| name == provider),
             None => by("AWS").iter().any(|name| is_called(ask.who, name)),

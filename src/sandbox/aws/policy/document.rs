@@ -53,9 +53,15 @@ pub(crate) fn identity(text: &str) -> Result<Document, String> {
         if statement.actions.list.is_empty() {
             return Err("Policy statement must contain actions.".to_owned());
         }
-        let resources = statement.resources.as_ref().filter(|names| !names.list.is_empty());
+        let resources = statement
+            .resources
+            .as_ref()
+            .filter(|names| !names.list.is_empty());
         let resources = resources.ok_or("Policy statement must contain resources.")?;
-        resources.list.iter().try_for_each(|name| check_resource(name))?;
+        resources
+            .list
+            .iter()
+            .try_for_each(|name| check_resource(name))?;
     }
     Ok(document)
 }
@@ -70,10 +76,18 @@ pub(crate) fn trust(text: &str, exists: impl Fn(&str) -> bool) -> Result<Documen
         if statement.resources.is_some() {
             return Err("Has prohibited field Resource.".to_owned());
         }
-        let principals = statement.principals.as_ref().ok_or("Missing required field Principal.")?;
+        let principals = statement
+            .principals
+            .as_ref()
+            .ok_or("Missing required field Principal.")?;
         check_sid(statement)?;
         check_principals(principals, exists_or(&exists))?;
-        if !statement.actions.list.iter().all(|action| is_about_assuming(action)) {
+        if !statement
+            .actions
+            .list
+            .iter()
+            .all(|action| is_about_assuming(action))
+        {
             return Err("AssumeRole policy may only specify STS AssumeRole actions.".to_owned());
         }
     }
@@ -95,11 +109,17 @@ fn check_sid(statement: &Statement) -> Result<(), String> {
 fn check_resource(name: &str) -> Result<(), String> {
     match name.splitn(6, ':').collect::<Vec<_>>()[..] {
         ["*"] => Ok(()),
-        ["arn", partition, _, _, _, _] if partition.contains(['*', '?']) || partition.starts_with("aws") => {
+        ["arn", partition, _, _, _, _]
+            if partition.contains(['*', '?']) || partition.starts_with("aws") =>
+        {
             Ok(())
         }
-        ["arn", partition, ..] if !partition.contains(['*', '?']) && !partition.starts_with("aws") => {
-            Err(format!("Partition \"{partition}\" is not valid for resource \"{name}\"."))
+        ["arn", partition, ..]
+            if !partition.contains(['*', '?']) && !partition.starts_with("aws") =>
+        {
+            Err(format!(
+                "Partition \"{partition}\" is not valid for resource \"{name}\"."
+            ))
         }
         _ => Err(format!("Resource {name} must be in ARN format or \"*\".")),
     }
@@ -109,7 +129,9 @@ fn check_resource(name: &str) -> Result<(), String> {
 fn is_about_assuming(action: &str) -> bool {
     const BESIDE: [&str; 3] = ["tagsession", "setsourceidentity", "setcontext"];
     let action = action.to_ascii_lowercase();
-    let Some(name) = action.strip_prefix("sts:") else { return action == "*" };
+    let Some(name) = action.strip_prefix("sts:") else {
+        return action == "*";
+    };
     name.starts_with("assumerole") || BESIDE.contains(&name) || name.contains(['*', '?'])
 }
 
@@ -117,28 +139,47 @@ fn is_about_assuming(action: &str) -> bool {
 ///
 /// # Errors
 /// What S3 says against it.
-pub(crate) fn bucket(text: &str, bucket: &str, exists: impl Fn(&str) -> bool) -> Result<Document, String> {
+pub(crate) fn bucket(
+    text: &str,
+    bucket: &str,
+    exists: impl Fn(&str) -> bool,
+) -> Result<Document, String> {
     if !text.trim_start().starts_with('{') {
         return Err("Policies must be valid JSON and the first byte must be '{'".to_owned());
     }
     let document = read(text)?;
     let arn = format!("arn:aws:s3:::{bucket}");
     for statement in &document.statements {
-        let principals = statement.principals.as_ref().ok_or("Missing required field Principal")?;
-        check_principals(principals, exists_or(&exists)).map_err(|_| "Invalid principal in policy")?;
+        let principals = statement
+            .principals
+            .as_ref()
+            .ok_or("Missing required field Principal")?;
+        check_principals(principals, exists_or(&exists))
+            .map_err(|_| "Invalid principal in policy")?;
         let actions = &statement.actions.list;
-        if !actions.iter().all(|action| action == "*" || action.to_ascii_lowercase().starts_with("s3:")) {
+        if !actions
+            .iter()
+            .all(|action| action == "*" || action.to_ascii_lowercase().starts_with("s3:"))
+        {
             return Err("Policy has invalid action".to_owned());
         }
-        let resources = &statement.resources.as_ref().ok_or("Missing required field Resource")?.list;
+        let resources = &statement
+            .resources
+            .as_ref()
+            .ok_or("Missing required field Resource")?
+            .list;
         let inside = |name: &String| {
-            name.strip_prefix(&arn).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '*']))
+            name.strip_prefix(&arn)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '*']))
         };
         if !resources.iter().all(inside) {
             return Err("Policy has invalid resource".to_owned());
         }
         let applies = |action: &String| {
-            action.contains(['*', '?']) || resources.iter().any(|name| fits(action, &name[arn.len()..]))
+            action.contains(['*', '?'])
+                || resources
+                    .iter()
+                    .any(|name| fits(action, &name[arn.len()..]))
         };
         if !actions.iter().all(applies) {
             return Err("Action does not apply to any resource(s) in statement".to_owned());
@@ -173,7 +214,9 @@ fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> R
                 _ => return Err(SYNTAX.to_owned()),
             };
             if !known {
-                return Err(format!("Invalid principal in policy: \"{kind}\":\"{name}\""));
+                return Err(format!(
+                    "Invalid principal in policy: \"{kind}\":\"{name}\""
+                ));
             }
         }
     }
@@ -183,11 +226,19 @@ fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> R
 fn read(text: &str) -> Result<Document, String> {
     let value: Value = serde_json::from_str(text).map_err(|_| SYNTAX)?;
     let top = value.as_object().ok_or(SYNTAX)?;
-    if top.keys().any(|key| !matches!(key.as_str(), "Version" | "Id" | "Statement")) {
+    if top
+        .keys()
+        .any(|key| !matches!(key.as_str(), "Version" | "Id" | "Statement"))
+    {
         return Err(SYNTAX.to_owned());
     }
-    if let Some(version) = top.get("Version").filter(|v| **v != "2012-10-17" && **v != "2008-10-17") {
-        return Err(format!("The policy must contain a valid version string, not {version}"));
+    if let Some(version) = top
+        .get("Version")
+        .filter(|v| **v != "2012-10-17" && **v != "2008-10-17")
+    {
+        return Err(format!(
+            "The policy must contain a valid version string, not {version}"
+        ));
     }
     let list = match top.get("Statement") {
         Some(Value::Array(list)) if !list.is_empty() => list.as_slice(),
@@ -196,7 +247,11 @@ fn read(text: &str) -> Result<Document, String> {
     };
     let statements = list.iter().map(statement).collect::<Result<Vec<_>, _>>()?;
     let mut sids = BTreeSet::new();
-    if !statements.iter().filter_map(|statement| statement.sid.as_ref()).all(|sid| sids.insert(sid)) {
+    if !statements
+        .iter()
+        .filter_map(|statement| statement.sid.as_ref())
+        .all(|sid| sids.insert(sid))
+    {
         return Err("Statement IDs (SID) in a single policy must be unique.".to_owned());
     }
     Ok(Document { statements })
@@ -230,19 +285,38 @@ fn statement(value: &Value) -> Result<Statement, String> {
         None => return Err("Missing required field Effect".to_owned()),
     };
     let actions = names(fields, "Action", "NotAction")?.ok_or("Missing required field Action")?;
-    if actions.list.iter().any(|action| action != "*" && !action.contains(':')) {
-        return Err("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.".to_owned());
+    if actions
+        .list
+        .iter()
+        .any(|action| action != "*" && !action.contains(':'))
+    {
+        return Err(
+            "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.".to_owned(),
+        );
     }
     let resources = names(fields, "Resource", "NotResource")?;
     let conditions = conditions(fields.get("Condition"))?;
-    Ok(Statement { sid, allow, principals: principals(fields)?, actions, resources, conditions })
+    Ok(Statement {
+        sid,
+        allow,
+        principals: principals(fields)?,
+        actions,
+        resources,
+        conditions,
+    })
 }
 
 fn names(fields: &Map<String, Value>, name: &str, not: &str) -> Result<Option<Names>, String> {
     match (fields.get(name), fields.get(not)) {
         (None, None) => Ok(None),
-        (Some(value), None) => Ok(Some(Names { not: false, list: texts(value)? })),
-        (None, Some(value)) => Ok(Some(Names { not: true, list: texts(value)? })),
+        (Some(value), None) => Ok(Some(Names {
+            not: false,
+            list: texts(value)?,
+        })),
+        (None, Some(value)) => Ok(Some(Names {
+            not: true,
+            list: texts(value)?,
+        })),
         (Some(_), Some(_)) => Err(SYNTAX.to_owned()),
     }
 }
@@ -266,12 +340,15 @@ fn principals(fields: &Map<String, Value>) -> Result<Option<Principals>, String>
 }
 
 fn conditions(value: Option<&Value>) -> Result<Vec<Condition>, String> {
-    let Some(value) = value else { return Ok(Vec::new()) };
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
     let mut conditions = Vec::new();
     for (operator, keys) in value.as_object().ok_or(SYNTAX)? {
         for (key, values) in keys.as_object().ok_or(SYNTAX)? {
             let condition = Condition::read(operator, key, texts(values)?);
-            conditions.push(condition.ok_or_else(|| format!("Invalid Condition type : {operator}."))?);
+            conditions
+                .push(condition.ok_or_else(|| format!("Invalid Condition type : {operator}."))?);
         }
     }
     Ok(conditions)
@@ -305,7 +382,9 @@ pub(crate) fn normal(value: &Value) -> Value {
 
 fn field(name: &str, value: Value) -> Value {
     match value {
-        Value::Array(mut list) if name != "Statement" && list.len() == 1 => field(name, list.remove(0)),
+        Value::Array(mut list) if name != "Statement" && list.len() == 1 => {
+            field(name, list.remove(0))
+        }
         Value::String(text) if name == "AWS" && crate::sandbox::aws::keys::is_account(&text) => {
             Value::String(format!("arn:aws:iam::{text}:root"))
         }

@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn every_one_can_be_read() {
         for (name, _, text) in MANAGED {
-            assert!(identity(text).is_ok_and(|document| !document.statements.is_empty()), "{name}");
+            assert!(
+                identity(text).is_ok_and(|document| !document.statements.is_empty()),
+                "{name}"
+            );
         }
     }
 }

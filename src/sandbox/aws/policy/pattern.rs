@@ -2,7 +2,8 @@
 
 /// Whether a text matches a pattern.
 pub(crate) fn like(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut seen) = (0, 0);
     // Where the last star stood, and how much of the text it has taken so far.
     let mut star: Option<(usize, usize)> = None;
@@ -17,7 +18,9 @@ pub(crate) fn like(pattern: &str, text: &str) -> bool {
                 seen += 1;
             }
             _ => {
-                let Some((place, taken)) = star else { return false };
+                let Some((place, taken)) = star else {
+                    return false;
+                };
                 star = Some((place, taken + 1));
                 at = place + 1;
                 seen = taken + 1;
@@ -34,9 +37,15 @@ pub(crate) fn like_any_case(pattern: &str, text: &str) -> bool {
 
 /// The same for ARNs, part by part: no star reaches over a colon, except in the last part.
 pub(crate) fn like_arn(pattern: &str, arn: &str) -> bool {
-    let (pattern, arn): (Vec<&str>, Vec<&str>) =
-        (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
-    pattern.len() == arn.len() && pattern.iter().zip(&arn).all(|(pattern, part)| like(pattern, part))
+    let (pattern, arn): (Vec<&str>, Vec<&str>) = (
+        pattern.splitn(6, ':').collect(),
+        arn.splitn(6, ':').collect(),
+    );
+    pattern.len() == arn.len()
+        && pattern
+            .iter()
+            .zip(&arn)
+            .all(|(pattern, part)| like(pattern, part))
 }
 
 #[cfg(test)]
@@ -59,6 +68,9 @@ mod tests {
         }
         assert!(like_any_case("S3:get*", "s3:GetObject"));
         assert!(!like_arn("arn:aws:*:role/x", "arn:aws:iam::1:role/x"));
-        assert!(like_arn("arn:aws:iam::*:role/x/*", "arn:aws:iam::1:role/x/y"));
+        assert!(like_arn(
+            "arn:aws:iam::*:role/x/*",
+            "arn:aws:iam::1:role/x/y"
+        ));
     }
 }

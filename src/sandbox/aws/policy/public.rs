@@ -19,7 +19,10 @@ const PINS: [&str; 11] = [
 
 /// Whether anything is allowed to everybody.
 pub(crate) fn is_public(document: &Document) -> bool {
-    document.statements.iter().any(|statement| statement.allow && open(statement))
+    document
+        .statements
+        .iter()
+        .any(|statement| statement.allow && open(statement))
 }
 
 fn open(statement: &Statement) -> bool {

@@ -17,10 +17,14 @@ pub(super) fn extra_rights(call: &Call<'_>) -> Vec<&'static str> {
     let tags = xml::parse(&call.content).is_some_and(|node| node.get("Tags").is_some());
     let owned = call.request.header("x-amz-object-ownership").is_some();
     let listed = object::grants(call.request);
-    [(tags, "s3:TagResource"), (owned, "s3:PutBucketOwnershipControls"), (listed, "s3:PutBucketAcl")]
-        .into_iter()
-        .filter_map(|(needed, action)| needed.then_some(action))
-        .collect()
+    [
+        (tags, "s3:TagResource"),
+        (owned, "s3:PutBucketOwnershipControls"),
+        (listed, "s3:PutBucketAcl"),
+    ]
+    .into_iter()
+    .filter_map(|(needed, action)| needed.then_some(action))
+    .collect()
 }
 
 /// `CreateBucket`
@@ -35,18 +39,32 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
         .header("x-amz-bucket-object-lock-enabled")
         .is_some_and(|said| said.eq_ignore_ascii_case("true"))
     {
-        return Err(Problem::new(501, "NotImplemented", "Object Lock is not imitated here"));
+        return Err(Problem::new(
+            501,
+            "NotImplemented",
+            "Object Lock is not imitated here",
+        ));
     }
     let region = location::choose(said.text_of("LocationConstraint"), &call.region)?;
     let config = Config {
         ownership: Some(ownership(call.request.header("x-amz-object-ownership"))?),
-        tags: said.get("Tags").map(tags::read).transpose()?.unwrap_or_default(),
+        tags: said
+            .get("Tags")
+            .map(tags::read)
+            .transpose()?
+            .unwrap_or_default(),
         ..Config::modern()
     };
-    let listed = object::grants(call.request) && call.request.header("x-amz-acl") != Some("private");
+    let listed =
+        object::grants(call.request) && call.request.header("x-amz-acl") != Some("private");
     if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        let message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
-        return Err(Problem::new(400, "InvalidBucketAclWithObjectOwnership", message));
+        let message =
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
+        return Err(Problem::new(
+            400,
+            "InvalidBucketAclWithObjectOwnership",
+            message,
+        ));
     }
     if let Some(there) = call.world.aws.buckets.get(&call.bucket) {
         exists(there, call.who.account())?;
@@ -65,7 +83,9 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
         call.world.aws.buckets.insert(bucket.name.clone(), bucket);
     }
     let arn = format!("arn:aws:s3:::{}", call.bucket);
-    Ok(Reply::empty(200).header("location", format!("/{}", call.bucket)).header("x-amz-bucket-arn", arn))
+    Ok(Reply::empty(200)
+        .header("location", format!("/{}", call.bucket))
+        .header("x-amz-bucket-arn", arn))
 }
 
 /// A name is taken: in the first region its owner may ask for it again, for the sake of old programs.
@@ -73,8 +93,7 @@ fn exists(there: &Bucket, account: &str) -> Result<(), Problem> {
     let problem = match there.account == account {
         true if there.region == location::FIRST => return Ok(()),
         true => {
-            let message =
-                "Your previous request to create the named bucket succeeded and you already own it.";
+            let message = "Your previous request to create the named bucket succeeded and you already own it.";
             Problem::new(409, "BucketAlreadyOwnedByYou", message)
         }
         false => {
@@ -90,7 +109,9 @@ fn ownership(said: Option<&str>) -> Result<String, Problem> {
     match said {
         None => Ok("BucketOwnerEnforced".to_owned()),
         Some(said) if OWNERSHIPS.contains(&said) => Ok(said.to_owned()),
-        Some(said) => Err(Problem::argument(format!("Invalid x-amz-object-ownership header: {said}"))),
+        Some(said) => Err(Problem::argument(format!(
+            "Invalid x-amz-object-ownership header: {said}"
+        ))),
     }
 }
 
@@ -103,10 +124,19 @@ fn check_name(name: &str) -> Result<(), Problem> {
         && ends.into_iter().flatten().all(letter)
         && !name.contains("..")
         && name.parse::<std::net::Ipv4Addr>().is_err()
-        && !["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|start| name.starts_with(start))
-        && !["-s3alias", "--ol-s3", ".mrap", "--x-s3"].iter().any(|end| name.ends_with(end));
+        && !["xn--", "sthree-", "amzn-s3-demo-"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        && !["-s3alias", "--ol-s3", ".mrap", "--x-s3"]
+            .iter()
+            .any(|end| name.ends_with(end));
     let problem = || {
-        Problem::new(400, "InvalidBucketName", "The specified bucket is not valid.").field("BucketName", name)
+        Problem::new(
+            400,
+            "InvalidBucketName",
+            "The specified bucket is not valid.",
+        )
+        .field("BucketName", name)
     };
     fine.then_some(()).ok_or_else(problem)
 }
@@ -115,7 +145,9 @@ fn check_name(name: &str) -> Result<(), Problem> {
 pub(super) fn head(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let bucket = call.look()?;
     let reply = Reply::empty(200).header("x-amz-bucket-region", &bucket.region);
-    Ok(reply.header("x-amz-bucket-arn", bucket.arn()).header("x-amz-access-point-alias", "false"))
+    Ok(reply
+        .header("x-amz-bucket-arn", bucket.arn())
+        .header("x-amz-access-point-alias", "false"))
 }
 
 /// `DeleteBucket`
@@ -134,7 +166,8 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Reply, Problem> {
     }
     let left: Vec<String> = bucket.contents().map(str::to_owned).collect();
     call.world.aws.buckets.remove(&name);
-    left.into_iter().for_each(|content| call.world.aws.contents.drop(content));
+    left.into_iter()
+        .for_each(|content| call.world.aws.contents.drop(content));
     Ok(Reply::empty(204))
 }
 
@@ -154,17 +187,26 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Reply, Problem> {
             && world.listed(bucket.created_ms)
     });
     let shown: Vec<&Bucket> = mine.by_ref().take(max).collect();
-    let token = mine.next().and(shown.last()).map(|bucket| bucket.name.clone());
+    let token = mine
+        .next()
+        .and(shown.last())
+        .map(|bucket| bucket.name.clone());
     let entry = |bucket: &&Bucket| {
         let node = Node::new("Bucket").text("Name", &bucket.name);
-        let node =
-            node.text("CreationDate", clock::millis(bucket.created_ms - bucket.created_ms.rem_euclid(1000)));
-        node.text("BucketRegion", &bucket.region).text("BucketArn", bucket.arn())
+        let node = node.text(
+            "CreationDate",
+            clock::millis(bucket.created_ms - bucket.created_ms.rem_euclid(1000)),
+        );
+        node.text("BucketRegion", &bucket.region)
+            .text("BucketArn", bucket.arn())
     };
     let buckets = Node::new("Buckets").all(shown.iter().map(entry));
-    let node =
-        Node::new("ListAllMyBucketsResult").with(Node::new("Owner").text("ID", owner(account))).with(buckets);
-    let node = node.maybe("ContinuationToken", token).maybe("Prefix", request.value("prefix"));
+    let node = Node::new("ListAllMyBucketsResult")
+        .with(Node::new("Owner").text("ID", owner(account)))
+        .with(buckets);
+    let node = node
+        .maybe("ContinuationToken", token)
+        .maybe("Prefix", request.value("prefix"));
     Ok(Reply::xml(&node))
 }
 

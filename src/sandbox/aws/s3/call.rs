@@ -30,7 +30,8 @@ pub(crate) struct Call<'a> {
 
 /// `404 NoSuchBucket`.
 pub(crate) fn no_bucket(name: &str) -> Problem {
-    Problem::new(404, "NoSuchBucket", "The specified bucket does not exist").field("BucketName", name)
+    Problem::new(404, "NoSuchBucket", "The specified bucket does not exist")
+        .field("BucketName", name)
 }
 
 impl Call<'_> {
@@ -39,7 +40,11 @@ impl Call<'_> {
     /// # Errors
     /// `404 NoSuchBucket`.
     pub(crate) fn look(&self) -> Result<&Bucket, Problem> {
-        self.world.aws.buckets.get(&self.bucket).ok_or_else(|| no_bucket(&self.bucket))
+        self.world
+            .aws
+            .buckets
+            .get(&self.bucket)
+            .ok_or_else(|| no_bucket(&self.bucket))
     }
 
     /// The bucket, to change it; it will be written before the answer goes out.
@@ -47,7 +52,12 @@ impl Call<'_> {
     /// # Errors
     /// `404 NoSuchBucket`.
     pub(crate) fn change(&mut self) -> Result<&mut Bucket, Problem> {
-        let bucket = self.world.aws.buckets.get_mut(&self.bucket).ok_or_else(|| no_bucket(&self.bucket))?;
+        let bucket = self
+            .world
+            .aws
+            .buckets
+            .get_mut(&self.bucket)
+            .ok_or_else(|| no_bucket(&self.bucket))?;
         self.world.aws.dirty.insert(self.bucket.clone());
         Ok(bucket)
     }
@@ -57,7 +67,9 @@ impl Call<'_> {
     /// # Errors
     /// `404 NoSuchBucket`.
     pub(crate) fn config(&self) -> Result<&Config, Problem> {
-        Ok(self.look()?.config_at(self.world.now - self.world.aws.stale_ms))
+        Ok(self
+            .look()?
+            .config_at(self.world.now - self.world.aws.stale_ms))
     }
 
     /// Changes the bucket's configuration.
@@ -75,12 +87,19 @@ impl Call<'_> {
     /// # Errors
     /// `400 MalformedXML`.
     pub(crate) fn document(&self, root: &str) -> Result<Node, Problem> {
-        xml::parse(&self.content).filter(|node| node.name == root).ok_or_else(Problem::malformed_xml)
+        xml::parse(&self.content)
+            .filter(|node| node.name == root)
+            .ok_or_else(Problem::malformed_xml)
     }
 
     /// What the request says under a name of a header, before or after its body.
     pub(crate) fn said(&self, name: &str) -> Option<&str> {
-        let trailed = || self.trailer.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let trailed = || {
+            self.trailer
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
         self.request.header(name).or_else(trailed)
     }
 
@@ -89,7 +108,8 @@ impl Call<'_> {
         let sums = |name: &str| {
             // The algorithm and the type are no sums.
             let kind = name.strip_prefix("x-amz-checksum-");
-            name == "content-md5" || kind.is_some_and(|kind| !matches!(kind, "algorithm" | "type" | "mode"))
+            name == "content-md5"
+                || kind.is_some_and(|kind| !matches!(kind, "algorithm" | "type" | "mode"))
         };
         self.request.headers.keys().any(|name| sums(name.as_str()))
             || self.trailer.iter().any(|(name, _)| sums(name))
@@ -106,7 +126,11 @@ impl Call<'_> {
     /// `403 AccessDenied`.
     pub(crate) fn may(&self, action: &str, resource: &str) -> Result<(), Problem> {
         let name = resource.strip_prefix("arn:aws:s3:::").unwrap_or_default();
-        self.decide(action, resource, &self.guard(name.split('/').next().unwrap_or_default()))
+        self.decide(
+            action,
+            resource,
+            &self.guard(name.split('/').next().unwrap_or_default()),
+        )
     }
 
     /// The same for a bucket that is to be made: whoever has the name already has no say in it.
@@ -118,11 +142,23 @@ impl Call<'_> {
     }
 
     fn decide(&self, action: &str, resource: &str, guard: &Guard) -> Result<(), Problem> {
-        policy::decide(self.world, &Ask { who: self.who, action, resource, context: &self.context }, guard)
+        policy::decide(
+            self.world,
+            &Ask {
+                who: self.who,
+                action,
+                resource,
+                context: &self.context,
+            },
+            guard,
+        )
     }
 
     fn unguarded(&self) -> Guard {
-        Guard { account: self.who.account().to_owned(), ..Guard::default() }
+        Guard {
+            account: self.who.account().to_owned(),
+            ..Guard::default()
+        }
     }
 
     fn guard(&self, bucket: &str) -> Guard {
@@ -131,8 +167,15 @@ impl Call<'_> {
         };
         let text = bucket.config.policy.as_deref();
         let policy = text.and_then(|text| policy::bucket(text, &bucket.name, |_| true).ok());
-        let restricts = bucket.config.public_access.is_some_and(|block| block.restrict_public_buckets);
+        let restricts = bucket
+            .config
+            .public_access
+            .is_some_and(|block| block.restrict_public_buckets);
         let restricted = restricts && policy.as_ref().is_some_and(policy::is_public);
-        Guard { account: bucket.account.clone(), policy, restricted }
+        Guard {
+            account: bucket.account.clone(),
+            policy,
+            restricted,
+        }
     }
 }

@@ -36,7 +36,9 @@ impl Algorithm {
 
     /// By its name, in any case.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
     /// `x-amz-checksum-crc32`
@@ -74,7 +76,13 @@ impl Algorithm {
 fn crc(polynomial: u64, bits: u32, content: &[u8]) -> [u8; 8] {
     let table: Vec<u64> = (0..256)
         .map(|byte| {
-            (0..8).fold(byte, |sum: u64, _| if sum & 1 == 1 { (sum >> 1) ^ polynomial } else { sum >> 1 })
+            (0..8).fold(byte, |sum: u64, _| {
+                if sum & 1 == 1 {
+                    (sum >> 1) ^ polynomial
+                } else {
+                    sum >> 1
+                }
+            })
         })
         .collect();
     let ones = u64::MAX >> (64 - bits);

@@ -34,7 +34,9 @@ pub(super) fn write(call: &Call<'_>, key: &str) -> Result<(), Problem> {
     if let Some(said) = call.request.header("if-none-match") {
         if said.trim() != "*" {
             let message = "A header you provided implies functionality that is not implemented";
-            return Err(Problem::new(501, "NotImplemented", message).field("Header", "If-None-Match"));
+            return Err(
+                Problem::new(501, "NotImplemented", message).field("Header", "If-None-Match")
+            );
         }
         if current.is_some() {
             return Err(failed("If-None-Match"));

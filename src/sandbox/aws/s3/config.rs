@@ -8,7 +8,11 @@ use crate::sandbox::aws::answer::{Problem, Reply};
 use crate::sandbox::aws::xml::Node;
 
 /// What may be said about who owns objects that others write.
-pub(super) const OWNERSHIPS: [&str; 3] = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
+pub(super) const OWNERSHIPS: [&str; 3] = [
+    "BucketOwnerEnforced",
+    "BucketOwnerPreferred",
+    "ObjectWriter",
+];
 
 /// All of it. Documents that are nobody's business but the client's are kept as they came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,10 +57,15 @@ impl Config {
 
     /// The algorithm that objects are encrypted with unless they say otherwise, and the key if it is one of KMS.
     pub(super) fn cipher(&self) -> (&str, Option<&str>) {
-        let by_default =
-            self.encryption.get("Rule").and_then(|rule| rule.get("ApplyServerSideEncryptionByDefault"));
+        let by_default = self
+            .encryption
+            .get("Rule")
+            .and_then(|rule| rule.get("ApplyServerSideEncryptionByDefault"));
         let text = |name| by_default.and_then(|node| node.text_of(name));
-        (text("SSEAlgorithm").unwrap_or("AES256"), text("KMSMasterKeyID"))
+        (
+            text("SSEAlgorithm").unwrap_or("AES256"),
+            text("KMSMasterKeyID"),
+        )
     }
 
     /// Whether one key of the bucket stands between its objects and KMS, unless they say otherwise.
@@ -68,8 +77,15 @@ impl Config {
 
     /// Whether objects may not be encrypted with a key that the client brings.
     pub(super) fn blocks_customer_keys(&self) -> bool {
-        let blocked = self.encryption.get("Rule").and_then(|rule| rule.get("BlockedEncryptionTypes"));
-        blocked.is_some_and(|types| types.each("EncryptionType").any(|kind| kind.text == "SSE-C"))
+        let blocked = self
+            .encryption
+            .get("Rule")
+            .and_then(|rule| rule.get("BlockedEncryptionTypes"));
+        blocked.is_some_and(|types| {
+            types
+                .each("EncryptionType")
+                .any(|kind| kind.text == "SSE-C")
+        })
     }
 }
 
@@ -88,7 +104,9 @@ pub(super) fn get_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
 /// Replaces the whole rule: who does not repeat that SSE-C is blocked lets it in again.
 pub(super) fn put_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let mut node = call.document("ServerSideEncryptionConfiguration")?;
-    let [rule] = node.children.as_mut_slice() else { return Err(Problem::malformed_xml()) };
+    let [rule] = node.children.as_mut_slice() else {
+        return Err(Problem::malformed_xml());
+    };
     let by_default = rule.get("ApplyServerSideEncryptionByDefault");
     let algorithm = by_default.map(|node| node.text_of("SSEAlgorithm").unwrap_or_default());
     if algorithm.is_some_and(|name| !matches!(name, "AES256" | "aws:kms" | "aws:kms:dsse")) {
@@ -96,8 +114,7 @@ pub(super) fn put_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
     }
     let key = by_default.and_then(|node| node.text_of("KMSMasterKeyID"));
     if algorithm == Some("AES256") && key.is_some() {
-        let message =
-            "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse";
+        let message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse";
         return Err(Problem::argument(message));
     }
     let types = rule.get("BlockedEncryptionTypes");
@@ -118,31 +135,69 @@ pub(super) fn delete_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
     Ok(Reply::empty(204))
 }
 
-const ACCESS: [&str; 4] =
-    ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
+const ACCESS: [&str; 4] = [
+    "BlockPublicAcls",
+    "IgnorePublicAcls",
+    "BlockPublicPolicy",
+    "RestrictPublicBuckets",
+];
 
 pub(super) fn get_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let Some(block) = call.config()?.public_access else {
         let message = "The public access block configuration was not found";
-        return Err(absent(call, "NoSuchPublicAccessBlockConfiguration", message));
+        return Err(absent(
+            call,
+            "NoSuchPublicAccessBlockConfiguration",
+            message,
+        ));
     };
-    let PublicAccess { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets } =
-        block;
-    let values = [block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets];
-    let children = ACCESS.iter().zip(values).map(|(name, value)| Node::leaf(*name, value));
-    Ok(Reply::xml(&Node::new("PublicAccessBlockConfiguration").all(children)))
+    let PublicAccess {
+        block_public_acls,
+        ignore_public_acls,
+        block_public_policy,
+        restrict_public_buckets,
+    } = block;
+    let values = [
+        block_public_acls,
+        ignore_public_acls,
+        block_public_policy,
+        restrict_public_buckets,
+    ];
+    let children = ACCESS
+        .iter()
+        .zip(values)
+        .map(|(name, value)| Node::leaf(*name, value));
+    Ok(Reply::xml(
+        &Node::new("PublicAccessBlockConfiguration").all(children),
+    ))
 }
 
 pub(super) fn put_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let node = call.document("PublicAccessBlockConfiguration")?;
     let mut values = [false; 4];
     for child in &node.children {
-        let at = ACCESS.iter().position(|name| *name == child.name).ok_or_else(Problem::malformed_xml)?;
-        values[at] = child.text.to_ascii_lowercase().parse().map_err(|_| Problem::malformed_xml())?;
+        let at = ACCESS
+            .iter()
+            .position(|name| *name == child.name)
+            .ok_or_else(Problem::malformed_xml)?;
+        values[at] = child
+            .text
+            .to_ascii_lowercase()
+            .parse()
+            .map_err(|_| Problem::malformed_xml())?;
     }
-    let [block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets] = values;
-    let block =
-        PublicAccess { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets };
+    let [
+        block_public_acls,
+        ignore_public_acls,
+        block_public_policy,
+        restrict_public_buckets,
+    ] = values;
+    let block = PublicAccess {
+        block_public_acls,
+        ignore_public_acls,
+        block_public_policy,
+        restrict_public_buckets,
+    };
     call.configure(|config| config.public_access = Some(block))?;
     Ok(Reply::empty(200))
 }
@@ -166,8 +221,12 @@ pub(super) fn get_ownership(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 pub(super) fn put_ownership(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let node = call.document("OwnershipControls")?;
-    let [rule] = node.children.as_slice() else { return Err(Problem::malformed_xml()) };
-    let said = rule.text_of("ObjectOwnership").filter(|said| OWNERSHIPS.contains(said));
+    let [rule] = node.children.as_slice() else {
+        return Err(Problem::malformed_xml());
+    };
+    let said = rule
+        .text_of("ObjectOwnership")
+        .filter(|said| OWNERSHIPS.contains(said));
     let said = said.ok_or_else(Problem::malformed_xml)?.to_owned();
     call.configure(|config| config.ownership = Some(said))?;
     Ok(Reply::empty(200))
@@ -180,12 +239,16 @@ pub(super) fn delete_ownership(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 pub(super) fn get_versioning(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let status = call.config()?.versioning.clone();
-    Ok(Reply::xml(&Node::new("VersioningConfiguration").maybe("Status", status)))
+    Ok(Reply::xml(
+        &Node::new("VersioningConfiguration").maybe("Status", status),
+    ))
 }
 
 pub(super) fn put_versioning(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let node = call.document("VersioningConfiguration")?;
-    let status = node.text_of("Status").filter(|said| matches!(*said, "Enabled" | "Suspended"));
+    let status = node
+        .text_of("Status")
+        .filter(|said| matches!(*said, "Enabled" | "Suspended"));
     let status = status.map(str::to_owned).ok_or_else(|| {
         let message = "The Versioning element must be specified";
         Problem::new(400, "IllegalVersioningConfigurationException", message)
@@ -200,7 +263,9 @@ pub(super) fn absent(call: &Call<'_>, code: &str, message: &str) -> Problem {
 }
 
 pub(super) fn get_abac(_: &mut Call<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::xml(&Node::new("AbacStatus").text("Status", "Disabled")))
+    Ok(Reply::xml(
+        &Node::new("AbacStatus").text("Status", "Disabled"),
+    ))
 }
 
 pub(super) fn get_logging(_: &mut Call<'_>) -> Result<Reply, Problem> {
@@ -208,7 +273,11 @@ pub(super) fn get_logging(_: &mut Call<'_>) -> Result<Reply, Problem> {
 }
 
 pub(super) fn get_cors(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    Err(absent(call, "NoSuchCORSConfiguration", "The CORS configuration does not exist"))
+    Err(absent(
+        call,
+        "NoSuchCORSConfiguration",
+        "The CORS configuration does not exist",
+    ))
 }
 
 pub(super) fn get_website(call: &mut Call<'_>) -> Result<Reply, Problem> {
@@ -218,10 +287,18 @@ pub(super) fn get_website(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 pub(super) fn get_replication(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let message = "The replication configuration was not found";
-    Err(absent(call, "ReplicationConfigurationNotFoundError", message))
+    Err(absent(
+        call,
+        "ReplicationConfigurationNotFoundError",
+        message,
+    ))
 }
 
 pub(super) fn get_object_lock(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let message = "Object Lock configuration does not exist for this bucket";
-    Err(absent(call, "ObjectLockConfigurationNotFoundError", message))
+    Err(absent(
+        call,
+        "ObjectLockConfigurationNotFoundError",
+        message,
+    ))
 }

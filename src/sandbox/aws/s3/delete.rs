@@ -34,8 +34,17 @@ fn remove(call: &mut Call<'_>, id: Option<&str>) -> Result<Done, Problem> {
     match (id, versioning.is_some()) {
         (Some(id), _) => forget(call, id),
         (None, true) => {
-            let marker = object::keep(call, Version { marker: true, ..Version::default() })?;
-            Ok(Done { id: Some(marker.id), marker: true })
+            let marker = object::keep(
+                call,
+                Version {
+                    marker: true,
+                    ..Version::default()
+                },
+            )?;
+            Ok(Done {
+                id: Some(marker.id),
+                marker: true,
+            })
         }
         (None, false) => forget(call, NULL).map(|_| Done::default()),
     }
@@ -47,7 +56,10 @@ fn forget(call: &mut Call<'_>, id: &str) -> Result<Done, Problem> {
     let bucket = call.change()?;
     let mut gone = None;
     if let Some(versions) = bucket.objects.get_mut(&key) {
-        gone = versions.iter().position(|version| version.id == id).map(|at| versions.remove(at));
+        gone = versions
+            .iter()
+            .position(|version| version.id == id)
+            .map(|at| versions.remove(at));
         if versions.is_empty() {
             bucket.objects.remove(&key);
         }
@@ -56,7 +68,10 @@ fn forget(call: &mut Call<'_>, id: &str) -> Result<Done, Problem> {
     if let Some(version) = gone.filter(|version| !version.content.is_empty()) {
         call.world.aws.contents.drop(version.content);
     }
-    Ok(Done { id: Some(id.to_owned()), marker })
+    Ok(Done {
+        id: Some(id.to_owned()),
+        marker,
+    })
 }
 
 /// `DeleteObjects`: each key by its own right, with its own answer.
@@ -79,7 +94,10 @@ pub(super) fn many(call: &mut Call<'_>) -> Result<Reply, Problem> {
             Ok(done) => answer.children.push(deleted(key, id, &done)),
             Err(problem) => {
                 let node = Node::new("Error").text("Key", key).maybe("VersionId", id);
-                answer.children.push(node.text("Code", &problem.code).text("Message", &problem.message));
+                answer.children.push(
+                    node.text("Code", &problem.code)
+                        .text("Message", &problem.message),
+                );
             }
         }
     }
@@ -88,31 +106,53 @@ pub(super) fn many(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 /// The keys that a document names, with what it says of each.
 fn entries(node: &Node) -> Option<Vec<(&str, &Node)>> {
-    let known = node.children.iter().all(|child| matches!(child.name.as_str(), "Object" | "Quiet"));
-    let truth = node.text_of("Quiet").is_none_or(|text| matches!(text, "true" | "false"));
+    let known = node
+        .children
+        .iter()
+        .all(|child| matches!(child.name.as_str(), "Object" | "Quiet"));
+    let truth = node
+        .text_of("Quiet")
+        .is_none_or(|text| matches!(text, "true" | "false"));
     let key = |entry: &&Node| entry.text_of("Key").is_some_and(|key| !key.is_empty());
     let named: Vec<&Node> = node.each("Object").collect();
     let fine = known && truth && (1..=KEYS_MAX).contains(&named.len()) && named.iter().all(key);
-    fine.then(|| named.into_iter().filter_map(|entry| Some((entry.text_of("Key")?, entry))).collect())
+    fine.then(|| {
+        named
+            .into_iter()
+            .filter_map(|entry| Some((entry.text_of("Key")?, entry)))
+            .collect()
+    })
 }
 
 fn permitted(call: &Call<'_>, entry: &Node, id: Option<&str>) -> Result<(), Problem> {
-    let action = if id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    let action = if id.is_some() {
+        "s3:DeleteObjectVersion"
+    } else {
+        "s3:DeleteObject"
+    };
     if call.key.len() > object::KEY_MAX {
         return Err(Problem::new(400, "KeyTooLongError", "Your key is too long"));
     }
     call.may(action, &call.object_arn(&call.key))?;
-    let Some(etag) = entry.text_of("ETag").filter(|_| !call.unconditional) else { return Ok(()) };
+    let Some(etag) = entry.text_of("ETag").filter(|_| !call.unconditional) else {
+        return Ok(());
+    };
     call.may("s3:GetObject", &call.object_arn(&call.key))?;
-    let current = call.look()?.current(&call.key).ok_or_else(|| conditions::no_key(&call.key))?;
+    let current = call
+        .look()?
+        .current(&call.key)
+        .ok_or_else(|| conditions::no_key(&call.key))?;
     let same = etag == "*" || etag.trim_matches('"') == current.etag;
-    same.then_some(()).ok_or_else(|| conditions::failed("If-Match"))
+    same.then_some(())
+        .ok_or_else(|| conditions::failed("If-Match"))
 }
 
 fn deleted(key: &str, id: Option<&str>, done: &Done) -> Node {
     let node = Node::new("Deleted").text("Key", key).maybe("VersionId", id);
     match (&done.id, done.marker) {
-        (Some(marker), true) => node.text("DeleteMarker", true).text("DeleteMarkerVersionId", marker),
+        (Some(marker), true) => node
+            .text("DeleteMarker", true)
+            .text("DeleteMarkerVersionId", marker),
         _ => node,
     }
 }

@@ -43,11 +43,19 @@ pub(super) fn choose(call: &mut Call<'_>) -> Result<Headers, Problem> {
     let config = &call.look()?.config;
     let (by_default, default_key) = config.cipher();
     // Who names an algorithm says everything: the bucket's key is not taken in addition.
-    let key = key.or_else(|| default_key.filter(|_| algorithm.is_none()).map(str::to_owned));
-    let bucket_key = bucket_key.map_or(config.has_bucket_key(), |said| said.eq_ignore_ascii_case("true"));
+    let key = key.or_else(|| {
+        default_key
+            .filter(|_| algorithm.is_none())
+            .map(str::to_owned)
+    });
+    let bucket_key = bucket_key.map_or(config.has_bucket_key(), |said| {
+        said.eq_ignore_ascii_case("true")
+    });
     let chosen = algorithm.clone().unwrap_or_else(|| by_default.to_owned());
     if !matches!(chosen.as_str(), "AES256" | "aws:kms" | "aws:kms:dsse") {
-        return Err(Problem::argument("The encryption method specified is not supported"));
+        return Err(Problem::argument(
+            "The encryption method specified is not supported",
+        ));
     }
     let named = call.request.header(KEY).is_some();
     if named && !algorithm.is_some_and(|algorithm| algorithm.starts_with("aws:kms")) {
@@ -57,7 +65,10 @@ pub(super) fn choose(call: &mut Call<'_>) -> Result<Headers, Problem> {
     }
     let mut headers = Headers::from([(ALGORITHM.to_owned(), chosen.clone())]);
     if chosen != "AES256" {
-        headers.insert(KEY.to_owned(), resolve(call, key.as_deref().unwrap_or(MANAGED))?);
+        headers.insert(
+            KEY.to_owned(),
+            resolve(call, key.as_deref().unwrap_or(MANAGED))?,
+        );
         if bucket_key && chosen == "aws:kms" {
             headers.insert(BUCKET_KEY.to_owned(), "true".to_owned());
         }
@@ -71,7 +82,9 @@ fn resolve(call: &mut Call<'_>, said: &str) -> Result<String, Problem> {
     let region = call.look()?.region.clone();
     let own = call.who.account().to_owned();
     let (account, name) = match said.splitn(6, ':').collect::<Vec<_>>()[..] {
-        ["arn", "aws", "kms", place, account, name] if place == region => (account.to_owned(), name),
+        ["arn", "aws", "kms", place, account, name] if place == region => {
+            (account.to_owned(), name)
+        }
         ["arn", _, _, place, _, _] => return Err(unknown(format!("Invalid arn {place}"))),
         _ if said.starts_with("alias/") => (own, said),
         _ => return Ok(arn(&region, &own, checked(said)?)),
@@ -92,7 +105,13 @@ fn resolve(call: &mut Call<'_>, said: &str) -> Result<String, Problem> {
 /// An identifier of a key, if it can be one.
 fn checked(id: &str) -> Result<&str, Problem> {
     let fine = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    let problem = || Problem::new(400, "KMS.NotFoundException", format!("Invalid keyId '{id}'"));
+    let problem = || {
+        Problem::new(
+            400,
+            "KMS.NotFoundException",
+            format!("Invalid keyId '{id}'"),
+        )
+    };
     fine.then_some(id).ok_or_else(problem)
 }
 
@@ -103,7 +122,13 @@ fn arn(region: &str, account: &str, id: &str) -> String {
 /// The key that an alias stands for: always the same, and nothing that a policy could guess.
 fn behind(region: &str, account: &str, alias: &str) -> String {
     let text = ids::hex(&ids::draw(&["kms", region, account, alias])[..16]);
-    let cut = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]];
+    let cut = [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ];
     arn(region, account, &cut.join("-"))
 }
 
@@ -111,8 +136,15 @@ fn behind(region: &str, account: &str, alias: &str) -> String {
 ///
 /// # Errors
 /// `403 AccessDenied`; `400` for strangers without a signature.
-pub(super) fn may(call: &Call<'_>, action: &str, headers: &Headers, object: &str) -> Result<(), Problem> {
-    let Some(key) = headers.get(KEY) else { return Ok(()) };
+pub(super) fn may(
+    call: &Call<'_>,
+    action: &str,
+    headers: &Headers,
+    object: &str,
+) -> Result<(), Problem> {
+    let Some(key) = headers.get(KEY) else {
+        return Ok(());
+    };
     if *call.who == Who::Anonymous {
         let message = "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.";
         return Err(Problem::argument(message));
@@ -131,12 +163,30 @@ pub(super) fn may(call: &Call<'_>, action: &str, headers: &Headers, object: &str
         return Ok(());
     }
     let context = context(call, key, region, headers, object);
-    let guard = Guard { account: account.to_owned(), ..Guard::default() };
-    policy::decide(call.world, &Ask { who: call.who, action, resource: key, context: &context }, &guard)
+    let guard = Guard {
+        account: account.to_owned(),
+        ..Guard::default()
+    };
+    policy::decide(
+        call.world,
+        &Ask {
+            who: call.who,
+            action,
+            resource: key,
+            context: &context,
+        },
+        &guard,
+    )
 }
 
 /// What policies may ask about a use of a key: S3 asks on the caller's behalf, from an address of its own.
-fn context(call: &Call<'_>, key: &str, region: &str, headers: &Headers, object: &str) -> policy::Context {
+fn context(
+    call: &Call<'_>,
+    key: &str,
+    region: &str,
+    headers: &Headers,
+    object: &str,
+) -> policy::Context {
     let mut context = common(call.world, call.request, call.who, region);
     context.set("aws:SourceIp", None);
     context.set("aws:ViaAWSService", Some("true"));
@@ -144,7 +194,11 @@ fn context(call: &Call<'_>, key: &str, region: &str, headers: &Headers, object: 
     context.add("kms:CallerAccount", call.who.account());
     context.add("kms:ViaService", format!("s3.{region}.amazonaws.com"));
     let bucket = object.split('/').next().unwrap_or_default();
-    let about = if headers.contains_key(BUCKET_KEY) { bucket } else { object };
+    let about = if headers.contains_key(BUCKET_KEY) {
+        bucket
+    } else {
+        object
+    };
     context.add("kms:EncryptionContext:aws:s3:arn", about);
     context.add("kms:EncryptionContextKeys", "aws:s3:arn");
     for alias in call.world.aws.root.aliases.get(key).into_iter().flatten() {
@@ -158,7 +212,9 @@ fn context(call: &Call<'_>, key: &str, region: &str, headers: &Headers, object: 
 /// # Errors
 /// `400 InvalidArgument`.
 pub(super) fn none_said(call: &Call<'_>) -> Result<(), Problem> {
-    let said = [ALGORITHM, KEY].into_iter().find(|name| call.request.header(name).is_some());
+    let said = [ALGORITHM, KEY]
+        .into_iter()
+        .find(|name| call.request.header(name).is_some());
     said.map_or(Ok(()), |name| {
         let message = format!("{name} header is not supported for this operation.");
         Err(Problem::argument(message).field("ArgumentName", name))

@@ -26,8 +26,14 @@ const DEEDS: [&str; 5] = [
 ];
 
 /// Where objects can move.
-const CLASSES: [&str; 6] =
-    ["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"];
+const CLASSES: [&str; 6] = [
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+];
 /// What is rarely read has been kept elsewhere so long before.
 const RARE_MIN_DAYS: i64 = 30;
 /// No more newer versions can be kept.
@@ -72,15 +78,24 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
         let rule = with_id(call, check(rule)?);
         let id = rule.text_of("ID").unwrap_or_default();
         if id.len() > 255 {
-            return Err(Problem::argument("ID length should not exceed allowed limit of 255"));
+            return Err(Problem::argument(
+                "ID length should not exceed allowed limit of 255",
+            ));
         }
         if !named.insert(id.to_owned()) {
-            return Err(Problem::argument("Rule ID must be unique. Found same ID for more than one rule"));
+            return Err(Problem::argument(
+                "Rule ID must be unique. Found same ID for more than one rule",
+            ));
         }
         rules.push(rule);
     }
     let answer = Reply::empty(200).header(SIZE_HEADER, &minimum_size);
-    call.configure(|config| config.lifecycle = Some(Lifecycle { rules, minimum_size }))?;
+    call.configure(|config| {
+        config.lifecycle = Some(Lifecycle {
+            rules,
+            minimum_size,
+        })
+    })?;
     Ok(answer)
 }
 
@@ -104,7 +119,10 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
         DEEDS.contains(&child.name.as_str())
             || matches!(child.name.as_str(), "ID" | "Status" | "Prefix" | "Filter")
     };
-    if rule.name != "Rule" || !matches!(status, "Enabled" | "Disabled") || !rule.children.iter().all(known) {
+    if rule.name != "Rule"
+        || !matches!(status, "Enabled" | "Disabled")
+        || !rule.children.iter().all(known)
+    {
         return Err(Problem::malformed_xml());
     }
     // Exactly one of the modern and the legacy form.
@@ -112,7 +130,9 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
         return Err(Problem::malformed_xml());
     }
     if !DEEDS.iter().any(|deed| rule.get(deed).is_some()) {
-        return Err(Problem::request("At least one action needs to be specified in a rule"));
+        return Err(Problem::request(
+            "At least one action needs to be specified in a rule",
+        ));
     }
     let narrow = rule.get("Filter").map(filter).transpose()?.unwrap_or(false);
     if let Some(node) = rule.get("Expiration") {
@@ -125,21 +145,29 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
     if let Some(node) = rule.get("AbortIncompleteMultipartUpload") {
         days(node, "DaysAfterInitiation", 1)?.ok_or_else(Problem::malformed_xml)?;
         if narrow {
-            let message = "AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.";
+            let message =
+                "AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.";
             return Err(Problem::request(message));
         }
     }
     transitions(&rule, "Transition", "Days", "Expiration")?;
-    transitions(&rule, "NoncurrentVersionTransition", "NoncurrentDays", "NoncurrentVersionExpiration")?;
+    transitions(
+        &rule,
+        "NoncurrentVersionTransition",
+        "NoncurrentDays",
+        "NoncurrentVersionExpiration",
+    )?;
     let dated = |deed: &str, name: &str| rule.each(deed).any(|node| node.get(name).is_some());
     let both = |name: &str| dated("Transition", name) || dated("Expiration", name);
     if both("Date") && both("Days") {
-        let message =
-            "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule";
+        let message = "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule";
         return Err(Problem::request(message));
     }
-    for node in
-        rule.children.iter_mut().flat_map(|child| &mut child.children).filter(|node| node.name == "Date")
+    for node in rule
+        .children
+        .iter_mut()
+        .flat_map(|child| &mut child.children)
+        .filter(|node| node.name == "Date")
     {
         node.text = midnight(&node.text)?;
     }
@@ -148,7 +176,9 @@ fn check(mut rule: Node) -> Result<Node, Problem> {
 
 /// How many newer versions are kept beside those that are too young.
 fn newer(node: &Node) -> Result<(), Problem> {
-    let Some(count) = days(node, "NewerNoncurrentVersions", 1)? else { return Ok(()) };
+    let Some(count) = days(node, "NewerNoncurrentVersions", 1)? else {
+        return Ok(());
+    };
     match count > NEWER_MAX {
         true => Err(Problem::argument(format!(
             "'NewerNoncurrentVersions' for {} action must be less than or equal to {NEWER_MAX}",
@@ -160,10 +190,16 @@ fn newer(node: &Node) -> Result<(), Problem> {
 
 /// Objects move to classes that there are, to each once, not too early for it, and before they expire.
 fn transitions(rule: &Node, deed: &str, unit: &str, end: &str) -> Result<(), Problem> {
-    let last = rule.get(end).map(|node| days(node, unit, 1)).transpose()?.flatten();
+    let last = rule
+        .get(end)
+        .map(|node| days(node, unit, 1))
+        .transpose()?
+        .flatten();
     let mut classes = BTreeSet::new();
     for node in rule.each(deed) {
-        let class = node.text_of("StorageClass").filter(|class| CLASSES.contains(class));
+        let class = node
+            .text_of("StorageClass")
+            .filter(|class| CLASSES.contains(class));
         let class = class.ok_or_else(Problem::malformed_xml)?;
         let day = days(node, unit, 0)?;
         // Only what is current can also move on a date.
@@ -174,7 +210,8 @@ fn transitions(rule: &Node, deed: &str, unit: &str, end: &str) -> Result<(), Pro
             newer(node)?;
         }
         if !classes.insert(class) {
-            let message = format!("'StorageClass' must be different for '{deed}' actions in same 'Rule'");
+            let message =
+                format!("'StorageClass' must be different for '{deed}' actions in same 'Rule'");
             return Err(Problem::argument(message));
         }
         let Some(day) = day else { continue };
@@ -184,8 +221,9 @@ fn transitions(rule: &Node, deed: &str, unit: &str, end: &str) -> Result<(), Pro
             )));
         }
         if last.is_some_and(|last| last <= day) {
-            let message =
-                format!("'{unit}' in the {end} action must be greater than '{unit}' in the {deed} action");
+            let message = format!(
+                "'{unit}' in the {end} action must be greater than '{unit}' in the {deed} action"
+            );
             return Err(Problem::argument(message));
         }
     }
@@ -204,9 +242,13 @@ fn filter(node: &Node) -> Result<bool, Problem> {
     for part in inner {
         match part.name.as_str() {
             "Prefix" => {}
-            "Tag" if part.text_of("Key").is_some() && part.text_of("Value").is_some() => narrow = true,
+            "Tag" if part.text_of("Key").is_some() && part.text_of("Value").is_some() => {
+                narrow = true
+            }
             "ObjectSizeGreaterThan" | "ObjectSizeLessThan" => {
-                part.text.parse::<u64>().map_err(|_| Problem::malformed_xml())?;
+                part.text
+                    .parse::<u64>()
+                    .map_err(|_| Problem::malformed_xml())?;
                 narrow = true;
             }
             _ => return Err(Problem::malformed_xml()),
@@ -216,8 +258,10 @@ fn filter(node: &Node) -> Result<bool, Problem> {
 }
 
 fn expiration(node: &Node, narrow: bool) -> Result<(), Problem> {
-    let said =
-        ["Days", "Date", "ExpiredObjectDeleteMarker"].iter().filter(|name| node.get(name).is_some()).count();
+    let said = ["Days", "Date", "ExpiredObjectDeleteMarker"]
+        .iter()
+        .filter(|name| node.get(name).is_some())
+        .count();
     if said != 1 || node.children.len() != 1 {
         return Err(Problem::malformed_xml());
     }
@@ -230,11 +274,20 @@ fn expiration(node: &Node, narrow: bool) -> Result<(), Problem> {
 }
 
 fn days(node: &Node, name: &str, least: i64) -> Result<Option<i64>, Problem> {
-    let Some(text) = node.text_of(name) else { return Ok(None) };
+    let Some(text) = node.text_of(name) else {
+        return Ok(None);
+    };
     let number: i64 = text.parse().map_err(|_| Problem::malformed_xml())?;
     if number < least {
-        let kind = if least == 0 { "a non-negative" } else { "a positive" };
-        return Err(Problem::argument(format!("'{name}' for {} action must be {kind} integer", node.name)));
+        let kind = if least == 0 {
+            "a non-negative"
+        } else {
+            "a positive"
+        };
+        return Err(Problem::argument(format!(
+            "'{name}' for {} action must be {kind} integer",
+            node.name
+        )));
     }
     Ok(Some(number))
 }
@@ -244,6 +297,8 @@ fn midnight(text: &str) -> Result<String, Problem> {
     const DAY_MS: i64 = 86_400_000;
     let wrong = || Problem::argument("'Date' must be at midnight GMT");
     let moment = clock::parse(text).or_else(|| clock::parse(&format!("{text}T00:00:00Z")));
-    let moment = moment.filter(|moment| moment % DAY_MS == 0).ok_or_else(wrong)?;
+    let moment = moment
+        .filter(|moment| moment % DAY_MS == 0)
+        .ok_or_else(wrong)?;
     Ok(clock::millis(moment))
 }

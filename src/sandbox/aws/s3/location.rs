@@ -60,7 +60,8 @@ pub(crate) fn choose(said: Option<&str>, asked: &str) -> Result<String, Problem>
         None => Err(illegal("unspecified")),
         Some(said) if !REGIONS.contains(&said) || said == FIRST => {
             let message = "The specified location-constraint is not valid";
-            Err(Problem::new(400, "InvalidLocationConstraint", message).field("LocationConstraint", said))
+            Err(Problem::new(400, "InvalidLocationConstraint", message)
+                .field("LocationConstraint", said))
         }
         Some("EU") if matches!(asked, FIRST | "eu-west-1") => Ok("eu-west-1".to_owned()),
         // Whoever asks the first region may name any other.

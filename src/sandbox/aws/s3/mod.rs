@@ -58,9 +58,18 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// The names of all contents that it holds.
     pub(crate) fn contents(&self) -> impl Iterator<Item = &str> {
-        let versions = self.objects.values().flatten().map(|version| version.content.as_str());
-        let parts = self.uploads.values().flat_map(|upload| upload.parts.values());
-        versions.chain(parts.map(|part| part.content.as_str())).filter(|name| !name.is_empty())
+        let versions = self
+            .objects
+            .values()
+            .flatten()
+            .map(|version| version.content.as_str());
+        let parts = self
+            .uploads
+            .values()
+            .flat_map(|upload| upload.parts.values());
+        versions
+            .chain(parts.map(|part| part.content.as_str()))
+            .filter(|name| !name.is_empty())
     }
 
     /// `arn:aws:s3:::name`
@@ -79,12 +88,18 @@ impl Bucket {
 
     /// The configuration as it was at some moment.
     fn config_at(&self, moment: i64) -> &Config {
-        self.past.iter().find(|(end, _)| *end > moment).map_or(&self.config, |(_, config)| config)
+        self.past
+            .iter()
+            .find(|(end, _)| *end > moment)
+            .map_or(&self.config, |(_, config)| config)
     }
 
     /// The newest version of a key, unless that is a delete marker.
     pub(crate) fn current(&self, key: &str) -> Option<&Version> {
-        self.objects.get(key)?.last().filter(|version| !version.marker)
+        self.objects
+            .get(key)?
+            .last()
+            .filter(|version| !version.marker)
     }
 
     /// Adds a version as the state of versioning wants it, and gives back the contents that nobody needs any more.
@@ -92,7 +107,10 @@ impl Bucket {
         let versions = self.objects.entry(key.to_owned()).or_default();
         let mut freed = Vec::new();
         if version.id == NULL {
-            freed = versions.extract_if(.., |old| old.id == NULL).map(|old| old.content).collect();
+            freed = versions
+                .extract_if(.., |old| old.id == NULL)
+                .map(|old| old.content)
+                .collect();
         }
         versions.push(version);
         freed

@@ -43,7 +43,11 @@ pub(super) fn named<'a>(call: &'a Call<'_>) -> Result<(&'a str, &'a Upload), Pro
     let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted \
                    or completed.";
     let id = call.request.query("uploadId").unwrap_or_default();
-    let found = call.look()?.uploads.get_key_value(id).filter(|(_, upload)| upload.key == call.key);
+    let found = call
+        .look()?
+        .uploads
+        .get_key_value(id)
+        .filter(|(_, upload)| upload.key == call.key);
     let found = found.map(|(id, upload)| (id.as_str(), upload));
     found.ok_or_else(|| Problem::new(404, "NoSuchUpload", message).field("UploadId", id))
 }
@@ -52,22 +56,29 @@ pub(super) fn named<'a>(call: &'a Call<'_>) -> Result<(&'a str, &'a Upload), Pro
 pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let said = call.request.header("x-amz-checksum-algorithm");
     let algorithm = match said {
-        Some(name) => {
-            Algorithm::named(name).ok_or_else(|| Problem::request("Checksum algorithm is not supported"))?
-        }
+        Some(name) => Algorithm::named(name)
+            .ok_or_else(|| Problem::request("Checksum algorithm is not supported"))?,
         None => Algorithm::Crc64nvme,
     };
     let kind = call.request.header("x-amz-checksum-type");
     let whole = match (kind, algorithm) {
         (Some("FULL_OBJECT"), Algorithm::Sha256) | (Some("COMPOSITE"), Algorithm::Crc64nvme) => {
-            let (kind, name) = (kind.unwrap_or_default(), algorithm.name().to_ascii_lowercase());
-            let message =
-                format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.");
+            let (kind, name) = (
+                kind.unwrap_or_default(),
+                algorithm.name().to_ascii_lowercase(),
+            );
+            let message = format!(
+                "The {kind} checksum type cannot be used with the {name} checksum algorithm."
+            );
             return Err(Problem::request(message));
         }
         (Some("FULL_OBJECT"), _) | (None, Algorithm::Crc64nvme) => true,
         (Some("COMPOSITE") | None, _) => false,
-        (Some(_), _) => return Err(Problem::request("Value for x-amz-checksum-type header is invalid.")),
+        (Some(_), _) => {
+            return Err(Problem::request(
+                "Value for x-amz-checksum-type header is invalid.",
+            ));
+        }
     };
     let (headers, tags) = (object::headers(call)?, tags::from_header(call)?);
     kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
@@ -85,11 +96,18 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Reply, Problem> {
     };
     let id = ids::hex(&call.world.draw_aws("upload"));
     call.change()?.uploads.insert(id.clone(), upload);
-    let node = Node::new("InitiateMultipartUploadResult").text("Bucket", &call.bucket).text("Key", key);
+    let node = Node::new("InitiateMultipartUploadResult")
+        .text("Bucket", &call.bucket)
+        .text("Key", key);
     let reply = Reply::xml(&node.text("UploadId", id));
-    let reply = cipher.into_iter().fold(reply, |reply, (name, value)| reply.header(&name, value));
+    let reply = cipher
+        .into_iter()
+        .fold(reply, |reply, (name, value)| reply.header(&name, value));
     let reply = reply.header("x-amz-checksum-algorithm", algorithm.name());
-    Ok(reply.header("x-amz-checksum-type", if whole { "FULL_OBJECT" } else { "COMPOSITE" }))
+    Ok(reply.header(
+        "x-amz-checksum-type",
+        if whole { "FULL_OBJECT" } else { "COMPOSITE" },
+    ))
 }
 
 impl Upload {
@@ -122,7 +140,10 @@ pub(super) fn abort(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 fn discard(call: &mut Call<'_>, id: &str) -> Result<(), Problem> {
     let upload = call.change()?.uploads.remove(id);
-    for part in upload.into_iter().flat_map(|upload| upload.parts.into_values()) {
+    for part in upload
+        .into_iter()
+        .flat_map(|upload| upload.parts.into_values())
+    {
         call.world.aws.contents.drop(part.content);
     }
     Ok(())
@@ -133,15 +154,25 @@ pub(super) fn complete(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let node = call.document("CompleteMultipartUpload")?;
     let (id, upload) = named(call)?;
     let (id, upload) = (id.to_owned(), upload.clone());
-    kms::may(call, kms::READ, &upload.headers, &call.object_arn(&call.key))?;
+    kms::may(
+        call,
+        kms::READ,
+        &upload.headers,
+        &call.object_arn(&call.key),
+    )?;
     let parts = chosen(&node, &upload)?;
     conditions::write(call, &call.key.clone())?;
     let (content, etag) = join(call, &parts)?;
     let value = match upload.whole {
         true => upload.algorithm.sum(&content),
-        false => upload.algorithm.sum_of_sums(parts.iter().map(|part| part.checksum.value.as_str())),
+        false => upload
+            .algorithm
+            .sum_of_sums(parts.iter().map(|part| part.checksum.value.as_str())),
     };
-    let checksum = Checksum { algorithm: upload.algorithm, value };
+    let checksum = Checksum {
+        algorithm: upload.algorithm,
+        value,
+    };
     let said = call.request.header(&checksum.algorithm.header());
     if said.is_some_and(|said| said.split('-').next() != checksum.value.split('-').next()) {
         let message = "The checksum you specified did not match the calculated checksum.";
@@ -157,7 +188,10 @@ pub(super) fn complete(call: &mut Call<'_>) -> Result<Reply, Problem> {
         parts: parts.iter().map(|part| part.size).collect(),
         ..Version::default()
     };
-    call.world.aws.contents.put(&version.content, content.into());
+    call.world
+        .aws
+        .contents
+        .put(&version.content, content.into());
     let version = object::keep(call, version)?;
     discard(call, &id)?;
     Ok(completed(call, &version))
@@ -165,14 +199,22 @@ pub(super) fn complete(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 fn completed(call: &Call<'_>, version: &Version) -> Reply {
     let place = format!("/{}/{}", call.bucket, encode(&call.key));
-    let node =
-        Node::new("CompleteMultipartUploadResult").text("Location", place).text("Bucket", &call.bucket);
-    let mut node = node.text("Key", &call.key).text("ETag", format!("\"{}\"", version.etag));
+    let node = Node::new("CompleteMultipartUploadResult")
+        .text("Location", place)
+        .text("Bucket", &call.bucket);
+    let mut node = node
+        .text("Key", &call.key)
+        .text("ETag", format!("\"{}\"", version.etag));
     if let Some(checksum) = &version.checksum {
-        node =
-            node.text(&checksum.algorithm.element(), &checksum.value).text("ChecksumType", checksum.kind());
+        node = node
+            .text(&checksum.algorithm.element(), &checksum.value)
+            .text("ChecksumType", checksum.kind());
     }
-    read::with_version(call, read::with_cipher(Reply::xml(&node), &version.headers), &version.id)
+    read::with_version(
+        call,
+        read::with_cipher(Reply::xml(&node), &version.headers),
+        &version.id,
+    )
 }
 
 /// The parts that the client lists, in order, each as it was uploaded.
@@ -190,8 +232,7 @@ fn chosen(node: &Node, upload: &Upload) -> Result<Vec<Part>, Problem> {
             .and_then(|text| text.parse().ok())
             .ok_or_else(Problem::malformed_xml)?;
         if number <= before {
-            let message =
-                "The list of parts was not in ascending order. Parts must be ordered by part number.";
+            let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
             return Err(Problem::new(400, "InvalidPartOrder", message));
         }
         before = number;
@@ -210,8 +251,14 @@ fn chosen(node: &Node, upload: &Upload) -> Result<Vec<Part>, Problem> {
         }
         parts.push(part.clone());
     }
-    let all_but_last = parts.len().checked_sub(1).ok_or_else(Problem::malformed_xml)?;
-    if parts[..all_but_last].iter().any(|part| part.size < PART_MIN) {
+    let all_but_last = parts
+        .len()
+        .checked_sub(1)
+        .ok_or_else(Problem::malformed_xml)?;
+    if parts[..all_but_last]
+        .iter()
+        .any(|part| part.size < PART_MIN)
+    {
         let message = "Your proposed upload is smaller than the minimum allowed size";
         return Err(Problem::new(400, "EntityTooSmall", message));
     }
@@ -224,12 +271,16 @@ fn join(call: &Call<'_>, parts: &[Part]) -> Result<(Vec<u8>, String), Problem> {
     let mut sums = Md5::new();
     for part in parts {
         let bytes = call.world.aws.contents.get(&part.content);
-        let bytes =
-            bytes.map_err(|error| Problem::new(500, "InternalError", format!("a part is lost: {error}")))?;
+        let bytes = bytes.map_err(|error| {
+            Problem::new(500, "InternalError", format!("a part is lost: {error}"))
+        })?;
         sums.update(Md5::digest(&bytes));
         content.extend_from_slice(&bytes);
     }
-    Ok((content, format!("{}-{}", ids::hex(&sums.finalize()), parts.len())))
+    Ok((
+        content,
+        format!("{}-{}", ids::hex(&sums.finalize()), parts.len()),
+    ))
 }
 
 /// `ListMultipartUploads`
@@ -244,13 +295,22 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Reply, Problem> {
         .map(|(id, upload)| (upload.key.as_str(), (id.as_str(), upload)))
         .collect();
     uploads.sort_by_key(|(key, (id, upload))| (*key, upload.started_ms, *id));
-    let at =
-        uploads.iter().position(|(key, (id, _))| *key == marker && *id == id_marker).map_or(0, |at| at + 1);
-    let later = uploads.into_iter().skip(at).filter(|(key, _)| at > 0 || *key > marker);
+    let at = uploads
+        .iter()
+        .position(|(key, (id, _))| *key == marker && *id == id_marker)
+        .map_or(0, |at| at + 1);
+    let later = uploads
+        .into_iter()
+        .skip(at)
+        .filter(|(key, _)| at > 0 || *key > marker);
     let (lines, more) = wanted.page(later);
-    let node = Node::new("ListMultipartUploadsResult").text("Bucket", &call.bucket).text("KeyMarker", marker);
-    let node =
-        node.text("UploadIdMarker", id_marker).text("MaxUploads", wanted.max).text("IsTruncated", more);
+    let node = Node::new("ListMultipartUploadsResult")
+        .text("Bucket", &call.bucket)
+        .text("KeyMarker", marker);
+    let node = node
+        .text("UploadIdMarker", id_marker)
+        .text("MaxUploads", wanted.max)
+        .text("IsTruncated", more);
     let node = node.text("Prefix", wanted.spell(wanted.prefix));
     let node = node.maybe("NextKeyMarker", more.then(|| wanted.spell(&last(&lines))));
     let next = match lines.last().filter(|_| more) {
@@ -258,8 +318,16 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Reply, Problem> {
         _ => None,
     };
     let entry = |key: &str, (id, upload): &(&str, &Upload)| {
-        let node = Node::new("Upload").text("Key", key).text("UploadId", id).text("StorageClass", "STANDARD");
-        node.text("Initiated", stamp(upload.started_ms)).text("ChecksumAlgorithm", upload.algorithm.name())
+        let node = Node::new("Upload")
+            .text("Key", key)
+            .text("UploadId", id)
+            .text("StorageClass", "STANDARD");
+        node.text("Initiated", stamp(upload.started_ms))
+            .text("ChecksumAlgorithm", upload.algorithm.name())
     };
-    Ok(Reply::xml(&node.maybe("NextUploadIdMarker", next).all(wanted.render(&lines, entry))))
+    Ok(Reply::xml(
+        &node
+            .maybe("NextUploadIdMarker", next)
+            .all(wanted.render(&lines, entry)),
+    ))
 }

@@ -49,14 +49,23 @@ pub(crate) struct Checksum {
 impl Checksum {
     /// Whether it is of the whole, or of the sums of its parts.
     pub(crate) fn kind(&self) -> &'static str {
-        if self.value.contains('-') { "COMPOSITE" } else { "FULL_OBJECT" }
+        if self.value.contains('-') {
+            "COMPOSITE"
+        } else {
+            "FULL_OBJECT"
+        }
     }
 }
 
 /// The MD5 of a content; of one that a key of KMS encrypts, nobody learns it.
 pub(super) fn etag(content: &[u8], headers: &BTreeMap<String, String>, name: &str) -> String {
     let secret = if kms::encrypts(headers) { name } else { "" };
-    ids::hex(&Md5::new().chain_update(secret).chain_update(content).finalize())
+    ids::hex(
+        &Md5::new()
+            .chain_update(secret)
+            .chain_update(content)
+            .finalize(),
+    )
 }
 
 /// `PutObject`
@@ -78,7 +87,10 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
         tags: tags::from_header(call)?,
         ..Version::default()
     };
-    call.world.aws.contents.put(&version.content, call.content.clone());
+    call.world
+        .aws
+        .contents
+        .put(&version.content, call.content.clone());
     let version = keep(call, version)?;
     let reply = Reply::empty(200).header("etag", format!("\"{}\"", version.etag));
     let reply = read::with_cipher(read::with_checksum(reply, &version), &version.headers);
@@ -96,13 +108,22 @@ pub(super) fn content_name(call: &mut Call<'_>) -> String {
 /// `404 NoSuchBucket`.
 pub(super) fn keep(call: &mut Call<'_>, version: Version) -> Result<Version, Problem> {
     let id = match call.look()?.config.versioning.as_deref() {
-        Some("Enabled") => STANDARD.encode(&call.world.draw_aws("version")[..24]).replace(['+', '/'], "_"),
+        Some("Enabled") => STANDARD
+            .encode(&call.world.draw_aws("version")[..24])
+            .replace(['+', '/'], "_"),
         _ => NULL.to_owned(),
     };
-    let version = Version { id, modified_ms: call.world.now, ..version };
+    let version = Version {
+        id,
+        modified_ms: call.world.now,
+        ..version
+    };
     let key = call.key.clone();
     let freed = call.change()?.store(&key, version.clone());
-    freed.into_iter().filter(|name| !name.is_empty()).for_each(|name| call.world.aws.contents.drop(name));
+    freed
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .for_each(|name| call.world.aws.contents.drop(name));
     Ok(version)
 }
 
@@ -114,7 +135,11 @@ pub(super) fn check_content(call: &Call<'_>) -> Result<Checksum, Problem> {
     if let Some(said) = call.request.header("content-md5") {
         let bytes = STANDARD.decode(said).ok().filter(|bytes| bytes.len() == 16);
         let bytes = bytes.ok_or_else(|| {
-            Problem::new(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
+            Problem::new(
+                400,
+                "InvalidDigest",
+                "The Content-MD5 you specified is not valid.",
+            )
         })?;
         if bytes != Md5::digest(&call.content).to_vec() {
             let message = "The Content-MD5 you specified did not match what we received.";
@@ -122,20 +147,30 @@ pub(super) fn check_content(call: &Call<'_>) -> Result<Checksum, Problem> {
         }
     }
     if call.said("x-amz-checksum-sha1").is_some() {
-        return Err(Problem::new(501, "NotImplemented", "SHA1 checksums are not imitated here"));
+        return Err(Problem::new(
+            501,
+            "NotImplemented",
+            "SHA1 checksums are not imitated here",
+        ));
     }
     for algorithm in Algorithm::ALL {
-        let Some(said) = call.said(&algorithm.header()) else { continue };
+        let Some(said) = call.said(&algorithm.header()) else {
+            continue;
+        };
         let value = algorithm.sum(&call.content);
         if said != value {
             let name = algorithm.name();
-            let message = format!("The {name} you specified did not match the calculated checksum.");
+            let message =
+                format!("The {name} you specified did not match the calculated checksum.");
             return Err(Problem::new(400, "BadDigest", message));
         }
         return Ok(Checksum { algorithm, value });
     }
     let algorithm = Algorithm::Crc64nvme;
-    Ok(Checksum { algorithm, value: algorithm.sum(&call.content) })
+    Ok(Checksum {
+        algorithm,
+        value: algorithm.sum(&call.content),
+    })
 }
 
 /// How an object may be stored.
@@ -164,10 +199,21 @@ fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
     let acl = request.header("x-amz-acl");
     let listed = grants(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
     if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        return Err(Problem::new(400, "AccessControlListNotSupported", "The bucket does not allow ACLs"));
+        return Err(Problem::new(
+            400,
+            "AccessControlListNotSupported",
+            "The bucket does not allow ACLs",
+        ));
     }
-    let public = matches!(acl, Some("public-read" | "public-read-write" | "authenticated-read"));
-    match public && config.public_access.is_some_and(|block| block.block_public_acls) {
+    let public = matches!(
+        acl,
+        Some("public-read" | "public-read-write" | "authenticated-read")
+    );
+    match public
+        && config
+            .public_access
+            .is_some_and(|block| block.block_public_acls)
+    {
         true => Err(Problem::denied("Access Denied")),
         false => Ok(()),
     }
@@ -178,7 +224,10 @@ fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
 /// # Errors
 /// `403 InvalidObjectState`.
 pub(super) fn at_hand(version: &Version) -> Result<(), Problem> {
-    let class = version.headers.get("x-amz-storage-class").map_or("STANDARD", String::as_str);
+    let class = version
+        .headers
+        .get("x-amz-storage-class")
+        .map_or("STANDARD", String::as_str);
     if !matches!(class, "GLACIER" | "DEEP_ARCHIVE") {
         return Ok(());
     }
@@ -205,13 +254,25 @@ pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, P
     let config = &call.look()?.config;
     let said = |name: &str| call.request.header(name).map(str::to_owned);
     check_acl(call.request, config)?;
-    if let Some(class) = said("x-amz-storage-class").filter(|class| !CLASSES.contains(&class.as_str())) {
-        let problem =
-            Problem::new(400, "InvalidStorageClass", "The storage class you specified is not valid");
+    if let Some(class) =
+        said("x-amz-storage-class").filter(|class| !CLASSES.contains(&class.as_str()))
+    {
+        let problem = Problem::new(
+            400,
+            "InvalidStorageClass",
+            "The storage class you specified is not valid",
+        );
         return Err(problem.field("StorageClassRequested", class));
     }
-    if call.request.headers.keys().any(|name| name.as_str().starts_with("x-amz-object-lock-")) {
-        return Err(Problem::request("Bucket is missing Object Lock Configuration"));
+    if call
+        .request
+        .headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-amz-object-lock-"))
+    {
+        return Err(Problem::request(
+            "Bucket is missing Object Lock Configuration",
+        ));
     }
     if said("x-amz-server-side-encryption-customer-algorithm").is_some() {
         return Err(match config.blocks_customer_keys() {
@@ -221,22 +282,33 @@ pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, P
             false => Problem::new(501, "NotImplemented", "SSE-C is not imitated here"),
         });
     }
-    let mut kept: BTreeMap<String, String> =
-        KEPT.iter().filter_map(|name| Some(((*name).to_owned(), said(name)?))).collect();
-    kept.entry("content-type".to_owned()).or_insert_with(|| "binary/octet-stream".to_owned());
+    let mut kept: BTreeMap<String, String> = KEPT
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), said(name)?)))
+        .collect();
+    kept.entry("content-type".to_owned())
+        .or_insert_with(|| "binary/octet-stream".to_owned());
     let coding = said("content-encoding").unwrap_or_default();
-    let codings: Vec<&str> =
-        coding.split(',').map(str::trim).filter(|c| !matches!(*c, "" | "aws-chunked")).collect();
+    let codings: Vec<&str> = coding
+        .split(',')
+        .map(str::trim)
+        .filter(|c| !matches!(*c, "" | "aws-chunked"))
+        .collect();
     if !codings.is_empty() {
         kept.insert("content-encoding".to_owned(), codings.join(","));
     }
-    for name in
-        call.request.headers.keys().map(ToString::to_string).filter(|name| name.starts_with("x-amz-meta-"))
+    for name in call
+        .request
+        .headers
+        .keys()
+        .map(ToString::to_string)
+        .filter(|name| name.starts_with("x-amz-meta-"))
     {
         kept.insert(name.clone(), said(&name).unwrap_or_default());
     }
-    let metadata =
-        kept.iter().filter_map(|(name, value)| Some(name.strip_prefix("x-amz-meta-")?.len() + value.len()));
+    let metadata = kept
+        .iter()
+        .filter_map(|(name, value)| Some(name.strip_prefix("x-amz-meta-")?.len() + value.len()));
     if metadata.sum::<usize>() > METADATA_MAX {
         let message = "Your metadata headers exceed the maximum allowed metadata size";
         return Err(Problem::new(400, "MetadataTooLarge", message));

@@ -13,12 +13,21 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
     owned(call)?;
     let malformed = |message: String| Problem::new(400, "MalformedPolicy", message);
     if call.content.len() > TEXT_MAX {
-        return Err(Problem::new(400, "PolicyTooLarge", "The policy exceeds the maximum of 20480 bytes."));
+        return Err(Problem::new(
+            400,
+            "PolicyTooLarge",
+            "The policy exceeds the maximum of 20480 bytes.",
+        ));
     }
     let text = String::from_utf8_lossy(&call.content).into_owned();
     let root = &call.world.aws.root;
-    let document = policy::bucket(&text, &call.bucket, |arn| root.has_principal(arn)).map_err(malformed)?;
-    let blocks = call.look()?.config.public_access.is_some_and(|block| block.block_public_policy);
+    let document =
+        policy::bucket(&text, &call.bucket, |arn| root.has_principal(arn)).map_err(malformed)?;
+    let blocks = call
+        .look()?
+        .config
+        .public_access
+        .is_some_and(|block| block.block_public_policy);
     if blocks && policy::is_public(&document) {
         let (who, resource) = (call.who.arn(), call.look()?.arn());
         return Err(Problem::denied(format!(
@@ -45,13 +54,20 @@ fn owned(call: &Call<'_>) -> Result<(), Problem> {
 }
 
 fn none(call: &Call<'_>) -> Problem {
-    absent(call, "NoSuchBucketPolicy", "The bucket policy does not exist")
+    absent(
+        call,
+        "NoSuchBucketPolicy",
+        "The bucket policy does not exist",
+    )
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
     owned(call)?;
     let text = call.config()?.policy.clone().ok_or_else(|| none(call))?;
-    let reply = Reply { body: text.into_bytes(), ..Reply::empty(200) };
+    let reply = Reply {
+        body: text.into_bytes(),
+        ..Reply::empty(200)
+    };
     Ok(reply.header("content-type", "application/json"))
 }
 
@@ -63,7 +79,9 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Reply, Problem> {
 
 pub(super) fn status(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let text = call.config()?.policy.clone().ok_or_else(|| none(call))?;
-    let public =
-        policy::bucket(&text, &call.bucket, |_| true).is_ok_and(|document| policy::is_public(&document));
-    Ok(Reply::xml(&Node::new("PolicyStatus").text("IsPublic", public)))
+    let public = policy::bucket(&text, &call.bucket, |_| true)
+        .is_ok_and(|document| policy::is_public(&document));
+    Ok(Reply::xml(
+        &Node::new("PolicyStatus").text("IsPublic", public),
+    ))
 }

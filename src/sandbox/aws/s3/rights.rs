@@ -47,7 +47,12 @@ pub(crate) fn run(call: &mut Call<'_>, operation: &Operation) -> Result<Reply, P
 
 /// The bucket is there, is who the caller thinks it is, and where.
 fn admit(call: &Call<'_>, operation: &Operation) -> Result<(), Problem> {
-    let bucket = call.world.aws.buckets.get(&call.bucket).ok_or_else(|| no_bucket(&call.bucket))?;
+    let bucket = call
+        .world
+        .aws
+        .buckets
+        .get(&call.bucket)
+        .ok_or_else(|| no_bucket(&call.bucket))?;
     let expected = call.request.header("x-amz-expected-bucket-owner");
     if expected.is_some_and(|account| account != bucket.account) {
         return Err(Problem::denied("Access Denied"));
@@ -60,7 +65,9 @@ fn admit(call: &Call<'_>, operation: &Operation) -> Result<(), Problem> {
                    send all future requests to this endpoint.";
     let problem = Problem::new(301, "PermanentRedirect", message);
     let endpoint = format!("{}.s3.{}.amazonaws.com", bucket.name, bucket.region);
-    let problem = problem.field("Endpoint", endpoint).field("Bucket", &bucket.name);
+    let problem = problem
+        .field("Endpoint", endpoint)
+        .field("Bucket", &bucket.name);
     Err(problem.header("x-amz-bucket-region", &bucket.region))
 }
 
@@ -74,7 +81,11 @@ fn actions(request: &Request, operation: &Operation) -> Vec<String> {
             && request.query("versionId").is_some()
             && action.contains(":")
             && !action.contains("Upload");
-        actions.push(if version { action.replacen("Object", "ObjectVersion", 1) } else { action.to_owned() });
+        actions.push(if version {
+            action.replacen("Object", "ObjectVersion", 1)
+        } else {
+            action.to_owned()
+        });
     }
     if object && operation.class == Class::Write {
         if request.header("x-amz-tagging").is_some() {
@@ -108,7 +119,11 @@ const HEADERS: [&str; 9] = [
 fn context(call: &Call<'_>, operation: &Operation) -> Context {
     let request = call.request;
     let mut context = common(call.world, request, call.who, &call.region);
-    for (key, name) in [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")] {
+    for (key, name) in [
+        ("s3:prefix", "prefix"),
+        ("s3:delimiter", "delimiter"),
+        ("s3:max-keys", "max-keys"),
+    ] {
         context.maybe(key, request.query(name));
     }
     context.maybe("s3:VersionId", request.query("versionId"));
@@ -120,13 +135,22 @@ fn context(call: &Call<'_>, operation: &Operation) -> Context {
     context.add("s3:signatureversion", "AWS4-HMAC-SHA256");
     context.add(
         "s3:authType",
-        if request.query("X-Amz-Signature").is_some() { "REST-QUERY-STRING" } else { "REST-HEADER" },
+        if request.query("X-Amz-Signature").is_some() {
+            "REST-QUERY-STRING"
+        } else {
+            "REST-HEADER"
+        },
     );
     context.add("s3:TlsVersion", "1.3");
     let makes = operation.action == "s3:PutObject"
-        && ["uploadId", "uploads"].iter().all(|name| request.query(name).is_none());
+        && ["uploadId", "uploads"]
+            .iter()
+            .all(|name| request.query(name).is_none());
     let completes = request.method == "POST" && request.query("uploadId").is_some();
-    context.add("s3:ObjectCreationOperation", (makes || completes).to_string());
+    context.add(
+        "s3:ObjectCreationOperation",
+        (makes || completes).to_string(),
+    );
     if let Some(bucket) = call.world.aws.buckets.get(&call.bucket) {
         context.add("aws:ResourceAccount", &bucket.account);
         context.add("s3:ResourceAccount", &bucket.account);
@@ -149,7 +173,11 @@ fn about_tags(call: &Call<'_>, operation: &Operation, context: &mut Context) {
     let has = operation.action == "s3:GetObject" || operation.action.ends_with("ObjectTagging");
     let bucket = call.world.aws.buckets.get(&call.bucket).filter(|_| has);
     let version = bucket.and_then(|bucket| match call.request.value("versionId") {
-        Some(id) => bucket.objects.get(&call.key)?.iter().find(|version| version.id == id),
+        Some(id) => bucket
+            .objects
+            .get(&call.key)?
+            .iter()
+            .find(|version| version.id == id),
         None => bucket.current(&call.key),
     });
     for (key, value) in version.into_iter().flat_map(|version| &version.tags) {

@@ -18,9 +18,15 @@ type Tags = Vec<(String, String)>;
 
 /// The tags in a document, wherever in it they stand.
 pub(super) fn pairs(node: &Node) -> Tags {
-    let one = |tag: &Node| Some((tag.text_of("Key")?.to_owned(), tag.text_of("Value")?.to_owned()));
+    let one = |tag: &Node| {
+        Some((
+            tag.text_of("Key")?.to_owned(),
+            tag.text_of("Value")?.to_owned(),
+        ))
+    };
     let own = node.each("Tag").filter_map(one);
-    own.chain(node.each("TagSet").chain(node.each("Tags")).flat_map(pairs)).collect()
+    own.chain(node.each("TagSet").chain(node.each("Tags")).flat_map(pairs))
+        .collect()
 }
 
 /// The tags of a bucket, out of the element that holds them.
@@ -50,21 +56,28 @@ fn check(tags: Tags, max: usize, kind: &str) -> Result<Tags, Problem> {
             return Err(invalid("The TagValue you have provided is invalid").field("TagKey", key));
         }
         if key.starts_with("aws:") {
-            return Err(invalid("System tags cannot be added/updated by requester").field("TagKey", key));
+            return Err(
+                invalid("System tags cannot be added/updated by requester").field("TagKey", key)
+            );
         }
         let odd = |c: char| !(c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c));
         if key.contains(odd) || value.contains(odd) {
-            return Err(invalid("The TagKey or TagValue you have provided is invalid").field("TagKey", key));
+            return Err(
+                invalid("The TagKey or TagValue you have provided is invalid").field("TagKey", key),
+            );
         }
         if !keys.insert(key) {
-            return Err(invalid("Cannot provide multiple Tags with the same key").field("TagKey", key));
+            return Err(
+                invalid("Cannot provide multiple Tags with the same key").field("TagKey", key)
+            );
         }
     }
     Ok(tags)
 }
 
 fn document(tags: &[(String, String)]) -> Node {
-    let one = |(key, value): &(String, String)| Node::new("Tag").text("Key", key).text("Value", value);
+    let one =
+        |(key, value): &(String, String)| Node::new("Tag").text("Key", key).text("Value", value);
     Node::new("Tagging").with(Node::new("TagSet").all(tags.iter().map(one)))
 }
 
@@ -96,9 +109,19 @@ pub(super) fn from_header(call: &Call<'_>) -> Result<Tags, Problem> {
     let text = call.request.header("x-amz-tagging").unwrap_or_default();
     let one = |part: &str| {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))
+        (
+            decode(&key.replace('+', " ")),
+            decode(&value.replace('+', " ")),
+        )
     };
-    check(text.split('&').filter(|part| !part.is_empty()).map(one).collect(), OBJECT_MAX, "Object")
+    check(
+        text.split('&')
+            .filter(|part| !part.is_empty())
+            .map(one)
+            .collect(),
+        OBJECT_MAX,
+        "Object",
+    )
 }
 
 pub(super) fn put_object(call: &mut Call<'_>) -> Result<Reply, Problem> {
@@ -115,7 +138,9 @@ fn set(call: &mut Call<'_>, tags: Tags, status: u16) -> Result<Reply, Problem> {
     let id = read::find(call)?.id.clone();
     let key = call.key.clone();
     let versions = call.change()?.objects.get_mut(&key);
-    if let Some(version) = versions.and_then(|list| list.iter_mut().find(|version| version.id == id)) {
+    if let Some(version) =
+        versions.and_then(|list| list.iter_mut().find(|version| version.id == id))
+    {
         version.tags = tags;
     }
     Ok(read::with_version(call, Reply::empty(status), &id))
@@ -123,5 +148,9 @@ fn set(call: &mut Call<'_>, tags: Tags, status: u16) -> Result<Reply, Problem> {
 
 pub(super) fn get_object(call: &mut Call<'_>) -> Result<Reply, Problem> {
     let version = read::find(call)?;
-    Ok(read::with_version(call, Reply::xml(&document(&version.tags)), &version.id))
+    Ok(read::with_version(
+        call,
+        Reply::xml(&document(&version.tags)),
+        &version.id,
+    ))
 }

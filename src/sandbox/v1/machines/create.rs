@@ -36,10 +36,17 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     unique(app, request.name.as_deref().unwrap_or_default())?;
     has_secrets(app, request.min_secrets_version)?;
     let image_digest = images::pull(&world.root.images, &config)?;
-    let wanted = request.region.as_deref().filter(|region| !region.is_empty());
-    let wanted = wanted.map(|region| platform::choose(world, region)).transpose()?;
+    let wanted = request
+        .region
+        .as_deref()
+        .filter(|region| !region.is_empty());
+    let wanted = wanted
+        .map(|region| platform::choose(world, region))
+        .transpose()?;
     let volume = resolve_mount(app, &config, wanted)?.cloned();
-    let region = wanted.or(volume.as_ref().map(|volume| volume.region.as_str())).unwrap_or(platform::NEAREST);
+    let region = wanted
+        .or(volume.as_ref().map(|volume| volume.region.as_str()))
+        .unwrap_or(platform::NEAREST);
     if world.root.full_regions.contains(region) {
         return Err(no_room(volume.as_ref()));
     }
@@ -48,7 +55,15 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     }
     let org = world.root.orgs.get(&app.org).map_or(0, |org| org.number);
     let (region, now) = (region.to_owned(), world.now);
-    let mut machine = place(world.app_mut(call)?, call, org, &request, region, config, now);
+    let mut machine = place(
+        world.app_mut(call)?,
+        call,
+        org,
+        &request,
+        region,
+        config,
+        now,
+    );
     machine.image_digest = image_digest;
     let app = world.app_mut(call)?;
     if let Some(volume) = volume.and_then(|volume| app.volumes.get_mut(&volume.id)) {
@@ -57,7 +72,12 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     }
     app.machines.insert(machine.id.clone(), machine.clone());
     let leased = machine.lease.is_some();
-    Ok(Answer::ok(view::launched(world, world.app(call)?, &machine, leased)))
+    Ok(Answer::ok(view::launched(
+        world,
+        world.app(call)?,
+        &machine,
+        leased,
+    )))
 }
 
 fn place(
@@ -79,7 +99,10 @@ fn place(
         state: State::Created,
         region,
         private_ip: ids::private_ip(org, &draw),
-        versions: vec![Version { version: instance_id.clone(), user_config: config.clone() }],
+        versions: vec![Version {
+            version: instance_id.clone(),
+            user_config: config.clone(),
+        }],
         instance_id,
         config,
         image_digest: None,
@@ -109,8 +132,10 @@ fn place(
 
 /// A name belongs to one machine of an application, until that one is gone.
 fn unique(app: &App, name: &str) -> Result<(), Refusal> {
-    let taken =
-        app.machines.values().find(|machine| machine.name == name && machine.state != State::Destroyed);
+    let taken = app
+        .machines
+        .values()
+        .find(|machine| machine.name == name && machine.state != State::Destroyed);
     let Some(other) = taken.filter(|_| !name.is_empty()) else {
         return Ok(());
     };
@@ -159,9 +184,13 @@ fn resolve_mount<'a>(
     let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
     let volume = if text("volume").is_empty() {
         let free = |volume: &&Volume| volume.attached.is_none() && !volume.is_going();
-        let named = app.volumes.values().filter(|volume| volume.name == text("name"));
+        let named = app
+            .volumes
+            .values()
+            .filter(|volume| volume.name == text("name"));
         let mut near = named.filter(|volume| region.is_none_or(|region| volume.region == region));
-        near.find(free).ok_or_else(|| Refusal::not_found("volume"))?
+        near.find(free)
+            .ok_or_else(|| Refusal::not_found("volume"))?
     } else {
         app.volume(text("volume"))
             .ok()
@@ -170,10 +199,15 @@ fn resolve_mount<'a>(
     };
     let id = &volume.id;
     if let Some(machine) = &volume.attached {
-        return Err(Refusal::precondition(format!("volume {id} is currently bound to machine: {machine}")));
+        return Err(Refusal::precondition(format!(
+            "volume {id} is currently bound to machine: {machine}"
+        )));
     }
     if region.is_some_and(|region| region != volume.region) {
-        return Err(Refusal::invalid(format!("volume {id} is in region {}", volume.region)));
+        return Err(Refusal::invalid(format!(
+            "volume {id} is in region {}",
+            volume.region
+        )));
     }
     if volume.host_status != "ok" {
         return Err(no_room(Some(volume)));
@@ -183,7 +217,10 @@ fn resolve_mount<'a>(
 
 /// Shows with a mount what only its volume knows.
 fn fill_mount(config: &mut Object, volume: &Volume) {
-    if let Some(mount) = config.get_mut("mounts").and_then(|mounts| mounts.get_mut(0)) {
+    if let Some(mount) = config
+        .get_mut("mounts")
+        .and_then(|mounts| mounts.get_mut(0))
+    {
         mount["volume"] = json!(volume.id);
         mount["name"] = json!(volume.name);
         mount["size_gb"] = json!(volume.size_gb);

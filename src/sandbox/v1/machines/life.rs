@@ -36,7 +36,10 @@ const ENDING: [i64; 4] = [2, 3, 9, 15];
 pub(super) fn start(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     find_unleased(world, call)?;
-    let (app, secrets) = (world.app(call)?.name.clone(), world.app(call)?.secrets_version);
+    let (app, secrets) = (
+        world.app(call)?.name.clone(),
+        world.app(call)?.secrets_version,
+    );
     let behave = Behave::of(&world.root.rules, &app, find(world, call)?);
     let machine = find_mut(world, call)?;
     let before = machine.state;
@@ -44,7 +47,9 @@ pub(super) fn start(world: &mut World, call: &Call) -> Reply {
         State::Started | State::Starting => {}
         State::Stopped | State::Suspended | State::Failed => {
             if machine.schedule().is_some() && machine.first_run_ms.is_some() {
-                return Err(Refusal::precondition("scheduled machines cannot be started manually"));
+                return Err(Refusal::precondition(
+                    "scheduled machines cannot be started manually",
+                ));
             }
             machine.forget_past();
             machine.restart_count = 0;
@@ -52,16 +57,22 @@ pub(super) fn start(world: &mut World, call: &Call) -> Reply {
             settle::boot(machine, &behave, now, "user");
         }
         State::Replacing => {
-            return Err(Refusal::precondition("machine getting replaced, refusing to start"));
+            return Err(Refusal::precondition(
+                "machine getting replaced, refusing to start",
+            ));
         }
         _ => return Err(cannot("start", machine)),
     }
-    Ok(Answer::ok(json!({ "previous_state": before.as_str(), "migrated": false, "new_host": "" })))
+    Ok(Answer::ok(
+        json!({ "previous_state": before.as_str(), "migrated": false, "new_host": "" }),
+    ))
 }
 
 fn cannot(what: &str, machine: &Machine) -> Refusal {
     let state = machine.state.as_str();
-    Refusal::precondition(format!("unable to {what} machine from current state: '{state}'"))
+    Refusal::precondition(format!(
+        "unable to {what} machine from current state: '{state}'"
+    ))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,7 +86,9 @@ struct Stop {
 pub(super) fn stop(world: &mut World, call: &Call) -> Reply {
     let request: Stop = call.body()?;
     signal_number(&request.signal)?;
-    if !matches!(&request.timeout, Value::Null) && config::parse_or_nanos(&request.timeout).is_none() {
+    if !matches!(&request.timeout, Value::Null)
+        && config::parse_or_nanos(&request.timeout).is_none()
+    {
         return Err(Refusal::invalid("invalid timeout"));
     }
     let now = world.now;
@@ -125,9 +138,18 @@ pub(super) fn restart(world: &mut World, call: &Call) -> Reply {
 pub(super) fn suspend(world: &mut World, call: &Call) -> Reply {
     let now = world.now;
     let machine = find_unleased(world, call)?;
-    let number =
-        |at: &str| machine.config.get("guest").and_then(|guest| guest.get(at)?.as_i64()).unwrap_or(0);
-    let swap = machine.config.get("init").and_then(|init| init.get("swap_size_mb")?.as_i64()).unwrap_or(0);
+    let number = |at: &str| {
+        machine
+            .config
+            .get("guest")
+            .and_then(|guest| guest.get(at)?.as_i64())
+            .unwrap_or(0)
+    };
+    let swap = machine
+        .config
+        .get("init")
+        .and_then(|init| init.get("swap_size_mb")?.as_i64())
+        .unwrap_or(0);
     if number("memory_mb") > SUSPEND_MAX_MB || swap > 0 || machine.schedule().is_some() {
         return Err(Refusal::precondition("this machine cannot be suspended"));
     }
@@ -149,9 +171,13 @@ fn signal_number(value: &Value) -> Result<Option<i64>, Refusal> {
         Value::Null => return Ok(None),
         Value::String(name) if name.is_empty() => return Ok(None),
         Value::String(name) => SIGNALS.iter().find(|(known, _)| known == name),
-        value => SIGNALS.iter().find(|(_, number)| value.as_i64() == Some(*number)),
+        value => SIGNALS
+            .iter()
+            .find(|(_, number)| value.as_i64() == Some(*number)),
     };
-    known.map(|(_, number)| Some(*number)).ok_or_else(|| Refusal::invalid(format!("invalid signal: {value}")))
+    known
+        .map(|(_, number)| Some(*number))
+        .ok_or_else(|| Refusal::invalid(format!("invalid signal: {value}")))
 }
 
 /// Sends a signal. It reaches programs that the restart policy then looks after, unlike a stop.
@@ -162,7 +188,8 @@ pub(super) fn signal(world: &mut World, call: &Call) -> Reply {
         signal: Value,
     }
     let request: Signal = call.body()?;
-    let number = signal_number(&request.signal)?.ok_or_else(|| Refusal::invalid("signal is required"))?;
+    let number =
+        signal_number(&request.signal)?.ok_or_else(|| Refusal::invalid("signal is required"))?;
     let now = world.now;
     // The client sends no nonce with it, so a lease does not guard it.
     let machine = find_mut(world, call)?;
@@ -170,7 +197,11 @@ pub(super) fn signal(world: &mut World, call: &Call) -> Reply {
         return Err(cannot("signal", machine));
     }
     if ENDING.contains(&number) {
-        let exit = crate::sandbox::behaviour::Exit { code: 128 + number, signal: number, oom: false };
+        let exit = crate::sandbox::behaviour::Exit {
+            code: 128 + number,
+            signal: number,
+            oom: false,
+        };
         machine.then(now, Step::Exit(exit));
     }
     Ok(Answer::done())
@@ -190,7 +221,13 @@ fn set_cordon(world: &mut World, call: &Call, cordoned: bool) -> Reply {
     machine.cordoned = cordoned;
     machine.updated_ms = now;
     let state = machine.state.as_str();
-    machine.record(if cordoned { "cordon" } else { "uncordon" }, state, "user", now, None);
+    machine.record(
+        if cordoned { "cordon" } else { "uncordon" },
+        state,
+        "user",
+        now,
+        None,
+    );
     Ok(Answer::done())
 }
 

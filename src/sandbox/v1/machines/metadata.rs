@@ -15,9 +15,21 @@ pub(super) fn routes() -> [Route; 6] {
         route("GET", "/v1/apps/{app}/machines/{machine}/metadata", show),
         route("PUT", "/v1/apps/{app}/machines/{machine}/metadata", replace),
         route("PATCH", "/v1/apps/{app}/machines/{machine}/metadata", merge),
-        route("GET", "/v1/apps/{app}/machines/{machine}/metadata/{key}", show_key),
-        route("POST", "/v1/apps/{app}/machines/{machine}/metadata/{key}", set_key),
-        route("DELETE", "/v1/apps/{app}/machines/{machine}/metadata/{key}", remove_key),
+        route(
+            "GET",
+            "/v1/apps/{app}/machines/{machine}/metadata/{key}",
+            show_key,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/metadata/{key}",
+            set_key,
+        ),
+        route(
+            "DELETE",
+            "/v1/apps/{app}/machines/{machine}/metadata/{key}",
+            remove_key,
+        ),
     ]
 }
 
@@ -30,7 +42,10 @@ fn change(
     let now = world.now;
     let machine = find_mut(world, call)?;
     let edits = edit(machine)?;
-    let metadata = machine.config.entry("metadata").or_insert_with(|| json!({}));
+    let metadata = machine
+        .config
+        .entry("metadata")
+        .or_insert_with(|| json!({}));
     if let Some(metadata) = metadata.as_object_mut() {
         for (key, value) in edits {
             match value.filter(|value| !value.is_empty()) {
@@ -61,7 +76,8 @@ impl Update {
         if version.is_some_and(|version| version != machine.instance_id) {
             return Err(Refusal::precondition("machine version mismatch"));
         }
-        self.metadata.ok_or_else(|| Refusal::invalid("metadata is required"))
+        self.metadata
+            .ok_or_else(|| Refusal::invalid("metadata is required"))
     }
 }
 
@@ -70,7 +86,12 @@ fn replace(world: &mut World, call: &Call) -> Reply {
     let request: Update = call.body()?;
     change(world, call, |machine| {
         let wanted = request.for_machine(machine)?;
-        let have = machine.config.get("metadata").and_then(Value::as_object).into_iter().flatten();
+        let have = machine
+            .config
+            .get("metadata")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
         let mut edits: Vec<_> = have.map(|(key, _)| (key.clone(), None)).collect();
         edits.extend(wanted);
         Ok(edits)
@@ -80,7 +101,9 @@ fn replace(world: &mut World, call: &Call) -> Reply {
 /// `PATCH` says what changes; null or an empty string removes.
 fn merge(world: &mut World, call: &Call) -> Reply {
     let request: Update = call.body()?;
-    change(world, call, |machine| Ok(request.for_machine(machine)?.into_iter().collect()))
+    change(world, call, |machine| {
+        Ok(request.for_machine(machine)?.into_iter().collect())
+    })
 }
 
 fn show_key(world: &mut World, call: &Call) -> Reply {
@@ -96,10 +119,16 @@ fn set_key(world: &mut World, call: &Call) -> Reply {
         value: Option<String>,
     }
     let request: Request = call.body()?;
-    let value = request.value.ok_or_else(|| Refusal::invalid("value is required"))?;
-    change(world, call, |_| Ok(vec![(call.param("key").to_owned(), Some(value))]))
+    let value = request
+        .value
+        .ok_or_else(|| Refusal::invalid("value is required"))?;
+    change(world, call, |_| {
+        Ok(vec![(call.param("key").to_owned(), Some(value))])
+    })
 }
 
 fn remove_key(world: &mut World, call: &Call) -> Reply {
-    change(world, call, |_| Ok(vec![(call.param("key").to_owned(), None)]))
+    change(world, call, |_| {
+        Ok(vec![(call.param("key").to_owned(), None)])
+    })
 }

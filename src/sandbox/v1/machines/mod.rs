@@ -26,16 +26,51 @@ pub(super) fn routes() -> Vec<Route> {
             .rated(Rate::GET_MACHINE, Identifier::Path),
         route("POST", "/v1/apps/{app}/machines/{machine}", update::update),
         route("DELETE", "/v1/apps/{app}/machines/{machine}", life::destroy),
-        route("POST", "/v1/apps/{app}/machines/{machine}/start", life::start),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/start",
+            life::start,
+        ),
         route("POST", "/v1/apps/{app}/machines/{machine}/stop", life::stop),
-        route("POST", "/v1/apps/{app}/machines/{machine}/restart", life::restart),
-        route("POST", "/v1/apps/{app}/machines/{machine}/suspend", life::suspend),
-        route("POST", "/v1/apps/{app}/machines/{machine}/signal", life::signal),
-        route("POST", "/v1/apps/{app}/machines/{machine}/cordon", life::cordon),
-        route("POST", "/v1/apps/{app}/machines/{machine}/uncordon", life::uncordon),
-        Route { handler: waits, ..route("GET", "/v1/apps/{app}/machines/{machine}/wait", read::show) },
-        route("GET", "/v1/apps/{app}/machines/{machine}/events", read::events),
-        route("GET", "/v1/apps/{app}/machines/{machine}/versions", read::versions),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/restart",
+            life::restart,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/suspend",
+            life::suspend,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/signal",
+            life::signal,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/cordon",
+            life::cordon,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/uncordon",
+            life::uncordon,
+        ),
+        Route {
+            handler: waits,
+            ..route("GET", "/v1/apps/{app}/machines/{machine}/wait", read::show)
+        },
+        route(
+            "GET",
+            "/v1/apps/{app}/machines/{machine}/events",
+            read::events,
+        ),
+        route(
+            "GET",
+            "/v1/apps/{app}/machines/{machine}/versions",
+            read::versions,
+        ),
     ];
     all.extend(metadata::routes());
     all.extend(exec::routes());
@@ -60,7 +95,10 @@ pub(super) fn find_mut<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut 
         return Err(Refusal::not_found("machine"));
     }
     if machine.host_status != "ok" {
-        return Err(Refusal::new(503, "unavailable: the host of this machine is unreachable"));
+        return Err(Refusal::new(
+            503,
+            "unavailable: the host of this machine is unreachable",
+        ));
     }
     in_app(world.app_mut(call)?, call.param("machine"))
 }
@@ -69,7 +107,10 @@ pub(super) fn find_mut<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut 
 ///
 /// # Errors
 /// As [`find_mut`]; `409` when the lease is another's.
-pub(super) fn find_unleased<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Machine, Refusal> {
+pub(super) fn find_unleased<'a>(
+    world: &'a mut World,
+    call: &Call,
+) -> Result<&'a mut Machine, Refusal> {
     let now = world.now;
     let machine = find_mut(world, call)?;
     lease::guard(machine, call, now)?;
@@ -77,5 +118,7 @@ pub(super) fn find_unleased<'a>(world: &'a mut World, call: &Call) -> Result<&'a
 }
 
 fn in_app<'a>(app: &'a mut App, id: &str) -> Result<&'a mut Machine, Refusal> {
-    app.machines.get_mut(id).ok_or_else(|| Refusal::not_found("machine"))
+    app.machines
+        .get_mut(id)
+        .ok_or_else(|| Refusal::not_found("machine"))
 }

@@ -19,11 +19,16 @@ pub(super) fn show(world: &mut World, call: &Call) -> Reply {
 pub(super) fn list(world: &mut World, call: &Call) -> Reply {
     let app = world.app(call)?;
     let filter = Filter::of(call)?;
-    let machines = app.machines.values().filter(|m| filter.passes(m) && world.listed(m.created_ms));
+    let machines = app
+        .machines
+        .values()
+        .filter(|m| filter.passes(m) && world.listed(m.created_ms));
     let shown: Vec<Value> = if call.flag("summary") {
         machines.map(view::summary).collect()
     } else {
-        machines.map(|machine| view::view(world, app, machine)).collect()
+        machines
+            .map(|machine| view::view(world, app, machine))
+            .collect()
     };
     Ok(Answer::ok(shown.into()))
 }
@@ -40,7 +45,14 @@ impl<'a> Filter<'a> {
     /// # Errors
     /// `400` for a state that cannot be asked for.
     pub(crate) fn of(call: &'a Call) -> Result<Self, Refusal> {
-        const STATES: [&str; 6] = ["created", "started", "stopped", "suspended", "failed", "destroyed"];
+        const STATES: [&str; 6] = [
+            "created",
+            "started",
+            "stopped",
+            "suspended",
+            "failed",
+            "destroyed",
+        ];
         let states = call.query_list("state");
         if let Some(wrong) = states.iter().find(|state| !STATES.contains(state)) {
             return Err(Refusal::invalid(format!("invalid state: {wrong:?}")));
@@ -60,14 +72,23 @@ impl<'a> Filter<'a> {
         (self.include_deleted || machine.state != State::Destroyed)
             && self.region.is_none_or(|region| machine.region == region)
             && (self.states.is_empty() || self.states.contains(&machine.state.as_str()))
-            && self.metadata.iter().all(|(key, value)| machine.metadata(key) == Some(*value))
+            && self
+                .metadata
+                .iter()
+                .all(|(key, value)| machine.metadata(key) == Some(*value))
     }
 }
 
 pub(super) fn events(world: &mut World, call: &Call) -> Reply {
     let limit = call.number("limit")?.unwrap_or(EVENTS.0).clamp(1, EVENTS.1);
     let machine = find(world, call)?;
-    Ok(Answer::ok(json!(machine.events.iter().take(limit.unsigned_abs() as usize).collect::<Vec<_>>())))
+    Ok(Answer::ok(json!(
+        machine
+            .events
+            .iter()
+            .take(limit.unsigned_abs() as usize)
+            .collect::<Vec<_>>()
+    )))
 }
 
 pub(super) fn versions(world: &mut World, call: &Call) -> Reply {

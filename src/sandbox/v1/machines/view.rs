@@ -79,14 +79,23 @@ pub(crate) fn overview(app: &App, machine: &Machine) -> Value {
 
 /// What is known about a machine without asking its host.
 fn incomplete(config: &Object) -> Object {
-    let known = config.iter().filter(|(key, _)| matches!(key.as_str(), "image" | "guest" | "metadata"));
-    known.map(|(key, value)| (key.clone(), value.clone())).collect()
+    let known = config
+        .iter()
+        .filter(|(key, _)| matches!(key.as_str(), "image" | "guest" | "metadata"));
+    known
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// The containers of a machine live and die with it.
 fn containers(machine: &Machine) -> Vec<Value> {
     let running = machine.state == State::Started;
-    let all = machine.config.get("containers").and_then(Value::as_array).into_iter().flatten();
+    let all = machine
+        .config
+        .get("containers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     all.map(|container| {
         json!({ "name": container.get("name"), "state": if running { "started" } else { "stopped" } })
     })
@@ -97,33 +106,78 @@ fn containers(machine: &Machine) -> Vec<Value> {
 pub(crate) fn checks(rules: &[Rule], app: &App, machine: &Machine, now: i64) -> Vec<Value> {
     let behave = Behave::of(rules, &app.name, machine);
     let outcome = |name: String, check: &Value| outcome(&behave, machine, &name, check, now);
-    let own = machine.config.get("checks").and_then(Value::as_object).into_iter().flatten();
-    let mut all: Vec<Value> = own.map(|(name, check)| outcome(name.clone(), check)).collect();
-    let services = machine.config.get("services").and_then(Value::as_array).into_iter().flatten();
+    let own = machine
+        .config
+        .get("checks")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let mut all: Vec<Value> = own
+        .map(|(name, check)| outcome(name.clone(), check))
+        .collect();
+    let services = machine
+        .config
+        .get("services")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let checks = services.flat_map(|service| {
-        let checks = service.get("checks").and_then(Value::as_array).into_iter().flatten();
+        let checks = service
+            .get("checks")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         checks.map(move |check| (service, check))
     });
     for (at, (service, check)) in checks.enumerate() {
         let kind = check.get("type").and_then(Value::as_str).unwrap_or("tcp");
-        let port = check.get("port").or(service.get("internal_port")).and_then(Value::as_i64).unwrap_or(0);
-        all.push(outcome(format!("servicecheck-{at:02}-{kind}-{port}"), check));
+        let port = check
+            .get("port")
+            .or(service.get("internal_port"))
+            .and_then(Value::as_i64)
+            .unwrap_or(0);
+        all.push(outcome(
+            format!("servicecheck-{at:02}-{kind}-{port}"),
+            check,
+        ));
     }
     all
 }
 
 fn outcome(behave: &Behave, machine: &Machine, name: &str, check: &Value, now: i64) -> Value {
-    let (health, output, since) = match machine.started_ms.filter(|_| machine.state == State::Started) {
-        None => (Health::Warning, "the machine hasn't started".to_owned(), machine.updated_ms),
+    let (health, output, since) = match machine
+        .started_ms
+        .filter(|_| machine.state == State::Started)
+    {
+        None => (
+            Health::Warning,
+            "the machine hasn't started".to_owned(),
+            machine.updated_ms,
+        ),
         Some(started) => {
             let wanted = behave.checks.unwrap_or(Health::Passing);
             // Success counts at once; failure only after the grace period.
-            let grace = if wanted == Health::Passing { 0 } else { millis(check, "grace_period") };
+            let grace = if wanted == Health::Passing {
+                0
+            } else {
+                millis(check, "grace_period")
+            };
             let known = started + settle::FIRST_CHECK_MS.max(grace);
             if now < known {
-                (Health::Critical, "waiting for the first check".to_owned(), started)
+                (
+                    Health::Critical,
+                    "waiting for the first check".to_owned(),
+                    started,
+                )
             } else {
-                (wanted, behave.check_output.clone().unwrap_or_else(|| words(wanted, check)), known)
+                (
+                    wanted,
+                    behave
+                        .check_output
+                        .clone()
+                        .unwrap_or_else(|| words(wanted, check)),
+                    known,
+                )
             }
         }
     };
@@ -131,7 +185,10 @@ fn outcome(behave: &Behave, machine: &Machine, name: &str, check: &Value, now: i
 }
 
 fn millis(check: &Value, key: &str) -> i64 {
-    check.get(key).and_then(parse_or_nanos).map_or(0, |nanos| (nanos / 1_000_000).cast_signed())
+    check
+        .get(key)
+        .and_then(parse_or_nanos)
+        .map_or(0, |nanos| (nanos / 1_000_000).cast_signed())
 }
 
 fn words(health: Health, check: &Value) -> String {

@@ -9,7 +9,14 @@ use crate::sandbox::world::World;
 
 /// How long it blocks without `timeout`, and at most: the public proxy cuts every request at a minute.
 const TIMEOUT_S: i64 = 60;
-const STATES: [&str; 6] = ["started", "stopped", "suspended", "destroyed", "failed", "settled"];
+const STATES: [&str; 6] = [
+    "started",
+    "stopped",
+    "suspended",
+    "destroyed",
+    "failed",
+    "settled",
+];
 
 /// Answers, or says until when it would wait.
 pub(super) fn wait(world: &mut World, call: &Call) -> Result<Reply, i64> {
@@ -36,7 +43,9 @@ pub(super) fn wait(world: &mut World, call: &Call) -> Result<Reply, i64> {
     let (wanted, actual) = (wanted.join(","), machine.state.as_str());
     Ok(Err(Refusal::new(
         408,
-        format!("deadline_exceeded: machine failed to reach desired state, {wanted}, currently {actual}"),
+        format!(
+            "deadline_exceeded: machine failed to reach desired state, {wanted}, currently {actual}"
+        ),
     )))
 }
 
@@ -46,7 +55,11 @@ fn gone() -> Refusal {
 
 fn states(call: &Call) -> Vec<&str> {
     let states = call.query_list("state");
-    if states.is_empty() { vec!["started"] } else { states }
+    if states.is_empty() {
+        vec!["started"]
+    } else {
+        states
+    }
 }
 
 fn parse(call: &Call) -> Result<i64, Refusal> {
@@ -54,7 +67,11 @@ fn parse(call: &Call) -> Result<i64, Refusal> {
         return Err(Refusal::invalid(format!("invalid state: {wrong:?}")));
     }
     let timeout = call.number("timeout")?.unwrap_or(TIMEOUT_S);
-    if timeout < 0 { Err(Refusal::invalid("invalid timeout")) } else { Ok(timeout.min(TIMEOUT_S)) }
+    if timeout < 0 {
+        Err(Refusal::invalid("invalid timeout"))
+    } else {
+        Ok(timeout.min(TIMEOUT_S))
+    }
 }
 
 /// The state that satisfies the wait: the present one, or one passed since somebody last asked for a change (and
@@ -73,11 +90,18 @@ fn reached(machine: &Machine, wanted: &[&str], call: &Call) -> Option<&'static s
     if fits(machine.state) {
         return Some(machine.state.as_str());
     }
-    let seen = call.query("from_event_id").and_then(|id| machine.events.iter().find(|event| event.id == id));
+    let seen = call
+        .query("from_event_id")
+        .and_then(|id| machine.events.iter().find(|event| event.id == id));
     let since = seen.map_or(i64::MIN, |event| event.timestamp);
-    let passed = machine.passed.iter().find(|(state, at)| *at > since && fits(*state));
+    let passed = machine
+        .passed
+        .iter()
+        .find(|(state, at)| *at > since && fits(*state));
     // A machine that is going away answers only for its going.
-    passed.filter(|_| !machine.is_gone()).map(|(state, _)| state.as_str())
+    passed
+        .filter(|_| !machine.is_gone())
+        .map(|(state, _)| state.as_str())
 }
 
 fn answer(machine: &Machine, state: &str) -> serde_json::Value {

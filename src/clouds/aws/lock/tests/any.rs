@@ -42,8 +42,16 @@ const CASES: u32 = 48;
 fn config() -> Config {
     let asked = Config::default();
     Config {
-        cases: if asked.cases == 256 { CASES } else { asked.cases },
-        rng_seed: if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(5) } else { asked.rng_seed },
+        cases: if asked.cases == 256 {
+            CASES
+        } else {
+            asked.cases
+        },
+        rng_seed: if asked.rng_seed == RngSeed::Random {
+            RngSeed::Fixed(5)
+        } else {
+            asked.rng_seed
+        },
         failure_persistence: None,
         ..asked
     }
@@ -101,7 +109,12 @@ impl Story {
         for (node, skew) in nodes.iter().zip([0, 3, -3, 5]) {
             node.skew(skew);
         }
-        Self { world, nodes, runs: (0..RUNS).map(|_| Run::Nothing).collect(), begun: 0 }
+        Self {
+            world,
+            nodes,
+            runs: (0..RUNS).map(|_| Run::Nothing).collect(),
+            begun: 0,
+        }
     }
 
     async fn happen(&mut self, event: Event) {
@@ -113,7 +126,9 @@ impl Story {
                 self.runs[at] = Run::Waits(tokio::spawn(taker.take(|_, _| {})));
             }
             Event::End(at, kindly) => match std::mem::replace(&mut self.runs[at], Run::Nothing) {
-                Run::Has(lease) if kindly => drop(tokio::spawn(async move { lease.release().await })),
+                Run::Has(lease) if kindly => {
+                    drop(tokio::spawn(async move { lease.release().await }))
+                }
                 Run::Waits(task) => task.abort(),
                 Run::Asks(task) => task.abort(),
                 Run::Has(_) | Run::Nothing => {}
@@ -143,7 +158,9 @@ impl Story {
             Event::Wake(at) => self.nodes[at].wake(),
             Event::SetClock(at, true) => self.nodes[at].set_forward(secs(500)),
             // A machine that is set back while it sleeps cannot know that it slept.
-            Event::SetClock(at, false) if !self.nodes[at].is_asleep() => self.nodes[at].set_back(secs(500)),
+            Event::SetClock(at, false) if !self.nodes[at].is_asleep() => {
+                self.nodes[at].set_back(secs(500))
+            }
             Event::Pass(length) => {
                 for _ in 0..length {
                     self.world.pass(secs(1)).await;
@@ -175,7 +192,10 @@ impl Story {
         let mine: Vec<_> = mine.collect();
         assert!(mine.len() <= 1, "{mine:#?}");
         if let Some(mine) = mine.first() {
-            assert!(mine.is_same(&self.world.record()), "{mine:?} is not what stands there");
+            assert!(
+                mine.is_same(&self.world.record()),
+                "{mine:?} is not what stands there"
+            );
         }
     }
 }
@@ -186,13 +206,22 @@ fn is_in_order(world: &World) {
     for pair in written.windows(2) {
         let (before, after) = (&pair[0], &pair[1]);
         if after.is_same(before) {
-            assert!(!before.released, "{pair:#?}: what was given back was written again");
-            assert!(!before.unlocked || after.released, "{pair:#?}: what was ended was renewed");
+            assert!(
+                !before.released,
+                "{pair:#?}: what was given back was written again"
+            );
+            assert!(
+                !before.unlocked || after.released,
+                "{pair:#?}: what was ended was renewed"
+            );
             continue;
         }
         assert_eq!(after.generation, before.generation + 1, "{pair:#?}");
         let over = after.acquired_at > before.expires_at;
-        assert!(before.released || over, "{pair:#?}: it was taken from somebody");
+        assert!(
+            before.released || over,
+            "{pair:#?}: it was taken from somebody"
+        );
     }
 }
 

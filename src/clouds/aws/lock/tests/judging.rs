@@ -23,21 +23,65 @@ fn noon() -> Record {
 fn a_record_is_judged_by_the_servers_time() {
     let other = &who("bob").nonce;
     let own = &who("ann").nonce;
-    let held = Verdict::Held { until: at("12:01:45") };
+    let held = Verdict::Held {
+        until: at("12:01:45"),
+    };
     let released = noon().released();
     for (name, record, nonce, now, expected) in [
         ("nothing there", None, other, "12:00:00", Verdict::Free),
         ("just taken", Some(noon()), other, "12:00:01", held),
-        ("before it was taken, by a clock that is behind", Some(noon()), other, "11:00:00", held),
+        (
+            "before it was taken, by a clock that is behind",
+            Some(noon()),
+            other,
+            "11:00:00",
+            held,
+        ),
         ("at its end", Some(noon()), other, "12:01:30", held),
         ("within the margin", Some(noon()), other, "12:01:44", held),
         ("at the margin's end", Some(noon()), other, "12:01:45", held),
-        ("after the margin", Some(noon()), other, "12:01:46", Verdict::Takeable),
-        ("given back", Some(released.clone()), other, "12:00:01", Verdict::Takeable),
-        ("given back by ourselves", Some(released), own, "12:00:01", Verdict::Takeable),
-        ("ended", Some(noon().unlocked(at("12:00:00"))), other, "12:01:44", held),
-        ("ended, and over", Some(noon().unlocked(at("12:00:00"))), other, "12:01:46", Verdict::Takeable),
-        ("ours, and ended", Some(noon().unlocked(at("12:00:00"))), own, "12:00:01", held),
+        (
+            "after the margin",
+            Some(noon()),
+            other,
+            "12:01:46",
+            Verdict::Takeable,
+        ),
+        (
+            "given back",
+            Some(released.clone()),
+            other,
+            "12:00:01",
+            Verdict::Takeable,
+        ),
+        (
+            "given back by ourselves",
+            Some(released),
+            own,
+            "12:00:01",
+            Verdict::Takeable,
+        ),
+        (
+            "ended",
+            Some(noon().unlocked(at("12:00:00"))),
+            other,
+            "12:01:44",
+            held,
+        ),
+        (
+            "ended, and over",
+            Some(noon().unlocked(at("12:00:00"))),
+            other,
+            "12:01:46",
+            Verdict::Takeable,
+        ),
+        (
+            "ours, and ended",
+            Some(noon().unlocked(at("12:00:00"))),
+            own,
+            "12:00:01",
+            held,
+        ),
         (
             "ended when it was over",
             Some(noon().unlocked(at("12:01:31"))),
@@ -46,17 +90,35 @@ fn a_record_is_judged_by_the_servers_time() {
             Verdict::Takeable,
         ),
         ("ours", Some(noon()), own, "12:00:01", Verdict::Ours),
-        ("ours in its last moment", Some(noon()), own, "12:01:29", Verdict::Ours),
-        ("ours, run out", Some(noon()), own, "12:01:30", Verdict::Takeable),
+        (
+            "ours in its last moment",
+            Some(noon()),
+            own,
+            "12:01:29",
+            Verdict::Ours,
+        ),
+        (
+            "ours, run out",
+            Some(noon()),
+            own,
+            "12:01:30",
+            Verdict::Takeable,
+        ),
         (
             "renewed",
             Some(noon().renewed(at("12:01:00"), secs(90))),
             other,
             "12:02:40",
-            Verdict::Held { until: at("12:02:45") },
+            Verdict::Held {
+                until: at("12:02:45"),
+            },
         ),
     ] {
-        assert_eq!(judge(record.as_ref(), nonce, at(now), secs(15)), expected, "{name}");
+        assert_eq!(
+            judge(record.as_ref(), nonce, at(now), secs(15)),
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -65,8 +127,16 @@ fn time_does_not_overflow() {
     let mut record = noon();
     record.expires_at = Timestamp::MAX;
     let verdict = judge(Some(&record), "x", at("12:00:00"), Duration::MAX);
-    assert_eq!(verdict, Verdict::Held { until: Timestamp::MAX });
-    assert_eq!(noon().renewed(Timestamp::MAX, Duration::MAX).expires_at, Timestamp::MAX);
+    assert_eq!(
+        verdict,
+        Verdict::Held {
+            until: Timestamp::MAX
+        }
+    );
+    assert_eq!(
+        noon().renewed(Timestamp::MAX, Duration::MAX).expires_at,
+        Timestamp::MAX
+    );
 }
 
 #[test]
@@ -80,13 +150,25 @@ fn a_record_is_stored_in_the_open_and_read_back() {
             + r#""acquired_at":"2026-11-21T12:00:00Z","expires_at":"2026-11-21T12:01:30Z","released":false}"#
     );
     assert_eq!(Record::read(body.as_bytes()), Ok(noon()));
-    let without = Record { run_url: None, ..noon() };
+    let without = Record {
+        run_url: None,
+        ..noon()
+    };
     assert_eq!(Record::read(&without.body()), Ok(without));
     // What a later version adds is no reason to call it broken.
-    assert_eq!(Record::read(body.replacen('{', r#"{"future":[1],"#, 1).as_bytes()), Ok(noon()));
-    for wrong in
-        ["", "{}", "null", "[]", "not a lock", &body.replace("2026-11-21T12:01:30Z", "soon"), &body[..90]]
-    {
+    assert_eq!(
+        Record::read(body.replacen('{', r#"{"future":[1],"#, 1).as_bytes()),
+        Ok(noon())
+    );
+    for wrong in [
+        "",
+        "{}",
+        "null",
+        "[]",
+        "not a lock",
+        &body.replace("2026-11-21T12:01:30Z", "soon"),
+        &body[..90],
+    ] {
         assert!(Record::read(wrong.as_bytes()).is_err(), "{wrong}");
     }
     assert!(Record::read(&[0xff]).is_err());
@@ -95,9 +177,16 @@ fn a_record_is_stored_in_the_open_and_read_back() {
 
 #[test]
 fn what_others_wrote_cannot_reach_the_terminal() {
-    let record = Record { holder: "a\u{1b}[31mb\n".to_owned() + &"x".repeat(10_000), ..noon() };
+    let record = Record {
+        holder: "a\u{1b}[31mb\n".to_owned() + &"x".repeat(10_000),
+        ..noon()
+    };
     let read = Record::read(&record.body()).unwrap();
-    assert!(read.holder.starts_with("a[31mbxxx") && read.holder.len() == 200, "{}", read.holder);
+    assert!(
+        read.holder.starts_with("a[31mbxxx") && read.holder.len() == 200,
+        "{}",
+        read.holder
+    );
 }
 
 #[test]
@@ -116,14 +205,21 @@ fn a_holder_answers_to_the_beginning_of_its_nonce() {
     ] {
         assert_eq!(record.answers_to(id), answers, "{id}");
     }
-    let short = Record { nonce: "ab".to_owned(), ..noon() };
+    let short = Record {
+        nonce: "ab".to_owned(),
+        ..noon()
+    };
     assert!(!short.answers_to("ab"), "a nonce that short names nobody");
 }
 
 #[test]
 fn an_error_says_who_where_since_when_and_what_to_do() {
     let record = Box::new(noon());
-    let held = Why::Held { record: record.clone(), until: at("12:01:45"), waited: secs(150) };
+    let held = Why::Held {
+        record: record.clone(),
+        until: at("12:01:45"),
+        waited: secs(150),
+    };
     let passing = CloudError::aws("write s3://b/k", Trouble::Denied, "403 AccessDenied");
     let unlock = "`trimtab unlock production --id ann-0123`";
     for (why, text, hint) in [
@@ -168,7 +264,10 @@ fn an_error_says_who_where_since_when_and_what_to_do() {
 #[test]
 fn a_place_has_a_key_of_its_own() {
     assert_eq!(place().key(), ".trimtab/locks/harbor/production.json");
-    assert_eq!(place().address(), "s3://harbor-locks/.trimtab/locks/harbor/production.json");
+    assert_eq!(
+        place().address(),
+        "s3://harbor-locks/.trimtab/locks/harbor/production.json"
+    );
 }
 
 #[test]

@@ -10,8 +10,16 @@ async fn it_is_renewed_for_as_long_as_it_is_wanted() {
     let lease = taken(&node, "ann").await;
     for _ in 0..20 {
         world.pass(secs(50)).await;
-        assert!(lease.is_mine(secs(50)), "{:?} at {:?}", lease.record(), world.now());
-        assert!(matches!(refusal(&world.node(), "bob").await, Why::Held { .. }));
+        assert!(
+            lease.is_mine(secs(50)),
+            "{:?} at {:?}",
+            lease.record(),
+            world.now()
+        );
+        assert!(matches!(
+            refusal(&world.node(), "bob").await,
+            Why::Held { .. }
+        ));
     }
     assert_eq!(world.record().generation, 1, "a renewal is no new taking");
     let renewals = world.written().len() - 1;
@@ -19,7 +27,11 @@ async fn it_is_renewed_for_as_long_as_it_is_wanted() {
     drop(lease);
     let before = world.written().len();
     world.pass(secs(500)).await;
-    assert_eq!(world.written().len(), before, "what was dropped is not kept");
+    assert_eq!(
+        world.written().len(),
+        before,
+        "what was dropped is not kept"
+    );
 }
 
 #[tokio::test]
@@ -31,12 +43,23 @@ async fn asking_costs_a_request_only_when_little_is_left() {
     world.run(lease.confirm(secs(30))).await.unwrap();
     assert_eq!(node.requests(), before);
     world.run(lease.confirm(secs(92))).await.unwrap_err();
-    assert_eq!(node.requests(), before + 2, "more than a renewal gives cannot be had");
+    assert_eq!(
+        node.requests(),
+        before + 2,
+        "more than a renewal gives cannot be had"
+    );
 }
 
 #[tokio::test]
 async fn one_renewal_may_fail_and_two() {
-    for fault in [Fault::Lost, Fault::Busy, Fault::AnswerLost, Fault::Denied, Fault::Hangs, Fault::Slow(25)] {
+    for fault in [
+        Fault::Lost,
+        Fault::Busy,
+        Fault::AnswerLost,
+        Fault::Denied,
+        Fault::Hangs,
+        Fault::Slow(25),
+    ] {
         let world = World::default();
         let node = world.node();
         let lease = taken(&node, "ann").await;
@@ -46,7 +69,11 @@ async fn one_renewal_may_fail_and_two() {
         world.pass(secs(200)).await;
         assert!(lease.is_mine(secs(30)), "{fault:?}");
         assert!(!lease.over().is_cancelled(), "{fault:?}");
-        assert_eq!(lease.record(), world.record(), "{fault:?}: what stands there is known");
+        assert_eq!(
+            lease.record(),
+            world.record(),
+            "{fault:?}: what stands there is known"
+        );
     }
 }
 
@@ -61,15 +88,24 @@ async fn without_renewals_it_ends_before_anybody_has_it() {
         let mut ended = None;
         for second in 0..140 {
             world.pass(secs(1)).await;
-            assert!(!(waiting.is_finished() && lease.is_mine(secs(0))), "{fault:?}: both have it");
+            assert!(
+                !(waiting.is_finished() && lease.is_mine(secs(0))),
+                "{fault:?}: both have it"
+            );
             if lease.over().is_cancelled() {
                 ended.get_or_insert(second);
             }
-            assert!(second >= 60 || !lease.over().is_cancelled(), "{fault:?}: it ends too early");
+            assert!(
+                second >= 60 || !lease.over().is_cancelled(),
+                "{fault:?}: it ends too early"
+            );
         }
         assert!(waiting.is_finished(), "{fault:?}: nobody gets it");
         // Bob may have it from 105 on.
-        assert!(ended.is_some_and(|second| second <= 103), "{fault:?}: it ended at {ended:?}");
+        assert!(
+            ended.is_some_and(|second| second <= 103),
+            "{fault:?}: it ended at {ended:?}"
+        );
         let error = world.run(lease.confirm(secs(0))).await.unwrap_err();
         assert!(matches!(loss(error.why), Loss::NotRenewed(_)), "{fault:?}");
     }
@@ -84,9 +120,20 @@ async fn a_holder_that_slept_and_lost_it_writes_nothing_more() {
     world.pass(secs(300)).await;
     let bob = taken(&world.node(), "bob").await;
     a.wake();
-    assert!(!lease.is_mine(secs(0)), "the local clock tells that time has passed");
-    let error = world.run(lease.confirm(secs(20))).await.expect_err("bob has it");
-    assert!(error.to_string().contains("the lock ran out, and bob on host-of-bob"), "{error}");
+    assert!(
+        !lease.is_mine(secs(0)),
+        "the local clock tells that time has passed"
+    );
+    let error = world
+        .run(lease.confirm(secs(20)))
+        .await
+        .expect_err("bob has it");
+    assert!(
+        error
+            .to_string()
+            .contains("the lock ran out, and bob on host-of-bob"),
+        "{error}"
+    );
     assert!(matches!(loss(error.why), Loss::Taken(record) if record.holder == "bob"));
     assert!(lease.over().is_cancelled());
     assert_eq!(world.record(), bob.record(), "bob's lock is as it was");
@@ -105,7 +152,10 @@ async fn a_holder_that_slept_without_a_wall_clock_learns_it_from_the_store() {
     world.pass(secs(200)).await;
     a.always(Fault::None);
     let bob = taken(&world.node(), "bob").await;
-    let error = world.run(lease.confirm(secs(20))).await.expect_err("bob has it");
+    let error = world
+        .run(lease.confirm(secs(20)))
+        .await
+        .expect_err("bob has it");
     assert!(matches!(error.why, Why::Lost(_)), "{error}");
     assert_eq!(world.record(), bob.record());
 }
@@ -120,8 +170,14 @@ async fn a_holder_that_slept_and_was_not_missed_goes_on() {
     a.wake();
     assert!(!lease.is_mine(secs(0)));
     world.run(lease.confirm(secs(30))).await.unwrap();
-    assert!(lease.is_mine(secs(60)), "the new end is by the server's time, not by one that stood still");
-    assert!(matches!(refusal(&world.node(), "bob").await, Why::Held { .. }));
+    assert!(
+        lease.is_mine(secs(60)),
+        "the new end is by the server's time, not by one that stood still"
+    );
+    assert!(matches!(
+        refusal(&world.node(), "bob").await,
+        Why::Held { .. }
+    ));
     assert_eq!(world.record().generation, 1);
 }
 
@@ -134,7 +190,11 @@ async fn a_server_that_is_ahead_of_the_last_one_costs_a_second_renewal() {
     node.skew(60);
     let before = node.requests();
     world.run(lease.confirm(secs(80))).await.unwrap();
-    assert_eq!(node.requests() - before, 2, "the first was by the clock of the last answer");
+    assert_eq!(
+        node.requests() - before,
+        2,
+        "the first was by the clock of the last answer"
+    );
     assert!(lease.is_mine(secs(80)));
 }
 
@@ -146,8 +206,14 @@ async fn a_local_clock_that_is_set_costs_a_look_and_nothing_else() {
     node.set_forward(secs(86_400));
     assert!(!lease.is_mine(secs(0)), "it may have been asleep");
     world.run(lease.confirm(secs(30))).await.unwrap();
-    let left = world.record().expires_at.duration_since(lease.record().acquired_at);
-    assert!(left.as_secs() < 95, "the day that did not pass is not in it: {left:?}");
+    let left = world
+        .record()
+        .expires_at
+        .duration_since(lease.record().acquired_at);
+    assert!(
+        left.as_secs() < 95,
+        "the day that did not pass is not in it: {left:?}"
+    );
 }
 
 #[tokio::test]
@@ -182,7 +248,11 @@ async fn a_renewal_whose_answer_was_lost_counts() {
     let before = node.requests();
     node.next(&[Fault::AnswerLost]);
     world.pass(secs(55)).await;
-    assert_eq!(node.requests() - before, 2, "the write and the look; the next renewal is not earlier for it");
+    assert_eq!(
+        node.requests() - before,
+        2,
+        "the write and the look; the next renewal is not earlier for it"
+    );
     assert!(lease.is_mine(secs(60)));
 }
 
@@ -195,7 +265,9 @@ async fn what_others_do_to_it_is_found_out_by_the_next_renewal() {
         let other = world.node();
         match what {
             "unlocked" => {
-                let released = world.run(unlock(&other, &other.clock(), &place(), "ann-0123")).await;
+                let released = world
+                    .run(unlock(&other, &other.clock(), &place(), "ann-0123"))
+                    .await;
                 assert_eq!(released.unwrap().holder, "ann");
             }
             "deleted" => world.set(None),

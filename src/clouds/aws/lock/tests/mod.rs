@@ -24,7 +24,14 @@ fn secs(secs: u64) -> Duration {
 fn place() -> Place {
     let [bucket, region, project, environment] =
         ["harbor-locks", "eu-west-1", "harbor", "production"].map(str::to_owned);
-    Place { bucket, region, mark: Mark { project, environment } }
+    Place {
+        bucket,
+        region,
+        mark: Mark {
+            project,
+            environment,
+        },
+    }
 }
 
 fn who(name: &str) -> Who {
@@ -40,21 +47,32 @@ fn who(name: &str) -> Who {
 
 /// Terms with this patience.
 fn patient(secs: u64) -> Terms {
-    Terms { patience: Duration::from_secs(secs), ..Terms::AWS }
+    Terms {
+        patience: Duration::from_secs(secs),
+        ..Terms::AWS
+    }
 }
 
 /// Takes the lock, with as much time as it wants.
 async fn take(node: &Node, name: &str, terms: Terms) -> Result<Lease, LockError> {
-    node.world().run(node.clone().taker(who(name), terms).take(|_, _| {})).await
+    node.world()
+        .run(node.clone().taker(who(name), terms).take(|_, _| {}))
+        .await
 }
 
 async fn taken(node: &Node, name: &str) -> Lease {
-    take(node, name, patient(0)).await.unwrap_or_else(|error| panic!("{error}"))
+    take(node, name, patient(0))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Why somebody else does not get it, when they ask once.
 async fn refusal(node: &Node, name: &str) -> Why {
-    take(node, name, patient(0)).await.err().unwrap_or_else(|| panic!("{name} got it")).why
+    take(node, name, patient(0))
+        .await
+        .err()
+        .unwrap_or_else(|| panic!("{name} got it"))
+        .why
 }
 
 fn loss(why: Why) -> Loss {

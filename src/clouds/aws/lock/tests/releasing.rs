@@ -9,12 +9,23 @@ async fn unlocked(world: &World, node: &super::Node, id: &str) -> Result<Record,
 
 async fn held_by(world: &World) -> Option<String> {
     let node = world.node();
-    world.run(holder(&node, &node.clock(), &place())).await.unwrap().map(|record| record.holder)
+    world
+        .run(holder(&node, &node.clock(), &place()))
+        .await
+        .unwrap()
+        .map(|record| record.holder)
 }
 
 #[tokio::test]
 async fn it_is_given_back_whatever_happens_to_the_requests() {
-    for fault in [Fault::None, Fault::Lost, Fault::AnswerLost, Fault::Busy, Fault::Slow(5), Fault::Ghost(3)] {
+    for fault in [
+        Fault::None,
+        Fault::Lost,
+        Fault::AnswerLost,
+        Fault::Busy,
+        Fault::Slow(5),
+        Fault::Ghost(3),
+    ] {
         for after in [Fault::None, Fault::Lost] {
             let world = World::default();
             let node = world.node();
@@ -40,7 +51,11 @@ async fn a_renewal_whose_answer_was_lost_is_given_back_too() {
     let lease = taken(&node, "ann").await;
     node.next(&[Fault::AnswerLost, Fault::Lost]);
     world.pass(secs(31)).await;
-    assert_ne!(lease.record(), world.record(), "the holder does not know what it wrote");
+    assert_ne!(
+        lease.record(),
+        world.record(),
+        "the holder does not know what it wrote"
+    );
     world.run(lease.release()).await.unwrap();
     assert!(world.record().released);
 }
@@ -95,8 +110,14 @@ async fn a_store_that_fails_is_told() {
         let lease = taken(&node, "ann").await;
         let before = node.requests();
         node.always(fault);
-        let error = world.run(lease.release()).await.expect_err("it was not given back");
-        assert!(matches!(error.why, Why::Cloud(_) | Why::SlowRelease), "{error}");
+        let error = world
+            .run(lease.release())
+            .await
+            .expect_err("it was not given back");
+        assert!(
+            matches!(error.why, Why::Cloud(_) | Why::SlowRelease),
+            "{error}"
+        );
         assert!(node.requests() - before >= least, "{fault:?}");
         // It runs out by itself.
         assert!(take(&world.node(), "bob", patient(110)).await.is_ok());
@@ -109,15 +130,29 @@ async fn the_one_who_is_named_is_unlocked() {
     let lease = taken(&world.node(), "ann").await;
     let node = world.node();
     for wrong in ["bob-0123", "", "ann", "ann-9"] {
-        let error = unlocked(&world, &node, wrong).await.expect_err("that is not its name");
-        let Why::OtherHolder { record, asked } = &error.why else { panic!("{error}") };
+        let error = unlocked(&world, &node, wrong)
+            .await
+            .expect_err("that is not its name");
+        let Why::OtherHolder { record, asked } = &error.why else {
+            panic!("{error}")
+        };
         assert_eq!((record.holder.as_str(), asked.as_str()), ("ann", wrong));
         assert_eq!(world.record(), lease.record(), "nothing was done");
     }
     let ended = unlocked(&world, &node, &lease.record().id()).await.unwrap();
-    assert_eq!(ended, Record { unlocked: true, ..lease.record() });
+    assert_eq!(
+        ended,
+        Record {
+            unlocked: true,
+            ..lease.record()
+        }
+    );
     assert_eq!(world.record(), ended);
-    assert_eq!(unlocked(&world, &node, &lease.record().id()).await.unwrap(), ended, "once more is no error");
+    assert_eq!(
+        unlocked(&world, &node, &lease.record().id()).await.unwrap(),
+        ended,
+        "once more is no error"
+    );
     // She lives after all, notices, and gives it back: bob has it long before its end.
     let bob = world.node();
     let (bob, ()) = world
@@ -145,7 +180,11 @@ async fn a_holder_that_is_cut_off_has_it_to_its_end_although_it_is_unlocked() {
         .run(async {
             tokio::join!(bob.taker(who("bob"), patient(200)).take(|_, _| {}), async {
                 lease.over().cancelled().await;
-                assert_eq!(world.record().generation, 1, "nobody has it before ann knows");
+                assert_eq!(
+                    world.record().generation,
+                    1,
+                    "nobody has it before ann knows"
+                );
             })
         })
         .await;
@@ -157,7 +196,9 @@ async fn a_lock_that_nobody_holds_can_be_removed_with_its_bucket() {
     let world = World::default();
     let remove = async || {
         let node = world.node();
-        world.run(remove(&node, &node.clock(), &place(), secs(15))).await
+        world
+            .run(remove(&node, &node.clock(), &place(), secs(15)))
+            .await
     };
     remove().await.unwrap();
     let lease = taken(&world.node(), "ann").await;
@@ -170,7 +211,13 @@ async fn a_lock_that_nobody_holds_can_be_removed_with_its_bucket() {
 
 #[tokio::test]
 async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
-    for fault in [Fault::None, Fault::Lost, Fault::AnswerLost, Fault::Ghost(3), Fault::Slow(4)] {
+    for fault in [
+        Fault::None,
+        Fault::Lost,
+        Fault::AnswerLost,
+        Fault::Ghost(3),
+        Fault::Slow(4),
+    ] {
         let world = World::default();
         let node = world.node();
         let lease = taken(&node, "ann").await;
@@ -181,7 +228,10 @@ async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
         world.run(lease.retire()).await.unwrap();
         assert!(!lease.over().is_cancelled(), "{fault:?}: the run goes on");
         world.pass(secs(30)).await;
-        assert!(world.object().is_none() && !lease.over().is_cancelled(), "{fault:?}");
+        assert!(
+            world.object().is_none() && !lease.over().is_cancelled(),
+            "{fault:?}"
+        );
         world.drop_bucket();
         world.run(lease.release()).await.unwrap();
     }
@@ -191,20 +241,42 @@ async fn a_run_that_removes_its_bucket_takes_its_lock_along_and_goes_on() {
 async fn a_lock_that_is_not_ours_any_more_is_not_removed() {
     let world = World::default();
     let lease = taken(&world.node(), "ann").await;
-    let others = Record { nonce: "bob-0123".to_owned(), generation: 2, ..lease.record() };
+    let others = Record {
+        nonce: "bob-0123".to_owned(),
+        generation: 2,
+        ..lease.record()
+    };
     world.set(Some(&others.body()));
     let error = world.run(lease.retire()).await.expect_err("it is bob's");
-    assert!(matches!(&error.why, Why::Lost(Loss::Taken(record)) if record.nonce == "bob-0123"), "{error}");
+    assert!(
+        matches!(&error.why, Why::Lost(Loss::Taken(record)) if record.nonce == "bob-0123"),
+        "{error}"
+    );
     assert_eq!(world.record(), others);
 }
 
 #[tokio::test]
 async fn a_lock_that_nobody_holds_cannot_be_unlocked() {
     let world = World::default();
-    assert!(matches!(unlocked(&world, &world.node(), "ann-0123").await.unwrap_err().why, Why::NotHeld));
-    world.run(taken(&world.node(), "ann").await.release()).await.unwrap();
+    assert!(matches!(
+        unlocked(&world, &world.node(), "ann-0123")
+            .await
+            .unwrap_err()
+            .why,
+        Why::NotHeld
+    ));
+    world
+        .run(taken(&world.node(), "ann").await.release())
+        .await
+        .unwrap();
     let before = world.written().len();
-    assert!(matches!(unlocked(&world, &world.node(), "ann-0123").await.unwrap_err().why, Why::NotHeld));
+    assert!(matches!(
+        unlocked(&world, &world.node(), "ann-0123")
+            .await
+            .unwrap_err()
+            .why,
+        Why::NotHeld
+    ));
     assert_eq!(world.written().len(), before);
     assert_eq!(held_by(&world).await, None);
 }
@@ -226,7 +298,11 @@ async fn unlocking_bears_lost_answers() {
         drop(taken(&world.node(), "ann").await);
         let node = world.node();
         node.next(&[Fault::Lost, Fault::None, fault, fault]);
-        assert_eq!(unlocked(&world, &node, "ann-0123").await.unwrap().holder, "ann", "{fault:?}");
+        assert_eq!(
+            unlocked(&world, &node, "ann-0123").await.unwrap().holder,
+            "ann",
+            "{fault:?}"
+        );
         assert!(world.record().unlocked, "{fault:?}");
     }
 }
@@ -241,9 +317,15 @@ async fn unlocking_a_holder_that_renews_meanwhile_unlocks_it_all_the_same() {
     node.next(&[Fault::None, Fault::Slow(4)]);
     unlocked(&world, &node, "ann-0123").await.unwrap();
     let record = world.record();
-    assert!(record.unlocked && record.expires_at > record.acquired_at + jiff::SignedDuration::from_secs(100));
+    assert!(
+        record.unlocked
+            && record.expires_at > record.acquired_at + jiff::SignedDuration::from_secs(100)
+    );
     world.pass(secs(40)).await;
-    assert!(lease.over().is_cancelled() && world.record() == record, "it is not renewed");
+    assert!(
+        lease.over().is_cancelled() && world.record() == record,
+        "it is not renewed"
+    );
 }
 
 #[tokio::test]
@@ -257,11 +339,18 @@ async fn unlocking_never_hits_another_who_took_it_meanwhile() {
         tokio::join!(unlock(&node, &clock, &place, "ann-0123"), async {
             world.settle().await;
             ann.release().await.unwrap();
-            world.node().taker(who("bob"), patient(0)).take(|_, _| {}).await
+            world
+                .node()
+                .taker(who("bob"), patient(0))
+                .take(|_, _| {})
+                .await
         })
     };
     let (unlocked, bob) = world.run(both).await;
     let error = unlocked.expect_err("bob has it");
-    assert!(matches!(&error.why, Why::OtherHolder { record, .. } if record.holder == "bob"), "{error}");
+    assert!(
+        matches!(&error.why, Why::OtherHolder { record, .. } if record.holder == "bob"),
+        "{error}"
+    );
     assert_eq!(world.record(), bob.unwrap().record());
 }

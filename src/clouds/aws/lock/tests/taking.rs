@@ -13,14 +13,27 @@ async fn a_free_lock_is_taken_and_counted() {
     let record = world.record();
     assert_eq!(lease.record(), record);
     assert_eq!((record.generation, record.released), (1, false));
-    assert!(record.expires_at.duration_since(record.acquired_at).as_secs() == 90);
-    assert_eq!(node.requests(), 4, "a look, a write, and two writes that must be refused");
+    assert!(
+        record
+            .expires_at
+            .duration_since(record.acquired_at)
+            .as_secs()
+            == 90
+    );
+    assert_eq!(
+        node.requests(),
+        4,
+        "a look, a write, and two writes that must be refused"
+    );
     assert_eq!(world.written().len(), 1, "which they were");
     world.run(lease.release()).await.unwrap();
     let record = world.record();
     assert_eq!((record.generation, record.released), (1, true));
     let lease = taken(&node, "bob").await;
-    assert_eq!((lease.record().generation, lease.record().holder.as_str()), (2, "bob"));
+    assert_eq!(
+        (lease.record().generation, lease.record().holder.as_str()),
+        (2, "bob")
+    );
 }
 
 #[tokio::test]
@@ -29,7 +42,10 @@ async fn a_lost_answer_to_our_own_write_is_found_out() {
         for released in [false, true] {
             let world = World::default();
             if released {
-                world.run(taken(&world.node(), "old").await.release()).await.unwrap();
+                world
+                    .run(taken(&world.node(), "old").await.release())
+                    .await
+                    .unwrap();
             }
             let before = world.written().len();
             let node = world.node();
@@ -37,8 +53,16 @@ async fn a_lost_answer_to_our_own_write_is_found_out() {
             let lease = taken(&node, "ann").await;
             assert!(lease.is_mine(secs(60)));
             assert_eq!(lease.record(), world.record());
-            assert_eq!(lease.record().generation, 1 + u64::from(released), "{fault:?}");
-            assert_eq!(world.written().len() - before, writes, "{fault:?} {released}");
+            assert_eq!(
+                lease.record().generation,
+                1 + u64::from(released),
+                "{fault:?}"
+            );
+            assert_eq!(
+                world.written().len() - before,
+                writes,
+                "{fault:?} {released}"
+            );
         }
     }
 }
@@ -48,7 +72,12 @@ async fn a_write_that_was_sent_twice_does_not_lose_to_itself() {
     // The SDK sends a request again whose answer was lost, and gets 412 for the second: as if somebody had been first.
     let world = World::default();
     let node = world.node();
-    let mine = Record::new(&who("ann"), 1, "2026-11-21T12:00:00Z".parse().unwrap(), secs(90));
+    let mine = Record::new(
+        &who("ann"),
+        1,
+        "2026-11-21T12:00:00Z".parse().unwrap(),
+        secs(90),
+    );
     let early = node.clone().taker(who("ann"), patient(0));
     node.next(&[Fault::None, Fault::Slow(1)]);
     let taking = async {
@@ -73,7 +102,11 @@ async fn of_two_at_once_one_has_it() {
         slow.next(&[Fault::None, Fault::Slow(1)]);
         let both = async { tokio::join!(take(&a, "ann", patient(0)), take(&b, "bob", patient(0))) };
         let (ann, bob) = world.run(both).await;
-        let (winner, loser) = if first == "ann" { (ann, bob) } else { (bob, ann) };
+        let (winner, loser) = if first == "ann" {
+            (ann, bob)
+        } else {
+            (bob, ann)
+        };
         assert_eq!(winner.unwrap().record().holder, first);
         let Why::Held { record, .. } = loser.err().unwrap().why else {
             panic!("it was refused for another reason")
@@ -88,7 +121,10 @@ async fn of_many_at_once_one_has_it() {
     let names = ["ann", "bob", "cyd", "dan", "eve", "flo", "gus", "hal"];
     let nodes = names.map(|_| world.node());
     let all = futures_util::future::join_all(
-        nodes.iter().zip(names).map(|(node, name)| take(node, name, patient(0))),
+        nodes
+            .iter()
+            .zip(names)
+            .map(|(node, name)| take(node, name, patient(0))),
     );
     let all = world.run(all).await;
     assert_eq!(all.iter().filter(|lease| lease.is_ok()).count(), 1);
@@ -112,7 +148,10 @@ async fn a_conflict_is_looked_at_again() {
 #[tokio::test]
 async fn what_was_deleted_since_the_look_is_taken_anew() {
     let world = World::default();
-    world.run(taken(&world.node(), "old").await.release()).await.unwrap();
+    world
+        .run(taken(&world.node(), "old").await.release())
+        .await
+        .unwrap();
     let node = world.node();
     node.next(&[Fault::None, Fault::Slow(2)]);
     let taking = async {
@@ -132,12 +171,21 @@ async fn who_waits_is_told_once_who_has_it_and_gets_it_when_it_is_given_back() {
     let lease = taken(&a, "ann").await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = told.clone();
-    let waiting = tokio::spawn(b.taker(who("bob"), patient(1000)).take(move |record, until| {
-        heard.lock().unwrap().push((record.holder.clone(), until.to_string()));
-    }));
+    let waiting = tokio::spawn(
+        b.taker(who("bob"), patient(1000))
+            .take(move |record, until| {
+                heard
+                    .lock()
+                    .unwrap()
+                    .push((record.holder.clone(), until.to_string()));
+            }),
+    );
     world.pass(secs(200)).await;
     assert!(!waiting.is_finished());
-    assert_eq!(*told.lock().unwrap(), [("ann".to_owned(), "2026-11-21T12:01:46Z".to_owned())]);
+    assert_eq!(
+        *told.lock().unwrap(),
+        [("ann".to_owned(), "2026-11-21T12:01:46Z".to_owned())]
+    );
     world.run(lease.release()).await.unwrap();
     world.pass(Terms::AWS.look).await;
     assert!(waiting.is_finished());
@@ -163,8 +211,12 @@ async fn patience_ends() {
     let world = World::default();
     let _lease = taken(&world.node(), "ann").await;
     let begun = world.now();
-    let error = take(&world.node(), "bob", patient(150)).await.expect_err("ann has it");
-    let Why::Held { record, waited, .. } = error.why else { panic!("{error}") };
+    let error = take(&world.node(), "bob", patient(150))
+        .await
+        .expect_err("ann has it");
+    let Why::Held { record, waited, .. } = error.why else {
+        panic!("{error}")
+    };
     assert_eq!(record.holder, "ann");
     assert!((150..152).contains(&waited.as_secs()), "{waited:?}");
     assert!((150..152).contains(&(world.now() - begun).as_secs()));
@@ -176,7 +228,9 @@ async fn a_dead_run_loses_it_after_its_time_and_the_margin() {
     let lease = taken(&world.node(), "ann").await;
     let ends = lease.record().expires_at;
     drop(lease);
-    let error = take(&world.node(), "bob", patient(100)).await.expect_err("it has not run out for sure");
+    let error = take(&world.node(), "bob", patient(100))
+        .await
+        .expect_err("it has not run out for sure");
     assert!(matches!(error.why, Why::Held { .. }), "{error}");
     let lease = take(&world.node(), "bob", patient(10)).await.unwrap();
     assert_eq!(lease.record().generation, 2);
@@ -215,7 +269,10 @@ async fn the_proof_bears_what_a_network_does() {
     let node = world.node();
     node.next(&[Fault::None, Fault::None, Fault::Denied]);
     let why = refusal(&node, "ann").await;
-    assert!(matches!(&why, Why::Cloud(error) if error.trouble == Trouble::Denied), "{why}");
+    assert!(
+        matches!(&why, Why::Cloud(error) if error.trouble == Trouble::Denied),
+        "{why}"
+    );
     assert!(world.record().released, "what is not proven is given back");
 }
 
@@ -232,9 +289,13 @@ async fn without_the_servers_time_nothing_is_taken() {
 async fn what_is_no_lock_is_left_alone() {
     let world = World::default();
     world.set(Some(b"{\"somebody\": \"elses\"}"));
-    let error = take(&world.node(), "ann", patient(500)).await.expect_err("it is no lock");
+    let error = take(&world.node(), "ann", patient(500))
+        .await
+        .expect_err("it is no lock");
     assert!(
-        error.to_string().contains("s3://harbor-locks/.trimtab/locks/harbor/production.json is not a lock")
+        error
+            .to_string()
+            .contains("s3://harbor-locks/.trimtab/locks/harbor/production.json is not a lock")
     );
     let hint = "look at it, and if nothing needs it: `aws s3 rm s3://harbor-locks/.trimtab/locks/harbor/production.json`";
     assert_eq!(error.hint().as_deref(), Some(hint));
@@ -251,12 +312,18 @@ async fn what_cannot_be_mended_is_not_tried_again() {
     let node = world.node();
     world.drop_bucket();
     let why = refusal(&node, "ann").await;
-    assert!(matches!(&why, Why::NoBucket(name) if name == "harbor-locks"), "{why}");
+    assert!(
+        matches!(&why, Why::NoBucket(name) if name == "harbor-locks"),
+        "{why}"
+    );
     let world = World::default();
     let node = world.node();
     node.always(Fault::Lost);
     let why = refusal(&node, "ann").await;
-    assert!(matches!(&why, Why::Cloud(error) if error.is_ambiguous()), "{why}");
+    assert!(
+        matches!(&why, Why::Cloud(error) if error.is_ambiguous()),
+        "{why}"
+    );
     assert_eq!(node.requests(), 8);
 }
 
@@ -266,7 +333,9 @@ async fn a_local_clock_takes_nothing_from_anybody() {
     let lease = taken(&world.node(), "ann").await;
     let node = world.node();
     node.set_forward(secs(86_400));
-    let error = take(&node, "bob", patient(30)).await.expect_err("ann has it");
+    let error = take(&node, "bob", patient(30))
+        .await
+        .expect_err("ann has it");
     assert!(matches!(error.why, Why::Held { .. }), "{error}");
     node.set_forward(secs(86_400));
     assert!(matches!(refusal(&node, "bob").await, Why::Held { .. }));
@@ -286,7 +355,10 @@ async fn servers_whose_clocks_differ_take_nothing_from_anybody() {
         let waiting = tokio::spawn(b.taker(who("bob"), patient(1000)).take(|_, _| {}));
         for _ in 0..200 {
             world.pass(secs(1)).await;
-            assert!(!(waiting.is_finished() && lease.is_mine(secs(0))), "both have it");
+            assert!(
+                !(waiting.is_finished() && lease.is_mine(secs(0))),
+                "both have it"
+            );
         }
         assert!(waiting.is_finished());
     }

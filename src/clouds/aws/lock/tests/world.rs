@@ -65,7 +65,11 @@ pub(super) struct World {
 
 /// As S3 makes them: of the content, so that the same content has the same.
 fn etag(body: &[u8]) -> String {
-    let digits = Sha256::digest(body).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = Sha256::digest(body)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     format!("\"{digits}\"")
 }
 
@@ -83,7 +87,10 @@ impl World {
 
     /// A client whose time passes as the server's.
     pub(super) fn node(&self) -> Node {
-        Node { world: self.clone(), own: Arc::default() }
+        Node {
+            world: self.clone(),
+            own: Arc::default(),
+        }
     }
 
     pub(super) fn object(&self) -> Option<Vec<u8>> {
@@ -289,7 +296,10 @@ impl Node {
             (Fault::None | Fault::Busy, _) => done(&mut self.world.inner()),
         };
         tokio::task::yield_now().await;
-        Ok(Answer { value, date: self.date() })
+        Ok(Answer {
+            value,
+            date: self.date(),
+        })
     }
 
     /// As a `Date` tells it: in whole seconds.
@@ -306,7 +316,10 @@ impl Store for Node {
         let look = |inner: &mut Inner| match (&inner.object, inner.no_bucket) {
             (_, true) => Look::NoBucket,
             (None, false) => Look::NoObject,
-            (Some(body), false) => Look::There { body: body.clone(), etag: etag(body) },
+            (Some(body), false) => Look::There {
+                body: body.clone(),
+                etag: etag(body),
+            },
         };
         self.request(look, None).await
     }

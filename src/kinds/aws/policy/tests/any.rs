@@ -12,8 +12,16 @@ use super::Policy;
 /// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
 fn config() -> Config {
     let asked = Config::default();
-    let rng_seed = if asked.rng_seed == RngSeed::Random { RngSeed::Fixed(5) } else { asked.rng_seed };
-    Config { rng_seed, failure_persistence: None, ..asked }
+    let rng_seed = if asked.rng_seed == RngSeed::Random {
+        RngSeed::Fixed(5)
+    } else {
+        asked.rng_seed
+    };
+    Config {
+        rng_seed,
+        failure_persistence: None,
+        ..asked
+    }
 }
 
 /// One of a few words, in some letters.
@@ -22,36 +30,78 @@ fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 fn statement() -> impl Strategy<Value = Value> {
-    let names = (word(&["", "A", "B", "C d"]), word(&["Allow", "Deny"]), word(&["Action", "NotAction"]));
-    let actions = vec(word(&["s3:GetObject", "S3:getobject", "s3:PutObject", "*", "iam:Pass*"]), 0..4);
-    let resources = prop::option::of(vec(word(&["*", "arn:aws:s3:::b", "arn:aws:s3:::b/db/*", "x"]), 0..3));
+    let names = (
+        word(&["", "A", "B", "C d"]),
+        word(&["Allow", "Deny"]),
+        word(&["Action", "NotAction"]),
+    );
+    let actions = vec(
+        word(&[
+            "s3:GetObject",
+            "S3:getobject",
+            "s3:PutObject",
+            "*",
+            "iam:Pass*",
+        ]),
+        0..4,
+    );
+    let resources = prop::option::of(vec(
+        word(&["*", "arn:aws:s3:::b", "arn:aws:s3:::b/db/*", "x"]),
+        0..3,
+    ));
     let who = prop::option::of(prop_oneof![
         Just(json!("*")),
         Just(json!({})),
-        vec(word(&["*", "123456789012", "arn:aws:iam::123456789012:root", "AROA1"]), 0..3)
-            .prop_map(|all| json!({"AWS": all, "Service": ["s"]})),
+        vec(
+            word(&[
+                "*",
+                "123456789012",
+                "arn:aws:iam::123456789012:root",
+                "AROA1"
+            ]),
+            0..3
+        )
+        .prop_map(|all| json!({"AWS": all, "Service": ["s"]})),
         vec(word(&["*", "123456789012"]), 0..3).prop_map(|all| json!({"AWS": all})),
     ]);
-    let values =
-        vec(prop_oneof![Just(json!(true)), Just(json!("true")), Just(json!(7)), Just(json!("a/*"))], 0..3);
+    let values = vec(
+        prop_oneof![
+            Just(json!(true)),
+            Just(json!("true")),
+            Just(json!(7)),
+            Just(json!("a/*"))
+        ],
+        0..3,
+    );
     let condition = prop::collection::btree_map(
         word(&["Bool", "StringLike", "Null"]),
         prop::collection::btree_map(word(&["aws:SecureTransport", "s3:prefix"]), values, 0..3),
         0..3,
     );
-    (names, actions, resources, who, condition, prop::option::of(0..3)).prop_map(
-        |((sid, effect, action), actions, resources, who, condition, future)| {
-            let mut out = json!({"Sid": sid, "Effect": effect, action: actions, "Condition": condition});
-            for (key, value) in [
-                ("Resource", resources.map(|all| json!(all))),
-                ("Principal", who),
-                ("Future", future.map(|number| json!(number))),
-            ] {
-                out.as_object_mut().unwrap().extend(value.map(|value| (key.to_owned(), value)));
-            }
-            out
-        },
+    (
+        names,
+        actions,
+        resources,
+        who,
+        condition,
+        prop::option::of(0..3),
     )
+        .prop_map(
+            |((sid, effect, action), actions, resources, who, condition, future)| {
+                let mut out =
+                    json!({"Sid": sid, "Effect": effect, action: actions, "Condition": condition});
+                for (key, value) in [
+                    ("Resource", resources.map(|all| json!(all))),
+                    ("Principal", who),
+                    ("Future", future.map(|number| json!(number))),
+                ] {
+                    out.as_object_mut()
+                        .unwrap()
+                        .extend(value.map(|value| (key.to_owned(), value)));
+                }
+                out
+            },
+        )
 }
 
 /// Numbers that decide how something is written.
@@ -84,7 +134,11 @@ impl Whim {
                 other => other,
             })
             .collect();
-        if list.len() == 1 && self.next(2) == 0 { list.remove(0) } else { Value::Array(list) }
+        if list.len() == 1 && self.next(2) == 0 {
+            list.remove(0)
+        } else {
+            Value::Array(list)
+        }
     }
 
     fn statement(&mut self, statement: &Value) -> Value {
@@ -103,12 +157,19 @@ impl Whim {
 
     fn condition(&mut self, condition: &Value) -> Value {
         let lower = self.next(2) == 0;
-        let spelt = |key: &str| if lower { key.to_lowercase() } else { key.to_owned() };
+        let spelt = |key: &str| {
+            if lower {
+                key.to_lowercase()
+            } else {
+                key.to_owned()
+            }
+        };
         let mut out = Map::new();
         for (operator, keys) in condition.as_object().unwrap() {
             let keys = keys.as_object().unwrap().iter();
-            let keys: Map<String, Value> =
-                keys.map(|(key, values)| (spelt(key), self.list(values, false))).collect();
+            let keys: Map<String, Value> = keys
+                .map(|(key, values)| (spelt(key), self.list(values, false)))
+                .collect();
             out.insert(spelt(operator), Value::Object(keys));
         }
         Value::Object(out)
@@ -118,7 +179,11 @@ impl Whim {
         let mut all: Vec<Value> = statements.iter().map(|one| self.statement(one)).collect();
         let by = self.next(all.len());
         all.rotate_left(by);
-        let all = if all.len() == 1 && self.next(2) == 0 { all.remove(0) } else { Value::Array(all) };
+        let all = if all.len() == 1 && self.next(2) == 0 {
+            all.remove(0)
+        } else {
+            Value::Array(all)
+        };
         json!({"Version": "2012-10-17", "Statement": all})
     }
 }

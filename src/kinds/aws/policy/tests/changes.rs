@@ -10,7 +10,11 @@ fn written(line: &Line) -> String {
         None => None,
         other => panic!("{other:?} in a policy"),
     };
-    let note = line.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+    let note = line
+        .note
+        .as_ref()
+        .map(|note| format!(" ({note})"))
+        .unwrap_or_default();
     match (side(&line.from), side(&line.to)) {
         (Some(from), Some(to)) => format!("~ {} {from} → {to}{note}", line.path),
         (None, Some(to)) => format!("+ {} {to}{note}", line.path),
@@ -20,12 +24,16 @@ fn written(line: &Line) -> String {
 }
 
 fn lines(from: Option<&Policy>, to: Option<&Policy>) -> Vec<String> {
-    Policy::lines("policy", from, to).iter().map(written).collect()
+    Policy::lines("policy", from, to)
+        .iter()
+        .map(written)
+        .collect()
 }
 
 const WRITE: &str =
     r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#;
-const TRUST: &str = r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/a"},"Action":"sts:AssumeRole""#;
+const TRUST: &str =
+    r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/a"},"Action":"sts:AssumeRole""#;
 
 /// One statement before and after, and the lines.
 const CHANGES: &[(&str, &str, &[&str])] = &[
@@ -75,7 +83,11 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":[]"#,
         &[r#"- policy.Write.Resource "arn:aws:s3:::b/db/*""#],
     ),
-    (r#""Sid":"A","Action":"a:B","Resource":[]"#, r#""Sid":"A","Action":"a:B""#, &["- policy.A.Resource []"]),
+    (
+        r#""Sid":"A","Action":"a:B","Resource":[]"#,
+        r#""Sid":"A","Action":"a:B""#,
+        &["- policy.A.Resource []"],
+    ),
     (
         r#""Sid":"A","Action":"a:B""#,
         r#""Sid":"A","Action":"a:B","Principal":{}"#,
@@ -84,7 +96,10 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     (
         r#""Sid":"A","Action":"a:B","Future":{"x":1}"#,
         r#""Sid":"A","Action":"a:B","Future":{"x":2},"Past":0"#,
-        &[r#"~ policy.A.Future {"x":1} → {"x":2}"#, "+ policy.A.Past 0"],
+        &[
+            r#"~ policy.A.Future {"x":1} → {"x":2}"#,
+            "+ policy.A.Past 0",
+        ],
     ),
     (
         r#""Action":"a:B","Condition":{"StringEquals":{"aws:sub":"a","aws:aud":"x"}}"#,
@@ -94,17 +109,25 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     (
         r#""Action":"a:B","Condition":{"StringEquals":{"k":["a","b"]}}"#,
         r#""Action":"a:B","Condition":{"StringLike":{"k":["a*"]},"StringEquals":{"k":"a"}}"#,
-        &[r#"- policy[0].Condition.StringEquals.k "b""#, r#"+ policy[0].Condition.StringLike.k "a*""#],
+        &[
+            r#"- policy[0].Condition.StringEquals.k "b""#,
+            r#"+ policy[0].Condition.StringLike.k "a*""#,
+        ],
     ),
     (
         TRUST,
         r#""Principal":"*","Action":"sts:AssumeRole""#,
-        &[r#"+ policy[0].Principal "*""#, r#"- policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a""#],
+        &[
+            r#"+ policy[0].Principal "*""#,
+            r#"- policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a""#,
+        ],
     ),
     (
         TRUST,
         r#""Principal":{"AWS":"AROAJQABLZS4A3QDU576Q"},"Action":"sts:AssumeRole""#,
-        &[r#"~ policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a" → "AROAJQABLZS4A3QDU576Q""#],
+        &[
+            r#"~ policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a" → "AROAJQABLZS4A3QDU576Q""#,
+        ],
     ),
     (
         r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*""#,
@@ -129,7 +152,11 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
 #[test]
 fn a_change_of_one_value_is_one_line() {
     for (from, to, expected) in CHANGES {
-        assert_eq!(lines(Some(&one(from)), Some(&one(to))), *expected, "{from} to {to}");
+        assert_eq!(
+            lines(Some(&one(from)), Some(&one(to))),
+            *expected,
+            "{from} to {to}"
+        );
     }
 }
 
@@ -192,7 +219,10 @@ fn a_whole_document_is_a_line_for_each_statement() {
         ]
     );
     let empty = read(r#"{"Version":"2012-10-17","Statement":[]}"#);
-    assert_eq!(lines(None, Some(&empty)), [r#"+ policy {"Statement":[],"Version":"2012-10-17"}"#]);
+    assert_eq!(
+        lines(None, Some(&empty)),
+        [r#"+ policy {"Statement":[],"Version":"2012-10-17"}"#]
+    );
     assert_eq!(
         lines(Some(&read(r#"{"Statement":[]}"#)), Some(&empty)),
         [r#"~ policy.Version "2008-10-17" → "2012-10-17""#]

@@ -23,26 +23,71 @@ const REFUSED: &[(&str, &str)] = &[
     (r#"{"Statement":1}"#, "Statement[0]: it is a number"),
     (r#"{"Statement":[[]]}"#, "Statement[0]: it is a list"),
     (r#"{"Version":1,"Statement":[]}"#, "Version is a number"),
-    (r#"{"Statement":[],"Statement":[]}"#, "`Statement` stands twice"),
-    (r#"{"Statement":{"Effect":"Allow","Effect":"Deny","Action":"a:B"}}"#, "`Effect` stands twice"),
+    (
+        r#"{"Statement":[],"Statement":[]}"#,
+        "`Statement` stands twice",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Effect":"Deny","Action":"a:B"}}"#,
+        "`Effect` stands twice",
+    ),
     (r#"{"Statement":{"Action":"a:B"}}"#, "it has no Effect"),
-    (r#"{"Statement":{"Effect":"Maybe","Action":"a:B"}}"#, "Effect is \"Maybe\""),
-    (r#"{"Statement":{"Effect":"allow","Action":"a:B"}}"#, "Effect is \"allow\""),
-    (r#"{"Statement":{"Effect":"Allow"}}"#, "neither Action nor NotAction"),
-    (r#"{"Statement":{"Effect":"Allow","action":"a:B"}}"#, "neither Action nor NotAction"),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","NotAction":"a:C"}}"#, "both Action and NotAction"),
-    (r#"{"Statement":{"Effect":"Allow","Action":1}}"#, "Action holds a number"),
-    (r#"{"Statement":{"Effect":"Allow","Action":[["a:B"]]}}"#, "Action holds a list"),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","Resource":null}}"#, "Resource holds null"),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","Resource":"r","NotResource":"s"}}"#, "both Resource"),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","Sid":7}}"#, "Sid is a number"),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","Principal":"me"}}"#, "Principal is \"me\""),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","Principal":["*"]}}"#, "Principal is [\"*\"]"),
+    (
+        r#"{"Statement":{"Effect":"Maybe","Action":"a:B"}}"#,
+        "Effect is \"Maybe\"",
+    ),
+    (
+        r#"{"Statement":{"Effect":"allow","Action":"a:B"}}"#,
+        "Effect is \"allow\"",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow"}}"#,
+        "neither Action nor NotAction",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","action":"a:B"}}"#,
+        "neither Action nor NotAction",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","NotAction":"a:C"}}"#,
+        "both Action and NotAction",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":1}}"#,
+        "Action holds a number",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":[["a:B"]]}}"#,
+        "Action holds a list",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","Resource":null}}"#,
+        "Resource holds null",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","Resource":"r","NotResource":"s"}}"#,
+        "both Resource",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","Sid":7}}"#,
+        "Sid is a number",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","Principal":"me"}}"#,
+        "Principal is \"me\"",
+    ),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","Principal":["*"]}}"#,
+        "Principal is [\"*\"]",
+    ),
     (
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Principal":{"AWS":{}}}}"#,
         "Principal.AWS holds an object",
     ),
-    (r#"{"Statement":{"Effect":"Allow","Action":"a:B","Condition":[]}}"#, "Condition is a list"),
+    (
+        r#"{"Statement":{"Effect":"Allow","Action":"a:B","Condition":[]}}"#,
+        "Condition is a list",
+    ),
     (
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Condition":{"Bool":true}}}"#,
         "Condition.Bool is a boolean",
@@ -69,7 +114,10 @@ const REFUSED: &[(&str, &str)] = &[
 fn what_is_no_policy_is_refused_with_the_place() {
     for (text, why) in REFUSED {
         let error = Policy::parse(text).expect_err(text).to_string();
-        assert!(error.starts_with("not a policy document: ") && error.contains(why), "{text}: {error}");
+        assert!(
+            error.starts_with("not a policy document: ") && error.contains(why),
+            "{text}: {error}"
+        );
     }
 }
 

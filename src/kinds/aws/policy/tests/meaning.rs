@@ -52,7 +52,10 @@ const DEEDS: &[(&str, &str)] = &[
         "may list and call s3:PutLifecycleConfiguration on bucket b",
     ),
     // An action beside resources that it is never done to is not put into a verb.
-    (r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b""#, "may call s3:GetObject on bucket b"),
+    (
+        r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b""#,
+        "may call s3:GetObject on bucket b",
+    ),
     (
         r#""Action":"s3:GetObject","Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"]"#,
         "may call s3:GetObject on bucket b and objects anywhere in bucket b",
@@ -65,16 +68,34 @@ const DEEDS: &[(&str, &str)] = &[
         r#""Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:username}/*""#,
         "may call s3:GetObject on everything like arn:aws:s3:::b/${aws:username}/*",
     ),
-    (r#""Action":"*","Resource":"*""#, "may do EVERYTHING (*) on every resource"),
-    (r#""Action":"s3:*","Resource":"*""#, "may do EVERYTHING in s3 (s3:*) on every resource"),
-    (r#""Action":"s3:Get*","Resource":"*""#, "may call everything like s3:Get* on every resource"),
+    (
+        r#""Action":"*","Resource":"*""#,
+        "may do EVERYTHING (*) on every resource",
+    ),
+    (
+        r#""Action":"s3:*","Resource":"*""#,
+        "may do EVERYTHING in s3 (s3:*) on every resource",
+    ),
+    (
+        r#""Action":"s3:Get*","Resource":"*""#,
+        "may call everything like s3:Get* on every resource",
+    ),
     (
         r#""Action":["*","s3:GetObject"],"Resource":"*""#,
         "may call EVERYTHING (*) and s3:GetObject on every resource",
     ),
-    (r#""Action":"*:*","Resource":"*""#, "may call everything like *:* on every resource"),
-    (r#""Action":[],"Resource":"*""#, "may do nothing on every resource"),
-    (r#""Action":"s3:GetObject","Resource":[]"#, "may call s3:GetObject on no resource at all"),
+    (
+        r#""Action":"*:*","Resource":"*""#,
+        "may call everything like *:* on every resource",
+    ),
+    (
+        r#""Action":[],"Resource":"*""#,
+        "may do nothing on every resource",
+    ),
+    (
+        r#""Action":"s3:GetObject","Resource":[]"#,
+        "may call s3:GetObject on no resource at all",
+    ),
     (
         r#""Action":"sqs:SendMessage","Resource":"arn:aws:sqs:eu-west-1:1:q""#,
         "may call sqs:SendMessage on arn:aws:sqs:eu-west-1:1:q",
@@ -100,7 +121,10 @@ const DEEDS: &[(&str, &str)] = &[
         r#"may call a:B on every resource, with "Future": {"x":1}"#,
     ),
     // Denials.
-    (r#""Effect":"Deny","Action":"*","Resource":"*""#, "is denied everything (*) on any resource"),
+    (
+        r#""Effect":"Deny","Action":"*","Resource":"*""#,
+        "is denied everything (*) on any resource",
+    ),
     (
         r#""Effect":"Deny","Action":["s3:DeleteObject","s3:DeleteObjectVersion"],"Resource":"arn:aws:s3:::b/*""#,
         "may never delete or delete old versions of objects anywhere in bucket b",
@@ -178,7 +202,10 @@ const SUBJECTS: &[(&str, &str)] = &[
         r#""Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]"#,
         "may be assumed by the AWS service ecs-tasks.amazonaws.com (by sts:AssumeRole and sts:TagSession)",
     ),
-    (r#""Principal":"*","Action":"sts:AssumeRole""#, "may be assumed by EVERYONE"),
+    (
+        r#""Principal":"*","Action":"sts:AssumeRole""#,
+        "may be assumed by EVERYONE",
+    ),
     (
         r#""Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"x"}}"#,
         r#"may be assumed by whoever account 123456789012 lets, only when sts:ExternalId is "x""#,
@@ -209,8 +236,16 @@ const TOKENS: &[(&str, &str, &str)] = &[
         r#"{"StringLike":{"$:sub":["harbor:a:*","harbor:b:m1"]}}"#,
         "may be assumed by machines of the Fly app a (org harbor) or the machine m1 of the Fly app b (org harbor)",
     ),
-    (FLY, r#"{"StringLike":{"$:sub":"harbor:*"}}"#, "may be assumed by EVERY machine of the Fly org harbor"),
-    (FLY, "{}", "may be assumed by EVERY machine of the Fly org harbor"),
+    (
+        FLY,
+        r#"{"StringLike":{"$:sub":"harbor:*"}}"#,
+        "may be assumed by EVERY machine of the Fly org harbor",
+    ),
+    (
+        FLY,
+        "{}",
+        "may be assumed by EVERY machine of the Fly org harbor",
+    ),
     (
         FLY,
         r#"{"StringLike":{"$:sub":"harbor:web*"}}"#,
@@ -280,27 +315,48 @@ const TOKENS: &[(&str, &str, &str)] = &[
 
 /// Conditions of a statement that is said in few words.
 const CONDITIONS: &[(&str, &str)] = &[
-    (r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","::1"]}}"#, r#"aws:SourceIp is in "10.0.0.0/8" or "::1""#),
+    (
+        r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","::1"]}}"#,
+        r#"aws:SourceIp is in "10.0.0.0/8" or "::1""#,
+    ),
     (
         r#"{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#,
         r#"aws:SourceIp is not in "10.0.0.0/8" (or is absent)"#,
     ),
-    (r#"{"NumericLessThanEquals":{"k":7}}"#, r#"k is at most "7""#),
+    (
+        r#"{"NumericLessThanEquals":{"k":7}}"#,
+        r#"k is at most "7""#,
+    ),
     (
         r#"{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00:00Z"}}"#,
         r#"aws:CurrentTime is after "2026-01-01T00:00:00Z""#,
     ),
-    (r#"{"StringEqualsIfExists":{"k":"a"}}"#, r#"k is "a" (or is absent)"#),
+    (
+        r#"{"StringEqualsIfExists":{"k":"a"}}"#,
+        r#"k is "a" (or is absent)"#,
+    ),
     (r#"{"Null":{"k":true}}"#, "k is absent"),
     (r#"{"Null":{"k":"false"}}"#, "k is present"),
     (
         r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a","b"]}}"#,
         r#"aws:TagKeys passes ForAllValues:StringEquals of "a" or "b""#,
     ),
-    (r#"{"StringMatchesMoon":{"k":"a"}}"#, r#"k passes StringMatchesMoon of "a""#),
-    (r#"{"StringEquals":{"k":[]}}"#, "k passes StringEquals of no value"),
-    (r#"{"Bool":{"aws:SecureTransport":"maybe"}}"#, r#"aws:SecureTransport is "maybe""#),
-    (r#"{"BoolIfExists":{"aws:SecureTransport":"true"}}"#, r#"aws:SecureTransport is "true" (or is absent)"#),
+    (
+        r#"{"StringMatchesMoon":{"k":"a"}}"#,
+        r#"k passes StringMatchesMoon of "a""#,
+    ),
+    (
+        r#"{"StringEquals":{"k":[]}}"#,
+        "k passes StringEquals of no value",
+    ),
+    (
+        r#"{"Bool":{"aws:SecureTransport":"maybe"}}"#,
+        r#"aws:SecureTransport is "maybe""#,
+    ),
+    (
+        r#"{"BoolIfExists":{"aws:SecureTransport":"true"}}"#,
+        r#"aws:SecureTransport is "true" (or is absent)"#,
+    ),
 ];
 
 #[test]
@@ -313,8 +369,11 @@ fn deeds() {
 #[test]
 fn tokens() {
     for (provider, condition, expected) in TOKENS {
-        let issuer =
-            if *provider == FLY { "oidc.fly.io/harbor" } else { "token.actions.githubusercontent.com" };
+        let issuer = if *provider == FLY {
+            "oidc.fly.io/harbor"
+        } else {
+            "token.actions.githubusercontent.com"
+        };
         let condition = condition.replace('$', issuer);
         let words = one(&format!(r#"{provider},"Condition":{condition}"#)).words();
         assert_eq!(words, [*expected], "{condition}");
@@ -324,9 +383,16 @@ fn tokens() {
 #[test]
 fn conditions() {
     for (condition, expected) in CONDITIONS {
-        for (effect, when) in [("Allow", "may call a:B, only when"), ("Deny", "may never call a:B, when")] {
+        for (effect, when) in [
+            ("Allow", "may call a:B, only when"),
+            ("Deny", "may never call a:B, when"),
+        ] {
             let fields = format!(r#""Effect":"{effect}","Action":"a:B","Condition":{condition}"#);
-            assert_eq!(one(&fields).words(), [format!("{when} {expected}")], "{condition}");
+            assert_eq!(
+                one(&fields).words(),
+                [format!("{when} {expected}")],
+                "{condition}"
+            );
         }
     }
 }

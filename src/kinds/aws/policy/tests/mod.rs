@@ -12,8 +12,14 @@ use super::Policy;
 
 /// A policy of one statement, which is given without its braces and, unless it says otherwise, allows.
 fn one(fields: &str) -> Policy {
-    let effect = if fields.contains("\"Effect\"") { "" } else { r#""Effect":"Allow","# };
-    read(&format!(r#"{{"Version":"2012-10-17","Statement":[{{{effect}{fields}}}]}}"#))
+    let effect = if fields.contains("\"Effect\"") {
+        ""
+    } else {
+        r#""Effect":"Allow","#
+    };
+    read(&format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{{effect}{fields}}}]}}"#
+    ))
 }
 
 fn read(text: &str) -> Policy {
@@ -34,6 +40,9 @@ fn it_is_written_in_the_order_in_which_people_write_it() {
             + r#""Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::b/*","#
             + r#""Condition":{"Bool":{"aws:SecureTransport":"false"}}}}"#
     );
-    assert_eq!(serde_json::from_str::<Value>(&policy.text()).unwrap(), policy.json());
+    assert_eq!(
+        serde_json::from_str::<Value>(&policy.text()).unwrap(),
+        policy.json()
+    );
     assert_eq!(policy.json()["Statement"]["Principal"], json!("*"));
 }

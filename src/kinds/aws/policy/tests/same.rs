@@ -7,17 +7,72 @@ const OTHER: bool = false;
 
 /// Two statements, without braces.
 const STATEMENTS: &[(&str, bool, &str, &str)] = &[
-    ("one action is a list of one", SAME, r#""Action":"s3:GetObject""#, r#""Action":["s3:GetObject"]"#),
-    ("the order of actions", SAME, r#""Action":["a:B","a:C"]"#, r#""Action":["a:C","a:B"]"#),
-    ("an action twice", SAME, r#""Action":["a:B","a:B"]"#, r#""Action":"a:B""#),
-    ("an action twice in other letters", SAME, r#""Action":["a:B","A:b"]"#, r#""Action":"a:B""#),
-    ("an action in other letters", SAME, r#""Action":"s3:GetObject""#, r#""Action":"S3:getobject""#),
-    ("another action", OTHER, r#""Action":"s3:GetObject""#, r#""Action":"s3:PutObject""#),
-    ("one action more", OTHER, r#""Action":["a:B","a:C"]"#, r#""Action":"a:B""#),
-    ("a wildcard is not what it covers", OTHER, r#""Action":"s3:*""#, r#""Action":["s3:*","s3:GetObject"]"#),
-    ("all but an action", OTHER, r#""Action":"a:B""#, r#""NotAction":"a:B""#),
-    ("not-action in other letters", SAME, r#""NotAction":"a:B""#, r#""NotAction":["A:B"]"#),
-    ("no action and no such list", OTHER, r#""Action":"a:B""#, r#""Action":[]"#),
+    (
+        "one action is a list of one",
+        SAME,
+        r#""Action":"s3:GetObject""#,
+        r#""Action":["s3:GetObject"]"#,
+    ),
+    (
+        "the order of actions",
+        SAME,
+        r#""Action":["a:B","a:C"]"#,
+        r#""Action":["a:C","a:B"]"#,
+    ),
+    (
+        "an action twice",
+        SAME,
+        r#""Action":["a:B","a:B"]"#,
+        r#""Action":"a:B""#,
+    ),
+    (
+        "an action twice in other letters",
+        SAME,
+        r#""Action":["a:B","A:b"]"#,
+        r#""Action":"a:B""#,
+    ),
+    (
+        "an action in other letters",
+        SAME,
+        r#""Action":"s3:GetObject""#,
+        r#""Action":"S3:getobject""#,
+    ),
+    (
+        "another action",
+        OTHER,
+        r#""Action":"s3:GetObject""#,
+        r#""Action":"s3:PutObject""#,
+    ),
+    (
+        "one action more",
+        OTHER,
+        r#""Action":["a:B","a:C"]"#,
+        r#""Action":"a:B""#,
+    ),
+    (
+        "a wildcard is not what it covers",
+        OTHER,
+        r#""Action":"s3:*""#,
+        r#""Action":["s3:*","s3:GetObject"]"#,
+    ),
+    (
+        "all but an action",
+        OTHER,
+        r#""Action":"a:B""#,
+        r#""NotAction":"a:B""#,
+    ),
+    (
+        "not-action in other letters",
+        SAME,
+        r#""NotAction":"a:B""#,
+        r#""NotAction":["A:B"]"#,
+    ),
+    (
+        "no action and no such list",
+        OTHER,
+        r#""Action":"a:B""#,
+        r#""Action":[]"#,
+    ),
     (
         "one resource is a list of one",
         SAME,
@@ -42,14 +97,54 @@ const STATEMENTS: &[(&str, bool, &str, &str)] = &[
         r#""Action":"a:B","Resource":"arn:aws:s3:::b""#,
         r#""Action":"a:B","Resource":"arn:aws-cn:s3:::b""#,
     ),
-    ("all but a resource", OTHER, r#""Action":"a:B","Resource":"r""#, r#""Action":"a:B","NotResource":"r""#),
-    ("no resources", OTHER, r#""Action":"a:B""#, r#""Action":"a:B","Resource":[]"#),
-    ("another effect", OTHER, r#""Action":"a:B""#, r#""Effect":"Deny","Action":"a:B""#),
-    ("an empty name", SAME, r#""Action":"a:B""#, r#""Sid":"","Action":"a:B""#),
-    ("a name", OTHER, r#""Action":"a:B""#, r#""Sid":"A","Action":"a:B""#),
-    ("a name in other letters", OTHER, r#""Sid":"a","Action":"a:B""#, r#""Sid":"A","Action":"a:B""#),
-    ("what we do not know, missing", OTHER, r#""Action":"a:B""#, r#""Action":"a:B","Future":1"#),
-    ("what we do not know, other", OTHER, r#""Action":"a:B","Future":[1]"#, r#""Action":"a:B","Future":1"#),
+    (
+        "all but a resource",
+        OTHER,
+        r#""Action":"a:B","Resource":"r""#,
+        r#""Action":"a:B","NotResource":"r""#,
+    ),
+    (
+        "no resources",
+        OTHER,
+        r#""Action":"a:B""#,
+        r#""Action":"a:B","Resource":[]"#,
+    ),
+    (
+        "another effect",
+        OTHER,
+        r#""Action":"a:B""#,
+        r#""Effect":"Deny","Action":"a:B""#,
+    ),
+    (
+        "an empty name",
+        SAME,
+        r#""Action":"a:B""#,
+        r#""Sid":"","Action":"a:B""#,
+    ),
+    (
+        "a name",
+        OTHER,
+        r#""Action":"a:B""#,
+        r#""Sid":"A","Action":"a:B""#,
+    ),
+    (
+        "a name in other letters",
+        OTHER,
+        r#""Sid":"a","Action":"a:B""#,
+        r#""Sid":"A","Action":"a:B""#,
+    ),
+    (
+        "what we do not know, missing",
+        OTHER,
+        r#""Action":"a:B""#,
+        r#""Action":"a:B","Future":1"#,
+    ),
+    (
+        "what we do not know, other",
+        OTHER,
+        r#""Action":"a:B","Future":[1]"#,
+        r#""Action":"a:B","Future":1"#,
+    ),
     (
         "what we do not know, the same",
         SAME,
@@ -62,8 +157,18 @@ const STATEMENTS: &[(&str, bool, &str, &str)] = &[
 const PRINCIPALS: &[(&str, bool, &str, &str)] = &[
     ("everyone, told twice", SAME, r#""*""#, r#"{"AWS":"*"}"#),
     ("everyone in a list", SAME, r#""*""#, r#"{"AWS":["*"]}"#),
-    ("everyone and every service", OTHER, r#""*""#, r#"{"AWS":"*","Service":"*"}"#),
-    ("everyone of another type", OTHER, r#""*""#, r#"{"Federated":"*"}"#),
+    (
+        "everyone and every service",
+        OTHER,
+        r#""*""#,
+        r#"{"AWS":"*","Service":"*"}"#,
+    ),
+    (
+        "everyone of another type",
+        OTHER,
+        r#""*""#,
+        r#"{"Federated":"*"}"#,
+    ),
     ("everyone and nobody", OTHER, r#""*""#, "{}"),
     (
         "an account by its root",
@@ -95,8 +200,18 @@ const PRINCIPALS: &[(&str, bool, &str, &str)] = &[
         r#"{"AWS":"123456789012"}"#,
         r#"{"AWS":"arn:moon:iam::123456789012:root"}"#,
     ),
-    ("a root of no account", OTHER, r#"{"AWS":"1234"}"#, r#"{"AWS":"arn:aws:iam::1234:root"}"#),
-    ("another account", OTHER, r#"{"AWS":"123456789012"}"#, r#"{"AWS":"123456789013"}"#),
+    (
+        "a root of no account",
+        OTHER,
+        r#"{"AWS":"1234"}"#,
+        r#"{"AWS":"arn:aws:iam::1234:root"}"#,
+    ),
+    (
+        "another account",
+        OTHER,
+        r#"{"AWS":"123456789012"}"#,
+        r#"{"AWS":"123456789013"}"#,
+    ),
     (
         "an account of another type",
         OTHER,
@@ -133,19 +248,34 @@ const PRINCIPALS: &[(&str, bool, &str, &str)] = &[
         r#"{"Service":"ec2.amazonaws.com"}"#,
         r#"{"Service":["ec2.amazonaws.com"]}"#,
     ),
-    ("a service as an account", OTHER, r#"{"Service":"x"}"#, r#"{"AWS":"x"}"#),
+    (
+        "a service as an account",
+        OTHER,
+        r#"{"Service":"x"}"#,
+        r#"{"AWS":"x"}"#,
+    ),
 ];
 
 /// Two conditions.
 const CONDITIONS: &[(&str, bool, &str, &str)] = &[
-    ("one value is a list of one", SAME, r#"{"StringEquals":{"k":"a"}}"#, r#"{"StringEquals":{"k":["a"]}}"#),
+    (
+        "one value is a list of one",
+        SAME,
+        r#"{"StringEquals":{"k":"a"}}"#,
+        r#"{"StringEquals":{"k":["a"]}}"#,
+    ),
     (
         "the order of values",
         SAME,
         r#"{"StringEquals":{"k":["a","b"]}}"#,
         r#"{"StringEquals":{"k":["b","a","b"]}}"#,
     ),
-    ("an operator in other letters", SAME, r#"{"StringEquals":{"k":"a"}}"#, r#"{"stringequals":{"k":"a"}}"#),
+    (
+        "an operator in other letters",
+        SAME,
+        r#"{"StringEquals":{"k":"a"}}"#,
+        r#"{"stringequals":{"k":"a"}}"#,
+    ),
     (
         "a set operator in other letters",
         SAME,
@@ -158,27 +288,67 @@ const CONDITIONS: &[(&str, bool, &str, &str)] = &[
         r#"{"Bool":{"aws:SecureTransport":"false"}}"#,
         r#"{"Bool":{"AWS:securetransport":"false"}}"#,
     ),
-    ("a value in other letters", OTHER, r#"{"StringEquals":{"k":"a"}}"#, r#"{"StringEquals":{"k":"A"}}"#),
-    ("a boolean", SAME, r#"{"Bool":{"k":false}}"#, r#"{"Bool":{"k":"false"}}"#),
-    ("the other boolean", OTHER, r#"{"Bool":{"k":false}}"#, r#"{"Bool":{"k":"true"}}"#),
-    ("a number", SAME, r#"{"NumericLessThan":{"k":[300]}}"#, r#"{"NumericLessThan":{"k":"300"}}"#),
+    (
+        "a value in other letters",
+        OTHER,
+        r#"{"StringEquals":{"k":"a"}}"#,
+        r#"{"StringEquals":{"k":"A"}}"#,
+    ),
+    (
+        "a boolean",
+        SAME,
+        r#"{"Bool":{"k":false}}"#,
+        r#"{"Bool":{"k":"false"}}"#,
+    ),
+    (
+        "the other boolean",
+        OTHER,
+        r#"{"Bool":{"k":false}}"#,
+        r#"{"Bool":{"k":"true"}}"#,
+    ),
+    (
+        "a number",
+        SAME,
+        r#"{"NumericLessThan":{"k":[300]}}"#,
+        r#"{"NumericLessThan":{"k":"300"}}"#,
+    ),
     (
         "an account as a number",
         SAME,
         r#"{"StringEquals":{"k":123456789012}}"#,
         r#"{"StringEquals":{"k":"123456789012"}}"#,
     ),
-    ("another operator", OTHER, r#"{"StringEquals":{"k":"a"}}"#, r#"{"StringLike":{"k":"a"}}"#),
+    (
+        "another operator",
+        OTHER,
+        r#"{"StringEquals":{"k":"a"}}"#,
+        r#"{"StringLike":{"k":"a"}}"#,
+    ),
     (
         "where it may be missing",
         OTHER,
         r#"{"StringEquals":{"k":"a"}}"#,
         r#"{"StringEqualsIfExists":{"k":"a"}}"#,
     ),
-    ("one key more", OTHER, r#"{"StringEquals":{"k":"a"}}"#, r#"{"StringEquals":{"k":"a","l":"a"}}"#),
+    (
+        "one key more",
+        OTHER,
+        r#"{"StringEquals":{"k":"a"}}"#,
+        r#"{"StringEquals":{"k":"a","l":"a"}}"#,
+    ),
     ("no operator", SAME, "{}", r#"{"StringEquals":{}}"#),
-    ("no value never holds", OTHER, "{}", r#"{"StringEquals":{"k":[]}}"#),
-    ("dots in names", OTHER, r#"{"a.b":{"c":"v"}}"#, r#"{"a":{"b.c":"v"}}"#),
+    (
+        "no value never holds",
+        OTHER,
+        "{}",
+        r#"{"StringEquals":{"k":[]}}"#,
+    ),
+    (
+        "dots in names",
+        OTHER,
+        r#"{"a.b":{"c":"v"}}"#,
+        r#"{"a":{"b.c":"v"}}"#,
+    ),
 ];
 
 /// Two whole documents.
@@ -207,9 +377,24 @@ const DOCUMENTS: &[(&str, bool, &str, &str)] = &[
         r#"{"Statement":[{"Effect":"Allow","Action":"a:B"},{"Effect":"Allow","Action":"a:C"}]}"#,
         r#"{"Statement":[{"Effect":"Allow","Action":["a:B","a:C"]}]}"#,
     ),
-    ("no version is the first", SAME, r#"{"Statement":[]}"#, r#"{"Version":"2008-10-17","Statement":[]}"#),
-    ("no version is not today's", OTHER, r#"{"Statement":[]}"#, r#"{"Version":"2012-10-17","Statement":[]}"#),
-    ("a document's id", OTHER, r#"{"Id":"a","Statement":[]}"#, r#"{"Statement":[]}"#),
+    (
+        "no version is the first",
+        SAME,
+        r#"{"Statement":[]}"#,
+        r#"{"Version":"2008-10-17","Statement":[]}"#,
+    ),
+    (
+        "no version is not today's",
+        OTHER,
+        r#"{"Statement":[]}"#,
+        r#"{"Version":"2012-10-17","Statement":[]}"#,
+    ),
+    (
+        "a document's id",
+        OTHER,
+        r#"{"Id":"a","Statement":[]}"#,
+        r#"{"Statement":[]}"#,
+    ),
     (
         "percent-encoded",
         SAME,
@@ -253,7 +438,11 @@ fn check(name: &str, same: bool, a: &Policy, b: &Policy) {
     let lines = Policy::lines("policy", Some(a), Some(b));
     assert_eq!(lines.is_empty(), same, "{name}: {lines:#?}");
     for policy in [a, b] {
-        assert_eq!(&read(&policy.text()), policy, "{name}: it is not what was written");
+        assert_eq!(
+            &read(&policy.text()),
+            policy,
+            "{name}: it is not what was written"
+        );
         assert_eq!(Policy::of(&policy.json()).as_ref(), Ok(policy), "{name}");
     }
 }
@@ -273,14 +462,20 @@ fn principals() {
             check(name, *same, &a, &b);
         }
         let [a, b] = [a, b].map(|who| format!(r#""Action":"a:B","Principal":{who}"#));
-        check("all but them", OTHER, &one(&a), &one(&b.replace("Principal", "NotPrincipal")));
+        check(
+            "all but them",
+            OTHER,
+            &one(&a),
+            &one(&b.replace("Principal", "NotPrincipal")),
+        );
     }
 }
 
 #[test]
 fn conditions() {
     for (name, same, a, b) in CONDITIONS {
-        let [a, b] = [a, b].map(|condition| one(&format!(r#""Action":"a:B","Condition":{condition}"#)));
+        let [a, b] =
+            [a, b].map(|condition| one(&format!(r#""Action":"a:B","Condition":{condition}"#)));
         check(name, *same, &a, &b);
     }
     check(

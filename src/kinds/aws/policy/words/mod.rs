@@ -29,7 +29,15 @@ pub(super) fn sentence(statement: &Statement) -> String {
 
 /// Any statement but one that says who may assume a role.
 fn deed(statement: &Statement) -> String {
-    let Statement { sid: _, effect, principal, action, resource, condition, rest: _ } = statement;
+    let Statement {
+        sid: _,
+        effect,
+        principal,
+        action,
+        resource,
+        condition,
+        rest: _,
+    } = statement;
     let mut open = condition.clone();
     let denies = *effect == Effect::Deny;
     let what = deeds::of(action, resource.as_ref(), denies, &mut open);
@@ -43,7 +51,10 @@ fn deed(statement: &Statement) -> String {
         other => other,
     };
     let subject = principal.as_ref().map(|who| who::subject(who, denies));
-    let nobody = denies && principal.as_ref().is_some_and(|who| who.is_everyone() && !who.but);
+    let nobody = denies
+        && principal
+            .as_ref()
+            .is_some_and(|who| who.is_everyone() && !who.but);
     let text = match (what, denies) {
         (Deeds::Named(what), true) if nobody => format!("nobody may ever {what}"),
         (Deeds::Everything(what), true) => spaced(subject, &format!("is denied {what}")),
@@ -68,14 +79,19 @@ fn is_all_of_a_bucket(action: &Listed, resource: Option<&Listed>) -> bool {
         return false;
     };
     let mut names = resource.members.iter().map(Word::text);
-    let (bucket, objects) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+    let (bucket, objects) = (
+        names.next().unwrap_or_default(),
+        names.next().unwrap_or_default(),
+    );
     all && places::is_bucket(bucket) && objects.strip_prefix(bucket) == Some("/*")
 }
 
 /// The member of a list that has one.
 fn only(listed: &Listed) -> Option<&Word> {
     let mut members = listed.members.iter();
-    members.next().filter(|_| !listed.but && members.next().is_none())
+    members
+        .next()
+        .filter(|_| !listed.but && members.next().is_none())
 }
 
 /// The one principal of a type when there is no other.
@@ -84,7 +100,8 @@ fn only_principal<'a>(who: &'a Who, kind: &str) -> Option<&'a str> {
     let (found, members) = all.next()?;
     let mut members = members.iter();
     let one = members.next()?;
-    (!who.but && found == kind && all.next().is_none() && members.next().is_none()).then(|| one.text())
+    (!who.but && found == kind && all.next().is_none() && members.next().is_none())
+        .then(|| one.text())
 }
 
 /// `a`, `a and b`, `a, b and c`.

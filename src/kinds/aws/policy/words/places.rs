@@ -19,8 +19,10 @@ pub(super) enum Place<'a> {
 impl<'a> Place<'a> {
     pub(super) fn of(arn: &'a str) -> Self {
         let path = within_partition(arn).and_then(|rest| rest.strip_prefix("s3:::"));
-        match path.map(|path| path.split_once('/').map_or((path, None), |(bucket, key)| (bucket, Some(key))))
-        {
+        match path.map(|path| {
+            path.split_once('/')
+                .map_or((path, None), |(bucket, key)| (bucket, Some(key)))
+        }) {
             Some((bucket, None)) if is_plain(bucket) => Self::Bucket(bucket),
             Some((bucket, Some(key)))
                 if is_plain(bucket) && is_plain(key.strip_suffix('*').unwrap_or(key)) =>
@@ -38,7 +40,9 @@ impl<'a> Place<'a> {
             Self::Bucket(bucket) => format!("in bucket {bucket}"),
             Self::Objects { bucket, key: "*" } => format!("anywhere in bucket {bucket}"),
             Self::Objects { bucket, key } => match key.strip_suffix('*') {
-                Some(folder) if folder.ends_with('/') => format!("under {folder} of bucket {bucket}"),
+                Some(folder) if folder.ends_with('/') => {
+                    format!("under {folder} of bucket {bucket}")
+                }
                 Some(start) => format!("that begin with {start} in bucket {bucket}"),
                 None => format!("at {key} of bucket {bucket}"),
             },
@@ -70,12 +74,18 @@ pub(super) fn is_bucket(arn: &str) -> bool {
 
 /// Every place that is listed.
 pub(super) fn all(listed: &Listed) -> Vec<Place<'_>> {
-    listed.members.iter().map(|word| Place::of(word.text())).collect()
+    listed
+        .members
+        .iter()
+        .map(|word| Place::of(word.text()))
+        .collect()
 }
 
 /// ` on …`, or nothing when a statement has no resources.
 pub(super) fn on(listed: Option<&Listed>, denies: bool) -> String {
-    let Some(listed) = listed else { return String::new() };
+    let Some(listed) = listed else {
+        return String::new();
+    };
     let every = match (denies, listed.but) {
         (false, true) => "EVERY",
         (false, false) => "every",

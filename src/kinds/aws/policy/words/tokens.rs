@@ -9,7 +9,15 @@ use super::{
 
 /// What a statement that lets somebody assume a role says; nothing for any other statement.
 pub(super) fn assumed(statement: &Statement) -> Option<String> {
-    let Statement { sid: _, effect, principal, action, resource, condition, rest: _ } = statement;
+    let Statement {
+        sid: _,
+        effect,
+        principal,
+        action,
+        resource,
+        condition,
+        rest: _,
+    } = statement;
     let principal = principal.as_ref()?;
     let assumes = |name: &str| name.starts_with("sts:assumerole") && places::is_plain(name);
     if resource.is_some() || action.but || !action.members.iter().any(|word| assumes(word.key())) {
@@ -17,16 +25,25 @@ pub(super) fn assumed(statement: &Statement) -> Option<String> {
     }
     let mut open = condition.clone();
     let token = only_principal(principal, "Federated").and_then(who::issuer);
-    let whom = token.and_then(|issuer| holder(issuer, &mut open)).unwrap_or_else(|| {
-        if principal.but {
-            who::subject(principal, *effect == Effect::Deny)
-        } else {
-            who::named(principal, "or")
-        }
-    });
-    let whom = if whom == "everyone" && *effect == Effect::Allow { "EVERYONE".to_owned() } else { whom };
+    let whom = token
+        .and_then(|issuer| holder(issuer, &mut open))
+        .unwrap_or_else(|| {
+            if principal.but {
+                who::subject(principal, *effect == Effect::Deny)
+            } else {
+                who::named(principal, "or")
+            }
+        });
+    let whom = if whom == "everyone" && *effect == Effect::Allow {
+        "EVERYONE".to_owned()
+    } else {
+        whom
+    };
     // With which call is said unless it is the one that goes with the principal.
-    let natural = match (token, principal.kinds.keys().all(|kind| kind != "Federated")) {
+    let natural = match (
+        token,
+        principal.kinds.keys().all(|kind| kind != "Federated"),
+    ) {
         (Some(_), _) => "sts:assumerolewithwebidentity",
         (None, true) => "sts:assumerole",
         (None, false) => "sts:assumerolewithsaml",
@@ -40,8 +57,13 @@ pub(super) fn assumed(statement: &Statement) -> Option<String> {
     };
     let denies = *effect == Effect::Deny;
     let may = if denies { "may never" } else { "may" };
-    let audience = token.and_then(|issuer| audience(issuer, &mut open)).unwrap_or_default();
-    Some(format!("{may} be assumed by {whom}{calls}{audience}{}", when::clauses(open, denies)))
+    let audience = token
+        .and_then(|issuer| audience(issuer, &mut open))
+        .unwrap_or_default();
+    Some(format!(
+        "{may} be assumed by {whom}{calls}{audience}{}",
+        when::clauses(open, denies)
+    ))
 }
 
 /// `, with a token for sts.amazonaws.com`.
@@ -89,18 +111,25 @@ impl<'a> Issuer<'a> {
 fn holder(issuer: &str, open: &mut Condition) -> Option<String> {
     let known = Issuer::of(issuer)?;
     let key = format!("{issuer}:sub");
-    let (operator, like) =
-        match (when::look(open, "StringLike", &key), when::look(open, "StringEquals", &key)) {
-            (None, None) => {
-                let is_open = !open.values().any(|keys| keys.contains_key(&Word::caseless(&key)));
-                return is_open.then(|| known.anybody());
-            }
-            (Some(_), None) => ("StringLike", true),
-            (None, Some(_)) => ("StringEquals", false),
-            (Some(_), Some(_)) => return None,
-        };
+    let (operator, like) = match (
+        when::look(open, "StringLike", &key),
+        when::look(open, "StringEquals", &key),
+    ) {
+        (None, None) => {
+            let is_open = !open
+                .values()
+                .any(|keys| keys.contains_key(&Word::caseless(&key)));
+            return is_open.then(|| known.anybody());
+        }
+        (Some(_), None) => ("StringLike", true),
+        (None, Some(_)) => ("StringEquals", false),
+        (Some(_), Some(_)) => return None,
+    };
     let subs = when::look(open, operator, &key).filter(|subs| !subs.is_empty())?;
-    let holders: Vec<String> = subs.into_iter().map(|sub| known.holder(sub, like)).collect::<Option<_>>()?;
+    let holders: Vec<String> = subs
+        .into_iter()
+        .map(|sub| known.holder(sub, like))
+        .collect::<Option<_>>()?;
     when::take(open, operator, &key)?;
     Some(joined(&holders, "or"))
 }
@@ -113,9 +142,9 @@ fn fly(org: &str, sub: &str, like: bool) -> Option<String> {
         Some((app, "*")) if like && places::is_plain(app) => {
             Some(format!("machines of the Fly app {app} (org {org})"))
         }
-        Some((app, machine)) if places::is_plain(app) && places::is_plain(machine) => {
-            Some(format!("the machine {machine} of the Fly app {app} (org {org})"))
-        }
+        Some((app, machine)) if places::is_plain(app) && places::is_plain(machine) => Some(
+            format!("the machine {machine} of the Fly app {app} (org {org})"),
+        ),
         _ => None,
     }
 }
@@ -129,14 +158,18 @@ fn github(sub: &str, like: bool) -> Option<String> {
     }
     let pattern = !places::is_plain(what);
     match (what.split_once(':'), pattern) {
-        (None, true) if what == "*" && like => {
-            Some(format!("{actions} on ANY branch, tag, pull request and environment"))
-        }
+        (None, true) if what == "*" && like => Some(format!(
+            "{actions} on ANY branch, tag, pull request and environment"
+        )),
         (_, true) if !like => None,
         (Some(("ref", name)), false) => Some(format!("{actions} on {name}")),
         (Some(("ref", name)), true) => Some(format!("{actions} on every ref like {name}")),
-        (Some(("environment", name)), false) => Some(format!("{actions} in the environment {name}")),
-        (Some(("environment", name)), true) => Some(format!("{actions} in every environment like {name}")),
+        (Some(("environment", name)), false) => {
+            Some(format!("{actions} in the environment {name}"))
+        }
+        (Some(("environment", name)), true) => {
+            Some(format!("{actions} in every environment like {name}"))
+        }
         (None, false) if what == "pull_request" => Some(format!("{actions} on ANY pull request")),
         _ => None,
     }

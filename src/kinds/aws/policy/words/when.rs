@@ -13,8 +13,16 @@ use super::{
 const OPERATORS: [(&str, &str, bool); 25] = [
     ("stringequals", "is", false),
     ("stringnotequals", "is not", true),
-    ("stringequalsignorecase", "is, in upper or lower case,", false),
-    ("stringnotequalsignorecase", "is not, in upper or lower case,", true),
+    (
+        "stringequalsignorecase",
+        "is, in upper or lower case,",
+        false,
+    ),
+    (
+        "stringnotequalsignorecase",
+        "is not, in upper or lower case,",
+        true,
+    ),
     ("stringlike", "is like", false),
     ("stringnotlike", "is not like", true),
     ("numericequals", "equals", false),
@@ -51,7 +59,9 @@ pub(super) fn take(open: &mut Condition, operator: &str, key: &str) -> Option<Ve
 
 /// The values of one key, left where they are.
 pub(super) fn look<'a>(open: &'a Condition, operator: &str, key: &str) -> Option<Vec<&'a str>> {
-    let values = open.get(&Word::caseless(operator))?.get(&Word::caseless(key))?;
+    let values = open
+        .get(&Word::caseless(operator))?
+        .get(&Word::caseless(key))?;
     Some(values.iter().map(Word::text).collect())
 }
 
@@ -71,9 +81,18 @@ pub(super) fn take_prefix(open: &mut Condition) -> Option<String> {
 /// What is left of a condition: `, only when …` for what is granted and `, when …` for what is denied.
 pub(super) fn clauses(mut open: Condition, denies: bool) -> String {
     let tls = tls(&mut open, denies).unwrap_or_default();
-    let tls = format!("{tls}{}", if denies { String::new() } else { key(&mut open) });
+    let tls = format!(
+        "{tls}{}",
+        if denies {
+            String::new()
+        } else {
+            key(&mut open)
+        }
+    );
     let one = |(operator, keys): (&Word, &BTreeMap<Word, _>)| -> Vec<String> {
-        keys.iter().map(|(key, values)| comparison(operator, key.text(), values)).collect()
+        keys.iter()
+            .map(|(key, values)| comparison(operator, key.text(), values))
+            .collect()
     };
     let all: Vec<String> = open.iter().flat_map(one).collect();
     match (all.is_empty(), denies) {
@@ -86,11 +105,14 @@ pub(super) fn clauses(mut open: Condition, denies: bool) -> String {
 /// With which key of KMS, by its alias, and on whose behalf.
 fn key(open: &mut Condition) -> String {
     let aliases = take(open, "ForAnyValue:StringEquals", "kms:ResourceAliases");
-    let mut out =
-        aliases.map(|names| format!(", only with the key {}", joined(&names, "or"))).unwrap_or_default();
+    let mut out = aliases
+        .map(|names| format!(", only with the key {}", joined(&names, "or")))
+        .unwrap_or_default();
     let service = look(open, "StringEquals", "kms:ViaService").unwrap_or_default();
     let region = match &*service {
-        [service] => service.strip_prefix("s3.").and_then(|rest| rest.strip_suffix(".amazonaws.com")),
+        [service] => service
+            .strip_prefix("s3.")
+            .and_then(|rest| rest.strip_suffix(".amazonaws.com")),
         _ => None,
     };
     if let Some(region) = region.map(str::to_owned) {
@@ -115,21 +137,32 @@ fn tls(open: &mut Condition, denies: bool) -> Option<&'static str> {
 
 /// One key and what it is compared with.
 fn comparison(operator: &Word, key: &str, values: &BTreeSet<Word>) -> String {
-    let quoted: Vec<String> = values.iter().map(|value| format!("{:?}", value.text())).collect();
+    let quoted: Vec<String> = values
+        .iter()
+        .map(|value| format!("{:?}", value.text()))
+        .collect();
     let (name, if_exists) = match operator.key().strip_suffix("ifexists") {
         Some(name) => (name, true),
         None => (operator.key(), false),
     };
-    let known = OPERATORS.iter().find(|(known, ..)| *known == name && !quoted.is_empty());
+    let known = OPERATORS
+        .iter()
+        .find(|(known, ..)| *known == name && !quoted.is_empty());
     match (known, name, &*quoted) {
         (Some((_, words, false)), ..) => {
             let absent = if if_exists { " (or is absent)" } else { "" };
             format!("{key} {words} {}{absent}", joined(&quoted, "or"))
         }
-        (Some((_, words, true)), ..) => format!("{key} {words} {} (or is absent)", joined(&quoted, "nor")),
+        (Some((_, words, true)), ..) => {
+            format!("{key} {words} {} (or is absent)", joined(&quoted, "nor"))
+        }
         (None, "null", [one]) if one == "\"true\"" => format!("{key} is absent"),
         (None, "null", [one]) if one == "\"false\"" => format!("{key} is present"),
         (None, _, []) => format!("{key} passes {} of no value", operator.text()),
-        (None, ..) => format!("{key} passes {} of {}", operator.text(), joined(&quoted, "or")),
+        (None, ..) => format!(
+            "{key} passes {} of {}",
+            operator.text(),
+            joined(&quoted, "or")
+        ),
     }
 }

@@ -20,9 +20,16 @@ pub(super) fn subject(who: &Who, denies: bool) -> String {
 
 /// Everyone who is named.
 pub(super) fn named(who: &Who, and: &str) -> String {
-    let all = who.kinds.iter().flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
+    let all = who
+        .kinds
+        .iter()
+        .flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
     let all: Vec<String> = all.map(|(kind, one)| principal(kind, one.text())).collect();
-    if all.is_empty() { "nobody".to_owned() } else { joined(&all, and) }
+    if all.is_empty() {
+        "nobody".to_owned()
+    } else {
+        joined(&all, and)
+    }
 }
 
 fn principal(kind: &str, name: &str) -> String {
@@ -50,7 +57,9 @@ fn in_aws(name: &str) -> Option<String> {
         Some("AIDA") if plain => return Some(gone("user")),
         _ => {}
     }
-    let (account, path) = within_partition(name)?.strip_prefix("iam::")?.split_once(':')?;
+    let (account, path) = within_partition(name)?
+        .strip_prefix("iam::")?
+        .split_once(':')?;
     let (sort, path) = path.split_once('/')?;
     let known = is_account(account) && ["role", "user"].contains(&sort);
     known.then(|| format!("{sort} {path} of account {account}"))
@@ -58,6 +67,8 @@ fn in_aws(name: &str) -> Option<String> {
 
 /// The issuer of tokens that a provider's ARN names, without its scheme.
 pub(super) fn issuer(arn: &str) -> Option<&str> {
-    let (account, issuer) = within_partition(arn)?.strip_prefix("iam::")?.split_once(":oidc-provider/")?;
+    let (account, issuer) = within_partition(arn)?
+        .strip_prefix("iam::")?
+        .split_once(":oidc-provider/")?;
     (is_account(account) && !issuer.is_empty()).then_some(issuer)
 }
