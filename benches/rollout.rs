@@ -14,19 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trimtab::{
-    apply::{Conduct, Report, apply},
-    clouds::{
+use trimtab::{apply::{Conduct, Report, apply}, clouds::{
         Clouds, Settings, Voice,
         fly::{Reader, Writer},
-    },
-    kinds::Desired,
-    manifest::{self, Inputs, SecretsMode},
-    model::Secret,
-    observe::observe,
-    plan::{Limits, Plan, guard, plan},
-    sandbox::{self, Options, RequestRecord, Running, times},
-};
+    }, kinds::Desired, manifest::{self, Inputs, SecretsMode}, model::Secret, observe::observe, plan::{Limits, Plan, guard, plan}};
+use trimtab_sandbox::{self as sandbox, Options, RequestRecord, Running, times};
 
 /// How many machines there are, and how many may be unavailable at once.
 const FLEET: u32 = 30;

@@ -14,22 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trimtab::{
-    clouds::{Readers, Settings, aws, fly::Reader},
-    kinds::{
+use trimtab::{clouds::{Readers, Settings, aws, fly::Reader}, kinds::{
         Desired, World,
         fly::{
             app::AppLive,
             machine::MachineLive,
             workload::{Health, WorkloadLive},
         },
-    },
-    manifest::{self, Inputs, SecretsMode},
-    model::{Ownership, Secret},
-    observe::observe,
-    plan::plan,
-    sandbox::{self, Options, Running},
-};
+    }, manifest::{self, Inputs, SecretsMode}, model::{Ownership, Secret}, observe::observe, plan::plan};
+use trimtab_sandbox::{self as sandbox, Options, Running};
 
 fn main() {
     in_memory();

@@ -29,7 +29,7 @@
 //! | [`mod@apply`] | a pure queue, the loop around it, and the events it tells |
 //! | [`render`] | values to text, Markdown, JSON and pictures; prints nothing |
 //! | [`cli`] | one thin file for each command; the only writer to the terminal |
-//! | [`sandbox`] | beside the others: the imitation of Fly and AWS, which shares no type with the client |
+//! | `trimtab_sandbox` | a crate beside this one: the imitation of Fly and AWS, which shares no type with the client |
 //!
 //! Start with [`kinds`], read one kind's folder, then [`mod@plan`].
 
@@ -42,4 +42,3 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod render;
-pub mod sandbox;

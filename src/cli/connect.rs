@@ -10,16 +10,11 @@ use super::{
     Failure,
     environment::{Environment, names},
 };
-use crate::{
-    clouds::{
+use crate::{clouds::{
         Burnt, Fuse, Nth, Settings,
         aws::{self, Endpoints, GitHubJob, Keys},
-    },
-    kinds::{AwsMeta, Meta},
-    manifest::Loaded,
-    model::Secret,
-    sandbox::{self, Fault, StartError},
-};
+    }, kinds::{AwsMeta, Meta}, manifest::Loaded, model::Secret};
+use trimtab_sandbox::{self as sandbox, Fault, StartError};
 
 /// Where the Machines API is.
 const MACHINES_API: &str = "https://api.machines.dev";

@@ -3,12 +3,8 @@
 use std::fmt;
 
 use super::{exit, ui::Ui};
-use crate::{
-    clouds::{CloudError, aws::lock::LockError, chain},
-    manifest::Problems,
-    plan::{Cycle, Refusal},
-    sandbox::StartError,
-};
+use crate::{clouds::{CloudError, aws::lock::LockError, chain}, manifest::Problems, plan::{Cycle, Refusal}};
+use trimtab_sandbox::StartError;
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::{
     environment::names::{REGISTRIES, SANDBOX_SPEED},
     exit,
 };
-use crate::sandbox::{self, Fault, StartError};
+use trimtab_sandbox::{self as sandbox, Fault, StartError};
 
 /// Serve the imitation of Fly and AWS for other tools, such as flyctl.
 #[derive(Debug, Args)]

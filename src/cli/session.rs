@@ -14,20 +14,12 @@ use super::{
     connect::{self, Connection},
     images,
 };
-use crate::{
-    clouds::{
+use crate::{clouds::{
         Readers, Registry,
         aws::{self, lock::Lease},
         fly,
-    },
-    kinds::{Desired, World},
-    manifest::{self, Inputs, Loaded, SecretsMode, disk},
-    model::{Address, Image},
-    observe::{self, Images},
-    plan::{self, Plan},
-    render::Headline,
-    sandbox,
-};
+    }, kinds::{Desired, World}, manifest::{self, Inputs, Loaded, SecretsMode, disk}, model::{Address, Image}, observe::{self, Images}, plan::{self, Plan}, render::Headline};
+use trimtab_sandbox as sandbox;
 
 /// Which environment, and with what.
 #[derive(Clone, Debug, Args)]

@@ -7,18 +7,15 @@ use aws_sdk_s3::{
     types,
 };
 use serde_json::{Value, json};
-use trimtab::{
-    clouds::{
+use trimtab::{clouds::{
         Trouble,
         aws::{
             self, At, Writer,
             lock::{self, Lease, LockError, Loss, Place, Record, Terms, Who, Why},
         },
         fly,
-    },
-    model::{Mark, Secret},
-    sandbox::{self, ClockMode, Fault, Options, Running},
-};
+    }, model::{Mark, Secret}};
+use trimtab_sandbox::{self as sandbox, ClockMode, Fault, Options, Running};
 
 const ACCOUNT: &str = "123456789012";
 const BUCKET: &str = "harbor-locks";

@@ -36,5 +36,3 @@ mod fly_toml;
 mod manifest;
 #[path = "../render/main.rs"]
 mod render;
-#[path = "../sandbox/main.rs"]
-mod sandbox;

@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Instant};
 
 use futures_util::{StreamExt as _, stream};
 
-use trimtab::sandbox::Nth;
+use trimtab_sandbox::Nth;
 
 use blows::Blow;
 use scenes::Scene;

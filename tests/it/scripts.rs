@@ -24,7 +24,7 @@ use std::{
 };
 
 use serde_json::Value;
-use trimtab::sandbox::{self, Options};
+use trimtab_sandbox::{self as sandbox, Options};
 
 use crate::support::{RECORD, copy, record};
 

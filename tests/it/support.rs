@@ -13,19 +13,11 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
-use trimtab::{
-    apply::{Conduct, Report, apply},
-    clouds::{
+use trimtab::{apply::{Conduct, Report, apply}, clouds::{
         CloudError, Clouds, Fuse, Readers, Registry, Settings, Voice, aws,
         fly::{NewMachine, Reader, Writer, wire},
-    },
-    kinds::{Desired, World},
-    manifest::{self, Inputs, SecretsMode},
-    model::{Address, Secret},
-    observe::{Images, images, observe},
-    plan::{Limits, Plan, Refusal, guard, plan},
-    sandbox::{self, ClockMode, Fault, Options, Running},
-};
+    }, kinds::{Desired, World}, manifest::{self, Inputs, SecretsMode}, model::{Address, Secret}, observe::{Images, images, observe}, plan::{Limits, Plan, Refusal, guard, plan}};
+use trimtab_sandbox::{self as sandbox, ClockMode, Fault, Options, Running};
 
 /// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
 /// minutes that a start may take are still more than a second on a busy machine.

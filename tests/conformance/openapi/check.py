@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds recorded exchanges (src/sandbox/record.rs) to Fly's OpenAPI document, with openapi-core.
+"""Holds recorded exchanges (crates/sandbox/src/record.rs) to Fly's OpenAPI document, with openapi-core.
 
 Usage: check.py DOCUMENT DEVIATIONS RECORD...
 

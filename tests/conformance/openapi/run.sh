@@ -9,7 +9,7 @@
 openapi="tests/conformance/openapi"
 # As it was published, or the copy that the sandbox's own tests are held to.
 document=""
-for file in ../shared/reference/fly-machines-openapi.json tests/wire/fly-machines-openapi.json; do
+for file in ../shared/reference/fly-machines-openapi.json crates/sandbox/tests/wire/fly-machines-openapi.json; do
   [ -n "$document" ] || [ ! -f "$file" ] || document="$file"
 done
 

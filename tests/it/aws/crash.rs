@@ -1,10 +1,8 @@
 //! Killed, and hit by faults, at every write of an apply that makes a bucket, a provider and a role: the next apply
 //! converges, nothing is there twice, and no bucket or role is ever without its mark.
 
-use trimtab::{
-    clouds::{Burnt, Fuse, Nth},
-    sandbox::Fault,
-};
+use trimtab::{clouds::{Burnt, Fuse, Nth}};
+use trimtab_sandbox::Fault;
 
 use super::{BUCKET, Clients, HARBOR, ROLE};
 use crate::support::Team;

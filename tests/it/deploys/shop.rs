@@ -9,11 +9,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trimtab::{
-    clouds::{Settings, fly::Reader},
-    model::Secret,
-    sandbox::{self, Options, RequestRecord, Running},
-};
+use trimtab::{clouds::{Settings, fly::Reader}, model::Secret};
+use trimtab_sandbox::{self as sandbox, Options, RequestRecord, Running};
 
 /// Slower than other tests: what is sent within Fly's limits shall arrive within them on a busy machine as well.
 const SPEED: f64 = 10.0;

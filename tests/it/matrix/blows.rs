@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use trimtab::{
-    clouds::{self, Burnt, Fuse},
-    sandbox::{Fault, Nth},
-};
+use trimtab::{clouds::{self, Burnt, Fuse}};
+use trimtab_sandbox::{Fault, Nth};
 
 /// Statuses that leave it open whether anything was done.
 const UNCLEAR: [u16; 3] = [408, 500, 502];

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trimtab::sandbox::RequestRecord;
+use trimtab_sandbox::RequestRecord;
 
 /// What every secret's value begins with in these tests.
 const CANARY: &str = "canary of";

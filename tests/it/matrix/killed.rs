@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tokio::task::spawn_blocking;
-use trimtab::sandbox::{self, Options, Running};
+use trimtab_sandbox::{self as sandbox, Options, Running};
 
 use super::census;
 use crate::support::{SPEED, copy};

@@ -1,7 +1,7 @@
 //! What people and hosts do meanwhile. What is refused, because somebody else is at the machine, has not happened.
 
 use serde_json::{Value, json};
-use trimtab::sandbox::Running;
+use trimtab_sandbox::Running;
 
 use super::census;
 use crate::support::clients::ask;

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use serde_json::Value;
-use trimtab::{
-    kinds::Desired,
-    manifest::{self, Inputs},
-    sandbox::Snapshot,
-};
+use trimtab::{kinds::Desired, manifest::{self, Inputs}};
+use trimtab_sandbox::Snapshot;
 
 use super::{
     census::{self, STRANGER},

@@ -3,15 +3,8 @@
 use std::time::Duration;
 
 use tokio::join;
-use trimtab::{
-    apply::Conduct,
-    clouds::{CloudError, Fuse, Readers, Registry},
-    kinds::Desired,
-    observe::{images, observe},
-    plan::{guard, plan},
-    render::{Look, text},
-    sandbox::{self, Options, Running, Snapshot},
-};
+use trimtab::{apply::Conduct, clouds::{CloudError, Fuse, Readers, Registry}, kinds::Desired, observe::{images, observe}, plan::{guard, plan}, render::{Look, text}};
+use trimtab_sandbox::{self as sandbox, Options, Running, Snapshot};
 
 use super::{blows::Blow, census, meddling, scenes::Scene};
 use crate::support::{SPEED, all_allowed, clients, summary, try_carry_out};

@@ -4,11 +4,8 @@ use std::{collections::BTreeSet, future::Future};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use trimtab::{
-    observe::observe,
-    plan::{self, Action, Plan},
-    sandbox::Fault,
-};
+use trimtab::{observe::observe, plan::{self, Action, Plan}};
+use trimtab_sandbox::Fault;
 
 use super::{
     CANARY,

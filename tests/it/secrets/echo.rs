@@ -9,7 +9,7 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use trimtab::sandbox::{self, Options, Running};
+use trimtab_sandbox::{self as sandbox, Options, Running};
 
 /// How an answer repeats the request.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 //! print their environment, and signals.
 
 use serde_json::json;
-use trimtab::sandbox::{self, Options};
+use trimtab_sandbox::{self as sandbox, Options};
 
 use super::{
     Level,

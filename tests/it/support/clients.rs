@@ -3,12 +3,8 @@
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use trimtab::{
-    clouds::{Fuse, Readers, Settings, aws, fly::Reader},
-    kinds::Desired,
-    model::Secret,
-    sandbox::{self, Running},
-};
+use trimtab::{clouds::{Fuse, Readers, Settings, aws, fly::Reader}, kinds::Desired, model::Secret};
+use trimtab_sandbox::{self as sandbox, Running};
 
 /// How Fly is asked with the token of an organization.
 pub(crate) fn settings(sandbox: &Running, org: &str, speed: f64, fuse: Option<Fuse>) -> Settings {

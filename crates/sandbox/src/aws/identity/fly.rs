@@ -1,0 +1,105 @@
+//! Fly's side: tokens of machines, and where their issuer publishes its keys.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::jwt::Issuer;
+use crate::answer::{Answer, Body, Refusal, Reply};
+use crate::ids;
+use crate::world::World;
+
+/// How long a token lives.
+const LIFE_S: i64 = 600;
+
+/// `https://oidc.fly.io/acme`
+fn issuer(raw_slug: &str) -> String {
+    format!("https://oidc.fly.io/{raw_slug}")
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    app: String,
+    /// Its name or identifier.
+    machine: String,
+    aud: Option<String>,
+}
+
+/// The token that a machine gets when it posts `{"aud":…}` to `/v1/tokens/oidc` at its socket `/.fly/api`.
+///
+/// # Errors
+/// `404` when there is no such machine.
+pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
+    let wanted: Wanted = serde_json::from_value(body.clone())
+        .map_err(|error| Refusal::invalid(error.to_string()))?;
+    let now = world.now.div_euclid(1000);
+    let jti = ids::hex(&world.draw_aws("jti")[..16]);
+    let app = world
+        .apps
+        .get(&wanted.app)
+        .ok_or_else(|| Refusal::not_found("app"))?;
+    let machine = app.machines.values().find(|machine| {
+        !machine.is_gone() && (machine.id == wanted.machine || machine.name == wanted.machine)
+    });
+    let machine = machine.ok_or_else(|| Refusal::not_found("machine"))?;
+    let org = world
+        .find_org(&app.org)
+        .ok_or_else(|| Refusal::not_found("organization"))?;
+    let (org_name, iss) = (&org.raw_slug, issuer(&org.raw_slug));
+    let claims = json!({
+        "iss": iss,
+        "aud": wanted.aud.unwrap_or_else(|| format!("https://fly.io/{org_name}")),
+        "sub": format!("{org_name}:{}:{}", app.name, machine.name),
+        "iat": now,
+        "nbf": now,
+        "exp": now + LIFE_S,
+        "jti": jti,
+        "app_id": app.number.to_string(),
+        "app_name": app.name,
+        "image": machine.image(),
+        "image_digest": machine.image_digest.clone().unwrap_or_default(),
+        "machine_id": machine.id,
+        "machine_name": machine.name,
+        "machine_version": machine.instance_id,
+        "org_id": org.number.to_string(),
+        "org_name": org_name,
+        "region": machine.region,
+    });
+    let token = Issuer::ensure(world, &iss).and_then(|issuer| issuer.sign(&claims));
+    let token = token.ok_or_else(|| Refusal::new(500, "the sandbox could not sign the token"))?;
+    Ok(Answer {
+        body: Body::Text(token),
+        ..Answer::empty(200)
+    })
+}
+
+/// What the issuer publishes: `acme/.well-known/openid-configuration` and `acme/.well-known/jwks`. The alias of an
+/// organisation is answered too, but, as on Fly, no token comes from it.
+///
+/// # Errors
+/// `404` for anything else.
+pub(crate) fn discovery(world: &mut World, path: &str) -> Reply {
+    let nothing = || Refusal::not_found("endpoint");
+    let (slug, file) = path.split_once("/.well-known/").ok_or_else(nothing)?;
+    let org = world
+        .find_org(slug)
+        .ok_or_else(|| Refusal::not_found("organization"))?;
+    let (said, raw) = (issuer(slug), issuer(&org.raw_slug));
+    match file {
+        "openid-configuration" => Ok(Answer::ok(json!({
+            "issuer": said,
+            "jwks_uri": format!("{said}/.well-known/jwks"),
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "claims_supported": ["sub", "aud", "exp", "iat", "iss", "jti", "nbf", "app_id", "app_name", "image",
+                "image_digest", "machine_id", "machine_name", "machine_version", "org_id", "org_name", "region"],
+        }))),
+        "jwks" => {
+            let keys = Issuer::ensure(world, &raw).and_then(Issuer::keys);
+            keys.map(Answer::ok)
+                .ok_or_else(|| Refusal::new(500, "the sandbox could not make a key"))
+        }
+        _ => Err(nothing()),
+    }
+}

@@ -1,0 +1,163 @@
+//! Signing and checking identity tokens.
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::aws::answer::Problem;
+use crate::ids;
+use crate::world::World;
+
+/// Who signs tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Issuer {
+    /// The name of its key.
+    kid: String,
+    /// Its private key, as PEM. It opens nothing outside of this sandbox.
+    key: String,
+}
+
+/// What AWS reads of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) iss: String,
+    pub(crate) sub: String,
+    /// One audience or several.
+    aud: Value,
+    pub(crate) exp: i64,
+}
+
+impl Claims {
+    /// Whom the token is for.
+    pub(crate) fn audiences(&self) -> Vec<&str> {
+        let one = std::slice::from_ref(&self.aud);
+        self.aud
+            .as_array()
+            .map_or(one, Vec::as_slice)
+            .iter()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+}
+
+impl Issuer {
+    fn generate() -> Option<Self> {
+        let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
+        let der: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+        let text = STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .filter_map(|line| std::str::from_utf8(line).ok())
+            .collect();
+        let key = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        );
+        let kid = ids::hex(&ids::draw(&["kid", &text])[..16]);
+        Some(Self { kid, key })
+    }
+
+    /// The issuer of this name, made if it is missing; `None` when the system has no key to give.
+    pub(super) fn ensure<'a>(world: &'a mut World, name: &str) -> Option<&'a Self> {
+        if !world.aws.root.issuers.contains_key(name) {
+            let issuer = Self::generate()?;
+            world.aws.root.issuers.insert(name.to_owned(), issuer);
+            world.aws.root_dirty = true;
+        }
+        world.aws.root.issuers.get(name)
+    }
+
+    fn signing(&self) -> Option<EncodingKey> {
+        EncodingKey::from_rsa_pem(self.key.as_bytes()).ok()
+    }
+
+    /// Signs claims.
+    pub(super) fn sign(&self, claims: &Value) -> Option<String> {
+        let header = Header {
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::RS256)
+        };
+        jsonwebtoken::encode(&header, claims, &self.signing()?).ok()
+    }
+
+    fn public(&self) -> Option<Jwk> {
+        Jwk::from_encoding_key(&self.signing()?, Algorithm::RS256).ok()
+    }
+
+    /// Its keys, as everybody may read them.
+    pub(super) fn keys(&self) -> Option<Value> {
+        let mut key = serde_json::to_value(self.public()?).ok()?;
+        key["kid"] = json!(self.kid);
+        key["use"] = json!("sig");
+        Some(json!({ "keys": [key] }))
+    }
+}
+
+/// Reads a token and checks who signed it; `registered` says which issuers the account trusts at all.
+///
+/// # Errors
+/// `400`, as STS says it.
+pub(crate) fn check(
+    world: &World,
+    token: &str,
+    registered: impl Fn(&str) -> bool,
+) -> Result<Claims, Problem> {
+    let invalid = |message: &str| Problem::new(400, "InvalidIdentityToken", message);
+    let unreadable = || {
+        invalid(
+            "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)",
+        )
+    };
+    let header = jsonwebtoken::decode_header(token).map_err(|_| unreadable())?;
+    let said = jsonwebtoken::dangerous::insecure_decode::<Claims>(token)
+        .map_err(|_| unreadable())?
+        .claims;
+    if !registered(&said.iss) {
+        return Err(invalid(&format!(
+            "No OpenIDConnect provider found in your account for {}",
+            said.iss
+        )));
+    }
+    let unverified = || {
+        invalid(
+            "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements",
+        )
+    };
+    let issuer = world
+        .aws
+        .root
+        .issuers
+        .get(&said.iss)
+        .ok_or_else(unverified)?;
+    if header.alg != Algorithm::RS256 || header.kid.as_ref() != Some(&issuer.kid) {
+        return Err(unverified());
+    }
+    let key = issuer
+        .public()
+        .and_then(|key| DecodingKey::from_jwk(&key).ok())
+        .ok_or_else(unverified)?;
+    let mut validation = Validation::new(Algorithm::RS256);
+    // Time is the sandbox's and the audience is the provider's; both are looked at here and elsewhere.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation);
+    let claims = claims
+        .map_err(|_| invalid("Token signature is invalid"))?
+        .claims;
+    let now = world.now.div_euclid(1000);
+    if claims.exp <= now {
+        let message = format!(
+            "Token expired: current date/time {now} must be before the expiration date/time {}",
+            claims.exp
+        );
+        return Err(Problem::new(400, "ExpiredTokenException", message));
+    }
+    Ok(claims)
+}

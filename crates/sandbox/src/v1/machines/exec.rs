@@ -1,0 +1,163 @@
+//! What looks into a running machine: exec, processes and memory.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Route, find, find_mut, route};
+use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::machine::{Machine, State};
+use crate::world::World;
+
+pub(super) fn routes() -> [Route; 5] {
+    [
+        route("POST", "/v1/apps/{app}/machines/{machine}/exec", exec),
+        route("GET", "/v1/apps/{app}/machines/{machine}/ps", processes),
+        route("GET", "/v1/apps/{app}/machines/{machine}/memory", memory),
+        route(
+            "PUT",
+            "/v1/apps/{app}/machines/{machine}/memory",
+            set_memory,
+        ),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/memory/reclaim",
+            reclaim,
+        ),
+    ]
+}
+
+fn running(machine: &Machine) -> Result<(), Refusal> {
+    if machine.state == State::Started {
+        Ok(())
+    } else {
+        Err(Refusal::precondition("machine not running"))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Exec {
+    cmd: Option<String>,
+    command: Option<Vec<String>>,
+    container: Option<String>,
+    machine: Option<bool>,
+}
+
+/// No program runs here: `echo` says its words, everything else succeeds in silence.
+fn exec(world: &mut World, call: &Call) -> Reply {
+    let request: Exec = call.body()?;
+    running(find_mut(world, call)?)?;
+    if request.machine.unwrap_or(false) && request.container.is_some_and(|name| !name.is_empty()) {
+        return Err(Refusal::invalid(
+            "machine and container are mutually exclusive",
+        ));
+    }
+    let words = request
+        .cmd
+        .map(|cmd| cmd.split_whitespace().map(str::to_owned).collect());
+    let words: Vec<String> = request.command.or(words).unwrap_or_default();
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Refusal::invalid("command is required"))?;
+    let stdout = if program == "echo" {
+        format!("{}\n", arguments.join(" "))
+    } else {
+        String::new()
+    };
+    Ok(Answer::ok(
+        json!({ "exit_code": 0, "exit_signal": 0, "stdout": stdout, "stderr": "" }),
+    ))
+}
+
+/// One process that listens wherever the services expect it.
+fn processes(world: &mut World, call: &Call) -> Reply {
+    if let Some(order) = call
+        .query("order")
+        .filter(|order| !matches!(*order, "asc" | "desc"))
+    {
+        return Err(Refusal::invalid(format!("invalid order: {order:?}")));
+    }
+    let machine = find(world, call)?;
+    running(machine)?;
+    let services = machine
+        .config
+        .get("services")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let sockets = services.filter_map(|service| {
+        let port = service.get("internal_port")?.as_i64()?;
+        Some(json!({ "proto": service.get("protocol")?, "address": format!("0.0.0.0:{port}") }))
+    });
+    let words = machine
+        .config
+        .get("init")
+        .and_then(|init| init.get("cmd"))
+        .and_then(Value::as_array);
+    let command: Vec<&str> = words
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    Ok(Answer::ok(json!([{
+        "pid": 1,
+        "stime": 1,
+        "rtime": (world.now - machine.started_ms.unwrap_or(world.now)) / 1000,
+        "command": if command.is_empty() { "/init".to_owned() } else { command.join(" ") },
+        "directory": "/",
+        "cpu": 0,
+        "rss": 16 * 1024 * 1024,
+        "listen_sockets": sockets.collect::<Vec<_>>(),
+    }])))
+}
+
+fn size_mb(machine: &Machine) -> u64 {
+    let guest = machine.config.get("guest");
+    let number = |key: &str| guest.and_then(|guest| guest.get(key)?.as_u64());
+    number("max_memory_mb")
+        .or(number("memory_mb"))
+        .unwrap_or(256)
+}
+
+fn memory_view(machine: &Machine) -> Value {
+    let limit = machine.memory_limit_mb.unwrap_or_else(|| size_mb(machine));
+    // A quarter in use is as good a lie as any, and it is always the same one.
+    json!({ "limit_mb": limit, "available_mb": limit - limit / 4 })
+}
+
+fn memory(world: &mut World, call: &Call) -> Reply {
+    let machine = find(world, call)?;
+    running(machine)?;
+    Ok(Answer::ok(memory_view(machine)))
+}
+
+fn set_memory(world: &mut World, call: &Call) -> Reply {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Request {
+        limit_mb: Option<u64>,
+    }
+    let request: Request = call.body()?;
+    let machine = find_mut(world, call)?;
+    running(machine)?;
+    let limit = request
+        .limit_mb
+        .filter(|limit| (1..=size_mb(machine)).contains(limit));
+    machine.memory_limit_mb = Some(limit.ok_or_else(|| Refusal::invalid("invalid limit_mb"))?);
+    Ok(Answer::ok(memory_view(machine)))
+}
+
+fn reclaim(world: &mut World, call: &Call) -> Reply {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Request {
+        amount_mb: Option<u64>,
+    }
+    let request: Request = call.body()?;
+    let machine = find(world, call)?;
+    running(machine)?;
+    let free = memory_view(machine)["available_mb"].as_u64().unwrap_or(0);
+    Ok(Answer::ok(
+        json!({ "actual_mb": request.amount_mb.unwrap_or(0).min(free) }),
+    ))
+}

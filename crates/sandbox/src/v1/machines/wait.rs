@@ -1,0 +1,110 @@
+//! `…/wait`: blocks until a machine is in a state.
+
+use serde_json::json;
+
+use super::find;
+use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::machine::{Machine, State};
+use crate::world::World;
+
+/// How long it blocks without `timeout`, and at most: the public proxy cuts every request at a minute.
+const TIMEOUT_S: i64 = 60;
+const STATES: [&str; 6] = [
+    "started",
+    "stopped",
+    "suspended",
+    "destroyed",
+    "failed",
+    "settled",
+];
+
+/// Answers, or says until when it would wait.
+pub(super) fn wait(world: &mut World, call: &Call) -> Result<Reply, i64> {
+    let timeout = match parse(call) {
+        Ok(timeout) => timeout,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let machine = match find(world, call) {
+        Ok(machine) => machine,
+        Err(refusal) if refusal.status == 404 => return Ok(Err(gone())),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let wanted = states(call);
+    if let Some(state) = reached(machine, &wanted, call) {
+        return Ok(Ok(Answer::ok(answer(machine, state))));
+    }
+    if machine.state == State::Destroyed {
+        return Ok(Err(gone()));
+    }
+    let deadline = call.arrived_ms + timeout * 1000;
+    if world.now < deadline {
+        return Err(deadline);
+    }
+    let (wanted, actual) = (wanted.join(","), machine.state.as_str());
+    Ok(Err(Refusal::new(
+        408,
+        format!(
+            "deadline_exceeded: machine failed to reach desired state, {wanted}, currently {actual}"
+        ),
+    )))
+}
+
+fn gone() -> Refusal {
+    Refusal::new(404, "not_found: machine not found")
+}
+
+fn states(call: &Call) -> Vec<&str> {
+    let states = call.query_list("state");
+    if states.is_empty() {
+        vec!["started"]
+    } else {
+        states
+    }
+}
+
+fn parse(call: &Call) -> Result<i64, Refusal> {
+    if let Some(wrong) = states(call).iter().find(|state| !STATES.contains(state)) {
+        return Err(Refusal::invalid(format!("invalid state: {wrong:?}")));
+    }
+    let timeout = call.number("timeout")?.unwrap_or(TIMEOUT_S);
+    if timeout < 0 {
+        Err(Refusal::invalid("invalid timeout"))
+    } else {
+        Ok(timeout.min(TIMEOUT_S))
+    }
+}
+
+/// The state that satisfies the wait: the present one, or one passed since somebody last asked for a change (and
+/// since the event that the caller has seen). An old version only ever ends.
+fn reached(machine: &Machine, wanted: &[&str], call: &Call) -> Option<&'static str> {
+    let version = call.query("version").or(call.query("instance_id"));
+    if version.is_some_and(|version| version != machine.instance_id) {
+        return wanted
+            .iter()
+            .any(|state| matches!(*state, "stopped" | "destroyed" | "settled"))
+            .then_some("stopped");
+    }
+    let fits = |state: State| {
+        wanted.contains(&state.as_str()) || (wanted.contains(&"settled") && state.is_settled())
+    };
+    if fits(machine.state) {
+        return Some(machine.state.as_str());
+    }
+    let seen = call
+        .query("from_event_id")
+        .and_then(|id| machine.events.iter().find(|event| event.id == id));
+    let since = seen.map_or(i64::MIN, |event| event.timestamp);
+    let passed = machine
+        .passed
+        .iter()
+        .find(|(state, at)| *at > since && fits(*state));
+    // A machine that is going away answers only for its going.
+    passed
+        .filter(|_| !machine.is_gone())
+        .map(|(state, _)| state.as_str())
+}
+
+fn answer(machine: &Machine, state: &str) -> serde_json::Value {
+    let event = machine.events.front().map_or("", |event| event.id.as_str());
+    json!({ "ok": true, "event_id": event, "state": state, "version": machine.instance_id })
+}

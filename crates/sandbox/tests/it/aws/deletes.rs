@@ -1,0 +1,228 @@
+//! Deleting objects: one by one under a condition, and many at once.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, Delete, ObjectIdentifier, VersioningConfiguration,
+};
+use serde_json::json;
+
+use super::kit::{ACCOUNT, EAST, clients, fails, limited};
+use crate::kit::Box;
+
+async fn bucket(sandbox: &Box, versions: bool) -> Client {
+    let s3 = clients(sandbox, ACCOUNT, EAST).s3;
+    s3.create_bucket().bucket("box").send().await.unwrap();
+    if versions {
+        let config = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Enabled)
+            .build();
+        s3.put_bucket_versioning()
+            .bucket("box")
+            .versioning_configuration(config)
+            .send()
+            .await
+            .unwrap();
+    }
+    s3
+}
+
+async fn put(s3: &Client, key: &str) -> String {
+    let done = s3
+        .put_object()
+        .bucket("box")
+        .key(key)
+        .body(key.as_bytes().to_vec().into())
+        .send()
+        .await;
+    done.unwrap().e_tag.unwrap()
+}
+
+fn name(key: &str) -> aws_sdk_s3::types::builders::ObjectIdentifierBuilder {
+    ObjectIdentifier::builder().key(key)
+}
+
+async fn delete(
+    s3: &Client,
+    quiet: bool,
+    names: Vec<aws_sdk_s3::types::builders::ObjectIdentifierBuilder>,
+) -> aws_sdk_s3::operation::delete_objects::DeleteObjectsOutput {
+    let names = names
+        .into_iter()
+        .map(|name| name.build().unwrap())
+        .collect();
+    let names = Delete::builder()
+        .set_objects(Some(names))
+        .quiet(quiet)
+        .build()
+        .unwrap();
+    s3.delete_objects()
+        .bucket("box")
+        .delete(names)
+        .send()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_deletion_happens_only_as_its_condition_says() {
+    let sandbox = Box::scripted().await;
+    for versions in [false, true] {
+        let s3 = bucket(&sandbox, versions).await;
+        let delete = || s3.delete_object().bucket("box").key("a");
+        fails(delete().if_match("*").send().await, 404, "NoSuchKey");
+        let etag = put(&s3, "a").await;
+        fails(
+            delete().if_match(put(&s3, "b").await).send().await,
+            412,
+            "PreconditionFailed",
+        );
+        delete().if_match(&etag).send().await.unwrap();
+        fails(delete().if_match(&etag).send().await, 404, "NoSuchKey");
+        put(&s3, "a").await;
+        delete().if_match("*").send().await.unwrap();
+        fails(
+            s3.get_object().bucket("box").key("a").send().await,
+            404,
+            "NoSuchKey",
+        );
+    }
+}
+
+#[tokio::test]
+async fn many_are_deleted_each_with_its_own_answer() {
+    let sandbox = Box::scripted().await;
+    let s3 = bucket(&sandbox, true).await;
+    let etag = put(&s3, "a").await;
+    put(&s3, "b").await;
+    let done = delete(
+        &s3,
+        false,
+        vec![name("a").e_tag("\"x\""), name("b"), name("none")],
+    )
+    .await;
+    let error = &done.errors()[0];
+    assert_eq!(
+        (error.key(), error.code()),
+        (Some("a"), Some("PreconditionFailed"))
+    );
+    let marked: Vec<_> = done
+        .deleted()
+        .iter()
+        .map(|one| (one.key().unwrap(), one.delete_marker()))
+        .collect();
+    assert_eq!(marked, [("b", Some(true)), ("none", Some(true))]);
+    let marker = done.deleted()[0].delete_marker_version_id().unwrap();
+    let undone = delete(&s3, false, vec![name("b").version_id(marker)]).await;
+    let undone = &undone.deleted()[0];
+    assert_eq!(
+        (undone.version_id(), undone.delete_marker()),
+        (Some(marker), Some(true))
+    );
+    assert_eq!(undone.delete_marker_version_id(), Some(marker));
+    let quiet = delete(
+        &s3,
+        true,
+        vec![name("a").e_tag(etag), name("b").e_tag("\"x\"")],
+    )
+    .await;
+    assert_eq!((quiet.deleted().len(), quiet.errors().len()), (0, 1));
+    let long = delete(&s3, false, vec![name(&"k".repeat(1025)), name("b")]).await;
+    assert_eq!(
+        (long.errors()[0].code(), long.deleted().len()),
+        (Some("KeyTooLongError"), 1)
+    );
+    let only_b = json!({ "Version": "2012-10-17", "Statement":
+        [{ "Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::box/b" }] });
+    let other = limited(&sandbox, only_b).await.s3;
+    let done = delete(
+        &other,
+        false,
+        vec![name("a"), name("b"), name("b").version_id("null")],
+    )
+    .await;
+    let errors: Vec<_> = done
+        .errors()
+        .iter()
+        .map(|error| (error.key(), error.version_id()))
+        .collect();
+    assert_eq!(errors, [(Some("a"), None), (Some("b"), Some("null"))]);
+    assert_eq!(done.deleted().len(), 1);
+}
+
+#[tokio::test]
+async fn a_document_that_is_wrong_deletes_nothing() {
+    let sandbox = Box::scripted().await;
+    let s3 = bucket(&sandbox, false).await;
+    put(&s3, "a").await;
+    let send = async |body: String, digest: Option<&str>| {
+        let open = s3.delete_objects().bucket("box").delete(
+            Delete::builder()
+                .objects(name("x").build().unwrap())
+                .build()
+                .unwrap(),
+        );
+        let body = body.into_bytes();
+        let digest = digest.map(str::to_owned);
+        let sent = open.customize().mutate_request(move |request| {
+            *request.body_mut() = body.clone().into();
+            let names: Vec<String> = request
+                .headers()
+                .iter()
+                .map(|(name, _)| name.to_owned())
+                .collect();
+            for name in names
+                .iter()
+                .filter(|name| name.starts_with("x-amz-checksum") || *name == "content-md5")
+            {
+                request.headers_mut().remove(name.as_str());
+            }
+            request
+                .headers_mut()
+                .insert("content-length", body.len().to_string());
+            if let Some(digest) = &digest {
+                request.headers_mut().insert("content-md5", digest.clone());
+            }
+        });
+        sent.send().await
+    };
+    let object = "<Object><Key>a</Key></Object>";
+    let md5 = |text: &str| {
+        use base64::Engine as _;
+        use md5::Digest as _;
+        base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(text))
+    };
+    let whole = format!("<Delete>{object}</Delete>");
+    fails(send(whole.clone(), None).await, 400, "InvalidRequest");
+    fails(
+        send(whole.clone(), Some(&md5("other"))).await,
+        400,
+        "BadDigest",
+    );
+    for wrong in [
+        "<Delete></Delete>".to_owned(),
+        format!("<Delete>{object}<Object></Object></Delete>"),
+        format!("<Delete>{object}<Object><Key></Key></Object></Delete>"),
+        format!("<Delete>{object}<Quiet>yes</Quiet></Delete>"),
+        format!("<Delete>{}</Delete>", object.repeat(1001)),
+        format!("<Other>{object}</Other>"),
+    ] {
+        fails(
+            send(wrong.clone(), Some(&md5(&wrong))).await,
+            400,
+            "MalformedXML",
+        );
+    }
+    s3.head_object()
+        .bucket("box")
+        .key("a")
+        .send()
+        .await
+        .unwrap();
+    let thousand = format!("<Delete>{}</Delete>", object.repeat(1000));
+    send(thousand.clone(), Some(&md5(&thousand))).await.unwrap();
+    fails(
+        s3.head_object().bucket("box").key("a").send().await,
+        404,
+        "NotFound",
+    );
+}

@@ -1,0 +1,461 @@
+//! Keys of KMS: who may write and read what they encrypt.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{
+    ChecksumMode, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+};
+use serde_json::{Value, json};
+
+use super::kit::{ACCOUNT, Clients, EAST, OTHER, clients, fails, limited, refused};
+use crate::kit::Box;
+
+const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc";
+const VAULT: &str = "arn:aws:kms:us-east-1:123456789012:alias/vault";
+
+/// A bucket that a key encrypts.
+async fn stage(key: Option<&str>) -> (Box, Clients) {
+    let sandbox = Box::scripted().await;
+    let admin = clients(&sandbox, ACCOUNT, EAST);
+    admin.s3.create_bucket().bucket("box").send().await.unwrap();
+    encrypt(&admin.s3, key, true).await;
+    (sandbox, admin)
+}
+
+async fn encrypt(s3: &Client, key: Option<&str>, bucket_key: bool) {
+    let by_default =
+        ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKms);
+    let by_default = by_default
+        .set_kms_master_key_id(key.map(str::to_owned))
+        .build()
+        .unwrap();
+    let rule =
+        ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(by_default);
+    let rule = rule.bucket_key_enabled(bucket_key).build();
+    let config = ServerSideEncryptionConfiguration::builder()
+        .rules(rule)
+        .build()
+        .unwrap();
+    let put = s3
+        .put_bucket_encryption()
+        .bucket("box")
+        .server_side_encryption_configuration(config);
+    put.send().await.unwrap();
+}
+
+/// The ARN of the key that an object was written with.
+async fn key_of(s3: &Client, key: &str) -> String {
+    let head = s3
+        .head_object()
+        .bucket("box")
+        .key(key)
+        .send()
+        .await
+        .unwrap();
+    head.ssekms_key_id().unwrap().to_owned()
+}
+
+/// What somebody may do who may do all of S3, and this: write an object, write one in parts, read one.
+async fn rights(sandbox: &Box, statements: &[Value]) -> String {
+    let mut all = vec![json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "*" })];
+    all.extend_from_slice(statements);
+    let s3 = limited(
+        sandbox,
+        json!({ "Version": "2012-10-17", "Statement": all }),
+    )
+    .await
+    .s3;
+    let mut may = String::new();
+    may.push(
+        if s3.put_object().bucket("box").key("b").send().await.is_ok() {
+            'w'
+        } else {
+            '-'
+        },
+    );
+    let begun = s3
+        .create_multipart_upload()
+        .bucket("box")
+        .key("b")
+        .send()
+        .await;
+    may.push(match begun {
+        Ok(begun) => {
+            let part = s3
+                .upload_part()
+                .bucket("box")
+                .key("b")
+                .upload_id(begun.upload_id().unwrap());
+            if part.part_number(1).send().await.is_ok() {
+                'p'
+            } else {
+                'b'
+            }
+        }
+        Err(_) => '-',
+    });
+    may.push(
+        if s3.get_object().bucket("box").key("a").send().await.is_ok() {
+            'r'
+        } else {
+            '-'
+        },
+    );
+    may
+}
+
+fn allow(action: Value, resource: &str, condition: Value) -> Value {
+    let mut statement = json!({ "Effect": "Allow", "Resource": resource });
+    statement["Action"] = action;
+    statement["Condition"] = condition;
+    statement
+}
+
+#[tokio::test]
+async fn an_object_needs_a_right_on_its_key() {
+    let both = || json!(["kms:GenerateDataKey", "kms:Decrypt"]);
+    let via = |region: &str| json!({ "StringEquals": { "kms:ViaService": format!("s3.{region}.amazonaws.com") } });
+    let named = |alias: &str| {
+        json!({ "StringEquals": { "kms:ViaService": "s3.us-east-1.amazonaws.com" },
+            "ForAnyValue:StringEquals": { "kms:ResourceAliases": alias } })
+    };
+    for said in [
+        KEY,
+        "1f0c2d3e-0000-4000-8000-123456789abc",
+        "alias/vault",
+        VAULT,
+    ] {
+        let (sandbox, admin) = stage(Some(said)).await;
+        let put = admin
+            .s3
+            .put_object()
+            .bucket("box")
+            .key("a")
+            .send()
+            .await
+            .unwrap();
+        let key = put.ssekms_key_id().unwrap();
+        let aliased = said.contains("alias");
+        assert_eq!(key == KEY, !aliased, "{key}");
+        let deny = json!({ "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*" });
+        for (statements, may) in [
+            (vec![], "---"),
+            (vec![allow(both(), key, json!({}))], "wpr"),
+            (vec![allow(json!("kms:*"), "*", json!({}))], "wpr"),
+            (
+                vec![allow(json!("kms:GenerateDataKey*"), key, json!({}))],
+                "wb-",
+            ),
+            (vec![allow(json!("kms:Decrypt"), key, json!({}))], "--r"),
+            (
+                vec![allow(both(), &KEY.replace("1f0c", "2f0c"), json!({}))],
+                "---",
+            ),
+            (vec![allow(both(), VAULT, json!({}))], "---"),
+            (vec![allow(both(), key, via("us-east-1"))], "wpr"),
+            (vec![allow(both(), key, via("eu-central-1"))], "---"),
+            (
+                vec![allow(both(), "*", named("alias/vault"))],
+                if aliased { "wpr" } else { "---" },
+            ),
+            (vec![allow(both(), "*", named("alias/other"))], "---"),
+            (vec![allow(both(), key, json!({})), deny], "wb-"),
+        ] {
+            assert_eq!(
+                rights(&sandbox, &statements).await,
+                may,
+                "{said} {statements:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_which_key_it_is() {
+    let (sandbox, admin) = stage(Some(KEY)).await;
+    admin
+        .s3
+        .put_object()
+        .bucket("box")
+        .key("a")
+        .send()
+        .await
+        .unwrap();
+    let policy = json!({ "Version": "2012-10-17", "Statement":
+        [{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }] });
+    let user = limited(&sandbox, policy).await;
+    let me = user
+        .sts
+        .get_caller_identity()
+        .send()
+        .await
+        .unwrap()
+        .arn()
+        .unwrap()
+        .to_owned();
+    let words = |action: &str| {
+        format!(
+            "User: {me} is not authorized to perform: {action} on resource: {KEY} because no identity-based policy \
+             allows the {action} action"
+        )
+    };
+    let denied = |(status, code, message): (u16, String, String)| {
+        assert_eq!((status, code.as_str()), (403, "AccessDenied"));
+        message
+    };
+    let put = user.s3.put_object().bucket("box").key("b").send().await;
+    assert_eq!(denied(refused(put)), words("kms:GenerateDataKey"));
+    let get = user.s3.get_object().bucket("box").key("a").send().await;
+    assert_eq!(denied(refused(get)), words("kms:Decrypt"));
+    let copy = user
+        .s3
+        .copy_object()
+        .bucket("box")
+        .key("b")
+        .copy_source("box/a")
+        .send()
+        .await;
+    assert_eq!(denied(refused(copy)), words("kms:Decrypt"));
+    // What is known about it is no secret, but for its checksum.
+    let head = || user.s3.head_object().bucket("box").key("a");
+    head().send().await.unwrap();
+    assert_eq!(
+        refused(head().checksum_mode(ChecksumMode::Enabled).send().await).0,
+        403
+    );
+    user.s3
+        .delete_object()
+        .bucket("box")
+        .key("a")
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn limits_of_a_role_count_for_keys_as_well() {
+    let (sandbox, admin) = stage(Some(KEY)).await;
+    let all = json!({ "Version": "2012-10-17", "Statement":
+        [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] });
+    let trust = json!({ "Version": "2012-10-17", "Statement":
+        [{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } }] });
+    let role = admin
+        .iam
+        .create_role()
+        .role_name("r")
+        .assume_role_policy_document(trust.to_string());
+    role.permissions_boundary("arn:aws:iam::aws:policy/AmazonS3FullAccess")
+        .send()
+        .await
+        .unwrap();
+    let put = admin
+        .iam
+        .put_role_policy()
+        .role_name("r")
+        .policy_name("p")
+        .policy_document(all.to_string());
+    put.send().await.unwrap();
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/r");
+    let assumed = admin
+        .sts
+        .assume_role()
+        .role_arn(arn)
+        .role_session_name("session")
+        .send()
+        .await
+        .unwrap();
+    let given = assumed.credentials().unwrap();
+    let keys = trimtab_sandbox::AwsKeys {
+        id: given.access_key_id().to_owned(),
+        secret: given.secret_access_key().to_owned(),
+    };
+    let session = super::kit::with_keys(
+        &sandbox,
+        &keys,
+        Some(given.session_token().to_owned()),
+        EAST,
+    );
+    let (status, _, message) = refused(session.s3.put_object().bucket("box").key("a").send().await);
+    let end = "because no permissions boundary allows the kms:GenerateDataKey action";
+    assert!(status == 403 && message.ends_with(end), "{message}");
+}
+
+#[tokio::test]
+async fn the_key_that_aws_keeps_serves_its_account_and_nobody_else() {
+    for said in [None, Some("alias/aws/s3")] {
+        let (sandbox, admin) = stage(said).await;
+        admin
+            .s3
+            .put_object()
+            .bucket("box")
+            .key("a")
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            key_of(&admin.s3, "a")
+                .await
+                .starts_with("arn:aws:kms:us-east-1:123456789012:key/")
+        );
+        assert_eq!(rights(&sandbox, &[]).await, "wpr");
+        let open = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "s3:*Object",
+            "Resource": "arn:aws:s3:::box/*", "Principal": { "AWS": OTHER } }] });
+        admin
+            .s3
+            .put_bucket_policy()
+            .bucket("box")
+            .policy(open.to_string())
+            .send()
+            .await
+            .unwrap();
+        let stranger = clients(&sandbox, OTHER, EAST).s3;
+        let (status, code, message) =
+            refused(stranger.get_object().bucket("box").key("a").send().await);
+        assert_eq!((status, code.as_str()), (403, "AccessDenied"));
+        assert!(
+            message.contains("kms:Decrypt on resource: arn:aws:kms:us-east-1:123456789012:key/"),
+            "{message}"
+        );
+        // An object of its own is encrypted with its own account's key.
+        stranger
+            .put_object()
+            .bucket("box")
+            .key("b")
+            .send()
+            .await
+            .unwrap();
+        stranger
+            .get_object()
+            .bucket("box")
+            .key("b")
+            .send()
+            .await
+            .unwrap();
+        fails(
+            admin.s3.get_object().bucket("box").key("b").send().await,
+            403,
+            "AccessDenied",
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
+    let (_sandbox, admin) = stage(Some(KEY)).await;
+    let s3 = &admin.s3;
+    let put = |key: &str| {
+        s3.put_object()
+            .bucket("box")
+            .key(key)
+            .body(b"1".to_vec().into())
+    };
+    let done = put("a").send().await.unwrap();
+    assert_eq!(
+        done.server_side_encryption(),
+        Some(&ServerSideEncryption::AwsKms)
+    );
+    assert_eq!(
+        (done.ssekms_key_id(), done.bucket_key_enabled()),
+        (Some(KEY), Some(true))
+    );
+    assert_ne!(
+        done.e_tag(),
+        Some("\"c4ca4238a0b923820dcc509a6f75849b\""),
+        "the MD5 of the content is secret"
+    );
+    let again = put("a").send().await.unwrap();
+    assert_ne!(done.e_tag(), again.e_tag());
+    let got = s3.get_object().bucket("box").key("a").send().await.unwrap();
+    assert_eq!(
+        (got.ssekms_key_id(), got.bucket_key_enabled()),
+        (Some(KEY), Some(true))
+    );
+    let plain = put("b")
+        .server_side_encryption(ServerSideEncryption::Aes256)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (plain.ssekms_key_id(), plain.bucket_key_enabled()),
+        (None, None)
+    );
+    assert_eq!(plain.e_tag(), Some("\"c4ca4238a0b923820dcc509a6f75849b\""));
+    // Who names the algorithm alone means the key that AWS keeps.
+    let kept = put("c")
+        .server_side_encryption(ServerSideEncryption::AwsKms)
+        .send()
+        .await
+        .unwrap();
+    assert_ne!(kept.ssekms_key_id(), Some(KEY));
+    fails(
+        put("d").ssekms_key_id(KEY).send().await,
+        400,
+        "InvalidArgument",
+    );
+    let aes = put("d")
+        .server_side_encryption(ServerSideEncryption::Aes256)
+        .ssekms_key_id(KEY);
+    fails(aes.send().await, 400, "InvalidArgument");
+    let kms = |key: &str| {
+        put("d")
+            .server_side_encryption(ServerSideEncryption::AwsKms)
+            .ssekms_key_id(key)
+    };
+    for wrong in [
+        KEY.replace("us-east-1", "eu-west-1").as_str(),
+        "no key",
+        "alias/",
+        "arn:aws:kms:us-east-1:1:x",
+    ] {
+        fails(kms(wrong).send().await, 400, "KMS.NotFoundException");
+    }
+    encrypt(s3, Some("alias/vault"), false).await;
+    let copied = s3
+        .copy_object()
+        .bucket("box")
+        .key("e")
+        .copy_source("box/b")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (copied.ssekms_key_id(), copied.bucket_key_enabled()),
+        (Some(key_of(s3, "e").await.as_str()), None)
+    );
+    let begun = s3
+        .create_multipart_upload()
+        .bucket("box")
+        .key("f")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(begun.ssekms_key_id(), copied.ssekms_key_id());
+    let get = s3.get_object().bucket("box").key("e").customize();
+    let get = get.mutate_request(|request| {
+        request
+            .headers_mut()
+            .insert("x-amz-server-side-encryption", "aws:kms");
+    });
+    fails(get.send().await, 400, "InvalidArgument");
+}
+
+#[tokio::test]
+async fn aliases_survive_a_restart() {
+    let (sandbox, admin) = stage(Some("alias/vault")).await;
+    admin
+        .s3
+        .put_object()
+        .bucket("box")
+        .key("a")
+        .send()
+        .await
+        .unwrap();
+    let sandbox = sandbox
+        .again(|options| options.clock = trimtab_sandbox::ClockMode::Scripted)
+        .await;
+    let named = json!({ "ForAnyValue:StringEquals": { "kms:ResourceAliases": "alias/vault" } });
+    assert_eq!(
+        rights(&sandbox, &[allow(json!("kms:*"), "*", named)]).await,
+        "wpr"
+    );
+}

@@ -1,0 +1,352 @@
+//! What survives the end of the process, and what happens at the border: signatures and administration.
+
+use std::time::Duration;
+
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use serde_json::json;
+use trimtab_sandbox::{AwsKeys, announced};
+
+use super::kit::{ACCOUNT, EAST, OTHER, clients, fails, with_keys};
+use crate::kit::Box;
+
+#[tokio::test]
+async fn everything_survives_a_restart() {
+    let sandbox = Box::scripted().await;
+    let aws = clients(&sandbox, ACCOUNT, EAST);
+    let keys = sandbox.running.aws_keys(ACCOUNT).unwrap();
+    aws.s3.create_bucket().bucket("box").send().await.unwrap();
+    for key in ["kept", "gone"] {
+        let body = ByteStream::from(key.as_bytes().to_vec());
+        aws.s3
+            .put_object()
+            .bucket("box")
+            .key(key)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+    }
+    aws.s3
+        .delete_object()
+        .bucket("box")
+        .key("gone")
+        .send()
+        .await
+        .unwrap();
+    let url = "https://oidc.fly.io/acme";
+    let made = aws
+        .iam
+        .create_open_id_connect_provider()
+        .url(url)
+        .client_id_list("sts.amazonaws.com")
+        .send()
+        .await;
+    let arn = made
+        .unwrap()
+        .open_id_connect_provider_arn()
+        .unwrap()
+        .to_owned();
+    let contents = || {
+        std::fs::read_dir(sandbox.dir.path().join("aws/content"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(contents(), 1);
+    std::fs::write(
+        sandbox.dir.path().join("aws/content/orphan"),
+        "left by a killed process",
+    )
+    .unwrap();
+    let sandbox = sandbox
+        .again(|options| options.clock = trimtab_sandbox::ClockMode::Scripted)
+        .await;
+    assert_eq!(sandbox.running.aws_keys(ACCOUNT).unwrap(), keys);
+    let file = announced(sandbox.dir.path()).unwrap();
+    assert_eq!(file.aws_url, sandbox.running.aws_url());
+    let aws = clients(&sandbox, ACCOUNT, EAST);
+    let got = aws
+        .s3
+        .get_object()
+        .bucket("box")
+        .key("kept")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(got.body.collect().await.unwrap().to_vec(), b"kept");
+    fails(
+        aws.s3.get_object().bucket("box").key("gone").send().await,
+        404,
+        "NoSuchKey",
+    );
+    aws.iam
+        .get_open_id_connect_provider()
+        .open_id_connect_provider_arn(arn)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        std::fs::read_dir(sandbox.dir.path().join("aws/content"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn only_signed_requests_are_heard() {
+    let sandbox = Box::scripted().await;
+    let keys = sandbox.running.aws_keys(ACCOUNT).unwrap();
+    let wrong = AwsKeys {
+        secret: "wrong".to_owned(),
+        ..keys.clone()
+    };
+    let aws = with_keys(&sandbox, &wrong, None, EAST);
+    fails(
+        aws.s3.list_buckets().send().await,
+        403,
+        "SignatureDoesNotMatch",
+    );
+    fails(
+        aws.sts.get_caller_identity().send().await,
+        403,
+        "SignatureDoesNotMatch",
+    );
+    let unknown = AwsKeys {
+        id: "AKIAUNKNOWN".to_owned(),
+        ..keys.clone()
+    };
+    let aws = with_keys(&sandbox, &unknown, None, EAST);
+    fails(
+        aws.s3.list_buckets().send().await,
+        403,
+        "InvalidAccessKeyId",
+    );
+    fails(
+        aws.iam.list_roles().send().await,
+        403,
+        "InvalidClientTokenId",
+    );
+    let odd = with_keys(&sandbox, &keys, Some("token".to_owned()), EAST);
+    fails(odd.s3.list_buckets().send().await, 400, "InvalidToken");
+    let anonymous = reqwest::get(sandbox.running.aws_url()).await.unwrap();
+    assert_eq!(anonymous.status(), 403);
+    assert!(
+        anonymous
+            .text()
+            .await
+            .unwrap()
+            .contains("<Code>AccessDenied</Code>")
+    );
+    let junk = reqwest::Client::new()
+        .get(sandbox.running.aws_url())
+        .header("authorization", "AWS4-HMAC-SHA256 x");
+    assert_eq!(junk.send().await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn a_signature_is_for_one_service_and_covers_what_s3_is_told() {
+    let sandbox = Box::scripted().await;
+    let aws = clients(&sandbox, ACCOUNT, EAST);
+    aws.s3.create_bucket().bucket("box").send().await.unwrap();
+    // A client for one service, sent to another.
+    let stolen = aws.s3.list_buckets().customize().mutate_request(|request| {
+        let join = if request.uri().contains('?') {
+            '&'
+        } else {
+            '?'
+        };
+        let uri = format!("{}{join}Action=ListRoles&Version=2010-05-08", request.uri());
+        request.set_uri(uri).unwrap();
+    });
+    let error = stolen.send().await.unwrap_err();
+    let answer = error.raw_response().unwrap();
+    let text = String::from_utf8_lossy(answer.body().bytes().unwrap());
+    assert!(
+        answer.status().as_u16() == 403 && text.contains("<Code>SignatureDoesNotMatch</Code>"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Credential should be scoped to correct service"),
+        "{text}"
+    );
+    let life = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let link = aws
+        .s3
+        .put_object()
+        .bucket("box")
+        .key("a")
+        .presigned(life)
+        .await
+        .unwrap()
+        .uri()
+        .to_owned();
+    let put = |name: &str| {
+        reqwest::Client::new()
+            .put(&link)
+            .header(name, "GLACIER")
+            .send()
+    };
+    let refused = put("x-amz-storage-class").await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let text = refused.text().await.unwrap();
+    assert!(
+        text.contains("<HeadersNotSigned>x-amz-storage-class</HeadersNotSigned>"),
+        "{text}"
+    );
+    assert_eq!(put("x-else").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
+    let sandbox = Box::scripted().await;
+    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+    s3.create_bucket().bucket("box").send().await.unwrap();
+    fails(
+        s3.get_bucket_acl().bucket("box").send().await,
+        501,
+        "NotImplemented",
+    );
+    fails(
+        s3.get_object()
+            .bucket("box")
+            .key("a")
+            .version_id("\n\u{1}")
+            .send()
+            .await,
+        404,
+        "NoSuchVersion",
+    );
+    fails(
+        s3.list_parts()
+            .bucket("box")
+            .key("a")
+            .upload_id("../..")
+            .send()
+            .await,
+        404,
+        "NoSuchUpload",
+    );
+    fails(
+        s3.list_objects_v2()
+            .bucket("box")
+            .continuation_token("%")
+            .send()
+            .await,
+        400,
+        "InvalidArgument",
+    );
+    fails(
+        s3.put_object()
+            .bucket("box")
+            .key("k".repeat(1025))
+            .send()
+            .await,
+        400,
+        "KeyTooLongError",
+    );
+    let client = reqwest::Client::new();
+    for (method, path, body) in [
+        ("POST", "/", "Action=Nonsense&Version=2010-05-08"),
+        (
+            "POST",
+            "/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15",
+            "RoleArn=x",
+        ),
+        ("PUT", "/%00/%ff", "<"),
+        ("PATCH", "/box", ""),
+        ("GET", "/?X-Amz-Signature=1", ""),
+        ("PUT", "/box?lifecycle&policy", "<A><B/></A>"),
+    ] {
+        let method = method.parse().unwrap();
+        let request = client.request(method, format!("{}{path}", sandbox.running.aws_url()));
+        let answer = request.body(body).send().await.unwrap();
+        assert!(
+            (400..500).contains(&answer.status().as_u16()),
+            "{path}: {}",
+            answer.status()
+        );
+    }
+    s3.head_bucket().bucket("box").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_can_be_signed_and_a_bucket_opened() {
+    let sandbox = Box::scripted().await;
+    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+    s3.create_bucket().bucket("box").send().await.unwrap();
+    let body = ByteStream::from_static(b"shared");
+    s3.put_object()
+        .bucket("box")
+        .key("a b")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let life = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let link = s3
+        .get_object()
+        .bucket("box")
+        .key("a b")
+        .presigned(life)
+        .await
+        .unwrap()
+        .uri()
+        .to_owned();
+    assert_eq!(
+        reqwest::get(&link).await.unwrap().text().await.unwrap(),
+        "shared"
+    );
+    let forged = link.replace("X-Amz-Expires=60", "X-Amz-Expires=61");
+    assert_eq!(reqwest::get(&forged).await.unwrap().status(), 403);
+    let plain = format!("{}/box/a%20b", sandbox.running.aws_url());
+    assert_eq!(reqwest::get(&plain).await.unwrap().status(), 403);
+    s3.delete_public_access_block()
+        .bucket("box")
+        .send()
+        .await
+        .unwrap();
+    let open = json!({ "Statement": { "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::box/*" } });
+    s3.put_bucket_policy()
+        .bucket("box")
+        .policy(open.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        reqwest::get(&plain).await.unwrap().text().await.unwrap(),
+        "shared"
+    );
+}
+
+#[tokio::test]
+async fn administration_gives_keys_of_any_account() {
+    let sandbox = Box::scripted().await;
+    let keys = sandbox.admin("aws/keys", json!({ "account": OTHER })).await;
+    assert_eq!(
+        keys["access_key_id"],
+        sandbox.running.aws_keys(OTHER).unwrap().id
+    );
+    let identity = clients(&sandbox, OTHER, EAST)
+        .sts
+        .get_caller_identity()
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(identity.account(), Some(OTHER));
+    assert_eq!(
+        identity.arn(),
+        Some("arn:aws:iam::210987654321:user/administrator")
+    );
+    sandbox
+        .post("/_sandbox/aws/keys", json!({ "account": "x" }))
+        .await
+        .refused(400, "twelve digits");
+    let policy = json!({ "Statement": [{ "Effect": "Maybe" }] });
+    let body = json!({ "account": OTHER, "policy": policy });
+    sandbox
+        .post("/_sandbox/aws/keys", body)
+        .await
+        .refused(400, "Invalid effect");
+}

@@ -1,0 +1,164 @@
+//! A running sandbox in a folder of its own, and short ways to ask it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use trimtab_sandbox::{ClockMode, Options, Running, start};
+
+/// Where every exchange is recorded, for the validator of the OpenAPI document.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says so, nobody could pass it down"
+)]
+fn record() -> Option<std::path::PathBuf> {
+    std::env::var_os("TRIMTAB_SANDBOX_RECORD").map(Into::into)
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Got {
+    /// The body of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn is(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// An error with this status and a text that contains this.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, part: &str) {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert!(self.text.contains(part), "{part:?} is not in {}", self.text);
+    }
+}
+
+/// A sandbox under test.
+pub(crate) struct Box {
+    pub(crate) dir: TempDir,
+    pub(crate) running: Running,
+    pub(crate) token: String,
+    client: reqwest::Client,
+}
+
+impl Box {
+    /// Time stands still, and moves by [`Box::pass`].
+    pub(crate) async fn scripted() -> Self {
+        Self::with(|options| options.clock = ClockMode::Scripted).await
+    }
+
+    pub(crate) async fn with(edit: impl FnOnce(&mut Options)) -> Self {
+        Self::in_dir(TempDir::new().unwrap(), edit).await
+    }
+
+    pub(crate) async fn in_dir(dir: TempDir, edit: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options::new(dir.path());
+        options.record = record();
+        edit(&mut options);
+        let running = start(options).await.unwrap();
+        let token = running.org_token("acme").unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            dir,
+            running,
+            token,
+            client,
+        }
+    }
+
+    /// Stops it and starts another one on the same folder.
+    pub(crate) async fn again(self, edit: impl FnOnce(&mut Options)) -> Self {
+        self.running.stop().await;
+        Self::in_dir(self.dir, edit).await
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, ms: u64) {
+        self.running.advance(Duration::from_millis(ms)).unwrap();
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client
+            .request(method, format!("{}{path}", self.running.url()))
+            .bearer_auth(&self.token)
+    }
+
+    /// Sends a request and holds the answer to the OpenAPI document.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
+        let request = request.build().unwrap();
+        let (method, path) = (
+            request.method().to_string(),
+            request.url().path().to_owned(),
+        );
+        let answer = self.client.execute(request).await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let got = Got {
+            status,
+            headers,
+            text: answer.text().await.unwrap(),
+        };
+        assert!(
+            got.headers.contains_key("fly-request-id"),
+            "{method} {path} has no request id"
+        );
+        let complaints = crate::openapi::complaints(&method, &path, got.status, &got.text);
+        assert!(complaints.is_empty(), "{method} {path}: {complaints:#?}");
+        got
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Got {
+        self.send(self.request("GET", path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Got {
+        self.send(self.request("POST", path).json(&body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Got {
+        self.send(self.request("PUT", path).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Got {
+        self.send(self.request("DELETE", path)).await
+    }
+
+    /// An application called `web`.
+    pub(crate) async fn app(&self) {
+        self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" }))
+            .await
+            .is(201);
+    }
+
+    /// A machine of `web`, and the path to it.
+    pub(crate) async fn machine(&self, body: Value) -> (Value, String) {
+        let machine = self.post("/v1/apps/web/machines", body).await.is(200);
+        let path = format!("/v1/apps/web/machines/{}", machine["id"].as_str().unwrap());
+        (machine, path)
+    }
+
+    /// The state of a machine.
+    pub(crate) async fn state(&self, path: &str) -> String {
+        self.get(path).await.is(200)["state"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Posts to the administration.
+    pub(crate) async fn admin(&self, path: &str, body: Value) -> Value {
+        self.post(&format!("/_sandbox/{path}"), body).await.is(200)
+    }
+}
+
+/// The smallest launch.
+pub(crate) fn nginx() -> Value {
+    json!({ "config": { "image": "nginx:1" }, "region": "fra" })
+}

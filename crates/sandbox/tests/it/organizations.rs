@@ -1,0 +1,237 @@
+//! What `fly orgs`, `fly tokens`, `fly apps errors` and `fly ips allocate-egress` ask of GraphQL.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::kit::Box;
+
+async fn ask(sandbox: &Box, query: &str, variables: Value) -> Value {
+    sandbox
+        .post(
+            "/graphql",
+            json!({ "query": query, "variables": variables }),
+        )
+        .await
+        .is(200)
+}
+
+async fn acme(sandbox: &Box, fields: &str) -> Value {
+    ask(
+        sandbox,
+        &format!("{{ organization(slug: \"acme\") {{ {fields} }} }}"),
+        json!({}),
+    )
+    .await["data"]["organization"]
+        .take()
+}
+
+#[tokio::test]
+async fn an_organization_has_a_member_and_no_extensions() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let members = "members { edges { cursor node { id name email } joinedAt role } }";
+    let edge = &acme(&sandbox, members).await["members"]["edges"][0];
+    assert_eq!(
+        (&edge["role"], &edge["node"]["email"]),
+        (&json!("ADMIN"), &json!("me@example.com"))
+    );
+    assert!(edge["joinedAt"].as_str().unwrap().ends_with('Z'));
+    let query = "query($type: AddOnType) { addOns(type: $type) { nodes { id } } \
+                 app(name: \"web\") { addOns(type: $type) { nodes { id } } } }";
+    let none = json!({ "addOns": { "nodes": [] }, "app": { "addOns": { "nodes": [] } } });
+    assert_eq!(
+        ask(&sandbox, query, json!({ "type": "sentry" })).await["data"],
+        none
+    );
+}
+
+#[tokio::test]
+async fn replays_are_allowed_and_forbidden() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let fields = "allowedReplaySourceOrgSlugs allowAllCrossNetworkReplays";
+    let shown = |slugs: &[&str], all: bool| json!({ "allowedReplaySourceOrgSlugs": slugs, "allowAllCrossNetworkReplays": all });
+    assert_eq!(acme(&sandbox, fields).await, shown(&[], false));
+    for (mutation, input, expected) in [
+        (
+            "addAllowedReplaySourceOrgs",
+            json!({ "allowedOrgSlugs": ["acme"] }),
+            shown(&["acme"], false),
+        ),
+        (
+            "setAllowAllCrossNetworkReplays",
+            json!({ "allow": true }),
+            shown(&["acme"], true),
+        ),
+        (
+            "removeAllowedReplaySourceOrgs",
+            json!({ "orgSlugsToRemove": ["acme"] }),
+            shown(&[], true),
+        ),
+    ] {
+        let mut input = input;
+        input["organizationSlug"] = "acme".into();
+        let document = format!(
+            "mutation($input: Input!) {{ {mutation}(input: $input) {{ organization {{ slug }} }} }}"
+        );
+        let answer = ask(&sandbox, &document, json!({ "input": input })).await;
+        assert_eq!(
+            answer["data"][mutation]["organization"]["slug"], "acme",
+            "{answer}"
+        );
+        assert_eq!(acme(&sandbox, fields).await, expected, "{mutation}");
+    }
+    let document = "mutation($input: Input!) { addAllowedReplaySourceOrgs(input: $input) { organization { slug } } }";
+    let input = json!({ "organizationSlug": "acme", "allowedOrgSlugs": ["nobody"] });
+    let answer = ask(&sandbox, document, json!({ "input": input })).await;
+    assert_eq!(
+        answer["errors"][0]["message"],
+        "Could not find Organization"
+    );
+}
+
+#[tokio::test]
+async fn only_a_person_makes_and_deletes_an_organization_and_only_an_empty_one() {
+    let mut sandbox = Box::scripted().await;
+    let create = "mutation { createOrganization(input: { name: \"Two Words\" }) { organization { id slug } } }";
+    let refused = ask(&sandbox, create, json!({})).await;
+    assert_eq!(
+        refused["errors"][0]["message"],
+        "Not authorized to create organizations"
+    );
+    sandbox.token = sandbox.running.user_token().unwrap();
+    let made = ask(&sandbox, create, json!({})).await;
+    let org = &made["data"]["createOrganization"]["organization"];
+    assert_eq!(org["slug"], "two-words");
+    let delete = "mutation($id: ID!) { deleteOrganization(input: { organizationId: $id }) { deletedOrganizationId } }";
+    let app = json!({ "name": "web", "org_slug": "two-words" });
+    sandbox.post("/v1/apps", app).await.is(201);
+    let full = ask(&sandbox, delete, json!({ "id": org["id"] })).await;
+    assert!(
+        full["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("have no apps"),
+        "{full}"
+    );
+    sandbox.delete("/v1/apps/web").await;
+    let gone = ask(&sandbox, delete, json!({ "id": org["id"] })).await;
+    assert_eq!(
+        gone["data"]["deleteOrganization"]["deletedOrganizationId"],
+        org["id"]
+    );
+    let missing = ask(
+        &sandbox,
+        "{ organization(slug: \"two-words\") { id } }",
+        json!({}),
+    )
+    .await;
+    assert_eq!(
+        missing["errors"][0]["message"],
+        "Could not find Organization"
+    );
+}
+
+/// One made for an application is listed there, one for the organisation here; what is revoked opens nothing, and stays
+/// in the list.
+#[tokio::test]
+async fn tokens_are_listed_expire_and_are_revoked() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let org = acme(&sandbox, "id").await["id"].clone();
+    let create = "mutation($input: Input!) { createLimitedAccessToken(input: $input) { limitedAccessToken { id tokenHeader expiresAt } } }";
+    let make = async |name: &str, expiry: &str, profile: Value| {
+        let input = json!({ "organizationId": org, "name": name, "profile": "deploy", "profileParams": profile, "expiry": expiry });
+        let mut made = ask(&sandbox, create, json!({ "input": input })).await;
+        made["data"]["createLimitedAccessToken"]["limitedAccessToken"].take()
+    };
+    let ours = make("ours", "1h0m0s", json!({ "app_id": "web" })).await;
+    let all = make("all", "", json!({})).await;
+    assert_eq!(all["expiresAt"], Value::Null);
+    let list = "{ app(name: \"web\") { limitedAccessTokens { nodes { name revokedAt token } } } \
+                organization(slug: \"acme\") { limitedAccessTokens { nodes { name revokedAt token } } } }";
+    let names = async |whose: &str| {
+        let listed = ask(&sandbox, list, json!({})).await;
+        let nodes = listed["data"][whose]["limitedAccessTokens"]["nodes"]
+            .as_array()
+            .unwrap()
+            .clone();
+        nodes
+            .iter()
+            .map(|node| (node["name"].clone(), node["revokedAt"].is_null()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("app").await, [(json!("ours"), true)]);
+    assert_eq!(names("organization").await, [(json!("all"), true)]);
+
+    let opens = async |token: &Value| {
+        let request = sandbox.request("GET", "/v1/apps/web").build().unwrap();
+        assert_eq!(request.method(), Method::GET);
+        let url = request.url().clone();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client
+            .get(url)
+            .bearer_auth(token["tokenHeader"].as_str().unwrap())
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    assert_eq!(opens(&all).await, 200);
+    let delete = "mutation($id: ID!) { deleteLimitedAccessToken(input: { id: $id }) { token } }";
+    let revoked = ask(&sandbox, delete, json!({ "id": all["id"] })).await;
+    assert_eq!(revoked.get("errors"), None);
+    assert_eq!(opens(&all).await, 401);
+    assert_eq!(names("organization").await, [(json!("all"), false)]);
+    let none = ask(&sandbox, delete, json!({ "id": "none" })).await;
+    assert_eq!(none["errors"][0]["message"], "Could not find Token");
+    assert_eq!(opens(&ours).await, 200);
+    sandbox.pass(3_601_000);
+    assert_eq!(opens(&ours).await, 401);
+}
+
+#[tokio::test]
+async fn outgoing_addresses_come_in_pairs_and_go_one_by_one() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let allocate = "mutation($input: Input!) { allocateEgressIpAddress(input: $input) { v4 v6 } }";
+    let input = json!({ "input": { "appId": "web", "machineId": "", "region": "fra" } });
+    let pair = ask(&sandbox, allocate, input).await["data"]["allocateEgressIpAddress"].take();
+    let list = "{ app(name: \"web\") { egressIpAddresses { nodes { ip version region } } } }";
+    let nodes = async || {
+        ask(&sandbox, list, json!({})).await["data"]["app"]["egressIpAddresses"]["nodes"].take()
+    };
+    let v6 = json!({ "ip": pair["v6"], "version": 6, "region": "fra" });
+    assert_eq!(
+        nodes().await,
+        json!([{ "ip": pair["v4"], "version": 4, "region": "fra" }, v6])
+    );
+    let release = "mutation($input: Input!) { releaseEgressIpAddress(input: $input) { v4 v6 } }";
+    let gone = ask(
+        &sandbox,
+        release,
+        json!({ "input": { "appId": "web", "ip": pair["v4"] } }),
+    )
+    .await;
+    assert_eq!(
+        gone["data"]["releaseEgressIpAddress"],
+        json!({ "v4": pair["v4"], "v6": null })
+    );
+    assert_eq!(nodes().await, json!([v6]));
+    let none = ask(
+        &sandbox,
+        release,
+        json!({ "input": { "appId": "web", "ip": pair["v4"] } }),
+    )
+    .await;
+    assert_eq!(none["errors"][0]["message"], "Could not find Egress IP");
+    let input = json!({ "input": { "appId": "web", "region": "nowhere" } });
+    let unknown = ask(&sandbox, allocate, input).await;
+    assert!(
+        unknown["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("nowhere"),
+        "{unknown}"
+    );
+}

@@ -1,0 +1,126 @@
+//! The record of exchanges: complete, byte for byte, for nobody else's eyes, and no difference to anybody who asks.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use trimtab_sandbox::{Options, StartError, start};
+
+use crate::kit::Box;
+
+async fn recorded(file: &Path, fault: Option<&str>) -> Box {
+    Box::with(|options| {
+        options.record = Some(file.to_owned());
+        options.faults = fault
+            .into_iter()
+            .map(|fault| fault.parse().unwrap())
+            .collect();
+    })
+    .await
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_exchange_is_recorded_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("exchanges");
+    let sandbox = recorded(&file, None).await;
+    sandbox.app().await;
+    // The spaces of this body must survive.
+    let body = r#"{ "values": { "KEY":  "canary" } }"#;
+    let request = sandbox
+        .request("POST", "/v1/apps/web/secrets")
+        .header("fly-machine-lease-nonce", "abc");
+    let answer = sandbox.send(request.body(body)).await;
+    sandbox
+        .get("/v1/apps/web/machines?region=fra&summary=true")
+        .await
+        .is(200);
+    sandbox.get("/_sandbox/requests").await;
+    let lines = lines(&file);
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert_eq!(
+        [&lines[0]["method"], &lines[0]["status"]],
+        [&json!("POST"), &json!(201)]
+    );
+    assert_eq!(lines[1]["path"], "/v1/apps/web/secrets");
+    assert_eq!(
+        [&lines[1]["body"], &lines[1]["answer"]],
+        [&json!(body), &json!(answer.text)]
+    );
+    assert_eq!(lines[1]["headers"]["fly-machine-lease-nonce"], "abc");
+    let id = answer.headers["fly-request-id"].to_str().unwrap();
+    assert_eq!(lines[1]["answer_headers"]["fly-request-id"], id);
+    assert_eq!(
+        [&lines[2]["query"], &lines[2]["body"]],
+        [&json!("region=fra&summary=true"), &json!("")]
+    );
+    assert_eq!(
+        [&lines[2]["status"], &lines[2]["answer"]],
+        [&json!(200), &json!("[]")]
+    );
+}
+
+#[tokio::test]
+async fn a_record_is_private_and_holds_no_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("exchanges");
+    fs::write(&file, "{\"there\":\"before\"}\n").unwrap();
+    let sandbox = recorded(&file, None).await;
+    sandbox.app().await;
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("{\"there\":\"before\"}\n{"), "{text}");
+    assert!(
+        text.contains("\"host\"") && !text.contains(&sandbox.token),
+        "{text}"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_has_no_status_and_is_cut_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    for fault in ["drop-after:1", "truncate:1"] {
+        let file = dir.path().join(fault.replace(':', "-"));
+        let sandbox = recorded(&file, Some(fault)).await;
+        let body = json!({ "name": "web", "org_slug": "acme" });
+        match sandbox.request("POST", "/v1/apps").json(&body).send().await {
+            Ok(answer) => drop(answer.bytes().await.unwrap_err()),
+            Err(error) => assert!(error.is_request(), "{error:?}"),
+        }
+        let lines = lines(&file);
+        assert_eq!(
+            [&lines[0]["status"], &lines[0]["answer"]],
+            [&json!(0), &json!("")],
+            "{fault}"
+        );
+        assert_eq!(lines[0]["body"], body.to_string());
+        sandbox.get("/v1/apps/web").await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_kept_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options::new(dir.path().join("state"));
+    options.record = Some(dir.path().join("missing/exchanges"));
+    let error = start(options).await.unwrap_err();
+    assert!(
+        matches!(&error, StartError::Record { path, .. } if path.ends_with("missing/exchanges")),
+        "{error}"
+    );
+}

@@ -1,0 +1,172 @@
+//! `/v2`: manifests of every registry, Fly's own with a token, and machines that run what a tag meant when they were made.
+
+use serde_json::{Value, json};
+
+use crate::kit::Box;
+
+fn url(sandbox: &Box, path: &str) -> String {
+    format!("{}{path}", sandbox.running.url())
+}
+
+async fn get(sandbox: &Box, path: &str, password: Option<&str>) -> (u16, String, Value) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.get(url(sandbox, path));
+    if let Some(password) = password {
+        request = request.basic_auth("x", Some(password));
+    }
+    let answer = request.send().await.unwrap();
+    let digest = answer.headers().get("docker-content-digest");
+    let digest = digest
+        .map(|digest| digest.to_str().unwrap().to_owned())
+        .unwrap_or_default();
+    (
+        answer.status().as_u16(),
+        digest,
+        answer.json().await.unwrap(),
+    )
+}
+
+async fn machine(sandbox: &Box, image: &str) -> Value {
+    let body = json!({ "region": "fra", "config": { "image": image } });
+    sandbox.post("/v1/apps/web/machines", body).await.is(200)
+}
+
+#[tokio::test]
+async fn a_manifest_has_the_digest_that_a_machine_shows() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    for (image, path) in [
+        ("nginx", "/v2/library/nginx/manifests/latest?ns=docker.io"),
+        (
+            "ghcr.io/acme/team/web:v1",
+            "/v2/acme/team/web/manifests/v1?ns=ghcr.io",
+        ),
+    ] {
+        let made = machine(&sandbox, image).await;
+        let (status, digest, _) = get(&sandbox, path, None).await;
+        assert_eq!(
+            (status, digest.as_str()),
+            (200, made["image_ref"]["digest"].as_str().unwrap()),
+            "{image}"
+        );
+    }
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let head = client
+        .head(url(
+            &sandbox,
+            "/v2/library/nginx/manifests/latest?ns=docker.io",
+        ))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        head.headers()["content-type"],
+        "application/vnd.oci.image.index.v1+json"
+    );
+    assert!(head.headers().contains_key("docker-content-digest"));
+    assert!(head.bytes().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn flys_own_registry_wants_a_token_that_sees_the_app() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let path = "/v2/web/manifests/v1";
+    let other = sandbox.running.org_token("other").unwrap();
+    for (password, status, code) in [
+        (None, 401, "UNAUTHORIZED"),
+        (Some("fo1_unknown"), 401, "UNAUTHORIZED"),
+        (Some(other.as_str()), 403, "DENIED"),
+    ] {
+        let (got, _, body) = get(&sandbox, path, password).await;
+        assert_eq!((got, &body["errors"][0]["code"]), (status, &json!(code)));
+    }
+    assert_eq!(get(&sandbox, path, Some(&sandbox.token)).await.0, 200);
+    assert_eq!(get(&sandbox, "/v2/", None).await.0, 401);
+    assert_eq!(get(&sandbox, "/v2/", Some(&sandbox.token)).await.0, 200);
+    assert_eq!(
+        get(&sandbox, "/v2/web/tags/list", Some(&sandbox.token))
+            .await
+            .0,
+        404
+    );
+}
+
+#[tokio::test]
+async fn a_missing_image_is_missing_everywhere_and_for_good() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let body = json!({ "reference": "registry.fly.io/web:v1", "missing": true });
+    sandbox.post("/_sandbox/images", body.clone()).await.is(200);
+    let (status, _, said) = get(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token)).await;
+    assert_eq!(
+        (status, &said["errors"][0]["code"]),
+        (404, &json!("MANIFEST_UNKNOWN"))
+    );
+    let config = json!({ "region": "fra", "config": { "image": "registry.fly.io/web:v1" } });
+    sandbox
+        .post("/v1/apps/web/machines", config.clone())
+        .await
+        .refused(400, "MANIFEST_UNKNOWN");
+    let made = machine(&sandbox, "registry.fly.io/web:v2").await;
+    let path = format!("/v1/apps/web/machines/{}", made["id"].as_str().unwrap());
+    sandbox
+        .post(&path, config)
+        .await
+        .refused(400, "MANIFEST_UNKNOWN");
+    let stored = sandbox.get("/_sandbox/images").await.is(200);
+    assert_eq!(stored, json!({ "registry.fly.io/web:v1": "missing" }));
+    sandbox
+        .post(
+            "/_sandbox/images",
+            json!({ "reference": "registry.fly.io/web:v1" }),
+        )
+        .await
+        .is(200);
+    assert_eq!(
+        get(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token))
+            .await
+            .0,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_machine_runs_what_its_tag_meant_when_it_was_made() {
+    let sandbox = Box::scripted().await;
+    sandbox.app().await;
+    let before = machine(&sandbox, "nginx:1").await;
+    let moved = format!("sha256:{}", "be".repeat(32));
+    sandbox
+        .post(
+            "/_sandbox/images",
+            json!([{ "reference": "docker.io/nginx:1", "digest": moved }]),
+        )
+        .await
+        .is(200);
+    assert_eq!(
+        get(&sandbox, "/v2/library/nginx/manifests/1?ns=docker.io", None)
+            .await
+            .1,
+        moved
+    );
+    let path = format!("/v1/apps/web/machines/{}", before["id"].as_str().unwrap());
+    assert_eq!(
+        sandbox.get(&path).await.is(200)["image_ref"],
+        before["image_ref"]
+    );
+    assert_eq!(
+        machine(&sandbox, "nginx:1").await["image_ref"]["digest"],
+        moved.as_str()
+    );
+    for wrong in [
+        json!({ "reference": "a", "missing": true, "digest": moved }),
+        json!({ "reference": "a", "digest": "sha256:x" }),
+        json!({ "missing": true }),
+    ] {
+        sandbox
+            .post("/_sandbox/images", wrong)
+            .await
+            .refused(400, "");
+    }
+}
