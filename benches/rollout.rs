@@ -14,35 +14,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trimtab::{apply::{Conduct, Report, apply}, clouds::{
-        Clouds, Settings, Voice,
-        fly::{Reader, Writer},
-    }, kinds::Desired, manifest::{self, Inputs, SecretsMode}, model::Secret, observe::observe, plan::{Limits, Plan, guard, plan}};
-use trimtab_sandbox::{self as sandbox, Options, RequestRecord, Running, times};
+use trimtab::{
+    apply::{ApplyOptions, ApplyReport, apply},
+    clouds::{
+        ClientConfig, CloudWriters, ProgressSink,
+        fly::{FlyReader, FlyWriter},
+    },
+    kinds::Desired,
+    manifest::{self, Inputs, SecretsMode},
+    model::Secret,
+    observe::observe,
+    plan::{Limits, Plan, guard, plan},
+};
+use trimtab_sandbox::{self as sandbox, RequestRecord, RunningSandbox, SandboxOptions, times};
 
 /// How many machines there are, and how many may be unavailable at once.
-const FLEET: u32 = 30;
-const AT_ONCE: u32 = 5;
+const MACHINE_COUNT: u32 = 30;
+const MAX_UNAVAILABLE: u32 = 5;
 /// How much longer than it must a rolling update may take.
-const RATIO: f64 = 1.25;
+const MAX_ROLLING_RATIO: f64 = 1.25;
 /// An answer's way from another continent.
-const FAR: Duration = Duration::from_millis(50);
+const DISTANT_LATENCY: Duration = Duration::from_millis(50);
 /// How fast the fleet is made, before anything is measured.
-const QUICK: f64 = 1_000.0;
+const SETUP_SPEED: f64 = 1_000.0;
 /// Fly's limit for making machines of one app: three at once, and one each second.
-const BURST: u32 = 3;
+const CREATE_BURST: u32 = 3;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(all());
+    runtime.block_on(run_all());
 }
 
-async fn all() {
+async fn run_all() {
     println!(
-        "a new image for {FLEET} machines in 3 regions, {AT_ONCE} at once, at the speed of Fly"
+        "a new image for {MACHINE_COUNT} machines in 3 regions, {MAX_UNAVAILABLE} at once, at the speed of Fly"
     );
     println!(
         "{:<10} {:>8} {:>9} {:>9} {:>9} {:>7} {:>9} {:>9} {:>5}",
@@ -58,60 +66,67 @@ async fn all() {
     );
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("sandbox");
-    let fleet = start(&state, QUICK, Duration::ZERO).await;
+    let fleet = start_sandbox(&state, SETUP_SPEED, Duration::ZERO).await;
     assert!(
-        run(&fleet, &desired(dir.path(), "rolling", 0), QUICK)
-            .await
-            .report
-            .is_complete()
+        measure_apply(
+            &fleet,
+            &load_manifest(dir.path(), "rolling", 0),
+            SETUP_SPEED
+        )
+        .await
+        .report
+        .is_complete()
     );
     fleet.stop().await;
-    let near = strategies().map(|(strategy, least)| (strategy, least, Duration::ZERO));
+    let near = strategies_with_minimum().map(|(strategy, least)| (strategy, least, Duration::ZERO));
     let far = near[..1]
         .iter()
-        .map(|(strategy, least, _)| (*strategy, *least, FAR));
+        .map(|(strategy, least, _)| (*strategy, *least, DISTANT_LATENCY));
     for (image, (strategy, least, latency)) in (1..).zip(near.into_iter().chain(far)) {
-        let fleet = start(&state, 1.0, latency).await;
-        let run = run(&fleet, &desired(dir.path(), strategy, image), 1.0).await;
+        let fleet = start_sandbox(&state, 1.0, latency).await;
+        let run = measure_apply(&fleet, &load_manifest(dir.path(), strategy, image), 1.0).await;
         fleet.stop().await;
-        let ratio = run.show(strategy, least, latency);
+        let ratio = run.print_row(strategy, least, latency);
         assert!(run.report.is_complete(), "{strategy}: {:#?}", run.report);
         assert!(
-            strategy != "rolling" || ratio <= RATIO,
+            strategy != "rolling" || ratio <= MAX_ROLLING_RATIO,
             "a rolling update takes {ratio:.2} times its least"
         );
     }
 }
 
 /// Each strategy with the time from its first write to its last when nothing but the machines and Fly's limits is waited for.
-fn strategies() -> [(&'static str, Duration); 4] {
+fn strategies_with_minimum() -> [(&'static str, Duration); 4] {
     let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
-    let up = ms(times::BOOT + times::FIRST_CHECK);
-    let wave = ms(times::REPLACE) + up;
-    let last_made = Duration::from_secs((FLEET - BURST).into());
+    let up = ms(times::BOOT_MS + times::FIRST_CHECK_MS);
+    let wave = ms(times::REPLACE_MS) + up;
+    let last_made = Duration::from_secs((MACHINE_COUNT - CREATE_BURST).into());
     [
-        ("rolling", wave * FLEET.div_ceil(AT_ONCE)),
-        ("canary", wave * (1 + (FLEET - 1).div_ceil(AT_ONCE))),
+        ("rolling", wave * MACHINE_COUNT.div_ceil(MAX_UNAVAILABLE)),
+        (
+            "canary",
+            wave * (1 + (MACHINE_COUNT - 1).div_ceil(MAX_UNAVAILABLE)),
+        ),
         ("immediate", wave),
-        ("bluegreen", last_made + ms(times::BOOT_DELAY) + up),
+        ("bluegreen", last_made + ms(times::BOOT_DELAY_MS) + up),
     ]
 }
 
 /// One apply, measured.
-struct Measured {
-    report: Report,
+struct Measurement {
+    report: ApplyReport,
     estimate: Duration,
-    whole: Duration,
+    total: Duration,
     requests: Vec<RequestRecord>,
 }
 
-impl Measured {
+impl Measurement {
     /// Prints a line of the table; gives how much longer than it must the writes took.
-    fn show(&self, strategy: &str, least: Duration, latency: Duration) -> f64 {
+    fn print_row(&self, strategy: &str, least: Duration, latency: Duration) -> f64 {
         let Self {
             report: _,
             estimate,
-            whole,
+            total: whole,
             requests,
         } = self;
         let change =
@@ -143,19 +158,19 @@ impl Measured {
     }
 }
 
-async fn start(dir: &Path, speed: f64, latency: Duration) -> Running {
-    let mut options = Options::new(dir);
+async fn start_sandbox(dir: &Path, speed: f64, latency: Duration) -> RunningSandbox {
+    let mut options = SandboxOptions::new(dir);
     (options.speed, options.latency) = (speed, latency);
     sandbox::start(options).await.unwrap()
 }
 
 /// The manifest with this image.
-fn desired(dir: &Path, strategy: &str, image: u32) -> Desired {
-    let each = FLEET / 3;
+fn load_manifest(dir: &Path, strategy: &str, image: u32) -> Desired {
+    let each = MACHINE_COUNT / 3;
     let text = format!(
         "project = \"bench\"\n[fly]\norg = \"bench\"\n[apps.web]\nname = \"bench-web\"\nprimary_region = \"ewr\"\n\
          image = \"registry.fly.io/bench-web:{image}\"\n[apps.web.deploy]\nstrategy = \"{strategy}\"\n\
-         max_unavailable = {AT_ONCE}\n[apps.web.http_service]\ninternal_port = 8080\n\
+         max_unavailable = {MAX_UNAVAILABLE}\n[apps.web.http_service]\ninternal_port = 8080\n\
          [[apps.web.http_service.checks]]\npath = \"/health\"\ninterval = \"10s\"\ntimeout = \"2s\"\n\
          [apps.web.machines.app]\ncount = {{ ewr = {each}, fra = {each}, iad = {each} }}\n"
     );
@@ -163,9 +178,9 @@ fn desired(dir: &Path, strategy: &str, image: u32) -> Desired {
     let inputs = Inputs {
         vars: BTreeMap::new(),
         images: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        secrets: SecretsMode::Required,
-        shared: false,
+        process_environment: BTreeMap::new(),
+        secrets_mode: SecretsMode::Required,
+        multiple_environments: false,
     };
     let loaded = manifest::load(dir, "bench", &inputs);
     loaded
@@ -174,29 +189,29 @@ fn desired(dir: &Path, strategy: &str, image: u32) -> Desired {
         .desired
 }
 
-async fn run(fleet: &Running, desired: &Desired, speed: f64) -> Measured {
+async fn measure_apply(fleet: &RunningSandbox, desired: &Desired, speed: f64) -> Measurement {
     let token = Secret::new(fleet.org_token("bench").unwrap());
-    let reader = Reader::new(&Settings::imitation(fleet.url(), token, speed)).unwrap();
+    let reader = FlyReader::new(&ClientConfig::for_sandbox(fleet.url(), token, speed)).unwrap();
     let world = observe(&reader.clone().into(), desired).await.unwrap();
     let plan: Plan = plan(desired, &world).unwrap();
     let approved =
         guard(plan, &Limits::default()).unwrap_or_else(|refusals| panic!("{refusals:#?}"));
-    let clouds = Clouds {
-        fly: Writer::new(reader),
+    let clouds = CloudWriters {
+        fly: FlyWriter::new(reader),
         aws: None,
         lock: None,
-        voice: Voice::silent(),
+        progress: ProgressSink::disabled(),
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let before = fleet.requests().len();
     let begun = Instant::now();
-    let report = apply(&approved, &clouds, world, &Conduct::default(), &events).await;
+    let report = apply(&approved, &clouds, world, &ApplyOptions::default(), &events).await;
     let whole = begun.elapsed();
     let requests = fleet.requests().split_off(before);
-    Measured {
+    Measurement {
         report,
         estimate: approved.plan().estimate(),
-        whole,
+        total: whole,
         requests,
     }
 }

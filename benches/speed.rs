@@ -14,38 +14,45 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trimtab::{clouds::{Readers, Settings, aws, fly::Reader}, kinds::{
+use trimtab::{
+    clouds::{ClientConfig, CloudReaders, aws, fly::FlyReader},
+    kinds::{
         Desired, World,
         fly::{
             app::AppLive,
             machine::MachineLive,
             workload::{Health, WorkloadLive},
         },
-    }, manifest::{self, Inputs, SecretsMode}, model::{Ownership, Secret}, observe::observe, plan::plan};
-use trimtab_sandbox::{self as sandbox, Options, Running};
+    },
+    manifest::{self, Inputs, SecretsMode},
+    model::{Ownership, Secret},
+    observe::observe,
+    plan::plan,
+};
+use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions};
 
 fn main() {
-    in_memory();
+    bench_in_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(over_http());
-    program();
+    runtime.block_on(bench_over_http());
+    bench_program();
 }
 
 fn inputs() -> Inputs {
     Inputs {
         vars: BTreeMap::new(),
         images: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        secrets: SecretsMode::Required,
-        shared: false,
+        process_environment: BTreeMap::new(),
+        secrets_mode: SecretsMode::Required,
+        multiple_environments: false,
     }
 }
 
 /// So many apps of so many machines.
-fn manifest(apps: usize, machines: usize) -> String {
+fn manifest_text(apps: usize, machines: usize) -> String {
     let mut text = String::from("project = \"bench\"\n[fly]\norg = \"bench\"\n");
     for app in 0..apps {
         write!(
@@ -59,11 +66,11 @@ fn manifest(apps: usize, machines: usize) -> String {
     text
 }
 
-fn desired(apps: usize, machines: usize) -> Desired {
-    load(&manifest(apps, machines))
+fn desired_with(apps: usize, machines: usize) -> Desired {
+    load_manifest(&manifest_text(apps, machines))
 }
 
-fn load(text: &str) -> Desired {
+fn load_manifest(text: &str) -> Desired {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("bench.toml"), text).unwrap();
     manifest::load(dir.path(), "bench", &inputs())
@@ -73,7 +80,7 @@ fn load(text: &str) -> Desired {
 }
 
 /// A world that matches, but for one machine in a hundred.
-fn world(desired: &Desired) -> World {
+fn matching_world(desired: &Desired) -> World {
     let mut world = World::default();
     for (name, spec) in &desired.fly_app {
         let live = AppLive {
@@ -81,7 +88,7 @@ fn world(desired: &Desired) -> World {
             id: name.to_string(),
             org: spec.org.clone(),
             network: "default".to_owned(),
-            labels: vec![desired.meta.mark.label()],
+            labels: vec![desired.meta.mark.app_label()],
         };
         world.fly_app.insert(name.clone(), live);
     }
@@ -103,7 +110,7 @@ fn world(desired: &Desired) -> World {
             version: String::new(),
             raw: serde_json::to_value(&config).unwrap(),
             config,
-            metadata: spec.workload.marks(),
+            metadata: spec.workload.base_metadata(),
             ownership: Ownership::Ours,
             digest: None,
             health: Health {
@@ -126,15 +133,15 @@ fn world(desired: &Desired) -> World {
     world
 }
 
-fn in_memory() {
+fn bench_in_memory() {
     println!("plan in memory, one machine in a hundred changed");
     println!(
         "{:>10} {:>12} {:>14} {:>8}",
         "machines", "plan", "each machine", "steps"
     );
     for machines in [100, 1_000, 10_000, 100_000] {
-        let desired = desired(machines / 100, 100);
-        let world = world(&desired);
+        let desired = desired_with(machines / 100, 100);
+        let world = matching_world(&desired);
         let begun = Instant::now();
         let plan = plan(&desired, &world).unwrap();
         let took = begun.elapsed();
@@ -147,45 +154,46 @@ fn in_memory() {
 }
 
 /// The clients for a sandbox.
-async fn readers(running: &Running, desired: &Desired, speed: f64) -> Readers {
+async fn sandbox_readers(running: &RunningSandbox, desired: &Desired, speed: f64) -> CloudReaders {
     let token = Secret::new(running.org_token("bench").unwrap());
-    let fly = Reader::new(&Settings::imitation(running.url(), token, speed)).unwrap();
+    let fly = FlyReader::new(&ClientConfig::for_sandbox(running.url(), token, speed)).unwrap();
     let aws = match &desired.meta.aws {
         None => None,
         Some(meta) => {
-            let sandbox::AwsKeys { id, secret } = running.aws_keys(&meta.account).unwrap();
-            let keys = aws::Keys {
-                id,
-                secret: Secret::new(secret),
-                session: None,
+            let sandbox::AwsAccessKey { id, secret } = running.aws_keys(&meta.account).unwrap();
+            let keys = aws::StaticCredentials {
+                access_key_id: id,
+                secret_access_key: Secret::new(secret),
+                session_token: None,
             };
             let url = running.aws_url();
-            let settings = aws::Settings::imitation(&meta.account, &meta.region, url, keys, speed);
-            Some(aws::Reader::new(settings, &fly).await.unwrap())
+            let settings =
+                aws::AwsSettings::for_sandbox(&meta.account, &meta.region, url, keys, speed);
+            Some(aws::AwsReader::new(settings, &fly).await.unwrap())
         }
     };
-    Readers { fly, aws }
+    CloudReaders { fly, aws }
 }
 
 /// A bucket and a role for the first app.
-const ON_AWS: &str = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.backups]\n\
+const AWS_SECTION: &str = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.backups]\n\
                       [identities.backup]\napp = \"a0\"\nbuckets.backups = { prefix = \"db/\" }\n";
 
-async fn over_http() {
+async fn bench_over_http() {
     println!("\nplan against the sandbox, 50 ms latency, 10 machines each");
     println!(
         "{:>24} {:>10} {:>12} {:>16}",
         "apps", "requests", "wall", "round trips"
     );
-    for (apps, aws) in [(2, ""), (2, ON_AWS), (1, ""), (10, ""), (50, "")] {
+    for (apps, aws) in [(2, ""), (2, AWS_SECTION), (1, ""), (10, ""), (50, "")] {
         let dir = tempfile::tempdir().unwrap();
-        let desired = load(&format!("{}{aws}", manifest(apps, 10)));
-        fill(dir.path(), &desired).await;
-        let mut options = Options::new(dir.path());
+        let desired = load_manifest(&format!("{}{aws}", manifest_text(apps, 10)));
+        apply_once(dir.path(), &desired).await;
+        let mut options = SandboxOptions::new(dir.path());
         options.latency = Duration::from_millis(50);
         let running = sandbox::start(options).await.unwrap();
         let begun = Instant::now();
-        let readers = readers(&running, &desired, 1.0).await;
+        let readers = sandbox_readers(&running, &desired, 1.0).await;
         let world = observe(&readers, &desired).await.unwrap();
         let plan = plan(&desired, &world).unwrap();
         let took = begun.elapsed();
@@ -201,36 +209,36 @@ async fn over_http() {
         );
         println!(
             "{what:>24} {:>10} {took:>12.2?} {trips:>16.1}",
-            readers.fly.sent()
+            readers.fly.request_count()
         );
         running.stop().await;
     }
 }
 
 /// Applies once, quickly, so that there is something to look at.
-async fn fill(dir: &std::path::Path, desired: &Desired) {
-    let mut options = Options::new(dir);
+async fn apply_once(dir: &std::path::Path, desired: &Desired) {
+    let mut options = SandboxOptions::new(dir);
     options.speed = 2_000.0;
     let running = sandbox::start(options).await.unwrap();
-    let readers = readers(&running, desired, 2_000.0).await;
+    let readers = sandbox_readers(&running, desired, 2_000.0).await;
     let world = observe(&readers, desired).await.unwrap();
     let approved = trimtab::plan::guard(
         plan(desired, &world).unwrap(),
         &trimtab::plan::Limits::default(),
     )
     .unwrap();
-    let clouds = trimtab::clouds::Clouds {
-        fly: trimtab::clouds::fly::Writer::new(readers.fly),
-        aws: readers.aws.map(aws::Writer::new),
+    let clouds = trimtab::clouds::CloudWriters {
+        fly: trimtab::clouds::fly::FlyWriter::new(readers.fly),
+        aws: readers.aws.map(aws::AwsWriter::new),
         lock: None,
-        voice: trimtab::clouds::Voice::silent(),
+        progress: trimtab::clouds::ProgressSink::disabled(),
     };
     let (events, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let report = trimtab::apply::apply(
         &approved,
         &clouds,
         world,
-        &trimtab::apply::Conduct::default(),
+        &trimtab::apply::ApplyOptions::default(),
         &events,
     )
     .await;
@@ -238,7 +246,7 @@ async fn fill(dir: &std::path::Path, desired: &Desired) {
     running.stop().await;
 }
 
-fn program() {
+fn bench_program() {
     println!("\nthe program");
     let binary = env!("CARGO_BIN_EXE_trimtab");
     let environments = concat!(env!("CARGO_MANIFEST_DIR"), "/environments");

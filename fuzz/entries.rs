@@ -10,21 +10,23 @@ use serde_json::Value;
 use trimtab::{
     cli,
     clouds::{aws, fly::wire},
-    kinds::{Desired, World, aws::policy::Policy},
+    kinds::{Desired, World, aws::policy::PolicyDocument},
     manifest::{
-        self, Files, Inputs, SecretsMode,
-        fly_toml::{modernise, parse},
+        self, Inputs, SecretsMode, SourceFiles,
+        fly_toml::{canonicalize, parse},
     },
     model::Name,
-    observe::{self, AppShot, AwsShot, BucketShot, Existence, Snapshot},
+    observe::{self, AppExistence, AppSnapshot, AwsSnapshot, BucketSnapshot, FlySnapshot},
     plan::{Limits, Plan, plan, refusals},
-    render::{Headline, Look, fleet::Fleet, graph, json, markdown, text, tfjson},
+    render::{
+        Headline, TextOptions, fleet::EnvironmentStatus, graph, json, markdown, text, tfjson,
+    },
 };
 
 /// A budget of Markdown that cuts most plans.
-const BUDGET: usize = 4000;
+const MARKDOWN_BUDGET: usize = 4000;
 /// Plain text: with colours, there would be escapes of our own.
-const PLAIN: Look = Look {
+const PLAIN: TextOptions = TextOptions {
     color: false,
     width: 100,
 };
@@ -40,10 +42,10 @@ pub(crate) fn manifest(data: &[u8]) {
         Err(problems) => {
             let said = problems.render(false, 80);
             assert!(!said.is_empty(), "a refusal without words");
-            clean(&said);
+            assert_no_control_characters(&said);
         }
         Ok(loaded) => {
-            let plan = planned(&loaded.desired, &World::default());
+            let plan = plan_and_render(&loaded.desired, &World::default());
             assert!(
                 !plan.is_some_and(|plan| plan.is_empty() && !loaded.desired.fly_app.is_empty())
             );
@@ -58,19 +60,19 @@ pub(crate) fn fly_toml(data: &[u8]) {
     };
     drop(manifest::dotenv::parse(text));
     for name in ["fly.toml", "fly.json"] {
-        let mut files = Files::default();
+        let mut files = SourceFiles::default();
         let file = files.add(name.into(), text.to_owned());
         let (node, errors) = parse(&files, file);
         for problem in &errors {
             let at = problem
-                .at
+                .location
                 .as_ref()
                 .expect("a mistake in the syntax has a place");
             assert!(files.line_column(at).0 > 0);
         }
-        let modern = modernise(node);
+        let modern = canonicalize(node);
         for problem in modern.errors.iter().chain(&modern.warnings) {
-            if let Some(at) = &problem.at {
+            if let Some(at) = &problem.location {
                 assert!(
                     at.span.start <= at.span.end && at.span.end <= text.len(),
                     "a place outside the file"
@@ -86,40 +88,44 @@ pub(crate) fn plan_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    drop(cli::plan_file::check(text));
+    drop(cli::plan_file::validate(text));
 }
 
 /// What Fly and AWS answer about one environment, as one JSON object: each list under its name.
-pub(crate) fn answers(data: &[u8]) {
+pub(crate) fn api_responses(data: &[u8]) {
     let Ok(all) = serde_json::from_slice::<Value>(data) else {
         return;
     };
-    drop(part::<wire::LeaseAnswer>(&all, "lease").map(wire::LeaseAnswer::lease));
-    drop(part::<Vec<wire::Version>>(&all, "versions"));
-    let events = part::<Vec<wire::Event>>(&all, "events");
+    drop(parse_part::<wire::LeaseResponse>(&all, "lease").map(wire::LeaseResponse::into_lease));
+    drop(parse_part::<Vec<wire::MachineVersion>>(&all, "versions"));
+    let events = parse_part::<Vec<wire::MachineEvent>>(&all, "events");
     drop(events.map(|events| {
         events
             .iter()
-            .map(|event| event.exit().cloned())
+            .map(|event| event.exit_event().cloned())
             .collect::<Vec<_>>()
     }));
-    drop(part::<wire::OrgMachines>(&all, "org_machines"));
-    let shot = AppShot {
+    drop(parse_part::<wire::OrgMachinesResponse>(
+        &all,
+        "org_machines",
+    ));
+    let shot = AppSnapshot {
         fly_name: "shop-web-staging".to_owned(),
-        existence: part::<wire::App>(&all, "app").map_or(Existence::Taken, Existence::Here),
-        machines: part(&all, "machines").unwrap_or_default(),
-        volumes: part(&all, "volumes").unwrap_or_default(),
-        secrets: part(&all, "secrets").unwrap_or_default(),
-        ips: part(&all, "ips").unwrap_or_default(),
-        certificates: part(&all, "certificates").unwrap_or_default(),
+        existence: parse_part::<wire::AppResponse>(&all, "app")
+            .map_or(AppExistence::NameTaken, AppExistence::Exists),
+        machines: parse_part(&all, "machines").unwrap_or_default(),
+        volumes: parse_part(&all, "volumes").unwrap_or_default(),
+        secrets: parse_part(&all, "secrets").unwrap_or_default(),
+        ips: parse_part(&all, "ips").unwrap_or_default(),
+        certificates: parse_part(&all, "certificates").unwrap_or_default(),
     };
-    let mut fly = Snapshot::default();
-    fly.apps.insert(name("web"), shot);
-    let desired = desired();
-    match observe::world(&fly, &on_aws(&all), desired) {
+    let mut fly = FlySnapshot::default();
+    fly.apps.insert(parse_name("web"), shot);
+    let desired = desired_of_every_kind();
+    match observe::assemble_world(&fly, &aws_snapshot(&all), desired) {
         // Its answer is cleaned where it is shown, like that of every server.
         Err(error) => drop(error.to_string()),
-        Ok(world) => drop(planned(desired, &world)),
+        Ok(world) => drop(plan_and_render(desired, &world)),
     }
 }
 
@@ -128,57 +134,62 @@ pub(crate) fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let policy = match Policy::parse(text) {
+    let policy = match PolicyDocument::parse(text) {
         Ok(policy) => policy,
         Err(why) => return drop(why.to_string()),
     };
-    let again = Policy::parse(&policy.text()).expect("what is written is a policy");
+    let again =
+        PolicyDocument::parse(&policy.to_json_string()).expect("what is written is a policy");
     assert_eq!(policy, again, "it means something else");
     assert_eq!(
-        policy.text(),
-        again.text(),
+        policy.to_json_string(),
+        again.to_json_string(),
         "the canonical form is not final"
     );
     assert_eq!(
-        Policy::of(&policy.json()).as_ref(),
+        PolicyDocument::from_json(&policy.to_json()).as_ref(),
         Ok(&policy),
         "JSON and text differ"
     );
     assert!(
-        Policy::lines("policy", Some(&policy), Some(&again)).is_empty(),
+        PolicyDocument::diff_lines("policy", Some(&policy), Some(&again)).is_empty(),
         "it differs from itself"
     );
-    assert_eq!(policy.words().len(), policy.statements().count());
+    assert_eq!(policy.describe().len(), policy.statements().count());
     assert!(
         policy.statements().count() == 0
-            || !Policy::lines("policy", None, Some(&policy)).is_empty()
+            || !PolicyDocument::diff_lines("policy", None, Some(&policy)).is_empty()
     );
 }
 
 /// Plans, and shows the plan in every way there is. `None` where the manifest's references go in a circle.
-fn planned(desired: &Desired, world: &World) -> Option<Plan> {
+fn plan_and_render(desired: &Desired, world: &World) -> Option<Plan> {
     let plan = plan(desired, world).ok()?;
     let refusals = refusals(&plan, &Limits::default());
     for text in [
         text::plan(&plan, &refusals, &headline(), &PLAIN),
         text::drift(&plan, &headline(), &PLAIN),
-        text::status(&Fleet::of(desired, world), &headline(), &PLAIN),
-        text::versions(&Fleet::of(desired, world), &PLAIN),
-        markdown::plan(&plan, &refusals, &headline(), BUDGET),
+        text::status(
+            &EnvironmentStatus::from_world(desired, world),
+            &headline(),
+            &PLAIN,
+        ),
+        text::versions(&EnvironmentStatus::from_world(desired, world), &PLAIN),
+        markdown::plan(&plan, &refusals, &headline(), MARKDOWN_BUDGET),
         graph::mermaid(&plan),
         graph::dot(&plan),
         graph::svg(&plan),
     ] {
-        clean(&text);
+        assert_no_control_characters(&text);
     }
     drop(json::plan(&plan, &refusals, &headline()));
     drop(tfjson::plan(&plan));
-    drop(Fleet::of(desired, world).json());
+    drop(EnvironmentStatus::from_world(desired, world).to_json());
     Some(plan)
 }
 
 /// Nothing that a terminal obeys, and nothing that reorders what a reader sees.
-pub(crate) fn clean(text: &str) {
+pub(crate) fn assert_no_control_characters(text: &str) {
     let odd = |c: &char| {
         c.is_control() && *c != '\n'
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -189,18 +200,18 @@ pub(crate) fn clean(text: &str) {
 }
 
 /// One of the answers, where it can be understood.
-fn part<T: DeserializeOwned>(all: &Value, key: &str) -> Option<T> {
+fn parse_part<T: DeserializeOwned>(all: &Value, key: &str) -> Option<T> {
     serde_json::from_value(all.get(key)?.clone()).ok()
 }
 
-fn text_of(all: &Value, path: &str) -> String {
+fn string_at(all: &Value, path: &str) -> String {
     all.pointer(path)
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned()
 }
 
-fn tags(all: &Value, path: &str) -> BTreeMap<String, String> {
+fn tags_at(all: &Value, path: &str) -> BTreeMap<String, String> {
     let tags = all
         .pointer(path)
         .and_then(Value::as_object)
@@ -211,55 +222,55 @@ fn tags(all: &Value, path: &str) -> BTreeMap<String, String> {
 }
 
 /// What AWS answers; its SDK has read it, so that only the texts in it are anybody's.
-fn on_aws(all: &Value) -> AwsShot {
-    let bucket = aws::wire::Bucket {
-        region: text_of(all, "/bucket/region"),
+fn aws_snapshot(all: &Value) -> AwsSnapshot {
+    let bucket = aws::wire::BucketDescription {
+        region: string_at(all, "/bucket/region"),
         versioning: all
             .get("bucket")
-            .map(|_| text_of(all, "/bucket/versioning")),
+            .map(|_| string_at(all, "/bucket/versioning")),
         policy: all
             .pointer("/bucket/policy")
-            .map(|_| text_of(all, "/bucket/policy")),
-        tags: tags(all, "/bucket/tags"),
-        ..aws::wire::Bucket::default()
+            .map(|_| string_at(all, "/bucket/policy")),
+        tags: tags_at(all, "/bucket/tags"),
+        ..aws::wire::BucketDescription::default()
     };
-    let role = aws::wire::Role {
-        name: text_of(all, "/role/name"),
-        arn: text_of(all, "/role/arn"),
-        path: text_of(all, "/role/path"),
-        trust: text_of(all, "/role/trust"),
-        description: text_of(all, "/role/description"),
-        tags: tags(all, "/role/tags"),
-        inline: tags(all, "/role/inline"),
-        attached: tags(all, "/role/attached").into_values().collect(),
-        ..aws::wire::Role::default()
+    let role = aws::wire::RoleDescription {
+        name: string_at(all, "/role/name"),
+        arn: string_at(all, "/role/arn"),
+        path: string_at(all, "/role/path"),
+        trust_policy: string_at(all, "/role/trust"),
+        description: string_at(all, "/role/description"),
+        tags: tags_at(all, "/role/tags"),
+        inline_policies: tags_at(all, "/role/inline"),
+        attached_policies: tags_at(all, "/role/attached").into_values().collect(),
+        ..aws::wire::RoleDescription::default()
     };
-    let mut shot = AwsShot {
-        org: Some("acme".to_owned()),
-        ..AwsShot::default()
+    let mut shot = AwsSnapshot {
+        fly_org_slug: Some("acme".to_owned()),
+        ..AwsSnapshot::default()
     };
     if all.get("bucket").is_some() {
-        let look = aws::wire::BucketLook::Here(Box::new(bucket));
+        let look = aws::wire::BucketLookup::Found(Box::new(bucket));
         let holds = all
             .pointer("/bucket/holds")
             .and_then(Value::as_str)
             .map(str::to_owned);
-        let there = BucketShot {
-            name: text_of(all, "/bucket/name"),
-            look,
-            holds,
+        let there = BucketSnapshot {
+            name: string_at(all, "/bucket/name"),
+            lookup: look,
+            first_key: holds,
         };
-        shot.stray_buckets.push(there.clone());
-        shot.buckets.insert(name("backups"), there);
+        shot.undeclared_buckets.push(there.clone());
+        shot.buckets.insert(parse_name("backups"), there);
     }
     if all.get("role").is_some() {
-        shot.stray_roles.push(role.clone());
-        shot.roles.insert(name("backup"), role);
+        shot.undeclared_roles.push(role.clone());
+        shot.roles.insert(parse_name("backup"), role);
     }
     shot
 }
 
-fn name(text: &str) -> Name {
+fn parse_name(text: &str) -> Name {
     Name::parse(text).expect("it is a name")
 }
 
@@ -267,9 +278,9 @@ fn inputs() -> Inputs {
     Inputs {
         vars: BTreeMap::new(),
         images: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        secrets: SecretsMode::Unchecked,
-        shared: false,
+        process_environment: BTreeMap::new(),
+        secrets_mode: SecretsMode::Unchecked,
+        multiple_environments: false,
     }
 }
 
@@ -280,14 +291,14 @@ pub(crate) fn headline() -> Headline {
         project: "shop".to_owned(),
         org: "acme".to_owned(),
         target: String::new(),
-        again: "staging".to_owned(),
+        target_args: "staging".to_owned(),
         requests: 6,
         elapsed: Some(Duration::from_millis(900)),
     }
 }
 
 /// An environment with something of every kind.
-fn desired() -> &'static Desired {
+fn desired_of_every_kind() -> &'static Desired {
     static DESIRED: OnceLock<Desired> = OnceLock::new();
     DESIRED.get_or_init(|| {
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");

@@ -6,4 +6,4 @@
 #[allow(dead_code, reason = "each target takes one of them")]
 mod entries;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| entries::answers(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entries::api_responses(data));

@@ -7,7 +7,7 @@ use crate::{clouds::CloudError, model::Address, plan::Action};
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Event {
+pub enum ApplyEvent {
     /// The run begins; told before anything else.
     Begun {
         /// How many steps there are.
@@ -56,7 +56,7 @@ pub enum Event {
         /// What should have happened to it.
         action: Action,
         /// Why it failed.
-        failure: Failure,
+        failure: ApplyFailure,
     },
     /// A step cannot be done now without harm, and is left for a later run.
     HeldBack {
@@ -65,7 +65,7 @@ pub enum Event {
         /// What should have happened to it.
         action: Action,
         /// What is in its way.
-        failure: Failure,
+        failure: ApplyFailure,
     },
     /// A step does not run, because one that it waits for failed.
     Skipped {
@@ -84,7 +84,7 @@ pub enum Event {
 
 /// Why a step failed, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct ApplyFailure {
     /// What was being done, and what the server answered.
     pub reason: String,
     /// The cloud's id of the request.
@@ -95,7 +95,7 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-impl From<&CloudError> for Failure {
+impl From<&CloudError> for ApplyFailure {
     fn from(error: &CloudError) -> Self {
         Self {
             reason: error.to_string(),
@@ -112,9 +112,9 @@ pub enum Outcome {
     /// It was done.
     Done,
     /// It failed.
-    Failed(Failure),
+    Failed(ApplyFailure),
     /// It cannot be done now without harm, and is left for a later run.
-    HeldBack(Failure),
+    HeldBack(ApplyFailure),
     /// It did not run, because another failed.
     Skipped {
         /// The step that failed.
@@ -128,15 +128,15 @@ pub enum Outcome {
 
 /// How a run ended: one outcome for every step.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
+pub struct ApplyReport {
     /// Resource, action and outcome, in the order in which they ended.
-    pub outcomes: Vec<Ended>,
+    pub outcomes: Vec<StepReport>,
     /// Why nothing was begun at all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub halted: Option<Failure>,
+    pub halted: Option<ApplyFailure>,
     /// Why the run ended before its end: the lock was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lost: Option<Failure>,
+    pub lost: Option<ApplyFailure>,
     /// Whether nothing was begun because somebody else has been at work since the plan was made. Nobody is any more, so a
     /// new look tells what is left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -151,7 +151,7 @@ pub struct Report {
 
 /// How one step ended.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ended {
+pub struct StepReport {
     /// The resource.
     pub address: Address,
     /// What happened, or should have happened, to it.
@@ -160,7 +160,7 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
-impl Report {
+impl ApplyReport {
     /// Nothing has ended yet.
     #[must_use]
     pub fn new() -> Self {
@@ -168,7 +168,7 @@ impl Report {
     }
 
     pub(super) fn record(&mut self, address: Address, action: Action, outcome: Outcome) {
-        self.outcomes.push(Ended {
+        self.outcomes.push(StepReport {
             address,
             action,
             outcome,

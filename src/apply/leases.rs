@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 
 use crate::{
-    clouds::{CloudError, Clouds, Trouble},
-    kinds::{Leased, World},
+    clouds::{CloudError, CloudWriters, ErrorKind},
+    kinds::{LeaseTarget, World},
     plan::{Action, Plan},
 };
 
@@ -16,21 +16,21 @@ use crate::{
 ///
 /// # Errors
 /// When another holds one for longer than `patience`, or a machine has changed, or gone, since the plan was made.
-pub(super) async fn take(
+pub(super) async fn acquire_leases(
     plan: &Plan,
-    clouds: &Clouds,
+    clouds: &CloudWriters,
     world: &World,
     patience: Duration,
 ) -> Result<bool, CloudError> {
-    let mut wanted: BTreeMap<&Leased, bool> = BTreeMap::new();
+    let mut wanted: BTreeMap<&LeaseTarget, bool> = BTreeMap::new();
     for step in plan.steps() {
-        if let Some(leased) = &step.lease {
+        if let Some(leased) = &step.lease_target {
             *wanted.entry(leased).or_default() |= step.action != Action::Delete;
         }
     }
     let taken = wanted
         .into_iter()
-        .map(|(leased, stays)| one(leased, stays, clouds, world, patience));
+        .map(|(leased, stays)| acquire_lease(leased, stays, clouds, world, patience));
     let taken: Result<Vec<bool>, CloudError> = join_all(taken).await.into_iter().collect();
     if taken.is_err() {
         clouds.fly.leases().release_all().await;
@@ -38,14 +38,14 @@ pub(super) async fn take(
     Ok(taken?.contains(&true))
 }
 
-async fn one(
-    leased: &Leased,
+async fn acquire_lease(
+    leased: &LeaseTarget,
     stays: bool,
-    clouds: &Clouds,
+    clouds: &CloudWriters,
     world: &World,
     patience: Duration,
 ) -> Result<bool, CloudError> {
-    let Leased { app, id, version } = leased;
+    let LeaseTarget { app, id, version } = leased;
     let Some(app) = world.fly_app.get(app) else {
         return Ok(false);
     };
@@ -53,7 +53,7 @@ async fn one(
         let doing = format!("begin with machine {id} of {}", app.name);
         CloudError::new(
             doing,
-            Trouble::Conflict,
+            ErrorKind::Conflict,
             format!("since the plan was made {what}"),
         )
     };
@@ -61,7 +61,7 @@ async fn one(
         Err(error) if error.is_not_found() && !stays => Ok(false),
         Err(error) if error.is_not_found() => Err(stale("it was destroyed".to_owned())),
         Err(error) => Err(error),
-        Ok(held) if held.version == *version || held.version.is_empty() => Ok(held.waited),
+        Ok(held) if held.version == *version || held.version.is_empty() => Ok(held.had_to_wait),
         Ok(held) => Err(stale(format!(
             "it was changed: its version is {}",
             held.version

@@ -5,36 +5,36 @@ use std::time::Duration;
 
 use crate::clouds::{
     CloudError,
-    aws::lock::{Lease, LockError},
+    aws::lock::{LockError, LockLease},
 };
 
 /// How much time must be left on the lock when a step begins, by the server's clock: a request and its retries.
-const MARGIN: Duration = Duration::from_secs(20);
+const MIN_REMAINING: Duration = Duration::from_secs(20);
 
 /// Makes sure that the lock, if there is one, is still ours.
 ///
 /// # Errors
 /// When it is lost.
-pub(super) async fn confirm(lock: Option<&Lease>) -> Result<(), LockError> {
+pub(super) async fn confirm_held(lock: Option<&LockLease>) -> Result<(), LockError> {
     match lock {
-        Some(lease) => lease.confirm(MARGIN).await,
+        Some(lease) => lease.ensure_held_for(MIN_REMAINING).await,
         None => Ok(()),
     }
 }
 
 /// Ends when the lock is lost; never where there is none.
-pub(super) async fn lost(lock: Option<&Lease>) {
+pub(super) async fn wait_until_lost(lock: Option<&LockLease>) {
     match lock {
-        Some(lease) => lease.over().cancelled().await,
+        Some(lease) => lease.cancellation_token().cancelled().await,
         None => std::future::pending().await,
     }
 }
 
 /// Why a run that lost its lock ended.
-pub(super) fn loss(error: LockError) -> super::Failure {
+pub(super) fn lock_failure(error: LockError) -> super::ApplyFailure {
     let hint = error.hint();
-    super::Failure {
+    super::ApplyFailure {
         hint,
-        ..super::Failure::from(&CloudError::from(error))
+        ..super::ApplyFailure::from(&CloudError::from(error))
     }
 }

@@ -14,8 +14,10 @@ use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clouds::{CloudError, Clouds, Sign, Trouble, Voice, aws::lock::Lease},
-    kinds::{Phase, Settled, World},
+    clouds::{
+        CloudError, CloudWriters, ErrorKind, MachineStatus, ProgressSink, aws::lock::LockLease,
+    },
+    kinds::{Phase, StepResult, World},
     model::{Address, Name},
     plan::{Action, Approved, Plan, Step},
 };
@@ -25,60 +27,60 @@ mod leases;
 mod lock;
 mod queue;
 
-pub use event::{Event, Failure, Outcome, Report};
-pub use queue::Queue;
+pub use event::{ApplyEvent, ApplyFailure, ApplyReport, Outcome};
+pub use queue::StepQueue;
 
 /// How a run is carried out.
 #[derive(Clone, Debug)]
-pub struct Conduct {
+pub struct ApplyOptions {
     /// How many steps run at once.
-    pub width: usize,
+    pub concurrency: usize,
     /// Cancelled once: begin nothing more, finish what is under way.
     pub stop: CancellationToken,
     /// Cancelled: drop what is under way.
     pub abort: CancellationToken,
     /// When everything shall have ended: no step begins that cannot.
-    pub until: Option<Instant>,
+    pub deadline: Option<Instant>,
     /// How much faster than Fly the server runs; 1.0 is Fly.
     pub speed: f64,
     /// How long to wait for a lease, or the lock, that somebody else holds.
-    pub patience: Duration,
+    pub lock_timeout: Duration,
 }
 
-impl Conduct {
+impl ApplyOptions {
     /// Enough that a whole environment of a small team moves at once. Fly's limits are for each machine and app, and
     /// the pacing below keeps to them.
-    pub const WIDTH: usize = 32;
+    pub const DEFAULT_CONCURRENCY: usize = 32;
     /// How long to wait when nothing is said: as long as the lock of a run that was killed can last, and half as much
     /// again.
-    pub const PATIENCE: Duration = Duration::from_secs(160);
+    pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(160);
 
     /// Whether something that takes so long on Fly ends in time when it begins now.
     fn has_time(&self, secs: u64) -> bool {
         let takes = Duration::from_secs(secs).div_f64(self.speed);
-        self.until
+        self.deadline
             .is_none_or(|until| Instant::now() + takes <= until)
     }
 }
 
-impl Default for Conduct {
+impl Default for ApplyOptions {
     fn default() -> Self {
         Self {
-            width: Self::WIDTH,
+            concurrency: Self::DEFAULT_CONCURRENCY,
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
-            until: None,
+            deadline: None,
             speed: 1.0,
-            patience: Self::PATIENCE,
+            lock_timeout: Self::DEFAULT_LOCK_TIMEOUT,
         }
     }
 }
 
 /// How long to wait for the answers to requests for leases when the user asks to stop.
-const TAKING: Duration = Duration::from_secs(2);
+const LEASE_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a spawned step comes back with; without a result when the lock was lost before it began.
-type Done = (NodeIndex, Instant, Option<Result<Settled, CloudError>>);
+type TaskOutput = (NodeIndex, Instant, Option<Result<StepResult, CloudError>>);
 
 /// Carries an approved plan out.
 ///
@@ -90,19 +92,19 @@ type Done = (NodeIndex, Instant, Option<Result<Settled, CloudError>>);
 /// out.
 pub async fn apply(
     approved: &Approved,
-    clouds: &Clouds,
+    clouds: &CloudWriters,
     world: World,
-    conduct: &Conduct,
-    events: &UnboundedSender<Event>,
-) -> Report {
+    conduct: &ApplyOptions,
+    events: &UnboundedSender<ApplyEvent>,
+) -> ApplyReport {
     let plan = approved.plan();
-    let mut run = Run {
+    let mut run = ApplyRun {
         plan,
-        queue: Queue::new(plan.graph()),
+        queue: StepQueue::new(plan.graph()),
         world: Arc::new(world),
         events,
-        report: Report::new(),
-        failed: BTreeMap::new(),
+        report: ApplyReport::new(),
+        failed_apps: BTreeMap::new(),
         lock: clouds.lock.as_deref(),
     };
     let estimate = plan.estimate().div_f64(conduct.speed);
@@ -113,71 +115,78 @@ pub async fn apply(
             .try_into()
             .unwrap_or(u64::MAX),
     );
-    run.tell(Event::Begun {
+    run.send_event(ApplyEvent::Begun {
         total: plan.graph().node_count(),
         estimate_secs,
     });
     let world = run.world.clone();
-    let mut taking = std::pin::pin!(leases::take(plan, clouds, &world, conduct.patience));
+    let mut taking = std::pin::pin!(leases::acquire_leases(
+        plan,
+        clouds,
+        &world,
+        conduct.lock_timeout
+    ));
     let taken = tokio::select! {
         taken = &mut taking => taken,
         // What is being taken is given back, so it must be known.
-        () = conduct.stop.cancelled() => tokio::time::timeout(TAKING, &mut taking).await.unwrap_or(Ok(false)),
+        () = conduct.stop.cancelled() => tokio::time::timeout(LEASE_STOP_TIMEOUT, &mut taking).await.unwrap_or(Ok(false)),
     };
     match taken {
-        Ok(false) => run.all(clouds, conduct).await,
+        Ok(false) => run.run_steps(clouds, conduct).await,
         Ok(true) => run.report.outdated = true,
-        Err(error) => run.report.halted = Some(Failure::from(&error)),
+        Err(error) => run.report.halted = Some(ApplyFailure::from(&error)),
     }
     run.report.stopped = conduct.stop.is_cancelled();
     clouds.fly.leases().release_all().await;
-    run.rest();
+    run.record_unfinished();
     run.report
 }
 
 /// The state of one run, held by one owner.
-struct Run<'p> {
+struct ApplyRun<'p> {
     plan: &'p Plan,
-    queue: Queue<'p, Step, crate::plan::Because>,
+    queue: StepQueue<'p, Step, crate::plan::EdgeReason>,
     world: Arc<World>,
-    events: &'p UnboundedSender<Event>,
-    report: Report,
+    events: &'p UnboundedSender<ApplyEvent>,
+    report: ApplyReport,
     /// The apps whose rollout has failed, with the first step that did.
-    failed: BTreeMap<Name, Address>,
-    lock: Option<&'p Lease>,
+    failed_apps: BTreeMap<Name, Address>,
+    lock: Option<&'p LockLease>,
 }
 
 /// Whether a step is a part of the rollout of its app.
-fn is_rolled(step: &Step) -> bool {
-    step.phase != Phase::Ground
+fn is_rollout_step(step: &Step) -> bool {
+    step.phase != Phase::Anytime
 }
 
-impl Run<'_> {
+impl ApplyRun<'_> {
     /// Begins what can begin, and ends when nothing is under way and nothing more can.
-    async fn all(&mut self, clouds: &Clouds, conduct: &Conduct) {
-        let mut running: JoinSet<Done> = JoinSet::new();
+    async fn run_steps(&mut self, clouds: &CloudWriters, conduct: &ApplyOptions) {
+        let mut running: JoinSet<TaskOutput> = JoinSet::new();
         loop {
-            while running.len() < conduct.width && !conduct.stop.is_cancelled() {
-                let Some(node) = self.queue.take() else { break };
-                if let Some(because) = self.stopped(node).cloned() {
-                    self.leave_out(node, &because);
+            while running.len() < conduct.concurrency && !conduct.stop.is_cancelled() {
+                let Some(node) = self.queue.take_ready() else {
+                    break;
+                };
+                if let Some(because) = self.failed_rollout_step(node).cloned() {
+                    self.skip_with_dependents(node, &because);
                     continue;
                 }
-                if conduct.has_time(self.plan.step(node).takes.secs) {
-                    self.start(node, clouds, &mut running);
+                if conduct.has_time(self.plan.step(node).cost.secs) {
+                    self.start_step(node, clouds, &mut running);
                 } else {
-                    self.put_aside(node);
+                    self.defer_step(node);
                 }
             }
             let done = tokio::select! {
                 done = running.join_next() => done,
                 () = conduct.abort.cancelled() => break,
-                () = lock::lost(self.lock) => break self.halt().await,
+                () = lock::wait_until_lost(self.lock) => break self.record_lock_loss().await,
             };
             match done {
                 None => break,
-                Some(Ok((_, _, None))) => break self.halt().await,
-                Some(Ok((node, begun, Some(result)))) => self.finish(node, begun, result),
+                Some(Ok((_, _, None))) => break self.record_lock_loss().await,
+                Some(Ok((node, begun, Some(result)))) => self.finish_step(node, begun, result),
                 // A step neither panics nor is cancelled while the loop lives; if one does, it counts as not finished.
                 Some(Err(error)) => tracing::error!(%error, "a step was lost"),
             }
@@ -186,73 +195,82 @@ impl Run<'_> {
     }
 
     /// The lock is lost: nothing more is written, and what is under way is dropped.
-    async fn halt(&mut self) {
-        self.report.lost = lock::confirm(self.lock).await.err().map(lock::loss);
+    async fn record_lock_loss(&mut self) {
+        self.report.lost = lock::confirm_held(self.lock)
+            .await
+            .err()
+            .map(lock::lock_failure);
     }
 
     /// The failed step for which a step is not begun although it waits for nothing: when the rollout of an app fails
     /// anywhere, no further machine of the app changes.
-    fn stopped(&self, node: NodeIndex) -> Option<&Address> {
+    fn failed_rollout_step(&self, node: NodeIndex) -> Option<&Address> {
         let step = self.plan.step(node);
-        self.failed
+        self.failed_apps
             .get(&step.address.name().root())
-            .filter(|_| is_rolled(step))
+            .filter(|_| is_rollout_step(step))
     }
 
-    fn leave_out(&mut self, node: NodeIndex, because: &Address) {
+    fn skip_with_dependents(&mut self, node: NodeIndex, because: &Address) {
         let all: Vec<NodeIndex> = [node].into_iter().chain(self.queue.fail(node)).collect();
-        all.into_iter().for_each(|node| self.skip(node, because));
+        all.into_iter()
+            .for_each(|node| self.record_skip(node, because));
     }
 
-    fn put_aside(&mut self, node: NodeIndex) {
-        self.queue.put_aside(node);
+    fn defer_step(&mut self, node: NodeIndex) {
+        self.queue.defer(node);
         if !std::mem::replace(&mut self.report.late, true) {
-            self.tell(Event::OutOfTime);
+            self.send_event(ApplyEvent::OutOfTime);
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn send_event(&self, event: ApplyEvent) {
         // Nobody listening is no reason to stop working.
         drop(self.events.send(event));
     }
 
     /// Passes on what a step sees while it waits.
-    fn voice(&self, address: &Address) -> Voice {
+    fn progress_sink(&self, address: &Address) -> ProgressSink {
         let (events, address) = (self.events.clone(), address.clone());
-        Voice::new(
-            move |Sign {
+        ProgressSink::new(
+            move |MachineStatus {
                       state,
-                      passing,
-                      checks,
-                      lines,
+                      checks_passing: passing,
+                      checks_total: checks,
+                      output: lines,
                   }| {
                 let address = address.clone();
                 drop(events.send(match lines.is_empty() {
-                    true => Event::Progress {
+                    true => ApplyEvent::Progress {
                         address,
                         state,
                         passing,
                         checks,
                     },
-                    false => Event::Output { address, lines },
+                    false => ApplyEvent::Output { address, lines },
                 }));
             },
         )
     }
 
-    fn start(&self, node: NodeIndex, clouds: &Clouds, running: &mut JoinSet<Done>) {
+    fn start_step(
+        &self,
+        node: NodeIndex,
+        clouds: &CloudWriters,
+        running: &mut JoinSet<TaskOutput>,
+    ) {
         let step = self.plan.step(node);
-        self.tell(Event::Started {
+        self.send_event(ApplyEvent::Started {
             address: step.address.clone(),
             action: step.action,
         });
         tracing::info!(address = %step.address, action = ?step.action, "begins");
         let (mut clouds, world) = (clouds.clone(), self.world.clone());
-        clouds.voice = self.voice(&step.address);
+        clouds.progress = self.progress_sink(&step.address);
         let (op, name) = (step.op.clone(), step.address.name().clone());
         running.spawn(async move {
             let begun = Instant::now();
-            let lost = lock::confirm(clouds.lock.as_deref()).await.is_err();
+            let lost = lock::confirm_held(clouds.lock.as_deref()).await.is_err();
             (
                 node,
                 begun,
@@ -265,41 +283,46 @@ impl Run<'_> {
         });
     }
 
-    fn finish(&mut self, node: NodeIndex, begun: Instant, result: Result<Settled, CloudError>) {
+    fn finish_step(
+        &mut self,
+        node: NodeIndex,
+        begun: Instant,
+        result: Result<StepResult, CloudError>,
+    ) {
         let step = self.plan.step(node);
         let (address, action) = (step.address.clone(), step.action);
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
             Ok(settled) => {
-                Arc::make_mut(&mut self.world).settle(address.name(), settled);
-                self.queue.succeed(node);
+                Arc::make_mut(&mut self.world).record_result(address.name(), settled);
+                self.queue.complete(node);
                 self.report.record(address.clone(), action, Outcome::Done);
-                self.tell(Event::Finished {
+                self.send_event(ApplyEvent::Finished {
                     address,
                     action,
                     millis,
                 });
             }
             Err(error) => {
-                if is_rolled(self.plan.step(node)) && error.trouble != Trouble::Busy {
-                    self.failed
+                if is_rollout_step(self.plan.step(node)) && error.kind != ErrorKind::Busy {
+                    self.failed_apps
                         .entry(address.name().root())
                         .or_insert_with(|| address.clone());
                 }
-                self.fail(&address, action, &error);
+                self.record_failure(&address, action, &error);
                 for skipped in self.queue.fail(node) {
-                    self.skip(skipped, &address);
+                    self.record_skip(skipped, &address);
                 }
             }
         }
     }
 
-    fn fail(&mut self, address: &Address, action: Action, error: &CloudError) {
-        let (address, failure) = (address.clone(), Failure::from(error));
-        if error.trouble == Trouble::Busy {
+    fn record_failure(&mut self, address: &Address, action: Action, error: &CloudError) {
+        let (address, failure) = (address.clone(), ApplyFailure::from(error));
+        if error.kind == ErrorKind::Busy {
             self.report
                 .record(address.clone(), action, Outcome::HeldBack(failure.clone()));
-            self.tell(Event::HeldBack {
+            self.send_event(ApplyEvent::HeldBack {
                 address,
                 action,
                 failure,
@@ -307,7 +330,7 @@ impl Run<'_> {
         } else {
             self.report
                 .record(address.clone(), action, Outcome::Failed(failure.clone()));
-            self.tell(Event::Failed {
+            self.send_event(ApplyEvent::Failed {
                 address,
                 action,
                 failure,
@@ -315,7 +338,7 @@ impl Run<'_> {
         }
     }
 
-    fn skip(&mut self, node: NodeIndex, because: &Address) {
+    fn record_skip(&mut self, node: NodeIndex, because: &Address) {
         let step = self.plan.step(node);
         let (address, action): (Address, Action) = (step.address.clone(), step.action);
         self.report.record(
@@ -325,7 +348,7 @@ impl Run<'_> {
                 because: because.clone(),
             },
         );
-        self.tell(Event::Skipped {
+        self.send_event(ApplyEvent::Skipped {
             address,
             action,
             because: because.clone(),
@@ -333,7 +356,7 @@ impl Run<'_> {
     }
 
     /// What neither ran nor was skipped: the run was interrupted.
-    fn rest(&mut self) {
+    fn record_unfinished(&mut self) {
         for node in self.queue.unfinished() {
             let step = self.plan.step(node);
             let outcome = if self.queue.is_running(node) {

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    Context, Failure,
-    commit::{Commit, Pattern},
+    CommandContext, CommandError,
+    commit::{Commit, SkipPattern},
     confirm, exit,
-    locking::{self, Taken},
+    locking::{self, LockOutcome},
     plan_file, progress,
     recover::Recovery,
-    session::{Allow, InputArgs, Session, Target},
+    session::{AllowArgs, InputArgs, Session, TargetArgs},
 };
 use crate::{
-    apply::event::Ended,
+    apply::event::StepReport,
     kinds::{Desired, World, aws::Bucket},
     manifest::SecretsMode,
     model::Address,
@@ -35,7 +35,7 @@ pub(super) struct Apply {
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
-    allow: Allow,
+    allow: AllowArgs,
     /// Apply a plan that `plan --out` wrote; stops when it is stale
     #[arg(long, value_name = "FILE", conflicts_with_all = ["vars", "images", "only", "adopt", "allow_destroy", "max_destroy"])]
     plan: Option<PathBuf>,
@@ -52,13 +52,13 @@ pub(super) struct Apply {
     /// pushed commit on GitHub Actions (also in a `workflow_run`; of a pull request it is the title), GitLab,
     /// Woodpecker, Drone, Buildkite, Azure, Travis, Cirrus and Codefresh. Elsewhere it is that of the commit that is
     /// checked out; where git cannot tell it, that is an error.
-    #[arg(long, value_name = "PATTERN", value_parser = Pattern::parse)]
-    skip_if_message: Vec<Pattern>,
+    #[arg(long, value_name = "PATTERN", value_parser = SkipPattern::parse)]
+    skip_if_message: Vec<SkipPattern>,
     #[command(flatten)]
-    show: progress::Show,
+    show: progress::ProgressArgs,
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failure> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8, CommandError> {
     if is_skipped(context, args)? {
         return Ok(exit::OK);
     }
@@ -70,7 +70,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
         None => {
             let environment = args.environment.clone().unwrap_or_default();
             (
-                Target {
+                TargetArgs {
                     environment,
                     inputs: args.inputs.clone(),
                 },
@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
     };
     let session = Session::open(context, &target, SecretsMode::Required, &allow.adopt).await?;
     let desired = session.loaded.desired.clone();
-    let run = Run {
+    let run = ApplyRun {
         context,
         session: &session,
         desired: &desired,
@@ -91,8 +91,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
     };
     let confirmed = args.yes || expect.is_some();
     let result = run
-        .all(expect.as_ref(), |context| {
-            confirm::yes(context, confirmed, "Apply this plan?")
+        .execute(expect.as_ref(), |context| {
+            confirm::confirm(context, confirmed, "Apply this plan?")
         })
         .await;
     session.close().await;
@@ -100,46 +100,49 @@ pub(super) async fn run(context: &Context<'_>, args: &Apply) -> Result<u8, Failu
 }
 
 /// Whether the commit's message asks for no deployment. Asked first of all: it needs neither a manifest nor a secret.
-fn is_skipped(context: &Context<'_>, args: &Apply) -> Result<bool, Failure> {
+fn is_skipped(context: &CommandContext<'_>, args: &Apply) -> Result<bool, CommandError> {
     if args.skip_if_message.is_empty() {
         return Ok(false);
     }
     let commit = Commit::find(&context.environment)?;
-    let Some(pattern) = commit.matched(&args.skip_if_message) else {
+    let Some(pattern) = commit.find_match(&args.skip_if_message) else {
         return Ok(false);
     };
     let text = format!(
         "Skipped: the message of {} matches `{pattern}`; nothing was looked at or changed.",
-        commit.what
+        commit.description
     );
-    args.show.say(context, "skipped", &text)?;
+    args.show.print_message(context, "skipped", &text)?;
     Ok(true)
 }
 
 /// How often is looked again when others are at work.
-const LOOKS: u32 = 3;
+const MAX_REPLANS: u32 = 3;
 
 /// One run of a plan, for `apply` and `destroy`.
-pub(super) struct Run<'a> {
-    pub(super) context: &'a Context<'a>,
+pub(super) struct ApplyRun<'a> {
+    pub(super) context: &'a CommandContext<'a>,
     pub(super) session: &'a Session,
     pub(super) desired: &'a Desired,
-    pub(super) allow: &'a Allow,
-    pub(super) show: &'a progress::Show,
+    pub(super) allow: &'a AllowArgs,
+    pub(super) show: &'a progress::ProgressArgs,
     pub(super) command: &'static str,
 }
 
-impl Run<'_> {
+impl ApplyRun<'_> {
     /// Plan, show, guard, confirm, do, verify.
-    pub(super) async fn all(
+    pub(super) async fn execute(
         &self,
         expect: Option<&PlanId>,
-        confirm: impl Fn(&Context<'_>) -> Result<(), Failure>,
-    ) -> Result<u8, Failure> {
-        let world = self.session.look(self.context, self.desired).await?;
+        confirm: impl Fn(&CommandContext<'_>) -> Result<(), CommandError>,
+    ) -> Result<u8, CommandError> {
+        let world = self
+            .session
+            .observe_with_images(self.context, self.desired)
+            .await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
-        let plan = if self.allow.everything {
-            plan.without_claims()
+        let plan = if self.allow.whole_environment {
+            plan.without_ownership_conflicts()
         } else {
             plan
         };
@@ -147,38 +150,39 @@ impl Run<'_> {
         let refusals = crate::plan::refusals(&plan, &limits);
         if self.show.is_text() {
             let headline = self.session.headline(self.command);
-            self.context.ui.data(&render::text::plan(
+            self.context.ui.print(&render::text::plan(
                 &plan,
                 &refusals,
                 &headline,
-                &self.context.ui.look(),
+                &self.context.ui.stdout_options(),
             ))?;
         }
         check_expected(&plan, expect)?;
-        let approved = guard(plan, &limits).map_err(|refusals| self.refused(refusals))?;
+        let approved = guard(plan, &limits).map_err(|refusals| self.refusal_error(refusals))?;
         if approved.plan().is_empty() {
             return Ok(exit::OK);
         }
         confirm(self.context)?;
-        let (approved, world, first) = match self.lock_first(&approved, &world).await? {
+        let (approved, world, first) = match self.create_lock_bucket(&approved, &world).await? {
             Some(((approved, world), first)) => (approved, world, first),
             None => (approved, world, Vec::new()),
         };
         let taken =
-            locking::take(self.context, self.session, &world, self.show, self.command).await?;
-        let result = self.with_rights(taken, approved, world, first).await;
+            locking::acquire_lock(self.context, self.session, &world, self.show, self.command)
+                .await?;
+        let result = self.execute_locked(taken, approved, world, first).await;
         self.session.unlock().await;
         result
     }
 
     /// The bucket that holds the lock is made by itself, before anything else: then nothing happens without the lock, not
     /// even in the first apply.
-    async fn lock_first(
+    async fn create_lock_bucket(
         &self,
         agreed: &Approved,
         world: &World,
-    ) -> Result<Option<((Approved, World), Vec<Ended>)>, Failure> {
-        let Some(place) = locking::place(&self.desired.meta) else {
+    ) -> Result<Option<((Approved, World), Vec<StepReport>)>, CommandError> {
+        let Some(place) = locking::lock_place(&self.desired.meta) else {
             return Ok(None);
         };
         let bucket = self
@@ -186,7 +190,7 @@ impl Run<'_> {
             .aws_bucket
             .iter()
             .find(|(_, spec)| spec.name == place.bucket);
-        let address = bucket.map(|(key, _)| Address::of::<Bucket>(key));
+        let address = bucket.map(|(key, _)| Address::new::<Bucket>(key));
         let plan = agreed.plan();
         let made = plan
             .steps()
@@ -200,117 +204,127 @@ impl Run<'_> {
             plan.clone().only(std::slice::from_ref(&step.address)),
             &self.allow.limits(),
         )
-        .map_err(|refusals| self.refused(refusals))?;
-        self.show.say_aside(
+        .map_err(|refusals| self.refusal_error(refusals))?;
+        self.show.print_notice(
             self.context,
             "lock",
             "Making the bucket that holds the lock, before anything else.",
         );
-        let work = progress::Work {
+        let work = progress::ApplyJob {
             session: self.session,
             approved: &first,
             world: world.clone(),
             command: self.command,
         };
-        let report = progress::watch(self.context, self.show, work).await;
+        let report = progress::apply_with_progress(self.context, self.show, work).await;
         if report.is_complete() {
-            return Ok(Some((self.plan_again(agreed).await?, report.outcomes)));
+            return Ok(Some((self.replan(agreed).await?, report.outcomes)));
         }
         if self.show.is_text() {
-            self.context
-                .ui
-                .data(&render::text::report(&report, &self.context.ui.look()))?;
+            self.context.ui.print(&render::text::report(
+                &report,
+                &self.context.ui.stdout_options(),
+            ))?;
         }
-        Err(
-            Failure::new("the bucket that holds the lock is not ready, and nothing else was begun")
-                .hint("run the same command again: what was done is not done twice")
-                .code(exit::INCOMPLETE),
+        Err(CommandError::new(
+            "the bucket that holds the lock is not ready, and nothing else was begun",
         )
+        .with_hint("run the same command again: what was done is not done twice")
+        .with_exit_code(exit::INCOMPLETE))
     }
 
     /// With the lock nobody else writes any more, so what was agreed to is planned once more: another run may have come
     /// first while it was read, and then what is left of it runs.
-    async fn with_rights(
+    async fn execute_locked(
         &self,
-        taken: Taken,
+        taken: LockOutcome,
         approved: Approved,
         world: World,
-        first: Vec<Ended>,
-    ) -> Result<u8, Failure> {
+        first: Vec<StepReport>,
+    ) -> Result<u8, CommandError> {
         let (approved, world) = match taken {
-            Taken::None => (approved, world),
-            Taken::Free => self.plan_again(&approved).await?,
-            Taken::Waited => self.look_again(&approved).await?,
+            LockOutcome::NoLock => (approved, world),
+            LockOutcome::Acquired => self.replan(&approved).await?,
+            LockOutcome::AcquiredAfterWait => self.replan_after_conflict(&approved).await?,
         };
         if approved.plan().is_empty() {
             self.context
                 .ui
-                .talk("Nothing is left to do: another run has done it.");
+                .eprint("Nothing is left to do: another run has done it.");
             return Ok(exit::OK);
         }
-        self.carry_out(approved, world, first).await
+        self.execute_plan(approved, world, first).await
     }
 
     /// Plans once more after somebody else was at work: what is left of what was agreed to runs.
-    async fn look_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
+    async fn replan_after_conflict(
+        &self,
+        agreed: &Approved,
+    ) -> Result<(Approved, World), CommandError> {
         self.context
             .ui
-            .talk("Somebody else was at work here: looking again.");
-        self.plan_again(agreed).await
+            .eprint("Somebody else was at work here: looking again.");
+        self.replan(agreed).await
     }
 
-    async fn plan_again(&self, agreed: &Approved) -> Result<(Approved, World), Failure> {
-        let world = self.session.look(self.context, self.desired).await?;
+    async fn replan(&self, agreed: &Approved) -> Result<(Approved, World), CommandError> {
+        let world = self
+            .session
+            .observe_with_images(self.context, self.desired)
+            .await?;
         let plan = self.session.plan(self.desired, &world, &self.allow.only)?;
-        let plan = if self.allow.everything {
-            plan.without_claims()
+        let plan = if self.allow.whole_environment {
+            plan.without_ownership_conflicts()
         } else {
             plan
         };
         check_expected(&plan, Some(&agreed.plan().id()))?;
         let approved =
-            guard(plan, &self.allow.limits()).map_err(|refusals| self.refused(refusals))?;
+            guard(plan, &self.allow.limits()).map_err(|refusals| self.refusal_error(refusals))?;
         Ok((approved, world))
     }
 
     /// The plan that was shown says what is blocked; where none was shown, the error does.
-    fn refused(&self, refusals: Vec<Refusal>) -> Failure {
+    fn refusal_error(&self, refusals: Vec<Refusal>) -> CommandError {
         if self.show.is_text() {
-            return Failure::new("this plan is refused, see BLOCKED above; nothing was changed")
-                .code(exit::REFUSED);
+            return CommandError::new(
+                "this plan is refused, see BLOCKED above; nothing was changed",
+            )
+            .with_exit_code(exit::REFUSED);
         }
-        Failure::from(refusals)
+        CommandError::from(refusals)
     }
 
-    async fn carry_out(
+    async fn execute_plan(
         &self,
         approved: Approved,
         world: World,
-        first: Vec<Ended>,
-    ) -> Result<u8, Failure> {
+        first: Vec<StepReport>,
+    ) -> Result<u8, CommandError> {
         let (session, command) = (self.session, self.command);
         let (mut approved, mut world) = (approved, world);
         let mut looks = 0;
         let mut report = loop {
-            let work = progress::Work {
+            let work = progress::ApplyJob {
                 session,
                 approved: &approved,
                 world: world.clone(),
                 command,
             };
-            let report = progress::watch(self.context, self.show, work).await;
-            if !report.outdated || looks == LOOKS {
+            let report = progress::apply_with_progress(self.context, self.show, work).await;
+            if !report.outdated || looks == MAX_REPLANS {
                 break report;
             }
             looks += 1;
-            (approved, world) = self.look_again(&approved).await?;
+            (approved, world) = self.replan_after_conflict(&approved).await?;
         };
         // The bucket that was made for the lock is a part of what was agreed to.
         report.outcomes.splice(0..0, first);
         if self.show.is_text() {
-            self.context
-                .ui
-                .data(&render::text::report(&report, &self.context.ui.look()))?;
+            self.context.ui.print(&render::text::report(
+                &report,
+                &self.context.ui.stdout_options(),
+            ))?;
         }
         if report.is_complete() {
             return self.verify().await;
@@ -323,50 +337,53 @@ impl Run<'_> {
             command,
         };
         // Whatever goes wrong now, the run did not finish.
-        if let Err(failure) = recovery.after(&report, &world).await {
-            failure.show(self.context.ui);
+        if let Err(failure) = recovery.run(&report, &world).await {
+            failure.print(self.context.ui);
         }
         Ok(exit::INCOMPLETE)
     }
 
     /// After a complete run a new plan must be empty. What is left is said; it is never passed over.
-    async fn verify(&self) -> Result<u8, Failure> {
-        let world = self.session.look(self.context, self.desired).await?;
+    async fn verify(&self) -> Result<u8, CommandError> {
+        let world = self
+            .session
+            .observe_with_images(self.context, self.desired)
+            .await?;
         let left = self.session.plan(self.desired, &world, &self.allow.only)?;
         if left.is_empty() {
-            self.context.ui.talk("Verified: a new plan is empty.");
+            self.context.ui.eprint("Verified: a new plan is empty.");
             return Ok(exit::OK);
         }
         let headline = self.session.headline(self.command);
-        self.context.ui.talk(&render::text::plan(
+        self.context.ui.eprint(&render::text::plan(
             &left,
             &[],
             &headline,
-            &self.context.ui.talk_look(),
+            &self.context.ui.stderr_options(),
         ));
-        Err(Failure::new("everything was done, and a new plan is still not empty")
-            .hint("something changes it at the same time, or a cloud has not caught up yet: run the same command again")
-            .code(exit::INCOMPLETE))
+        Err(CommandError::new("everything was done, and a new plan is still not empty")
+            .with_hint("something changes it at the same time, or a cloud has not caught up yet: run the same command again")
+            .with_exit_code(exit::INCOMPLETE))
     }
 }
 
 /// What was reviewed is what runs: the same plan, or what is left of it.
-fn check_expected(plan: &Plan, expect: Option<&PlanId>) -> Result<(), Failure> {
+fn check_expected(plan: &Plan, expect: Option<&PlanId>) -> Result<(), CommandError> {
     let Some(expect) = expect else { return Ok(()) };
     let now = plan.id();
     if plan.is_empty() || expect.covers(&now) {
         return Ok(());
     }
-    let why = if expect.knows_steps() {
+    let why = if expect.has_steps() {
         "it holds steps that were not reviewed"
     } else {
         "the ids differ"
     };
-    Err(Failure::new(format!(
+    Err(CommandError::new(format!(
         "this is plan {}, and {} was reviewed: {why}; nothing was changed",
         now.short(),
         expect.short()
     ))
-    .hint("review the plan above, then apply it with its own id")
-    .code(exit::REFUSED))
+    .with_hint("review the plan above, then apply it with its own id")
+    .with_exit_code(exit::REFUSED))
 }

@@ -5,11 +5,11 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{Failure, environment::Environment};
+use super::{CommandError, environment::EnvVars};
 use crate::manifest::disk;
 
 /// The variables that hold a commit's message and its id, by pipeline. GitLab and Woodpecker share theirs.
-const VARIABLES: [(&str, &str); 7] = [
+const COMMIT_VARIABLES: [(&str, &str); 7] = [
     ("CI_COMMIT_MESSAGE", "CI_COMMIT_SHA"),
     ("DRONE_COMMIT_MESSAGE", "DRONE_COMMIT_SHA"),
     ("BUILDKITE_MESSAGE", "BUILDKITE_COMMIT"),
@@ -21,24 +21,24 @@ const VARIABLES: [(&str, &str); 7] = [
 /// Where GitHub Actions puts the event that began the run.
 const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
 /// So much of a commit's id tells it from others.
-const SHORT: usize = 12;
+const SHORT_ID_LEN: usize = 12;
 /// What to do when nobody knows the message.
-const HINT: &str = "run it in a checkout with git installed, set CI_COMMIT_MESSAGE, or leave --skip-if-message out";
+const UNKNOWN_MESSAGE_HINT: &str = "run it in a checkout with git installed, set CI_COMMIT_MESSAGE, or leave --skip-if-message out";
 
 /// What a run is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Commit {
     /// In words: `commit 0a1b2c3d4e5f`, or `pull request 42`.
-    pub(super) what: String,
+    pub(super) description: String,
     /// The whole message.
     message: String,
 }
 
 /// A text that is looked for in a commit's message.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern(String);
+pub(super) struct SkipPattern(String);
 
-impl Pattern {
+impl SkipPattern {
     /// Reads a pattern from the command line.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text
@@ -51,7 +51,7 @@ impl Pattern {
     }
 
     /// Whether it fits: anywhere in the message, or, with a `*` in it, the whole first line. Case does not matter.
-    fn fits(&self, message: &str) -> bool {
+    fn matches(&self, message: &str) -> bool {
         let (pattern, message) = (self.0.to_lowercase(), message.to_lowercase());
         if !pattern.contains('*') {
             return message.contains(&pattern);
@@ -77,7 +77,7 @@ impl Pattern {
     }
 }
 
-impl std::fmt::Display for Pattern {
+impl std::fmt::Display for SkipPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
@@ -85,37 +85,39 @@ impl std::fmt::Display for Pattern {
 
 impl Commit {
     /// The commit that this run is for: what the pipeline says, else what is checked out.
-    pub(super) fn find(environment: &Environment) -> Result<Self, Failure> {
+    pub(super) fn find(environment: &EnvVars) -> Result<Self, CommandError> {
         let told = match environment.get(GITHUB_EVENT) {
-            Some(file) => from_event(Path::new(file))?,
+            Some(file) => read_github_event(Path::new(file))?,
             None => None,
         };
         let variable = |(message, id): &(&str, &str)| {
             let message = environment.get(message)?.to_owned();
             Some(Self {
-                what: commit_words(environment.get(id)),
+                description: describe_commit(environment.get(id)),
                 message,
             })
         };
-        match told.or_else(|| VARIABLES.iter().find_map(variable)) {
+        match told.or_else(|| COMMIT_VARIABLES.iter().find_map(variable)) {
             Some(commit) => Ok(commit),
-            None => checked_out(),
+            None => read_git_head(),
         }
     }
 
     /// The first pattern that fits.
-    pub(super) fn matched<'p>(&self, patterns: &'p [Pattern]) -> Option<&'p Pattern> {
-        patterns.iter().find(|pattern| pattern.fits(&self.message))
+    pub(super) fn find_match<'p>(&self, patterns: &'p [SkipPattern]) -> Option<&'p SkipPattern> {
+        patterns
+            .iter()
+            .find(|pattern| pattern.matches(&self.message))
     }
 }
 
 /// A commit in words. An id comes from outside, and is shown as far as it is one.
-fn commit_words(id: Option<&str>) -> String {
+fn describe_commit(id: Option<&str>) -> String {
     let id: String = id
         .unwrap_or_default()
         .chars()
         .take_while(char::is_ascii_hexdigit)
-        .take(SHORT)
+        .take(SHORT_ID_LEN)
         .collect();
     if id.is_empty() {
         "this commit".to_owned()
@@ -125,28 +127,28 @@ fn commit_words(id: Option<&str>) -> String {
 }
 
 /// The commit of an event of GitHub's.
-fn from_event(file: &Path) -> Result<Option<Commit>, Failure> {
+fn read_github_event(file: &Path) -> Result<Option<Commit>, CommandError> {
     let wrong = |why: String| {
-        Failure::new(format!(
+        CommandError::new(format!(
             "cannot read {GITHUB_EVENT}, which is {}: {why}",
             file.display()
         ))
-        .hint(HINT)
+        .with_hint(UNKNOWN_MESSAGE_HINT)
     };
-    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
+    let text = disk::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
     let event: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    Ok(of_event(&event))
+    Ok(parse_github_event(&event))
 }
 
 /// A push has a commit, and so has a workflow that runs after another. A pull request's commit is one that GitHub made
 /// to try the merge, and says nothing; its title is what the commit will say once it is merged.
-fn of_event(event: &Value) -> Option<Commit> {
+fn parse_github_event(event: &Value) -> Option<Commit> {
     let text = |path: &str| event.pointer(path).and_then(Value::as_str);
     for commit in ["/head_commit", "/workflow_run/head_commit"] {
         if let Some(message) = text(&format!("{commit}/message")) {
-            let what = commit_words(text(&format!("{commit}/id")));
+            let what = describe_commit(text(&format!("{commit}/id")));
             return Some(Commit {
-                what,
+                description: what,
                 message: message.to_owned(),
             });
         }
@@ -159,15 +161,17 @@ fn of_event(event: &Value) -> Option<Commit> {
         |number| format!("pull request {number}"),
     );
     Some(Commit {
-        what,
+        description: what,
         message: text("/pull_request/title")?.to_owned(),
     })
 }
 
 /// The commit that is checked out.
-fn checked_out() -> Result<Commit, Failure> {
-    let wrong =
-        |why: &str| Failure::new(format!("cannot tell the commit's message: {why}")).hint(HINT);
+fn read_git_head() -> Result<Commit, CommandError> {
+    let wrong = |why: &str| {
+        CommandError::new(format!("cannot tell the commit's message: {why}"))
+            .with_hint(UNKNOWN_MESSAGE_HINT)
+    };
     // A signature is printed in front when the user's configuration says so.
     let args = [
         "-c",
@@ -188,7 +192,7 @@ fn checked_out() -> Result<Commit, Failure> {
     let text = String::from_utf8_lossy(&output.stdout);
     let (id, message) = text.split_once('\n').unwrap_or((&text, ""));
     Ok(Commit {
-        what: commit_words(Some(id)),
+        description: describe_commit(Some(id)),
         message: message.to_owned(),
     })
 }
@@ -198,7 +202,7 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, message: &str) -> bool {
-        Pattern::parse(pattern).unwrap().fits(message)
+        SkipPattern::parse(pattern).unwrap().matches(message)
     }
 
     #[test]
@@ -229,16 +233,16 @@ mod tests {
     #[test]
     fn a_pattern_that_fits_everything_is_a_mistake() {
         for text in ["", " ", "*", "**", " * "] {
-            assert!(Pattern::parse(text).is_err(), "{text:?}");
+            assert!(SkipPattern::parse(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn github_says_it_in_the_event() {
-        let of = |text: &str| of_event(&serde_json::from_str(text).unwrap());
+        let of = |text: &str| parse_github_event(&serde_json::from_str(text).unwrap());
         let commit = |what: &str, message: &str| {
             Some(Commit {
-                what: what.to_owned(),
+                description: what.to_owned(),
                 message: message.to_owned(),
             })
         };

@@ -1,22 +1,26 @@
 //! Asking before something is done, and refusing to guess when nobody can be asked.
 
-use super::{Context, Failure, exit};
+use super::{CommandContext, CommandError, exit};
 
 /// Asks for a yes.
-pub(super) fn yes(context: &Context<'_>, yes: bool, question: &str) -> Result<(), Failure> {
-    ask(context, yes, &format!("{question} [y/N]"), |answer| {
+pub(super) fn confirm(
+    context: &CommandContext<'_>,
+    yes: bool,
+    question: &str,
+) -> Result<(), CommandError> {
+    confirm_answer(context, yes, &format!("{question} [y/N]"), |answer| {
         matches!(answer.to_lowercase().as_str(), "y" | "yes")
     })
 }
 
 /// Asks for a word to be typed.
-pub(super) fn word(
-    context: &Context<'_>,
+pub(super) fn confirm_by_name(
+    context: &CommandContext<'_>,
     yes: bool,
     question: &str,
     word: &str,
-) -> Result<(), Failure> {
-    ask(
+) -> Result<(), CommandError> {
+    confirm_answer(
         context,
         yes,
         &format!("{question} Type `{word}` to confirm:"),
@@ -24,26 +28,26 @@ pub(super) fn word(
     )
 }
 
-fn ask(
-    context: &Context<'_>,
+fn confirm_answer(
+    context: &CommandContext<'_>,
     yes: bool,
     question: &str,
     agrees: impl Fn(&str) -> bool,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     if yes {
         return Ok(());
     }
-    if !context.ui.can_ask() {
+    if !context.ui.is_interactive() {
         return Err(
-            Failure::new("nobody can be asked here; nothing was changed")
-                .hint("say --yes, or --expect with the id of the plan that was reviewed")
-                .code(exit::REFUSED),
+            CommandError::new("nobody can be asked here; nothing was changed")
+                .with_hint("say --yes, or --expect with the id of the plan that was reviewed")
+                .with_exit_code(exit::REFUSED),
         );
     }
-    let answer = context.ui.ask(question)?;
+    let answer = context.ui.prompt(question)?;
     if agrees(&answer) {
         Ok(())
     } else {
-        Err(Failure::new("not confirmed; nothing was changed").code(exit::REFUSED))
+        Err(CommandError::new("not confirmed; nothing was changed").with_exit_code(exit::REFUSED))
     }
 }

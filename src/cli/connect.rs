@@ -7,19 +7,24 @@ use std::{
 };
 
 use super::{
-    Failure,
-    environment::{Environment, names},
+    CommandError,
+    environment::{EnvVars, names},
 };
-use crate::{clouds::{
-        Burnt, Fuse, Nth, Settings,
-        aws::{self, Endpoints, GitHubJob, Keys},
-    }, kinds::{AwsMeta, Meta}, manifest::Loaded, model::Secret};
+use crate::{
+    clouds::{
+        ClientConfig, CrashMode, CrashPoint, RequestOrdinal,
+        aws::{self, GitHubJob, ServiceEndpoints, StaticCredentials},
+    },
+    kinds::{AwsMeta, EnvironmentMeta},
+    manifest::LoadedEnvironment,
+    model::Secret,
+};
 use trimtab_sandbox::{self as sandbox, Fault, StartError};
 
 /// Where the Machines API is.
 const MACHINES_API: &str = "https://api.machines.dev";
 /// Where the logs are.
-const API: &str = "https://api.fly.io";
+const FLY_API: &str = "https://api.fly.io";
 /// How much faster than Fly the embedded sandbox runs, unless told otherwise: a machine that takes a second to boot
 /// takes a twentieth, so that trying things out is no waiting.
 const EMBEDDED_SPEED: f64 = 20.0;
@@ -27,22 +32,25 @@ const EMBEDDED_SPEED: f64 = 20.0;
 /// How to reach everything.
 pub(super) struct Connection {
     /// Fly.
-    pub(super) fly: Settings,
+    pub(super) fly: ClientConfig,
     /// AWS, where the manifest names an account.
-    pub(super) aws: Option<aws::Settings>,
+    pub(super) aws: Option<aws::AwsSettings>,
     /// The sandbox that this process serves.
-    pub(super) sandbox: Option<sandbox::Running>,
+    pub(super) sandbox: Option<sandbox::RunningSandbox>,
 }
 
 /// Fly itself, with the token from the variable that the manifest names, and AWS with the SDK's own chain.
-pub(super) fn real(environment: &Environment, loaded: &Loaded) -> Result<Connection, Failure> {
+pub(super) fn connect_clouds(
+    environment: &EnvVars,
+    loaded: &LoadedEnvironment,
+) -> Result<Connection, CommandError> {
     let variable = loaded
-        .token
+        .token_source
         .as_ref()
         .map_or(names::TOKEN, |token| &token.env);
     let token = environment.get(variable).ok_or_else(|| {
         let org = &loaded.desired.meta.org;
-        Failure::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).hint(format!(
+        CommandError::new(format!("{variable} is not set: it holds the token for the organization `{org}`")).with_hint(format!(
             "make one with `fly tokens create org --org {org}`, or try everything without an account: --sandbox"
         ))
     })?;
@@ -50,29 +58,30 @@ pub(super) fn real(environment: &Environment, loaded: &Loaded) -> Result<Connect
         .get(names::MACHINES_API)
         .unwrap_or(MACHINES_API)
         .to_owned();
-    let api = |name| Some(environment.get(name).unwrap_or(API).to_owned());
+    let api = |name| Some(environment.get(name).unwrap_or(FLY_API).to_owned());
     let (logs, uiex) = (api(names::API), api(names::UIEX));
     let registries = environment.get(names::REGISTRIES).map(str::to_owned);
     let (token, public) = (Secret::new(token), None);
     // An imitation on this machine may run faster, and says so: leases and locks end by its clock.
-    let faster = number(environment, names::SANDBOX_SPEED)?.filter(|_| base.starts_with("http://"));
+    let faster = parse_positive_number(environment, names::SANDBOX_SPEED)?
+        .filter(|_| base.starts_with("http://"));
     let speed = faster.unwrap_or(1.0);
-    let fly = Settings {
-        base,
-        logs,
-        uiex,
-        public,
+    let fly = ClientConfig {
+        base_url: base,
+        logs_url: logs,
+        uiex_url: uiex,
+        public_url: public,
         token,
         speed,
-        fuse: None,
-        registries,
+        crash_point: None,
+        registry_url: registries,
     };
     let aws = loaded
         .desired
         .meta
         .aws
         .as_ref()
-        .map(|meta| real_aws(environment, meta, speed));
+        .map(|meta| aws_settings(environment, meta, speed));
     Ok(Connection {
         fly,
         aws,
@@ -82,87 +91,90 @@ pub(super) fn real(environment: &Environment, loaded: &Loaded) -> Result<Connect
 
 /// AWS: keys and address as far as the environment says them, so that those of an `--env-file` count; everything else is
 /// left to the SDK.
-fn real_aws(environment: &Environment, meta: &AwsMeta, speed: f64) -> aws::Settings {
+fn aws_settings(environment: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSettings {
     let get = |name| environment.get(name).map(str::to_owned);
     let secret = |name| environment.get(name).map(Secret::new);
     let keys = get("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
-    let keys = keys.map(|(id, secret_key)| Keys {
-        id,
-        secret: secret_key,
-        session: secret("AWS_SESSION_TOKEN"),
+    let keys = keys.map(|(id, secret_key)| StaticCredentials {
+        access_key_id: id,
+        secret_access_key: secret_key,
+        session_token: secret("AWS_SESSION_TOKEN"),
     });
     let (endpoint, s3) = (get("AWS_ENDPOINT_URL"), get("AWS_ENDPOINT_URL_S3"));
     let by_path = endpoint.is_some() || s3.is_some();
-    let endpoints = Endpoints {
+    let endpoints = ServiceEndpoints {
         s3,
         iam: get("AWS_ENDPOINT_URL_IAM"),
         sts: get("AWS_ENDPOINT_URL_STS"),
     };
-    aws::Settings {
+    aws::AwsSettings {
         account: meta.account.clone(),
         region: meta.region.clone(),
         endpoint,
         endpoints,
-        by_path,
-        github: github_job(environment).filter(|_| keys.is_none()),
-        keys,
+        force_path_style: by_path,
+        github_job: github_job(environment).filter(|_| keys.is_none()),
+        credentials: keys,
         speed,
     }
 }
 
 /// The GitHub job that may ask for its identity, where it names a role to take and nothing has exchanged it already.
-fn github_job(environment: &Environment) -> Option<GitHubJob> {
+fn github_job(environment: &EnvVars) -> Option<GitHubJob> {
     if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
         return None;
     }
     let run = environment.get("GITHUB_RUN_ID").unwrap_or("0");
     Some(GitHubJob {
-        url: environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")?.to_owned(),
-        token: Secret::new(environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?),
-        role: environment.get("AWS_ROLE_ARN")?.to_owned(),
-        session: environment
+        request_url: environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")?.to_owned(),
+        request_token: Secret::new(environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?),
+        role_arn: environment.get("AWS_ROLE_ARN")?.to_owned(),
+        session_name: environment
             .get("AWS_ROLE_SESSION_NAME")
             .map_or_else(|| format!("trimtab-{run}"), str::to_owned),
     })
 }
 
 /// The embedded sandbox, with a token for the manifest's organization and keys for its account.
-pub(super) async fn embedded(
-    environment: &Environment,
+pub(super) async fn connect_embedded_sandbox(
+    environment: &EnvVars,
     dir: &Path,
-    meta: &Meta,
-) -> Result<Connection, Failure> {
-    let mut options = sandbox::Options::new(dir);
-    options.speed = number(environment, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
-    let (faults, fuse) = faults(environment)?;
+    meta: &EnvironmentMeta,
+) -> Result<Connection, CommandError> {
+    let mut options = sandbox::SandboxOptions::new(dir);
+    options.speed =
+        parse_positive_number(environment, names::SANDBOX_SPEED)?.unwrap_or(EMBEDDED_SPEED);
+    let (faults, fuse) = parse_faults(environment)?;
     options.faults = faults;
     if let Some(text) = environment.get(names::SANDBOX_LATENCY) {
-        options.latency = latency(text).map_err(Failure::new)?;
+        options.latency = parse_latency(text).map_err(CommandError::new)?;
     }
     options.record = environment.get(names::SANDBOX_RECORD).map(PathBuf::from);
     let speed = options.speed;
     let running = match sandbox::start(options).await {
-        Err(StartError::InUse { url }) => return join(dir, url, meta, fuse).await,
+        Err(StartError::InUse { url }) => {
+            return connect_running_sandbox(dir, url, meta, fuse).await;
+        }
         other => other?,
     };
     let token = Secret::new(running.org_token(&meta.org)?);
-    let fly = Settings {
-        fuse,
-        ..Settings::imitation(running.url(), token, speed)
+    let fly = ClientConfig {
+        crash_point: fuse,
+        ..ClientConfig::for_sandbox(running.url(), token, speed)
     };
     let aws = match &meta.aws {
         None => None,
         Some(AwsMeta {
             account, region, ..
         }) => {
-            let sandbox::AwsKeys { id, secret } =
+            let sandbox::AwsAccessKey { id, secret } =
                 running.aws_keys(account).map_err(StartError::from)?;
-            let keys = Keys {
-                id,
-                secret: Secret::new(secret),
-                session: None,
+            let keys = StaticCredentials {
+                access_key_id: id,
+                secret_access_key: Secret::new(secret),
+                session_token: None,
             };
-            Some(aws::Settings::imitation(
+            Some(aws::AwsSettings::for_sandbox(
                 account,
                 region,
                 running.aws_url(),
@@ -179,14 +191,14 @@ pub(super) async fn embedded(
 }
 
 /// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
-async fn join(
+async fn connect_running_sandbox(
     dir: &Path,
     url: String,
-    meta: &Meta,
-    fuse: Option<Fuse>,
-) -> Result<Connection, Failure> {
-    let wrong = || Failure::from(StartError::InUse { url: url.clone() });
-    let server = sandbox::announced(dir);
+    meta: &EnvironmentMeta,
+    fuse: Option<CrashPoint>,
+) -> Result<Connection, CommandError> {
+    let wrong = || CommandError::from(StartError::InUse { url: url.clone() });
+    let server = sandbox::find_server(dir);
     let speed = server.as_ref().map_or(1.0, |server| server.speed);
     // It is on this machine, and no proxy of another one is asked for it; nor does it speak TLS.
     let client = reqwest::Client::builder()
@@ -194,16 +206,17 @@ async fn join(
         .tls_certs_only([])
         .build()
         .map_err(|_| wrong())?;
-    let ask = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, Failure> {
-        let asked = client.post(format!("{url}/_sandbox/{path}")).json(&body);
-        asked
-            .send()
-            .await
-            .map_err(|_| wrong())?
-            .json()
-            .await
-            .map_err(|_| wrong())
-    };
+    let ask =
+        async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, CommandError> {
+            let asked = client.post(format!("{url}/_sandbox/{path}")).json(&body);
+            asked
+                .send()
+                .await
+                .map_err(|_| wrong())?
+                .json()
+                .await
+                .map_err(|_| wrong())
+        };
     let text = |answer: &serde_json::Value, key: &str| {
         answer
             .get(key)
@@ -212,7 +225,7 @@ async fn join(
             .ok_or_else(wrong)
     };
     let answer = ask("tokens", serde_json::json!({ "org": meta.org })).await?;
-    let fly = Settings::imitation(url.clone(), Secret::new(text(&answer, "token")?), speed);
+    let fly = ClientConfig::for_sandbox(url.clone(), Secret::new(text(&answer, "token")?), speed);
     let aws = match &meta.aws {
         None => None,
         Some(AwsMeta {
@@ -220,23 +233,28 @@ async fn join(
         }) => {
             let answer = ask("aws/keys", serde_json::json!({ "account": account })).await?;
             let secret = Secret::new(text(&answer, "secret_access_key")?);
-            let keys = Keys {
-                id: text(&answer, "access_key_id")?,
-                secret,
-                session: None,
+            let keys = StaticCredentials {
+                access_key_id: text(&answer, "access_key_id")?,
+                secret_access_key: secret,
+                session_token: None,
             };
             let url = server.map(|server| server.aws_url).unwrap_or_default();
-            Some(aws::Settings::imitation(account, region, url, keys, speed))
+            Some(aws::AwsSettings::for_sandbox(
+                account, region, url, keys, speed,
+            ))
         }
     };
     Ok(Connection {
-        fly: Settings { fuse, ..fly },
+        fly: ClientConfig {
+            crash_point: fuse,
+            ..fly
+        },
         aws,
         sandbox: None,
     })
 }
 
-fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure> {
+fn parse_positive_number(environment: &EnvVars, name: &str) -> Result<Option<f64>, CommandError> {
     let Some(text) = environment.get(name) else {
         return Ok(None);
     };
@@ -246,18 +264,18 @@ fn number(environment: &Environment, name: &str) -> Result<Option<f64>, Failure>
         .filter(|number| number.is_finite() && *number > 0.0);
     parsed
         .map(Some)
-        .ok_or_else(|| Failure::new(format!("{name}={text} is not a number above 0")))
+        .ok_or_else(|| CommandError::new(format!("{name}={text} is not a number above 0")))
 }
 
 /// A duration such as `50ms`.
-pub(super) fn latency(text: &str) -> Result<Duration, String> {
-    let span = crate::model::Span::parse(text).map_err(|error| error.to_string())?;
-    Ok(Duration::from_millis(span.millis()))
+pub(super) fn parse_latency(text: &str) -> Result<Duration, String> {
+    let span = crate::model::GoDuration::parse(text).map_err(|error| error.to_string())?;
+    Ok(Duration::from_millis(span.as_millis()))
 }
 
 /// The faults of the embedded sandbox. `die-before:N` and `die-after:N` are ours: this process dies around its n-th
 /// request, or with `wN` its n-th write, as by `kill -9`.
-fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failure> {
+fn parse_faults(environment: &EnvVars) -> Result<(Vec<Fault>, Option<CrashPoint>), CommandError> {
     let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
     let (mut faults, mut fuse) = (Vec::new(), None);
     for part in text
@@ -265,16 +283,17 @@ fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failu
         .map(str::trim)
         .filter(|part| !part.is_empty())
     {
-        let wrong = || Failure::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
+        let wrong =
+            || CommandError::new(format!("`{part}` in {} is no fault", names::SANDBOX_FAULT));
         let death = |n: &str, after| {
             let at = match n.strip_prefix('w') {
-                Some(n) => Nth::Write(n.parse().map_err(|_| wrong())?),
-                None => Nth::Request(n.parse().map_err(|_| wrong())?),
+                Some(n) => RequestOrdinal::Write(n.parse().map_err(|_| wrong())?),
+                None => RequestOrdinal::Request(n.parse().map_err(|_| wrong())?),
             };
-            Ok::<_, Failure>(Some(Fuse {
-                at,
-                after,
-                then: Burnt::Die,
+            Ok::<_, CommandError>(Some(CrashPoint {
+                request: at,
+                after_response: after,
+                mode: CrashMode::Abort,
             }))
         };
         match (
@@ -285,7 +304,7 @@ fn faults(environment: &Environment) -> Result<(Vec<Fault>, Option<Fuse>), Failu
             (_, Some(n)) => fuse = death(n, true)?,
             _ => faults.push(
                 part.parse()
-                    .map_err(|_| wrong().hint("`trimtab sandbox --help` lists the faults"))?,
+                    .map_err(|_| wrong().with_hint("`trimtab sandbox --help` lists the faults"))?,
             ),
         }
     }

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::{
-    Context, Failure,
-    apply::Run,
+    CommandContext, CommandError,
+    apply::ApplyRun,
     confirm, progress,
-    session::{Allow, Session, Target},
+    session::{AllowArgs, Session, TargetArgs},
 };
 use crate::{kinds::Desired, manifest::SecretsMode, model::Address};
 
@@ -14,7 +14,7 @@ use crate::{kinds::Desired, manifest::SecretsMode, model::Address};
 #[derive(Debug, Args)]
 pub(super) struct Destroy {
     #[command(flatten)]
-    target: Target,
+    target: TargetArgs,
     /// Allow the loss of this resource's data; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     allow_destroy: Vec<Address>,
@@ -25,28 +25,28 @@ pub(super) struct Destroy {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    show: progress::Show,
+    show: progress::ProgressArgs,
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Failure> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<u8, CommandError> {
     let mut session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
     if let Some(aws) = &mut session.loaded.desired.meta.aws {
-        aws.leaving = true;
+        aws.is_destroying = true;
     }
     let mut meta = session.loaded.desired.meta.clone();
     meta.warnings.clear();
     let nothing = Desired::empty(meta);
     // Removing everything is what was asked for, so the share is no danger; lost data still is.
     let (only, allow_destroy) = (args.only.clone(), args.allow_destroy.clone());
-    let allow = Allow {
+    let allow = AllowArgs {
         only,
         adopt: Vec::new(),
         allow_destroy,
         max_destroy: 100,
-        everything: true,
+        whole_environment: true,
     };
     let (session_ref, show) = (&session, &args.show);
-    let run = Run {
+    let run = ApplyRun {
         context,
         session: session_ref,
         desired: &nothing,
@@ -57,8 +57,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Destroy) -> Result<u8, Fai
     let name = nothing.meta.mark.environment.clone();
     let question = format!("This destroys the environment {name}.");
     let result = run
-        .all(None, |context| {
-            confirm::word(context, args.yes, &question, &name)
+        .execute(None, |context| {
+            confirm::confirm_by_name(context, args.yes, &question, &name)
         })
         .await;
     session.close().await;

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::{
-    Context, Failure, exit,
-    session::{InputArgs, Session, Target, environments, load},
+    CommandContext, CommandError, exit,
+    session::{InputArgs, Session, TargetArgs, load_manifest, resolve_environments},
 };
 use crate::{
     manifest::SecretsMode,
@@ -22,31 +22,31 @@ pub(super) struct Drift {
     inputs: InputArgs,
     /// How it is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: super::plan::Format,
+    format: super::plan::PlanFormat,
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failure> {
-    let names = environments(context, &args.names)?;
+pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8, CommandError> {
+    let names = resolve_environments(context, &args.names)?;
     let mut worst = exit::OK;
     for environment in names {
         let inputs = InputArgs {
             shared: args.names.is_empty(),
             ..args.inputs.clone()
         };
-        if let Some(missing) = template(context, args, &environment, &inputs) {
-            context.ui.talk(&format!(
+        if let Some(missing) = missing_template_variable(context, args, &environment, &inputs) {
+            context.ui.eprint(&format!(
                 "skipped {environment}: it is a template, look at one with --var {missing}"
             ));
             continue;
         }
-        let target = Target {
+        let target = TargetArgs {
             environment,
             inputs,
         };
         // One environment that cannot be read does not hide the drift of the others.
-        let code = match one(context, &target, args.format).await {
+        let code = match check_environment(context, &target, args.format).await {
             Ok(code) => code,
-            Err(failure) => failure.show(context.ui),
+            Err(failure) => failure.print(context.ui),
         };
         worst = match (worst, code) {
             (exit::ERROR, _) | (_, exit::ERROR) => exit::ERROR,
@@ -57,8 +57,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Drift) -> Result<u8, Failu
 }
 
 /// The variable that an environment lacks when all are looked at: a review manifest describes none by itself.
-fn template(
-    context: &Context<'_>,
+fn missing_template_variable(
+    context: &CommandContext<'_>,
     args: &Drift,
     environment: &str,
     inputs: &InputArgs,
@@ -66,40 +66,42 @@ fn template(
     let lacking = args
         .names
         .is_empty()
-        .then(|| load(context, environment, inputs, SecretsMode::Lenient).err());
+        .then(|| load_manifest(context, environment, inputs, SecretsMode::Lenient).err());
     lacking??.missing_variable()
 }
 
-async fn one(
-    context: &Context<'_>,
-    target: &Target,
-    format: super::plan::Format,
-) -> Result<u8, Failure> {
+async fn check_environment(
+    context: &CommandContext<'_>,
+    target: &TargetArgs,
+    format: super::plan::PlanFormat,
+) -> Result<u8, CommandError> {
     let session = Session::open(context, target, SecretsMode::Lenient, &[]).await?;
-    let result = look(context, &session, format).await;
+    let result = print_drift(context, &session, format).await;
     session.close().await;
     result
 }
 
-async fn look(
-    context: &Context<'_>,
+async fn print_drift(
+    context: &CommandContext<'_>,
     session: &Session,
-    format: super::plan::Format,
-) -> Result<u8, Failure> {
-    let world = session.look(context, &session.loaded.desired).await?;
+    format: super::plan::PlanFormat,
+) -> Result<u8, CommandError> {
+    let world = session
+        .observe_with_images(context, &session.loaded.desired)
+        .await?;
     let plan = session.plan(&session.loaded.desired, &world, &[])?;
     let headline = session.headline("drift");
-    let look = context.ui.look();
+    let look = context.ui.stdout_options();
     let text = match format {
-        super::plan::Format::Text => render::text::drift(&plan, &headline, &look),
-        other => other.write(
+        super::plan::PlanFormat::Text => render::text::drift(&plan, &headline, &look),
+        other => other.render(
             &plan,
             &refusals(&plan, &Limits::default()),
             &headline,
             &look,
         ),
     };
-    context.ui.data(&text)?;
+    context.ui.print(&text)?;
     Ok(if plan.is_empty() {
         exit::OK
     } else {

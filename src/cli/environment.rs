@@ -15,7 +15,7 @@ pub(super) mod names {
     /// Where every image registry is asked instead of at its own address: at an imitation.
     pub(in crate::cli) const REGISTRIES: &str = "TRIMTAB_REGISTRY_BASE_URL";
     /// Who runs this: on GitHub, on GitLab, in a shell.
-    pub(in crate::cli) const WHO: [&str; 5] = [
+    pub(in crate::cli) const USER_NAMES: [&str; 5] = [
         "GITHUB_ACTOR",
         "GITLAB_USER_LOGIN",
         "BUILDKITE_BUILD_CREATOR",
@@ -23,10 +23,10 @@ pub(super) mod names {
         "LOGNAME",
     ];
     /// What makes the address of a run on GitHub.
-    pub(in crate::cli) const GITHUB_RUN: [&str; 3] =
+    pub(in crate::cli) const GITHUB_RUN_PARTS: [&str; 3] =
         ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"];
     /// The address of a run elsewhere: GitLab, Buildkite, CircleCI.
-    pub(in crate::cli) const RUN_URL: [&str; 3] =
+    pub(in crate::cli) const RUN_URLS: [&str; 3] =
         ["CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL"];
     /// The machine's name.
     pub(in crate::cli) const HOST: &str = "HOSTNAME";
@@ -46,19 +46,19 @@ pub(super) mod names {
 
 /// The variables of the process, with those of an `--env-file` beneath them.
 #[derive(Clone, Default)]
-pub(super) struct Environment(BTreeMap<String, String>);
+pub(super) struct EnvVars(BTreeMap<String, String>);
 
-impl std::fmt::Debug for Environment {
+impl std::fmt::Debug for EnvVars {
     /// Only the names: secrets are among the values.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl Environment {
+impl EnvVars {
     /// Reads the process's variables; one that is not text is passed over.
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-    pub(super) fn of_process() -> Self {
+    pub(super) fn from_process() -> Self {
         Self(
             std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -67,7 +67,7 @@ impl Environment {
     }
 
     /// Adds values for names that are not set yet.
-    pub(super) fn add_beneath(&mut self, values: BTreeMap<String, String>) {
+    pub(super) fn add_defaults(&mut self, values: BTreeMap<String, String>) {
         for (name, value) in values {
             self.0.entry(name).or_insert(value);
         }
@@ -82,7 +82,7 @@ impl Environment {
     }
 
     /// All of them, for the sources of secrets.
-    pub(super) fn all(&self) -> &BTreeMap<String, String> {
+    pub(super) fn as_map(&self) -> &BTreeMap<String, String> {
         &self.0
     }
 }

@@ -2,25 +2,29 @@
 
 use std::fmt;
 
-use super::{exit, ui::Ui};
-use crate::{clouds::{CloudError, aws::lock::LockError, chain}, manifest::Problems, plan::{Cycle, Refusal}};
+use super::{exit, ui::Terminal};
+use crate::{
+    clouds::{CloudError, aws::lock::LockError, format_error_chain},
+    manifest::ManifestError,
+    plan::{CycleError, Refusal},
+};
 use trimtab_sandbox::StartError;
 
 /// Why a command failed.
 #[derive(Debug)]
-pub(super) struct Failure {
-    text: String,
+pub(super) struct CommandError {
+    message: String,
     hint: Option<String>,
     code: u8,
     /// Already rendered with places and carets: no `error:` in front.
-    rendered: Option<Problems>,
+    rendered: Option<ManifestError>,
 }
 
-impl Failure {
+impl CommandError {
     /// Something the user can put right.
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
-            text: text.into(),
+            message: text.into(),
             hint: None,
             code: exit::ERROR,
             rendered: None,
@@ -28,13 +32,13 @@ impl Failure {
     }
 
     /// The same with what to do next.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same with another exit code.
-    pub(super) fn code(mut self, code: u8) -> Self {
+    pub(super) fn with_exit_code(mut self, code: u8) -> Self {
         self.code = code;
         self
     }
@@ -48,28 +52,28 @@ impl Failure {
     }
 
     /// Shows it, and says how to exit.
-    pub(super) fn show(&self, ui: &Ui) -> u8 {
+    pub(super) fn print(&self, ui: &Terminal) -> u8 {
         match &self.rendered {
             Some(problems) => {
-                let look = ui.talk_look();
-                ui.talk(&problems.render(look.color, look.width));
+                let look = ui.stderr_options();
+                ui.eprint(&problems.render(look.color, look.width));
             }
-            None => ui.talk(&format!("error: {self}")),
+            None => ui.eprint(&format!("error: {self}")),
         }
         if let Some(hint) = &self.hint {
-            ui.talk(&format!("\nhint: {hint}"));
+            ui.eprint(&format!("\nhint: {hint}"));
         }
         self.code
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.message)
     }
 }
 
-impl From<CloudError> for Failure {
+impl From<CloudError> for CommandError {
     fn from(error: CloudError) -> Self {
         let id = error
             .request_id
@@ -78,27 +82,27 @@ impl From<CloudError> for Failure {
             .unwrap_or_default();
         let failure = Self::new(format!("cannot {error}{id}"));
         match error.hint() {
-            Some(hint) => failure.hint(hint),
+            Some(hint) => failure.with_hint(hint),
             None => failure,
         }
     }
 }
 
-impl From<LockError> for Failure {
+impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
         let failure = Self::new(format!("cannot {error}"));
         match error.hint() {
-            Some(hint) => failure.hint(hint),
+            Some(hint) => failure.with_hint(hint),
             None => failure,
         }
     }
 }
 
-impl From<Problems> for Failure {
-    fn from(problems: Problems) -> Self {
+impl From<ManifestError> for CommandError {
+    fn from(problems: ManifestError) -> Self {
         let rendered = Some(problems);
         Self {
-            text: "the manifest is not valid".to_owned(),
+            message: "the manifest is not valid".to_owned(),
             hint: None,
             code: exit::ERROR,
             rendered,
@@ -106,17 +110,20 @@ impl From<Problems> for Failure {
     }
 }
 
-impl From<Cycle> for Failure {
-    fn from(cycle: Cycle) -> Self {
-        Self::new(cycle.to_string()).hint("take out one of these references")
+impl From<CycleError> for CommandError {
+    fn from(cycle: CycleError) -> Self {
+        Self::new(cycle.to_string()).with_hint("take out one of these references")
     }
 }
 
-impl From<StartError> for Failure {
+impl From<StartError> for CommandError {
     fn from(error: StartError) -> Self {
-        let failure = Self::new(format!("cannot start the sandbox: {}", chain(&error)));
+        let failure = Self::new(format!(
+            "cannot start the sandbox: {}",
+            format_error_chain(&error)
+        ));
         match error {
-            StartError::InUse { .. } => failure.hint(
+            StartError::InUse { .. } => failure.with_hint(
                 "stop the other process, give this command another folder with --sandbox=DIR, or \
                  export the variables that the other one printed",
             ),
@@ -125,13 +132,13 @@ impl From<StartError> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
         Self::new(error.to_string())
     }
 }
 
-impl From<Vec<Refusal>> for Failure {
+impl From<Vec<Refusal>> for CommandError {
     fn from(refusals: Vec<Refusal>) -> Self {
         let line = |refusal: &Refusal| format!("  {}\n    hint: {}", refusal.reason, refusal.hint);
         let mut lines: Vec<String> = refusals.iter().map(line).collect();
@@ -140,6 +147,6 @@ impl From<Vec<Refusal>> for Failure {
             "this plan is refused; nothing was changed\n{}",
             lines.join("\n")
         ))
-        .code(exit::REFUSED)
+        .with_exit_code(exit::REFUSED)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Context, Failure, exit};
+use super::{CommandContext, CommandError, exit};
 use crate::{manifest, render};
 
 /// Print completions for a shell.
@@ -18,12 +18,12 @@ pub(super) struct Completions {
 pub(super) struct Schema {
     /// Of what
     #[arg(long, value_enum, default_value_t, value_name = "DOCUMENT")]
-    of: Document,
+    of: SchemaDocument,
 }
 
 /// A document that has a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Document {
+enum SchemaDocument {
     /// The manifest.
     #[default]
     Manifest,
@@ -33,31 +33,31 @@ enum Document {
     Status,
 }
 
-pub(super) fn schema(context: &Context<'_>, args: &Schema) -> Result<u8, Failure> {
+pub(super) fn schema(context: &CommandContext<'_>, args: &Schema) -> Result<u8, CommandError> {
     let schema = match args.of {
-        Document::Manifest => manifest::schema(),
-        Document::Plan => render::json::schema(),
-        Document::Status => render::fleet::schema(),
+        SchemaDocument::Manifest => manifest::editor_schema(),
+        SchemaDocument::Plan => render::json::schema(),
+        SchemaDocument::Status => render::fleet::schema(),
     };
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    context.ui.data(&text)?;
+    context.ui.print(&text)?;
     Ok(exit::OK)
 }
 
 pub(super) fn completions(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     args: &Completions,
     mut cli: clap::Command,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let mut out = Vec::new();
     clap_complete::generate(args.shell, &mut cli, "trimtab", &mut out);
-    context.ui.data(&String::from_utf8_lossy(&out))?;
+    context.ui.print(&String::from_utf8_lossy(&out))?;
     Ok(exit::OK)
 }
 
-pub(super) fn man(context: &Context<'_>, cli: clap::Command) -> Result<u8, Failure> {
+pub(super) fn man(context: &CommandContext<'_>, cli: clap::Command) -> Result<u8, CommandError> {
     let mut out = Vec::new();
     clap_mangen::Man::new(cli).render(&mut out)?;
-    context.ui.data(&String::from_utf8_lossy(&out))?;
+    context.ui.print(&String::from_utf8_lossy(&out))?;
     Ok(exit::OK)
 }

@@ -3,19 +3,19 @@
 use clap::Args;
 
 use super::{
-    Context, Failure, exit,
-    session::{Session, Target, load},
+    CommandContext, CommandError, exit,
+    session::{Session, TargetArgs, load_manifest},
 };
-use crate::{manifest::SecretsMode, render::graph::Drawing};
+use crate::{manifest::SecretsMode, render::graph::Diagram};
 
 /// Draw an environment, or a plan.
 #[derive(Debug, Args)]
 pub(super) struct Graph {
     #[command(flatten)]
-    target: Target,
+    target: TargetArgs,
     /// How it is drawn
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    format: GraphFormat,
     /// Draw the plan instead of the environment; this asks Fly
     #[arg(long)]
     plan: bool,
@@ -23,7 +23,7 @@ pub(super) struct Graph {
 
 /// How a graph is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum GraphFormat {
     /// A picture.
     #[default]
     Svg,
@@ -33,32 +33,37 @@ enum Format {
     Dot,
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Graph) -> Result<u8, Failure> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Graph) -> Result<u8, CommandError> {
     let drawing = if args.plan {
         let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
-        let drawing = planned(context, &session).await;
+        let drawing = plan_diagram(context, &session).await;
         session.close().await;
         drawing?
     } else {
-        let loaded = load(
+        let loaded = load_manifest(
             context,
             &args.target.environment,
             &args.target.inputs,
             SecretsMode::Unchecked,
         )?;
-        Drawing::of_desired(&loaded.desired)
+        Diagram::from_desired(&loaded.desired)
     };
     let text = match args.format {
-        Format::Svg => drawing.svg(),
-        Format::Mermaid => drawing.mermaid(),
-        Format::Dot => drawing.dot(),
+        GraphFormat::Svg => drawing.svg(),
+        GraphFormat::Mermaid => drawing.mermaid(),
+        GraphFormat::Dot => drawing.dot(),
     };
-    context.ui.data(&text)?;
+    context.ui.print(&text)?;
     Ok(exit::OK)
 }
 
-async fn planned(context: &Context<'_>, session: &Session) -> Result<Drawing, Failure> {
-    let world = session.look(context, &session.loaded.desired).await?;
+async fn plan_diagram(
+    context: &CommandContext<'_>,
+    session: &Session,
+) -> Result<Diagram, CommandError> {
+    let world = session
+        .observe_with_images(context, &session.loaded.desired)
+        .await?;
     let plan = session.plan(&session.loaded.desired, &world, &[])?;
-    Ok(Drawing::of(&plan))
+    Ok(Diagram::from_plan(&plan))
 }

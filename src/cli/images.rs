@@ -2,49 +2,58 @@
 
 use std::collections::BTreeSet;
 
-use super::Failure;
+use super::CommandError;
 use crate::{
-    manifest::{Loaded, Place, Problem, Problems},
+    manifest::{Diagnostic, LoadedEnvironment, ManifestError, SourceLocation},
     model::{Address, Name},
-    observe::{Images, NoImage},
+    observe::{ImageLookupFailure, ResolvedImages},
 };
 
 /// Stops when an image is missing.
-pub(super) fn check(loaded: &Loaded, images: &Images) -> Result<(), Failure> {
-    let problems: Vec<Problem> = images
-        .missing()
-        .map(|missing| problem(loaded, missing))
+pub(super) fn check_missing_images(
+    loaded: &LoadedEnvironment,
+    images: &ResolvedImages,
+) -> Result<(), CommandError> {
+    let problems: Vec<Diagnostic> = images
+        .fatal_failures()
+        .map(|missing| missing_image_diagnostic(loaded, missing))
         .collect();
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Failure::from(Problems {
+    Err(CommandError::from(ManifestError {
         files: loaded.files.clone(),
-        problems,
+        diagnostics: problems,
     }))
 }
 
-fn problem(loaded: &Loaded, missing: &NoImage) -> Problem {
+fn missing_image_diagnostic(
+    loaded: &LoadedEnvironment,
+    missing: &ImageLookupFailure,
+) -> Diagnostic {
     let apps: BTreeSet<Name> = missing
-        .users
+        .used_by
         .iter()
         .map(|user| user.name().root())
         .collect();
     let apps: Vec<&str> = apps.iter().map(Name::as_str).collect();
-    Problem {
+    Diagnostic {
         message: format!("{} (for {})", missing.reason(), apps.join(", ")),
-        at: missing.users.iter().find_map(|user| place(loaded, user)),
+        location: missing
+            .used_by
+            .iter()
+            .find_map(|user| find_image_place(loaded, user)),
         label: String::new(),
         help: Some(missing.hint()),
     }
 }
 
 /// Where the manifest names the image: for the cron machine alone, or for its app.
-fn place(loaded: &Loaded, user: &Address) -> Option<Place> {
+fn find_image_place(loaded: &LoadedEnvironment, user: &Address) -> Option<SourceLocation> {
     let name = user.name();
     loaded
-        .images
+        .image_locations
         .get(name)
-        .or_else(|| loaded.images.get(&name.root()))
+        .or_else(|| loaded.image_locations.get(&name.root()))
         .cloned()
 }

@@ -2,20 +2,22 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Context, Failure, clock, holder, progress::Show, session::Session};
+use super::{
+    CommandContext, CommandError, clock, holder, progress::ProgressArgs, session::Session,
+};
 use crate::{
-    apply::Conduct,
+    apply::ApplyOptions,
     clouds::aws::{
-        Writer,
-        lock::{self, Place, Record, Terms},
+        AwsWriter,
+        lock::{self, LockLocation, LockRecord, LockTimings},
     },
-    kinds::{Meta, World},
+    kinds::{EnvironmentMeta, World},
 };
 
 /// Where an environment's lock is; nothing when it has none.
-pub(super) fn place(meta: &Meta) -> Option<Place> {
-    let (bucket, region) = meta.aws.as_ref()?.lock.clone()?;
-    Some(Place {
+pub(super) fn lock_place(meta: &EnvironmentMeta) -> Option<LockLocation> {
+    let (bucket, region) = meta.aws.as_ref()?.lock_bucket.clone()?;
+    Some(LockLocation {
         bucket,
         region,
         mark: meta.mark.clone(),
@@ -24,29 +26,29 @@ pub(super) fn place(meta: &Meta) -> Option<Place> {
 
 /// What became of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum LockOutcome {
     /// There is none.
-    None,
+    NoLock,
     /// It was free.
-    Free,
+    Acquired,
     /// Somebody else had it first.
-    Waited,
+    AcquiredAfterWait,
 }
 
 /// Takes the lock, if there is one, and says for whom it waits. The session gives it back. Where the bucket is not there yet
 /// there is none, and a bucket that somebody else owns is not written to.
-pub(super) async fn take(
-    context: &Context<'_>,
+pub(super) async fn acquire_lock(
+    context: &CommandContext<'_>,
     session: &Session,
     world: &World,
-    show: &Show,
+    show: &ProgressArgs,
     command: &str,
-) -> Result<Taken, Failure> {
+) -> Result<LockOutcome, CommandError> {
     let (desired, Some(aws)) = (&session.loaded.desired, &session.readers.aws) else {
-        return Ok(Taken::None);
+        return Ok(LockOutcome::NoLock);
     };
-    let Some(place) = place(&desired.meta) else {
-        return Ok(Taken::None);
+    let Some(place) = lock_place(&desired.meta) else {
+        return Ok(LockOutcome::NoLock);
     };
     if let Some((key, _)) = desired
         .aws_bucket
@@ -54,29 +56,29 @@ pub(super) async fn take(
         .find(|(_, spec)| spec.name == place.bucket)
     {
         let claimed = world
-            .found
-            .claims
+            .findings
+            .ownership_conflicts
             .iter()
             .any(|claim| claim.address.name() == key);
         if claimed || !world.aws_bucket.contains_key(key) {
-            return Ok(Taken::None);
+            return Ok(LockOutcome::NoLock);
         }
     }
-    let who = holder::locker(command, &place.mark.environment, &context.environment)?;
-    let terms = Terms::at_speed(session.speed);
+    let who = holder::lock_holder(command, &place.mark.environment, &context.environment)?;
+    let terms = LockTimings::at_speed(session.speed);
     // A time that the user gave counts as it is; the default must outlast a run that died.
-    let patience = if show.patience() == Conduct::PATIENCE {
-        terms.patience
+    let patience = if show.wait_timeout() == ApplyOptions::DEFAULT_LOCK_TIMEOUT {
+        terms.acquire_timeout
     } else {
-        show.patience()
+        show.wait_timeout()
     };
     // Whoever has a deadline does not wait beyond it.
     let left = show
-        .until(session.begun)
+        .deadline_at(session.started_at)
         .map(|until| until.saturating_duration_since(Instant::now()));
     let patience = left.map_or(patience, |left| patience.min(left.mul_f64(session.speed)));
     let mut waited = false;
-    let waiting = |record: &Record, until: jiff::Timestamp| {
+    let waiting = |record: &LockRecord, until: jiff::Timestamp| {
         waited = true;
         let text = match record.unlocked {
             false => format!(
@@ -88,18 +90,25 @@ pub(super) async fn take(
                 )
             }
         };
-        show.say_aside(context, "waiting", &text);
+        show.print_notice(context, "waiting", &text);
     };
-    let terms = Terms { patience, ..terms };
-    let lease = lock::take(
-        &Writer::new(aws.clone()),
+    let terms = LockTimings {
+        acquire_timeout: patience,
+        ..terms
+    };
+    let lease = lock::acquire(
+        &AwsWriter::new(aws.clone()),
         &place,
         &who,
         terms,
-        clock::wall,
+        clock::current_time,
         waiting,
     )
     .await?;
-    session.keep(Arc::new(lease));
-    Ok(if waited { Taken::Waited } else { Taken::Free })
+    session.store_lock(Arc::new(lease));
+    Ok(if waited {
+        LockOutcome::AcquiredAfterWait
+    } else {
+        LockOutcome::Acquired
+    })
 }

@@ -35,9 +35,9 @@ mod ui;
 mod unlock;
 mod validate;
 
-use environment::Environment;
-use error::Failure;
-use ui::{Color, Ui};
+use environment::EnvVars;
+use error::CommandError;
+use ui::{ColorMode, Terminal};
 
 /// Declare your environments on Fly.io in TOML, see the difference, apply it in order, notice drift.
 #[derive(Debug, Parser)]
@@ -52,7 +52,7 @@ use ui::{Color, Ui};
 )]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -60,7 +60,7 @@ struct Cli {
 /// What every command understands.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
-struct Global {
+struct GlobalArgs {
     /// Talk to the embedded imitation of Fly and AWS instead of them; its state lives in DIR
     #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".trimtab/sandbox")]
     sandbox: Option<PathBuf>,
@@ -77,7 +77,7 @@ struct Global {
     env_file: Vec<PathBuf>,
     /// When to use colours (`NO_COLOR` is honoured)
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
+    color: ColorMode,
     /// Say what is being done; twice for every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -89,7 +89,7 @@ struct Global {
         default_value_t,
         value_name = "FORMAT"
     )]
-    log_format: log::Format,
+    log_format: log::LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,7 +117,7 @@ enum Command {
     /// Print a JSON Schema: of the manifest for editors, of `plan` or of `status` as JSON
     Schema(generate::Schema),
     /// Serve the imitation of Fly and AWS for other tools, such as flyctl and aws
-    Sandbox(sandbox::Serve),
+    Sandbox(sandbox::SandboxArgs),
     /// See the whole story on the sandbox: plan, apply, drift, repair
     Demo(demo::Demo),
     /// Print completions for a shell
@@ -131,19 +131,19 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(shown) => return usage(&shown),
+        Err(shown) => return print_usage(&shown),
     };
-    let environment = Environment::of_process();
+    let environment = EnvVars::from_process();
     let github = environment.get(environment::names::GITHUB) == Some("true");
-    let ui = Ui::new(
+    let ui = Terminal::new(
         cli.global.color,
         environment.get(environment::names::CI).is_some(),
         github,
     );
-    log::start(
+    log::init_logging(
         cli.global.verbose,
         cli.global.log_format,
-        ui.talk_look().color,
+        ui.stderr_options().color,
         github,
     );
     let code = match tokio::runtime::Builder::new_multi_thread()
@@ -151,14 +151,16 @@ pub fn run() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime.block_on(dispatch(cli, environment, &ui)),
-        Err(error) => Err(Failure::new(format!("cannot start the runtime: {error}"))),
+        Err(error) => Err(CommandError::new(format!(
+            "cannot start the runtime: {error}"
+        ))),
     };
-    ExitCode::from(code.unwrap_or_else(|failure| failure.show(&ui)))
+    ExitCode::from(code.unwrap_or_else(|failure| failure.print(&ui)))
 }
 
 /// Help and version are data; a wrong command line is an error like any other. clap's own code for it, 2, would read as
 /// "changes".
-fn usage(shown: &clap::Error) -> ExitCode {
+fn print_usage(shown: &clap::Error) -> ExitCode {
     // Nothing can be said when the terminal is gone.
     drop(shown.print());
     ExitCode::from(if shown.use_stderr() {
@@ -168,11 +170,11 @@ fn usage(shown: &clap::Error) -> ExitCode {
     })
 }
 
-async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8, Failure> {
+async fn dispatch(cli: Cli, mut environment: EnvVars, ui: &Terminal) -> Result<u8, CommandError> {
     for file in &cli.global.env_file {
-        environment.add_beneath(session::read_env_file(file)?);
+        environment.add_defaults(session::read_env_file(file)?);
     }
-    let context = Context {
+    let context = CommandContext {
         global: cli.global,
         environment,
         ui,
@@ -197,8 +199,8 @@ async fn dispatch(cli: Cli, mut environment: Environment, ui: &Ui) -> Result<u8,
 }
 
 /// What a command works with.
-struct Context<'a> {
-    global: Global,
-    environment: Environment,
-    ui: &'a Ui,
+struct CommandContext<'a> {
+    global: GlobalArgs,
+    environment: EnvVars,
+    ui: &'a Terminal,
 }

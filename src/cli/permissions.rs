@@ -3,11 +3,11 @@
 use clap::{Args, ValueEnum};
 
 use super::{
-    Context, Failure, exit,
-    session::{InputArgs, load},
+    CommandContext, CommandError, exit,
+    session::{InputArgs, load_manifest},
 };
 use crate::{
-    kinds::aws::permissions::{Purpose, policy},
+    kinds::aws::permissions::{Purpose, build_policy},
     manifest::SecretsMode,
 };
 
@@ -18,15 +18,15 @@ pub(super) struct Permissions {
     #[arg(value_name = "ENV")]
     environment: String,
     /// What the credentials are for; each includes the ones before it
-    #[arg(long = "for", value_enum, default_value_t = For::Apply, value_name = "COMMAND")]
-    purpose: For,
+    #[arg(long = "for", value_enum, default_value_t = PurposeArg::Apply, value_name = "COMMAND")]
+    purpose: PurposeArg,
     #[command(flatten)]
     inputs: InputArgs,
 }
 
 /// The commands that differ in what they need.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum For {
+enum PurposeArg {
     /// `plan`, `drift`, `status`: only reads
     Plan,
     /// `apply`: makes and changes what the manifest asks for
@@ -35,31 +35,31 @@ enum For {
     Destroy,
 }
 
-pub(super) fn run(context: &Context<'_>, args: &Permissions) -> Result<u8, Failure> {
-    let loaded = load(
+pub(super) fn run(context: &CommandContext<'_>, args: &Permissions) -> Result<u8, CommandError> {
+    let loaded = load_manifest(
         context,
         &args.environment,
         &args.inputs,
         SecretsMode::Unchecked,
     )?;
     let purpose = match args.purpose {
-        For::Plan => Purpose::Plan,
-        For::Apply => Purpose::Apply,
-        For::Destroy => Purpose::Destroy,
+        PurposeArg::Plan => Purpose::Plan,
+        PurposeArg::Apply => Purpose::Apply,
+        PurposeArg::Destroy => Purpose::Destroy,
     };
-    let policy = policy(&loaded.desired, purpose).ok_or_else(|| {
-        Failure::new(format!("{} asks for nothing on AWS", loaded.file.display()))
-            .hint("say the account: [aws] account = \"…\", region = \"…\"")
+    let policy = build_policy(&loaded.desired, purpose).ok_or_else(|| {
+        CommandError::new(format!("{} asks for nothing on AWS", loaded.path.display()))
+            .with_hint("say the account: [aws] account = \"…\", region = \"…\"")
     })?;
-    let text =
-        serde_json::to_string_pretty(&policy).map_err(|error| Failure::new(error.to_string()))?;
-    context.ui.data(&text)?;
+    let text = serde_json::to_string_pretty(&policy)
+        .map_err(|error| CommandError::new(error.to_string()))?;
+    context.ui.print(&text)?;
     let lock = loaded
         .desired
         .meta
         .aws
         .as_ref()
-        .and_then(|aws| aws.lock.as_ref());
+        .and_then(|aws| aws.lock_bucket.as_ref());
     let ours = |bucket: &String| {
         loaded
             .desired
@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context<'_>, args: &Permissions) -> Result<u8, Failu
             .any(|spec| spec.name == *bucket)
     };
     if let Some((bucket, _)) = lock.filter(|(bucket, _)| !ours(bucket)) {
-        context.ui.talk(&format!(
+        context.ui.eprint(&format!(
             "The lock is in {bucket}, which this manifest does not make: if it is encrypted with a key of KMS, its owner \
              has to allow kms:Decrypt and kms:GenerateDataKey on that key as well."
         ));

@@ -5,26 +5,26 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    Context, Failure, exit, plan_file,
-    session::{Allow, Session, Target, known},
+    CommandContext, CommandError, exit, plan_file,
+    session::{AllowArgs, Session, TargetArgs, check_known_addresses},
 };
 use crate::{
     manifest::SecretsMode,
     model::Address,
     plan::{Plan, Refusal, refusals},
-    render::{self, Headline, Look},
+    render::{self, Headline, TextOptions},
 };
 
 /// Show what `apply` would do, in order.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
     #[command(flatten)]
-    target: Target,
+    target: TargetArgs,
     #[command(flatten)]
-    allow: Allow,
+    allow: AllowArgs,
     /// How it is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    format: PlanFormat,
     /// Write the plan to a file for `apply --plan`; it holds no secrets
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub(super) struct PlanArgs {
 
 /// How a plan is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(super) enum PlanFormat {
     /// For people.
     #[default]
     Text,
@@ -50,20 +50,20 @@ pub(super) enum Format {
     TfJson,
 }
 
-impl Format {
+impl PlanFormat {
     /// The plan in this format.
-    pub(super) fn write(
+    pub(super) fn render(
         self,
         plan: &Plan,
         refusals: &[Refusal],
         headline: &Headline,
-        look: &Look,
+        look: &TextOptions,
     ) -> String {
         let pretty = |value| serde_json::to_string_pretty(&value).unwrap_or_default();
         match self {
             Self::Text => render::text::plan(plan, refusals, headline, look),
             Self::Markdown => {
-                render::markdown::plan(plan, refusals, headline, render::markdown::BUDGET)
+                render::markdown::plan(plan, refusals, headline, render::markdown::COMMENT_BUDGET)
             }
             Self::Json => pretty(render::json::plan(plan, refusals, headline)),
             Self::TfJson => pretty(render::tfjson::plan(plan)),
@@ -71,7 +71,7 @@ impl Format {
     }
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Failure> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &PlanArgs) -> Result<u8, CommandError> {
     let session = Session::open(
         context,
         &args.target,
@@ -79,35 +79,44 @@ pub(super) async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<u8, Fa
         &args.allow.adopt,
     )
     .await?;
-    let result = look(context, args, &session).await;
+    let result = print_plan(context, args, &session).await;
     session.close().await;
     result
 }
 
-async fn look(context: &Context<'_>, args: &PlanArgs, session: &Session) -> Result<u8, Failure> {
-    let world = session.look(context, &session.loaded.desired).await?;
+async fn print_plan(
+    context: &CommandContext<'_>,
+    args: &PlanArgs,
+    session: &Session,
+) -> Result<u8, CommandError> {
+    let world = session
+        .observe_with_images(context, &session.loaded.desired)
+        .await?;
     let plan = session.plan(&session.loaded.desired, &world, &args.allow.only)?;
     if let Some(address) = &args.why {
-        known(
+        check_known_addresses(
             std::slice::from_ref(address),
             &session.loaded.desired,
             &world,
         )?;
-        context
-            .ui
-            .data(&render::text::why(&plan, address, &context.ui.look()))?;
+        context.ui.print(&render::text::why(
+            &plan,
+            address,
+            &context.ui.stdout_options(),
+        ))?;
         return Ok(exit::OK);
     }
     let refusals = refusals(&plan, &args.allow.limits());
     let headline = session.headline("plan");
-    context.ui.data(
-        &args
-            .format
-            .write(&plan, &refusals, &headline, &context.ui.look()),
-    )?;
+    context.ui.print(&args.format.render(
+        &plan,
+        &refusals,
+        &headline,
+        &context.ui.stdout_options(),
+    ))?;
     if let Some(file) = &args.out {
         plan_file::write(file, &args.target, &args.allow, &plan, &refusals, &headline)?;
-        context.ui.talk(&format!(
+        context.ui.eprint(&format!(
             "The plan is in {0}. Apply it with: trimtab apply --plan {0}",
             file.display()
         ));

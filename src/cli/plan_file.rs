@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Failure,
-    session::{Allow, InputArgs, Target},
+    CommandError,
+    session::{AllowArgs, InputArgs, TargetArgs},
 };
 use crate::{
     manifest::disk,
@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// Changes when a file of an older version can no longer be understood.
-const FORMAT: &str = "trimtab.plan/1";
+const FORMAT_ID: &str = "trimtab.plan/1";
 
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct PlanFile {
     format: String,
     environment: String,
     vars: Vec<(String, String)>,
@@ -41,15 +41,15 @@ struct File {
 /// Writes a plan to a file.
 pub(super) fn write(
     file: &Path,
-    target: &Target,
-    allow: &Allow,
+    target: &TargetArgs,
+    allow: &AllowArgs,
     plan: &Plan,
     refusals: &[Refusal],
     headline: &Headline,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let texts = |list: &[Address]| list.iter().map(ToString::to_string).collect();
-    let content = File {
-        format: FORMAT.to_owned(),
+    let content = PlanFile {
+        format: FORMAT_ID.to_owned(),
         environment: target.environment.clone(),
         vars: target.inputs.vars.clone(),
         images: target.inputs.images.clone(),
@@ -62,15 +62,16 @@ pub(super) fn write(
     };
     let text = serde_json::to_string_pretty(&content).unwrap_or_default();
     std::fs::write(file, text)
-        .map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
+        .map_err(|error| CommandError::new(format!("cannot write {}: {error}", file.display())))
 }
 
 /// Reads a saved plan: what to plan again, and what must come out.
-pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
-    let wrong =
-        |why: String| Failure::new(format!("cannot read the plan in {}: {why}", file.display()));
-    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
-    understood(&text).map_err(wrong)
+pub(super) fn read(file: &Path) -> Result<(TargetArgs, AllowArgs, PlanId), CommandError> {
+    let wrong = |why: String| {
+        CommandError::new(format!("cannot read the plan in {}: {why}", file.display()))
+    };
+    let text = disk::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
+    parse(&text).map_err(wrong)
 }
 
 /// What is wrong with the text of a saved plan.
@@ -78,15 +79,15 @@ pub(super) fn read(file: &Path) -> Result<(Target, Allow, PlanId), Failure> {
 /// # Errors
 /// When it is none.
 #[doc(hidden)]
-pub fn check(text: &str) -> Result<(), String> {
-    understood(text).map(drop)
+pub fn validate(text: &str) -> Result<(), String> {
+    parse(text).map(drop)
 }
 
-fn understood(text: &str) -> Result<(Target, Allow, PlanId), String> {
-    let saved: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if saved.format != FORMAT {
+fn parse(text: &str) -> Result<(TargetArgs, AllowArgs, PlanId), String> {
+    let saved: PlanFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if saved.format != FORMAT_ID {
         return Err(format!(
-            "it is of the format `{}`, not `{FORMAT}`",
+            "it is of the format `{}`, not `{FORMAT_ID}`",
             saved.format
         ));
     }
@@ -95,12 +96,12 @@ fn understood(text: &str) -> Result<(Target, Allow, PlanId), String> {
             .map(|text| Address::parse(text).map_err(|error| error.to_string()))
             .collect()
     };
-    let allow = Allow {
+    let allow = AllowArgs {
         only: addresses(&saved.only)?,
         adopt: addresses(&saved.adopt)?,
         allow_destroy: addresses(&saved.allow_destroy)?,
         max_destroy: saved.max_destroy,
-        everything: false,
+        whole_environment: false,
     };
     let inputs = InputArgs {
         vars: saved.vars,
@@ -110,9 +111,9 @@ fn understood(text: &str) -> Result<(Target, Allow, PlanId), String> {
     let expect = saved
         .expect
         .parse()
-        .map_err(|error: crate::plan::NotAPlanId| error.to_string())?;
+        .map_err(|error: crate::plan::InvalidPlanId| error.to_string())?;
     Ok((
-        Target {
+        TargetArgs {
             environment: saved.environment,
             inputs,
         },

@@ -6,8 +6,8 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    Context, Failure,
-    connect::latency,
+    CommandContext, CommandError,
+    connect::parse_latency,
     environment::names::{REGISTRIES, SANDBOX_SPEED},
     exit,
 };
@@ -16,7 +16,7 @@ use trimtab_sandbox::{self as sandbox, Fault, StartError};
 /// Serve the imitation of Fly and AWS for other tools, such as flyctl.
 #[derive(Debug, Args)]
 #[command(after_help = faults_help())]
-pub(super) struct Serve {
+pub(super) struct SandboxArgs {
     /// Where its state lives
     #[arg(long, value_name = "DIR", default_value = ".trimtab/sandbox")]
     dir: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     aws_listen: SocketAddr,
     /// The AWS account that the printed key administers; any twelve digits
-    #[arg(long, value_name = "ACCOUNT", default_value = "123456789012", value_parser = account)]
+    #[arg(long, value_name = "ACCOUNT", default_value = "123456789012", value_parser = parse_account)]
     account: String,
     /// The organization that the printed token is for; it is made if missing
     #[arg(long, value_name = "SLUG", default_value = "personal")]
@@ -36,7 +36,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
     /// Add this to every answer, such as `50ms`
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = latency)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_latency)]
     latency: Duration,
     /// Let something go wrong; repeatable, see below
     #[arg(long, value_name = "FAULT")]
@@ -47,15 +47,15 @@ pub(super) struct Serve {
 }
 
 /// Every region is imitated; this is the one that needs no naming.
-const REGION: &str = "us-east-1";
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// How a rule is given, and how a page is seen.
-const RULES: &str = r#"  curl URL/_sandbox/rules --json '{"match":{"image_contains":"bad"},
+const RULES_EXAMPLE: &str = r#"  curl URL/_sandbox/rules --json '{"match":{"image_contains":"bad"},
     "behave":{"exit_code":1,"after_ms":500,"logs":["no such table"],"http":{"status":500}}}'
   curl -H 'Host: APP.fly.dev' URL"#;
 
 /// An AWS account.
-fn account(text: &str) -> Result<String, &'static str> {
+fn parse_account(text: &str) -> Result<String, &'static str> {
     let fine = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     if fine {
         Ok(text.to_owned())
@@ -67,18 +67,21 @@ fn account(text: &str) -> Result<String, &'static str> {
 /// The faults, one a line.
 fn faults_help() -> String {
     let line = |(name, text): &(&str, &str)| format!("  {name:<28} {text}");
-    let lines: Vec<String> = sandbox::HELP.iter().map(line).collect();
+    let lines: Vec<String> = sandbox::FAULT_HELP.iter().map(line).collect();
     format!(
         "Faults:\n{}\n\nThe embedded sandbox (`--sandbox`) takes the same from TRIMTAB_SANDBOX_FAULT (separated by \
          commas),\nTRIMTAB_SANDBOX_LATENCY, TRIMTAB_SANDBOX_SPEED and TRIMTAB_SANDBOX_RECORD; there, die-before:N and \
          die-after:N kill\ntrimtab itself around its N-th request, with wN its N-th write.\n\nNo program runs in it. \
-         What programs do instead is told by rules, and their pages are seen under their names:\n{RULES}",
+         What programs do instead is told by rules, and their pages are seen under their names:\n{RULES_EXAMPLE}",
         lines.join("\n")
     )
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failure> {
-    let mut options = sandbox::Options::new(&args.dir);
+pub(super) async fn run(
+    context: &CommandContext<'_>,
+    args: &SandboxArgs,
+) -> Result<u8, CommandError> {
+    let mut options = sandbox::SandboxOptions::new(&args.dir);
     options.listen = args.listen;
     options.aws_listen = args.aws_listen;
     options.speed = args.speed;
@@ -92,7 +95,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
         running.aws_keys(&args.account).map_err(StartError::from)?,
     );
     let dir = args.dir.display();
-    context.ui.talk(&format!(
+    context.ui.eprint(&format!(
         "The sandbox serves {dir} at {url}. Paste these lines into another terminal; ctrl-C ends."
     ));
     let is_real = (args.speed - 1.0).abs() < f64::EPSILON;
@@ -103,7 +106,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     };
     // flyctl's telemetry and update checks would leave this machine.
     let lines = format!(
-        "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={REGION}\nexport AWS_DEFAULT_REGION={REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
+        "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={DEFAULT_REGION}\nexport AWS_DEFAULT_REGION={DEFAULT_REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
          export FLY_FLAPS_BASE_URL={url}\nexport FLY_API_BASE_URL={url}\nexport FLY_UIEX_BASE_URL={url}\n\
          export {REGISTRIES}={url}\n\
@@ -113,7 +116,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Serve) -> Result<u8, Failu
     );
     // Whoever reads these lines may send the signal at once.
     let mut ends = signal(SignalKind::interrupt())?;
-    context.ui.data(&lines)?;
+    context.ui.print(&lines)?;
     ends.recv().await;
     running.stop().await;
     Ok(exit::OK)

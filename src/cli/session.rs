@@ -10,20 +10,28 @@ use std::{
 use clap::Args;
 
 use super::{
-    Context, Failure,
+    CommandContext, CommandError,
     connect::{self, Connection},
     images,
 };
-use crate::{clouds::{
-        Readers, Registry,
-        aws::{self, lock::Lease},
+use crate::{
+    clouds::{
+        CloudReaders, RegistryClient,
+        aws::{self, lock::LockLease},
         fly,
-    }, kinds::{Desired, World}, manifest::{self, Inputs, Loaded, SecretsMode, disk}, model::{Address, Image}, observe::{self, Images}, plan::{self, Plan}, render::Headline};
+    },
+    kinds::{Desired, World},
+    manifest::{self, Inputs, LoadedEnvironment, SecretsMode, disk},
+    model::{Address, Image},
+    observe::{self, ResolvedImages},
+    plan::{self, Plan},
+    render::Headline,
+};
 use trimtab_sandbox as sandbox;
 
 /// Which environment, and with what.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Target {
+pub(super) struct TargetArgs {
     /// The environment: the stem of its manifest's file name
     #[arg(value_name = "ENV")]
     pub(super) environment: String,
@@ -31,12 +39,12 @@ pub(super) struct Target {
     pub(super) inputs: InputArgs,
 }
 
-impl Target {
+impl TargetArgs {
     /// The target as it is typed again.
-    fn again(&self, context: &Context<'_>, loaded: &Loaded) -> String {
+    fn to_command_args(&self, context: &CommandContext<'_>, loaded: &LoadedEnvironment) -> String {
         let mut words = vec![self.environment.clone()];
         // Inputs that serve several environments are not all for this one.
-        let meant = |name: &str| !self.inputs.shared || loaded.files.mention(name);
+        let meant = |name: &str| !self.inputs.shared || loaded.files.mentions_variable(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| meant(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
         words.extend(
@@ -68,10 +76,10 @@ impl Target {
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct InputArgs {
     /// Set a variable of the manifest; repeatable
-    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_name_value)]
     pub(super) vars: Vec<(String, String)>,
     /// Use this image for an app; repeatable
-    #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = pair)]
+    #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = parse_name_value)]
     pub(super) images: Vec<(String, String)>,
     /// Whether they are meant for every environment there is.
     #[arg(skip)]
@@ -80,7 +88,7 @@ pub(super) struct InputArgs {
 
 /// What may be done that is otherwise refused.
 #[derive(Clone, Debug, Default, Args)]
-pub(super) struct Allow {
+pub(super) struct AllowArgs {
     /// Only these resources, and what they need; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) only: Vec<Address>,
@@ -91,24 +99,24 @@ pub(super) struct Allow {
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) allow_destroy: Vec<Address>,
     /// The largest share of the environment, in percent, that may be removed
-    #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::MAX_DESTROY)]
+    #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::DEFAULT_MAX_DESTROY)]
     pub(super) max_destroy: u32,
     /// Whether the whole environment goes.
     #[arg(skip)]
-    pub(super) everything: bool,
+    pub(super) whole_environment: bool,
 }
 
-impl Allow {
+impl AllowArgs {
     pub(super) fn limits(&self) -> plan::Limits {
         plan::Limits {
             allow_destroy: self.allow_destroy.iter().cloned().collect(),
-            everything: self.everything,
+            destroy_all: self.whole_environment,
             max_destroy: self.max_destroy,
         }
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+fn parse_name_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not NAME=VALUE")),
@@ -116,89 +124,98 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// The variables of a dotenv file.
-pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let wrong = |why: String| Failure::new(format!("cannot read {}: {why}", file.display()));
-    let text = disk::given(file).map_err(|error| wrong(error.to_string()))?;
+pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, CommandError> {
+    let wrong = |why: String| CommandError::new(format!("cannot read {}: {why}", file.display()));
+    let text = disk::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
     manifest::dotenv::parse(&text)
         .map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 
 /// A manifest and a connected client.
 pub(super) struct Session {
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadedEnvironment,
     /// The target as it was typed, for the next command.
-    again: String,
-    on_sandbox: bool,
-    pub(super) readers: Readers,
-    registry: Registry,
+    target_args: String,
+    uses_sandbox: bool,
+    pub(super) readers: CloudReaders,
+    registry: RegistryClient,
     /// What the registries said, asked once: what is verified is what was planned, whatever a tag means meanwhile.
-    images: tokio::sync::OnceCell<Images>,
+    images: tokio::sync::OnceCell<ResolvedImages>,
     /// Whether an image that cannot be looked up is passed over, as secrets without a value are.
     lenient: bool,
-    sandbox: Option<sandbox::Running>,
+    sandbox: Option<sandbox::RunningSandbox>,
     /// When it was opened.
-    pub(super) begun: Instant,
+    pub(super) started_at: Instant,
     /// How much faster than Fly the server runs.
     pub(super) speed: f64,
     /// The lock of the environment, while it is ours.
-    lock: std::sync::Mutex<Option<Arc<Lease>>>,
+    lock: std::sync::Mutex<Option<Arc<LockLease>>>,
     /// What ends the process at a signal while nothing is written.
-    ends: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
+    exit_task: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
 }
 
 impl Session {
     /// Reads the manifest and connects.
     pub(super) async fn open(
-        context: &Context<'_>,
-        target: &Target,
+        context: &CommandContext<'_>,
+        target: &TargetArgs,
         secrets: SecretsMode,
         adopt: &[Address],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let begun = Instant::now();
-        let mut loaded = load(context, &target.environment, &target.inputs, secrets)?;
+        let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets)?;
         loaded.desired.meta.adopt.extend(adopt.iter().cloned());
         let Connection {
             fly: settings,
             aws,
             sandbox,
         } = match &context.global.sandbox {
-            Some(dir) => connect::embedded(&context.environment, dir, &loaded.desired.meta).await?,
-            None => connect::real(&context.environment, &loaded)?,
+            Some(dir) => {
+                connect::connect_embedded_sandbox(&context.environment, dir, &loaded.desired.meta)
+                    .await?
+            }
+            None => connect::connect_clouds(&context.environment, &loaded)?,
         };
-        let (fly, registry) = (fly::Reader::new(&settings)?, Registry::new(&settings)?);
+        let (fly, registry) = (
+            fly::FlyReader::new(&settings)?,
+            RegistryClient::new(&settings)?,
+        );
         let aws = match aws {
-            Some(settings) => Some(aws::Reader::new(settings, &fly).await?),
+            Some(settings) => Some(aws::AwsReader::new(settings, &fly).await?),
             None => None,
         };
-        let readers = Readers { fly, aws };
+        let readers = CloudReaders { fly, aws };
         let (images, lenient) = (
             tokio::sync::OnceCell::new(),
             secrets != SecretsMode::Required,
         );
         let on_sandbox = context.global.sandbox.is_some();
-        let again = target.again(context, &loaded);
+        let again = target.to_command_args(context, &loaded);
         let speed = settings.speed;
         Ok(Self {
             loaded,
-            again,
-            on_sandbox,
+            target_args: again,
+            uses_sandbox: on_sandbox,
             readers,
             registry,
             images,
             lenient,
             sandbox,
-            begun,
+            started_at: begun,
             speed,
             lock: std::sync::Mutex::default(),
-            ends: std::sync::Mutex::default(),
+            exit_task: std::sync::Mutex::default(),
         })
     }
 
     /// Looks at the world.
-    pub(super) async fn observe(&self, context: &Context<'_>) -> Result<World, Failure> {
+    pub(super) async fn observe(
+        &self,
+        context: &CommandContext<'_>,
+    ) -> Result<World, CommandError> {
         let spinner = context
             .ui
-            .spinner(&format!("looking at {}", self.loaded.desired.meta.org));
+            .start_spinner(&format!("looking at {}", self.loaded.desired.meta.org));
         let world = observe::observe(&self.readers, &self.loaded.desired).await;
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();
@@ -207,33 +224,36 @@ impl Session {
     }
 
     /// Looks at the world, and at the same time at the images that are asked for.
-    pub(super) async fn look(
+    pub(super) async fn observe_with_images(
         &self,
-        context: &Context<'_>,
+        context: &CommandContext<'_>,
         desired: &Desired,
-    ) -> Result<World, Failure> {
+    ) -> Result<World, CommandError> {
         let images = self
             .images
-            .get_or_init(|| observe::images(&self.registry, desired));
+            .get_or_init(|| observe::resolve_images(&self.registry, desired));
         let (world, _) = tokio::join!(self.observe(context), images);
         world
     }
 
     /// Replaces what ends the process at a signal; nothing does while something is written.
-    pub(super) fn hear(&self, ends: Option<tokio::task::AbortHandle>) {
-        let mut there = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn set_exit_task(&self, ends: Option<tokio::task::AbortHandle>) {
+        let mut there = self
+            .exit_task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = std::mem::replace(&mut *there, ends) {
             old.abort();
         }
     }
 
     /// Keeps a lock that was taken.
-    pub(super) fn keep(&self, lock: Arc<Lease>) {
+    pub(super) fn store_lock(&self, lock: Arc<LockLease>) {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
     }
 
     /// The lock, if it is ours.
-    pub(super) fn lock(&self) -> Option<Arc<Lease>> {
+    pub(super) fn lock(&self) -> Option<Arc<LockLease>> {
         self.lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -256,16 +276,21 @@ impl Session {
     }
 
     /// Makes sure that these images are still in their registries.
-    pub(super) async fn images_exist(&self, images: BTreeSet<Image>) -> Result<(), Failure> {
-        let looks = images.iter().map(|image| self.registry.digest(image));
+    pub(super) async fn check_images_exist(
+        &self,
+        images: BTreeSet<Image>,
+    ) -> Result<(), CommandError> {
+        let looks = images
+            .iter()
+            .map(|image| self.registry.resolve_digest(image));
         for (image, found) in images
             .iter()
             .zip(futures_util::future::join_all(looks).await)
         {
             match found {
                 Err(error) if error.is_not_found() => {
-                    return Err(Failure::new(format!("there is no image `{image}` any more"))
-                        .hint("its registry has deleted it: push it again, or go back to another release"));
+                    return Err(CommandError::new(format!("there is no image `{image}` any more"))
+                        .with_hint("its registry has deleted it: push it again, or go back to another release"));
                 }
                 // A registry that does not answer now may well answer Fly.
                 Err(error) => tracing::warn!(%error, "an image could not be looked up"),
@@ -281,18 +306,18 @@ impl Session {
         desired: &Desired,
         world: &World,
         only: &[Address],
-    ) -> Result<Plan, Failure> {
-        known(only, desired, world)?;
+    ) -> Result<Plan, CommandError> {
+        check_known_addresses(only, desired, world)?;
         let mut desired = desired.clone();
         if let Some(found) = self.images.get() {
             if !self.lenient {
-                images::check(&self.loaded, found)?;
+                images::check_missing_images(&self.loaded, found)?;
             }
-            found.pin(&mut desired);
+            found.pin_digests(&mut desired);
             desired.meta.warnings.extend(found.warnings(self.lenient));
         }
         let mut plan = plan::plan(&desired, world)?;
-        plan.found
+        plan.findings
             .warnings
             .extend(desired.meta.warnings.iter().cloned());
         Ok(if only.is_empty() {
@@ -310,14 +335,14 @@ impl Session {
             environment: meta.mark.environment.clone(),
             project: meta.mark.project.clone(),
             org: meta.org.clone(),
-            target: if self.on_sandbox {
+            target: if self.uses_sandbox {
                 "sandbox".to_owned()
             } else {
                 String::new()
             },
-            again: self.again.clone(),
-            requests: self.readers.fly.sent() + self.registry.sent(),
-            elapsed: Some(self.begun.elapsed()),
+            target_args: self.target_args.clone(),
+            requests: self.readers.fly.request_count() + self.registry.request_count(),
+            elapsed: Some(self.started_at.elapsed()),
         }
     }
 
@@ -331,57 +356,64 @@ impl Session {
 }
 
 /// Refuses addresses that name nothing: with a typing error, a part of a plan would be empty and look done.
-pub(super) fn known(wanted: &[Address], desired: &Desired, world: &World) -> Result<(), Failure> {
-    match plan::strangers(wanted, desired, world).first() {
+pub(super) fn check_known_addresses(
+    wanted: &[Address],
+    desired: &Desired,
+    world: &World,
+) -> Result<(), CommandError> {
+    match plan::unknown_addresses(wanted, desired, world).first() {
         None => Ok(()),
-        Some(stranger) => Err(Failure::new(format!("there is no {stranger}, in the manifest or live")).hint(
+        Some(stranger) => Err(CommandError::new(format!("there is no {stranger}, in the manifest or live")).with_hint(
             "`plan --format json` lists the addresses; an app's covers everything in it, as in fly.app/web",
         )),
     }
 }
 
 /// The environments that were named, or all there are.
-pub(super) fn environments(
-    context: &Context<'_>,
+pub(super) fn resolve_environments(
+    context: &CommandContext<'_>,
     named: &[String],
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CommandError> {
     if !named.is_empty() {
         return Ok(named.to_vec());
     }
     let dir = &context.global.environments;
-    let all = manifest::list(dir).map_err(|error| {
-        Failure::new(format!("cannot read {}: {error}", dir.display())).hint(NO_MANIFESTS)
+    let all = manifest::list_environments(dir).map_err(|error| {
+        CommandError::new(format!("cannot read {}: {error}", dir.display()))
+            .with_hint(NO_MANIFESTS_HINT)
     })?;
     if all.is_empty() {
         return Err(
-            Failure::new(format!("there are no manifests in {}", dir.display())).hint(NO_MANIFESTS),
+            CommandError::new(format!("there are no manifests in {}", dir.display()))
+                .with_hint(NO_MANIFESTS_HINT),
         );
     }
     Ok(all)
 }
 
 /// What to do where no manifests are.
-const NO_MANIFESTS: &str = "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
+const NO_MANIFESTS_HINT: &str = "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
 
 /// Reads one manifest.
-pub(super) fn load(
-    context: &Context<'_>,
+pub(super) fn load_manifest(
+    context: &CommandContext<'_>,
     environment: &str,
     inputs: &InputArgs,
     secrets: SecretsMode,
-) -> Result<Loaded, Failure> {
+) -> Result<LoadedEnvironment, CommandError> {
     let dir = &context.global.environments;
     if !dir.is_dir() {
         return Err(
-            Failure::new(format!("there is no folder {}", dir.display())).hint(NO_MANIFESTS),
+            CommandError::new(format!("there is no folder {}", dir.display()))
+                .with_hint(NO_MANIFESTS_HINT),
         );
     }
     let inputs = Inputs {
         vars: inputs.vars.iter().cloned().collect(),
         images: inputs.images.iter().cloned().collect(),
-        environment: context.environment.all().clone(),
-        secrets,
-        shared: inputs.shared,
+        process_environment: context.environment.as_map().clone(),
+        secrets_mode: secrets,
+        multiple_environments: inputs.shared,
     };
     Ok(manifest::load(dir, environment, &inputs)?)
 }

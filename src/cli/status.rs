@@ -3,27 +3,27 @@
 use clap::Args;
 
 use super::{
-    Context, Failure, exit,
-    session::{Session, Target},
+    CommandContext, CommandError, exit,
+    session::{Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
-    render::{self, fleet::Fleet},
+    render::{self, fleet::EnvironmentStatus},
 };
 
 /// Show what runs.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     #[command(flatten)]
-    target: Target,
+    target: TargetArgs,
     /// How it is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    format: StatusFormat,
 }
 
 /// How a status is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+enum StatusFormat {
     /// For people.
     #[default]
     Text,
@@ -31,19 +31,23 @@ enum Format {
     Json,
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<u8, Failure> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<u8, CommandError> {
     let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
     let world = session.observe(context).await;
     let shown = world.map(|world| {
-        let fleet = Fleet::of(&session.loaded.desired, &world);
+        let fleet = EnvironmentStatus::from_world(&session.loaded.desired, &world);
         match args.format {
-            Format::Text => {
-                render::text::status(&fleet, &session.headline("status"), &context.ui.look())
+            StatusFormat::Text => render::text::status(
+                &fleet,
+                &session.headline("status"),
+                &context.ui.stdout_options(),
+            ),
+            StatusFormat::Json => {
+                serde_json::to_string_pretty(&fleet.to_json()).unwrap_or_default()
             }
-            Format::Json => serde_json::to_string_pretty(&fleet.json()).unwrap_or_default(),
         }
     });
     session.close().await;
-    context.ui.data(&shown?)?;
+    context.ui.print(&shown?)?;
     Ok(exit::OK)
 }

@@ -9,16 +9,16 @@ use std::{
 use anstream::ColorChoice;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::render::{Look, github, harmless};
+use crate::render::{TextOptions, github, sanitize_output};
 
 /// How wide text is when nobody knows.
-const WIDTH: usize = 100;
+const DEFAULT_WIDTH: usize = 100;
 /// How high a terminal is when nobody knows.
-const HEIGHT: usize = 24;
+const DEFAULT_HEIGHT: usize = 24;
 
 /// What the user sees, and what he is asked.
 #[derive(Debug)]
-pub(super) struct Ui {
+pub(super) struct Terminal {
     color: ColorChoice,
     /// Whether progress is redrawn in place.
     live: bool,
@@ -28,7 +28,7 @@ pub(super) struct Ui {
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Color {
+pub(super) enum ColorMode {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
@@ -38,12 +38,12 @@ pub(super) enum Color {
     Never,
 }
 
-impl Ui {
-    pub(super) fn new(color: Color, ci: bool, github: bool) -> Self {
+impl Terminal {
+    pub(super) fn new(color: ColorMode, ci: bool, github: bool) -> Self {
         let color = match color {
-            Color::Auto => ColorChoice::Auto,
-            Color::Always => ColorChoice::AlwaysAnsi,
-            Color::Never => ColorChoice::Never,
+            ColorMode::Auto => ColorChoice::Auto,
+            ColorMode::Always => ColorChoice::AlwaysAnsi,
+            ColorMode::Never => ColorChoice::Never,
         };
         color.write_global();
         Self {
@@ -54,24 +54,24 @@ impl Ui {
     }
 
     /// How text for stdout should look.
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn stdout_options(&self) -> TextOptions {
         let stdout = std::io::stdout();
-        Look {
-            color: self.colored(&stdout),
-            width: width(),
+        TextOptions {
+            color: self.uses_color(&stdout),
+            width: terminal_width(),
         }
     }
 
     /// How text for stderr should look.
-    pub(super) fn talk_look(&self) -> Look {
+    pub(super) fn stderr_options(&self) -> TextOptions {
         let stderr = std::io::stderr();
-        Look {
-            color: self.colored(&stderr),
-            width: width(),
+        TextOptions {
+            color: self.uses_color(&stderr),
+            width: terminal_width(),
         }
     }
 
-    fn colored<S: anstream::stream::RawStream>(&self, stream: &S) -> bool {
+    fn uses_color<S: anstream::stream::RawStream>(&self, stream: &S) -> bool {
         let choice = match self.color {
             ColorChoice::Auto => anstream::AutoStream::choice(stream),
             other => other,
@@ -83,8 +83,8 @@ impl Ui {
     ///
     /// # Errors
     /// When stdout cannot be written to for any other reason, such as a full disk.
-    pub(super) fn data(&self, text: &str) -> std::io::Result<()> {
-        let text = self.harmless(text);
+    pub(super) fn print(&self, text: &str) -> std::io::Result<()> {
+        let text = self.sanitize(text);
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         let mut out = anstream::stdout().lock();
         match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
@@ -94,17 +94,17 @@ impl Ui {
     }
 
     /// Says something. A closed stderr is nobody's problem.
-    pub(super) fn talk(&self, text: &str) {
-        let text = self.harmless(text);
+    pub(super) fn eprint(&self, text: &str) {
+        let text = self.sanitize(text);
         let mut err = anstream::stderr().lock();
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         drop(write!(err, "{text}{newline}"));
     }
 
     /// Says several lines.
-    pub(super) fn talk_all(&self, lines: &[String]) {
+    pub(super) fn eprint_lines(&self, lines: &[String]) {
         if !lines.is_empty() {
-            self.talk(&lines.join("\n"));
+            self.eprint(&lines.join("\n"));
         }
     }
 
@@ -113,18 +113,18 @@ impl Ui {
         clippy::unused_self,
         reason = "whoever may say commands has been handed the terminal"
     )]
-    pub(super) fn commands(&self, lines: &[String]) {
+    pub(super) fn eprint_workflow_commands(&self, lines: &[String]) {
         if !lines.is_empty() {
             let mut err = anstream::stderr().lock();
-            drop(writeln!(err, "{}", harmless(&lines.join("\n"))));
+            drop(writeln!(err, "{}", sanitize_output(&lines.join("\n"))));
         }
     }
 
     /// What is said comes from outside in part, and must not command anybody.
-    fn harmless<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let text = harmless(text);
+    fn sanitize<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let text = sanitize_output(text);
         if self.github {
-            Cow::Owned(github::harmless(&text))
+            Cow::Owned(github::escape_workflow_commands(&text))
         } else {
             text
         }
@@ -141,19 +141,19 @@ impl Ui {
         reason = "what is known of the terminal is asked here"
     )]
     pub(super) fn height(&self) -> usize {
-        terminal_size::terminal_size().map_or(HEIGHT, |(_, height)| usize::from(height.0))
+        terminal_size::terminal_size().map_or(DEFAULT_HEIGHT, |(_, height)| usize::from(height.0))
     }
 
     /// Whether somebody can be asked.
-    pub(super) fn can_ask(&self) -> bool {
+    pub(super) fn is_interactive(&self) -> bool {
         self.live && std::io::stdin().is_terminal()
     }
 
     /// Asks, and reads one line.
-    pub(super) fn ask(&self, question: &str) -> std::io::Result<String> {
+    pub(super) fn prompt(&self, question: &str) -> std::io::Result<String> {
         {
             let mut err = anstream::stderr().lock();
-            write!(err, "{} ", self.harmless(question))?;
+            write!(err, "{} ", self.sanitize(question))?;
             err.flush()?;
         }
         let mut line = String::new();
@@ -167,11 +167,11 @@ impl Ui {
     }
 
     /// A line that shows that something goes on; nothing when nobody watches.
-    pub(super) fn spinner(&self, text: &str) -> Option<ProgressBar> {
+    pub(super) fn start_spinner(&self, text: &str) -> Option<ProgressBar> {
         if !self.live {
             return None;
         }
-        let bar = ProgressBar::new_spinner().with_message(harmless(text).into_owned());
+        let bar = ProgressBar::new_spinner().with_message(sanitize_output(text).into_owned());
         let style = ProgressStyle::with_template("{spinner} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style);
@@ -181,6 +181,6 @@ impl Ui {
 }
 
 /// The width of the terminal that shows stdout; text for a file gets a width that fits a page.
-fn width() -> usize {
-    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).max(40))
+fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).max(40))
 }

@@ -3,13 +3,13 @@
 use clap::Args;
 
 use super::{
-    Context, Failure, clock, exit, locking,
-    session::{InputArgs, Session, Target},
+    CommandContext, CommandError, clock, exit, locking,
+    session::{InputArgs, Session, TargetArgs},
 };
 use crate::{
     clouds::aws::{
-        Reader, Writer,
-        lock::{self, Place, Terms},
+        AwsReader, AwsWriter,
+        lock::{self, LockLocation, LockTimings},
     },
     manifest::SecretsMode,
 };
@@ -27,80 +27,90 @@ pub(super) struct Unlock {
     id: Option<String>,
 }
 
-pub(super) async fn run(context: &Context<'_>, args: &Unlock) -> Result<u8, Failure> {
-    let target = Target {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Unlock) -> Result<u8, CommandError> {
+    let target = TargetArgs {
         environment: args.environment.clone(),
         inputs: args.inputs.clone(),
     };
     let session = Session::open(context, &target, SecretsMode::Lenient, &[]).await?;
-    let result = answer(context, args, &session).await;
+    let result = run_with_session(context, args, &session).await;
     session.close().await;
     result
 }
 
-async fn answer(context: &Context<'_>, args: &Unlock, session: &Session) -> Result<u8, Failure> {
-    let place = locking::place(&session.loaded.desired.meta);
+async fn run_with_session(
+    context: &CommandContext<'_>,
+    args: &Unlock,
+    session: &Session,
+) -> Result<u8, CommandError> {
+    let place = locking::lock_place(&session.loaded.desired.meta);
     let (Some(place), Some(reader)) = (place, &session.readers.aws) else {
-        return Err(Failure::new(format!(
+        return Err(CommandError::new(format!(
             "the environment {} has no lock: it has no bucket",
             args.environment
         ))
-        .hint(
+        .with_hint(
             "what keeps two runs apart are leases on machines, which run out by themselves within a minute",
         ));
     };
-    let terms = Terms::at_speed(session.speed);
+    let terms = LockTimings::at_speed(session.speed);
     match &args.id {
-        Some(id) => release(context, reader, &place, id, terms).await,
-        None => show(context, args, reader, &place, terms).await,
+        Some(id) => end_lock(context, reader, &place, id, terms).await,
+        None => print_holder(context, args, reader, &place, terms).await,
     }
 }
 
-async fn show(
-    context: &Context<'_>,
+async fn print_holder(
+    context: &CommandContext<'_>,
     args: &Unlock,
-    reader: &Reader,
-    place: &Place,
-    terms: Terms,
-) -> Result<u8, Failure> {
+    reader: &AwsReader,
+    place: &LockLocation,
+    terms: LockTimings,
+) -> Result<u8, CommandError> {
     reader.check_account().await?;
-    match lock::holder(reader, place).await? {
-        None => context.ui.data("Nobody holds the lock.")?,
+    match lock::find_holder(reader, place).await? {
+        None => context.ui.print("Nobody holds the lock.")?,
         Some(record) => {
-            let (ends, free) = (record.expires_at, terms.free_at(&record));
+            let (ends, free) = (record.expires_at, terms.available_at(&record));
             if record.unlocked {
-                context.ui.data(&format!(
+                context.ui.print(&format!(
                     "The lock of {record} was ended; it is free after {free:.0}."
                 ))?;
                 return Ok(exit::OK);
             }
-            context.ui.data(&format!(
+            context.ui.print(&format!(
                 "{record} holds the lock until {ends:.0} unless it is renewed."
             ))?;
-            context.ui.talk(&format!(
+            context.ui.eprint(&format!(
                 "If that run hangs or is dead: trimtab unlock {} --id {}",
                 args.environment,
-                record.id()
+                record.short_id()
             ));
         }
     }
     Ok(exit::OK)
 }
 
-async fn release(
-    context: &Context<'_>,
-    reader: &Reader,
-    place: &Place,
+async fn end_lock(
+    context: &CommandContext<'_>,
+    reader: &AwsReader,
+    place: &LockLocation,
     id: &str,
-    terms: Terms,
-) -> Result<u8, Failure> {
+    terms: LockTimings,
+) -> Result<u8, CommandError> {
     reader.check_account().await?;
-    let record = lock::unlock(&Writer::new(reader.clone()), place, id, clock::wall).await?;
-    context.ui.data(&format!("Ended the lock of {record}."))?;
+    let record = lock::unlock(
+        &AwsWriter::new(reader.clone()),
+        place,
+        id,
+        clock::current_time,
+    )
+    .await?;
+    context.ui.print(&format!("Ended the lock of {record}."))?;
     if !record.released {
-        context.ui.talk(&format!(
+        context.ui.eprint(&format!(
             "It is free after {:.0}, or as soon as that run has noticed: nobody can tell from here that it is dead.",
-            terms.free_at(&record)
+            terms.available_at(&record)
         ));
     }
     Ok(exit::OK)

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::{
-    Context, Failure, exit,
-    session::{InputArgs, environments, load},
+    CommandContext, CommandError, exit,
+    session::{InputArgs, load_manifest, resolve_environments},
 };
 use crate::manifest::SecretsMode;
 
@@ -20,8 +20,8 @@ pub(super) struct Validate {
     inputs: InputArgs,
 }
 
-pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure> {
-    let names = environments(context, &args.names)?;
+pub(super) fn run(context: &CommandContext<'_>, args: &Validate) -> Result<u8, CommandError> {
+    let names = resolve_environments(context, &args.names)?;
     let inputs = InputArgs {
         shared: args.names.is_empty(),
         ..args.inputs.clone()
@@ -29,29 +29,29 @@ pub(super) fn run(context: &Context<'_>, args: &Validate) -> Result<u8, Failure>
     let mut code = exit::OK;
     let mut marks = BTreeMap::new();
     for name in &names {
-        match load(context, name, &inputs, SecretsMode::Unchecked) {
+        match load_manifest(context, name, &inputs, SecretsMode::Unchecked) {
             Ok(loaded) => {
-                let count = loaded.places.len();
-                let twin = marks.insert(loaded.desired.meta.mark.clone(), loaded.file.clone());
+                let count = loaded.locations.len();
+                let twin = marks.insert(loaded.desired.meta.mark.clone(), loaded.path.clone());
                 if let Some(twin) = twin {
-                    let (mine, other) = (loaded.file.display(), twin.display());
+                    let (mine, other) = (loaded.path.display(), twin.display());
                     let text = format!(
                         "{mine} and {other} describe one environment: each would remove what the other makes"
                     );
-                    code = Failure::new(text)
-                        .hint("give one of them another `name`")
-                        .show(context.ui);
+                    code = CommandError::new(text)
+                        .with_hint("give one of them another `name`")
+                        .print(context.ui);
                     continue;
                 }
-                context.ui.data(&format!(
+                context.ui.print(&format!(
                     "{} is valid: {count} resources",
-                    loaded.file.display()
+                    loaded.path.display()
                 ))?;
                 for warning in &loaded.desired.meta.warnings {
-                    context.ui.talk(&format!("warning: {warning}"));
+                    context.ui.eprint(&format!("warning: {warning}"));
                 }
             }
-            Err(failure) => code = failure.show(context.ui),
+            Err(failure) => code = failure.print(context.ui),
         }
     }
     Ok(code)

@@ -2,25 +2,25 @@
 
 /// A request that did not do what it was sent for.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{doing}: {answer}")]
+#[error("{operation}: {message}")]
 pub struct CloudError {
     /// What was being done, such as `create a machine in draft-app`.
-    pub doing: String,
+    pub operation: String,
     /// What the server answered, or why there was no answer.
-    pub answer: String,
+    pub message: String,
     /// The sort of trouble.
-    pub trouble: Trouble,
+    pub kind: ErrorKind,
     /// The HTTP status, when there was an answer.
     pub status: Option<u16>,
     /// The cloud's id of the request, to quote to support.
     pub request_id: Option<String>,
     /// Which cloud it was.
-    pub cloud: Cloud,
+    pub cloud: CloudProvider,
 }
 
 /// The clouds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cloud {
+pub enum CloudProvider {
     /// Fly.io, and the registries beside it.
     #[default]
     Fly,
@@ -30,15 +30,15 @@ pub enum Cloud {
 
 /// The sorts of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ErrorKind {
     /// It is not there (404).
     NotFound,
     /// Somebody else holds it or changed it first (409, 412).
     Conflict,
     /// The request is not acceptable as it is (400, 422 and other 4xx).
-    Refused,
+    Rejected,
     /// The token is missing, wrong, or not for this (401, 403).
-    Denied,
+    PermissionDenied,
     /// Too many requests, even after waiting (429).
     Throttled,
     /// The server failed or did not answer, and may have done it (408, 5xx, a lost connection).
@@ -46,24 +46,24 @@ pub enum Trouble {
     /// No connection could be made, so nothing was done.
     Unreachable,
     /// The answer could not be understood.
-    Unreadable,
+    InvalidResponse,
     /// It was done, and did not come to what it should: a machine that does not start.
     Failed,
     /// It cannot be done now without harm: a job is running. A later apply does it.
     Busy,
 }
 
-impl Trouble {
+impl ErrorKind {
     /// The trouble that a status means.
     #[must_use]
-    pub fn of_status(status: u16) -> Self {
+    pub fn from_status(status: u16) -> Self {
         match status {
             404 => Self::NotFound,
             409 | 412 => Self::Conflict,
-            401 | 403 => Self::Denied,
+            401 | 403 => Self::PermissionDenied,
             429 => Self::Throttled,
             408 | 500.. => Self::Ambiguous,
-            _ => Self::Refused,
+            _ => Self::Rejected,
         }
     }
 }
@@ -71,12 +71,12 @@ impl Trouble {
 impl CloudError {
     /// An error without an answer from a server.
     #[must_use]
-    pub fn new(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
-        let (status, request_id, cloud) = (None, None, Cloud::Fly);
+    pub fn new(doing: impl Into<String>, trouble: ErrorKind, answer: impl Into<String>) -> Self {
+        let (status, request_id, cloud) = (None, None, CloudProvider::Fly);
         Self {
-            doing: doing.into(),
-            answer: answer.into(),
-            trouble,
+            operation: doing.into(),
+            message: answer.into(),
+            kind: trouble,
             status,
             request_id,
             cloud,
@@ -85,9 +85,13 @@ impl CloudError {
 
     /// The same for AWS.
     #[must_use]
-    pub fn aws(doing: impl Into<String>, trouble: Trouble, answer: impl Into<String>) -> Self {
+    pub fn new_aws(
+        doing: impl Into<String>,
+        trouble: ErrorKind,
+        answer: impl Into<String>,
+    ) -> Self {
         Self {
-            cloud: Cloud::Aws,
+            cloud: CloudProvider::Aws,
             ..Self::new(doing, trouble, answer)
         }
     }
@@ -95,46 +99,46 @@ impl CloudError {
     /// Whether the object is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.trouble == Trouble::NotFound
+        self.kind == ErrorKind::NotFound
     }
 
     /// Whether the operation may have been done all the same.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        self.trouble == Trouble::Ambiguous
+        self.kind == ErrorKind::Ambiguous
     }
 
     /// What the user can do next, where the sort of trouble says it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        match self.trouble {
-            Trouble::Denied if self.answer.contains("no credentials for AWS") => Some(
+        match self.kind {
+            ErrorKind::PermissionDenied if self.message.contains("no credentials for AWS") => Some(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE after `aws sso login`; a GitHub job needs \
                  `permissions: id-token: write` and AWS_ROLE_ARN",
             ),
-            Trouble::Denied if self.answer.contains("ExpiredToken") => {
+            ErrorKind::PermissionDenied if self.message.contains("ExpiredToken") => {
                 Some("these credentials have run out: get new ones, such as by `aws sso login`")
             }
-            Trouble::Denied if self.cloud == Cloud::Aws => Some(
+            ErrorKind::PermissionDenied if self.cloud == CloudProvider::Aws => Some(
                 "check whose credentials these are: `aws sts get-caller-identity`; `trimtab permissions ENV` prints what they must allow",
             ),
-            Trouble::Denied => {
+            ErrorKind::PermissionDenied => {
                 Some("check which token is used and what it may do: `fly tokens list`")
             }
-            Trouble::Throttled | Trouble::Ambiguous | Trouble::Unreachable => {
+            ErrorKind::Throttled | ErrorKind::Ambiguous | ErrorKind::Unreachable => {
                 Some("run the same command again: what was done is not done twice")
             }
-            Trouble::Conflict => Some(
+            ErrorKind::Conflict => Some(
                 "something else is changing it: wait until it has ended, then run the same command again",
             ),
-            Trouble::Busy => Some("run the same command again when the job has ended"),
+            ErrorKind::Busy => Some("run the same command again when the job has ended"),
             _ => None,
         }
     }
 }
 
 /// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

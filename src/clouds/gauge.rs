@@ -6,22 +6,22 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::{CloudError, Trouble};
+use super::{CloudError, ErrorKind};
 
 /// A point at which the process dies as by `kill -9`: around a certain request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fuse {
+pub struct CrashPoint {
     /// Which one.
-    pub at: Nth,
+    pub request: RequestOrdinal,
     /// Whether it is sent and answered first.
-    pub after: bool,
+    pub after_response: bool,
     /// What happens then.
-    pub then: Burnt,
+    pub mode: CrashMode,
 }
 
 /// A request by its number, counted from one over all clouds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nth {
+pub enum RequestOrdinal {
     /// Among all requests.
     Request(u64),
     /// Among those that write.
@@ -30,70 +30,74 @@ pub enum Nth {
 
 /// What a burnt fuse does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Burnt {
+pub enum CrashMode {
     /// The process dies, without any clean-up.
-    Die,
+    Abort,
     /// This client falls silent for good, as the server sees a process that died; the process goes on and can look.
-    FallSilent,
+    Simulate,
 }
 
 /// The count of a run's requests. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gauge(Arc<Inner>);
+pub(crate) struct RequestCounter(Arc<Counters>);
 
 #[derive(Debug, Default)]
-struct Inner {
-    fuse: Option<Fuse>,
-    sent: AtomicU64,
+struct Counters {
+    crash_point: Option<CrashPoint>,
+    requests: AtomicU64,
     writes: AtomicU64,
-    silent: AtomicBool,
+    crashed: AtomicBool,
 }
 
 /// The numbers of a request, from one; reads have none among the writes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct RequestNumbers {
     request: u64,
     write: Option<u64>,
 }
 
-impl Turn {
-    fn is(self, nth: Nth) -> bool {
+impl RequestNumbers {
+    fn matches(self, nth: RequestOrdinal) -> bool {
         match nth {
-            Nth::Request(n) => self.request == n,
-            Nth::Write(n) => self.write == Some(n),
+            RequestOrdinal::Request(n) => self.request == n,
+            RequestOrdinal::Write(n) => self.write == Some(n),
         }
     }
 }
 
-impl Gauge {
-    pub(super) fn new(fuse: Option<Fuse>) -> Self {
-        Self(Arc::new(Inner {
-            fuse,
-            ..Inner::default()
+impl RequestCounter {
+    pub(super) fn new(fuse: Option<CrashPoint>) -> Self {
+        Self(Arc::new(Counters {
+            crash_point: fuse,
+            ..Counters::default()
         }))
     }
 
     /// How many requests were sent so far.
-    pub(super) fn sent(&self) -> u64 {
-        self.0.sent.load(Ordering::Relaxed)
+    pub(super) fn request_count(&self) -> u64 {
+        self.0.requests.load(Ordering::Relaxed)
     }
 
     /// Whether the fuse has burnt.
-    pub(super) fn is_silent(&self) -> bool {
-        self.0.silent.load(Ordering::Relaxed)
+    pub(super) fn has_crashed(&self) -> bool {
+        self.0.crashed.load(Ordering::Relaxed)
     }
 
     /// Counts a request that is about to be sent.
     ///
     /// # Errors
     /// When this client has fallen silent.
-    pub(super) fn enter(&self, doing: &str, is_write: bool) -> Result<Turn, CloudError> {
+    pub(super) fn begin_request(
+        &self,
+        doing: &str,
+        is_write: bool,
+    ) -> Result<RequestNumbers, CloudError> {
         let next = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed) + 1;
-        let turn = Turn {
-            request: next(&self.0.sent),
+        let turn = RequestNumbers {
+            request: next(&self.0.requests),
             write: is_write.then(|| next(&self.0.writes)),
         };
-        self.burn(doing, turn, false)?;
+        self.crash_if_due(doing, turn, false)?;
         Ok(turn)
     }
 
@@ -101,25 +105,30 @@ impl Gauge {
     ///
     /// # Errors
     /// As [`Gauge::enter`].
-    pub(super) fn leave(&self, doing: &str, turn: Turn) -> Result<(), CloudError> {
-        self.burn(doing, turn, true)
+    pub(super) fn end_request(&self, doing: &str, turn: RequestNumbers) -> Result<(), CloudError> {
+        self.crash_if_due(doing, turn, true)
     }
 
     /// Dies here if the fuse says so, or stays silent once it has burnt.
-    fn burn(&self, doing: &str, turn: Turn, after: bool) -> Result<(), CloudError> {
-        let Some(fuse) = self.0.fuse else {
+    fn crash_if_due(
+        &self,
+        doing: &str,
+        turn: RequestNumbers,
+        after: bool,
+    ) -> Result<(), CloudError> {
+        let Some(fuse) = self.0.crash_point else {
             return Ok(());
         };
-        if turn.is(fuse.at) && fuse.after == after {
-            match fuse.then {
-                Burnt::Die => std::process::abort(),
-                Burnt::FallSilent => self.0.silent.store(true, Ordering::Relaxed),
+        if turn.matches(fuse.request) && fuse.after_response == after {
+            match fuse.mode {
+                CrashMode::Abort => std::process::abort(),
+                CrashMode::Simulate => self.0.crashed.store(true, Ordering::Relaxed),
             }
         }
-        if self.is_silent() {
+        if self.has_crashed() {
             return Err(CloudError::new(
                 doing,
-                Trouble::Failed,
+                ErrorKind::Failed,
                 "this client has fallen silent",
             ));
         }

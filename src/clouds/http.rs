@@ -8,103 +8,106 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Action, Cloud, CloudError, Fuse, Pacing, Trouble, chain, gauge::Gauge, reach};
-use crate::model::veiled;
+use super::{
+    CloudError, CloudProvider, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter,
+    format_error_chain, gauge::RequestCounter, reach,
+};
+use crate::model::redact;
 
 /// How many requests are under way at once. Every request has its own bucket (see [`Pacing`]), and over HTTP/2 they
 /// share a connection, so this only bounds memory: with 256 a plan of fifty apps (six lists each) takes two waves.
-const IN_FLIGHT: usize = 256;
+const MAX_IN_FLIGHT: usize = 256;
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may take. Fly's proxy itself gives up after a minute.
-const ANSWER: Duration = Duration::from_secs(65);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
 /// How often a request is tried where that is safe, and the first pause between tries. Five tries with doubling
 /// pauses span about 4 seconds, which outlasts a burst limit and a proxy restart.
-const TRIES: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MAX_ATTEMPTS: u32 = 5;
+const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
 
 /// The header that shows a machine's lease (fly-go's `NonceHeader`).
-const NONCE: &str = "fly-machine-lease-nonce";
+const LEASE_NONCE_HEADER: &str = "fly-machine-lease-nonce";
 
 /// How far the speed of an imitation may be from Fly's; beyond it, durations no longer fit.
-const SLOWEST: f64 = 0.01;
-const FASTEST: f64 = 100_000.0;
+const MIN_SPEED: f64 = 0.01;
+const MAX_SPEED: f64 = 100_000.0;
 
 /// A speed that durations can be divided by.
-pub(super) fn bounded(speed: f64) -> f64 {
-    speed.clamp(SLOWEST, FASTEST)
+pub(super) fn clamp_speed(speed: f64) -> f64 {
+    speed.clamp(MIN_SPEED, MAX_SPEED)
 }
 
 /// Whether a request may be sent again when nobody knows whether it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repeat {
+pub(crate) enum Idempotency {
     /// Doing it twice is the same as doing it once.
-    Safe,
+    Idempotent,
     /// The caller must look before it tries again.
-    LookFirst,
+    NotIdempotent,
 }
 
 /// One request.
 #[derive(Clone, Debug)]
-pub(crate) struct Call<'a> {
+pub(crate) struct ApiRequest<'a> {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
-    pub(crate) action: Action,
+    pub(crate) action: RateLimitedAction,
     /// The machine or app that the limit counts for.
     pub(crate) identifier: &'a str,
-    pub(crate) repeat: Repeat,
+    pub(crate) idempotency: Idempotency,
     /// What is being done, for the error.
-    pub(crate) doing: String,
+    pub(crate) operation: String,
 }
 
 /// How a client is set up.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ClientConfig {
     /// Where the API is, without a path, such as `https://api.machines.dev`.
-    pub base: String,
+    pub base_url: String,
     /// Where logs are read, such as `https://api.fly.io` (flyctl's `FLY_API_BASE_URL`); none are read without it.
-    pub logs: Option<String>,
+    pub logs_url: Option<String>,
     /// Where organizations are looked up, such as `https://api.fly.io` (flyctl's `FLY_UIEX_BASE_URL`).
-    pub uiex: Option<String>,
+    pub uiex_url: Option<String>,
     /// Where the pages of apps are, in an imitation whose hosts have no names; nothing for the real ones.
-    pub public: Option<String>,
+    pub public_url: Option<String>,
     /// The token as the user gave it; it is never printed.
     pub token: crate::model::Secret,
     /// How much faster than Fly's limits to go; 1.0 against Fly.
     pub speed: f64,
     /// A point at which the process dies, for tests of recovery.
-    pub fuse: Option<Fuse>,
+    pub crash_point: Option<CrashPoint>,
     /// Where every image registry is asked, when not at its own address: an imitation serves them all.
-    pub registries: Option<String>,
+    pub registry_url: Option<String>,
 }
 
-impl Settings {
+impl ClientConfig {
     /// An imitation that serves everything at one place.
     #[must_use]
-    pub fn imitation(url: String, token: crate::model::Secret, speed: f64) -> Self {
+    pub fn for_sandbox(url: String, token: crate::model::Secret, speed: f64) -> Self {
         let also = || Some(url.clone());
         Self {
-            logs: also(),
-            uiex: also(),
-            public: also(),
-            registries: also(),
+            logs_url: also(),
+            uiex_url: also(),
+            public_url: also(),
+            registry_url: also(),
             token,
             speed,
-            fuse: None,
-            base: url,
+            crash_point: None,
+            base_url: url,
         }
     }
 }
 
 /// What connections are made with.
 #[derive(Clone, Debug)]
-pub(super) struct Clients {
+pub(super) struct HttpClients {
     plain: reqwest::Client,
     tls: Option<reqwest::Client>,
 }
 
-impl Clients {
+impl HttpClients {
     /// One TLS stack, one set of time limits. A redirect is never followed by itself, so that no token goes where it was
     /// not meant to. Plain HTTP is spoken to this machine only, see [`reach::safe`]: no proxy of another one may read it.
     /// Nor does it need the certificates that the system trusts, and reading them takes longer than many a whole run
@@ -113,14 +116,16 @@ impl Clients {
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT)
-                .timeout(ANSWER)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(RESPONSE_TIMEOUT)
                 .redirect(reqwest::redirect::Policy::none())
         };
-        let made = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| chain(&error));
+        let made = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|error| format_error_chain(&error))
+        };
         let wants_tls = addresses
             .into_iter()
-            .any(|address| !reach::is_plain(address));
+            .any(|address| !reach::is_plain_http(address));
         let tls = wants_tls.then(|| made(builder())).transpose()?;
         Ok(Self {
             plain: made(builder().no_proxy().tls_certs_only([]))?,
@@ -129,86 +134,86 @@ impl Clients {
     }
 
     /// The one for an address.
-    pub(super) fn to(&self, address: &str) -> &reqwest::Client {
+    pub(super) fn for_url(&self, address: &str) -> &reqwest::Client {
         self.tls
             .as_ref()
-            .filter(|_| !reach::is_plain(address))
+            .filter(|_| !reach::is_plain_http(address))
             .unwrap_or(&self.plain)
     }
 }
 
 /// The client side of one API.
 #[derive(Clone, Debug)]
-pub struct Http(Arc<Inner>);
+pub struct ApiClient(Arc<ApiClientInner>);
 
 #[derive(Debug)]
-struct Inner {
-    clients: Clients,
-    base: String,
+struct ApiClientInner {
+    clients: HttpClients,
+    base_url: String,
     authorization: reqwest::header::HeaderValue,
-    pacing: Pacing,
+    rate_limiter: RateLimiter,
     in_flight: Semaphore,
     speed: f64,
-    gauge: Gauge,
+    request_counter: RequestCounter,
 }
 
-impl Http {
+impl ApiClient {
     /// A client for one API.
     ///
     /// # Errors
     /// When the token holds characters that no header may hold, an address is one that no token may be sent to, or TLS
     /// cannot be set up.
-    pub fn new(settings: &Settings) -> Result<Self, CloudError> {
+    pub fn new(settings: &ClientConfig) -> Result<Self, CloudError> {
         let doing = "set up the client of the Fly API";
-        let wrong = |what: &str| CloudError::new(doing, Trouble::Refused, what.to_owned());
+        let wrong = |what: &str| CloudError::new(doing, ErrorKind::Rejected, what.to_owned());
         let mut authorization =
-            reqwest::header::HeaderValue::from_str(&scheme(settings.token.expose()))
+            reqwest::header::HeaderValue::from_str(&authorization_value(settings.token.expose()))
                 .map_err(|_| wrong("the token holds characters that no header may hold"))?;
         authorization.set_sensitive(true);
         let addresses = [
-            Some(&settings.base),
-            settings.logs.as_ref(),
-            settings.uiex.as_ref(),
+            Some(&settings.base_url),
+            settings.logs_url.as_ref(),
+            settings.uiex_url.as_ref(),
         ];
         let addresses = addresses.into_iter().flatten().map(String::as_str);
         for address in addresses.clone() {
-            reach::safe(address).map_err(|why| wrong(&why))?;
+            reach::parse_token_url(address).map_err(|why| wrong(&why))?;
         }
-        Ok(Self(Arc::new(Inner {
-            clients: Clients::new(addresses).map_err(|why| wrong(&why))?,
-            base: settings.base.trim_end_matches('/').to_owned(),
+        Ok(Self(Arc::new(ApiClientInner {
+            clients: HttpClients::new(addresses).map_err(|why| wrong(&why))?,
+            base_url: settings.base_url.trim_end_matches('/').to_owned(),
             authorization,
-            pacing: Pacing::new(settings.speed),
-            in_flight: Semaphore::new(IN_FLIGHT),
-            speed: bounded(settings.speed),
-            gauge: Gauge::new(settings.fuse),
+            rate_limiter: RateLimiter::new(settings.speed),
+            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            speed: clamp_speed(settings.speed),
+            request_counter: RequestCounter::new(settings.crash_point),
         })))
     }
 
     /// The same client at another base, with limits of its own.
-    pub(crate) fn at(&self, base: &str) -> Self {
-        let Inner {
+    pub(crate) fn with_base_url(&self, base: &str) -> Self {
+        let ApiClientInner {
             clients,
             authorization,
             speed,
-            gauge,
+            request_counter: gauge,
             ..
         } = &*self.0;
-        Self(Arc::new(Inner {
+        Self(Arc::new(ApiClientInner {
             clients: clients.clone(),
-            base: base.trim_end_matches('/').to_owned(),
+            base_url: base.trim_end_matches('/').to_owned(),
             authorization: authorization.clone(),
-            pacing: Pacing::new(*speed),
-            in_flight: Semaphore::new(IN_FLIGHT),
+            rate_limiter: RateLimiter::new(*speed),
+            in_flight: Semaphore::new(MAX_IN_FLIGHT),
             speed: *speed,
-            gauge: gauge.clone(),
+            request_counter: gauge.clone(),
         }))
     }
 
     /// The same client with the token as the APIs beside the Machines API want it: as a bearer's, whatever it is
     /// (flyctl's `internal/uiex`).
-    pub(crate) fn bearing(&self, base: &str) -> Self {
-        let there = self.at(base);
+    pub(crate) fn with_bearer_auth(&self, base: &str) -> Self {
+        let there = self.with_base_url(base);
         let value = self.0.authorization.to_str().unwrap_or_default();
         let value = value.replacen("FlyV1 ", "Bearer ", 1);
         match (
@@ -217,23 +222,23 @@ impl Http {
         ) {
             (Some(inner), Ok(mut authorization)) => {
                 authorization.set_sensitive(true);
-                Self(Arc::new(Inner {
+                Self(Arc::new(ApiClientInner {
                     authorization,
                     ..inner
                 }))
             }
-            _ => self.at(base),
+            _ => self.with_base_url(base),
         }
     }
 
     /// How many requests were sent so far.
     #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.0.gauge.sent()
+    pub fn request_count(&self) -> u64 {
+        self.0.request_counter.request_count()
     }
 
-    pub(super) fn is_silent(&self) -> bool {
-        self.0.gauge.is_silent()
+    pub(super) fn has_crashed(&self) -> bool {
+        self.0.request_counter.has_crashed()
     }
 
     /// How much faster than Fly the server runs.
@@ -242,7 +247,7 @@ impl Http {
     }
 
     /// A moment that is so many seconds away, scaled by the speed.
-    pub(crate) fn deadline(&self, secs: u64) -> Deadline {
+    pub(crate) fn deadline_in(&self, secs: u64) -> Deadline {
         let speed = self.0.speed;
         Deadline {
             at: tokio::time::Instant::now() + Duration::from_secs(secs).div_f64(speed),
@@ -251,7 +256,7 @@ impl Http {
     }
 
     /// Waits; scaled by the speed, so that an imitation that runs faster is waited for less.
-    pub async fn pause(&self, length: Duration) {
+    pub async fn sleep_scaled(&self, length: Duration) {
         tokio::time::sleep(length.div_f64(self.0.speed)).await;
     }
 
@@ -263,63 +268,69 @@ impl Http {
     ///
     /// # Errors
     /// What the server answered, sorted.
-    pub(crate) async fn send<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, CloudError> {
-        self.send_with(call, None).await
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        call: &ApiRequest<'_>,
+    ) -> Result<T, CloudError> {
+        self.send_with_nonce(call, None).await
     }
 
     /// The same with the nonce of a machine's lease.
     ///
     /// # Errors
     /// As [`Http::send`].
-    pub(crate) async fn send_with<T: DeserializeOwned>(
+    pub(crate) async fn send_with_nonce<T: DeserializeOwned>(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         nonce: Option<&str>,
     ) -> Result<T, CloudError> {
-        let (text, request_id) = self.text(call, nonce).await?;
+        let (text, request_id) = self.send_with_retries(call, nonce).await?;
         let text = if text.trim().is_empty() {
             "null"
         } else {
             &text
         };
         serde_json::from_str(text).map_err(|error| {
-            let why =
-                reach::page(text).unwrap_or_else(|| reach::one_line(&veiled(&error.to_string())));
-            unreadable(call, &why, request_id)
+            let why = reach::summarize_html(text)
+                .unwrap_or_else(|| reach::to_single_line(&redact(&error.to_string())));
+            invalid_response_error(call, &why, request_id)
         })
     }
 
-    async fn text(
+    async fn send_with_retries(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        patiently(self.0.speed, call.repeat, || self.once(call, nonce)).await
+        retry_with_backoff(self.0.speed, call.idempotency, || {
+            self.send_once(call, nonce)
+        })
+        .await
     }
 
-    async fn once(
+    async fn send_once(
         &self,
-        call: &Call<'_>,
+        call: &ApiRequest<'_>,
         nonce: Option<&str>,
     ) -> Result<(String, Option<String>), CloudError> {
-        let Inner {
+        let ApiClientInner {
             clients,
-            base,
+            base_url: base,
             authorization,
-            pacing,
+            rate_limiter: pacing,
             in_flight,
-            gauge,
+            request_counter: gauge,
             ..
         } = &*self.0;
-        let slot = pacing.wait(call.action, call.identifier).await;
+        let slot = pacing.acquire(call.action, call.identifier).await;
         let _permit = in_flight.acquire().await;
-        let turn = gauge.enter(&call.doing, call.method != Method::GET)?;
+        let turn = gauge.begin_request(&call.operation, call.method != Method::GET)?;
         let mut request = clients
-            .to(base)
+            .for_url(base)
             .request(call.method.clone(), format!("{base}{}", call.path))
             .header(reqwest::header::AUTHORIZATION, authorization.clone());
         if let Some(nonce) = nonce {
-            request = request.header(NONCE, nonce);
+            request = request.header(LEASE_NONCE_HEADER, nonce);
         }
         if let Some(body) = &call.body {
             request = request.json(body);
@@ -327,26 +338,26 @@ impl Http {
         let answer = request
             .send()
             .await
-            .map_err(|error| lost(&call.doing, &error))?;
-        pacing.answered(call.action, call.identifier, slot);
+            .map_err(|error| connection_error(&call.operation, &error))?;
+        pacing.record_response(call.action, call.identifier, slot);
         let status = answer.status();
         let request_id = answer
             .headers()
             .get("fly-request-id")
             .and_then(|id| id.to_str().ok())
-            .map(veiled);
+            .map(redact);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         if !status.is_success() {
-            let pointed = reach::pointed(&answer);
-            let text = reach::refusal(&call.doing, answer).await?;
-            gauge.leave(&call.doing, turn)?;
-            return Err(refused(call, status, &text, pointed, request_id));
+            let pointed = reach::redirect_target(&answer);
+            let text = reach::read_error_body(&call.operation, answer).await?;
+            gauge.end_request(&call.operation, turn)?;
+            return Err(status_error(call, status, &text, pointed, request_id));
         }
-        let body = reach::body(&call.doing, answer).await;
-        gauge.leave(&call.doing, turn)?;
+        let body = reach::read_body(&call.operation, answer).await;
+        gauge.end_request(&call.operation, turn)?;
         match body.map(String::from_utf8) {
             Ok(Ok(text)) => Ok((text, request_id)),
-            Ok(Err(_)) => Err(unreadable(call, "it is not UTF-8", request_id)),
+            Ok(Err(_)) => Err(invalid_response_error(call, "it is not UTF-8", request_id)),
             Err(error) => Err(CloudError {
                 request_id,
                 ..error
@@ -355,26 +366,26 @@ impl Http {
     }
 
     /// The count of this run's requests.
-    pub(crate) fn gauge(&self) -> &Gauge {
-        &self.0.gauge
+    pub(crate) fn request_counter(&self) -> &RequestCounter {
+        &self.0.request_counter
     }
 }
 
 /// Tries again where that is safe, with pauses that double.
-pub(super) async fn patiently<T, F: Future<Output = Result<T, CloudError>>>(
+pub(super) async fn retry_with_backoff<T, F: Future<Output = Result<T, CloudError>>>(
     speed: f64,
-    repeat: Repeat,
+    repeat: Idempotency,
     once: impl Fn() -> F,
 ) -> Result<T, CloudError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
+    let mut pause = INITIAL_BACKOFF;
+    for _ in 1..MAX_ATTEMPTS {
         let error = match once().await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let again = match error.trouble {
-            Trouble::Throttled | Trouble::Unreachable => true,
-            Trouble::Ambiguous => repeat == Repeat::Safe,
+        let again = match error.kind {
+            ErrorKind::Throttled | ErrorKind::Unreachable => true,
+            ErrorKind::Ambiguous => repeat == Idempotency::Idempotent,
             _ => false,
         };
         if !again {
@@ -396,12 +407,12 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// Whether it is reached.
-    pub(crate) fn is_over(self) -> bool {
+    pub(crate) fn has_passed(self) -> bool {
         tokio::time::Instant::now() >= self.at
     }
 
     /// Whole seconds until then, on the server's clock.
-    pub(crate) fn left_secs(self) -> u64 {
+    pub(crate) fn remaining_secs(self) -> u64 {
         let left = self
             .at
             .saturating_duration_since(tokio::time::Instant::now());
@@ -410,7 +421,7 @@ impl Deadline {
 }
 
 /// Macaroons go with `FlyV1`, other tokens with `Bearer`; a scheme that the user pasted along is kept.
-fn scheme(token: &str) -> String {
+fn authorization_value(token: &str) -> String {
     let token = token.trim();
     let macaroon = |part: &str| {
         ["fm1r_", "fm1a_", "fm2_"]
@@ -425,22 +436,23 @@ fn scheme(token: &str) -> String {
 }
 
 /// The cause of a lost connection. The error's own text would name the whole URL; the call says better what was done.
-fn cause(error: &reqwest::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| "the connection was lost".to_owned(), chain)
+fn connection_error_cause(error: &reqwest::Error) -> String {
+    std::error::Error::source(error)
+        .map_or_else(|| "the connection was lost".to_owned(), format_error_chain)
 }
 
 /// No answer: either no connection was made, or nobody knows what happened. A certificate that is not to be trusted is
 /// not tried again: it does not get better by itself.
-pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
+pub(super) fn connection_error(doing: &str, error: &reqwest::Error) -> CloudError {
     let what = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
-        cause(error)
+        connection_error_cause(error)
     };
     let trouble = match error.is_connect() {
-        true if what.contains("certificate") => Trouble::Refused,
-        true => Trouble::Unreachable,
-        false => Trouble::Ambiguous,
+        true if what.contains("certificate") => ErrorKind::Rejected,
+        true => ErrorKind::Unreachable,
+        false => ErrorKind::Ambiguous,
     };
     let host = error
         .url()
@@ -454,24 +466,28 @@ pub(super) fn lost(doing: &str, error: &reqwest::Error) -> CloudError {
 }
 
 /// An answer that says yes, and then nothing that can be understood.
-fn unreadable(call: &Call<'_>, why: &str, request_id: Option<String>) -> CloudError {
-    let what = veiled(&format!("the answer cannot be read: {why}"));
+fn invalid_response_error(
+    call: &ApiRequest<'_>,
+    why: &str,
+    request_id: Option<String>,
+) -> CloudError {
+    let what = redact(&format!("the answer cannot be read: {why}"));
     CloudError {
         request_id,
-        ..CloudError::new(&call.doing, Trouble::Unreadable, what)
+        ..CloudError::new(&call.operation, ErrorKind::InvalidResponse, what)
     }
 }
 
 /// An answer that says no. Servers, and what stands before them, repeat what they were sent.
-fn refused(
-    call: &Call<'_>,
+fn status_error(
+    call: &ApiRequest<'_>,
     status: StatusCode,
     text: &str,
     pointed: Option<String>,
     request_id: Option<String>,
 ) -> CloudError {
     // Before it is shortened, so that no half of a secret is left.
-    let text = &veiled(text);
+    let text = &redact(text);
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let said = ["message", "error"]
         .iter()
@@ -481,15 +497,15 @@ fn refused(
             "it points to {place}, and a redirect is not followed, since the token would go along: use the address \
              that is meant"
         ),
-        None => said.map_or_else(|| reach::told(text), reach::one_line),
+        None => said.map_or_else(|| reach::summarize_text(text), reach::to_single_line),
     };
     CloudError {
-        doing: call.doing.clone(),
-        answer: veiled(format!("{} {said}", status.as_u16()).trim_end()),
-        trouble: Trouble::of_status(status.as_u16()),
+        operation: call.operation.clone(),
+        message: redact(format!("{} {said}", status.as_u16()).trim_end()),
+        kind: ErrorKind::from_status(status.as_u16()),
         status: Some(status.as_u16()),
         request_id,
-        cloud: Cloud::Fly,
+        cloud: CloudProvider::Fly,
     }
 }
 
@@ -499,8 +515,11 @@ mod tests {
 
     #[test]
     fn the_scheme_follows_the_token() {
-        assert_eq!(scheme("fo1_abc"), "Bearer fo1_abc");
-        assert_eq!(scheme("fm2_abc,fm2_def"), "FlyV1 fm2_abc,fm2_def");
-        assert_eq!(scheme("FlyV1 fm2_abc\n"), "FlyV1 fm2_abc");
+        assert_eq!(authorization_value("fo1_abc"), "Bearer fo1_abc");
+        assert_eq!(
+            authorization_value("fm2_abc,fm2_def"),
+            "FlyV1 fm2_abc,fm2_def"
+        );
+        assert_eq!(authorization_value("FlyV1 fm2_abc\n"), "FlyV1 fm2_abc");
     }
 }

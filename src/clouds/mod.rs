@@ -12,40 +12,40 @@ mod reach;
 mod registry;
 mod voice;
 
-pub(crate) use error::chain;
-pub use error::{Cloud, CloudError, Trouble};
-pub use gauge::{Burnt, Fuse, Nth};
-pub use http::{Http, Settings};
-pub use pacing::{Action, Pacing};
-pub use probe::Probe;
-pub use registry::Registry;
-pub use voice::{Sign, Voice};
+pub(crate) use error::format_error_chain;
+pub use error::{CloudError, CloudProvider, ErrorKind};
+pub use gauge::{CrashMode, CrashPoint, RequestOrdinal};
+pub use http::{ApiClient, ClientConfig};
+pub use pacing::{RateLimitedAction, RateLimiter};
+pub use probe::ProbeResponse;
+pub use registry::RegistryClient;
+pub use voice::{MachineStatus, ProgressSink};
 
 use std::sync::Arc;
 
 /// The clients of every cloud, with write access. Only `apply` holds one.
 #[derive(Clone, Debug)]
-pub struct Clouds {
+pub struct CloudWriters {
     /// Fly.io.
-    pub fly: fly::Writer,
+    pub fly: fly::FlyWriter,
     /// AWS, where the manifest names an account.
-    pub aws: Option<aws::Writer>,
+    pub aws: Option<aws::AwsWriter>,
     /// The lock of the environment, where it has one. Whoever took it gives it back.
-    pub lock: Option<Arc<aws::lock::Lease>>,
+    pub lock: Option<Arc<aws::lock::LockLease>>,
     /// Whom a long wait tells what it sees.
-    pub voice: Voice,
+    pub progress: ProgressSink,
 }
 
-impl Clouds {
+impl CloudWriters {
     /// AWS.
     ///
     /// # Errors
     /// When there is no client: the manifest that the plan was made from names no account.
-    pub fn aws(&self) -> Result<&aws::Writer, CloudError> {
+    pub fn aws(&self) -> Result<&aws::AwsWriter, CloudError> {
         let none = || {
-            CloudError::aws(
+            CloudError::new_aws(
                 "call AWS",
-                Trouble::Refused,
+                ErrorKind::Rejected,
                 "the manifest names no account",
             )
         };
@@ -55,15 +55,15 @@ impl Clouds {
 
 /// The clients of every cloud, without write access.
 #[derive(Clone, Debug)]
-pub struct Readers {
+pub struct CloudReaders {
     /// Fly.io.
-    pub fly: fly::Reader,
+    pub fly: fly::FlyReader,
     /// AWS, where the manifest names an account.
-    pub aws: Option<aws::Reader>,
+    pub aws: Option<aws::AwsReader>,
 }
 
-impl From<fly::Reader> for Readers {
-    fn from(fly: fly::Reader) -> Self {
+impl From<fly::FlyReader> for CloudReaders {
+    fn from(fly: fly::FlyReader) -> Self {
         Self { fly, aws: None }
     }
 }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, Url, header};
 
-use super::{CloudError, Settings, Trouble, chain};
+use super::{ClientConfig, CloudError, ErrorKind, format_error_chain};
 
 /// How long a look may take, redirects and all. It is not scaled: a network takes its time at any speed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many redirects are followed; browsers follow some twenty, and a page worth looking at is nearer than that.
-const REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 /// How much of a page is read, in bytes.
-const BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// What a page said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub struct ProbeResponse {
     /// Its HTTP status, after redirects.
     pub status: u16,
     /// The first 64 KiB of it. It is foreign text, and nothing was taken out of it.
@@ -24,21 +24,21 @@ pub struct Probe {
 
 /// A client that has no token to send.
 #[derive(Clone, Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct ProbeClient {
     client: reqwest::Client,
     /// Where all hosts are, in an imitation; nothing for the real ones.
-    base: Option<Url>,
+    base_url: Option<Url>,
 }
 
-impl Visitor {
+impl ProbeClient {
     /// A visitor, to the real hosts or to those of an imitation.
     ///
     /// # Errors
     /// When TLS cannot be set up, or the imitation's base is no URL.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, CloudError> {
+    pub(crate) fn new(settings: &ClientConfig) -> Result<Self, CloudError> {
         let wrong =
-            |what: String| CloudError::new("set up looking at pages", Trouble::Refused, what);
-        let base = settings.public.as_deref().map(Url::parse).transpose();
+            |what: String| CloudError::new("set up looking at pages", ErrorKind::Rejected, what);
+        let base = settings.public_url.as_deref().map(Url::parse).transpose();
         let base = base.map_err(|error| wrong(error.to_string()))?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("trimtab/", env!("CARGO_PKG_VERSION")))
@@ -47,8 +47,13 @@ impl Visitor {
         if base.is_some() {
             builder = builder.no_proxy().tls_certs_only([]);
         }
-        let client = builder.build().map_err(|error| wrong(chain(&error)))?;
-        Ok(Self { client, base })
+        let client = builder
+            .build()
+            .map_err(|error| wrong(format_error_chain(&error)))?;
+        Ok(Self {
+            client,
+            base_url: base,
+        })
     }
 
     /// Looks at a path of a host, such as `draft-app.fly.dev` and `/health`.
@@ -56,51 +61,59 @@ impl Visitor {
     /// # Errors
     /// When there is no answer within ten seconds, or no page at the end of five redirects. A page that says 503 is an
     /// answer.
-    pub(crate) async fn look(&self, host: &str, path: &str) -> Result<Probe, CloudError> {
+    pub(crate) async fn probe(&self, host: &str, path: &str) -> Result<ProbeResponse, CloudError> {
         // Without the slash, a path would be a part of the host.
         let address = format!("https://{host}/{}", path.trim_start_matches('/'));
         let doing = format!("look at {address}");
         let url = Url::parse(&address)
-            .map_err(|error| CloudError::new(&doing, Trouble::Refused, error.to_string()))?;
-        match tokio::time::timeout(PATIENCE, self.follow(url, &doing)).await {
+            .map_err(|error| CloudError::new(&doing, ErrorKind::Rejected, error.to_string()))?;
+        match tokio::time::timeout(PROBE_TIMEOUT, self.follow_redirects(url, &doing)).await {
             Ok(answer) => answer,
             Err(_) => {
-                let text = format!("no answer within {} s", PATIENCE.as_secs());
-                Err(CloudError::new(doing, Trouble::Ambiguous, text))
+                let text = format!("no answer within {} s", PROBE_TIMEOUT.as_secs());
+                Err(CloudError::new(doing, ErrorKind::Ambiguous, text))
             }
         }
     }
 
-    async fn follow(&self, mut url: Url, doing: &str) -> Result<Probe, CloudError> {
-        for _ in 0..=REDIRECTS {
-            let mut answer = self.get(&url).await.map_err(|error| {
+    async fn follow_redirects(
+        &self,
+        mut url: Url,
+        doing: &str,
+    ) -> Result<ProbeResponse, CloudError> {
+        for _ in 0..=MAX_REDIRECTS {
+            let mut answer = self.get_once(&url).await.map_err(|error| {
                 let trouble = if error.is_connect() {
-                    Trouble::Unreachable
+                    ErrorKind::Unreachable
                 } else {
-                    Trouble::Ambiguous
+                    ErrorKind::Ambiguous
                 };
-                CloudError::new(doing, trouble, chain(&error.without_url()))
+                CloudError::new(doing, trouble, format_error_chain(&error.without_url()))
             })?;
             let status = answer.status();
-            match onward(&url, status, answer.headers()) {
+            match redirect_target(&url, status, answer.headers()) {
                 Some(next) => url = next,
                 None => {
-                    let body = body(&mut answer).await.map_err(|error| {
-                        CloudError::new(doing, Trouble::Ambiguous, chain(&error.without_url()))
+                    let body = read_body(&mut answer).await.map_err(|error| {
+                        CloudError::new(
+                            doing,
+                            ErrorKind::Ambiguous,
+                            format_error_chain(&error.without_url()),
+                        )
                     })?;
-                    return Ok(Probe {
+                    return Ok(ProbeResponse {
                         status: status.as_u16(),
                         body,
                     });
                 }
             }
         }
-        let text = format!("it was redirected more than {REDIRECTS} times");
-        Err(CloudError::new(doing, Trouble::Failed, text))
+        let text = format!("it was redirected more than {MAX_REDIRECTS} times");
+        Err(CloudError::new(doing, ErrorKind::Failed, text))
     }
 
-    async fn get(&self, url: &Url) -> reqwest::Result<reqwest::Response> {
-        let Some(base) = &self.base else {
+    async fn get_once(&self, url: &Url) -> reqwest::Result<reqwest::Response> {
+        let Some(base) = &self.base_url else {
             return self.client.get(url.clone()).send().await;
         };
         let mut there = base.clone();
@@ -116,7 +129,7 @@ impl Visitor {
 }
 
 /// Where a redirect leads: only to other pages of the web.
-fn onward(from: &Url, status: StatusCode, headers: &header::HeaderMap) -> Option<Url> {
+fn redirect_target(from: &Url, status: StatusCode, headers: &header::HeaderMap) -> Option<Url> {
     let to = headers
         .get(header::LOCATION)
         .filter(|_| status.is_redirection())?
@@ -127,15 +140,15 @@ fn onward(from: &Url, status: StatusCode, headers: &header::HeaderMap) -> Option
         .filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
-async fn body(answer: &mut reqwest::Response) -> reqwest::Result<String> {
+async fn read_body(answer: &mut reqwest::Response) -> reqwest::Result<String> {
     let mut body = Vec::new();
-    while body.len() < BODY {
+    while body.len() < MAX_BODY_BYTES {
         match answer.chunk().await? {
             Some(chunk) => body.extend_from_slice(&chunk),
             None => break,
         }
     }
-    body.truncate(BODY);
+    body.truncate(MAX_BODY_BYTES);
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -147,7 +160,7 @@ mod tests {
         let mut headers = header::HeaderMap::new();
         headers.insert(header::LOCATION, location.parse().unwrap());
         let from = Url::parse("https://web.fly.dev/a").unwrap();
-        onward(&from, StatusCode::FOUND, &headers).map(String::from)
+        redirect_target(&from, StatusCode::FOUND, &headers).map(String::from)
     }
 
     #[test]

@@ -4,25 +4,25 @@
 
 use reqwest::{Response, Url, header::LOCATION};
 
-use super::{CloudError, Trouble, http::lost};
-use crate::model::is_unseen;
+use super::{CloudError, ErrorKind, http::connection_error};
+use crate::model::is_unprintable;
 
 /// The most that an answer may hold, in bytes: the list of an app's machines is the longest there is, some 5 kB for each,
 /// and Fly runs no app with thousands.
-pub(super) const LARGEST: usize = 32 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 32 << 20;
 /// The most that is read of an answer that says no: what it says is shortened anyway.
-const LARGEST_REFUSAL: usize = 64 << 10;
+const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
 /// How many characters of what a server says are shown. The API's own longest sentences have a fifth of it.
-const LONGEST: usize = 1000;
+const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// An address that a token may be sent to: over TLS, or on this machine. Names are not looked up, so of them only
 /// `localhost` is this machine.
 ///
 /// # Errors
 /// When it is none, in words that show no password.
-pub(super) fn safe(address: &str) -> Result<Url, String> {
+pub(super) fn parse_token_url(address: &str) -> Result<Url, String> {
     let url = Url::parse(address).map_err(|error| format!("an address is not one: {error}"))?;
-    let shown = place(&url);
+    let shown = display_url(&url);
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!(
             "the address {shown} names a user, who would be sent instead of the token"
@@ -52,7 +52,7 @@ pub(super) fn safe(address: &str) -> Result<Url, String> {
 }
 
 /// Whether an address is spoken to in the clear, however its scheme is written.
-pub(super) fn is_plain(address: &str) -> bool {
+pub(super) fn is_plain_http(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| url.scheme() == "http")
 }
 
@@ -66,12 +66,12 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 /// An address without what may be a secret in it: no user, no query.
-pub(super) fn place(url: &Url) -> String {
+pub(super) fn display_url(url: &Url) -> String {
     let port = url
         .port()
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
-    one_line(&format!(
+    to_single_line(&format!(
         "{}://{}{port}{}",
         url.scheme(),
         url.host_str().unwrap_or_default(),
@@ -80,7 +80,7 @@ pub(super) fn place(url: &Url) -> String {
 }
 
 /// Where a redirect points to.
-pub(super) fn pointed(answer: &Response) -> Option<String> {
+pub(super) fn redirect_target(answer: &Response) -> Option<String> {
     let location = answer
         .headers()
         .get(LOCATION)
@@ -88,37 +88,47 @@ pub(super) fn pointed(answer: &Response) -> Option<String> {
     let url = answer
         .url()
         .join(&String::from_utf8_lossy(location.as_bytes()));
-    Some(url.map_or_else(|_| "an address that is none".to_owned(), |url| place(&url)))
+    Some(url.map_or_else(
+        |_| "an address that is none".to_owned(),
+        |url| display_url(&url),
+    ))
 }
 
 /// The whole body of an answer that says yes.
 ///
 /// # Errors
 /// When the connection is lost, and when there is more of it than any honest answer has.
-pub(super) async fn body(doing: &str, answer: Response) -> Result<Vec<u8>, CloudError> {
-    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX);
+pub(super) async fn read_body(doing: &str, answer: Response) -> Result<Vec<u8>, CloudError> {
+    let most = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);
     let announced = answer.content_length().is_some_and(|length| length > most);
     match if announced {
         None
     } else {
-        up_to(doing, answer, LARGEST).await?
+        read_at_most(doing, answer, MAX_BODY_BYTES).await?
     } {
         Some(body) => Ok(body),
         None => {
             let what = format!(
                 "the answer has more than {} MiB, which is the most",
-                LARGEST >> 20
+                MAX_BODY_BYTES >> 20
             );
-            Err(CloudError::new(doing, Trouble::Unreadable, what))
+            Err(CloudError::new(doing, ErrorKind::InvalidResponse, what))
         }
     }
 }
 
 /// The beginning of what an answer says that says no, as one line.
-pub(super) async fn refusal(doing: &str, mut answer: Response) -> Result<String, CloudError> {
+pub(super) async fn read_error_body(
+    doing: &str,
+    mut answer: Response,
+) -> Result<String, CloudError> {
     let mut body = Vec::new();
-    while body.len() < LARGEST_REFUSAL {
-        match answer.chunk().await.map_err(|error| lost(doing, &error))? {
+    while body.len() < MAX_ERROR_BODY_BYTES {
+        match answer
+            .chunk()
+            .await
+            .map_err(|error| connection_error(doing, &error))?
+        {
             Some(part) => body.extend_from_slice(&part),
             None => break,
         }
@@ -126,13 +136,17 @@ pub(super) async fn refusal(doing: &str, mut answer: Response) -> Result<String,
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn up_to(
+async fn read_at_most(
     doing: &str,
     mut answer: Response,
     most: usize,
 ) -> Result<Option<Vec<u8>>, CloudError> {
     let mut body = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(|error| lost(doing, &error))? {
+    while let Some(part) = answer
+        .chunk()
+        .await
+        .map_err(|error| connection_error(doing, &error))?
+    {
         if body.len() + part.len() > most {
             return Ok(None);
         }
@@ -142,10 +156,10 @@ async fn up_to(
 }
 
 /// What a server says as one line of bearable length, without anything that a terminal obeys.
-pub(super) fn one_line(text: &str) -> String {
+pub(super) fn to_single_line(text: &str) -> String {
     let mut out = String::new();
     for (at, word) in text
-        .split(|c: char| c.is_whitespace() || is_unseen(c))
+        .split(|c: char| c.is_whitespace() || is_unprintable(c))
         .filter(|word| !word.is_empty())
         .enumerate()
     {
@@ -153,7 +167,7 @@ pub(super) fn one_line(text: &str) -> String {
             out.push(' ');
         }
         out.push_str(word);
-        if let Some((end, _)) = out.char_indices().nth(LONGEST) {
+        if let Some((end, _)) = out.char_indices().nth(MAX_MESSAGE_CHARS) {
             return format!("{}…", &out[..end]);
         }
     }
@@ -161,12 +175,12 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// What an answer that is no JSON says: itself, or of a page in HTML its title.
-pub(super) fn told(text: &str) -> String {
-    page(text).unwrap_or_else(|| one_line(text))
+pub(super) fn summarize_text(text: &str) -> String {
+    summarize_html(text).unwrap_or_else(|| to_single_line(text))
 }
 
 /// What to say of a page in HTML: its title.
-pub(super) fn page(text: &str) -> Option<String> {
+pub(super) fn summarize_html(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let lower = text.to_ascii_lowercase();
     if !(lower.starts_with("<!doctype") || lower.starts_with("<html")) {
@@ -174,7 +188,7 @@ pub(super) fn page(text: &str) -> Option<String> {
     }
     let title = lower.find("<title>").map(|at| at + "<title>".len());
     let title = title.and_then(|from| Some(&text[from..from + lower[from..].find("</title>")?]));
-    let title = title.map(one_line).filter(|title| !title.is_empty());
+    let title = title.map(to_single_line).filter(|title| !title.is_empty());
     Some(match title {
         Some(title) => format!("a web page instead of an answer: {title}"),
         None => "a web page instead of an answer".to_owned(),
@@ -198,7 +212,11 @@ mod tests {
             "http://2130706433",
             "http://0x7f.1",
         ] {
-            assert!(safe(fine).is_ok(), "{fine}: {:?}", safe(fine));
+            assert!(
+                parse_token_url(fine).is_ok(),
+                "{fine}: {:?}",
+                parse_token_url(fine)
+            );
         }
         for (wrong, why) in [
             ("http://api.machines.dev", "plain HTTP"),
@@ -219,7 +237,7 @@ mod tests {
             ("api.machines.dev", "not one"),
             ("", "not one"),
         ] {
-            match safe(wrong) {
+            match parse_token_url(wrong) {
                 Err(said) => assert!(
                     said.contains(why) && !said.contains("hunter2"),
                     "{wrong}: {said}"
@@ -239,7 +257,10 @@ mod tests {
             "HTTP://127.0.0.1:1",
             " hTTp://localhost/x",
         ] {
-            assert!(safe(address).is_ok() && is_plain(address), "{address}");
+            assert!(
+                parse_token_url(address).is_ok() && is_plain_http(address),
+                "{address}"
+            );
         }
         for address in [
             "https://localhost",
@@ -247,22 +268,25 @@ mod tests {
             "https://",
             "",
         ] {
-            assert!(!is_plain(address), "{address}");
+            assert!(!is_plain_http(address), "{address}");
         }
     }
 
     #[test]
     fn what_a_server_says_is_one_line() {
         assert_eq!(
-            one_line("a\r\n::error::b\u{1b}[31m\u{9b}c\u{0}"),
+            to_single_line("a\r\n::error::b\u{1b}[31m\u{9b}c\u{0}"),
             "a ::error::b [31m c"
         );
-        assert_eq!(one_line(&"x".repeat(5000)).chars().count(), LONGEST + 1);
         assert_eq!(
-            told("<!DOCTYPE html><head><TITLE>502\n Bad</title>x"),
+            to_single_line(&"x".repeat(5000)).chars().count(),
+            MAX_MESSAGE_CHARS + 1
+        );
+        assert_eq!(
+            summarize_text("<!DOCTYPE html><head><TITLE>502\n Bad</title>x"),
             "a web page instead of an answer: 502 Bad"
         );
-        assert_eq!(told("<html>"), "a web page instead of an answer");
-        assert_eq!(told("<title>"), "<title>");
+        assert_eq!(summarize_text("<html>"), "a web page instead of an answer");
+        assert_eq!(summarize_text("<title>"), "<title>");
     }
 }

@@ -4,36 +4,36 @@ use std::{fmt, sync::Arc};
 
 /// What a wait sees of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sign {
+pub struct MachineStatus {
     /// The machine's state, as Fly calls it.
     pub state: String,
     /// How many of its checks pass.
-    pub passing: usize,
+    pub checks_passing: usize,
     /// How many checks it has.
-    pub checks: usize,
+    pub checks_total: usize,
     /// What its command printed, once it has ended; otherwise empty.
-    pub lines: Vec<String>,
+    pub output: Vec<String>,
 }
 
 /// Whom a wait tells of every change. Clones speak to the same listener.
 #[derive(Clone)]
-pub struct Voice(Arc<dyn Fn(Sign) + Send + Sync>);
+pub struct ProgressSink(Arc<dyn Fn(MachineStatus) + Send + Sync>);
 
-impl Voice {
+impl ProgressSink {
     /// A voice that somebody hears. The listener is called from the wait itself, so it must be quick.
     #[must_use]
-    pub fn new(hear: impl Fn(Sign) + Send + Sync + 'static) -> Self {
+    pub fn new(hear: impl Fn(MachineStatus) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hear))
     }
 
     /// A voice that nobody hears.
     #[must_use]
-    pub fn silent() -> Self {
+    pub fn disabled() -> Self {
         Self::new(drop)
     }
 
     /// Tells a sign, unless it is the last one told.
-    pub(crate) fn tell(&self, last: &mut Option<Sign>, sign: Sign) {
+    pub(crate) fn report_change(&self, last: &mut Option<MachineStatus>, sign: MachineStatus) {
         if last.as_ref() != Some(&sign) {
             *last = Some(sign.clone());
             (self.0)(sign);
@@ -41,13 +41,13 @@ impl Voice {
     }
 }
 
-impl Default for Voice {
+impl Default for ProgressSink {
     fn default() -> Self {
-        Self::silent()
+        Self::disabled()
     }
 }
 
-impl fmt::Debug for Voice {
+impl fmt::Debug for ProgressSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Voice")
     }

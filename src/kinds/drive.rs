@@ -1,8 +1,8 @@
 //! The effects of a kind: the calls that carry its operations to its cloud.
 
-use super::{Kind, Listed, Op, Settled, World};
+use super::{Kind, Op, RegisteredKind, StepResult, World};
 use crate::{
-    clouds::{CloudError, Clouds},
+    clouds::{CloudError, CloudWriters},
     model::Name,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub trait Drive: Kind {
     /// Makes it, and returns once it is usable.
     fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         name: &Name,
         spec: &Self::Spec,
         world: &World,
@@ -22,7 +22,7 @@ pub trait Drive: Kind {
 
     /// Makes one change in place.
     fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &Self::Live,
         edit: &Self::Edit,
         world: &World,
@@ -30,14 +30,14 @@ pub trait Drive: Kind {
 
     /// Removes it; it is no error when it is gone already.
     fn delete(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &Self::Live,
         world: &World,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Makes one beside the one that is there, and returns once it could take over.
-    fn succeed(
-        clouds: &Clouds,
+    fn create_successor(
+        clouds: &CloudWriters,
         name: &Name,
         spec: &Self::Spec,
         old: &Self::Live,
@@ -50,7 +50,7 @@ pub trait Drive: Kind {
     /// Lets successors take over from the old ones, whose names and records are given, those among them that have no
     /// successor and are to go. When it fails, one version serves all the same.
     fn hand_over(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         old: &[(Name, Self::Live)],
         world: &World,
     ) -> impl Future<Output = Result<(), CloudError>> + Send {
@@ -59,8 +59,8 @@ pub trait Drive: Kind {
     }
 
     /// Proves that it works.
-    fn prove(
-        clouds: &Clouds,
+    fn verify(
+        clouds: &CloudWriters,
         name: &Name,
         spec: &Self::Spec,
         world: &World,
@@ -71,16 +71,18 @@ pub trait Drive: Kind {
 }
 
 /// Runs one operation of one kind.
-pub(super) async fn run<K: Drive + Listed>(
+pub(super) async fn run_op<K: Drive + RegisteredKind>(
     op: &Op<K>,
     name: &Name,
-    clouds: &Clouds,
+    clouds: &CloudWriters,
     world: &World,
-) -> Result<Settled, CloudError> {
-    let there = |live| K::settled(Some(live));
+) -> Result<StepResult, CloudError> {
+    let there = |live| K::into_step_result(Some(live));
     match op {
         Op::Create(spec) => K::create(clouds, name, spec, world).await.map(there),
-        Op::Succeed(spec, old) => K::succeed(clouds, name, spec, old, world).await.map(there),
+        Op::CreateSuccessor(spec, old) => K::create_successor(clouds, name, spec, old, world)
+            .await
+            .map(there),
         Op::Edit(live, edits) => {
             let mut live = live.clone();
             for edit in edits {
@@ -90,15 +92,15 @@ pub(super) async fn run<K: Drive + Listed>(
         }
         Op::Delete(live) => K::delete(clouds, live, world)
             .await
-            .map(|()| K::settled(None)),
+            .map(|()| K::into_step_result(None)),
         Op::Retire(live) => K::delete(clouds, live, world)
             .await
-            .map(|()| Settled::AsBefore),
+            .map(|()| StepResult::Unchanged),
         Op::HandOver(old) => K::hand_over(clouds, old, world)
             .await
-            .map(|()| Settled::AsBefore),
-        Op::Prove(spec) => K::prove(clouds, name, spec, world)
+            .map(|()| StepResult::Unchanged),
+        Op::Verify(spec) => K::verify(clouds, name, spec, world)
             .await
-            .map(|()| Settled::AsBefore),
+            .map(|()| StepResult::Unchanged),
     }
 }

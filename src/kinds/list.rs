@@ -1,24 +1,24 @@
 //! The macro behind the list of kinds: the three types that mention every kind, and how to visit them in order.
 
 /// Generates [`Desired`](super::Desired), [`World`](super::World) and [`AnyOp`](super::AnyOp) from the list.
-macro_rules! kinds {
+macro_rules! define_kinds {
     ($($column:ident: $Variant:ident = $Kind:ty,)+) => {
         /// What the manifest of one environment asks for. Every reference lands; no name stands twice.
         #[derive(Clone, Debug)]
         pub struct Desired {
             /// Which environment this is.
-            pub meta: Meta,
+            pub meta: EnvironmentMeta,
             $(#[doc = concat!("Everything of kind `", stringify!($Kind), "`.")]
-            pub $column: Table<<$Kind as Kind>::Spec>,)+
+            pub $column: ResourceMap<<$Kind as Kind>::Spec>,)+
         }
 
         /// What the clouds report, complete within its scope, so that absent means absent.
         #[derive(Clone, Debug, Default)]
         pub struct World {
             /// What was found besides.
-            pub found: Found,
+            pub findings: Findings,
             $(#[doc = concat!("Everything of kind `", stringify!($Kind), "`.")]
-            pub $column: Table<<$Kind as Kind>::Live>,)+
+            pub $column: ResourceMap<<$Kind as Kind>::Live>,)+
         }
 
         /// An operation of any kind: types are erased here, once, and recovered by one `match`.
@@ -30,42 +30,42 @@ macro_rules! kinds {
 
         /// What is there once a step is done: the new live record, or nothing; or what was there before.
         #[derive(Clone, Debug)]
-        pub enum Settled {
+        pub enum StepResult {
             /// The records are as they were.
-            AsBefore,
+            Unchanged,
             $(#[doc = concat!("The outcome for a `", stringify!($Kind), "`.")]
             $Variant(Option<Box<<$Kind as Kind>::Live>>),)+
         }
 
-        $(impl Listed for $Kind {
-            fn any(op: Op<Self>) -> AnyOp { AnyOp::$Variant(op) }
-            fn settled(live: Option<Self::Live>) -> Settled { Settled::$Variant(live.map(Box::new)) }
-            fn column(world: &mut World) -> &mut Table<Self::Live> { &mut world.$column }
+        $(impl RegisteredKind for $Kind {
+            fn into_any_op(op: Op<Self>) -> AnyOp { AnyOp::$Variant(op) }
+            fn into_step_result(live: Option<Self::Live>) -> StepResult { StepResult::$Variant(live.map(Box::new)) }
+            fn table_mut(world: &mut World) -> &mut ResourceMap<Self::Live> { &mut world.$column }
         })+
 
         /// The names of all kinds, ground up.
-        pub const KIND_NAMES: &[&str] = &[$(<$Kind as Named>::NAME,)+];
+        pub const KIND_NAMES: &[&str] = &[$(<$Kind as KindName>::NAME,)+];
 
         /// Calls the visitor once for each kind, ground up, with that kind's two tables.
-        pub fn each_kind(desired: &Desired, world: &World, visit: &mut impl Visit) {
-            $(visit.kind::<$Kind>(&desired.$column, &world.$column);)+
+        pub fn visit_kinds(desired: &Desired, world: &World, visit: &mut impl KindVisitor) {
+            $(visit.visit_kind::<$Kind>(&desired.$column, &world.$column);)+
         }
 
         impl Desired {
             /// An environment that asks for nothing.
             #[must_use]
-            pub fn empty(meta: Meta) -> Self {
-                Self { meta, $($column: Table::new(),)+ }
+            pub fn empty(meta: EnvironmentMeta) -> Self {
+                Self { meta, $($column: ResourceMap::new(),)+ }
             }
         }
 
         impl World {
             /// Records the outcome of a step, so that later steps can look it up.
-            pub fn settle(&mut self, name: &Name, settled: Settled) {
+            pub fn record_result(&mut self, name: &Name, settled: StepResult) {
                 match settled {
-                    Settled::AsBefore => {}
-                    $(Settled::$Variant(Some(live)) => drop(self.$column.insert(name.clone(), *live)),
-                    Settled::$Variant(None) => drop(self.$column.remove(name)),)+
+                    StepResult::Unchanged => {}
+                    $(StepResult::$Variant(Some(live)) => drop(self.$column.insert(name.clone(), *live)),
+                    StepResult::$Variant(None) => drop(self.$column.remove(name)),)+
                 }
             }
         }
@@ -76,10 +76,10 @@ macro_rules! kinds {
             /// # Errors
             /// What the cloud answered; the operation may have been done in part, and the next plan will tell.
             pub async fn run(
-                &self, name: &Name, clouds: &crate::clouds::Clouds, world: &World,
-            ) -> Result<Settled, crate::clouds::CloudError> {
+                &self, name: &Name, clouds: &crate::clouds::CloudWriters, world: &World,
+            ) -> Result<StepResult, crate::clouds::CloudError> {
                 match self {
-                    $(Self::$Variant(op) => drive::run::<$Kind>(op, name, clouds, world).await,)+
+                    $(Self::$Variant(op) => drive::run_op::<$Kind>(op, name, clouds, world).await,)+
                 }
             }
         }
@@ -87,21 +87,21 @@ macro_rules! kinds {
 }
 
 /// A kind that stands in the list.
-pub trait Listed: super::Kind + super::Drive {
+pub trait RegisteredKind: super::Kind + super::Drive {
     /// Erases the operation's type.
-    fn any(op: super::Op<Self>) -> super::AnyOp;
+    fn into_any_op(op: super::Op<Self>) -> super::AnyOp;
     /// Erases the outcome's type.
-    fn settled(live: Option<Self::Live>) -> super::Settled;
+    fn into_step_result(live: Option<Self::Live>) -> super::StepResult;
     /// This kind's live records.
-    fn column(world: &mut super::World) -> &mut crate::model::Table<Self::Live>;
+    fn table_mut(world: &mut super::World) -> &mut crate::model::ResourceMap<Self::Live>;
 }
 
 /// Something done once for each kind.
-pub trait Visit {
+pub trait KindVisitor {
     /// Looks at one kind's tables.
-    fn kind<K: Listed>(
+    fn visit_kind<K: RegisteredKind>(
         &mut self,
-        desired: &crate::model::Table<K::Spec>,
-        live: &crate::model::Table<K::Live>,
+        desired: &crate::model::ResourceMap<K::Spec>,
+        live: &crate::model::ResourceMap<K::Live>,
     );
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::model::{Address, Line, Mark, Name, Named, Table, Turns};
+use crate::model::{Address, DiffLine, KindName, Name, OwnershipMark, ResourceMap, RolloutPolicy};
 
 pub mod aws;
 mod drive;
@@ -20,47 +20,50 @@ pub mod fly;
 mod list;
 
 pub use drive::Drive;
-pub use list::{Listed, Visit};
+pub use list::{KindVisitor, RegisteredKind};
 
 /// A kind of resource, described without touching a cloud.
-pub trait Kind: Named + Sized + 'static {
+pub trait Kind: KindName + Sized + 'static {
     /// What a manifest asks for.
-    type Spec: Refers + Serialize + Clone + Debug + PartialEq + Send + Sync;
+    type Spec: References + Serialize + Clone + Debug + PartialEq + Send + Sync;
     /// What the cloud reports, normalised once when it is read.
-    type Live: Refers + Serialize + Clone + Debug + Send + Sync;
+    type Live: References + Serialize + Clone + Debug + Send + Sync;
     /// One in-place API call. The lines that announce it and the call that does it are one value.
-    type Edit: Announce + Clone + Debug + Send + Sync;
+    type Edit: DescribeEdit + Clone + Debug + Send + Sync;
 
     /// Whether creations in one lane go one after the other, because one whose answer was lost could not be told from
     /// another that is made at the same time.
-    const MADE_IN_TURN: bool = false;
+    const SERIAL_CREATE: bool = false;
 
     /// Whether the first part of a name is the app that it is in.
     const IN_APP: bool = true;
 
     /// When in a rollout changes of this kind come.
-    const PHASE: Phase = Phase::Ground;
+    const PHASE: Phase = Phase::Anytime;
 
     /// Compares what is asked for with what is there.
-    fn diff(spec: &Self::Spec, live: &Self::Live, around: &Around<'_>) -> Diff<Self::Edit>;
+    fn diff(spec: &Self::Spec, live: &Self::Live, around: &DiffContext<'_>) -> Diff<Self::Edit>;
 
     /// Completes what the manifest leaves open before a creation, from what is there already.
     ///
     /// # Errors
     /// When it stays open.
-    fn complete(spec: &Self::Spec, around: &Around<'_>) -> Result<Self::Spec, Refused> {
+    fn resolve_defaults(
+        spec: &Self::Spec,
+        around: &DiffContext<'_>,
+    ) -> Result<Self::Spec, Blocker> {
         let _ = around;
         Ok(spec.clone())
     }
 
     /// What a creation shows: the attributes that matter to a reader.
-    fn outline(spec: &Self::Spec, around: &Around<'_>) -> Vec<Line>;
+    fn creation_lines(spec: &Self::Spec, around: &DiffContext<'_>) -> Vec<DiffLine>;
 
     /// The id of the live object: what tells it from another of the same name.
     fn identity(live: &Self::Live) -> String;
 
     /// Why nothing can be said of the live object or done to it now.
-    fn held(live: &Self::Live) -> Option<Refused> {
+    fn unavailable(live: &Self::Live) -> Option<Blocker> {
         let _ = live;
         None
     }
@@ -93,61 +96,61 @@ pub trait Kind: Named + Sized + 'static {
     }
 
     /// The resource whose deletion takes this one with it, so that no step of its own is needed.
-    fn goes_with(live: &Self::Live) -> Option<Address> {
+    fn deleted_with(live: &Self::Live) -> Option<Address> {
         let _ = live;
         None
     }
 
     /// Steps of one lane take turns: the machines of a process group, say.
-    fn lane(name: &Name) -> Option<Lane> {
+    fn rollout_group(name: &Name) -> Option<RolloutGroup> {
         let _ = name;
         None
     }
 
     /// How the members of its lane take turns.
-    fn turns(spec: &Self::Spec) -> Turns {
+    fn rollout_policy(spec: &Self::Spec) -> RolloutPolicy {
         let _ = spec;
-        Turns::ONE
+        RolloutPolicy::SERIAL
     }
 
     /// Whether there is something that proves, at the end of a rollout, that it works.
-    fn has_proof(spec: &Self::Spec) -> bool {
+    fn has_verification(spec: &Self::Spec) -> bool {
         let _ = spec;
         false
     }
 
     /// The machine to lease while the live object is changed.
-    fn lease(live: &Self::Live) -> Option<Leased> {
+    fn lease_target(live: &Self::Live) -> Option<LeaseTarget> {
         let _ = live;
         None
     }
 
     /// How long an operation takes, as far as can be told beforehand.
-    fn takes(op: &Op<Self>) -> Takes {
+    fn cost(op: &Op<Self>) -> Cost {
         let _ = op;
-        Takes::A_CALL
+        Cost::CALL
     }
 
     /// Why the live object cannot be removed as it is.
-    fn stays(live: &Self::Live) -> Option<Refused> {
+    fn deletion_blocker(live: &Self::Live) -> Option<Blocker> {
         let _ = live;
         None
     }
 
     /// What would be lost for good if the live object were destroyed.
-    fn loss(live: &Self::Live) -> Option<Loss> {
+    fn data_loss(live: &Self::Live) -> Option<DataLoss> {
         let _ = live;
         None
     }
 
     /// How to keep what would be lost, where there is a way.
-    fn rescue(live: &Self::Live) -> Option<String> {
+    fn recovery_hint(live: &Self::Live) -> Option<String> {
         let _ = live;
         None
     }
 
     /// Whether the live object is marked as not to be destroyed.
-    fn protected(live: &Self::Live) -> bool {
+    fn is_protected(live: &Self::Live) -> bool {
         let _ = live;
         false
     }
@@ -156,7 +159,7 @@ pub trait Kind: Named + Sized + 'static {
 /// What a deletion loses for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Loss {
+pub enum DataLoss {
     /// Data: no later apply brings it back.
     Data,
     /// A whole app: whatever it serves stops.
@@ -166,11 +169,11 @@ pub enum Loss {
 }
 
 /// The name of a lane, see [`Kind::lane`].
-pub type Lane = Name;
+pub type RolloutGroup = Name;
 
 /// A machine that nobody else may change meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Leased {
+pub struct LeaseTarget {
     /// The app it belongs to.
     pub app: Name,
     /// Fly's id.
@@ -183,53 +186,53 @@ pub struct Leased {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Whenever its references allow.
-    Ground,
+    Anytime,
     /// It is done once, before anything is rolled out.
-    Before,
+    PreRollout,
     /// It is what is rolled out.
     Rollout,
     /// It follows when everything that is rolled out is healthy.
-    Follow,
+    PostRollout,
 }
 
 /// How long an operation takes by experience, and which of the API's limits it counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Takes {
+pub struct Cost {
     /// Seconds from its beginning to its end.
     pub secs: u64,
     /// Whether it counts for the one request a second that Fly allows for making things in an app.
-    pub makes: bool,
+    pub is_create: bool,
 }
 
-impl Takes {
+impl Cost {
     /// A call and its answer.
-    pub const A_CALL: Self = Self {
+    pub const CALL: Self = Self {
         secs: 1,
-        makes: false,
+        is_create: false,
     };
     /// Making something that is there at once.
-    pub const A_CREATION: Self = Self {
+    pub const CREATE: Self = Self {
         secs: 1,
-        makes: true,
+        is_create: true,
     };
 }
 
 /// Names the resources a value points at.
-pub trait Refers {
+pub trait References {
     /// Every address pointed at; each becomes an edge of the plan.
-    fn refs(&self) -> Vec<Address>;
+    fn references(&self) -> Vec<Address>;
 }
 
 /// Says what a change does, in the words of the manifest.
-pub trait Announce {
+pub trait DescribeEdit {
     /// The lines of the diff.
-    fn lines(&self) -> Vec<Line>;
+    fn lines(&self) -> Vec<DiffLine>;
     /// Whether it only follows a change of something that it refers to.
-    fn follows(&self) -> bool {
+    fn follows_reference(&self) -> bool {
         false
     }
     /// Whether it only finishes what an earlier apply began, so that a review of that apply covers it.
-    fn finishes(&self) -> bool {
+    fn completes_earlier_apply(&self) -> bool {
         false
     }
     /// What it means for what runs.
@@ -237,21 +240,21 @@ pub trait Announce {
         Impact::Quiet
     }
     /// Whether it serves only from then on.
-    fn shows(&self) -> bool {
+    fn starts_serving(&self) -> bool {
         false
     }
     /// Whether such changes in one lane go one after the other.
-    fn takes_turns(&self) -> bool {
+    fn obeys_rollout_policy(&self) -> bool {
         self.impact() == Impact::Restart
     }
 }
 
 /// The edit of a kind that never changes in place: there is none.
 #[derive(Clone, Copy, Debug)]
-pub enum Never {}
+pub enum NoEdit {}
 
-impl Announce for Never {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for NoEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         match *self {}
     }
 }
@@ -276,16 +279,16 @@ pub enum Diff<E> {
     /// These calls make it right.
     Edit(Vec<E>),
     /// Only a new object will do; the lines say why.
-    Replace(Vec<Line>),
+    Replace(Vec<DiffLine>),
     /// A new object comes up beside the old one and then takes its place; the lines say what is other about it.
-    Succeed(Vec<Line>),
+    Successor(Vec<DiffLine>),
     /// It cannot be done, or not by us.
-    Refuse(Refused),
+    Blocked(Blocker),
 }
 
 /// A change that is refused, and the way to do it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refused {
+pub struct Blocker {
     /// Why it is refused.
     pub reason: String,
     /// What to do instead.
@@ -309,15 +312,15 @@ pub enum Cause {
 }
 
 /// What a diff may look at besides its own two sides.
-pub struct Around<'a> {
+pub struct DiffContext<'a> {
     /// The world as it was observed.
     pub world: &'a World,
     /// What of it this plan replaces or deletes, as far as it is known when the diff is made.
-    pub gone: &'a BTreeSet<Address>,
+    pub removed: &'a BTreeSet<Address>,
     /// The resources that change in this plan, with their lines.
-    pub changed: &'a BTreeMap<Address, Vec<Line>>,
+    pub changed: &'a BTreeMap<Address, Vec<DiffLine>>,
     /// The apps in which something is rolled out in this plan, as far as it is known when the diff is made.
-    pub rolling: &'a BTreeSet<Name>,
+    pub rolling_out: &'a BTreeSet<Name>,
     /// The release that the manifest asks for, by app.
     pub releases: &'a BTreeMap<Name, fly::Release>,
 }
@@ -332,18 +335,18 @@ pub enum Op<K: Kind> {
     /// Remove it.
     Delete(K::Live),
     /// Make one beside the one that is there, which goes on until its successor takes over.
-    Succeed(K::Spec, K::Live),
+    CreateSuccessor(K::Spec, K::Live),
     /// Let the successors take over from these, all at once. What goes without a successor is among them.
     HandOver(Vec<(Name, K::Live)>),
     /// Remove one whose successor has taken over.
     Retire(K::Live),
     /// Prove that it works.
-    Prove(K::Spec),
+    Verify(K::Spec),
 }
 
 /// Something that is there but not ours to manage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Unmanaged {
+pub struct UnmanagedResource {
     /// What it is, such as `volume scratch (vol_x, ewr)`.
     pub what: String,
     /// The app it is in, or the role that it is attached to, by its key in the manifest; a role's path, where that is all.
@@ -352,12 +355,12 @@ pub struct Unmanaged {
     pub why: String,
     /// What would be lost with its app.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
+    pub loss: Option<DataLoss>,
 }
 
 /// An object that the manifest names but that somebody else made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Claim {
+pub struct OwnershipConflict {
     /// The address that the manifest gives it.
     pub address: Address,
     /// Whose it is.
@@ -370,15 +373,15 @@ pub struct Claim {
 
 /// What observing found besides the resources themselves.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub struct Findings {
     /// What is there and left alone.
-    pub unmanaged: Vec<Unmanaged>,
+    pub unmanaged: Vec<UnmanagedResource>,
     /// What the manifest names and somebody else owns.
-    pub claims: Vec<Claim>,
+    pub ownership_conflicts: Vec<OwnershipConflict>,
     /// Facts the user should know, such as a host that cannot be reached.
     pub warnings: Vec<String>,
     /// The own slug of the organization on Fly, which tokens are issued under, as Fly told it.
-    pub fly_org: Option<String>,
+    pub fly_org_slug: Option<String>,
 }
 
 impl World {
@@ -386,21 +389,26 @@ impl World {
     ///
     /// # Errors
     /// When Fly has not told it.
-    pub fn fly_org(&self) -> Result<&str, Refused> {
-        self.found.fly_org.as_deref().ok_or_else(|| Refused {
+    pub fn fly_org_slug(&self) -> Result<&str, Blocker> {
+        self.findings
+            .fly_org_slug
+            .as_deref()
+            .ok_or_else(|| {
+                Blocker {
             reason:
                 "the organization's own slug on Fly is not known, and tokens are issued under it"
                     .to_owned(),
             hint: "use a token that may read the organization: `fly tokens create org`".to_owned(),
-        })
+        }
+            })
     }
 }
 
 /// Which environment a [`Desired`] describes, and what its manifest says about itself.
 #[derive(Clone, Debug)]
-pub struct Meta {
+pub struct EnvironmentMeta {
     /// Written on everything that is made.
-    pub mark: Mark,
+    pub mark: OwnershipMark,
     /// The organization on Fly.
     pub org: String,
     /// The account of AWS, where the manifest names one.
@@ -408,7 +416,7 @@ pub struct Meta {
     /// Apps the user said may be taken over although they bear no mark.
     pub adopt: BTreeSet<Address>,
     /// Apps whose rollout is taken back when it fails.
-    pub rolls_back: BTreeSet<Name>,
+    pub rollback_on_failure: BTreeSet<Name>,
     /// Facts the user should know about the manifest, such as a key without effect.
     pub warnings: Vec<String>,
 }
@@ -421,16 +429,16 @@ pub struct AwsMeta {
     /// The region of what states none.
     pub region: String,
     /// The bucket that holds the environment's lock: its name and region.
-    pub lock: Option<(String, String)>,
+    pub lock_bucket: Option<(String, String)>,
     /// What the names of buckets that state none begin with.
-    pub prefix: String,
+    pub bucket_prefix: String,
     /// Whether the environment is being removed: then its own roles do not keep the identity provider.
-    pub leaving: bool,
+    pub is_destroying: bool,
 }
 
 // Ground up: a kind refers only to kinds above it, or to its own.
-kinds! {
-    aws_provider: AwsProvider = aws::Provider,
+define_kinds! {
+    aws_provider: AwsProvider = aws::OidcProvider,
     aws_role: AwsRole = aws::Role,
     aws_bucket: AwsBucket = aws::Bucket,
     fly_app: FlyApp = fly::App,

@@ -3,34 +3,34 @@
 use serde_json::Value as Json;
 
 use super::{
-    node::{Node, Problem, Value},
-    shape::Document,
+    node::{Diagnostic, TomlNode, TomlValue},
+    shape::Manifest,
 };
 
 /// Decodes what passed the check of the shape.
 ///
 /// # Errors
 /// When the check let something through that the types refuse: a mistake of ours, told plainly.
-pub(super) fn decode(root: &Node) -> Result<Document, Problem> {
-    serde_json::from_value(json(root)).map_err(|error| Problem {
+pub(super) fn decode_manifest(root: &TomlNode) -> Result<Manifest, Diagnostic> {
+    serde_json::from_value(to_json(root)).map_err(|error| Diagnostic {
         message: format!("the manifest cannot be read: {error}"),
-        at: None,
+        location: None,
         label: String::new(),
         help: None,
     })
 }
 
-fn json(node: &Node) -> Json {
+fn to_json(node: &TomlNode) -> Json {
     match &node.value {
-        Value::String(text) | Value::Datetime(text) => Json::from(text.as_str()),
-        Value::Integer(number) => Json::from(*number),
-        Value::Float(number) => Json::from(*number),
-        Value::Boolean(truth) => Json::from(*truth),
-        Value::Array(items) => items.iter().map(json).collect(),
-        Value::Table(table) => table
+        TomlValue::String(text) | TomlValue::Datetime(text) => Json::from(text.as_str()),
+        TomlValue::Integer(number) => Json::from(*number),
+        TomlValue::Float(number) => Json::from(*number),
+        TomlValue::Boolean(truth) => Json::from(*truth),
+        TomlValue::Array(items) => items.iter().map(to_json).collect(),
+        TomlValue::Table(table) => table
             .0
             .iter()
-            .map(|entry| (entry.key.clone(), json(&entry.node)))
+            .map(|entry| (entry.key.clone(), to_json(&entry.node)))
             .collect(),
     }
 }

@@ -27,9 +27,9 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
             Some(quote @ ('"' | '\'')) => {
                 let mut quoted = rest[1..].to_owned();
                 // A quoted value may go over several lines, as keys do. Each line is looked through once.
-                let mut seen = Seen::default();
+                let mut seen = QuoteScanner::default();
                 let end = loop {
-                    if let Some(end) = seen.end(&quoted, quote) {
+                    if let Some(end) = seen.find_closing_quote(&quoted, quote) {
                         break end;
                     }
                     let (_, more) = lines.next().ok_or(wrong)?;
@@ -57,22 +57,22 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
 
 /// How far a quoted value was looked through.
 #[derive(Default)]
-struct Seen {
-    at: usize,
+struct QuoteScanner {
+    position: usize,
     escaped: bool,
 }
 
-impl Seen {
+impl QuoteScanner {
     /// Where the closing quote is.
-    fn end(&mut self, text: &str, quote: char) -> Option<usize> {
-        for (at, c) in text[self.at..].char_indices() {
+    fn find_closing_quote(&mut self, text: &str, quote: char) -> Option<usize> {
+        for (at, c) in text[self.position..].char_indices() {
             match c {
                 '\\' if quote == '"' && !self.escaped => self.escaped = true,
-                c if c == quote && !self.escaped => return Some(self.at + at),
+                c if c == quote && !self.escaped => return Some(self.position + at),
                 _ => self.escaped = false,
             }
         }
-        self.at = text.len();
+        self.position = text.len();
         None
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    node::{FileId, Node, Place, Problem, Value},
-    references::References,
+    node::{Diagnostic, FileId, SourceLocation, TomlNode, TomlValue},
+    references::AwsReferences,
     suggest,
 };
 use crate::model::Address;
@@ -17,11 +17,11 @@ pub(super) struct Scope {
     /// The environment's name, once it is known.
     pub(super) environment: Option<String>,
     /// The apps' names on Fly by key, once they are known.
-    pub(super) apps: Option<BTreeMap<String, String>>,
+    pub(super) app_names: Option<BTreeMap<String, String>>,
     /// Names and ARNs on AWS, once they are known.
-    pub(super) aws: Option<References>,
+    pub(super) aws_references: Option<AwsReferences>,
     /// Files whose texts are taken as they are.
-    pub(super) verbatim: Vec<FileId>,
+    pub(super) verbatim_files: Vec<FileId>,
 }
 
 /// A declared variable.
@@ -35,35 +35,37 @@ pub(super) struct Variable {
 
 /// What an interpolation found.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct InterpolationResult {
     /// What is wrong.
-    pub(super) problems: Vec<Problem>,
+    pub(super) errors: Vec<Diagnostic>,
     /// The apps that were referred to.
-    pub(super) apps: BTreeSet<String>,
+    pub(super) referenced_apps: BTreeSet<String>,
     /// What of AWS was referred to.
-    pub(super) aws: BTreeSet<Address>,
+    pub(super) referenced_aws: BTreeSet<Address>,
     /// How many bytes references were replaced by.
-    pub(super) grown: usize,
+    pub(super) expanded_bytes: usize,
 }
 
 /// The most that all references may be replaced by together, in bytes: a long variable that stands in many places would
 /// fill the memory.
-const MOST_GROWN: usize = 16 * 1024 * 1024;
+const MAX_EXPANDED_BYTES: usize = 16 * 1024 * 1024;
 
 impl Scope {
     /// Replaces every reference in a value and all below it.
-    pub(super) fn resolve(&self, node: &mut Node, outcome: &mut Outcome) {
-        if self.verbatim.contains(&node.at.file) && !matches!(node.value, Value::Table(_)) {
+    pub(super) fn resolve(&self, node: &mut TomlNode, outcome: &mut InterpolationResult) {
+        if self.verbatim_files.contains(&node.location.file)
+            && !matches!(node.value, TomlValue::Table(_))
+        {
             return;
         }
         match &mut node.value {
-            Value::String(text) if text.contains("${") => {
-                *text = self.text(text, &node.at, outcome)
+            TomlValue::String(text) if text.contains("${") => {
+                *text = self.interpolate_string(text, &node.location, outcome)
             }
-            Value::Array(items) => items
+            TomlValue::Array(items) => items
                 .iter_mut()
                 .for_each(|item| self.resolve(item, outcome)),
-            Value::Table(table) => {
+            TomlValue::Table(table) => {
                 table
                     .0
                     .iter_mut()
@@ -73,7 +75,12 @@ impl Scope {
         }
     }
 
-    fn text(&self, text: &str, at: &Place, outcome: &mut Outcome) -> String {
+    fn interpolate_string(
+        &self,
+        text: &str,
+        at: &SourceLocation,
+        outcome: &mut InterpolationResult,
+    ) -> String {
         let mut out = String::new();
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -85,32 +92,35 @@ impl Scope {
             }
             out.push_str(&rest[..start]);
             let Some(end) = rest[start..].find('}') else {
-                let problem = wrong(at, format!("`{}` has no end", &rest[start..]));
+                let problem = error_at(at, format!("`{}` has no end", &rest[start..]));
                 outcome
-                    .problems
-                    .push(problem.help("close it with `}`, or write `$${` for a plain `${`"));
+                    .errors
+                    .push(problem.with_help("close it with `}`, or write `$${` for a plain `${`"));
                 return out;
             };
             let reference = rest[start + 2..start + end].trim();
             match self.lookup(reference, at, outcome) {
-                Ok(value) if outcome.grown + value.len() <= MOST_GROWN => {
-                    outcome.grown += value.len();
+                Ok(value) if outcome.expanded_bytes + value.len() <= MAX_EXPANDED_BYTES => {
+                    outcome.expanded_bytes += value.len();
                     out.push_str(&value);
                 }
                 Ok(_) => {
-                    if outcome.grown <= MOST_GROWN {
-                        let problem = wrong(
+                    if outcome.expanded_bytes <= MAX_EXPANDED_BYTES {
+                        let problem = error_at(
                             at,
-                            format!("what references stand for has more than {MOST_GROWN} bytes"),
+                            format!(
+                                "what references stand for has more than {MAX_EXPANDED_BYTES} bytes"
+                            ),
                         );
-                        outcome.problems.push(
-                            problem.help("keep long texts in a file, and name it with `files`"),
+                        outcome.errors.push(
+                            problem
+                                .with_help("keep long texts in a file, and name it with `files`"),
                         );
                     }
                     // Told once, and nothing grows from here on.
-                    outcome.grown = MOST_GROWN + 1;
+                    outcome.expanded_bytes = MAX_EXPANDED_BYTES + 1;
                 }
-                Err(problem) => outcome.problems.push(*problem),
+                Err(problem) => outcome.errors.push(*problem),
             }
             rest = &rest[start + end + 1..];
         }
@@ -120,36 +130,40 @@ impl Scope {
     fn lookup(
         &self,
         reference: &str,
-        at: &Place,
-        outcome: &mut Outcome,
-    ) -> Result<String, Box<Problem>> {
+        at: &SourceLocation,
+        outcome: &mut InterpolationResult,
+    ) -> Result<String, Box<Diagnostic>> {
         let parts: Vec<&str> = reference.split('.').collect();
         match parts.as_slice() {
-            ["var", name] => self.variable(name, at),
+            ["var", name] => self.lookup_variable(name, at),
             ["env", "name"] => self.environment.clone().ok_or_else(|| {
                 Box::new(
-                    wrong(at, "the environment's name cannot refer to itself")
-                        .help("use `${var.NAME}`"),
+                    error_at(at, "the environment's name cannot refer to itself")
+                        .with_help("use `${var.NAME}`"),
                 )
             }),
             ["apps", key, "name"] => {
-                let apps = self.apps.as_ref().ok_or_else(|| {
+                let apps = self.app_names.as_ref().ok_or_else(|| {
                     Box::new(
-                        wrong(at, "an app's name is not known here")
-                            .help("names and paths may use `${var.…}` and `${env.name}`"),
+                        error_at(at, "an app's name is not known here")
+                            .with_help("names and paths may use `${var.…}` and `${env.name}`"),
                     )
                 })?;
                 let name = apps.get(*key).ok_or_else(|| {
-                    let help = suggest::help(key, apps.keys().map(String::as_str));
-                    Box::new(wrong(at, format!("there is no app `{key}`")).maybe_help(help))
+                    let help = suggest::did_you_mean(key, apps.keys().map(String::as_str));
+                    Box::new(
+                        error_at(at, format!("there is no app `{key}`")).with_optional_help(help),
+                    )
                 })?;
-                outcome.apps.insert((*key).to_owned());
+                outcome.referenced_apps.insert((*key).to_owned());
                 Ok(name.clone())
             }
-            ["aws" | "buckets" | "identities" | "roles", ..] => self.on_aws(reference, at, outcome),
+            ["aws" | "buckets" | "identities" | "roles", ..] => {
+                self.lookup_aws(reference, at, outcome)
+            }
             _ => {
-                let problem = wrong(at, format!("`${{{reference}}}` refers to nothing"));
-                Err(Box::new(problem.help(
+                let problem = error_at(at, format!("`${{{reference}}}` refers to nothing"));
+                Err(Box::new(problem.with_help(
                     "there are `${var.NAME}`, `${env.name}`, `${apps.KEY.name}`, `.name`, `.arn` and `.region` of `${buckets.KEY…}`, \
                      `.name` and `.arn` of `${identities.KEY…}` and `${roles.KEY…}`, `${aws.account}` and `${aws.region}`; write \
                      `$${` for a plain `${`",
@@ -158,33 +172,36 @@ impl Scope {
         }
     }
 
-    fn on_aws(
+    fn lookup_aws(
         &self,
         reference: &str,
-        at: &Place,
-        outcome: &mut Outcome,
-    ) -> Result<String, Box<Problem>> {
-        let known = self.aws.as_ref().ok_or_else(|| {
+        at: &SourceLocation,
+        outcome: &mut InterpolationResult,
+    ) -> Result<String, Box<Diagnostic>> {
+        let known = self.aws_references.as_ref().ok_or_else(|| {
             Box::new(
-                wrong(at, "names on AWS are not known here")
-                    .help("names and paths may use `${var.…}` and `${env.name}`"),
+                error_at(at, "names on AWS are not known here")
+                    .with_help("names and paths may use `${var.…}` and `${env.name}`"),
             )
         })?;
         let found = known.get(reference).ok_or_else(|| {
-            let help = suggest::help(reference, known.names());
-            Box::new(wrong(at, format!("`${{{reference}}}` refers to nothing")).maybe_help(help))
+            let help = suggest::did_you_mean(reference, known.keys());
+            Box::new(
+                error_at(at, format!("`${{{reference}}}` refers to nothing"))
+                    .with_optional_help(help),
+            )
         })?;
-        outcome.aws.extend(found.address.clone());
+        outcome.referenced_aws.extend(found.address.clone());
         Ok(found.value.clone())
     }
 
-    fn variable(&self, name: &str, at: &Place) -> Result<String, Box<Problem>> {
+    fn lookup_variable(&self, name: &str, at: &SourceLocation) -> Result<String, Box<Diagnostic>> {
         let Some(variable) = self.vars.get(name) else {
             let declare = format!("declare it: [vars] {name} = {{ description = \"…\" }}");
             let help = suggest::nearest(name, self.vars.keys().map(String::as_str))
                 .map_or(declare, |near| format!("did you mean `${{var.{near}}}`?"));
             return Err(Box::new(
-                wrong(at, format!("there is no variable `{name}`")).help(help),
+                error_at(at, format!("there is no variable `{name}`")).with_help(help),
             ));
         };
         variable.value.clone().ok_or_else(|| {
@@ -194,20 +211,20 @@ impl Scope {
                 .map(|about| format!(" ({about})"))
                 .unwrap_or_default();
             Box::new(
-                wrong(at, format!("variable `{name}`{about} has no value"))
-                    .help(format!("{PASS}{name}=VALUE")),
+                error_at(at, format!("variable `{name}`{about} has no value"))
+                    .with_help(format!("{PASS_VAR_HELP}{name}=VALUE")),
             )
         })
     }
 }
 
 /// How the remedy for a variable without a value begins.
-pub(super) const PASS: &str = "pass --var ";
+pub(super) const PASS_VAR_HELP: &str = "pass --var ";
 
-fn wrong(at: &Place, message: impl Into<String>) -> Problem {
-    Problem {
+fn error_at(at: &SourceLocation, message: impl Into<String>) -> Diagnostic {
+    Diagnostic {
         message: message.into(),
-        at: Some(at.clone()),
+        location: Some(at.clone()),
         label: String::new(),
         help: None,
     }
@@ -216,10 +233,10 @@ fn wrong(at: &Place, message: impl Into<String>) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::node::Files;
+    use crate::manifest::node::SourceFiles;
 
     fn resolve(text: &str) -> (String, Vec<String>) {
-        let mut files = Files::default();
+        let mut files = SourceFiles::default();
         let file = files.add("x.toml".into(), String::new());
         let variable = Variable {
             value: Some("42".to_owned()),
@@ -231,21 +248,21 @@ mod tests {
                 ("tag".to_owned(), Variable::default()),
             ]),
             environment: Some("review-42".to_owned()),
-            apps: Some(BTreeMap::from([(
+            app_names: Some(BTreeMap::from([(
                 "api".to_owned(),
                 "harbor-api".to_owned(),
             )])),
-            aws: None,
-            verbatim: Vec::new(),
+            aws_references: None,
+            verbatim_files: Vec::new(),
         };
-        let mut node = Node {
-            at: Place { file, span: 0..0 },
-            value: Value::String(text.to_owned()),
+        let mut node = TomlNode {
+            location: SourceLocation { file, span: 0..0 },
+            value: TomlValue::String(text.to_owned()),
         };
-        let mut outcome = Outcome::default();
+        let mut outcome = InterpolationResult::default();
         scope.resolve(&mut node, &mut outcome);
         let problems = outcome
-            .problems
+            .errors
             .into_iter()
             .map(|problem| problem.message)
             .collect();

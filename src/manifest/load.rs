@@ -6,98 +6,102 @@ use std::{
 };
 
 use super::{
-    Inputs, Loaded, Problems, SecretsMode, TokenSource,
-    decode::decode,
-    interpolate::{Outcome, Scope, Variable},
-    list,
-    lower::{self, Scene},
-    node::{Entry, Node, Problem, Table},
-    read::{Reader, entry_mut, table_mut},
-    references::References,
+    Inputs, LoadedEnvironment, ManifestError, SecretsMode, TokenSource,
+    decode::decode_manifest,
+    interpolate::{InterpolationResult, Scope, Variable},
+    list_environments,
+    lower::{self, Context},
+    node::{Diagnostic, TomlEntry, TomlNode, TomlTable},
+    read::{ManifestReader, entry_mut, table_mut},
+    references::AwsReferences,
     schema, suggest,
     validate::validate,
 };
-use crate::model::{Address, Mark};
+use crate::model::{Address, OwnershipMark};
 
 /// Reads the environment of this name from a folder.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn load(dir: &Path, environment: &str, inputs: &Inputs) -> Result<Loaded, Problems> {
-    let mut reader = Reader::default();
+pub fn load(
+    dir: &Path,
+    environment: &str,
+    inputs: &Inputs,
+) -> Result<LoadedEnvironment, ManifestError> {
+    let mut reader = ManifestReader::default();
     let file = dir.join(format!("{environment}.toml"));
     if environment.starts_with('_') || environment.contains(['/', '\\']) || !file.is_file() {
-        reader.problems.push(no_such_environment(dir, environment));
-        return Err(Problems::new(reader.files, reader.problems));
+        reader.errors.push(unknown_environment(dir, environment));
+        return Err(ManifestError::new(reader.files, reader.errors));
     }
-    let root = reader.manifest(&file);
-    let Some(mut root) = root.filter(|_| reader.problems.is_empty()) else {
-        return Err(Problems::new(reader.files, reader.problems));
+    let root = reader.read_manifest(&file);
+    let Some(mut root) = root.filter(|_| reader.errors.is_empty()) else {
+        return Err(ManifestError::new(reader.files, reader.errors));
     };
-    let resolved = resolve(&mut root, environment, inputs, &mut reader);
-    let shape = validate(schema::strict(), &mut root);
-    reader.problems.extend(shape);
-    let document = match decode(&root) {
+    let resolved = resolve_references(&mut root, environment, inputs, &mut reader);
+    let shape = validate(schema::strict_schema(), &mut root);
+    reader.errors.extend(shape);
+    let document = match decode_manifest(&root) {
         Ok(document) => document,
         Err(problem) => {
-            reader.problems.push(problem);
-            return Err(Problems::new(reader.files, reader.problems));
+            reader.errors.push(problem);
+            return Err(ManifestError::new(reader.files, reader.errors));
         }
     };
-    root.sort();
+    root.sort_by_key();
     let token = document
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.clone());
-    let scene = Scene {
+    let scene = Context {
         inputs,
         files: &reader.files,
         environment: resolved.environment,
         vars: resolved.vars,
-        names: resolved.names,
-        references: resolved.references,
-        mentions: resolved.mentions,
+        app_names: resolved.app_names,
+        aws_references: resolved.aws_references,
+        used_references: resolved.used_references,
     };
     let lowered = lower::lower(&document, &root, &scene, reader.warnings);
     reader
-        .problems
-        .extend(new_places(lowered.problems, &reader.problems));
-    if !reader.problems.is_empty() {
-        return Err(Problems::new(reader.files, reader.problems));
+        .errors
+        .extend(drop_known_locations(lowered.errors, &reader.errors));
+    if !reader.errors.is_empty() {
+        return Err(ManifestError::new(reader.files, reader.errors));
     }
-    Ok(Loaded {
+    Ok(LoadedEnvironment {
         desired: lowered.desired,
-        token: token.map(|env| TokenSource { env }),
+        token_source: token.map(|env| TokenSource { env }),
         files: reader.files,
-        places: lowered.places,
-        images: lowered.images,
-        file,
+        locations: lowered.locations,
+        image_locations: lowered.image_locations,
+        path: file,
     })
 }
 
 /// A text whose reference failed, say, is not judged again for what is left of it.
-fn new_places(problems: Vec<Problem>, before: &[Problem]) -> Vec<Problem> {
-    let key = |problem: &Problem| {
+fn drop_known_locations(problems: Vec<Diagnostic>, before: &[Diagnostic]) -> Vec<Diagnostic> {
+    let key = |problem: &Diagnostic| {
         problem
-            .at
+            .location
             .as_ref()
             .map(|at| (at.file, at.span.start, at.span.end))
     };
     let before: BTreeSet<_> = before.iter().filter_map(key).collect();
-    let told = |problem: &Problem| key(problem).is_some_and(|at| before.contains(&at));
+    let told = |problem: &Diagnostic| key(problem).is_some_and(|at| before.contains(&at));
     problems
         .into_iter()
         .filter(|problem| !told(problem))
         .collect()
 }
 
-fn no_such_environment(dir: &Path, environment: &str) -> Problem {
-    let mut problem = Problem {
+fn unknown_environment(dir: &Path, environment: &str) -> Diagnostic {
+    let mut problem = Diagnostic {
         message: format!(
             "there is no environment `{environment}` in {}",
             dir.display()
         ),
-        at: None,
+        location: None,
         label: String::new(),
         help: None,
     };
@@ -105,11 +109,11 @@ fn no_such_environment(dir: &Path, environment: &str) -> Problem {
         problem.message =
             format!("`{environment}` is only inherited from, because its name begins with `_`");
     }
-    problem.help = match list(dir) {
+    problem.help = match list_environments(dir) {
         Ok(known) if known.is_empty() => Some(format!("make one: {}/staging.toml", dir.display())),
         Ok(known) => {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            suggest::help(environment, known)
+            suggest::did_you_mean(environment, known)
         }
         Err(error) => Some(format!("the folder cannot be read: {error}")),
     };
@@ -117,19 +121,19 @@ fn no_such_environment(dir: &Path, environment: &str) -> Problem {
 }
 
 /// What interpolation found out.
-struct Resolved {
+struct ResolvedReferences {
     environment: String,
     vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
-    names: BTreeMap<String, String>,
+    app_names: BTreeMap<String, String>,
     /// Names and ARNs on AWS.
-    references: References,
-    mentions: Mentions,
+    aws_references: AwsReferences,
+    used_references: UsedReferences,
 }
 
 /// What texts refer to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mentions {
+pub(super) struct UsedReferences {
     /// The apps that an app's texts name, by key.
     pub(super) apps: BTreeMap<String, BTreeSet<String>>,
     /// What of AWS a table's texts name: by `apps.KEY` or `buckets.KEY`.
@@ -138,10 +142,15 @@ pub(super) struct Mentions {
 
 /// Resolves references in an order that lets each see what it may refer to: variables, then the environment's name,
 /// then apps' names, then everything else.
-fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) -> Resolved {
-    let mut outcome = Outcome::default();
+fn resolve_references(
+    root: &mut TomlNode,
+    stem: &str,
+    inputs: &Inputs,
+    reader: &mut ManifestReader,
+) -> ResolvedReferences {
+    let mut outcome = InterpolationResult::default();
     let mut scope = Scope {
-        vars: variables(root, inputs, &mut outcome),
+        vars: declared_variables(root, inputs, &mut outcome),
         ..Scope::default()
     };
     let top = table_mut(root);
@@ -154,35 +163,35 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
         },
     );
     scope.environment = Some(environment.clone());
-    for entry in apps(root) {
+    for entry in app_entries(root) {
         for key in ["name", "config"] {
             if let Some(entry) = table_mut(&mut entry.node).and_then(|app| entry_mut(app, key)) {
                 scope.resolve(&mut entry.node, &mut outcome);
             }
         }
     }
-    reader.lay_configs_beneath(root);
-    let project = text(root, "project").unwrap_or_default();
-    let names: BTreeMap<String, String> = apps(root)
+    reader.merge_fly_configs(root);
+    let project = string_value(root, "project").unwrap_or_default();
+    let names: BTreeMap<String, String> = app_entries(root)
         .iter()
         .map(|entry| {
-            let stated = text(&entry.node, "name");
-            let name =
-                stated.unwrap_or_else(|| lower::default_name(&project, &entry.key, &environment));
+            let stated = string_value(&entry.node, "name");
+            let name = stated
+                .unwrap_or_else(|| lower::default_app_name(&project, &entry.key, &environment));
             (entry.key.clone(), name)
         })
         .collect();
-    scope.apps = Some(names.clone());
-    resolve_names(root, &scope, &mut outcome);
-    let mark = Mark {
+    scope.app_names = Some(names.clone());
+    resolve_aws_names(root, &scope, &mut outcome);
+    let mark = OwnershipMark {
         project,
         environment: environment.clone(),
     };
-    let references = References::of(root, &mark);
-    scope.aws = Some(references.clone());
-    scope.verbatim.clone_from(&reader.fly_files);
-    let mentions = resolve_rest(root, &scope, &mut outcome);
-    reader.problems.append(&mut outcome.problems);
+    let references = AwsReferences::from_root(root, &mark);
+    scope.aws_references = Some(references.clone());
+    scope.verbatim_files.clone_from(&reader.fly_toml_files);
+    let mentions = resolve_remaining(root, &scope, &mut outcome);
+    reader.errors.append(&mut outcome.errors);
     let given = inputs
         .vars
         .iter()
@@ -192,18 +201,18 @@ fn resolve(root: &mut Node, stem: &str, inputs: &Inputs, reader: &mut Reader) ->
         .into_iter()
         .filter_map(|(name, variable)| Some((name, variable.value?)));
     let vars = defaults.chain(given).collect();
-    Resolved {
+    ResolvedReferences {
         environment,
         vars,
-        names,
-        references,
-        mentions,
+        app_names: names,
+        aws_references: references,
+        used_references: mentions,
     }
 }
 
 /// What other names on AWS are made of.
-fn resolve_names(root: &mut Node, scope: &Scope, outcome: &mut Outcome) {
-    let mut one = |node: &mut Node, keys: &[&str]| {
+fn resolve_aws_names(root: &mut TomlNode, scope: &Scope, outcome: &mut InterpolationResult) {
+    let mut one = |node: &mut TomlNode, keys: &[&str]| {
         for key in keys {
             if let Some(entry) = table_mut(node).and_then(|table| entry_mut(table, key)) {
                 scope.resolve(&mut entry.node, outcome);
@@ -214,15 +223,19 @@ fn resolve_names(root: &mut Node, scope: &Scope, outcome: &mut Outcome) {
         one(&mut aws.node, &["account", "region"]);
     }
     for table in ["buckets", "identities", "roles"] {
-        for entry in entries(root, table) {
+        for entry in top_level_entries(root, table) {
             one(&mut entry.node, &["name", "region"]);
         }
     }
 }
 
 /// Everything but what was resolved before.
-fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentions {
-    let mut mentions = Mentions::default();
+fn resolve_remaining(
+    root: &mut TomlNode,
+    scope: &Scope,
+    outcome: &mut InterpolationResult,
+) -> UsedReferences {
+    let mut mentions = UsedReferences::default();
     for entry in table_mut(root)
         .map(|table| &mut table.0)
         .into_iter()
@@ -232,9 +245,9 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentio
             scope.resolve(&mut entry.node, outcome);
         }
     }
-    outcome.aws.clear();
+    outcome.referenced_aws.clear();
     for table in ["apps", "buckets"] {
-        for entry in entries(root, table) {
+        for entry in top_level_entries(root, table) {
             let inside = table_mut(&mut entry.node)
                 .map(|table| &mut table.0)
                 .into_iter()
@@ -244,9 +257,9 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentio
             }
             mentions.aws.insert(
                 format!("{table}.{}", entry.key),
-                std::mem::take(&mut outcome.aws),
+                std::mem::take(&mut outcome.referenced_aws),
             );
-            let apps = std::mem::take(&mut outcome.apps);
+            let apps = std::mem::take(&mut outcome.referenced_apps);
             if table == "apps" {
                 mentions.apps.insert(entry.key.clone(), apps);
             }
@@ -256,20 +269,24 @@ fn resolve_rest(root: &mut Node, scope: &Scope, outcome: &mut Outcome) -> Mentio
 }
 
 /// The variables that are declared, with their values.
-fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<String, Variable> {
+fn declared_variables(
+    root: &TomlNode,
+    inputs: &Inputs,
+    outcome: &mut InterpolationResult,
+) -> BTreeMap<String, Variable> {
     let mut variables = BTreeMap::new();
     let declared = root
         .as_table()
         .and_then(|table| table.get("vars"))
-        .and_then(Node::as_table);
-    for Entry { key, node, .. } in declared.into_iter().flat_map(|table| &table.0) {
+        .and_then(TomlNode::as_table);
+    for TomlEntry { key, node, .. } in declared.into_iter().flat_map(|table| &table.0) {
         let mut default = node
             .as_str()
             .map(str::to_owned)
-            .or_else(|| text(node, "default"));
-        if inputs.secrets == SecretsMode::Unchecked {
+            .or_else(|| string_value(node, "default"));
+        if inputs.secrets_mode == SecretsMode::Unchecked {
             default = default
-                .or_else(|| text(node, "example"))
+                .or_else(|| string_value(node, "example"))
                 .or_else(|| Some(key.clone()));
         }
         let value = inputs.vars.get(key).cloned().or(default);
@@ -277,7 +294,7 @@ fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<St
             key.clone(),
             Variable {
                 value,
-                description: text(node, "description"),
+                description: string_value(node, "description"),
             },
         );
     }
@@ -291,12 +308,12 @@ fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<St
         .vars
         .keys()
         .filter(|given| !known.contains(&given.as_str()));
-    for given in strangers.filter(|_| !inputs.shared) {
-        outcome.problems.push(Problem {
+    for given in strangers.filter(|_| !inputs.multiple_environments) {
+        outcome.errors.push(Diagnostic {
             message: format!("--var {given}: this environment has no variable `{given}`"),
-            at: None,
+            location: None,
             label: String::new(),
-            help: suggest::help(given, known.iter().copied())
+            help: suggest::did_you_mean(given, known.iter().copied())
                 .or_else(|| Some("declare it in [vars]".to_owned())),
         });
     }
@@ -304,30 +321,30 @@ fn variables(root: &Node, inputs: &Inputs, outcome: &mut Outcome) -> BTreeMap<St
 }
 
 /// `image = { var = "…" }` declares a variable by itself.
-fn image_variables(root: &Node) -> Vec<String> {
+fn image_variables(root: &TomlNode) -> Vec<String> {
     let apps = root
         .as_table()
         .and_then(|table| table.get("apps"))
-        .and_then(Node::as_table);
+        .and_then(TomlNode::as_table);
     let images = apps.into_iter().flat_map(|apps| &apps.0);
     images
-        .filter_map(|app| text(app.node.as_table()?.get("image")?, "var"))
+        .filter_map(|app| string_value(app.node.as_table()?.get("image")?, "var"))
         .collect()
 }
 
-fn apps(root: &mut Node) -> &mut [Entry] {
-    entries(root, "apps")
+fn app_entries(root: &mut TomlNode) -> &mut [TomlEntry] {
+    top_level_entries(root, "apps")
 }
 
 /// The entries of a table at the top.
-fn entries<'a>(root: &'a mut Node, key: &str) -> &'a mut [Entry] {
+fn top_level_entries<'a>(root: &'a mut TomlNode, key: &str) -> &'a mut [TomlEntry] {
     let table = table_mut(root).and_then(|table| entry_mut(table, key));
     match table.and_then(|entry| table_mut(&mut entry.node)) {
-        Some(Table(entries)) => entries,
+        Some(TomlTable(entries)) => entries,
         None => &mut [],
     }
 }
 
-fn text(node: &Node, key: &str) -> Option<String> {
+fn string_value(node: &TomlNode, key: &str) -> Option<String> {
     node.as_table()?.get(key)?.as_str().map(str::to_owned)
 }

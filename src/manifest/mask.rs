@@ -4,20 +4,20 @@
 use std::ops::Range;
 
 use super::{
-    node::{FileId, Files, Node, Table, Value},
-    sensitive::{SECRET_STARTS, is_key, looks_secret},
+    node::{FileId, SourceFiles, TomlNode, TomlTable, TomlValue},
+    sensitive::{SECRET_PREFIXES, is_variable_name, looks_like_secret},
 };
 
 /// The text of a file as it may be shown.
-pub(super) fn shown(files: &Files, file: FileId) -> String {
+pub(super) fn mask_secrets(files: &SourceFiles, file: FileId) -> String {
     let text = &files.get(file).text;
-    let mut spans = issued_keys(text);
-    let (root, errors) = files.parse(file);
+    let mut spans = find_issued_keys(text);
+    let (root, errors) = files.parse_toml(file);
     if !errors.is_empty() {
-        spans.extend(suspect_lines(text));
+        spans.extend(find_suspect_lines(text));
     }
-    if let Value::Table(table) = &root.value {
-        in_table(table, Within::Open, &mut spans);
+    if let TomlValue::Table(table) = &root.value {
+        collect_table_spans(table, MaskContext::Anywhere, &mut spans);
     }
     let mut bytes = text.clone().into_bytes();
     for span in spans {
@@ -31,9 +31,9 @@ pub(super) fn shown(files: &Files, file: FileId) -> String {
 }
 
 /// Keys with a known beginning, wherever they stand, even in a file that is not TOML.
-fn issued_keys(text: &str) -> Vec<Range<usize>> {
+fn find_issued_keys(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    for start in SECRET_STARTS {
+    for start in SECRET_PREFIXES {
         let mut hidden = 0;
         for (at, _) in text.match_indices(start) {
             // What is hidden is not looked through again: such a line could begin a key in every third byte.
@@ -58,18 +58,18 @@ fn issued_keys(text: &str) -> Vec<Range<usize>> {
 
 /// Lines of a file that is not TOML whose key or value looks like a secret, and whatever stands below `secrets` and does
 /// not say where a value comes from: there the tree has holes.
-fn suspect_lines(text: &str) -> Vec<Range<usize>> {
+fn find_suspect_lines(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let (mut start, mut within) = (0, false);
     for line in text.split_inclusive('\n') {
         let bare = line.trim();
         if bare.starts_with('[') && !bare.contains('=') {
-            within = names_secrets(bare.trim_matches(['[', ']']));
+            within = is_secrets_path(bare.trim_matches(['[', ']']));
         } else if let Some((key, value)) = line.split_once('=') {
             let bare = value.trim().trim_matches(['"', '\'']);
-            let below = within || names_secrets(key);
-            let suspect = !bare.starts_with('{') && looks_secret(key.trim(), bare);
-            if suspect || (below && !says_where(value)) {
+            let below = within || is_secrets_path(key);
+            let suspect = !bare.starts_with('{') && looks_like_secret(key.trim(), bare);
+            if suspect || (below && !is_secret_source(value)) {
                 spans.push(start + key.len() + 1..start + line.len());
             }
         } else if within && !bare.starts_with('#') {
@@ -82,7 +82,7 @@ fn suspect_lines(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Whether a dotted key leads below `secrets`, which an app may be called as well.
-fn names_secrets(key: &str) -> bool {
+fn is_secrets_path(key: &str) -> bool {
     let mut before = "";
     key.split('.')
         .map(|part| part.trim().trim_matches(['"', '\'']))
@@ -94,7 +94,7 @@ fn names_secrets(key: &str) -> bool {
 }
 
 /// Whether a line's value is no more than the sources of a secret, as `{ env = "NAME" }`, even where it breaks off.
-fn says_where(value: &str) -> bool {
+fn is_secret_source(value: &str) -> bool {
     let value = value.split(" #").next().unwrap_or_default().trim();
     let Some(inner) = value.strip_prefix('{') else {
         return matches!(value, "true" | "false");
@@ -106,19 +106,20 @@ fn says_where(value: &str) -> bool {
             None => part.trim().is_empty(),
             Some((key, value)) => {
                 let bare = value.trim().trim_matches(['"', '\'']);
-                SOURCES.contains(&key.trim()) && (key.trim() != "env" || is_key(bare))
+                SECRET_SOURCE_KEYS.contains(&key.trim())
+                    && (key.trim() != "env" || is_variable_name(bare))
             }
         })
 }
 
 /// What a secret's source is said with; none of it is the value.
-const SOURCES: [&str; 5] = ["env", "file", "dotenv", "key", "optional"];
+const SECRET_SOURCE_KEYS: [&str; 5] = ["env", "file", "dotenv", "key", "optional"];
 
 /// Where a value stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Within {
+enum MaskContext {
     /// Anywhere.
-    Open,
+    Anywhere,
     /// In the table of the apps, one of which may be called `secrets`.
     Apps,
     /// In a table called `secrets`: what stands here is a source.
@@ -127,40 +128,45 @@ enum Within {
     Source,
 }
 
-fn in_table(table: &Table, within: Within, spans: &mut Vec<Range<usize>>) {
+fn collect_table_spans(table: &TomlTable, within: MaskContext, spans: &mut Vec<Range<usize>>) {
     for entry in &table.0 {
-        in_node(&entry.key, &entry.node, within, spans);
+        collect_node_spans(&entry.key, &entry.node, within, spans);
     }
 }
 
-fn in_node(key: &str, node: &Node, within: Within, spans: &mut Vec<Range<usize>>) {
+fn collect_node_spans(
+    key: &str,
+    node: &TomlNode,
+    within: MaskContext,
+    spans: &mut Vec<Range<usize>>,
+) {
     let inner = match within {
-        Within::Open if key == "secrets" => Within::Secrets,
-        Within::Open if key == "apps" => Within::Apps,
-        Within::Open | Within::Apps => Within::Open,
-        Within::Secrets | Within::Source => Within::Source,
+        MaskContext::Anywhere if key == "secrets" => MaskContext::Secrets,
+        MaskContext::Anywhere if key == "apps" => MaskContext::Apps,
+        MaskContext::Anywhere | MaskContext::Apps => MaskContext::Anywhere,
+        MaskContext::Secrets | MaskContext::Source => MaskContext::Source,
     };
     // The value itself where its source belongs, or a name's place taken by it.
     let misplaced = match within {
-        Within::Open | Within::Apps => inner == Within::Secrets,
-        Within::Secrets => true,
-        Within::Source => !SOURCES.contains(&key),
+        MaskContext::Anywhere | MaskContext::Apps => inner == MaskContext::Secrets,
+        MaskContext::Secrets => true,
+        MaskContext::Source => !SECRET_SOURCE_KEYS.contains(&key),
     };
     match &node.value {
-        Value::Table(table) => in_table(table, inner, spans),
-        Value::Array(items) => items
+        TomlValue::Table(table) => collect_table_spans(table, inner, spans),
+        TomlValue::Array(items) => items
             .iter()
-            .for_each(|item| in_node(key, item, within, spans)),
-        Value::String(text) => {
-            let misplaced = misplaced || (key == "env" && !is_key(text));
+            .for_each(|item| collect_node_spans(key, item, within, spans)),
+        TomlValue::String(text) => {
+            let misplaced = misplaced || (key == "env" && !is_variable_name(text));
             // A whole document, with variables of its own.
             let misplaced =
                 misplaced || key == "machine_config" && text.trim_start().starts_with('{');
-            if misplaced || looks_secret(key, text) {
-                spans.push(node.at.span.clone());
+            if misplaced || looks_like_secret(key, text) {
+                spans.push(node.location.span.clone());
             }
         }
-        _ if misplaced => spans.push(node.at.span.clone()),
+        _ if misplaced => spans.push(node.location.span.clone()),
         _ => {}
     }
 }
@@ -171,8 +177,8 @@ mod tests {
 
     #[test]
     fn an_app_may_be_called_secrets() {
-        assert!(names_secrets("apps.web.secrets") && names_secrets("apps.secrets.secrets.X"));
-        assert!(!names_secrets("apps.secrets") && !names_secrets("apps.secrets.env"));
+        assert!(is_secrets_path("apps.web.secrets") && is_secrets_path("apps.secrets.secrets.X"));
+        assert!(!is_secrets_path("apps.secrets") && !is_secrets_path("apps.secrets.env"));
     }
 
     #[test]
@@ -182,7 +188,7 @@ mod tests {
             "{ dotenv = \".env\", key = 'K'",
             "{ file = \"k\" } # why",
         ] {
-            assert!(says_where(source), "{source}");
+            assert!(is_secret_source(source), "{source}");
         }
         for value in [
             " \"v\"",
@@ -192,7 +198,7 @@ mod tests {
             "{ v",
             "[\"v\"]",
         ] {
-            assert!(!says_where(value), "{value}");
+            assert!(!is_secret_source(value), "{value}");
         }
     }
 }

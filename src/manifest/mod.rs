@@ -34,9 +34,9 @@ mod suggest;
 mod validate;
 
 pub use load::load;
-pub use node::{Files, Place, Problem};
-pub use problem::Problems;
-pub use schema::schema;
+pub use node::{Diagnostic, SourceFiles, SourceLocation};
+pub use problem::ManifestError;
+pub use schema::editor_schema;
 
 /// What a manifest takes from outside.
 #[derive(Clone)]
@@ -46,12 +46,12 @@ pub struct Inputs {
     /// Images by app, from `--image`.
     pub images: BTreeMap<String, String>,
     /// The process environment, and what `--env-file` adds to it.
-    pub environment: BTreeMap<String, String>,
+    pub process_environment: BTreeMap<String, String>,
     /// What becomes of secrets.
-    pub secrets: SecretsMode,
+    pub secrets_mode: SecretsMode,
     /// Whether these inputs serve several environments, so that a variable which this one does not declare is meant
     /// for another.
-    pub shared: bool,
+    pub multiple_environments: bool,
 }
 
 impl std::fmt::Debug for Inputs {
@@ -60,9 +60,9 @@ impl std::fmt::Debug for Inputs {
         let Self {
             vars,
             images,
-            environment,
-            secrets,
-            shared,
+            process_environment: environment,
+            secrets_mode: secrets,
+            multiple_environments: shared,
         } = self;
         f.debug_struct("Inputs")
             .field("vars", vars)
@@ -87,19 +87,19 @@ pub enum SecretsMode {
 
 /// An environment that was read.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedEnvironment {
     /// What it asks for.
     pub desired: Desired,
     /// The environment variable that holds the Fly token, when the manifest names one; else `FLY_API_TOKEN`.
-    pub token: Option<TokenSource>,
+    pub token_source: Option<TokenSource>,
     /// The files it was read from.
-    pub files: Files,
+    pub files: SourceFiles,
     /// Which place of the manifest made a resource.
-    pub places: BTreeMap<Address, Place>,
+    pub locations: BTreeMap<Address, SourceLocation>,
     /// Where an app or a cron machine names its image; none where `--image` does.
-    pub images: BTreeMap<Name, Place>,
+    pub image_locations: BTreeMap<Name, SourceLocation>,
     /// The environment's own file.
-    pub file: PathBuf,
+    pub path: PathBuf,
 }
 
 /// Where the Fly token is found.
@@ -113,7 +113,7 @@ pub struct TokenSource {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn list(dir: &Path) -> std::io::Result<Vec<String>> {
+pub fn list_environments(dir: &Path) -> std::io::Result<Vec<String>> {
     let mut stems = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();

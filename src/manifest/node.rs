@@ -7,17 +7,17 @@ use toml::de::{DeTable, DeValue};
 
 /// The files that a manifest was read from.
 #[derive(Clone, Debug, Default)]
-pub struct Files(Vec<File>);
+pub struct SourceFiles(Vec<SourceFile>);
 
 /// One file.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct SourceFile {
     /// Where it is, as the user would write it.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
     /// Where its lines begin, so that a place is found without a walk through all before it.
-    lines: Vec<usize>,
+    line_starts: Vec<usize>,
 }
 
 /// Which file.
@@ -26,7 +26,7 @@ pub struct FileId(usize);
 
 /// A stretch of a file, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file.
     pub file: FileId,
     /// From where to where.
@@ -35,16 +35,16 @@ pub struct Place {
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub struct TomlNode {
     /// Where it stands.
-    pub at: Place,
+    pub location: SourceLocation,
     /// What it is.
-    pub value: Value,
+    pub value: TomlValue,
 }
 
 /// A TOML value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum TomlValue {
     /// A text.
     String(String),
     /// A whole number.
@@ -56,67 +56,75 @@ pub enum Value {
     /// A date or time, as written.
     Datetime(String),
     /// A list.
-    Array(Vec<Node>),
+    Array(Vec<TomlNode>),
     /// A table.
-    Table(Table),
+    Table(TomlTable),
 }
 
 /// A table, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table(pub Vec<Entry>);
+pub struct TomlTable(pub Vec<TomlEntry>);
 
 /// A key with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct TomlEntry {
     /// The key.
     pub key: String,
     /// Where the key stands.
-    pub key_at: Place,
+    pub key_location: SourceLocation,
     /// The value.
-    pub node: Node,
+    pub node: TomlNode,
 }
 
 /// Something wrong, and where.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// What is wrong, as a lower-case fragment.
     pub message: String,
     /// Where, unless it concerns the file as a whole.
-    pub at: Option<Place>,
+    pub location: Option<SourceLocation>,
     /// A word at the place, such as `expected a number`.
     pub label: String,
     /// What to write instead.
     pub help: Option<String>,
 }
 
-impl Files {
+impl SourceFiles {
     /// Adds a file.
     pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
         let lines = [0]
             .into_iter()
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
-        self.0.push(File { path, text, lines });
+        self.0.push(SourceFile {
+            path,
+            text,
+            line_starts: lines,
+        });
         FileId(self.0.len() - 1)
     }
 
     /// A file that was added.
     #[must_use]
-    pub fn get(&self, id: FileId) -> &File {
+    pub fn get(&self, id: FileId) -> &SourceFile {
         &self.0[id.0]
     }
 
     /// Whether any of the files speaks of a variable of this name.
     #[must_use]
-    pub fn mention(&self, variable: &str) -> bool {
+    pub fn mentions_variable(&self, variable: &str) -> bool {
         let reference = format!("var.{variable}");
         self.0.iter().any(|file| file.text.contains(&reference))
     }
 
     /// Line and column of a place, both counted from one; columns count characters.
     #[must_use]
-    pub fn line_column(&self, at: &Place) -> (usize, usize) {
-        let File { text, lines, .. } = self.get(at.file);
+    pub fn line_column(&self, at: &SourceLocation) -> (usize, usize) {
+        let SourceFile {
+            text,
+            line_starts: lines,
+            ..
+        } = self.get(at.file);
         let mut start = at.span.start.min(text.len());
         while !text.is_char_boundary(start) {
             start -= 1;
@@ -127,8 +135,12 @@ impl Files {
     }
 
     /// The line that a place begins in: its text, and where that begins in the file.
-    pub(super) fn line(&self, at: &Place) -> (&str, usize) {
-        let File { text, lines, .. } = self.get(at.file);
+    pub(super) fn line_at(&self, at: &SourceLocation) -> (&str, usize) {
+        let SourceFile {
+            text,
+            line_starts: lines,
+            ..
+        } = self.get(at.file);
         let line = lines
             .partition_point(|begin| *begin <= at.span.start)
             .max(1);
@@ -139,74 +151,83 @@ impl Files {
 
     /// Parses a file that was added: what could be read of it, and every syntax error.
     #[must_use]
-    pub fn parse(&self, file: FileId) -> (Node, Vec<Problem>) {
+    pub fn parse_toml(&self, file: FileId) -> (TomlNode, Vec<Diagnostic>) {
         let text = &self.get(file).text;
         let (table, errors) = DeTable::parse_recoverable(text);
-        let problem = |error: toml::de::Error| Problem {
+        let problem = |error: toml::de::Error| Diagnostic {
             message: "this is not TOML".to_owned(),
-            at: Some(Place {
+            location: Some(SourceLocation {
                 file,
                 span: error.span().unwrap_or(0..0),
             }),
             label: error.message().to_owned(),
             help: None,
         };
-        let place = |span: Range<usize>| Place { file, span };
-        let node = Node {
-            at: place(table.span()),
-            value: Value::Table(convert_table(table.get_ref(), &place)),
+        let place = |span: Range<usize>| SourceLocation { file, span };
+        let node = TomlNode {
+            location: place(table.span()),
+            value: TomlValue::Table(convert_table(table.get_ref(), &place)),
         };
         (node, errors.into_iter().map(problem).collect())
     }
 }
 
-fn convert_table(table: &DeTable<'_>, place: &impl Fn(Range<usize>) -> Place) -> Table {
+fn convert_table(
+    table: &DeTable<'_>,
+    place: &impl Fn(Range<usize>) -> SourceLocation,
+) -> TomlTable {
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let text: &std::borrow::Cow<'_, str> = key.get_ref();
-        Entry {
+        TomlEntry {
             key: text.to_string(),
-            key_at: place(key.span()),
-            node: Node {
-                at: place(value.span()),
-                value: convert(value.get_ref(), place),
+            key_location: place(key.span()),
+            node: TomlNode {
+                location: place(value.span()),
+                value: convert_value(value.get_ref(), place),
             },
         }
     };
-    let mut entries: Vec<Entry> = table.iter().map(entry).collect();
-    entries.sort_by_key(|entry| entry.key_at.span.start);
-    Table(entries)
+    let mut entries: Vec<TomlEntry> = table.iter().map(entry).collect();
+    entries.sort_by_key(|entry| entry.key_location.span.start);
+    TomlTable(entries)
 }
 
-fn convert(value: &DeValue<'_>, place: &impl Fn(Range<usize>) -> Place) -> Value {
+fn convert_value(
+    value: &DeValue<'_>,
+    place: &impl Fn(Range<usize>) -> SourceLocation,
+) -> TomlValue {
     match value {
-        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::String(text) => TomlValue::String(text.to_string()),
         DeValue::Integer(number) => {
             let parsed = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix());
-            parsed.map_or_else(|_| Value::String(number.to_string()), Value::Integer)
+            parsed.map_or_else(
+                |_| TomlValue::String(number.to_string()),
+                TomlValue::Integer,
+            )
         }
         DeValue::Float(number) => number
             .as_str()
             .replace('_', "")
             .parse()
-            .map_or_else(|_| Value::String(number.to_string()), Value::Float),
-        DeValue::Boolean(truth) => Value::Boolean(*truth),
-        DeValue::Datetime(time) => Value::Datetime(time.to_string()),
-        DeValue::Array(list) => Value::Array(
+            .map_or_else(|_| TomlValue::String(number.to_string()), TomlValue::Float),
+        DeValue::Boolean(truth) => TomlValue::Boolean(*truth),
+        DeValue::Datetime(time) => TomlValue::Datetime(time.to_string()),
+        DeValue::Array(list) => TomlValue::Array(
             list.iter()
-                .map(|item| Node {
-                    at: place(item.span()),
-                    value: convert(item.get_ref(), place),
+                .map(|item| TomlNode {
+                    location: place(item.span()),
+                    value: convert_value(item.get_ref(), place),
                 })
                 .collect(),
         ),
-        DeValue::Table(table) => Value::Table(convert_table(table, place)),
+        DeValue::Table(table) => TomlValue::Table(convert_table(table, place)),
     }
 }
 
-impl Table {
+impl TomlTable {
     /// The value of a key.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&TomlNode> {
         self.0
             .iter()
             .find(|entry| entry.key == key)
@@ -214,13 +235,13 @@ impl Table {
     }
 
     /// Sorts this table and all below by key, for [`Table::find`].
-    pub(super) fn sort(&mut self) {
+    pub(super) fn sort_by_key(&mut self) {
         self.0.sort_by(|a, b| a.key.cmp(&b.key));
-        self.0.iter_mut().for_each(|entry| entry.node.sort());
+        self.0.iter_mut().for_each(|entry| entry.node.sort_by_key());
     }
 
     /// The entry of a key in a table that is sorted, without a look at all others.
-    pub(super) fn find(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn find_sorted(&self, key: &str) -> Option<&TomlEntry> {
         self.0
             .binary_search_by(|entry| entry.key.as_str().cmp(key))
             .ok()
@@ -228,27 +249,27 @@ impl Table {
     }
 
     /// Takes a key out.
-    pub fn remove(&mut self, key: &str) -> Option<Entry> {
+    pub fn remove(&mut self, key: &str) -> Option<TomlEntry> {
         let at = self.0.iter().position(|entry| entry.key == key)?;
         Some(self.0.remove(at))
     }
 }
 
-impl Node {
+impl TomlNode {
     /// Sorts all tables in it by key.
-    pub(super) fn sort(&mut self) {
+    pub(super) fn sort_by_key(&mut self) {
         match &mut self.value {
-            Value::Table(table) => table.sort(),
-            Value::Array(items) => items.iter_mut().for_each(Self::sort),
+            TomlValue::Table(table) => table.sort_by_key(),
+            TomlValue::Array(items) => items.iter_mut().for_each(Self::sort_by_key),
             _ => {}
         }
     }
 
     /// The table that this is.
     #[must_use]
-    pub fn as_table(&self) -> Option<&Table> {
+    pub fn as_table(&self) -> Option<&TomlTable> {
         match &self.value {
-            Value::Table(table) => Some(table),
+            TomlValue::Table(table) => Some(table),
             _ => None,
         }
     }
@@ -257,7 +278,7 @@ impl Node {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
-            Value::String(text) => Some(text),
+            TomlValue::String(text) => Some(text),
             _ => None,
         }
     }

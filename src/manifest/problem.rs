@@ -11,47 +11,51 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use super::{
     mask,
-    node::{FileId, Files, Place, Problem},
+    node::{Diagnostic, FileId, SourceFiles, SourceLocation},
 };
-use crate::model::is_unseen;
+use crate::model::is_unprintable;
 
 /// So many are shown: whoever has more has one mistake that is everywhere.
-const MOST: usize = 100;
+const MAX_SHOWN: usize = 100;
 /// A line that is longer, in bytes, is not drawn.
-const LONGEST_LINE: usize = 2000;
+const MAX_LINE_BYTES: usize = 2000;
 /// How many characters of a message are shown. Ours have at most a third of it; the rest is the manifest's own words.
-const LONGEST_TEXT: usize = 1000;
+const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// What is wrong with a manifest, and the files to show it in.
 #[derive(Clone, Debug, Default)]
-pub struct Problems {
+pub struct ManifestError {
     /// The files that were read.
-    pub files: Files,
+    pub files: SourceFiles,
     /// What is wrong, in the order of the files.
-    pub problems: Vec<Problem>,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ManifestError {}
 
-impl Problems {
+impl ManifestError {
     /// The first `--var NAME=VALUE` that is missing, where that is among what is wrong: an environment made from a
     /// template, such as one for each pull request, is none without it.
     #[must_use]
     pub fn missing_variable(&self) -> Option<&str> {
-        self.problems.iter().find_map(|problem| {
+        self.diagnostics.iter().find_map(|problem| {
             problem
                 .help
                 .as_deref()?
-                .strip_prefix(super::interpolate::PASS)
+                .strip_prefix(super::interpolate::PASS_VAR_HELP)
         })
     }
 
     /// Sorts by place, and drops what is said twice.
-    pub(super) fn new(files: Files, mut problems: Vec<Problem>) -> Self {
-        let key = |problem: &Problem| problem.at.as_ref().map(|at| (at.file, at.span.start));
+    pub(super) fn new(files: SourceFiles, mut problems: Vec<Diagnostic>) -> Self {
+        let key =
+            |problem: &Diagnostic| problem.location.as_ref().map(|at| (at.file, at.span.start));
         problems.sort_by_key(key);
-        problems.dedup_by(|a, b| a.at == b.at && a.message == b.message);
-        Self { files, problems }
+        problems.dedup_by(|a, b| a.location == b.location && a.message == b.message);
+        Self {
+            files,
+            diagnostics: problems,
+        }
     }
 
     /// Every problem in full: the message, the line with a mark below, and what to write instead.
@@ -63,27 +67,27 @@ impl Problems {
             Renderer::plain()
         };
         let renderer = renderer.term_width(width);
-        let shown = &self.problems[..self.problems.len().min(MOST)];
+        let shown = &self.diagnostics[..self.diagnostics.len().min(MAX_SHOWN)];
         let files: BTreeSet<FileId> = shown
             .iter()
-            .filter_map(|problem| Some(problem.at.as_ref()?.file))
+            .filter_map(|problem| Some(problem.location.as_ref()?.file))
             .collect();
         let texts: BTreeMap<FileId, String> = files
             .into_iter()
-            .map(|file| (file, mask::shown(&self.files, file)))
+            .map(|file| (file, mask::mask_secrets(&self.files, file)))
             .collect();
         let mut parts: Vec<String> = shown
             .iter()
-            .map(|problem| self.one(problem, &texts, &renderer))
+            .map(|problem| self.render_diagnostic(problem, &texts, &renderer))
             .collect();
         if let Some(more) = self
-            .problems
+            .diagnostics
             .len()
-            .checked_sub(MOST)
+            .checked_sub(MAX_SHOWN)
             .filter(|more| *more > 0)
         {
             parts.push(format!(
-                "and {more} more of them; these are the first {MOST}"
+                "and {more} more of them; these are the first {MAX_SHOWN}"
             ));
         }
         parts.join("\n\n")
@@ -91,8 +95,8 @@ impl Problems {
 
     /// Path, line, column, message and help of each.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, usize, usize, &str, Option<&str>)> {
-        self.problems.iter().map(|problem| {
-            let (path, (line, column)) = match &problem.at {
+        self.diagnostics.iter().map(|problem| {
+            let (path, (line, column)) = match &problem.location {
                 Some(at) => (
                     self.files.get(at.file).path.as_path(),
                     self.files.line_column(at),
@@ -111,27 +115,28 @@ impl Problems {
 
     /// One problem. Only the line that it is about is handed over, and of a line that is too long nothing but its place:
     /// what is drawn takes its time for every line that is there.
-    fn one(
+    fn render_diagnostic(
         &self,
-        problem: &Problem,
+        problem: &Diagnostic,
         texts: &BTreeMap<FileId, String>,
         renderer: &Renderer,
     ) -> String {
-        let [message, label] = [&problem.message, &problem.label].map(|text| fit(text));
-        let help = problem.help.as_deref().map(fit);
+        let [message, label] =
+            [&problem.message, &problem.label].map(|text| sanitize_message(text));
+        let help = problem.help.as_deref().map(sanitize_message);
         let title = Level::ERROR.primary_title(message.as_str());
         let (path, line);
-        let group = match &problem.at {
+        let group = match &problem.location {
             Some(at) => {
-                path = fit(&self.files.get(at.file).path.display().to_string());
+                path = sanitize_message(&self.files.get(at.file).path.display().to_string());
                 let (number, column) = self.files.line_column(at);
-                let (text, begin) = self.files.line(at);
-                let span = visible(text, at, begin);
+                let (text, begin) = self.files.line_at(at);
+                let span = span_in_line(text, at, begin);
                 line = texts
                     .get(&at.file)
                     .and_then(|shown| shown.get(begin..begin + text.len()))
-                    .map(drawable);
-                match line.as_deref().filter(|line| line.len() <= LONGEST_LINE) {
+                    .map(sanitize_line);
+                match line.as_deref().filter(|line| line.len() <= MAX_LINE_BYTES) {
                     Some(line) => {
                         let mut mark = AnnotationKind::Primary.span(span);
                         if !label.is_empty() {
@@ -154,14 +159,14 @@ impl Problems {
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false, 100))
     }
 }
 
 /// The part of a place that is worth marking: inside its line, which begins so far into the file, and on whole characters.
-fn visible(line: &str, at: &Place, begin: usize) -> Range<usize> {
+fn span_in_line(line: &str, at: &SourceLocation, begin: usize) -> Range<usize> {
     let floor = |index: usize| {
         let mut index = index.saturating_sub(begin).min(line.len());
         while !line.is_char_boundary(index) {
@@ -175,10 +180,10 @@ fn visible(line: &str, at: &Place, begin: usize) -> Range<usize> {
 
 /// A line as it may be drawn: each character that a terminal obeys is as many signs for "something", so that places stay
 /// where they are.
-fn drawable(line: &str) -> String {
+fn sanitize_line(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for c in line.chars() {
-        if c == '\t' || !is_unseen(c) {
+        if c == '\t' || !is_unprintable(c) {
             out.push(c);
         } else {
             out.extend(std::iter::repeat_n('?', c.len_utf8()));
@@ -188,14 +193,14 @@ fn drawable(line: &str) -> String {
 }
 
 /// A text of ours, with words of others in it: in one line, without what a terminal obeys, and of bearable length.
-fn fit(text: &str) -> String {
+fn sanitize_message(text: &str) -> String {
     let mut out = String::new();
     for (at, c) in text.chars().enumerate() {
-        if at == LONGEST_TEXT {
+        if at == MAX_MESSAGE_CHARS {
             out.push('…');
             break;
         }
-        if is_unseen(c) {
+        if is_unprintable(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);

@@ -7,67 +7,69 @@ use std::{
 
 use super::{
     disk, fly_toml,
-    node::{Entry, FileId, Files, Node, Place, Problem, Table, Value},
+    node::{
+        Diagnostic, FileId, SourceFiles, SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue,
+    },
 };
 
 /// What reading collects.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct ManifestReader {
     /// The files so far.
-    pub(super) files: Files,
+    pub(super) files: SourceFiles,
     /// What is wrong so far.
-    pub(super) problems: Vec<Problem>,
+    pub(super) errors: Vec<Diagnostic>,
     /// What has no effect.
-    pub(super) warnings: Vec<Problem>,
+    pub(super) warnings: Vec<Diagnostic>,
     /// Which of the files are fly.toml files: their texts are taken as they are, without interpolation.
-    pub(super) fly_files: Vec<FileId>,
+    pub(super) fly_toml_files: Vec<FileId>,
     /// How many files `extends` has led to.
-    inherited: usize,
+    inherited_count: usize,
     /// How many bytes were read.
-    read: usize,
+    bytes_read: usize,
 }
 
 /// The most that the files of one environment may have together, in bytes: many apps may name one large file.
-const LARGEST_TOGETHER: usize = 32 * 1024 * 1024;
+const MAX_TOTAL_BYTES: usize = 32 * 1024 * 1024;
 
 /// How many files one environment may inherit from, one that is inherited twice counted twice. People have one or two;
 /// files that each inherit twice from the next would be read 2ⁿ times.
-const MOST_INHERITED: usize = 64;
+const MAX_INHERITED_FILES: usize = 64;
 /// What manifests may be called.
-const MANIFESTS: &[&str] = &["toml"];
+const MANIFEST_EXTENSIONS: &[&str] = &["toml"];
 /// What the files of flyctl may be called.
-const FLY_FILES: &[&str] = &["toml", "json", "yaml", "yml"];
+const FLY_CONFIG_EXTENSIONS: &[&str] = &["toml", "json", "yaml", "yml"];
 
-impl Reader {
+impl ManifestReader {
     /// A manifest with everything that it inherits.
-    pub(super) fn manifest(&mut self, path: &Path) -> Option<Node> {
-        self.inherit(path, None, &mut Vec::new())
+    pub(super) fn read_manifest(&mut self, path: &Path) -> Option<TomlNode> {
+        self.read_with_parents(path, None, &mut Vec::new())
     }
 
-    fn inherit(
+    fn read_with_parents(
         &mut self,
         path: &Path,
-        from: Option<&Place>,
+        from: Option<&SourceLocation>,
         stack: &mut Vec<PathBuf>,
-    ) -> Option<Node> {
+    ) -> Option<TomlNode> {
         if let Some(at) = stack.iter().position(|open| open == path) {
             let circle: Vec<String> = stack[at..]
                 .iter()
                 .map(|path| file_name(path))
                 .chain([file_name(path)])
                 .collect();
-            self.fail(
+            self.push_error(
                 from,
                 format!("`extends` goes in a circle: {}", circle.join(" → ")),
                 "leave one of them out",
             );
             return None;
         }
-        self.inherited += usize::from(from.is_some());
-        if self.inherited > MOST_INHERITED {
-            if self.inherited == MOST_INHERITED + 1 {
-                let message = format!("`extends` leads to more than {MOST_INHERITED} files");
-                self.fail(
+        self.inherited_count += usize::from(from.is_some());
+        if self.inherited_count > MAX_INHERITED_FILES {
+            if self.inherited_count == MAX_INHERITED_FILES + 1 {
+                let message = format!("`extends` leads to more than {MAX_INHERITED_FILES} files");
+                self.push_error(
                     from,
                     message,
                     "inherit from fewer, and from each in one place",
@@ -75,16 +77,16 @@ impl Reader {
             }
             return None;
         }
-        let mut node = self.parse(path, MANIFESTS, from)?;
+        let mut node = self.parse_file(path, MANIFEST_EXTENSIONS, from)?;
         let extends = match &mut node.value {
-            Value::Table(table) => table.remove("extends"),
+            TomlValue::Table(table) => table.remove("extends"),
             _ => None,
         };
         stack.push(path.to_owned());
-        let mut below: Option<Node> = None;
-        for (parent, at) in extends.iter().flat_map(|entry| texts(&entry.node)) {
-            let parent = beside(path, parent);
-            let parent = self.inherit(&parent, Some(at), stack);
+        let mut below: Option<TomlNode> = None;
+        for (parent, at) in extends.iter().flat_map(|entry| string_values(&entry.node)) {
+            let parent = resolve_relative_path(path, parent);
+            let parent = self.read_with_parents(&parent, Some(at), stack);
             below = match (below, parent) {
                 (Some(below), Some(parent)) => Some(merge(below, parent)),
                 (below, parent) => below.or(parent),
@@ -92,8 +94,8 @@ impl Reader {
         }
         stack.pop();
         // A wrong `extends` stays in, so that the check of the shape finds it.
-        if let (Some(entry), Value::Table(table)) = (extends, &mut node.value)
-            && texts(&entry.node).is_empty()
+        if let (Some(entry), TomlValue::Table(table)) = (extends, &mut node.value)
+            && string_values(&entry.node).is_empty()
         {
             table.0.push(entry);
         }
@@ -104,7 +106,7 @@ impl Reader {
     }
 
     /// Lays the fly.toml that each app names beneath the app's own keys.
-    pub(super) fn lay_configs_beneath(&mut self, root: &mut Node) {
+    pub(super) fn merge_fly_configs(&mut self, root: &mut TomlNode) {
         let Some(apps) = table_mut(root).and_then(|table| entry_mut(table, "apps")) else {
             return;
         };
@@ -123,57 +125,59 @@ impl Reader {
             let Some(text) = config.as_str() else {
                 continue;
             };
-            let path = beside(&self.files.get(config.at.file).path, text);
-            let Some(below) = self.fly_toml(&path, &config.at) else {
+            let path = resolve_relative_path(&self.files.get(config.location.file).path, text);
+            let Some(below) = self.read_fly_toml(&path, &config.location) else {
                 continue;
             };
             entry.node = merge(below, entry.node.clone());
         }
     }
 
-    fn fly_toml(&mut self, path: &Path, from: &Place) -> Option<Node> {
-        let node = self.parse(path, FLY_FILES, Some(from))?;
-        self.fly_files.push(node.at.file);
-        let fly_toml::Modern {
+    fn read_fly_toml(&mut self, path: &Path, from: &SourceLocation) -> Option<TomlNode> {
+        let node = self.parse_file(path, FLY_CONFIG_EXTENSIONS, Some(from))?;
+        self.fly_toml_files.push(node.location.file);
+        let fly_toml::CanonicalFlyToml {
             mut node,
             errors,
             warnings,
-        } = fly_toml::modernise(node);
-        self.problems.extend(errors);
+        } = fly_toml::canonicalize(node);
+        self.errors.extend(errors);
         self.warnings.extend(warnings);
         if let Some(table) = table_mut(&mut node) {
-            rename(table, "app", "name");
-            take_image(table);
-            self.leave_out(table);
-            self.leave_out_services(table);
+            rename_key(table, "app", "name");
+            copy_build_image(table);
+            self.remove_unsupported_keys(table);
+            self.remove_incomplete_services(table);
         }
         Some(node)
     }
 
     /// Takes out what has no place here, and says so where it would change a machine.
-    fn leave_out(&mut self, root: &mut Table) {
-        for (section, key, why) in LEFT_OUT {
+    fn remove_unsupported_keys(&mut self, root: &mut TomlTable) {
+        for (section, key, why) in UNSUPPORTED_KEYS {
             let mut tables = Vec::new();
             if section.is_empty() {
                 tables.push(&mut *root);
             } else if let Some(entry) = entry_mut(root, section) {
                 match &mut entry.node.value {
-                    Value::Table(table) => tables.push(table),
-                    Value::Array(items) => tables.extend(items.iter_mut().filter_map(table_mut)),
+                    TomlValue::Table(table) => tables.push(table),
+                    TomlValue::Array(items) => {
+                        tables.extend(items.iter_mut().filter_map(table_mut))
+                    }
                     _ => {}
                 }
             }
-            for Entry {
+            for TomlEntry {
                 key: _,
-                key_at,
+                key_location: key_at,
                 node: _,
             } in tables.into_iter().filter_map(|table| table.remove(key))
             {
                 if !why.is_empty() {
                     let (at, message) = (Some(key_at), why.to_owned());
-                    self.warnings.push(Problem {
+                    self.warnings.push(Diagnostic {
                         message,
-                        at,
+                        location: at,
                         label: String::new(),
                         help: None,
                     });
@@ -184,21 +188,21 @@ impl Reader {
 
     /// A service without `internal_port` forwards to nothing. flyctl sends it all the same, and old generators left such
     /// tables behind, so it is no reason to refuse the file.
-    fn leave_out_services(&mut self, root: &mut Table) {
-        let Some(Value::Array(services)) =
+    fn remove_incomplete_services(&mut self, root: &mut TomlTable) {
+        let Some(TomlValue::Array(services)) =
             entry_mut(root, "services").map(|entry| &mut entry.node.value)
         else {
             return;
         };
-        let whole = |service: &Node| {
+        let whole = |service: &TomlNode| {
             service
                 .as_table()
                 .is_none_or(|table| table.get("internal_port").is_some())
         };
         for service in services.extract_if(.., |service| !whole(service)) {
-            self.warnings.push(Problem {
+            self.warnings.push(Diagnostic {
                 message: "this service has no `internal_port`, so it reaches nothing".to_owned(),
-                at: Some(service.at),
+                location: Some(service.location),
                 label: String::new(),
                 help: Some(
                     "it is left out; say `internal_port`, or take it out of the file".to_owned(),
@@ -207,11 +211,16 @@ impl Reader {
         }
     }
 
-    fn parse(&mut self, path: &Path, endings: &[&str], from: Option<&Place>) -> Option<Node> {
-        let text = match disk::document(path, endings) {
+    fn parse_file(
+        &mut self,
+        path: &Path,
+        endings: &[&str],
+        from: Option<&SourceLocation>,
+    ) -> Option<TomlNode> {
+        let text = match disk::read_document(path, endings) {
             Ok(text) => text,
             Err(error) => {
-                self.fail(
+                self.push_error(
                     from,
                     format!("cannot read `{}`: {error}", path.display()),
                     "paths are relative to the file that names them",
@@ -219,27 +228,27 @@ impl Reader {
                 return None;
             }
         };
-        let before = self.read;
-        self.read += text.len();
-        if self.read > LARGEST_TOGETHER {
-            if before <= LARGEST_TOGETHER {
+        let before = self.bytes_read;
+        self.bytes_read += text.len();
+        if self.bytes_read > MAX_TOTAL_BYTES {
+            if before <= MAX_TOTAL_BYTES {
                 let message = format!(
-                    "the files of this environment have more than {LARGEST_TOGETHER} bytes together"
+                    "the files of this environment have more than {MAX_TOTAL_BYTES} bytes together"
                 );
-                self.fail(from, message, "say what they share in one of them");
+                self.push_error(from, message, "say what they share in one of them");
             }
             return None;
         }
         let file = self.files.add(path.to_owned(), text);
         let (node, problems) = fly_toml::parse(&self.files, file);
-        self.problems.extend(problems);
+        self.errors.extend(problems);
         Some(node)
     }
 
-    fn fail(&mut self, at: Option<&Place>, message: String, help: &str) {
-        self.problems.push(Problem {
+    fn push_error(&mut self, at: Option<&SourceLocation>, message: String, help: &str) {
+        self.errors.push(Diagnostic {
             message,
-            at: at.cloned(),
+            location: at.cloned(),
             label: String::new(),
             help: Some(help.to_owned()),
         });
@@ -247,7 +256,7 @@ impl Reader {
 }
 
 /// Keys of fly.toml that have no place here: the section, the key, and why.
-const LEFT_OUT: [(&str, &str, &str); 5] = [
+const UNSUPPORTED_KEYS: [(&str, &str, &str); 5] = [
     ("", "build", ""),
     ("", "console_command", ""),
     ("", "machine_checks", ""),
@@ -263,67 +272,82 @@ const LEFT_OUT: [(&str, &str, &str); 5] = [
     ),
 ];
 
-fn take_image(table: &mut Table) {
+fn copy_build_image(table: &mut TomlTable) {
     let image = table
         .get("build")
-        .and_then(Node::as_table)
+        .and_then(TomlNode::as_table)
         .and_then(|build| build.0.iter().find(|entry| entry.key == "image").cloned());
     table.0.extend(image);
 }
 
-fn rename(table: &mut Table, from: &str, to: &str) {
+fn rename_key(table: &mut TomlTable, from: &str, to: &str) {
     if let Some(entry) = entry_mut(table, from) {
         to.clone_into(&mut entry.key);
     }
 }
 
 /// Two values laid on each other: tables merge deep, anything else is replaced.
-pub(super) fn merge(below: Node, above: Node) -> Node {
-    let Node { at, value } = above;
+pub(super) fn merge(below: TomlNode, above: TomlNode) -> TomlNode {
+    let TomlNode {
+        location: at,
+        value,
+    } = above;
     match (below.value, value) {
-        (Value::Table(below), Value::Table(above)) => Node {
-            at,
-            value: Value::Table(merge_tables(below, above)),
+        (TomlValue::Table(below), TomlValue::Table(above)) => TomlNode {
+            location: at,
+            value: TomlValue::Table(merge_tables(below, above)),
         },
-        (_, value) => Node { at, value },
+        (_, value) => TomlNode {
+            location: at,
+            value,
+        },
     }
 }
 
-fn merge_tables(below: Table, above: Table) -> Table {
+fn merge_tables(below: TomlTable, above: TomlTable) -> TomlTable {
     let keys: BTreeMap<String, usize> = below
         .0
         .iter()
         .enumerate()
         .map(|(at, entry)| (entry.key.clone(), at))
         .collect();
-    let mut under: Vec<Option<Entry>> = below.0.into_iter().map(Some).collect();
+    let mut under: Vec<Option<TomlEntry>> = below.0.into_iter().map(Some).collect();
     let mut over = Vec::new();
-    for Entry { key, key_at, node } in above.0 {
+    for TomlEntry {
+        key,
+        key_location: key_at,
+        node,
+    } in above.0
+    {
         let beneath = keys.get(&key).and_then(|at| under.get_mut(*at)?.take());
         let node = match beneath {
             Some(beneath) => merge(beneath.node, node),
             None => node,
         };
-        over.push(Entry { key, key_at, node });
+        over.push(TomlEntry {
+            key,
+            key_location: key_at,
+            node,
+        });
     }
-    Table(under.into_iter().flatten().chain(over).collect())
+    TomlTable(under.into_iter().flatten().chain(over).collect())
 }
 
 /// The table that a node is.
-pub(super) fn table_mut(node: &mut Node) -> Option<&mut Table> {
+pub(super) fn table_mut(node: &mut TomlNode) -> Option<&mut TomlTable> {
     match &mut node.value {
-        Value::Table(table) => Some(table),
+        TomlValue::Table(table) => Some(table),
         _ => None,
     }
 }
 
 /// The entry of a key.
-pub(super) fn entry_mut<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Entry> {
+pub(super) fn entry_mut<'a>(table: &'a mut TomlTable, key: &str) -> Option<&'a mut TomlEntry> {
     table.0.iter_mut().find(|entry| entry.key == key)
 }
 
 /// A path as the file that names it means it.
-pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
+pub(super) fn resolve_relative_path(file: &Path, path: &str) -> PathBuf {
     let joined = file.parent().unwrap_or(Path::new("")).join(path);
     let mut tidy = PathBuf::new();
     for part in joined.components() {
@@ -337,12 +361,12 @@ pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
     tidy
 }
 
-fn texts(node: &Node) -> Vec<(&str, &Place)> {
+fn string_values(node: &TomlNode) -> Vec<(&str, &SourceLocation)> {
     match &node.value {
-        Value::String(text) => vec![(text.as_str(), &node.at)],
-        Value::Array(items) => items
+        TomlValue::String(text) => vec![(text.as_str(), &node.location)],
+        TomlValue::Array(items) => items
             .iter()
-            .filter_map(|item| Some((item.as_str()?, &item.at)))
+            .filter_map(|item| Some((item.as_str()?, &item.location)))
             .collect(),
         _ => Vec::new(),
     }

@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::shape::Document;
+use super::shape::Manifest;
 
 /// What an editor's schema accepts beside a closed set of words: a text with an interpolation.
-pub(super) const INTERPOLATED: &str = r"\$\{";
+pub(super) const INTERPOLATION_PATTERN: &str = r"\$\{";
 
 /// Tables that a file may write in part, because another file that it inherits from has the rest.
-const INHERITED: [&str; 12] = [
+const PARTIAL_TABLES: [&str; 12] = [
     "App",
     "Aws",
     "Check",
@@ -28,22 +28,22 @@ const INHERITED: [&str; 12] = [
 ];
 
 /// Made once: several environments are often read in one run.
-static STRICT: LazyLock<Value> = LazyLock::new(generate);
+static STRICT_SCHEMA: LazyLock<Value> = LazyLock::new(generate_schema);
 
 /// The schema that a whole environment must satisfy.
 #[must_use]
-pub(super) fn strict() -> &'static Value {
-    &STRICT
+pub(super) fn strict_schema() -> &'static Value {
+    &STRICT_SCHEMA
 }
 
-fn generate() -> Value {
+fn generate_schema() -> Value {
     let settings = SchemaSettings::draft07();
     let mut schema = settings
         .into_generator()
-        .into_root_schema_for::<Document>()
+        .into_root_schema_for::<Manifest>()
         .to_value();
-    walk(&mut schema, &mut |object| {
-        without_null(object);
+    visit_schemas(&mut schema, &mut |object| {
+        remove_null(object);
         object.remove("default");
         if let Some(Value::String(format)) = object.get("format")
             && format.starts_with("uint")
@@ -56,7 +56,7 @@ fn generate() -> Value {
             object.remove("format");
             object.entry("maximum").or_insert_with(|| json!(most));
         }
-        one_enum(object);
+        merge_enum_branches(object);
         if let Some(Value::String(text)) = object.get_mut("description") {
             *text = text.replace('\n', " ");
         }
@@ -66,9 +66,9 @@ fn generate() -> Value {
 
 /// The JSON Schema of a manifest (draft-07), for editors.
 #[must_use]
-pub fn schema() -> Value {
-    let mut schema = strict().clone();
-    walk(&mut schema, &mut |object| {
+pub fn editor_schema() -> Value {
+    let mut schema = strict_schema().clone();
+    visit_schemas(&mut schema, &mut |object| {
         if let Some(words) = object.get("enum").cloned()
             && words
                 .as_array()
@@ -76,7 +76,7 @@ pub fn schema() -> Value {
         {
             object.remove("enum");
             object.remove("type");
-            let interpolated = json!({ "type": "string", "pattern": INTERPOLATED });
+            let interpolated = json!({ "type": "string", "pattern": INTERPOLATION_PATTERN });
             object.insert(
                 "anyOf".to_owned(),
                 json!([{ "type": "string", "enum": words }, interpolated]),
@@ -87,7 +87,7 @@ pub fn schema() -> Value {
         root.remove("required");
         root.insert("title".to_owned(), json!("trimtab environment"));
         if let Some(Value::Object(definitions)) = root.get_mut("definitions") {
-            for name in INHERITED {
+            for name in PARTIAL_TABLES {
                 if let Some(Value::Object(definition)) = definitions.get_mut(name) {
                     definition.remove("required");
                 }
@@ -98,7 +98,7 @@ pub fn schema() -> Value {
 }
 
 /// Calls `change` on every schema within a schema, innermost first.
-fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+fn visit_schemas(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(object) => {
             for (key, child) in object.iter_mut() {
@@ -107,16 +107,18 @@ fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
                     Value::Object(named)
                         if matches!(key.as_str(), "properties" | "definitions") =>
                     {
-                        named.values_mut().for_each(|schema| walk(schema, change));
+                        named
+                            .values_mut()
+                            .for_each(|schema| visit_schemas(schema, change));
                     }
-                    child => walk(child, change),
+                    child => visit_schemas(child, change),
                 }
             }
             change(object);
         }
         Value::Array(list) => {
             for child in list {
-                walk(child, change);
+                visit_schemas(child, change);
             }
         }
         _ => {}
@@ -124,7 +126,7 @@ fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
 }
 
 /// TOML has no null: what Rust calls optional is simply not written.
-fn without_null(object: &mut Map<String, Value>) {
+fn remove_null(object: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {
@@ -147,7 +149,7 @@ fn without_null(object: &mut Map<String, Value>) {
 }
 
 /// Words that each have a description come as one branch for each; a list of words is what editors complete best.
-fn one_enum(object: &mut Map<String, Value>) {
+fn merge_enum_branches(object: &mut Map<String, Value>) {
     let Some(Value::Array(branches)) = object.get("oneOf") else {
         return;
     };
@@ -187,7 +189,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::manifest::{read::Reader, validate::validate};
+    use crate::manifest::{read::ManifestReader, validate::validate};
 
     /// Every manifest of the repository as an editor sees it: one file, nothing inherited, nothing resolved.
     #[test]
@@ -205,12 +207,12 @@ mod tests {
                 if path.extension().is_none_or(|extension| extension != "toml") {
                     continue;
                 }
-                let mut reader = Reader::default();
+                let mut reader = ManifestReader::default();
                 let id = reader
                     .files
                     .add(path.clone(), std::fs::read_to_string(&path).unwrap());
-                let (mut node, syntax) = reader.files.parse(id);
-                let problems = validate(&schema(), &mut node);
+                let (mut node, syntax) = reader.files.parse_toml(id);
+                let problems = validate(&editor_schema(), &mut node);
                 assert!(
                     syntax.is_empty() && problems.is_empty(),
                     "{}: {problems:#?}",
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_whole_environment_must_be_whole_but_a_file_need_not() {
         let required = |schema: &Value| schema.get("required").cloned();
-        assert_eq!(required(strict()), Some(json!(["project", "fly"])));
-        assert_eq!(required(&schema()), None);
+        assert_eq!(required(strict_schema()), Some(json!(["project", "fly"])));
+        assert_eq!(required(&editor_schema()), None);
     }
 }

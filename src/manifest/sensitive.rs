@@ -1,7 +1,7 @@
 //! What looks like a secret, so that it is warned of where it stands in the open, and never shown.
 
 /// What the names of secrets have in them.
-const SECRET_WORDS: [&str; 8] = [
+const SECRET_NAME_PARTS: [&str; 8] = [
     "SECRET",
     "PASSWORD",
     "PASSWD",
@@ -12,7 +12,7 @@ const SECRET_WORDS: [&str; 8] = [
     "ACCESS_KEY",
 ];
 /// What issued keys begin with.
-pub(super) const SECRET_STARTS: [&str; 12] = [
+pub(super) const SECRET_PREFIXES: [&str; 12] = [
     "sk-",
     "sk_live_",
     "rk_live_",
@@ -28,22 +28,23 @@ pub(super) const SECRET_STARTS: [&str; 12] = [
 ];
 
 /// Whether a text can name an environment variable.
-pub(super) fn is_key(key: &str) -> bool {
+pub(super) fn is_variable_name(key: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     key.chars().all(fits) && key.starts_with(|c: char| !c.is_ascii_digit())
 }
 
 /// Whether a value looks like a secret. It never shows in the warning.
-pub(super) fn looks_secret(key: &str, value: &str) -> bool {
+pub(super) fn looks_like_secret(key: &str, value: &str) -> bool {
     let upper = key.to_uppercase();
-    let issued = SECRET_STARTS.iter().any(|start| value.starts_with(start));
-    let named = SECRET_WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE");
+    let issued = SECRET_PREFIXES.iter().any(|start| value.starts_with(start));
+    let named =
+        SECRET_NAME_PARTS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE");
     let random = value.len() >= 12 && !value.contains([' ', '/', '$']);
-    issued || (named && random) || has_password(value)
+    issued || (named && random) || has_url_password(value)
 }
 
 /// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
+fn has_url_password(value: &str) -> bool {
     let Some((_, rest)) = value.split_once("://") else {
         return false;
     };
@@ -66,7 +67,7 @@ mod tests {
             ("OPENAI", "sk-abc"),
             ("SESSION_SECRET", "4f9a8c7d6e5b"),
         ] {
-            assert!(looks_secret(key, value), "{key}");
+            assert!(looks_like_secret(key, value), "{key}");
         }
         for (key, value) in [
             ("DATABASE_URL", "sqlite:////data/app.db"),
@@ -74,14 +75,18 @@ mod tests {
             ("SECRET_FILE", "aaaaaaaaaaaaaaaaaa"),
             ("API_URL", "https://api.example.com"),
         ] {
-            assert!(!looks_secret(key, value), "{key}");
+            assert!(!looks_like_secret(key, value), "{key}");
         }
     }
 
     #[test]
     fn names_of_variables() {
         assert!(
-            is_key("LOG_LEVEL") && is_key("_X1") && !is_key("1X") && !is_key("A-B") && !is_key("")
+            is_variable_name("LOG_LEVEL")
+                && is_variable_name("_X1")
+                && !is_variable_name("1X")
+                && !is_variable_name("A-B")
+                && !is_variable_name("")
         );
     }
 }

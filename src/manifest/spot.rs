@@ -1,28 +1,28 @@
 //! A finger on the document: decoded values have no places, so every check walks along the tree beside them.
 
-use super::node::{Node, Place, Problem, Value};
+use super::node::{Diagnostic, SourceLocation, TomlNode, TomlValue};
 
 /// A value in the document, or the nearest thing to it that is written.
 #[derive(Clone, Copy)]
-pub(super) struct Spot<'a> {
-    node: Option<&'a Node>,
-    key_at: Option<&'a Place>,
+pub(super) struct Cursor<'a> {
+    node: Option<&'a TomlNode>,
+    key_location: Option<&'a SourceLocation>,
 }
 
-impl<'a> Spot<'a> {
+impl<'a> Cursor<'a> {
     /// The whole document, whose tables are sorted.
-    pub(super) fn root(node: &'a Node) -> Self {
+    pub(super) fn root(node: &'a TomlNode) -> Self {
         Self {
             node: Some(node),
-            key_at: None,
+            key_location: None,
         }
     }
 
     /// No place at all: what was said on the command line.
-    pub(super) fn nowhere() -> Self {
+    pub(super) fn without_location() -> Self {
         Self {
             node: None,
-            key_at: None,
+            key_location: None,
         }
     }
 
@@ -30,16 +30,16 @@ impl<'a> Spot<'a> {
     pub(super) fn key(self, key: &str) -> Self {
         let entry = self
             .node
-            .and_then(Node::as_table)
-            .and_then(|table| table.find(key));
+            .and_then(TomlNode::as_table)
+            .and_then(|table| table.find_sorted(key));
         match entry {
             Some(entry) => Self {
                 node: Some(&entry.node),
-                key_at: Some(&entry.key_at),
+                key_location: Some(&entry.key_location),
             },
             None => Self {
                 node: None,
-                key_at: self.place(),
+                key_location: self.location(),
             },
         }
     }
@@ -47,10 +47,10 @@ impl<'a> Spot<'a> {
     /// An item of a list; a value that stands for a list of one is its own first item.
     pub(super) fn item(self, index: usize) -> Self {
         match self.node.map(|node| &node.value) {
-            Some(Value::Array(items)) => match items.get(index) {
+            Some(TomlValue::Array(items)) => match items.get(index) {
                 Some(item) => Self {
                     node: Some(item),
-                    key_at: None,
+                    key_location: None,
                 },
                 None => self,
             },
@@ -59,60 +59,63 @@ impl<'a> Spot<'a> {
     }
 
     /// Whether it is written.
-    pub(super) fn is_written(self) -> bool {
+    pub(super) fn is_present(self) -> bool {
         self.node.is_some()
     }
 
     /// Where to point: at the key of a table or list, at a plain value itself.
-    pub(super) fn place(self) -> Option<&'a Place> {
+    pub(super) fn location(self) -> Option<&'a SourceLocation> {
         match self.node {
-            Some(Node { at, value }) => match value {
-                Value::Table(_) | Value::Array(_) => self.key_at.or(Some(at)),
+            Some(TomlNode {
+                location: at,
+                value,
+            }) => match value {
+                TomlValue::Table(_) | TomlValue::Array(_) => self.key_location.or(Some(at)),
                 _ => Some(at),
             },
-            None => self.key_at,
+            None => self.key_location,
         }
     }
 
     /// Where the value stands, for paths that are relative to their file.
-    pub(super) fn value_place(self) -> Option<&'a Place> {
-        self.node.map(|node| &node.at).or(self.key_at)
+    pub(super) fn value_location(self) -> Option<&'a SourceLocation> {
+        self.node.map(|node| &node.location).or(self.key_location)
     }
 
     /// Something wrong with the key itself.
-    pub(super) fn key_problem(self, message: impl Into<String>) -> Problem {
-        Problem {
-            at: self.key_at.or(self.place()).cloned(),
-            ..self.problem(message)
+    pub(super) fn key_diagnostic(self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            location: self.key_location.or(self.location()).cloned(),
+            ..self.diagnostic(message)
         }
     }
 
     /// Something wrong here.
-    pub(super) fn problem(self, message: impl Into<String>) -> Problem {
-        Problem {
+    pub(super) fn diagnostic(self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
             message: message.into(),
-            at: self.place().cloned(),
+            location: self.location().cloned(),
             label: String::new(),
             help: None,
         }
     }
 }
 
-impl Problem {
+impl Diagnostic {
     /// The same with a word at the place.
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(super) fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
     /// The same with what to write instead.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// The same with what to write instead, if anything is known.
-    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+    pub(super) fn with_optional_help(mut self, help: Option<String>) -> Self {
         self.help = help;
         self
     }

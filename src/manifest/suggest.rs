@@ -2,26 +2,26 @@
 
 /// Words that are longer, in bytes, are no typing errors: comparing takes the product of the lengths. The longest name that
 /// Fly or AWS take has 255 characters.
-const LONGEST: usize = 256;
+const MAX_WORD_BYTES: usize = 256;
 /// So many known words are looked at: a word that is wrong in a hundred thousand places is compared with all of them.
-const MOST: usize = 200;
+const MAX_CANDIDATES: usize = 200;
 /// So many known words are listed.
-const LISTED: usize = 40;
+const MAX_LISTED: usize = 40;
 
 /// The known word nearest to this one.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > LONGEST {
+    if word.len() > MAX_WORD_BYTES {
         return None;
     }
     let known = known
         .into_iter()
-        .filter(|known| known.len() <= LONGEST)
-        .take(MOST);
+        .filter(|known| known.len() <= MAX_WORD_BYTES)
+        .take(MAX_CANDIDATES);
     let lower = word.to_lowercase();
     let score = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
     let near = |candidate: &&str| {
         score(candidate) > 0.82
-            || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= limit(&lower)
+            || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= max_typos(&lower)
     };
     known
         .filter(near)
@@ -29,7 +29,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// How many typing errors a word of this length may have.
-fn limit(word: &str) -> usize {
+fn max_typos(word: &str) -> usize {
     match word.chars().count() {
         0..=3 => 1,
         4..=8 => 2,
@@ -38,16 +38,16 @@ fn limit(word: &str) -> usize {
 }
 
 /// Help in words: the nearest word, or all of them when they are few.
-pub(super) fn help<'a>(
+pub(super) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> Option<String> {
     if let Some(nearest) = nearest(word, known.clone()) {
         return Some(format!("did you mean `{nearest}`?"));
     }
-    let more = known.clone().into_iter().nth(LISTED).is_some();
-    let listed =
-        list(known.into_iter().take(LISTED)).filter(|listed| listed.len() <= LISTED * LONGEST);
+    let more = known.clone().into_iter().nth(MAX_LISTED).is_some();
+    let listed = join_quoted(known.into_iter().take(MAX_LISTED))
+        .filter(|listed| listed.len() <= MAX_LISTED * MAX_WORD_BYTES);
     listed.map(|known| {
         if more {
             format!("known are {known}, and more")
@@ -58,7 +58,7 @@ pub(super) fn help<'a>(
 }
 
 /// `a`, `b` and `c`.
-pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn join_quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     let (last, rest) = quoted.split_last()?;
     if rest.is_empty() {
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn few_words_are_listed() {
-        assert_eq!(list(["a", "b", "c"]).unwrap(), "`a`, `b` and `c`");
-        assert_eq!(list([]), None);
+        assert_eq!(join_quoted(["a", "b", "c"]).unwrap(), "`a`, `b` and `c`");
+        assert_eq!(join_quoted([]), None);
     }
 }

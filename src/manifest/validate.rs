@@ -6,50 +6,50 @@
 use serde_json::Value as Json;
 
 use super::{
-    node::{Entry, Node, Place, Problem, Table, Value},
+    node::{Diagnostic, SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue},
     suggest,
 };
 
 /// Checks a document and takes out what is wrong.
-pub(super) fn validate(schema: &Json, root: &mut Node) -> Vec<Problem> {
+pub(super) fn validate(schema: &Json, root: &mut TomlNode) -> Vec<Diagnostic> {
     let mut validator = Validator {
-        root: schema,
-        problems: Vec::new(),
+        root_schema: schema,
+        errors: Vec::new(),
     };
-    let top = Place {
-        file: root.at.file,
+    let top = SourceLocation {
+        file: root.location.file,
         span: 0..0,
     };
-    validator.value(
+    validator.validate_value(
         schema,
         root,
-        &Where {
+        &ValuePath {
             path: "",
-            key_at: &top,
+            key_location: &top,
         },
     );
-    validator.problems
+    validator.errors
 }
 
 struct Validator<'s> {
-    root: &'s Json,
-    problems: Vec<Problem>,
+    root_schema: &'s Json,
+    errors: Vec<Diagnostic>,
 }
 
 /// Where a value stands: its path in words, and its key.
-struct Where<'a> {
+struct ValuePath<'a> {
     path: &'a str,
-    key_at: &'a Place,
+    key_location: &'a SourceLocation,
 }
 
 impl<'s> Validator<'s> {
     /// Follows references and wrappers to the schema itself.
-    fn resolve(&self, mut schema: &'s Json) -> &'s Json {
+    fn resolve_ref(&self, mut schema: &'s Json) -> &'s Json {
         for _ in 0..8 {
             if let Some(name) = schema.get("$ref").and_then(Json::as_str) {
                 let name = name.trim_start_matches("#/definitions/");
                 schema = self
-                    .root
+                    .root_schema
                     .get("definitions")
                     .and_then(|all| all.get(name))
                     .unwrap_or(&Json::Null);
@@ -67,64 +67,75 @@ impl<'s> Validator<'s> {
     }
 
     /// Whether the value may stay. `true` is the schema of what is in another language's words: anything goes.
-    fn value(&mut self, schema: &'s Json, node: &mut Node, place: &Where<'_>) -> bool {
-        let schema = self.resolve(schema);
+    fn validate_value(
+        &mut self,
+        schema: &'s Json,
+        node: &mut TomlNode,
+        place: &ValuePath<'_>,
+    ) -> bool {
+        let schema = self.resolve_ref(schema);
         if *schema == Json::Bool(true) {
             return true;
         }
         if let Some(branches) = schema.get("anyOf").and_then(Json::as_array) {
-            return self.any(branches, node, place);
+            return self.validate_any_of(branches, node, place);
         }
-        if !self.fits(schema, node) {
-            self.wrong_type(&[schema], node, place);
+        if !self.type_matches(schema, node) {
+            self.report_wrong_type(&[schema], node, place);
             return false;
         }
         match &mut node.value {
-            Value::String(text) => self.words(schema, text, &node.at),
-            Value::Integer(number) => self.range(schema, number, &node.at),
-            Value::Array(items) => self.items(schema, items, place),
-            Value::Table(table) => self.table(schema, table, place),
+            TomlValue::String(text) => self.validate_string(schema, text, &node.location),
+            TomlValue::Integer(number) => self.validate_range(schema, number, &node.location),
+            TomlValue::Array(items) => self.validate_items(schema, items, place),
+            TomlValue::Table(table) => self.validate_table(schema, table, place),
             _ => true,
         }
     }
 
     /// One of several schemas: the one whose type fits, so that its own problems are told.
-    fn any(&mut self, branches: &'s [Json], node: &mut Node, place: &Where<'_>) -> bool {
+    fn validate_any_of(
+        &mut self,
+        branches: &'s [Json],
+        node: &mut TomlNode,
+        place: &ValuePath<'_>,
+    ) -> bool {
         let resolved: Vec<&Json> = branches
             .iter()
-            .flat_map(|branch| self.flat(branch))
+            .flat_map(|branch| self.flatten_any_of(branch))
             .collect();
         let fitting: Vec<&Json> = resolved
             .iter()
             .copied()
-            .filter(|branch| self.fits(branch, node))
+            .filter(|branch| self.type_matches(branch, node))
             .collect();
         let Some((last, others)) = fitting.split_last() else {
-            self.wrong_type(&resolved, node, place);
+            self.report_wrong_type(&resolved, node, place);
             return false;
         };
         for branch in others {
-            let before = self.problems.len();
-            if self.value(branch, &mut node.clone(), place) && self.problems.len() == before {
+            let before = self.errors.len();
+            if self.validate_value(branch, &mut node.clone(), place) && self.errors.len() == before
+            {
                 return true;
             }
-            self.problems.truncate(before);
+            self.errors.truncate(before);
         }
-        self.value(last, node, place)
+        self.validate_value(last, node, place)
     }
 
-    fn flat(&self, schema: &'s Json) -> Vec<&'s Json> {
-        let schema = self.resolve(schema);
+    fn flatten_any_of(&self, schema: &'s Json) -> Vec<&'s Json> {
+        let schema = self.resolve_ref(schema);
         match schema.get("anyOf").and_then(Json::as_array) {
             Some(branches) => branches
                 .iter()
-                .flat_map(|branch| self.flat(branch))
+                .flat_map(|branch| self.flatten_any_of(branch))
                 .collect(),
             None => vec![schema],
         }
     }
 
-    fn fits(&self, schema: &Json, node: &Node) -> bool {
+    fn type_matches(&self, schema: &Json, node: &TomlNode) -> bool {
         match schema.get("type") {
             Some(Json::String(name)) => has_type(name, &node.value),
             Some(Json::Array(names)) => names
@@ -135,32 +146,36 @@ impl<'s> Validator<'s> {
         }
     }
 
-    fn wrong_type(&mut self, schemas: &[&Json], node: &Node, place: &Where<'_>) {
+    fn report_wrong_type(&mut self, schemas: &[&Json], node: &TomlNode, place: &ValuePath<'_>) {
         let mut wanted: Vec<&str> = schemas
             .iter()
-            .flat_map(|schema| type_words(schema))
+            .flat_map(|schema| type_names(schema))
             .collect();
         wanted.dedup();
         let example = schemas
             .iter()
             .find_map(|schema| schema.get("enum"))
-            .map(|words| format!("write one of {}", words_of(words)));
+            .map(|words| format!("write one of {}", list_enum_values(words)));
         let at = match node.value {
-            Value::Table(_) => place.key_at,
-            _ => &node.at,
+            TomlValue::Table(_) => place.key_location,
+            _ => &node.location,
         };
-        self.problems.push(Problem {
-            message: format!("{} must be {}", named(place.path), either(&wanted)),
-            at: Some(at.clone()),
-            label: format!("this is {}", kind(&node.value)),
+        self.errors.push(Diagnostic {
+            message: format!(
+                "{} must be {}",
+                display_path(place.path),
+                join_with_or(&wanted)
+            ),
+            location: Some(at.clone()),
+            label: format!("this is {}", describe_type(&node.value)),
             help: example.or_else(|| type_help(schemas, &wanted, node, place.path)),
         });
     }
 
     /// A wrong word is put right after it was told, so that what follows is judged as it was meant.
-    fn words(&mut self, schema: &Json, text: &mut String, at: &Place) -> bool {
+    fn validate_string(&mut self, schema: &Json, text: &mut String, at: &SourceLocation) -> bool {
         if let Some(pattern) = schema.get("pattern").and_then(Json::as_str) {
-            return pattern != super::schema::INTERPOLATED || text.contains("${");
+            return pattern != super::schema::INTERPOLATION_PATTERN || text.contains("${");
         }
         let Some(words) = schema.get("enum").and_then(Json::as_array) else {
             return true;
@@ -169,11 +184,11 @@ impl<'s> Validator<'s> {
         if known.contains(&text.as_str()) {
             return true;
         }
-        let (message, help) = unknown_word(text, &known);
+        let (message, help) = describe_unknown_value(text, &known);
         let meant = suggest::nearest(text, known.iter().copied()).or(known.first().copied());
-        self.problems.push(Problem {
+        self.errors.push(Diagnostic {
             message,
-            at: Some(at.clone()),
+            location: Some(at.clone()),
             label: String::new(),
             help,
         });
@@ -181,7 +196,7 @@ impl<'s> Validator<'s> {
         true
     }
 
-    fn range(&mut self, schema: &Json, number: &mut i64, at: &Place) -> bool {
+    fn validate_range(&mut self, schema: &Json, number: &mut i64, at: &SourceLocation) -> bool {
         let bound = |key| schema.get(key).and_then(Json::as_f64);
         #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
         let value = *number as f64;
@@ -196,9 +211,9 @@ impl<'s> Validator<'s> {
             (Some(low), _) => format!("{low} or more"),
             (_, high) => format!("{} or less", high.unwrap_or_default()),
         };
-        self.problems.push(Problem {
+        self.errors.push(Diagnostic {
             message: format!("`{number}` is out of range"),
-            at: Some(at.clone()),
+            location: Some(at.clone()),
             label: format!("must be {limits}"),
             help: None,
         });
@@ -208,7 +223,12 @@ impl<'s> Validator<'s> {
         true
     }
 
-    fn items(&mut self, schema: &'s Json, items: &mut Vec<Node>, place: &Where<'_>) -> bool {
+    fn validate_items(
+        &mut self,
+        schema: &'s Json,
+        items: &mut Vec<TomlNode>,
+        place: &ValuePath<'_>,
+    ) -> bool {
         let Some(schema) = schema.get("items") else {
             return true;
         };
@@ -216,37 +236,46 @@ impl<'s> Validator<'s> {
         items.retain_mut(|item| {
             let path = format!("{}[{index}]", place.path);
             index += 1;
-            let key_at = item.at.clone();
-            self.value(
+            let key_at = item.location.clone();
+            self.validate_value(
                 schema,
                 item,
-                &Where {
+                &ValuePath {
                     path: &path,
-                    key_at: &key_at,
+                    key_location: &key_at,
                 },
             )
         });
         true
     }
 
-    fn table(&mut self, schema: &'s Json, table: &mut Table, place: &Where<'_>) -> bool {
+    fn validate_table(
+        &mut self,
+        schema: &'s Json,
+        table: &mut TomlTable,
+        place: &ValuePath<'_>,
+    ) -> bool {
         let properties = schema.get("properties").and_then(Json::as_object);
         let others = schema
             .get("additionalProperties")
             .filter(|others| **others != Json::Bool(false));
         let before: Vec<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
         table.0.retain_mut(|entry| {
-            let path = join(place.path, &entry.key);
+            let path = join_path(place.path, &entry.key);
             let known = properties.and_then(|known| known.get(&entry.key));
-            let Entry { key, key_at, node } = entry;
-            let inside = Where {
+            let TomlEntry {
+                key,
+                key_location: key_at,
+                node,
+            } = entry;
+            let inside = ValuePath {
                 path: &path,
-                key_at,
+                key_location: key_at,
             };
             match known.or(others) {
-                Some(schema) => self.value(schema, node, &inside),
+                Some(schema) => self.validate_value(schema, node, &inside),
                 None => {
-                    self.unknown_key(
+                    self.report_unknown_key(
                         key,
                         key_at,
                         properties.into_iter().flat_map(|known| known.keys()),
@@ -260,18 +289,18 @@ impl<'s> Validator<'s> {
         for key in required.into_iter().flatten().filter_map(Json::as_str) {
             if !before.iter().any(|there| there == key) {
                 let about = properties.and_then(|known| known.get(key));
-                self.missing_key(key, about, place);
+                self.report_missing_key(key, about, place);
             }
         }
         true
     }
 
-    fn unknown_key<'k>(
+    fn report_unknown_key<'k>(
         &mut self,
         key: &str,
-        at: &Place,
+        at: &SourceLocation,
         known: impl Iterator<Item = &'k String>,
-        place: &Where<'_>,
+        place: &ValuePath<'_>,
     ) {
         let known: Vec<&str> = known.map(String::as_str).collect();
         let within = if place.path.is_empty() {
@@ -281,27 +310,27 @@ impl<'s> Validator<'s> {
         };
         let unknown = format!("unknown key `{key}` in {within}");
         let (message, help) = if known.contains(&"ewr") {
-            unknown_word(key, &known)
+            describe_unknown_value(key, &known)
         } else if matches!(key, "gpu_kind" | "gpus") {
             (
                 format!("`{key}` asks for a GPU, and Fly offers no GPUs any more"),
-                Some(NO_GPU.to_owned()),
+                Some(NO_GPU_HELP.to_owned()),
             )
         } else {
             (
                 unknown,
-                elsewhere(key).or_else(|| suggest::help(key, known)),
+                misplaced_key_help(key).or_else(|| suggest::did_you_mean(key, known)),
             )
         };
-        self.problems.push(Problem {
+        self.errors.push(Diagnostic {
             message,
-            at: Some(at.clone()),
+            location: Some(at.clone()),
             label: String::new(),
             help,
         });
     }
 
-    fn missing_key(&mut self, key: &str, about: Option<&Json>, place: &Where<'_>) {
+    fn report_missing_key(&mut self, key: &str, about: Option<&Json>, place: &ValuePath<'_>) {
         let within = if place.path.is_empty() {
             "the manifest".to_owned()
         } else {
@@ -310,17 +339,17 @@ impl<'s> Validator<'s> {
         let about = about
             .and_then(|about| about.get("description"))
             .and_then(Json::as_str);
-        self.problems.push(Problem {
+        self.errors.push(Diagnostic {
             message: format!("{within} lacks `{key}`"),
-            at: Some(place.key_at.clone()),
+            location: Some(place.key_location.clone()),
             label: String::new(),
-            help: about.map(|about| format!("`{key}`: {}", lower_first(about))),
+            help: about.map(|about| format!("`{key}`: {}", lowercase_first_sentence(about))),
         });
     }
 }
 
 /// Keys that people bring along from elsewhere, and where they belong here.
-fn elsewhere(key: &str) -> Option<String> {
+fn misplaced_key_help(key: &str) -> Option<String> {
     let help = match key {
         "app" => "the app's name on Fly is `name` in [apps.KEY]",
         "build" => {
@@ -339,13 +368,13 @@ fn elsewhere(key: &str) -> Option<String> {
 }
 
 /// What remains to whoever asks for a GPU.
-const NO_GPU: &str = "choose CPUs and memory, such as `performance-8x`";
+const NO_GPU_HELP: &str = "choose CPUs and memory, such as `performance-8x`";
 
 /// Presets that flyctl still knows.
 const GPU_PRESETS: [&str; 4] = ["a10", "a100-40gb", "a100-80gb", "l40s"];
 
 /// What is wrong with a word, and the nearest one. Words that come from crontab get a word of their own.
-fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
+fn describe_unknown_value(text: &str, known: &[&str]) -> (String, Option<String>) {
     if known.contains(&"hourly") {
         let cron = text.split_whitespace().count() >= 5 || text.starts_with('@');
         let help =
@@ -360,28 +389,28 @@ fn unknown_word(text: &str, known: &[&str]) -> (String, Option<String>) {
     if known.contains(&"ewr") {
         return (
             format!("`{text}` is not a region of Fly"),
-            suggest::help(text, known.iter().copied()),
+            suggest::did_you_mean(text, known.iter().copied()),
         );
     }
     if known.contains(&"shared-cpu-1x") && GPU_PRESETS.contains(&text) {
         return (
             format!("`{text}` has a GPU, and Fly offers no GPUs any more"),
-            Some(NO_GPU.to_owned()),
+            Some(NO_GPU_HELP.to_owned()),
         );
     }
     (
         format!("`{text}` is not one of the values allowed here"),
-        suggest::help(text, known.iter().copied()),
+        suggest::did_you_mean(text, known.iter().copied()),
     )
 }
 
-fn type_help(schemas: &[&Json], wanted: &[&str], node: &Node, path: &str) -> Option<String> {
+fn type_help(schemas: &[&Json], wanted: &[&str], node: &TomlNode, path: &str) -> Option<String> {
     let about = schemas
         .iter()
         .find_map(|schema| schema.get("description"))
         .and_then(Json::as_str);
     if about.is_some_and(|about| about.contains("with a unit"))
-        && matches!(node.value, Value::Integer(_))
+        && matches!(node.value, TomlValue::Integer(_))
     {
         return Some("write it with its unit, such as \"15s\" or \"500ms\"".to_owned());
     }
@@ -392,14 +421,14 @@ fn type_help(schemas: &[&Json], wanted: &[&str], node: &Node, path: &str) -> Opt
             "values never stand in a manifest; say {name} = {{ env = \"{name}\" }}"
         ));
     }
-    if wanted == ["a list"] && !matches!(node.value, Value::Table(_)) {
+    if wanted == ["a list"] && !matches!(node.value, TomlValue::Table(_)) {
         return Some("put it in brackets: [ … ]".to_owned());
     }
     quote_help(wanted, &node.value)
 }
 
 /// "a text, a list or a table".
-fn either(words: &[&str]) -> String {
+fn join_with_or(words: &[&str]) -> String {
     match words {
         [] => "something else".to_owned(),
         [only] => (*only).to_owned(),
@@ -407,49 +436,49 @@ fn either(words: &[&str]) -> String {
     }
 }
 
-fn quote_help(wanted: &[&str], value: &Value) -> Option<String> {
+fn quote_help(wanted: &[&str], value: &TomlValue) -> Option<String> {
     match value {
-        Value::Integer(number) if wanted.contains(&"a text") => {
+        TomlValue::Integer(number) if wanted.contains(&"a text") => {
             Some(format!("put it in quotes: \"{number}\""))
         }
-        Value::Boolean(truth) if wanted.contains(&"a text") => {
+        TomlValue::Boolean(truth) if wanted.contains(&"a text") => {
             Some(format!("put it in quotes: \"{truth}\""))
         }
-        Value::String(text)
+        TomlValue::String(text)
             if wanted == ["true or false"] && matches!(text.as_str(), "true" | "false") =>
         {
             Some(format!("leave the quotes out: {text}"))
         }
-        Value::String(text) if wanted == ["a whole number"] && text.parse::<i64>().is_ok() => {
+        TomlValue::String(text) if wanted == ["a whole number"] && text.parse::<i64>().is_ok() => {
             Some(format!("leave the quotes out: {text}"))
         }
         _ => None,
     }
 }
 
-fn words_of(words: &Json) -> String {
+fn list_enum_values(words: &Json) -> String {
     let words: Vec<&str> = words
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Json::as_str)
         .collect();
-    suggest::list(words).unwrap_or_default()
+    suggest::join_quoted(words).unwrap_or_default()
 }
 
-fn has_type(name: &str, value: &Value) -> bool {
+fn has_type(name: &str, value: &TomlValue) -> bool {
     match value {
-        Value::String(_) => name == "string",
-        Value::Integer(_) => name == "integer" || name == "number",
-        Value::Float(_) => name == "number",
-        Value::Boolean(_) => name == "boolean",
-        Value::Array(_) => name == "array",
-        Value::Table(_) => name == "object",
-        Value::Datetime(_) => false,
+        TomlValue::String(_) => name == "string",
+        TomlValue::Integer(_) => name == "integer" || name == "number",
+        TomlValue::Float(_) => name == "number",
+        TomlValue::Boolean(_) => name == "boolean",
+        TomlValue::Array(_) => name == "array",
+        TomlValue::Table(_) => name == "object",
+        TomlValue::Datetime(_) => false,
     }
 }
 
-fn type_words(schema: &Json) -> Vec<&'static str> {
+fn type_names(schema: &Json) -> Vec<&'static str> {
     let word = |name: &str| match name {
         "string" => "a text",
         "integer" => "a whole number",
@@ -465,19 +494,19 @@ fn type_words(schema: &Json) -> Vec<&'static str> {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn describe_type(value: &TomlValue) -> &'static str {
     match value {
-        Value::String(_) => "a text",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number",
-        Value::Boolean(_) => "true or false",
-        Value::Datetime(_) => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a table",
+        TomlValue::String(_) => "a text",
+        TomlValue::Integer(_) => "a whole number",
+        TomlValue::Float(_) => "a number",
+        TomlValue::Boolean(_) => "true or false",
+        TomlValue::Datetime(_) => "a date",
+        TomlValue::Array(_) => "a list",
+        TomlValue::Table(_) => "a table",
     }
 }
 
-fn named(path: &str) -> String {
+fn display_path(path: &str) -> String {
     if path.is_empty() {
         "a manifest".to_owned()
     } else {
@@ -485,7 +514,7 @@ fn named(path: &str) -> String {
     }
 }
 
-fn join(path: &str, key: &str) -> String {
+fn join_path(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
@@ -493,7 +522,7 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-fn lower_first(text: &str) -> String {
+fn lowercase_first_sentence(text: &str) -> String {
     let sentence = text
         .split_once(". ")
         .map_or(text, |(first, _)| first)

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Bound};
 
 use serde::{Serialize, Serializer};
 
-use super::{Name, NotAName};
+use super::{Name, ParseNameError};
 
 /// A type that stands for a kind of resource.
-pub trait Named {
+pub trait KindName {
     /// The kind's name in addresses and output, such as `fly.volume`.
     const NAME: &'static str;
 }
@@ -21,19 +21,19 @@ pub struct Address {
 
 /// Text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
+pub enum ParseAddressError {
     /// No `/` between kind and name.
     #[error("`{0}` is not an address: write KIND/NAME, such as fly.app/web")]
-    NoKind(String),
+    MissingKind(String),
     /// The part after the kind is not a name.
     #[error(transparent)]
-    Name(#[from] NotAName),
+    InvalidName(#[from] ParseNameError),
 }
 
 impl Address {
     /// The address of a resource of kind `K`.
     #[must_use]
-    pub fn of<K: Named>(name: &Name) -> Self {
+    pub fn new<K: KindName>(name: &Name) -> Self {
         Self {
             kind: K::NAME.to_owned(),
             name: name.clone(),
@@ -44,10 +44,10 @@ impl Address {
     ///
     /// # Errors
     /// When the kind is missing or the name is not a name. Whether the kind exists is not checked.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
+    pub fn parse(text: &str) -> Result<Self, ParseAddressError> {
         let (kind, name) = text
             .split_once('/')
-            .ok_or_else(|| AddressError::NoKind(text.to_owned()))?;
+            .ok_or_else(|| ParseAddressError::MissingKind(text.to_owned()))?;
         Ok(Self {
             kind: kind.to_owned(),
             name: Name::parse(name)?,
@@ -86,15 +86,15 @@ impl Serialize for Address {
 }
 
 /// A pointer from one resource to another. It is also an edge of the graph.
-pub struct Ref<K> {
+pub struct ResourceRef<K> {
     name: Name,
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Named> Ref<K> {
+impl<K: KindName> ResourceRef<K> {
     /// Points at the resource of this name.
     #[must_use]
-    pub fn to(name: Name) -> Self {
+    pub fn new(name: Name) -> Self {
         Self {
             name,
             kind: PhantomData,
@@ -104,7 +104,7 @@ impl<K: Named> Ref<K> {
     /// The address pointed at.
     #[must_use]
     pub fn address(&self) -> Address {
-        Address::of::<K>(&self.name)
+        Address::new::<K>(&self.name)
     }
 
     /// The name pointed at.
@@ -114,7 +114,7 @@ impl<K: Named> Ref<K> {
     }
 }
 
-impl<K> Clone for Ref<K> {
+impl<K> Clone for ResourceRef<K> {
     fn clone(&self) -> Self {
         Self {
             name: self.name.clone(),
@@ -123,30 +123,33 @@ impl<K> Clone for Ref<K> {
     }
 }
 
-impl<K> PartialEq for Ref<K> {
+impl<K> PartialEq for ResourceRef<K> {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-impl<K: Named> fmt::Debug for Ref<K> {
+impl<K: KindName> fmt::Debug for ResourceRef<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", K::NAME, self.name)
     }
 }
 
-impl<K: Named> Serialize for Ref<K> {
+impl<K: KindName> Serialize for ResourceRef<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.address())
     }
 }
 
 /// All resources of one kind, by name. Ordered, so that plans are deterministic.
-pub type Table<T> = BTreeMap<Name, T>;
+pub type ResourceMap<T> = BTreeMap<Name, T>;
 
 /// The part of a table that lies in one app, without a look at the rest.
-pub fn within<'t, T>(table: &'t Table<T>, app: &Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    let inside = app.inside();
+pub fn resources_in_app<'t, T>(
+    table: &'t ResourceMap<T>,
+    app: &Name,
+) -> impl Iterator<Item = (&'t Name, &'t T)> {
+    let inside = app.child_prefix();
     // `web-api` sorts before `web/…`, so the range begins at the slash.
     let from = table.range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded));
     from.take_while(move |(name, _)| name.as_str().starts_with(&inside))

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 /// The registry that is meant where a reference names none.
 const DOCKER_HUB: &str = "docker.io";
 /// Other names of Docker Hub. Fly pulls through a mirror of its own and shows that in the machine.
-const ALSO_DOCKER_HUB: [&str; 3] = [
+const DOCKER_HUB_ALIASES: [&str; 3] = [
     "index.docker.io",
     "registry-1.docker.io",
     "docker-hub-mirror.fly.io",
 ];
 /// The tag that is meant where a reference has neither tag nor digest.
-const LATEST: &str = "latest";
+const DEFAULT_TAG: &str = "latest";
 /// The limits of the distribution specification.
-const LONGEST_REPOSITORY: usize = 255;
-const LONGEST_TAG: usize = 128;
+const MAX_REPOSITORY_LEN: usize = 255;
+const MAX_TAG_LEN: usize = 128;
 /// The digests that registries use, and how many digits they have.
-const ALGORITHMS: [(&str, usize); 2] = [("sha256", 64), ("sha512", 128)];
+const DIGEST_ALGORITHMS: [(&str, usize); 2] = [("sha256", 64), ("sha512", 128)];
 
 /// A container image reference, such as `registry.fly.io/web:v1`, `…@sha256:…`, or both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,21 +32,21 @@ pub struct Image {
 
 /// Why a text is no image reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAnImage {
+pub enum ParseImageError {
     /// Spaces, a scheme, or characters that no reference holds.
     #[error("it holds characters that no reference holds")]
-    Characters,
+    InvalidCharacters,
     /// A repository has lower-case words between slashes.
     #[error(
         "a repository is lower-case words, with single dots, dashes, underscores and slashes between them"
     )]
-    Repository,
+    InvalidRepository,
     /// A tag that no registry takes.
     #[error("a tag is up to 128 letters, digits, dots, dashes and underscores")]
-    Tag,
+    InvalidTag,
     /// A digest that is none.
     #[error("a digest is `sha256:` and 64 hexadecimal digits")]
-    Digest,
+    InvalidDigest,
 }
 
 impl Image {
@@ -63,22 +63,23 @@ impl Image {
     ///
     /// # Errors
     /// When no registry could have it.
-    pub fn parse(reference: &str) -> Result<Self, NotAnImage> {
+    pub fn parse(reference: &str) -> Result<Self, ParseImageError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@[]".contains(c);
         if !reference.chars().all(plain) || reference.contains("://") {
-            return Err(NotAnImage::Characters);
+            return Err(ParseImageError::InvalidCharacters);
         }
         let image = Self::new(reference);
         let (host, path, tag) = image.parts();
-        let fits = path.len() <= LONGEST_REPOSITORY && path.split('/').all(is_component);
+        let fits =
+            path.len() <= MAX_REPOSITORY_LEN && path.split('/').all(is_repository_path_component);
         if !fits || host == Some("") {
-            return Err(NotAnImage::Repository);
+            return Err(ParseImageError::InvalidRepository);
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(NotAnImage::Tag);
+            return Err(ParseImageError::InvalidTag);
         }
         match image.digest() {
-            Some(digest) if !is_digest(digest) => Err(NotAnImage::Digest),
+            Some(digest) if !is_digest(digest) => Err(ParseImageError::InvalidDigest),
             _ => Ok(image),
         }
     }
@@ -87,7 +88,7 @@ impl Image {
     #[must_use]
     pub fn registry(&self) -> &str {
         match self.parts().0 {
-            Some(host) if !ALSO_DOCKER_HUB.contains(&host) => host,
+            Some(host) if !DOCKER_HUB_ALIASES.contains(&host) => host,
             _ => DOCKER_HUB,
         }
     }
@@ -106,7 +107,7 @@ impl Image {
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         let (_, _, tag) = self.parts();
-        tag.or_else(|| self.digest().is_none().then_some(LATEST))
+        tag.or_else(|| self.digest().is_none().then_some(DEFAULT_TAG))
     }
 
     /// The `sha256:…` part, where the reference has one.
@@ -132,13 +133,13 @@ impl Image {
 
     /// The reference without a digest that was looked up: what the manifest says, whatever its tag means today.
     #[must_use]
-    pub fn as_asked(&self) -> Self {
+    pub fn unpinned(&self) -> Self {
         Self::new(self.asked.as_ref().unwrap_or(&self.reference))
     }
 
     /// Whether both name the same tag of the same repository.
     #[must_use]
-    pub fn same_tag(&self, other: &Self) -> bool {
+    pub fn has_same_tag(&self, other: &Self) -> bool {
         let names = |image: &Self| Some((image.registry().to_owned(), image.tag()?.to_owned()));
         names(self).is_some()
             && names(self) == names(other)
@@ -170,7 +171,7 @@ impl Image {
 }
 
 /// Words of lower-case letters and digits, with a dot, one or two underscores, or dashes between them.
-fn is_component(text: &str) -> bool {
+fn is_repository_path_component(text: &str) -> bool {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let between = |text: &str| matches!(text, "." | "_" | "__") || text.chars().all(|c| c == '-');
     text.starts_with(word)
@@ -182,7 +183,7 @@ fn is_component(text: &str) -> bool {
 
 fn is_tag(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.len() <= LONGEST_TAG
+    text.len() <= MAX_TAG_LEN
         && text.starts_with(word)
         && text.chars().all(|c| word(c) || c == '.' || c == '-')
 }
@@ -193,7 +194,7 @@ fn is_digest(text: &str) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     text.split_once(':').is_some_and(|(algorithm, hash)| {
-        ALGORITHMS.contains(&(algorithm, hash.len())) && digits(hash)
+        DIGEST_ALGORITHMS.contains(&(algorithm, hash.len())) && digits(hash)
     })
 }
 
@@ -279,25 +280,25 @@ mod tests {
 
     #[test]
     fn what_no_registry_has_is_refused() {
-        use NotAnImage::{Characters, Digest, Repository, Tag};
+        use ParseImageError::{InvalidCharacters, InvalidDigest, InvalidRepository, InvalidTag};
         let long = format!("web:{}", "v".repeat(129));
         for (text, why) in [
-            ("https://registry.fly.io/web", Characters),
-            ("my web", Characters),
-            ("wéb", Characters),
-            ("", Repository),
-            ("Web:v1", Repository),
-            ("/web", Repository),
-            ("registry.fly.io/", Repository),
-            ("registry.fly.io/web//api", Repository),
-            ("web..api", Repository),
-            ("web-", Repository),
-            ("web:", Tag),
-            ("web:-v1", Tag),
-            (&long, Tag),
-            ("web@sha256:abc", Digest),
-            ("web@", Digest),
-            ("web:v1@md5:00", Digest),
+            ("https://registry.fly.io/web", InvalidCharacters),
+            ("my web", InvalidCharacters),
+            ("wéb", InvalidCharacters),
+            ("", InvalidRepository),
+            ("Web:v1", InvalidRepository),
+            ("/web", InvalidRepository),
+            ("registry.fly.io/", InvalidRepository),
+            ("registry.fly.io/web//api", InvalidRepository),
+            ("web..api", InvalidRepository),
+            ("web-", InvalidRepository),
+            ("web:", InvalidTag),
+            ("web:-v1", InvalidTag),
+            (&long, InvalidTag),
+            ("web@sha256:abc", InvalidDigest),
+            ("web@", InvalidDigest),
+            ("web:v1@md5:00", InvalidDigest),
         ] {
             assert_eq!(Image::parse(text), Err(why), "{text}");
         }
@@ -313,12 +314,12 @@ mod tests {
         ] {
             let image = Image::new(asked).pinned(&digest);
             assert_eq!(image.as_str(), format!("{pinned}{digest}"));
-            assert_eq!(image.as_asked(), Image::new(asked));
-            assert!(image.same_tag(&Image::new(asked)));
+            assert_eq!(image.unpinned(), Image::new(asked));
+            assert!(image.has_same_tag(&Image::new(asked)));
         }
         let named = Image::new(format!("web@{digest}"));
         assert_eq!(named.pinned("sha256:00"), named);
-        assert_eq!(named.as_asked(), named);
-        assert!(!named.same_tag(&named));
+        assert_eq!(named.unpinned(), named);
+        assert!(!named.has_same_tag(&named));
     }
 }

@@ -5,13 +5,13 @@ use serde_json::Value;
 
 /// One attribute that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Line {
+pub struct DiffLine {
     /// Where, in the manifest's vocabulary, such as `env.LOG_LEVEL`.
     pub path: String,
     /// The value that is there; `None` when there is none.
-    pub from: Option<Shown>,
+    pub from: Option<DisplayValue>,
     /// The value that shall be there; `None` when it goes away.
-    pub to: Option<Shown>,
+    pub to: Option<DisplayValue>,
     /// A remark, such as why this change forces a replacement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -23,7 +23,7 @@ pub struct Line {
 /// A value as it may be shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shown {
+pub enum DisplayValue {
     /// In the open.
     Value(Value),
     /// A secret: only that there is one.
@@ -34,44 +34,48 @@ pub enum Shown {
     Words(String),
 }
 
-impl Line {
+impl DiffLine {
     /// A value that changes.
     #[must_use]
     pub fn change(path: impl Into<String>, from: impl Into<Value>, to: impl Into<Value>) -> Self {
         Self::new(
             path,
-            Some(Shown::Value(from.into())),
-            Some(Shown::Value(to.into())),
+            Some(DisplayValue::Value(from.into())),
+            Some(DisplayValue::Value(to.into())),
         )
     }
 
     /// A value that appears.
     #[must_use]
     pub fn add(path: impl Into<String>, to: impl Into<Value>) -> Self {
-        Self::new(path, None, Some(Shown::Value(to.into())))
+        Self::new(path, None, Some(DisplayValue::Value(to.into())))
     }
 
     /// A value that goes away.
     #[must_use]
     pub fn remove(path: impl Into<String>, from: impl Into<Value>) -> Self {
-        Self::new(path, Some(Shown::Value(from.into())), None)
+        Self::new(path, Some(DisplayValue::Value(from.into())), None)
     }
 
     /// A sentence about what it will then be.
     #[must_use]
-    pub fn says(path: impl Into<String>, words: impl Into<String>) -> Self {
-        Self::new(path, None, Some(Shown::Words(words.into())))
+    pub fn add_text(path: impl Into<String>, words: impl Into<String>) -> Self {
+        Self::new(path, None, Some(DisplayValue::Words(words.into())))
     }
 
     /// A sentence about what it will no longer be.
     #[must_use]
-    pub fn unsays(path: impl Into<String>, words: impl Into<String>) -> Self {
-        Self::new(path, Some(Shown::Words(words.into())), None)
+    pub fn remove_text(path: impl Into<String>, words: impl Into<String>) -> Self {
+        Self::new(path, Some(DisplayValue::Words(words.into())), None)
     }
 
     /// Any combination.
     #[must_use]
-    pub fn new(path: impl Into<String>, from: Option<Shown>, to: Option<Shown>) -> Self {
+    pub fn new(
+        path: impl Into<String>,
+        from: Option<DisplayValue>,
+        to: Option<DisplayValue>,
+    ) -> Self {
         Self {
             path: path.into(),
             from,
@@ -90,7 +94,7 @@ impl Line {
 
     /// The same line, marked as the cause of a replacement.
     #[must_use]
-    pub fn forcing(mut self) -> Self {
+    pub fn forcing_replacement(mut self) -> Self {
         self.replaces = true;
         self
     }

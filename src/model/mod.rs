@@ -16,15 +16,17 @@ mod span;
 mod unseen;
 mod veil;
 
-pub use address::{Address, AddressError, Named, Ref, Table, within};
-pub use image::{Image, NotAnImage};
-pub use line::{Line, Shown};
-pub use mark::{Mark, Ownership};
-pub use name::{Name, NotAName};
+pub use address::{
+    Address, KindName, ParseAddressError, ResourceMap, ResourceRef, resources_in_app,
+};
+pub use image::{Image, ParseImageError};
+pub use line::{DiffLine, DisplayValue};
+pub use mark::{Ownership, OwnershipMark};
+pub use name::{Name, ParseNameError};
 pub use region::{KNOWN_REGIONS, Region, UnknownRegion};
-pub use rollout::{Strategy, Turns};
+pub use rollout::{RolloutPolicy, RolloutStrategy};
 pub use secret::{Fingerprint, Salt, Secret};
-pub use size::{Gib, Mib, NotASize};
-pub use span::{NotASpan, Span};
-pub use unseen::is_unseen;
-pub(crate) use veil::{holds_secret, know, veiled};
+pub use size::{Gib, Mib, ParseSizeError};
+pub use span::{GoDuration, ParseDurationError};
+pub use unseen::is_unprintable;
+pub(crate) use veil::{contains_secret, redact, register_secret};

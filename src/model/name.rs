@@ -12,7 +12,7 @@ pub struct Name(String);
 /// Text that cannot be a [`Name`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a name: use letters, digits, `-`, `_` and `.`, with `/` between the parts")]
-pub struct NotAName(String);
+pub struct ParseNameError(String);
 
 impl Name {
     /// Checks the text and keeps it.
@@ -20,13 +20,13 @@ impl Name {
     /// # Errors
     /// When a segment is empty or holds anything but letters, digits, `-`, `_`, `.` and `*` (for wildcard
     /// certificates).
-    pub fn parse(text: &str) -> Result<Self, NotAName> {
+    pub fn parse(text: &str) -> Result<Self, ParseNameError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
         let segment = |s: &str| !s.is_empty() && s.chars().all(fits);
         if text.split('/').all(segment) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NotAName(text.to_owned()))
+            Err(ParseNameError(text.to_owned()))
         }
     }
 
@@ -34,7 +34,7 @@ impl Name {
     ///
     /// # Errors
     /// As [`Name::parse`], for the new part.
-    pub fn child(&self, part: &str) -> Result<Self, NotAName> {
+    pub fn child(&self, part: &str) -> Result<Self, ParseNameError> {
         Self::parse(&format!("{}/{part}", self.0))
     }
 
@@ -46,12 +46,12 @@ impl Name {
 
     /// What every name below this one begins with.
     #[must_use]
-    pub fn inside(&self) -> String {
+    pub fn child_prefix(&self) -> String {
         format!("{}/", self.0)
     }
 
     /// The segments in order.
-    pub fn parts(&self) -> impl Iterator<Item = &str> {
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 

@@ -2,8 +2,8 @@
 
 /// How many requests of one action Fly allows on one machine or app at once, and how many more in each second ("Working
 /// with the Machines API", rate limits).
-pub const BURST: u32 = 3;
+pub const REQUEST_BURST: u32 = 3;
 /// See [`BURST`].
-pub const PER_SECOND: u32 = 1;
+pub const REQUESTS_PER_SECOND: u32 = 1;
 /// For how many seconds a machine without checks must stay up before its start counts, as in flyctl's smoke checks.
-pub const STEADY_SECS: u64 = 10;
+pub const SMOKE_CHECK_SECS: u64 = 10;

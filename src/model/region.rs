@@ -52,7 +52,7 @@ impl Region {
 
     /// A region as the cloud reports it, which may be newer than our list.
     #[must_use]
-    pub fn reported(code: &str) -> Self {
+    pub fn from_api(code: &str) -> Self {
         Self(code.to_owned())
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How a new version comes out. The names are flyctl's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Strategy {
+pub enum RolloutStrategy {
     /// So many at once as may be unavailable.
     #[default]
     Rolling,
@@ -17,10 +17,10 @@ pub enum Strategy {
     Immediate,
 }
 
-impl Strategy {
+impl RolloutStrategy {
     /// As a manifest writes it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Rolling => "rolling",
             Self::Canary => "canary",
@@ -32,26 +32,26 @@ impl Strategy {
 
 /// How the members of one group take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Turns {
+pub struct RolloutPolicy {
     /// The order.
-    pub strategy: Strategy,
+    pub strategy: RolloutStrategy,
     /// How many may change at the same time; at least one.
     pub at_once: u32,
 }
 
-impl Turns {
+impl RolloutPolicy {
     /// One after the other.
-    pub const ONE: Self = Self {
-        strategy: Strategy::Rolling,
+    pub const SERIAL: Self = Self {
+        strategy: RolloutStrategy::Rolling,
         at_once: 1,
     };
     /// How much of a group may be unavailable when nothing is said; flyctl's default.
-    pub const DEFAULT_SHARE: f64 = 0.33;
+    pub const DEFAULT_MAX_UNAVAILABLE: f64 = 0.33;
 
     /// The turns of a group of `size` machines. A limit from 1 is a count, and below 1 it is a share, rounded up: a group
     /// always moves.
     #[must_use]
-    pub fn new(strategy: Strategy, limit: f64, size: u32) -> Self {
+    pub fn new(strategy: RolloutStrategy, limit: f64, size: u32) -> Self {
         let most = f64::from(size.max(1));
         let count = if limit < 1.0 {
             (most * limit).ceil()
@@ -69,9 +69,9 @@ impl Turns {
     }
 }
 
-impl Default for Turns {
+impl Default for RolloutPolicy {
     fn default() -> Self {
-        Self::ONE
+        Self::SERIAL
     }
 }
 
@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn a_limit_is_a_count_or_a_share() {
-        let at_once = |limit, size| Turns::new(Strategy::Rolling, limit, size).at_once;
+        let at_once =
+            |limit, size| RolloutPolicy::new(RolloutStrategy::Rolling, limit, size).at_once;
         let cases = [
             (1.0, 30, 1),
             (5.0, 30, 5),

@@ -105,7 +105,7 @@ pub struct LifecycleRule {
 impl LifecycleRule {
     /// What it does, in words.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         let Self {
             id: _,
             enabled,
@@ -131,7 +131,7 @@ impl LifecycleRule {
         of.extend(larger_than.map(|bytes| format!("of more than {bytes} bytes")));
         of.extend(smaller_than.map(|bytes| format!("of fewer than {bytes} bytes")));
         let mut does: Vec<String> = Vec::new();
-        does.extend(expire_days.map(|days| format!("objects expire after {}", span(days))));
+        does.extend(expire_days.map(|days| format!("objects expire after {}", format_days(days))));
         does.extend(
             expire_date
                 .as_ref()
@@ -141,17 +141,18 @@ impl LifecycleRule {
             let keep = noncurrent_keep
                 .map(|keep| format!(", but for the last {keep}"))
                 .unwrap_or_default();
-            format!("old versions go after {}{keep}", span(days))
+            format!("old versions go after {}{keep}", format_days(days))
         }));
         does.extend(
-            abort_multipart_days.map(|days| format!("unfinished uploads go after {}", span(days))),
+            abort_multipart_days
+                .map(|days| format!("unfinished uploads go after {}", format_days(days))),
         );
         does.extend(expired_delete_markers.then(|| "markers of deleted objects go".to_owned()));
-        does.extend(transitions.iter().map(|to| to.words("objects")));
+        does.extend(transitions.iter().map(|to| to.describe("objects")));
         does.extend(
             noncurrent_transitions
                 .iter()
-                .map(|to| to.words("old versions")),
+                .map(|to| to.describe("old versions")),
         );
         let does = if does.is_empty() {
             "nothing".to_owned()
@@ -168,7 +169,7 @@ impl LifecycleRule {
 }
 
 /// Days in words.
-fn span(days: i32) -> String {
+fn format_days(days: i32) -> String {
     if days == 1 {
         "1 day".to_owned()
     } else {
@@ -177,7 +178,7 @@ fn span(days: i32) -> String {
 }
 
 impl Transition {
-    fn words(&self, what: &str) -> String {
+    fn describe(&self, what: &str) -> String {
         let Self {
             days,
             date,
@@ -185,7 +186,7 @@ impl Transition {
             storage_class,
         } = self;
         let after = days
-            .map(|days| format!(" after {}", span(days)))
+            .map(|days| format!(" after {}", format_days(days)))
             .unwrap_or_default();
         let on = date
             .as_ref()

@@ -13,8 +13,8 @@ use serde::{Serialize, Serializer};
 
 /// Memory of one hash in KiB, and its passes. OWASP's second argon2id profile is 12 MiB and 3 passes; eight MiB and
 /// two keep a plan with fifty secrets under a second on one core, and CI secrets are random rather than guessable.
-const MEMORY_KIB: u32 = 8 * 1024;
-const PASSES: u32 = 2;
+const ARGON2_MEMORY_KIB: u32 = 8 * 1024;
+const ARGON2_PASSES: u32 = 2;
 /// 15 bytes are 20 characters of base64 without padding.
 const FINGERPRINT_BYTES: usize = 15;
 
@@ -27,7 +27,7 @@ impl Secret {
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
         let value = value.into();
-        super::veil::know(&value);
+        super::veil::register_secret(&value);
         Self(value)
     }
 
@@ -40,7 +40,7 @@ impl Secret {
     /// The fingerprint of this value for one name, under one salt.
     #[must_use]
     pub fn fingerprint(&self, name: &str, salt: &Salt) -> Fingerprint {
-        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(FINGERPRINT_BYTES));
+        let params = Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, 1, Some(FINGERPRINT_BYTES));
         let hasher = params.map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params));
         let mut salted = salt.0.as_bytes().to_vec();
         salted.push(b':');
@@ -75,7 +75,7 @@ impl Salt {
     /// The salt of one app's secrets: its owner and its name. Fixed rather than random, so that a plan is a
     /// function of its inputs; distinct for each app and secret, which is what a salt is for.
     #[must_use]
-    pub fn of(project: &str, environment: &str, app: &str) -> Self {
+    pub fn for_app(project: &str, environment: &str, app: &str) -> Self {
         Self(format!("trimtab:{project}:{environment}:{app}"))
     }
 }
@@ -87,7 +87,7 @@ pub struct Fingerprint(String);
 impl Fingerprint {
     /// A fingerprint as it was stored.
     #[must_use]
-    pub fn stored(text: impl Into<String>) -> Self {
+    pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn a_fingerprint_depends_on_value_name_and_salt() {
         let (salt, other) = (
-            Salt::of("p", "staging", "web"),
-            Salt::of("p", "production", "web"),
+            Salt::for_app("p", "staging", "web"),
+            Salt::for_app("p", "production", "web"),
         );
         let print = |value: &str, name, salt| Secret::new(value).fingerprint(name, salt);
         assert_eq!(print("a", "KEY", &salt), print("a", "KEY", &salt));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Text that is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a size: write a number with a unit, such as `512mb` or `1gb`")]
-pub struct NotASize(String);
+pub struct ParseSizeError(String);
 
 /// A number of gibibytes, as volumes are measured (Fly writes `size_gb`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,8 +24,8 @@ impl Mib {
     ///
     /// # Errors
     /// When the text is no number, or its unit is not one of `mb`, `mib`, `gb`, `gib`, `m`, `g`.
-    pub fn parse(text: &str) -> Result<Self, NotASize> {
-        let wrong = || NotASize(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, ParseSizeError> {
+        let wrong = || ParseSizeError(text.to_owned());
         let (number, unit) = split_unit(text);
         let number: f64 = number.parse().map_err(|_| wrong())?;
         let factor = match unit.as_str() {
@@ -33,7 +33,7 @@ impl Mib {
             "g" | "gb" | "gib" => 1024.0,
             _ => return Err(wrong()),
         };
-        whole(number * factor).map(Self).ok_or_else(wrong)
+        to_whole_u32(number * factor).map(Self).ok_or_else(wrong)
     }
 }
 
@@ -42,8 +42,8 @@ impl Gib {
     ///
     /// # Errors
     /// When the text is no number, has another unit, or is not a whole number of gigabytes.
-    pub fn parse(text: &str) -> Result<Self, NotASize> {
-        let wrong = || NotASize(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, ParseSizeError> {
+        let wrong = || ParseSizeError(text.to_owned());
         let (number, unit) = split_unit(text);
         let number: f64 = number.parse().map_err(|_| wrong())?;
         let factor = match unit.as_str() {
@@ -52,7 +52,7 @@ impl Gib {
             "t" | "tb" | "tib" => 1024.0,
             _ => return Err(wrong()),
         };
-        whole(number * factor).map(Self).ok_or_else(wrong)
+        to_whole_u32(number * factor).map(Self).ok_or_else(wrong)
     }
 }
 
@@ -64,7 +64,7 @@ fn split_unit(text: &str) -> (String, String) {
     (text[..at].to_owned(), text[at..].trim().to_owned())
 }
 
-fn whole(number: f64) -> Option<u32> {
+fn to_whole_u32(number: f64) -> Option<u32> {
     let fits = number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
     #[expect(
         clippy::cast_possible_truncation,

@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A length of time in milliseconds, written like Go's `time.Duration` (`15s`, `1m0s`, `500ms`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Span {
+pub struct GoDuration {
     millis: u64,
 }
 
 /// Text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a duration: write a number with a unit, such as `15s`, `500ms` or `1m30s`")]
-pub struct NotASpan(String);
+pub struct ParseDurationError(String);
 
 /// Go's units, in milliseconds. Micro- and nanoseconds are below our resolution and read as fractions.
 const UNITS: [(&str, f64); 6] = [
@@ -25,7 +25,7 @@ const UNITS: [(&str, f64); 6] = [
     ("h", 3.6e6),
 ];
 
-impl Span {
+impl GoDuration {
     /// So many milliseconds.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
@@ -42,7 +42,7 @@ impl Span {
 
     /// The length in milliseconds.
     #[must_use]
-    pub const fn millis(self) -> u64 {
+    pub const fn as_millis(self) -> u64 {
         self.millis
     }
 
@@ -50,8 +50,8 @@ impl Span {
     ///
     /// # Errors
     /// When a part has no number or no known unit.
-    pub fn parse(text: &str) -> Result<Self, NotASpan> {
-        let wrong = || NotASpan(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, ParseDurationError> {
+        let wrong = || ParseDurationError(text.to_owned());
         let mut rest = text.trim();
         if rest == "0" {
             return Ok(Self::default());
@@ -90,7 +90,7 @@ impl Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for GoDuration {
     /// Go's canonical form: the largest unit first, seconds always last above one second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.millis == 0 {
@@ -115,37 +115,37 @@ impl fmt::Display for Span {
     }
 }
 
-impl fmt::Debug for Span {
+impl fmt::Debug for GoDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl Serialize for Span {
+impl Serialize for GoDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 /// On the wire an integer counts nanoseconds (the Machines API).
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl de::Visitor<'_> for Visitor {
-            type Value = Span;
+            type Value = GoDuration;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a Go duration such as `15s`, or nanoseconds")
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                Span::parse(text).map_err(E::custom)
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<GoDuration, E> {
+                GoDuration::parse(text).map_err(E::custom)
             }
-            fn visit_u64<E: de::Error>(self, nanos: u64) -> Result<Span, E> {
-                Ok(Span {
+            fn visit_u64<E: de::Error>(self, nanos: u64) -> Result<GoDuration, E> {
+                Ok(GoDuration {
                     millis: nanos / 1_000_000,
                 })
             }
-            fn visit_i64<E: de::Error>(self, nanos: i64) -> Result<Span, E> {
-                Ok(Span {
+            fn visit_i64<E: de::Error>(self, nanos: i64) -> Result<GoDuration, E> {
+                Ok(GoDuration {
                     millis: u64::try_from(nanos).unwrap_or_default() / 1_000_000,
                 })
             }
@@ -168,18 +168,18 @@ mod tests {
             ("1.5s", "1.5s"),
             ("1h", "1h0m0s"),
         ] {
-            assert_eq!(Span::parse(text).unwrap().to_string(), out);
+            assert_eq!(GoDuration::parse(text).unwrap().to_string(), out);
         }
         for bad in ["", "s", "15", "15x", "1m 3"] {
-            assert!(Span::parse(bad).is_err(), "{bad}");
+            assert!(GoDuration::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn an_integer_on_the_wire_is_nanoseconds() {
         assert_eq!(
-            serde_json::from_str::<Span>("15000000000").unwrap(),
-            Span::from_secs(15)
+            serde_json::from_str::<GoDuration>("15000000000").unwrap(),
+            GoDuration::from_secs(15)
         );
     }
 }

@@ -3,12 +3,12 @@
 
 /// Whether a terminal obeys a character, or it reorders, ends or hides what a reader sees.
 #[must_use]
-pub fn is_unseen(c: char) -> bool {
-    c.is_control() || reorders(c)
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || is_invisible_format(c)
 }
 
 /// Marks of direction, ends of lines where no line ends, and tags, which spell words that nobody sees.
-fn reorders(c: char) -> bool {
+fn is_invisible_format(c: char) -> bool {
     matches!(
         c,
         '\u{61c}'

@@ -6,70 +6,74 @@ use futures_util::future::try_join_all;
 
 use crate::{
     clouds::{
-        CloudError, Trouble,
-        fly::{Reader, wire},
+        CloudError, ErrorKind,
+        fly::{FlyReader, wire},
     },
     kinds::Desired,
-    model::{Mark, Name},
+    model::{Name, OwnershipMark},
 };
 
 /// Everything that was read.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub struct FlySnapshot {
     /// Each app by its key.
-    pub apps: BTreeMap<Name, AppShot>,
+    pub apps: BTreeMap<Name, AppSnapshot>,
     /// Facts the user should know about the reading itself.
     pub warnings: Vec<String>,
 }
 
 /// One app and everything in it.
 #[derive(Clone, Debug, Default)]
-pub struct AppShot {
+pub struct AppSnapshot {
     /// Its name on Fly.
     pub fly_name: String,
     /// Whether it is there.
-    pub existence: Existence,
+    pub existence: AppExistence,
     /// Its machines.
-    pub machines: Vec<wire::Machine>,
+    pub machines: Vec<wire::MachineResponse>,
     /// Its volumes.
-    pub volumes: Vec<wire::Volume>,
+    pub volumes: Vec<wire::VolumeResponse>,
     /// Its secrets.
-    pub secrets: Vec<wire::Secret>,
+    pub secrets: Vec<wire::AppSecret>,
     /// Its addresses.
-    pub ips: Vec<wire::Ip>,
+    pub ips: Vec<wire::IpAssignment>,
     /// Its certificates.
-    pub certificates: Vec<wire::Certificate>,
+    pub certificates: Vec<wire::CertificateSummary>,
 }
 
 /// Whether an app is there.
 #[derive(Clone, Debug, Default)]
-pub enum Existence {
+pub enum AppExistence {
     /// The name is free.
     #[default]
-    Free,
+    NameFree,
     /// The name is taken, and this token cannot see the app.
-    Taken,
+    NameTaken,
     /// It is there.
-    Here(wire::App),
+    Exists(wire::AppResponse),
 }
 
 /// Reads everything that concerns the environment.
-pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapshot, CloudError> {
+pub(super) async fn collect(
+    reader: &FlyReader,
+    desired: &Desired,
+) -> Result<FlySnapshot, CloudError> {
     let named = desired
         .fly_app
         .iter()
-        .map(|(key, spec)| app(reader, key, &spec.name));
-    let (mut shots, marked) = tokio::try_join!(try_join_all(named), marked(reader, desired))?;
-    let mut snapshot = Snapshot::default();
+        .map(|(key, spec)| collect_app(reader, key, &spec.name));
+    let (mut shots, marked) =
+        tokio::try_join!(try_join_all(named), list_undeclared_apps(reader, desired))?;
+    let mut snapshot = FlySnapshot::default();
     match marked {
         Some(orphans) => {
-            let orphans = orphans.iter().map(|(key, name)| app(reader, key, name));
+            let orphans = orphans.iter().map(|(key, name)| collect_app(reader, key, name));
             shots.extend(try_join_all(orphans).await?);
         }
-        None if !shots.iter().any(|(_, shot)| matches!(shot.existence, Existence::Here(_))) => {
+        None if !shots.iter().any(|(_, shot)| matches!(shot.existence, AppExistence::Exists(_))) => {
             let doing = format!("list the machines of the organization {}", desired.meta.org);
             let what = "this token cannot, and it sees none of the apps: it is for another organization";
-            return Err(CloudError::new(doing, Trouble::Denied, what));
+            return Err(CloudError::new(doing, ErrorKind::PermissionDenied, what));
         }
         None => snapshot.warnings.push(format!(
             "this token cannot list the organization `{}`: apps that have left the manifest are not found",
@@ -81,12 +85,12 @@ pub(super) async fn collect(reader: &Reader, desired: &Desired) -> Result<Snapsh
 }
 
 /// Apps that bear our mark and are not in the manifest, by key and name. `None` when the token cannot tell.
-async fn marked(
-    reader: &Reader,
+async fn list_undeclared_apps(
+    reader: &FlyReader,
     desired: &Desired,
 ) -> Result<Option<BTreeMap<Name, String>>, CloudError> {
-    let machines = match reader.org_machines(&desired.meta.org).await {
-        Err(error) if matches!(error.trouble, Trouble::Denied) => return Ok(None),
+    let machines = match reader.list_org_machines(&desired.meta.org).await {
+        Err(error) if matches!(error.kind, ErrorKind::PermissionDenied) => return Ok(None),
         other => other?,
     };
     let known: BTreeSet<&str> = desired
@@ -99,10 +103,12 @@ async fn marked(
         .iter()
         .filter(|machine| !known.contains(machine.app_name.as_str()))
     {
-        if Mark::read(&machine.config.metadata).as_ref() != Some(&desired.meta.mark) {
+        if OwnershipMark::from_metadata(&machine.config.metadata).as_ref()
+            != Some(&desired.meta.mark)
+        {
             continue;
         }
-        let key = Mark::name(&machine.config.metadata).map(|name| name.root());
+        let key = OwnershipMark::resource_name(&machine.config.metadata).map(|name| name.root());
         let mine = |key: &Name| found.get(key).is_none_or(|name| *name == machine.app_name);
         let free = key.filter(|key| !desired.fly_app.contains_key(key) && mine(key));
         // An app whose key now means another app is known by its name on Fly, which is no key: keys have no dots.
@@ -115,24 +121,28 @@ async fn marked(
 }
 
 /// Everything of one app at once. Nothing waits for the answer whether the app exists at all.
-async fn app(reader: &Reader, key: &Name, fly_name: &str) -> Result<(Name, AppShot), CloudError> {
+async fn collect_app(
+    reader: &FlyReader,
+    key: &Name,
+    fly_name: &str,
+) -> Result<(Name, AppSnapshot), CloudError> {
     let (app, machines, volumes, secrets, ips, certificates) = tokio::join!(
-        reader.app(fly_name),
-        reader.machines(fly_name),
-        reader.volumes(fly_name),
-        reader.secrets(fly_name),
-        reader.ips(fly_name),
-        reader.certificates(fly_name),
+        reader.get_app(fly_name),
+        reader.list_machines(fly_name),
+        reader.list_volumes(fly_name),
+        reader.list_secrets(fly_name),
+        reader.list_ips(fly_name),
+        reader.list_certificates(fly_name),
     );
     let existence = match app {
-        Ok(app) => Existence::Here(app),
-        Err(error) if error.is_not_found() => Existence::Free,
-        Err(error) if error.status == Some(403) => Existence::Taken,
+        Ok(app) => AppExistence::Exists(app),
+        Err(error) if error.is_not_found() => AppExistence::NameFree,
+        Err(error) if error.status == Some(403) => AppExistence::NameTaken,
         Err(error) => return Err(error),
     };
     let fly_name = fly_name.to_owned();
     let shot = match existence {
-        Existence::Here(_) => AppShot {
+        AppExistence::Exists(_) => AppSnapshot {
             fly_name,
             existence,
             machines: machines?,
@@ -141,10 +151,10 @@ async fn app(reader: &Reader, key: &Name, fly_name: &str) -> Result<(Name, AppSh
             ips: ips?,
             certificates: certificates?,
         },
-        Existence::Free | Existence::Taken => AppShot {
+        AppExistence::NameFree | AppExistence::NameTaken => AppSnapshot {
             fly_name,
             existence,
-            ..AppShot::default()
+            ..AppSnapshot::default()
         },
     };
     Ok((key.clone(), shot))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 
 use crate::{
-    clouds::{CloudError, Registry, Trouble},
+    clouds::{CloudError, ErrorKind, RegistryClient},
     kinds::{
         Desired,
         fly::{Cron, Machine, ReleaseCommand, workload::Workload},
@@ -15,78 +15,80 @@ use crate::{
 };
 
 /// Where Fly pulls from with the token of an organization; from all others, only what is public.
-const FLY: &str = "registry.fly.io";
+const FLY_REGISTRY: &str = "registry.fly.io";
 
 /// What the registries said.
 #[derive(Clone, Debug, Default)]
-pub struct Images {
+pub struct ResolvedImages {
     digests: BTreeMap<Image, String>,
-    failures: Vec<NoImage>,
+    failures: Vec<ImageLookupFailure>,
 }
 
 /// An image that could not be looked up.
 #[derive(Clone, Debug)]
-pub struct NoImage {
+pub struct ImageLookupFailure {
     /// The image as the manifest names it.
     pub image: Image,
     /// The machines and cron machines that are to run it.
-    pub users: Vec<Address>,
+    pub used_by: Vec<Address>,
     /// What the registry said.
     pub error: CloudError,
 }
 
 /// Looks up every image that a machine or a cron machine is to run, each once and all at the same time.
-pub async fn images(registry: &Registry, desired: &Desired) -> Images {
-    let looks = users(desired).into_iter().map(|(image, users)| async move {
-        let digest = digest(registry, &image).await;
-        (image, users, digest)
-    });
-    let mut found = Images::default();
+pub async fn resolve_images(registry: &RegistryClient, desired: &Desired) -> ResolvedImages {
+    let looks = image_users(desired)
+        .into_iter()
+        .map(|(image, users)| async move {
+            let digest = resolve_digest(registry, &image).await;
+            (image, users, digest)
+        });
+    let mut found = ResolvedImages::default();
     for (image, users, digest) in join_all(looks).await {
         match digest {
             Ok(digest) => drop(found.digests.insert(image, digest)),
-            Err(error) => found.failures.push(NoImage {
+            Err(error) => found.failures.push(ImageLookupFailure {
                 image,
-                users,
+                used_by: users,
                 error,
             }),
         }
     }
     tracing::info!(
         images = found.digests.len(),
-        requests = registry.sent(),
+        requests = registry.request_count(),
         "has looked up the images"
     );
     found
 }
 
 /// A `machine_config` may name an image that no manifest would be allowed to.
-async fn digest(registry: &Registry, image: &Image) -> Result<String, CloudError> {
+async fn resolve_digest(registry: &RegistryClient, image: &Image) -> Result<String, CloudError> {
     if let Err(error) = Image::parse(image.as_str()) {
         return Err(CloudError::new(
             format!("look up the image {image}"),
-            Trouble::Refused,
+            ErrorKind::Rejected,
             error.to_string(),
         ));
     }
-    registry.digest(image).await
+    registry.resolve_digest(image).await
 }
 
 /// Each image, and who is to run it.
-fn users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
+fn image_users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
     let machines = desired
         .fly_machine
         .iter()
-        .map(|(name, spec)| (Address::of::<Machine>(name), &spec.workload));
+        .map(|(name, spec)| (Address::new::<Machine>(name), &spec.workload));
     let crons = desired
         .fly_cron
         .iter()
-        .map(|(name, spec)| (Address::of::<Cron>(name), &spec.workload));
+        .map(|(name, spec)| (Address::new::<Cron>(name), &spec.workload));
     let mut users: BTreeMap<Image, Vec<Address>> = BTreeMap::new();
     let commands = desired
         .fly_release
         .iter()
-        .map(|(name, spec)| (Address::of::<ReleaseCommand>(name), &spec.workload));
+        .map(|(name, spec)| (Address::new::<ReleaseCommand>(name), &spec.workload));
     for (address, workload) in machines.chain(crons).chain(commands) {
         if let Some(image) = &workload.config.image {
             users.entry(image.clone()).or_default().push(address);
@@ -95,9 +97,9 @@ fn users(desired: &Desired) -> BTreeMap<Image, Vec<Address>> {
     users
 }
 
-impl Images {
+impl ResolvedImages {
     /// Puts the digest to every tag that was found.
-    pub fn pin(&self, desired: &mut Desired) {
+    pub fn pin_digests(&self, desired: &mut Desired) {
         let pin = |workload: &mut Workload| {
             let found = workload
                 .config
@@ -123,7 +125,7 @@ impl Images {
     }
 
     /// What stops a run.
-    pub fn missing(&self) -> impl Iterator<Item = &NoImage> {
+    pub fn fatal_failures(&self) -> impl Iterator<Item = &ImageLookupFailure> {
         self.failures.iter().filter(|failure| failure.is_fatal())
     }
 
@@ -137,19 +139,19 @@ impl Images {
     }
 }
 
-impl NoImage {
+impl ImageLookupFailure {
     /// A digest says by itself which image it is, so only a registry that does not have it is in the way. A tag says
     /// nothing until it is looked up.
     fn is_fatal(&self) -> bool {
         self.image.digest().is_none()
-            || matches!(self.error.trouble, Trouble::NotFound | Trouble::Refused)
+            || matches!(self.error.kind, ErrorKind::NotFound | ErrorKind::Rejected)
     }
 
     /// What is wrong, in a sentence.
     #[must_use]
     pub fn reason(&self) -> String {
-        match self.error.trouble {
-            Trouble::NotFound => format!("there is no image `{}`", self.image),
+        match self.error.kind {
+            ErrorKind::NotFound => format!("there is no image `{}`", self.image),
             _ => format!("cannot {}", self.error),
         }
     }
@@ -157,19 +159,19 @@ impl NoImage {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        match self.error.trouble {
-            Trouble::NotFound => {
+        match self.error.kind {
+            ErrorKind::NotFound => {
                 format!("push it to {}, or check its repository and tag", self.image.registry())
             }
-            Trouble::Denied if self.image.registry() == FLY => format!(
+            ErrorKind::PermissionDenied if self.image.registry() == FLY_REGISTRY => format!(
                 "the token must be able to see the app `{}`: `fly tokens list`",
                 self.image.repository()
             ),
-            Trouble::Denied => format!(
-                "Fly pulls what is public, and from its own registry: push it to {FLY} after `fly auth docker`, or make it \
+            ErrorKind::PermissionDenied => format!(
+                "Fly pulls what is public, and from its own registry: push it to {FLY_REGISTRY} after `fly auth docker`, or make it \
                  public; some registries also say this of an image that does not exist"
             ),
-            Trouble::Refused => "write it as `registry.fly.io/app:tag` or `name@sha256:…`".to_owned(),
+            ErrorKind::Rejected => "write it as `registry.fly.io/app:tag` or `name@sha256:…`".to_owned(),
             _ => "run it again, or name the digest, which needs no look: --image APP=NAME:TAG@sha256:…"
                 .to_owned(),
         }

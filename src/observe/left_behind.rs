@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 
 use crate::{
     kinds::{
-        Claim, Desired, World,
+        Desired, OwnershipConflict, World,
         aws::{Role, role},
     },
     model::{Address, Name},
 };
 
 /// The variable by which AWS's SDKs know the role of a machine.
-const ROLE: &str = "AWS_ROLE_ARN";
+const ROLE_ARN_VARIABLE: &str = "AWS_ROLE_ARN";
 
 /// A claim for each role of this environment that its machines still name.
-pub(super) fn claims(world: &World, desired: &Desired) -> Vec<Claim> {
+pub(super) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<OwnershipConflict> {
     if desired.meta.aws.is_some() {
         return Vec::new();
     }
-    let path = role::path(&desired.meta.mark);
+    let path = role::role_path(&desired.meta.mark);
     let machines = world
         .fly_machine
         .iter()
@@ -34,12 +34,12 @@ pub(super) fn claims(world: &World, desired: &Desired) -> Vec<Claim> {
         let (_, role) = live
             .config
             .env
-            .get(ROLE)?
+            .get(ROLE_ARN_VARIABLE)?
             .split_once(&format!(":role{path}"))?;
         Some((Name::parse(role).ok()?, name.root()))
     });
     let roles: BTreeMap<Name, Name> = ours.collect();
-    let claim = |(role, app): (Name, Name)| Claim {
+    let claim = |(role, app): (Name, Name)| OwnershipConflict {
         reason: format!(
             "role {role} was made for this environment and app {app} takes it, but the manifest has no [aws]: the role \
              would stay and be forgotten, and so would buckets"
@@ -47,7 +47,7 @@ pub(super) fn claims(world: &World, desired: &Desired) -> Vec<Claim> {
         hint:
             "put `[aws]` with its account back, apply, and take it out when nothing is left there"
                 .to_owned(),
-        address: Address::of::<Role>(&role),
+        address: Address::new::<Role>(&role),
         adoptable: false,
     };
     roles.into_iter().map(claim).collect()

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::{
-    clouds::{CloudError, Readers},
+    clouds::{CloudError, CloudReaders},
     kinds::{Desired, World},
 };
 
@@ -27,9 +27,9 @@ mod left_behind;
 mod owner;
 mod slots;
 
-pub use aws::{AwsShot, BucketShot};
-pub use collect::{AppShot, Existence, Snapshot};
-pub use images::{Images, NoImage, images};
+pub use aws::{AwsSnapshot, BucketSnapshot};
+pub use collect::{AppExistence, AppSnapshot, FlySnapshot};
+pub use images::{ImageLookupFailure, ResolvedImages, resolve_images};
 
 /// Reads everything that concerns an environment.
 ///
@@ -39,7 +39,7 @@ pub use images::{Images, NoImage, images};
 ///
 /// # Errors
 /// Any list that cannot be read to its end: an unfinished look would read as "the rest is gone".
-pub async fn observe(readers: &Readers, desired: &Desired) -> Result<World, CloudError> {
+pub async fn observe(readers: &CloudReaders, desired: &Desired) -> Result<World, CloudError> {
     tracing::info!(
         apps = desired.fly_app.len(),
         org = desired.meta.org,
@@ -51,22 +51,26 @@ pub async fn observe(readers: &Readers, desired: &Desired) -> Result<World, Clou
     );
     // An answer that the account is another one matters more than whatever else went wrong.
     let (aws, fly) = (aws?, fly?);
-    tracing::info!(requests = readers.fly.sent(), "has seen it");
-    world(&fly, &aws, desired)
+    tracing::info!(requests = readers.fly.request_count(), "has seen it");
+    assemble_world(&fly, &aws, desired)
 }
 
 /// What was read, put together: which live object is which resource, and whose it is. It sends nothing.
 ///
 /// # Errors
 /// When an answer cannot be understood: taking it for "absent" could remove what is there.
-pub fn world(fly: &Snapshot, aws: &AwsShot, desired: &Desired) -> Result<World, CloudError> {
+pub fn assemble_world(
+    fly: &FlySnapshot,
+    aws: &AwsSnapshot,
+    desired: &Desired,
+) -> Result<World, CloudError> {
     let mut world = assemble::assemble(fly, desired)?;
     aws_world::assemble(&mut world, aws, desired)?;
     world
-        .found
+        .findings
         .warnings
-        .extend(aws_world::shadowed(fly, desired));
-    let left = left_behind::claims(&world, desired);
-    world.found.claims.extend(left);
+        .extend(aws_world::credential_override_warnings(fly, desired));
+    let left = left_behind::orphaned_role_conflicts(&world, desired);
+    world.findings.ownership_conflicts.extend(left);
     Ok(world)
 }

@@ -1,17 +1,17 @@
 //! Whose an app is: its label and its machines' marks decide.
 
-use super::collect::AppShot;
+use super::collect::AppSnapshot;
 use crate::{
     kinds::{
-        Claim,
+        OwnershipConflict,
         fly::{App, app::AppLive, workload::WorkloadLive},
     },
-    model::{Address, Mark, Name, Ownership},
+    model::{Address, Name, Ownership, OwnershipMark},
 };
 
 /// Whether there is nothing in an app that anybody could miss.
-pub(super) fn is_bare(shot: &AppShot) -> bool {
-    let AppShot {
+pub(super) fn is_empty(shot: &AppSnapshot) -> bool {
+    let AppSnapshot {
         fly_name: _,
         existence: _,
         machines,
@@ -32,17 +32,17 @@ pub(super) fn is_bare(shot: &AppShot) -> bool {
 /// An app with our label or a machine of ours is ours. One with nothing in it is ours as well: it is what a run leaves
 /// that was killed between making and labelling it, and its name stands in our manifest. Anything else belongs to
 /// somebody, and is taken over only when the user says so.
-pub(super) fn claim(
+pub(super) fn ownership_conflict(
     key: &Name,
     app: &AppLive,
     machines: &[WorkloadLive],
     bare: bool,
-    mark: &Mark,
-) -> Option<Claim> {
-    let address = Address::of::<App>(key);
+    mark: &OwnershipMark,
+) -> Option<OwnershipConflict> {
+    let address = Address::new::<App>(key);
     let fly_name = &app.name;
     if bare
-        || app.is_labelled(mark)
+        || app.has_owner_label(mark)
         || machines
             .iter()
             .any(|machine| machine.ownership == Ownership::Ours)
@@ -58,15 +58,15 @@ pub(super) fn claim(
     let labelled = app
         .labels
         .iter()
-        .find_map(|label| label.strip_prefix(Mark::LABEL));
+        .find_map(|label| label.strip_prefix(OwnershipMark::LABEL_PREFIX));
     match marked.or_else(|| labelled.map(|label| label.replace("__", "/"))) {
-        Some(other) => Some(Claim {
+        Some(other) => Some(OwnershipConflict {
             reason: format!("app {fly_name} belongs to another environment: {other}"),
             hint: "give this app another name, or destroy it there first".to_owned(),
             address,
             adoptable: false,
         }),
-        None => Some(Claim {
+        None => Some(OwnershipConflict {
             reason: format!(
                 "app {fly_name} exists, and nothing in it bears our mark: somebody else made it"
             ),
@@ -78,9 +78,9 @@ pub(super) fn claim(
 }
 
 /// The claim on a name that another organization holds.
-pub(super) fn taken(key: &Name, fly_name: &str) -> Claim {
-    Claim {
-        address: Address::of::<App>(key),
+pub(super) fn name_taken_conflict(key: &Name, fly_name: &str) -> OwnershipConflict {
+    OwnershipConflict {
+        address: Address::new::<App>(key),
         reason: format!("the name {fly_name} is taken, and this token cannot see the app"),
         hint:
             "app names are unique over all of Fly: choose another, or use a token that can see it"

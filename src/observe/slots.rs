@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inside::name_of;
+use super::inside::name_in_app;
 use crate::{
     kinds::fly::{
         machine::MachineSpec,
         workload::{WorkloadLive, config::MachineConfig, tree},
     },
-    model::{Name, Ownership, Table},
+    model::{Name, Ownership, ResourceMap},
 };
 
 /// Matches the machines of one app to its slots.
@@ -18,13 +18,16 @@ use crate::{
 ///
 /// Of a machine and its successor one has the slot: the old one until the new one has taken over. Then the old one has a
 /// name of its own, and so is planned to go.
-pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -> Assigned {
-    let mut assigned: Table<WorkloadLive> = Table::new();
+pub(super) fn assign(
+    slots: &ResourceMap<&MachineSpec>,
+    machines: Vec<WorkloadLive>,
+) -> SlotAssignment {
+    let mut assigned: ResourceMap<WorkloadLive> = ResourceMap::new();
     let Generations {
-        there,
+        active: there,
         waiting,
         retired,
-    } = Generations::of(machines);
+    } = Generations::from_machines(machines);
     let mut rest = Vec::new();
     for machine in there {
         match machine
@@ -46,7 +49,10 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
     let mut groups: BTreeMap<(String, String), Vec<WorkloadLive>> = BTreeMap::new();
     for machine in rest {
         groups
-            .entry((machine.group().to_owned(), machine.region.to_string()))
+            .entry((
+                machine.process_group().to_owned(),
+                machine.region.to_string(),
+            ))
             .or_default()
             .push(machine);
     }
@@ -57,21 +63,21 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
             .filter(|name| fits(slots.get(*name).copied(), &machines[0]))
             .collect();
         for name in here {
-            let Some(best) = most_alike(slots[name], &machines) else {
+            let Some(best) = most_similar(slots[name], &machines) else {
                 break;
             };
             assigned.insert(name.clone(), machines.remove(best));
             free.remove(name);
         }
         for machine in machines {
-            assigned.insert(own_name(&machine, &assigned, slots), machine);
+            assigned.insert(name_without_slot(&machine, &assigned, slots), machine);
         }
     }
     let gone = retired.iter().map(|machine| machine.id.clone()).collect();
     for machine in retired {
-        assigned.insert(own_name(&machine, &assigned, slots), machine);
+        assigned.insert(name_without_slot(&machine, &assigned, slots), machine);
     }
-    Assigned {
+    SlotAssignment {
         machines: assigned,
         successors: waiting,
         retired: gone,
@@ -79,8 +85,8 @@ pub(super) fn assign(slots: &Table<&MachineSpec>, machines: Vec<WorkloadLive>) -
 }
 
 /// The machines of an app by slot, and those that wait to take over.
-pub(super) struct Assigned {
-    pub(super) machines: Table<WorkloadLive>,
+pub(super) struct SlotAssignment {
+    pub(super) machines: ResourceMap<WorkloadLive>,
     /// By the id of the machine whose place they are to take.
     pub(super) successors: BTreeMap<String, WorkloadLive>,
     /// The ids of those whose successor has taken over.
@@ -90,7 +96,7 @@ pub(super) struct Assigned {
 /// The generations of machines while one takes over from another.
 struct Generations {
     /// Those that have their slots, the older ones first: where two claim one slot, the other is a clone.
-    there: Vec<WorkloadLive>,
+    active: Vec<WorkloadLive>,
     /// Those that wait, by the id of the machine whose place they are to take.
     waiting: BTreeMap<String, WorkloadLive>,
     /// Those whose successor has taken over.
@@ -98,25 +104,25 @@ struct Generations {
 }
 
 impl Generations {
-    fn of(machines: Vec<WorkloadLive>) -> Self {
-        let machines = in_order(machines);
+    fn from_machines(machines: Vec<WorkloadLive>) -> Self {
+        let machines = sort_by_age(machines);
         let ids: BTreeSet<String> = machines.iter().map(|machine| machine.id.clone()).collect();
         let mut next: BTreeMap<String, WorkloadLive> = BTreeMap::new();
         let mut first = Vec::new();
         let mut generations = Self {
-            there: Vec::new(),
+            active: Vec::new(),
             waiting: BTreeMap::new(),
             retired: Vec::new(),
         };
         for machine in machines {
             match machine
-                .succeeds()
+                .predecessor_id()
                 .filter(|old| ids.contains(*old))
                 .map(str::to_owned)
             {
                 None => first.push(machine),
                 // Of two that claim one place, the other is a clone.
-                Some(old) if next.contains_key(&old) => generations.there.push(machine),
+                Some(old) if next.contains_key(&old) => generations.active.push(machine),
                 Some(old) => drop(next.insert(old, machine)),
             }
         }
@@ -125,16 +131,16 @@ impl Generations {
             while let Some(successor) = line.last().and_then(|last| next.remove(&last.id)) {
                 line.push(successor);
             }
-            generations.place(line);
+            generations.place_lineage(line);
         }
         // Machines that claim to succeed each other in a circle were marked by somebody else.
-        generations.there.extend(next.into_values());
+        generations.active.extend(next.into_values());
         generations
     }
 
     /// Places a line of machines of which each was to take the place of the one before. The first that is shown has the
     /// slot; when none is, a hand-over was cut off, and the last but one has it. Those before have retired.
-    fn place(&mut self, mut line: Vec<WorkloadLive>) {
+    fn place_lineage(&mut self, mut line: Vec<WorkloadLive>) {
         let shown = line.iter().position(|machine| !machine.health.cordoned);
         let holder = shown.unwrap_or(line.len().saturating_sub(2));
         let mut later = line.split_off(holder).into_iter();
@@ -143,24 +149,26 @@ impl Generations {
         if let Some(successor) = later.next() {
             self.waiting.insert(machine.id.clone(), successor);
         }
-        self.there.push(machine);
+        self.active.push(machine);
         // A third generation that was begun before the second had taken over.
-        self.there.extend(later);
+        self.active.extend(later);
     }
 }
 
-fn in_order(mut machines: Vec<WorkloadLive>) -> Vec<WorkloadLive> {
+fn sort_by_age(mut machines: Vec<WorkloadLive>) -> Vec<WorkloadLive> {
     machines.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
     machines
 }
 
 /// Whether a machine can be this slot at all: a machine never moves and never changes its group.
 fn fits(slot: Option<&MachineSpec>, machine: &WorkloadLive) -> bool {
-    slot.is_some_and(|slot| slot.group == machine.group() && slot.workload.region == machine.region)
+    slot.is_some_and(|slot| {
+        slot.group == machine.process_group() && slot.workload.region == machine.region
+    })
 }
 
 /// The machine that differs least from the slot; among equals the one with the lower id.
-fn most_alike(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
+fn most_similar(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
     let value = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
     let wanted = value(&slot.workload.config);
     let distance = |machine: &WorkloadLive| {
@@ -176,10 +184,10 @@ fn most_alike(slot: &MachineSpec, machines: &[WorkloadLive]) -> Option<usize> {
 }
 
 /// A name for a machine without a slot: its own mark's when that is free, else one that holds its id.
-fn own_name(
+fn name_without_slot(
     machine: &WorkloadLive,
-    taken: &Table<WorkloadLive>,
-    slots: &Table<&MachineSpec>,
+    taken: &ResourceMap<WorkloadLive>,
+    slots: &ResourceMap<&MachineSpec>,
 ) -> Name {
     let marked = machine
         .marked_name()
@@ -187,9 +195,13 @@ fn own_name(
     let marked = marked.filter(|name| !taken.contains_key(name) && !slots.contains_key(name));
     let marked = marked.filter(|name| name.root() == *machine.app.name());
     marked.unwrap_or_else(|| {
-        name_of(
+        name_in_app(
             machine.app.name(),
-            &[machine.group(), machine.region.as_str(), &machine.id],
+            &[
+                machine.process_group(),
+                machine.region.as_str(),
+                &machine.id,
+            ],
         )
     })
 }
@@ -200,28 +212,28 @@ mod tests {
     use crate::{
         clouds::fly::wire,
         kinds::fly::App,
-        model::{Mark, Ref},
+        model::{OwnershipMark, ResourceRef},
     };
 
     /// A machine by its id, whether it is hidden, and whose place it is to take.
     fn machine((id, hidden, succeeds): (&str, bool, &str)) -> WorkloadLive {
         let metadata = match succeeds {
             "" => serde_json::json!({}),
-            old => serde_json::json!({ Mark::SUCCEEDS: old }),
+            old => serde_json::json!({ OwnershipMark::SUCCEEDS_KEY: old }),
         };
-        let machine = wire::Machine {
+        let machine = wire::MachineResponse {
             id: id.to_owned(),
             created_at: id.to_owned(),
             cordoned: hidden,
             config: serde_json::json!({ "metadata": metadata }),
-            ..wire::Machine::default()
+            ..wire::MachineResponse::default()
         };
-        let mark = Mark {
+        let mark = OwnershipMark {
             project: "p".into(),
             environment: "e".into(),
         };
-        WorkloadLive::read(
-            &Ref::<App>::to(Name::parse("web").unwrap()),
+        WorkloadLive::from_wire(
+            &ResourceRef::<App>::new(Name::parse("web").unwrap()),
             &machine,
             &mark,
         )
@@ -231,10 +243,10 @@ mod tests {
     /// Who has a slot, who waits, who has retired, with whoever comes first first.
     fn placed(machines: &[(&str, bool, &str)]) -> String {
         let Generations {
-            there,
+            active: there,
             waiting,
             retired,
-        } = Generations::of(machines.iter().copied().map(machine).collect());
+        } = Generations::from_machines(machines.iter().copied().map(machine).collect());
         let ids = |all: &[WorkloadLive]| {
             all.iter()
                 .map(|one| one.id.as_str())

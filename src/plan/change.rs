@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Action, Folded, Plan, Step};
+use super::{Action, CascadeDelete, Plan, Step};
 use crate::{
-    kinds::{Cause, Impact, Loss},
-    model::{Address, Line},
+    kinds::{Cause, DataLoss, Impact},
+    model::{Address, DiffLine},
 };
 
 /// What happens to a resource, in one word. Ordered by danger. The symbols are Terraform's, where it has one.
@@ -70,17 +70,17 @@ pub struct Change {
     /// The live object in short; empty for a creation.
     pub what: String,
     /// The attributes.
-    pub lines: Vec<Line>,
+    pub lines: Vec<DiffLine>,
     /// Who made the difference.
     pub cause: Cause,
     /// What it means for what runs.
     pub impact: Impact,
     /// What is lost for good.
-    pub loss: Option<Loss>,
+    pub loss: Option<DataLoss>,
     /// Whether the live object bears the mark of protection.
     pub protected: bool,
     /// What vanishes along with it.
-    pub takes_along: Vec<Folded>,
+    pub takes_along: Vec<CascadeDelete>,
 }
 
 impl Plan {
@@ -90,15 +90,16 @@ impl Plan {
         let mut by_address: BTreeMap<&Address, Change> = BTreeMap::new();
         // Where the old one takes over again, all that tells of it is the end of the new one.
         let told = |step: &&Step| {
-            !step.action.is_on_the_way() || step.action == Action::Retire && !step.lines.is_empty()
+            !step.action.is_intermediate()
+                || step.action == Action::Retire && !step.lines.is_empty()
         };
         for step in self.steps().filter(told) {
             by_address
                 .entry(&step.address)
-                .and_modify(|change| change.absorb(step))
-                .or_insert_with(|| first(step));
+                .and_modify(|change| change.merge_step(step))
+                .or_insert_with(|| change_from_step(step));
         }
-        for folded in &self.folded {
+        for folded in &self.cascade_deletes {
             if let Some(change) = by_address.get_mut(&folded.with) {
                 change.takes_along.push(folded.clone());
             }
@@ -109,7 +110,7 @@ impl Plan {
     }
 }
 
-fn first(step: &Step) -> Change {
+fn change_from_step(step: &Step) -> Change {
     let verb = match (step.action, step.impact) {
         (Action::Create, _) => Verb::Create,
         (Action::Run | Action::Prove, _) => Verb::Run,
@@ -122,11 +123,11 @@ fn first(step: &Step) -> Change {
     Change {
         verb,
         address: step.address.clone(),
-        what: step.what.clone(),
+        what: step.description.clone(),
         lines: step.lines.clone(),
         cause: step.cause,
         impact: step.impact,
-        loss: step.loss,
+        loss: step.data_loss,
         protected: step.protected,
         takes_along: Vec::new(),
     }
@@ -134,12 +135,12 @@ fn first(step: &Step) -> Change {
 
 impl Change {
     /// Joins the second half of a replacement. The reason stays; the outline of the new object is not repeated.
-    fn absorb(&mut self, step: &Step) {
+    fn merge_step(&mut self, step: &Step) {
         if step.action == Action::ReplaceDelete {
             self.lines.clone_from(&step.lines);
-            self.what.clone_from(&step.what);
+            self.what.clone_from(&step.description);
         }
-        self.loss = self.loss.or(step.loss);
+        self.loss = self.loss.or(step.data_loss);
         self.protected |= step.protected;
     }
 }

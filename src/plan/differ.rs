@@ -7,20 +7,20 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Action, Blocked, Folded, Step,
-    rollout::{LaneSteps, Member},
-    steps::Steps,
+    Action, BlockedChange, CascadeDelete, Step,
+    rollout::{GroupSteps, Member},
+    steps::PlanBuilder,
 };
 use crate::{
     kinds::{
-        Announce, Around, Cause, Desired, Diff, Impact, Listed, Op, Phase, Refers, Refused, Visit,
-        World, fly, fly::Release,
+        Blocker, Cause, DescribeEdit, Desired, Diff, DiffContext, Impact, KindVisitor, Op, Phase,
+        References, RegisteredKind, World, fly, fly::Release,
     },
-    model::{Address, Line, Name, Table},
+    model::{Address, DiffLine, Name, ResourceMap},
 };
 
 /// A hash of a spec. Secrets in it serialise as a word.
-fn hash(spec: &impl Serialize) -> [u8; 8] {
+fn spec_hash(spec: &impl Serialize) -> [u8; 8] {
     let hash = Sha256::digest(serde_json::to_vec(spec).unwrap_or_default());
     let mut out = [0; 8];
     out.copy_from_slice(&hash[..8]);
@@ -30,163 +30,182 @@ fn hash(spec: &impl Serialize) -> [u8; 8] {
 /// Walks the kinds and remembers what earlier ones decided.
 pub(super) struct Differ<'w> {
     pub(super) world: &'w World,
-    pub(super) gone: BTreeSet<Address>,
-    pub(super) changed: BTreeMap<Address, Vec<Line>>,
-    pub(super) rolling: BTreeSet<Name>,
+    pub(super) removed: BTreeSet<Address>,
+    pub(super) changed: BTreeMap<Address, Vec<DiffLine>>,
+    pub(super) rolling_out: BTreeSet<Name>,
     /// Apps whose last rollout was not proven to work.
-    pub(super) unproven: BTreeSet<Name>,
+    pub(super) unverified: BTreeSet<Name>,
     pub(super) releases: BTreeMap<Name, Release>,
     /// What somebody else owns, and the apps among it: nothing in them is planned.
-    pub(super) claimed: BTreeSet<Address>,
-    pub(super) steps: Steps,
+    pub(super) ownership_conflicts: BTreeSet<Address>,
+    pub(super) builder: PlanBuilder,
 }
 
 /// A step about which nothing is known but what it does.
-pub(super) fn bare<K: Listed>(
+pub(super) fn new_step<K: RegisteredKind>(
     address: &Address,
     action: Action,
     op: Op<K>,
-    lines: Vec<Line>,
+    lines: Vec<DiffLine>,
 ) -> Step {
     Step {
         address: address.clone(),
         action,
         phase: K::PHASE,
-        takes: K::takes(&op),
-        op: K::any(op),
+        cost: K::cost(&op),
+        op: K::into_any_op(op),
         lines,
-        whole: None,
-        finishes: false,
-        lease: None,
+        spec_hash: None,
+        completes_earlier_apply: false,
+        lease_target: None,
         identity: String::new(),
-        what: String::new(),
+        description: String::new(),
         cause: Cause::Unknown,
         impact: Impact::Quiet,
-        loss: None,
-        rescue: None,
+        data_loss: None,
+        recovery_hint: None,
         protected: false,
     }
 }
 
 /// The same for something that is there.
-pub(super) fn of_live<K: Listed>(
+pub(super) fn new_live_step<K: RegisteredKind>(
     address: &Address,
     action: Action,
     op: Op<K>,
-    lines: Vec<Line>,
+    lines: Vec<DiffLine>,
     live: &K::Live,
 ) -> Step {
     Step {
-        lease: K::lease(live),
+        lease_target: K::lease_target(live),
         identity: K::identity(live),
-        what: K::describe(live),
-        protected: K::protected(live),
-        ..bare(address, action, op, lines)
+        description: K::describe(live),
+        protected: K::is_protected(live),
+        ..new_step(address, action, op, lines)
     }
 }
 
 impl<'w> Differ<'w> {
     /// Nothing is decided yet.
-    pub(super) fn new(desired: &Desired, world: &'w World, steps: Steps) -> Self {
+    pub(super) fn new(desired: &Desired, world: &'w World, steps: PlanBuilder) -> Self {
         let claimed = world
-            .found
-            .claims
+            .findings
+            .ownership_conflicts
             .iter()
             .map(|claim| claim.address.clone())
             .collect();
         Self {
             world,
-            gone: BTreeSet::new(),
+            removed: BTreeSet::new(),
             changed: BTreeMap::new(),
-            rolling: BTreeSet::new(),
-            unproven: BTreeSet::new(),
-            releases: fly::release::releases(desired, world),
-            claimed,
-            steps,
+            rolling_out: BTreeSet::new(),
+            unverified: BTreeSet::new(),
+            releases: fly::release::desired_releases(desired, world),
+            ownership_conflicts: claimed,
+            builder: steps,
         }
     }
 }
 
 impl Differ<'_> {
-    fn around(&self) -> Around<'_> {
-        Around {
+    fn context(&self) -> DiffContext<'_> {
+        DiffContext {
             world: self.world,
-            gone: &self.gone,
+            removed: &self.removed,
             changed: &self.changed,
-            rolling: &self.rolling,
+            rolling_out: &self.rolling_out,
             releases: &self.releases,
         }
     }
 
     /// Whether somebody else owns a resource, or the app that it is in.
-    fn is_claimed<K: Listed>(&self, name: &Name) -> bool {
-        let app = || Address::of::<fly::App>(&name.root());
-        !self.claimed.is_empty()
-            && (self.claimed.contains(&Address::of::<K>(name))
-                || K::IN_APP && self.claimed.contains(&app()))
+    fn has_ownership_conflict<K: RegisteredKind>(&self, name: &Name) -> bool {
+        let app = || Address::new::<fly::App>(&name.root());
+        !self.ownership_conflicts.is_empty()
+            && (self.ownership_conflicts.contains(&Address::new::<K>(name))
+                || K::IN_APP && self.ownership_conflicts.contains(&app()))
     }
 
     /// The lane of a resource, when its kind has any.
-    pub(super) fn lane<K: Listed>(&mut self, name: &Name) -> Option<&mut LaneSteps> {
-        let lane = Address::of::<K>(&K::lane(name)?);
-        let lane = self.steps.lanes.entry(lane).or_default();
-        lane.rolls = K::PHASE == Phase::Rollout;
+    pub(super) fn group_steps<K: RegisteredKind>(
+        &mut self,
+        name: &Name,
+    ) -> Option<&mut GroupSteps> {
+        let lane = Address::new::<K>(&K::rollout_group(name)?);
+        let lane = self.builder.groups.entry(lane).or_default();
+        lane.is_rollout = K::PHASE == Phase::Rollout;
         Some(lane)
     }
 
     /// The same for a resource that the manifest asks for, and so with its turns.
-    fn turns<K: Listed>(&mut self, name: &Name, spec: &K::Spec) -> Option<&mut LaneSteps> {
-        let lane = self.lane::<K>(name)?;
-        lane.turns = K::turns(spec);
+    fn group_steps_with_policy<K: RegisteredKind>(
+        &mut self,
+        name: &Name,
+        spec: &K::Spec,
+    ) -> Option<&mut GroupSteps> {
+        let lane = self.group_steps::<K>(name)?;
+        lane.policy = K::rollout_policy(spec);
         Some(lane)
     }
 
     /// Notes that something is rolled out, or follows what is.
-    fn phase<K: Listed>(&mut self, name: &Name, node: NodeIndex) {
+    fn record_phase<K: RegisteredKind>(&mut self, name: &Name, node: NodeIndex) {
         match K::PHASE {
-            Phase::Rollout => drop(self.rolling.insert(name.root())),
-            Phase::Follow => self
-                .steps
-                .followers
+            Phase::Rollout => drop(self.rolling_out.insert(name.root())),
+            Phase::PostRollout => self
+                .builder
+                .post_rollout
                 .entry(name.root())
                 .or_default()
                 .push(node),
-            Phase::Before => drop(self.steps.commands.insert(name.root(), node)),
-            Phase::Ground => {}
+            Phase::PreRollout => drop(self.builder.release_commands.insert(name.root(), node)),
+            Phase::Anytime => {}
         }
     }
 
-    fn one<K: Listed>(&mut self, name: &Name, spec: &K::Spec, live: Option<&K::Live>) {
-        let address = Address::of::<K>(name);
+    fn diff_resource<K: RegisteredKind>(
+        &mut self,
+        name: &Name,
+        spec: &K::Spec,
+        live: Option<&K::Live>,
+    ) {
+        let address = Address::new::<K>(name);
         let Some(live) = live else {
             // A command runs for what is rolled out, and an app without machines has nothing of the kind.
-            if K::PHASE == Phase::Before && !self.rolling.contains(&name.root()) {
+            if K::PHASE == Phase::PreRollout && !self.rolling_out.contains(&name.root()) {
                 return;
             }
-            return self.create::<K>(&address, spec, Action::Create, Cause::Unknown);
+            return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
         };
-        if K::goes_with(live).is_some_and(|container| self.gone.contains(&container)) {
-            self.fold::<K>(&address, live);
-            return self.create::<K>(&address, spec, Action::Create, Cause::Unknown);
+        if K::deleted_with(live).is_some_and(|container| self.removed.contains(&container)) {
+            self.add_cascade_delete::<K>(&address, live);
+            return self.add_create::<K>(&address, spec, Action::Create, Cause::Unknown);
         }
-        if let Some(refused) = K::held(live) {
-            return self.hold(&address, &refused);
+        if let Some(refused) = K::unavailable(live) {
+            return self.warn_unavailable(&address, &refused);
         }
-        match K::diff(spec, live, &self.around()) {
-            Diff::Same => *self.steps.unchanged.entry(K::NAME).or_default() += 1,
-            Diff::Refuse(refused) => self.steps.blocked.push(Blocked { address, refused }),
-            Diff::Edit(edits) => self.edit::<K>(&address, spec, live, edits),
-            Diff::Replace(lines) => self.replace::<K>(&address, spec, live, lines),
-            Diff::Succeed(lines) => self.succeed::<K>(&address, spec, live, lines),
+        match K::diff(spec, live, &self.context()) {
+            Diff::Same => *self.builder.unchanged.entry(K::NAME).or_default() += 1,
+            Diff::Blocked(refused) => self
+                .builder
+                .blocked
+                .push(BlockedChange { address, refused }),
+            Diff::Edit(edits) => self.add_edit::<K>(&address, spec, live, edits),
+            Diff::Replace(lines) => self.add_replacement::<K>(&address, spec, live, lines),
+            Diff::Successor(lines) => self.add_successor::<K>(&address, spec, live, lines),
         }
     }
 
     /// The spec with everything that the manifest leaves open; a problem when it stays open.
-    fn complete<K: Listed>(&mut self, address: &Address, spec: &K::Spec) -> Option<K::Spec> {
-        match K::complete(spec, &self.around()) {
+    fn resolve_defaults<K: RegisteredKind>(
+        &mut self,
+        address: &Address,
+        spec: &K::Spec,
+    ) -> Option<K::Spec> {
+        match K::resolve_defaults(spec, &self.context()) {
             Ok(spec) => Some(spec),
             Err(refused) => {
-                self.steps.blocked.push(Blocked {
+                self.builder.blocked.push(BlockedChange {
                     address: address.clone(),
                     refused,
                 });
@@ -195,47 +214,47 @@ impl Differ<'_> {
         }
     }
 
-    fn create<K: Listed>(
+    fn add_create<K: RegisteredKind>(
         &mut self,
         address: &Address,
         spec: &K::Spec,
         action: Action,
         cause: Cause,
     ) {
-        let Some(spec) = self.complete::<K>(address, spec) else {
+        let Some(spec) = self.resolve_defaults::<K>(address, spec) else {
             return;
         };
         // A release command is no thing that is there afterwards.
-        let action = if K::PHASE == Phase::Before {
+        let action = if K::PHASE == Phase::PreRollout {
             Action::Run
         } else {
             action
         };
-        let lines = K::outline(&spec, &self.around());
-        let (refs, whole) = (spec.refs(), Some(hash(&spec)));
-        let turns = K::turns(&spec);
+        let lines = K::creation_lines(&spec, &self.context());
+        let (refs, whole) = (spec.references(), Some(spec_hash(&spec)));
+        let turns = K::rollout_policy(&spec);
         let step = Step {
-            whole,
+            spec_hash: whole,
             cause,
-            ..bare::<K>(address, action, Op::Create(spec), lines.clone())
+            ..new_step::<K>(address, action, Op::Create(spec), lines.clone())
         };
-        let node = self.steps.add(step);
-        self.steps.makes.insert(address.clone(), node);
-        self.steps.needs.push((node, refs));
-        self.phase::<K>(address.name(), node);
+        let node = self.builder.add_step(step);
+        self.builder.producers.insert(address.clone(), node);
+        self.builder.references.push((node, refs));
+        self.record_phase::<K>(address.name(), node);
         if let Some(lane) = self
-            .lane::<K>(address.name())
+            .group_steps::<K>(address.name())
             .filter(|_| action == Action::Create)
         {
-            lane.turns = turns;
-            if K::MADE_IN_TURN {
+            lane.policy = turns;
+            if K::SERIAL_CREATE {
                 let name = address.name().clone();
                 lane.members.push(Member {
                     name,
                     first: node,
                     last: node,
-                    down: false,
-                    follows: false,
+                    is_down: false,
+                    follows_member: false,
                 });
             } else {
                 lane.starts.push(node);
@@ -244,49 +263,49 @@ impl Differ<'_> {
         self.changed.insert(address.clone(), lines);
     }
 
-    pub(super) fn edit<K: Listed>(
+    pub(super) fn add_edit<K: RegisteredKind>(
         &mut self,
         address: &Address,
         spec: &K::Spec,
         live: &K::Live,
         edits: Vec<K::Edit>,
     ) {
-        let lines: Vec<Line> = edits.iter().flat_map(Announce::lines).collect();
+        let lines: Vec<DiffLine> = edits.iter().flat_map(DescribeEdit::lines).collect();
         let impact = edits
             .iter()
-            .map(Announce::impact)
+            .map(DescribeEdit::impact)
             .max()
             .unwrap_or(Impact::Quiet);
-        let follows = edits.iter().all(Announce::follows);
+        let follows = edits.iter().all(DescribeEdit::follows_reference);
         let (turns, shows) = (
-            edits.iter().any(Announce::takes_turns),
-            edits.iter().any(Announce::shows),
+            edits.iter().any(DescribeEdit::obeys_rollout_policy),
+            edits.iter().any(DescribeEdit::starts_serving),
         );
-        let finishes = edits.iter().all(Announce::finishes);
-        let action = if K::PHASE == Phase::Before {
+        let finishes = edits.iter().all(DescribeEdit::completes_earlier_apply);
+        let action = if K::PHASE == Phase::PreRollout {
             Action::Run
         } else {
             Action::Update
         };
         let op = Op::Edit(live.clone(), edits);
-        let node = self.steps.add(Step {
-            finishes,
+        let node = self.builder.add_step(Step {
+            completes_earlier_apply: finishes,
             impact,
             cause: match (follows, finishes) {
                 (true, _) => Cause::Follows,
                 (_, true) => Cause::Unknown,
                 _ => K::cause(spec, live),
             },
-            lease: K::lease(live).filter(|_| impact > Impact::Quiet),
-            ..of_live::<K>(address, action, op, lines.clone(), live)
+            lease_target: K::lease_target(live).filter(|_| impact > Impact::Quiet),
+            ..new_live_step::<K>(address, action, op, lines.clone(), live)
         });
-        self.steps.makes.insert(address.clone(), node);
-        self.steps.needs.push((node, spec.refs()));
-        if impact > Impact::Quiet || matches!(K::PHASE, Phase::Follow | Phase::Before) {
-            self.phase::<K>(address.name(), node);
+        self.builder.producers.insert(address.clone(), node);
+        self.builder.references.push((node, spec.references()));
+        if impact > Impact::Quiet || matches!(K::PHASE, Phase::PostRollout | Phase::PreRollout) {
+            self.record_phase::<K>(address.name(), node);
         }
-        let follows_its_kind = spec.refs().iter().any(|to| to.kind() == K::NAME);
-        if let Some(lane) = self.turns::<K>(address.name(), spec) {
+        let follows_its_kind = spec.references().iter().any(|to| to.kind() == K::NAME);
+        if let Some(lane) = self.group_steps_with_policy::<K>(address.name(), spec) {
             if turns {
                 let name = address.name().clone();
                 let (down, follows) = (K::is_down(live), follows_its_kind);
@@ -294,8 +313,8 @@ impl Differ<'_> {
                     name,
                     first: node,
                     last: node,
-                    down,
-                    follows,
+                    is_down: down,
+                    follows_member: follows,
                 });
             } else if impact == Impact::Asleep {
                 lane.asleep.push(node);
@@ -308,31 +327,35 @@ impl Differ<'_> {
     }
 
     /// Another comes up beside it, takes over, and then it goes.
-    fn succeed<K: Listed>(
+    fn add_successor<K: RegisteredKind>(
         &mut self,
         address: &Address,
         spec: &K::Spec,
         live: &K::Live,
-        lines: Vec<Line>,
+        lines: Vec<DiffLine>,
     ) {
-        let Some(complete) = self.complete::<K>(address, spec) else {
+        let Some(complete) = self.resolve_defaults::<K>(address, spec) else {
             return;
         };
-        let (refs, whole) = (complete.refs(), Some(hash(&complete)));
-        let op = Op::Succeed(complete, live.clone());
-        let node = self.steps.add(Step {
-            whole,
+        let (refs, whole) = (complete.references(), Some(spec_hash(&complete)));
+        let op = Op::CreateSuccessor(complete, live.clone());
+        let node = self.builder.add_step(Step {
+            spec_hash: whole,
             cause: K::cause(spec, live),
-            ..of_live::<K>(address, Action::Succeed, op, lines.clone(), live)
+            ..new_live_step::<K>(address, Action::Succeed, op, lines.clone(), live)
         });
-        self.steps.makes.insert(address.clone(), node);
-        self.steps.needs.push((node, refs));
-        self.phase::<K>(address.name(), node);
+        self.builder.producers.insert(address.clone(), node);
+        self.builder.references.push((node, refs));
+        self.record_phase::<K>(address.name(), node);
         let op = Op::Retire(live.clone());
-        let retire = self
-            .steps
-            .add(of_live::<K>(address, Action::Retire, op, Vec::new(), live));
-        if let Some(lane) = self.turns::<K>(address.name(), spec) {
+        let retire = self.builder.add_step(new_live_step::<K>(
+            address,
+            Action::Retire,
+            op,
+            Vec::new(),
+            live,
+        ));
+        if let Some(lane) = self.group_steps_with_policy::<K>(address.name(), spec) {
             lane.successors.push(node);
             lane.retired.push(retire);
         }
@@ -341,179 +364,197 @@ impl Differ<'_> {
 
     /// The steps in which the successors of each lane take over, once all of them are known. They take over from what has
     /// no successor as well: what the manifest no longer asks for would serve the old version beside the new one.
-    fn hand_over<K: Listed>(&mut self, live: &Table<K::Live>) {
+    fn add_hand_overs<K: RegisteredKind>(&mut self, live: &ResourceMap<K::Live>) {
         let mut old: BTreeMap<Address, Vec<(Name, K::Live)>> = BTreeMap::new();
         let lanes = self
-            .steps
-            .lanes
+            .builder
+            .groups
             .iter()
             .filter(|(address, _)| address.kind() == K::NAME);
         for (address, lane) in lanes.filter(|(_, lane)| !lane.successors.is_empty()) {
-            let nodes = lane.successors.iter().chain(&lane.ends);
-            let names = nodes.map(|node| self.steps.graph[*node].address.name());
+            let nodes = lane.successors.iter().chain(&lane.deletes);
+            let names = nodes.map(|node| self.builder.graph[*node].address.name());
             let pairs = names.filter_map(|name| Some((name.clone(), live.get(name)?.clone())));
             old.insert(address.clone(), pairs.collect());
         }
         for (address, pairs) in old {
             let identities: Vec<String> = pairs.iter().map(|(_, live)| K::identity(live)).collect();
-            let step = bare::<K>(&address, Action::HandOver, Op::HandOver(pairs), Vec::new());
-            let node = self.steps.add(Step {
+            let step = new_step::<K>(&address, Action::HandOver, Op::HandOver(pairs), Vec::new());
+            let node = self.builder.add_step(Step {
                 identity: identities.join(" "),
                 ..step
             });
-            if let Some(lane) = self.steps.lanes.get_mut(&address) {
+            if let Some(lane) = self.builder.groups.get_mut(&address) {
                 lane.hand_over = Some(node);
                 let number = lane.successors.len();
-                self.steps.graph[node].what =
+                self.builder.graph[node].description =
                     format!("{number} machine{}", if number == 1 { "" } else { "s" });
             }
         }
     }
 
-    fn replace<K: Listed>(
+    fn add_replacement<K: RegisteredKind>(
         &mut self,
         address: &Address,
         spec: &K::Spec,
         live: &K::Live,
-        lines: Vec<Line>,
+        lines: Vec<DiffLine>,
     ) {
-        self.gone.insert(address.clone());
+        self.removed.insert(address.clone());
         let cause = K::cause(spec, live);
-        let old = self.remove::<K>(address, live, Action::ReplaceDelete, lines, cause);
-        self.create::<K>(address, spec, Action::ReplaceCreate, cause);
-        let new = self.steps.makes.get(address).copied();
-        if let (Some(lane), Some(new)) = (self.turns::<K>(address.name(), spec), new) {
+        let old = self.add_delete::<K>(address, live, Action::ReplaceDelete, lines, cause);
+        self.add_create::<K>(address, spec, Action::ReplaceCreate, cause);
+        let new = self.builder.producers.get(address).copied();
+        if let (Some(lane), Some(new)) =
+            (self.group_steps_with_policy::<K>(address.name(), spec), new)
+        {
             let name = address.name().clone();
             let down = K::is_down(live);
             lane.members.push(Member {
                 name,
                 first: old,
                 last: new,
-                down,
-                follows: false,
+                is_down: down,
+                follows_member: false,
             });
         }
     }
 
-    fn remove<K: Listed>(
+    fn add_delete<K: RegisteredKind>(
         &mut self,
         address: &Address,
         live: &K::Live,
         action: Action,
-        lines: Vec<Line>,
+        lines: Vec<DiffLine>,
         cause: Cause,
     ) -> NodeIndex {
-        let step = of_live::<K>(address, action, Op::Delete(live.clone()), lines, live);
-        let (loss, rescue, finishes) = (K::loss(live), K::rescue(live), K::is_retired(live));
-        let node = self.steps.add(Step {
+        let step = new_live_step::<K>(address, action, Op::Delete(live.clone()), lines, live);
+        let (loss, rescue, finishes) = (
+            K::data_loss(live),
+            K::recovery_hint(live),
+            K::is_retired(live),
+        );
+        let node = self.builder.add_step(Step {
             cause,
-            loss,
-            rescue,
-            finishes,
+            data_loss: loss,
+            recovery_hint: rescue,
+            completes_earlier_apply: finishes,
             ..step
         });
-        self.steps.breaks.insert(address.clone(), node);
-        self.steps.holds.push((node, live.refs()));
+        self.builder.deletes.insert(address.clone(), node);
+        self.builder.held_references.push((node, live.references()));
         node
     }
 
-    fn fold<K: Listed>(&mut self, address: &Address, live: &K::Live) {
-        let Some(with) = K::goes_with(live) else {
+    fn add_cascade_delete<K: RegisteredKind>(&mut self, address: &Address, live: &K::Live) {
+        let Some(with) = K::deleted_with(live) else {
             return;
         };
-        self.gone.insert(address.clone());
-        self.steps.folded.push(Folded {
+        self.removed.insert(address.clone());
+        self.builder.cascade_deletes.push(CascadeDelete {
             address: address.clone(),
             with,
             identity: K::identity(live),
             what: K::describe(live),
-            loss: K::loss(live),
-            rescue: K::rescue(live),
-            protected: K::protected(live),
+            loss: K::data_loss(live),
+            rescue: K::recovery_hint(live),
+            protected: K::is_protected(live),
         });
     }
 
-    fn orphan<K: Listed>(&mut self, name: &Name, live: &K::Live) {
-        let address = Address::of::<K>(name);
-        if K::goes_with(live).is_some_and(|container| self.gone.contains(&container)) {
-            return self.fold::<K>(&address, live);
+    fn delete_orphan<K: RegisteredKind>(&mut self, name: &Name, live: &K::Live) {
+        let address = Address::new::<K>(name);
+        if K::deleted_with(live).is_some_and(|container| self.removed.contains(&container)) {
+            return self.add_cascade_delete::<K>(&address, live);
         }
-        if let Some(refused) = K::held(live) {
-            return self.hold(&address, &refused);
+        if let Some(refused) = K::unavailable(live) {
+            return self.warn_unavailable(&address, &refused);
         }
-        if let Some(refused) = K::stays(live) {
-            return self.steps.blocked.push(Blocked { address, refused });
+        if let Some(refused) = K::deletion_blocker(live) {
+            return self
+                .builder
+                .blocked
+                .push(BlockedChange { address, refused });
         }
-        self.gone.insert(address.clone());
-        let node = self.remove::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
-        if let Some(lane) = self.lane::<K>(address.name()) {
-            lane.ends.push(node);
+        self.removed.insert(address.clone());
+        let node = self.add_delete::<K>(&address, live, Action::Delete, Vec::new(), Cause::Unknown);
+        if let Some(lane) = self.group_steps::<K>(address.name()) {
+            lane.deletes.push(node);
         }
     }
 
     /// Leaves one object out and says so; everything else goes on.
-    fn hold(&mut self, address: &Address, Refused { reason, hint }: &Refused) {
-        self.steps
-            .found
+    fn warn_unavailable(&mut self, address: &Address, Blocker { reason, hint }: &Blocker) {
+        self.builder
+            .findings
             .warnings
             .push(format!("{address} is held back: {reason}; {hint}"));
     }
 }
 
-impl Visit for Differ<'_> {
-    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
-        self.steps.existing += live.len();
+impl KindVisitor for Differ<'_> {
+    fn visit_kind<K: RegisteredKind>(
+        &mut self,
+        desired: &ResourceMap<K::Spec>,
+        live: &ResourceMap<K::Live>,
+    ) {
+        self.builder.existing_count += live.len();
         for (name, spec) in desired {
-            if !self.is_claimed::<K>(name) {
-                self.one::<K>(name, spec, live.get(name));
+            if !self.has_ownership_conflict::<K>(name) {
+                self.diff_resource::<K>(name, spec, live.get(name));
             }
         }
         for (name, live) in live {
-            if !desired.contains_key(name) && !self.is_claimed::<K>(name) {
-                self.orphan::<K>(name, live);
+            if !desired.contains_key(name) && !self.has_ownership_conflict::<K>(name) {
+                self.delete_orphan::<K>(name, live);
             }
         }
-        self.hand_over::<K>(live);
+        self.add_hand_overs::<K>(live);
         let unproven = live
             .iter()
             .filter(|(_, live)| K::is_unverified(live) || K::is_retired(live));
-        self.unproven.extend(unproven.map(|(name, _)| name.root()));
+        self.unverified
+            .extend(unproven.map(|(name, _)| name.root()));
     }
 }
 
 /// Adds the proofs: it is known by now which apps change.
-pub(super) struct Prover<'w> {
+pub(super) struct VerificationPlanner<'w> {
     pub(super) differ: Differ<'w>,
 }
 
-impl Visit for Prover<'_> {
-    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, _: &Table<K::Live>) {
+impl KindVisitor for VerificationPlanner<'_> {
+    fn visit_kind<K: RegisteredKind>(
+        &mut self,
+        desired: &ResourceMap<K::Spec>,
+        _: &ResourceMap<K::Live>,
+    ) {
         let Differ {
-            rolling,
-            unproven,
-            steps,
-            claimed,
+            rolling_out: rolling,
+            unverified: unproven,
+            builder: steps,
+            ownership_conflicts: claimed,
             ..
         } = &mut self.differ;
         let due = |name: &Name| {
             let changes = rolling.contains(name)
                 || unproven.contains(name)
-                || steps.followers.contains_key(name);
-            changes && !claimed.contains(&Address::of::<fly::App>(name))
+                || steps.post_rollout.contains_key(name);
+            changes && !claimed.contains(&Address::new::<fly::App>(name))
         };
         let due: Vec<_> = desired
             .iter()
-            .filter(|(name, spec)| K::has_proof(spec) && due(name))
+            .filter(|(name, spec)| K::has_verification(spec) && due(name))
             .collect();
         for (name, spec) in due {
-            let (address, op) = (Address::of::<K>(name), Op::Prove(spec.clone()));
-            let node = steps.add(bare::<K>(&address, Action::Prove, op, Vec::new()));
-            steps.proofs.insert(name.clone(), node);
+            let (address, op) = (Address::new::<K>(name), Op::Verify(spec.clone()));
+            let node = steps.add_step(new_step::<K>(&address, Action::Prove, op, Vec::new()));
+            steps.verifications.insert(name.clone(), node);
             if unproven.contains(name) {
                 let told = format!(
                     "the last rollout of {name} was not proven to work, and is verified again"
                 );
-                steps.found.warnings.push(told);
+                steps.findings.warnings.push(told);
             }
         }
     }

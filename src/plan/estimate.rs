@@ -21,14 +21,14 @@ impl Plan {
                 .max()
                 .unwrap_or_default();
             let step = &self.graph[node];
-            if step.takes.makes {
+            if step.cost.is_create {
                 // When the next would begin if there were no burst.
                 let next = paces.entry(step.address.name().root()).or_default();
-                let each = Duration::from_secs(1) / pace::PER_SECOND;
-                begins = begins.max(next.saturating_sub(each * (pace::BURST - 1)));
+                let each = Duration::from_secs(1) / pace::REQUESTS_PER_SECOND;
+                begins = begins.max(next.saturating_sub(each * (pace::REQUEST_BURST - 1)));
                 *next = begins.max(*next) + each;
             }
-            ends[node.index()] = begins + Duration::from_secs(step.takes.secs);
+            ends[node.index()] = begins + Duration::from_secs(step.cost.secs);
         }
         ends.into_iter().max().unwrap_or_default()
     }

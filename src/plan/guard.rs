@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Action, Folded, Plan, Step};
+use super::{Action, CascadeDelete, Plan, Step};
 use crate::{
-    kinds::{Loss, Unmanaged},
+    kinds::{DataLoss, UnmanagedResource},
     model::Address,
 };
 
@@ -16,24 +16,24 @@ pub struct Limits {
     /// Resources that may be destroyed or replaced although data is lost.
     pub allow_destroy: BTreeSet<Address>,
     /// Whether the user asked to remove the whole environment, so that apps may go without being named.
-    pub everything: bool,
+    pub destroy_all: bool,
     /// The largest share of an environment, in percent, that one run may remove.
     pub max_destroy: u32,
 }
 
 impl Limits {
     /// octoDNS uses 30 % and has done so for years: enough for daily work, little enough to stop a wrong file.
-    pub const MAX_DESTROY: u32 = 30;
+    pub const DEFAULT_MAX_DESTROY: u32 = 30;
     /// Below this many removals the share says nothing: one of three is 33 %.
-    const FEW: usize = 3;
+    const MIN_REMOVALS: usize = 3;
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             allow_destroy: BTreeSet::new(),
-            everything: false,
-            max_destroy: Self::MAX_DESTROY,
+            destroy_all: false,
+            max_destroy: Self::DEFAULT_MAX_DESTROY,
         }
     }
 }
@@ -90,48 +90,48 @@ pub fn refusals(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
         .steps()
         .filter(|step| matches!(step.action, Action::Delete | Action::ReplaceDelete));
     for step in steps {
-        all.extend(deletion(&step.into(), limits));
+        all.extend(check_deletion(&step.into(), limits));
     }
-    for folded in &plan.folded {
-        all.extend(deletion(&folded.into(), limits));
+    for folded in &plan.cascade_deletes {
+        all.extend(check_deletion(&folded.into(), limits));
     }
-    all.extend(left_alone(plan, limits));
-    all.extend(share(plan, limits));
+    all.extend(check_unmanaged(plan, limits));
+    all.extend(check_removed_share(plan, limits));
     all
 }
 
 /// What the guard looks at when something is removed.
-struct Removed<'a> {
+struct Removal<'a> {
     address: &'a Address,
-    what: &'a str,
-    loss: Option<Loss>,
-    rescue: Option<&'a str>,
+    description: &'a str,
+    data_loss: Option<DataLoss>,
+    recovery_hint: Option<&'a str>,
     protected: bool,
 }
 
-impl<'a> From<&'a Step> for Removed<'a> {
+impl<'a> From<&'a Step> for Removal<'a> {
     fn from(step: &'a Step) -> Self {
         let Step {
             address,
-            what,
-            loss,
-            rescue,
+            description: what,
+            data_loss: loss,
+            recovery_hint: rescue,
             protected,
             ..
         } = step;
         Self {
             address,
-            what,
-            loss: *loss,
-            rescue: rescue.as_deref(),
+            description: what,
+            data_loss: *loss,
+            recovery_hint: rescue.as_deref(),
             protected: *protected,
         }
     }
 }
 
-impl<'a> From<&'a Folded> for Removed<'a> {
-    fn from(folded: &'a Folded) -> Self {
-        let Folded {
+impl<'a> From<&'a CascadeDelete> for Removal<'a> {
+    fn from(folded: &'a CascadeDelete) -> Self {
+        let CascadeDelete {
             address,
             with: _,
             identity: _,
@@ -142,20 +142,20 @@ impl<'a> From<&'a Folded> for Removed<'a> {
         } = folded;
         Self {
             address,
-            what,
-            loss: *loss,
-            rescue: rescue.as_deref(),
+            description: what,
+            data_loss: *loss,
+            recovery_hint: rescue.as_deref(),
             protected: *protected,
         }
     }
 }
 
-fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
-    let Removed {
+fn check_deletion(removed: &Removal<'_>, limits: &Limits) -> Option<Refusal> {
+    let Removal {
         address,
-        what,
-        loss,
-        rescue,
+        description: what,
+        data_loss: loss,
+        recovery_hint: rescue,
         protected,
     } = removed;
     let refuse = |reason: String, hint: String| {
@@ -172,12 +172,12 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
                 .to_owned(),
         );
     }
-    let asked = limits.everything && *loss == Some(Loss::App);
+    let asked = limits.destroy_all && *loss == Some(DataLoss::App);
     let loss = loss.filter(|_| !asked && !limits.allow_destroy.contains(*address))?;
     let lost = match loss {
-        Loss::Data => "its data is lost",
-        Loss::App => "whatever it serves stops",
-        Loss::Address => "its address cannot be had again",
+        DataLoss::Data => "its data is lost",
+        DataLoss::App => "whatever it serves stops",
+        DataLoss::Address => "its address cannot be had again",
     };
     let rescue = rescue
         .map(|rescue| format!("; {rescue}"))
@@ -189,7 +189,7 @@ fn deletion(removed: &Removed<'_>, limits: &Limits) -> Option<Refusal> {
 }
 
 /// What is not ours and would go with an app of ours.
-fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Refusal> + 'p {
+fn check_unmanaged<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Refusal> + 'p {
     let goes = plan
         .steps()
         .filter(|step| step.address.kind() == "fly.app" && step.action != Action::Update);
@@ -197,13 +197,13 @@ fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Re
         .filter(|step| step.action != Action::Create)
         .map(|step| &step.address)
         .collect();
-    let inside = move |item: &Unmanaged| {
+    let inside = move |item: &UnmanagedResource| {
         goes.iter()
             .find(|app| *app.name() == item.within)
             .map(|app| (*app).clone())
     };
     let lost = plan
-        .found
+        .findings
         .unmanaged
         .iter()
         .filter(|item| item.loss.is_some());
@@ -216,20 +216,22 @@ fn left_alone<'p>(plan: &'p Plan, limits: &'p Limits) -> impl Iterator<Item = Re
         })
 }
 
-fn share(plan: &Plan, limits: &Limits) -> Option<Refusal> {
+fn check_removed_share(plan: &Plan, limits: &Limits) -> Option<Refusal> {
     let removed = plan
         .steps()
-        .filter(|step| step.action == Action::Delete && !step.finishes)
+        .filter(|step| step.action == Action::Delete && !step.completes_earlier_apply)
         .count()
-        + plan.folded.len();
-    let percent = (removed * 100).checked_div(plan.existing).unwrap_or(0);
+        + plan.cascade_deletes.len();
+    let percent = (removed * 100)
+        .checked_div(plan.existing_count)
+        .unwrap_or(0);
     let limit = usize::try_from(limits.max_destroy).unwrap_or(100);
-    let too_much = removed >= Limits::FEW && percent > limit;
+    let too_much = removed >= Limits::MIN_REMOVALS && percent > limit;
     too_much.then(|| Refusal {
         address: None,
         reason: format!(
             "{removed} of {} resources ({percent} %) would be removed; the limit is {limit} %",
-            plan.existing
+            plan.existing_count
         ),
         hint: format!("--max-destroy {percent}"),
     })

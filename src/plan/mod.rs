@@ -19,8 +19,10 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::{
-    kinds::{AnyOp, Cause, Desired, Found, Impact, Leased, Loss, Phase, Refused, Takes, World},
-    model::{Address, Line, Mark, Name, Turns},
+    kinds::{
+        AnyOp, Blocker, Cause, Cost, DataLoss, Desired, Findings, Impact, LeaseTarget, Phase, World,
+    },
+    model::{Address, DiffLine, Name, OwnershipMark, RolloutPolicy},
 };
 
 mod back;
@@ -34,12 +36,12 @@ mod order;
 mod rollout;
 mod steps;
 
-pub use back::{Before, Was, go_back};
+pub use back::{PreviousState, PreviousStates, plan_rollback};
 pub use change::{Change, Verb};
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
-pub use id::{NotAPlanId, PlanId};
-pub use only::{Narrowed, is_asked, strangers};
-pub use order::Cycle;
+pub use id::{InvalidPlanId, PlanId};
+pub use only::{OnlySelection, is_selected, unknown_addresses};
+pub use order::CycleError;
 
 /// One operation on one resource.
 #[derive(Clone, Debug)]
@@ -51,29 +53,29 @@ pub struct Step {
     /// The operation itself.
     pub op: AnyOp,
     /// What the user reads.
-    pub lines: Vec<Line>,
+    pub lines: Vec<DiffLine>,
     /// Whether it only finishes what an earlier apply began.
-    pub finishes: bool,
+    pub completes_earlier_apply: bool,
     /// When in a rollout it comes.
     pub phase: Phase,
     /// How long it takes, by experience.
-    pub takes: Takes,
+    pub cost: Cost,
     /// The machine that nobody else may change meanwhile.
-    pub lease: Option<Leased>,
+    pub lease_target: Option<LeaseTarget>,
     /// The id of the live object; empty for a creation.
     pub identity: String,
     /// A hash of everything a creation asks for, since its lines show only what matters to a reader.
-    pub whole: Option<[u8; 8]>,
+    pub spec_hash: Option<[u8; 8]>,
     /// The live object in short: its id, size, place; empty for a creation.
-    pub what: String,
+    pub description: String,
     /// Who made the difference.
     pub cause: Cause,
     /// What it means for what runs.
     pub impact: Impact,
     /// What is lost for good.
-    pub loss: Option<Loss>,
+    pub data_loss: Option<DataLoss>,
     /// How to keep it.
-    pub rescue: Option<String>,
+    pub recovery_hint: Option<String>,
     /// Whether the live object bears the mark of protection.
     pub protected: bool,
 }
@@ -107,7 +109,7 @@ pub enum Action {
 impl Action {
     /// Whether it is a step on the way, and no change of a resource of its own.
     #[must_use]
-    pub fn is_on_the_way(self) -> bool {
+    pub fn is_intermediate(self) -> bool {
         matches!(self, Self::HandOver | Self::Retire | Self::Prove)
     }
 }
@@ -115,7 +117,7 @@ impl Action {
 /// Why one step waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Because {
+pub enum EdgeReason {
     /// The later one refers to the earlier one.
     Needs,
     /// The earlier one still holds what the later one removes.
@@ -130,10 +132,10 @@ pub enum Because {
     TakesOver,
 }
 
-impl Because {
+impl EdgeReason {
     /// The reason in words: "A … B", where A comes first.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn phrase(self) -> &'static str {
         match self {
             Self::Needs => "is needed by",
             Self::StillHeld => "must let go of",
@@ -147,7 +149,7 @@ impl Because {
 
 /// Something that vanishes with its container, without a step of its own.
 #[derive(Clone, Debug, Serialize)]
-pub struct Folded {
+pub struct CascadeDelete {
     /// What vanishes.
     pub address: Address,
     /// What takes it along.
@@ -158,7 +160,7 @@ pub struct Folded {
     /// The live object in short.
     pub what: String,
     /// What is lost for good.
-    pub loss: Option<Loss>,
+    pub loss: Option<DataLoss>,
     /// How to keep it.
     #[serde(skip)]
     pub rescue: Option<String>,
@@ -168,43 +170,43 @@ pub struct Folded {
 
 /// A change that cannot be planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Blocked {
+pub struct BlockedChange {
     /// The resource.
     pub address: Address,
     /// Why, and what to do.
     #[serde(flatten)]
-    pub refused: Refused,
+    pub refused: Blocker,
 }
 
 /// Steps and their order, and what was decided besides. A `Plan` that exists has no cycle.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Which environment it is for.
-    pub mark: Mark,
-    graph: DiGraph<Step, Because>,
+    pub mark: OwnershipMark,
+    graph: DiGraph<Step, EdgeReason>,
     order: Vec<NodeIndex>,
     /// What vanishes with its container.
-    pub folded: Vec<Folded>,
+    pub cascade_deletes: Vec<CascadeDelete>,
     /// What cannot be planned. The guard refuses a plan that has any.
-    pub blocked: Vec<Blocked>,
+    pub blocked: Vec<BlockedChange>,
     /// How many resources of each kind match.
     pub unchanged: BTreeMap<&'static str, usize>,
     /// How many resources of ours exist.
-    pub existing: usize,
+    pub existing_count: usize,
     /// What was found besides.
-    pub found: Found,
+    pub findings: Findings,
     /// What `--only` left out.
-    pub narrowed: Option<Narrowed>,
+    pub selection: Option<OnlySelection>,
     /// How each group that changes comes out, by its lane.
-    pub rollouts: BTreeMap<Name, Rollout>,
+    pub rollouts: BTreeMap<Name, GroupRollout>,
 }
 
 /// How one process group comes out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rollout {
+pub struct GroupRollout {
     /// How its members take turns.
     #[serde(flatten)]
-    pub turns: Turns,
+    pub turns: RolloutPolicy,
     /// The members that are unavailable for a while, in the order of their turns.
     pub members: Vec<Name>,
     /// How many new ones take over from as many old ones.
@@ -217,8 +219,8 @@ pub struct Rollout {
 ///
 /// # Errors
 /// When the steps wait for each other in a circle.
-pub fn plan(desired: &Desired, world: &World) -> Result<Plan, Cycle> {
-    steps::Steps::collect(desired, world).connect()
+pub fn plan(desired: &Desired, world: &World) -> Result<Plan, CycleError> {
+    steps::PlanBuilder::collect(desired, world).build()
 }
 
 impl Plan {
@@ -235,7 +237,7 @@ impl Plan {
 
     /// Steps and edges.
     #[must_use]
-    pub fn graph(&self) -> &DiGraph<Step, Because> {
+    pub fn graph(&self) -> &DiGraph<Step, EdgeReason> {
         &self.graph
     }
 
@@ -247,11 +249,11 @@ impl Plan {
 
     /// The plan without what somebody else owns: who destroys an environment leaves it alone.
     #[must_use]
-    pub fn without_claims(mut self) -> Self {
-        for claim in &self.found.claims {
+    pub fn without_ownership_conflicts(mut self) -> Self {
+        for claim in &self.findings.ownership_conflicts {
             self.blocked
                 .retain(|blocked| blocked.address != claim.address);
-            self.found
+            self.findings
                 .warnings
                 .push(format!("{} is left alone: {}", claim.address, claim.reason));
         }
@@ -260,7 +262,7 @@ impl Plan {
 
     /// What a step waits for, with the reason, and what waits for it.
     #[must_use]
-    pub fn neighbours(&self, address: &Address) -> Vec<(&Step, Because, &Step)> {
+    pub fn edges_touching(&self, address: &Address) -> Vec<(&Step, EdgeReason, &Step)> {
         let touches = |step: &Step| step.address == *address;
         let pair = |edge| {
             let (from, to) = self.graph.edge_endpoints(edge)?;

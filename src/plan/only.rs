@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 use serde::Serialize;
 
-use super::{Because, Blocked, Folded, Plan};
+use super::{BlockedChange, CascadeDelete, EdgeReason, Plan};
 use crate::{
-    kinds::{Desired, Listed, Refused, Visit, World, each_kind, fly::App},
-    model::{Address, Named as _, Table},
+    kinds::{Blocker, Desired, KindVisitor, RegisteredKind, World, fly::App, visit_kinds},
+    model::{Address, KindName as _, ResourceMap},
 };
 
 /// What narrowing a plan did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Narrowed {
+pub struct OnlySelection {
     /// Steps that were not asked for and run all the same, because the others need them.
     pub pulled_in: Vec<Address>,
     /// Steps that do not run now.
@@ -22,13 +22,13 @@ pub struct Narrowed {
 
 /// The addresses that name nothing there is and nothing that is asked for: typing errors.
 #[must_use]
-pub fn strangers(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
-    let mut all = Known::default();
-    each_kind(desired, world, &mut all);
+pub fn unknown_addresses(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Address> {
+    let mut all = KnownAddresses::default();
+    visit_kinds(desired, world, &mut all);
     let known = |wanted: &Address| {
         all.0
             .iter()
-            .any(|address| is_asked(address, std::slice::from_ref(wanted)))
+            .any(|address| is_selected(address, std::slice::from_ref(wanted)))
     };
     wanted
         .iter()
@@ -39,24 +39,28 @@ pub fn strangers(wanted: &[Address], desired: &Desired, world: &World) -> Vec<Ad
 
 /// Every address of a manifest and of the world.
 #[derive(Default)]
-struct Known(BTreeSet<Address>);
+struct KnownAddresses(BTreeSet<Address>);
 
-impl Visit for Known {
-    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, live: &Table<K::Live>) {
+impl KindVisitor for KnownAddresses {
+    fn visit_kind<K: RegisteredKind>(
+        &mut self,
+        desired: &ResourceMap<K::Spec>,
+        live: &ResourceMap<K::Live>,
+    ) {
         self.0
-            .extend(desired.keys().chain(live.keys()).map(Address::of::<K>));
+            .extend(desired.keys().chain(live.keys()).map(Address::new::<K>));
     }
 }
 
-impl Folded {
+impl CascadeDelete {
     /// What has no step of its own cannot be asked for alone.
-    fn bound(self) -> Blocked {
+    fn into_blocked_change(self) -> BlockedChange {
         let Self { address, with, .. } = self;
         let hint = format!(
             "say --only {with} to remove both; what leaves the manifest alone, `apply` removes alone"
         );
-        Blocked {
-            refused: Refused {
+        BlockedChange {
+            refused: Blocker {
                 reason: format!("it is removed together with {with}, not by itself"),
                 hint,
             },
@@ -72,7 +76,7 @@ impl Plan {
         let asked: BTreeSet<NodeIndex> = self
             .graph
             .node_indices()
-            .filter(|&node| is_asked(&self.graph[node].address, wanted))
+            .filter(|&node| is_selected(&self.graph[node].address, wanted))
             .collect();
         let mut by_address: BTreeMap<&Address, Vec<NodeIndex>> = BTreeMap::new();
         for node in self.graph.node_indices() {
@@ -87,7 +91,7 @@ impl Plan {
             let before = self.graph.edges_directed(node, Direction::Incoming);
             // A step that merely goes first in its group is not needed; the other half of a replacement always is.
             let needed = before
-                .filter(|edge| *edge.weight() != Because::InTurn)
+                .filter(|edge| *edge.weight() != EdgeReason::InTurn)
                 .map(|edge| edge.source());
             let halves = by_address
                 .get(&self.graph[node].address)
@@ -96,10 +100,10 @@ impl Plan {
                 .copied();
             edge.extend(needed.chain(halves).filter(|node| keep.insert(*node)));
         }
-        self.keep(&keep, &asked, wanted)
+        self.retain_steps(&keep, &asked, wanted)
     }
 
-    fn keep(
+    fn retain_steps(
         mut self,
         keep: &BTreeSet<NodeIndex>,
         asked: &BTreeSet<NodeIndex>,
@@ -125,7 +129,7 @@ impl Plan {
             new[node.index()] = Some(graph.add_node(self.graph[node].clone()));
         }
         for &node in keep {
-            for (from, because) in self.before(node, keep) {
+            for (from, because) in self.kept_predecessors(node, keep) {
                 if let (Some(from), Some(to)) = (new[from.index()], new[node.index()]) {
                     graph.update_edge(from, to, because);
                 }
@@ -137,22 +141,22 @@ impl Plan {
             .filter_map(|node| new[node.index()])
             .collect();
         self.graph = graph;
-        self.rollouts = self.rollouts_left();
+        self.rollouts = self.remaining_rollouts();
         let gone: BTreeSet<Address> = self.steps().map(|step| step.address.clone()).collect();
-        let (along, alone) = std::mem::take(&mut self.folded)
+        let (along, alone) = std::mem::take(&mut self.cascade_deletes)
             .into_iter()
             .partition(|one| gone.contains(&one.with));
-        self.folded = along;
+        self.cascade_deletes = along;
         self.blocked
-            .retain(|blocked| is_asked(&blocked.address, wanted));
-        let alone: Vec<Folded> = alone;
+            .retain(|blocked| is_selected(&blocked.address, wanted));
+        let alone: Vec<CascadeDelete> = alone;
         self.blocked.extend(
             alone
                 .into_iter()
-                .filter(|one| is_asked(&one.address, wanted))
-                .map(Folded::bound),
+                .filter(|one| is_selected(&one.address, wanted))
+                .map(CascadeDelete::into_blocked_change),
         );
-        self.narrowed = Some(Narrowed {
+        self.selection = Some(OnlySelection {
             pulled_in,
             left_out,
         });
@@ -160,12 +164,16 @@ impl Plan {
     }
 
     /// What a step waits for among those that are kept. A turn that was left out passes on to whoever came before it.
-    fn before(&self, node: NodeIndex, keep: &BTreeSet<NodeIndex>) -> Vec<(NodeIndex, Because)> {
+    fn kept_predecessors(
+        &self,
+        node: NodeIndex,
+        keep: &BTreeSet<NodeIndex>,
+    ) -> Vec<(NodeIndex, EdgeReason)> {
         let mut found = Vec::new();
         let (mut open, mut seen) = (vec![node], BTreeSet::from([node]));
         while let Some(at) = open.pop() {
             for edge in self.graph.edges_directed(at, Direction::Incoming) {
-                let turn = *edge.weight() == Because::InTurn;
+                let turn = *edge.weight() == EdgeReason::InTurn;
                 match keep.contains(&edge.source()) {
                     true if at == node || turn => found.push((edge.source(), *edge.weight())),
                     false if turn && seen.insert(edge.source()) => open.push(edge.source()),
@@ -180,7 +188,7 @@ impl Plan {
 /// Whether an address is one of these, or lies below one: `fly.machine/web` covers `fly.machine/web/app/ewr/0`, and
 /// `fly.app/web` covers everything in the app.
 #[must_use]
-pub fn is_asked(address: &Address, wanted: &[Address]) -> bool {
+pub fn is_selected(address: &Address, wanted: &[Address]) -> bool {
     let below = |wanted: &Address| {
         let (name, prefix) = (address.name().as_str(), wanted.name().as_str());
         let inside = name

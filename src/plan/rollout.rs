@@ -12,19 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
-use super::{Action, Because, Plan, Rollout, Step, order::gate};
+use super::{Action, EdgeReason, GroupRollout, Plan, Step, order::add_barrier};
 use crate::{
     kinds::{AnyOp, Impact, Kind as _, fly::Machine},
-    model::{Name, Strategy, Turns},
+    model::{Name, RolloutPolicy, RolloutStrategy},
 };
 
 /// The steps of one lane, such as a process group.
 #[derive(Debug, Default)]
-pub(super) struct LaneSteps {
+pub(super) struct GroupSteps {
     /// Whether it is rolled out, so that others wait until it is healthy.
-    pub(super) rolls: bool,
+    pub(super) is_rollout: bool,
     /// How its members take turns.
-    pub(super) turns: Turns,
+    pub(super) policy: RolloutPolicy,
     /// Members that are unavailable for a while: what restarts in place, and old and new ones of a replacement.
     pub(super) members: Vec<Member>,
     /// Updates of machines that sleep.
@@ -38,7 +38,7 @@ pub(super) struct LaneSteps {
     /// Old ones that go once their successors have taken over.
     pub(super) retired: Vec<NodeIndex>,
     /// What the manifest no longer asks for.
-    pub(super) ends: Vec<NodeIndex>,
+    pub(super) deletes: Vec<NodeIndex>,
 }
 
 /// One member that is unavailable from the beginning of its first step to the end of its last.
@@ -48,15 +48,15 @@ pub(super) struct Member {
     pub(super) first: NodeIndex,
     pub(super) last: NodeIndex,
     /// Whether it is unavailable already.
-    pub(super) down: bool,
+    pub(super) is_down: bool,
     /// Whether it refers to another member, and so comes after all that do not.
-    pub(super) follows: bool,
+    pub(super) follows_member: bool,
 }
 
-impl LaneSteps {
+impl GroupSteps {
     /// The members in the order of their turns: first what is down anyway, and then each region in turn, so that those
     /// that change together are not all in one place.
-    pub(super) fn in_order(&self) -> Vec<&Member> {
+    pub(super) fn members_in_order(&self) -> Vec<&Member> {
         let mut members: Vec<&Member> = self.members.iter().collect();
         let split = |member: &Member| {
             let name = member.name.as_str();
@@ -64,7 +64,7 @@ impl LaneSteps {
             (place.to_owned(), number.parse::<u32>().unwrap_or(u32::MAX))
         };
         members.sort_by_cached_key(|member| (split(member), member.name.clone()));
-        let class = |member: &Member| (member.follows, !member.down);
+        let class = |member: &Member| (member.follows_member, !member.is_down);
         let mut rank: BTreeMap<((bool, bool), String), usize> = BTreeMap::new();
         let mut keyed: Vec<((bool, bool), usize, &Member)> = Vec::with_capacity(members.len());
         for member in members {
@@ -78,72 +78,72 @@ impl LaneSteps {
 
     /// Tells every edge within the lane.
     /// What is early goes before everything else, and not last.
-    pub(super) fn edges(
+    pub(super) fn add_edges(
         &self,
         early: &BTreeSet<NodeIndex>,
-        add: &mut impl FnMut(NodeIndex, NodeIndex, Because),
+        add: &mut impl FnMut(NodeIndex, NodeIndex, EdgeReason),
     ) {
-        let members = self.in_order();
-        let together = usize::try_from(self.turns.at_once).unwrap_or(1).max(1);
-        let rolled = match self.turns.strategy {
-            Strategy::Immediate => &[][..],
-            Strategy::Canary => {
+        let members = self.members_in_order();
+        let together = usize::try_from(self.policy.at_once).unwrap_or(1).max(1);
+        let rolled = match self.policy.strategy {
+            RolloutStrategy::Immediate => &[][..],
+            RolloutStrategy::Canary => {
                 let (first, others) = members.split_at(members.len().min(1));
                 for (canary, other) in first
                     .iter()
                     .flat_map(|first| others.iter().map(move |o| (first, o)))
                 {
-                    add(canary.last, other.first, Because::Healthy);
+                    add(canary.last, other.first, EdgeReason::Healthy);
                 }
                 // More machines with a version that is not proven would not be a trial.
-                for canary in first.iter().filter(|canary| !canary.follows) {
+                for canary in first.iter().filter(|canary| !canary.follows_member) {
                     self.starts
                         .iter()
-                        .for_each(|start| add(canary.last, *start, Because::Healthy));
+                        .for_each(|start| add(canary.last, *start, EdgeReason::Healthy));
                 }
                 others
             }
-            Strategy::Rolling | Strategy::BlueGreen => &members[..],
+            RolloutStrategy::Rolling | RolloutStrategy::BlueGreen => &members[..],
         };
         for (at, member) in rolled.iter().enumerate().skip(together) {
-            add(rolled[at - together].last, member.first, Because::InTurn);
+            add(rolled[at - together].last, member.first, EdgeReason::InTurn);
         }
-        if self.turns.strategy != Strategy::Immediate {
+        if self.policy.strategy != RolloutStrategy::Immediate {
             // A sleeper wakes up with the new version, so that is proven first.
-            let leading = members.iter().rev().filter(|member| !member.follows);
+            let leading = members.iter().rev().filter(|member| !member.follows_member);
             let last: Vec<NodeIndex> = leading.take(together).map(|member| member.last).collect();
-            gate(&last, &self.asleep, Because::Healthy, add);
+            add_barrier(&last, &self.asleep, EdgeReason::Healthy, add);
         }
         if let Some(hand_over) = self.hand_over {
             self.successors
                 .iter()
-                .for_each(|before| add(*before, hand_over, Because::Needs));
+                .for_each(|before| add(*before, hand_over, EdgeReason::Needs));
             self.retired
                 .iter()
-                .for_each(|after| add(hand_over, *after, Because::TakesOver));
+                .for_each(|after| add(hand_over, *after, EdgeReason::TakesOver));
             // What serves from its first moment would serve beside the old version.
             self.starts
                 .iter()
-                .for_each(|after| add(hand_over, *after, Because::Healthy));
+                .for_each(|after| add(hand_over, *after, EdgeReason::Healthy));
         }
         let ends: Vec<NodeIndex> = self
-            .ends
+            .deletes
             .iter()
             .copied()
             .filter(|end| !early.contains(end))
             .collect();
-        gate(
-            &self.before_the_end(&members, together),
+        add_barrier(
+            &self.before_deletes(&members, together),
             &ends,
-            Because::InTurn,
+            EdgeReason::InTurn,
             add,
         );
     }
 
     /// What must be done before something goes: until then it serves.
-    fn before_the_end(&self, members: &[&Member], together: usize) -> Vec<NodeIndex> {
+    fn before_deletes(&self, members: &[&Member], together: usize) -> Vec<NodeIndex> {
         // Where nothing waits for its turn, every member is the last.
-        let immediate = self.turns.strategy == Strategy::Immediate;
+        let immediate = self.policy.strategy == RolloutStrategy::Immediate;
         let last = members
             .iter()
             .rev()
@@ -155,16 +155,16 @@ impl LaneSteps {
     }
 
     /// How the lane comes out, for whoever reads the plan; `None` when nothing in it changes.
-    pub(super) fn told(&self) -> Option<Rollout> {
+    pub(super) fn to_rollout(&self) -> Option<GroupRollout> {
         let (successors, asleep) = (self.successors.len(), self.asleep.len());
         let members: Vec<Name> = self
-            .in_order()
+            .members_in_order()
             .into_iter()
             .map(|member| member.name.clone())
             .collect();
         let any = !members.is_empty() || successors + asleep > 0;
-        (self.rolls && any).then_some(Rollout {
-            turns: self.turns,
+        (self.is_rollout && any).then_some(GroupRollout {
+            turns: self.policy,
             members,
             successors,
             asleep,
@@ -172,7 +172,7 @@ impl LaneSteps {
     }
 
     /// The steps after which the lane serves what it shall serve.
-    pub(super) fn outcome(&self) -> impl Iterator<Item = NodeIndex> {
+    pub(super) fn final_steps(&self) -> impl Iterator<Item = NodeIndex> {
         let members = self.members.iter().map(|member| member.last);
         let others = self
             .asleep
@@ -186,17 +186,18 @@ impl LaneSteps {
 
 impl Plan {
     /// How the groups come out when only the steps that are left run.
-    pub(super) fn rollouts_left(&self) -> BTreeMap<Name, Rollout> {
+    pub(super) fn remaining_rollouts(&self) -> BTreeMap<Name, GroupRollout> {
         let machines = || {
             self.steps()
                 .filter(|step| matches!(step.op, AnyOp::FlyMachine(_)))
         };
         let names: BTreeSet<&Name> = machines().map(|step| step.address.name()).collect();
         let count = |lane: &Name, fits: &dyn Fn(&Step) -> bool| {
-            let inside = |step: &&Step| Machine::lane(step.address.name()).as_ref() == Some(lane);
+            let inside =
+                |step: &&Step| Machine::rollout_group(step.address.name()).as_ref() == Some(lane);
             machines().filter(|step| fits(step)).filter(inside).count()
         };
-        let left = |(lane, rollout): (&Name, &Rollout)| {
+        let left = |(lane, rollout): (&Name, &GroupRollout)| {
             let mut rollout = rollout.clone();
             rollout.members.retain(|name| names.contains(name));
             rollout.successors = count(lane, &|step| step.action == Action::Succeed);

@@ -3,30 +3,33 @@
 use similar::{ChangeTag, TextDiff};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::value::{clean, cut, lines_of, one_line, pair, text_of, without_secrets, wrapped};
-use crate::model::{Line, Shown};
+use super::value::{
+    inline_value, multiline_text, redact_line, sanitize, string_text, truncate_middle,
+    truncate_pair, wrap_words,
+};
+use crate::model::{DiffLine, DisplayValue};
 
 /// What happens to one attribute, or to one line of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum LineMarker {
     Add,
     Change,
     Remove,
     /// Context.
-    Same,
+    Context,
 }
 
-impl Sign {
+impl LineMarker {
     pub(super) fn symbol(self) -> char {
         match self {
             Self::Add => '+',
             Self::Change => '~',
             Self::Remove => '-',
-            Self::Same => ' ',
+            Self::Context => ' ',
         }
     }
 
-    fn of(line: &Line) -> Self {
+    fn from_line(line: &DiffLine) -> Self {
         match (&line.from, &line.to) {
             (None, _) => Self::Add,
             (_, None) => Self::Remove,
@@ -37,51 +40,58 @@ impl Sign {
 
 /// One row of detail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) sign: Sign,
+pub(super) struct AttributeRow {
+    pub(super) marker: LineMarker,
     pub(super) path: String,
     /// The values in one line.
     pub(super) text: String,
     /// The remark and the cause of a replacement; empty when there is none.
-    pub(super) after: String,
+    pub(super) remark: String,
     /// Lines below, for a value that spans several.
-    pub(super) below: Vec<(Sign, String)>,
+    pub(super) nested_lines: Vec<(LineMarker, String)>,
 }
 
 /// How the two sides of a change are put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wording {
+pub(super) enum DiffWording {
     /// `from → to`: what an apply will do.
-    Arrow,
+    Plan,
     /// `there, should be wanted`: what a look found.
-    ShouldBe,
+    Drift,
 }
 
 /// A path longer than this pushes its own value to the right, and nobody else's.
-const WIDEST_PATH: usize = 30;
+const MAX_PATH_WIDTH: usize = 30;
 /// Values are not cut below this, however narrow the terminal.
-const LEAST: usize = 24;
+const MIN_VALUE_WIDTH: usize = 24;
 /// A remark up to this width, such as `(tag moved)`, stays beside its value.
-const A_WORD: usize = 20;
+const MAX_INLINE_REMARK_WIDTH: usize = 20;
 /// Lines of a text that are shown: more belongs into the file itself.
-const MOST_LINES: usize = 40;
+const MAX_DIFF_LINES: usize = 40;
 
 /// The rows of an entry. `columns` is the room for a whole row.
-pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row> {
-    let lines: Vec<Line> = lines.iter().map(without_secrets).collect();
-    let (secrets, open): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| is_secret(line));
-    let path = |line: &&Line| clean(&line.path).width();
+pub(super) fn attribute_rows(
+    lines: &[DiffLine],
+    columns: usize,
+    wording: DiffWording,
+) -> Vec<AttributeRow> {
+    let lines: Vec<DiffLine> = lines.iter().map(redact_line).collect();
+    let (secrets, open): (Vec<&DiffLine>, Vec<&DiffLine>) =
+        lines.iter().partition(|line| is_secret(line));
+    let path = |line: &&DiffLine| sanitize(&line.path).width();
     let widest = open
         .iter()
         .map(path)
-        .filter(|width| *width <= WIDEST_PATH)
+        .filter(|width| *width <= MAX_PATH_WIDTH)
         .max();
-    let room = columns.saturating_sub(widest.unwrap_or(0) + 4).max(LEAST);
-    let mut rows: Vec<Row> = Vec::new();
+    let room = columns
+        .saturating_sub(widest.unwrap_or(0) + 4)
+        .max(MIN_VALUE_WIDTH);
+    let mut rows: Vec<AttributeRow> = Vec::new();
     for line in &open {
         match line.to.as_ref().or(line.from.as_ref()) {
-            Some(Shown::Words(words)) => rows.extend(sentence(line, words, room)),
-            _ => rows.push(row(line, room, wording)),
+            Some(DisplayValue::Words(words)) => rows.extend(sentence_rows(line, words, room)),
+            _ => rows.push(attribute_row(line, room, wording)),
         }
     }
     rows.extend(secret_rows(&secrets, room));
@@ -89,30 +99,30 @@ pub(super) fn rows(lines: &[Line], columns: usize, wording: Wording) -> Vec<Row>
 }
 
 /// The width to which paths are padded.
-pub(super) fn path_width(rows: &[Row]) -> usize {
+pub(super) fn path_width(rows: &[AttributeRow]) -> usize {
     let widths = rows.iter().map(|row| row.path.width());
     widths
-        .filter(|width| *width <= WIDEST_PATH)
+        .filter(|width| *width <= MAX_PATH_WIDTH)
         .max()
         .unwrap_or(0)
 }
 
-fn is_secret(line: &Line) -> bool {
-    let hidden = |side: &Option<Shown>| matches!(side, None | Some(Shown::Sensitive));
+fn is_secret(line: &DiffLine) -> bool {
+    let hidden = |side: &Option<DisplayValue>| matches!(side, None | Some(DisplayValue::Sensitive));
     hidden(&line.from) && hidden(&line.to)
 }
 
 /// All secrets in as few rows as hold them: `+SENTRY_DSN  ~DATABASE_URL  (sensitive)`.
-fn secret_rows(lines: &[&Line], room: usize) -> Vec<Row> {
+fn secret_rows(lines: &[&DiffLine], room: usize) -> Vec<AttributeRow> {
     let Some(first) = lines.first() else {
         return Vec::new();
     };
-    let sign = Sign::of(first);
-    let same = lines.iter().all(|line| Sign::of(line) == sign);
+    let sign = LineMarker::from_line(first);
+    let same = lines.iter().all(|line| LineMarker::from_line(line) == sign);
     let mut texts = vec![String::new()];
     for word in lines
         .iter()
-        .map(|line| secret(line))
+        .map(|line| secret_text(line))
         .chain(["(sensitive)".to_owned()])
     {
         match texts.last_mut() {
@@ -121,140 +131,162 @@ fn secret_rows(lines: &[&Line], room: usize) -> Vec<Row> {
             _ => texts.push(word),
         }
     }
-    let row = |(at, text)| Row {
-        sign: if same { sign } else { Sign::Change },
+    let row = |(at, text)| AttributeRow {
+        marker: if same { sign } else { LineMarker::Change },
         path: if at == 0 { "secrets" } else { "" }.to_owned(),
         text,
-        after: String::new(),
-        below: Vec::new(),
+        remark: String::new(),
+        nested_lines: Vec::new(),
     };
     texts.into_iter().enumerate().map(row).collect()
 }
 
 /// One secret by name, what happens to it, and why.
-fn secret(line: &Line) -> String {
-    let name = clean(line.path.strip_prefix("secrets.").unwrap_or(&line.path));
-    let note = line.note.as_ref().map(|note| format!(" ({})", clean(note)));
+fn secret_text(line: &DiffLine) -> String {
+    let name = sanitize(line.path.strip_prefix("secrets.").unwrap_or(&line.path));
+    let note = line
+        .note
+        .as_ref()
+        .map(|note| format!(" ({})", sanitize(note)));
     format!(
         "{}{name}{}",
-        Sign::of(line).symbol(),
+        LineMarker::from_line(line).symbol(),
         note.unwrap_or_default()
     )
 }
 
 /// A sentence in as many rows as it takes.
-fn sentence(line: &Line, words: &str, room: usize) -> Vec<Row> {
-    let row = |(at, text)| Row {
-        sign: if at == 0 { Sign::of(line) } else { Sign::Same },
+fn sentence_rows(line: &DiffLine, words: &str, room: usize) -> Vec<AttributeRow> {
+    let row = |(at, text)| AttributeRow {
+        marker: if at == 0 {
+            LineMarker::from_line(line)
+        } else {
+            LineMarker::Context
+        },
         path: if at == 0 {
-            clean(&line.path)
+            sanitize(&line.path)
         } else {
             String::new()
         },
         text,
-        after: String::new(),
-        below: Vec::new(),
+        remark: String::new(),
+        nested_lines: Vec::new(),
     };
-    wrapped(&clean(words), room)
+    wrap_words(&sanitize(words), room)
         .into_iter()
         .enumerate()
         .map(row)
         .collect()
 }
 
-fn row(line: &Line, room: usize, wording: Wording) -> Row {
+fn attribute_row(line: &DiffLine, room: usize, wording: DiffWording) -> AttributeRow {
     let mut below = line_diff(line);
     let text = if below.is_empty() {
-        values(line, room, wording)
+        change_text(line, room, wording)
     } else {
         String::from("changes by line:")
     };
-    let mut after = remark(line);
+    let mut after = remark_text(line);
     // A sentence that does not fit stands below.
-    if below.is_empty() && after.width() > A_WORD && text.width() + 2 + after.width() > room {
-        below = wrapped(&after, room)
+    if below.is_empty()
+        && after.width() > MAX_INLINE_REMARK_WIDTH
+        && text.width() + 2 + after.width() > room
+    {
+        below = wrap_words(&after, room)
             .into_iter()
-            .map(|part| (Sign::Same, part))
+            .map(|part| (LineMarker::Context, part))
             .collect();
         after.clear();
     }
-    Row {
-        sign: Sign::of(line),
-        path: clean(&line.path),
+    AttributeRow {
+        marker: LineMarker::from_line(line),
+        path: sanitize(&line.path),
         text,
-        after,
-        below,
+        remark: after,
+        nested_lines: below,
     }
 }
 
-fn remark(line: &Line) -> String {
-    let note = line.note.as_ref().map(|note| format!("({})", clean(note)));
+fn remark_text(line: &DiffLine) -> String {
+    let note = line
+        .note
+        .as_ref()
+        .map(|note| format!("({})", sanitize(note)));
     let forces = line.replaces.then(|| "← forces replacement".to_owned());
     let parts: Vec<String> = note.into_iter().chain(forces).collect();
     parts.join(" ")
 }
 
 /// Both sides in one line.
-fn values(line: &Line, room: usize, wording: Wording) -> String {
+fn change_text(line: &DiffLine, room: usize, wording: DiffWording) -> String {
     let (from, to) = (
-        line.from.as_ref().map(one_line),
-        line.to.as_ref().map(one_line),
+        line.from.as_ref().map(inline_value),
+        line.to.as_ref().map(inline_value),
     );
     match (from, to, wording) {
         (Some(from), Some(to), wording) => {
-            let between = if wording == Wording::Arrow {
+            let between = if wording == DiffWording::Plan {
                 " → "
             } else {
                 ", should be "
             };
-            let columns = room.saturating_sub(between.width()).max(2 * LEAST);
-            let (from, to) = pair(&from, &to, columns);
+            let columns = room
+                .saturating_sub(between.width())
+                .max(2 * MIN_VALUE_WIDTH);
+            let (from, to) = truncate_pair(&from, &to, columns);
             format!("{from}{between}{to}")
         }
-        (None, Some(to), Wording::ShouldBe) => {
+        (None, Some(to), DiffWording::Drift) => {
             format!(
                 "not there, should be {}",
-                cut(&to, room.saturating_sub(21).max(LEAST))
+                truncate_middle(&to, room.saturating_sub(21).max(MIN_VALUE_WIDTH))
             )
         }
-        (Some(from), None, Wording::ShouldBe) => {
+        (Some(from), None, DiffWording::Drift) => {
             format!(
                 "{}, should not be there",
-                cut(&from, room.saturating_sub(21).max(LEAST))
+                truncate_middle(&from, room.saturating_sub(21).max(MIN_VALUE_WIDTH))
             )
         }
-        (one, other, _) => cut(&one.or(other).unwrap_or_default(), room),
+        (one, other, _) => truncate_middle(&one.or(other).unwrap_or_default(), room),
     }
 }
 
 /// The difference of two texts by line, with one line of context, when either spans lines.
-fn line_diff(line: &Line) -> Vec<(Sign, String)> {
+fn line_diff(line: &DiffLine) -> Vec<(LineMarker, String)> {
     let (from, to) = (line.from.as_ref(), line.to.as_ref());
-    if lines_of(from).is_none() && lines_of(to).is_none() {
+    if multiline_text(from).is_none() && multiline_text(to).is_none() {
         return Vec::new();
     }
     let (from, to) = (
-        text_of(from).unwrap_or_default(),
-        text_of(to).unwrap_or_default(),
+        string_text(from).unwrap_or_default(),
+        string_text(to).unwrap_or_default(),
     );
     let diff = TextDiff::from_lines(from, to);
-    let mut out: Vec<(Sign, String)> = Vec::new();
+    let mut out: Vec<(LineMarker, String)> = Vec::new();
     for (at, hunk) in diff.grouped_ops(1).iter().enumerate() {
         if at > 0 {
-            out.push((Sign::Same, "…".to_owned()));
+            out.push((LineMarker::Context, "…".to_owned()));
         }
         for change in hunk.iter().flat_map(|op| diff.iter_changes(op)) {
             let sign = match change.tag() {
-                ChangeTag::Insert => Sign::Add,
-                ChangeTag::Delete => Sign::Remove,
-                ChangeTag::Equal => Sign::Same,
+                ChangeTag::Insert => LineMarker::Add,
+                ChangeTag::Delete => LineMarker::Remove,
+                ChangeTag::Equal => LineMarker::Context,
             };
-            out.push((sign, clean(change.value().trim_end_matches(['\n', '\r']))));
+            out.push((
+                sign,
+                sanitize(change.value().trim_end_matches(['\n', '\r'])),
+            ));
         }
     }
-    if let Some(more) = out.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
-        out.truncate(MOST_LINES);
-        out.push((Sign::Same, format!("… {more} more lines")));
+    if let Some(more) = out
+        .len()
+        .checked_sub(MAX_DIFF_LINES)
+        .filter(|more| *more > 0)
+    {
+        out.truncate(MAX_DIFF_LINES);
+        out.push((LineMarker::Context, format!("… {more} more lines")));
     }
     out
 }
@@ -265,9 +297,15 @@ mod tests {
 
     #[test]
     fn many_secrets_stay_within_the_line() {
-        let secret = |at| Line::new(format!("secrets.KEY_{at}"), None, Some(Shown::Sensitive));
-        let lines: Vec<Line> = (0..40).map(secret).collect();
-        let rows = rows(&lines, 60, Wording::Arrow);
+        let secret = |at| {
+            DiffLine::new(
+                format!("secrets.KEY_{at}"),
+                None,
+                Some(DisplayValue::Sensitive),
+            )
+        };
+        let lines: Vec<DiffLine> = (0..40).map(secret).collect();
+        let rows = attribute_rows(&lines, 60, DiffWording::Plan);
         assert!(
             rows.len() > 3 && rows.iter().all(|row| row.text.width() <= 60),
             "{rows:?}"
@@ -280,9 +318,9 @@ mod tests {
 
     #[test]
     fn each_side_alone_has_its_words() {
-        let gone = rows(&[Line::remove("env.A", "x")], 60, Wording::ShouldBe);
+        let gone = attribute_rows(&[DiffLine::remove("env.A", "x")], 60, DiffWording::Drift);
         assert_eq!(gone[0].text, "\"x\", should not be there");
-        let missing = rows(&[Line::add("env.A", "x")], 60, Wording::ShouldBe);
+        let missing = attribute_rows(&[DiffLine::add("env.A", "x")], 60, DiffWording::Drift);
         assert_eq!(missing[0].text, "not there, should be \"x\"");
     }
 }

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Look, text, value::clean, words};
-use crate::{apply::event::Event, model::Address};
+use super::{TextOptions, text, value::sanitize, words};
+use crate::{apply::event::ApplyEvent, model::Address};
 
 /// How many steps there are, by the group they are told in.
 #[derive(Clone, Debug, Default)]
-pub struct Groups {
-    open: BTreeMap<String, Group>,
+pub struct LogGroups {
+    pending: BTreeMap<String, LogGroup>,
 }
 
 /// The steps of one app, or of one process group.
 #[derive(Clone, Debug, Default)]
-struct Group {
+struct LogGroup {
     steps: usize,
     done: usize,
     failed: usize,
@@ -23,8 +23,8 @@ struct Group {
 }
 
 /// The app, or, of machines, the process group.
-fn group_of(address: &Address) -> String {
-    let parts: Vec<&str> = address.name().parts().collect();
+fn group_name(address: &Address) -> String {
+    let parts: Vec<&str> = address.name().segments().collect();
     let depth = if address.kind() == "fly.machine" {
         2
     } else {
@@ -33,59 +33,60 @@ fn group_of(address: &Address) -> String {
     parts[..depth.min(parts.len())].join("/")
 }
 
-impl Groups {
+impl LogGroups {
     /// Groups for steps on these resources, one address for each step.
     pub fn new<'a>(steps: impl IntoIterator<Item = &'a Address>) -> Self {
         let mut groups = Self::default();
         for address in steps {
-            groups.open.entry(group_of(address)).or_default().steps += 1;
+            groups.pending.entry(group_name(address)).or_default().steps += 1;
         }
         groups
     }
 
     /// What an event makes worth saying: nothing while its group is under way, the group once it is complete, and a
     /// failure at once. Every line is fit to be shown as it is.
-    pub fn tell(&mut self, event: &Event) -> Vec<String> {
-        let line = text::event(event, &Look::LOG).map(|line| harmless(&line));
+    pub fn push_event(&mut self, event: &ApplyEvent) -> Vec<String> {
+        let line =
+            text::event(event, &TextOptions::LOG).map(|line| escape_workflow_commands(&line));
         let address = match event {
-            Event::Begun { .. } | Event::Stopping | Event::OutOfTime => {
+            ApplyEvent::Begun { .. } | ApplyEvent::Stopping | ApplyEvent::OutOfTime => {
                 return line.into_iter().collect();
             }
-            Event::Progress { .. } => return Vec::new(),
-            Event::Started { address, .. }
-            | Event::Finished { address, .. }
-            | Event::Failed { address, .. }
-            | Event::HeldBack { address, .. }
-            | Event::Output { address, .. }
-            | Event::Skipped { address, .. } => address,
+            ApplyEvent::Progress { .. } => return Vec::new(),
+            ApplyEvent::Started { address, .. }
+            | ApplyEvent::Finished { address, .. }
+            | ApplyEvent::Failed { address, .. }
+            | ApplyEvent::HeldBack { address, .. }
+            | ApplyEvent::Output { address, .. }
+            | ApplyEvent::Skipped { address, .. } => address,
         };
-        let name = group_of(address);
-        let group = self.open.entry(name.clone()).or_default();
+        let name = group_name(address);
+        let group = self.pending.entry(name.clone()).or_default();
         group.lines.extend(line);
         let mut out = Vec::new();
         match event {
-            Event::Finished { .. } => group.done += 1,
-            Event::Skipped { .. } | Event::HeldBack { .. } => group.skipped += 1,
-            Event::Failed {
+            ApplyEvent::Finished { .. } => group.done += 1,
+            ApplyEvent::Skipped { .. } | ApplyEvent::HeldBack { .. } => group.skipped += 1,
+            ApplyEvent::Failed {
                 action, failure, ..
             } => {
                 group.failed += 1;
-                let title = format!("could not {} {address}", words::imperative(*action));
+                let title = format!("could not {} {address}", words::action_imperative(*action));
                 let id = failure
                     .request_id
                     .as_ref()
                     .map(|id| format!("request id: {id}"));
                 let parts = [Some(&failure.reason), id.as_ref(), failure.hint.as_ref()];
                 let message: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-                out.push(error(&title, &message.join("\n")));
+                out.push(error_command(&title, &message.join("\n")));
             }
             _ => {}
         }
         if group.done + group.failed + group.skipped >= group.steps {
             out.extend(
-                self.open
+                self.pending
                     .remove(&name)
-                    .map(|group| group.told(&name))
+                    .map(|group| group.render(&name))
                     .unwrap_or_default(),
             );
         }
@@ -93,17 +94,19 @@ impl Groups {
     }
 
     /// The groups that were not completed, for the end of a run that was interrupted.
-    pub fn rest(&mut self) -> Vec<String> {
-        let open = std::mem::take(&mut self.open);
+    pub fn finish(&mut self) -> Vec<String> {
+        let open = std::mem::take(&mut self.pending);
         let begun = open
             .into_iter()
             .filter(|(_, group)| !group.lines.is_empty());
-        begun.flat_map(|(name, group)| group.told(&name)).collect()
+        begun
+            .flat_map(|(name, group)| group.render(&name))
+            .collect()
     }
 }
 
-impl Group {
-    fn told(self, name: &str) -> Vec<String> {
+impl LogGroup {
+    fn render(self, name: &str) -> Vec<String> {
         let Self {
             steps,
             done,
@@ -122,7 +125,7 @@ impl Group {
         let counts: Vec<String> = counts.into_iter().flatten().collect();
         let title = format!(
             "::group::{}",
-            escaped(&clean(&format!("{name}: {}", counts.join(", "))))
+            escape_message(&sanitize(&format!("{name}: {}", counts.join(", "))))
         );
         [title]
             .into_iter()
@@ -133,16 +136,19 @@ impl Group {
 }
 
 /// A line that GitHub shows as an error at the top of the run.
-fn error(title: &str, message: &str) -> String {
-    let message: Vec<String> = message.lines().map(clean).collect();
-    let title = escaped(&clean(title))
+fn error_command(title: &str, message: &str) -> String {
+    let message: Vec<String> = message.lines().map(sanitize).collect();
+    let title = escape_message(&sanitize(title))
         .replace(':', "%3A")
         .replace(',', "%2C");
-    format!("::error title={title}::{}", escaped(&message.join("\n")))
+    format!(
+        "::error title={title}::{}",
+        escape_message(&message.join("\n"))
+    )
 }
 
 /// The escapes of a workflow command's message.
-fn escaped(text: &str) -> String {
+fn escape_message(text: &str) -> String {
     text.replace("##[", "## [")
         .replace('%', "%25")
         .replace('\r', "%0D")
@@ -152,14 +158,14 @@ fn escaped(text: &str) -> String {
 /// The text without anything that GitHub's runner would obey: a line that begins with `::`, blanks and colours aside,
 /// or a `##[` anywhere. In JSON the bracket is written in another way that means the same.
 #[must_use]
-pub fn harmless(text: &str) -> String {
+pub fn escape_workflow_commands(text: &str) -> String {
     let is_json = text.starts_with('{');
     let bracket = if is_json { "##\\u005b" } else { "## [" };
     let text = text.replace("##[", bracket);
     let mut out = String::with_capacity(text.len());
     // The runner reads a lone carriage return as the end of a line as well.
     for line in text.split_inclusive(['\n', '\r']) {
-        let at = line.len() - beginning(line).len();
+        let at = line.len() - skip_invisible_prefix(line).len();
         if line[at..].starts_with("::") {
             out.push_str(&line[..at]);
             out.push_str(": :");
@@ -172,7 +178,7 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// The line from its first character that shows.
-fn beginning(line: &str) -> &str {
+fn skip_invisible_prefix(line: &str) -> &str {
     let mut rest = line.trim_start();
     while let Some(escape) = rest.strip_prefix("\u{1b}[") {
         let end = escape
@@ -186,7 +192,7 @@ fn beginning(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{apply::event::Failure, plan::Action};
+    use crate::{apply::event::ApplyFailure, plan::Action};
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -199,19 +205,19 @@ mod tests {
             address("fly.machine/web/app/ewr/1"),
         );
         let secrets = address("fly.secrets/web");
-        let mut groups = Groups::new([&zero, &one, &secrets]);
+        let mut groups = LogGroups::new([&zero, &one, &secrets]);
         let action = Action::Update;
-        let mut tell = |event| groups.tell(&event);
+        let mut tell = |event| groups.push_event(&event);
         for at in [&zero, &secrets] {
             assert!(
-                tell(Event::Started {
+                tell(ApplyEvent::Started {
                     address: at.clone(),
                     action
                 })
                 .is_empty()
             );
         }
-        let done = tell(Event::Finished {
+        let done = tell(ApplyEvent::Finished {
             address: secrets,
             action,
             millis: 400,
@@ -220,12 +226,12 @@ mod tests {
         assert_eq!(done.len(), 4);
         assert_eq!(done[3], "::endgroup::");
         let reason = "100%: no\n::set-output name=x::y\r".to_owned();
-        let failure = Failure {
+        let failure = ApplyFailure {
             reason,
             request_id: None,
             hint: Some("a, b".to_owned()),
         };
-        let failed = tell(Event::Failed {
+        let failed = tell(ApplyEvent::Failed {
             address: zero.clone(),
             action,
             failure,
@@ -236,39 +242,42 @@ mod tests {
                 "::error title=could not update fly.machine/web/app/ewr/0::100%25: no%0A::set-output name=x::y%0Aa, b"
             ]
         );
-        let skipped = tell(Event::Skipped {
+        let skipped = tell(ApplyEvent::Skipped {
             address: one,
             action,
             because: zero,
         });
         assert_eq!(skipped[0], "::group::web/app: 1 failed, 1 skipped");
-        assert!(groups.rest().is_empty());
+        assert!(groups.finish().is_empty());
     }
 
     #[test]
     fn what_is_interrupted_is_told_as_far_as_it_came() {
         let machine = address("fly.machine/web/app/ewr/0");
-        let mut groups = Groups::new([&machine, &address("fly.app/api")]);
-        groups.tell(&Event::Started {
+        let mut groups = LogGroups::new([&machine, &address("fly.app/api")]);
+        groups.push_event(&ApplyEvent::Started {
             address: machine,
             action: Action::Create,
         });
-        assert_eq!(groups.rest()[0], "::group::web/app: 1 not finished");
+        assert_eq!(groups.finish()[0], "::group::web/app: 1 not finished");
     }
 
     #[test]
     fn nothing_from_outside_is_obeyed() {
         assert_eq!(
-            harmless("a::b\n  ::error::x\r::y\n"),
+            escape_workflow_commands("a::b\n  ::error::x\r::y\n"),
             "a::b\n  : :error::x\r: :y\n"
         );
         assert_eq!(
-            harmless("\u{1b}[2m ::add-mask::x"),
+            escape_workflow_commands("\u{1b}[2m ::add-mask::x"),
             "\u{1b}[2m : :add-mask::x"
         );
-        assert_eq!(harmless("say ##[error]x"), "say ## [error]x");
+        assert_eq!(
+            escape_workflow_commands("say ##[error]x"),
+            "say ## [error]x"
+        );
         let json = serde_json::json!({ "a": "##[error]\n::b" }).to_string();
-        let safe = harmless(&json);
+        let safe = escape_workflow_commands(&json);
         assert!(!safe.contains("##["));
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&safe).unwrap()["a"],

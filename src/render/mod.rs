@@ -33,36 +33,36 @@ pub mod tfjson;
 mod value;
 mod words;
 
-pub use style::Style;
-pub use value::harmless;
+pub use style::Theme;
+pub use value::sanitize_output;
 
 /// A duration as people say it: `0.9 s`, `12 s`, `1m50s`.
 #[must_use]
-pub fn duration(duration: Duration) -> String {
-    words::duration(duration)
+pub fn format_duration(duration: Duration) -> String {
+    words::format_duration(duration)
 }
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct TextOptions {
     /// Whether colours are wanted. Nothing is said by colour alone.
     pub color: bool,
     /// The width of the terminal, in columns.
     pub width: usize,
 }
 
-impl Look {
+impl TextOptions {
     /// No terminal: no colours, and lines as long as CI logs show them well.
     pub const LOG: Self = Self {
         color: false,
         width: 120,
     };
 
-    fn style(self) -> Style {
+    fn theme(self) -> Theme {
         if self.color {
-            Style::color()
+            Theme::colored()
         } else {
-            Style::plain()
+            Theme::plain()
         }
     }
 }
@@ -81,7 +81,7 @@ pub struct Headline {
     /// Empty, or `sandbox`.
     pub target: String,
     /// The environment and its inputs as they are typed again: `review --var pr=42`.
-    pub again: String,
+    pub target_args: String,
     /// How many requests reading the world took.
     pub requests: u64,
     /// How long reading took; left out when unknown.
@@ -90,22 +90,22 @@ pub struct Headline {
 
 impl Headline {
     /// The environment, the project and where it is: `staging · shop in shop-staging`.
-    fn place(&self) -> String {
-        let mut parts = vec![value::clean(&self.environment)];
+    fn location(&self) -> String {
+        let mut parts = vec![value::sanitize(&self.environment)];
         parts.push(format!(
             "{} in {}",
-            value::clean(&self.project),
-            value::clean(&self.org)
+            value::sanitize(&self.project),
+            value::sanitize(&self.org)
         ));
-        parts.extend(Some(value::clean(&self.target)).filter(|target| !target.is_empty()));
+        parts.extend(Some(value::sanitize(&self.target)).filter(|target| !target.is_empty()));
         parts.join(" · ")
     }
 
     /// What the look at the world cost: `live read: 4 requests, 0.9 s`.
-    fn cost(&self) -> String {
-        let requests = words::count(self.requests, "request");
+    fn read_cost(&self) -> String {
+        let requests = words::format_count(self.requests, "request");
         match self.elapsed {
-            Some(elapsed) => format!("live read: {requests}, {}", words::duration(elapsed)),
+            Some(elapsed) => format!("live read: {requests}, {}", words::format_duration(elapsed)),
             None => format!("live read: {requests}"),
         }
     }

@@ -8,7 +8,7 @@ use crate::plan::Verb;
 
 /// What each part of the text looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
+pub struct Theme {
     /// Titles and totals.
     pub title: Paint,
     /// What is made.
@@ -18,14 +18,14 @@ pub struct Style {
     /// What goes.
     pub destroy: Paint,
     /// What must be read before anything else.
-    pub alarm: Paint,
+    pub error: Paint,
     /// How far something is.
-    pub bar: Paint,
+    pub progress: Paint,
     /// What may be skipped.
-    pub quiet: Paint,
+    pub dim: Paint,
 }
 
-impl Style {
+impl Theme {
     /// No colours at all.
     #[must_use]
     pub fn plain() -> Self {
@@ -34,21 +34,21 @@ impl Style {
 
     /// The sixteen colours that every terminal has and every theme sets, so that a light one stays readable.
     #[must_use]
-    pub fn color() -> Self {
+    pub fn colored() -> Self {
         let of = |color: AnsiColor| Paint::new().fg_color(Some(color.into()));
         Self {
             title: Paint::new().bold(),
             create: of(AnsiColor::Green),
             change: of(AnsiColor::Yellow),
             destroy: of(AnsiColor::Red),
-            alarm: of(AnsiColor::Red).bold(),
-            bar: of(AnsiColor::Cyan),
-            quiet: Paint::new().dimmed(),
+            error: of(AnsiColor::Red).bold(),
+            progress: of(AnsiColor::Cyan),
+            dim: Paint::new().dimmed(),
         }
     }
 
     /// The style of a change.
-    pub(super) fn verb(&self, verb: Verb) -> Paint {
+    pub(super) fn verb_style(&self, verb: Verb) -> Paint {
         match verb {
             Verb::Destroy | Verb::Replace => self.destroy,
             Verb::Succeed | Verb::Restart | Verb::Update => self.change,

@@ -3,34 +3,34 @@
 use std::time::Duration;
 
 use crate::{
-    kinds::{Cause, Impact, Loss},
+    kinds::{Cause, DataLoss, Impact},
     plan::{Action, Verb},
 };
 
 /// `1 change`, `2 changes`. The noun takes a plain `s`.
-pub(super) fn count(number: u64, noun: &str) -> String {
-    format!("{number} {}", noun_for(number, noun))
+pub(super) fn format_count(number: u64, noun: &str) -> String {
+    format!("{number} {}", inflect_noun(number, noun))
 }
 
 /// The noun alone, in the number that fits.
-pub(super) fn noun_for(number: u64, noun: &str) -> String {
+pub(super) fn inflect_noun(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{noun}{plural}")
 }
 
 /// A verb in the number that fits: `1 machine restarts`, `2 machines restart`.
-pub(super) fn verb_for(number: usize, verb: &str) -> String {
+pub(super) fn inflect_verb(number: usize, verb: &str) -> String {
     let singular = if number == 1 { "s" } else { "" };
     format!("{verb}{singular}")
 }
 
 /// `1 matches`, `2 match`.
-pub(super) fn match_for(number: usize) -> &'static str {
+pub(super) fn inflect_match(number: usize) -> &'static str {
     if number == 1 { "matches" } else { "match" }
 }
 
 /// `0.9 s`, `12 s`, `1m50s`.
-pub(super) fn duration(duration: Duration) -> String {
+pub(super) fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..10 => format!("{:.1} s", duration.as_secs_f64()),
@@ -40,7 +40,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// A guess, without digits that nobody can know: `12 s`, `1m50s`, `14 min`.
-pub(super) fn about(duration: Duration) -> String {
+pub(super) fn format_estimate(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..600 => {
@@ -52,20 +52,21 @@ pub(super) fn about(duration: Duration) -> String {
 }
 
 /// What is over before anybody looks at a clock is not worth a line.
-const WORTH_SAYING: Duration = Duration::from_secs(10);
+const MIN_SHOWN_ESTIMATE: Duration = Duration::from_secs(10);
 
 /// How long a plan takes, where that is worth saying. Nobody knows beforehand what a release command has to do.
-pub(super) fn takes(estimate: Duration, commands: usize) -> Option<String> {
+pub(super) fn estimate_sentence(estimate: Duration, commands: usize) -> Option<String> {
     let plus = if commands > 0 {
         ", plus the release command"
     } else {
         ""
     };
-    (estimate >= WORTH_SAYING).then(|| format!("Takes about {} on Fly{plus}.", about(estimate)))
+    (estimate >= MIN_SHOWN_ESTIMATE)
+        .then(|| format!("Takes about {} on Fly{plus}.", format_estimate(estimate)))
 }
 
 /// Who made the difference, where that is worth saying: a changed manifest is the normal case.
-pub(super) fn cause(cause: Cause) -> Option<&'static str> {
+pub(super) fn cause_remark(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::Outside => Some("changed outside"),
         Cause::Manifest | Cause::Moved | Cause::Follows | Cause::Unknown => None,
@@ -73,16 +74,16 @@ pub(super) fn cause(cause: Cause) -> Option<&'static str> {
 }
 
 /// What is lost for good.
-pub(super) fn loss(loss: Loss) -> &'static str {
+pub(super) fn data_loss_remark(loss: DataLoss) -> &'static str {
     match loss {
-        Loss::Data => "its data is lost",
-        Loss::App => "whatever it serves stops",
-        Loss::Address => "its address cannot be had again",
+        DataLoss::Data => "its data is lost",
+        DataLoss::App => "whatever it serves stops",
+        DataLoss::Address => "its address cannot be had again",
     }
 }
 
 /// What a change means for what runs, in one word.
-pub(super) fn restarts(verb: Verb, impact: Impact) -> &'static str {
+pub(super) fn restart_text(verb: Verb, impact: Impact) -> &'static str {
     match (verb, impact) {
         (Verb::Replace, _) => "new object",
         (Verb::Succeed, _) => "new one takes over",
@@ -93,7 +94,7 @@ pub(super) fn restarts(verb: Verb, impact: Impact) -> &'static str {
 }
 
 /// A step as something under way and as something done.
-pub(super) fn action(action: Action) -> (&'static str, &'static str) {
+pub(super) fn action_participles(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::Create => ("creating", "created"),
         Action::Update => ("updating", "updated"),
@@ -115,8 +116,8 @@ pub(super) fn action(action: Action) -> (&'static str, &'static str) {
 }
 
 /// How far a step is: `started, 1/2 checks`.
-pub(super) fn progress(state: &str, passing: usize, checks: usize) -> String {
-    let state = super::value::clean(state);
+pub(super) fn format_progress(state: &str, passing: usize, checks: usize) -> String {
+    let state = super::value::sanitize(state);
     if checks == 0 {
         state
     } else {
@@ -125,7 +126,7 @@ pub(super) fn progress(state: &str, passing: usize, checks: usize) -> String {
 }
 
 /// A step in the imperative, for a sentence such as `failed to update …`.
-pub(super) fn imperative(action: Action) -> &'static str {
+pub(super) fn action_imperative(action: Action) -> &'static str {
     match action {
         Action::Create => "create",
         Action::Update => "update",
@@ -141,7 +142,7 @@ pub(super) fn imperative(action: Action) -> &'static str {
 }
 
 /// The first few of a list, and how many more there are.
-pub(super) fn few(items: &[String], most: usize) -> String {
+pub(super) fn join_limited(items: &[String], most: usize) -> String {
     let (shown, rest) = items.split_at(items.len().min(most));
     match rest.len() {
         0 => shown.join(", "),
@@ -155,18 +156,18 @@ mod tests {
 
     #[test]
     fn one_is_singular_and_everything_else_is_not() {
-        assert_eq!(count(1, "object"), "1 object");
-        assert_eq!(count(0, "object"), "0 objects");
-        assert_eq!(verb_for(1, "restart"), "restarts");
-        assert_eq!(verb_for(2, "restart"), "restart");
+        assert_eq!(format_count(1, "object"), "1 object");
+        assert_eq!(format_count(0, "object"), "0 objects");
+        assert_eq!(inflect_verb(1, "restart"), "restarts");
+        assert_eq!(inflect_verb(2, "restart"), "restart");
     }
 
     #[test]
     fn durations_lose_digits_as_they_grow() {
-        assert_eq!(duration(Duration::from_millis(940)), "0.9 s");
-        assert_eq!(duration(Duration::from_millis(12_300)), "12 s");
-        assert_eq!(duration(Duration::from_secs(110)), "1m50s");
-        let guesses = [9, 59, 63, 599, 601].map(|secs| about(Duration::from_secs(secs)));
+        assert_eq!(format_duration(Duration::from_millis(940)), "0.9 s");
+        assert_eq!(format_duration(Duration::from_millis(12_300)), "12 s");
+        assert_eq!(format_duration(Duration::from_secs(110)), "1m50s");
+        let guesses = [9, 59, 63, 599, 601].map(|secs| format_estimate(Duration::from_secs(secs)));
         assert_eq!(guesses, ["9 s", "59 s", "1m05s", "10m00s", "11 min"]);
     }
 }

@@ -4,42 +4,42 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
 use trimtab::manifest::{
-    fly_toml::{self, Modern},
-    node::{Files, Node, Problem, Table, Value},
+    fly_toml::{self, CanonicalFlyToml},
+    node::{Diagnostic, SourceFiles, TomlNode, TomlTable, TomlValue},
 };
 
 /// A modernised text and the files that its places point into.
-pub(crate) struct Read {
+pub(crate) struct ParsedFile {
     /// The files.
-    pub(crate) files: Files,
+    pub(crate) files: SourceFiles,
     /// Syntax errors.
-    pub(crate) syntax: Vec<Problem>,
+    pub(crate) syntax: Vec<Diagnostic>,
     /// The outcome.
-    pub(crate) modern: Modern,
+    pub(crate) modern: CanonicalFlyToml,
 }
 
 /// Reads a text as a file of that name.
-pub(crate) fn read(name: &str, text: &str) -> Read {
-    let mut files = Files::default();
+pub(crate) fn parse_and_modernise(name: &str, text: &str) -> ParsedFile {
+    let mut files = SourceFiles::default();
     let file = files.add(PathBuf::from(name), text.to_owned());
     let (node, syntax) = fly_toml::parse(&files, file);
-    Read {
+    ParsedFile {
         files,
         syntax,
-        modern: fly_toml::modernise(node),
+        modern: fly_toml::canonicalize(node),
     }
 }
 
-impl Read {
+impl ParsedFile {
     /// The canonical tree.
     pub(crate) fn json(&self) -> Json {
-        json(&self.modern.node)
+        node_to_json(&self.modern.node)
     }
 
     /// Syntax errors and errors, one line each.
     pub(crate) fn errors(&self) -> Vec<String> {
         let all = self.syntax.iter().chain(&self.modern.errors);
-        all.map(|problem| self.line(problem)).collect()
+        all.map(|problem| self.format_diagnostic(problem)).collect()
     }
 
     /// Warnings, one line each.
@@ -47,12 +47,12 @@ impl Read {
         self.modern
             .warnings
             .iter()
-            .map(|problem| self.line(problem))
+            .map(|problem| self.format_diagnostic(problem))
             .collect()
     }
 
-    fn line(&self, problem: &Problem) -> String {
-        let place = problem.at.as_ref().map_or_else(String::new, |at| {
+    fn format_diagnostic(&self, problem: &Diagnostic) -> String {
+        let place = problem.location.as_ref().map_or_else(String::new, |at| {
             let (line, column) = self.files.line_column(at);
             format!("{line}:{column}: ")
         });
@@ -64,16 +64,16 @@ impl Read {
     }
 }
 
-fn json(node: &Node) -> Json {
+fn node_to_json(node: &TomlNode) -> Json {
     match &node.value {
-        Value::String(text) | Value::Datetime(text) => Json::from(text.as_str()),
-        Value::Integer(number) => Json::from(*number),
-        Value::Float(number) => Json::from(*number),
-        Value::Boolean(truth) => Json::from(*truth),
-        Value::Array(items) => items.iter().map(json).collect(),
-        Value::Table(Table(entries)) => entries
+        TomlValue::String(text) | TomlValue::Datetime(text) => Json::from(text.as_str()),
+        TomlValue::Integer(number) => Json::from(*number),
+        TomlValue::Float(number) => Json::from(*number),
+        TomlValue::Boolean(truth) => Json::from(*truth),
+        TomlValue::Array(items) => items.iter().map(node_to_json).collect(),
+        TomlValue::Table(TomlTable(entries)) => entries
             .iter()
-            .map(|entry| (entry.key.clone(), json(&entry.node)))
+            .map(|entry| (entry.key.clone(), node_to_json(&entry.node)))
             .collect::<Map<_, _>>()
             .into(),
     }

@@ -3,25 +3,25 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::fly_toml::common::{Read, read};
+use crate::fly_toml::common::{ParsedFile, parse_and_modernise};
 
 /// Every file by name; `None` where the corpus is not at hand.
-fn corpus() -> Option<BTreeMap<String, Read>> {
+fn load_corpus() -> Option<BTreeMap<String, ParsedFile>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/fly-toml");
     let files = fs::read_dir(folder).ok()?;
     let read_file = |entry: fs::DirEntry| {
         let text = fs::read_to_string(entry.path()).unwrap();
         (
             entry.file_name().into_string().unwrap(),
-            read("fly.toml", &text),
+            parse_and_modernise("fly.toml", &text),
         )
     };
     Some(files.map(|entry| read_file(entry.unwrap())).collect())
 }
 
 #[test]
-fn verdicts() {
-    let Some(corpus) = corpus() else { return };
+fn errors_match_flyctl() {
+    let Some(corpus) = load_corpus() else { return };
     let refused: Vec<(&str, Vec<String>)> = corpus
         .iter()
         .filter(|(_, read)| !read.errors().is_empty())
@@ -46,7 +46,7 @@ fn verdicts() {
 }
 
 /// What a warning is about, without place and names.
-fn sort(warning: &str) -> &'static str {
+fn warning_category(warning: &str) -> &'static str {
     [
         ("there is no key", "unknown key"),
         ("placeholder", "placeholder"),
@@ -60,11 +60,11 @@ fn sort(warning: &str) -> &'static str {
 }
 
 #[test]
-fn warnings() {
-    let Some(corpus) = corpus() else { return };
+fn warnings_are_counted_by_category() {
+    let Some(corpus) = load_corpus() else { return };
     let mut counts = BTreeMap::new();
-    for warning in corpus.values().flat_map(Read::warnings) {
-        *counts.entry(sort(&warning)).or_insert(0) += 1;
+    for warning in corpus.values().flat_map(ParsedFile::warnings) {
+        *counts.entry(warning_category(&warning)).or_insert(0) += 1;
     }
     let expected = BTreeMap::from([
         ("placeholder", 3),

@@ -4,14 +4,14 @@ use std::{fs, path::Path};
 
 use serde_json::{Value as Json, json};
 
-use crate::fly_toml::common::read;
+use crate::fly_toml::common::parse_and_modernise;
 
 /// Reads a fixture and compares what comes of it, problems included.
 #[track_caller]
-fn check(name: &str) {
+fn assert_fixture(name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fly_toml");
     let text = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
-    let read = read("fly.toml", &text);
+    let read = parse_and_modernise("fly.toml", &text);
     let found = json!({"errors": read.errors(), "warnings": read.warnings(), "fly": read.json()});
     let path = folder.join(format!("{name}.json"));
     let expected: Json = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -19,36 +19,36 @@ fn check(name: &str) {
 }
 
 #[test]
-fn first_generation() {
-    check("nomad");
+fn first_generation_file() {
+    assert_fixture("nomad");
 }
 
 #[test]
 fn quirks() {
-    check("quirks");
+    assert_fixture("quirks");
 }
 
 #[test]
 fn service_beside_http_service() {
-    check("mixed");
+    assert_fixture("mixed");
 }
 
 #[test]
 fn dotted_with_containers() {
-    check("dotted");
+    assert_fixture("dotted");
 }
 
 #[test]
-fn groups() {
-    check("groups");
+fn process_groups() {
+    assert_fixture("groups");
 }
 
 #[test]
-fn refused() {
-    check("refused");
+fn file_rejected_by_flyctl() {
+    assert_fixture("refused");
 }
 
 #[test]
 fn invented_keys() {
-    check("invented");
+    assert_fixture("invented");
 }

@@ -2,27 +2,27 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::fly_toml::common::read;
+use crate::fly_toml::common::parse_and_modernise;
 
 /// Asserts that a text is accepted without a word and becomes this tree.
 #[track_caller]
-fn becomes(text: &str, expected: &Json) {
-    let read = read("fly.toml", text);
+fn assert_modernised(text: &str, expected: &Json) {
+    let read = parse_and_modernise("fly.toml", text);
     assert_eq!(read.errors(), [""; 0], "errors in {text}");
     assert_eq!(read.warnings(), [""; 0], "warnings in {text}");
     assert_eq!(read.json(), *expected, "{text}");
 }
 
 #[track_caller]
-fn all(table: &[(&str, Json)]) {
+fn assert_all_modernised(table: &[(&str, Json)]) {
     for (text, expected) in table {
-        becomes(text, expected);
+        assert_modernised(text, expected);
     }
 }
 
 #[test]
 fn env() {
-    all(&[
+    assert_all_modernised(&[
         (
             "[[env]]\nA = \"x\"\nB = 1\n[[env]]\nB = 2",
             json!({"env": {"A": "x", "B": "2"}}),
@@ -38,7 +38,7 @@ fn env() {
 
 #[test]
 fn processes() {
-    all(&[
+    assert_all_modernised(&[
         ("processes = []", json!({})),
         ("[[processes]]", json!({})),
         (
@@ -58,9 +58,9 @@ fn processes() {
 
 /// `flyctl config save` writes it of machines without metrics.
 #[test]
-fn metrics_that_say_nothing_are_none() {
+fn empty_metrics_are_dropped() {
     let metrics = json!({"metrics": [{"port": 9091, "path": "/metrics"}]});
-    all(&[
+    assert_all_modernised(&[
         ("[[metrics]]", json!({})),
         ("[[metrics]]\nprocesses = [\"app\"]", json!({})),
         (
@@ -71,8 +71,8 @@ fn metrics_that_say_nothing_are_none() {
 }
 
 #[test]
-fn stopping() {
-    all(&[
+fn kill_timeout() {
+    assert_all_modernised(&[
         ("kill_timeout = 120", json!({"kill_timeout": "120s"})),
         ("kill_timeout = \"5m\"", json!({"kill_timeout": "5m"})),
         ("kill_timeout = \"\"", json!({})),
@@ -89,7 +89,7 @@ fn stopping() {
 
 #[test]
 fn experimental() {
-    all(&[
+    assert_all_modernised(&[
         (
             "[experimental]\ncmd = \"start it.sh\"\nentrypoint = \"sh\"\nexec = [\"a\", \"b\"]",
             json!({"experimental": {"cmd": ["start it.sh"], "entrypoint": ["sh"], "exec": ["a", "b"]}}),
@@ -115,7 +115,7 @@ fn experimental() {
 
 #[test]
 fn build() {
-    all(&[
+    assert_all_modernised(&[
         ("[build]", json!({})),
         ("[build]\nimage = \"redis:7\"", json!({"image": "redis:7"})),
         ("build.image = \"redis:7\"", json!({"image": "redis:7"})),
@@ -128,7 +128,7 @@ fn build() {
 
 #[test]
 fn sections_under_other_names() {
-    all(&[
+    assert_all_modernised(&[
         (
             "[mount]\nsource = \"a\"\ninitial_size = 10\n[[mounts]]\nsource = \"b\"",
             json!({"mounts": [{"source": "a", "initial_size": "10"}, {"source": "b"}]}),
@@ -157,7 +157,7 @@ fn sections_under_other_names() {
 }
 
 /// A service with a port, and these lines before it.
-fn service(lines: &str) -> String {
+fn service_with(lines: &str) -> String {
     format!("[[services]]\ninternal_port = 80\n{lines}\n[[services.ports]]\nport = 443")
 }
 
@@ -168,37 +168,37 @@ fn services() {
         service[key] = value;
         json!({"services": [service]})
     };
-    all(&[
+    assert_all_modernised(&[
         ("[[services]]", json!({})),
         (
             "[services]\ninternal_port = \"80\"\n[services.ports]\nport = \"443\"",
             json!({"services": [{"internal_port": 80, "ports": [{"port": 443}]}]}),
         ),
         (
-            &service("concurrency = \"20,25\""),
+            &service_with("concurrency = \"20,25\""),
             with(
                 "concurrency",
                 json!({"type": "requests", "soft_limit": 20, "hard_limit": 25}),
             ),
         ),
         (
-            &service("auto_stop_machines = true"),
+            &service_with("auto_stop_machines = true"),
             with("auto_stop_machines", json!("stop")),
         ),
         (
-            &service("auto_stop_machines = false"),
+            &service_with("auto_stop_machines = false"),
             with("auto_stop_machines", json!("off")),
         ),
         (
-            &service("auto_stop_machines = \"suspend\""),
+            &service_with("auto_stop_machines = \"suspend\""),
             with("auto_stop_machines", json!("suspend")),
         ),
         (
-            &service("min_machines_running = 0"),
+            &service_with("min_machines_running = 0"),
             with("min_machines_running", json!(0)),
         ),
         (
-            &service(
+            &service_with(
                 "tcp_checks = [{ interval = 10000, timeout = 2500, restart_limit = 6, grace_period = \"\" }]",
             ),
             with(
@@ -207,30 +207,32 @@ fn services() {
             ),
         ),
         (
-            &service("http_checks = { headers = [{ name = \"A\", value = 1 }, { name = \"B\" }] }"),
+            &service_with(
+                "http_checks = { headers = [{ name = \"A\", value = 1 }, { name = \"B\" }] }",
+            ),
             with("http_checks", json!([{"headers": {"A": "1", "B": ""}}])),
         ),
         (
-            &service("http_checks = { headers = { a = 1, b = true } }"),
+            &service_with("http_checks = { headers = { a = 1, b = true } }"),
             with("http_checks", json!([{"headers": {"a": "1", "b": "true"}}])),
         ),
         (
-            &service("script_checks = []\nhttp_checks = []\nprocesses = []"),
+            &service_with("script_checks = []\nhttp_checks = []\nprocesses = []"),
             json!({"services": [{"internal_port": 80, "ports": [{"port": 443}]}]}),
         ),
         (
-            &service("processes = [\"app\"]"),
+            &service_with("processes = [\"app\"]"),
             with("processes", json!(["app"])),
         ),
     ]);
 }
 
 #[test]
-fn modern_files_stay() {
+fn modern_file_is_unchanged() {
     let text = "app = \"a\"\nprimary_region = \"ams\"\n[deploy]\nstrategy = \"rolling\"\nmax_unavailable = 0.5\n\
                 [http_service]\ninternal_port = 8080\n[[http_service.checks]]\ninterval = \"15s\"\n\
                 [http_service.http_options.response.headers]\nx = [\"a\", false]\n[[restart]]\npolicy = \"never\"";
-    becomes(
+    assert_modernised(
         text,
         &json!({
             "app": "a", "primary_region": "ams",

@@ -1,22 +1,26 @@
 //! What is wrong or odd in a fly.toml is said at its place, all at once, with what to write instead.
 
-use crate::fly_toml::common::read;
+use crate::fly_toml::common::parse_and_modernise;
 
 #[track_caller]
-fn errors(text: &str, expected: &[&str]) {
-    assert_eq!(read("fly.toml", text).errors(), expected, "{text}");
+fn assert_errors(text: &str, expected: &[&str]) {
+    assert_eq!(
+        parse_and_modernise("fly.toml", text).errors(),
+        expected,
+        "{text}"
+    );
 }
 
 #[track_caller]
-fn warnings(text: &str, expected: &[&str]) {
-    let read = read("fly.toml", text);
+fn assert_warnings(text: &str, expected: &[&str]) {
+    let read = parse_and_modernise("fly.toml", text);
     assert_eq!(read.errors(), [""; 0], "errors in {text}");
     assert_eq!(read.warnings(), expected, "{text}");
 }
 
 #[test]
-fn types() {
-    errors(
+fn value_of_wrong_type_is_rejected() {
+    assert_errors(
         "app = 3\nswap_size_mb = \"512\"\n[http_service]\ninternal_port = \"8080\"\nforce_https = \"true\"\n\
          auto_stop_machines = \"yes\"\nprocesses = \"web\"",
         &[
@@ -31,8 +35,8 @@ fn types() {
 }
 
 #[test]
-fn brackets() {
-    errors(
+fn table_and_list_brackets_are_checked() {
+    assert_errors(
         "[restart]\npolicy = \"always\"\n[[http_service]]\ninternal_port = 1\n[statics]\nguest_path = \"/\"",
         &[
             "1:1: `restart` must be a list of tables (this is a table); write double brackets: `[[restart]]`",
@@ -43,29 +47,29 @@ fn brackets() {
 }
 
 #[test]
-fn old_spellings_that_even_flyctl_refuses() {
+fn spellings_rejected_by_flyctl_are_rejected() {
     let help = "write `[services.concurrency]` with `type`, `soft_limit` and `hard_limit`";
     let refused = |place: &str, kind: &str| {
         format!("{place}: `concurrency` in `services` must be one table ({kind}); {help}")
     };
     let ports = "\n[[services.ports]]\nport = 80";
-    errors(
+    assert_errors(
         &format!("[[services]]\nconcurrency = 20{ports}"),
         &[&refused("2:15", "this is a whole number")],
     );
-    errors(
+    assert_errors(
         &format!("[[services]]\nconcurrency = \"20\"{ports}"),
         &[&refused("2:15", "this is a text")],
     );
-    errors(
+    assert_errors(
         &format!("[[services]]\n[[services.concurrency]]\nsoft_limit = 20{ports}"),
         &[&refused("2:1", "this is a list")],
     );
-    errors(
+    assert_errors(
         "[[services]]\n[[services.ports]]\nport = \"http\"",
         &["3:8: `port` in `services.ports` must be a whole number (this is a text)"],
     );
-    errors(
+    assert_errors(
         "env = 3\nprocesses = \"web\"\nvm = [1]\n",
         &[
             "1:7: `env` must be a table (this is a whole number)",
@@ -73,7 +77,7 @@ fn old_spellings_that_even_flyctl_refuses() {
             "3:7: an item of `vm` must be a table (this is a whole number)",
         ],
     );
-    errors(
+    assert_errors(
         "[[checks]]\ntype = \"tcp\"\n[http_service]\n[[http_service.checks]]\nheaders = [{ name = \"a\" }]",
         &[
             "1:1: a check needs a `name` (this one has none); write `[checks.NAME]`",
@@ -83,37 +87,37 @@ fn old_spellings_that_even_flyctl_refuses() {
 }
 
 #[test]
-fn durations() {
-    errors(
+fn durations_need_units() {
+    assert_errors(
         "kill_timeout = \"5\"\n[deploy]\nwait_timeout = \"soon\"",
         &[
             "1:16: `kill_timeout` must be a duration such as \"15s\" or \"1m30s\" (this is a text); write the unit: \"5s\"",
             "3:16: `wait_timeout` in `deploy` must be a duration such as \"15s\" or \"1m30s\" (this is a text)",
         ],
     );
-    warnings(
+    assert_warnings(
         "[deploy]\nwait_timeout = 300",
         &[
             "2:16: `wait_timeout` in `deploy` is 300 nanoseconds (flyctl takes a bare number here as nanoseconds); \
            write \"300s\" if seconds are meant",
         ],
     );
-    warnings(
+    assert_warnings(
         "[http_service]\n[[http_service.checks]]\ninterval = 30000000000",
         &[
             "3:12: `interval` in `http_service.checks` is 30000000000 nanoseconds (flyctl takes a bare number here as \
            nanoseconds); write \"30000000000s\" if seconds are meant",
         ],
     );
-    warnings(
+    assert_warnings(
         "kill_timeout = true",
         &["1:16: `kill_timeout` is not a duration (flyctl ignores it); this is true or false"],
     );
 }
 
 #[test]
-fn groups() {
-    errors(
+fn process_groups_are_checked() {
+    assert_errors(
         "[processes]\nweb = \"run\"\n[http_service]\ninternal_port = 1\n[[services]]\nprocesses = [\"wep\"]\nports = [{}]\n\
          [[restart]]\npolicy = \"no\"\nprocesses = [\"app\"]",
         &[
@@ -128,15 +132,15 @@ fn groups() {
         ],
     );
     // Nothing is said about groups when their list is wrong.
-    errors(
+    assert_errors(
         "processes = 3\n[http_service]\nprocesses = [\"web\"]",
         &["1:13: `processes` must be a table (this is a whole number)"],
     );
 }
 
 #[test]
-fn rules() {
-    errors(
+fn semantic_rules_are_checked() {
+    assert_errors(
         "[deploy]\nstrategy = \"canary\"\nrelease_command = \"sh -c 'x\"\n[[mounts]]\nsource = \"a\"\n\
          initial_size = \"512mb\"\nsnapshot_retention = 90\nauto_extend_size_threshold = 20",
         &[
@@ -151,7 +155,7 @@ fn rules() {
              that grows needs a threshold in percent and an increment",
         ],
     );
-    errors(
+    assert_errors(
         "[deploy]\nstrategy = \"blue-green\"\n[checks.up]\ninterval = 1000\ntimeout = \"2m\"",
         &[
             "2:12: `strategy` in `deploy` must be one of `canary`, `rolling`, `immediate`, `bluegreen`, not `blue-green` \
@@ -164,8 +168,8 @@ fn rules() {
 }
 
 #[test]
-fn unknown_keys() {
-    warnings(
+fn unknown_key_is_a_warning_with_suggestion() {
+    assert_warnings(
         "primary_regoin = \"ams\"\nimage = \"a\"\nwhatever = 1\n[http_service]\nmax_machines_running = 2\n\
          [[vm]]\nmemroy = \"1gb\"\nCpus = 2",
         &[
@@ -180,7 +184,7 @@ fn unknown_keys() {
         ],
     );
     // The list `vm` is always there for flyctl, and wins over other capitals.
-    warnings(
+    assert_warnings(
         "[[VM]]\ncpus = 2",
         &[
             "1:3: there is no key `VM` at the top of a fly.toml (flyctl ignores it); did you mean `vm`?",
@@ -189,9 +193,9 @@ fn unknown_keys() {
 }
 
 #[test]
-fn what_has_no_effect_here() {
+fn ineffective_setting_is_a_warning() {
     let tests = "tests of a deployment are flyctl's; trimtab starts no machine for them";
-    warnings(
+    assert_warnings(
         "machine_checks = [{ command = [\"x\"] }]\n[build.compose]\nfile = \"c.yaml\"\n[http_service]\n\
          machine_checks = [{ image = \"x\" }]",
         &[
@@ -203,21 +207,21 @@ fn what_has_no_effect_here() {
             ),
         ],
     );
-    warnings(
+    assert_warnings(
         "[env]\nA = { from_secret = \"A\" }",
         &[
             "2:5: the variable `A` becomes the text `map[from_secret:A]` (this is a table); a variable is one text; \
            secrets are not named in fly.toml",
         ],
     );
-    warnings(
+    assert_warnings(
         "[[processes]]\nname = \"web\"\ncmd = \"run\"\n[[processes]]\ncommand = \"x\"",
         &[
             "3:1: there is no key `cmd` in `processes` (flyctl ignores it); did you mean `command`?",
             "4:1: a process group has no `name` (flyctl ignores it)",
         ],
     );
-    warnings(
+    assert_warnings(
         "primary_region = \"{REGION}\"\n[[services]]\ninternal_port = 1\ntcp_checks = { timeout = 500, interval = \"2m\" }",
         &[
             "1:18: `primary_region` looks like a placeholder of a template (flyctl takes it literally)",

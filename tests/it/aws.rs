@@ -12,7 +12,7 @@ use aws_sdk_s3::{
 };
 use serde_json::{Value, json};
 
-use crate::support::Team;
+use crate::support::TestEnv;
 
 mod crash;
 mod destroy;
@@ -28,7 +28,7 @@ const BUCKET: &str = "harbor-test-backups-123456789012";
 const ROLE: &str = "harbor-test-backup";
 
 /// A bucket, an app that may write below a prefix of it, and another app that may not.
-pub(crate) const HARBOR: &str = r#"
+pub(crate) const MANIFEST: &str = r#"
 project = "harbor"
 fly.org = "acme"
 
@@ -56,24 +56,24 @@ machines.app.count = { fra = 1 }
 "#;
 
 /// AWS's own clients for the sandbox of a team.
-struct Clients {
+struct SdkClients {
     s3: aws_sdk_s3::Client,
     iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
 }
 
-impl Clients {
+impl SdkClients {
     /// The account's administrator.
-    fn of(team: &Team) -> Self {
+    fn administrator(team: &TestEnv) -> Self {
         let keys = team.sandbox.aws_keys(ACCOUNT).unwrap();
-        Self::with(
+        Self::with_credentials(
             team,
             &Credentials::new(keys.id, keys.secret, None, None, "test"),
         )
     }
 
     /// Whoever has these credentials.
-    fn with(team: &Team, credentials: &Credentials) -> Self {
+    fn with_credentials(team: &TestEnv, credentials: &Credentials) -> Self {
         let url = team.sandbox.aws_url();
         macro_rules! config {
             ($sdk:ident) => {
@@ -94,14 +94,14 @@ impl Clients {
 
 /// The code of an answer that must be an error.
 #[track_caller]
-fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
+fn error_code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
     answer: Result<T, SdkError<E>>,
 ) -> String {
     answer.unwrap_err().code().unwrap_or_default().to_owned()
 }
 
 /// A request to the administration of a team's sandbox, and its answer as text.
-async fn admin(team: &Team, path: &str, body: Value) -> String {
+async fn post_admin(team: &TestEnv, path: &str, body: Value) -> String {
     let url = format!("{}/_sandbox/{path}", team.sandbox.url());
     let answer = reqwest::Client::new()
         .post(url)
@@ -114,7 +114,11 @@ async fn admin(team: &Team, path: &str, body: Value) -> String {
 }
 
 /// Runs the program itself against the sandbox of a team; a fault may befall it.
-fn program(team: &Team, args: &[&str], fault: Option<&str>) -> std::thread::JoinHandle<Output> {
+fn spawn_trimtab(
+    team: &TestEnv,
+    args: &[&str],
+    fault: Option<&str>,
+) -> std::thread::JoinHandle<Output> {
     let dir: &Path = team.dir.path();
     let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
     command
@@ -135,26 +139,28 @@ fn program(team: &Team, args: &[&str], fault: Option<&str>) -> std::thread::Join
 }
 
 /// Waits for a program. The server's time goes on meanwhile, and faster, so that what runs out does.
-async fn ended(team: &Team, run: std::thread::JoinHandle<Output>) -> Output {
+async fn wait_for_exit(team: &TestEnv, run: std::thread::JoinHandle<Output>) -> Output {
     let fly = team.readers(None).await.fly;
     while !run.is_finished() {
-        fly.rest(Duration::from_secs(1)).await;
-        team.sandbox.advance(Duration::from_millis(50)).unwrap();
+        fly.sleep_scaled(Duration::from_secs(1)).await;
+        team.sandbox
+            .advance_clock(Duration::from_millis(50))
+            .unwrap();
     }
     run.join().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The token that a machine of an app gets from Fly.
-async fn token(team: &Team, app: &str) -> String {
+async fn oidc_token(team: &TestEnv, app: &str) -> String {
     let name = team.desired().fly_app[app].name.clone();
     let machines = team
-        .by_hand("GET", &format!("/v1/apps/{name}/machines"), json!(null))
+        .send_manual_request("GET", &format!("/v1/apps/{name}/machines"), json!(null))
         .await;
-    admin(
+    post_admin(
         team,
         "oidc",
         json!({ "app": name, "machine": machines[0]["id"], "aud": "sts.amazonaws.com" }),

@@ -29,7 +29,7 @@ fn manifests() {
 }
 
 #[test]
-fn fly_toml_files() {
+fn fly_toml() {
     replay("fly_toml", entries::fly_toml);
 }
 
@@ -39,8 +39,8 @@ fn plan_files() {
 }
 
 #[test]
-fn answers_of_the_clouds() {
-    replay("answers", entries::answers);
+fn api_responses() {
+    replay("answers", entries::api_responses);
 }
 
 #[test]

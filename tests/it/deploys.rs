@@ -3,89 +3,89 @@
 
 use serde_json::json;
 
-use crate::support::{Team, carry_out};
-use shop::{COMMANDS, Shop, User, runs, versions};
+use crate::support::{TestEnv, apply_plan};
+use shop::{Production, RELEASE_COMMAND_GROUP, UserManifest, runs_image, versions};
 
 #[path = "deploys/shop.rs"]
 mod shop;
 
-const PRISM: User = User {
+const PRISM: UserManifest = UserManifest {
     folder: "000",
     app: "web",
-    name: "prism",
+    fly_name: "prism",
     secrets: &[],
-    fleet: 1,
-    at_once: 1,
-    crons: 0,
+    machine_count: 1,
+    max_unavailable: 1,
+    cron_count: 0,
     has_checks: false,
 };
-const VIBEGRAPHER: User = User {
+const VIBEGRAPHER: UserManifest = UserManifest {
     folder: "001",
     app: "api",
-    name: "vibegrapher-api",
+    fly_name: "vibegrapher-api",
     secrets: &["OPENAI_API_KEY"],
-    fleet: 5,
-    at_once: 2,
-    crons: 0,
+    machine_count: 5,
+    max_unavailable: 2,
+    cron_count: 0,
     has_checks: true,
 };
-const LEDGER: User = User {
+const LEDGER: UserManifest = UserManifest {
     folder: "002",
     app: "app",
-    name: "ledger-app-production",
+    fly_name: "ledger-app-production",
     secrets: &[],
-    fleet: 1,
-    at_once: 1,
-    crons: 0,
+    machine_count: 1,
+    max_unavailable: 1,
+    cron_count: 0,
     has_checks: true,
 };
-const DRAFTGURU: User = User {
+const DRAFTGURU: UserManifest = UserManifest {
     folder: "003",
     app: "web",
-    name: "draft-app-prod",
+    fly_name: "draft-app-prod",
     secrets: &["PROD_DATABASE_URL", "PROD_SECRET_KEY"],
-    fleet: 1,
-    at_once: 1,
-    crons: 1,
+    machine_count: 1,
+    max_unavailable: 1,
+    cron_count: 1,
     has_checks: false,
 };
-const REIFY: User = User {
+const REIFY: UserManifest = UserManifest {
     folder: "004",
     app: "web",
-    name: "reify",
+    fly_name: "reify",
     secrets: &["SECRET_KEY_BASE"],
-    fleet: 2,
-    at_once: 1,
-    crons: 0,
+    machine_count: 2,
+    max_unavailable: 1,
+    cron_count: 0,
     has_checks: false,
 };
 
 /// Longer than any test waits.
-const FOR_EVER_MS: u64 = 1_000_000_000;
+const FOREVER_MS: u64 = 1_000_000_000;
 
 /// How many machines run this image.
-async fn on(shop: &Shop, tag: &str) -> usize {
-    shop.fleet()
+async fn count_running(shop: &Production, tag: &str) -> usize {
+    shop.service_machines()
         .await
         .iter()
-        .filter(|machine| runs(machine, tag))
+        .filter(|machine| runs_image(machine, tag))
         .count()
 }
 
 /// New images one after the other, each applied twice.
-async fn new_images(shop: &Shop) {
+async fn deploy_new_images(shop: &Production) {
     for tag in ["v1", "v2", "v3"] {
-        shop.apply("production", tag).demand(0, &["Applied: "]);
-        shop.whole("production", tag).await;
+        shop.apply("production", tag).assert_exit(0, &["Applied: "]);
+        shop.assert_converged("production", tag).await;
     }
 }
 
 /// An image whose program crashes stops at the first machines; the next image heals them.
-async fn bad_image(shop: &Shop) {
-    let crons = versions(&shop.crons().await);
+async fn deploy_crashing_image(shop: &Production) {
+    let crons = versions(&shop.cron_machines().await);
     // Between two crashes it is up, for most of the time.
     let crash = json!({ "exit_code": 3, "after_ms": 2_000, "checks": "critical", "logs": ["no such table: users"] });
-    shop.rule("app", "bad", crash).await;
+    shop.add_rule("app", "bad", crash).await;
     let said = [
         "FAILED: could not update fly.machine/",
         "its program exited with code 3",
@@ -95,45 +95,54 @@ async fn bad_image(shop: &Shop) {
     ];
     // Another try fails as well, and goes no further.
     for _ in 0..2 {
-        shop.apply("production", "bad").demand(4, &said);
-        let down = on(shop, "bad").await;
-        assert!((1..=shop.user.at_once).contains(&down), "{down} are down");
+        shop.apply("production", "bad").assert_exit(4, &said);
+        let down = count_running(shop, "bad").await;
+        assert!(
+            (1..=shop.user.max_unavailable).contains(&down),
+            "{down} are down"
+        );
         let others = shop
-            .fleet()
+            .service_machines()
             .await
             .into_iter()
-            .filter(|machine| !runs(machine, "bad"));
+            .filter(|machine| !runs_image(machine, "bad"));
         for machine in others {
             assert!(
-                runs(&machine, "v3") && machine["state"] == "started",
+                runs_image(&machine, "v3") && machine["state"] == "started",
                 "{machine:#}"
             );
         }
         assert_eq!(
-            versions(&shop.crons().await),
+            versions(&shop.cron_machines().await),
             crons,
             "cron machines stay as they are"
         );
-        shop.nobody_holds("bad").await;
+        shop.assert_no_leases("bad").await;
     }
-    shop.apply("production", "v4").demand(0, &["Applied: "]);
-    shop.whole("production", "v4").await;
-    shop.forget_rules().await;
+    shop.apply("production", "v4")
+        .assert_exit(0, &["Applied: "]);
+    shop.assert_converged("production", "v4").await;
+    shop.clear_rules().await;
 }
 
 /// A release command that fails stops everything before the first machine; another command goes through.
-async fn failing_command(shop: &Shop) {
-    let all = async || [versions(&shop.fleet().await), versions(&shop.crons().await)];
+async fn deploy_with_failing_release_command(shop: &Production) {
+    let all = async || {
+        [
+            versions(&shop.service_machines().await),
+            versions(&shop.cron_machines().await),
+        ]
+    };
     let before = all().await;
     let wrong =
         json!({ "exit_code": 2, "after_ms": 300, "logs": ["relation \"users\" does not exist"] });
-    shop.rule(COMMANDS, "v5", wrong).await;
-    shop.guard("bin/migrate --wrong");
+    shop.add_rule(RELEASE_COMMAND_GROUP, "v5", wrong).await;
+    shop.write_guarded_manifest("bin/migrate --wrong");
     let ran = shop.apply("guarded", "v5");
-    ran.demand(
+    ran.assert_exit(
         4,
         &[
-            &format!("run the release command of {}", shop.user.name),
+            &format!("run the release command of {}", shop.user.fly_name),
             "its program exited with code 2",
             "| relation \"users\" does not exist",
             "run the same command again",
@@ -141,43 +150,43 @@ async fn failing_command(shop: &Shop) {
     );
     assert_eq!(
         ran.writes(),
-        [format!("POST /v1/apps/{}/machines", shop.user.name)]
+        [format!("POST /v1/apps/{}/machines", shop.user.fly_name)]
     );
     assert_eq!(all().await, before, "no machine was written to");
-    shop.nobody_holds("v5").await;
-    shop.forget_rules().await;
-    shop.guard("bin/migrate");
-    shop.apply("guarded", "v5").demand(0, &["Applied: "]);
-    assert_eq!(shop.commands("v5").await.len(), 2);
-    shop.whole("guarded", "v5").await;
+    shop.assert_no_leases("v5").await;
+    shop.clear_rules().await;
+    shop.write_guarded_manifest("bin/migrate");
+    shop.apply("guarded", "v5").assert_exit(0, &["Applied: "]);
+    assert_eq!(shop.release_machines("v5").await.len(), 2);
+    shop.assert_converged("guarded", "v5").await;
 }
 
-async fn deploys(user: &'static User) {
-    let shop = Shop::open(user).await;
-    new_images(&shop).await;
-    bad_image(&shop).await;
-    failing_command(&shop).await;
+async fn test_deploys(user: &'static UserManifest) {
+    let shop = Production::start(user).await;
+    deploy_new_images(&shop).await;
+    deploy_crashing_image(&shop).await;
+    deploy_with_failing_release_command(&shop).await;
 }
 
 /// Lets release commands of this image run until the test ends them.
-async fn hold_command(shop: &Shop, tag: &str) {
-    shop.rule(
-        COMMANDS,
+async fn hold_release_command(shop: &Production, tag: &str) {
+    shop.add_rule(
+        RELEASE_COMMAND_GROUP,
         tag,
-        json!({ "exit_code": 0, "after_ms": FOR_EVER_MS }),
+        json!({ "exit_code": 0, "after_ms": FOREVER_MS }),
     )
     .await;
 }
 
 /// Interrupted while the release command runs: it is waited for, no machine changes, and it does not run again.
-async fn interrupted_early(shop: &Shop) {
-    let before = versions(&shop.fleet().await);
-    hold_command(shop, "v2").await;
-    let mut run = shop.begin("guarded", "v2");
-    run.until_command().await;
+async fn interrupt_during_release_command(shop: &Production) {
+    let before = versions(&shop.service_machines().await);
+    hold_release_command(shop, "v2").await;
+    let mut run = shop.start_apply("guarded", "v2");
+    run.wait_for_release_command().await;
     run.interrupt().await;
-    shop.end_command().await;
-    run.end().demand(
+    shop.finish_release_command().await;
+    run.wait().assert_exit(
         4,
         &[
             "not run: ",
@@ -186,76 +195,77 @@ async fn interrupted_early(shop: &Shop) {
         ],
     );
     assert_eq!(
-        versions(&shop.fleet().await),
+        versions(&shop.service_machines().await),
         before,
         "no machine was written to"
     );
-    shop.nobody_holds("v2").await;
-    shop.forget_rules().await;
-    shop.apply("guarded", "v2").demand(0, &["Applied: "]);
+    shop.assert_no_leases("v2").await;
+    shop.clear_rules().await;
+    shop.apply("guarded", "v2").assert_exit(0, &["Applied: "]);
     assert_eq!(
-        shop.commands("v2").await.len(),
+        shop.release_machines("v2").await.len(),
         1,
         "a command that has succeeded does not run again"
     );
-    shop.whole("guarded", "v2").await;
+    shop.assert_converged("guarded", "v2").await;
 }
 
 /// Killed while the release command runs: the next run waits for the leases to run out and for that very command.
-async fn killed_early(shop: &Shop) {
-    hold_command(shop, "v3").await;
-    let mut run = shop.begin("guarded", "v3");
-    run.until_command().await;
+async fn kill_during_release_command(shop: &Production) {
+    hold_release_command(shop, "v3").await;
+    let mut run = shop.start_apply("guarded", "v3");
+    run.wait_for_release_command().await;
     run.kill();
-    shop.forget_rules().await;
-    let commands = shop.commands("v3").await;
-    let mut run = shop.begin("guarded", "v3");
-    run.until_kept_out().await;
-    shop.outlive();
-    run.until_sent(
+    shop.clear_rules().await;
+    let commands = shop.release_machines("v3").await;
+    let mut run = shop.start_apply("guarded", "v3");
+    run.wait_for_lease_conflict().await;
+    shop.expire_leases();
+    run.wait_for_request(
         "GET",
         &format!("/machines/{}", commands[0]["id"].as_str().unwrap()),
     )
     .await;
-    shop.end_command().await;
-    run.end().demand(0, &["Applied: "]);
+    shop.finish_release_command().await;
+    run.wait().assert_exit(0, &["Applied: "]);
     assert_eq!(
-        shop.commands("v3").await.len(),
+        shop.release_machines("v3").await.len(),
         1,
         "a command is never cut off or doubled by a second run"
     );
-    shop.whole("guarded", "v3").await;
+    shop.assert_converged("guarded", "v3").await;
 }
 
 /// Waits until a machine has the new image, and cannot become healthy.
-async fn half_way<'s>(shop: &'s Shop, tag: &str) -> shop::UnderWay<'s> {
-    shop.rule("app", tag, json!({ "checks": "critical" })).await;
-    let mut run = shop.begin("guarded", tag);
-    run.until_sent("POST", "/machines/").await;
+async fn begin_unhealthy_rollout<'s>(shop: &'s Production, tag: &str) -> shop::RunningApply<'s> {
+    shop.add_rule("app", tag, json!({ "checks": "critical" }))
+        .await;
+    let mut run = shop.start_apply("guarded", tag);
+    run.wait_for_request("POST", "/machines/").await;
     run
 }
 
 /// Interrupted while machines change: those under way are finished, the others are left, and the next run goes on.
-async fn interrupted_half_way(shop: &Shop) {
-    let User {
-        fleet,
-        at_once,
-        crons,
+async fn interrupt_during_rollout(shop: &Production) {
+    let UserManifest {
+        machine_count: fleet,
+        max_unavailable: at_once,
+        cron_count: crons,
         ..
     } = shop.user;
-    let before = versions(&shop.crons().await);
-    let mut run = half_way(shop, "v4").await;
+    let before = versions(&shop.cron_machines().await);
+    let mut run = begin_unhealthy_rollout(shop, "v4").await;
     run.interrupt().await;
-    shop.forget_rules().await;
-    let ran = run.end();
+    shop.clear_rules().await;
+    let ran = run.wait();
     if fleet + crons > 1 {
-        ran.demand(4, &["not run: ", "run the same command again"]);
+        ran.assert_exit(4, &["not run: ", "run the same command again"]);
     } else {
-        ran.demand(0, &["Applied: "]);
+        ran.assert_exit(0, &["Applied: "]);
     }
-    let done = on(shop, "v4").await;
+    let done = count_running(shop, "v4").await;
     assert!((1..=*at_once).contains(&done), "{done} machines changed");
-    for machine in shop.fleet().await {
+    for machine in shop.service_machines().await {
         assert_eq!(machine["state"], "started", "{machine:#}");
         assert!(
             machine["config"]["metadata"]["trimtab_starting"].is_null(),
@@ -263,53 +273,53 @@ async fn interrupted_half_way(shop: &Shop) {
         );
     }
     assert_eq!(
-        versions(&shop.crons().await),
+        versions(&shop.cron_machines().await),
         before,
         "cron machines stay as they are"
     );
-    shop.nobody_holds("v4").await;
-    shop.apply("guarded", "v4").demand(0, &[]);
-    assert_eq!(shop.commands("v4").await.len(), 1);
-    shop.whole("guarded", "v4").await;
+    shop.assert_no_leases("v4").await;
+    shop.apply("guarded", "v4").assert_exit(0, &[]);
+    assert_eq!(shop.release_machines("v4").await.len(), 1);
+    shop.assert_converged("guarded", "v4").await;
 }
 
 /// Killed while machines change: the next run finds out how far it came, and goes on.
-async fn killed_half_way(shop: &Shop) {
-    half_way(shop, "v5").await.kill();
-    assert!(on(shop, "v5").await <= shop.user.at_once);
-    shop.forget_rules().await;
-    shop.outlive();
-    shop.apply("guarded", "v5").demand(0, &["Applied: "]);
-    assert_eq!(shop.commands("v5").await.len(), 1);
-    shop.whole("guarded", "v5").await;
+async fn kill_during_rollout(shop: &Production) {
+    begin_unhealthy_rollout(shop, "v5").await.kill();
+    assert!(count_running(shop, "v5").await <= shop.user.max_unavailable);
+    shop.clear_rules().await;
+    shop.expire_leases();
+    shop.apply("guarded", "v5").assert_exit(0, &["Applied: "]);
+    assert_eq!(shop.release_machines("v5").await.len(), 1);
+    shop.assert_converged("guarded", "v5").await;
 }
 
-async fn interruptions(user: &'static User) {
-    let shop = Shop::open(user).await;
-    shop.guard("bin/migrate");
-    shop.apply("guarded", "v1").demand(0, &["Applied: "]);
-    interrupted_early(&shop).await;
-    killed_early(&shop).await;
-    interrupted_half_way(&shop).await;
-    killed_half_way(&shop).await;
+async fn test_interruptions(user: &'static UserManifest) {
+    let shop = Production::start(user).await;
+    shop.write_guarded_manifest("bin/migrate");
+    shop.apply("guarded", "v1").assert_exit(0, &["Applied: "]);
+    interrupt_during_release_command(&shop).await;
+    kill_during_release_command(&shop).await;
+    interrupt_during_rollout(&shop).await;
+    kill_during_rollout(&shop).await;
 }
 
 /// A test for each user and story, so that they run beside each other.
-macro_rules! stories {
+macro_rules! user_tests {
     ($($user:ident: $deploys:ident, $interruptions:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $deploys() {
-            deploys(&$user).await;
+            test_deploys(&$user).await;
         }
 
         #[tokio::test(flavor = "multi_thread")]
         async fn $interruptions() {
-            interruptions(&$user).await;
+            test_interruptions(&$user).await;
         }
     )*};
 }
 
-stories! {
+user_tests! {
     PRISM: prism_deploys, prism_is_interrupted;
     VIBEGRAPHER: vibegrapher_deploys, vibegrapher_is_interrupted;
     LEDGER: ledger_deploys, ledger_is_interrupted;
@@ -318,7 +328,7 @@ stories! {
 }
 
 /// Two machines without checks.
-const BARE: &str = r#"
+const TWO_MACHINES_WITHOUT_CHECKS: &str = r#"
 project = "harbor"
 [fly]
 org = "harbor-test"
@@ -334,8 +344,8 @@ count = { ewr = 2 }
 
 /// Without a check, a program that crashes looks well between two crashes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_between_two_crashes_is_not_taken_for_well() {
-    let team = Team::new(BARE).await;
+async fn crash_looping_machine_is_not_healthy() {
+    let team = TestEnv::new(TWO_MACHINES_WITHOUT_CHECKS).await;
     team.apply().await;
     let url = format!("{}/_sandbox/rules", team.sandbox.url());
     let rule = json!({ "match": { "image_contains": ":bad" }, "behave": { "exit_code": 3, "after_ms": 2_000 } });
@@ -349,7 +359,7 @@ async fn a_machine_between_two_crashes_is_not_taken_for_well() {
             .status()
             .is_success()
     );
-    team.write(&BARE.replace(":good", ":bad"));
+    team.write_manifest(&TWO_MACHINES_WITHOUT_CHECKS.replace(":good", ":bad"));
     assert!(!team.try_apply(None).await.unwrap().is_complete());
     let world = loop {
         let world = team.world().await;
@@ -357,7 +367,7 @@ async fn a_machine_between_two_crashes_is_not_taken_for_well() {
             break world;
         }
     };
-    let plan = trimtab::plan::plan(&team.pinned().await.unwrap(), &world).unwrap();
-    let report = carry_out(plan, team.readers(None).await, world).await;
+    let plan = trimtab::plan::plan(&team.desired_with_digests().await.unwrap(), &world).unwrap();
+    let report = apply_plan(plan, team.readers(None).await, world).await;
     assert_eq!(report.counts(), (0, 1, 1, 0), "{report:#?}");
 }

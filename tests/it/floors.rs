@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Each module, and what of ours it may name. `kinds` is two floors: only files called `drive.rs` see the clouds.
-const FLOORS: &[(&str, &[&str])] = &[
+const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clouds", &["model"]),
     ("kinds", &["model"]),
@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("sandbox", &["model"]),
 ];
 /// `kinds/list.rs` generates the one `match` that runs an operation, so it names the clients' types.
-const SEES_CLOUDS: [&str; 2] = ["drive.rs", "list.rs"];
+const CLOUD_CALLERS: [&str; 2] = ["drive.rs", "list.rs"];
 
 const FILE_LIMIT: usize = 500;
 const FILE_MEDIAN: usize = 150;
@@ -51,12 +51,12 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 /// A file without its unit tests.
-fn code(text: &str) -> &str {
+fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or_default()
 }
 
 /// The modules that a file's `use crate::…` and `crate::…` paths name.
-fn named(code: &str) -> Vec<String> {
+fn imported_modules(code: &str) -> Vec<String> {
     let first = |text: &str| {
         text.trim_start()
             .chars()
@@ -97,7 +97,7 @@ fn named(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn modules_look_only_downward() {
+fn modules_import_only_lower_layers() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let module = path
@@ -109,12 +109,13 @@ fn modules_look_only_downward() {
             .unwrap()
             .trim_end_matches(".rs")
             .to_owned();
-        let Some((_, allowed)) = FLOORS.iter().find(|(name, _)| *name == module) else {
+        let Some((_, allowed)) = ALLOWED_IMPORTS.iter().find(|(name, _)| *name == module) else {
             continue;
         };
         let file = path.file_name().unwrap().to_str().unwrap();
-        for name in named(code(&text)) {
-            let sees_clouds = module == "kinds" && name == "clouds" && SEES_CLOUDS.contains(&file);
+        for name in imported_modules(without_tests(&text)) {
+            let sees_clouds =
+                module == "kinds" && name == "clouds" && CLOUD_CALLERS.contains(&file);
             if name != module && !allowed.contains(&name.as_str()) && !sees_clouds {
                 wrong.push(format!("{} names {name}", path.display()));
             }
@@ -124,8 +125,10 @@ fn modules_look_only_downward() {
 }
 
 #[test]
-fn the_planner_cannot_wait() {
-    let waits = |text: &str| code(text).contains("async ") || code(text).contains(".await");
+fn planner_has_no_async_code() {
+    let waits = |text: &str| {
+        without_tests(text).contains("async ") || without_tests(text).contains(".await")
+    };
     let wrong: Vec<_> = sources()
         .into_iter()
         .filter(|(path, text)| path.starts_with("plan") && waits(text))
@@ -135,19 +138,19 @@ fn the_planner_cannot_wait() {
 }
 
 #[test]
-fn render_takes_only_events_from_apply() {
+fn render_does_not_call_apply_or_print() {
     for (path, text) in sources()
         .into_iter()
         .filter(|(path, _)| path.starts_with("render"))
     {
-        let whole = code(&text).replace(char::is_whitespace, "");
+        let whole = without_tests(&text).replace(char::is_whitespace, "");
         assert!(!whole.contains("apply::apply"), "{}", path.display());
         assert!(!whole.contains("println!"), "{}", path.display());
     }
 }
 
 #[test]
-fn every_file_says_why_it_exists() {
+fn every_file_has_a_module_doc() {
     let silent: Vec<_> = sources()
         .into_iter()
         .filter(|(_, text)| !text.starts_with("//!"))
@@ -162,8 +165,8 @@ fn median(mut numbers: Vec<usize>) -> usize {
 }
 
 /// Lines between the braces of each function, by matching braces outside of strings and comments.
-fn functions(code: &str) -> Vec<(String, usize)> {
-    let clean = blank(code);
+fn function_lengths(code: &str) -> Vec<(String, usize)> {
+    let clean = blank_strings_and_comments(code);
     let mut out = Vec::new();
     for (at, _) in clean.match_indices("fn ") {
         let before = clean[..at].chars().next_back();
@@ -193,7 +196,7 @@ fn functions(code: &str) -> Vec<(String, usize)> {
 }
 
 /// Blanks strings and comments, so that braces in them do not count.
-fn blank(code: &str) -> String {
+fn blank_strings_and_comments(code: &str) -> String {
     let mut out = String::new();
     let mut rest = code;
     while let Some(c) = rest.chars().next() {
@@ -206,7 +209,7 @@ fn blank(code: &str) -> String {
         } else if let Some(raw) = raw {
             raw
         } else if c == '"' {
-            string_end(rest)
+            string_literal_end(rest)
         } else if ["'{'", "'}'", "'\"'"]
             .iter()
             .any(|literal| rest.starts_with(literal))
@@ -223,7 +226,7 @@ fn blank(code: &str) -> String {
     out
 }
 
-fn string_end(text: &str) -> usize {
+fn string_literal_end(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
         match c {
@@ -236,11 +239,11 @@ fn string_end(text: &str) -> usize {
 }
 
 #[test]
-fn files_and_functions_keep_to_the_budget() {
+fn file_and_function_sizes_stay_within_budget() {
     let all = sources();
     let lines: Vec<(usize, &PathBuf)> = all
         .iter()
-        .map(|(path, text)| (code(text).lines().count(), path))
+        .map(|(path, text)| (without_tests(text).lines().count(), path))
         .collect();
     let long: Vec<_> = lines
         .iter()
@@ -252,7 +255,7 @@ fn files_and_functions_keep_to_the_budget() {
     let mut sizes = Vec::new();
     let mut long = Vec::new();
     for (path, text) in &all {
-        for (name, lines) in functions(code(text)) {
+        for (name, lines) in function_lengths(without_tests(text)) {
             sizes.push(lines);
             if lines > FUNCTION_LIMIT {
                 long.push(format!("{}: {name} has {lines} lines", path.display()));

@@ -12,15 +12,15 @@ use axum::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use trimtab::{
-    clouds::{CloudError, Registry, Settings, Trouble},
+    clouds::{ClientConfig, CloudError, ErrorKind, RegistryClient},
     kinds::Cause,
     model::{Image, Secret},
     plan::Change,
 };
 
 use crate::{
-    story::TEAM,
-    support::{Team, summary},
+    story::MANIFEST,
+    support::{TestEnv, plan_summary},
 };
 
 const IMAGE: &str = "registry.fly.io/harbor-web:v1";
@@ -30,12 +30,13 @@ fn digest(digits: &str) -> String {
     format!("sha256:{}", digits.repeat(32))
 }
 
-async fn say(team: &Team, what: serde_json::Value) {
-    team.by_hand("POST", "/_sandbox/images", what).await;
+async fn set_registry_image(team: &TestEnv, what: serde_json::Value) {
+    team.send_manual_request("POST", "/_sandbox/images", what)
+        .await;
 }
 
 /// The image that a machine's configuration names.
-async fn runs(team: &Team, machine: &str) -> String {
+async fn configured_image(team: &TestEnv, machine: &str) -> String {
     team.world().await.fly_machine[machine]
         .workload
         .config
@@ -46,8 +47,8 @@ async fn runs(team: &Team, machine: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_is_applied_by_its_digest_and_asked_for_once() {
-    let team = Team::new(TEAM).await;
+async fn tag_is_resolved_once_and_applied_by_digest() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
     let world = team.world().await;
@@ -73,17 +74,17 @@ async fn a_tag_is_applied_by_its_digest_and_asked_for_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_that_moves_is_said_to_have_moved() {
-    let team = Team::new(TEAM).await;
+async fn moved_tag_is_reported() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let (before, after) = (
-        runs(&team, "web/app/ewr/0").await,
+        configured_image(&team, "web/app/ewr/0").await,
         format!("{IMAGE}@{}", digest("be")),
     );
-    say(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
+    set_registry_image(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
     let plan = team.plan().await;
     assert_eq!(
-        summary(&plan),
+        plan_summary(&plan),
         [
             "restart fly.machine/web/app/ewr/0 image",
             "restart fly.machine/web/app/ewr/1 image",
@@ -106,30 +107,30 @@ async fn a_tag_that_moves_is_said_to_have_moved() {
     );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    assert_eq!(runs(&team, "web/app/ewr/0").await, after);
+    assert_eq!(configured_image(&team, "web/app/ewr/0").await, after);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tag_of_the_same_image_is_no_difference() {
-    let team = Team::new(TEAM).await;
+async fn tag_with_same_digest_is_no_change() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let there = team.world().await.fly_machine["web/app/ewr/0"]
         .workload
         .digest
         .clone()
         .unwrap();
-    say(
+    set_registry_image(
         &team,
         json!({"reference": "registry.fly.io/harbor-web:v2", "digest": there}),
     )
     .await;
-    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
     assert_eq!(team.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_was_made_by_tag_is_compared_by_its_digest() {
-    let team = Team::new(TEAM).await;
+async fn machine_with_tag_is_compared_by_digest() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let id = team.world().await.fly_machine["web/app/iad/0"]
         .workload
@@ -137,9 +138,9 @@ async fn a_machine_that_was_made_by_tag_is_compared_by_its_digest() {
         .clone();
     team.change_machine("harbor-web", &id, |config| config["image"] = IMAGE.into())
         .await;
-    assert_eq!(runs(&team, "web/app/iad/0").await, IMAGE);
+    assert_eq!(configured_image(&team, "web/app/iad/0").await, IMAGE);
     assert_eq!(team.summary().await, Vec::<String>::new());
-    say(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
+    set_registry_image(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
     assert!(
         team.summary()
             .await
@@ -148,11 +149,11 @@ async fn a_machine_that_was_made_by_tag_is_compared_by_its_digest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_is_not_there_stops_a_run_before_any_write() {
-    let team = Team::new(TEAM).await;
-    say(&team, json!({"reference": IMAGE, "missing": true})).await;
+async fn missing_image_stops_run_before_writes() {
+    let team = TestEnv::new(MANIFEST).await;
+    set_registry_image(&team, json!({"reference": IMAGE, "missing": true})).await;
     let error = team.try_apply(None).await.unwrap_err();
-    assert_eq!(error.trouble, Trouble::NotFound);
+    assert_eq!(error.kind, ErrorKind::NotFound);
     let writes = |method: &str| !matches!(method, "GET" | "HEAD");
     assert!(
         team.sandbox
@@ -161,8 +162,8 @@ async fn an_image_that_is_not_there_stops_a_run_before_any_write() {
             .all(|request| !writes(&request.method))
     );
     let images = team.images().await;
-    let missing: Vec<_> = images.missing().collect();
-    assert_eq!((missing.len(), missing[0].users.len()), (1, 4));
+    let missing: Vec<_> = images.fatal_failures().collect();
+    assert_eq!((missing.len(), missing[0].used_by.len()), (1, 4));
     assert_eq!(missing[0].reason(), format!("there is no image `{IMAGE}`"));
     // A look that must not fail says it, and compares what it can.
     assert_eq!(images.warnings(true).count(), 1);
@@ -170,39 +171,39 @@ async fn an_image_that_is_not_there_stops_a_run_before_any_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_digest_is_taken_as_it_is() {
-    let mut team = Team::new(TEAM).await;
+async fn digest_is_used_unchanged() {
+    let mut team = TestEnv::new(MANIFEST).await;
     let image = format!("registry.fly.io/harbor-web@{}", digest("ab"));
     team.inputs.images.insert("web".to_owned(), image.clone());
     team.apply().await;
-    assert_eq!(runs(&team, "web/app/ewr/0").await, image);
+    assert_eq!(configured_image(&team, "web/app/ewr/0").await, image);
     assert_eq!(team.summary().await, Vec::<String>::new());
-    say(&team, json!({"reference": image, "missing": true})).await;
+    set_registry_image(&team, json!({"reference": image, "missing": true})).await;
     assert_eq!(
-        team.images().await.missing().count(),
+        team.images().await.fatal_failures().count(),
         1,
         "that it exists is still made sure of"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_names_no_image_follows_the_digest_that_runs() {
-    let plain = TEAM.replace("image = \"registry.fly.io/harbor-web:v1\"\n", "");
-    let mut team = Team::new(&plain).await;
+async fn app_without_image_keeps_running_digest() {
+    let plain = MANIFEST.replace("image = \"registry.fly.io/harbor-web:v1\"\n", "");
+    let mut team = TestEnv::new(&plain).await;
     team.inputs
         .images
         .insert("web".to_owned(), IMAGE.to_owned());
     team.apply().await;
     team.inputs.images.clear();
-    team.write(&plain);
+    team.write_manifest(&plain);
     assert_eq!(team.summary().await, Vec::<String>::new());
     // Whatever the tag means by now: a machine that is added or changed for another reason runs what its app runs.
-    say(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
-    let before = runs(&team, "web/app/ewr/0").await;
-    team.write(&plain.replace("iad = 1", "iad = 2").replace("512mb", "1gb"));
+    set_registry_image(&team, json!({"reference": IMAGE, "digest": digest("be")})).await;
+    let before = configured_image(&team, "web/app/ewr/0").await;
+    team.write_manifest(&plain.replace("iad = 1", "iad = 2").replace("512mb", "1gb"));
     team.apply().await;
     for machine in ["web/app/ewr/0", "web/app/iad/1"] {
-        assert_eq!(runs(&team, machine).await, before, "{machine}");
+        assert_eq!(configured_image(&team, machine).await, before, "{machine}");
     }
     let cron = team.world().await.fly_cron["web/nightly"]
         .workload
@@ -215,21 +216,21 @@ async fn what_names_no_image_follows_the_digest_that_runs() {
 
 /// A registry of somebody else: what it answers to a path, and who asked with what.
 #[derive(Clone, Default)]
-struct Theirs {
-    asked: Arc<Mutex<Vec<Asked>>>,
-    answer: Arc<Mutex<Option<Answering>>>,
+struct FakeRegistry {
+    requests: Arc<Mutex<Vec<RegistryRequest>>>,
+    handler: Arc<Mutex<Option<RegistryHandler>>>,
 }
 
 /// A request's line, and what it was sent with.
-type Asked = (String, Option<String>);
-type Answering = Box<dyn Fn(&str, Option<&str>) -> Response + Send>;
+type RegistryRequest = (String, Option<String>);
+type RegistryHandler = Box<dyn Fn(&str, Option<&str>) -> Response + Send>;
 
-impl Theirs {
+impl FakeRegistry {
     async fn start(
         answer: impl Fn(&str, Option<&str>) -> Response + Send + 'static,
     ) -> (Self, String) {
         let theirs = Self::default();
-        *theirs.answer.lock().unwrap() = Some(Box::new(answer));
+        *theirs.handler.lock().unwrap() = Some(Box::new(answer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let router = Router::new()
@@ -248,39 +249,39 @@ impl Theirs {
             .map(|value| value.to_str().unwrap().to_owned());
         let path = request.uri().path_and_query().unwrap().to_string();
         let line = format!("{} {path}", request.method());
-        self.asked
+        self.requests
             .lock()
             .unwrap()
             .push((line.clone(), sent.clone()));
-        let answer = self.answer.lock().unwrap();
+        let answer = self.handler.lock().unwrap();
         answer.as_ref().unwrap()(&line, sent.as_deref())
     }
 
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    fn requests(&self) -> Vec<RegistryRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-async fn look(base: Option<&str>, image: &str) -> Result<String, CloudError> {
+async fn resolve_digest(base: Option<&str>, image: &str) -> Result<String, CloudError> {
     let registries = base.map(|host| format!("http://{host}"));
     let token = Secret::new(TOKEN);
-    let settings = Settings {
-        registries,
-        ..Settings::imitation(String::new(), token, 1000.0)
+    let settings = ClientConfig {
+        registry_url: registries,
+        ..ClientConfig::for_sandbox(String::new(), token, 1000.0)
     };
-    Registry::new(&settings)
+    RegistryClient::new(&settings)
         .unwrap()
-        .digest(&Image::new(image))
+        .resolve_digest(&Image::new(image))
         .await
 }
 
-fn found() -> Response {
+fn digest_response() -> Response {
     let mut headers = HeaderMap::new();
     headers.insert("docker-content-digest", digest("ab").parse().unwrap());
     headers.into_response()
 }
 
-fn to(url: &str) -> Response {
+fn redirect_to(url: &str) -> Response {
     (
         StatusCode::TEMPORARY_REDIRECT,
         [(header::LOCATION, url.to_owned())],
@@ -288,7 +289,7 @@ fn to(url: &str) -> Response {
         .into_response()
 }
 
-fn challenge(realm: &str) -> Response {
+fn auth_challenge(realm: &str) -> Response {
     let challenge =
         format!("Bearer realm=\"{realm}\",service=\"theirs\",scope=\"repository:a/web:pull\"");
     (
@@ -299,22 +300,24 @@ fn challenge(realm: &str) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_registry_never_sees_the_fly_token() {
+async fn fly_token_is_not_sent_to_other_registries() {
     let (realm, realm_host) =
-        Theirs::start(|_, _| r#"{"token":"anonymous"}"#.into_response()).await;
+        FakeRegistry::start(|_, _| r#"{"token":"anonymous"}"#.into_response()).await;
     let url = format!("http://{realm_host}/token");
-    let (theirs, host) = Theirs::start(move |_, sent| match sent {
-        Some("Bearer anonymous") => found(),
-        _ => challenge(&url),
+    let (theirs, host) = FakeRegistry::start(move |_, sent| match sent {
+        Some("Bearer anonymous") => digest_response(),
+        _ => auth_challenge(&url),
     })
     .await;
     assert_eq!(
-        look(None, &format!("{host}/a/web:v1")).await.unwrap(),
+        resolve_digest(None, &format!("{host}/a/web:v1"))
+            .await
+            .unwrap(),
         digest("ab")
     );
     let path = "HEAD /v2/a/web/manifests/v1".to_owned();
     assert_eq!(
-        theirs.asked(),
+        theirs.requests(),
         [
             (path.clone(), None),
             (path, Some("Bearer anonymous".to_owned()))
@@ -324,90 +327,96 @@ async fn another_registry_never_sees_the_fly_token() {
         "GET /token?service=theirs&scope=repository%3Aa%2Fweb%3Apull".to_owned(),
         None,
     );
-    assert_eq!(realm.asked(), [asked]);
+    assert_eq!(realm.requests(), [asked]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fly_token_stays_with_flys_registry() {
+async fn fly_token_is_dropped_on_redirect() {
     let (elsewhere, elsewhere_host) =
-        Theirs::start(|_, _| r#"{"token":"anonymous"}"#.into_response()).await;
-    for away in [to as fn(&str) -> Response, challenge] {
+        FakeRegistry::start(|_, _| r#"{"token":"anonymous"}"#.into_response()).await;
+    for away in [redirect_to as fn(&str) -> Response, auth_challenge] {
         let url = format!("http://{elsewhere_host}/away");
-        let (fly, host) = Theirs::start(move |_, _| away(&url)).await;
+        let (fly, host) = FakeRegistry::start(move |_, _| away(&url)).await;
         // Whatever comes of it.
-        drop(look(Some(&host), "registry.fly.io/web:v1").await);
-        let sent = fly.asked()[0].1.clone().unwrap();
+        drop(resolve_digest(Some(&host), "registry.fly.io/web:v1").await);
+        let sent = fly.requests()[0].1.clone().unwrap();
         assert!(sent.starts_with("Basic "), "{sent}");
-        let (other, host) = Theirs::start(|_, _| found()).await;
-        look(Some(&host), "ghcr.io/a/web:v1").await.unwrap();
+        let (other, host) = FakeRegistry::start(|_, _| digest_response()).await;
+        resolve_digest(Some(&host), "ghcr.io/a/web:v1")
+            .await
+            .unwrap();
         assert_eq!(
-            other.asked(),
+            other.requests(),
             [("HEAD /v2/a/web/manifests/v1?ns=ghcr.io".to_owned(), None)]
         );
     }
-    assert!(elsewhere.asked().len() >= 2);
+    assert!(elsewhere.requests().len() >= 2);
     assert!(
-        elsewhere.asked().iter().all(|(_, sent)| sent.is_none()),
+        elsewhere.requests().iter().all(|(_, sent)| sent.is_none()),
         "{:?}",
-        elsewhere.asked()
+        elsewhere.requests()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_without_digests_has_its_manifest_hashed() {
+async fn missing_digest_header_falls_back_to_hash() {
     const MANIFEST: &str = r#"{"schemaVersion":2}"#;
-    let (_, host) = Theirs::start(|_, _| MANIFEST.into_response()).await;
+    let (_, host) = FakeRegistry::start(|_, _| MANIFEST.into_response()).await;
     let digits: String = Sha256::digest(MANIFEST)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
     assert_eq!(
-        look(None, &format!("{host}/web:v1")).await.unwrap(),
+        resolve_digest(None, &format!("{host}/web:v1"))
+            .await
+            .unwrap(),
         format!("sha256:{digits}")
     );
-    let (_, host) = Theirs::start(|line, _| match line.starts_with("HEAD") {
+    let (_, host) = FakeRegistry::start(|line, _| match line.starts_with("HEAD") {
         true => StatusCode::METHOD_NOT_ALLOWED.into_response(),
-        false => found(),
+        false => digest_response(),
     })
     .await;
     assert_eq!(
-        look(None, &format!("{host}/web:v1")).await.unwrap(),
+        resolve_digest(None, &format!("{host}/web:v1"))
+            .await
+            .unwrap(),
         digest("ab")
     );
     let other = format!("{host}/web@{}", digest("cd"));
     assert!(
-        look(None, &other)
+        resolve_digest(None, &other)
             .await
             .unwrap_err()
-            .answer
+            .message
             .contains("another image")
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_leads_astray_is_left() {
-    let (_, host) = Theirs::start(|_, _| to("/again")).await;
+async fn unsafe_registry_redirect_is_rejected() {
+    let (_, host) = FakeRegistry::start(|_, _| redirect_to("/again")).await;
     assert!(
-        look(None, &format!("{host}/web:v1"))
+        resolve_digest(None, &format!("{host}/web:v1"))
             .await
             .unwrap_err()
-            .answer
+            .message
             .contains("without end")
     );
-    let (_, host) = Theirs::start(|_, _| to("http://192.0.2.1/v2/")).await;
+    let (_, host) = FakeRegistry::start(|_, _| redirect_to("http://192.0.2.1/v2/")).await;
     assert!(
-        look(None, &format!("{host}/web:v1"))
+        resolve_digest(None, &format!("{host}/web:v1"))
             .await
             .unwrap_err()
-            .answer
+            .message
             .contains("not safe")
     );
-    let (_, host) = Theirs::start(|_, _| challenge("http://192.0.2.1/token")).await;
+    let (_, host) = FakeRegistry::start(|_, _| auth_challenge("http://192.0.2.1/token")).await;
     assert!(
-        look(None, &format!("{host}/web:v1"))
+        resolve_digest(None, &format!("{host}/web:v1"))
             .await
             .unwrap_err()
-            .answer
+            .message
             .contains("not safe")
     );
 }

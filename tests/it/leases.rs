@@ -4,31 +4,38 @@ use std::time::Duration;
 
 use serde_json::json;
 use trimtab::clouds::{
-    Trouble, Voice,
-    fly::{Leases, NewMachine, Writer, wire},
+    ErrorKind, ProgressSink,
+    fly::{FlyWriter, Leases, MachineRequest, wire},
 };
 
-use crate::support::Bare;
+use crate::support::BareSandbox;
 
-const BUDGET: Duration = Duration::from_secs(300);
+const LEASE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Slower than other tests: a lease of a minute lasts two seconds, which a busy machine does not lose by chance.
-const CALM: f64 = 30.0;
+const SLOW_SPEED: f64 = 30.0;
 
 /// A client with leases of its own, as each run has.
-fn client(bare: &Bare, description: &str) -> Writer {
-    Writer::with_leases(bare.reader(), Leases::new(description))
+fn client_with_leases(bare: &BareSandbox, description: &str) -> FlyWriter {
+    FlyWriter::with_leases(bare.reader(), Leases::new(description))
 }
 
-async fn running(bare: &Bare, fly: &Writer) -> wire::Machine {
-    let made = bare.machine(fly, json!({ "image": "web:1" })).await;
-    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent())
-        .await
-        .unwrap();
+async fn create_running_machine(bare: &BareSandbox, fly: &FlyWriter) -> wire::MachineResponse {
+    let made = bare.create_machine(fly, json!({ "image": "web:1" })).await;
+    fly.wait_for_state(
+        "web",
+        &made.id,
+        None,
+        "started",
+        300,
+        &ProgressSink::disabled(),
+    )
+    .await
+    .unwrap();
     made
 }
 
 /// Somebody else's lease, for an hour.
-async fn foreign(bare: &Bare, id: &str) {
+async fn take_foreign_lease(bare: &BareSandbox, id: &str) {
     let url = format!("{}/v1/apps/web/machines/{id}/lease", bare.sandbox.url());
     let body = json!({ "ttl": 3_600, "description": "trimtab apply draft/staging by ci@host" });
     let token = bare.sandbox.user_token().unwrap();
@@ -43,11 +50,11 @@ async fn foreign(bare: &Bare, id: &str) {
 }
 
 #[tokio::test]
-async fn another_s_lease_is_waited_for() {
-    let bare = Bare::new(CALM).await;
-    let fly = client(&bare, "ours");
-    let made = running(&bare, &fly).await;
-    foreign(&bare, &made.id).await;
+async fn foreign_lease_is_waited_for() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let fly = client_with_leases(&bare, "ours");
+    let made = create_running_machine(&bare, &fly).await;
+    take_foreign_lease(&bare, &made.id).await;
     let refused = async || {
         while !bare
             .sandbox
@@ -55,13 +62,18 @@ async fn another_s_lease_is_waited_for() {
             .iter()
             .any(|request| request.status == 409)
         {
-            fly.rest(Duration::from_secs(1)).await;
+            fly.sleep_scaled(Duration::from_secs(1)).await;
         }
-        bare.sandbox.advance(Duration::from_secs(3_600)).unwrap();
+        bare.sandbox
+            .advance_clock(Duration::from_secs(3_600))
+            .unwrap();
     };
-    let (held, ()) = tokio::join!(fly.leases().acquire("web", &made.id, BUDGET), refused());
+    let (held, ()) = tokio::join!(
+        fly.leases().acquire("web", &made.id, LEASE_TIMEOUT),
+        refused()
+    );
     let held = held.unwrap();
-    assert_eq!((held.version, held.waited), (made.instance_id, true));
+    assert_eq!((held.version, held.had_to_wait), (made.instance_id, true));
     assert!(
         bare.sandbox
             .requests()
@@ -71,17 +83,17 @@ async fn another_s_lease_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_lease_that_does_not_come_free_is_an_error_that_names_its_holder() {
-    let bare = Bare::new(CALM).await;
-    let fly = client(&bare, "ours");
-    let made = running(&bare, &fly).await;
-    foreign(&bare, &made.id).await;
+async fn lease_timeout_names_holder() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let fly = client_with_leases(&bare, "ours");
+    let made = create_running_machine(&bare, &fly).await;
+    take_foreign_lease(&bare, &made.id).await;
     let error = fly
         .leases()
         .acquire("web", &made.id, Duration::from_secs(5))
         .await
         .unwrap_err();
-    assert_eq!(error.trouble, Trouble::Conflict);
+    assert_eq!(error.kind, ErrorKind::Conflict);
     let text = error.to_string();
     let begins = format!(
         "lease machine {} of web: me@example.com (trimtab apply draft/staging by ci@host) holds it until 2",
@@ -94,52 +106,80 @@ async fn a_lease_that_does_not_come_free_is_an_error_that_names_its_holder() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_a_lease_that_runs_out() {
-    let bare = Bare::new(CALM).await;
-    let fly = client(&bare, "ours");
-    let made = running(&bare, &fly).await;
+async fn lease_from_lost_response_expires() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let fly = client_with_leases(&bare, "ours");
+    let made = create_running_machine(&bare, &fly).await;
     // The third write after the app's and the machine's.
-    bare.admin("faults", json!(["drop-after:w3"])).await;
-    let held = fly.leases().acquire("web", &made.id, BUDGET).await.unwrap();
-    assert_eq!((held.version, held.waited), (made.instance_id, true));
-    fly.cordon("web", &made.id).await.unwrap();
+    bare.post_admin("faults", json!(["drop-after:w3"])).await;
+    let held = fly
+        .leases()
+        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .await
+        .unwrap();
+    assert_eq!((held.version, held.had_to_wait), (made.instance_id, true));
+    fly.cordon_machine("web", &made.id).await.unwrap();
 }
 
 #[tokio::test]
-async fn every_write_on_a_leased_machine_shows_the_lease_and_others_are_kept_out() {
-    let bare = Bare::new(CALM).await;
-    let (fly, other) = (client(&bare, "ours"), Writer::new(bare.reader()));
-    let made = running(&bare, &fly).await;
-    fly.leases().acquire("web", &made.id, BUDGET).await.unwrap();
+async fn writes_send_nonce_and_others_are_rejected() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let (fly, other) = (
+        client_with_leases(&bare, "ours"),
+        FlyWriter::new(bare.reader()),
+    );
+    let made = create_running_machine(&bare, &fly).await;
+    fly.leases()
+        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(
-        other.cordon("web", &made.id).await.unwrap_err().trouble,
-        Trouble::Conflict
+        other
+            .cordon_machine("web", &made.id)
+            .await
+            .unwrap_err()
+            .kind,
+        ErrorKind::Conflict
     );
     let before = bare.sandbox.requests().len();
-    let update = NewMachine {
+    let update = MachineRequest {
         region: "fra".to_owned(),
         config: json!({ "image": "web:2" }),
-        ..NewMachine::default()
+        ..MachineRequest::default()
     };
     fly.update_machine("web", &made.id, &made.instance_id, &update)
         .await
         .unwrap();
-    fly.wait_for("web", &made.id, None, "started", 300, &Voice::silent())
-        .await
-        .unwrap();
+    fly.wait_for_state(
+        "web",
+        &made.id,
+        None,
+        "started",
+        300,
+        &ProgressSink::disabled(),
+    )
+    .await
+    .unwrap();
     fly.restart_machine("web", &made.id).await.unwrap();
-    fly.cordon("web", &made.id).await.unwrap();
-    fly.uncordon("web", &made.id).await.unwrap();
-    fly.stop("web", &made.id).await.unwrap();
-    fly.wait_for("web", &made.id, None, "stopped", 300, &Voice::silent())
-        .await
-        .unwrap();
-    fly.start("web", &made.id).await.unwrap();
+    fly.cordon_machine("web", &made.id).await.unwrap();
+    fly.uncordon_machine("web", &made.id).await.unwrap();
+    fly.stop_machine("web", &made.id).await.unwrap();
+    fly.wait_for_state(
+        "web",
+        &made.id,
+        None,
+        "stopped",
+        300,
+        &ProgressSink::disabled(),
+    )
+    .await
+    .unwrap();
+    fly.start_machine("web", &made.id).await.unwrap();
     fly.set_metadata("web", &made.id, &[("a".to_owned(), "b".to_owned())].into())
         .await
         .unwrap();
     fly.destroy_machine("web", &made.id).await.unwrap();
-    assert!(fly.leases().held().is_empty());
+    assert!(fly.leases().leased_machines().is_empty());
     let requests = bare.sandbox.requests();
     let writes = || {
         requests[before..]
@@ -158,34 +198,43 @@ async fn every_write_on_a_leased_machine_shows_the_lease_and_others_are_kept_out
 }
 
 #[tokio::test]
-async fn a_machine_may_be_leased_from_its_first_moment_and_is_given_back() {
-    let bare = Bare::new(CALM).await;
-    let (fly, other) = (client(&bare, "ours"), client(&bare, "other"));
-    let new = NewMachine {
+async fn machine_can_be_created_with_lease() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let (fly, other) = (
+        client_with_leases(&bare, "ours"),
+        client_with_leases(&bare, "other"),
+    );
+    let new = MachineRequest {
         region: "fra".to_owned(),
         config: json!({ "image": "web:1" }),
         lease_ttl: Some(300),
-        ..NewMachine::default()
+        ..MachineRequest::default()
     };
     let made = fly.create_machine("web", &new).await.unwrap();
-    assert_eq!(fly.leases().held(), std::slice::from_ref(&made.id));
-    fly.cordon("web", &made.id).await.unwrap();
+    assert_eq!(
+        fly.leases().leased_machines(),
+        std::slice::from_ref(&made.id)
+    );
+    fly.cordon_machine("web", &made.id).await.unwrap();
     fly.leases().release_all().await;
-    assert!(fly.leases().held().is_empty());
+    assert!(fly.leases().leased_machines().is_empty());
     let held = other
         .leases()
-        .acquire("web", &made.id, BUDGET)
+        .acquire("web", &made.id, LEASE_TIMEOUT)
         .await
         .unwrap();
-    assert!(!held.waited, "it was not given back");
+    assert!(!held.had_to_wait, "it was not given back");
 }
 
 #[tokio::test]
-async fn a_lease_is_kept_alive() {
-    let bare = Bare::new(CALM).await;
-    let fly = client(&bare, "ours");
-    let made = running(&bare, &fly).await;
-    fly.leases().acquire("web", &made.id, BUDGET).await.unwrap();
+async fn lease_is_refreshed() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let fly = client_with_leases(&bare, "ours");
+    let made = create_running_machine(&bare, &fly).await;
+    fly.leases()
+        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .await
+        .unwrap();
     let refreshes = || {
         let all = bare.sandbox.requests().into_iter();
         all.filter(|r| r.path.ends_with("/lease") && r.status == 201)
@@ -194,29 +243,35 @@ async fn a_lease_is_kept_alive() {
     };
     // Longer than any lease lasts that nobody refreshes.
     while refreshes().last().unwrap() - refreshes()[0] < 65_000 {
-        fly.rest(Duration::from_secs(1)).await;
+        fly.sleep_scaled(Duration::from_secs(1)).await;
     }
-    fly.cordon("web", &made.id).await.unwrap();
+    fly.cordon_machine("web", &made.id).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_is_taken_again_only_if_nothing_happened_since() {
-    let bare = Bare::new(CALM).await;
-    let (fly, other) = (client(&bare, "ours"), Writer::new(bare.reader()));
-    let made = running(&bare, &fly).await;
-    fly.leases().acquire("web", &made.id, BUDGET).await.unwrap();
-    bare.sandbox.advance(BUDGET).unwrap();
-    fly.cordon("web", &made.id).await.unwrap();
-    bare.sandbox.advance(BUDGET).unwrap();
-    let update = NewMachine {
+async fn expired_lease_is_reacquired_only_if_unchanged() {
+    let bare = BareSandbox::new(SLOW_SPEED).await;
+    let (fly, other) = (
+        client_with_leases(&bare, "ours"),
+        FlyWriter::new(bare.reader()),
+    );
+    let made = create_running_machine(&bare, &fly).await;
+    fly.leases()
+        .acquire("web", &made.id, LEASE_TIMEOUT)
+        .await
+        .unwrap();
+    bare.sandbox.advance_clock(LEASE_TIMEOUT).unwrap();
+    fly.cordon_machine("web", &made.id).await.unwrap();
+    bare.sandbox.advance_clock(LEASE_TIMEOUT).unwrap();
+    let update = MachineRequest {
         region: "fra".to_owned(),
         config: json!({ "image": "web:9" }),
-        ..NewMachine::default()
+        ..MachineRequest::default()
     };
     other
         .update_machine("web", &made.id, &made.instance_id, &update)
         .await
         .unwrap();
-    let error = fly.uncordon("web", &made.id).await.unwrap_err();
-    assert_eq!(error.trouble, Trouble::Conflict);
+    let error = fly.uncordon_machine("web", &made.id).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict);
 }

@@ -7,56 +7,62 @@ use aws_sdk_s3::{
     types,
 };
 use serde_json::{Value, json};
-use trimtab::{clouds::{
-        Trouble,
+use trimtab::{
+    clouds::{
+        ErrorKind,
         aws::{
-            self, At, Writer,
-            lock::{self, Lease, LockError, Loss, Place, Record, Terms, Who, Why},
+            self, AwsWriter, BucketRef,
+            lock::{
+                self, LockError, LockErrorKind, LockHolder, LockLease, LockLocation, LockLoss,
+                LockRecord, LockTimings,
+            },
         },
         fly,
-    }, model::{Mark, Secret}};
-use trimtab_sandbox::{self as sandbox, ClockMode, Fault, Options, Running};
+    },
+    model::{OwnershipMark, Secret},
+};
+use trimtab_sandbox::{self as sandbox, ClockMode, Fault, RunningSandbox, SandboxOptions};
 
 const ACCOUNT: &str = "123456789012";
 const BUCKET: &str = "harbor-locks";
 const KEY: &str = ".trimtab/locks/harbor/production.json";
 /// Nobody waits: who does not get it at once is refused.
-const AT_ONCE: Terms = Terms {
-    patience: Duration::ZERO,
-    ..Terms::AWS
+const NO_WAIT: LockTimings = LockTimings {
+    acquire_timeout: Duration::ZERO,
+    ..LockTimings::AWS
 };
 
 /// A sandbox whose time stands still, with a bucket.
-struct Store {
-    sandbox: Running,
+struct LockFixture {
+    sandbox: RunningSandbox,
     s3: aws_sdk_s3::Client,
     _dir: tempfile::TempDir,
 }
 
 /// The local clock, which nobody asks for the time.
-fn wall() -> jiff::Timestamp {
+fn local_clock() -> jiff::Timestamp {
     jiff::Timestamp::UNIX_EPOCH
 }
 
-fn secs(secs: u64) -> Duration {
+fn seconds(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn place() -> Place {
+fn lock_location() -> LockLocation {
     let [bucket, region, project, environment] =
         [BUCKET, "eu-central-1", "harbor", "production"].map(str::to_owned);
-    Place {
+    LockLocation {
         bucket,
         region,
-        mark: Mark {
+        mark: OwnershipMark {
             project,
             environment,
         },
     }
 }
 
-fn who(name: &str) -> Who {
-    Who {
+fn lock_holder(name: &str) -> LockHolder {
+    LockHolder {
         nonce: format!("{name}-0123456789abcdef"),
         holder: name.to_owned(),
         host: "runner".to_owned(),
@@ -66,11 +72,11 @@ fn who(name: &str) -> Who {
     }
 }
 
-impl Store {
+impl LockFixture {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut options = Options::new(dir.path());
-        options.clock = ClockMode::Scripted;
+        let mut options = SandboxOptions::new(dir.path());
+        options.clock = ClockMode::Manual;
         let sandbox = sandbox::start(options).await.unwrap();
         let keys = sandbox.aws_keys(ACCOUNT).unwrap();
         let config = aws_sdk_s3::config::Builder::new()
@@ -99,7 +105,7 @@ impl Store {
     }
 
     /// A request to the sandbox's administration.
-    async fn admin(&self, path: &str, body: Value) -> Value {
+    async fn post_admin(&self, path: &str, body: Value) -> Value {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
         let answer = reqwest::Client::new()
             .post(url)
@@ -112,58 +118,63 @@ impl Store {
     }
 
     /// Something goes wrong with a request that is still to come.
-    async fn fault(&self, fault: &str) {
+    async fn add_fault(&self, fault: &str) {
         let _: Fault = fault.parse().unwrap();
-        self.admin("faults", json!([fault])).await;
+        self.post_admin("faults", json!([fault])).await;
     }
 
     /// A client of its own, as each run has.
-    async fn writer(&self) -> Writer {
-        let sandbox::AwsKeys { id, secret } = self.sandbox.aws_keys(ACCOUNT).unwrap();
+    async fn writer(&self) -> AwsWriter {
+        let sandbox::AwsAccessKey { id, secret } = self.sandbox.aws_keys(ACCOUNT).unwrap();
         self.writer_with(ACCOUNT, id, secret).await
     }
 
-    async fn writer_with(&self, account: &str, id: String, secret: String) -> Writer {
-        let keys = aws::Keys {
-            id,
-            secret: Secret::new(secret),
-            session: None,
+    async fn writer_with(&self, account: &str, id: String, secret: String) -> AwsWriter {
+        let keys = aws::StaticCredentials {
+            access_key_id: id,
+            secret_access_key: Secret::new(secret),
+            session_token: None,
         };
-        let settings =
-            aws::Settings::imitation(account, "eu-central-1", self.sandbox.aws_url(), keys, 1.0);
+        let settings = aws::AwsSettings::for_sandbox(
+            account,
+            "eu-central-1",
+            self.sandbox.aws_url(),
+            keys,
+            1.0,
+        );
         let token = Secret::new(self.sandbox.org_token("acme").unwrap());
-        let fly = fly::Reader::new(&trimtab::clouds::Settings::imitation(
+        let fly = fly::FlyReader::new(&trimtab::clouds::ClientConfig::for_sandbox(
             self.sandbox.url(),
             token,
             1.0,
         ));
-        Writer::new(aws::Reader::new(settings, &fly.unwrap()).await.unwrap())
+        AwsWriter::new(aws::AwsReader::new(settings, &fly.unwrap()).await.unwrap())
     }
 
-    async fn take(&self, name: &str) -> Result<Lease, LockError> {
-        lock::take(
+    async fn acquire(&self, name: &str) -> Result<LockLease, LockError> {
+        lock::acquire(
             &self.writer().await,
-            &place(),
-            &who(name),
-            AT_ONCE,
-            wall,
+            &lock_location(),
+            &lock_holder(name),
+            NO_WAIT,
+            local_clock,
             |_, _| {},
         )
         .await
     }
 
-    async fn unlock(&self, id: &str) -> Result<Record, LockError> {
-        lock::unlock(&self.writer().await, &place(), id, wall).await
+    async fn unlock(&self, id: &str) -> Result<LockRecord, LockError> {
+        lock::unlock(&self.writer().await, &lock_location(), id, local_clock).await
     }
 
     async fn holder(&self) -> Option<String> {
-        lock::holder(&*self.writer().await, &place())
+        lock::find_holder(&*self.writer().await, &lock_location())
             .await
             .unwrap()
             .map(|record| record.holder)
     }
 
-    async fn keep_versions(&self) {
+    async fn enable_versioning(&self) {
         let on = types::VersioningConfiguration::builder()
             .status(types::BucketVersioningStatus::Enabled);
         let asked = self
@@ -174,7 +185,7 @@ impl Store {
         asked.send().await.unwrap();
     }
 
-    async fn versions(&self) -> usize {
+    async fn version_count(&self) -> usize {
         self.s3
             .list_object_versions()
             .bucket(BUCKET)
@@ -186,7 +197,7 @@ impl Store {
     }
 
     /// What stands there.
-    async fn object(&self) -> Value {
+    async fn lock_object(&self) -> Value {
         let answer = self
             .s3
             .get_object()
@@ -202,18 +213,18 @@ impl Store {
 }
 
 #[tokio::test]
-async fn it_is_taken_shown_given_back_and_taken_again() {
-    let store = Store::new().await;
+async fn lock_is_acquired_released_and_reacquired() {
+    let store = LockFixture::new().await;
     assert_eq!(store.holder().await, None);
-    let ann = store.take("ann").await.unwrap();
+    let ann = store.acquire("ann").await.unwrap();
     assert_eq!(store.holder().await.as_deref(), Some("ann"));
-    let object = store.object().await;
+    let object = store.lock_object().await;
     assert_eq!(
         (&object["generation"], &object["released"]),
         (&json!(1), &json!(false))
     );
     assert_eq!(object, serde_json::to_value(ann.record()).unwrap());
-    let error = store.take("bob").await.unwrap_err();
+    let error = store.acquire("bob").await.unwrap_err();
     assert!(
         error.to_string().starts_with(
             "lock harbor/production: ann on runner (process 42, `trimtab apply production`)"
@@ -221,49 +232,49 @@ async fn it_is_taken_shown_given_back_and_taken_again() {
         "{error}"
     );
     ann.release().await.unwrap();
-    assert_eq!(store.object().await["released"], json!(true));
-    let bob = store.take("bob").await.unwrap();
+    assert_eq!(store.lock_object().await["released"], json!(true));
+    let bob = store.acquire("bob").await.unwrap();
     assert_eq!(bob.record().generation, 2);
 }
 
 #[tokio::test]
-async fn a_run_that_died_loses_it_by_the_servers_clock() {
-    let store = Store::new().await;
-    let ann = store.take("ann").await.unwrap();
-    let ends = Terms::AWS.ttl + Terms::AWS.margin;
-    store.sandbox.advance(ends).unwrap();
+async fn dead_run_loses_lock_by_server_clock() {
+    let store = LockFixture::new().await;
+    let ann = store.acquire("ann").await.unwrap();
+    let ends = LockTimings::AWS.ttl + LockTimings::AWS.margin;
+    store.sandbox.advance_clock(ends).unwrap();
     assert!(matches!(
-        store.take("bob").await.unwrap_err().why,
-        Why::Held { .. }
+        store.acquire("bob").await.unwrap_err().kind,
+        LockErrorKind::Held { .. }
     ));
     assert_eq!(
         store.holder().await,
         None,
         "it has run out, and is left alone for a little longer"
     );
-    store.sandbox.advance(secs(2)).unwrap();
-    let bob = store.take("bob").await.unwrap();
+    store.sandbox.advance_clock(seconds(2)).unwrap();
+    let bob = store.acquire("bob").await.unwrap();
     assert_eq!(bob.record().generation, 2);
     // Ann was only asleep.
-    let error = ann.confirm(secs(91)).await.unwrap_err();
+    let error = ann.ensure_held_for(seconds(91)).await.unwrap_err();
     assert!(
-        matches!(&error.why, Why::Lost(Loss::Taken(record)) if record.holder == "bob"),
+        matches!(&error.kind, LockErrorKind::Lost(LockLoss::TakenOver(record)) if record.holder == "bob"),
         "{error}"
     );
-    assert!(ann.over().is_cancelled());
+    assert!(ann.cancellation_token().is_cancelled());
     ann.release().await.unwrap();
-    assert_eq!(store.object().await["holder"], "bob");
+    assert_eq!(store.lock_object().await["holder"], "bob");
 }
 
 #[tokio::test]
-async fn a_renewal_moves_the_end() {
-    let store = Store::new().await;
-    let ann = store.take("ann").await.unwrap();
+async fn renewal_extends_expiry() {
+    let store = LockFixture::new().await;
+    let ann = store.acquire("ann").await.unwrap();
     let before = ann.record().expires_at;
-    store.sandbox.advance(secs(80)).unwrap();
+    store.sandbox.advance_clock(seconds(80)).unwrap();
     // By her own clock no time has passed: the first renewal hears of it.
     assert!(
-        ann.confirm(secs(91)).await.is_err(),
+        ann.ensure_held_for(seconds(91)).await.is_err(),
         "no renewal gives that much"
     );
     let after = ann.record().expires_at;
@@ -272,23 +283,23 @@ async fn a_renewal_moves_the_end() {
         (60..=81).contains(&after.duration_since(before).as_secs()),
         "{before} {after}"
     );
-    assert_eq!(store.object().await["expires_at"], json!(after));
+    assert_eq!(store.lock_object().await["expires_at"], json!(after));
 }
 
 #[tokio::test]
-async fn of_several_at_once_one_has_it() {
-    let store = Store::new().await;
+async fn concurrent_acquire_has_one_winner() {
+    let store = LockFixture::new().await;
     let names = ["ann", "bob", "cyd", "dan", "eve", "flo"];
-    let all = futures_util::future::join_all(names.map(|name| store.take(name))).await;
+    let all = futures_util::future::join_all(names.map(|name| store.acquire(name))).await;
     let (have, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
     assert_eq!(have.len(), 1);
     for error in refused.into_iter().filter_map(Result::err) {
-        assert!(matches!(error.why, Why::Held { .. }), "{error}");
+        assert!(matches!(error.kind, LockErrorKind::Held { .. }), "{error}");
     }
 }
 
 #[tokio::test]
-async fn what_goes_wrong_on_the_way_is_found_out() {
+async fn acquire_survives_lost_responses() {
     // The requests are the look, the write, and two writes that must be refused. After a lost answer the SDK sends the
     // write again, which is then refused because of itself.
     let faults = [
@@ -300,16 +311,16 @@ async fn what_goes_wrong_on_the_way_is_found_out() {
         "drop-after:4",
     ];
     let all = faults.map(async |fault| {
-        let store = Store::new().await;
+        let store = LockFixture::new().await;
         let (name, rest) = fault.split_once(':').unwrap();
         let (nth, code) = rest
             .split_once(':')
             .map_or((rest, String::new()), |(n, code)| (n, format!(":{code}")));
         let before = store.sandbox.requests().len();
         let nth = before + nth.parse::<usize>().unwrap();
-        store.fault(&format!("{name}:{nth}{code}")).await;
+        store.add_fault(&format!("{name}:{nth}{code}")).await;
         let lease = store
-            .take("ann")
+            .acquire("ann")
             .await
             .unwrap_or_else(|error| panic!("{fault}: {error}"));
         assert!(
@@ -318,7 +329,7 @@ async fn what_goes_wrong_on_the_way_is_found_out() {
         );
         assert_eq!(lease.record().generation, 1, "{fault}");
         assert_eq!(
-            store.object().await,
+            store.lock_object().await,
             serde_json::to_value(lease.record()).unwrap(),
             "{fault}"
         );
@@ -328,33 +339,42 @@ async fn what_goes_wrong_on_the_way_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_decided_anew() {
-    let store = Store::new().await;
-    store.fault("conditional-conflict:1:2").await;
-    let lease = store.take("ann").await.unwrap();
+async fn conditional_conflict_is_retried() {
+    let store = LockFixture::new().await;
+    store.add_fault("conditional-conflict:1:2").await;
+    let lease = store.acquire("ann").await.unwrap();
     assert_eq!(lease.record().generation, 1);
 }
 
 #[tokio::test]
-async fn a_store_without_conditions_is_refused() {
-    let store = Store::new().await;
-    store.fault("no-conditions").await;
-    let error = store.take("ann").await.unwrap_err();
-    assert!(matches!(error.why, Why::Ignores(_)), "{error}");
-    assert_eq!(store.object().await["released"], json!(true));
+async fn store_without_conditional_writes_is_rejected() {
+    let store = LockFixture::new().await;
+    store.add_fault("no-conditions").await;
+    let error = store.acquire("ann").await.unwrap_err();
+    assert!(
+        matches!(error.kind, LockErrorKind::ConditionalWritesIgnored(_)),
+        "{error}"
+    );
+    assert_eq!(store.lock_object().await["released"], json!(true));
 }
 
 #[tokio::test]
-async fn somebody_else_unlocks_it() {
-    let store = Store::new().await;
-    let ann = store.take("ann").await.unwrap();
+async fn forced_unlock_is_noticed_by_holder() {
+    let store = LockFixture::new().await;
+    let ann = store.acquire("ann").await.unwrap();
     assert!(matches!(
-        store.unlock("bob-0123").await.unwrap_err().why,
-        Why::OtherHolder { .. }
+        store.unlock("bob-0123").await.unwrap_err().kind,
+        LockErrorKind::WrongHolder { .. }
     ));
-    assert!(store.unlock(&ann.record().id()).await.unwrap().unlocked);
+    assert!(
+        store
+            .unlock(&ann.record().short_id())
+            .await
+            .unwrap()
+            .unlocked
+    );
     // She may live, and go on until she notices.
-    let error = store.take("bob").await.unwrap_err();
+    let error = store.acquire("bob").await.unwrap_err();
     assert!(
         error
             .hint()
@@ -363,60 +383,60 @@ async fn somebody_else_unlocks_it() {
         "{error}"
     );
     assert!(matches!(
-        ann.confirm(secs(91)).await.unwrap_err().why,
-        Why::Lost(Loss::Unlocked)
+        ann.ensure_held_for(seconds(91)).await.unwrap_err().kind,
+        LockErrorKind::Lost(LockLoss::Unlocked)
     ));
     ann.release().await.unwrap();
     assert!(matches!(
-        store.unlock("ann-0123").await.unwrap_err().why,
-        Why::NotHeld
+        store.unlock("ann-0123").await.unwrap_err().kind,
+        LockErrorKind::NotHeld
     ));
-    assert_eq!(store.take("bob").await.unwrap().record().generation, 2);
+    assert_eq!(store.acquire("bob").await.unwrap().record().generation, 2);
 }
 
 #[tokio::test]
-async fn one_that_is_unlocked_and_dead_is_free_at_its_end() {
-    let store = Store::new().await;
-    let ann = store.take("ann").await.unwrap();
+async fn unlocked_lock_is_free_after_expiry() {
+    let store = LockFixture::new().await;
+    let ann = store.acquire("ann").await.unwrap();
     store.unlock("ann-0123").await.unwrap();
     drop(ann);
     store
         .sandbox
-        .advance(Terms::AWS.ttl + Terms::AWS.margin + secs(2))
+        .advance_clock(LockTimings::AWS.ttl + LockTimings::AWS.margin + seconds(2))
         .unwrap();
-    assert_eq!(store.take("bob").await.unwrap().record().generation, 2);
+    assert_eq!(store.acquire("bob").await.unwrap().record().generation, 2);
 }
 
 /// Of the versions of a lock the newest counts: were it removed first, an older one would say that the lock is free.
 #[tokio::test]
-async fn a_bucket_s_lock_is_held_until_its_last_version_is_gone() {
-    let store = Store::new().await;
-    store.keep_versions().await;
+async fn lock_is_held_until_last_version_is_deleted() {
+    let store = LockFixture::new().await;
+    store.enable_versioning().await;
     for _ in 0..6 {
-        store.take("cyd").await.unwrap().release().await.unwrap();
+        store.acquire("cyd").await.unwrap().release().await.unwrap();
     }
-    let ann = store.take("ann").await.unwrap();
+    let ann = store.acquire("ann").await.unwrap();
     let (writer, at) = (
         store.writer().await,
-        At {
+        BucketRef {
             name: BUCKET,
             region: "eu-central-1",
         },
     );
-    assert!(store.versions().await > 12);
-    writer.sweep(at, KEY).await.unwrap();
+    assert!(store.version_count().await > 12);
+    writer.delete_old_versions(at, KEY).await.unwrap();
     assert_eq!(
-        (store.versions().await, store.holder().await.as_deref()),
+        (store.version_count().await, store.holder().await.as_deref()),
         (1, Some("ann"))
     );
     assert!(
-        lock::remove(&writer, &place()).await.is_err(),
+        lock::delete_lock(&writer, &lock_location()).await.is_err(),
         "somebody holds it"
     );
-    ann.confirm(secs(80)).await.unwrap();
-    ann.retire().await.unwrap();
-    assert!(!ann.over().is_cancelled());
-    writer.sweep(at, KEY).await.unwrap();
+    ann.ensure_held_for(seconds(80)).await.unwrap();
+    ann.delete_object().await.unwrap();
+    assert!(!ann.cancellation_token().is_cancelled());
+    writer.delete_old_versions(at, KEY).await.unwrap();
     store
         .s3
         .delete_bucket()
@@ -428,10 +448,10 @@ async fn a_bucket_s_lock_is_held_until_its_last_version_is_gone() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_found_out_and_harms_nobody() {
-    let store = Store::new().await;
-    store.keep_versions().await;
-    let ann = store.take("ann").await.unwrap();
+async fn deleted_lock_is_noticed_by_holder() {
+    let store = LockFixture::new().await;
+    store.enable_versioning().await;
+    let ann = store.acquire("ann").await.unwrap();
     store
         .s3
         .delete_object()
@@ -441,19 +461,19 @@ async fn a_deletion_is_found_out_and_harms_nobody() {
         .await
         .unwrap();
     assert!(matches!(
-        ann.confirm(secs(91)).await.unwrap_err().why,
-        Why::Lost(Loss::Deleted)
+        ann.ensure_held_for(seconds(91)).await.unwrap_err().kind,
+        LockErrorKind::Lost(LockLoss::Deleted)
     ));
     // A delete marker is nothing.
-    assert_eq!(store.take("bob").await.unwrap().record().generation, 1);
+    assert_eq!(store.acquire("bob").await.unwrap().record().generation, 1);
     ann.release().await.unwrap();
-    assert_eq!(store.object().await["holder"], "bob");
+    assert_eq!(store.lock_object().await["holder"], "bob");
 }
 
 #[tokio::test]
-async fn giving_back_in_a_bucket_that_is_gone_is_no_error() {
-    let store = Store::new().await;
-    let ann = store.take("ann").await.unwrap();
+async fn release_after_bucket_deletion_succeeds() {
+    let store = LockFixture::new().await;
+    let ann = store.acquire("ann").await.unwrap();
     store
         .s3
         .delete_object()
@@ -470,7 +490,7 @@ async fn giving_back_in_a_bucket_that_is_gone_is_no_error() {
         .await
         .unwrap();
     ann.release().await.unwrap();
-    let error = store.take("bob").await.unwrap_err();
+    let error = store.acquire("bob").await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "lock harbor/production: there is no bucket harbor-locks"
@@ -478,22 +498,29 @@ async fn giving_back_in_a_bucket_that_is_gone_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_stranger_s_bucket_is_not_written_to() {
-    let store = Store::new().await;
-    let sandbox::AwsKeys { id, secret } = store.sandbox.aws_keys(ACCOUNT).unwrap();
+async fn foreign_bucket_is_not_written() {
+    let store = LockFixture::new().await;
+    let sandbox::AwsAccessKey { id, secret } = store.sandbox.aws_keys(ACCOUNT).unwrap();
     let writer = store.writer_with("210987654321", id, secret).await;
-    let error = lock::take(&writer, &place(), &who("ann"), AT_ONCE, wall, |_, _| {})
-        .await
-        .unwrap_err();
+    let error = lock::acquire(
+        &writer,
+        &lock_location(),
+        &lock_holder("ann"),
+        NO_WAIT,
+        local_clock,
+        |_, _| {},
+    )
+    .await
+    .unwrap_err();
     assert!(
-        matches!(&error.why, Why::Cloud(error) if error.trouble == Trouble::Denied),
+        matches!(&error.kind, LockErrorKind::Cloud(error) if error.kind == ErrorKind::PermissionDenied),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn two_rights_are_enough_and_a_third_makes_the_first_look_a_clear_one() {
-    let store = Store::new().await;
+async fn get_and_put_permissions_are_enough() {
+    let store = LockFixture::new().await;
     let limited = async |list: bool| {
         let objects = json!({
             "Effect": "Allow",
@@ -508,15 +535,23 @@ async fn two_rights_are_enough_and_a_third_makes_the_first_look_a_clear_one() {
         };
         let policy = json!({ "Version": "2012-10-17", "Statement": statements });
         let keys = store
-            .admin("aws/keys", json!({ "account": ACCOUNT, "policy": policy }))
+            .post_admin("aws/keys", json!({ "account": ACCOUNT, "policy": policy }))
             .await;
         let text = |name: &str| keys[name].as_str().unwrap().to_owned();
         store
             .writer_with(ACCOUNT, text("access_key_id"), text("secret_access_key"))
             .await
     };
-    let take = async |writer: &Writer| {
-        lock::take(writer, &place(), &who("ann"), AT_ONCE, wall, |_, _| {}).await
+    let take = async |writer: &AwsWriter| {
+        lock::acquire(
+            writer,
+            &lock_location(),
+            &lock_holder("ann"),
+            NO_WAIT,
+            local_clock,
+            |_, _| {},
+        )
+        .await
     };
     let error = take(&limited(false).await).await.unwrap_err();
     assert!(

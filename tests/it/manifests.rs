@@ -12,13 +12,13 @@ use tokio::sync::Semaphore;
 use trimtab::{
     kinds::{Desired, World, fly::machine::MachineSpec},
     manifest::{self, Inputs, SecretsMode},
-    model::Strategy,
+    model::RolloutStrategy,
 };
 
-use crate::support::{Team, copy};
+use crate::support::{TestEnv, copy_files};
 
 /// Folders of manifests: the reference team's, and one for each of the users' documents.
-pub(crate) fn folders() -> Vec<PathBuf> {
+pub(crate) fn manifest_folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let users =
         ["000", "001", "002", "003", "004"].map(|user| root.join("tests/manifests").join(user));
@@ -29,13 +29,13 @@ pub(crate) fn folders() -> Vec<PathBuf> {
 }
 
 /// Inputs with a value for whatever a manifest asks for: the missing names stand in its own errors.
-pub(crate) fn inputs_for(dir: &Path, environment: &str) -> Inputs {
+pub(crate) fn inputs_with_every_secret(dir: &Path, environment: &str) -> Inputs {
     let mut inputs = Inputs {
         vars: BTreeMap::from([("pr".to_owned(), "42".to_owned())]),
         images: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        secrets: SecretsMode::Unchecked,
-        shared: true,
+        process_environment: BTreeMap::new(),
+        secrets_mode: SecretsMode::Unchecked,
+        multiple_environments: true,
     };
     let loaded = manifest::load(dir, environment, &inputs)
         .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)));
@@ -43,7 +43,7 @@ pub(crate) fn inputs_for(dir: &Path, environment: &str) -> Inputs {
         for secret in secrets.values.values() {
             if let Some(name) = secret.source.strip_prefix("env ") {
                 inputs
-                    .environment
+                    .process_environment
                     .insert(name.to_owned(), format!("canary of {name}"));
             }
         }
@@ -60,18 +60,18 @@ pub(crate) fn inputs_for(dir: &Path, environment: &str) -> Inputs {
             "registry.fly.io/built:1".to_owned(),
         );
     }
-    inputs.secrets = SecretsMode::Required;
+    inputs.secrets_mode = SecretsMode::Required;
     inputs
 }
 
 /// One thing that somebody does by hand, and the one line a plan must show for it.
-struct Deed {
-    change: Change,
+struct ExpectedDrift {
+    change: DriftChange,
     expected: Vec<String>,
 }
 
-enum Change {
-    Config {
+enum DriftChange {
+    MachineConfig {
         app: String,
         id: String,
         path: &'static str,
@@ -86,15 +86,15 @@ enum Change {
 
 /// Everything that can be done to this world, one after the other.
 /// Whether a new machine takes the place of this one instead of it being changed.
-fn gives_way(spec: &MachineSpec) -> bool {
-    spec.turns.strategy == Strategy::BlueGreen && !spec.workload.config.services.is_empty()
+fn is_blue_green(spec: &MachineSpec) -> bool {
+    spec.turns.strategy == RolloutStrategy::BlueGreen && !spec.workload.config.services.is_empty()
 }
 
-fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
+fn possible_drift(desired: &Desired, world: &World) -> Vec<ExpectedDrift> {
     let mut deeds = Vec::new();
     let app = |name: &trimtab::model::Name| world.fly_app[&name.root()].name.clone();
-    let config = |app: String, id: &str, path, value, expected: String| Deed {
-        change: Change::Config {
+    let config = |app: String, id: &str, path, value, expected: String| ExpectedDrift {
+        change: DriftChange::MachineConfig {
             app,
             id: id.to_owned(),
             path,
@@ -104,8 +104,8 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
     };
     for (name, machine) in &world.fly_machine {
         let id = &machine.workload.id;
-        let verb = match machine.workload.runs() {
-            _ if gives_way(&desired.fly_machine[name]) => "succeed",
+        let verb = match machine.workload.is_running() {
+            _ if is_blue_green(&desired.fly_machine[name]) => "succeed",
             true => "restart",
             false => "update",
         };
@@ -158,12 +158,12 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
     }
     for (name, ip) in &world.fly_ip {
         let path = format!("/v1/apps/{}/ip_assignments/{}", app(name), ip.address);
-        let change = Change::Request {
+        let change = DriftChange::Request {
             method: "DELETE",
             path,
             body: Value::Null,
         };
-        deeds.push(Deed {
+        deeds.push(ExpectedDrift {
             change,
             expected: vec![format!("create fly.ip/{name}")],
         });
@@ -173,12 +173,12 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
             continue;
         };
         let path = format!("/v1/apps/{}/secrets", app(name));
-        let change = Change::Request {
+        let change = DriftChange::Request {
             method: "POST",
             path,
             body: json!({"values": {secret: "by hand"}}),
         };
-        deeds.push(Deed {
+        deeds.push(ExpectedDrift {
             change,
             expected: vec![format!("update fly.secrets/{name} {secret}")],
         });
@@ -186,10 +186,12 @@ fn deeds(desired: &Desired, world: &World) -> Vec<Deed> {
     deeds
 }
 
-async fn meddle(team: &Team, change: Change) {
+async fn make_drift(team: &TestEnv, change: DriftChange) {
     match change {
-        Change::Request { method, path, body } => drop(team.by_hand(method, &path, body).await),
-        Change::Config {
+        DriftChange::Request { method, path, body } => {
+            drop(team.send_manual_request(method, &path, body).await)
+        }
+        DriftChange::MachineConfig {
             app,
             id,
             path,
@@ -208,7 +210,7 @@ async fn meddle(team: &Team, change: Change) {
 }
 
 /// What the plan names, without what merely follows a change of secrets.
-async fn named(team: &Team) -> Vec<String> {
+async fn planned_lines(team: &TestEnv) -> Vec<String> {
     let plan = team.plan().await;
     let follows: Vec<String> = plan
         .changes()
@@ -216,7 +218,7 @@ async fn named(team: &Team) -> Vec<String> {
         .filter(|change| change.cause == trimtab::kinds::Cause::Follows)
         .map(|change| format!("{} ", change.address))
         .collect();
-    let lines = crate::support::summary(&plan);
+    let lines = crate::support::plan_summary(&plan);
     lines
         .into_iter()
         .filter(|line| {
@@ -227,12 +229,12 @@ async fn named(team: &Team) -> Vec<String> {
         .collect()
 }
 
-async fn whole_circle(dir: &Path, environment: &str) {
+async fn run_lifecycle(dir: &Path, environment: &str) {
     let what = format!("{} {environment}", dir.display());
     let folder = tempfile::tempdir().unwrap();
-    copy(dir, folder.path());
-    let inputs = inputs_for(folder.path(), environment);
-    let team = Team::at(folder, environment, inputs, Vec::new()).await;
+    copy_files(dir, folder.path());
+    let inputs = inputs_with_every_secret(folder.path(), environment);
+    let team = TestEnv::with_manifests(folder, environment, inputs, Vec::new()).await;
     assert!(
         !team.summary().await.is_empty(),
         "{what}: there is something to make"
@@ -240,14 +242,14 @@ async fn whole_circle(dir: &Path, environment: &str) {
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
     for at in 0.. {
-        let Some(deed) = deeds(&team.desired(), &team.world().await)
+        let Some(deed) = possible_drift(&team.desired(), &team.world().await)
             .into_iter()
             .nth(at)
         else {
             break;
         };
-        meddle(&team, deed.change).await;
-        assert_eq!(named(&team).await, deed.expected, "{what}");
+        make_drift(&team, deed.change).await;
+        assert_eq!(planned_lines(&team).await, deed.expected, "{what}");
         team.apply().await;
         assert_eq!(
             team.summary().await,
@@ -256,14 +258,14 @@ async fn whole_circle(dir: &Path, environment: &str) {
             deed.expected
         );
     }
-    extra_machine(&team, &what).await;
-    team.unprotect();
+    assert_extra_machine_is_destroyed(&team, &what).await;
+    team.remove_protection();
     team.apply().await;
     team.destroy().await;
 }
 
 /// A machine that nobody asked for is named by its id, and goes.
-async fn extra_machine(team: &Team, what: &str) {
+async fn assert_extra_machine_is_destroyed(team: &TestEnv, what: &str) {
     let world = team.world().await;
     let Some((key, app)) = world
         .fly_app
@@ -274,7 +276,7 @@ async fn extra_machine(team: &Team, what: &str) {
     };
     let body = json!({"region": "iad", "config": {"image": "stranger:1"}});
     let made = team
-        .by_hand("POST", &format!("/v1/apps/{}/machines", app.name), body)
+        .send_manual_request("POST", &format!("/v1/apps/{}/machines", app.name), body)
         .await;
     let id = made["id"].as_str().unwrap();
     assert_eq!(
@@ -287,16 +289,16 @@ async fn extra_machine(team: &Team, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_manifest_goes_the_whole_circle() {
+async fn every_manifest_survives_its_lifecycle() {
     // A few at once: more of them than there are cores only wait for each other, until their leases run out.
     let turns = Arc::new(Semaphore::new(4));
     let mut circles = tokio::task::JoinSet::new();
-    for dir in folders() {
-        for environment in manifest::list(&dir).unwrap() {
+    for dir in manifest_folders() {
+        for environment in manifest::list_environments(&dir).unwrap() {
             let (dir, turns) = (dir.clone(), Arc::clone(&turns));
             circles.spawn(async move {
                 let _turn = turns.acquire_owned().await.unwrap();
-                whole_circle(&dir, &environment).await;
+                run_lifecycle(&dir, &environment).await;
             });
         }
     }

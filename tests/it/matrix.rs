@@ -23,55 +23,58 @@ use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Instant};
 
 use futures_util::{StreamExt as _, stream};
 
-use trimtab_sandbox::Nth;
+use trimtab_sandbox::RequestSelector;
 
-use blows::Blow;
-use scenes::Scene;
+use blows::Disruption;
+use scenes::BaselineRun;
 
 /// How many cases run side by side: they wait for booting machines most of the time.
-const AT_ONCE: usize = 12;
+const PARALLEL_CASES: usize = 12;
 /// What the ordinary run must reach, so that a matrix that shrinks is noticed.
-const LEAST: usize = 5_000;
+const MIN_CASES_RUN: usize = 5_000;
 /// So many are chosen. Every twelfth or so of them does not come to its request: a run may end before it, and a process does
 /// not die around the requests to registries, which are sent by another client.
-const ENOUGH: usize = 5_450;
+const MIN_CASES_CHOSEN: usize = 5_450;
 
 /// Which cases run.
-enum Choice {
+enum CaseSelection {
     /// So many that a developer waits for them.
-    Some,
+    Sample,
     All,
     /// Those with this text in their name.
     Named(String),
 }
 
-impl Choice {
+impl CaseSelection {
     #[expect(
         clippy::disallowed_methods,
         reason = "a person chooses the cases by a variable"
     )]
-    fn of_environment() -> Self {
+    fn from_env() -> Self {
         match std::env::var("TRIMTAB_MATRIX") {
-            Err(_) => Self::Some,
+            Err(_) => Self::Sample,
             Ok(text) if text == "full" => Self::All,
             Ok(text) => Self::Named(text),
         }
     }
 
     /// The cases of each scene.
-    fn of(&self, scenes: &[Arc<Scene>]) -> Vec<Vec<Blow>> {
+    fn select(&self, scenes: &[Arc<BaselineRun>]) -> Vec<Vec<Disruption>> {
         match self {
-            Self::Some => {
-                let mut shares = (1..).map(|share| of_share(scenes, share * 2));
+            Self::Sample => {
+                let mut shares = (1..).map(|share| sample_cases(scenes, share * 2));
                 shares
-                    .find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= ENOUGH)
+                    .find(|cases| cases.iter().map(Vec::len).sum::<usize>() >= MIN_CASES_CHOSEN)
                     .unwrap()
             }
             Self::All => scenes
                 .iter()
-                .map(|scene| blows::all(scene.requests, scene.writes))
+                .map(|scene| blows::all_disruptions(scene.requests, scene.writes))
                 .collect(),
-            Self::Named(text) => scenes.iter().map(|scene| named(scene, text)).collect(),
+            Self::Named(text) => scenes
+                .iter()
+                .map(|scene| cases_named(scene, text))
+                .collect(),
         }
     }
 }
@@ -79,15 +82,18 @@ impl Choice {
 /// The cases of each scene that strike at every n-th request. Cases cost by their requests, and their number grows with
 /// them too, so n is the square of the requests, divided by a share: small environments are struck at each. It is no more
 /// than half of what a sort can strike at, so that none is left out.
-fn of_share(scenes: &[Arc<Scene>], share: u64) -> Vec<Vec<Blow>> {
-    let of_scene = |scene: &Arc<Scene>| {
+fn sample_cases(scenes: &[Arc<BaselineRun>], share: u64) -> Vec<Vec<Disruption>> {
+    let of_scene = |scene: &Arc<BaselineRun>| {
         let stride = (scene.requests * scene.requests / share).max(1);
-        let chosen = |blow: &Blow| {
-            let Nth { n, writes } = blow.at();
+        let chosen = |blow: &Disruption| {
+            let RequestSelector {
+                ordinal: n,
+                writes_only: writes,
+            } = blow.request();
             let most = if writes { scene.writes } else { scene.requests };
             n.is_multiple_of(stride.min((most / 2).max(1)))
         };
-        blows::all(scene.requests, scene.writes)
+        blows::all_disruptions(scene.requests, scene.writes)
             .into_iter()
             .filter(chosen)
             .collect()
@@ -95,59 +101,65 @@ fn of_share(scenes: &[Arc<Scene>], share: u64) -> Vec<Vec<Blow>> {
     scenes.iter().map(of_scene).collect()
 }
 
-fn named(scene: &Scene, text: &str) -> Vec<Blow> {
-    let all = blows::all(scene.requests, scene.writes).into_iter();
-    all.filter(|blow| format!("{}: {blow}", scene.what).contains(text))
+fn cases_named(scene: &BaselineRun, text: &str) -> Vec<Disruption> {
+    let all = blows::all_disruptions(scene.requests, scene.writes).into_iter();
+    all.filter(|blow| format!("{}: {blow}", scene.name).contains(text))
         .collect()
 }
 
 /// What came of all cases.
 #[derive(Default)]
-struct Tally {
+struct CaseTally {
     ran: usize,
     /// Those that struck at a request which this run did not come to.
     missed: usize,
-    wrong: Vec<String>,
+    failures: Vec<String>,
 }
 
-async fn play(choice: &Choice) -> Tally {
-    let mut tally = Tally::default();
-    let scenes: Vec<Arc<Scene>> = scenes::all().await.into_iter().map(Arc::new).collect();
-    for (scene, cases) in scenes.iter().zip(choice.of(&scenes)) {
+async fn run_cases(choice: &CaseSelection) -> CaseTally {
+    let mut tally = CaseTally::default();
+    let scenes: Vec<Arc<BaselineRun>> = scenes::all_baselines()
+        .await
+        .into_iter()
+        .map(Arc::new)
+        .collect();
+    for (scene, cases) in scenes.iter().zip(choice.select(&scenes)) {
         let mut sorts: BTreeSet<String> = match choice {
-            Choice::Named(_) => cases.iter().map(Blow::sort).collect(),
-            Choice::Some | Choice::All => blows::sorts(scene.requests, scene.writes),
+            CaseSelection::Named(_) => cases.iter().map(Disruption::category).collect(),
+            CaseSelection::Sample | CaseSelection::All => {
+                blows::all_categories(scene.requests, scene.writes)
+            }
         };
         // Tasks of their own, so that they use all cores.
         let cases = stream::iter(cases).map(|blow| {
             let scene = Arc::clone(scene);
-            let case = tokio::spawn(async move { stage::case(&scene, blow).await });
+            let case = tokio::spawn(async move { stage::run_case(&scene, blow).await });
             async move { (blow, case.await.unwrap()) }
         });
-        let mut cases = cases.buffer_unordered(AT_ONCE);
+        let mut cases = cases.buffer_unordered(PARALLEL_CASES);
         while let Some((blow, result)) = cases.next().await {
             if result != Ok(false) {
-                sorts.remove(&blow.sort());
+                sorts.remove(&blow.category());
             }
             match result {
                 Ok(true) => tally.ran += 1,
                 Ok(false) => tally.missed += 1,
                 Err(why) => {
                     tally.ran += 1;
-                    let why = format!("{}: {blow}: {why}", scene.what);
-                    say(&format!("matrix: {why}"));
-                    tally.wrong.push(why);
+                    let why = format!("{}: {blow}: {why}", scene.name);
+                    print_line(&format!("matrix: {why}"));
+                    tally.failures.push(why);
                 }
             }
         }
-        let without = |sort| format!("{}: {sort} never came to its request", scene.what);
-        tally.wrong.extend(sorts.into_iter().map(without));
+        let without = |sort| format!("{}: {sort} never came to its request", scene.name);
+        tally.failures.extend(sorts.into_iter().map(without));
     }
     tally
 }
 
 /// Not by a macro, whose words are kept back while a test passes.
-fn say(line: &str) {
+fn print_line(line: &str) {
     std::io::stderr()
         .lock()
         .write_all(format!("{line}\n").as_bytes())
@@ -155,15 +167,22 @@ fn say(line: &str) {
 }
 
 #[test]
-fn whatever_goes_wrong_the_next_apply_converges() {
+fn next_apply_converges_after_any_fault() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    let (choice, began) = (Choice::of_environment(), Instant::now());
-    let tally = runtime.block_on(play(&choice));
-    let (Tally { ran, missed, wrong }, seconds) = (&tally, began.elapsed().as_secs());
-    say(&format!(
+    let (choice, began) = (CaseSelection::from_env(), Instant::now());
+    let tally = runtime.block_on(run_cases(&choice));
+    let (
+        CaseTally {
+            ran,
+            missed,
+            failures: wrong,
+        },
+        seconds,
+    ) = (&tally, began.elapsed().as_secs());
+    print_line(&format!(
         "matrix: {ran} cases in {seconds} s, {} of them wrong; {missed} more did not come to their request",
         wrong.len()
     ));
@@ -174,7 +193,9 @@ fn whatever_goes_wrong_the_next_apply_converges() {
         wrong[0]
     );
     match choice {
-        Choice::Named(name) => assert!(tally.ran > 0, "no case is called {name}"),
-        Choice::Some | Choice::All => assert!(tally.ran >= LEAST, "only {} cases ran", tally.ran),
+        CaseSelection::Named(name) => assert!(tally.ran > 0, "no case is called {name}"),
+        CaseSelection::Sample | CaseSelection::All => {
+            assert!(tally.ran >= MIN_CASES_RUN, "only {} cases ran", tally.ran)
+        }
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use snapbox::{Assert, Data, data::DataFormat};
 
-use crate::scripts::Session;
+use crate::scripts::ScriptSession;
 
 #[test]
-fn the_picture_in_the_readme_is_fresh() {
-    let session = Session::new();
+fn readme_screenshot_is_up_to_date() {
+    let session = ScriptSession::new();
     let values = "--sandbox --env-file environments/example.env";
     session.run(&format!(
         "trimtab apply staging {values} --yes --parallel 1"

@@ -20,7 +20,7 @@ mod words;
 use proptest::test_runner::{Config, RngSeed};
 
 /// For how long, in milliseconds, a failing case is made smaller: each try is a whole run.
-const SHRINKING: u32 = 20_000;
+const MAX_SHRINK_MS: u32 = 20_000;
 /// What every secret begins with in these tests; it must never be seen again. (A rollout may be a canary.)
 const CANARY: &str = "canary-";
 
@@ -29,7 +29,7 @@ const CANARY: &str = "canary-";
     clippy::disallowed_methods,
     reason = "whoever runs the tests says so, nobody could pass it down"
 )]
-fn cases(n: u32) -> Config {
+fn proptest_config(n: u32) -> Config {
     let asked = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
@@ -44,7 +44,7 @@ fn cases(n: u32) -> Config {
             usual.rng_seed
         },
         failure_persistence: None,
-        max_shrink_time: SHRINKING,
+        max_shrink_time: MAX_SHRINK_MS,
         max_shrink_iters: 1000,
         ..usual
     }

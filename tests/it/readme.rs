@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use trimtab::manifest::{self, Inputs, SecretsMode};
 
-fn readme() -> String {
+fn readme_text() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
 #[test]
-fn the_manifest_in_the_readme_is_valid() {
-    let text = readme();
+fn readme_manifest_is_valid() {
+    let text = readme_text();
     let block = text
         .split("```toml\n")
         .nth(1)
@@ -23,9 +23,9 @@ fn the_manifest_in_the_readme_is_valid() {
     let inputs = Inputs {
         vars: BTreeMap::new(),
         images: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        secrets: SecretsMode::Unchecked,
-        shared: false,
+        process_environment: BTreeMap::new(),
+        secrets_mode: SecretsMode::Unchecked,
+        multiple_environments: false,
     };
     let loaded =
         manifest::load(dir.path(), "staging", &inputs).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -38,7 +38,7 @@ fn the_manifest_in_the_readme_is_valid() {
 }
 
 #[test]
-fn the_readme_names_every_command() {
+fn readme_lists_every_command() {
     let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
         .arg("--help")
         .output()
@@ -54,7 +54,7 @@ fn the_readme_names_every_command() {
     let names = commands
         .lines()
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let text = readme();
+    let text = readme_text();
     let mut seen = 0;
     for name in names
         .filter_map(|line| line.split_whitespace().next())

@@ -11,7 +11,7 @@ mod kills;
 use proptest::test_runner::{Config, RngSeed};
 
 /// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
-fn config(cases: u32) -> Config {
+fn proptest_config(cases: u32) -> Config {
     let asked = Config::default();
     Config {
         cases: if asked.cases == 256 {

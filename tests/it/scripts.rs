@@ -24,21 +24,21 @@ use std::{
 };
 
 use serde_json::Value;
-use trimtab_sandbox::{self as sandbox, Options};
+use trimtab_sandbox::{self as sandbox, SandboxOptions};
 
-use crate::support::{RECORD, copy, record};
+use crate::support::{RECORD_VARIABLE, copy_files, record_path};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// One session's folder.
-pub(crate) struct Session {
+pub(crate) struct ScriptSession {
     dir: tempfile::TempDir,
 }
 
-impl Session {
+impl ScriptSession {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        copy(
+        copy_files(
             &Path::new(ROOT).join("environments"),
             &dir.path().join("environments"),
         );
@@ -55,7 +55,7 @@ impl Session {
         match command {
             "trimtab" => match rest.split_once(" > /dev/null") {
                 None => {
-                    let out = self.trimtab(&variables, rest);
+                    let out = self.run_trimtab(&variables, rest);
                     // Steps that run side by side end in any order.
                     let steps = out
                         .lines()
@@ -68,7 +68,7 @@ impl Session {
                     out
                 }
                 Some((rest, code)) => {
-                    let out = self.trimtab(&variables, rest);
+                    let out = self.run_trimtab(&variables, rest);
                     let expected = match code.trim() {
                         "" => !out.contains("[exit "),
                         code => out.ends_with(&format!("[exit {code}]\n")),
@@ -76,15 +76,15 @@ impl Session {
                     if expected { String::new() } else { out }
                 }
             },
-            "edit" => self.edit(rest),
-            "api" => self.api(&self.with_ids(rest)),
+            "edit" => self.edit_file(rest),
+            "api" => self.send_api_request(&self.substitute_ids(rest)),
             other => panic!("`{other}` is no command of a script"),
         }
     }
 
     /// The binary, with nothing of this machine in its environment.
-    fn trimtab(&self, variables: &[(&str, &str)], args: &str) -> String {
-        let args = split(args);
+    fn run_trimtab(&self, variables: &[(&str, &str)], args: &str) -> String {
+        let args = split_args(args);
         let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(&args)
             .current_dir(self.dir.path())
@@ -92,7 +92,7 @@ impl Session {
             .env("HOME", self.dir.path())
             .env("COLUMNS", "100")
             .env("TRIMTAB_SANDBOX_SPEED", "200")
-            .envs(record().map(|file| (RECORD, file)))
+            .envs(record_path().map(|file| (RECORD_VARIABLE, file)))
             .envs(variables.iter().copied())
             .output()
             .unwrap();
@@ -108,15 +108,15 @@ impl Session {
             Some(code) => writeln!(text, "[exit {code}]").unwrap(),
             None => writeln!(text, "[killed]").unwrap(),
         }
-        steady(&text)
+        normalize_output(&text)
     }
 
-    fn write(&self, file: &str, text: &str) {
+    fn write_file(&self, file: &str, text: &str) {
         fs::write(self.dir.path().join(file), text).unwrap();
     }
 
     /// The text with `{web/app/iad/0}` replaced by the id of the machine that bears this name.
-    fn with_ids(&self, text: &str) -> String {
+    fn substitute_ids(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for part in text.split('{').skip(1) {
             if let Some(name) = part
@@ -124,13 +124,13 @@ impl Session {
                 .next()
                 .filter(|name| name.contains('/') && !name.contains('"'))
             {
-                out = out.replace(&format!("{{{name}}}"), &self.id_of(name));
+                out = out.replace(&format!("{{{name}}}"), &self.machine_id(name));
             }
         }
         out
     }
 
-    fn id_of(&self, name: &str) -> String {
+    fn machine_id(&self, name: &str) -> String {
         let apps = fs::read_dir(self.dir.path().join(".trimtab/sandbox/apps")).unwrap();
         let ids = apps.flat_map(|app| {
             let app: Value =
@@ -148,7 +148,7 @@ impl Session {
             .unwrap_or_else(|| panic!("no machine is called {name}"))
     }
 
-    fn edit(&self, args: &str) -> String {
+    fn edit_file(&self, args: &str) -> String {
         let (file, change) = args.split_once(' ').unwrap();
         let (old, new) = change.split_once(" => ").unwrap();
         let path = self.dir.path().join(file);
@@ -160,7 +160,7 @@ impl Session {
     }
 
     /// A request by hand; only its failure is shown.
-    fn api(&self, args: &str) -> String {
+    fn send_api_request(&self, args: &str) -> String {
         let mut parts = args.splitn(3, ' ');
         let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
         let body: Value = parts
@@ -168,9 +168,9 @@ impl Session {
             .map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let status = runtime.block_on(async {
-            let mut options = Options::new(self.dir.path().join(".trimtab/sandbox"));
+            let mut options = SandboxOptions::new(self.dir.path().join(".trimtab/sandbox"));
             options.speed = 200.0;
-            options.record = record();
+            options.record = record_path();
             let running = sandbox::start(options).await.unwrap();
             let request = reqwest::Client::new()
                 .request(method.parse().unwrap(), format!("{}{path}", running.url()))
@@ -193,7 +193,7 @@ impl Session {
 }
 
 /// Times and counts of requests differ from run to run.
-fn steady(text: &str) -> String {
+fn normalize_output(text: &str) -> String {
     // Leases last two seconds here instead of a minute, so a busy machine may be late with one; it is tried again.
     const LATE: &str = "WARN refreshing the lease hangs";
     let mut out = String::new();
@@ -204,7 +204,7 @@ fn steady(text: &str) -> String {
             Some(at) => line[..at].trim_end(),
             None => line.trim_end(),
         };
-        let line = &without_counts(&without_times(line));
+        let line = &mask_restart_counts(&mask_times(line));
         match line.rsplit_once(" in ") {
             Some((done, time))
                 if line.ends_with(" s") && time.starts_with(|c: char| c.is_ascii_digit()) =>
@@ -219,7 +219,7 @@ fn steady(text: &str) -> String {
 }
 
 /// Days and hours as `status` writes them, and as errors do; and what requests are called.
-fn without_times(line: &str) -> String {
+fn mask_times(line: &str) -> String {
     if let Some((before, _)) = line.split_once("request id: ") {
         return format!("{before}request id: ID");
     }
@@ -244,7 +244,7 @@ fn without_times(line: &str) -> String {
 }
 
 /// How often a program that keeps crashing was restarted until somebody looked.
-fn without_counts(line: &str) -> String {
+fn mask_restart_counts(line: &str) -> String {
     let Some((before, rest)) = line.split_once("it was restarted ") else {
         return line.to_owned();
     };
@@ -256,7 +256,7 @@ fn without_counts(line: &str) -> String {
 }
 
 /// Machines with their number in the order of appearance for an id, and plans without.
-fn numbered(text: &str, numbers: &mut Vec<String>) -> String {
+fn number_ids(text: &str, numbers: &mut Vec<String>) -> String {
     const ID: usize = 14;
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
@@ -284,7 +284,7 @@ fn numbered(text: &str, numbers: &mut Vec<String>) -> String {
 }
 
 /// Splits a command line at spaces, with single quotes.
-fn split(text: &str) -> Vec<String> {
+fn split_args(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     for (at, part) in text.split('\'').enumerate() {
         if at % 2 == 1 {
@@ -297,8 +297,8 @@ fn split(text: &str) -> Vec<String> {
 }
 
 /// Plays a script and gives it back with what really came out.
-fn play(script: &str) -> String {
-    let session = Session::new();
+fn run_script(script: &str) -> String {
+    let session = ScriptSession::new();
     let mut out = String::new();
     let mut lines = script.lines().peekable();
     let mut in_comment = false;
@@ -312,7 +312,7 @@ fn play(script: &str) -> String {
                 writeln!(out, "{line}").unwrap();
                 writeln!(text, "{}", line[1..].trim_start_matches(' ')).unwrap();
             }
-            session.write(file, &text);
+            session.write_file(file, &text);
         } else if line == "$ number ids" {
             writeln!(out, "{line}").unwrap();
             numbers = Some(Vec::new());
@@ -320,7 +320,7 @@ fn play(script: &str) -> String {
             writeln!(out, "{line}").unwrap();
             let told = session.run(command);
             match &mut numbers {
-                Some(numbers) => out.push_str(&numbered(&told, numbers)),
+                Some(numbers) => out.push_str(&number_ids(&told, numbers)),
                 None => out.push_str(&told),
             }
         } else if line.starts_with('#') {
@@ -331,7 +331,7 @@ fn play(script: &str) -> String {
     out.trim_start().to_owned()
 }
 
-fn scripts() -> Vec<PathBuf> {
+fn script_paths() -> Vec<PathBuf> {
     let dir = Path::new(ROOT).join("tests/scripts");
     let mut paths: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap()
@@ -343,15 +343,15 @@ fn scripts() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_session_goes_as_written_and_is_fresh() {
-    let paths = scripts();
+fn scripts_match_recorded_output() {
+    let paths = script_paths();
     assert!(!paths.is_empty());
     // A few at once: their machines take real time, and more of them than there are cores only wait for each other.
     let next = AtomicUsize::new(0);
     let work = || -> Vec<(&PathBuf, String)> {
         let take = || paths.get(next.fetch_add(1, Ordering::Relaxed));
         std::iter::from_fn(take)
-            .map(|path| (path, play(&fs::read_to_string(path).unwrap())))
+            .map(|path| (path, run_script(&fs::read_to_string(path).unwrap())))
             .collect()
     };
     std::thread::scope(|scope| {

@@ -18,60 +18,60 @@ mod story;
 
 use std::{io::Write as _, process::Command};
 
-use marks::Marks;
-use stage::Stage;
+use marks::Canaries;
+use stage::LeakTest;
 
 /// What the ordinary run must reach, so that one that shrinks is noticed.
-const LEAST: usize = 270;
+const MIN_RUNS: usize = 270;
 
 /// How much a run says of what it does.
-struct Level {
+struct LogLevel {
     args: &'static [&'static str],
     /// Whether GitHub's runner reads along.
     github: bool,
 }
 
-const LEVELS: [Level; 4] = [
-    Level {
+const LOG_LEVELS: [LogLevel; 4] = [
+    LogLevel {
         args: &[],
         github: false,
     },
-    Level {
+    LogLevel {
         args: &["-v"],
         github: true,
     },
-    Level {
+    LogLevel {
         args: &["-vvv", "--color", "always"],
         github: true,
     },
-    Level {
+    LogLevel {
         args: &["-vv", "--log-format", "json"],
         github: false,
     },
 ];
 
-impl Level {
-    fn of(&self, stage: &mut Stage<'_>) {
+impl LogLevel {
+    fn configure(&self, stage: &mut LeakTest<'_>) {
         if self.github {
-            stage.set("GITHUB_ACTIONS", "true");
-            stage.set("CI", "true");
+            stage.set_variable("GITHUB_ACTIONS", "true");
+            stage.set_variable("CI", "true");
         }
     }
 }
 
 /// How many formats a command is run with at a level.
 #[derive(Clone, Copy)]
-enum Choice {
+enum FormatSelection {
     One,
     All,
 }
 
-impl Choice {
+impl FormatSelection {
     #[expect(
         clippy::disallowed_methods,
         reason = "whoever runs the tests says so, nobody could pass it down"
     )]
-    fn of_environment() -> Self {
+    fn from_env() -> Self {
         match std::env::var("TRIMTAB_SECRETS") {
             Ok(text) if text == "full" => Self::All,
             _ => Self::One,
@@ -80,7 +80,7 @@ impl Choice {
 }
 
 /// As a user with a keyboard, or the system at its end.
-fn signal(id: u32, name: &str) {
+fn send_signal(id: u32, name: &str) {
     let kill = format!("kill -{name} {id}");
     assert!(
         Command::new("sh")
@@ -92,25 +92,25 @@ fn signal(id: u32, name: &str) {
 }
 
 #[test]
-fn no_secret_appears_anywhere() {
-    let choice = Choice::of_environment();
-    let (began, marks) = (std::time::Instant::now(), Marks::new());
+fn no_secret_leaks() {
+    let choice = FormatSelection::from_env();
+    let (began, marks) = (std::time::Instant::now(), Canaries::new());
     let (mut runs, mut wrong) = (0, Vec::new());
     std::thread::scope(|scope| {
         let marks = &marks;
-        let levels = LEVELS.iter().enumerate();
+        let levels = LOG_LEVELS.iter().enumerate();
         let levels = levels.map(|(nth, level)| {
             scope.spawn(move || {
                 [
-                    story::play(marks, nth, level, choice),
-                    failures::play(marks, nth, level),
+                    story::run_all_commands(marks, nth, level, choice),
+                    failures::run_failures(marks, nth, level),
                 ]
             })
         });
         for level in levels.collect::<Vec<_>>() {
-            for Stage {
+            for LeakTest {
                 runs: ran,
-                wrong: found,
+                leaks: found,
                 ..
             } in level.join().unwrap()
             {
@@ -131,5 +131,5 @@ fn no_secret_appears_anywhere() {
         "{count} times, such as {}",
         wrong.join("\n\n")
     );
-    assert!(runs >= LEAST, "only {runs} runs");
+    assert!(runs >= MIN_RUNS, "only {runs} runs");
 }

@@ -9,7 +9,7 @@ const PATTERNS: [&str; 2] = [
 ];
 
 /// Exit code, stdout and stderr in an empty folder.
-fn apply(dir: &Path, variables: &[(&str, &str)], more: &[&str]) -> (i32, String, String) {
+fn run_apply(dir: &Path, variables: &[(&str, &str)], more: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
         .args(["apply", "production"])
         .args(PATTERNS)
@@ -29,7 +29,7 @@ fn apply(dir: &Path, variables: &[(&str, &str)], more: &[&str]) -> (i32, String,
 }
 
 #[test]
-fn a_push_that_asks_for_no_deployment_does_nothing() {
+fn matching_message_skips_apply() {
     let dir = tempfile::tempdir().unwrap();
     let event = dir.path().join("event.json");
     let message = "create persona: Anna\n\n::error::no";
@@ -39,45 +39,45 @@ fn a_push_that_asks_for_no_deployment_does_nothing() {
     let variables = [("GITHUB_EVENT_PATH", event.to_str().unwrap())];
     let skipped = "Skipped: the message of commit 0a1b2c3d4e5f matches `Create persona:*`; nothing was looked at or changed.\n";
     assert_eq!(
-        apply(dir.path(), &variables, &[]),
+        run_apply(dir.path(), &variables, &[]),
         (0, skipped.to_owned(), String::new())
     );
 
-    let (code, line, _) = apply(dir.path(), &variables, &["--format=json"]);
+    let (code, line, _) = run_apply(dir.path(), &variables, &["--format=json"]);
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((code, line["type"].as_str()), (0, Some("skipped")));
     assert_eq!(line["@message"], skipped.trim_end());
 }
 
 #[test]
-fn any_other_push_goes_on() {
+fn other_message_continues() {
     let dir = tempfile::tempdir().unwrap();
     let variables = [
         ("CI_COMMIT_MESSAGE", "Fix how `Create persona:` is written"),
         ("CI_COMMIT_SHA", "0a1b"),
     ];
-    let (code, out, error) = apply(dir.path(), &variables, &[]);
+    let (code, out, error) = run_apply(dir.path(), &variables, &[]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(error.contains("there is no folder environments"), "{error}");
     let skip = [
         ("CI_COMMIT_MESSAGE", "Fix a typo\n\n[Skip Deploy]"),
         ("CI_COMMIT_SHA", "0a1b"),
     ];
-    let (code, out, _) = apply(dir.path(), &skip, &[]);
+    let (code, out, _) = run_apply(dir.path(), &skip, &[]);
     assert_eq!(code, 0);
     assert!(out.contains("commit 0a1b matches `[skip deploy]`"), "{out}");
 }
 
 #[test]
-fn a_message_that_nobody_knows_is_an_error() {
+fn unknown_message_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, out, error) = apply(dir.path(), &[], &[]);
+    let (code, out, error) = run_apply(dir.path(), &[], &[]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(
         error.contains("cannot tell the commit's message: git cannot be run"),
         "{error}"
     );
-    let (code, _, error) = apply(dir.path(), &[("GITHUB_EVENT_PATH", "gone.json")], &[]);
+    let (code, _, error) = run_apply(dir.path(), &[("GITHUB_EVENT_PATH", "gone.json")], &[]);
     assert_eq!(code, 1);
     assert!(
         error.contains("cannot read GITHUB_EVENT_PATH, which is gone.json"),
@@ -86,9 +86,9 @@ fn a_message_that_nobody_knows_is_an_error() {
 }
 
 #[test]
-fn a_pattern_that_skips_everything_is_refused() {
+fn pattern_matching_everything_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, _, error) = apply(
+    let (code, _, error) = run_apply(
         dir.path(),
         &[("CI_COMMIT_MESSAGE", "m")],
         &["--skip-if-message=*"],

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Team, summary};
+use crate::support::{TestEnv, plan_summary};
 
 /// One app with everything: two regions, a volume, secrets, a cron machine.
-pub(crate) const TEAM: &str = r#"
+pub(crate) const MANIFEST: &str = r#"
 project = "harbor"
 
 [fly]
@@ -47,11 +47,11 @@ command = ["bin/nightly"]
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_after_an_apply_is_empty() {
-    let team = Team::new(TEAM).await;
+async fn plan_after_apply_is_empty() {
+    let team = TestEnv::new(MANIFEST).await;
     let first = team.plan().await;
     assert_eq!(
-        summary(&first),
+        plan_summary(&first),
         [
             "create fly.app/web",
             "create fly.cron/web/nightly",
@@ -71,8 +71,8 @@ async fn a_plan_after_an_apply_is_empty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_changed_outside_is_named_and_repaired() {
-    let team = Team::new(TEAM).await;
+async fn drift_is_detected_and_repaired() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let world = team.world().await;
     let id = |name: &str| world.fly_machine[name].workload.id.clone();
@@ -95,9 +95,9 @@ async fn what_is_changed_outside_is_named_and_repaired() {
     })
     .await;
     let ip = world.fly_ip["web/v6"].address.clone();
-    team.by_hand("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null))
+    team.send_manual_request("DELETE", &format!("{app}/ip_assignments/{ip}"), json!(null))
         .await;
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         &format!("{app}/secrets"),
         json!({"values": {"SECRET_KEY": "tampered"}}),
@@ -105,7 +105,7 @@ async fn what_is_changed_outside_is_named_and_repaired() {
     .await;
     let extra = json!({"region": "ewr", "config": {"image": "nginx:1"}});
     let extra = team
-        .by_hand("POST", &format!("{app}/machines"), extra)
+        .send_manual_request("POST", &format!("{app}/machines"), extra)
         .await;
     let extra = extra["id"].as_str().unwrap();
 
@@ -126,8 +126,8 @@ async fn what_is_changed_outside_is_named_and_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cron_machine_is_never_started_by_an_update() {
-    let team = Team::new(TEAM).await;
+async fn cron_machine_is_not_started_by_update() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let id = team.world().await.fly_cron["web/nightly"]
         .workload
@@ -135,7 +135,7 @@ async fn a_cron_machine_is_never_started_by_an_update() {
         .clone();
     let starts = || async {
         let events = team
-            .by_hand(
+            .send_manual_request(
                 "GET",
                 &format!("/v1/apps/harbor-web/machines/{id}/events"),
                 json!(null),
@@ -149,14 +149,14 @@ async fn a_cron_machine_is_never_started_by_an_update() {
             .count()
     };
     // The first run belongs to its creation; it ends by itself.
-    team.by_hand(
+    team.send_manual_request(
         "GET",
         &format!("/v1/apps/harbor-web/machines/{id}/wait?state=stopped"),
         json!(null),
     )
     .await;
     let before = starts().await;
-    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
     team.apply().await;
     assert_eq!(starts().await, before);
     assert_eq!(
@@ -166,8 +166,8 @@ async fn a_cron_machine_is_never_started_by_an_update() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_fields_of_a_live_object_survive_an_update() {
-    let team = Team::new(TEAM).await;
+async fn unknown_fields_survive_update() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let id = team.world().await.fly_machine["web/app/iad/0"]
         .workload
@@ -181,7 +181,7 @@ async fn unknown_fields_of_a_live_object_survive_an_update() {
     .await;
     team.apply().await;
     let machine = team
-        .by_hand(
+        .send_manual_request(
             "GET",
             &format!("/v1/apps/harbor-web/machines/{id}"),
             json!(null),
@@ -192,10 +192,10 @@ async fn unknown_fields_of_a_live_object_survive_an_update() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scaling_down_asks_for_the_data_it_loses() {
-    let team = Team::new(TEAM).await;
+async fn scale_down_requires_allow_destroy_for_volume() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    team.write(&TEAM.replace(
+    team.write_manifest(&MANIFEST.replace(
         "count = { ewr = 2, iad = 1 }",
         "count = { ewr = 1, iad = 1 }",
     ));
@@ -208,7 +208,7 @@ async fn scaling_down_asks_for_the_data_it_loses() {
         .0;
     let volume = format!("fly.volume/web/data/ewr/{id}");
     assert_eq!(
-        summary(&plan),
+        plan_summary(&plan),
         [
             "destroy fly.machine/web/app/ewr/1".to_owned(),
             format!("destroy {volume}")
@@ -224,10 +224,10 @@ async fn scaling_down_asks_for_the_data_it_loses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_somebody_else_made_is_refused_until_it_is_adopted() {
-    let team = Team::new(TEAM).await;
+async fn foreign_app_needs_adopt() {
+    let team = TestEnv::new(MANIFEST).await;
     team.sandbox.org_token("harbor-test").unwrap();
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/v1/apps",
         json!({"name": "harbor-web", "org_slug": "harbor-test"}),
@@ -235,7 +235,7 @@ async fn an_app_that_somebody_else_made_is_refused_until_it_is_adopted() {
     .await;
     let config =
         json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/v1/apps/harbor-web/machines",
         json!({"region": "iad", "config": config}),
@@ -247,13 +247,13 @@ async fn an_app_that_somebody_else_made_is_refused_until_it_is_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_covers_what_a_plan_does_not_show() {
-    let team = Team::new(TEAM).await;
+async fn plan_id_covers_hidden_values() {
+    let team = TestEnv::new(MANIFEST).await;
     let reviewed = team.plan().await.id();
     // A new machine shows the names of its variables only.
-    team.write(&TEAM.replace("LOG_LEVEL = \"info\"", "LOG_LEVEL = \"debug\""));
+    team.write_manifest(&MANIFEST.replace("LOG_LEVEL = \"info\"", "LOG_LEVEL = \"debug\""));
     assert!(!reviewed.covers(&team.plan().await.id()));
-    team.write(TEAM);
+    team.write_manifest(MANIFEST);
     assert!(reviewed.covers(&team.plan().await.id()));
     let half = team.plan().await.only(&["fly.secrets/web".parse_address()]);
     assert!(
@@ -275,11 +275,11 @@ impl ParseAddress for str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_adopted_app_keeps_its_machines() {
-    let mut team = Team::new(TEAM).await;
+async fn adopted_app_keeps_its_machines() {
+    let mut team = TestEnv::new(MANIFEST).await;
     team.adopt = true;
     team.sandbox.org_token("harbor-test").unwrap();
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/v1/apps",
         json!({"name": "harbor-web", "org_slug": "harbor-test"}),
@@ -289,7 +289,7 @@ async fn an_adopted_app_keeps_its_machines() {
         json!({"image": "registry.fly.io/harbor-web:v0", "metadata": {"fly_process_group": "app"}});
     let body = json!({"region": "iad", "config": config});
     let old = team
-        .by_hand("POST", "/v1/apps/harbor-web/machines", body)
+        .send_manual_request("POST", "/v1/apps/harbor-web/machines", body)
         .await;
     // It lacks the volume of its slot, so it gives way to one that has it; the app, its name and addresses stay.
     assert!(
@@ -306,15 +306,15 @@ async fn an_adopted_app_keeps_its_machines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn protection_survives_the_removal_of_its_block() {
-    let protected = TEAM.replace("[apps.web]\n", "[apps.web]\nprotected = true\n");
-    let team = Team::new(&protected).await;
+async fn protection_survives_removal_from_manifest() {
+    let protected = MANIFEST.replace("[apps.web]\n", "[apps.web]\nprotected = true\n");
+    let team = TestEnv::new(&protected).await;
     team.apply().await;
     let before = team.world().await.fly_machine["web/app/ewr/0"]
         .workload
         .version
         .clone();
-    team.write("project = \"harbor\"\n[fly]\norg = \"harbor-test\"\n[apps.other]\nname = \"harbor-other\"\nprimary_region = \"ewr\"\nimage = \"x:1\"\n");
+    team.write_manifest("project = \"harbor\"\n[fly]\norg = \"harbor-test\"\n[apps.other]\nname = \"harbor-other\"\nprimary_region = \"ewr\"\nimage = \"x:1\"\n");
     let refusals = trimtab::plan::refusals(&team.plan().await, &trimtab::plan::Limits::default());
     assert!(
         refusals
@@ -323,7 +323,7 @@ async fn protection_survives_the_removal_of_its_block() {
         "{refusals:#?}"
     );
     // Taking the protection away is a change of marks: nothing restarts.
-    team.write(TEAM);
+    team.write_manifest(MANIFEST);
     assert_eq!(team.summary().await, ["update fly.app/web protected"]);
     team.apply().await;
     assert_eq!(
@@ -335,17 +335,17 @@ async fn protection_survives_the_removal_of_its_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_grows_and_never_shrinks() {
-    let team = Team::new(TEAM).await;
+async fn volume_grows_but_never_shrinks() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    team.write(&TEAM.replace("3gb", "5gb"));
+    team.write_manifest(&MANIFEST.replace("3gb", "5gb"));
     assert_eq!(
         team.summary().await[0],
         "update fly.volume/web/data/ewr/0 size"
     );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    team.write(&TEAM.replace("3gb", "2gb"));
+    team.write_manifest(&MANIFEST.replace("3gb", "2gb"));
     assert!(
         team.summary().await[0].contains("is 5 GB and cannot shrink to 2 GB"),
         "{:?}",
@@ -354,28 +354,28 @@ async fn a_volume_grows_and_never_shrinks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_on_a_lost_host_is_held_back_and_the_rest_goes_on() {
-    let team = Team::new(TEAM).await;
+async fn unreachable_machine_is_skipped() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let id = team.world().await.fly_machine["web/app/iad/0"]
         .workload
         .id
         .clone();
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/_sandbox/hosts",
         json!({"machine": id, "status": "unreachable"}),
     )
     .await;
-    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
     let plan = team.plan().await;
     assert!(
-        plan.found.warnings[0].starts_with("fly.machine/web/app/iad/0 is held back"),
+        plan.findings.warnings[0].starts_with("fly.machine/web/app/iad/0 is held back"),
         "{:?}",
-        plan.found.warnings
+        plan.findings.warnings
     );
     assert_eq!(
-        summary(&plan),
+        plan_summary(&plan),
         [
             "restart fly.machine/web/app/ewr/0 image",
             "restart fly.machine/web/app/ewr/1 image",
@@ -383,7 +383,7 @@ async fn a_machine_on_a_lost_host_is_held_back_and_the_rest_goes_on() {
         ]
     );
     team.apply().await;
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/_sandbox/hosts",
         json!({"machine": id, "status": "ok"}),
@@ -396,8 +396,8 @@ async fn a_machine_on_a_lost_host_is_held_back_and_the_rest_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_for_one_app_is_enough_and_says_what_it_cannot_see() {
-    let team = Team::new(TEAM).await;
+async fn app_token_is_enough_with_warning() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let token = team.sandbox.app_token("harbor-test", "harbor-web").unwrap();
     let desired = team.desired();
@@ -405,15 +405,15 @@ async fn a_token_for_one_app_is_enough_and_says_what_it_cannot_see() {
         .await
         .unwrap();
     assert!(trimtab::plan::plan(&desired, &world).unwrap().is_empty());
-    assert!(world.found.warnings[0].contains("cannot list the organization"));
+    assert!(world.findings.warnings[0].contains("cannot list the organization"));
 }
 
 #[test]
-fn the_regions_are_those_that_the_platform_lists() {
+fn known_regions_match_platform() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listed = runtime.block_on(async {
-        let team = Team::new(TEAM).await;
-        team.by_hand("GET", "/v1/platform/regions", json!(null))
+        let team = TestEnv::new(MANIFEST).await;
+        team.send_manual_request("GET", "/v1/platform/regions", json!(null))
             .await
     });
     let rows = listed["regions"]
@@ -429,13 +429,14 @@ fn the_regions_are_those_that_the_platform_lists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back() {
-    let team = Team::new(TEAM).await;
+async fn crashing_image_stops_rollout_and_fix_recovers() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let rule =
         json!([{"match": {"image_contains": ":bad"}, "behave": {"exit_code": 1, "after_ms": 1}}]);
-    team.by_hand("POST", "/_sandbox/rules", rule).await;
-    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:bad"));
+    team.send_manual_request("POST", "/_sandbox/rules", rule)
+        .await;
+    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:bad"));
     let report = team.try_apply(None).await.unwrap();
     assert!(!report.is_complete());
     let image = |world: &trimtab::kinds::World, name: &str| {
@@ -461,7 +462,7 @@ async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back()
     );
     assert!(!team.try_apply(None).await.unwrap().is_complete());
     assert_eq!(image(&team.world().await, "web/app/ewr/1"), "v1");
-    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:v2"));
+    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:v2"));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
     assert!(
@@ -474,28 +475,29 @@ async fn a_bad_image_stops_at_the_first_machine_and_a_good_one_brings_all_back()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failing_checks_are_not_a_success() {
-    let team = Team::new(TEAM).await;
+async fn failing_checks_fail_the_apply() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let rule = json!([{"match": {"image_contains": ":sick"}, "behave": {"checks": "critical", "check_output": "500"}}]);
-    team.by_hand("POST", "/_sandbox/rules", rule).await;
-    team.write(&TEAM.replace("harbor-web:v1", "harbor-web:sick"));
+    team.send_manual_request("POST", "/_sandbox/rules", rule)
+        .await;
+    team.write_manifest(&MANIFEST.replace("harbor-web:v1", "harbor-web:sick"));
     let report = team.try_apply(None).await.unwrap();
     assert!(format!("{report:?}").contains("is critical"), "{report:?}");
     assert!(!team.summary().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_without_machines_is_somebody_elses_unless_it_bears_our_label() {
-    let team = Team::new(TEAM).await;
+async fn empty_unlabelled_app_is_foreign() {
+    let team = TestEnv::new(MANIFEST).await;
     team.sandbox.org_token("harbor-test").unwrap();
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/v1/apps",
         json!({"name": "harbor-web", "org_slug": "harbor-test"}),
     )
     .await;
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/v1/apps/harbor-web/secrets/THEIRS",
         json!({"value": "x"}),
@@ -507,8 +509,8 @@ async fn an_app_without_machines_is_somebody_elses_unless_it_bears_our_label() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_older_of_two_machines_keeps_the_slot() {
-    let team = Team::new(TEAM).await;
+async fn oldest_machine_keeps_the_slot() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let old = team.world().await.fly_machine["web/app/iad/0"]
         .workload
@@ -516,7 +518,7 @@ async fn the_older_of_two_machines_keeps_the_slot() {
     let mut config = old.raw.clone();
     config["mounts"] = json!([]);
     // Times are whole seconds on Fly; the sandbox's clock runs ahead a thousandfold.
-    team.by_hand(
+    team.send_manual_request(
         "POST",
         "/v1/apps/harbor-web/machines",
         json!({"region": "iad", "config": config}),
@@ -528,14 +530,14 @@ async fn the_older_of_two_machines_keeps_the_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_old_machines_serve_until_the_new_ones_do() {
-    let plain = TEAM.replace(
+async fn old_machines_are_deleted_after_new_ones_start() {
+    let plain = MANIFEST.replace(
         "[[apps.web.mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"3gb\"\n",
         "",
     );
-    let team = Team::new(&plain).await;
+    let team = TestEnv::new(&plain).await;
     team.apply().await;
-    team.write(
+    team.write_manifest(
         &plain
             .replace("count = { ewr = 2, iad = 1 }", "count = { fra = 2 }")
             .replace("\"ewr\"", "\"fra\""),
@@ -559,33 +561,34 @@ async fn the_old_machines_serve_until_the_new_ones_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_is_of_one_environment_and_survives_an_interruption() {
-    let team = Team::new(TEAM).await;
+async fn plan_id_survives_interruption() {
+    let team = TestEnv::new(MANIFEST).await;
     let reviewed = team.plan().await.id();
-    let at = trimtab::clouds::Nth::Write(7);
-    let fuse = trimtab::clouds::Fuse {
-        at,
-        after: true,
-        then: trimtab::clouds::Burnt::FallSilent,
+    let at = trimtab::clouds::RequestOrdinal::Write(7);
+    let fuse = trimtab::clouds::CrashPoint {
+        request: at,
+        after_response: true,
+        mode: trimtab::clouds::CrashMode::Simulate,
     };
     assert!(!team.try_apply(Some(fuse)).await.unwrap().is_complete());
     assert!(
         reviewed.covers(&team.plan().await.id()),
         "what is left of a reviewed plan may run"
     );
-    let other = Team::new(&TEAM.replace("project = \"harbor\"", "project = \"other\"")).await;
+    let other =
+        TestEnv::new(&MANIFEST.replace("project = \"harbor\"", "project = \"other\"")).await;
     assert!(!reviewed.covers(&other.plan().await.id()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_comes_too_soon() {
+async fn apply_is_not_rate_limited() {
     // At this speed the spacing of requests is far longer than what a busy machine delays them by.
     const SPEED: f64 = 10.0;
     let dir = tempfile::tempdir().unwrap();
-    let plain = TEAM.replace("count = { ewr = 2, iad = 1 }", "count = { ewr = 6 }");
+    let plain = MANIFEST.replace("count = { ewr = 2, iad = 1 }", "count = { ewr = 6 }");
     std::fs::write(dir.path().join("test.toml"), plain).unwrap();
-    let inputs = crate::support::inputs(&[("SECRET_KEY", "a"), ("DATABASE_URL", "b")]);
-    let team = Team::paced(dir, "test", inputs, Vec::new(), SPEED).await;
+    let inputs = crate::support::inputs_with(&[("SECRET_KEY", "a"), ("DATABASE_URL", "b")]);
+    let team = TestEnv::with_speed(dir, "test", inputs, Vec::new(), SPEED).await;
     team.apply().await;
     let refused: Vec<_> = team
         .sandbox

@@ -13,74 +13,87 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
-use trimtab::{apply::{Conduct, Report, apply}, clouds::{
-        CloudError, Clouds, Fuse, Readers, Registry, Settings, Voice, aws,
-        fly::{NewMachine, Reader, Writer, wire},
-    }, kinds::{Desired, World}, manifest::{self, Inputs, SecretsMode}, model::{Address, Secret}, observe::{Images, images, observe}, plan::{Limits, Plan, Refusal, guard, plan}};
-use trimtab_sandbox::{self as sandbox, ClockMode, Fault, Options, Running};
+use trimtab::{
+    apply::{ApplyOptions, ApplyReport, apply},
+    clouds::{
+        ClientConfig, CloudError, CloudReaders, CloudWriters, CrashPoint, ProgressSink,
+        RegistryClient, aws,
+        fly::{FlyReader, FlyWriter, MachineRequest, wire},
+    },
+    kinds::{Desired, World},
+    manifest::{self, Inputs, SecretsMode},
+    model::{Address, Secret},
+    observe::{ResolvedImages, observe, resolve_images},
+    plan::{Limits, Plan, Refusal, guard, plan},
+};
+use trimtab_sandbox::{self as sandbox, ClockMode, Fault, RunningSandbox, SandboxOptions};
 
 /// How much faster than on Fly everything goes in these tests: a boot of a second takes five milliseconds, and the five
 /// minutes that a start may take are still more than a second on a busy machine.
 pub(crate) const SPEED: f64 = 200.0;
 
 /// The variable by which the embedded sandbox is told to record.
-pub(crate) const RECORD: &str = "TRIMTAB_SANDBOX_RECORD";
+pub(crate) const RECORD_VARIABLE: &str = "TRIMTAB_SANDBOX_RECORD";
 
 /// A folder, a sandbox, and a manifest.
-pub(crate) struct Team {
+pub(crate) struct TestEnv {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: RunningSandbox,
     pub(crate) environment: String,
     pub(crate) inputs: Inputs,
     speed: f64,
     desired: Mutex<Option<Desired>>,
-    readers: tokio::sync::OnceCell<Readers>,
+    readers: tokio::sync::OnceCell<CloudReaders>,
     /// Whether every app may be taken over, as with `--adopt`.
     pub(crate) adopt: bool,
 }
 
 /// A sandbox with one empty app called `web`, without a manifest: for the client alone.
-pub(crate) struct Bare {
-    pub(crate) sandbox: Running,
+pub(crate) struct BareSandbox {
+    pub(crate) sandbox: RunningSandbox,
     speed: f64,
 }
 
-impl Bare {
+impl BareSandbox {
     pub(crate) async fn new(speed: f64) -> Self {
-        let sandbox = sandbox::start(Options {
+        let sandbox = sandbox::start(SandboxOptions {
             speed,
-            ..Options::in_memory()
+            ..SandboxOptions::in_memory()
         })
         .await
         .unwrap();
         let bare = Self { sandbox, speed };
-        Writer::new(bare.reader())
+        FlyWriter::new(bare.reader())
             .create_app("web", "acme", None)
             .await
             .unwrap();
         bare
     }
 
-    pub(crate) fn settings(&self) -> Settings {
-        clients::settings(&self.sandbox, "acme", self.speed, None)
+    pub(crate) fn settings(&self) -> ClientConfig {
+        clients::fly_settings(&self.sandbox, "acme", self.speed, None)
     }
 
     /// Another client each time, as another run would have.
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::new(&self.settings()).unwrap()
+    pub(crate) fn reader(&self) -> FlyReader {
+        FlyReader::new(&self.settings()).unwrap()
     }
 
-    pub(crate) async fn machine(&self, fly: &Writer, config: Value) -> wire::Machine {
-        let new = NewMachine {
+    pub(crate) async fn create_machine(
+        &self,
+        fly: &FlyWriter,
+        config: Value,
+    ) -> wire::MachineResponse {
+        let new = MachineRequest {
             region: "fra".to_owned(),
             config,
-            ..NewMachine::default()
+            ..MachineRequest::default()
         };
         fly.create_machine("web", &new).await.unwrap()
     }
 
     /// A request to the sandbox's administration.
-    pub(crate) async fn admin(&self, path: &str, body: Value) {
+    pub(crate) async fn post_admin(&self, path: &str, body: Value) {
         let url = format!("{}/_sandbox/{path}", self.sandbox.url());
         let answer = reqwest::Client::new()
             .post(url)
@@ -101,30 +114,30 @@ impl Bare {
     clippy::disallowed_methods,
     reason = "whoever runs the tests says so, nobody could pass it down"
 )]
-pub(crate) fn record() -> Option<PathBuf> {
-    std::env::var_os(RECORD).map(PathBuf::from)
+pub(crate) fn record_path() -> Option<PathBuf> {
+    std::env::var_os(RECORD_VARIABLE).map(PathBuf::from)
 }
 
 /// Inputs with a value for every secret of the fixtures.
-pub(crate) fn inputs(values: &[(&str, &str)]) -> Inputs {
+pub(crate) fn inputs_with(values: &[(&str, &str)]) -> Inputs {
     Inputs {
         vars: BTreeMap::new(),
         images: BTreeMap::new(),
-        environment: values
+        process_environment: values
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect(),
-        secrets: SecretsMode::Required,
-        shared: false,
+        secrets_mode: SecretsMode::Required,
+        multiple_environments: false,
     }
 }
 
 /// The values of the secrets that the fixtures name.
-pub(crate) fn values() -> Inputs {
-    inputs(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")])
+pub(crate) fn default_inputs() -> Inputs {
+    inputs_with(&[("SECRET_KEY", "canary-one"), ("DATABASE_URL", "canary-two")])
 }
 
-impl Team {
+impl TestEnv {
     /// One environment called `test`.
     pub(crate) async fn new(manifest: &str) -> Self {
         Self::with_faults(manifest, Vec::new()).await
@@ -134,74 +147,74 @@ impl Team {
     pub(crate) async fn with_faults(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
-        Self::at(dir, "test", values(), faults).await
+        Self::with_manifests(dir, "test", default_inputs(), faults).await
     }
 
     /// The same in a sandbox with a folder, so that the program itself can be run against it.
-    pub(crate) async fn kept(manifest: &str, faults: Vec<Fault>) -> Self {
+    pub(crate) async fn on_disk(manifest: &str, faults: Vec<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
-        let options = Options {
+        let options = SandboxOptions {
             faults,
             speed: SPEED,
-            ..Options::new(dir.path().join("sandbox"))
+            ..SandboxOptions::new(dir.path().join("sandbox"))
         };
-        Self::with(dir, "test", values(), options).await
+        Self::start(dir, "test", default_inputs(), options).await
     }
 
     /// The same where time moves only when told, from the beginning of 2026 on.
-    pub(crate) async fn scripted(manifest: &str) -> Self {
+    pub(crate) async fn with_scripted_clock(manifest: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("test.toml"), manifest).unwrap();
-        let options = Options {
-            clock: ClockMode::Scripted,
+        let options = SandboxOptions {
+            clock: ClockMode::Manual,
             speed: SPEED,
-            ..Options::in_memory()
+            ..SandboxOptions::in_memory()
         };
-        Self::with(dir, "test", values(), options).await
+        Self::start(dir, "test", default_inputs(), options).await
     }
 
     /// Any environment in a folder of manifests.
-    pub(crate) async fn at(
+    pub(crate) async fn with_manifests(
         dir: tempfile::TempDir,
         environment: &str,
         inputs: Inputs,
         faults: Vec<Fault>,
     ) -> Self {
-        Self::paced(dir, environment, inputs, faults, SPEED).await
+        Self::with_speed(dir, environment, inputs, faults, SPEED).await
     }
 
     /// The same at another speed.
-    pub(crate) async fn paced(
+    pub(crate) async fn with_speed(
         dir: tempfile::TempDir,
         environment: &str,
         inputs: Inputs,
         faults: Vec<Fault>,
         speed: f64,
     ) -> Self {
-        Self::with(
+        Self::start(
             dir,
             environment,
             inputs,
-            Options {
+            SandboxOptions {
                 faults,
                 speed,
-                ..Options::in_memory()
+                ..SandboxOptions::in_memory()
             },
         )
         .await
     }
 
     /// Any environment against any sandbox.
-    async fn with(
+    async fn start(
         dir: tempfile::TempDir,
         environment: &str,
         inputs: Inputs,
-        options: Options,
+        options: SandboxOptions,
     ) -> Self {
         let speed = options.speed;
-        let options = Options {
-            record: record(),
+        let options = SandboxOptions {
+            record: record_path(),
             ..options
         };
         let sandbox = sandbox::start(options).await.unwrap();
@@ -218,13 +231,13 @@ impl Team {
     }
 
     /// Writes the manifest anew.
-    pub(crate) fn write(&self, manifest: &str) {
+    pub(crate) fn write_manifest(&self, manifest: &str) {
         fs::write(self.dir.path().join("test.toml"), manifest).unwrap();
         *self.desired.lock().unwrap() = None;
     }
 
     /// Lifts the protection of everything, in every file of the folder.
-    pub(crate) fn unprotect(&self) {
+    pub(crate) fn remove_protection(&self) {
         for entry in fs::read_dir(self.dir.path()).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -247,14 +260,14 @@ impl Team {
             desired
                 .meta
                 .adopt
-                .extend(apps.map(Address::of::<trimtab::kinds::fly::App>));
+                .extend(apps.map(Address::new::<trimtab::kinds::fly::App>));
             desired
         })
         .clone()
     }
 
     /// The clients of all clouds that the manifest names. Those that die nowhere are made once: the SDK takes its time.
-    pub(crate) async fn readers(&self, fuse: Option<Fuse>) -> Readers {
+    pub(crate) async fn readers(&self, fuse: Option<CrashPoint>) -> CloudReaders {
         if fuse.is_some() {
             return self.new_readers(fuse).await;
         }
@@ -264,22 +277,22 @@ impl Team {
             .clone()
     }
 
-    async fn new_readers(&self, fuse: Option<Fuse>) -> Readers {
-        clients::readers(&self.sandbox, &self.desired(), self.speed, fuse).await
+    async fn new_readers(&self, fuse: Option<CrashPoint>) -> CloudReaders {
+        clients::sandbox_readers(&self.sandbox, &self.desired(), self.speed, fuse).await
     }
 
     /// The same clients, which ask Fly at another address.
-    pub(crate) async fn readers_at(&self, url: String) -> Readers {
+    pub(crate) async fn readers_at(&self, url: String) -> CloudReaders {
         let token = self.settings(None).token;
-        let fly = Reader::new(&Settings::imitation(url, token, self.speed)).unwrap();
-        Readers {
+        let fly = FlyReader::new(&ClientConfig::for_sandbox(url, token, self.speed)).unwrap();
+        CloudReaders {
             fly,
             aws: self.readers(None).await.aws,
         }
     }
 
-    pub(crate) fn reader_with(&self, token: &str) -> Reader {
-        Reader::new(&Settings::imitation(
+    pub(crate) fn reader_with(&self, token: &str) -> FlyReader {
+        FlyReader::new(&ClientConfig::for_sandbox(
             self.sandbox.url(),
             Secret::new(token),
             self.speed,
@@ -287,26 +300,26 @@ impl Team {
         .unwrap()
     }
 
-    fn settings(&self, fuse: Option<Fuse>) -> Settings {
-        clients::settings(&self.sandbox, &self.desired().meta.org, self.speed, fuse)
+    fn settings(&self, fuse: Option<CrashPoint>) -> ClientConfig {
+        clients::fly_settings(&self.sandbox, &self.desired().meta.org, self.speed, fuse)
     }
 
     /// What the registries say of the manifest's images.
-    pub(crate) async fn images(&self) -> Images {
-        images(
-            &Registry::new(&self.settings(None)).unwrap(),
+    pub(crate) async fn images(&self) -> ResolvedImages {
+        resolve_images(
+            &RegistryClient::new(&self.settings(None)).unwrap(),
             &self.desired(),
         )
         .await
     }
 
     /// The manifest with the digest of every tag, as a run of the program has it.
-    pub(crate) async fn pinned(&self) -> Result<Desired, CloudError> {
+    pub(crate) async fn desired_with_digests(&self) -> Result<Desired, CloudError> {
         let (mut desired, images) = (self.desired(), self.images().await);
-        match images.missing().next() {
+        match images.fatal_failures().next() {
             Some(missing) => Err(missing.error.clone()),
             None => {
-                images.pin(&mut desired);
+                images.pin_digests(&mut desired);
                 Ok(desired)
             }
         }
@@ -321,34 +334,43 @@ impl Team {
 
     /// Plans.
     pub(crate) async fn plan(&self) -> Plan {
-        plan(&self.pinned().await.unwrap(), &self.world().await).unwrap()
+        plan(
+            &self.desired_with_digests().await.unwrap(),
+            &self.world().await,
+        )
+        .unwrap()
     }
 
     /// What a plan would do, one short line a step, sorted by danger.
     pub(crate) async fn summary(&self) -> Vec<String> {
-        summary(&self.plan().await)
+        plan_summary(&self.plan().await)
     }
 
     /// Plans and applies with everything allowed; the report may hold failures.
-    pub(crate) async fn try_apply(&self, fuse: Option<Fuse>) -> Result<Report, CloudError> {
+    pub(crate) async fn try_apply(
+        &self,
+        fuse: Option<CrashPoint>,
+    ) -> Result<ApplyReport, CloudError> {
         let readers = self.readers(fuse).await;
-        let desired = self.pinned().await?;
+        let desired = self.desired_with_digests().await?;
         let world = observe(&readers, &desired).await?;
         let plan = plan(&desired, &world).unwrap();
-        let report = carry_out(plan, readers, world).await;
+        let report = apply_plan(plan, readers, world).await;
         if fuse.is_some() {
-            self.outlive();
+            self.expire_leases();
         }
         Ok(report)
     }
 
     /// Lets the time pass for which the leases of a client that died can last.
-    pub(crate) fn outlive(&self) {
-        self.sandbox.advance(Duration::from_secs(600)).unwrap();
+    pub(crate) fn expire_leases(&self) {
+        self.sandbox
+            .advance_clock(Duration::from_secs(600))
+            .unwrap();
     }
 
     /// Plans and applies, and demands that all of it is done.
-    pub(crate) async fn apply(&self) -> Report {
+    pub(crate) async fn apply(&self) -> ApplyReport {
         let report = self.try_apply(None).await.unwrap();
         assert!(report.is_complete(), "{report:#?}");
         report
@@ -361,26 +383,28 @@ impl Team {
             Desired::empty(self.desired().meta),
         );
         let world = observe(&readers, &nothing).await.unwrap();
-        let report = carry_out(plan(&nothing, &world).unwrap(), readers.clone(), world).await;
+        let report = apply_plan(plan(&nothing, &world).unwrap(), readers.clone(), world).await;
         assert!(report.is_complete(), "{report:#?}");
         let left = plan(&nothing, &observe(&readers, &nothing).await.unwrap()).unwrap();
-        assert_eq!(summary(&left), Vec::<String>::new());
+        assert_eq!(plan_summary(&left), Vec::<String>::new());
     }
 
     /// A request as somebody with a token would send it by hand.
-    pub(crate) async fn by_hand(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(crate) async fn send_manual_request(&self, method: &str, path: &str, body: Value) -> Value {
         let refused = |(status, text)| panic!("{method} {path}: {status} {text}");
-        self.ask(method, path, &body).await.unwrap_or_else(refused)
+        self.try_manual_request(method, path, &body)
+            .await
+            .unwrap_or_else(refused)
     }
 
     /// The same where it may be refused: then it is the status, and what was said.
-    pub(crate) async fn ask(
+    pub(crate) async fn try_manual_request(
         &self,
         method: &str,
         path: &str,
         body: &Value,
     ) -> Result<Value, (reqwest::StatusCode, String)> {
-        clients::ask(&self.sandbox, method, path, body).await
+        clients::send_request(&self.sandbox, method, path, body).await
     }
 
     /// Changes a machine's configuration by hand, and waits until it runs again.
@@ -391,55 +415,55 @@ impl Team {
         change: impl FnOnce(&mut Value),
     ) {
         let path = format!("/v1/apps/{app}/machines/{id}");
-        let mut machine = self.by_hand("GET", &path, json!(null)).await;
+        let mut machine = self.send_manual_request("GET", &path, json!(null)).await;
         change(&mut machine["config"]);
         let body = json!({ "config": machine["config"], "region": machine["region"] });
-        self.by_hand("POST", &path, body).await;
+        self.send_manual_request("POST", &path, body).await;
         if machine["config"]["schedule"].is_null() {
-            self.by_hand("GET", &format!("{path}/wait?state=started"), json!(null))
+            self.send_manual_request("GET", &format!("{path}/wait?state=started"), json!(null))
                 .await;
         }
     }
 }
 
 /// Everything that a plan does is allowed.
-pub(crate) fn all_allowed(plan: &Plan) -> Limits {
+pub(crate) fn allow_everything(plan: &Plan) -> Limits {
     let steps = plan.steps().map(|step| &step.address);
-    let folded = plan.folded.iter().map(|folded| &folded.address);
+    let folded = plan.cascade_deletes.iter().map(|folded| &folded.address);
     Limits {
         allow_destroy: steps.chain(folded).cloned().collect(),
-        everything: true,
+        destroy_all: true,
         max_destroy: 100,
     }
 }
 
 /// Carries a plan out with everything allowed.
-pub(crate) async fn carry_out(plan: Plan, readers: Readers, world: World) -> Report {
-    let report = try_carry_out(plan, readers, world, &Conduct::default()).await;
+pub(crate) async fn apply_plan(plan: Plan, readers: CloudReaders, world: World) -> ApplyReport {
+    let report = try_apply_plan(plan, readers, world, &ApplyOptions::default()).await;
     report.unwrap_or_else(|refusals| panic!("{refusals:#?}"))
 }
 
 /// The same where something may be protected nevertheless.
-pub(crate) async fn try_carry_out(
+pub(crate) async fn try_apply_plan(
     plan: Plan,
-    readers: Readers,
+    readers: CloudReaders,
     world: World,
-    conduct: &Conduct,
-) -> Result<Report, Vec<Refusal>> {
-    let limits = all_allowed(&plan);
+    conduct: &ApplyOptions,
+) -> Result<ApplyReport, Vec<Refusal>> {
+    let limits = allow_everything(&plan);
     let approved = guard(plan, &limits)?;
-    let clouds = Clouds {
-        fly: Writer::new(readers.fly),
-        aws: readers.aws.map(aws::Writer::new),
+    let clouds = CloudWriters {
+        fly: FlyWriter::new(readers.fly),
+        aws: readers.aws.map(aws::AwsWriter::new),
         lock: None,
-        voice: Voice::silent(),
+        progress: ProgressSink::disabled(),
     };
     let (events, _receiver) = unbounded_channel();
     Ok(apply(&approved, &clouds, world, conduct, &events).await)
 }
 
 /// Copies the files of a folder, without what is in folders in it.
-pub(crate) fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -450,7 +474,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// One line a change: verb, address, and the attributes that differ.
-pub(crate) fn summary(plan: &Plan) -> Vec<String> {
+pub(crate) fn plan_summary(plan: &Plan) -> Vec<String> {
     let line = |change: &trimtab::plan::Change| {
         let paths: Vec<&str> = change.lines.iter().map(|line| line.path.as_str()).collect();
         match change.verb {

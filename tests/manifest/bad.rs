@@ -3,20 +3,20 @@
 use std::path::Path;
 
 use snapbox::{Assert, Data};
-use trimtab::manifest::{SecretsMode, list, load};
+use trimtab::manifest::{SecretsMode, list_environments, load};
 
-use crate::manifest::support::unchecked;
+use crate::manifest::support::unchecked_inputs;
 
 /// Relative, so that messages name no folder of this machine.
 const FOLDER: &str = "tests/manifests/bad";
 
 #[test]
-fn every_broken_manifest_says_what_is_wrong() {
-    let mut inputs = unchecked();
-    inputs.secrets = SecretsMode::Required;
+fn invalid_manifests_match_stored_diagnostics() {
+    let mut inputs = unchecked_inputs();
+    inputs.secrets_mode = SecretsMode::Required;
     let assert = Assert::new().action_env("SNAPSHOTS").normalize_paths(false);
     let mut wrong = Vec::new();
-    for environment in list(Path::new(FOLDER)).unwrap() {
+    for environment in list_environments(Path::new(FOLDER)).unwrap() {
         let said = match load(Path::new(FOLDER), &environment, &inputs) {
             Ok(_) => "nothing is wrong\n".to_owned(),
             Err(problems) => format!("{}\n", problems.render(false, 100)),
@@ -33,12 +33,12 @@ fn every_broken_manifest_says_what_is_wrong() {
 }
 
 #[test]
-fn there_is_something_wrong_with_each_of_many() {
-    let environments = list(Path::new(FOLDER)).unwrap();
+fn every_invalid_manifest_is_rejected() {
+    let environments = list_environments(Path::new(FOLDER)).unwrap();
     assert!(environments.len() >= 60, "{}", environments.len());
     for environment in environments {
-        let mut inputs = unchecked();
-        inputs.secrets = SecretsMode::Required;
+        let mut inputs = unchecked_inputs();
+        inputs.secrets_mode = SecretsMode::Required;
         assert!(
             load(Path::new(FOLDER), &environment, &inputs).is_err(),
             "{environment}"

@@ -6,19 +6,19 @@ use std::{collections::BTreeMap, fs};
 use serde_json::Value;
 use trimtab::{
     kinds::World,
-    manifest::{Loaded, Problems},
+    manifest::{LoadedEnvironment, ManifestError},
     plan,
 };
 
 use crate::{
-    fly_toml::common::read,
-    manifest::support::{Folder, path, unchecked},
-    support::{Team, inputs},
+    fly_toml::common::parse_and_modernise,
+    manifest::support::{ManifestDir, repo_path, unchecked_inputs},
+    support::{TestEnv, inputs_with},
 };
 
 /// Every file by name; `None` where the corpus is not at hand.
-fn corpus() -> Option<BTreeMap<String, String>> {
-    let files = fs::read_dir(path("../shared/corpus/fly-toml")).ok()?;
+fn load_corpus() -> Option<BTreeMap<String, String>> {
+    let files = fs::read_dir(repo_path("../shared/corpus/fly-toml")).ok()?;
     let read_file = |entry: fs::DirEntry| {
         (
             entry.file_name().into_string().unwrap(),
@@ -29,33 +29,33 @@ fn corpus() -> Option<BTreeMap<String, String>> {
 }
 
 /// A manifest that takes the file over, and says `more` about the app.
-fn manifest(more: &str) -> String {
+fn manifest_for_fly_toml(more: &str) -> String {
     format!(
         "project = \"p\"\n[fly]\norg = \"o\"\n[apps.app]\nconfig = \"fly.toml\"\nimage = \"web:1\"\n{more}"
     )
 }
 
 /// The file in a folder with the files that it names, and that manifest.
-fn folder(text: &str, more: &str) -> Folder {
-    let canonical = read("fly.toml", text).json();
+fn folder_with(text: &str, more: &str) -> ManifestDir {
+    let canonical = parse_and_modernise("fly.toml", text).json();
     let named = canonical["files"].as_array().into_iter().flatten();
     let named = named
         .filter_map(|file| file["local_path"].as_str())
         .map(|name| (name, "content"));
-    let own = manifest(more);
+    let own = manifest_for_fly_toml(more);
     let files: Vec<(&str, &str)> = named
         .chain([("fly.toml", text), ("x.toml", &own)])
         .collect();
-    Folder::with(&files)
+    ManifestDir::with_files(&files)
 }
 
-fn take_over(text: &str, more: &str) -> Result<Loaded, Problems> {
-    folder(text, more).load(&unchecked())
+fn load_fly_toml(text: &str, more: &str) -> Result<LoadedEnvironment, ManifestError> {
+    folder_with(text, more).load(&unchecked_inputs())
 }
 
 /// What the manifest must say because the file does not: the name, and the region, which trimtab lets nobody choose.
-fn unsaid(text: &str) -> (bool, bool) {
-    let canonical = read("fly.toml", text).json();
+fn missing_name_and_region(text: &str) -> (bool, bool) {
+    let canonical = parse_and_modernise("fly.toml", text).json();
     (
         canonical["app"] == Value::Null,
         canonical["primary_region"] == Value::Null,
@@ -63,7 +63,7 @@ fn unsaid(text: &str) -> (bool, bool) {
 }
 
 /// Plans it against an empty world.
-fn planned(file: &str, loaded: Result<Loaded, Problems>) {
+fn assert_plans(file: &str, loaded: Result<LoadedEnvironment, ManifestError>) {
     let loaded = loaded.unwrap_or_else(|problems| panic!("{file}\n{problems}"));
     let desired = &loaded.desired;
     let plan =
@@ -92,7 +92,7 @@ fn planned(file: &str, loaded: Result<Loaded, Problems>) {
 }
 
 /// What is wrong, with lines.
-fn problems(file: &str, loaded: Result<Loaded, Problems>) -> Vec<String> {
+fn error_lines(file: &str, loaded: Result<LoadedEnvironment, ManifestError>) -> Vec<String> {
     let Err(problems) = loaded else {
         panic!("{file} loads")
     };
@@ -168,35 +168,41 @@ const CPUS: &str = "vm = { size = \"performance-8x\" }\n";
 /// Of 108 files flyctl refuses 2. Of the 106 that it accepts, 81 plan as they are, 17 with a region besides, and 8 hold
 /// what Fly would refuse, and plan once the manifest says something else in its place.
 #[test]
-fn every_file_plans_or_says_why_not() {
-    let Some(mut corpus) = corpus() else { return };
+fn every_file_plans_or_is_rejected_with_reason() {
+    let Some(mut corpus) = load_corpus() else {
+        return;
+    };
     assert_eq!(corpus.len(), 108);
     for (file, message) in REFUSED_BY_FLYCTL {
         assert_eq!(
-            problems(file, take_over(&corpus.remove(file).unwrap(), REGION)),
+            error_lines(file, load_fly_toml(&corpus.remove(file).unwrap(), REGION)),
             [message]
         );
     }
     for (file, messages, more) in REFUSED_BY_FLY {
         let text = corpus.remove(file).unwrap();
-        assert_eq!(problems(file, take_over(&text, "")), messages, "{file}");
-        planned(file, take_over(&text, more));
+        assert_eq!(
+            error_lines(file, load_fly_toml(&text, "")),
+            messages,
+            "{file}"
+        );
+        assert_plans(file, load_fly_toml(&text, more));
     }
     let (mut whole, mut nameless, mut regionless) = (0, 0, 0);
     for (file, text) in &corpus {
-        let (name, region) = unsaid(text);
+        let (name, region) = missing_name_and_region(text);
         let name = if name { "name = \"named\"\n" } else { "" };
         nameless += usize::from(!name.is_empty());
         if region {
             regionless += 1;
             assert_eq!(
-                problems(file, take_over(text, name)),
+                error_lines(file, load_fly_toml(text, name)),
                 ["4: app `app` does not say where it runs"]
             );
-            planned(file, take_over(text, &format!("{name}{REGION}")));
+            assert_plans(file, load_fly_toml(text, &format!("{name}{REGION}")));
         } else {
             whole += 1;
-            planned(file, take_over(text, name));
+            assert_plans(file, load_fly_toml(text, name));
         }
     }
     assert_eq!((whole, regionless), (81, 17));
@@ -206,8 +212,10 @@ fn every_file_plans_or_says_why_not() {
 /// One environment of all files, made in the imitation of Fly: what is taken over can be made, and nothing that comes
 /// back from there differs from what was asked for.
 #[tokio::test(flavor = "multi_thread")]
-async fn all_of_them_are_made_and_stay() {
-    let Some(mut corpus) = corpus() else { return };
+async fn all_files_apply_with_empty_plan_after() {
+    let Some(mut corpus) = load_corpus() else {
+        return;
+    };
     corpus.retain(|file, _| REFUSED_BY_FLYCTL.iter().all(|(refused, _)| refused != file));
     let dir = tempfile::tempdir().unwrap();
     let mut own = "project = \"p\"\n[fly]\norg = \"personal\"\n".to_owned();
@@ -227,7 +235,7 @@ async fn all_of_them_are_made_and_stay() {
         }
     }
     fs::write(dir.path().join("test.toml"), own).unwrap();
-    let team = Team::at(dir, "test", inputs(&[]), Vec::new()).await;
+    let team = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
     assert_eq!(team.world().await.fly_app.len(), 106);
@@ -235,8 +243,8 @@ async fn all_of_them_are_made_and_stay() {
 
 /// Whatever is left of a file, loading it through a manifest ends with an answer.
 #[test]
-fn beginnings_of_files_are_answered() {
-    let own = path("tests/fly_toml");
+fn truncated_files_do_not_panic() {
+    let own = repo_path("tests/fly_toml");
     let own = fs::read_dir(own)
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -245,14 +253,14 @@ fn beginnings_of_files_are_answered() {
             .is_some_and(|extension| extension == "toml")
     });
     let own = own.map(|path| fs::read_to_string(path).unwrap());
-    for text in corpus().unwrap_or_default().into_values().chain(own) {
-        let beside = folder("", "name = \"named\"\nprimary_region = \"ewr\"\n");
+    for text in load_corpus().unwrap_or_default().into_values().chain(own) {
+        let beside = folder_with("", "name = \"named\"\nprimary_region = \"ewr\"\n");
         for end in (0..text.len())
             .step_by(1 + text.len() / 12)
             .filter(|end| text.is_char_boundary(*end))
         {
             beside.write("fly.toml", &text[..end]);
-            if let Err(problems) = beside.load(&unchecked()) {
+            if let Err(problems) = beside.load(&unchecked_inputs()) {
                 assert!(!problems.render(false, 80).is_empty(), "{}", &text[..end]);
             }
         }

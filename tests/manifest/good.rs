@@ -1,8 +1,8 @@
 //! Every manifest in the repository is good.
 
-use trimtab::manifest::{list, load};
+use trimtab::manifest::{list_environments, load};
 
-use crate::manifest::support::{path, unchecked};
+use crate::manifest::support::{repo_path, unchecked_inputs};
 
 /// Folders of manifests: the reference team's, one for each user document, and what AWS takes beyond the
 /// defaults.
@@ -19,8 +19,8 @@ const FOLDERS: [&str; 7] = [
 #[test]
 fn every_manifest_loads() {
     for folder in FOLDERS {
-        for environment in list(&path(folder)).unwrap() {
-            let loaded = load(&path(folder), &environment, &unchecked());
+        for environment in list_environments(&repo_path(folder)).unwrap() {
+            let loaded = load(&repo_path(folder), &environment, &unchecked_inputs());
             let loaded =
                 loaded.unwrap_or_else(|problems| panic!("{folder}/{environment}\n{problems}"));
             assert!(!loaded.desired.fly_app.is_empty(), "{folder}/{environment}");

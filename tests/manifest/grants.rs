@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use trimtab::kinds::aws::{
-    permissions::{Purpose, policy},
-    policy::Policy,
+    permissions::{Purpose, build_policy},
+    policy::PolicyDocument,
 };
 
-use crate::manifest::support::{load_text, unchecked};
+use crate::manifest::support::{load_text, unchecked_inputs};
 
 const HEAD: &str = "project = \"p\"\nfly.org = \"o\"\n[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\
     [apps.web]\nprimary_region = \"ewr\"\n";
@@ -14,70 +14,70 @@ const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/2f4e";
 const LOCK: &str = ".trimtab/locks/p/x.json";
 
 fn desired(rest: &str) -> trimtab::kinds::Desired {
-    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked());
+    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked_inputs());
     loaded
         .unwrap_or_else(|problems| panic!("{}", problems.render(false, 100)))
         .desired
 }
 
 /// The statement of a policy that has this name.
-fn statement(policy: &Policy, sid: &str) -> Option<Value> {
+fn statement_with_sid(policy: &PolicyDocument, sid: &str) -> Option<Value> {
     policy
         .statements()
         .find(|one| one.sid() == Some(sid))
-        .map(trimtab::kinds::aws::policy::Statement::json)
+        .map(trimtab::kinds::aws::policy::Statement::to_json)
 }
 
 /// The names of a policy's statements.
-fn sids(policy: &Policy) -> Vec<&str> {
+fn statement_ids(policy: &PolicyDocument) -> Vec<&str> {
     policy.statements().filter_map(|one| one.sid()).collect()
 }
 
 /// What the identity `a` may do.
-fn identity(buckets: &str, grant: &str) -> Policy {
+fn identity_policy(buckets: &str, grant: &str) -> PolicyDocument {
     let rest = format!("{buckets}\n[identities.a]\napp = \"web\"\nbuckets.b = {grant}\n");
     desired(&rest).aws_role["a"].policies["access"].clone()
 }
 
-fn prints(rest: &str, purpose: Purpose) -> Policy {
-    policy(&desired(rest), purpose).unwrap()
+fn printed_policy(rest: &str, purpose: Purpose) -> PolicyDocument {
+    build_policy(&desired(rest), purpose).unwrap()
 }
 
 #[test]
-fn who_lists_may_ask_where_the_bucket_is_whatever_the_prefix() {
-    let below = identity("[buckets.b]", "{ prefix = \"db\" }");
-    assert_eq!(sids(&below), ["BList", "BRegion", "BObjects"]);
+fn list_grant_includes_bucket_location() {
+    let below = identity_policy("[buckets.b]", "{ prefix = \"db\" }");
+    assert_eq!(statement_ids(&below), ["BList", "BRegion", "BObjects"]);
     assert_eq!(
-        statement(&below, "BList").unwrap()["Condition"],
+        statement_with_sid(&below, "BList").unwrap()["Condition"],
         json!({ "StringLike": { "s3:prefix": "db/*" } })
     );
-    let place = statement(&below, "BRegion").unwrap();
+    let place = statement_with_sid(&below, "BRegion").unwrap();
     assert_eq!(
         (&place["Action"], &place["Condition"]),
         (&json!("s3:GetBucketLocation"), &Value::Null)
     );
-    let words = below.words();
+    let words = below.describe();
     assert_eq!(words[0], "may list bucket p-x-b-123456789012 under db/");
     assert_eq!(words[1], "may see the region of bucket p-x-b-123456789012");
-    let whole = identity("[buckets.b]", "{}");
+    let whole = identity_policy("[buckets.b]", "{}");
     assert_eq!(
-        whole.words()[0],
+        whole.describe()[0],
         "may list and see the region of bucket p-x-b-123456789012"
     );
-    let writes = identity("[buckets.b]", "{ allow = [\"write\"] }");
+    let writes = identity_policy("[buckets.b]", "{ allow = [\"write\"] }");
     assert_eq!(
-        sids(&writes),
+        statement_ids(&writes),
         ["BObjects", "BNotLocks"],
         "what may not list has no business there"
     );
 }
 
 #[test]
-fn a_key_is_for_those_who_read_or_write_only() {
+fn kms_grant_needs_read_or_write() {
     let bucket = format!("[buckets.b]\nencryption = {{ kms = \"{KEY}\" }}");
     let actions = |allow: &str| {
-        let granted = identity(&bucket, &format!("{{ allow = [{allow}] }}"));
-        statement(&granted, "BKey").map(|key| key["Action"].clone())
+        let granted = identity_policy(&bucket, &format!("{{ allow = [{allow}] }}"));
+        statement_with_sid(&granted, "BKey").map(|key| key["Action"].clone())
     };
     assert_eq!(actions("\"delete\""), None);
     assert_eq!(actions("\"list\", \"delete\""), None);
@@ -89,10 +89,10 @@ fn a_key_is_for_those_who_read_or_write_only() {
 }
 
 #[test]
-fn the_lock_can_be_written_whichever_way_its_key_is_named() {
+fn lock_kms_grant_works_for_arn_and_alias() {
     let keyed = |key: &str, purpose| {
-        let printed = prints(&format!("[buckets.b]\nencryption = {key}"), purpose);
-        statement(&printed, "LockKey")
+        let printed = printed_policy(&format!("[buckets.b]\nencryption = {key}"), purpose);
+        statement_with_sid(&printed, "LockKey")
     };
     let through = json!({ "kms:ViaService": "s3.eu-central-1.amazonaws.com" });
     let both = json!(["kms:Decrypt", "kms:GenerateDataKey"]);
@@ -118,9 +118,9 @@ fn the_lock_can_be_written_whichever_way_its_key_is_named() {
 }
 
 #[test]
-fn policies_are_attached_only_where_the_manifest_names_some() {
+fn attach_policy_is_granted_only_when_needed() {
     let role = "[roles.r]\napp = \"web\"\n";
-    let all = |rest: &str| prints(rest, Purpose::Destroy).text();
+    let all = |rest: &str| printed_policy(rest, Purpose::Destroy).to_json_string();
     assert!(
         !all(&format!(
             "[buckets.b]\n[identities.a]\napp = \"web\"\n{role}"
@@ -128,22 +128,22 @@ fn policies_are_attached_only_where_the_manifest_names_some() {
         .contains("iam:Attach")
     );
     assert!(
-        prints(&format!("{role}managed_policies = []"), Purpose::Apply)
-            .text()
+        printed_policy(&format!("{role}managed_policies = []"), Purpose::Apply)
+            .to_json_string()
             .contains("iam:DetachRolePolicy")
     );
     assert!(
-        !prints(role, Purpose::Apply)
-            .text()
+        !printed_policy(role, Purpose::Apply)
+            .to_json_string()
             .contains("iam:DetachRolePolicy"),
         "what is there stays"
     );
     let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
-    let named = prints(
+    let named = printed_policy(
         &format!("{role}managed_policies = [\"{arn}\"]"),
         Purpose::Apply,
     );
-    let attach = statement(&named, "AttachPolicies").unwrap();
+    let attach = statement_with_sid(&named, "AttachPolicies").unwrap();
     assert_eq!(attach["Action"], "iam:AttachRolePolicy");
     assert_eq!(
         attach["Condition"],
@@ -152,46 +152,46 @@ fn policies_are_attached_only_where_the_manifest_names_some() {
     let bound = "arn:aws:iam::123456789012:policy/bound";
     let bounded =
         format!("{role}managed_policies = [\"{arn}\"]\npermissions_boundary = \"{bound}\"");
-    let bounded = prints(&bounded, Purpose::Apply);
+    let bounded = printed_policy(&bounded, Purpose::Apply);
     let within = json!({ "iam:PermissionsBoundary": bound });
     assert_eq!(
-        statement(&bounded, "GrantRoles").unwrap()["Condition"],
+        statement_with_sid(&bounded, "GrantRoles").unwrap()["Condition"],
         json!({ "StringEquals": within })
     );
     assert_eq!(
-        statement(&bounded, "AttachPolicies").unwrap()["Condition"],
+        statement_with_sid(&bounded, "AttachPolicies").unwrap()["Condition"],
         json!({ "ArnEquals": { "iam:PolicyARN": arn }, "StringEquals": within })
     );
-    assert!(!bounded.text().contains("PassRole"));
+    assert!(!bounded.to_json_string().contains("PassRole"));
 }
 
 #[test]
-fn only_buckets_that_the_manifest_names_are_written_and_only_the_own_lock_is_removed() {
+fn write_grants_are_limited_to_named_buckets() {
     let own = "arn:aws:s3:::p-x-b-123456789012";
     let pattern = "arn:aws:s3:::p-x-*-123456789012";
-    let printed = prints("[buckets.b]", Purpose::Destroy);
-    let of = |sid: &str| statement(&printed, sid).unwrap();
+    let printed = printed_policy("[buckets.b]", Purpose::Destroy);
+    let of = |sid: &str| statement_with_sid(&printed, sid).unwrap();
     assert_eq!(of("WriteBuckets")["Resource"], own);
     assert_eq!(of("ReadBuckets")["Resource"], pattern);
     assert_eq!(of("RemoveBuckets")["Resource"], pattern);
     assert_eq!(of("RemoveLocks")["Resource"], format!("{pattern}/{LOCK}"));
-    assert!(!printed.text().contains("s3:DeleteBucketPolicy"));
-    let bare = prints(
+    assert!(!printed.to_json_string().contains("s3:DeleteBucketPolicy"));
+    let bare = printed_policy(
         "[buckets.b]\ntls_only = false\nname = \"other\"",
         Purpose::Apply,
     );
-    assert!(bare.text().contains("s3:DeleteBucketPolicy"));
+    assert!(bare.to_json_string().contains("s3:DeleteBucketPolicy"));
     assert_eq!(
-        statement(&bare, "WriteBuckets").unwrap()["Resource"],
+        statement_with_sid(&bare, "WriteBuckets").unwrap()["Resource"],
         "arn:aws:s3:::other"
     );
     assert_eq!(
-        statement(&bare, "ReadBuckets").unwrap()["Resource"],
+        statement_with_sid(&bare, "ReadBuckets").unwrap()["Resource"],
         json!(["arn:aws:s3:::other", pattern])
     );
     assert_eq!(
-        statement(
-            &prints("[roles.r]\napp = \"web\"", Purpose::Apply),
+        statement_with_sid(
+            &printed_policy("[roles.r]\napp = \"web\"", Purpose::Apply),
             "WriteBuckets"
         ),
         None

@@ -2,37 +2,39 @@
 
 use trimtab::manifest::{Inputs, SecretsMode, load};
 
-use crate::manifest::support::{Folder, load_text, map, messages, path, unchecked};
+use crate::manifest::support::{
+    ManifestDir, load_text, messages, repo_path, string_map, unchecked_inputs,
+};
 
 const BASE: &str = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nprimary_region = \"ewr\"\n";
 
-fn with(mode: SecretsMode, environment: &[(&str, &str)]) -> Inputs {
+fn inputs_with(mode: SecretsMode, environment: &[(&str, &str)]) -> Inputs {
     let pairs = environment
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Inputs {
-        secrets: mode,
-        environment: pairs.collect(),
-        ..unchecked()
+        secrets_mode: mode,
+        process_environment: pairs.collect(),
+        ..unchecked_inputs()
     }
 }
 
 #[test]
-fn variables_name_an_environment() {
-    let mut inputs = unchecked();
-    inputs.vars = map([("pr", "42")]);
-    let loaded = load(&path("environments"), "review", &inputs).unwrap();
+fn variables_set_environment_name() {
+    let mut inputs = unchecked_inputs();
+    inputs.vars = string_map([("pr", "42")]);
+    let loaded = load(&repo_path("environments"), "review", &inputs).unwrap();
     assert_eq!(loaded.desired.meta.mark.environment, "review-42");
     assert_eq!(loaded.desired.fly_app["api"].name, "harbor-api-review-42");
-    assert_eq!(loaded.token.unwrap().env, "FLY_API_TOKEN_STAGING");
-    inputs.vars = map([("prr", "42")]);
+    assert_eq!(loaded.token_source.unwrap().env, "FLY_API_TOKEN_STAGING");
+    inputs.vars = string_map([("prr", "42")]);
     assert_eq!(
-        messages(load(&path("environments"), "review", &inputs)),
+        messages(load(&repo_path("environments"), "review", &inputs)),
         ["--var prr: this environment has no variable `prr`"]
     );
     inputs.vars.clear();
-    inputs.secrets = SecretsMode::Lenient;
-    let said = messages(load(&path("environments"), "review", &inputs));
+    inputs.secrets_mode = SecretsMode::Lenient;
+    let said = messages(load(&repo_path("environments"), "review", &inputs));
     assert_eq!(
         said,
         ["variable `pr` (number of the pull request) has no value"]
@@ -40,7 +42,7 @@ fn variables_name_an_environment() {
 }
 
 #[test]
-fn images_come_from_the_command_line_first() {
+fn command_line_image_takes_precedence() {
     let image = |inputs: &Inputs, stated: &str| {
         let loaded = load_text(&format!("{BASE}{stated}"), inputs).unwrap();
         let image = &loaded.desired.fly_machine["web/app/ewr/0"]
@@ -49,7 +51,7 @@ fn images_come_from_the_command_line_first() {
             .image;
         image.as_ref().map(ToString::to_string)
     };
-    let mut inputs = unchecked();
+    let mut inputs = unchecked_inputs();
     assert_eq!(image(&inputs, ""), None);
     assert_eq!(image(&inputs, "image = { var = \"tag\" }"), None);
     assert_eq!(
@@ -66,18 +68,18 @@ fn images_come_from_the_command_line_first() {
         ),
         Some("web:0".to_owned())
     );
-    inputs.vars = map([("tag", "web:1")]);
+    inputs.vars = string_map([("tag", "web:1")]);
     assert_eq!(
         image(&inputs, "image = { var = \"tag\" }"),
         Some("web:1".to_owned())
     );
     let by_digest = format!("web@sha256:{}", "00".repeat(32));
-    inputs.images = map([("web", by_digest.as_str())]);
+    inputs.images = string_map([("web", by_digest.as_str())]);
     assert_eq!(
         image(&inputs, "image = { var = \"tag\" }"),
         Some(by_digest.clone())
     );
-    inputs.images = map([("wep", "x")]);
+    inputs.images = string_map([("wep", "x")]);
     inputs.vars.clear();
     assert_eq!(
         messages(load_text(BASE, &inputs)),
@@ -88,17 +90,19 @@ fn images_come_from_the_command_line_first() {
 const SECRETS: &str = "[apps.web.secrets]\nKEY = { env = \"MY_KEY\" }\nMAYBE = { env = \"MAYBE\", optional = true }\n";
 
 #[test]
-fn secrets_are_read_as_far_as_a_command_needs_them() {
+fn secrets_are_read_by_mode() {
     let text = format!("{BASE}{SECRETS}");
     assert_eq!(
         messages(load_text(
             &text,
-            &with(SecretsMode::Required, &[("MY_KEY", "")])
+            &inputs_with(SecretsMode::Required, &[("MY_KEY", "")])
         )),
         ["secret `KEY` has no value"]
     );
     let load = |mode, environment: &[(&str, &str)]| {
-        load_text(&text, &with(mode, environment)).unwrap().desired
+        load_text(&text, &inputs_with(mode, environment))
+            .unwrap()
+            .desired
     };
     let desired = load(SecretsMode::Required, &[("MY_KEY", "hunter2")]);
     let secrets = &desired.fly_secrets["web"];
@@ -129,7 +133,7 @@ fn secrets_are_read_as_far_as_a_command_needs_them() {
 }
 
 #[test]
-fn secrets_come_from_files_too() {
+fn secrets_are_read_from_files() {
     let text = format!(
         "dotenv = \".env\"\n{BASE}[apps.web.secrets]\nA = {{ env = \"A\" }}\nB = {{ file = \"b.txt\" }}\nC = {{ dotenv = \"c.env\", key = \"OTHER\" }}\nD = {{ env = \"D\" }}\n"
     );
@@ -139,8 +143,11 @@ fn secrets_come_from_files_too() {
         ("b.txt", "from-file\n"),
         ("c.env", "OTHER='from c'\n"),
     ];
-    let inputs = with(SecretsMode::Required, &[("D", "from-environment")]);
-    let desired = Folder::with(&files).load(&inputs).unwrap().desired;
+    let inputs = inputs_with(SecretsMode::Required, &[("D", "from-environment")]);
+    let desired = ManifestDir::with_files(&files)
+        .load(&inputs)
+        .unwrap()
+        .desired;
     let value = |name: &str| {
         desired.fly_secrets["web"].values[name]
             .value
@@ -156,12 +163,15 @@ fn secrets_come_from_files_too() {
 }
 
 #[test]
-fn no_value_reaches_a_message() {
+fn secret_value_is_not_in_diagnostics() {
     let text = format!(
         "{BASE}[apps.web.secrets]\nA = {{ dotenv = \".env\" }}\nB = {{ env = \"hunter2 hunter2\" }}\nC = \"hunter2\"\n"
     );
-    let folder = Folder::with(&[("x.toml", text.as_str()), (".env", "A='hunter2\n???\n")]);
-    let problems = folder.load(&with(SecretsMode::Required, &[])).unwrap_err();
+    let folder =
+        ManifestDir::with_files(&[("x.toml", text.as_str()), (".env", "A='hunter2\n???\n")]);
+    let problems = folder
+        .load(&inputs_with(SecretsMode::Required, &[]))
+        .unwrap_err();
     let said = problems.to_string();
     assert!(
         said.contains("is not of the form NAME=VALUE") && !said.contains("hunter2"),
@@ -170,18 +180,18 @@ fn no_value_reaches_a_message() {
 }
 
 #[test]
-fn what_is_inherited_merges_deep() {
+fn extends_merges_deeply() {
     let base = format!(
         "{BASE}env = {{ A = \"base\", B = \"base\" }}\n[apps.web.vm]\nmemory = \"512mb\"\n"
     );
     let second = "[apps.web]\nenv.B = \"second\"\nenv.C = \"second\"\n";
     let own = "extends = [\"_base.toml\", \"_second.toml\"]\n[apps.web]\nenv.C = \"own\"\n[apps.web.vm]\nmemory = \"1gb\"\n";
-    let folder = Folder::with(&[
+    let folder = ManifestDir::with_files(&[
         ("_base.toml", &base),
         ("_second.toml", second),
         ("x.toml", own),
     ]);
-    let desired = folder.load(&unchecked()).unwrap().desired;
+    let desired = folder.load(&unchecked_inputs()).unwrap().desired;
     let config = &desired.fly_machine["web/app/ewr/0"].workload.config;
     let env = |key: &str| config.env[key].as_str();
     assert_eq!([env("A"), env("B"), env("C")], ["base", "second", "own"]);
@@ -189,11 +199,11 @@ fn what_is_inherited_merges_deep() {
 }
 
 #[test]
-fn a_fly_toml_lies_beneath_the_apps_own_keys() {
+fn manifest_overrides_fly_toml() {
     let fly = "app = \"from-fly\"\nprimary_region = \"fra\"\n[build]\nimage = \"web:1\"\n[env]\nA = \"${NOT_OURS}\"\nB = \"fly\"\n[http_service]\ninternal_port = 8080\n";
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\nenv.B = \"${apps.web.name}\"\n[apps.web.http_service]\nforce_https = true\n";
-    let loaded = Folder::with(&[("fly.toml", fly), ("x.toml", own)])
-        .load(&unchecked())
+    let loaded = ManifestDir::with_files(&[("fly.toml", fly), ("x.toml", own)])
+        .load(&unchecked_inputs())
         .unwrap();
     assert_eq!(loaded.desired.fly_app["web"].name, "from-fly");
     let config = &loaded.desired.fly_machine["web/app/fra/0"].workload.config;
@@ -212,12 +222,16 @@ fn a_fly_toml_lies_beneath_the_apps_own_keys() {
 }
 
 #[test]
-fn an_environment_that_is_not_there_is_named() {
-    let problems = load(&path("environments"), "prodction", &unchecked()).unwrap_err();
+fn missing_environment_is_reported() {
+    let problems = load(&repo_path("environments"), "prodction", &unchecked_inputs()).unwrap_err();
     let (_, line, column, message, help) = problems.iter().next().unwrap();
     assert!(message.starts_with("there is no environment `prodction`") && (line, column) == (0, 0));
     assert_eq!(help, Some("did you mean `production`?"));
-    let said = messages(load(&path("environments"), "_base", &unchecked()));
+    let said = messages(load(
+        &repo_path("environments"),
+        "_base",
+        &unchecked_inputs(),
+    ));
     assert_eq!(
         said,
         ["`_base` is only inherited from, because its name begins with `_`"]
@@ -225,16 +239,24 @@ fn an_environment_that_is_not_there_is_named() {
 }
 
 #[test]
-fn every_resource_has_its_place() {
-    let loaded = load(&path("tests/manifests/003"), "staging", &unchecked()).unwrap();
+fn every_resource_has_a_position() {
+    let loaded = load(
+        &repo_path("tests/manifests/003"),
+        "staging",
+        &unchecked_inputs(),
+    )
+    .unwrap();
     for name in loaded.desired.fly_machine.keys() {
         assert!(
-            loaded.places.keys().any(|address| address.name() == name),
+            loaded
+                .locations
+                .keys()
+                .any(|address| address.name() == name),
             "{name}"
         );
     }
     let cron = loaded
-        .places
+        .locations
         .iter()
         .find(|(address, _)| address.to_string() == "fly.cron/web/news-ingestion");
     let (_, at) = cron.unwrap();
@@ -243,11 +265,11 @@ fn every_resource_has_its_place() {
 }
 
 #[test]
-fn what_a_fly_toml_has_and_we_have_not_is_said() {
+fn unsupported_fly_toml_setting_is_a_warning() {
     let fly = "app = \"a\"\nprimary_region = \"fra\"\n\n[[services]]\nprotocol = \"tcp\"\n[deploy]\nseed_command = \"x\"\n";
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
-    let loaded = Folder::with(&[("fly.toml", fly), ("x.toml", own)])
-        .load(&unchecked())
+    let loaded = ManifestDir::with_files(&[("fly.toml", fly), ("x.toml", own)])
+        .load(&unchecked_inputs())
         .unwrap();
     let said = &loaded.desired.meta.warnings;
     let line = |ending: &str| said.iter().any(|line| line.contains(ending));
@@ -268,25 +290,28 @@ fn what_a_fly_toml_has_and_we_have_not_is_said() {
 }
 
 #[test]
-fn a_fly_json_will_do() {
+fn fly_json_is_accepted() {
     let fly = r#"{"app": "a", "primary_region": "fra", "http_service": {"internal_port": 3000}}"#;
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.json\"\n";
-    let loaded = Folder::with(&[("fly.json", fly), ("x.toml", own)])
-        .load(&unchecked())
+    let loaded = ManifestDir::with_files(&[("fly.json", fly), ("x.toml", own)])
+        .load(&unchecked_inputs())
         .unwrap();
     let config = &loaded.desired.fly_machine["web/app/fra/0"].workload.config;
     assert_eq!(config.services[0].internal_port, 3000);
 }
 
 #[test]
-fn a_file_that_is_not_toml_shows_no_secret_either() {
+fn syntax_error_shows_no_secret() {
     for line in [
         "SESSION_SECRET = \"hunter2hunter2",
         "X = 'postgres://a:hunter2@b/c",
         "Y = sk-hunter2",
     ] {
-        let problems =
-            load_text(&format!("{BASE}[apps.web.env]\n{line}\n"), &unchecked()).unwrap_err();
+        let problems = load_text(
+            &format!("{BASE}[apps.web.env]\n{line}\n"),
+            &unchecked_inputs(),
+        )
+        .unwrap_err();
         let said = problems.render(true, 80);
         assert!(
             said.contains("this is not TOML") && said.contains("\u{1b}["),

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use trimtab::manifest::{SecretsMode, load};
 
-use crate::manifest::support::{path, unchecked};
+use crate::manifest::support::{repo_path, unchecked_inputs};
 
 /// What replaces a piece of a manifest: values of every type, and signs that mean something somewhere.
-const PIECES: [&str; 16] = [
+const REPLACEMENTS: [&str; 16] = [
     "",
     "0",
     "-1",
@@ -27,10 +27,11 @@ const PIECES: [&str; 16] = [
 ];
 
 /// The manifests of a folder, with its files beside them in a folder that vanishes.
-fn mangle(folder: &str, environment: &str) {
-    let text = std::fs::read_to_string(path(folder).join(format!("{environment}.toml"))).unwrap();
+fn load_mangled(folder: &str, environment: &str) {
+    let text =
+        std::fs::read_to_string(repo_path(folder).join(format!("{environment}.toml"))).unwrap();
     let beside = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(path(folder))
+    for file in std::fs::read_dir(repo_path(folder))
         .unwrap()
         .map(|file| file.unwrap().path())
     {
@@ -47,34 +48,34 @@ fn mangle(folder: &str, environment: &str) {
         .enumerate()
         .filter(|(_, line)| line.contains(['=', '[']))
     {
-        for piece in PIECES {
+        for piece in REPLACEMENTS {
             let broken = line
                 .split_once('=')
                 .map_or(piece.to_owned(), |(key, _)| format!("{key}= {piece}"));
             let mut lines = lines.clone();
             lines[index] = &broken;
-            try_out(beside.path(), &lines.join("\n"));
+            load_text_in(beside.path(), &lines.join("\n"));
         }
     }
     for end in (0..text.len())
         .step_by(29)
         .filter(|end| text.is_char_boundary(*end))
     {
-        try_out(beside.path(), &text[..end]);
+        load_text_in(beside.path(), &text[..end]);
     }
 }
 
-fn try_out(folder: &Path, text: &str) {
+fn load_text_in(folder: &Path, text: &str) {
     std::fs::write(folder.join("junk.toml"), text).unwrap();
-    let mut inputs = unchecked();
-    inputs.secrets = SecretsMode::Lenient;
+    let mut inputs = unchecked_inputs();
+    inputs.secrets_mode = SecretsMode::Lenient;
     if let Err(problems) = load(folder, "junk", &inputs) {
         assert!(!problems.render(false, 80).is_empty(), "{text}");
     }
 }
 
 #[test]
-fn mangled_manifests_are_answered() {
+fn mangled_manifests_do_not_panic() {
     for (folder, environment) in [
         ("environments", "_base"),
         ("environments", "production"),
@@ -84,6 +85,6 @@ fn mangled_manifests_are_answered() {
         ("tests/manifests/bad", "ips"),
         ("tests/manifests/bad", "file-sources"),
     ] {
-        mangle(folder, environment);
+        load_mangled(folder, environment);
     }
 }

@@ -1,40 +1,40 @@
 //! What IAM and S3 take of policies, to the character: the longest passes, and one more is told at its place.
 
-use crate::manifest::support::{load_text, messages, unchecked};
+use crate::manifest::support::{load_text, messages, unchecked_inputs};
 
 const HEAD: &str = "project = \"p\"\nfly.org = \"o\"\n[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\
     [apps.web]\nprimary_region = \"ewr\"\n";
 
 /// What is wrong with a manifest.
-fn said(rest: &str) -> Vec<String> {
-    messages(load_text(&format!("{HEAD}{rest}"), &unchecked()))
+fn messages_of(rest: &str) -> Vec<String> {
+    messages(load_text(&format!("{HEAD}{rest}"), &unchecked_inputs()))
 }
 
 /// What is wrong once a text is so long, in one line at most.
-fn wrong(manifest: impl Fn(&str) -> String, letters: usize) -> Option<String> {
-    let said = said(&manifest(&"x".repeat(letters)));
+fn message_for_length(manifest: impl Fn(&str) -> String, letters: usize) -> Option<String> {
+    let said = messages_of(&manifest(&"x".repeat(letters)));
     assert!(said.len() <= 1, "{said:?}");
     said.into_iter().next()
 }
 
 /// The most letters that pass: one more is refused with the words.
-fn most(manifest: impl Fn(&str) -> String, words: &str) -> usize {
+fn longest_accepted(manifest: impl Fn(&str) -> String, words: &str) -> usize {
     let (mut passes, mut fails) = (1, 40_000);
     while passes + 1 < fails {
         let middle = usize::midpoint(passes, fails);
-        if wrong(&manifest, middle).is_none() {
+        if message_for_length(&manifest, middle).is_none() {
             passes = middle
         } else {
             fails = middle
         }
     }
-    let why = wrong(&manifest, fails).unwrap();
+    let why = message_for_length(&manifest, fails).unwrap();
     assert!(why.contains(words), "{why}");
     passes
 }
 
 #[test]
-fn a_trust_policy_may_have_2048_characters_without_blanks() {
+fn trust_policy_is_limited_to_2048_characters() {
     let trust = |text: &str| {
         format!(
             "[roles.a]\ntrust = {{ Version = \"2012-10-17\", Statement = [{{ Effect = \"Allow\", Principal = {{ AWS = \
@@ -44,7 +44,7 @@ fn a_trust_policy_may_have_2048_characters_without_blanks() {
     };
     let rest = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"ab"}}}}"#;
     assert_eq!(
-        most(
+        longest_accepted(
             trust,
             "this trust policy takes 2049 characters as policy, and IAM takes 2048"
         ) + rest.len(),
@@ -53,7 +53,7 @@ fn a_trust_policy_may_have_2048_characters_without_blanks() {
 }
 
 #[test]
-fn quotas_that_aws_has_raised_can_be_said() {
+fn raised_quotas_are_respected() {
     let arns: String = (0..12)
         .map(|n| format!("\"arn:aws:iam::aws:policy/P{n}\","))
         .collect();
@@ -63,21 +63,21 @@ fn quotas_that_aws_has_raised_can_be_said() {
          Principal = {{ AWS = \"123456789012\" }}, Action = \"sts:AssumeRole\", Condition = {{ StringEquals = {{ \
          \"sts:ExternalId\" = \"{text}\" }} }} }}] }}\n"
     );
-    assert_eq!(said(&role).len(), 2);
+    assert_eq!(messages_of(&role).len(), 2);
     assert!(
-        said(&format!(
+        messages_of(&format!(
             "[aws.quotas]\ntrust_policy = 4096\nmanaged_policies = 20\n{role}"
         ))
         .is_empty()
     );
     assert_eq!(
-        said("[aws.quotas]\ntrust_policy = 5000\n"),
+        messages_of("[aws.quotas]\ntrust_policy = 5000\n"),
         ["`5000` is out of range"]
     );
 }
 
 #[test]
-fn the_policies_of_a_role_may_have_10240_characters_together() {
+fn role_policies_are_limited_to_10240_characters() {
     let two = |text: &str| {
         let policy = |name: &str, resource: &str| {
             format!(
@@ -93,11 +93,11 @@ fn the_policies_of_a_role_may_have_10240_characters_together() {
     };
     let rest = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::"}}"#;
     let words = "what this role may do takes 10241 characters as policy, and IAM takes 10240";
-    assert_eq!(most(two, words) + 2 * rest.len() + 1, 10_240);
+    assert_eq!(longest_accepted(two, words) + 2 * rest.len() + 1, 10_240);
 }
 
 #[test]
-fn what_an_identity_may_do_is_counted_too() {
+fn identity_policy_counts_towards_limit() {
     let prefixes = |letters: usize| {
         let prefix = "x".repeat(letters);
         let buckets: String = (0..20).map(|n| format!("[buckets.b{n}]\n")).collect();
@@ -107,7 +107,7 @@ fn what_an_identity_may_do_is_counted_too() {
         let lock = HEAD.replace("[aws]\n", "[aws]\nlock = \"b0\"\n");
         messages(load_text(
             &format!("{lock}{buckets}[identities.a]\napp = \"web\"\n{grants}"),
-            &unchecked(),
+            &unchecked_inputs(),
         ))
     };
     assert!(prefixes(8).is_empty(), "{:?}", prefixes(8));
@@ -119,14 +119,14 @@ fn what_an_identity_may_do_is_counted_too() {
 }
 
 #[test]
-fn the_policy_of_a_bucket_may_have_20_kilobytes_with_ours() {
+fn bucket_policy_is_limited_to_20_kilobytes() {
     let statement = |text: &str| {
         format!(
             "[[buckets.a.statements]]\nEffect = \"Deny\"\nPrincipal = \"*\"\nAction = \"s3:DeleteObject\"\nResource = \
              \"arn:aws:s3:::p-x-a-123456789012/{text}\"\n"
         )
     };
-    let most = most(
+    let most = longest_accepted(
         statement,
         "the bucket's policy has 20481 bytes, and S3 takes 20480",
     );
@@ -134,18 +134,21 @@ fn the_policy_of_a_bucket_may_have_20_kilobytes_with_ours() {
 }
 
 #[test]
-fn a_description_may_have_1000_characters_of_latin_1() {
+fn description_is_limited_to_1000_characters() {
     let role = |text: &str| format!("[roles.a]\napp = \"web\"\ndescription = \"ö~\\t{text}\"\n");
-    assert_eq!(most(role, "this description has 1001 characters"), 997);
+    assert_eq!(
+        longest_accepted(role, "this description has 1001 characters"),
+        997
+    );
 }
 
 #[test]
-fn tags_are_counted_in_characters_not_in_bytes() {
+fn tags_are_counted_in_characters() {
     let bucket = |value: &str| format!("[buckets.a]\ntags = {{ \"größe\" = \"ö{value}\" }}\n");
-    assert_eq!(most(bucket, "`größe` cannot be this tag"), 255);
+    assert_eq!(longest_accepted(bucket, "`größe` cannot be this tag"), 255);
     let many: String = (0..41).map(|n| format!("t{n} = \"1\"\n")).collect();
     assert_eq!(
-        said(&format!("[buckets.a.tags]\n{many}")),
+        messages_of(&format!("[buckets.a.tags]\n{many}")),
         ["these are too many tags"]
     );
 }

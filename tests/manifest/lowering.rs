@@ -7,19 +7,19 @@ use trimtab::{
     model::{Gib, Name},
 };
 
-use crate::manifest::support::{load_text, unchecked};
+use crate::manifest::support::{load_text, unchecked_inputs};
 
 /// The head that every manifest here has.
 const HEAD: &str = "project = \"p\"\n[fly]\norg = \"o\"\n";
 
-fn desired(rest: &str) -> Desired {
-    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked());
+fn load_desired(rest: &str) -> Desired {
+    let loaded = load_text(&format!("{HEAD}{rest}"), &unchecked_inputs());
     loaded
         .unwrap_or_else(|problems| panic!("{problems}"))
         .desired
 }
 
-fn machine(desired: &Desired, name: &str) -> Value {
+fn machine_config(desired: &Desired, name: &str) -> Value {
     serde_json::to_value(&desired.fly_machine[name].workload.config).unwrap()
 }
 
@@ -57,8 +57,8 @@ memory = "512mb"
 "#;
 
 #[test]
-fn a_machine_is_what_flyctl_would_make() {
-    let desired = desired(WORKED_EXAMPLE);
+fn machine_config_matches_flyctl() {
+    let desired = load_desired(WORKED_EXAMPLE);
     let app = json!({
         "env": {"LOG_LEVEL": "info", "FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ord"},
         "init": {"cmd": ["serve", "--port", "8080"]},
@@ -74,13 +74,13 @@ fn a_machine_is_what_flyctl_would_make() {
         "image": "registry.fly.io/demo:deployment-01",
         "stop_config": {"timeout": "30s", "signal": "SIGTERM"},
     });
-    assert_eq!(machine(&desired, "demo/app/ord/0"), app);
+    assert_eq!(machine_config(&desired, "demo/app/ord/0"), app);
     let labels = &desired.fly_machine["demo/app/ord/0"].workload.labels;
     assert_eq!(labels["fly_platform_version"], "v2");
     assert_eq!(labels["fly_process_group"], "app");
     assert_eq!(labels["trimtab_name"], "demo/app/ord/0");
 
-    let worker = machine(&desired, "demo/worker/ord/0");
+    let worker = machine_config(&desired, "demo/worker/ord/0");
     assert_eq!(worker["init"]["cmd"], json!(["work"]));
     assert_eq!(worker["mounts"], json!([{"path": "/data", "name": "data"}]));
     assert_eq!(worker.get("services"), None);
@@ -93,8 +93,8 @@ fn a_machine_is_what_flyctl_would_make() {
 }
 
 #[test]
-fn each_slot_has_a_disk_of_its_own() {
-    let desired = desired(
+fn each_slot_has_its_own_volume() {
+    let desired = load_desired(
         r#"
 [apps.db]
 [apps.db.machines.app]
@@ -120,8 +120,8 @@ auto_extend_size_increment = "1gb"
 }
 
 #[test]
-fn a_cron_machine_is_the_apps_but_not_of_its_groups() {
-    let desired = desired(
+fn cron_machine_inherits_from_app_not_group() {
+    let desired = load_desired(
         r#"
 [apps.web]
 primary_region = "ewr"
@@ -153,9 +153,9 @@ env = { B = "cron" }
 }
 
 #[test]
-fn addresses_are_flyctls_unless_stated() {
+fn default_addresses_match_flyctl() {
     let kinds = |rest: &str| -> Vec<(IpKind, bool)> {
-        desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{rest}"))
+        load_desired(&format!("[apps.web]\nprimary_region = \"ewr\"\n{rest}"))
             .fly_ip
             .values()
             .map(|ip| (ip.kind, ip.stated))
@@ -170,7 +170,7 @@ fn addresses_are_flyctls_unless_stated() {
     let ssh = "services = [{ internal_port = 22, ports = [{ port = 22 }] }]\n";
     assert_eq!(kinds(ssh), [(IpKind::V4, false), (IpKind::V6, false)]);
     assert_eq!(kinds(&format!("{http}ips = []\n")), []);
-    let desired = desired(
+    let desired = load_desired(
         "[apps.web]\nprimary_region = \"ewr\"\nips = [\"private_v6\", { type = \"v4\", region = \"fra\" }]\n",
     );
     let names: Vec<&str> = desired.fly_ip.keys().map(Name::as_str).collect();
@@ -178,8 +178,8 @@ fn addresses_are_flyctls_unless_stated() {
 }
 
 #[test]
-fn parts_go_to_the_groups_they_name() {
-    let desired = desired(
+fn sections_apply_to_their_process_groups() {
+    let desired = load_desired(
         r#"
 [apps.web]
 primary_region = "ewr"
@@ -205,8 +205,8 @@ interval = "15s"
 "#,
     );
     let (app, worker) = (
-        machine(&desired, "web/app/ewr/1"),
-        machine(&desired, "web/worker/ewr/0"),
+        machine_config(&desired, "web/app/ewr/1"),
+        machine_config(&desired, "web/worker/ewr/0"),
     );
     assert_eq!(
         app["guest"],
@@ -234,8 +234,8 @@ interval = "15s"
 }
 
 #[test]
-fn references_are_edges() {
-    let desired = desired(
+fn references_become_dependencies() {
+    let desired = load_desired(
         r#"
 [apps.api]
 name = "harbor-api"
@@ -257,17 +257,20 @@ depends_on = ["api"]
             .collect()
     };
     assert_eq!(
-        machine(&desired, "web/app/ewr/0")["env"]["API"],
+        machine_config(&desired, "web/app/ewr/0")["env"]["API"],
         "http://harbor-api.internal"
     );
-    assert_eq!(machine(&desired, "web/app/ewr/0")["env"]["SELF"], "p-web-x");
+    assert_eq!(
+        machine_config(&desired, "web/app/ewr/0")["env"]["SELF"],
+        "p-web-x"
+    );
     assert_eq!(needs("web/app/ewr/0"), ["fly.app/api"]);
     assert_eq!(needs("job/app/ewr/0"), ["fly.machine/api/app/ewr/0"]);
 }
 
 #[test]
-fn what_has_no_effect_yet_is_said() {
-    let desired = desired(
+fn ineffective_settings_are_warnings() {
+    let desired = load_desired(
         r#"
 [apps.web]
 primary_region = "ewr"
@@ -299,8 +302,8 @@ wait_timeout = "90s"
 }
 
 #[test]
-fn groups_share_the_name_of_a_volume_but_no_disk() {
-    let desired = desired(
+fn groups_share_volume_name_but_not_volumes() {
+    let desired = load_desired(
         "[apps.web]\nprimary_region = \"ewr\"\nmachines.app.count = { ewr = 2 }\nmachines.worker.count = { ewr = 1, fra = 1 }\n[apps.web.processes]\napp = \"serve\"\nworker = \"work\"\n[apps.web.mounts]\nsource = \"data\"\ndestination = \"/data\"\nprocesses = [\"app\", \"worker\"]\n",
     );
     let disk = |machine: &str| {
@@ -330,12 +333,12 @@ fn groups_share_the_name_of_a_volume_but_no_disk() {
 }
 
 #[test]
-fn a_minimum_is_a_count_where_none_is_stated() {
+fn min_machines_running_sets_default_count() {
     let machines = |service: &str, rest: &str| {
         let text = format!(
             "[apps.web]\nprimary_region = \"ewr\"\n{rest}[apps.web.http_service]\ninternal_port = 80\nauto_stop_machines = \"stop\"\n{service}"
         );
-        desired(&text)
+        load_desired(&text)
             .fly_machine
             .keys()
             .map(Name::to_string)
@@ -361,7 +364,7 @@ fn a_minimum_is_a_count_where_none_is_stated() {
 }
 
 #[test]
-fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
+fn policy_is_independent_of_toml_style() {
     let head = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n";
     let inline = r#"
         [roles.r.trust]
@@ -390,12 +393,16 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
         "s3:x-amz-acl" = false
     "#;
     let (inline, spread) = (
-        desired(&format!("{head}{inline}")),
-        desired(&format!("{head}{spread}")),
+        load_desired(&format!("{head}{inline}")),
+        load_desired(&format!("{head}{spread}")),
     );
     assert_eq!(inline.aws_bucket["b"].policy, spread.aws_bucket["b"].policy);
     assert_eq!(inline.aws_role["r"].trust, spread.aws_role["r"].trust);
-    let text = inline.aws_bucket["b"].policy.as_ref().unwrap().text();
+    let text = inline.aws_bucket["b"]
+        .policy
+        .as_ref()
+        .unwrap()
+        .to_json_string();
     assert!(
         text.contains(r#""Null":{"s3:x-amz-acl""#) && text.contains("123456789012"),
         "{text}"
@@ -403,10 +410,10 @@ fn a_policy_is_taken_word_for_word_whichever_way_toml_writes_its_tables() {
 }
 
 #[test]
-fn what_expires_in_a_bucket_that_keeps_versions_is_said_to_stay() {
+fn expiry_without_noncurrent_days_is_a_warning() {
     let warnings = |bucket: &str| {
         let head = "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n[buckets.b]\n";
-        let all = desired(&format!("{head}{bucket}")).meta.warnings;
+        let all = load_desired(&format!("{head}{bucket}")).meta.warnings;
         all.into_iter()
             .filter(|warning| warning.contains("stays as an old version"))
             .count()

@@ -8,40 +8,43 @@ use trimtab::{
 };
 
 use crate::{
-    manifest::support::{Folder, load_text, map, messages, unchecked},
-    support::{Team, inputs},
+    manifest::support::{ManifestDir, load_text, messages, string_map, unchecked_inputs},
+    support::{TestEnv, inputs_with},
 };
 
 const HEAD: &str =
     "project = \"p\"\n[fly]\norg = \"personal\"\n[apps.web]\nprimary_region = \"ewr\"\n";
 
 /// A manifest of an app with that document, and more.
-fn text(document: &Value, more: &str) -> String {
+fn manifest_with(document: &Value, more: &str) -> String {
     format!("{HEAD}machine_config = '''\n{document}'''\n{more}")
 }
 
-fn desired(document: &Value, more: &str) -> Desired {
-    let loaded = load_text(&text(document, more), &unchecked());
+fn load_desired(document: &Value, more: &str) -> Desired {
+    let loaded = load_text(&manifest_with(document, more), &unchecked_inputs());
     loaded
         .unwrap_or_else(|problems| panic!("{problems}"))
         .desired
 }
 
 /// What a new machine of the only group is made of.
-fn body(desired: &Desired) -> Value {
-    desired.fly_machine["web/app/ewr/0"].workload.first_body()
+fn create_body(desired: &Desired) -> Value {
+    desired.fly_machine["web/app/ewr/0"].workload.create_body()
 }
 
-fn wrong(document: &Value, more: &str) -> Vec<String> {
-    messages(load_text(&text(document, more), &unchecked()))
+fn error_messages(document: &Value, more: &str) -> Vec<String> {
+    messages(load_text(
+        &manifest_with(document, more),
+        &unchecked_inputs(),
+    ))
 }
 
-fn warnings(desired: &Desired) -> String {
+fn joined_warnings(desired: &Desired) -> String {
     desired.meta.warnings.join("\n")
 }
 
 #[test]
-fn what_it_says_lies_beneath() {
+fn manifest_overrides_machine_config() {
     let document = json!({
         "image": "base:1",
         "env": {"A": "beneath", "B": "beneath"},
@@ -56,9 +59,9 @@ fn what_it_says_lies_beneath() {
         "rootfs": {"persist": "always", "size_gb": 4},
         "auto_destroy": false,
     });
-    let alone = desired(&document, "");
+    let alone = load_desired(&document, "");
     assert_eq!(
-        body(&alone),
+        create_body(&alone),
         json!({
             "image": "base:1",
             "env": {"A": "beneath", "B": "beneath", "FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ewr"},
@@ -82,7 +85,7 @@ fn what_it_says_lies_beneath() {
         "a service on a port of its own needs an address of its own"
     );
     let above = "image = \"web:1\"\nenv.A = \"above\"\nkill_timeout = 30\nvm = { memory = \"4gb\" }\nprocesses.app = \"serve\"\nhttp_service = { internal_port = 80 }\nrestart = { policy = \"never\" }\n";
-    let above = body(&desired(&document, above));
+    let above = create_body(&load_desired(&document, above));
     let at = |path: &str| above.pointer(path).cloned().unwrap_or_default();
     assert_eq!(
         (at("/image"), at("/env/A"), at("/env/B")),
@@ -108,7 +111,7 @@ fn what_it_says_lies_beneath() {
 }
 
 #[test]
-fn the_image_goes_to_one_container() {
+fn image_is_set_on_one_container() {
     let document = |names: [&str; 2]| {
         json!({"containers": [
             {"name": names[0], "image": "first:1"},
@@ -116,7 +119,7 @@ fn the_image_goes_to_one_container() {
         ]})
     };
     let images = |names, more: &str| {
-        let body = body(&desired(&document(names), more));
+        let body = create_body(&load_desired(&document(names), more));
         ["/containers/0/image", "/containers/1/image"].map(|at| body.pointer(at).cloned().unwrap())
     };
     let image = "image = \"web:1\"\n";
@@ -132,7 +135,7 @@ fn the_image_goes_to_one_container() {
         "without an image the document's own stays"
     );
     assert_eq!(
-        wrong(&document(["a", "b"]), "container = \"c\"\n"),
+        error_messages(&document(["a", "b"]), "container = \"c\"\n"),
         ["there is no container `c`"]
     );
 }
@@ -140,34 +143,37 @@ fn the_image_goes_to_one_container() {
 #[test]
 fn every_container_needs_an_image() {
     let document = json!({"containers": [{"name": "app", "image": "."}, {"name": "side"}]});
-    assert_eq!(wrong(&document, ""), ["container `side` has no image"]);
+    assert_eq!(
+        error_messages(&document, ""),
+        ["container `side` has no image"]
+    );
     let document = json!({"containers": [{"name": "app", "image": "."}]});
     let required = Inputs {
-        secrets: SecretsMode::Required,
-        ..unchecked()
+        secrets_mode: SecretsMode::Required,
+        ..unchecked_inputs()
     };
     assert_eq!(
-        messages(load_text(&text(&document, ""), &required)),
+        messages(load_text(&manifest_with(&document, ""), &required)),
         ["container `app` has no image"]
     );
     assert_eq!(
-        body(&desired(&document, ""))["containers"],
+        create_body(&load_desired(&document, ""))["containers"],
         json!([{"name": "app"}]),
         "to look, none is needed"
     );
     let given = Inputs {
-        images: map([("web", "web:1")]),
+        images: string_map([("web", "web:1")]),
         ..required
     };
-    let loaded = load_text(&text(&document, ""), &given).unwrap();
+    let loaded = load_text(&manifest_with(&document, ""), &given).unwrap();
     assert_eq!(
-        body(&loaded.desired)["containers"],
+        create_body(&loaded.desired)["containers"],
         json!([{"name": "app", "image": "web:1"}])
     );
 }
 
 #[test]
-fn files_come_from_beside_the_document() {
+fn file_paths_are_relative_to_document() {
     let document = json!({
         "files": [{"guest_path": "/a", "local_path": "a.txt"}],
         "containers": [{"name": "app", "files": [
@@ -183,8 +189,10 @@ fn files_come_from_beside_the_document() {
         ("sub/a.txt", "a"),
         ("b.txt", "b"),
     ];
-    let loaded = Folder::with(&files).load(&unchecked()).unwrap();
-    let body = body(&loaded.desired);
+    let loaded = ManifestDir::with_files(&files)
+        .load(&unchecked_inputs())
+        .unwrap();
+    let body = create_body(&loaded.desired);
     assert_eq!(
         body["files"],
         json!([{"guest_path": "/a", "raw_value": "YQ=="}])
@@ -193,7 +201,7 @@ fn files_come_from_beside_the_document() {
         body["containers"][0]["files"],
         json!([{"guest_path": "/b", "raw_value": "Yg=="}, {"guest_path": "/c", "image_config": "web:1"}])
     );
-    let said = messages(Folder::with(&files[..2]).load(&unchecked()));
+    let said = messages(ManifestDir::with_files(&files[..2]).load(&unchecked_inputs()));
     assert!(
         said.iter().all(|line| line.starts_with("cannot read `")) && said.len() == 2,
         "{said:?}"
@@ -201,7 +209,7 @@ fn files_come_from_beside_the_document() {
 }
 
 #[test]
-fn what_is_wrong_is_told_without_its_values() {
+fn errors_do_not_show_values() {
     for (document, message) in [
         (
             json!({"env": {"A": "hunter2", "B": ["hunter2"]}}),
@@ -232,8 +240,8 @@ fn what_is_wrong_is_told_without_its_values() {
             "`size` in `machine_config` is an older word",
         ),
     ] {
-        let problems = load_text(&text(&document, ""), &unchecked()).unwrap_err();
-        assert_eq!(problems.problems[0].message, message);
+        let problems = load_text(&manifest_with(&document, ""), &unchecked_inputs()).unwrap_err();
+        assert_eq!(problems.diagnostics[0].message, message);
         assert!(
             !problems.render(false, 80).contains("hunter2"),
             "{}",
@@ -254,9 +262,12 @@ fn what_is_wrong_is_told_without_its_values() {
             "`machine_config` is neither JSON nor the name of a .json file",
         ),
     ] {
-        let problems =
-            load_text(&format!("{HEAD}machine_config = {source}\n"), &unchecked()).unwrap_err();
-        assert_eq!(problems.problems[0].message, message);
+        let problems = load_text(
+            &format!("{HEAD}machine_config = {source}\n"),
+            &unchecked_inputs(),
+        )
+        .unwrap_err();
+        assert_eq!(problems.diagnostics[0].message, message);
         assert!(
             !problems.render(false, 80).contains("hunter2"),
             "{}",
@@ -266,7 +277,7 @@ fn what_is_wrong_is_told_without_its_values() {
 }
 
 #[test]
-fn what_has_no_effect_is_warned_of() {
+fn ineffective_settings_are_warnings() {
     let document = json!({
         "mounts": [{"volume": "vol_1", "path": "/data"}],
         "contaners": [],
@@ -274,7 +285,7 @@ fn what_has_no_effect_is_warned_of() {
         "guest": {"cpus": 2, "max_memory_mb": 512},
         "containers": [{"name": "app", "env": {"SESSION_SECRET": "hunter2hunter2"}, "secrets": [{"env_var": "A", "name": "B"}]}],
     });
-    let said = warnings(&desired(&document, "image = \"web:1\"\n"));
+    let said = joined_warnings(&load_desired(&document, "image = \"web:1\"\n"));
     for expected in [
         "x.toml:6: `mounts` in `machine_config` have no effect",
         "`dsn` in `machine_config` is not known here; did you mean `dns`?",
@@ -285,25 +296,25 @@ fn what_has_no_effect_is_warned_of() {
         assert!(said.contains(expected), "{expected}\n{said}");
     }
     assert!(!said.contains("hunter2"), "{said}");
-    let said = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked())
+    let said = load_text(&format!("{HEAD}container = \"a\"\n"), &unchecked_inputs())
         .unwrap()
         .desired;
-    assert!(warnings(&said).contains("`container` has no effect without `machine_config`"));
+    assert!(joined_warnings(&said).contains("`container` has no effect without `machine_config`"));
 }
 
 #[test]
-fn a_fly_toml_brings_its_own() {
+fn fly_toml_can_set_machine_config() {
     let document = json!({"containers": [{"name": "proxy", "image": "proxy:1"}, {"name": "web"}]});
     let fly = format!(
         "app = \"a\"\nprimary_region = \"fra\"\ncontainer = \"web\"\nmachine_config = '{document}'\n[build]\nimage = \"web:1\"\n"
     );
     let own = "project = \"p\"\n[fly]\norg = \"o\"\n[apps.web]\nconfig = \"fly.toml\"\n";
-    let loaded = Folder::with(&[("fly.toml", &fly), ("x.toml", own)])
-        .load(&unchecked())
+    let loaded = ManifestDir::with_files(&[("fly.toml", &fly), ("x.toml", own)])
+        .load(&unchecked_inputs())
         .unwrap();
     let body = loaded.desired.fly_machine["web/app/fra/0"]
         .workload
-        .first_body();
+        .create_body();
     assert_eq!(
         body["containers"][1],
         json!({"name": "web", "image": "web:1"})
@@ -319,7 +330,7 @@ fn a_fly_toml_brings_its_own() {
 
 /// Every beginning of a document, and every value in the place of every other.
 #[test]
-fn junk_is_answered() {
+fn malformed_document_does_not_panic() {
     let parts = [
         "env",
         "init",
@@ -357,10 +368,10 @@ fn junk_is_answered() {
         json!({"cpus": u32::MAX, "cpu_kind": "performance"}),
     ];
     let own = format!("{HEAD}machine_config = \"machine.json\"\n");
-    let folder = Folder::with(&[("x.toml", &own)]);
+    let folder = ManifestDir::with_files(&[("x.toml", &own)]);
     let try_out = |document: &str| {
         folder.write("machine.json", document);
-        if let Err(problems) = folder.load(&unchecked()) {
+        if let Err(problems) = folder.load(&unchecked_inputs()) {
             assert!(!problems.render(false, 80).is_empty(), "{document}");
         }
     };
@@ -380,7 +391,7 @@ fn junk_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn containers_are_made_and_changed_in_place() {
+async fn containers_are_created_and_updated_in_place() {
     let document = |port: u16| {
         json!({"dns": {"skip_registration": true}, "containers": [
             {"name": "proxy", "image": "proxy:1", "env": {"PORT": port.to_string()},
@@ -391,13 +402,13 @@ async fn containers_are_made_and_changed_in_place() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("test.toml"),
-        text(&document(80), "image = \"web:1\"\n"),
+        manifest_with(&document(80), "image = \"web:1\"\n"),
     )
     .unwrap();
-    let team = Team::at(dir, "test", inputs(&[]), Vec::new()).await;
+    let team = TestEnv::with_manifests(dir, "test", inputs_with(&[]), Vec::new()).await;
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    team.write(&text(&document(81), "image = \"web:2\"\n"));
+    team.write_manifest(&manifest_with(&document(81), "image = \"web:2\"\n"));
     assert_eq!(
         team.summary().await,
         ["restart fly.machine/web/app/ewr/0 image,containers"]

@@ -2,15 +2,18 @@
 //! `SNAPSHOTS=overwrite` writes it anew.
 
 use snapbox::{Assert, Data};
-use trimtab::manifest::schema;
+use trimtab::manifest::editor_schema;
 
-use crate::manifest::support::path;
+use crate::manifest::support::repo_path;
 
 #[test]
-fn the_stored_schema_is_fresh() {
-    let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+fn stored_schema_is_up_to_date() {
+    let text = format!(
+        "{}\n",
+        serde_json::to_string_pretty(&editor_schema()).unwrap()
+    );
     let stored = Data::read_from(
-        &path("schema/environment.schema.json"),
+        &repo_path("schema/environment.schema.json"),
         Some(snapbox::data::DataFormat::Text),
     );
     Assert::new()
@@ -20,7 +23,7 @@ fn the_stored_schema_is_fresh() {
 }
 
 #[test]
-fn every_key_is_described() {
+fn every_key_has_a_description() {
     fn undescribed(value: &serde_json::Value, path: &str, out: &mut Vec<String>) {
         let properties = value
             .get("properties")
@@ -37,6 +40,6 @@ fn every_key_is_described() {
         }
     }
     let mut out = Vec::new();
-    undescribed(&schema(), "", &mut out);
+    undescribed(&editor_schema(), "", &mut out);
     assert!(out.is_empty(), "{out:#?}");
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 use trimtab::{
     kinds::{
-        Desired, Meta, World,
+        Desired, EnvironmentMeta, World,
         fly::{
             Machine,
             app::{AppLive, AppSpec},
@@ -18,27 +18,29 @@ use trimtab::{
             workload::{Health, MachineConfig, Workload, WorkloadLive},
         },
     },
-    model::{Fingerprint, Gib, Image, Mark, Name, Ownership, Ref, Region, Salt, Secret},
+    model::{
+        Fingerprint, Gib, Image, Name, Ownership, OwnershipMark, Region, ResourceRef, Salt, Secret,
+    },
     plan::{Limits, Plan, Refusal, plan, refusals},
-    render::{Headline, Look},
+    render::{Headline, TextOptions},
 };
 
 /// What no output may hold.
 pub(crate) const CANARY: &str = "canary-7f3a-value";
 /// Neither may it hold what secrets are recognised by.
-pub(crate) const PRINT: &str = "canary-7f3a-print";
+pub(crate) const CANARY_FINGERPRINT: &str = "canary-7f3a-print";
 
-pub(crate) const PLAIN: Look = Look {
+pub(crate) const PLAIN: TextOptions = TextOptions {
     color: false,
     width: 100,
 };
 
-pub(crate) fn name(text: &str) -> Name {
+pub(crate) fn parse_name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-pub(crate) fn to<K: trimtab::model::Named>(text: &str) -> Ref<K> {
-    Ref::to(name(text))
+pub(crate) fn ref_to<K: trimtab::model::KindName>(text: &str) -> ResourceRef<K> {
+    ResourceRef::new(parse_name(text))
 }
 
 pub(crate) fn headline(command: &'static str) -> Headline {
@@ -48,14 +50,14 @@ pub(crate) fn headline(command: &'static str) -> Headline {
         project: "shop".to_owned(),
         org: "shop-staging".to_owned(),
         target: String::new(),
-        again: "production".to_owned(),
+        target_args: "production".to_owned(),
         requests: 6,
         elapsed: Some(Duration::from_millis(900)),
     }
 }
 
-fn mark() -> Mark {
-    Mark {
+fn owner_mark() -> OwnershipMark {
+    OwnershipMark {
         project: "shop".to_owned(),
         environment: "staging".to_owned(),
     }
@@ -63,10 +65,10 @@ fn mark() -> Mark {
 
 /// What the manifest asks for.
 pub(crate) fn desired() -> Desired {
-    let mut desired = Desired::empty(Meta {
+    let mut desired = Desired::empty(EnvironmentMeta {
         aws: None,
-        rolls_back: std::collections::BTreeSet::new(),
-        mark: mark(),
+        rollback_on_failure: std::collections::BTreeSet::new(),
+        mark: owner_mark(),
         org: "shop-staging".to_owned(),
         adopt: Default::default(),
         warnings: Vec::new(),
@@ -76,58 +78,65 @@ pub(crate) fn desired() -> Desired {
         name: "shop-web".to_owned(),
         org: "shop-staging".to_owned(),
         network: None,
-        mark: mark(),
+        mark: owner_mark(),
         protected: false,
     };
-    desired.fly_app.insert(name("web"), app);
+    desired.fly_app.insert(parse_name("web"), app);
     for kind in [IpKind::SharedV4, IpKind::V6] {
         let spec = IpSpec {
-            app: to("web"),
+            app: ref_to("web"),
             kind,
             region: None,
             stated: true,
         };
-        desired.fly_ip.insert(name(&format!("web/{kind}")), spec);
+        desired
+            .fly_ip
+            .insert(parse_name(&format!("web/{kind}")), spec);
     }
-    desired.fly_secrets.insert(name("web"), secrets());
+    desired
+        .fly_secrets
+        .insert(parse_name("web"), secrets_spec());
     desired
         .fly_volume
-        .insert(name("web/data/ewr/0"), volume("ewr"));
+        .insert(parse_name("web/data/ewr/0"), volume_spec("ewr"));
     for slot in ["ewr/0", "ewr/1", "iad/0"] {
-        desired
-            .fly_machine
-            .insert(name(&format!("web/app/{slot}")), machine("app", slot));
+        desired.fly_machine.insert(
+            parse_name(&format!("web/app/{slot}")),
+            machine_spec("app", slot),
+        );
     }
-    let mut keeper = machine("keeper", "ewr/0");
-    keeper.volume = Some(to("web/data/ewr/0"));
-    desired.fly_machine.insert(name("web/keeper/ewr/0"), keeper);
-    desired.fly_cron.insert(name("web/news"), cron());
+    let mut keeper = machine_spec("keeper", "ewr/0");
+    keeper.volume = Some(ref_to("web/data/ewr/0"));
+    desired
+        .fly_machine
+        .insert(parse_name("web/keeper/ewr/0"), keeper);
+    desired.fly_cron.insert(parse_name("web/news"), cron_spec());
     desired
 }
 
-pub(crate) fn secrets() -> SecretsSpec {
+pub(crate) fn secrets_spec() -> SecretsSpec {
     let secret = |variable: &str| SecretSpec {
         value: Some(Secret::new(CANARY)),
-        fingerprint: Some(Fingerprint::stored(PRINT)),
+        fingerprint: Some(Fingerprint::from_stored(CANARY_FINGERPRINT)),
         source: format!("env {variable}"),
     };
     SecretsSpec {
         used: true,
-        app: to("web"),
+        app: ref_to("web"),
         values: ["DATABASE_URL", "SECRET_KEY"]
             .into_iter()
             .map(|name| (name.to_owned(), secret(name)))
             .collect(),
         left_alone: Default::default(),
-        salt: Salt::of("shop", "staging", "web"),
+        salt: Salt::for_app("shop", "staging", "web"),
     }
 }
 
-fn volume(region: &str) -> VolumeSpec {
+fn volume_spec(region: &str) -> VolumeSpec {
     VolumeSpec {
-        app: to("web"),
+        app: ref_to("web"),
         volume: "data".to_owned(),
-        region: Region::reported(region),
+        region: Region::from_api(region),
         size: Some(Gib(10)),
         snapshot_retention: Some(5),
         scheduled_snapshots: Some(true),
@@ -136,13 +145,13 @@ fn volume(region: &str) -> VolumeSpec {
     }
 }
 
-pub(crate) fn machine(group: &str, slot: &str) -> MachineSpec {
+pub(crate) fn machine_spec(group: &str, slot: &str) -> MachineSpec {
     let region = slot.split('/').next().unwrap_or_default();
     MachineSpec {
         group: group.to_owned(),
         workload: workload(group, region),
         volume: None,
-        turns: trimtab::model::Turns::ONE,
+        turns: trimtab::model::RolloutPolicy::SERIAL,
         after: None,
     }
 }
@@ -154,30 +163,30 @@ fn workload(group: &str, region: &str) -> Workload {
         "files": [{ "guest_path": "/etc/app.key", "raw_value": "Y2FuYXJ5LTdmM2EtdmFsdWU=" }],
     });
     let mut config: MachineConfig = serde_json::from_value(config).unwrap();
-    config.image = Some(image("1a"));
+    config.image = Some(image_with_digest("1a"));
     Workload {
         release: None,
         standby_for: None,
-        app: to("web"),
-        region: Region::reported(region),
+        app: ref_to("web"),
+        region: Region::from_api(region),
         config,
-        secrets: Some(to("web")),
+        secrets: Some(ref_to("web")),
         needs: Default::default(),
         labels: BTreeMap::from([("fly_process_group".to_owned(), group.to_owned())]),
-        mark: mark(),
+        mark: owner_mark(),
         wait_secs: 300,
     }
 }
 
 /// An image by the two digits that its digest repeats.
-pub(crate) fn image(digits: &str) -> Image {
+pub(crate) fn image_with_digest(digits: &str) -> Image {
     Image::new(format!(
         "registry.fly.io/shop-web@sha256:{}",
         digits.repeat(32)
     ))
 }
 
-pub(crate) fn cron() -> CronSpec {
+pub(crate) fn cron_spec() -> CronSpec {
     let mut workload = workload("cron", "ewr");
     workload.config.schedule = Some("hourly".to_owned());
     CronSpec {
@@ -187,7 +196,7 @@ pub(crate) fn cron() -> CronSpec {
 }
 
 /// The world once exactly this was applied.
-pub(crate) fn applied(desired: &Desired) -> World {
+pub(crate) fn world_after_apply(desired: &Desired) -> World {
     let mut world = World::default();
     for (name, spec) in &desired.fly_app {
         let live = AppLive {
@@ -195,7 +204,7 @@ pub(crate) fn applied(desired: &Desired) -> World {
             id: "app_1".to_owned(),
             org: spec.org.clone(),
             network: "default".to_owned(),
-            labels: vec![mark().label()],
+            labels: vec![owner_mark().app_label()],
         };
         world.fly_app.insert(name.clone(), live);
     }
@@ -226,7 +235,7 @@ pub(crate) fn applied(desired: &Desired) -> World {
                 Some(volume.clone()),
             ))
         });
-        let workload = live(&spec.workload, &world, at, "started");
+        let workload = live_workload(&spec.workload, &world, at, "started");
         world.fly_machine.insert(
             name.clone(),
             MachineLive {
@@ -238,7 +247,7 @@ pub(crate) fn applied(desired: &Desired) -> World {
         );
     }
     for (at, (name, spec)) in desired.fly_cron.iter().enumerate() {
-        let workload = live(&spec.workload, &world, 900 + at, "stopped");
+        let workload = live_workload(&spec.workload, &world, 900 + at, "stopped");
         world.fly_cron.insert(name.clone(), CronLive { workload });
     }
     world
@@ -280,14 +289,17 @@ fn live_volume(spec: &VolumeSpec, at: usize) -> VolumeLive {
     }
 }
 
-fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive {
-    let mut metadata = spec.marks();
+fn live_workload(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive {
+    let mut metadata = spec.base_metadata();
     if let Some(secrets) = spec
         .secrets
         .as_ref()
         .and_then(|secrets| world.fly_secrets.get(secrets.name()))
     {
-        metadata.insert(Mark::SECRETS.to_owned(), secrets.record().to_string());
+        metadata.insert(
+            OwnershipMark::SECRET_FINGERPRINTS_KEY.to_owned(),
+            secrets.record().to_string(),
+        );
     }
     WorkloadLive {
         created: String::new(),
@@ -299,7 +311,7 @@ fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive 
         state: state.to_owned(),
         version: "01J".to_owned(),
         config: spec.config.clone(),
-        raw: spec.first_body(),
+        raw: spec.create_body(),
         metadata,
         ownership: Ownership::Ours,
         digest: None,
@@ -313,20 +325,20 @@ fn live(spec: &Workload, world: &World, at: usize, state: &str) -> WorkloadLive 
 }
 
 /// A plan and what the guard says of it.
-pub(crate) fn planned(desired: &Desired, world: &World) -> (Plan, Vec<Refusal>) {
+pub(crate) fn plan_with_refusals(desired: &Desired, world: &World) -> (Plan, Vec<Refusal>) {
     let plan = plan(desired, world).unwrap();
     let refusals = refusals(&plan, &Limits::default());
     (plan, refusals)
 }
 
 /// A shop in which something of every sort happens: see the stored plan for what.
-pub(crate) fn eventful() -> (Desired, World) {
+pub(crate) fn every_kind_of_change() -> (Desired, World) {
     let mut desired = desired();
-    let mut world = applied(&desired);
+    let mut world = world_after_apply(&desired);
     // A rollout: another image, a variable, a new and a changed secret.
     for spec in desired.fly_machine.values_mut() {
         if spec.group == "app" {
-            spec.workload.config.image = Some(image("2b"));
+            spec.workload.config.image = Some(image_with_digest("2b"));
             spec.workload
                 .config
                 .env
@@ -334,12 +346,14 @@ pub(crate) fn eventful() -> (Desired, World) {
         }
     }
     if let Some(cron) = desired.fly_cron.get_mut("web/news") {
-        cron.workload.config.image = Some(image("2b"));
+        cron.workload.config.image = Some(image_with_digest("2b"));
     }
     let values = &mut desired.fly_secrets.get_mut("web").unwrap().values;
     let mut sentry = values["SECRET_KEY"].clone();
     values.insert("SENTRY_DSN".to_owned(), sentry.clone());
-    sentry.fingerprint = Some(Fingerprint::stored(format!("{PRINT}-new")));
+    sentry.fingerprint = Some(Fingerprint::from_stored(format!(
+        "{CANARY_FINGERPRINT}-new"
+    )));
     values.insert("DATABASE_URL".to_owned(), sentry);
     // Somebody set a secret outside and stopped a group's size from being what it was.
     let keeper = world.fly_machine.get_mut("web/keeper/ewr/0").unwrap();
@@ -348,36 +362,41 @@ pub(crate) fn eventful() -> (Desired, World) {
     // A machine and a volume that the manifest no longer names, an address that is missing.
     let (ours, orphan) = (
         world.fly_machine["web/app/iad/0"].clone(),
-        live_volume(&volume("iad"), 7),
+        live_volume(&volume_spec("iad"), 7),
     );
-    world.fly_machine.insert(name("web/app/sjc/0"), ours);
-    world.fly_volume.insert(name("web/data/iad/0"), orphan);
-    world.fly_ip.remove("web/v6");
-    world.found.unmanaged.push(trimtab::kinds::Unmanaged {
-        loss: None,
-        what: "volume scratch (vol_x, ewr)".to_owned(),
-        within: name("web"),
-        why: "it bears no mark of ours".to_owned(),
-    });
+    world.fly_machine.insert(parse_name("web/app/sjc/0"), ours);
     world
-        .found
+        .fly_volume
+        .insert(parse_name("web/data/iad/0"), orphan);
+    world.fly_ip.remove("web/v6");
+    world
+        .findings
+        .unmanaged
+        .push(trimtab::kinds::UnmanagedResource {
+            loss: None,
+            what: "volume scratch (vol_x, ewr)".to_owned(),
+            within: parse_name("web"),
+            why: "it bears no mark of ours".to_owned(),
+        });
+    world
+        .findings
         .warnings
         .push("the host of machine 9080 answers slowly".to_owned());
     (desired, world)
 }
 
 /// A shop that must be moved to another network, which takes everything in it along.
-pub(crate) fn moved() -> (Desired, World) {
+pub(crate) fn app_replacement() -> (Desired, World) {
     let mut desired = desired();
-    let world = applied(&desired);
+    let world = world_after_apply(&desired);
     desired.fly_app.get_mut("web").unwrap().network = Some("private".to_owned());
     (desired, world)
 }
 
 /// Values that try to break out of every format.
-pub(crate) fn nasty() -> (Desired, World) {
+pub(crate) fn hostile_values() -> (Desired, World) {
     let mut desired = desired();
-    let mut world = applied(&desired);
+    let mut world = world_after_apply(&desired);
     let evil = [
         ("PIPE", "a|b\\|c"),
         ("FENCE", "```\n````diff\n</details>\n+ not a line"),
@@ -404,14 +423,14 @@ pub(crate) fn nasty() -> (Desired, World) {
         live.workload.raw = Value::Null;
     }
     world
-        .found
+        .findings
         .warnings
         .push("a ` | \u{1b}[2J @here <b>\n## heading".to_owned());
     (desired, world)
 }
 
 /// So many apps that each change alone, so that nothing can be said once for all.
-pub(crate) fn large(apps: usize) -> (Desired, World) {
+pub(crate) fn many_apps(apps: usize) -> (Desired, World) {
     let mut desired = desired();
     for at in 0..apps {
         let spec = AppSpec {
@@ -419,22 +438,24 @@ pub(crate) fn large(apps: usize) -> (Desired, World) {
             name: format!("shop-{at}"),
             org: "shop-staging".to_owned(),
             network: None,
-            mark: mark(),
+            mark: owner_mark(),
             protected: false,
         };
-        desired.fly_app.insert(name(&format!("app-{at}")), spec);
+        desired
+            .fly_app
+            .insert(parse_name(&format!("app-{at}")), spec);
     }
-    let (_, world) = eventful();
+    let (_, world) = every_kind_of_change();
     (desired, world)
 }
 
 /// A document as it is stored.
-pub(crate) fn pretty(document: &Value) -> String {
+pub(crate) fn pretty_json(document: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(document).unwrap())
 }
 
 /// Four apps, of which each needs the one before it, and one that needs nothing but the first.
-pub(crate) fn team() -> Desired {
+pub(crate) fn dependent_apps() -> Desired {
     let mut desired = Desired::empty(desired().meta);
     let apps = ["database", "api", "web", "worker"];
     for (at, app) in apps.iter().enumerate() {
@@ -443,46 +464,48 @@ pub(crate) fn team() -> Desired {
             name: format!("shop-{app}"),
             org: "shop-staging".to_owned(),
             network: None,
-            mark: mark(),
+            mark: owner_mark(),
             protected: false,
         };
-        desired.fly_app.insert(name(app), spec);
-        let mut secrets = secrets();
-        secrets.app = to(app);
-        desired.fly_secrets.insert(name(app), secrets);
+        desired.fly_app.insert(parse_name(app), spec);
+        let mut secrets = secrets_spec();
+        secrets.app = ref_to(app);
+        desired.fly_secrets.insert(parse_name(app), secrets);
         for slot in ["ewr/0", "ewr/1", "iad/0"] {
-            let mut spec = machine("app", slot);
-            spec.workload.app = to(app);
-            spec.workload.secrets = Some(to(app));
+            let mut spec = machine_spec("app", slot);
+            spec.workload.app = ref_to(app);
+            spec.workload.secrets = Some(ref_to(app));
             let needed = apps
                 .get(at.wrapping_sub(1))
-                .map(|before| to::<Machine>(&format!("{before}/app/{slot}")));
-            spec.workload.needs = needed.iter().map(Ref::address).collect();
+                .map(|before| ref_to::<Machine>(&format!("{before}/app/{slot}")));
+            spec.workload.needs = needed.iter().map(ResourceRef::address).collect();
             if at == 3 {
                 spec.workload
                     .needs
-                    .insert(to::<Machine>("database/app/ewr/0").address());
+                    .insert(ref_to::<Machine>("database/app/ewr/0").address());
             }
             if at == 0 {
-                let mut volume = volume(spec.workload.region.as_str());
-                volume.app = to(app);
+                let mut volume = volume_spec(spec.workload.region.as_str());
+                volume.app = ref_to(app);
                 let at = format!("{app}/data/{slot}");
-                desired.fly_volume.insert(name(&at), volume);
-                spec.volume = Some(to(&at));
+                desired.fly_volume.insert(parse_name(&at), volume);
+                spec.volume = Some(ref_to(&at));
             }
             desired
                 .fly_machine
-                .insert(name(&format!("{app}/app/{slot}")), spec);
+                .insert(parse_name(&format!("{app}/app/{slot}")), spec);
         }
     }
     for kind in [IpKind::SharedV4, IpKind::V6] {
         let spec = IpSpec {
-            app: to("web"),
+            app: ref_to("web"),
             kind,
             region: None,
             stated: true,
         };
-        desired.fly_ip.insert(name(&format!("web/{kind}")), spec);
+        desired
+            .fly_ip
+            .insert(parse_name(&format!("web/{kind}")), spec);
     }
     desired
 }

@@ -4,77 +4,90 @@ use snapbox::{assert_data_eq, file};
 use trimtab::{
     kinds::{
         World,
-        fly::workload::{Run, WorkloadLive, config::Autostop},
+        fly::workload::{ProcessExit, WorkloadLive, config::Autostop},
     },
     model::Image,
     render::{
-        Look,
-        fleet::{self, Activity, Fleet},
+        TextOptions,
+        fleet::{self, Activity, EnvironmentStatus},
         text,
     },
 };
 
 use crate::render::{
-    fixture::{CANARY, PLAIN, PRINT, applied, desired, headline, image, name, pretty},
-    machine::conforms,
+    fixture::{
+        CANARY, CANARY_FINGERPRINT, PLAIN, desired, headline, image_with_digest, parse_name,
+        pretty_json, world_after_apply,
+    },
+    machine::assert_conforms,
 };
 
-fn machine<'w>(world: &'w mut World, slot: &str) -> &'w mut WorkloadLive {
-    &mut world.fly_machine.get_mut(&name(slot)).unwrap().workload
+fn machine_mut<'w>(world: &'w mut World, slot: &str) -> &'w mut WorkloadLive {
+    &mut world
+        .fly_machine
+        .get_mut(&parse_name(slot))
+        .unwrap()
+        .workload
 }
 
 /// A shop in the middle of a rollout, with a little of everything that can be wrong.
-fn troubled() -> Fleet {
+fn troubled_fleet() -> EnvironmentStatus {
     let mut desired = desired();
     desired
         .meta
         .warnings
         .push("a key without effect".to_owned());
-    let mut world = applied(&desired);
+    let mut world = world_after_apply(&desired);
     for (at, live) in world.fly_machine.values_mut().enumerate() {
         live.workload.config.image = Some(Image::new("registry.fly.io/shop-web:v1"));
-        live.workload.digest = image("1a").digest().map(str::to_owned);
+        live.workload.digest = image_with_digest("1a").digest().map(str::to_owned);
         live.workload.metadata.insert(
             "trimtab_release".to_owned(),
             format!("5f{}", u8::from(at == 0)),
         );
     }
-    let new = machine(&mut world, "web/app/ewr/0");
+    let new = machine_mut(&mut world, "web/app/ewr/0");
     new.config.image = Some(Image::new("registry.fly.io/shop-web:v2"));
-    new.digest = image("2b").digest().map(str::to_owned);
+    new.digest = image_with_digest("2b").digest().map(str::to_owned);
     new.health.checks = (1, 2);
     new.metadata
         .insert("trimtab_starting".to_owned(), "true".to_owned());
-    machine(&mut world, "web/app/ewr/1").health.cordoned = true;
-    let keeper = machine(&mut world, "web/keeper/ewr/0");
+    machine_mut(&mut world, "web/app/ewr/1").health.cordoned = true;
+    let keeper = machine_mut(&mut world, "web/keeper/ewr/0");
     keeper.state = "stopped".to_owned();
-    keeper.last_run = Some(Run {
-        ended: 1_760_000_000_000,
+    keeper.last_run = Some(ProcessExit {
+        ended_at_ms: 1_760_000_000_000,
         exit_code: Some(137),
         oom_killed: true,
-        requested: false,
+        requested_stop: false,
     });
-    let mut clone = world.fly_machine[&name("web/app/iad/0")].clone();
+    let mut clone = world.fly_machine[&parse_name("web/app/iad/0")].clone();
     clone.workload.id = "clone\u{1b}[31m".to_owned();
     clone.workload.health.host_ok = false;
-    world.fly_machine.insert(name("web/app/iad/clone"), clone);
-    let cron = &mut world.fly_cron.get_mut(&name("web/news")).unwrap().workload;
+    world
+        .fly_machine
+        .insert(parse_name("web/app/iad/clone"), clone);
+    let cron = &mut world
+        .fly_cron
+        .get_mut(&parse_name("web/news"))
+        .unwrap()
+        .workload;
     cron.config.image = Some(Image::new("registry.fly.io/shop-web:v0"));
-    cron.digest = image("0c").digest().map(str::to_owned);
-    cron.last_run = Some(Run {
-        ended: 1_760_000_000_000,
+    cron.digest = image_with_digest("0c").digest().map(str::to_owned);
+    cron.last_run = Some(ProcessExit {
+        ended_at_ms: 1_760_000_000_000,
         exit_code: Some(1),
         oom_killed: false,
-        requested: false,
+        requested_stop: false,
     });
-    world.fly_ip.remove(&name("web/v6"));
-    Fleet::of(&desired, &world)
+    world.fly_ip.remove(&parse_name("web/v6"));
+    EnvironmentStatus::from_world(&desired, &world)
 }
 
 #[test]
-fn a_calm_fleet_takes_few_lines() {
+fn healthy_fleet_is_short() {
     let desired = desired();
-    let fleet = Fleet::of(&desired, &applied(&desired));
+    let fleet = EnvironmentStatus::from_world(&desired, &world_after_apply(&desired));
     assert_data_eq!(
         text::status(&fleet, &headline("status"), &PLAIN),
         file!["text/status.txt"].raw()
@@ -83,15 +96,15 @@ fn a_calm_fleet_takes_few_lines() {
 }
 
 #[test]
-fn trouble_jumps_to_the_eye_in_every_width() {
-    let fleet = troubled();
-    let at = |width| text::status(&fleet, &headline("status"), &Look { width, ..PLAIN });
+fn problems_are_shown_at_every_width() {
+    let fleet = troubled_fleet();
+    let at = |width| text::status(&fleet, &headline("status"), &TextOptions { width, ..PLAIN });
     assert_data_eq!(at(120), file!["text/status.trouble.txt"].raw());
     assert_data_eq!(at(60), file!["text/status.narrow.txt"].raw());
     let color = text::status(
         &fleet,
         &headline("status"),
-        &Look {
+        &TextOptions {
             color: true,
             ..PLAIN
         },
@@ -100,8 +113,8 @@ fn trouble_jumps_to_the_eye_in_every_width() {
 }
 
 #[test]
-fn a_half_done_rollout_is_told_by_version() {
-    let fleet = troubled();
+fn mixed_versions_are_listed() {
+    let fleet = troubled_fleet();
     assert_data_eq!(
         text::versions(&fleet, &PLAIN),
         file!["text/versions.txt"].raw()
@@ -122,15 +135,15 @@ fn a_half_done_rollout_is_told_by_version() {
 }
 
 #[test]
-fn what_sleeps_is_told_from_what_was_stopped() {
+fn autostopped_differs_from_stopped() {
     let desired = desired();
     let activity = |change: &dyn Fn(&mut WorkloadLive)| {
-        let mut world = applied(&desired);
-        let live = machine(&mut world, "web/app/ewr/0");
+        let mut world = world_after_apply(&desired);
+        let live = machine_mut(&mut world, "web/app/ewr/0");
         live.config.services = vec![Default::default()];
         "stopped".clone_into(&mut live.state);
         change(live);
-        Fleet::of(&desired, &world)
+        EnvironmentStatus::from_world(&desired, &world)
             .machines()
             .next()
             .unwrap()
@@ -157,13 +170,13 @@ fn what_sleeps_is_told_from_what_was_stopped() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn missing_resources_are_listed() {
     let desired = desired();
-    let fleet = Fleet::of(&desired, &World::default());
+    let fleet = EnvironmentStatus::from_world(&desired, &World::default());
     assert_eq!(fleet.apps[0].missing, ["fly.app/web"]);
-    let mut world = applied(&desired);
-    world.fly_machine.remove(&name("web/app/ewr/1"));
-    let fleet = Fleet::of(&desired, &world);
+    let mut world = world_after_apply(&desired);
+    world.fly_machine.remove(&parse_name("web/app/ewr/1"));
+    let fleet = EnvironmentStatus::from_world(&desired, &world);
     assert_eq!(fleet.apps[0].missing, ["fly.machine/web/app/ewr/1"]);
     assert_eq!(
         (
@@ -175,14 +188,14 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn a_status_document_and_its_schema_are_fresh() {
-    let document = pretty(&troubled().json());
+fn status_json_and_schema_are_up_to_date() {
+    let document = pretty_json(&troubled_fleet().to_json());
     assert_data_eq!(&document, file!["json/status.json"].raw());
     let schema = fleet::schema();
     assert_data_eq!(
-        pretty(&schema),
+        pretty_json(&schema),
         file!["../../schema/status.schema.json"].raw()
     );
-    conforms(&troubled().json(), &schema, &schema, "");
-    assert!(!document.contains(CANARY) && !document.contains(PRINT));
+    assert_conforms(&troubled_fleet().to_json(), &schema, &schema, "");
+    assert!(!document.contains(CANARY) && !document.contains(CANARY_FINGERPRINT));
 }

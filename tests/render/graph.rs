@@ -3,72 +3,77 @@
 use snapbox::{assert_data_eq, file};
 use trimtab::{
     plan::Verb,
-    render::graph::{self, Deed, Drawing, Node},
+    render::graph::{self, Diagram, DiagramNode, NodeAction},
 };
 
-use crate::render::fixture::{desired, eventful, large, moved, planned};
+use crate::render::fixture::{
+    app_replacement, desired, every_kind_of_change, many_apps, plan_with_refusals,
+};
 
 #[test]
-fn a_plan_as_pictures() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn plan_as_every_graph_format() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     assert_data_eq!(graph::svg(&plan), file!["graph/eventful.svg"].raw());
     assert_data_eq!(graph::mermaid(&plan), file!["graph/eventful.mmd"].raw());
     assert_data_eq!(graph::dot(&plan), file!["graph/eventful.dot"].raw());
 }
 
 #[test]
-fn a_first_apply_as_a_picture() {
-    let (plan, _) = planned(&desired(), &Default::default());
+fn first_apply_as_svg() {
+    let (plan, _) = plan_with_refusals(&desired(), &Default::default());
     assert_data_eq!(graph::svg(&plan), file!["graph/first.svg"].raw());
 }
 
 #[test]
-fn replacements_do_not_go_in_circles() {
-    let (desired, world) = moved();
-    let (plan, _) = planned(&desired, &world);
+fn replacement_graph_has_no_cycle() {
+    let (desired, world) = app_replacement();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     assert_data_eq!(graph::svg(&plan), file!["graph/moved.svg"].raw());
 }
 
 #[test]
-fn a_whole_environment_as_a_picture() {
+fn inventory_as_svg() {
     assert_data_eq!(
-        graph::inventory(&desired()).svg(),
+        graph::desired_diagram(&desired()).svg(),
         file!["graph/inventory.svg"].raw()
     );
 }
 
 /// Several apps of several machines: many arrows, and long ones.
 #[test]
-fn a_team_of_apps_as_a_picture() {
-    let (plan, _) = planned(&crate::render::fixture::team(), &Default::default());
+fn dependent_apps_as_svg() {
+    let (plan, _) = plan_with_refusals(
+        &crate::render::fixture::dependent_apps(),
+        &Default::default(),
+    );
     assert_data_eq!(graph::svg(&plan), file!["graph/team.svg"].raw());
 }
 
 #[test]
-fn a_large_plan_is_still_drawn() {
-    let (desired, world) = large(300);
-    let (plan, _) = planned(&desired, &world);
+fn large_plan_is_drawn() {
+    let (desired, world) = many_apps(300);
+    let (plan, _) = plan_with_refusals(&desired, &world);
     assert!(graph::svg(&plan).ends_with("</svg>\n"));
     assert!(graph::mermaid(&plan).contains("too many to draw"));
 }
 
 #[test]
-fn nothing_and_nonsense_are_drawn() {
-    let empty = Drawing::default();
+fn empty_and_malformed_graphs_are_drawn() {
+    let empty = Diagram::default();
     assert!(empty.svg().ends_with("</svg>\n"));
     assert_eq!(
         empty.dot().matches('{').count(),
         empty.dot().matches('}').count()
     );
-    let node = |label: &str| Node {
+    let node = |label: &str| DiagramNode {
         label: label.to_owned(),
-        sub: "\u{1b}".to_owned(),
-        deed: Some(Deed::Change(Verb::Update)),
+        detail: "\u{1b}".to_owned(),
+        action: Some(NodeAction::Change(Verb::Update)),
         kind: "<script>".to_owned(),
-        together: String::new(),
+        concurrency: String::new(),
     };
-    let nonsense = Drawing {
+    let nonsense = Diagram {
         nodes: vec![node("a\"]; b"), node("</text><script>"), node("```")],
         edges: vec![
             (0, 1, "\"--".to_owned()),

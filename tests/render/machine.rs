@@ -4,40 +4,43 @@ use serde_json::Value;
 use snapbox::{assert_data_eq, file};
 use trimtab::render::{json, tfjson};
 
-use crate::render::fixture::{applied, desired, eventful, headline, moved, planned, pretty};
-use crate::render::run::{events, report};
+use crate::render::fixture::{
+    app_replacement, desired, every_kind_of_change, headline, plan_with_refusals, pretty_json,
+    world_after_apply,
+};
+use crate::render::run::{sample_events, sample_report};
 
 #[test]
-fn our_own_document() {
-    let (desired, world) = eventful();
-    let (plan, refusals) = planned(&desired, &world);
+fn plan_json() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
     let document = json::plan(&plan, &refusals, &headline("plan"));
-    assert_data_eq!(pretty(&document), file!["json/eventful.json"].raw());
+    assert_data_eq!(pretty_json(&document), file!["json/eventful.json"].raw());
 }
 
 /// Fails when the types changed and the file did not: `SNAPSHOTS=overwrite` writes it.
 #[test]
-fn the_schema_is_fresh() {
+fn plan_schema_is_up_to_date() {
     assert_data_eq!(
-        pretty(&json::schema()),
+        pretty_json(&json::schema()),
         file!["../../schema/plan.schema.json"].raw()
     );
 }
 
 #[test]
-fn every_key_of_a_document_is_in_its_schema() {
+fn plan_json_conforms_to_schema() {
     let schema = json::schema();
-    for (desired, world) in [eventful(), moved()] {
-        let (plan, refusals) = planned(&desired, &world);
+    for (desired, world) in [every_kind_of_change(), app_replacement()] {
+        let (plan, refusals) = plan_with_refusals(&desired, &world);
         let document = json::plan(&plan, &refusals, &headline("plan"));
-        conforms(&document, &schema, &schema, "");
+        assert_conforms(&document, &schema, &schema, "");
     }
 }
 
 /// As much of JSON Schema as our own schema uses.
-pub(crate) fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
+pub(crate) fn assert_conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
     if let Some(name) = schema["$ref"].as_str() {
-        return conforms(
+        return assert_conforms(
             value,
             root.pointer(name.trim_start_matches('#')).unwrap(),
             root,
@@ -56,7 +59,7 @@ pub(crate) fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
             let inner = known
                 .get(key)
                 .unwrap_or_else(|| panic!("{at}.{key} is not in the schema"));
-            conforms(value, inner, root, &format!("{at}.{key}"));
+            assert_conforms(value, inner, root, &format!("{at}.{key}"));
         }
         for key in schema["required"].as_array().into_iter().flatten() {
             assert!(
@@ -66,20 +69,20 @@ pub(crate) fn conforms(value: &Value, schema: &Value, root: &Value, at: &str) {
         }
     }
     for value in value.as_array().into_iter().flatten() {
-        conforms(value, &schema["items"], root, &format!("{at}[]"));
+        assert_conforms(value, &schema["items"], root, &format!("{at}[]"));
     }
 }
 
 #[test]
-fn terraforms_document() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn terraform_json() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     assert_data_eq!(
-        pretty(&tfjson::plan(&plan)),
+        pretty_json(&tfjson::plan(&plan)),
         file!["tfjson/eventful.json"].raw()
     );
-    let (desired, world) = moved();
-    let (plan, _) = planned(&desired, &world);
+    let (desired, world) = app_replacement();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     let document = tfjson::plan(&plan);
     let replaced = &document["resource_changes"][0];
     assert_eq!(replaced["address"], "trimtab_fly_app.web");
@@ -91,7 +94,7 @@ fn terraforms_document() {
         replaced["change"]["replace_paths"],
         serde_json::json!([["network"]])
     );
-    let lost: Vec<&Value> = changes(&document, "trimtab_fly_volume").collect();
+    let lost: Vec<&Value> = changes_of_type(&document, "trimtab_fly_volume").collect();
     assert_eq!(lost.len(), 1);
     assert_eq!(
         lost[0]["change"]["actions"],
@@ -99,18 +102,18 @@ fn terraforms_document() {
     );
 }
 
-fn changes<'a>(document: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+fn changes_of_type<'a>(document: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     let changes = document["resource_changes"].as_array().unwrap().iter();
     changes.filter(move |change| change["type"] == kind)
 }
 
 /// What equals on both sides is no change: an update touches the attributes that the plan shows, and no other.
 #[test]
-fn an_update_in_terraforms_document_differs_only_where_the_plan_does() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn terraform_update_matches_plan() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     let document = tfjson::plan(&plan);
-    let machine = changes(&document, "trimtab_fly_machine")
+    let machine = changes_of_type(&document, "trimtab_fly_machine")
         .find(|change| change["name"] == "web_app_ewr_0")
         .unwrap();
     let (before, after) = (&machine["change"]["before"], &machine["change"]["after"]);
@@ -121,9 +124,9 @@ fn an_update_in_terraforms_document_differs_only_where_the_plan_does() {
 }
 
 #[test]
-fn an_empty_plan_is_empty_everywhere() {
+fn empty_plan_is_empty_in_every_document() {
     let desired = desired();
-    let (plan, refusals) = planned(&desired, &applied(&desired));
+    let (plan, refusals) = plan_with_refusals(&desired, &world_after_apply(&desired));
     assert_eq!(
         json::plan(&plan, &refusals, &headline("plan"))["empty"],
         true
@@ -135,12 +138,12 @@ fn an_empty_plan_is_empty_everywhere() {
 }
 
 #[test]
-fn a_run_as_lines_of_json() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn apply_events_as_json_lines() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     let mut lines = vec![json::summary(&plan)];
-    lines.extend(events().iter().map(json::event));
-    lines.push(json::report(&report()));
+    lines.extend(sample_events().iter().map(json::event));
+    lines.push(json::report(&sample_report()));
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     assert_data_eq!(text, file!["json/events.ndjson"].raw());
 }

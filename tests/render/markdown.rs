@@ -3,37 +3,60 @@
 use snapbox::{assert_data_eq, file};
 use trimtab::render::{Headline, markdown};
 
-use crate::render::fixture::{applied, desired, eventful, headline, large, moved, nasty, planned};
+use crate::render::fixture::{
+    app_replacement, desired, every_kind_of_change, headline, hostile_values, many_apps,
+    plan_with_refusals, world_after_apply,
+};
 
 #[test]
-fn something_of_every_sort() {
-    let (desired, world) = eventful();
-    let (plan, refusals) = planned(&desired, &world);
-    let comment = markdown::plan(&plan, &refusals, &headline("plan"), markdown::BUDGET);
+fn every_kind_of_change_as_markdown() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
+    let comment = markdown::plan(
+        &plan,
+        &refusals,
+        &headline("plan"),
+        markdown::COMMENT_BUDGET,
+    );
     assert_data_eq!(comment, file!["markdown/eventful.md"].raw());
 }
 
 #[test]
-fn what_vanishes_along_with_an_app_is_named() {
-    let (desired, world) = moved();
-    let (plan, refusals) = planned(&desired, &world);
-    let comment = markdown::plan(&plan, &refusals, &headline("plan"), markdown::BUDGET);
+fn cascade_deletes_are_listed() {
+    let (desired, world) = app_replacement();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
+    let comment = markdown::plan(
+        &plan,
+        &refusals,
+        &headline("plan"),
+        markdown::COMMENT_BUDGET,
+    );
     assert_data_eq!(comment, file!["markdown/moved.md"].raw());
 }
 
 #[test]
-fn nothing_to_do() {
+fn empty_plan() {
     let desired = desired();
-    let (plan, refusals) = planned(&desired, &applied(&desired));
-    let comment = markdown::plan(&plan, &refusals, &headline("plan"), markdown::BUDGET);
+    let (plan, refusals) = plan_with_refusals(&desired, &world_after_apply(&desired));
+    let comment = markdown::plan(
+        &plan,
+        &refusals,
+        &headline("plan"),
+        markdown::COMMENT_BUDGET,
+    );
     assert_data_eq!(comment, file!["markdown/empty.md"].raw());
 }
 
 #[test]
-fn values_cannot_break_out() {
-    let (desired, world) = nasty();
-    let (plan, refusals) = planned(&desired, &world);
-    let comment = markdown::plan(&plan, &refusals, &headline("plan"), markdown::BUDGET);
+fn values_are_escaped() {
+    let (desired, world) = hostile_values();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
+    let comment = markdown::plan(
+        &plan,
+        &refusals,
+        &headline("plan"),
+        markdown::COMMENT_BUDGET,
+    );
     let (outside, inside) = split_at_fence(&comment);
     assert!(
         !outside.contains("@here") && !outside.contains("<b>") && !outside.contains("<script>")
@@ -59,9 +82,9 @@ fn split_at_fence(comment: &str) -> (String, String) {
 }
 
 #[test]
-fn three_thousand_changes_fit_any_budget_without_a_cut() {
-    let (desired, world) = large(3000);
-    let (plan, refusals) = planned(&desired, &world);
+fn large_plan_fits_any_budget() {
+    let (desired, world) = many_apps(3000);
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
     assert!(plan.changes().len() >= 3000);
     for budget in [60_000, 20_000, 5_000, 1_000, 400] {
         let comment = markdown::plan(&plan, &refusals, &headline("plan"), budget);
@@ -74,13 +97,13 @@ fn three_thousand_changes_fit_any_budget_without_a_cut() {
 }
 
 #[test]
-fn a_name_cannot_end_the_marker() {
+fn project_name_cannot_close_marker_comment() {
     let desired = desired();
-    let (plan, refusals) = planned(&desired, &applied(&desired));
+    let (plan, refusals) = plan_with_refusals(&desired, &world_after_apply(&desired));
     let headline = Headline {
         project: "a--><b>".to_owned(),
         ..headline("plan")
     };
-    let comment = markdown::plan(&plan, &refusals, &headline, markdown::BUDGET);
+    let comment = markdown::plan(&plan, &refusals, &headline, markdown::COMMENT_BUDGET);
     assert_eq!(comment.lines().next().unwrap().matches("-->").count(), 1);
 }

@@ -6,50 +6,50 @@ use trimtab::{
         Desired, World,
         fly::{
             Machine,
-            app::{AppSpec, Verify},
+            app::{AppSpec, Verification},
             cron::CronSpec,
             machine::MachineSpec,
             release::{ReleaseLive, ReleaseSpec},
         },
     },
-    model::{Address, Fingerprint, Strategy, Turns},
+    model::{Address, Fingerprint, RolloutPolicy, RolloutStrategy},
     plan::Plan,
-    render::{Look, graph, json, markdown, text},
+    render::{TextOptions, graph, json, markdown, text},
 };
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::render::{
     fixture::{
-        CANARY, PLAIN, PRINT, applied, cron, desired, headline, image, machine, name, planned,
-        pretty, to,
+        CANARY, CANARY_FINGERPRINT, PLAIN, cron_spec, desired, headline, image_with_digest,
+        machine_spec, parse_name, plan_with_refusals, pretty_json, ref_to, world_after_apply,
     },
-    machine::conforms,
+    machine::assert_conforms,
 };
 
 const REGIONS: [&str; 3] = ["ewr", "lhr", "nrt"];
 
-fn turns(strategy: Strategy, at_once: u32) -> Turns {
-    Turns { strategy, at_once }
+fn rollout_policy(strategy: RolloutStrategy, at_once: u32) -> RolloutPolicy {
+    RolloutPolicy { strategy, at_once }
 }
 
 /// A group with so many machines in each of three regions.
-fn group(desired: &mut Desired, app: &str, group: &str, each: usize, turns: Turns) {
+fn add_group(desired: &mut Desired, app: &str, group: &str, each: usize, turns: RolloutPolicy) {
     for region in REGIONS {
         for at in 0..each {
             let slot = format!("{region}/{at}");
-            let mut spec = machine(group, &slot);
+            let mut spec = machine_spec(group, &slot);
             spec.turns = turns;
-            spec.workload.app = to(app);
-            spec.workload.secrets = desired.fly_secrets.contains_key(app).then(|| to(app));
+            spec.workload.app = ref_to(app);
+            spec.workload.secrets = desired.fly_secrets.contains_key(app).then(|| ref_to(app));
             desired
                 .fly_machine
-                .insert(name(&format!("{app}/{group}/{slot}")), spec);
+                .insert(parse_name(&format!("{app}/{group}/{slot}")), spec);
         }
     }
 }
 
 /// Machines of one group.
-fn of_group<'a>(
+fn machines_of_group<'a>(
     desired: &'a mut Desired,
     group: &str,
 ) -> impl Iterator<Item = &'a mut MachineSpec> {
@@ -59,26 +59,26 @@ fn of_group<'a>(
         .filter(move |spec| spec.group == group)
 }
 
-fn app(name: &str) -> AppSpec {
+fn app_spec(name: &str) -> AppSpec {
     AppSpec {
         name: format!("shop-{name}"),
         ..desired().fly_app["web"].clone()
     }
 }
 
-fn verify() -> Verify {
-    Verify {
+fn verify() -> Verification {
+    Verification {
         host: None,
         path: format!("/health?token={CANARY}"),
         status: 200,
         body: Some("ok".to_owned()),
-        retries: Verify::RETRIES,
-        interval: Verify::INTERVAL,
+        retries: Verification::DEFAULT_RETRIES,
+        interval: Verification::DEFAULT_INTERVAL,
     }
 }
 
 /// Gives every machine and cron machine the new version.
-fn release(desired: &mut Desired) {
+fn set_new_image(desired: &mut Desired) {
     let machines = desired
         .fly_machine
         .values_mut()
@@ -86,106 +86,132 @@ fn release(desired: &mut Desired) {
     let crons = desired.fly_cron.values_mut().map(|spec| &mut spec.workload);
     machines
         .chain(crons)
-        .for_each(|workload| workload.config.image = Some(image("2b")));
+        .for_each(|workload| workload.config.image = Some(image_with_digest("2b")));
 }
 
 /// One app with a group of every strategy, behind an app that it needs; a command before, a proof and cron machines
 /// after, sleepers, and machines that come and go besides.
-pub(crate) fn everything() -> (Desired, World) {
+pub(crate) fn every_strategy() -> (Desired, World) {
     let mut all = Desired::empty(desired().meta);
-    all.fly_app.insert(name("api"), app("api"));
+    all.fly_app.insert(parse_name("api"), app_spec("api"));
     all.fly_app.insert(
-        name("web"),
+        parse_name("web"),
         AppSpec {
             verify: Some(verify()),
-            ..app("web")
+            ..app_spec("web")
         },
     );
     all.fly_secrets
-        .insert(name("web"), crate::render::fixture::secrets());
-    all.fly_cron.insert(name("web/news"), cron());
-    group(&mut all, "api", "app", 2, turns(Strategy::Immediate, 1));
-    group(&mut all, "web", "app", 3, turns(Strategy::Rolling, 2));
-    group(&mut all, "web", "worker", 1, turns(Strategy::Canary, 1));
-    group(&mut all, "web", "edge", 1, turns(Strategy::BlueGreen, 1));
+        .insert(parse_name("web"), crate::render::fixture::secrets_spec());
+    all.fly_cron.insert(parse_name("web/news"), cron_spec());
+    add_group(
+        &mut all,
+        "api",
+        "app",
+        2,
+        rollout_policy(RolloutStrategy::Immediate, 1),
+    );
+    add_group(
+        &mut all,
+        "web",
+        "app",
+        3,
+        rollout_policy(RolloutStrategy::Rolling, 2),
+    );
+    add_group(
+        &mut all,
+        "web",
+        "worker",
+        1,
+        rollout_policy(RolloutStrategy::Canary, 1),
+    );
+    add_group(
+        &mut all,
+        "web",
+        "edge",
+        1,
+        rollout_policy(RolloutStrategy::BlueGreen, 1),
+    );
     let service = serde_json::json!({ "internal_port": 8080, "protocol": "tcp" });
-    for spec in of_group(&mut all, "edge") {
+    for spec in machines_of_group(&mut all, "edge") {
         spec.workload.config.services = vec![serde_json::from_value(service.clone()).unwrap()];
     }
-    let needed = to::<Machine>("api/app/ewr/0").address();
-    of_group(&mut all, "worker").for_each(|spec| spec.workload.needs.extend([needed.clone()]));
-    let mut world = applied(&all);
+    let needed = ref_to::<Machine>("api/app/ewr/0").address();
+    machines_of_group(&mut all, "worker")
+        .for_each(|spec| spec.workload.needs.extend([needed.clone()]));
+    let mut world = world_after_apply(&all);
     for at in ["web/app/lhr/2", "web/app/nrt/2"] {
         world.fly_machine.get_mut(at).unwrap().workload.state = "suspended".to_owned();
     }
     world.fly_machine.insert(
-        name("web/app/sjc/0"),
+        parse_name("web/app/sjc/0"),
         world.fly_machine["web/app/ewr/0"].clone(),
     );
     world.fly_machine.remove("web/app/ewr/2");
     all.fly_cron.insert(
-        name("web/backup"),
+        parse_name("web/backup"),
         CronSpec {
             machine: "backup".to_owned(),
-            ..cron()
+            ..cron_spec()
         },
     );
-    release(&mut all);
-    command(&mut all, &mut world);
+    set_new_image(&mut all);
+    add_release_command(&mut all, &mut world);
     let values = &mut all.fly_secrets.get_mut("web").unwrap().values;
-    values.get_mut("DATABASE_URL").unwrap().fingerprint =
-        Some(Fingerprint::stored(format!("{PRINT}-new")));
+    values.get_mut("DATABASE_URL").unwrap().fingerprint = Some(Fingerprint::from_stored(format!(
+        "{CANARY_FINGERPRINT}-new"
+    )));
     (all, world)
 }
 
 /// Lets the command of the new release come before the machines of `web`.
-fn command(all: &mut Desired, world: &mut World) {
-    let mut workload = machine("app", "ewr/0").workload;
-    workload.config.image = Some(image("2b"));
+fn add_release_command(all: &mut Desired, world: &mut World) {
+    let mut workload = machine_spec("app", "ewr/0").workload;
+    workload.config.image = Some(image_with_digest("2b"));
     workload.config.init.cmd = ["bin/rails", "db:migrate"].map(str::to_owned).to_vec();
     let spec = ReleaseSpec {
         workload,
         limit_secs: None,
         release: None,
     };
-    all.fly_release.insert(name("web"), spec);
+    all.fly_release.insert(parse_name("web"), spec);
     for spec in all
         .fly_machine
         .values_mut()
-        .filter(|spec| spec.workload.app == to("web"))
+        .filter(|spec| spec.workload.app == ref_to("web"))
     {
-        spec.after = Some(to("web"));
+        spec.after = Some(ref_to("web"));
     }
     let live = ReleaseLive {
-        app: to("web"),
+        app: ref_to("web"),
         done: Default::default(),
         witness: None,
         leftovers: Vec::new(),
     };
-    world.fly_release.insert(name("web"), live);
+    world.fly_release.insert(parse_name("web"), live);
 }
 
 /// One group alone, with so many machines in each of three regions, that gets a new version.
-fn one_group(each: usize, turns: Turns) -> Plan {
+fn plan_for_one_group(each: usize, turns: RolloutPolicy) -> Plan {
     let mut all = Desired::empty(desired().meta);
-    all.fly_app.insert(name("web"), app("web"));
-    group(&mut all, "web", "app", each, turns);
+    all.fly_app.insert(parse_name("web"), app_spec("web"));
+    add_group(&mut all, "web", "app", each, turns);
     let service = serde_json::json!({ "internal_port": 8080, "protocol": "tcp" });
-    for spec in of_group(&mut all, "app") {
+    for spec in machines_of_group(&mut all, "app") {
         spec.workload.config.services = vec![serde_json::from_value(service.clone()).unwrap()];
     }
-    let world = applied(&all);
-    release(&mut all);
-    planned(&all, &world).0
+    let world = world_after_apply(&all);
+    set_new_image(&mut all);
+    plan_with_refusals(&all, &world).0
 }
 
 /// What is said of the rollout, and of the time.
-fn said(plan: &Plan, width: usize) -> String {
+fn rollout_text(plan: &Plan, width: usize) -> String {
     let text = text::plan(
         plan,
         &[],
         &headline("plan"),
-        &Look {
+        &TextOptions {
             color: false,
             width,
         },
@@ -202,14 +228,14 @@ fn said(plan: &Plan, width: usize) -> String {
 }
 
 #[test]
-fn everything_as_text() {
-    let (desired, world) = everything();
-    let (plan, refusals) = planned(&desired, &world);
+fn every_strategy_as_text() {
+    let (desired, world) = every_strategy();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
     for (width, file) in [
         (60, file!["text/rollout.60.txt"]),
         (120, file!["text/rollout.120.txt"]),
     ] {
-        let look = Look {
+        let look = TextOptions {
             color: false,
             width,
         };
@@ -218,7 +244,7 @@ fn everything_as_text() {
             file.raw()
         );
     }
-    let look = Look {
+    let look = TextOptions {
         color: true,
         ..PLAIN
     };
@@ -227,26 +253,31 @@ fn everything_as_text() {
 }
 
 #[test]
-fn everything_as_markdown_and_json() {
-    let (desired, world) = everything();
-    let (plan, refusals) = planned(&desired, &world);
-    let comment = markdown::plan(&plan, &refusals, &headline("plan"), markdown::BUDGET);
+fn every_strategy_as_markdown_and_json() {
+    let (desired, world) = every_strategy();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
+    let comment = markdown::plan(
+        &plan,
+        &refusals,
+        &headline("plan"),
+        markdown::COMMENT_BUDGET,
+    );
     assert_data_eq!(comment, file!["markdown/rollout.md"].raw());
     let document = json::plan(&plan, &refusals, &headline("plan"));
     let (schema, at) = (json::schema(), "");
-    conforms(&document, &schema, &schema, at);
+    assert_conforms(&document, &schema, &schema, at);
     let part = serde_json::json!({
         "summary": document["summary"],
         "rollouts": document["rollouts"],
         "estimate_secs": document["estimate_secs"],
     });
-    assert_data_eq!(pretty(&part), file!["json/rollout.json"].raw());
+    assert_data_eq!(pretty_json(&part), file!["json/rollout.json"].raw());
 }
 
 #[test]
-fn everything_as_pictures() {
-    let (desired, world) = everything();
-    let (plan, _) = planned(&desired, &world);
+fn every_strategy_as_graph() {
+    let (desired, world) = every_strategy();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     assert_data_eq!(graph::svg(&plan), file!["graph/rollout.svg"].raw());
     assert_data_eq!(graph::mermaid(&plan), file!["graph/rollout.mmd"].raw());
     assert_data_eq!(graph::dot(&plan), file!["graph/rollout.dot"].raw());
@@ -254,43 +285,46 @@ fn everything_as_pictures() {
 
 /// Few and many machines in each way, on a terminal of 60 columns.
 #[test]
-fn every_strategy_in_words() {
+fn strategies_are_described() {
     let strategies = [
-        Strategy::Rolling,
-        Strategy::Canary,
-        Strategy::BlueGreen,
-        Strategy::Immediate,
+        RolloutStrategy::Rolling,
+        RolloutStrategy::Canary,
+        RolloutStrategy::BlueGreen,
+        RolloutStrategy::Immediate,
     ];
     let mut all = String::new();
     for (strategy, (each, at_once)) in strategies
         .into_iter()
         .flat_map(|s| [(s, (1, 1)), (s, (10, 5))])
     {
-        let plan = one_group(each, turns(strategy, at_once));
-        let lines = said(&plan, 60);
+        let plan = plan_for_one_group(each, rollout_policy(strategy, at_once));
+        let lines = rollout_text(&plan, 60);
         assert!(lines.lines().all(|line| line.width() <= 60), "{lines}");
-        all += &format!("# {}, 3 × {each}\n{}\n", strategy.word(), lines);
+        all += &format!("# {}, 3 × {each}\n{}\n", strategy.as_str(), lines);
     }
     assert_data_eq!(all, file!["text/strategies.txt"].raw());
 }
 
 #[test]
-fn many_machines_of_one_group_are_one_box() {
+fn machines_of_group_share_one_node() {
     for (strategy, stored) in [
-        (Strategy::Rolling, file!["graph/rolling.30.dot"]),
-        (Strategy::Canary, file!["graph/canary.30.dot"]),
-        (Strategy::BlueGreen, file!["graph/bluegreen.30.dot"]),
+        (RolloutStrategy::Rolling, file!["graph/rolling.30.dot"]),
+        (RolloutStrategy::Canary, file!["graph/canary.30.dot"]),
+        (RolloutStrategy::BlueGreen, file!["graph/bluegreen.30.dot"]),
     ] {
-        assert_data_eq!(graph::dot(&one_group(10, turns(strategy, 5))), stored.raw());
+        assert_data_eq!(
+            graph::dot(&plan_for_one_group(10, rollout_policy(strategy, 5))),
+            stored.raw()
+        );
     }
 }
 
 #[test]
-fn one_machine_alone_is_no_rollout() {
-    let plan =
-        one_group(1, Turns::ONE).only(&[Address::parse("fly.machine/web/app/lhr/0").unwrap()]);
+fn single_machine_is_no_rollout() {
+    let plan = plan_for_one_group(1, RolloutPolicy::SERIAL)
+        .only(&[Address::parse("fly.machine/web/app/lhr/0").unwrap()]);
     assert_data_eq!(
-        said(&plan, 80),
+        rollout_text(&plan, 80),
         "Plan: 0 to add, 1 to change, 0 to destroy.\n1 machine restarts.\nTakes about 16 s on Fly.\n"
     );
     assert_eq!(
@@ -301,9 +335,9 @@ fn one_machine_alone_is_no_rollout() {
 }
 
 #[test]
-fn why_a_step_on_the_way_is_taken() {
-    let (desired, world) = everything();
-    let (plan, _) = planned(&desired, &world);
+fn why_explains_rollout_steps() {
+    let (desired, world) = every_strategy();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     let why = |address: &str| text::why(&plan, &Address::parse(address).unwrap(), &PLAIN);
     let answers = [
         "fly.release/web",

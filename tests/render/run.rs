@@ -2,7 +2,7 @@
 
 use snapbox::{assert_data_eq, file};
 use trimtab::{
-    apply::event::{Ended, Event, Failure, Outcome, Report},
+    apply::event::{ApplyEvent, ApplyFailure, ApplyReport, Outcome, StepReport},
     model::Address,
     plan::Action,
     render::text,
@@ -10,12 +10,12 @@ use trimtab::{
 
 use crate::render::fixture::PLAIN;
 
-fn address(text: &str) -> Address {
+fn parse_address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
-fn failure() -> Failure {
-    Failure {
+fn sample_failure() -> ApplyFailure {
+    ApplyFailure {
         reason: "updating machine 90800000: 422 insufficient memory\nin region ewr \u{1b}[31m"
             .to_owned(),
         request_id: Some("01JREQ-ewr".to_owned()),
@@ -23,59 +23,59 @@ fn failure() -> Failure {
     }
 }
 
-pub(crate) fn events() -> Vec<Event> {
-    let machine = || address("fly.machine/web/app/ewr/0");
+pub(crate) fn sample_events() -> Vec<ApplyEvent> {
+    let machine = || parse_address("fly.machine/web/app/ewr/0");
     vec![
-        Event::Begun {
+        ApplyEvent::Begun {
             total: 5,
             estimate_secs: Some(90),
         },
-        Event::Started {
-            address: address("fly.secrets/web"),
+        ApplyEvent::Started {
+            address: parse_address("fly.secrets/web"),
             action: Action::Update,
         },
-        Event::Finished {
-            address: address("fly.secrets/web"),
+        ApplyEvent::Finished {
+            address: parse_address("fly.secrets/web"),
             action: Action::Update,
             millis: 340,
         },
-        Event::Started {
+        ApplyEvent::Started {
             address: machine(),
             action: Action::Update,
         },
-        Event::Progress {
+        ApplyEvent::Progress {
             address: machine(),
             state: "started".to_owned(),
             passing: 1,
             checks: 2,
         },
-        Event::Failed {
+        ApplyEvent::Failed {
             address: machine(),
             action: Action::Update,
-            failure: failure(),
+            failure: sample_failure(),
         },
-        Event::Skipped {
-            address: address("fly.machine/web/app/ewr/1"),
+        ApplyEvent::Skipped {
+            address: parse_address("fly.machine/web/app/ewr/1"),
             action: Action::Update,
             because: machine(),
         },
-        Event::Stopping,
-        Event::Finished {
-            address: address("fly.volume/web/data/ewr/0"),
+        ApplyEvent::Stopping,
+        ApplyEvent::Finished {
+            address: parse_address("fly.volume/web/data/ewr/0"),
             action: Action::ReplaceDelete,
             millis: 75_000,
         },
     ]
 }
 
-pub(crate) fn report() -> Report {
-    let ended = |at: &str, action, outcome| Ended {
-        address: address(at),
+pub(crate) fn sample_report() -> ApplyReport {
+    let ended = |at: &str, action, outcome| StepReport {
+        address: parse_address(at),
         action,
         outcome,
     };
-    let because = address("fly.machine/web/app/ewr/0");
-    Report {
+    let because = parse_address("fly.machine/web/app/ewr/0");
+    ApplyReport {
         halted: None,
         lost: None,
         outdated: false,
@@ -86,7 +86,7 @@ pub(crate) fn report() -> Report {
             ended(
                 "fly.machine/web/app/ewr/0",
                 Action::Update,
-                Outcome::Failed(failure()),
+                Outcome::Failed(sample_failure()),
             ),
             ended(
                 "fly.machine/web/app/ewr/1",
@@ -106,8 +106,8 @@ pub(crate) fn report() -> Report {
 }
 
 #[test]
-fn a_run_in_a_log() {
-    let lines: Vec<String> = events()
+fn events_as_log_lines() {
+    let lines: Vec<String> = sample_events()
         .iter()
         .filter_map(|event| text::event(event, &PLAIN))
         .collect();
@@ -118,12 +118,12 @@ fn a_run_in_a_log() {
 }
 
 #[test]
-fn a_report_names_each_cause_once_and_says_what_to_do() {
+fn report_names_each_cause_once() {
     assert_data_eq!(
-        text::report(&report(), &PLAIN),
+        text::report(&sample_report(), &PLAIN),
         file!["text/report.txt"].raw()
     );
-    let mut done = report();
+    let mut done = sample_report();
     done.outcomes.truncate(1);
     assert_data_eq!(text::report(&done, &PLAIN), "Applied: 1 done.\n");
 }

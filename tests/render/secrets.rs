@@ -2,35 +2,38 @@
 
 use trimtab::{
     kinds::Desired,
-    model::{Mark, Secret},
+    model::{OwnershipMark, Secret},
     plan::Plan,
-    render::{Look, graph, json, markdown, text, tfjson},
+    render::{TextOptions, graph, json, markdown, text, tfjson},
 };
 
 use crate::render::{
-    fixture::{CANARY, PRINT, applied, desired, eventful, headline, moved, planned},
-    rollout::everything,
+    fixture::{
+        CANARY, CANARY_FINGERPRINT, app_replacement, desired, every_kind_of_change, headline,
+        plan_with_refusals, world_after_apply,
+    },
+    rollout::every_strategy,
 };
 
 #[test]
-fn no_rendering_shows_a_secret() {
-    let (mut gone, mut world) = eventful();
+fn no_output_shows_a_secret() {
+    let (mut gone, mut world) = every_kind_of_change();
     gone.fly_secrets.clear();
     let removed = (gone, std::mem::take(&mut world));
     let same = desired();
-    let nothing = (same.clone(), applied(&same));
+    let nothing = (same.clone(), world_after_apply(&same));
     let cases = [
-        (planted(desired()), Default::default()),
-        eventful(),
-        moved(),
-        everything(),
+        (with_canaries(desired()), Default::default()),
+        every_kind_of_change(),
+        app_replacement(),
+        every_strategy(),
         removed,
         nothing,
     ];
     for (desired, world) in &cases {
-        let (plan, refusals) = planned(desired, world);
+        let (plan, refusals) = plan_with_refusals(desired, world);
         let (look, head) = (
-            Look {
+            TextOptions {
                 color: true,
                 width: 80,
             },
@@ -39,21 +42,26 @@ fn no_rendering_shows_a_secret() {
         let mut all = vec![
             text::plan(&plan, &refusals, &head, &look),
             text::drift(&plan, &head, &look),
-            markdown::plan(&plan, &refusals, &head, markdown::BUDGET),
+            markdown::plan(&plan, &refusals, &head, markdown::COMMENT_BUDGET),
             json::plan(&plan, &refusals, &head).to_string(),
             json::summary(&plan).to_string(),
             tfjson::plan(&plan).to_string(),
             graph::svg(&plan),
             graph::mermaid(&plan),
             graph::dot(&plan),
-            graph::inventory(desired).svg(),
+            graph::desired_diagram(desired).svg(),
         ];
         all.extend(
             plan.steps()
                 .map(|step| text::why(&plan, &step.address, &look)),
         );
         // The file in the fixture holds the canary in base64.
-        for hidden in [CANARY, PRINT, "Y2FuYXJ5", Mark::SECRETS] {
+        for hidden in [
+            CANARY,
+            CANARY_FINGERPRINT,
+            "Y2FuYXJ5",
+            OwnershipMark::SECRET_FINGERPRINTS_KEY,
+        ] {
             assert!(
                 all.iter().all(|output| !output.contains(hidden)),
                 "{hidden} is shown"
@@ -63,7 +71,7 @@ fn no_rendering_shows_a_secret() {
 }
 
 /// The canary in every place of a manifest that is secret.
-fn planted(mut desired: Desired) -> Desired {
+fn with_canaries(mut desired: Desired) -> Desired {
     let secrets = desired.fly_secrets.values_mut();
     for secret in secrets.flat_map(|secrets| secrets.values.values_mut()) {
         secret.value = Some(Secret::new(CANARY));
@@ -73,10 +81,10 @@ fn planted(mut desired: Desired) -> Desired {
 
 /// What a run happens to know as secret differs: a check of a pull request has no secrets, an apply has them all.
 #[test]
-fn a_plan_is_the_same_whatever_is_known_as_secret() {
+fn plan_does_not_depend_on_known_secrets() {
     const ONCE_OPEN: &str = "open-before-it-became-a-secret";
     let desired = desired();
-    let mut world = applied(&desired);
+    let mut world = world_after_apply(&desired);
     for machine in world.fly_machine.values_mut() {
         machine
             .workload
@@ -86,7 +94,7 @@ fn a_plan_is_the_same_whatever_is_known_as_secret() {
     }
     let shown = |plan: &Plan| {
         let (look, head) = (
-            Look {
+            TextOptions {
                 color: false,
                 width: 200,
             },
@@ -94,12 +102,12 @@ fn a_plan_is_the_same_whatever_is_known_as_secret() {
         );
         [
             text::plan(plan, &[], &head, &look),
-            markdown::plan(plan, &[], &head, markdown::BUDGET),
+            markdown::plan(plan, &[], &head, markdown::COMMENT_BUDGET),
             json::plan(plan, &[], &head).to_string(),
             tfjson::plan(plan).to_string(),
         ]
     };
-    let (before, _) = planned(&desired, &world);
+    let (before, _) = plan_with_refusals(&desired, &world);
     assert!(
         shown(&before)
             .iter()
@@ -107,7 +115,7 @@ fn a_plan_is_the_same_whatever_is_known_as_secret() {
         "nobody knows yet that it is one"
     );
     let _known = Secret::new(ONCE_OPEN);
-    let (after, _) = planned(&desired, &world);
+    let (after, _) = plan_with_refusals(&desired, &world);
     assert_eq!(before.id(), after.id());
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
     assert!(

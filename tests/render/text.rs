@@ -4,14 +4,17 @@ use snapbox::{assert_data_eq, file};
 use trimtab::{
     model::Address,
     plan::Limits,
-    render::{Look, text},
+    render::{TextOptions, text},
 };
 
-use crate::render::fixture::{PLAIN, applied, desired, eventful, headline, moved, nasty, planned};
+use crate::render::fixture::{
+    PLAIN, app_replacement, desired, every_kind_of_change, headline, hostile_values,
+    plan_with_refusals, world_after_apply,
+};
 
 #[test]
-fn a_first_apply() {
-    let (plan, refusals) = planned(&desired(), &Default::default());
+fn first_apply() {
+    let (plan, refusals) = plan_with_refusals(&desired(), &Default::default());
     assert_data_eq!(
         text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
         file!["text/first.txt"]
@@ -19,14 +22,14 @@ fn a_first_apply() {
 }
 
 #[test]
-fn something_of_every_sort() {
-    let (desired, world) = eventful();
-    let (plan, refusals) = planned(&desired, &world);
+fn every_kind_of_change_as_text() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
     assert_data_eq!(
         text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
         file!["text/eventful.txt"]
     );
-    let color = Look {
+    let color = TextOptions {
         color: true,
         ..PLAIN
     };
@@ -37,9 +40,9 @@ fn something_of_every_sort() {
 }
 
 #[test]
-fn what_vanishes_along_with_an_app_is_named() {
-    let (desired, world) = moved();
-    let (plan, refusals) = planned(&desired, &world);
+fn cascade_deletes_are_listed() {
+    let (desired, world) = app_replacement();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
     assert_data_eq!(
         text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
         file!["text/moved.txt"]
@@ -47,9 +50,9 @@ fn what_vanishes_along_with_an_app_is_named() {
 }
 
 #[test]
-fn nothing_to_do() {
+fn empty_plan() {
     let desired = desired();
-    let (plan, refusals) = planned(&desired, &applied(&desired));
+    let (plan, refusals) = plan_with_refusals(&desired, &world_after_apply(&desired));
     assert_data_eq!(
         text::plan(&plan, &refusals, &headline("plan"), &PLAIN),
         file!["text/empty.txt"]
@@ -61,9 +64,9 @@ fn nothing_to_do() {
 }
 
 #[test]
-fn a_part_of_a_plan_says_what_it_leaves_out() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn targeted_plan_names_omitted_steps() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     let part = plan.only(&[Address::parse("fly.machine/web/app/ewr/0").unwrap()]);
     let refusals = trimtab::plan::refusals(&part, &Limits::default());
     assert_data_eq!(
@@ -73,18 +76,18 @@ fn a_part_of_a_plan_says_what_it_leaves_out() {
 }
 
 #[test]
-fn values_cannot_break_out() {
-    let (desired, world) = nasty();
-    let (plan, refusals) = planned(&desired, &world);
+fn values_are_escaped() {
+    let (desired, world) = hostile_values();
+    let (plan, refusals) = plan_with_refusals(&desired, &world);
     let text = text::plan(&plan, &refusals, &headline("plan"), &PLAIN);
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
     assert_data_eq!(text, file!["text/nasty.txt"].raw());
 }
 
 #[test]
-fn drift_is_what_a_look_found() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn drift_lists_outside_changes() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     assert_data_eq!(
         text::drift(&plan, &headline("drift"), &PLAIN),
         file!["text/eventful.drift.txt"]
@@ -92,9 +95,9 @@ fn drift_is_what_a_look_found() {
 }
 
 #[test]
-fn why_a_machine_changes() {
-    let (desired, world) = eventful();
-    let (plan, _) = planned(&desired, &world);
+fn why_explains_a_change() {
+    let (desired, world) = every_kind_of_change();
+    let (plan, _) = plan_with_refusals(&desired, &world);
     let why = |address: &str| text::why(&plan, &Address::parse(address).unwrap(), &PLAIN);
     let answers = [
         "fly.machine/web/app/ewr/1",

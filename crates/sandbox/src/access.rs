@@ -3,13 +3,13 @@
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
-use super::answer::Refusal;
-use super::world::{App, World};
+use super::answer::ApiError;
+use super::world::{App, SimulatedWorld};
 
 /// What a token is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum Grant {
+pub(crate) enum TokenGrant {
     /// A person: every organisation.
     User,
     /// `fly tokens create org`.
@@ -35,7 +35,7 @@ pub(crate) enum Grant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) id: String,
-    pub(crate) grant: Grant,
+    pub(crate) grant: TokenGrant,
     /// When it stops being valid; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_ms: Option<i64>,
@@ -49,50 +49,54 @@ pub(crate) struct Token {
 
 impl Token {
     /// Whether it still opens anything.
-    pub(crate) fn valid(&self, now: i64) -> bool {
+    pub(crate) fn is_valid(&self, now: i64) -> bool {
         self.revoked_ms.is_none() && self.expires_ms.is_none_or(|at| at > now)
     }
 }
 
 /// The tokens of one request; their rights add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct ApiCaller {
     pub(crate) tokens: Vec<Token>,
 }
 
-impl Identity {
+impl ApiCaller {
     /// Whether an application may be seen.
-    pub(crate) fn sees_app(&self, app: &App) -> bool {
+    pub(crate) fn can_see_app(&self, app: &App) -> bool {
         self.tokens.iter().any(|token| match &token.grant {
-            Grant::User => true,
-            Grant::Org { org } | Grant::ReadOnly { org } => *org == app.org,
-            Grant::App { app: own, .. } => *own == app.name,
+            TokenGrant::User => true,
+            TokenGrant::Org { org } | TokenGrant::ReadOnly { org } => *org == app.org,
+            TokenGrant::App { app: own, .. } => *own == app.name,
         })
     }
 
     /// Whether an organisation as a whole may be seen, which a token for one application may not.
-    pub(crate) fn sees_org(&self, slug: &str) -> bool {
+    pub(crate) fn can_see_org(&self, slug: &str) -> bool {
         self.tokens.iter().any(|token| match &token.grant {
-            Grant::User => true,
-            Grant::Org { org } | Grant::ReadOnly { org } => org == slug,
-            Grant::App { .. } => false,
+            TokenGrant::User => true,
+            TokenGrant::Org { org } | TokenGrant::ReadOnly { org } => org == slug,
+            TokenGrant::App { .. } => false,
         })
     }
 
     /// Whether anything may be changed at all.
-    pub(crate) fn writes(&self) -> bool {
+    pub(crate) fn can_write(&self) -> bool {
         self.tokens
             .iter()
-            .any(|token| !matches!(token.grant, Grant::ReadOnly { .. }))
+            .any(|token| !matches!(token.grant, TokenGrant::ReadOnly { .. }))
     }
 
     /// The address that leases show as their owner.
     pub(crate) fn email(&self) -> String {
         match self.tokens.first().map(|token| &token.grant) {
-            Some(Grant::Org { org } | Grant::ReadOnly { org } | Grant::App { org, .. }) => {
+            Some(
+                TokenGrant::Org { org }
+                | TokenGrant::ReadOnly { org }
+                | TokenGrant::App { org, .. },
+            ) => {
                 format!("{org}@tokens.fly.io")
             }
-            Some(Grant::User) | None => "me@example.com".to_owned(),
+            Some(TokenGrant::User) | None => "me@example.com".to_owned(),
         }
     }
 }
@@ -101,15 +105,18 @@ impl Identity {
 ///
 /// # Errors
 /// `401` when no part is a token that the sandbox gave out.
-pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identity, Refusal> {
+pub(crate) fn authenticate(
+    world: &SimulatedWorld,
+    header: Option<&str>,
+) -> Result<ApiCaller, ApiError> {
     let header =
-        header.ok_or_else(|| Refusal::new(401, "Authenticate: missing authorization header"))?;
+        header.ok_or_else(|| ApiError::new(401, "Authenticate: missing authorization header"))?;
     let known = |text: &str| {
         world
-            .root
+            .global
             .tokens
             .get(text)
-            .filter(|token| token.valid(world.now))
+            .filter(|token| token.is_valid(world.now_ms))
             .cloned()
     };
     let tokens: Vec<Token> = strip_scheme(header)
@@ -117,14 +124,14 @@ pub(crate) fn authenticate(world: &World, header: Option<&str>) -> Result<Identi
         .filter_map(|part| known(part.trim()))
         .collect();
     if tokens.is_empty() {
-        return Err(Refusal::new(401, "Authenticate: token validation error"));
+        return Err(ApiError::new(401, "Authenticate: token validation error"));
     }
-    Ok(Identity { tokens })
+    Ok(ApiCaller { tokens })
 }
 
 /// The same where nobody needs a token: without one that is known, the caller is a stranger. Docker sends it as the
 /// password of any user.
-pub(crate) fn visitor(world: &World, header: Option<&str>) -> Identity {
+pub(crate) fn authenticate_optional(world: &SimulatedWorld, header: Option<&str>) -> ApiCaller {
     let password = header.and_then(|header| {
         let coded = header.trim().strip_prefix("Basic ")?;
         let text = base64::engine::general_purpose::STANDARD
@@ -148,6 +155,6 @@ fn strip_scheme(header: &str) -> &str {
 }
 
 /// What Fly says to a valid token about somebody else's things.
-pub(crate) fn forbidden() -> Refusal {
-    Refusal::new(403, "unauthorized")
+pub(crate) fn forbidden() -> ApiError {
+    ApiError::new(403, "unauthorized")
 }

@@ -3,165 +3,171 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refusal, Reply};
+use super::answer::{ApiError, ApiResponse, ApiResult};
 use super::aws;
 use super::behaviour::Rule;
-use super::faults::{Fault, HELP};
-use super::server::Core;
+use super::faults::{FAULT_HELP, Fault};
+use super::server::SharedState;
 
 /// Answers a request to `/_sandbox/…`.
 ///
 /// # Errors
 /// `404` for what is not there, `400` for a body that says nothing sensible.
-pub(crate) fn answer(core: &mut Core, method: &str, path: &str, body: &Value) -> Reply {
+pub(crate) fn handle_request(
+    core: &mut SharedState,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> ApiResult {
     match (method, path) {
-        ("GET", "state") => Ok(Answer::ok(core.state())),
-        ("GET", "requests") => Ok(Answer::ok(json!(core.requests))),
-        ("GET", "clock") => Ok(clock(core)),
-        ("POST", "clock") => advance(core, body),
-        ("GET", "faults") => Ok(faults(core)),
+        ("GET", "state") => Ok(ApiResponse::ok(core.state_json())),
+        ("GET", "requests") => Ok(ApiResponse::ok(json!(core.requests))),
+        ("GET", "clock") => Ok(show_clock(core)),
+        ("POST", "clock") => advance_clock(core, body),
+        ("GET", "faults") => Ok(list_faults(core)),
         ("POST", "faults") => add_faults(core, body),
         ("DELETE", "faults") => {
             core.faults.list.clear();
-            Ok(faults(core))
+            Ok(list_faults(core))
         }
         ("POST", "release") => {
             core.gate.release();
-            Ok(faults(core))
+            Ok(list_faults(core))
         }
-        ("GET", "rules") => Ok(Answer::ok(json!(core.world.root.rules))),
+        ("GET", "rules") => Ok(ApiResponse::ok(json!(core.world.global.rules))),
         ("POST", "rules") => add_rules(core, body),
         ("DELETE", "rules") => {
-            core.world.root.rules.clear();
-            core.world.root_dirty = true;
-            Ok(Answer::ok(json!([])))
+            core.world.global.rules.clear();
+            core.world.global_dirty = true;
+            Ok(ApiResponse::ok(json!([])))
         }
-        ("GET", "images") => Ok(Answer::ok(json!(core.world.root.images))),
-        ("POST", "images") => images(core, body),
+        ("GET", "images") => Ok(ApiResponse::ok(json!(core.world.global.images))),
+        ("POST", "images") => override_images(core, body),
         ("DELETE", "images") => {
-            core.world.root.images.clear();
-            core.world.root_dirty = true;
-            Ok(Answer::ok(json!({})))
+            core.world.global.images.clear();
+            core.world.global_dirty = true;
+            Ok(ApiResponse::ok(json!({})))
         }
-        ("POST", "tokens") => token(core, body),
-        ("POST", "hosts") => hosts(core, body),
-        ("POST", "aws/keys") => aws_keys(core, body),
-        ("POST", "oidc") => aws::machine_token(&mut core.world, body),
-        ("POST", "github") => aws::begin(&mut core.world, &core.url, body),
+        ("POST", "tokens") => create_token(core, body),
+        ("POST", "hosts") => update_hosts(core, body),
+        ("POST", "aws/keys") => create_aws_keys(core, body),
+        ("POST", "oidc") => aws::issue_machine_token(&mut core.world, body),
+        ("POST", "github") => aws::start_workflow(&mut core.world, &core.url, body),
         ("GET", path) if path.starts_with("oidc/") => {
-            aws::discovery(&mut core.world, path.trim_start_matches("oidc/"))
+            aws::serve_oidc_discovery(&mut core.world, path.trim_start_matches("oidc/"))
         }
-        _ => Err(Refusal::not_found("endpoint")),
+        _ => Err(ApiError::not_found("endpoint")),
     }
 }
 
-fn clock(core: &Core) -> Answer {
-    Answer::ok(json!({ "now": super::clock::millis(core.world.now), "now_ms": core.world.now }))
+fn show_clock(core: &SharedState) -> ApiResponse {
+    ApiResponse::ok(
+        json!({ "now": super::clock::format_millis(core.world.now_ms), "now_ms": core.world.now_ms }),
+    )
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
-    serde_json::from_value(body.clone()).map_err(|error| Refusal::invalid(error.to_string()))
+fn parse_body<T: serde::de::DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
+    serde_json::from_value(body.clone()).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
-fn advance(core: &mut Core, body: &Value) -> Reply {
+fn advance_clock(core: &mut SharedState, body: &Value) -> ApiResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Advance {
         advance_ms: i64,
     }
-    let Advance { advance_ms } = read(body)?;
+    let Advance { advance_ms } = parse_body(body)?;
     if advance_ms < 0 {
-        return Err(Refusal::invalid("time does not go back"));
+        return Err(ApiError::bad_request("time does not go back"));
     }
     core.clock.advance(advance_ms);
-    core.catch_up();
-    core.world.root_dirty = true;
-    Ok(clock(core))
+    core.catch_up_with_clock();
+    core.world.global_dirty = true;
+    Ok(show_clock(core))
 }
 
-fn faults(core: &Core) -> Answer {
+fn list_faults(core: &SharedState) -> ApiResponse {
     let list: Vec<String> = core.faults.list.iter().map(ToString::to_string).collect();
-    let help: Vec<Value> = HELP
+    let help: Vec<Value> = FAULT_HELP
         .iter()
         .map(|(name, does)| json!({ "fault": name, "does": does }))
         .collect();
-    Answer::ok(json!({ "faults": list, "help": help }))
+    ApiResponse::ok(json!({ "faults": list, "help": help }))
 }
 
-fn add_faults(core: &mut Core, body: &Value) -> Reply {
-    let texts: Vec<String> = read(body)?;
+fn add_faults(core: &mut SharedState, body: &Value) -> ApiResult {
+    let texts: Vec<String> = parse_body(body)?;
     let parse = |text: &String| {
         text.parse::<Fault>()
-            .map_err(|error| Refusal::invalid(error.to_string()))
+            .map_err(|error| ApiError::bad_request(error.to_string()))
     };
     let list = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     core.faults.list.extend(list);
-    Ok(faults(core))
+    Ok(list_faults(core))
 }
 
 /// New rules come before old ones, because the first that matches decides.
-fn add_rules(core: &mut Core, body: &Value) -> Reply {
+fn add_rules(core: &mut SharedState, body: &Value) -> ApiResult {
     let mut rules: Vec<Rule> = if body.is_array() {
-        read(body)?
+        parse_body(body)?
     } else {
-        vec![read(body)?]
+        vec![parse_body(body)?]
     };
-    rules.append(&mut core.world.root.rules);
-    core.world.root.rules = rules;
-    core.world.root_dirty = true;
-    Ok(Answer::ok(json!(core.world.root.rules)))
+    rules.append(&mut core.world.global.rules);
+    core.world.global.rules = rules;
+    core.world.global_dirty = true;
+    Ok(ApiResponse::ok(json!(core.world.global.rules)))
 }
 
 /// One image, or a list of them.
-fn images(core: &mut Core, body: &Value) -> Reply {
+fn override_images(core: &mut SharedState, body: &Value) -> ApiResult {
     let one = std::slice::from_ref(body);
     for said in body.as_array().map_or(one, Vec::as_slice) {
-        super::images::say(&mut core.world.root.images, said)?;
+        super::images::set_override(&mut core.world.global.images, said)?;
     }
-    core.world.root_dirty = true;
-    Ok(Answer::ok(json!(core.world.root.images)))
+    core.world.global_dirty = true;
+    Ok(ApiResponse::ok(json!(core.world.global.images)))
 }
 
 /// An access key of an account: its administrator's, or a new user's who may do what a policy says.
-fn aws_keys(core: &mut Core, body: &Value) -> Reply {
+fn create_aws_keys(core: &mut SharedState, body: &Value) -> ApiResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wanted {
         account: String,
         policy: Option<Value>,
     }
-    let Wanted { account, policy } = read(body)?;
-    if !aws::is_account(&account) {
-        return Err(Refusal::invalid("account must have twelve digits"));
+    let Wanted { account, policy } = parse_body(body)?;
+    if !aws::is_account_id(&account) {
+        return Err(ApiError::bad_request("account must have twelve digits"));
     }
     let keys = match policy {
-        Some(policy) => {
-            aws::limited(&mut core.world, &account, &policy).map_err(Refusal::invalid)?
-        }
-        None => aws::administrator(&mut core.world, &account),
+        Some(policy) => aws::create_key_with_policy(&mut core.world, &account, &policy)
+            .map_err(ApiError::bad_request)?,
+        None => aws::ensure_administrator_key(&mut core.world, &account),
     };
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "access_key_id": keys.id, "secret_access_key": keys.secret }),
     ))
 }
 
 /// The token for everything in an organisation, which is made if it is missing.
-fn token(core: &mut Core, body: &Value) -> Reply {
+fn create_token(core: &mut SharedState, body: &Value) -> ApiResult {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wanted {
         org: String,
     }
-    let Wanted { org } = read(body)?;
-    let token = super::running::token(&mut core.world, &org, |org| super::access::Grant::Org {
-        org,
+    let Wanted { org } = parse_body(body)?;
+    let token = super::running::ensure_token(&mut core.world, &org, |org| {
+        super::access::TokenGrant::Org { org }
     });
-    Ok(Answer::ok(json!({ "token": token })))
+    Ok(ApiResponse::ok(json!({ "token": token })))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Hosts {
+struct HostUpdate {
     app: Option<String>,
     machine: Option<String>,
     volume: Option<String>,
@@ -174,19 +180,19 @@ struct Hosts {
     full: Option<bool>,
 }
 
-fn hosts(core: &mut Core, body: &Value) -> Reply {
-    let request: Hosts = read(body)?;
+fn update_hosts(core: &mut SharedState, body: &Value) -> ApiResult {
+    let request: HostUpdate = parse_body(body)?;
     let world = &mut core.world;
     if let Some(region) = &request.region {
-        world.root_dirty = true;
-        toggle(&mut world.root.error_regions, region, request.error);
-        toggle(&mut world.root.full_regions, region, request.full);
+        world.global_dirty = true;
+        set_region_flag(&mut world.global.error_regions, region, request.error);
+        set_region_flag(&mut world.global.full_regions, region, request.full);
     }
     let Some(status) = &request.status else {
-        return Ok(Answer::done());
+        return Ok(ApiResponse::ok_true());
     };
     if !matches!(status.as_str(), "ok" | "unknown" | "unreachable") {
-        return Err(Refusal::invalid(
+        return Err(ApiError::bad_request(
             "status must be ok, unknown or unreachable",
         ));
     }
@@ -214,12 +220,12 @@ fn hosts(core: &mut Core, body: &Value) -> Reply {
                 volume.host_status.clone_from(status);
             }
         }
-        world.dirty.insert(app.name.clone());
+        world.dirty_apps.insert(app.name.clone());
     }
-    Ok(Answer::done())
+    Ok(ApiResponse::ok_true())
 }
 
-fn toggle(set: &mut std::collections::BTreeSet<String>, region: &str, on: Option<bool>) {
+fn set_region_flag(set: &mut std::collections::BTreeSet<String>, region: &str, on: Option<bool>) {
     match on {
         Some(true) => drop(set.insert(region.to_owned())),
         Some(false) => drop(set.remove(region)),

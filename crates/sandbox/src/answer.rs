@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::access::Identity;
+use super::access::ApiCaller;
 
 /// What follows the status line.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Body {
+pub(crate) enum ResponseBody {
     /// Nothing at all.
     Empty,
     /// JSON, as almost everywhere.
@@ -20,14 +20,14 @@ pub(crate) enum Body {
 
 /// An answer of an endpoint.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: u16,
-    pub(crate) body: Body,
+    pub(crate) body: ResponseBody,
     /// Headers besides those that every answer has.
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
-impl Answer {
+impl ApiResponse {
     /// `200` with a body.
     pub(crate) fn ok(value: Value) -> Self {
         Self::json(200, value)
@@ -36,7 +36,7 @@ impl Answer {
     /// Any status with a JSON body.
     pub(crate) fn json(status: u16, value: Value) -> Self {
         Self {
-            body: Body::Json(value),
+            body: ResponseBody::Json(value),
             ..Self::empty(status)
         }
     }
@@ -45,7 +45,7 @@ impl Answer {
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
-            body: Body::Empty,
+            body: ResponseBody::Empty,
             headers: Vec::new(),
         }
     }
@@ -57,19 +57,19 @@ impl Answer {
     }
 
     /// `{"ok":true}`, the answer of most actions on machines.
-    pub(crate) fn done() -> Self {
+    pub(crate) fn ok_true() -> Self {
         Self::ok(json!({ "ok": true }))
     }
 }
 
 /// Why an endpoint did nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) body: Value,
 }
 
-impl Refusal {
+impl ApiError {
     /// The ordinary error body.
     pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Refusal {
     }
 
     /// `400`: the request makes no sense.
-    pub(crate) fn invalid(error: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(error: impl Into<String>) -> Self {
         Self::new(400, error)
     }
 
@@ -97,36 +97,36 @@ impl Refusal {
     }
 
     /// `412 failed_precondition: …`.
-    pub(crate) fn precondition(why: impl std::fmt::Display) -> Self {
+    pub(crate) fn failed_precondition(why: impl std::fmt::Display) -> Self {
         Self::new(412, format!("failed_precondition: {why}"))
     }
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
+impl From<ApiError> for ApiResponse {
+    fn from(refusal: ApiError) -> Self {
         Self::json(refusal.status, refusal.body)
     }
 }
 
 /// What an endpoint gives back.
-pub(crate) type Reply = Result<Answer, Refusal>;
+pub(crate) type ApiResult = Result<ApiResponse, ApiError>;
 
 /// A request after routing and authentication.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct ApiCall {
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Value,
     /// `fly-machine-lease-nonce`.
-    pub(crate) nonce: Option<String>,
-    pub(crate) who: Identity,
+    pub(crate) lease_nonce: Option<String>,
+    pub(crate) caller: ApiCaller,
     /// When the request came in; `wait` measures its patience from here.
-    pub(crate) arrived_ms: i64,
+    pub(crate) received_ms: i64,
 }
 
-impl Call {
+impl ApiCall {
     /// A part of the path; routes name them, so an absent one is empty and finds nothing.
-    pub(crate) fn param(&self, name: &str) -> &str {
+    pub(crate) fn path_param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
 
@@ -150,7 +150,7 @@ impl Call {
     }
 
     /// A flag in the query: `1`, `t`, `true` in any case, as Go reads it.
-    pub(crate) fn flag(&self, name: &str) -> bool {
+    pub(crate) fn query_flag(&self, name: &str) -> bool {
         self.query(name)
             .is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"))
     }
@@ -159,10 +159,10 @@ impl Call {
     ///
     /// # Errors
     /// `400` when it is there and is none.
-    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Refusal> {
+    pub(crate) fn query_number(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let parse = |v: &str| {
             v.parse()
-                .map_err(|_| Refusal::invalid(format!("invalid value for {name}: {v:?}")))
+                .map_err(|_| ApiError::bad_request(format!("invalid value for {name}: {v:?}")))
         };
         self.query(name).map(parse).transpose()
     }
@@ -171,13 +171,13 @@ impl Call {
     ///
     /// # Errors
     /// `400` when a known key has another type.
-    pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+    pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let body = if self.body.is_null() {
             json!({})
         } else {
             self.body.clone()
         };
         serde_json::from_value(body)
-            .map_err(|error| Refusal::invalid(format!("invalid request body: {error}")))
+            .map_err(|error| ApiError::bad_request(format!("invalid request body: {error}")))
     }
 }

@@ -9,12 +9,12 @@ use super::machine::Machine;
 
 /// A job ends by itself: without a rule, a machine that is scheduled or destroys itself when done exits with 0 after
 /// this long, because a release command that never ended would hold up every deployment.
-const JOB_MS: i64 = 1_000;
+const JOB_DURATION_MS: i64 = 1_000;
 
 /// What a rule applies to: everything that it names must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Match {
+pub(crate) struct MachineSelector {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) app: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +28,7 @@ pub(crate) struct Match {
 /// What a matching machine's program does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Behave {
+pub(crate) struct ProgramBehaviour {
     /// The program exits with this code; without `exit_code`, `signal` and `oom` it runs for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exit_code: Option<i64>,
@@ -43,7 +43,7 @@ pub(crate) struct Behave {
     pub(crate) signal: Option<i64>,
     /// What its health checks say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) checks: Option<Health>,
+    pub(crate) checks: Option<CheckOutcome>,
     /// What its health checks print.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) check_output: Option<String>,
@@ -52,7 +52,7 @@ pub(crate) struct Behave {
     pub(crate) logs: Vec<String>,
     /// What it answers over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) http: Option<Page>,
+    pub(crate) http: Option<ProgramResponse>,
     /// How long a boot takes instead of the ordinary time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boot_ms: Option<i64>,
@@ -61,7 +61,7 @@ pub(crate) struct Behave {
 /// What a program answers over HTTP; what it leaves out is 200, and a body that names the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+pub(crate) struct ProgramResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,13 +71,13 @@ pub(crate) struct Page {
 /// The outcome of a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Health {
+pub(crate) enum CheckOutcome {
     Passing,
     Warning,
     Critical,
 }
 
-impl Health {
+impl CheckOutcome {
     /// As the API spells it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -93,19 +93,19 @@ impl Health {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     #[serde(rename = "match", default)]
-    pub(crate) matches: Match,
-    pub(crate) behave: Behave,
+    pub(crate) matches: MachineSelector,
+    pub(crate) behave: ProgramBehaviour,
 }
 
 /// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Exit {
+pub(crate) struct SimulatedExit {
     pub(crate) code: i64,
     pub(crate) signal: i64,
     pub(crate) oom: bool,
 }
 
-impl Exit {
+impl SimulatedExit {
     /// A program that ended because it wanted to.
     pub(crate) const CLEAN: Self = Self {
         code: 0,
@@ -114,19 +114,21 @@ impl Exit {
     };
 }
 
-impl Behave {
+impl ProgramBehaviour {
     /// What a machine's program does: the first matching rule, or the default.
-    pub(crate) fn of(rules: &[Rule], app: &str, machine: &Machine) -> Self {
-        let rule = rules.iter().find(|rule| rule.matches.holds(app, machine));
-        rule.map_or_else(|| Self::unruled(machine), |rule| rule.behave.clone())
+    pub(crate) fn for_machine(rules: &[Rule], app: &str, machine: &Machine) -> Self {
+        let rule = rules
+            .iter()
+            .find(|rule| rule.matches.applies_to(app, machine));
+        rule.map_or_else(|| Self::default_for(machine), |rule| rule.behave.clone())
     }
 
-    fn unruled(machine: &Machine) -> Self {
-        let job = machine.config.contains_key("schedule") || machine.auto_destroys();
+    fn default_for(machine: &Machine) -> Self {
+        let job = machine.config.contains_key("schedule") || machine.is_auto_destroyed();
         if job {
             Self {
                 exit_code: Some(0),
-                after_ms: Some(JOB_MS),
+                after_ms: Some(JOB_DURATION_MS),
                 ..Self::default()
             }
         } else {
@@ -135,7 +137,7 @@ impl Behave {
     }
 
     /// When and how the program ends, if it does.
-    pub(crate) fn exit(&self) -> Option<(i64, Exit)> {
+    pub(crate) fn planned_exit(&self) -> Option<(i64, SimulatedExit)> {
         if self.exit_code.is_none() && self.signal.is_none() && !self.oom {
             return None;
         }
@@ -144,7 +146,7 @@ impl Behave {
         let code = self.exit_code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
         Some((
             self.after_ms.unwrap_or(0).max(0),
-            Exit {
+            SimulatedExit {
                 code,
                 signal: signal.unwrap_or(-1),
                 oom: self.oom,
@@ -153,8 +155,8 @@ impl Behave {
     }
 }
 
-impl Match {
-    fn holds(&self, app: &str, machine: &Machine) -> bool {
+impl MachineSelector {
+    fn applies_to(&self, app: &str, machine: &Machine) -> bool {
         let is =
             |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
         is(&self.app, app)

@@ -8,11 +8,11 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// Where scripted time begins: 2026-01-01T00:00:00Z, a fixed moment, so that two runs show the same time stamps.
-const SCRIPTED_START_MS: i64 = 1_767_225_600_000;
+const FIXED_START_MS: i64 = 1_767_225_600_000;
 
 /// How far a request moves a stepped clock. One second refills one token of Fly's ordinary rate limit, so a client
 /// that asks one thing after another is never slowed by a clock that only it can move.
-const STEP_MS: i64 = 1_000;
+const STEP_PER_REQUEST_MS: i64 = 1_000;
 
 /// Time ends on 9999-12-30, the last whole day that a time stamp can name.
 const END_MS: i64 = 253_402_128_000_000;
@@ -24,7 +24,7 @@ pub enum ClockMode {
     #[default]
     Real,
     /// Time stands still until `POST /_sandbox/clock` advances it.
-    Scripted,
+    Manual,
     /// Each request takes one second, and a `wait` jumps to the moment of its answer: no sleeping, no racing.
     Stepped,
 }
@@ -46,25 +46,25 @@ impl SavedClock {
 
 /// Time as the sandbox sees it, in milliseconds since 1970.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct SandboxClock {
     mode: ClockMode,
     speed: f64,
     anchor_ms: i64,
     anchor: Instant,
 }
 
-impl Clock {
+impl SandboxClock {
     /// Starts the clock where the saved one would be by now, or at the beginning of its mode.
     pub(crate) fn start(mode: ClockMode, speed: f64, saved: Option<SavedClock>) -> Self {
-        let outside = outside_ms();
+        let outside = system_time_ms();
         let anchor_ms = match (mode, saved) {
             (ClockMode::Real, Some(saved)) => {
-                let passed = scale((outside - saved.outside_ms).max(0), saved.speed);
+                let passed = scale_ms((outside - saved.outside_ms).max(0), saved.speed);
                 saved.sandbox_ms.saturating_add(passed)
             }
             (ClockMode::Real, None) => outside,
             (_, Some(saved)) => saved.sandbox_ms,
-            (_, None) => SCRIPTED_START_MS,
+            (_, None) => FIXED_START_MS,
         };
         Self {
             mode,
@@ -75,17 +75,17 @@ impl Clock {
     }
 
     /// Now, in milliseconds since 1970.
-    pub(crate) fn now(&self) -> i64 {
-        self.anchor_ms.saturating_add(self.passed()).min(END_MS)
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.anchor_ms.saturating_add(self.elapsed_ms()).min(END_MS)
     }
 
-    fn passed(&self) -> i64 {
+    fn elapsed_ms(&self) -> i64 {
         match self.mode {
-            ClockMode::Real => scale(
+            ClockMode::Real => scale_ms(
                 i64::try_from(self.anchor.elapsed().as_millis()).unwrap_or(i64::MAX),
                 self.speed,
             ),
-            ClockMode::Scripted | ClockMode::Stepped => 0,
+            ClockMode::Manual | ClockMode::Stepped => 0,
         }
     }
 
@@ -95,51 +95,52 @@ impl Clock {
     }
 
     /// What one request does to the clock.
-    pub(crate) fn request(&mut self) {
+    pub(crate) fn advance_for_request(&mut self) {
         if self.mode == ClockMode::Stepped {
-            self.advance(STEP_MS);
+            self.advance(STEP_PER_REQUEST_MS);
         }
     }
 
     /// A request would wait until `until_ms`: a stepped clock jumps there, the others let it sleep.
-    pub(crate) fn wait_until(&mut self, until_ms: i64) -> bool {
+    pub(crate) fn try_jump_to(&mut self, until_ms: i64) -> bool {
         if self.mode == ClockMode::Stepped {
-            self.advance(until_ms - self.now());
+            self.advance(until_ms - self.now_ms());
         }
         self.mode == ClockMode::Stepped
     }
 
     /// How long to sleep outside until `until_ms` here, or nothing when time only moves by command.
-    pub(crate) fn sleep_until(&self, until_ms: i64) -> Option<std::time::Duration> {
-        let ms = (until_ms - self.now()).max(0);
-        (self.mode == ClockMode::Real)
-            .then(|| std::time::Duration::from_secs_f64(ms as f64 / 1000.0 / self.speed) + EPSILON)
+    pub(crate) fn sleep_duration_until(&self, until_ms: i64) -> Option<std::time::Duration> {
+        let ms = (until_ms - self.now_ms()).max(0);
+        (self.mode == ClockMode::Real).then(|| {
+            std::time::Duration::from_secs_f64(ms as f64 / 1000.0 / self.speed) + WAKE_MARGIN
+        })
     }
 
     /// What to store, so that the next process goes on from here.
-    pub(crate) fn saved(&self) -> SavedClock {
+    pub(crate) fn to_saved(&self) -> SavedClock {
         let speed = if self.mode == ClockMode::Real {
             self.speed
         } else {
             1.0
         };
         SavedClock {
-            sandbox_ms: self.now(),
-            outside_ms: outside_ms(),
+            sandbox_ms: self.now_ms(),
+            outside_ms: system_time_ms(),
             speed,
         }
     }
 
     /// Whether stored time must follow each move, because no outside clock can tell it again.
-    pub(crate) fn is_commanded(&self) -> bool {
+    pub(crate) fn is_manual(&self) -> bool {
         self.mode != ClockMode::Real
     }
 }
 
 /// Sleeping exactly until a moment may wake just before it, and then spin; one millisecond more does not.
-const EPSILON: std::time::Duration = std::time::Duration::from_millis(1);
+const WAKE_MARGIN: std::time::Duration = std::time::Duration::from_millis(1);
 
-fn scale(ms: i64, speed: f64) -> i64 {
+fn scale_ms(ms: i64, speed: f64) -> i64 {
     (ms as f64 * speed) as i64
 }
 
@@ -147,25 +148,25 @@ fn scale(ms: i64, speed: f64) -> i64 {
     clippy::disallowed_methods,
     reason = "the one place where the sandbox asks the machine for the time"
 )]
-fn outside_ms() -> i64 {
+fn system_time_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
 /// `2026-05-01T02:30:10Z`: the precision of machines, leases and applications.
-pub(crate) fn seconds(ms: i64) -> String {
+pub(crate) fn format_seconds(ms: i64) -> String {
     jiff::Timestamp::from_second(ms.div_euclid(1000))
         .unwrap_or_default()
         .to_string()
 }
 
 /// `2026-05-01T02:30:10.014Z`: the precision of checks and volumes.
-pub(crate) fn millis(ms: i64) -> String {
+pub(crate) fn format_millis(ms: i64) -> String {
     let stamp = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
     format!("{stamp:.3}")
 }
 
 /// Reads an RFC 3339 time stamp back to milliseconds.
-pub(crate) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>()
         .ok()
         .map(jiff::Timestamp::as_millisecond)

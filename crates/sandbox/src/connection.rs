@@ -15,21 +15,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The switch that cuts one connection at its next write.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<AtomicBool>);
+pub(crate) struct ConnectionBreaker(Arc<AtomicBool>);
 
-impl Cut {
+impl ConnectionBreaker {
     /// Cuts it.
-    pub(crate) fn now(&self) {
+    pub(crate) fn trip(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
     /// Whether it was cut.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub(crate) fn is_tripped(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn check(&self) -> io::Result<()> {
-        if self.is_cut() {
+    fn check_not_tripped(&self) -> io::Result<()> {
+        if self.is_tripped() {
             Err(io::ErrorKind::ConnectionReset.into())
         } else {
             Ok(())
@@ -39,18 +39,18 @@ impl Cut {
 
 /// Accepts connections that carry a switch.
 #[derive(Debug)]
-pub(crate) struct Cuttable(pub(crate) TcpListener);
+pub(crate) struct BreakableListener(pub(crate) TcpListener);
 
-impl Listener for Cuttable {
-    type Io = Stream;
+impl Listener for BreakableListener {
+    type Io = BreakableStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
+    async fn accept(&mut self) -> (BreakableStream, SocketAddr) {
         let (inner, address) = Listener::accept(&mut self.0).await;
         (
-            Stream {
+            BreakableStream {
                 inner,
-                cut: Cut::default(),
+                breaker: ConnectionBreaker::default(),
             },
             address,
         )
@@ -61,20 +61,20 @@ impl Listener for Cuttable {
     }
 }
 
-impl Connected<IncomingStream<'_, Cuttable>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, Cuttable>) -> Self {
-        stream.io().cut.clone()
+impl Connected<IncomingStream<'_, BreakableListener>> for ConnectionBreaker {
+    fn connect_info(stream: IncomingStream<'_, BreakableListener>) -> Self {
+        stream.io().breaker.clone()
     }
 }
 
 /// A connection with its switch.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct BreakableStream {
     inner: TcpStream,
-    cut: Cut,
+    breaker: ConnectionBreaker,
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for BreakableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,18 +84,18 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for BreakableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cut.check()?;
+        self.breaker.check_not_tripped()?;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cut.check()?;
+        self.breaker.check_not_tripped()?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 

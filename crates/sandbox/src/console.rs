@@ -4,16 +4,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::behaviour::{Behave, Exit};
+use super::behaviour::{ProgramBehaviour, SimulatedExit};
 use super::clock;
 use super::ids;
 use super::machine::Machine;
 
 /// How many lines of a machine are kept: a crash loop prints some five a round, so this is several rounds.
-const KEPT: usize = 60;
+const MAX_LOG_LINES: usize = 60;
 
 /// The signals that programs die of, by number.
-const SIGNALS: [(i64, &str); 8] = [
+const FATAL_SIGNALS: [(i64, &str); 8] = [
     (1, "SIGHUP"),
     (2, "SIGINT"),
     (6, "SIGABRT"),
@@ -26,7 +26,7 @@ const SIGNALS: [(i64, &str); 8] = [
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Line {
+pub(crate) struct LogLine {
     /// Later lines have greater identifiers.
     pub(crate) id: String,
     at_ms: i64,
@@ -35,12 +35,12 @@ pub(crate) struct Line {
     message: String,
 }
 
-impl Line {
+impl LogLine {
     /// As the logs show it.
     pub(crate) fn view(&self, machine: &Machine) -> Value {
         let (instance, region) = (&machine.id, &machine.region);
         let attributes = json!({
-            "timestamp": clock::millis(self.at_ms),
+            "timestamp": clock::format_millis(self.at_ms),
             "message": self.message,
             "level": "info",
             "instance": instance,
@@ -52,21 +52,22 @@ impl Line {
 }
 
 impl Machine {
-    fn print(&mut self, at: i64, provider: &str, message: impl Into<String>) {
+    fn append_log(&mut self, at: i64, provider: &str, message: impl Into<String>) {
         let at_once = self
             .logs
             .iter()
             .rev()
             .take_while(|line| line.at_ms == at)
             .count();
-        let mut draw = ids::draw(&["line", &self.id, &at.to_string(), &at_once.to_string()]);
+        let mut draw =
+            ids::derive_bytes(&["line", &self.id, &at.to_string(), &at_once.to_string()]);
         // Of two lines in one millisecond the later has the greater identifier.
         draw[0] = u8::try_from(at_once).unwrap_or(u8::MAX);
-        if self.logs.len() == KEPT {
+        if self.logs.len() == MAX_LOG_LINES {
             self.logs.pop_front();
         }
         let (provider, message) = (provider.to_owned(), message.into());
-        self.logs.push_back(Line {
+        self.logs.push_back(LogLine {
             id: ids::ulid(at, &draw),
             at_ms: at,
             provider,
@@ -76,10 +77,10 @@ impl Machine {
 }
 
 /// The machine boots.
-pub(super) fn boot(machine: &mut Machine, at: i64) {
-    machine.print(at, "app", " INFO Starting init (commit: 15238e9)...");
-    let command = command(machine);
-    machine.print(
+pub(super) fn log_boot(machine: &mut Machine, at: i64) {
+    machine.append_log(at, "app", " INFO Starting init (commit: 15238e9)...");
+    let command = configured_command(machine);
+    machine.append_log(
         at,
         "app",
         format!(" INFO Preparing to run: `{command}` as root"),
@@ -87,7 +88,7 @@ pub(super) fn boot(machine: &mut Machine, at: i64) {
 }
 
 /// What the configuration says to run. What the image itself says is not known here.
-fn command(machine: &Machine) -> String {
+fn configured_command(machine: &Machine) -> String {
     let words = |key: &str| {
         let list = machine
             .config
@@ -111,14 +112,14 @@ fn command(machine: &Machine) -> String {
 }
 
 /// The program says what its rule lets it say.
-pub(super) fn program(machine: &mut Machine, behave: &Behave, at: i64) {
+pub(super) fn log_program_output(machine: &mut Machine, behave: &ProgramBehaviour, at: i64) {
     for line in &behave.logs {
-        machine.print(at, "app", line.clone());
+        machine.append_log(at, "app", line.clone());
     }
 }
 
 /// Somebody asked for a stop.
-pub(super) fn signalled(machine: &mut Machine, at: i64) {
+pub(super) fn log_stop_signal(machine: &mut Machine, at: i64) {
     let signal = machine
         .config
         .get("stop_config")
@@ -127,7 +128,7 @@ pub(super) fn signalled(machine: &mut Machine, at: i64) {
         .filter(|signal| !signal.is_empty())
         .unwrap_or("SIGINT")
         .to_owned();
-    machine.print(
+    machine.append_log(
         at,
         "app",
         format!(" INFO Sending signal {signal} to main child process w/ PID 628"),
@@ -135,15 +136,18 @@ pub(super) fn signalled(machine: &mut Machine, at: i64) {
 }
 
 /// The program ended.
-pub(super) fn ended(machine: &mut Machine, exit: Exit, at: i64) {
+pub(super) fn log_exit(machine: &mut Machine, exit: SimulatedExit, at: i64) {
     if exit.oom {
-        machine.print(
+        machine.append_log(
             at,
             "app",
             "[    3.142592] Out of memory: Killed process 628 (app)",
         );
     }
-    let how = match SIGNALS.iter().find(|(number, _)| *number == exit.signal) {
+    let how = match FATAL_SIGNALS
+        .iter()
+        .find(|(number, _)| *number == exit.signal)
+    {
         Some((_, name)) => {
             format!(
                 " INFO Main child exited with signal (with signal '{name}', core dumped? false)"
@@ -151,18 +155,18 @@ pub(super) fn ended(machine: &mut Machine, exit: Exit, at: i64) {
         }
         None => format!(" INFO Main child exited normally with code: {}", exit.code),
     };
-    machine.print(at, "app", how);
+    machine.append_log(at, "app", how);
     if exit.oom {
-        machine.print(at, "app", " INFO Process appears to have been OOM killed!");
+        machine.append_log(at, "app", " INFO Process appears to have been OOM killed!");
     }
-    machine.print(at, "app", " INFO Starting clean up.");
-    machine.print(at, "app", "[    4.184512] reboot: Restarting system");
+    machine.append_log(at, "app", " INFO Starting clean up.");
+    machine.append_log(at, "app", "[    4.184512] reboot: Restarting system");
 }
 
 /// The host restarts it no more.
-pub(super) fn gave_up(machine: &mut Machine, at: i64) {
+pub(super) fn log_max_restarts(machine: &mut Machine, at: i64) {
     let count = machine.restart_count;
-    machine.print(
+    machine.append_log(
         at,
         "runner",
         format!("machine has reached its max restart count ({count})"),

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::ids;
 
 /// What each fault is called and does, for help texts.
-pub const HELP: &[(&str, &str)] = &[
+pub const FAULT_HELP: &[(&str, &str)] = &[
     (
         "drop-before:N",
         "close the connection without doing the N-th request",
@@ -87,36 +87,36 @@ pub const HELP: &[(&str, &str)] = &[
 
 /// Which request a fault strikes, counted from the server's start, beginning with 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nth {
+pub struct RequestSelector {
     /// The number.
-    pub n: u64,
+    pub ordinal: u64,
     /// Whether only writing requests count.
-    pub writes: bool,
+    pub writes_only: bool,
 }
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// `drop-before:N`
-    DropBefore(Nth),
+    DropBefore(RequestSelector),
     /// `drop-after:N`
-    DropAfter(Nth),
+    DropAfter(RequestSelector),
     /// `status:N:CODE`
-    Status(Nth, u16),
+    Status(RequestSelector, u16),
     /// `status-after:N:CODE`
-    StatusAfter(Nth, u16),
+    StatusAfter(RequestSelector, u16),
     /// `429:N:COUNT`
-    Burst(Nth, u64),
+    RateLimited(RequestSelector, u64),
     /// `truncate:N`
-    Truncate(Nth),
+    Truncate(RequestSelector),
     /// `twice:N`
-    Twice(Nth),
+    Twice(RequestSelector),
     /// `hold-before:N`
-    HoldBefore(Nth),
+    HoldBefore(RequestSelector),
     /// `hold-after:N`
-    HoldAfter(Nth),
+    HoldAfter(RequestSelector),
     /// `expired:N`
-    Expired(Nth),
+    Expired(RequestSelector),
     /// `stale-list:MS`
     StaleList(i64),
     /// `operation-aborted:N:COUNT`
@@ -137,13 +137,13 @@ pub enum Fault {
 
 /// Why a fault could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown fault `{text}`: expected one of {}", names())]
+#[error("unknown fault `{text}`: expected one of {}", fault_names())]
 pub struct FaultError {
     text: String,
 }
 
-fn names() -> String {
-    let names: Vec<&str> = HELP.iter().map(|(name, _)| *name).collect();
+fn fault_names() -> String {
+    let names: Vec<&str> = FAULT_HELP.iter().map(|(name, _)| *name).collect();
     names.join(", ")
 }
 
@@ -152,68 +152,73 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let parts: Vec<&str> = text.trim().split(':').collect();
-        parse(&parts).ok_or_else(|| FaultError {
+        parse_fault(&parts).ok_or_else(|| FaultError {
             text: text.to_owned(),
         })
     }
 }
 
-fn parse(parts: &[&str]) -> Option<Fault> {
+fn parse_fault(parts: &[&str]) -> Option<Fault> {
     Some(match *parts {
-        ["drop-before", n] => Fault::DropBefore(nth(n)?),
-        ["drop-after", n] => Fault::DropAfter(nth(n)?),
-        ["status", n, code] => Fault::Status(nth(n)?, status(code)?),
-        ["status-after", n, code] => Fault::StatusAfter(nth(n)?, status(code)?),
-        ["429", n, count] => Fault::Burst(nth(n)?, count.parse().ok()?),
-        ["truncate", n] => Fault::Truncate(nth(n)?),
-        ["twice", n] => Fault::Twice(nth(n)?),
-        ["hold-before", n] => Fault::HoldBefore(nth(n)?),
-        ["hold-after", n] => Fault::HoldAfter(nth(n)?),
-        ["expired", n] => Fault::Expired(nth(n)?),
-        ["stale-list", ms] => Fault::StaleList(milliseconds(ms)?),
+        ["drop-before", n] => Fault::DropBefore(parse_selector(n)?),
+        ["drop-after", n] => Fault::DropAfter(parse_selector(n)?),
+        ["status", n, code] => Fault::Status(parse_selector(n)?, parse_status(code)?),
+        ["status-after", n, code] => Fault::StatusAfter(parse_selector(n)?, parse_status(code)?),
+        ["429", n, count] => Fault::RateLimited(parse_selector(n)?, count.parse().ok()?),
+        ["truncate", n] => Fault::Truncate(parse_selector(n)?),
+        ["twice", n] => Fault::Twice(parse_selector(n)?),
+        ["hold-before", n] => Fault::HoldBefore(parse_selector(n)?),
+        ["hold-after", n] => Fault::HoldAfter(parse_selector(n)?),
+        ["expired", n] => Fault::Expired(parse_selector(n)?),
+        ["stale-list", ms] => Fault::StaleList(parse_milliseconds(ms)?),
         ["operation-aborted", n, count] => {
-            Fault::OperationAborted(nth(n)?.alone()?, count.parse().ok()?)
+            Fault::OperationAborted(parse_selector(n)?.plain_ordinal()?, count.parse().ok()?)
         }
         ["conditional-conflict", n, count] => {
-            Fault::ConditionalConflict(nth(n)?.alone()?, count.parse().ok()?)
+            Fault::ConditionalConflict(parse_selector(n)?.plain_ordinal()?, count.parse().ok()?)
         }
-        ["late-bucket", ms] => Fault::LateBucket(milliseconds(ms)?),
-        ["stale-config", ms] => Fault::StaleConfig(milliseconds(ms)?),
-        ["late-removal", ms] => Fault::LateRemoval(milliseconds(ms)?),
+        ["late-bucket", ms] => Fault::LateBucket(parse_milliseconds(ms)?),
+        ["stale-config", ms] => Fault::StaleConfig(parse_milliseconds(ms)?),
+        ["late-removal", ms] => Fault::LateRemoval(parse_milliseconds(ms)?),
         ["no-conditions"] => Fault::NoConditions,
         ["flaky", p] => Fault::Flaky(p.parse().ok().filter(|p| (0.0..=1.0).contains(p))?),
         _ => return None,
     })
 }
 
-fn nth(text: &str) -> Option<Nth> {
+fn parse_selector(text: &str) -> Option<RequestSelector> {
     let (number, writes) = text
         .strip_prefix('w')
         .map_or((text, false), |number| (number, true));
-    Some(Nth {
-        n: number.parse().ok().filter(|n| *n > 0)?,
-        writes,
+    Some(RequestSelector {
+        ordinal: number.parse().ok().filter(|n| *n > 0)?,
+        writes_only: writes,
     })
 }
 
-fn milliseconds(text: &str) -> Option<i64> {
+fn parse_milliseconds(text: &str) -> Option<i64> {
     text.parse().ok().filter(|ms| *ms >= 0)
 }
 
-impl Nth {
+impl RequestSelector {
     /// The number where there is only one way to count.
-    fn alone(self) -> Option<u64> {
-        (!self.writes).then_some(self.n)
+    fn plain_ordinal(self) -> Option<u64> {
+        (!self.writes_only).then_some(self.ordinal)
     }
 }
 
-fn status(text: &str) -> Option<u16> {
+fn parse_status(text: &str) -> Option<u16> {
     text.parse().ok().filter(|code| (200..600).contains(code))
 }
 
-impl fmt::Display for Nth {
+impl fmt::Display for RequestSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.writes { "w" } else { "" }, self.n)
+        write!(
+            f,
+            "{}{}",
+            if self.writes_only { "w" } else { "" },
+            self.ordinal
+        )
     }
 }
 
@@ -224,7 +229,7 @@ impl fmt::Display for Fault {
             Self::DropAfter(nth) => write!(f, "drop-after:{nth}"),
             Self::Status(nth, code) => write!(f, "status:{nth}:{code}"),
             Self::StatusAfter(nth, code) => write!(f, "status-after:{nth}:{code}"),
-            Self::Burst(nth, count) => write!(f, "429:{nth}:{count}"),
+            Self::RateLimited(nth, count) => write!(f, "429:{nth}:{count}"),
             Self::Truncate(nth) => write!(f, "truncate:{nth}"),
             Self::Twice(nth) => write!(f, "twice:{nth}"),
             Self::HoldBefore(nth) => write!(f, "hold-before:{nth}"),
@@ -244,32 +249,32 @@ impl fmt::Display for Fault {
 
 /// What is to happen to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum Injected {
     DropBefore,
     DropAfter,
     Status(u16),
     StatusAfter(u16),
-    Limited,
+    RateLimited,
     Truncate,
     Twice,
     HoldBefore,
     HoldAfter,
-    Expired,
+    TokenExpired,
     /// S3: somebody else is at this bucket's configuration.
-    Aborted,
+    OperationAborted,
     /// S3: somebody else is writing this object.
-    Conflict,
+    ConditionalConflict,
 }
 
 /// What faults tell apart about requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RequestKind {
     Read,
     Write,
     /// A write of a bucket's configuration.
-    Configure,
+    BucketConfiguration,
     /// A write of an object under a condition.
-    Conditional,
+    ConditionalWrite,
 }
 
 /// The faults in force and the requests counted so far.
@@ -279,9 +284,9 @@ pub(crate) struct Faults {
     seed: u64,
     requests: u64,
     writes: u64,
-    configures: u64,
-    conditionals: u64,
-    struck: u64,
+    configuration_writes: u64,
+    conditional_writes: u64,
+    injected: u64,
 }
 
 impl Faults {
@@ -295,85 +300,89 @@ impl Faults {
     }
 
     /// Counts a request and says what befalls it: the first fault that strikes.
-    pub(crate) fn strike(&mut self, kind: Kind) -> Option<Blow> {
+    pub(crate) fn inject(&mut self, kind: RequestKind) -> Option<Injected> {
         self.requests += 1;
-        self.writes += u64::from(kind != Kind::Read);
-        self.configures += u64::from(kind == Kind::Configure);
-        self.conditionals += u64::from(kind == Kind::Conditional);
-        let blow = self.list.iter().find_map(|fault| self.blow(fault, kind));
-        self.struck += u64::from(blow.is_some());
+        self.writes += u64::from(kind != RequestKind::Read);
+        self.configuration_writes += u64::from(kind == RequestKind::BucketConfiguration);
+        self.conditional_writes += u64::from(kind == RequestKind::ConditionalWrite);
+        let blow = self
+            .list
+            .iter()
+            .find_map(|fault| self.evaluate(fault, kind));
+        self.injected += u64::from(blow.is_some());
         blow
     }
 
-    fn blow(&self, fault: &Fault, kind: Kind) -> Option<Blow> {
-        let write = kind != Kind::Read;
+    fn evaluate(&self, fault: &Fault, kind: RequestKind) -> Option<Injected> {
+        let write = kind != RequestKind::Read;
         let within = |now: u64, n: u64, count: u64| (n..n.saturating_add(count)).contains(&now);
-        let counted = |nth: &Nth| {
-            if nth.writes {
+        let counted = |nth: &RequestSelector| {
+            if nth.writes_only {
                 self.writes
             } else {
                 self.requests
             }
         };
-        let is = |nth: &Nth| nth.n == counted(nth) && (write || !nth.writes);
+        let is = |nth: &RequestSelector| nth.ordinal == counted(nth) && (write || !nth.writes_only);
         match fault {
-            Fault::DropBefore(nth) => is(nth).then_some(Blow::DropBefore),
-            Fault::DropAfter(nth) => is(nth).then_some(Blow::DropAfter),
-            Fault::Status(nth, code) => is(nth).then_some(Blow::Status(*code)),
-            Fault::StatusAfter(nth, code) => is(nth).then_some(Blow::StatusAfter(*code)),
-            Fault::Truncate(nth) => is(nth).then_some(Blow::Truncate),
-            Fault::Twice(nth) => is(nth).then_some(Blow::Twice),
-            Fault::HoldBefore(nth) => is(nth).then_some(Blow::HoldBefore),
-            Fault::HoldAfter(nth) => is(nth).then_some(Blow::HoldAfter),
+            Fault::DropBefore(nth) => is(nth).then_some(Injected::DropBefore),
+            Fault::DropAfter(nth) => is(nth).then_some(Injected::DropAfter),
+            Fault::Status(nth, code) => is(nth).then_some(Injected::Status(*code)),
+            Fault::StatusAfter(nth, code) => is(nth).then_some(Injected::StatusAfter(*code)),
+            Fault::Truncate(nth) => is(nth).then_some(Injected::Truncate),
+            Fault::Twice(nth) => is(nth).then_some(Injected::Twice),
+            Fault::HoldBefore(nth) => is(nth).then_some(Injected::HoldBefore),
+            Fault::HoldAfter(nth) => is(nth).then_some(Injected::HoldAfter),
             // Once it has come to that, no kind of request gets through.
-            Fault::Expired(nth) => (counted(nth) >= nth.n).then_some(Blow::Expired),
-            Fault::Burst(nth, count) => (within(counted(nth), nth.n, *count)
-                && (write || !nth.writes))
-                .then_some(Blow::Limited),
-            Fault::OperationAborted(n, count) => (kind == Kind::Configure
-                && within(self.configures, *n, *count))
-            .then_some(Blow::Aborted),
-            Fault::ConditionalConflict(n, count) => (kind == Kind::Conditional
-                && within(self.conditionals, *n, *count))
-            .then_some(Blow::Conflict),
+            Fault::Expired(nth) => (counted(nth) >= nth.ordinal).then_some(Injected::TokenExpired),
+            Fault::RateLimited(nth, count) => (within(counted(nth), nth.ordinal, *count)
+                && (write || !nth.writes_only))
+                .then_some(Injected::RateLimited),
+            Fault::OperationAborted(n, count) => (kind == RequestKind::BucketConfiguration
+                && within(self.configuration_writes, *n, *count))
+            .then_some(Injected::OperationAborted),
+            Fault::ConditionalConflict(n, count) => (kind == RequestKind::ConditionalWrite
+                && within(self.conditional_writes, *n, *count))
+            .then_some(Injected::ConditionalConflict),
             Fault::StaleList(_)
             | Fault::LateBucket(_)
             | Fault::StaleConfig(_)
             | Fault::LateRemoval(_)
             | Fault::NoConditions => None,
-            Fault::Flaky(p) => self.flaky(*p),
+            Fault::Flaky(p) => self.evaluate_flaky(*p),
         }
     }
 
-    fn flaky(&self, p: f64) -> Option<Blow> {
-        const KINDS: [Blow; 8] = [
-            Blow::DropBefore,
-            Blow::DropAfter,
-            Blow::Status(500),
-            Blow::Status(503),
-            Blow::StatusAfter(408),
-            Blow::StatusAfter(502),
-            Blow::Limited,
-            Blow::Truncate,
+    fn evaluate_flaky(&self, p: f64) -> Option<Injected> {
+        const KINDS: [Injected; 8] = [
+            Injected::DropBefore,
+            Injected::DropAfter,
+            Injected::Status(500),
+            Injected::Status(503),
+            Injected::StatusAfter(408),
+            Injected::StatusAfter(502),
+            Injected::RateLimited,
+            Injected::Truncate,
         ];
-        let draw = ids::draw(&["flaky", &self.seed.to_string(), &self.requests.to_string()]);
-        let chance = f64::from(ids::number(&draw)) / f64::from(i32::MAX);
+        let draw =
+            ids::derive_bytes(&["flaky", &self.seed.to_string(), &self.requests.to_string()]);
+        let chance = f64::from(ids::to_u31(&draw)) / f64::from(i32::MAX);
         (chance < p).then(|| KINDS[usize::from(draw[8]) % KINDS.len()])
     }
 
     /// How many requests something befell so far.
-    pub(crate) fn struck(&self) -> u64 {
-        self.struck
+    pub(crate) fn injected_count(&self) -> u64 {
+        self.injected
     }
 
     /// How many requests wrote so far.
-    pub(crate) fn writes(&self) -> u64 {
+    pub(crate) fn write_count(&self) -> u64 {
         self.writes
     }
 
     /// How old a thing must be to appear in a list.
-    pub(crate) fn stale_ms(&self) -> i64 {
-        self.longest(|fault| {
+    pub(crate) fn stale_list_ms(&self) -> i64 {
+        self.longest_ms(|fault| {
             if let Fault::StaleList(ms) = fault {
                 Some(*ms)
             } else {
@@ -384,7 +393,7 @@ impl Faults {
 
     /// How old the configuration of a bucket is when it is read.
     pub(crate) fn stale_config_ms(&self) -> i64 {
-        self.longest(|fault| {
+        self.longest_ms(|fault| {
             if let Fault::StaleConfig(ms) = fault {
                 Some(*ms)
             } else {
@@ -394,8 +403,8 @@ impl Faults {
     }
 
     /// How old a bucket must be to be configured.
-    pub(crate) fn late_ms(&self) -> i64 {
-        self.longest(|fault| {
+    pub(crate) fn late_bucket_ms(&self) -> i64 {
+        self.longest_ms(|fault| {
             if let Fault::LateBucket(ms) = fault {
                 Some(*ms)
             } else {
@@ -406,7 +415,7 @@ impl Faults {
 
     /// How long ago a thing must have been removed to be gone.
     pub(crate) fn late_removal_ms(&self) -> i64 {
-        self.longest(|fault| {
+        self.longest_ms(|fault| {
             if let Fault::LateRemoval(ms) = fault {
                 Some(*ms)
             } else {
@@ -416,17 +425,17 @@ impl Faults {
     }
 
     /// Whether conditional headers are ignored.
-    pub(crate) fn unconditional(&self) -> bool {
+    pub(crate) fn ignores_conditions(&self) -> bool {
         self.list.contains(&Fault::NoConditions)
     }
 
-    fn longest(&self, ms: impl Fn(&Fault) -> Option<i64>) -> i64 {
+    fn longest_ms(&self, ms: impl Fn(&Fault) -> Option<i64>) -> i64 {
         self.list.iter().filter_map(ms).max().unwrap_or(0)
     }
 }
 
 /// Fly-like words for a status that a fault asks for.
-pub(crate) fn words(code: u16) -> &'static str {
+pub(crate) fn status_message(code: u16) -> &'static str {
     match code {
         400 => "invalid request",
         401 => "Authenticate: token validation error",
@@ -491,17 +500,26 @@ mod tests {
 
     #[test]
     fn writes_are_counted_apart() {
-        let mut faults = Faults::new(vec![Fault::Status(Nth { n: 2, writes: true }, 500)], 0);
+        let mut faults = Faults::new(
+            vec![Fault::Status(
+                RequestSelector {
+                    ordinal: 2,
+                    writes_only: true,
+                },
+                500,
+            )],
+            0,
+        );
         let blows: Vec<_> = [
-            Kind::Write,
-            Kind::Read,
-            Kind::Read,
-            Kind::Configure,
-            Kind::Write,
+            RequestKind::Write,
+            RequestKind::Read,
+            RequestKind::Read,
+            RequestKind::BucketConfiguration,
+            RequestKind::Write,
         ]
-        .map(|kind| faults.strike(kind))
+        .map(|kind| faults.inject(kind))
         .into();
-        assert_eq!(blows, [None, None, None, Some(Blow::Status(500)), None]);
+        assert_eq!(blows, [None, None, None, Some(Injected::Status(500)), None]);
     }
 
     #[test]
@@ -509,7 +527,7 @@ mod tests {
         let run = |seed| {
             let mut faults = Faults::new(vec![Fault::Flaky(0.5)], seed);
             (0..64)
-                .map(|_| faults.strike(Kind::Read))
+                .map(|_| faults.inject(RequestKind::Read))
                 .collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));

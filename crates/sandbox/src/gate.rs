@@ -6,31 +6,31 @@ use tokio::sync::watch;
 
 /// The gate. Clones are the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate(Arc<watch::Sender<State>>);
+pub(crate) struct Gate(Arc<watch::Sender<GateState>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum GateState {
     /// No request has come.
-    Open,
+    Idle,
     /// One is here, and waits.
-    Shut,
+    Holding,
     /// It may go on, whether it has come or not.
     Released,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(State::Open)))
+        Self(Arc::new(watch::Sender::new(GateState::Idle)))
     }
 }
 
 impl Gate {
     /// Waits at it until somebody opens it.
-    pub(crate) async fn pass(&self) {
+    pub(crate) async fn hold_until_released(&self) {
         self.0.send_if_modified(|state| {
-            let arrives = *state == State::Open;
+            let arrives = *state == GateState::Idle;
             if arrives {
-                *state = State::Shut;
+                *state = GateState::Holding;
             }
             arrives
         });
@@ -38,21 +38,21 @@ impl Gate {
         let _ = self
             .0
             .subscribe()
-            .wait_for(|state| *state == State::Released)
+            .wait_for(|state| *state == GateState::Released)
             .await;
     }
 
     /// Waits until a request is held back.
-    pub(crate) async fn held(&self) {
+    pub(crate) async fn wait_until_held(&self) {
         let _ = self
             .0
             .subscribe()
-            .wait_for(|state| *state != State::Open)
+            .wait_for(|state| *state != GateState::Idle)
             .await;
     }
 
     /// Lets it go on, and whatever comes later.
     pub(crate) fn release(&self) {
-        self.0.send_replace(State::Released);
+        self.0.send_replace(GateState::Released);
     }
 }

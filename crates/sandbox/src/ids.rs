@@ -4,9 +4,9 @@
 
 use sha2::{Digest, Sha256};
 
-const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CROCKFORD_ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Fly's volume and application identifiers leave out the letters that look like digits or like each other.
-const LOWER: &[u8; 32] = b"0123456789acdefghjklmnopqrstvwxy";
+const FLY_ALPHABET: &[u8; 32] = b"0123456789acdefghjklmnopqrstvwxy";
 const ADJECTIVES: [&str; 16] = [
     "aged",
     "billowing",
@@ -45,7 +45,7 @@ const NOUNS: [&str; 16] = [
 ];
 
 /// The digest that everything named here is cut from.
-pub(crate) fn draw(parts: &[&str]) -> [u8; 32] {
+pub(crate) fn derive_bytes(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());
@@ -61,25 +61,25 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// `148e21ea7e46e8`: fourteen hexadecimal digits.
-pub(crate) fn machine(draw: &[u8; 32]) -> String {
+pub(crate) fn machine_id(draw: &[u8; 32]) -> String {
     hex(&draw[..7])
 }
 
 /// `vol_340088w293z35lp4`.
-pub(crate) fn volume(draw: &[u8; 32]) -> String {
-    format!("vol_{}", lower(draw))
+pub(crate) fn volume_id(draw: &[u8; 32]) -> String {
+    format!("vol_{}", base32_id(draw))
 }
 
 /// `vs_…`: a volume snapshot.
-pub(crate) fn snapshot(draw: &[u8; 32]) -> String {
-    format!("vs_{}", lower(draw))
+pub(crate) fn snapshot_id(draw: &[u8; 32]) -> String {
+    format!("vs_{}", base32_id(draw))
 }
 
 /// Sixteen characters, as applications and releases have.
-pub(crate) fn lower(draw: &[u8; 32]) -> String {
+pub(crate) fn base32_id(draw: &[u8; 32]) -> String {
     draw.iter()
         .take(16)
-        .map(|byte| char::from(LOWER[usize::from(byte % 32)]))
+        .map(|byte| char::from(FLY_ALPHABET[usize::from(byte % 32)]))
         .collect()
 }
 
@@ -90,14 +90,14 @@ pub(crate) fn ulid(ms: i64, draw: &[u8; 32]) -> String {
     let mut bits = u128::from_be_bytes(tail) | (u128::from(ms.max(0).cast_unsigned()) << 80);
     let mut text = [b'0'; 26];
     for place in text.iter_mut().rev() {
-        *place = CROCKFORD[(bits & 31) as usize];
+        *place = CROCKFORD_ALPHABET[(bits & 31) as usize];
         bits >>= 5;
     }
     text.iter().map(|byte| char::from(*byte)).collect()
 }
 
 /// `aged-thunder-7371`: the name of a machine that was given none.
-pub(crate) fn name(draw: &[u8; 32]) -> String {
+pub(crate) fn generated_name(draw: &[u8; 32]) -> String {
     let number = u16::from_be_bytes([draw[2], draw[3]]) % 10_000;
     format!(
         "{}-{}-{number:04}",
@@ -107,7 +107,7 @@ pub(crate) fn name(draw: &[u8; 32]) -> String {
 }
 
 /// A number that fits a 32 bit integer, which flyctl decodes internal numbers into.
-pub(crate) fn number(draw: &[u8; 32]) -> u32 {
+pub(crate) fn to_u31(draw: &[u8; 32]) -> u32 {
     u32::from_be_bytes([draw[0], draw[1], draw[2], draw[3]]) & 0x7fff_ffff
 }
 

@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::Refusal;
+use super::answer::ApiError;
 use super::ids;
 
 /// Where images come from whose reference names no registry.
-const MIRROR: &str = "docker-hub-mirror.fly.io";
+const DOCKER_HUB_MIRROR: &str = "docker-hub-mirror.fly.io";
 /// The names of the registry that Fly mirrors.
-const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+const DOCKER_HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 /// What was said of an image, by its full reference.
-pub(crate) type Images = BTreeMap<String, Known>;
+pub(crate) type ImageOverrides = BTreeMap<String, ImageOverride>;
 
 /// What a reference means, other than what it would mean by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Known {
+pub(crate) enum ImageOverride {
     /// There is no such image.
     Missing,
     /// The tag means this digest now.
@@ -30,7 +30,7 @@ pub(crate) enum Known {
 
 /// A reference, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reference {
+pub(crate) struct ImageReference {
     pub(crate) registry: String,
     pub(crate) repository: String,
     /// Empty when the reference has a digest only.
@@ -38,9 +38,9 @@ pub(crate) struct Reference {
     pub(crate) digest: Option<String>,
 }
 
-impl Reference {
+impl ImageReference {
     /// Takes a reference apart, so that the short and the full way to write it are the same image.
-    pub(crate) fn read(image: &str) -> Self {
+    pub(crate) fn parse(image: &str) -> Self {
         let (rest, digest) = match image.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.to_owned())),
             None => (image, None),
@@ -52,14 +52,14 @@ impl Reference {
         };
         let (registry, repository) = match path.split_once('/') {
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
-            _ => (MIRROR, path),
+            _ => (DOCKER_HUB_MIRROR, path),
         };
-        let registry = if DOCKER_HUB.contains(&registry) {
-            MIRROR
+        let registry = if DOCKER_HUB_HOSTS.contains(&registry) {
+            DOCKER_HUB_MIRROR
         } else {
             registry
         };
-        let short = registry == MIRROR && !repository.contains('/');
+        let short = registry == DOCKER_HUB_MIRROR && !repository.contains('/');
         let repository = if short {
             format!("library/{repository}")
         } else {
@@ -74,7 +74,7 @@ impl Reference {
     }
 
     /// The full reference that rules go by: a digest decides where there is one.
-    fn key(&self) -> String {
+    fn override_key(&self) -> String {
         let Self {
             registry,
             repository,
@@ -99,7 +99,7 @@ impl Reference {
     }
 
     /// The digest that the reference means by itself: the one that it names, or its manifest's.
-    fn own_digest(&self) -> String {
+    fn default_digest(&self) -> String {
         let of_manifest = || {
             format!(
                 "sha256:{}",
@@ -110,11 +110,11 @@ impl Reference {
     }
 
     /// The digest that the reference means now; `None` when there is no such image.
-    pub(crate) fn digest_now(&self, images: &Images) -> Option<String> {
-        match images.get(&self.key()) {
-            Some(Known::Missing) => None,
-            Some(Known::Digest(digest)) => Some(digest.clone()),
-            None => Some(self.own_digest()),
+    pub(crate) fn current_digest(&self, images: &ImageOverrides) -> Option<String> {
+        match images.get(&self.override_key()) {
+            Some(ImageOverride::Missing) => None,
+            Some(ImageOverride::Digest(digest)) => Some(digest.clone()),
+            None => Some(self.default_digest()),
         }
     }
 }
@@ -124,9 +124,9 @@ pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.index.v1+json"
 
 /// An image as the API shows it; `digest` is what its tag meant when the machine was made.
 pub(crate) fn image_ref(image: &str, digest: Option<&str>) -> Value {
-    let reference = Reference::read(image);
-    let digest = digest.map_or_else(|| reference.own_digest(), str::to_owned);
-    let Reference {
+    let reference = ImageReference::parse(image);
+    let digest = digest.map_or_else(|| reference.default_digest(), str::to_owned);
+    let ImageReference {
         registry,
         repository,
         tag,
@@ -139,10 +139,10 @@ pub(crate) fn image_ref(image: &str, digest: Option<&str>) -> Value {
 ///
 /// # Errors
 /// `400` when there is no such image; the code is the registry's, the words around it are not documented.
-pub(crate) fn pull(
-    images: &Images,
-    config: &super::world::Object,
-) -> Result<Option<String>, Refusal> {
+pub(crate) fn resolve_config_image(
+    images: &ImageOverrides,
+    config: &super::world::JsonObject,
+) -> Result<Option<String>, ApiError> {
     let Some(image) = config
         .get("image")
         .and_then(Value::as_str)
@@ -150,11 +150,11 @@ pub(crate) fn pull(
     else {
         return Ok(None);
     };
-    Reference::read(image)
-        .digest_now(images)
+    ImageReference::parse(image)
+        .current_digest(images)
         .map(Some)
         .ok_or_else(|| {
-            Refusal::invalid(format!(
+            ApiError::bad_request(format!(
                 "failed to get manifest {image}: MANIFEST_UNKNOWN: manifest unknown"
             ))
         })
@@ -163,7 +163,7 @@ pub(crate) fn pull(
 /// What somebody says of an image.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Said {
+struct SetImageOverride {
     reference: String,
     #[serde(default)]
     missing: bool,
@@ -174,19 +174,23 @@ struct Said {
 ///
 /// # Errors
 /// `400` for what says nothing sensible.
-pub(crate) fn say(images: &mut Images, body: &Value) -> Result<(), Refusal> {
-    let said: Said = serde_json::from_value(body.clone())
-        .map_err(|error| Refusal::invalid(format!("not about an image: {error}")))?;
-    let key = Reference::read(&said.reference).key();
+pub(crate) fn set_override(images: &mut ImageOverrides, body: &Value) -> Result<(), ApiError> {
+    let said: SetImageOverride = serde_json::from_value(body.clone())
+        .map_err(|error| ApiError::bad_request(format!("not about an image: {error}")))?;
+    let key = ImageReference::parse(&said.reference).override_key();
     match (said.missing, said.digest) {
-        (true, Some(_)) => return Err(Refusal::invalid("an image that is missing has no digest")),
+        (true, Some(_)) => {
+            return Err(ApiError::bad_request(
+                "an image that is missing has no digest",
+            ));
+        }
         (false, Some(digest)) if !is_digest(&digest) => {
-            return Err(Refusal::invalid(
+            return Err(ApiError::bad_request(
                 "digest must be sha256: and 64 hexadecimal digits",
             ));
         }
-        (true, None) => drop(images.insert(key, Known::Missing)),
-        (false, Some(digest)) => drop(images.insert(key, Known::Digest(digest))),
+        (true, None) => drop(images.insert(key, ImageOverride::Missing)),
+        (false, Some(digest)) => drop(images.insert(key, ImageOverride::Digest(digest))),
         (false, None) => drop(images.remove(&key)),
     }
     Ok(())

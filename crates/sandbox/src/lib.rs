@@ -156,10 +156,12 @@ mod v1;
 mod wire;
 mod world;
 
-pub use aws::AwsKeys;
+pub use aws::AwsAccessKey;
 pub use clock::ClockMode;
-pub use faults::{Fault, FaultError, HELP, Nth};
-pub use running::{Options, Running, Snapshot, StartError, announced, start};
+pub use faults::{FAULT_HELP, Fault, FaultError, RequestSelector};
+pub use running::{
+    RunningSandbox, SandboxOptions, SandboxSnapshot, StartError, find_server, start,
+};
 pub use server::RequestRecord;
 pub use store::{ServerFile, StoreError};
 
@@ -168,11 +170,11 @@ pub mod times {
     use super::settle;
 
     /// Replacing the old version by the new one.
-    pub const REPLACE: i64 = settle::REPLACE_MS;
+    pub const REPLACE_MS: i64 = settle::REPLACE_MS;
     /// A new machine waits so long before it boots.
-    pub const BOOT_DELAY: i64 = settle::BOOT_DELAY_MS;
+    pub const BOOT_DELAY_MS: i64 = settle::BOOT_DELAY_MS;
     /// From the beginning of a boot until it is started.
-    pub const BOOT: i64 = settle::BOOT_MS;
+    pub const BOOT_MS: i64 = settle::BOOT_MS;
     /// From then until its checks are known.
-    pub const FIRST_CHECK: i64 = settle::FIRST_CHECK_MS;
+    pub const FIRST_CHECK_MS: i64 = settle::FIRST_CHECK_MS;
 }

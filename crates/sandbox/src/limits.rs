@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use super::answer::Refusal;
+use super::answer::ApiError;
 
 /// How fast a bucket fills and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Rate {
+pub(crate) struct RateLimit {
     per_second: f64,
     burst: f64,
 }
 
-impl Rate {
+impl RateLimit {
     /// The limit of every action that has none of its own.
-    pub(crate) const ORDINARY: Self = Self {
+    pub(crate) const DEFAULT: Self = Self {
         per_second: 1.0,
         burst: 3.0,
     };
@@ -33,31 +33,31 @@ impl Rate {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct RateBucket {
     tokens: f64,
     at_ms: i64,
 }
 
 /// All buckets. They are not stored: a restart of the real service would forget them as well.
 #[derive(Debug, Default)]
-pub(crate) struct Limits {
-    buckets: BTreeMap<(String, String), Bucket>,
+pub(crate) struct ApiRateLimiter {
+    buckets: BTreeMap<(String, String), RateBucket>,
 }
 
-impl Limits {
+impl ApiRateLimiter {
     /// Takes one token, or refuses.
     ///
     /// # Errors
     /// `429`; the body's text is not documented by Fly, its shape is that of every error.
-    pub(crate) fn take(
+    pub(crate) fn take_token(
         &mut self,
         action: &str,
         id: &str,
-        rate: Rate,
+        rate: RateLimit,
         now: i64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let key = (action.to_owned(), id.to_owned());
-        let bucket = self.buckets.entry(key).or_insert(Bucket {
+        let bucket = self.buckets.entry(key).or_insert(RateBucket {
             tokens: rate.burst,
             at_ms: now,
         });
@@ -65,7 +65,7 @@ impl Limits {
         bucket.tokens = (bucket.tokens + passed * rate.per_second).min(rate.burst);
         bucket.at_ms = now;
         if bucket.tokens < 1.0 {
-            return Err(limited());
+            return Err(rate_limited());
         }
         bucket.tokens -= 1.0;
         Ok(())
@@ -73,6 +73,6 @@ impl Limits {
 }
 
 /// The answer to one request too many.
-pub(crate) fn limited() -> Refusal {
-    Refusal::new(429, "rate limit exceeded")
+pub(crate) fn rate_limited() -> ApiError {
+    ApiError::new(429, "rate limit exceeded")
 }

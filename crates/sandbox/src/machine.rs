@@ -5,20 +5,20 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::behaviour::Exit;
-use super::console::Line;
+use super::behaviour::SimulatedExit;
+use super::console::LogLine;
 use super::ids;
-use super::world::Object;
+use super::world::JsonObject;
 
 /// `GET …/events` answers at most 50, so no more are kept.
-const EVENTS_KEPT: usize = 50;
+const MAX_EVENTS: usize = 50;
 /// A machine that restarts for ever passes the same few states again and again; this many are plenty.
-const PASSED_KEPT: usize = 64;
+const MAX_PASSED_STATES: usize = 64;
 
 /// The states of a machine that the API shows (fly.io/docs/machines/machine-states).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub(crate) enum MachineState {
     Created,
     Starting,
     Started,
@@ -33,7 +33,7 @@ pub(crate) enum State {
     Destroyed,
 }
 
-impl State {
+impl MachineState {
     /// As the API spells it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl State {
 /// What happens to a machine next, by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
-pub(crate) enum Step {
+pub(crate) enum MachineTransition {
     /// A machine that was not to be launched is ready to be started.
     Prepared,
     /// The host begins to boot it.
@@ -72,7 +72,7 @@ pub(crate) enum Step {
     /// It runs.
     Started,
     /// Its program ends by itself.
-    Exit(Exit),
+    Exit(SimulatedExit),
     /// The stop that somebody asked for is done.
     Stopped,
     /// The stop half of a restart is done.
@@ -89,9 +89,9 @@ pub(crate) enum Step {
 
 /// A step and its moment.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Due {
+pub(crate) struct DueTransition {
     pub(crate) at_ms: i64,
-    pub(crate) step: Step,
+    pub(crate) step: MachineTransition,
 }
 
 /// A lease: whoever holds the nonce may change the machine.
@@ -105,7 +105,7 @@ pub(crate) struct Lease {
 
 /// An entry of a machine's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Event {
+pub(crate) struct EventRecord {
     pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -118,9 +118,9 @@ pub(crate) struct Event {
 
 /// A configuration that a machine once had.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Version {
+pub(crate) struct ConfigVersion {
     pub(crate) version: String,
-    pub(crate) user_config: Object,
+    pub(crate) user_config: JsonObject,
 }
 
 /// A machine.
@@ -128,20 +128,20 @@ pub(crate) struct Version {
 pub(crate) struct Machine {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) state: State,
+    pub(crate) state: MachineState,
     pub(crate) region: String,
     pub(crate) instance_id: String,
     pub(crate) private_ip: String,
-    pub(crate) config: Object,
+    pub(crate) config: JsonObject,
     /// What its image's tag meant when the configuration was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image_digest: Option<String>,
-    pub(crate) versions: Vec<Version>,
+    pub(crate) versions: Vec<ConfigVersion>,
     /// Newest first.
-    pub(crate) events: VecDeque<Event>,
+    pub(crate) events: VecDeque<EventRecord>,
     /// States passed since somebody last asked for a change, each with its event: `wait` answers for a state that
     /// came and went between two polls.
-    pub(crate) passed: Vec<(State, i64)>,
+    pub(crate) passed: Vec<(MachineState, i64)>,
     pub(crate) lease: Option<Lease>,
     pub(crate) cordoned: bool,
     pub(crate) host_status: String,
@@ -153,16 +153,19 @@ pub(crate) struct Machine {
     pub(crate) memory_limit_mb: Option<u64>,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
-    pub(crate) due: Option<Due>,
+    pub(crate) due: Option<DueTransition>,
     /// What it printed, oldest first.
     #[serde(default)]
-    pub(crate) logs: VecDeque<Line>,
+    pub(crate) logs: VecDeque<LogLine>,
 }
 
 impl Machine {
     /// Whether it is destroyed, or on its way there; lists leave these out.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.state, State::Destroyed | State::Destroying)
+        matches!(
+            self.state,
+            MachineState::Destroyed | MachineState::Destroying
+        )
     }
 
     /// `config.image`, as it was sent.
@@ -174,14 +177,14 @@ impl Machine {
     }
 
     /// A metadata value.
-    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+    pub(crate) fn metadata_value(&self, key: &str) -> Option<&str> {
         self.config.get("metadata")?.get(key)?.as_str()
     }
 
     /// The process group flyctl and others mark machines with.
     pub(crate) fn process_group(&self) -> &str {
-        self.metadata("fly_process_group")
-            .or_else(|| self.metadata("process_group"))
+        self.metadata_value("fly_process_group")
+            .or_else(|| self.metadata_value("process_group"))
             .unwrap_or_default()
     }
 
@@ -195,7 +198,7 @@ impl Machine {
     }
 
     /// Whether it disappears when its program ends: only without restarts.
-    pub(crate) fn auto_destroys(&self) -> bool {
+    pub(crate) fn is_auto_destroyed(&self) -> bool {
         self.config
             .get("auto_destroy")
             .and_then(Value::as_bool)
@@ -209,39 +212,39 @@ impl Machine {
     }
 
     /// The volume it mounts.
-    pub(crate) fn volume(&self) -> Option<&str> {
+    pub(crate) fn mounted_volume(&self) -> Option<&str> {
         self.config.get("mounts")?.get(0)?.get("volume")?.as_str()
     }
 
     /// Changes the state and writes it into the history.
-    pub(crate) fn enter(&mut self, state: State, at: i64, kind: &str, source: &str) {
-        self.enter_with(state, at, kind, source, None);
+    pub(crate) fn enter_state(&mut self, state: MachineState, at: i64, kind: &str, source: &str) {
+        self.enter_state_with_details(state, at, kind, source, None);
     }
 
     /// The same, with the details that `exit` events carry.
-    pub(crate) fn enter_with(
+    pub(crate) fn enter_state_with_details(
         &mut self,
-        state: State,
+        state: MachineState,
         at: i64,
         kind: &str,
         source: &str,
         request: Option<Value>,
     ) {
-        self.set(state, at);
-        self.record(kind, state.as_str(), source, at, request);
+        self.set_state(state, at);
+        self.record_event(kind, state.as_str(), source, at, request);
     }
 
-    fn set(&mut self, state: State, at: i64) {
+    fn set_state(&mut self, state: MachineState, at: i64) {
         self.state = state;
         self.updated_ms = at;
-        if self.passed.len() == PASSED_KEPT {
+        if self.passed.len() == MAX_PASSED_STATES {
             self.passed.remove(0);
         }
         self.passed.push((state, at));
     }
 
     /// Writes an event that changes no state.
-    pub(crate) fn record(
+    pub(crate) fn record_event(
         &mut self,
         kind: &str,
         status: &str,
@@ -254,7 +257,7 @@ impl Machine {
             .iter()
             .take_while(|event| event.timestamp == at)
             .count();
-        let mut draw = ids::draw(&[
+        let mut draw = ids::derive_bytes(&[
             &self.id,
             kind,
             status,
@@ -264,7 +267,7 @@ impl Machine {
         // Of two events in one millisecond the later has the greater identifier: logs are told, and gone on with, in
         // this order.
         draw[0] = u8::try_from(at_once).unwrap_or(u8::MAX);
-        self.events.push_front(Event {
+        self.events.push_front(EventRecord {
             id: ids::ulid(at, &draw),
             kind: kind.to_owned(),
             status: status.to_owned(),
@@ -272,11 +275,17 @@ impl Machine {
             timestamp: at,
             request,
         });
-        self.events.truncate(EVENTS_KEPT);
+        self.events.truncate(MAX_EVENTS);
     }
 
     /// Writes how its program ended.
-    pub(crate) fn record_exit(&mut self, exit: Exit, requested: bool, restarting: bool, at: i64) {
+    pub(crate) fn record_exit(
+        &mut self,
+        exit: SimulatedExit,
+        requested: bool,
+        restarting: bool,
+        at: i64,
+    ) {
         let request = json!({
             "exit_event": {
                 "exit_code": exit.code,
@@ -286,27 +295,27 @@ impl Machine {
                 "oom_killed": exit.oom,
                 "requested_stop": requested,
                 "restarting": restarting,
-                "exited_at": super::clock::millis(at),
+                "exited_at": super::clock::format_millis(at),
             },
             "restart_count": self.restart_count,
         });
         let next = if restarting {
-            State::Starting
+            MachineState::Starting
         } else {
-            State::Stopped
+            MachineState::Stopped
         };
-        self.set(next, at);
+        self.set_state(next, at);
         // The event says `stopped` even when the host boots the machine again at once.
-        self.record("exit", "stopped", "flyd", at, Some(request));
+        self.record_event("exit", "stopped", "flyd", at, Some(request));
     }
 
     /// Sets what happens next.
-    pub(crate) fn then(&mut self, at_ms: i64, step: Step) {
-        self.due = Some(Due { at_ms, step });
+    pub(crate) fn schedule_transition(&mut self, at_ms: i64, step: MachineTransition) {
+        self.due = Some(DueTransition { at_ms, step });
     }
 
     /// Somebody asked for a change: what was before no longer answers a `wait`.
-    pub(crate) fn forget_past(&mut self) {
+    pub(crate) fn reset_transitions(&mut self) {
         self.passed.clear();
         self.due = None;
     }

@@ -7,32 +7,32 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Body};
-use super::behaviour::Behave;
-use super::machine::{Machine, State};
+use super::answer::{ApiResponse, ResponseBody};
+use super::behaviour::ProgramBehaviour;
+use super::machine::{Machine, MachineState};
 use super::settle;
 use super::v1::machines;
-use super::world::{App, World};
+use super::world::{App, SimulatedWorld};
 
 /// The domain under which every application has its name.
-const DOMAIN: &str = ".fly.dev";
+const APP_DOMAIN_SUFFIX: &str = ".fly.dev";
 /// How long a request waits for a machine that boots. The documentation names no number; the proxy cuts every request
 /// after a minute.
-const PATIENCE_MS: i64 = 60_000;
+const START_TIMEOUT_MS: i64 = 60_000;
 
 /// A request from outside.
 #[derive(Clone, Debug)]
-pub(crate) struct Visit {
+pub(crate) struct PublicRequest {
     /// The host that it asks for, in lower case and without a port.
     pub(crate) host: String,
     /// Which visit this is: they go around among the machines.
-    pub(crate) turn: usize,
+    pub(crate) sequence: usize,
     /// When it came.
-    pub(crate) arrived_ms: i64,
+    pub(crate) received_ms: i64,
 }
 
 /// The host of a request to the public side; nothing for one to the APIs.
-pub(crate) fn host(world: &World, header: Option<&str>) -> Option<String> {
+pub(crate) fn public_host(world: &SimulatedWorld, header: Option<&str>) -> Option<String> {
     let host = header?
         .rsplit_once(':')
         .map_or(header?, |(host, _)| host)
@@ -43,20 +43,20 @@ pub(crate) fn host(world: &World, header: Option<&str>) -> Option<String> {
             .values()
             .any(|app| app.certificates.contains_key(&host))
     };
-    (host.ends_with(DOMAIN) || certified()).then_some(host)
+    (host.ends_with(APP_DOMAIN_SUFFIX) || certified()).then_some(host)
 }
 
 /// The application that a name leads to. Without a public address it resolves to nothing, and without a valid
 /// certificate nobody gets through to it.
-fn app_of<'a>(world: &'a World, host: &str) -> Option<&'a App> {
-    let app = match host.strip_suffix(DOMAIN) {
+fn app_for_host<'a>(world: &'a SimulatedWorld, host: &str) -> Option<&'a App> {
+    let app = match host.strip_suffix(APP_DOMAIN_SUFFIX) {
         Some(name) => world.apps.get(name),
         None => world.apps.values().find(|app| {
             let valid = app
                 .certificates
                 .get(host)
                 .and_then(|certificate| certificate.valid_from_ms);
-            valid.is_some_and(|from| from <= world.now)
+            valid.is_some_and(|from| from <= world.now_ms)
         }),
     };
     app.filter(|app| {
@@ -67,50 +67,53 @@ fn app_of<'a>(world: &'a World, host: &str) -> Option<&'a App> {
 }
 
 /// Answers a visit: nothing when its name leads nowhere, or until when it would wait.
-pub(crate) fn visit(world: &mut World, visit: &Visit) -> Result<Option<Answer>, i64> {
-    let Some(app) = app_of(world, &visit.host) else {
+pub(crate) fn respond(
+    world: &mut SimulatedWorld,
+    visit: &PublicRequest,
+) -> Result<Option<ApiResponse>, i64> {
+    let Some(app) = app_for_host(world, &visit.host) else {
         return Ok(None);
     };
     let known: Vec<&Machine> = app
         .machines
         .values()
-        .filter(|machine| is_known(machine))
+        .filter(|machine| is_routable(machine))
         .collect();
     let healthy: Vec<&&Machine> = known
         .iter()
         .filter(|machine| is_healthy(world, app, machine))
         .collect();
-    if let Some(machine) = healthy.get(visit.turn % healthy.len().max(1)) {
-        return Ok(Some(page(world, app, machine)));
+    if let Some(machine) = healthy.get(visit.sequence % healthy.len().max(1)) {
+        return Ok(Some(machine_response(world, app, machine)));
     }
-    let deadline = visit.arrived_ms + PATIENCE_MS;
+    let deadline = visit.received_ms + START_TIMEOUT_MS;
     let soon = known
         .iter()
-        .filter_map(|machine| next_moment(world, machine))
+        .filter_map(|machine| next_change_ms(world, machine))
         .min();
-    if let Some(soon) = soon.filter(|_| world.now < deadline) {
+    if let Some(soon) = soon.filter(|_| world.now_ms < deadline) {
         return Err(soon.min(deadline));
     }
     let asleep = known
         .iter()
-        .find(|machine| wakes(machine))
+        .find(|machine| can_autostart(machine))
         .map(|machine| machine.id.clone());
-    match asleep.filter(|_| world.now < deadline) {
+    match asleep.filter(|_| world.now_ms < deadline) {
         Some(id) => {
             let app = app.name.clone();
-            wake(world, &app, &id);
+            autostart(world, &app, &id);
             Err(deadline)
         }
-        None => Ok(Some(Answer {
+        None => Ok(Some(ApiResponse {
             status: 503,
-            body: Body::Empty,
+            body: ResponseBody::Empty,
             headers: Vec::new(),
         })),
     }
 }
 
 /// Whether the proxy knows the machine: it has a service for HTTP, and is not cordoned.
-fn is_known(machine: &Machine) -> bool {
+fn is_routable(machine: &Machine) -> bool {
     !machine.cordoned && machine.host_status == "ok" && http_service(machine).is_some()
 }
 
@@ -133,8 +136,8 @@ fn http_service(machine: &Machine) -> Option<&Value> {
 }
 
 /// Whether it runs and the checks of its services pass; a machine's own checks do not concern the proxy.
-fn is_healthy(world: &World, app: &App, machine: &Machine) -> bool {
-    let checks = machines::checks(&world.root.rules, app, machine, world.now);
+fn is_healthy(world: &SimulatedWorld, app: &App, machine: &Machine) -> bool {
+    let checks = machines::check_results(&world.global.rules, app, machine, world.now_ms);
     let of_service = |check: &&Value| {
         let name = check
             .get("name")
@@ -142,7 +145,7 @@ fn is_healthy(world: &World, app: &App, machine: &Machine) -> bool {
             .unwrap_or_default();
         name.starts_with("servicecheck-")
     };
-    machine.state == State::Started
+    machine.state == MachineState::Started
         && checks
             .iter()
             .filter(of_service)
@@ -150,26 +153,31 @@ fn is_healthy(world: &World, app: &App, machine: &Machine) -> bool {
 }
 
 /// When something about a machine may become better: it is on its way up, or its checks have not been made yet.
-fn next_moment(world: &World, machine: &Machine) -> Option<i64> {
+fn next_change_ms(world: &SimulatedWorld, machine: &Machine) -> Option<i64> {
     match machine.state {
-        State::Started => {
+        MachineState::Started => {
             let known = machine.started_ms? + settle::FIRST_CHECK_MS;
-            (world.now < known).then_some(known)
+            (world.now_ms < known).then_some(known)
         }
-        State::Starting | State::Restarting | State::Replacing => machine.due.map(|due| due.at_ms),
+        MachineState::Starting | MachineState::Restarting | MachineState::Replacing => {
+            machine.due.map(|due| due.at_ms)
+        }
         _ => None,
     }
 }
 
 /// Whether the proxy may start it. The documentation of the Machines API says that `autostart` is false unless set, that
 /// of fly.toml says true; flyctl sends nothing when fly.toml says nothing, so the proxy must take nothing for true.
-fn wakes(machine: &Machine) -> bool {
+fn can_autostart(machine: &Machine) -> bool {
     let set = http_service(machine).and_then(|service| service.get("autostart")?.as_bool());
-    matches!(machine.state, State::Stopped | State::Suspended) && set.unwrap_or(true)
+    matches!(
+        machine.state,
+        MachineState::Stopped | MachineState::Suspended
+    ) && set.unwrap_or(true)
 }
 
-fn wake(world: &mut World, app: &str, id: &str) {
-    let now = world.now;
+fn autostart(world: &mut SimulatedWorld, app: &str, id: &str) {
+    let now = world.now_ms;
     let Some(app) = world.apps.get_mut(app) else {
         return;
     };
@@ -177,22 +185,22 @@ fn wake(world: &mut World, app: &str, id: &str) {
     let Some(machine) = app.machines.get_mut(id) else {
         return;
     };
-    let behave = Behave::of(&world.root.rules, &app.name, machine);
-    machine.forget_past();
+    let behave = ProgramBehaviour::for_machine(&world.global.rules, &app.name, machine);
+    machine.reset_transitions();
     machine.restart_count = 0;
     machine.secrets_version = secrets;
-    settle::boot(machine, &behave, now, "proxy");
-    world.dirty.insert(app.name.clone());
+    settle::begin_boot(machine, &behave, now, "proxy");
+    world.dirty_apps.insert(app.name.clone());
 }
 
 /// What the machine's program says.
-fn page(world: &World, app: &App, machine: &Machine) -> Answer {
-    let said = Behave::of(&world.root.rules, &app.name, machine)
+fn machine_response(world: &SimulatedWorld, app: &App, machine: &Machine) -> ApiResponse {
+    let said = ProgramBehaviour::for_machine(&world.global.rules, &app.name, machine)
         .http
         .unwrap_or_default();
     let body = said.body.map_or_else(
         || {
-            Body::Json(json!({
+            ResponseBody::Json(json!({
                 "app": app.name,
                 "machine": machine.id,
                 "group": machine.process_group(),
@@ -201,9 +209,9 @@ fn page(world: &World, app: &App, machine: &Machine) -> Answer {
                 "version": machine.instance_id,
             }))
         },
-        Body::Text,
+        ResponseBody::Text,
     );
-    Answer {
+    ApiResponse {
         status: said.status.unwrap_or(200),
         body,
         headers: Vec::new(),

@@ -17,14 +17,14 @@ use axum::http::{HeaderMap, HeaderValue, Response, header};
 use axum::middleware::Next;
 use serde_json::{Map, Value, json};
 
-use super::connection::Cut;
-use super::wire::BODY_MAX;
+use super::connection::ConnectionBreaker;
+use super::wire::MAX_BODY_BYTES;
 
 /// Where the lines go.
 #[derive(Debug)]
-pub(super) struct Recorder(Mutex<File>);
+pub(super) struct ExchangeRecorder(Mutex<File>);
 
-impl Recorder {
+impl ExchangeRecorder {
     /// Opens the file, and makes it if it is missing.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Recorder {
     }
 
     /// Appends a line in one write, so that lines of several processes never mix.
-    fn write(&self, exchange: &Value) {
+    fn append(&self, exchange: &Value) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(format!("{exchange}\n").as_bytes()) {
             tracing::error!(%error, "the sandbox could not record an exchange");
@@ -57,8 +57,8 @@ impl Recorder {
 }
 
 /// Passes a request on, and records what came of it.
-pub(super) async fn record(
-    State(recorder): State<Arc<Recorder>>,
+pub(super) async fn record_exchange(
+    State(recorder): State<Arc<ExchangeRecorder>>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
@@ -68,23 +68,23 @@ pub(super) async fn record(
     }
     let cut = request
         .extensions()
-        .get::<ConnectInfo<Cut>>()
+        .get::<ConnectInfo<ConnectionBreaker>>()
         .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
-    let Ok(sent) = to_bytes(body, BODY_MAX).await else {
+    let Ok(sent) = to_bytes(body, MAX_BODY_BYTES).await else {
         // Its sender went away, or it was far too long: what comes next sees a body that breaks off, as without a record.
-        return next.run(Request::from_parts(parts, broken())).await;
+        return next.run(Request::from_parts(parts, broken_body())).await;
     };
     let mut exchange = json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
         "query": parts.uri.query().unwrap_or_default(),
-        "headers": shown(&parts.headers),
+        "headers": headers_json(&parts.headers),
         "body": String::from_utf8_lossy(&sent),
     });
     let answer = next.run(Request::from_parts(parts, Body::from(sent))).await;
     let (head, body) = answer.into_parts();
-    let whole = body.size_hint().exact().is_some() && !cut.is_some_and(|cut| cut.is_cut());
+    let whole = body.size_hint().exact().is_some() && !cut.is_some_and(|cut| cut.is_tripped());
     // Only a body that is meant to break off has no length beforehand; it goes on as it is.
     let (body, text) = match whole {
         false => (body, String::new()),
@@ -93,21 +93,21 @@ pub(super) async fn record(
                 Body::from(bytes.clone()),
                 String::from_utf8_lossy(&bytes).into_owned(),
             ),
-            Err(_) => (broken(), String::new()),
+            Err(_) => (broken_body(), String::new()),
         },
     };
     let status = if whole { head.status.as_u16() } else { 0 };
     if let Some(fields) = exchange.as_object_mut() {
         fields.insert("status".to_owned(), status.into());
-        fields.insert("answer_headers".to_owned(), shown(&head.headers));
+        fields.insert("answer_headers".to_owned(), headers_json(&head.headers));
         fields.insert("answer".to_owned(), text.into());
     }
-    recorder.write(&exchange);
+    recorder.append(&exchange);
     Response::from_parts(head, body)
 }
 
 /// A body that breaks off at once.
-fn broken() -> Body {
+fn broken_body() -> Body {
     let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
     Body::from_stream(futures_util::stream::once(async move {
         Err::<Vec<u8>, _>(reset())
@@ -115,7 +115,7 @@ fn broken() -> Body {
 }
 
 /// The headers, without what proves who somebody is.
-fn shown(headers: &HeaderMap) -> Value {
+fn headers_json(headers: &HeaderMap) -> Value {
     let shown = headers
         .iter()
         .filter(|(name, _)| **name != header::AUTHORIZATION);

@@ -3,59 +3,67 @@
 
 use serde_json::json;
 
-use super::answer::{Answer, Body, Call, Reply};
-use super::images::{MANIFEST_TYPE, Reference, is_digest};
+use super::answer::{ApiCall, ApiResponse, ApiResult, ResponseBody};
+use super::images::{ImageReference, MANIFEST_TYPE, is_digest};
 use super::routes::{Route, route};
-use super::world::World;
+use super::world::SimulatedWorld;
 
 /// Fly's own registry, which wants a token.
-const FLY: &str = "registry.fly.io";
+const FLY_REGISTRY: &str = "registry.fly.io";
 
 pub(crate) fn routes() -> Vec<Route> {
     let open = |path, run| Route {
-        open: true,
-        ..route("GET", path, run).unlimited()
+        allows_anonymous: true,
+        ..route("GET", path, run).without_rate_limit()
     };
-    vec![open("/v2/", base), open("/v2/{*path}", manifest)]
+    vec![
+        open("/v2/", check_api_version),
+        open("/v2/{*path}", show_manifest),
+    ]
 }
 
 /// The error body of the specification.
-fn error(status: u16, code: &str, message: &str) -> Answer {
+fn registry_error(status: u16, code: &str, message: &str) -> ApiResponse {
     let errors = json!([{ "code": code, "message": message, "detail": null }]);
-    Answer::json(status, json!({ "errors": errors }))
+    ApiResponse::json(status, json!({ "errors": errors }))
 }
 
-fn unauthorized() -> Answer {
-    let challenge = format!("Basic realm=\"{FLY}\"");
-    error(401, "UNAUTHORIZED", "authentication required").with_header("www-authenticate", challenge)
+fn unauthorized() -> ApiResponse {
+    let challenge = format!("Basic realm=\"{FLY_REGISTRY}\"");
+    registry_error(401, "UNAUTHORIZED", "authentication required")
+        .with_header("www-authenticate", challenge)
 }
 
 /// Whether this is a registry, and whether the caller is let in.
-fn base(_: &mut World, call: &Call) -> Reply {
-    Ok(if call.who.tokens.is_empty() {
+fn check_api_version(_: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    Ok(if call.caller.tokens.is_empty() {
         unauthorized()
     } else {
-        Answer::ok(json!({}))
+        ApiResponse::ok(json!({}))
     })
 }
 
-fn manifest(world: &mut World, call: &Call) -> Reply {
-    let Some((repository, wanted)) = call.param("path").rsplit_once("/manifests/") else {
-        return Ok(error(404, "UNSUPPORTED", "only manifests are served here"));
+fn show_manifest(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let Some((repository, wanted)) = call.path_param("path").rsplit_once("/manifests/") else {
+        return Ok(registry_error(
+            404,
+            "UNSUPPORTED",
+            "only manifests are served here",
+        ));
     };
-    let registry = call.query("ns").unwrap_or(FLY);
-    if let Some(refused) = refused(world, call, registry, repository) {
+    let registry = call.query("ns").unwrap_or(FLY_REGISTRY);
+    if let Some(refused) = deny_pull(world, call, registry, repository) {
         return Ok(refused);
     }
     let separator = if is_digest(wanted) { '@' } else { ':' };
-    let reference = Reference::read(&format!("{registry}/{repository}{separator}{wanted}"));
-    let Some(digest) = reference.digest_now(&world.root.images) else {
-        return Ok(error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
+    let reference = ImageReference::parse(&format!("{registry}/{repository}{separator}{wanted}"));
+    let Some(digest) = reference.current_digest(&world.global.images) else {
+        return Ok(registry_error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
     };
     // The type is the manifest's own, so the body is sent as text.
-    let answer = Answer {
-        body: Body::Text(reference.manifest().to_string()),
-        ..Answer::empty(200)
+    let answer = ApiResponse {
+        body: ResponseBody::Text(reference.manifest().to_string()),
+        ..ApiResponse::empty(200)
     };
     Ok(answer
         .with_header("content-type", MANIFEST_TYPE)
@@ -64,16 +72,21 @@ fn manifest(world: &mut World, call: &Call) -> Reply {
 
 /// In Fly's registry a repository is an application: whoever may see the one may pull the other. A repository that is
 /// no application here is taken for one that was there before.
-fn refused(world: &World, call: &Call, registry: &str, repository: &str) -> Option<Answer> {
-    if registry != FLY {
+fn deny_pull(
+    world: &SimulatedWorld,
+    call: &ApiCall,
+    registry: &str,
+    repository: &str,
+) -> Option<ApiResponse> {
+    if registry != FLY_REGISTRY {
         return None;
     }
-    if call.who.tokens.is_empty() {
+    if call.caller.tokens.is_empty() {
         return Some(unauthorized());
     }
     let app = world
         .apps
         .get(repository.split('/').next().unwrap_or_default())?;
-    (!call.who.sees_app(app))
-        .then(|| error(403, "DENIED", "requested access to the resource is denied"))
+    (!call.caller.can_see_app(app))
+        .then(|| registry_error(403, "DENIED", "requested access to the resource is denied"))
 }

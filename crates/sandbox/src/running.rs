@@ -15,36 +15,36 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::access::Grant;
-use super::aws::{self, AwsKeys};
-use super::clock::{Clock, ClockMode};
-use super::connection::{Cut, Cuttable};
+use super::access::TokenGrant;
+use super::aws::{self, AwsAccessKey};
+use super::clock::{ClockMode, SandboxClock};
+use super::connection::{BreakableListener, ConnectionBreaker};
 use super::faults::{Fault, Faults};
 use super::gate::Gate;
 use super::graphql;
-use super::limits::Limits;
-use super::record::{self, Recorder};
+use super::limits::ApiRateLimiter;
+use super::record::{self, ExchangeRecorder};
 use super::registry;
-use super::server::{Core, RequestRecord, Server};
-use super::store::{self, ServerFile, Store, StoreError};
+use super::server::{RequestRecord, Server, SharedState};
+use super::store::{self, ServerFile, StateStore, StoreError};
 use super::uiex;
 use super::v1;
-use super::world::World;
+use super::world::SimulatedWorld;
 
 /// How long a stopping server lets open requests finish.
-const DRAIN: Duration = Duration::from_millis(200);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A whole state in memory.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot(pub(super) Option<World>);
+pub struct SandboxSnapshot(pub(super) Option<SimulatedWorld>);
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SandboxOptions {
     /// The state folder, which is made if missing; without one, everything is gone with the server.
     pub dir: Option<PathBuf>,
     /// What is there at the start, when there is no folder.
-    pub snapshot: Snapshot,
+    pub snapshot: SandboxSnapshot,
     /// Where to listen: loopback only; port 0 takes any free one.
     pub listen: SocketAddr,
     /// Where AWS is imitated: loopback only; port 0 takes any free one.
@@ -63,7 +63,7 @@ pub struct Options {
     pub record: Option<PathBuf>,
 }
 
-impl Options {
+impl SandboxOptions {
     /// Real time, no faults, any free port of loopback.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Options {
     pub fn in_memory() -> Self {
         Self {
             dir: None,
-            snapshot: Snapshot::default(),
+            snapshot: SandboxSnapshot::default(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             aws_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             speed: 1.0,
@@ -94,7 +94,7 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another process serves the folder.
-    #[error("the state folder is served already{}", at(url))]
+    #[error("the state folder is served already{}", format_location(url))]
     InUse {
         /// Where, as far as the folder says.
         url: String,
@@ -104,10 +104,10 @@ pub enum StartError {
     NotLoopback(SocketAddr),
     /// A speed that time cannot have.
     #[error("cannot run at speed {0}, expected a number above 0")]
-    Speed(f64),
+    InvalidSpeed(f64),
     /// The system refused the address.
     #[error("cannot listen on {address}")]
-    Listen {
+    Bind {
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -115,7 +115,7 @@ pub enum StartError {
     },
     /// The record of exchanges cannot be kept.
     #[error("cannot write {}", path.display())]
-    Record {
+    OpenRecording {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -126,7 +126,7 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-fn at(url: &str) -> String {
+fn format_location(url: &str) -> String {
     if url.is_empty() {
         String::new()
     } else {
@@ -136,7 +136,7 @@ fn at(url: &str) -> String {
 
 /// A started server; it stops when this is dropped.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningSandbox {
     address: SocketAddr,
     aws_address: SocketAddr,
     server: Arc<Server>,
@@ -148,62 +148,64 @@ pub struct Running {
 ///
 /// # Errors
 /// When the folder is in use or unreadable, or the address cannot be had.
-pub async fn start(options: Options) -> Result<Running, StartError> {
+pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError> {
     for address in [options.listen, options.aws_listen] {
         if !address.ip().is_loopback() {
             return Err(StartError::NotLoopback(address));
         }
     }
     if !(options.speed.is_finite() && options.speed > 0.0) {
-        return Err(StartError::Speed(options.speed));
+        return Err(StartError::InvalidSpeed(options.speed));
     }
     let open = |path: &PathBuf| {
-        Recorder::open(path).map_err(|source| StartError::Record {
+        ExchangeRecorder::open(path).map_err(|source| StartError::OpenRecording {
             path: path.clone(),
             source,
         })
     };
     let recorder = options.record.as_ref().map(open).transpose()?;
-    let Some(store) = Store::open(options.dir.as_deref())? else {
-        let served = options.dir.as_deref().and_then(store::announced);
+    let Some(store) = StateStore::open(options.dir.as_deref())? else {
+        let served = options.dir.as_deref().and_then(store::read_server_file);
         let url = served.map(|server| server.url).unwrap_or_default();
         return Err(StartError::InUse { url });
     };
     let world = store.load(options.seed, options.snapshot)?;
-    let (listener, address) = listen(options.listen).await?;
-    let (aws_listener, aws_address) = listen(options.aws_listen).await?;
-    store.announce(&ServerFile {
+    let (listener, address) = bind(options.listen).await?;
+    let (aws_listener, aws_address) = bind(options.aws_listen).await?;
+    store.write_server_file(&ServerFile {
         url: format!("http://{address}"),
         aws_url: format!("http://{aws_address}"),
         pid: std::process::id(),
         speed: options.speed,
     })?;
-    let mut core = Core {
-        clock: Clock::start(options.clock, options.speed, world.root.clock),
-        faults: Faults::new(options.faults, world.root.seed),
+    let mut core = SharedState {
+        clock: SandboxClock::start(options.clock, options.speed, world.global.clock),
+        faults: Faults::new(options.faults, world.global.seed),
         gate: Gate::default(),
         world,
-        limits: Limits::default(),
+        limits: ApiRateLimiter::default(),
         requests: Vec::new(),
         store,
         url: format!("http://{address}"),
         closed: false,
     };
-    core.catch_up();
+    core.catch_up_with_clock();
     core.save()?;
     let server = Arc::new(Server::new(core, options.latency));
     let (stop, stopped) = watch::channel(());
-    let serve = |listener, router| tokio::spawn(run(listener, router, stopped.clone()));
+    let serve = |listener, router| tokio::spawn(run_listener(listener, router, stopped.clone()));
     let fly = match recorder.map(Arc::new) {
-        None => router(Arc::clone(&server)),
-        Some(recorder) => router(Arc::clone(&server))
-            .layer(middleware::from_fn_with_state(recorder, record::record)),
+        None => fly_router(Arc::clone(&server)),
+        Some(recorder) => fly_router(Arc::clone(&server)).layer(middleware::from_fn_with_state(
+            recorder,
+            record::record_exchange,
+        )),
     };
     let tasks = [
         serve(listener, fly),
         serve(aws_listener, aws_router(Arc::clone(&server))),
     ];
-    Ok(Running {
+    Ok(RunningSandbox {
         address,
         aws_address,
         server,
@@ -212,18 +214,18 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     })
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let listening = |source| StartError::Listen { address, source };
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listening = |source| StartError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
     Ok((listener, address))
 }
 
-async fn run(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>) {
-    let service = router.into_make_service_with_connect_info::<Cut>();
+async fn run_listener(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>) {
+    let service = router.into_make_service_with_connect_info::<ConnectionBreaker>();
     // The sender also goes when `Running` is dropped, so either way this ends.
     let ended = async move { stopped.changed().await.unwrap_or_default() };
-    if let Err(error) = axum::serve(Cuttable(listener), service)
+    if let Err(error) = axum::serve(BreakableListener(listener), service)
         .with_graceful_shutdown(ended)
         .await
     {
@@ -238,7 +240,7 @@ fn aws_router(server: Arc<Server>) -> Router {
     Router::new().fallback(serve).with_state(server)
 }
 
-fn router(server: Arc<Server>) -> Router {
+fn fly_router(server: Arc<Server>) -> Router {
     let mut router = Router::new();
     let routes = v1::routes()
         .into_iter()
@@ -272,7 +274,7 @@ fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-impl Running {
+impl RunningSandbox {
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -287,10 +289,10 @@ impl Running {
     ///
     /// # Errors
     /// When the state cannot be stored.
-    pub fn aws_keys(&self, account: &str) -> Result<AwsKeys, StoreError> {
-        let mut core = self.server.core();
-        core.catch_up();
-        let keys = aws::administrator(&mut core.world, account);
+    pub fn aws_keys(&self, account: &str) -> Result<AwsAccessKey, StoreError> {
+        let mut core = self.server.lock_state();
+        core.catch_up_with_clock();
+        let keys = aws::ensure_administrator_key(&mut core.world, account);
         core.save()?;
         Ok(keys)
     }
@@ -300,7 +302,7 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn org_token(&self, org_slug: &str) -> Result<String, StartError> {
-        self.token(org_slug, |org| Grant::Org { org })
+        self.ensure_token(org_slug, |org| TokenGrant::Org { org })
     }
 
     /// A token that may read everything in an organisation.
@@ -308,7 +310,7 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn read_only_token(&self, org_slug: &str) -> Result<String, StartError> {
-        self.token(org_slug, |org| Grant::ReadOnly { org })
+        self.ensure_token(org_slug, |org| TokenGrant::ReadOnly { org })
     }
 
     /// A token for one application, which need not exist yet.
@@ -316,7 +318,7 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn app_token(&self, org_slug: &str, app: &str) -> Result<String, StartError> {
-        self.token(org_slug, |org| Grant::App {
+        self.ensure_token(org_slug, |org| TokenGrant::App {
             org,
             app: app.to_owned(),
         })
@@ -327,75 +329,79 @@ impl Running {
     /// # Errors
     /// When the state cannot be stored.
     pub fn user_token(&self) -> Result<String, StartError> {
-        self.token("personal", |_| Grant::User)
+        self.ensure_token("personal", |_| TokenGrant::User)
     }
 
-    fn token(&self, org_slug: &str, grant: impl Fn(String) -> Grant) -> Result<String, StartError> {
-        let mut core = self.server.core();
-        core.catch_up();
-        let token = token(&mut core.world, org_slug, grant);
+    fn ensure_token(
+        &self,
+        org_slug: &str,
+        grant: impl Fn(String) -> TokenGrant,
+    ) -> Result<String, StartError> {
+        let mut core = self.server.lock_state();
+        core.catch_up_with_clock();
+        let token = ensure_token(&mut core.world, org_slug, grant);
         core.save()?;
         Ok(token)
     }
 
     /// Every request so far.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.server.core().requests.clone()
+        self.server.lock_state().requests.clone()
     }
 
     /// How many requests were struck by what goes wrong, counted from its last change.
-    pub fn struck(&self) -> u64 {
-        self.server.core().faults.struck()
+    pub fn injected_fault_count(&self) -> u64 {
+        self.server.lock_state().faults.injected_count()
     }
 
     /// How many of the requests wrote, counted from the last change of what goes wrong.
-    pub fn writes(&self) -> u64 {
-        self.server.core().faults.writes()
+    pub fn write_count(&self) -> u64 {
+        self.server.lock_state().faults.write_count()
     }
 
     /// Moves the clock forward, as `POST /_sandbox/clock` does.
     ///
     /// # Errors
     /// When the state cannot be stored.
-    pub fn advance(&self, by: Duration) -> Result<(), StartError> {
+    pub fn advance_clock(&self, by: Duration) -> Result<(), StartError> {
         self.server
-            .advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
+            .advance_clock(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))?;
         Ok(())
     }
 
     /// Waits until a request is held back by [`Fault::HoldBefore`] or [`Fault::HoldAfter`].
-    pub async fn held(&self) {
-        let gate = self.server.core().gate.clone();
-        gate.held().await;
+    pub async fn wait_until_held(&self) {
+        let gate = self.server.lock_state().gate.clone();
+        gate.wait_until_held().await;
     }
 
     /// Lets it go on, as `POST /_sandbox/release` does; later ones are not held.
-    pub fn release(&self) {
-        self.server.core().gate.release();
+    pub fn release_held_request(&self) {
+        self.server.lock_state().gate.release();
     }
 
     /// Replaces what goes wrong; requests are counted from this moment on.
     pub fn set_faults(&self, list: Vec<Fault>) {
-        let mut core = self.server.core();
-        let seed = core.world.root.seed;
+        let mut core = self.server.lock_state();
+        let seed = core.world.global.seed;
         core.faults = Faults::new(list, seed);
     }
 
     /// Everything that is stored, as `GET /_sandbox/state` shows it.
     #[must_use]
     pub fn state(&self) -> serde_json::Value {
-        let mut core = self.server.core();
-        core.catch_up();
-        core.state()
+        let mut core = self.server.lock_state();
+        core.catch_up_with_clock();
+        core.state_json()
     }
 
     /// The same as another server can begin with. What is kept in a folder has to be copied as a folder.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let mut core = self.server.core();
-        core.catch_up();
-        core.world.root.clock = Some(core.clock.saved());
-        Snapshot(Some(core.world.clone()))
+    pub fn snapshot(&self) -> SandboxSnapshot {
+        let mut core = self.server.lock_state();
+        core.catch_up_with_clock();
+        core.world.global.clock = Some(core.clock.to_saved());
+        SandboxSnapshot(Some(core.world.clone()))
     }
 
     /// Stops the server and frees its folder.
@@ -404,36 +410,40 @@ impl Running {
             // It may have ended by itself; then there is nobody to tell.
             let _ = stop.send(());
         }
-        self.server.leave();
+        self.server.shut_down();
         let [fly, aws] = &mut self.tasks;
-        let _ = tokio::time::timeout(DRAIN, async { (fly.await, aws.await) }).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { (fly.await, aws.await) }).await;
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningSandbox {
     fn drop(&mut self) {
-        self.server.leave();
+        self.server.shut_down();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 /// The token with this grant: the one there is, or a new one. The organisation is made if it is missing.
-pub(crate) fn token(world: &mut World, org_slug: &str, grant: impl Fn(String) -> Grant) -> String {
+pub(crate) fn ensure_token(
+    world: &mut SimulatedWorld,
+    org_slug: &str,
+    grant: impl Fn(String) -> TokenGrant,
+) -> String {
     let org = world.ensure_org(org_slug).slug;
-    let token = existing(world, &grant(org.clone()));
-    token.unwrap_or_else(|| v1::mint(world, grant(org), None))
+    let token = find_token(world, &grant(org.clone()));
+    token.unwrap_or_else(|| v1::issue_token(world, grant(org), None))
 }
 
 /// Where the running server of a folder is, as it announced itself.
 #[must_use]
-pub fn announced(dir: &Path) -> Option<ServerFile> {
-    store::announced(dir)
+pub fn find_server(dir: &Path) -> Option<ServerFile> {
+    store::read_server_file(dir)
 }
 
-fn existing(world: &World, grant: &Grant) -> Option<String> {
+fn find_token(world: &SimulatedWorld, grant: &TokenGrant) -> Option<String> {
     let same = |token: &&super::access::Token| token.grant == *grant && token.expires_ms.is_none();
     world
-        .root
+        .global
         .tokens
         .iter()
         .find(|(_, token)| same(token))

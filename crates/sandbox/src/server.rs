@@ -13,19 +13,19 @@ use tokio::sync::Notify;
 
 use super::access;
 use super::admin;
-use super::answer::{Answer, Body, Call, Refusal, Reply};
+use super::answer::{ApiCall, ApiError, ApiResponse, ApiResult, ResponseBody};
 use super::aws;
-use super::clock::Clock;
-use super::connection::Cut;
-use super::faults::{self, Blow, Faults, Kind};
+use super::clock::SandboxClock;
+use super::connection::ConnectionBreaker;
+use super::faults::{self, Faults, Injected, RequestKind};
 use super::gate::Gate;
-use super::limits::{self, Limits};
-use super::public::{self, Visit};
-use super::routes::{Handler, Route};
+use super::limits::{self, ApiRateLimiter};
+use super::public::{self, PublicRequest};
+use super::routes::{Route, RouteHandler};
 use super::settle;
-use super::store::{Store, StoreError};
-use super::wire::{hang_up, read, render, truncated};
-use super::world::World;
+use super::store::{StateStore, StoreError};
+use super::wire::{drop_connection, read_json_body, render_response, truncated_response};
+use super::world::SimulatedWorld;
 
 /// One request as `GET /_sandbox/requests` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,34 +50,34 @@ pub struct RequestRecord {
 
 /// All that requests share, behind one lock.
 #[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) world: World,
-    pub(crate) clock: Clock,
-    pub(crate) limits: Limits,
+pub(crate) struct SharedState {
+    pub(crate) world: SimulatedWorld,
+    pub(crate) clock: SandboxClock,
+    pub(crate) limits: ApiRateLimiter,
     pub(crate) faults: Faults,
     pub(crate) gate: Gate,
     pub(crate) requests: Vec<RequestRecord>,
-    pub(crate) store: Store,
+    pub(crate) store: StateStore,
     /// `http://127.0.0.1:PORT`
     pub(crate) url: String,
     /// The folder belongs to somebody else now: connections that are still open get no more answers.
     pub(crate) closed: bool,
 }
 
-impl Core {
+impl SharedState {
     /// Counts and records a request, moves the clock as a request does, and says what befalls it.
-    pub(crate) fn arrive(
+    pub(crate) fn begin_request(
         &mut self,
         method: &str,
         path: String,
         query: String,
         nonce: bool,
-        kind: Kind,
-    ) -> (u64, Option<Blow>) {
-        self.clock.request();
-        let blow = self.faults.strike(kind);
+        kind: RequestKind,
+    ) -> (u64, Option<Injected>) {
+        self.clock.advance_for_request();
+        let blow = self.faults.inject(kind);
         let n = self.requests.len() as u64 + 1;
-        let (method, at_ms) = (method.to_owned(), self.clock.now());
+        let (method, at_ms) = (method.to_owned(), self.clock.now_ms());
         self.requests.push(RequestRecord {
             n,
             method,
@@ -92,20 +92,23 @@ impl Core {
     }
 
     /// Brings the world to the clock's present.
-    pub(crate) fn catch_up(&mut self) {
-        self.world.now = self.clock.now();
-        self.world.stale_ms = self.faults.stale_ms();
-        self.world.aws.stale_ms = self.faults.stale_config_ms();
-        self.world.aws.lost_ms = self.faults.late_removal_ms();
-        settle::settle(&mut self.world);
+    pub(crate) fn catch_up_with_clock(&mut self) {
+        self.world.now_ms = self.clock.now_ms();
+        self.world.list_lag_ms = self.faults.stale_list_ms();
+        self.world.aws.config_lag_ms = self.faults.stale_config_ms();
+        self.world.aws.removal_lag_ms = self.faults.late_removal_ms();
+        settle::apply_due(&mut self.world);
     }
 
     /// Everything that would be stored.
-    pub(crate) fn state(&self) -> Value {
-        let World {
-            root, apps, aws, ..
+    pub(crate) fn state_json(&self) -> Value {
+        let SimulatedWorld {
+            global: root,
+            apps,
+            aws,
+            ..
         } = &self.world;
-        let aws = serde_json::json!({ "accounts": aws.root, "buckets": aws.buckets });
+        let aws = serde_json::json!({ "accounts": aws.global, "buckets": aws.buckets });
         serde_json::json!({ "world": root, "apps": apps, "aws": aws })
     }
 
@@ -114,16 +117,16 @@ impl Core {
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn save(&mut self) -> Result<(), StoreError> {
-        let saved = self.clock.saved();
+        let saved = self.clock.to_saved();
         let moved = self
             .world
-            .root
+            .global
             .clock
             .is_none_or(|before| saved.is_after(before));
         // Only commanded time must be stored as it moves; real time is told again from any earlier moment.
-        self.world.root_dirty |= moved && self.clock.is_commanded();
-        if self.world.root_dirty {
-            self.world.root.clock = Some(saved);
+        self.world.global_dirty |= moved && self.clock.is_manual();
+        if self.world.global_dirty {
+            self.world.global.clock = Some(saved);
         }
         self.store.save(&mut self.world)
     }
@@ -132,71 +135,71 @@ impl Core {
 /// The server: the core, and what wakes those who wait for it to change.
 #[derive(Debug)]
 pub(crate) struct Server {
-    core: Mutex<Core>,
+    state: Mutex<SharedState>,
     changed: Notify,
     latency: Duration,
     /// How many requests came to the public side.
-    visits: AtomicUsize,
+    visit_count: AtomicUsize,
 }
 
 /// A request before anybody has looked at it.
-struct Incoming {
-    n: u64,
+struct IncomingRequest {
+    number: u64,
     method: String,
     uri: Uri,
     headers: HeaderMap,
-    body: Result<Value, Refusal>,
+    body: Result<Value, ApiError>,
     params: Vec<(String, String)>,
 }
 
 impl Server {
-    pub(crate) fn new(core: Core, latency: Duration) -> Self {
+    pub(crate) fn new(core: SharedState, latency: Duration) -> Self {
         Self {
-            core: Mutex::new(core),
+            state: Mutex::new(core),
             changed: Notify::new(),
             latency,
-            visits: AtomicUsize::new(0),
+            visit_count: AtomicUsize::new(0),
         }
     }
 
     /// Holds a request back, if that is what befalls it.
-    pub(crate) async fn hold(&self, blow: Option<Blow>, here: Blow) {
+    pub(crate) async fn hold_if_injected(&self, blow: Option<Injected>, here: Injected) {
         if blow == Some(here) {
-            let gate = self.core().gate.clone();
-            gate.pass().await;
+            let gate = self.lock_state().gate.clone();
+            gate.hold_until_released().await;
         }
     }
 
     /// The core. A panic elsewhere cannot leave it half changed on disk, so a poisoned lock is used on.
-    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock_state(&self) -> MutexGuard<'_, SharedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves the clock forward and wakes whoever waits.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn advance(&self, ms: i64) -> Result<(), StoreError> {
-        let mut core = self.core();
+    pub(crate) fn advance_clock(&self, ms: i64) -> Result<(), StoreError> {
+        let mut core = self.lock_state();
         core.clock.advance(ms);
-        core.catch_up();
-        core.world.root_dirty = true;
+        core.catch_up_with_clock();
+        core.world.global_dirty = true;
         core.save()?;
         self.changed.notify_waiters();
         Ok(())
     }
 
     /// Stores the last moment, frees the folder, and turns away whoever still waits.
-    pub(crate) fn leave(&self) {
-        let mut core = self.core();
+    pub(crate) fn shut_down(&self) {
+        let mut core = self.lock_state();
         if std::mem::replace(&mut core.closed, true) {
             return;
         }
-        core.world.root_dirty = true;
+        core.world.global_dirty = true;
         if let Err(error) = core.save() {
             tracing::error!(%error, "the sandbox could not store its state");
         }
-        core.store.leave();
+        core.store.close();
         self.changed.notify_waiters();
     }
 
@@ -209,24 +212,24 @@ impl Server {
     ) -> Response<HttpBody> {
         let cut = request
             .extensions()
-            .get::<axum::extract::ConnectInfo<Cut>>()
+            .get::<axum::extract::ConnectInfo<ConnectionBreaker>>()
             .map(|info| info.0.clone());
         let (parts, body) = request.into_parts();
-        let body = read(body).await;
-        if self.core().closed {
-            return hang_up(cut);
+        let body = read_json_body(body).await;
+        if self.lock_state().closed {
+            return drop_connection(cut);
         }
         let asked = parts
             .headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
-        let public = public::host(&self.core().world, asked);
+        let public = public::public_host(&self.lock_state().world, asked);
         if let Some(host) = public {
-            return self.visit(host, cut).await;
+            return self.serve_visit(host, cut).await;
         }
         let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
-        let mut incoming = Incoming {
-            n: 0,
+        let mut incoming = IncomingRequest {
+            number: 0,
             method,
             uri,
             headers,
@@ -239,102 +242,122 @@ impl Server {
             .strip_prefix("/_sandbox/")
             .map(str::to_owned)
         {
-            let answer = self.administer(&incoming, &path);
-            return render(&answer, 0);
+            let answer = self.serve_admin(&incoming, &path);
+            return render_response(&answer, 0);
         }
         if incoming.uri.path() == "/_github/token" {
-            return render(&self.workflow_token(&incoming), 0);
+            return render_response(&self.serve_workflow_token(&incoming), 0);
         }
-        let blow = self.arrive(&mut incoming, route);
-        self.hold(blow, Blow::HoldBefore).await;
-        let (answer, limited) = self.struck(route, &incoming, blow).await;
-        self.hold(blow, Blow::HoldAfter).await;
-        self.linger().await;
-        let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
-        self.depart(incoming.n, if dropped { 0 } else { answer.status }, limited);
+        let blow = self.begin_request(&mut incoming, route);
+        self.hold_if_injected(blow, Injected::HoldBefore).await;
+        let (answer, limited) = self.respond_with_fault(route, &incoming, blow).await;
+        self.hold_if_injected(blow, Injected::HoldAfter).await;
+        self.delay().await;
+        let dropped = matches!(blow, Some(Injected::DropBefore | Injected::DropAfter));
+        self.finish_request(
+            incoming.number,
+            if dropped { 0 } else { answer.status },
+            limited,
+        );
         match blow {
-            Some(Blow::Truncate) => truncated(&answer, incoming.n),
-            _ if dropped => hang_up(cut),
-            _ => render(&answer, incoming.n),
+            Some(Injected::Truncate) => truncated_response(&answer, incoming.number),
+            _ if dropped => drop_connection(cut),
+            _ => render_response(&answer, incoming.number),
         }
     }
 
     /// Takes the time that every answer is made to take.
-    pub(crate) async fn linger(&self) {
+    pub(crate) async fn delay(&self) {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
     }
 
     /// Wakes whoever waits for a change.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn notify_waiters(&self) {
         self.changed.notify_waiters();
     }
 
     /// Answers a request to the public side. It is none to the APIs: nothing counts, limits or strikes it.
-    async fn visit(&self, host: String, cut: Option<Cut>) -> Response<HttpBody> {
-        let turn = self.visits.fetch_add(1, Ordering::Relaxed);
+    async fn serve_visit(
+        &self,
+        host: String,
+        cut: Option<ConnectionBreaker>,
+    ) -> Response<HttpBody> {
+        let turn = self.visit_count.fetch_add(1, Ordering::Relaxed);
         let arrived_ms = {
-            let mut core = self.core();
-            core.clock.request();
-            core.clock.now()
+            let mut core = self.lock_state();
+            core.clock.advance_for_request();
+            core.clock.now_ms()
         };
-        let visit = Visit {
+        let visit = PublicRequest {
             host,
-            turn,
-            arrived_ms,
+            sequence: turn,
+            received_ms: arrived_ms,
         };
-        let answer = self.until(|world| public::visit(world, &visit)).await;
-        self.linger().await;
+        let answer = self
+            .poll_until_ready(|world| public::respond(world, &visit))
+            .await;
+        self.delay().await;
         match answer {
-            Ok(Some(answer)) => render(&answer, 0),
+            Ok(Some(answer)) => render_response(&answer, 0),
             // The name does not resolve, or nobody gets through to it.
-            Ok(None) => hang_up(cut),
-            Err(refusal) => render(&refusal.into(), 0),
+            Ok(None) => drop_connection(cut),
+            Err(refusal) => render_response(&refusal.into(), 0),
         }
     }
 
-    fn administer(&self, incoming: &Incoming, path: &str) -> Answer {
-        let mut core = self.core();
-        core.catch_up();
+    fn serve_admin(&self, incoming: &IncomingRequest, path: &str) -> ApiResponse {
+        let mut core = self.lock_state();
+        core.catch_up_with_clock();
         let body = incoming.body.clone();
-        let reply = body.and_then(|body| admin::answer(&mut core, &incoming.method, path, &body));
-        let answer = stored(&mut core, reply);
+        let reply =
+            body.and_then(|body| admin::handle_request(&mut core, &incoming.method, path, &body));
+        let answer = save_and_reply(&mut core, reply);
         self.changed.notify_waiters();
         answer
     }
 
     /// Answers a workflow that asks GitHub for its identity token.
-    fn workflow_token(&self, incoming: &Incoming) -> Answer {
-        let mut core = self.core();
-        core.catch_up();
+    fn serve_workflow_token(&self, incoming: &IncomingRequest) -> ApiResponse {
+        let mut core = self.lock_state();
+        core.catch_up_with_clock();
         let query =
             Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri).map(|query| query.0);
         let authorization = incoming
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
-        let reply = aws::workflow_token(&mut core.world, &query.unwrap_or_default(), authorization);
-        stored(&mut core, reply)
+        let reply =
+            aws::issue_workflow_token(&mut core.world, &query.unwrap_or_default(), authorization);
+        save_and_reply(&mut core, reply)
     }
 
     /// Counts the request and says what befalls it.
-    fn arrive(&self, incoming: &mut Incoming, route: Option<&Route>) -> Option<Blow> {
-        let write = route.map_or(incoming.method != "GET", |route| route.writes);
+    fn begin_request(
+        &self,
+        incoming: &mut IncomingRequest,
+        route: Option<&Route>,
+    ) -> Option<Injected> {
+        let write = route.map_or(incoming.method != "GET", |route| route.is_write);
         let path = incoming.uri.path().to_owned();
         let query = incoming.uri.query().unwrap_or_default().to_owned();
         let nonce = incoming.headers.contains_key("fly-machine-lease-nonce");
-        let kind = if write { Kind::Write } else { Kind::Read };
+        let kind = if write {
+            RequestKind::Write
+        } else {
+            RequestKind::Read
+        };
         let (n, blow) = self
-            .core()
-            .arrive(&incoming.method, path, query, nonce, kind);
-        incoming.n = n;
+            .lock_state()
+            .begin_request(&incoming.method, path, query, nonce, kind);
+        incoming.number = n;
         blow
     }
 
     /// Completes the record of a request.
-    pub(crate) fn depart(&self, n: u64, status: u16, limited: bool) {
-        let mut core = self.core();
+    pub(crate) fn finish_request(&self, n: u64, status: u16, limited: bool) {
+        let mut core = self.lock_state();
         let at = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
         if let Some(record) = core.requests.get_mut(at) {
             record.status = status;
@@ -343,71 +366,75 @@ impl Server {
     }
 
     /// Does the request, unless a fault forbids it, and says whether it was one too many.
-    async fn struck(
+    async fn respond_with_fault(
         &self,
         route: Option<&Route>,
-        incoming: &Incoming,
-        blow: Option<Blow>,
-    ) -> (Answer, bool) {
-        let said = |code| Answer::from(Refusal::new(code, faults::words(code)));
+        incoming: &IncomingRequest,
+        blow: Option<Injected>,
+    ) -> (ApiResponse, bool) {
+        let said = |code| ApiResponse::from(ApiError::new(code, faults::status_message(code)));
         match blow {
-            Some(Blow::DropBefore) => (Answer::empty(500), false),
-            Some(Blow::Status(code)) => (said(code), code == 429),
-            Some(Blow::Limited) => (limits::limited().into(), true),
-            Some(Blow::Aborted | Blow::Conflict) => (said(409), false),
-            Some(Blow::StatusAfter(code)) => {
-                self.run(route, incoming).await;
+            Some(Injected::DropBefore) => (ApiResponse::empty(500), false),
+            Some(Injected::Status(code)) => (said(code), code == 429),
+            Some(Injected::RateLimited) => (limits::rate_limited().into(), true),
+            Some(Injected::OperationAborted | Injected::ConditionalConflict) => (said(409), false),
+            Some(Injected::StatusAfter(code)) => {
+                self.call_handler(route, incoming).await;
                 (said(code), false)
             }
-            Some(Blow::Expired) => (said(401), false),
+            Some(Injected::TokenExpired) => (said(401), false),
             Some(
-                Blow::DropAfter | Blow::Truncate | Blow::Twice | Blow::HoldBefore | Blow::HoldAfter,
+                Injected::DropAfter
+                | Injected::Truncate
+                | Injected::Twice
+                | Injected::HoldBefore
+                | Injected::HoldAfter,
             )
             | None => {
-                if blow == Some(Blow::Twice) {
-                    self.run(route, incoming).await;
+                if blow == Some(Injected::Twice) {
+                    self.call_handler(route, incoming).await;
                 }
-                let answer = self.run(route, incoming).await;
+                let answer = self.call_handler(route, incoming).await;
                 let limited = answer.status == 429;
                 (answer, limited)
             }
         }
     }
 
-    async fn run(&self, route: Option<&Route>, incoming: &Incoming) -> Answer {
+    async fn call_handler(&self, route: Option<&Route>, incoming: &IncomingRequest) -> ApiResponse {
         let Some(route) = route else {
             // Go's router speaks before anybody asks for a token.
-            return Answer {
-                body: Body::Text("404 page not found\n".to_owned()),
-                ..Answer::empty(404)
+            return ApiResponse {
+                body: ResponseBody::Text("404 page not found\n".to_owned()),
+                ..ApiResponse::empty(404)
             };
         };
-        let call = match self.admit(route, incoming) {
+        let call = match self.authorize(route, incoming) {
             Ok(call) => call,
             Err(refusal) => return refusal.into(),
         };
-        let answer = self.until(|world| match route.handler {
-            Handler::Now(run) => Ok(run(world, &call)),
-            Handler::Waits(run) => run(world, &call),
+        let answer = self.poll_until_ready(|world| match route.handler {
+            RouteHandler::Immediate(run) => Ok(run(world, &call)),
+            RouteHandler::LongPoll(run) => run(world, &call),
         });
         answer
             .await
             .and_then(|reply| reply)
-            .unwrap_or_else(Answer::from)
+            .unwrap_or_else(ApiResponse::from)
     }
 
     /// Asks until there is an answer, however long that takes.
     ///
     /// # Errors
     /// When the sandbox was stopped meanwhile, or cannot store what changed.
-    async fn until<T>(
+    async fn poll_until_ready<T>(
         &self,
-        mut ask: impl FnMut(&mut World) -> Result<T, i64>,
-    ) -> Result<T, Refusal> {
+        mut ask: impl FnMut(&mut SimulatedWorld) -> Result<T, i64>,
+    ) -> Result<T, ApiError> {
         loop {
             // Registered before looking, so that no change between looking and waiting is missed.
             let changed = self.changed.notified();
-            match self.attempt(&mut ask) {
+            match self.poll_once(&mut ask) {
                 Ok(answer) => return answer,
                 Err(Some(sleep)) => drop(tokio::time::timeout(sleep, changed).await),
                 Err(None) => changed.await,
@@ -416,9 +443,9 @@ impl Server {
     }
 
     /// Authentication, rights, and the rate limit.
-    fn admit(&self, route: &Route, incoming: &Incoming) -> Result<Call, Refusal> {
-        let mut core = self.core();
-        core.catch_up();
+    fn authorize(&self, route: &Route, incoming: &IncomingRequest) -> Result<ApiCall, ApiError> {
+        let mut core = self.lock_state();
+        core.catch_up_with_clock();
         let header = |name: &str| {
             incoming
                 .headers
@@ -426,29 +453,29 @@ impl Server {
                 .and_then(|value| value.to_str().ok())
         };
         let authorization = header(header::AUTHORIZATION.as_str());
-        let who = match route.open {
-            true => access::visitor(&core.world, authorization),
+        let who = match route.allows_anonymous {
+            true => access::authenticate_optional(&core.world, authorization),
             false => access::authenticate(&core.world, authorization)?,
         };
-        if route.writes && !who.writes() {
+        if route.is_write && !who.can_write() {
             return Err(access::forbidden());
         }
         let query = Query::<Vec<(String, String)>>::try_from_uri(&incoming.uri);
-        let call = Call {
+        let call = ApiCall {
             params: incoming.params.iter().cloned().collect(),
-            query: query.map_err(|_| Refusal::invalid("invalid query"))?.0,
+            query: query.map_err(|_| ApiError::bad_request("invalid query"))?.0,
             body: incoming.body.clone()?,
-            nonce: header("fly-machine-lease-nonce")
+            lease_nonce: header("fly-machine-lease-nonce")
                 .filter(|nonce| !nonce.is_empty())
                 .map(str::to_owned),
-            who,
-            arrived_ms: core.world.now,
+            caller: who,
+            received_ms: core.world.now_ms,
         };
-        if let Some(rate) = route.rate {
-            let now = core.world.now;
-            core.limits.take(
+        if let Some(rate) = route.rate_limit {
+            let now = core.world.now_ms;
+            core.limits.take_token(
                 &format!("{} {}", route.method, route.path),
-                &route.identify(&call),
+                &route.rate_limit_id(&call),
                 rate,
                 now,
             )?;
@@ -457,30 +484,30 @@ impl Server {
     }
 
     /// Asks once: an answer, or how long to wait for a change (without end if time stands still).
-    fn attempt<T>(
+    fn poll_once<T>(
         &self,
-        ask: &mut impl FnMut(&mut World) -> Result<T, i64>,
-    ) -> Result<Result<T, Refusal>, Option<Duration>> {
-        let mut core = self.core();
+        ask: &mut impl FnMut(&mut SimulatedWorld) -> Result<T, i64>,
+    ) -> Result<Result<T, ApiError>, Option<Duration>> {
+        let mut core = self.lock_state();
         loop {
             if core.closed {
-                return Ok(Err(Refusal::new(
+                return Ok(Err(ApiError::new(
                     503,
                     "unavailable: the sandbox was stopped",
                 )));
             }
-            core.catch_up();
+            core.catch_up_with_clock();
             match ask(&mut core.world) {
                 Ok(answer) => {
-                    let saved = save(&mut core);
+                    let saved = save_state(&mut core);
                     self.changed.notify_waiters();
                     return Ok(saved.map(|()| answer));
                 }
                 Err(deadline) => {
                     let next =
-                        settle::next_due(&core.world).map_or(deadline, |due| due.min(deadline));
-                    if !core.clock.wait_until(next) {
-                        return Err(core.clock.sleep_until(next));
+                        settle::next_due_ms(&core.world).map_or(deadline, |due| due.min(deadline));
+                    if !core.clock.try_jump_to(next) {
+                        return Err(core.clock.sleep_duration_until(next));
                     }
                 }
             }
@@ -492,14 +519,16 @@ impl Server {
 ///
 /// # Errors
 /// When the file system refuses.
-fn save(core: &mut Core) -> Result<(), Refusal> {
+fn save_state(core: &mut SharedState) -> Result<(), ApiError> {
     core.save().map_err(|error| {
         tracing::error!(%error, "the sandbox could not store its state");
-        Refusal::new(500, error.to_string())
+        ApiError::new(500, error.to_string())
     })
 }
 
 /// The answer, once the change behind it is safe.
-fn stored(core: &mut Core, reply: Reply) -> Answer {
-    save(core).and(reply).unwrap_or_else(Answer::from)
+fn save_and_reply(core: &mut SharedState, reply: ApiResult) -> ApiResponse {
+    save_state(core)
+        .and(reply)
+        .unwrap_or_else(ApiResponse::from)
 }

@@ -3,10 +3,10 @@
 //! Nothing runs in the background. Each machine stores its next step with a moment, and every request first catches
 //! up with the clock. A restart of the sandbox therefore changes nothing.
 
-use super::behaviour::{Behave, Exit, Rule};
+use super::behaviour::{ProgramBehaviour, Rule, SimulatedExit};
 use super::console;
-use super::machine::{Machine, State, Step};
-use super::world::{App, Volume, World};
+use super::machine::{Machine, MachineState, MachineTransition};
+use super::world::{App, SimulatedWorld, Volume};
 
 /// A machine is `created` for a moment before its host begins to boot it.
 pub(crate) const BOOT_DELAY_MS: i64 = 200;
@@ -25,55 +25,55 @@ pub(crate) const REPLACE_MS: i64 = 700;
 /// Destroying a machine.
 pub(crate) const DESTROY_MS: i64 = 500;
 /// The default number of restarts after failures (fly.io/docs/machines/guides-examples/machine-restart-policy).
-const MAX_RETRIES: u64 = 10;
+const DEFAULT_MAX_RETRIES: u64 = 10;
 /// A program that ends at once under `always` restarts for ever; one request follows it only so far.
-const MAX_STEPS: usize = 10_000;
+const MAX_TRANSITIONS: usize = 10_000;
 
 /// Catches up with the clock.
-pub(crate) fn settle(world: &mut World) {
-    let now = world.now;
+pub(crate) fn apply_due(world: &mut SimulatedWorld) {
+    let now = world.now_ms;
     for app in world.apps.values_mut() {
-        if settle_app(app, &world.root.rules, now) {
-            world.dirty.insert(app.name.clone());
+        if apply_due_in_app(app, &world.global.rules, now) {
+            world.dirty_apps.insert(app.name.clone());
         }
     }
 }
 
 /// The next moment at which something happens by itself.
-pub(crate) fn next_due(world: &World) -> Option<i64> {
+pub(crate) fn next_due_ms(world: &SimulatedWorld) -> Option<i64> {
     let machines = world.apps.values().flat_map(|app| app.machines.values());
     machines
         .filter_map(|machine| machine.due.map(|due| due.at_ms))
         .min()
 }
 
-fn settle_app(app: &mut App, rules: &[Rule], now: i64) -> bool {
+fn apply_due_in_app(app: &mut App, rules: &[Rule], now: i64) -> bool {
     let mut changed = false;
     for machine in app.machines.values_mut() {
-        for _ in 0..MAX_STEPS {
+        for _ in 0..MAX_TRANSITIONS {
             let Some(due) = machine.due.filter(|due| due.at_ms <= now) else {
                 break;
             };
             machine.due = None;
-            take(
+            apply_transition(
                 machine,
-                &Behave::of(rules, &app.name, machine),
+                &ProgramBehaviour::for_machine(rules, &app.name, machine),
                 due.at_ms,
                 due.step,
             );
             changed = true;
         }
-        if machine.state == State::Destroyed {
-            changed |= detach(&mut app.volumes.values_mut(), &machine.id, now);
+        if machine.state == MachineState::Destroyed {
+            changed |= detach_volumes(&mut app.volumes.values_mut(), &machine.id, now);
         }
     }
     for volume in app.volumes.values_mut() {
-        changed |= settle_volume(volume, now);
+        changed |= apply_due_to_volume(volume, now);
     }
     changed
 }
 
-fn detach(volumes: &mut dyn Iterator<Item = &mut Volume>, machine: &str, now: i64) -> bool {
+fn detach_volumes(volumes: &mut dyn Iterator<Item = &mut Volume>, machine: &str, now: i64) -> bool {
     let mut changed = false;
     for volume in volumes.filter(|volume| volume.attached.as_deref() == Some(machine)) {
         volume.attached = None;
@@ -83,7 +83,7 @@ fn detach(volumes: &mut dyn Iterator<Item = &mut Volume>, machine: &str, now: i6
     changed
 }
 
-fn settle_volume(volume: &mut Volume, now: i64) -> bool {
+fn apply_due_to_volume(volume: &mut Volume, now: i64) -> bool {
     match volume.due.take_if(|(at, _)| *at <= now) {
         Some((at, state)) => {
             volume.state = state;
@@ -94,87 +94,96 @@ fn settle_volume(volume: &mut Volume, now: i64) -> bool {
     }
 }
 
-fn take(machine: &mut Machine, behave: &Behave, at: i64, step: Step) {
+fn apply_transition(
+    machine: &mut Machine,
+    behave: &ProgramBehaviour,
+    at: i64,
+    step: MachineTransition,
+) {
     match step {
-        Step::Prepared => machine.enter(State::Stopped, at, "launch", "flyd"),
-        Step::Boot => boot(machine, behave, at, "flyd"),
-        Step::Started => started(machine, behave, at),
-        Step::Exit(exit) => exited(machine, behave, at, exit),
-        Step::Stopped => {
-            console::signalled(machine, at);
-            console::ended(machine, Exit::CLEAN, at);
-            machine.record_exit(Exit::CLEAN, true, false, at);
-            rest(machine, at);
+        MachineTransition::Prepared => {
+            machine.enter_state(MachineState::Stopped, at, "launch", "flyd")
         }
-        Step::Restarted => {
-            console::signalled(machine, at);
-            console::ended(machine, Exit::CLEAN, at);
-            machine.record_exit(Exit::CLEAN, true, true, at);
-            await_start(machine, behave, at);
+        MachineTransition::Boot => begin_boot(machine, behave, at, "flyd"),
+        MachineTransition::Started => on_started(machine, behave, at),
+        MachineTransition::Exit(exit) => on_exited(machine, behave, at, exit),
+        MachineTransition::Stopped => {
+            console::log_stop_signal(machine, at);
+            console::log_exit(machine, SimulatedExit::CLEAN, at);
+            machine.record_exit(SimulatedExit::CLEAN, true, false, at);
+            finish_run(machine, at);
         }
-        Step::Suspended => machine.enter(State::Suspended, at, "suspend", "flyd"),
-        Step::Replaced { launch: true } => boot(machine, behave, at, "flyd"),
-        Step::Replaced { launch: false } => {
-            machine.enter(State::Stopped, at, "update", "flyd");
-            schedule_next(machine, at);
+        MachineTransition::Restarted => {
+            console::log_stop_signal(machine, at);
+            console::log_exit(machine, SimulatedExit::CLEAN, at);
+            machine.record_exit(SimulatedExit::CLEAN, true, true, at);
+            schedule_start(machine, behave, at);
         }
-        Step::Destroyed => {
-            machine.enter(State::Destroyed, at, "destroy", "flyd");
+        MachineTransition::Suspended => {
+            machine.enter_state(MachineState::Suspended, at, "suspend", "flyd")
+        }
+        MachineTransition::Replaced { launch: true } => begin_boot(machine, behave, at, "flyd"),
+        MachineTransition::Replaced { launch: false } => {
+            machine.enter_state(MachineState::Stopped, at, "update", "flyd");
+            schedule_next_run(machine, at);
+        }
+        MachineTransition::Destroyed => {
+            machine.enter_state(MachineState::Destroyed, at, "destroy", "flyd");
             machine.lease = None;
         }
-        Step::Scheduled => {
-            machine.forget_past();
-            boot(machine, behave, at, "flyd");
+        MachineTransition::Scheduled => {
+            machine.reset_transitions();
+            begin_boot(machine, behave, at, "flyd");
         }
     }
 }
 
 /// Begins a boot.
-pub(crate) fn boot(machine: &mut Machine, behave: &Behave, at: i64, source: &str) {
-    machine.enter(State::Starting, at, "start", source);
-    await_start(machine, behave, at);
+pub(crate) fn begin_boot(machine: &mut Machine, behave: &ProgramBehaviour, at: i64, source: &str) {
+    machine.enter_state(MachineState::Starting, at, "start", source);
+    schedule_start(machine, behave, at);
 }
 
-fn await_start(machine: &mut Machine, behave: &Behave, at: i64) {
-    console::boot(machine, at);
+fn schedule_start(machine: &mut Machine, behave: &ProgramBehaviour, at: i64) {
+    console::log_boot(machine, at);
     let ready = at.saturating_add(behave.boot_ms.unwrap_or(BOOT_MS).max(1));
-    match behave.exit() {
-        Some((0, exit)) => machine.then(ready, Step::Exit(exit)),
-        _ => machine.then(ready, Step::Started),
+    match behave.planned_exit() {
+        Some((0, exit)) => machine.schedule_transition(ready, MachineTransition::Exit(exit)),
+        _ => machine.schedule_transition(ready, MachineTransition::Started),
     }
 }
 
-fn started(machine: &mut Machine, behave: &Behave, at: i64) {
-    machine.enter(State::Started, at, "start", "flyd");
-    console::program(machine, behave, at);
+fn on_started(machine: &mut Machine, behave: &ProgramBehaviour, at: i64) {
+    machine.enter_state(MachineState::Started, at, "start", "flyd");
+    console::log_program_output(machine, behave, at);
     machine.started_ms = Some(at);
     machine.first_run_ms.get_or_insert(at);
-    if let Some((after, exit)) = behave.exit() {
-        machine.then(at.saturating_add(after), Step::Exit(exit));
+    if let Some((after, exit)) = behave.planned_exit() {
+        machine.schedule_transition(at.saturating_add(after), MachineTransition::Exit(exit));
     }
 }
 
-fn exited(machine: &mut Machine, behave: &Behave, at: i64, exit: Exit) {
+fn on_exited(machine: &mut Machine, behave: &ProgramBehaviour, at: i64, exit: SimulatedExit) {
     machine.first_run_ms.get_or_insert(at);
     // A program that never got as far as `started` still ran, and said what it had to say.
-    if machine.state != State::Started {
-        console::program(machine, behave, at);
+    if machine.state != MachineState::Started {
+        console::log_program_output(machine, behave, at);
     }
-    console::ended(machine, exit, at);
-    if restarts(machine, exit) {
+    console::log_exit(machine, exit, at);
+    if should_restart(machine, exit) {
         machine.restart_count += 1;
         machine.record_exit(exit, false, true, at);
-        await_start(machine, behave, at);
+        schedule_start(machine, behave, at);
     } else {
         if exit.code != 0 && machine.restart_policy() != "no" {
-            console::gave_up(machine, at);
+            console::log_max_restarts(machine, at);
         }
         machine.record_exit(exit, false, false, at);
-        rest(machine, at);
+        finish_run(machine, at);
     }
 }
 
-fn restarts(machine: &Machine, exit: Exit) -> bool {
+fn should_restart(machine: &Machine, exit: SimulatedExit) -> bool {
     let retries = machine
         .config
         .get("restart")
@@ -182,22 +191,22 @@ fn restarts(machine: &Machine, exit: Exit) -> bool {
     match machine.restart_policy() {
         "always" => true,
         "no" => false,
-        _ => exit.code != 0 && machine.restart_count < retries.unwrap_or(MAX_RETRIES),
+        _ => exit.code != 0 && machine.restart_count < retries.unwrap_or(DEFAULT_MAX_RETRIES),
     }
 }
 
 /// The program has ended for good: a machine for one job goes away, a scheduled one waits for its next time.
-fn rest(machine: &mut Machine, at: i64) {
-    if machine.auto_destroys() {
-        machine.enter(State::Destroying, at, "destroy", "flyd");
-        machine.then(at + DESTROY_MS, Step::Destroyed);
+fn finish_run(machine: &mut Machine, at: i64) {
+    if machine.is_auto_destroyed() {
+        machine.enter_state(MachineState::Destroying, at, "destroy", "flyd");
+        machine.schedule_transition(at + DESTROY_MS, MachineTransition::Destroyed);
     } else {
-        schedule_next(machine, at);
+        schedule_next_run(machine, at);
     }
 }
 
 /// Runs come about once per period, measured from the first start; a machine that never started has no schedule yet.
-fn schedule_next(machine: &mut Machine, at: i64) {
+fn schedule_next_run(machine: &mut Machine, at: i64) {
     let Some(first) = machine.first_run_ms else {
         return;
     };
@@ -205,7 +214,7 @@ fn schedule_next(machine: &mut Machine, at: i64) {
         return;
     };
     let runs = (at - first).div_euclid(period) + 1;
-    machine.then(first + runs * period, Step::Scheduled);
+    machine.schedule_transition(first + runs * period, MachineTransition::Scheduled);
 }
 
 /// The periods are fuzzy on Fly; the sandbox takes them literally, with a month of thirty days.

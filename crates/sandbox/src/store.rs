@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::aws::Cloud;
-use super::running::Snapshot;
-use super::world::{App, World};
+use super::aws::AwsState;
+use super::running::SandboxSnapshot;
+use super::world::{App, SimulatedWorld};
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,17 +61,17 @@ pub struct ServerFile {
 
 /// Where the state is kept: in a folder, or in memory alone.
 #[derive(Debug)]
-pub(crate) struct Store(Option<Folder>);
+pub(crate) struct StateStore(Option<StateFolder>);
 
 /// An open, locked state folder.
 #[derive(Debug)]
-struct Folder {
+struct StateFolder {
     dir: PathBuf,
     /// Held for its lock, which the system drops with the process.
     lock: File,
 }
 
-impl Store {
+impl StateStore {
     /// Opens and locks a folder, making it if need be; `None` when another process serves it. Without a folder, nothing is
     /// kept.
     ///
@@ -83,7 +83,7 @@ impl Store {
         };
         let apps = dir.join("apps");
         fs::create_dir_all(&apps).map_err(io_error(&apps))?;
-        keep_private(dir).map_err(io_error(dir))?;
+        restrict_access(dir).map_err(io_error(dir))?;
         let path = dir.join("lock");
         let lock = File::options()
             .create(true)
@@ -92,7 +92,7 @@ impl Store {
             .open(&path)
             .map_err(io_error(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self(Some(Folder {
+            Ok(()) => Ok(Some(Self(Some(StateFolder {
                 dir: dir.to_owned(),
                 lock,
             })))),
@@ -105,26 +105,30 @@ impl Store {
     ///
     /// # Errors
     /// When a file cannot be read or is not ours, with its name.
-    pub(crate) fn load(&self, seed: u64, Snapshot(begun): Snapshot) -> Result<World, StoreError> {
-        let mut world = World {
-            root_dirty: true,
-            ..World::default()
+    pub(crate) fn load(
+        &self,
+        seed: u64,
+        SandboxSnapshot(begun): SandboxSnapshot,
+    ) -> Result<SimulatedWorld, StoreError> {
+        let mut world = SimulatedWorld {
+            global_dirty: true,
+            ..SimulatedWorld::default()
         };
-        world.root.seed = seed;
-        let Some(Folder { dir, .. }) = &self.0 else {
+        world.global.seed = seed;
+        let Some(StateFolder { dir, .. }) = &self.0 else {
             return Ok(begun.unwrap_or(world));
         };
-        if let Some(root) = read(&dir.join("world.json"))? {
-            world.root = root;
+        if let Some(root) = read_json(&dir.join("world.json"))? {
+            world.global = root;
         }
-        world.aws = Cloud::load(dir)?;
+        world.aws = AwsState::load(dir)?;
         let apps = dir.join("apps");
         for entry in fs::read_dir(&apps).map_err(io_error(&apps))? {
             let path = entry.map_err(io_error(&apps))?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let Some(app) = read::<App>(&path)? else {
+            let Some(app) = read_json::<App>(&path)? else {
                 continue;
             };
             if path
@@ -145,21 +149,21 @@ impl Store {
     ///
     /// # Errors
     /// When the file system refuses; the answer must then not be sent.
-    pub(crate) fn save(&self, world: &mut World) -> Result<(), StoreError> {
-        let Some(Folder { dir, .. }) = &self.0 else {
+    pub(crate) fn save(&self, world: &mut SimulatedWorld) -> Result<(), StoreError> {
+        let Some(StateFolder { dir, .. }) = &self.0 else {
             return Ok(());
         };
-        if world.root_dirty {
-            write(&dir.join("world.json"), &world.root)?;
-            world.root_dirty = false;
+        if world.global_dirty {
+            write_json(&dir.join("world.json"), &world.global)?;
+            world.global_dirty = false;
         }
-        while let Some(name) = world.dirty.first().cloned() {
+        while let Some(name) = world.dirty_apps.first().cloned() {
             let path = dir.join("apps").join(format!("{name}.json"));
             match world.apps.get(&name) {
-                Some(app) => write(&path, app)?,
-                None => remove(&path)?,
+                Some(app) => write_json(&path, app)?,
+                None => remove_file(&path)?,
             }
-            world.dirty.remove(&name);
+            world.dirty_apps.remove(&name);
         }
         world.aws.save(dir)
     }
@@ -168,15 +172,15 @@ impl Store {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn announce(&self, server: &ServerFile) -> Result<(), StoreError> {
+    pub(crate) fn write_server_file(&self, server: &ServerFile) -> Result<(), StoreError> {
         self.0.as_ref().map_or(Ok(()), |folder| {
-            write(&folder.dir.join("server.json"), server)
+            write_json(&folder.dir.join("server.json"), server)
         })
     }
 
     /// Takes the announcement back and frees the folder.
-    pub(crate) fn leave(&self) {
-        let Some(Folder { dir, lock }) = &self.0 else {
+    pub(crate) fn close(&self) {
+        let Some(StateFolder { dir, lock }) = &self.0 else {
             return;
         };
         // A stale announcement is harmless: the lock, not this file, says whether somebody serves.
@@ -186,8 +190,8 @@ impl Store {
 }
 
 /// Who serves a folder, according to its announcement.
-pub(crate) fn announced(dir: &Path) -> Option<ServerFile> {
-    read(&dir.join("server.json")).ok().flatten()
+pub(crate) fn read_server_file(dir: &Path) -> Option<ServerFile> {
+    read_json(&dir.join("server.json")).ok().flatten()
 }
 
 /// Names the file that the system's complaint is about.
@@ -202,7 +206,7 @@ pub(crate) fn io_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
 ///
 /// # Errors
 /// When it cannot be read or is not ours.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     match fs::read(path) {
         Ok(bytes) => {
             let value = serde_json::from_slice(&bytes);
@@ -220,7 +224,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreE
 ///
 /// # Errors
 /// When the file system refuses.
-pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
     let malformed = |source| StoreError::Malformed {
         path: path.to_owned(),
         source,
@@ -232,7 +236,7 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreErr
 }
 
 /// The state holds secrets as they were set: nobody else may read it, and no repository shall take it in.
-fn keep_private(dir: &Path) -> io::Result<()> {
+fn restrict_access(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -250,7 +254,7 @@ fn keep_private(dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the file system refuses.
-pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn remove_file(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),
         _ => Ok(()),

@@ -4,37 +4,41 @@ use axum::body::{Body as HttpBody, to_bytes};
 use axum::http::{Response, StatusCode, header};
 use serde_json::Value;
 
-use super::answer::{Answer, Body, Refusal};
-use super::connection::Cut;
+use super::answer::{ApiError, ApiResponse, ResponseBody};
+use super::connection::ConnectionBreaker;
 use super::ids;
 
 /// No request of these APIs comes near this; it only bounds what a broken client can make the sandbox hold.
-pub(super) const BODY_MAX: usize = 16 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// Reads a body as JSON; no body is null.
 ///
 /// # Errors
 /// `400` when it is not JSON.
-pub(super) async fn read(body: HttpBody) -> Result<Value, Refusal> {
-    let bytes = to_bytes(body, BODY_MAX)
+pub(super) async fn read_json_body(body: HttpBody) -> Result<Value, ApiError> {
+    let bytes = to_bytes(body, MAX_BODY_BYTES)
         .await
-        .map_err(|_| Refusal::invalid("failed to read request body"))?;
+        .map_err(|_| ApiError::bad_request("failed to read request body"))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
     }
     serde_json::from_slice(&bytes)
-        .map_err(|error| Refusal::invalid(format!("failed to decode request body: {error}")))
+        .map_err(|error| ApiError::bad_request(format!("failed to decode request body: {error}")))
 }
 
-fn text(body: &Body) -> (Option<&'static str>, String) {
+fn encode_body(body: &ResponseBody) -> (Option<&'static str>, String) {
     match body {
-        Body::Empty => (None, String::new()),
-        Body::Json(value) => (Some("application/json; charset=utf-8"), value.to_string()),
-        Body::Text(text) => (Some("text/plain; charset=utf-8"), text.clone()),
+        ResponseBody::Empty => (None, String::new()),
+        ResponseBody::Json(value) => (Some("application/json; charset=utf-8"), value.to_string()),
+        ResponseBody::Text(text) => (Some("text/plain; charset=utf-8"), text.clone()),
     }
 }
 
-fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response::Builder {
+fn response_builder(
+    answer: &ApiResponse,
+    n: u64,
+    kind: Option<&str>,
+) -> axum::http::response::Builder {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = Response::builder()
         .status(status)
@@ -56,34 +60,34 @@ fn response(answer: &Answer, n: u64, kind: Option<&str>) -> axum::http::response
 fn request_id(n: u64) -> String {
     format!(
         "{}-iad",
-        ids::ulid(0, &ids::draw(&["request", &n.to_string()]))
+        ids::ulid(0, &ids::derive_bytes(&["request", &n.to_string()]))
     )
 }
 
 /// Sends an answer.
-pub(super) fn render(answer: &Answer, n: u64) -> Response<HttpBody> {
-    let (kind, text) = text(&answer.body);
-    response(answer, n, kind)
+pub(super) fn render_response(answer: &ApiResponse, n: u64) -> Response<HttpBody> {
+    let (kind, text) = encode_body(&answer.body);
+    response_builder(answer, n, kind)
         .body(HttpBody::from(text))
         .unwrap_or_default()
 }
 
 /// Closes the connection instead of answering.
-pub(super) fn hang_up(cut: Option<Cut>) -> Response<HttpBody> {
+pub(super) fn drop_connection(cut: Option<ConnectionBreaker>) -> Response<HttpBody> {
     if let Some(cut) = cut {
-        cut.now();
+        cut.trip();
     }
     Response::default()
 }
 
 /// Promises the whole body and sends half of it.
-pub(super) fn truncated(answer: &Answer, n: u64) -> Response<HttpBody> {
-    let (kind, text) = text(&answer.body);
-    cut_short(response(answer, n, kind), text.as_bytes())
+pub(super) fn truncated_response(answer: &ApiResponse, n: u64) -> Response<HttpBody> {
+    let (kind, text) = encode_body(&answer.body);
+    truncated_body_response(response_builder(answer, n, kind), text.as_bytes())
 }
 
 /// The same with a body of any kind.
-pub(super) fn cut_short(
+pub(super) fn truncated_body_response(
     builder: axum::http::response::Builder,
     bytes: &[u8],
 ) -> Response<HttpBody> {

@@ -8,34 +8,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::access::{Identity, Token, forbidden};
-use super::answer::{Call, Refusal};
-use super::aws::Cloud;
+use super::access::{ApiCaller, Token, forbidden};
+use super::answer::{ApiCall, ApiError};
+use super::aws::AwsState;
 use super::behaviour::Rule;
 use super::clock::SavedClock;
 use super::ids;
-use super::images::Images;
+use super::images::ImageOverrides;
 use super::machine::Machine;
 
 /// The state, and what this process adds to it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct World {
-    pub(crate) root: Root,
+pub(crate) struct SimulatedWorld {
+    pub(crate) global: WorldFile,
     pub(crate) apps: BTreeMap<String, App>,
     /// The moment of the current request.
-    pub(crate) now: i64,
+    pub(crate) now_ms: i64,
     /// Lists leave out what is younger than this, while a fault says so.
-    pub(crate) stale_ms: i64,
+    pub(crate) list_lag_ms: i64,
     /// Applications to write (or, when gone, to remove) before the answer is sent.
-    pub(crate) dirty: BTreeSet<String>,
+    pub(crate) dirty_apps: BTreeSet<String>,
     /// Whether `world.json` is to be written as well.
-    pub(crate) root_dirty: bool,
-    pub(crate) aws: Cloud,
+    pub(crate) global_dirty: bool,
+    pub(crate) aws: AwsState,
 }
 
 /// What belongs to no application: `world.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Root {
+pub(crate) struct WorldFile {
     pub(crate) seed: u64,
     /// How many things were named so far; with the seed it makes the next identifier.
     pub(crate) drawn: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Root {
     pub(crate) full_regions: BTreeSet<String>,
     /// Images that are missing, and tags that have moved.
     #[serde(default)]
-    pub(crate) images: Images,
+    pub(crate) images: ImageOverrides,
 }
 
 /// An organisation.
@@ -113,14 +113,14 @@ pub(crate) struct Volume {
     pub(crate) host_status: String,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
-    pub(crate) snapshots: Vec<Snapshot>,
+    pub(crate) snapshots: Vec<VolumeSnapshot>,
     /// When its present state ends by itself, and in which one it ends.
     pub(crate) due: Option<(i64, String)>,
 }
 
 /// A snapshot of a volume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct VolumeSnapshot {
     pub(crate) id: String,
     pub(crate) digest: String,
     pub(crate) size: u64,
@@ -178,17 +178,17 @@ pub(crate) struct Release {
 }
 
 /// A JSON object, which machine configurations are kept as.
-pub(crate) type Object = Map<String, Value>;
+pub(crate) type JsonObject = Map<String, Value>;
 
-impl World {
+impl SimulatedWorld {
     /// Draws the bytes of a new identifier for something outside the applications.
-    pub(crate) fn draw(&mut self, what: &str) -> [u8; 32] {
-        self.root.drawn += 1;
-        self.root_dirty = true;
-        ids::draw(&[
-            &self.root.seed.to_string(),
+    pub(crate) fn next_id_bytes(&mut self, what: &str) -> [u8; 32] {
+        self.global.drawn += 1;
+        self.global_dirty = true;
+        ids::derive_bytes(&[
+            &self.global.seed.to_string(),
             what,
-            &self.root.drawn.to_string(),
+            &self.global.drawn.to_string(),
         ])
     }
 
@@ -196,20 +196,20 @@ impl World {
     ///
     /// # Errors
     /// `404` when there is none, `403` when it is another organisation's.
-    pub(crate) fn app(&self, call: &Call) -> Result<&App, Refusal> {
-        self.app_named(call.param("app"), &call.who)
+    pub(crate) fn app(&self, call: &ApiCall) -> Result<&App, ApiError> {
+        self.app_named(call.path_param("app"), &call.caller)
     }
 
     /// The same by name.
     ///
     /// # Errors
     /// As [`World::app`].
-    pub(crate) fn app_named(&self, name: &str, who: &Identity) -> Result<&App, Refusal> {
+    pub(crate) fn app_named(&self, name: &str, who: &ApiCaller) -> Result<&App, ApiError> {
         let app = self
             .apps
             .get(name)
-            .ok_or_else(|| Refusal::not_found("app"))?;
-        if who.sees_app(app) {
+            .ok_or_else(|| ApiError::not_found("app"))?;
+        if who.can_see_app(app) {
             Ok(app)
         } else {
             Err(forbidden())
@@ -220,30 +220,30 @@ impl World {
     ///
     /// # Errors
     /// As [`World::app`].
-    pub(crate) fn app_mut(&mut self, call: &Call) -> Result<&mut App, Refusal> {
+    pub(crate) fn app_mut(&mut self, call: &ApiCall) -> Result<&mut App, ApiError> {
         let name = self.app(call)?.name.clone();
-        self.dirty.insert(name.clone());
+        self.dirty_apps.insert(name.clone());
         self.apps
             .get_mut(&name)
-            .ok_or_else(|| Refusal::not_found("app"))
+            .ok_or_else(|| ApiError::not_found("app"))
     }
 
     /// An organisation by slug, by the slug behind an alias, or by identifier, if the caller may see it.
     ///
     /// # Errors
     /// `403` when the caller may not, `404` when it may see everything and there is none.
-    pub(crate) fn org(&self, slug: &str, who: &Identity) -> Result<&Org, Refusal> {
+    pub(crate) fn org(&self, slug: &str, who: &ApiCaller) -> Result<&Org, ApiError> {
         match self.find_org(slug) {
-            Some(org) if who.sees_org(&org.slug) => Ok(org),
+            Some(org) if who.can_see_org(&org.slug) => Ok(org),
             // Only somebody who sees every organisation may learn that one does not exist.
-            None if who.sees_org(slug) => Err(Refusal::not_found("organization")),
+            None if who.can_see_org(slug) => Err(ApiError::not_found("organization")),
             _ => Err(forbidden()),
         }
     }
 
     /// An organisation by any of its names.
     pub(crate) fn find_org(&self, slug: &str) -> Option<&Org> {
-        self.root
+        self.global
             .orgs
             .values()
             .find(|org| org.slug == slug || org.raw_slug == slug || org.id == slug)
@@ -254,11 +254,11 @@ impl World {
         if let Some(org) = self.find_org(slug) {
             return org.clone();
         }
-        let draw = self.draw("org");
+        let draw = self.next_id_bytes("org");
         let personal = slug == "personal";
         let org = Org {
-            id: ids::lower(&draw),
-            number: ids::number(&draw),
+            id: ids::base32_id(&draw),
+            number: ids::to_u31(&draw),
             slug: slug.to_owned(),
             raw_slug: if personal {
                 format!("personal-{}", ids::hex(&draw[..3]))
@@ -273,51 +273,54 @@ impl World {
             replay_sources: BTreeSet::new(),
             cross_network_replays: false,
         };
-        self.root.orgs.insert(slug.to_owned(), org.clone());
+        self.global.orgs.insert(slug.to_owned(), org.clone());
         org
     }
 
     /// Whether a list shows a thing, or a fault makes it lag behind.
-    pub(crate) fn listed(&self, created_ms: i64) -> bool {
-        self.stale_ms == 0 || created_ms <= self.now - self.stale_ms
+    pub(crate) fn is_listed(&self, created_ms: i64) -> bool {
+        self.list_lag_ms == 0 || created_ms <= self.now_ms - self.list_lag_ms
     }
 }
 
 impl App {
     /// Draws the bytes of a new identifier for something in this application.
-    pub(crate) fn draw(&mut self, what: &str) -> [u8; 32] {
+    pub(crate) fn next_id_bytes(&mut self, what: &str) -> [u8; 32] {
         self.drawn += 1;
-        ids::draw(&[&self.id, what, &self.drawn.to_string()])
+        ids::derive_bytes(&[&self.id, what, &self.drawn.to_string()])
     }
 
     /// A machine, destroyed ones included.
     ///
     /// # Errors
     /// `404`.
-    pub(crate) fn machine(&self, id: &str) -> Result<&Machine, Refusal> {
+    pub(crate) fn machine(&self, id: &str) -> Result<&Machine, ApiError> {
         self.machines
             .get(id)
-            .ok_or_else(|| Refusal::not_found("machine"))
+            .ok_or_else(|| ApiError::not_found("machine"))
     }
 
     /// A volume that is not gone.
     ///
     /// # Errors
     /// `404`.
-    pub(crate) fn volume(&self, id: &str) -> Result<&Volume, Refusal> {
+    pub(crate) fn volume(&self, id: &str) -> Result<&Volume, ApiError> {
         self.volumes
             .get(id)
             .filter(|v| v.state != "destroyed")
-            .ok_or_else(|| Refusal::not_found("volume"))
+            .ok_or_else(|| ApiError::not_found("volume"))
     }
 
     /// A volume that can still be changed.
     ///
     /// # Errors
     /// `404`.
-    pub(crate) fn volume_mut(&mut self, id: &str) -> Result<&mut Volume, Refusal> {
-        let volume = self.volumes.get_mut(id).filter(|volume| !volume.is_going());
-        volume.ok_or_else(|| Refusal::not_found("volume"))
+    pub(crate) fn volume_mut(&mut self, id: &str) -> Result<&mut Volume, ApiError> {
+        let volume = self
+            .volumes
+            .get_mut(id)
+            .filter(|volume| !volume.is_deleted());
+        volume.ok_or_else(|| ApiError::not_found("volume"))
     }
 
     /// `pending` before the first deployment, then `deployed`, or `suspended` when nothing is left in it. Clients
@@ -333,7 +336,7 @@ impl App {
 
 impl Volume {
     /// Whether it was deleted, even if it lingers.
-    pub(crate) fn is_going(&self) -> bool {
+    pub(crate) fn is_deleted(&self) -> bool {
         matches!(
             self.state.as_str(),
             "scheduling_destroy" | "pending_destroy" | "destroying" | "destroyed"

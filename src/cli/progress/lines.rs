@@ -5,33 +5,36 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
-use super::{Context, line};
+use super::{CommandContext, print_json_line};
 use crate::{
-    apply::Event,
+    apply::ApplyEvent,
     model::Address,
-    render::{self, github::Groups, text::Board},
+    render::{self, github::LogGroups, text::LiveProgress},
 };
 
 /// How long a log may be silent: a pipeline's reader soon takes a silent job for one that hangs.
-const SILENCE: Duration = Duration::from_secs(30);
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// One JSON event a line.
-pub(super) async fn json(context: &Context<'_>, mut events: UnboundedReceiver<Event>) {
+pub(super) async fn show_json(
+    context: &CommandContext<'_>,
+    mut events: UnboundedReceiver<ApplyEvent>,
+) {
     while let Some(event) = events.recv().await {
-        line(context, render::json::event(&event));
+        print_json_line(context, render::json::event(&event));
     }
 }
 
 /// One line a change.
-pub(super) async fn plain(
-    context: &Context<'_>,
-    events: UnboundedReceiver<Event>,
+pub(super) async fn show_plain(
+    context: &CommandContext<'_>,
+    events: UnboundedReceiver<ApplyEvent>,
     steps: &[&Address],
 ) {
-    let look = context.ui.talk_look();
-    each(context, events, steps, |event| {
+    let look = context.ui.stderr_options();
+    for_each_event(context, events, steps, |event| {
         if let Some(line) = render::text::event(event, &look) {
-            context.ui.talk(&line);
+            context.ui.eprint(&line);
             return true;
         }
         false
@@ -41,43 +44,43 @@ pub(super) async fn plain(
 
 /// The same for GitHub's log: the lines of an app or a process group fold, and are written when it is complete, so that
 /// those of others never stand between them.
-pub(super) async fn groups(
-    context: &Context<'_>,
-    events: UnboundedReceiver<Event>,
+pub(super) async fn show_github_groups(
+    context: &CommandContext<'_>,
+    events: UnboundedReceiver<ApplyEvent>,
     steps: &[&Address],
 ) {
-    let mut groups = Groups::new(steps.iter().copied());
-    each(context, events, steps, |event| {
-        let lines = groups.tell(event);
-        context.ui.commands(&lines);
+    let mut groups = LogGroups::new(steps.iter().copied());
+    for_each_event(context, events, steps, |event| {
+        let lines = groups.push_event(event);
+        context.ui.eprint_workflow_commands(&lines);
         !lines.is_empty()
     })
     .await;
-    context.ui.commands(&groups.rest());
+    context.ui.eprint_workflow_commands(&groups.finish());
 }
 
 /// Hands on every event, and explains every silence. `show` says whether it said anything.
-async fn each(
-    context: &Context<'_>,
-    mut events: UnboundedReceiver<Event>,
+async fn for_each_event(
+    context: &CommandContext<'_>,
+    mut events: UnboundedReceiver<ApplyEvent>,
     steps: &[&Address],
-    mut show: impl FnMut(&Event) -> bool,
+    mut show: impl FnMut(&ApplyEvent) -> bool,
 ) {
     let begun = Instant::now();
-    let mut board = Board::new(steps.iter().copied());
+    let mut board = LiveProgress::new(steps.iter().copied());
     let mut said = begun;
     loop {
-        match timeout(SILENCE.saturating_sub(said.elapsed()), events.recv()).await {
+        match timeout(MAX_SILENCE.saturating_sub(said.elapsed()), events.recv()).await {
             Ok(None) => return,
             Ok(Some(event)) => {
-                board.tell(&event, begun.elapsed());
+                board.record_event(&event, begun.elapsed());
                 if show(&event) {
                     said = Instant::now();
                 }
             }
             Err(_) => {
-                if let Some(line) = board.waits_for(begun.elapsed()) {
-                    context.ui.talk(&line);
+                if let Some(line) = board.waiting_message(begun.elapsed()) {
+                    context.ui.eprint(&line);
                 }
                 said = Instant::now();
             }

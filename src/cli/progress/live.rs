@@ -8,38 +8,39 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Context, lines};
+use super::{CommandContext, lines};
 use crate::{
-    apply::Event,
+    apply::ApplyEvent,
     model::Address,
-    render::{harmless, text::Board},
+    render::{sanitize_output, text::LiveProgress},
 };
 
 /// How often it is redrawn at most.
-const TICK: Duration = Duration::from_millis(100);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// The terminal may draw a little more often than we do, so that it never drops a picture of ours.
-const HERTZ: u8 = 20;
+const DRAW_RATE_HZ: u8 = 20;
 /// So many steps are shown at most; more are counted. A board that is higher than the terminal could not be redrawn.
-const MOST: usize = 16;
+const MAX_STEPS: usize = 16;
 /// Lines of the terminal that are kept free: the bar, the count of more steps, and the cursor's.
-const KEPT: usize = 3;
+const RESERVED_LINES: usize = 3;
 
 /// Shows the run until its last event.
-pub(super) async fn show(
-    context: &Context<'_>,
-    mut events: UnboundedReceiver<Event>,
+pub(super) async fn show_live(
+    context: &CommandContext<'_>,
+    mut events: UnboundedReceiver<ApplyEvent>,
     steps: &[&Address],
 ) {
-    let screen = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(HERTZ));
+    let screen =
+        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(DRAW_RATE_HZ));
     let style = ProgressStyle::with_template("{msg}");
     let (Ok(style), false) = (style, screen.is_hidden()) else {
         // A terminal that cannot move its cursor is a log.
-        return lines::plain(context, events, steps).await;
+        return lines::show_plain(context, events, steps).await;
     };
     screen.set_style(style);
     let begun = Instant::now();
-    let mut board = Board::new(steps.iter().copied());
-    let mut tick = interval(TICK);
+    let mut board = LiveProgress::new(steps.iter().copied());
+    let mut tick = interval(REDRAW_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Lines that stay are written with the next picture: a burst of steps is one redraw.
     let mut behind: Vec<String> = Vec::new();
@@ -47,24 +48,24 @@ pub(super) async fn show(
         tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { break };
-                board.tell(&event, begun.elapsed());
-                behind.extend(board.left_behind(&event, &context.ui.talk_look()));
+                board.record_event(&event, begun.elapsed());
+                behind.extend(board.finished_line(&event, &context.ui.stderr_options()));
             }
             _ = tick.tick() => {
-                let most = context.ui.height().saturating_sub(KEPT).clamp(1, MOST);
-                let lines = board.lines(begun.elapsed(), &context.ui.talk_look(), most);
-                screen.set_message(harmless(&lines.join("\n")).into_owned());
-                leave(&screen, &mut behind);
+                let most = context.ui.height().saturating_sub(RESERVED_LINES).clamp(1, MAX_STEPS);
+                let lines = board.render_lines(begun.elapsed(), &context.ui.stderr_options(), most);
+                screen.set_message(sanitize_output(&lines.join("\n")).into_owned());
+                print_finished_lines(&screen, &mut behind);
             }
         }
     }
     screen.finish_and_clear();
-    context.ui.talk_all(&behind);
+    context.ui.eprint_lines(&behind);
 }
 
 /// Writes what stays above what is redrawn.
-fn leave(screen: &ProgressBar, behind: &mut Vec<String>) {
+fn print_finished_lines(screen: &ProgressBar, behind: &mut Vec<String>) {
     if !behind.is_empty() {
-        screen.println(harmless(&std::mem::take(behind).join("\n")));
+        screen.println(sanitize_output(&std::mem::take(behind).join("\n")));
     }
 }

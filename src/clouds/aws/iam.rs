@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use aws_sdk_iam::types::Tag;
 
 use super::{
-    Writer,
-    again::{BUSY_ROLE, LEAVING_ROLE, NEW_HOLDER, NEW_ROLE, Pauses, again},
-    wire::Role,
+    AwsWriter,
+    again::{
+        PropagationBackoff, RETRYABLE_ON_IAM_WRITE, RETRYABLE_ON_NEW_ROLE,
+        RETRYABLE_ON_POLICY_ATTACHMENT, RETRYABLE_ON_ROLE_DELETION, retry,
+    },
+    wire::RoleDescription,
 };
-use crate::clouds::{CloudError, Trouble};
+use crate::clouds::{CloudError, ErrorKind};
 
 /// A role that is to be made.
 #[derive(Clone, Debug)]
@@ -20,34 +23,34 @@ pub struct NewRole<'a> {
     /// Its path, with a slash at both ends.
     pub path: &'a str,
     /// Who may take it: a policy document.
-    pub trust: String,
+    pub trust_policy: String,
     /// What it is for.
     pub description: &'a str,
     /// The longest session, in seconds: 3600 to 43200.
-    pub max_session: i32,
+    pub max_session_duration: i32,
     /// The ARN of its permissions boundary.
-    pub boundary: Option<&'a str>,
+    pub permissions_boundary: Option<&'a str>,
     /// Its tags.
     pub tags: &'a BTreeMap<String, String>,
 }
 
 /// Tags as IAM takes them.
-fn tag_list(doing: &str, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, CloudError> {
+fn iam_tags_to_sdk(doing: &str, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, CloudError> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     let all: Result<_, _> = tags.iter().map(tag).collect();
-    all.map_err(|error| CloudError::aws(doing, Trouble::Refused, error.to_string()))
+    all.map_err(|error| CloudError::new_aws(doing, ErrorKind::Rejected, error.to_string()))
 }
 
 /// What is gone already, or was never there, is as it should be.
-fn or_gone(answer: Result<(), CloudError>) -> Result<(), CloudError> {
+fn ignore_not_found(answer: Result<(), CloudError>) -> Result<(), CloudError> {
     match answer {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }
 }
 
-impl Writer {
-    async fn iam<T, E: super::again::Failed, F>(
+impl AwsWriter {
+    async fn retry_iam<T, E: super::again::OperationError, F>(
         &self,
         doing: &str,
         these: &[&str],
@@ -56,22 +59,22 @@ impl Writer {
     where
         F: Future<Output = Result<T, aws_sdk_s3::error::SdkError<E>>>,
     {
-        again(self.settings().speed, doing, these, call).await
+        retry(self.settings().speed, doing, these, call).await
     }
 
     /// Makes a provider; one that is there already is no error.
     ///
     /// # Errors
     /// As every request.
-    pub async fn create_provider(
+    pub async fn create_oidc_provider(
         &self,
         url: &str,
         audience: &str,
         tags: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
         let doing = format!("make the identity provider {url}");
-        let tags = tag_list(&doing, tags)?;
-        let made = self.iam(&doing, BUSY_ROLE, || {
+        let tags = iam_tags_to_sdk(&doing, tags)?;
+        let made = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
             let asked = self
                 .account
                 .iam()
@@ -83,7 +86,7 @@ impl Writer {
                 .send()
         });
         match made.await {
-            Err(error) if !error.answer.contains("EntityAlreadyExists") => Err(error),
+            Err(error) if !error.message.contains("EntityAlreadyExists") => Err(error),
             _ => Ok(()),
         }
     }
@@ -94,7 +97,7 @@ impl Writer {
     /// As every request.
     pub async fn add_audience(&self, arn: &str, audience: &str) -> Result<(), CloudError> {
         let doing = format!("add the audience {audience} to {arn}");
-        self.iam(&doing, NEW_ROLE, || {
+        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
             let asked = self
                 .account
                 .iam()
@@ -113,11 +116,11 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn trusts(&self, provider: &str) -> Result<Option<String>, CloudError> {
-        let mut pauses = Pauses::new(self.settings().speed);
+    pub async fn find_role_trusting(&self, provider: &str) -> Result<Option<String>, CloudError> {
+        let mut pauses = PropagationBackoff::new(self.settings().speed);
         loop {
             let trusting = self
-                .roles("/")
+                .list_roles("/")
                 .await?
                 .into_iter()
                 .find(|role| role.trusts(provider));
@@ -134,33 +137,40 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn delete_provider(&self, arn: &str) -> Result<(), CloudError> {
+    pub async fn delete_oidc_provider(&self, arn: &str) -> Result<(), CloudError> {
         let doing = format!("remove the identity provider {arn}");
-        let gone = self.iam(&doing, BUSY_ROLE, || {
+        let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
             self.account
                 .iam()
                 .delete_open_id_connect_provider()
                 .open_id_connect_provider_arn(arn)
                 .send()
         });
-        or_gone(gone.await.map(drop))?;
-        self.until_gone(&doing, async || Ok(self.provider(arn).await?.is_some()))
-            .await
+        ignore_not_found(gone.await.map(drop))?;
+        self.wait_until_gone(&doing, async || {
+            Ok(self.read_oidc_provider(arn).await?.is_some())
+        })
+        .await
     }
 
     /// Reads until what was removed shows no more, or the plan that proves a run would find it again. After two minutes it
     /// counts as gone: the next plan tells.
-    async fn until_gone<F: Future<Output = Result<bool, CloudError>>>(
+    async fn wait_until_gone<F: Future<Output = Result<bool, CloudError>>>(
         &self,
         doing: &str,
         shows: impl Fn() -> F,
     ) -> Result<(), CloudError> {
-        let mut pauses = Pauses::new(self.settings().speed);
+        let mut pauses = PropagationBackoff::new(self.settings().speed);
         loop {
             match shows().await {
                 Ok(false) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if matches!(error.trouble, Trouble::Denied | Trouble::Refused) => {
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::PermissionDenied | ErrorKind::Rejected
+                    ) =>
+                {
                     return Err(error);
                 }
                 _ => {}
@@ -180,15 +190,15 @@ impl Writer {
         let NewRole {
             name,
             path,
-            trust,
+            trust_policy: trust,
             description,
-            max_session,
-            boundary,
+            max_session_duration: max_session,
+            permissions_boundary: boundary,
             tags,
         } = new;
         let doing = format!("make role {name}");
-        let tags = tag_list(&doing, tags)?;
-        self.iam(&doing, BUSY_ROLE, || {
+        let tags = iam_tags_to_sdk(&doing, tags)?;
+        self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
             let asked = self
                 .account
                 .iam()
@@ -204,11 +214,11 @@ impl Writer {
                 .send()
         })
         .await?;
-        let mut pauses = Pauses::new(self.settings().speed);
-        while self.role(name).await?.is_none() {
+        let mut pauses = PropagationBackoff::new(self.settings().speed);
+        while self.read_role(name).await?.is_none() {
             if !pauses.wait().await {
                 let what = "it was made, and does not show after two minutes";
-                return Err(CloudError::aws(&doing, Trouble::Ambiguous, what));
+                return Err(CloudError::new_aws(&doing, ErrorKind::Ambiguous, what));
             }
         }
         Ok(())
@@ -219,12 +229,21 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn until(&self, role: &str, shows: impl Fn(&Role) -> bool) -> Result<(), CloudError> {
-        let mut pauses = Pauses::new(self.settings().speed);
+    pub async fn wait_for_role(
+        &self,
+        role: &str,
+        shows: impl Fn(&RoleDescription) -> bool,
+    ) -> Result<(), CloudError> {
+        let mut pauses = PropagationBackoff::new(self.settings().speed);
         loop {
-            match self.role(role).await {
+            match self.read_role(role).await {
                 Ok(Some(there)) if shows(&there) => return Ok(()),
-                Err(error) if matches!(error.trouble, Trouble::Denied | Trouble::Refused) => {
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::PermissionDenied | ErrorKind::Rejected
+                    ) =>
+                {
                     return Err(error);
                 }
                 _ => {}
@@ -240,9 +259,9 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_trust(&self, role: &str, document: &str) -> Result<(), CloudError> {
+    pub async fn update_trust_policy(&self, role: &str, document: &str) -> Result<(), CloudError> {
         let doing = format!("set who may take role {role}");
-        self.iam(&doing, NEW_ROLE, || {
+        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
             let asked = self
                 .account
                 .iam()
@@ -265,7 +284,7 @@ impl Writer {
         max_session: i32,
     ) -> Result<(), CloudError> {
         let doing = format!("set the session of role {role}");
-        self.iam(&doing, NEW_ROLE, || {
+        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
             let asked = self.account.iam().update_role().role_name(role);
             asked
                 .description(description)
@@ -280,19 +299,23 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_boundary(&self, role: &str, boundary: Option<&str>) -> Result<(), CloudError> {
+    pub async fn put_permissions_boundary(
+        &self,
+        role: &str,
+        boundary: Option<&str>,
+    ) -> Result<(), CloudError> {
         let doing = format!("set the permissions boundary of role {role}");
         let Some(arn) = boundary else {
-            let gone = self.iam(&doing, BUSY_ROLE, || {
+            let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
                 self.account
                     .iam()
                     .delete_role_permissions_boundary()
                     .role_name(role)
                     .send()
             });
-            return or_gone(gone.await.map(drop));
+            return ignore_not_found(gone.await.map(drop));
         };
-        self.iam(&doing, NEW_HOLDER, || {
+        self.retry_iam(&doing, RETRYABLE_ON_POLICY_ATTACHMENT, || {
             let asked = self
                 .account
                 .iam()
@@ -308,17 +331,17 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn tag_role(
+    pub async fn update_role_tags(
         &self,
         role: &str,
         set: &BTreeMap<String, String>,
         gone: &[String],
     ) -> Result<(), CloudError> {
         let doing = format!("set the tags of role {role}");
-        let tags = tag_list(&doing, set)?;
+        let tags = iam_tags_to_sdk(&doing, set)?;
         // First what goes: to IAM a key is the same in another case, and one that is renamed so would go again.
         if !gone.is_empty() {
-            self.iam(&doing, NEW_ROLE, || {
+            self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
                 self.account
                     .iam()
                     .untag_role()
@@ -329,7 +352,7 @@ impl Writer {
             .await?;
         }
         if !tags.is_empty() {
-            self.iam(&doing, NEW_ROLE, || {
+            self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
                 self.account
                     .iam()
                     .tag_role()
@@ -346,7 +369,7 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_role_policy(
+    pub async fn set_role_policy(
         &self,
         role: &str,
         policy: &str,
@@ -354,7 +377,7 @@ impl Writer {
     ) -> Result<(), CloudError> {
         let doing = format!("set the policy {policy} of role {role}");
         let Some(document) = document else {
-            let gone = self.iam(&doing, BUSY_ROLE, || {
+            let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
                 self.account
                     .iam()
                     .delete_role_policy()
@@ -362,9 +385,9 @@ impl Writer {
                     .policy_name(policy)
                     .send()
             });
-            return or_gone(gone.await.map(drop));
+            return ignore_not_found(gone.await.map(drop));
         };
-        self.iam(&doing, NEW_ROLE, || {
+        self.retry_iam(&doing, RETRYABLE_ON_NEW_ROLE, || {
             let asked = self
                 .account
                 .iam()
@@ -381,10 +404,15 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn attach(&self, role: &str, arn: &str, attached: bool) -> Result<(), CloudError> {
+    pub async fn set_policy_attachment(
+        &self,
+        role: &str,
+        arn: &str,
+        attached: bool,
+    ) -> Result<(), CloudError> {
         if attached {
             let doing = format!("attach {arn} to role {role}");
-            let done = self.iam(&doing, NEW_HOLDER, || {
+            let done = self.retry_iam(&doing, RETRYABLE_ON_POLICY_ATTACHMENT, || {
                 self.account
                     .iam()
                     .attach_role_policy()
@@ -395,7 +423,7 @@ impl Writer {
             return done.await.map(drop);
         }
         let doing = format!("detach {arn} from role {role}");
-        let gone = self.iam(&doing, BUSY_ROLE, || {
+        let gone = self.retry_iam(&doing, RETRYABLE_ON_IAM_WRITE, || {
             self.account
                 .iam()
                 .detach_role_policy()
@@ -403,7 +431,7 @@ impl Writer {
                 .policy_arn(arn)
                 .send()
         });
-        or_gone(gone.await.map(drop))
+        ignore_not_found(gone.await.map(drop))
     }
 
     /// Removes a role below a path that has no policies any more; it is no error when it is gone already.
@@ -412,14 +440,14 @@ impl Writer {
     /// As every request; one that still holds something is a conflict.
     pub async fn delete_role(&self, role: &str, path: &str) -> Result<(), CloudError> {
         let doing = format!("remove role {role}");
-        let gone = self.iam(&doing, LEAVING_ROLE, || {
+        let gone = self.retry_iam(&doing, RETRYABLE_ON_ROLE_DELETION, || {
             self.account.iam().delete_role().role_name(role).send()
         });
-        or_gone(gone.await.map(drop))?;
+        ignore_not_found(gone.await.map(drop))?;
         let shows = async || {
-            let (there, listed) = tokio::join!(self.role(role), self.roles(path));
+            let (there, listed) = tokio::join!(self.read_role(role), self.list_roles(path));
             Ok(there?.is_some() || listed?.iter().any(|one| one.name == role))
         };
-        self.until_gone(&doing, shows).await
+        self.wait_until_gone(&doing, shows).await
     }
 }

@@ -24,28 +24,28 @@ mod shape;
 mod watch;
 pub mod wire;
 
-pub use account::{Endpoints, Keys, Settings};
+pub use account::{AwsSettings, ServiceEndpoints, StaticCredentials};
 pub use github::GitHubJob;
 pub use iam::NewRole;
-pub use read::Reader;
-pub use s3::At;
+pub use read::AwsReader;
+pub use s3::BucketRef;
 
 /// A client that can write as well.
 #[derive(Clone, Debug)]
-pub struct Writer(Reader);
+pub struct AwsWriter(AwsReader);
 
-impl Writer {
+impl AwsWriter {
     /// A writer with the credentials of a reader.
     #[must_use]
-    pub fn new(reader: Reader) -> Self {
+    pub fn new(reader: AwsReader) -> Self {
         Self(reader)
     }
 }
 
-impl std::ops::Deref for Writer {
-    type Target = Reader;
+impl std::ops::Deref for AwsWriter {
+    type Target = AwsReader;
 
-    fn deref(&self) -> &Reader {
+    fn deref(&self) -> &AwsReader {
         &self.0
     }
 }

@@ -10,68 +10,74 @@ use aws_sdk_s3::{
 };
 
 use super::{
-    Settings,
-    account::Account,
-    again::{Failed, Pauses, code, failed, status},
+    AwsSettings,
+    account::AwsClients,
+    again::{OperationError, PropagationBackoff, error_code, http_status, to_cloud_error},
     shape,
-    wire::{Bucket, BucketLook, Caller, Provider, Role, RoleBrief},
+    wire::{
+        BucketDescription, BucketLookup, CallerIdentity, OidcProviderDescription, RoleDescription,
+        RoleSummary,
+    },
 };
 use crate::{
-    clouds::{CloudError, Trouble, gauge::Gauge},
+    clouds::{CloudError, ErrorKind, gauge::RequestCounter},
     model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
 };
 
 /// A client of AWS that cannot write.
 #[derive(Clone, Debug)]
-pub struct Reader {
-    pub(super) account: Account,
+pub struct AwsReader {
+    pub(super) account: AwsClients,
 }
 
 /// The value of an answer, or nothing where AWS says by one of these codes that there is none.
-fn absent<T, E: Failed>(
+fn absent_as_none<T, E: OperationError>(
     doing: &str,
     answer: Result<T, SdkError<E, HttpResponse>>,
     codes: &[&str],
 ) -> Result<Option<T>, CloudError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(error) if code(&error).is_some_and(|code| codes.contains(&code)) => Ok(None),
-        Err(error) => Err(failed(doing, &error)),
+        Err(error) if error_code(&error).is_some_and(|code| codes.contains(&code)) => Ok(None),
+        Err(error) => Err(to_cloud_error(doing, &error)),
     }
 }
 
-impl Reader {
+impl AwsReader {
     /// A client with these settings, which counts its requests with those of `fly`.
     ///
     /// # Errors
     /// When TLS cannot be set up. Whether the credentials are good shows at the first request.
     pub async fn new(
-        settings: Settings,
-        fly: &crate::clouds::fly::Reader,
+        settings: AwsSettings,
+        fly: &crate::clouds::fly::FlyReader,
     ) -> Result<Self, CloudError> {
-        Self::counted(settings, fly.gauge()).await
+        Self::with_request_counter(settings, fly.request_counter()).await
     }
 
-    async fn counted(settings: Settings, gauge: &Gauge) -> Result<Self, CloudError> {
+    async fn with_request_counter(
+        settings: AwsSettings,
+        gauge: &RequestCounter,
+    ) -> Result<Self, CloudError> {
         Ok(Self {
-            account: Account::new(settings, gauge).await?,
+            account: AwsClients::new(settings, gauge).await?,
         })
     }
 
     /// What it was set up with.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &AwsSettings {
         self.account.settings()
     }
 
     /// How many requests the run has sent, to whichever cloud.
     #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.account.watch().sent()
+    pub fn request_count(&self) -> u64 {
+        self.account.interceptor().request_count()
     }
 
     /// The account that is expected to own every bucket.
-    pub(super) fn owner(&self) -> &str {
+    pub(super) fn expected_bucket_owner(&self) -> &str {
         &self.account.settings().account
     }
 
@@ -79,15 +85,15 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn caller(&self) -> Result<Caller, CloudError> {
+    pub async fn caller_identity(&self) -> Result<CallerIdentity, CloudError> {
         let doing = "look up whose the AWS credentials are";
         let answer = self.account.sts().get_caller_identity().send().await;
-        let answer = answer.map_err(|error| failed(doing, &error))?;
+        let answer = answer.map_err(|error| to_cloud_error(doing, &error))?;
         let (account, arn) = (
             answer.account.unwrap_or_default(),
             answer.arn.unwrap_or_default(),
         );
-        Ok(Caller { account, arn })
+        Ok(CallerIdentity { account, arn })
     }
 
     /// Looks again while the answer is that a part is not there: of a bucket that is being made or removed just now, one
@@ -95,11 +101,11 @@ impl Reader {
     ///
     /// # Errors
     /// As every request, and when the answers do not agree within two minutes.
-    pub async fn agreeing<T, F: Future<Output = Result<T, CloudError>>>(
+    pub async fn retry_while_not_found<T, F: Future<Output = Result<T, CloudError>>>(
         &self,
         look: impl Fn() -> F,
     ) -> Result<T, CloudError> {
-        let mut pauses = Pauses::new(self.settings().speed);
+        let mut pauses = PropagationBackoff::new(self.settings().speed);
         loop {
             match look().await {
                 Err(error) if error.is_not_found() && pauses.wait().await => {}
@@ -113,61 +119,71 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn bucket(&self, name: &str, region: &str) -> Result<BucketLook, CloudError> {
-        let (region, settings) =
-            tokio::join!(self.region(name, region), self.settings_of(name, region));
+    pub async fn read_bucket(&self, name: &str, region: &str) -> Result<BucketLookup, CloudError> {
+        let (region, settings) = tokio::join!(
+            self.locate_bucket(name, region),
+            self.read_bucket_settings(name, region)
+        );
         match region? {
-            Where::Nowhere => Ok(BucketLook::Free),
-            Where::Hidden => Ok(BucketLook::Denied),
-            Where::Here => settings.map(|bucket| BucketLook::Here(Box::new(bucket))),
-            Where::In(other) => self
-                .settings_of(name, &other)
+            BucketLocation::NotFound => Ok(BucketLookup::NotFound),
+            BucketLocation::AccessDenied => Ok(BucketLookup::AccessDenied),
+            BucketLocation::SameRegion => {
+                settings.map(|bucket| BucketLookup::Found(Box::new(bucket)))
+            }
+            BucketLocation::OtherRegion(other) => self
+                .read_bucket_settings(name, &other)
                 .await
-                .map(|bucket| BucketLook::Here(Box::new(bucket))),
+                .map(|bucket| BucketLookup::Found(Box::new(bucket))),
         }
     }
 
-    async fn region(&self, name: &str, region: &str) -> Result<Where, CloudError> {
+    async fn locate_bucket(&self, name: &str, region: &str) -> Result<BucketLocation, CloudError> {
         let doing = format!("look up bucket {name}");
         let asked = self
             .account
             .s3(region)
             .head_bucket()
             .bucket(name)
-            .expected_bucket_owner(self.owner());
+            .expected_bucket_owner(self.expected_bucket_owner());
         match asked.send().await {
             Ok(answer) => Ok(match answer.bucket_region {
-                Some(other) if other != region && !other.is_empty() => Where::In(other),
-                _ => Where::Here,
+                Some(other) if other != region && !other.is_empty() => {
+                    BucketLocation::OtherRegion(other)
+                }
+                _ => BucketLocation::SameRegion,
             }),
             Err(error) => {
                 let elsewhere = error
                     .raw_response()
                     .and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-                match (status(&error), elsewhere) {
-                    (Some(404), _) => Ok(Where::Nowhere),
+                match (http_status(&error), elsewhere) {
+                    (Some(404), _) => Ok(BucketLocation::NotFound),
                     (Some(301 | 400), Some(other)) if other != region => {
-                        Ok(Where::In(other.to_owned()))
+                        Ok(BucketLocation::OtherRegion(other.to_owned()))
                     }
-                    (Some(403), _) => Ok(Where::Hidden),
-                    _ => Err(failed(&doing, &error)),
+                    (Some(403), _) => Ok(BucketLocation::AccessDenied),
+                    _ => Err(to_cloud_error(&doing, &error)),
                 }
             }
         }
     }
 
-    async fn settings_of(&self, name: &str, region: &str) -> Result<Bucket, CloudError> {
+    async fn read_bucket_settings(
+        &self,
+        name: &str,
+        region: &str,
+    ) -> Result<BucketDescription, CloudError> {
         let (encryption, public_access, ownership, versioning, lifecycle, policy, tags) = tokio::try_join!(
-            self.encryption(name, region),
-            self.public_access(name, region),
-            self.ownership(name, region),
-            self.versioning(name, region),
-            self.lifecycle(name, region),
-            self.policy(name, region),
-            self.tags(name, region),
+            self.read_bucket_encryption(name, region),
+            self.read_public_access_block(name, region),
+            self.read_bucket_ownership(name, region),
+            self.read_bucket_versioning(name, region),
+            self.read_lifecycle_rules(name, region),
+            self.read_bucket_policy(name, region),
+            self.read_bucket_tags(name, region),
         )?;
         let (encryption, blocked_encryption) = encryption;
-        Ok(Bucket {
+        Ok(BucketDescription {
             region: region.to_owned(),
             encryption,
             blocked_encryption,
@@ -184,25 +200,28 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn encryption(
+    pub async fn read_bucket_encryption(
         &self,
         name: &str,
         region: &str,
     ) -> Result<(Option<Encryption>, Vec<String>), CloudError> {
         let asked = self.account.s3(region).get_bucket_encryption().bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
         let codes = ["ServerSideEncryptionConfigurationNotFoundError"];
-        let answer = absent(
+        let answer = absent_as_none(
             &format!("read the encryption of bucket {name}"),
             answer,
             &codes,
         )?;
         let config = answer.and_then(|answer| answer.server_side_encryption_configuration);
-        Ok(config.map(shape::encryption).unwrap_or_default())
+        Ok(config.map(shape::encryption_from_sdk).unwrap_or_default())
     }
 
     /// A bucket's public access block.
-    pub(super) async fn public_access(
+    pub(super) async fn read_public_access_block(
         &self,
         name: &str,
         region: &str,
@@ -212,19 +231,22 @@ impl Reader {
             .s3(region)
             .get_public_access_block()
             .bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
         let codes = ["NoSuchPublicAccessBlockConfiguration"];
-        let answer = absent(
+        let answer = absent_as_none(
             &format!("read the public access block of bucket {name}"),
             answer,
             &codes,
         )?;
         let config = answer.and_then(|answer| answer.public_access_block_configuration);
-        Ok(config.as_ref().map(shape::public_access))
+        Ok(config.as_ref().map(shape::public_access_block_from_sdk))
     }
 
     /// Who owns what others write into a bucket.
-    pub(super) async fn ownership(
+    pub(super) async fn read_bucket_ownership(
         &self,
         name: &str,
         region: &str,
@@ -234,9 +256,12 @@ impl Reader {
             .s3(region)
             .get_bucket_ownership_controls()
             .bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
         let doing = format!("read the ownership of bucket {name}");
-        let answer = absent(&doing, answer, &["OwnershipControlsNotFoundError"])?;
+        let answer = absent_as_none(&doing, answer, &["OwnershipControlsNotFoundError"])?;
         let rules = answer
             .and_then(|answer| answer.ownership_controls)
             .map(|controls| controls.rules);
@@ -245,46 +270,50 @@ impl Reader {
     }
 
     /// Whether a bucket keeps versions: `Enabled`, `Suspended`, or nothing.
-    pub(super) async fn versioning(
+    pub(super) async fn read_bucket_versioning(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<String>, CloudError> {
         let asked = self.account.s3(region).get_bucket_versioning().bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
-        let answer = answer
-            .map_err(|error| failed(&format!("read the versioning of bucket {name}"), &error))?;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| {
+            to_cloud_error(&format!("read the versioning of bucket {name}"), &error)
+        })?;
         Ok(answer.status.map(|status| status.as_str().to_owned()))
     }
 
     /// A bucket's lifecycle rules.
-    pub(super) async fn lifecycle(
+    pub(super) async fn read_lifecycle_rules(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Vec<LifecycleRule>, CloudError> {
         let rules = self
-            .lifecycle_answer(name, region)
+            .get_lifecycle_configuration(name, region)
             .await?
             .and_then(|answer| answer.rules);
         Ok(rules
             .unwrap_or_default()
             .into_iter()
-            .map(shape::rule)
+            .map(shape::lifecycle_rule_from_sdk)
             .collect())
     }
 
     /// From which size on objects move to another storage class, where a bucket has lifecycle rules.
-    pub(super) async fn least_transition(
+    pub(super) async fn read_transition_minimum_size(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<TransitionDefaultMinimumObjectSize>, CloudError> {
-        let answer = self.lifecycle_answer(name, region).await?;
+        let answer = self.get_lifecycle_configuration(name, region).await?;
         Ok(answer.and_then(|answer| answer.transition_default_minimum_object_size))
     }
 
-    async fn lifecycle_answer(
+    async fn get_lifecycle_configuration(
         &self,
         name: &str,
         region: &str,
@@ -294,38 +323,48 @@ impl Reader {
             .s3(region)
             .get_bucket_lifecycle_configuration()
             .bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
         let doing = format!("read the lifecycle of bucket {name}");
-        absent(&doing, answer, &["NoSuchLifecycleConfiguration"])
+        absent_as_none(&doing, answer, &["NoSuchLifecycleConfiguration"])
     }
 
     /// A bucket's policy.
-    pub(super) async fn policy(
+    pub(super) async fn read_bucket_policy(
         &self,
         name: &str,
         region: &str,
     ) -> Result<Option<String>, CloudError> {
         let asked = self.account.s3(region).get_bucket_policy().bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
         let doing = format!("read the policy of bucket {name}");
-        Ok(absent(&doing, answer, &["NoSuchBucketPolicy"])?.and_then(|answer| answer.policy))
+        Ok(absent_as_none(&doing, answer, &["NoSuchBucketPolicy"])?
+            .and_then(|answer| answer.policy))
     }
 
     /// A bucket's tags.
     ///
     /// # Errors
     /// As every request.
-    pub async fn tags(
+    pub async fn read_bucket_tags(
         &self,
         name: &str,
         region: &str,
     ) -> Result<BTreeMap<String, String>, CloudError> {
         let asked = self.account.s3(region).get_bucket_tagging().bucket(name);
-        let answer = asked.expected_bucket_owner(self.owner()).send().await;
+        let answer = asked
+            .expected_bucket_owner(self.expected_bucket_owner())
+            .send()
+            .await;
         let doing = format!("read the tags of bucket {name}");
-        let answer = absent(&doing, answer, &["NoSuchTagSet"])?;
+        let answer = absent_as_none(&doing, answer, &["NoSuchTagSet"])?;
         Ok(answer
-            .map(|answer| shape::tags(answer.tag_set))
+            .map(|answer| shape::tags_from_sdk(answer.tag_set))
             .unwrap_or_default())
     }
 
@@ -334,7 +373,7 @@ impl Reader {
     ///
     /// # Errors
     /// As every request; `None` when these credentials may not list.
-    pub async fn bucket_names(
+    pub async fn list_buckets(
         &self,
         prefix: &str,
     ) -> Result<Option<Vec<(String, String)>>, CloudError> {
@@ -343,10 +382,9 @@ impl Reader {
         let mut out = Vec::new();
         while let Some(page) = pages.next().await {
             let page = match page {
-                Err(error) if status(&error) == Some(403) => return Ok(None),
-                other => {
-                    other.map_err(|error| failed("list the buckets of the account", &error))?
-                }
+                Err(error) if http_status(&error) == Some(403) => return Ok(None),
+                other => other
+                    .map_err(|error| to_cloud_error("list the buckets of the account", &error))?,
             };
             let named = page.buckets.unwrap_or_default().into_iter();
             let named = named.map(|one| {
@@ -365,7 +403,7 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn first_key(
+    pub async fn find_other_key(
         &self,
         name: &str,
         region: &str,
@@ -381,9 +419,12 @@ impl Reader {
                 .bucket(name)
                 .max_keys(1);
             let asked = asked
-                .expected_bucket_owner(self.owner())
+                .expected_bucket_owner(self.expected_bucket_owner())
                 .set_key_marker(marker);
-            let answer = asked.send().await.map_err(|error| failed(&doing, &error))?;
+            let answer = asked
+                .send()
+                .await
+                .map_err(|error| to_cloud_error(&doing, &error))?;
             let versions = answer
                 .versions
                 .unwrap_or_default()
@@ -407,7 +448,10 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn provider(&self, arn: &str) -> Result<Option<Provider>, CloudError> {
+    pub async fn read_oidc_provider(
+        &self,
+        arn: &str,
+    ) -> Result<Option<OidcProviderDescription>, CloudError> {
         let answer = self
             .account
             .iam()
@@ -415,11 +459,11 @@ impl Reader {
             .open_id_connect_provider_arn(arn)
             .send();
         let doing = format!("look up the identity provider {arn}");
-        let answer = absent(&doing, answer.await, &["NoSuchEntity"])?;
-        Ok(answer.map(|answer| Provider {
+        let answer = absent_as_none(&doing, answer.await, &["NoSuchEntity"])?;
+        Ok(answer.map(|answer| OidcProviderDescription {
             arn: arn.to_owned(),
             audiences: answer.client_id_list.unwrap_or_default(),
-            tags: role_tags(answer.tags.unwrap_or_default()),
+            tags: iam_tags_from_sdk(answer.tags.unwrap_or_default()),
         }))
     }
 
@@ -427,34 +471,38 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn role(&self, name: &str) -> Result<Option<Role>, CloudError> {
+    pub async fn read_role(&self, name: &str) -> Result<Option<RoleDescription>, CloudError> {
         let doing = format!("look up role {name}");
         let (role, inline, attached) = tokio::join!(
             self.account.iam().get_role().role_name(name).send(),
-            self.inline(name),
-            self.attached(name),
+            self.read_inline_policies(name),
+            self.list_attached_policies(name),
         );
-        let Some(role) = absent(&doing, role, &["NoSuchEntity"])?.and_then(|answer| answer.role)
+        let Some(role) =
+            absent_as_none(&doing, role, &["NoSuchEntity"])?.and_then(|answer| answer.role)
         else {
             return Ok(None);
         };
-        Ok(Some(Role {
+        Ok(Some(RoleDescription {
             name: role.role_name,
             arn: role.arn,
             path: role.path,
-            trust: role.assume_role_policy_document.unwrap_or_default(),
+            trust_policy: role.assume_role_policy_document.unwrap_or_default(),
             description: role.description.unwrap_or_default(),
-            max_session: role.max_session_duration.unwrap_or(3600),
-            boundary: role
+            max_session_duration: role.max_session_duration.unwrap_or(3600),
+            permissions_boundary: role
                 .permissions_boundary
                 .and_then(|boundary| boundary.permissions_boundary_arn),
-            tags: role_tags(role.tags.unwrap_or_default()),
-            inline: inline?,
-            attached: attached?,
+            tags: iam_tags_from_sdk(role.tags.unwrap_or_default()),
+            inline_policies: inline?,
+            attached_policies: attached?,
         }))
     }
 
-    async fn inline(&self, role: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    async fn read_inline_policies(
+        &self,
+        role: &str,
+    ) -> Result<BTreeMap<String, String>, CloudError> {
         let doing = format!("list the policies of role {role}");
         let mut pages = self
             .account
@@ -465,7 +513,7 @@ impl Reader {
             .send();
         let mut names = Vec::new();
         while let Some(page) = pages.next().await {
-            match absent(&doing, page, &["NoSuchEntity"])? {
+            match absent_as_none(&doing, page, &["NoSuchEntity"])? {
                 Some(page) => names.extend(page.policy_names),
                 None => return Ok(BTreeMap::new()),
             }
@@ -478,14 +526,14 @@ impl Reader {
                 .get_role_policy()
                 .role_name(role)
                 .policy_name(&policy);
-            let answer = absent(&doing, asked.send().await, &["NoSuchEntity"])?;
+            let answer = absent_as_none(&doing, asked.send().await, &["NoSuchEntity"])?;
             Ok::<_, CloudError>(answer.map(|answer| (policy, answer.policy_document)))
         };
         let all = futures_util::future::try_join_all(names.into_iter().map(read)).await?;
         Ok(all.into_iter().flatten().collect())
     }
 
-    async fn attached(&self, role: &str) -> Result<Vec<String>, CloudError> {
+    async fn list_attached_policies(&self, role: &str) -> Result<Vec<String>, CloudError> {
         let doing = format!("list what is attached to role {role}");
         let mut pages = self
             .account
@@ -496,7 +544,7 @@ impl Reader {
             .send();
         let mut arns = Vec::new();
         while let Some(page) = pages.next().await {
-            let Some(page) = absent(&doing, page, &["NoSuchEntity"])? else {
+            let Some(page) = absent_as_none(&doing, page, &["NoSuchEntity"])? else {
                 break;
             };
             arns.extend(
@@ -514,7 +562,7 @@ impl Reader {
     ///
     /// # Errors
     /// As every request.
-    pub async fn roles(&self, path: &str) -> Result<Vec<RoleBrief>, CloudError> {
+    pub async fn list_roles(&self, path: &str) -> Result<Vec<RoleSummary>, CloudError> {
         let mut pages = self
             .account
             .iam()
@@ -524,12 +572,12 @@ impl Reader {
             .send();
         let mut out = Vec::new();
         while let Some(page) = pages.next().await {
-            let page =
-                page.map_err(|error| failed(&format!("list the roles below {path}"), &error))?;
-            out.extend(page.roles.into_iter().map(|role| RoleBrief {
+            let page = page
+                .map_err(|error| to_cloud_error(&format!("list the roles below {path}"), &error))?;
+            out.extend(page.roles.into_iter().map(|role| RoleSummary {
                 name: role.role_name,
                 path: role.path,
-                trust: role.assume_role_policy_document.unwrap_or_default(),
+                trust_policy: role.assume_role_policy_document.unwrap_or_default(),
             }));
         }
         Ok(out)
@@ -539,28 +587,32 @@ impl Reader {
     ///
     /// # Errors
     /// When they are for another account, with both.
-    pub async fn check_account(&self) -> Result<Caller, CloudError> {
-        let caller = self.caller().await?;
-        if caller.account == self.owner() {
+    pub async fn check_account(&self) -> Result<CallerIdentity, CloudError> {
+        let caller = self.caller_identity().await?;
+        if caller.account == self.expected_bucket_owner() {
             return Ok(caller);
         }
-        let (doing, Caller { account, arn }) = ("check the AWS account", &caller);
+        let (doing, CallerIdentity { account, arn }) = ("check the AWS account", &caller);
         let answer = format!(
             "the manifest says {}, and the credentials are for {account} ({arn}); nothing was changed",
-            self.owner()
+            self.expected_bucket_owner()
         );
-        Err(CloudError::aws(doing, Trouble::Denied, answer))
+        Err(CloudError::new_aws(
+            doing,
+            ErrorKind::PermissionDenied,
+            answer,
+        ))
     }
 }
 
 /// Where a bucket is.
-enum Where {
-    Nowhere,
-    Hidden,
-    Here,
-    In(String),
+enum BucketLocation {
+    NotFound,
+    AccessDenied,
+    SameRegion,
+    OtherRegion(String),
 }
 
-fn role_tags(tags: Vec<aws_sdk_iam::types::Tag>) -> BTreeMap<String, String> {
+fn iam_tags_from_sdk(tags: Vec<aws_sdk_iam::types::Tag>) -> BTreeMap<String, String> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }

@@ -8,43 +8,51 @@ use std::collections::BTreeMap;
 use aws_sdk_s3::types as sdk;
 
 use super::{
-    Writer,
-    again::{self, BUSY_BUCKET, NEW_BUCKET, NEW_POLICY, NEW_PUBLIC_POLICY, Pauses, again, failed},
+    AwsWriter,
+    again::{
+        self, PropagationBackoff, RETRYABLE_ON_BUCKET_POLICY, RETRYABLE_ON_BUCKET_SETTINGS,
+        RETRYABLE_ON_EXISTING_BUCKET, RETRYABLE_ON_PUBLIC_BUCKET_POLICY, retry, to_cloud_error,
+    },
     shape,
-    wire::{Bucket, BucketLook},
+    wire::{BucketDescription, BucketLookup},
 };
 use crate::{
-    clouds::{CloudError, Trouble},
+    clouds::{CloudError, ErrorKind},
     model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
 };
 
 /// Where a bucket is: its name and its region.
 #[derive(Clone, Copy, Debug)]
-pub struct At<'a> {
+pub struct BucketRef<'a> {
     /// The name, unique in all of AWS.
     pub name: &'a str,
     /// The region.
     pub region: &'a str,
 }
 
-impl Writer {
+impl AwsWriter {
     fn speed(&self) -> f64 {
         self.settings().speed
     }
 
     /// Reads until the value is the one that was written. After two minutes the write counts all the same: the next plan
     /// tells whether it was lost.
-    async fn seen<T: PartialEq, F: Future<Output = Result<T, CloudError>>>(
+    async fn wait_until_visible<T: PartialEq, F: Future<Output = Result<T, CloudError>>>(
         &self,
         doing: &str,
         wanted: T,
         read: impl Fn() -> F,
     ) -> Result<(), CloudError> {
-        let mut pauses = Pauses::new(self.speed());
+        let mut pauses = PropagationBackoff::new(self.speed());
         loop {
             match read().await {
                 Ok(there) if there == wanted => return Ok(()),
-                Err(error) if matches!(error.trouble, Trouble::Denied | Trouble::Refused) => {
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::PermissionDenied | ErrorKind::Rejected
+                    ) =>
+                {
                     return Err(error);
                 }
                 _ => {}
@@ -63,21 +71,21 @@ impl Writer {
     /// As every request; a name that somebody else has is a conflict.
     pub async fn create_bucket(
         &self,
-        at: At<'_>,
+        at: BucketRef<'_>,
         ownership: &str,
         tags: &BTreeMap<String, String>,
     ) -> Result<bool, CloudError> {
         let doing = format!("make bucket {} in {}", at.name, at.region);
-        let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
+        let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
         // us-east-1 is where a bucket is when nothing is said, and saying so is refused.
         let place =
             (at.region != "us-east-1").then(|| sdk::BucketLocationConstraint::from(at.region));
         let config = sdk::CreateBucketConfiguration::builder()
             .set_location_constraint(place)
-            .set_tags(Some(shape::tag_list(tags).map_err(unfit)?))
+            .set_tags(Some(shape::tags_to_sdk(tags).map_err(unfit)?))
             .build();
         let client = self.account.s3(at.region);
-        let made = again(self.speed(), &doing, BUSY_BUCKET, || {
+        let made = retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
             let ownership = sdk::ObjectOwnership::from(ownership);
             let asked = client
                 .create_bucket()
@@ -87,18 +95,18 @@ impl Writer {
         });
         let is_new = match made.await {
             Ok(_) => true,
-            Err(error) if error.answer.contains("BucketAlreadyOwnedByYou") => false,
+            Err(error) if error.message.contains("BucketAlreadyOwnedByYou") => false,
             Err(error) => return Err(error),
         };
-        self.seen(&doing, true, || async {
+        self.wait_until_visible(&doing, true, || async {
             let asked = client
                 .head_bucket()
                 .bucket(at.name)
-                .expected_bucket_owner(self.owner());
+                .expected_bucket_owner(self.expected_bucket_owner());
             match asked.send().await {
                 Ok(_) => Ok(true),
-                Err(error) if again::status(&error) == Some(404) => Ok(false),
-                Err(error) => Err(failed(&doing, &error)),
+                Err(error) if again::http_status(&error) == Some(404) => Ok(false),
+                Err(error) => Err(to_cloud_error(&doing, &error)),
             }
         })
         .await?;
@@ -109,19 +117,22 @@ impl Writer {
     ///
     /// # Errors
     /// As every request, or when it does not show within two minutes.
-    pub async fn new_bucket(&self, at: At<'_>) -> Result<Bucket, CloudError> {
-        let mut pauses = Pauses::new(self.speed());
+    pub async fn read_new_bucket(
+        &self,
+        at: BucketRef<'_>,
+    ) -> Result<BucketDescription, CloudError> {
+        let mut pauses = PropagationBackoff::new(self.speed());
         loop {
-            match self.bucket(at.name, at.region).await {
-                Ok(BucketLook::Here(bucket)) => return Ok(*bucket),
+            match self.read_bucket(at.name, at.region).await {
+                Ok(BucketLookup::Found(bucket)) => return Ok(*bucket),
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}
             }
             if !pauses.wait().await {
                 let doing = format!("make bucket {}", at.name);
-                return Err(CloudError::aws(
+                return Err(CloudError::new_aws(
                     doing,
-                    Trouble::Ambiguous,
+                    ErrorKind::Ambiguous,
                     "it was made, and does not show",
                 ));
             }
@@ -134,7 +145,7 @@ impl Writer {
     /// As every request.
     pub async fn put_bucket_tags(
         &self,
-        at: At<'_>,
+        at: BucketRef<'_>,
         to: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
         let doing = format!("set the tags of bucket {}", at.name);
@@ -143,21 +154,21 @@ impl Writer {
             own.map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
         };
-        let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
-        let list = shape::tag_list(&own(to)).map_err(unfit)?;
+        let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
+        let list = shape::tags_to_sdk(&own(to)).map_err(unfit)?;
         let tagging = sdk::Tagging::builder().set_tag_set(Some(list)).build();
         let tagging = tagging.map_err(|error| unfit(error.to_string()))?;
         let client = self.account.s3(at.region);
-        again(self.speed(), &doing, NEW_BUCKET, || {
+        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
             let asked = client
                 .put_bucket_tagging()
                 .bucket(at.name)
-                .expected_bucket_owner(self.owner());
+                .expected_bucket_owner(self.expected_bucket_owner());
             asked.tagging(tagging.clone()).send()
         })
         .await?;
-        self.seen(&doing, own(to), async || {
-            Ok(own(&self.tags(at.name, at.region).await?))
+        self.wait_until_visible(&doing, own(to), async || {
+            Ok(own(&self.read_bucket_tags(at.name, at.region).await?))
         })
         .await
     }
@@ -166,35 +177,41 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_public_access(
+    pub async fn put_public_access_block(
         &self,
-        at: At<'_>,
+        at: BucketRef<'_>,
         to: PublicAccessBlock,
     ) -> Result<(), CloudError> {
         let doing = format!("set the public access block of bucket {}", at.name);
         let client = self.account.s3(at.region);
-        again(self.speed(), &doing, NEW_BUCKET, || {
+        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
             let asked = client
                 .put_public_access_block()
                 .bucket(at.name)
-                .expected_bucket_owner(self.owner());
+                .expected_bucket_owner(self.expected_bucket_owner());
             asked
-                .public_access_block_configuration(shape::public_access_config(&to))
+                .public_access_block_configuration(shape::public_access_block_to_sdk(&to))
                 .send()
         })
         .await?;
-        self.seen(&doing, Some(to), || self.public_access(at.name, at.region))
-            .await
+        self.wait_until_visible(&doing, Some(to), || {
+            self.read_public_access_block(at.name, at.region)
+        })
+        .await
     }
 
     /// Sets who owns what others write.
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_ownership(&self, at: At<'_>, to: &str) -> Result<(), CloudError> {
+    pub async fn put_ownership_controls(
+        &self,
+        at: BucketRef<'_>,
+        to: &str,
+    ) -> Result<(), CloudError> {
         let doing = format!("set the ownership of bucket {}", at.name);
         let unfit = |error: aws_sdk_s3::error::BuildError| {
-            CloudError::aws(&doing, Trouble::Refused, error.to_string())
+            CloudError::new_aws(&doing, ErrorKind::Rejected, error.to_string())
         };
         let rule = sdk::OwnershipControlsRule::builder();
         let rule = rule
@@ -206,16 +223,16 @@ impl Writer {
             .build()
             .map_err(unfit)?;
         let client = self.account.s3(at.region);
-        again(self.speed(), &doing, NEW_BUCKET, || {
+        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
             let asked = client.put_bucket_ownership_controls().bucket(at.name);
             asked
-                .expected_bucket_owner(self.owner())
+                .expected_bucket_owner(self.expected_bucket_owner())
                 .ownership_controls(controls.clone())
                 .send()
         })
         .await?;
-        self.seen(&doing, Some(to.to_owned()), || {
-            self.ownership(at.name, at.region)
+        self.wait_until_visible(&doing, Some(to.to_owned()), || {
+            self.read_bucket_ownership(at.name, at.region)
         })
         .await
     }
@@ -224,29 +241,29 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_encryption(
+    pub async fn put_bucket_encryption(
         &self,
-        at: At<'_>,
+        at: BucketRef<'_>,
         to: &Encryption,
         blocked: &[String],
     ) -> Result<(), CloudError> {
         let doing = format!("set the encryption of bucket {}", at.name);
-        let config = shape::encryption_config(to, blocked)
-            .map_err(|why| CloudError::aws(&doing, Trouble::Refused, why))?;
+        let config = shape::encryption_to_sdk(to, blocked)
+            .map_err(|why| CloudError::new_aws(&doing, ErrorKind::Rejected, why))?;
         let client = self.account.s3(at.region);
-        again(self.speed(), &doing, NEW_BUCKET, || {
+        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
             let asked = client
                 .put_bucket_encryption()
                 .bucket(at.name)
-                .expected_bucket_owner(self.owner());
+                .expected_bucket_owner(self.expected_bucket_owner());
             asked
                 .server_side_encryption_configuration(config.clone())
                 .send()
         })
         .await?;
         let wanted = Some(to.clone());
-        self.seen(&doing, wanted, async || {
-            Ok(self.encryption(at.name, at.region).await?.0)
+        self.wait_until_visible(&doing, wanted, async || {
+            Ok(self.read_bucket_encryption(at.name, at.region).await?.0)
         })
         .await
     }
@@ -255,7 +272,11 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_versioning(&self, at: At<'_>, on: bool) -> Result<(), CloudError> {
+    pub async fn put_bucket_versioning(
+        &self,
+        at: BucketRef<'_>,
+        on: bool,
+    ) -> Result<(), CloudError> {
         let doing = format!("set the versioning of bucket {}", at.name);
         let status = if on {
             sdk::BucketVersioningStatus::Enabled
@@ -266,40 +287,46 @@ impl Writer {
             .status(status.clone())
             .build();
         let client = self.account.s3(at.region);
-        again(self.speed(), &doing, NEW_BUCKET, || {
+        retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
             let asked = client
                 .put_bucket_versioning()
                 .bucket(at.name)
-                .expected_bucket_owner(self.owner());
+                .expected_bucket_owner(self.expected_bucket_owner());
             asked.versioning_configuration(config.clone()).send()
         })
         .await?;
         let wanted = Some(status.as_str().to_owned());
-        self.seen(&doing, wanted, || self.versioning(at.name, at.region))
-            .await
+        self.wait_until_visible(&doing, wanted, || {
+            self.read_bucket_versioning(at.name, at.region)
+        })
+        .await
     }
 
     /// Sets all lifecycle rules; none takes the configuration away.
     ///
     /// # Errors
     /// As every request.
-    pub async fn put_lifecycle(&self, at: At<'_>, to: &[LifecycleRule]) -> Result<(), CloudError> {
+    pub async fn put_lifecycle_rules(
+        &self,
+        at: BucketRef<'_>,
+        to: &[LifecycleRule],
+    ) -> Result<(), CloudError> {
         let doing = format!("set the lifecycle of bucket {}", at.name);
-        let unfit = |why: String| CloudError::aws(&doing, Trouble::Refused, why);
+        let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
         let client = self.account.s3(at.region);
         if to.is_empty() {
-            again(self.speed(), &doing, BUSY_BUCKET, || {
+            retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
                 client
                     .delete_bucket_lifecycle()
                     .bucket(at.name)
-                    .expected_bucket_owner(self.owner())
+                    .expected_bucket_owner(self.expected_bucket_owner())
                     .send()
             })
             .await?;
         } else {
             let rules: Vec<_> = to
                 .iter()
-                .map(shape::rule_config)
+                .map(shape::lifecycle_rule_to_sdk)
                 .collect::<Result<_, _>>()
                 .map_err(unfit)?;
             let config = sdk::BucketLifecycleConfiguration::builder()
@@ -307,12 +334,14 @@ impl Writer {
                 .build();
             let config = config.map_err(|error| unfit(error.to_string()))?;
             // A write that does not say it sets it to S3's default, and small objects no longer move.
-            let least = self.least_transition(at.name, at.region).await?;
-            again(self.speed(), &doing, NEW_BUCKET, || {
+            let least = self
+                .read_transition_minimum_size(at.name, at.region)
+                .await?;
+            retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
                 let asked = client.put_bucket_lifecycle_configuration().bucket(at.name);
                 let asked = asked.set_transition_default_minimum_object_size(least.clone());
                 asked
-                    .expected_bucket_owner(self.owner())
+                    .expected_bucket_owner(self.expected_bucket_owner())
                     .lifecycle_configuration(config.clone())
                     .send()
             })
@@ -322,8 +351,8 @@ impl Writer {
             rules.sort_by(|a, b| a.id.cmp(&b.id));
             rules
         };
-        self.seen(&doing, sorted(to.to_vec()), async || {
-            Ok(sorted(self.lifecycle(at.name, at.region).await?))
+        self.wait_until_visible(&doing, sorted(to.to_vec()), async || {
+            Ok(sorted(self.read_lifecycle_rules(at.name, at.region).await?))
         })
         .await
     }
@@ -333,9 +362,9 @@ impl Writer {
     ///
     /// # Errors
     /// As every request; a public policy is refused while the public access block forbids it.
-    pub async fn put_policy(
+    pub async fn put_bucket_policy(
         &self,
-        at: At<'_>,
+        at: BucketRef<'_>,
         to: Option<&str>,
         is_open: bool,
         same: impl Fn(&str) -> bool,
@@ -343,34 +372,34 @@ impl Writer {
         let doing = format!("set the policy of bucket {}", at.name);
         let client = self.account.s3(at.region);
         let not_yet = if is_open {
-            NEW_PUBLIC_POLICY
+            RETRYABLE_ON_PUBLIC_BUCKET_POLICY
         } else {
-            NEW_POLICY
+            RETRYABLE_ON_BUCKET_POLICY
         };
         match to {
             None => {
-                again(self.speed(), &doing, BUSY_BUCKET, || {
+                retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
                     client
                         .delete_bucket_policy()
                         .bucket(at.name)
-                        .expected_bucket_owner(self.owner())
+                        .expected_bucket_owner(self.expected_bucket_owner())
                         .send()
                 })
                 .await?;
             }
             Some(text) => {
-                again(self.speed(), &doing, not_yet, || {
+                retry(self.speed(), &doing, not_yet, || {
                     let asked = client.put_bucket_policy().bucket(at.name);
                     asked
-                        .expected_bucket_owner(self.owner())
+                        .expected_bucket_owner(self.expected_bucket_owner())
                         .policy(text)
                         .send()
                 })
                 .await?;
             }
         }
-        self.seen(&doing, true, async || {
-            let there = self.policy(at.name, at.region).await?;
+        self.wait_until_visible(&doing, true, async || {
+            let there = self.read_bucket_policy(at.name, at.region).await?;
             Ok(there.as_deref().map_or(to.is_none(), &same))
         })
         .await
@@ -381,13 +410,20 @@ impl Writer {
     ///
     /// # Errors
     /// As every request.
-    pub async fn sweep(&self, at: At<'_>, own: &str) -> Result<(), CloudError> {
+    pub async fn delete_old_versions(
+        &self,
+        at: BucketRef<'_>,
+        own: &str,
+    ) -> Result<(), CloudError> {
         let doing = format!("remove old versions of {own} from bucket {}", at.name);
         let client = self.account.s3(at.region);
         loop {
             let asked = client.list_object_versions().bucket(at.name).prefix(own);
-            let page = asked.expected_bucket_owner(self.owner()).send().await;
-            let page = page.map_err(|error| failed(&doing, &error))?;
+            let page = asked
+                .expected_bucket_owner(self.expected_bucket_owner())
+                .send()
+                .await;
+            let page = page.map_err(|error| to_cloud_error(&doing, &error))?;
             let versions = page.versions.unwrap_or_default().into_iter();
             let old = versions
                 .filter(|one| !one.is_latest.unwrap_or(true))
@@ -402,7 +438,7 @@ impl Writer {
                 .chain(marks)
                 .filter(|(key, _)| key.as_deref() == Some(own));
             let unfit = |error: aws_sdk_s3::error::BuildError| {
-                CloudError::aws(&doing, Trouble::Refused, error.to_string())
+                CloudError::new_aws(&doing, ErrorKind::Rejected, error.to_string())
             };
             let one = |(key, version)| {
                 sdk::ObjectIdentifier::builder()
@@ -421,18 +457,21 @@ impl Writer {
                 .build()
                 .map_err(unfit)?;
             let asked = client.delete_objects().bucket(at.name).delete(all);
-            let gone = asked.expected_bucket_owner(self.owner()).send().await;
-            let gone = gone.map_err(|error| failed(&doing, &error))?;
+            let gone = asked
+                .expected_bucket_owner(self.expected_bucket_owner())
+                .send()
+                .await;
+            let gone = gone.map_err(|error| to_cloud_error(&doing, &error))?;
             if let Some(wrong) = gone.errors.unwrap_or_default().first() {
                 let said = |text: &Option<String>| text.clone().unwrap_or_default();
                 let what = format!("{}: {}", said(&wrong.code), said(&wrong.message));
                 let denied = wrong.code.as_deref() == Some("AccessDenied");
                 let trouble = if denied {
-                    Trouble::Denied
+                    ErrorKind::PermissionDenied
                 } else {
-                    Trouble::Ambiguous
+                    ErrorKind::Ambiguous
                 };
-                return Err(CloudError::aws(&doing, trouble, what));
+                return Err(CloudError::new_aws(&doing, trouble, what));
             }
         }
     }
@@ -441,14 +480,14 @@ impl Writer {
     ///
     /// # Errors
     /// As every request; one that holds something is a conflict.
-    pub async fn delete_bucket(&self, at: At<'_>) -> Result<(), CloudError> {
+    pub async fn delete_bucket(&self, at: BucketRef<'_>) -> Result<(), CloudError> {
         let doing = format!("remove bucket {}", at.name);
         let client = self.account.s3(at.region);
-        let gone = again(self.speed(), &doing, BUSY_BUCKET, || {
+        let gone = retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
             client
                 .delete_bucket()
                 .bucket(at.name)
-                .expected_bucket_owner(self.owner())
+                .expected_bucket_owner(self.expected_bucket_owner())
                 .send()
         });
         match gone.await {

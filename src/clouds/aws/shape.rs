@@ -9,7 +9,7 @@ use aws_smithy_types::DateTime;
 use crate::model::s3::{Encryption, LifecycleRule, PublicAccessBlock, Transition};
 
 /// The default encryption and the blocked ways.
-pub(super) fn encryption(
+pub(super) fn encryption_from_sdk(
     config: sdk::ServerSideEncryptionConfiguration,
 ) -> (Option<Encryption>, Vec<String>) {
     let Some(rule) = config.rules.into_iter().next() else {
@@ -35,7 +35,7 @@ pub(super) fn encryption(
 }
 
 /// The same to be written. The blocked ways are repeated: a configuration without them would lift the block.
-pub(super) fn encryption_config(
+pub(super) fn encryption_to_sdk(
     to: &Encryption,
     blocked: &[String],
 ) -> Result<sdk::ServerSideEncryptionConfiguration, String> {
@@ -68,7 +68,9 @@ pub(super) fn encryption_config(
 }
 
 /// The four switches; one that is not said is off.
-pub(super) fn public_access(config: &sdk::PublicAccessBlockConfiguration) -> PublicAccessBlock {
+pub(super) fn public_access_block_from_sdk(
+    config: &sdk::PublicAccessBlockConfiguration,
+) -> PublicAccessBlock {
     PublicAccessBlock {
         block_public_acls: config.block_public_acls.unwrap_or_default(),
         ignore_public_acls: config.ignore_public_acls.unwrap_or_default(),
@@ -78,7 +80,9 @@ pub(super) fn public_access(config: &sdk::PublicAccessBlockConfiguration) -> Pub
 }
 
 /// The same to be written.
-pub(super) fn public_access_config(to: &PublicAccessBlock) -> sdk::PublicAccessBlockConfiguration {
+pub(super) fn public_access_block_to_sdk(
+    to: &PublicAccessBlock,
+) -> sdk::PublicAccessBlockConfiguration {
     let PublicAccessBlock {
         block_public_acls,
         ignore_public_acls,
@@ -94,12 +98,12 @@ pub(super) fn public_access_config(to: &PublicAccessBlock) -> sdk::PublicAccessB
 }
 
 /// Tags as a table.
-pub(super) fn tags(tags: Vec<sdk::Tag>) -> BTreeMap<String, String> {
+pub(super) fn tags_from_sdk(tags: Vec<sdk::Tag>) -> BTreeMap<String, String> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
 /// The same to be written.
-pub(super) fn tag_list(tags: &BTreeMap<String, String>) -> Result<Vec<sdk::Tag>, String> {
+pub(super) fn tags_to_sdk(tags: &BTreeMap<String, String>) -> Result<Vec<sdk::Tag>, String> {
     let tag = |(key, value): (&String, &String)| sdk::Tag::builder().key(key).value(value).build();
     tags.iter()
         .map(tag)
@@ -108,14 +112,14 @@ pub(super) fn tag_list(tags: &BTreeMap<String, String>) -> Result<Vec<sdk::Tag>,
 }
 
 /// Dates of rules are days: AWS keeps midnight, UTC.
-fn date(at: &DateTime) -> String {
+fn format_day(at: &DateTime) -> String {
     let seconds = jiff::Timestamp::from_second(at.secs());
     seconds
         .map(|at| at.strftime("%Y-%m-%d").to_string())
         .unwrap_or_default()
 }
 
-fn midnight(day: &str) -> Result<DateTime, String> {
+fn parse_day(day: &str) -> Result<DateTime, String> {
     let day: jiff::civil::Date = day
         .parse()
         .map_err(|error| format!("`{day}` is no date: {error}"))?;
@@ -126,7 +130,7 @@ fn midnight(day: &str) -> Result<DateTime, String> {
 }
 
 /// A rule as S3 returns it, whichever of the three forms of a filter it was written with.
-pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
+pub(super) fn lifecycle_rule_from_sdk(rule: sdk::LifecycleRule) -> LifecycleRule {
     let mut out = LifecycleRule {
         id: rule.id.unwrap_or_default(),
         enabled: rule.status == sdk::ExpirationStatus::Enabled,
@@ -141,7 +145,7 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
             .unwrap_or_else(|| sdk::LifecycleRuleAndOperator::builder().build());
         let prefix = filter.prefix.or(and.prefix);
         out.prefix = prefix.unwrap_or(out.prefix);
-        out.tags = tags(
+        out.tags = tags_from_sdk(
             filter
                 .tag
                 .into_iter()
@@ -155,7 +159,7 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
     }
     if let Some(expiration) = rule.expiration {
         out.expire_days = expiration.days.filter(|days| *days > 0);
-        out.expire_date = expiration.date.as_ref().map(date);
+        out.expire_date = expiration.date.as_ref().map(format_day);
         out.expired_delete_markers = expiration.expired_object_delete_marker.unwrap_or_default();
     }
     if let Some(noncurrent) = rule.noncurrent_version_expiration {
@@ -173,7 +177,7 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
     let moves = rule.transitions.unwrap_or_default().into_iter();
     let moves = moves.map(|one| Transition {
         days: one.days,
-        date: one.date.as_ref().map(date),
+        date: one.date.as_ref().map(format_day),
         keep: None,
         storage_class: class(one.storage_class),
     });
@@ -195,7 +199,7 @@ pub(super) fn rule(rule: sdk::LifecycleRule) -> LifecycleRule {
 }
 
 /// The same to be written.
-pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, String> {
+pub(super) fn lifecycle_rule_to_sdk(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, String> {
     let LifecycleRule {
         id,
         enabled,
@@ -220,11 +224,11 @@ pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, St
     let mut out = sdk::LifecycleRule::builder()
         .id(id)
         .status(status)
-        .filter(filter(rule)?);
+        .filter(lifecycle_filter_to_sdk(rule)?);
     if expire_days.is_some() || expire_date.is_some() || *expired_delete_markers {
         let expiration = sdk::LifecycleExpiration::builder()
             .set_days(*expire_days)
-            .set_date(expire_date.as_deref().map(midnight).transpose()?)
+            .set_date(expire_date.as_deref().map(parse_day).transpose()?)
             .set_expired_object_delete_marker(expired_delete_markers.then_some(true));
         out = out.expiration(expiration.build());
     }
@@ -245,7 +249,7 @@ pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, St
         storage_class,
     } in transitions
     {
-        let date = date.as_deref().map(midnight).transpose()?;
+        let date = date.as_deref().map(parse_day).transpose()?;
         let class = sdk::TransitionStorageClass::from(storage_class.as_str());
         let one = sdk::Transition::builder()
             .set_days(*days)
@@ -271,7 +275,7 @@ pub(super) fn rule_config(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, St
 }
 
 /// One condition stands alone; several stand in an `And`, which S3 refuses for one.
-fn filter(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFilter, String> {
+fn lifecycle_filter_to_sdk(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFilter, String> {
     let LifecycleRule {
         prefix,
         tags,
@@ -279,7 +283,7 @@ fn filter(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFilter, String> {
         smaller_than,
         ..
     } = rule;
-    let tags = tag_list(tags)?;
+    let tags = tags_to_sdk(tags)?;
     let conditions = usize::from(!prefix.is_empty())
         + tags.len()
         + usize::from(larger_than.is_some())
@@ -306,8 +310,8 @@ fn filter(rule: &LifecycleRule) -> Result<sdk::LifecycleRuleFilter, String> {
 mod tests {
     use super::*;
 
-    fn there_and_back(out: &LifecycleRule) -> LifecycleRule {
-        rule(rule_config(out).unwrap())
+    fn round_trip(out: &LifecycleRule) -> LifecycleRule {
+        lifecycle_rule_from_sdk(lifecycle_rule_to_sdk(out).unwrap())
     }
 
     #[test]
@@ -327,7 +331,7 @@ mod tests {
             }],
             ..LifecycleRule::default()
         };
-        assert_eq!(there_and_back(&one), one);
+        assert_eq!(round_trip(&one), one);
         let many = LifecycleRule {
             tags: BTreeMap::from([("kind".to_owned(), "tmp".to_owned())]),
             larger_than: Some(1),
@@ -335,13 +339,13 @@ mod tests {
             expired_delete_markers: true,
             ..one.clone()
         };
-        assert_eq!(there_and_back(&many), many);
+        assert_eq!(round_trip(&many), many);
         let tag = LifecycleRule {
             prefix: String::new(),
             larger_than: None,
             ..many
         };
-        assert_eq!(there_and_back(&tag), tag);
+        assert_eq!(round_trip(&tag), tag);
     }
 
     #[test]
@@ -349,7 +353,7 @@ mod tests {
         #[expect(deprecated, reason = "this is about the old form")]
         let old = sdk::LifecycleRule::builder().prefix("db/");
         let old = old.status(sdk::ExpirationStatus::Enabled).build().unwrap();
-        assert_eq!(rule(old).prefix, "db/");
+        assert_eq!(lifecycle_rule_from_sdk(old).prefix, "db/");
         let empty =
             sdk::LifecycleRule::builder().filter(sdk::LifecycleRuleFilter::builder().build());
         let empty = empty
@@ -357,7 +361,10 @@ mod tests {
             .build()
             .unwrap();
         assert_eq!(
-            (rule(empty.clone()).prefix.as_str(), rule(empty).enabled),
+            (
+                lifecycle_rule_from_sdk(empty.clone()).prefix.as_str(),
+                lifecycle_rule_from_sdk(empty).enabled
+            ),
             ("", false)
         );
     }
@@ -368,6 +375,10 @@ mod tests {
             expire_date: Some("soon".to_owned()),
             ..LifecycleRule::default()
         };
-        assert!(rule_config(&bad).unwrap_err().contains("`soon` is no date"));
+        assert!(
+            lifecycle_rule_to_sdk(&bad)
+                .unwrap_err()
+                .contains("`soon` is no date")
+        );
     }
 }

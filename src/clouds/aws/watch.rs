@@ -21,49 +21,54 @@ use http_body_util::Limited;
 use jiff::Timestamp;
 
 use crate::clouds::{
-    gauge::{Gauge, Turn},
-    reach::LARGEST,
+    gauge::{RequestCounter, RequestNumbers},
+    reach::MAX_BODY_BYTES,
 };
 
 /// The interceptor. Clones share what they have seen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watch {
-    gauge: Gauge,
-    clock: Arc<Mutex<Option<(Timestamp, Instant)>>>,
+pub(super) struct RequestInterceptor {
+    request_counter: RequestCounter,
+    last_server_date: Arc<Mutex<Option<(Timestamp, Instant)>>>,
 }
 
 /// The numbers of an attempt, kept between its two ends.
 #[derive(Clone, Copy, Debug)]
-struct Attempt(Turn);
+struct AttemptOrdinal(RequestNumbers);
 
-impl aws_smithy_types::config_bag::Storable for Attempt {
+impl aws_smithy_types::config_bag::Storable for AttemptOrdinal {
     type Storer = aws_smithy_types::config_bag::StoreReplace<Self>;
 }
 
-impl Watch {
-    pub(super) fn new(gauge: Gauge) -> Self {
+impl RequestInterceptor {
+    pub(super) fn new(gauge: RequestCounter) -> Self {
         Self {
-            gauge,
-            clock: Arc::default(),
+            request_counter: gauge,
+            last_server_date: Arc::default(),
         }
     }
 
     /// How many requests the run has sent.
-    pub(super) fn sent(&self) -> u64 {
-        self.gauge.sent()
+    pub(super) fn request_count(&self) -> u64 {
+        self.request_counter.request_count()
     }
 
     /// The `Date` of the last answer that had one, if that came after this moment.
-    pub(super) fn told_since(&self, moment: Instant) -> Option<Timestamp> {
-        let seen = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn server_date_since(&self, moment: Instant) -> Option<Timestamp> {
+        let seen = *self
+            .last_server_date
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         seen.filter(|(_, at)| *at >= moment).map(|(told, _)| told)
     }
 
-    fn hear(&self, date: Option<&str>) {
+    fn record_server_date(&self, date: Option<&str>) {
         let told = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         if let Some(told) = told {
-            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((told.timestamp(), Instant::now()));
+            *self
+                .last_server_date
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some((told.timestamp(), Instant::now()));
         }
     }
 }
@@ -77,7 +82,7 @@ fn is_write(method: &str, body: Option<&[u8]>) -> bool {
     !body.is_some_and(|body| reads.iter().any(|read| body.starts_with(read.as_bytes())))
 }
 
-impl Intercept for Watch {
+impl Intercept for RequestInterceptor {
     fn name(&self) -> &'static str {
         "trimtab"
     }
@@ -91,7 +96,7 @@ impl Intercept for Watch {
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
         let body = response.take_body();
-        *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, LARGEST));
+        *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, MAX_BODY_BYTES));
         Ok(())
     }
 
@@ -107,11 +112,11 @@ impl Intercept for Watch {
             path = request.uri().split('?').next(),
             "asks AWS"
         );
-        let turn = self.gauge.enter(
+        let turn = self.request_counter.begin_request(
             "call AWS",
             is_write(request.method(), request.body().bytes()),
         )?;
-        cfg.interceptor_state().store_put(Attempt(turn));
+        cfg.interceptor_state().store_put(AttemptOrdinal(turn));
         Ok(())
     }
 
@@ -122,10 +127,10 @@ impl Intercept for Watch {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        self.hear(response.headers().get("date"));
+        self.record_server_date(response.headers().get("date"));
         tracing::debug!(status = response.status().as_u16(), "AWS answered");
-        if let Some(Attempt(turn)) = cfg.load::<Attempt>() {
-            self.gauge.leave("call AWS", *turn)?;
+        if let Some(AttemptOrdinal(turn)) = cfg.load::<AttemptOrdinal>() {
+            self.request_counter.end_request("call AWS", *turn)?;
         }
         Ok(())
     }

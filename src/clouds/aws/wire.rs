@@ -6,7 +6,7 @@ use crate::model::s3::{Encryption, LifecycleRule, PublicAccessBlock};
 
 /// Who the credentials belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct CallerIdentity {
     /// The account, twelve digits.
     pub account: String,
     /// The user, or the role and its session.
@@ -15,18 +15,18 @@ pub struct Caller {
 
 /// What a look at a bucket's name found.
 #[derive(Clone, Debug)]
-pub enum BucketLook {
+pub enum BucketLookup {
     /// The name is free.
-    Free,
+    NotFound,
     /// It is there and not for us: another account's, or these credentials may not see it.
-    Denied,
+    AccessDenied,
     /// It is there.
-    Here(Box<Bucket>),
+    Found(Box<BucketDescription>),
 }
 
 /// A bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bucket {
+pub struct BucketDescription {
     /// Where it is.
     pub region: String,
     /// Its default encryption.
@@ -49,7 +49,7 @@ pub struct Bucket {
 
 /// An OpenID Connect provider of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provider {
+pub struct OidcProviderDescription {
     /// Its ARN.
     pub arn: String,
     /// The audiences that its tokens may be for.
@@ -60,7 +60,7 @@ pub struct Provider {
 
 /// A role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Role {
+pub struct RoleDescription {
     /// Its name, as it was first written.
     pub name: String,
     /// Its ARN.
@@ -68,45 +68,45 @@ pub struct Role {
     /// Its path, with a slash at both ends.
     pub path: String,
     /// Who may take it: a policy document, percent-encoded as IAM returns it.
-    pub trust: String,
+    pub trust_policy: String,
     /// What it is for.
     pub description: String,
     /// The longest session, in seconds.
-    pub max_session: i32,
+    pub max_session_duration: i32,
     /// The ARN of its permissions boundary.
-    pub boundary: Option<String>,
+    pub permissions_boundary: Option<String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Its own policies by name, percent-encoded as IAM returns them.
-    pub inline: BTreeMap<String, String>,
+    pub inline_policies: BTreeMap<String, String>,
     /// The ARNs of the policies attached to it.
-    pub attached: Vec<String>,
+    pub attached_policies: Vec<String>,
 }
 
 /// A role as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleBrief {
+pub struct RoleSummary {
     /// Its name.
     pub name: String,
     /// Its path.
     pub path: String,
     /// Who may take it.
-    pub trust: String,
+    pub trust_policy: String,
 }
 
-impl Role {
+impl RoleDescription {
     /// The role as a list shows it.
     #[must_use]
-    pub fn brief(&self) -> RoleBrief {
-        RoleBrief {
+    pub fn summary(&self) -> RoleSummary {
+        RoleSummary {
             name: self.name.clone(),
             path: self.path.clone(),
-            trust: self.trust.clone(),
+            trust_policy: self.trust_policy.clone(),
         }
     }
 }
 
-impl RoleBrief {
+impl RoleSummary {
     /// Whether a provider's ARN stands in who may take it. IAM percent-encodes the document, some imitations do not, and
     /// an ARN holds nothing else that would be encoded.
     #[must_use]
@@ -116,9 +116,9 @@ impl RoleBrief {
         [arn, &encoded, &half].iter().any(|form| {
             // The next character ends it: `…/acme` is not `…/acme-staging`.
             let ends = |rest: &str| rest.starts_with('"') || rest.starts_with("%22");
-            self.trust
+            self.trust_policy
                 .match_indices(*form)
-                .any(|(at, _)| ends(&self.trust[at + form.len()..]))
+                .any(|(at, _)| ends(&self.trust_policy[at + form.len()..]))
         })
     }
 }
@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn a_role_trusts_a_provider_however_the_document_is_written() {
-        let brief = |trust: &str| RoleBrief {
+        let brief = |trust: &str| RoleSummary {
             name: "r".into(),
             path: "/".into(),
-            trust: trust.into(),
+            trust_policy: trust.into(),
         };
         let arn = "arn:aws:iam::123456789012:oidc-provider/oidc.fly.io/acme";
         assert!(brief(&format!("{{\"Federated\":\"{arn}\"}}")).trusts(arn));

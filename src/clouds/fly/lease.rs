@@ -17,8 +17,8 @@ use tokio::task::AbortHandle;
 
 use super::wire;
 use crate::clouds::{
-    Action, CloudError, Http, Trouble,
-    http::{Call, Repeat},
+    ApiClient, CloudError, ErrorKind, RateLimitedAction,
+    http::{ApiRequest, Idempotency},
 };
 
 /// How long a lease lasts unless it is refreshed, in seconds. After a run that was killed, the next one waits this long
@@ -27,35 +27,35 @@ use crate::clouds::{
 const TTL_SECS: u64 = 60;
 /// How long a lease lasts at least on our own clock, in seconds: an imitation that runs faster than Fly would otherwise
 /// end it before a busy machine gets round to refreshing it.
-const LEAST_SECS: f64 = 2.0;
+const MIN_LOCAL_TTL_SECS: f64 = 2.0;
 /// How long to wait between two tries for a lease that another holds: half as often as the limit allows.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long giving back may take. It is not scaled: a network takes its time at any speed. What is not given back by
 /// then runs out by itself.
-const RELEASE: Duration = Duration::from_secs(3);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The leases of one run. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Leases(Arc<Shared>);
+pub struct Leases(Arc<LeasesInner>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct LeasesInner {
     description: String,
     /// Set by the writer that owns the leases.
-    http: OnceLock<Http>,
-    state: Mutex<State>,
+    client: OnceLock<ApiClient>,
+    state: Mutex<MachineLeaseState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MachineLeaseState {
     /// By machine. Ids of machines are unique on all of Fly.
-    held: BTreeMap<String, Lease>,
+    held: BTreeMap<String, HeldMachineLease>,
     /// The task that refreshes; it ends when nothing is held any more.
-    keeper: Option<AbortHandle>,
+    refresh_task: Option<AbortHandle>,
 }
 
 #[derive(Clone, Debug)]
-struct Lease {
+struct HeldMachineLease {
     app: String,
     nonce: String,
     /// The machine's version when we last heard of it.
@@ -66,26 +66,26 @@ struct Lease {
 
 /// A lease that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct AcquiredLease {
     /// The machine's version (`instance_id`) at that moment, so that a caller sees whether its plan is still true.
     pub version: String,
     /// Whether somebody else held it first, and so may have changed the machine.
-    pub waited: bool,
+    pub had_to_wait: bool,
 }
 
 impl Leases {
     /// No leases yet; those to come tell others who holds them, such as `trimtab apply draft/staging by ci@host`.
     #[must_use]
     pub fn new(description: impl Into<String>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(LeasesInner {
             description: description.into(),
-            ..Shared::default()
+            ..LeasesInner::default()
         }))
     }
 
     /// Gives them the client to speak through; the first stays.
-    pub(super) fn bind(&self, http: &Http) {
-        self.0.http.get_or_init(|| http.clone());
+    pub(super) fn set_client(&self, http: &ApiClient) {
+        self.0.client.get_or_init(|| http.clone());
     }
 
     /// Takes the lease of a machine, or extends ours.
@@ -96,36 +96,44 @@ impl Leases {
     ///
     /// # Errors
     /// [`Trouble::Conflict`] with the holder and the end of its lease when it did not come free, or as every request.
-    pub async fn acquire(&self, app: &str, id: &str, budget: Duration) -> Result<Held, CloudError> {
-        let http = self.http(app, id)?;
-        let deadline = http.deadline(budget.as_secs());
+    pub async fn acquire(
+        &self,
+        app: &str,
+        id: &str,
+        budget: Duration,
+    ) -> Result<AcquiredLease, CloudError> {
+        let http = self.client(app, id)?;
+        let deadline = http.deadline_in(budget.as_secs());
         let mut waited = false;
         loop {
-            let nonce = self.live_nonce(id);
-            let error = match self.post(http, app, id, nonce.as_deref()).await {
+            let nonce = self.valid_nonce(id);
+            let error = match self.request_lease(http, app, id, nonce.as_deref()).await {
                 Ok(lease) => {
                     let version = lease.version.clone();
-                    self.hold(app, id, lease.nonce, lease.version);
-                    return Ok(Held { version, waited });
+                    self.insert(app, id, lease.nonce, lease.version);
+                    return Ok(AcquiredLease {
+                        version,
+                        had_to_wait: waited,
+                    });
                 }
                 // Our own lease ran out; the next try asks for a new one.
                 Err(error)
                     if nonce.is_some()
-                        && matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) =>
+                        && matches!(error.kind, ErrorKind::NotFound | ErrorKind::Conflict) =>
                 {
-                    self.lose(id);
+                    self.mark_lost(id);
                     continue;
                 }
                 Err(error) => error,
             };
-            if !matches!(error.trouble, Trouble::Conflict | Trouble::Ambiguous) {
+            if !matches!(error.kind, ErrorKind::Conflict | ErrorKind::Ambiguous) {
                 return Err(error);
             }
-            if deadline.left_secs() == 0 {
-                return Err(self.refused(http, app, id, budget, error).await);
+            if deadline.remaining_secs() == 0 {
+                return Err(self.holder_error(http, app, id, budget, error).await);
             }
             waited = true;
-            http.pause(RETRY).await;
+            http.sleep_scaled(RETRY_INTERVAL).await;
         }
     }
 
@@ -135,8 +143,8 @@ impl Leases {
     /// As every request.
     pub async fn release(&self, id: &str) -> Result<(), CloudError> {
         let lease = self.state().held.remove(id);
-        match (lease, self.0.http.get()) {
-            (Some(lease), Some(http)) => give_back(http, id, &lease).await,
+        match (lease, self.0.client.get()) {
+            (Some(lease), Some(http)) => release_lease(http, id, &lease).await,
             _ => Ok(()),
         }
     }
@@ -145,15 +153,15 @@ impl Leases {
     /// back in that time runs out by itself.
     pub async fn release_all(&self) {
         let held = std::mem::take(&mut self.state().held);
-        let Some(http) = self.0.http.get() else {
+        let Some(http) = self.0.client.get() else {
             return;
         };
         let all = join_all(held.iter().map(|(id, lease)| async move {
-            if let Err(error) = give_back(http, id, lease).await {
+            if let Err(error) = release_lease(http, id, lease).await {
                 tracing::warn!(%error, "a lease was not given back and will run out by itself");
             }
         }));
-        if tokio::time::timeout(RELEASE, all).await.is_err() {
+        if tokio::time::timeout(RELEASE_TIMEOUT, all).await.is_err() {
             tracing::warn!(
                 "some leases were not given back in time and will run out by themselves"
             );
@@ -162,7 +170,7 @@ impl Leases {
 
     /// The machines that are held now.
     #[must_use]
-    pub fn held(&self) -> Vec<String> {
+    pub fn leased_machines(&self) -> Vec<String> {
         self.state().held.keys().cloned().collect()
     }
 
@@ -173,42 +181,47 @@ impl Leases {
     }
 
     /// Remembers a lease, and keeps it alive from now on.
-    pub(super) fn hold(&self, app: &str, id: &str, nonce: String, version: String) {
+    pub(super) fn insert(&self, app: &str, id: &str, nonce: String, version: String) {
         let mut state = self.state();
         state.held.insert(
             id.to_owned(),
-            Lease {
+            HeldMachineLease {
                 app: app.to_owned(),
                 nonce,
                 version,
                 lost: false,
             },
         );
-        if state.keeper.as_ref().is_none_or(AbortHandle::is_finished) {
-            state.keeper = Some(tokio::spawn(keep(Arc::downgrade(&self.0))).abort_handle());
+        if state
+            .refresh_task
+            .as_ref()
+            .is_none_or(AbortHandle::is_finished)
+        {
+            state.refresh_task =
+                Some(tokio::spawn(refresh_until_released(Arc::downgrade(&self.0))).abort_handle());
         }
     }
 
     /// The machine has this version since a write of ours.
-    pub(super) fn saw(&self, id: &str, version: &str) {
+    pub(super) fn record_version(&self, id: &str, version: &str) {
         if let Some(lease) = self.state().held.get_mut(id) {
             version.clone_into(&mut lease.version);
         }
     }
 
     /// The machine is gone, and its lease with it.
-    pub(super) fn forget(&self, id: &str) {
+    pub(super) fn remove(&self, id: &str) {
         self.state().held.remove(id);
     }
 
     /// Tries to get a lease back that ran out, as when a laptop slept: only when nobody else has it, and the machine is
     /// as we left it. Says whether it worked.
-    pub(super) async fn regain(&self, id: &str) -> bool {
-        let (Some(old), Some(http)) = (self.state().held.get(id).cloned(), self.0.http.get())
+    pub(super) async fn reacquire(&self, id: &str) -> bool {
+        let (Some(old), Some(http)) = (self.state().held.get(id).cloned(), self.0.client.get())
         else {
             return false;
         };
-        let Ok(new) = self.post(http, &old.app, id, None).await else {
+        let Ok(new) = self.request_lease(http, &old.app, id, None).await else {
             return false;
         };
         let same = new.version == old.version;
@@ -218,23 +231,23 @@ impl Leases {
             "a lease had run out and was taken again"
         );
         if same {
-            self.hold(&old.app, id, new.nonce, new.version);
+            self.insert(&old.app, id, new.nonce, new.version);
         } else {
-            let lease = Lease {
+            let lease = HeldMachineLease {
                 nonce: new.nonce,
                 ..old
             };
             // If this fails, it runs out by itself.
-            drop(give_back(http, id, &lease).await);
+            drop(release_lease(http, id, &lease).await);
         }
         same
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MachineLeaseState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn live_nonce(&self, id: &str) -> Option<String> {
+    fn valid_nonce(&self, id: &str) -> Option<String> {
         self.state()
             .held
             .get(id)
@@ -242,67 +255,73 @@ impl Leases {
             .map(|lease| lease.nonce.clone())
     }
 
-    fn lose(&self, id: &str) {
+    fn mark_lost(&self, id: &str) {
         if let Some(lease) = self.state().held.get_mut(id) {
             lease.lost = true;
         }
     }
 
-    fn http(&self, app: &str, id: &str) -> Result<&Http, CloudError> {
+    fn client(&self, app: &str, id: &str) -> Result<&ApiClient, CloudError> {
         let unowned = || {
             CloudError::new(
-                doing(app, id),
-                Trouble::Failed,
+                lease_operation(app, id),
+                ErrorKind::Failed,
                 "these leases belong to no client",
             )
         };
-        self.0.http.get().ok_or_else(unowned)
+        self.0.client.get().ok_or_else(unowned)
     }
 
     /// Takes a lease, or with its nonce extends it.
-    async fn post(
+    async fn request_lease(
         &self,
-        http: &Http,
+        http: &ApiClient,
         app: &str,
         id: &str,
         nonce: Option<&str>,
-    ) -> Result<wire::Lease, CloudError> {
-        let body = json!({ "ttl": ttl(http).as_secs(), "description": self.0.description });
-        let call = Call {
+    ) -> Result<wire::MachineLease, CloudError> {
+        let body = json!({ "ttl": lease_ttl(http).as_secs(), "description": self.0.description });
+        let call = ApiRequest {
             body: Some(body),
-            ..call(Method::POST, app, id, doing(app, id))
+            ..lease_request(Method::POST, app, id, lease_operation(app, id))
         };
         // Extending twice is the same as extending once; taking twice is not.
         let repeat = if nonce.is_some() {
-            Repeat::Safe
+            Idempotency::Idempotent
         } else {
-            Repeat::LookFirst
+            Idempotency::NotIdempotent
         };
-        http.send_with(&Call { repeat, ..call }, nonce)
-            .await
-            .map(wire::LeaseAnswer::lease)
+        http.send_with_nonce(
+            &ApiRequest {
+                idempotency: repeat,
+                ..call
+            },
+            nonce,
+        )
+        .await
+        .map(wire::LeaseResponse::into_lease)
     }
 
     /// The error of a lease that did not come free: who holds it, until when, and what to do.
-    async fn refused(
+    async fn holder_error(
         &self,
-        http: &Http,
+        http: &ApiClient,
         app: &str,
         id: &str,
         budget: Duration,
         error: CloudError,
     ) -> CloudError {
-        if error.trouble != Trouble::Conflict {
+        if error.kind != ErrorKind::Conflict {
             return error;
         }
-        let show = Call {
-            repeat: Repeat::Safe,
-            ..call(Method::GET, app, id, doing(app, id))
+        let show = ApiRequest {
+            idempotency: Idempotency::Idempotent,
+            ..lease_request(Method::GET, app, id, lease_operation(app, id))
         };
         let Ok(holder) = http
-            .send::<wire::LeaseAnswer>(&show)
+            .send::<wire::LeaseResponse>(&show)
             .await
-            .map(wire::LeaseAnswer::lease)
+            .map(wire::LeaseResponse::into_lease)
         else {
             return error;
         };
@@ -317,55 +336,59 @@ impl Leases {
             holder.owner,
             budget.as_secs(),
         );
-        CloudError { answer, ..error }
+        CloudError {
+            message: answer,
+            ..error
+        }
     }
 
     /// Extends one lease. A server that does not know it any more has given it up; anything else is tried again.
-    async fn refresh(&self, http: &Http, id: &str, lease: &Lease) {
+    async fn refresh(&self, http: &ApiClient, id: &str, lease: &HeldMachineLease) {
         // Not longer than until the next refresh: a request that hangs would take the others with it.
-        let answer = self.post(http, &lease.app, id, Some(&lease.nonce));
+        let answer = self.request_lease(http, &lease.app, id, Some(&lease.nonce));
         tokio::select! {
             answer = answer => match answer {
                 Ok(_) => {}
                 Err(error) if error.is_not_found() => {
                     // Most often the machine has just been destroyed by ourselves.
                     tracing::debug!(%error, "there is nothing to hold any more");
-                    self.lose(id);
+                    self.mark_lost(id);
                 }
-                Err(error) if error.trouble == Trouble::Conflict => {
+                Err(error) if error.kind == ErrorKind::Conflict => {
                     tracing::warn!(%error, "the lease is lost");
-                    self.lose(id);
+                    self.mark_lost(id);
                 }
                 Err(error) => tracing::warn!(%error, "the lease was not refreshed"),
             },
-            () = http.pause(ttl(http) / 3) => tracing::warn!(machine = id, "refreshing the lease hangs"),
+            () = http.sleep_scaled(lease_ttl(http) / 3) => tracing::warn!(machine = id, "refreshing the lease hangs"),
         }
     }
 }
 
 /// How long a lease of this client lasts.
-fn ttl(http: &Http) -> Duration {
-    Duration::from_secs(TTL_SECS).max(Duration::from_secs_f64(LEAST_SECS).mul_f64(http.speed()))
+fn lease_ttl(http: &ApiClient) -> Duration {
+    Duration::from_secs(TTL_SECS)
+        .max(Duration::from_secs_f64(MIN_LOCAL_TTL_SECS).mul_f64(http.speed()))
 }
 
 /// Refreshes what is held until nothing is, or nobody is left who could use it.
-async fn keep(shared: Weak<Shared>) {
+async fn refresh_until_released(shared: Weak<LeasesInner>) {
     loop {
         let Some(http) = shared
             .upgrade()
-            .and_then(|shared| shared.http.get().cloned())
+            .and_then(|shared| shared.client.get().cloned())
         else {
             return;
         };
         // Of two refreshes the second may fail.
-        http.pause(ttl(&http) / 3).await;
+        http.sleep_scaled(lease_ttl(&http) / 3).await;
         let Some(leases) = shared.upgrade().map(Leases) else {
             return;
         };
         let held = {
             let mut state = leases.state();
             if state.held.is_empty() {
-                state.keeper = None;
+                state.refresh_task = None;
                 return;
             }
             state.held.clone()
@@ -375,37 +398,41 @@ async fn keep(shared: Weak<Shared>) {
     }
 }
 
-fn doing(app: &str, id: &str) -> String {
+fn lease_operation(app: &str, id: &str) -> String {
     format!("lease machine {id} of {app}")
 }
 
 /// Fly counts requests by endpoint, so that taking and extending share a limit.
-fn call<'a>(method: Method, app: &str, id: &'a str, doing: String) -> Call<'a> {
+fn lease_request<'a>(method: Method, app: &str, id: &'a str, doing: String) -> ApiRequest<'a> {
     let action = match method {
         Method::GET => "lease get",
         Method::DELETE => "lease release",
         _ => "lease",
     };
-    Call {
+    ApiRequest {
         method,
         path: format!("/v1/apps/{app}/machines/{id}/lease"),
         body: None,
-        action: Action::Other(action),
+        action: RateLimitedAction::Other(action),
         identifier: id,
-        repeat: Repeat::LookFirst,
-        doing,
+        idempotency: Idempotency::NotIdempotent,
+        operation: doing,
     }
 }
 
-async fn give_back(http: &Http, id: &str, lease: &Lease) -> Result<(), CloudError> {
+async fn release_lease(
+    http: &ApiClient,
+    id: &str,
+    lease: &HeldMachineLease,
+) -> Result<(), CloudError> {
     let app = &lease.app;
     let doing = format!("give back the lease of machine {id} of {app}");
-    let call = Call {
-        repeat: Repeat::Safe,
-        ..call(Method::DELETE, app, id, doing)
+    let call = ApiRequest {
+        idempotency: Idempotency::Idempotent,
+        ..lease_request(Method::DELETE, app, id, doing)
     };
     match http
-        .send_with::<serde::de::IgnoredAny>(&call, Some(&lease.nonce))
+        .send_with_nonce::<serde::de::IgnoredAny>(&call, Some(&lease.nonce))
         .await
     {
         Err(error) if error.is_not_found() => Ok(()),

@@ -5,58 +5,64 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Reader, fate, wire};
+use super::{FlyReader, fate, wire};
 use crate::{
-    clouds::Action,
-    model::{is_unseen, veiled},
+    clouds::RateLimitedAction,
+    model::{is_unprintable, redact},
 };
 
 /// How many lines are shown: a stack trace's end, and not a screenful for each of twenty machines.
-const LINES: usize = 10;
+const MAX_LINES: usize = 10;
 /// How many characters of a line are shown.
-const WIDTH: usize = 200;
+const MAX_LINE_CHARS: usize = 200;
 /// How long to try. It is not scaled, since a network takes its time at any speed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET /api/v1/apps/{app}/logs` (fly-go's `GetAppLogs`), oldest line first.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Answer {
-    data: Option<Vec<Entry>>,
+struct LogsResponse {
+    data: Option<Vec<LogEntry>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Entry {
-    attributes: Line,
+struct LogEntry {
+    attributes: LogAttributes,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Line {
+struct LogAttributes {
     /// RFC 3339.
     timestamp: Option<String>,
     message: Option<String>,
 }
 
-impl Reader {
+impl FlyReader {
     /// The last lines that a machine printed, at most ten, each without control characters and cut to 200 characters.
     /// None when they cannot be read in five seconds.
-    pub async fn logs(&self, app: &str, id: &str) -> Vec<String> {
-        let mut lines = self.lines(app, id, i64::MIN).await;
-        lines.split_off(lines.len().saturating_sub(LINES))
+    pub async fn read_logs(&self, app: &str, id: &str) -> Vec<String> {
+        let mut lines = self.read_logs_since(app, id, i64::MIN).await;
+        lines.split_off(lines.len().saturating_sub(MAX_LINES))
     }
 
     /// What became of a machine, with the last lines of its present run.
-    pub(super) async fn why(&self, app: &str, machine: &wire::Machine) -> String {
-        let mut text = fate::explain(machine);
-        let lines = self.lines(app, &machine.id, fate::since(machine)).await;
-        let lines = if fate::keeps_ending(machine) {
-            last_whole(&lines)
+    pub(super) async fn describe_failure(
+        &self,
+        app: &str,
+        machine: &wire::MachineResponse,
+    ) -> String {
+        let mut text = fate::describe_outcome(machine);
+        let lines = self
+            .read_logs_since(app, &machine.id, fate::run_started_at(machine))
+            .await;
+        let lines = if fate::is_restarting_repeatedly(machine) {
+            last_complete_run(&lines)
         } else {
             &lines
         };
-        let lines = &lines[lines.len().saturating_sub(LINES)..];
+        let lines = &lines[lines.len().saturating_sub(MAX_LINES)..];
         if !lines.is_empty() {
             text.push_str("; its last lines:");
         }
@@ -67,15 +73,16 @@ impl Reader {
     }
 
     /// The lines since a moment, in Unix milliseconds.
-    pub(super) async fn lines(&self, app: &str, id: &str, since: i64) -> Vec<String> {
-        let Some(http) = &self.logs else {
+    pub(super) async fn read_logs_since(&self, app: &str, id: &str, since: i64) -> Vec<String> {
+        let Some(http) = &self.logs_client else {
             return Vec::new();
         };
         // flyctl sends an empty token for the first page.
         let path = format!("/api/v1/apps/{app}/logs?next_token=&instance={id}");
         let doing = format!("read the logs of machine {id} of {app}");
-        let answer = Self::get_from::<Answer>(http, Action::Other("logs"), id, path, doing);
-        let answer = match tokio::time::timeout(PATIENCE, answer).await {
+        let answer =
+            Self::get_from::<LogsResponse>(http, RateLimitedAction::Other("logs"), id, path, doing);
+        let answer = match tokio::time::timeout(READ_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no logs");
@@ -83,7 +90,7 @@ impl Reader {
             }
             Err(_) => return Vec::new(),
         };
-        let recent = |line: &Line| {
+        let recent = |line: &LogAttributes| {
             let at = line
                 .timestamp
                 .as_ref()
@@ -99,7 +106,12 @@ impl Reader {
         lines
             .filter_map(|line| line.message)
             // Programs print their environment. A secret goes before a line of it is cut in two.
-            .flat_map(|message| veiled(&message).lines().map(plain).collect::<Vec<_>>())
+            .flat_map(|message| {
+                redact(&message)
+                    .lines()
+                    .map(sanitize_line)
+                    .collect::<Vec<_>>()
+            })
             .filter(|line| !line.is_empty())
             .collect()
     }
@@ -107,7 +119,7 @@ impl Reader {
 
 /// Of a program that begins again and again, the last run that is told to its end: the same lines over and over, cut
 /// off somewhere, hide the one that matters.
-fn last_whole(lines: &[String]) -> &[String] {
+fn last_complete_run(lines: &[String]) -> &[String] {
     let begins = |line: &String| line.contains("Starting init (commit");
     let ended = lines
         .iter()
@@ -123,7 +135,7 @@ fn last_whole(lines: &[String]) -> &[String] {
 }
 
 /// A foreign text as one line for a terminal: without escapes and control characters, and not too wide.
-pub(super) fn plain(text: &str) -> String {
+pub(super) fn sanitize_line(text: &str) -> String {
     let mut out = String::new();
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
@@ -135,12 +147,12 @@ pub(super) fn plain(text: &str) -> String {
                     .by_ref()
                     .find(|c| ('\u{40}'..='\u{7e}').contains(c));
             }
-            c if is_unseen(c) => out.push(' '),
+            c if is_unprintable(c) => out.push(' '),
             c => out.push(c),
         }
     }
     let out = out.trim();
-    match out.char_indices().nth(WIDTH) {
+    match out.char_indices().nth(MAX_LINE_CHARS) {
         Some((end, _)) => format!("{}…", &out[..end]),
         None => out.to_owned(),
     }
@@ -163,16 +175,16 @@ mod tests {
             .take(8)
             .map(|line| (*line).to_owned())
             .collect();
-        assert_eq!(last_whole(&lines), &lines[3..6]);
-        assert_eq!(last_whole(&lines[..2]), &lines[..2]);
-        assert_eq!(last_whole(&lines[1..3]), &lines[1..3]);
+        assert_eq!(last_complete_run(&lines), &lines[3..6]);
+        assert_eq!(last_complete_run(&lines[..2]), &lines[..2]);
+        assert_eq!(last_complete_run(&lines[1..3]), &lines[1..3]);
     }
 
     #[test]
     fn a_line_cannot_reach_the_terminal_s_controls() {
-        assert_eq!(plain("\u{1b}[31;1mred\u{1b}[0m\u{7}\r"), "red");
-        assert_eq!(plain("\u{1b}]0;title\u{7}a\tb"), "]0;title a b");
-        assert_eq!(plain("\u{1b}["), "");
-        assert_eq!(plain(&"x".repeat(300)).chars().count(), 201);
+        assert_eq!(sanitize_line("\u{1b}[31;1mred\u{1b}[0m\u{7}\r"), "red");
+        assert_eq!(sanitize_line("\u{1b}]0;title\u{7}a\tb"), "]0;title a b");
+        assert_eq!(sanitize_line("\u{1b}["), "");
+        assert_eq!(sanitize_line(&"x".repeat(300)).chars().count(), 201);
     }
 }

@@ -13,8 +13,8 @@ mod wait;
 pub mod wire;
 mod write;
 
-pub use lease::{Held, Leases};
-pub use new::{NewMachine, NewVolume};
-pub use read::Reader;
-pub use wait::Waited;
-pub use write::Writer;
+pub use lease::{AcquiredLease, Leases};
+pub use new::{CreateVolumeRequest, MachineRequest};
+pub use read::FlyReader;
+pub use wait::WaitOutcome;
+pub use write::FlyWriter;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A machine to make.
 #[derive(Clone, Debug, Default)]
-pub struct NewMachine {
+pub struct MachineRequest {
     /// Its name; Fly makes one up when absent.
     pub name: Option<String>,
     /// Where.
@@ -21,9 +21,9 @@ pub struct NewMachine {
     pub lease_ttl: Option<u64>,
 }
 
-impl NewMachine {
+impl MachineRequest {
     /// What a creation and an update have in common. What is not asked for is not sent.
-    pub(super) fn body(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let Self {
             name: _,
             region,
@@ -49,7 +49,7 @@ impl NewMachine {
 
 /// A volume to make.
 #[derive(Clone, Debug)]
-pub struct NewVolume {
+pub struct CreateVolumeRequest {
     /// Its name.
     pub name: String,
     /// Where.

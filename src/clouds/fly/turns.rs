@@ -10,15 +10,15 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// What a run has made so far, by what is alike. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turns(Arc<Mutex<BTreeMap<String, Made>>>);
+pub(super) struct KeyedLocks(Arc<Mutex<BTreeMap<String, LockedIds>>>);
 
 /// The ids of those that are alike.
-type Made = Arc<Turn<BTreeSet<String>>>;
+type LockedIds = Arc<Turn<BTreeSet<String>>>;
 
-impl Turns {
+impl KeyedLocks {
     /// Waits until no other creation of the same is under way. The turn ends with what is returned: the ids that were
     /// made so far, to which the new one is added.
-    pub(super) async fn take(&self, alike: String) -> OwnedMutexGuard<BTreeSet<String>> {
+    pub(super) async fn lock(&self, alike: String) -> OwnedMutexGuard<BTreeSet<String>> {
         let made = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(alike).or_default())

@@ -5,32 +5,32 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{Reader, fate, wire};
+use super::{FlyReader, fate, wire};
 use crate::{
     clouds::{
-        Action, CloudError, Sign, Trouble, Voice,
-        http::{Call, Repeat},
+        CloudError, ErrorKind, MachineStatus, ProgressSink, RateLimitedAction,
+        http::{ApiRequest, Idempotency},
     },
-    model::pace::STEADY_SECS,
+    model::pace::SMOKE_CHECK_SECS,
 };
 
 /// How waiting ended.
 #[derive(Clone, Debug)]
-pub enum Waited {
+pub enum WaitOutcome {
     /// The machine is in the state.
-    There,
+    Reached,
     /// It is gone.
     Gone,
 }
 
 /// The longest single poll, in seconds. Fly's proxy cuts at 60, and what it cuts reads as a lost connection.
-const POLL: u64 = 55;
+const MAX_POLL_SECS: u64 = 55;
 /// How often a machine that starts is looked at beside the long poll, which does not tell that its program crashes.
-const GLANCE: Duration = Duration::from_secs(1);
+const START_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often checks are looked at: reading a machine is limited to five a second.
-const LOOK: Duration = Duration::from_millis(500);
+const CHECKS_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-impl Reader {
+impl FlyReader {
     /// Waits until a machine is in a state, in this version of its configuration when one is named.
     ///
     /// # Flow
@@ -40,55 +40,55 @@ impl Reader {
     ///
     /// # Errors
     /// [`Trouble::Failed`] with what became of it when it does not get there within `limit_secs`.
-    pub async fn wait_for(
+    pub async fn wait_for_state(
         &self,
         app: &str,
         id: &str,
         version: Option<&str>,
         state: &str,
         limit_secs: u64,
-        voice: &Voice,
-    ) -> Result<Waited, CloudError> {
+        voice: &ProgressSink,
+    ) -> Result<WaitOutcome, CloudError> {
         let version = version
             .map(|version| format!("&version={version}"))
             .unwrap_or_default();
         let doing = format!("wait until machine {id} of {app} is {state}");
-        let mut watch = Watch {
+        let mut watch = MachineWait {
             reader: self,
             app,
             id,
-            doing,
-            voice,
-            last: None,
+            operation: doing,
+            progress: voice,
+            last_status: None,
         };
-        let deadline = self.http.deadline(limit_secs);
+        let deadline = self.http.deadline_in(limit_secs);
         loop {
-            let left = deadline.left_secs();
-            let poll = left.clamp(1, POLL);
+            let left = deadline.remaining_secs();
+            let poll = left.clamp(1, MAX_POLL_SECS);
             let path =
                 format!("/v1/apps/{app}/machines/{id}/wait?state={state}&timeout={poll}{version}");
-            let Err(error) = watch.poll(path, state == "started").await? else {
-                return Ok(Waited::There);
+            let Err(error) = watch.long_poll(path, state == "started").await? else {
+                return Ok(WaitOutcome::Reached);
             };
-            match error.trouble {
-                Trouble::NotFound if state == "destroyed" => return Ok(Waited::Gone),
-                Trouble::NotFound | Trouble::Ambiguous | Trouble::Conflict => {}
+            match error.kind {
+                ErrorKind::NotFound if state == "destroyed" => return Ok(WaitOutcome::Gone),
+                ErrorKind::NotFound | ErrorKind::Ambiguous | ErrorKind::Conflict => {}
                 _ => return Err(error),
             }
             // A machine that was just made may not be known everywhere yet, so it is looked at before it counts as gone.
-            let Some(machine) = watch.look().await? else {
-                return Ok(Waited::Gone);
+            let Some(machine) = watch.read_machine().await? else {
+                return Ok(WaitOutcome::Gone);
             };
             if machine.state == state {
-                return Ok(Waited::There);
+                return Ok(WaitOutcome::Reached);
             }
-            if fate::is_at_rest(&machine) {
-                return Err(watch.failed(&machine).await);
+            if fate::is_inactive(&machine) {
+                return Err(watch.failure_error(&machine).await);
             }
             if left == 0 {
-                return Err(watch.late(&machine, limit_secs).await);
+                return Err(watch.timeout_error(&machine, limit_secs).await);
             }
-            self.http.pause(GLANCE).await;
+            self.http.sleep_scaled(START_POLL_INTERVAL).await;
         }
     }
 
@@ -97,33 +97,36 @@ impl Reader {
     ///
     /// # Errors
     /// [`Trouble::Failed`] with how the program ended, or what the first failing check said.
-    pub async fn wait_until_passing(
+    pub async fn wait_until_checks_pass(
         &self,
         app: &str,
         id: &str,
         limit_secs: u64,
-        voice: &Voice,
-    ) -> Result<wire::Machine, CloudError> {
+        voice: &ProgressSink,
+    ) -> Result<wire::MachineResponse, CloudError> {
         let doing = format!("wait until the checks of machine {id} of {app} pass");
-        let mut watch = Watch {
+        let mut watch = MachineWait {
             reader: self,
             app,
             id,
-            doing,
-            voice,
-            last: None,
+            operation: doing,
+            progress: voice,
+            last_status: None,
         };
-        let deadline = self.http.deadline(limit_secs);
+        let deadline = self.http.deadline_in(limit_secs);
         loop {
-            let machine = watch.look_at_living().await?;
-            let sign = fate::sign(&machine);
-            if sign.state == "started" && sign.checks > 0 && sign.passing == sign.checks {
+            let machine = watch.read_running_machine().await?;
+            let sign = fate::machine_status(&machine);
+            if sign.state == "started"
+                && sign.checks_total > 0
+                && sign.checks_passing == sign.checks_total
+            {
                 return Ok(machine);
             }
-            if deadline.left_secs() == 0 {
-                return Err(watch.late(&machine, limit_secs).await);
+            if deadline.remaining_secs() == 0 {
+                return Err(watch.timeout_error(&machine, limit_secs).await);
             }
-            self.http.pause(LOOK).await;
+            self.http.sleep_scaled(CHECKS_POLL_INTERVAL).await;
         }
     }
 
@@ -132,131 +135,136 @@ impl Reader {
     ///
     /// # Errors
     /// [`Trouble::Failed`] with how its program ended when it crashes or ends, or does not stay up within `limit_secs`.
-    pub async fn wait_until_steady(
+    pub async fn wait_until_stable(
         &self,
         app: &str,
         id: &str,
         limit_secs: u64,
-        voice: &Voice,
-    ) -> Result<wire::Machine, CloudError> {
+        voice: &ProgressSink,
+    ) -> Result<wire::MachineResponse, CloudError> {
         let doing = format!("wait until machine {id} of {app} stays up");
-        let mut watch = Watch {
+        let mut watch = MachineWait {
             reader: self,
             app,
             id,
-            doing,
-            voice,
-            last: None,
+            operation: doing,
+            progress: voice,
+            last_status: None,
         };
-        let deadline = self.http.deadline(limit_secs);
-        let smoke = STEADY_SECS.min(limit_secs);
-        let mut steady = self.http.deadline(smoke);
+        let deadline = self.http.deadline_in(limit_secs);
+        let smoke = SMOKE_CHECK_SECS.min(limit_secs);
+        let mut steady = self.http.deadline_in(smoke);
         let mut turn = None;
         loop {
             // What a look tells is as old as the question.
-            let is_over = steady.is_over();
-            let machine = watch.look_at_living().await?;
-            let seen = fate::last_turn(&machine);
+            let is_over = steady.has_passed();
+            let machine = watch.read_running_machine().await?;
+            let seen = fate::last_start_or_exit(&machine);
             if machine.state != "started" || turn != Some(seen) {
-                steady = self.http.deadline(smoke);
+                steady = self.http.deadline_in(smoke);
                 turn = Some(seen);
             } else if is_over {
                 return Ok(machine);
             }
-            if deadline.left_secs() == 0 {
-                return Err(watch.late(&machine, limit_secs).await);
+            if deadline.remaining_secs() == 0 {
+                return Err(watch.timeout_error(&machine, limit_secs).await);
             }
-            self.http.pause(GLANCE).await;
+            self.http.sleep_scaled(START_POLL_INTERVAL).await;
         }
     }
 }
 
 /// One wait for one machine.
-struct Watch<'a> {
-    reader: &'a Reader,
+struct MachineWait<'a> {
+    reader: &'a FlyReader,
     app: &'a str,
     id: &'a str,
-    doing: String,
-    voice: &'a Voice,
-    last: Option<Sign>,
+    operation: String,
+    progress: &'a ProgressSink,
+    last_status: Option<MachineStatus>,
 }
 
-impl Watch<'_> {
+impl MachineWait<'_> {
     /// One long poll; the inner result is its answer. It is never repeated blindly: 408 is an answer here, not a
     /// failure. A machine that starts is looked at meanwhile, and the outer error is one whose program crashes.
-    async fn poll(
+    async fn long_poll(
         &mut self,
         path: String,
         starts: bool,
     ) -> Result<Result<(), CloudError>, CloudError> {
-        let (reader, id, doing) = (self.reader, self.id, self.doing.clone());
-        let call = Call {
+        let (reader, id, doing) = (self.reader, self.id, self.operation.clone());
+        let call = ApiRequest {
             method: Method::GET,
             path,
             body: None,
-            action: Action::Other("wait"),
+            action: RateLimitedAction::Other("wait"),
             identifier: id,
-            repeat: Repeat::LookFirst,
-            doing,
+            idempotency: Idempotency::NotIdempotent,
+            operation: doing,
         };
         let answer = reader.http.send::<serde::de::IgnoredAny>(&call);
         tokio::pin!(answer);
         loop {
             tokio::select! {
                 answer = &mut answer => return Ok(answer.map(drop)),
-                () = reader.http.pause(GLANCE), if starts => {}
+                () = reader.http.sleep_scaled(START_POLL_INTERVAL), if starts => {}
             }
             // What cannot be read now is looked at after the poll.
-            if let Ok(Some(machine)) = self.look().await
-                && (fate::is_crashing(&machine) || fate::has_ended(&machine))
+            if let Ok(Some(machine)) = self.read_machine().await
+                && (fate::is_crash_looping(&machine) || fate::has_exited(&machine))
             {
-                return Err(self.failed(&machine).await);
+                return Err(self.failure_error(&machine).await);
             }
         }
     }
 
     /// Looks at the machine, and tells what is seen; nothing when it is gone.
-    async fn look(&mut self) -> Result<Option<wire::Machine>, CloudError> {
-        match self.reader.machine(self.app, self.id).await {
+    async fn read_machine(&mut self) -> Result<Option<wire::MachineResponse>, CloudError> {
+        match self.reader.get_machine(self.app, self.id).await {
             Err(gone) if gone.is_not_found() => Ok(None),
             Err(error) => Err(error),
             Ok(machine) => {
-                self.voice.tell(&mut self.last, fate::sign(&machine));
+                self.progress
+                    .report_change(&mut self.last_status, fate::machine_status(&machine));
                 Ok(Some(machine))
             }
         }
     }
 
     /// The same of a machine that should be up: gone, crashing or at rest is an error.
-    async fn look_at_living(&mut self) -> Result<wire::Machine, CloudError> {
-        let Some(machine) = self.look().await? else {
-            return Err(CloudError::new(&self.doing, Trouble::Failed, "it is gone"));
+    async fn read_running_machine(&mut self) -> Result<wire::MachineResponse, CloudError> {
+        let Some(machine) = self.read_machine().await? else {
+            return Err(CloudError::new(
+                &self.operation,
+                ErrorKind::Failed,
+                "it is gone",
+            ));
         };
-        if fate::is_crashing(&machine) || fate::is_at_rest(&machine) {
-            return Err(self.failed(&machine).await);
+        if fate::is_crash_looping(&machine) || fate::is_inactive(&machine) {
+            return Err(self.failure_error(&machine).await);
         }
         Ok(machine)
     }
 
     /// The same when the time is over, and nothing else is wrong with it.
-    async fn late(&self, machine: &wire::Machine, limit_secs: u64) -> CloudError {
-        let error = self.failed(machine).await;
+    async fn timeout_error(&self, machine: &wire::MachineResponse, limit_secs: u64) -> CloudError {
+        let error = self.failure_error(machine).await;
         CloudError {
-            answer: format!("not within {limit_secs} s: {}", error.answer),
+            message: format!("not within {limit_secs} s: {}", error.message),
             ..error
         }
     }
 
-    async fn failed(&self, machine: &wire::Machine) -> CloudError {
+    async fn failure_error(&self, machine: &wire::MachineResponse) -> CloudError {
         // What it was waited for is chance, too.
-        let doing = match fate::keeps_ending(machine) {
+        let doing = match fate::is_restarting_repeatedly(machine) {
             true => format!("start machine {} of {}", self.id, self.app),
-            false => self.doing.clone(),
+            false => self.operation.clone(),
         };
         CloudError::new(
             doing,
-            Trouble::Failed,
-            self.reader.why(self.app, machine).await,
+            ErrorKind::Failed,
+            self.reader.describe_failure(self.app, machine).await,
         )
     }
 }

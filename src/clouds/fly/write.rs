@@ -10,75 +10,77 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Leases, NewMachine, NewVolume, Reader, turns::Turns, wire};
+use super::{CreateVolumeRequest, FlyReader, Leases, MachineRequest, turns::KeyedLocks, wire};
 use crate::{
     clouds::{
-        Action, CloudError,
-        http::{Call, Repeat},
+        CloudError, RateLimitedAction,
+        http::{ApiRequest, Idempotency},
     },
     model::Secret,
 };
 
 /// The action of writing metadata, as far as limits are concerned.
-const METADATA: &str = "metadata";
+const METADATA_ACTION: &str = "metadata";
 
 /// Whether a write was refused because of a lease. Leases answer with 409, and so do a few other things.
-fn ran_out(error: &CloudError) -> bool {
-    error.status == Some(409) && error.answer.contains("lease")
+fn is_lease_error(error: &CloudError) -> bool {
+    error.status == Some(409) && error.message.contains("lease")
 }
 
 /// A client of the Machines API that can read and write.
 #[derive(Clone, Debug)]
-pub struct Writer {
-    reader: Reader,
+pub struct FlyWriter {
+    reader: FlyReader,
     leases: Leases,
-    turns: Turns,
+    volume_locks: KeyedLocks,
 }
 
-impl Deref for Writer {
-    type Target = Reader;
-    fn deref(&self) -> &Reader {
+impl Deref for FlyWriter {
+    type Target = FlyReader;
+    fn deref(&self) -> &FlyReader {
         &self.reader
     }
 }
 
 /// One write: where, how often it may be sent, and what the error shall say.
-struct Write<'a> {
+struct WriteRequest<'a> {
     method: Method,
     path: String,
     body: Option<Value>,
     action: &'static str,
     identifier: &'a str,
-    repeat: Repeat,
-    doing: String,
+    idempotency: Idempotency,
+    operation: String,
 }
 
-impl Writer {
+impl FlyWriter {
     /// Gives a reader the right to write.
     #[must_use]
-    pub fn new(reader: Reader) -> Self {
+    pub fn new(reader: FlyReader) -> Self {
         Self::with_leases(reader, Leases::default())
     }
 
     /// The same with leases that others may hold a clone of, to say who takes them and to give them back.
     #[must_use]
-    pub fn with_leases(reader: Reader, leases: Leases) -> Self {
-        leases.bind(&reader.http);
+    pub fn with_leases(reader: FlyReader, leases: Leases) -> Self {
+        leases.set_client(&reader.http);
         Self {
             reader,
             leases,
-            turns: Turns::default(),
+            volume_locks: KeyedLocks::default(),
         }
     }
 
     /// Waits for the turn to make a volume, and says which of the same name and region this run has made so far.
-    pub async fn volume_turn(
+    pub async fn lock_volume_creation(
         &self,
         app: &str,
         name: &str,
         region: &str,
     ) -> OwnedMutexGuard<BTreeSet<String>> {
-        self.turns.take(format!("{app} {name} {region}")).await
+        self.volume_locks
+            .lock(format!("{app} {name} {region}"))
+            .await
     }
 
     /// The leases that this writer takes and shows.
@@ -89,51 +91,62 @@ impl Writer {
 
     /// The one path of all writes. What a lease guards shows ours, if there is one. A lease that has run out is taken
     /// again where nothing has happened since; otherwise the server's refusal stands.
-    async fn write<T: DeserializeOwned>(&self, write: Write<'_>) -> Result<T, CloudError> {
-        let Write {
+    async fn send_write<T: DeserializeOwned>(
+        &self,
+        write: WriteRequest<'_>,
+    ) -> Result<T, CloudError> {
+        let WriteRequest {
             method,
             path,
             body,
             action,
             identifier,
-            repeat,
-            doing,
+            idempotency: repeat,
+            operation: doing,
         } = write;
         // Leases do not guard metadata, and flyctl sends no nonce there.
-        let nonce = || self.leases.nonce(identifier).filter(|_| action != METADATA);
-        let action = if action == "app delete" {
-            Action::DeleteApp
-        } else {
-            Action::Other(action)
+        let nonce = || {
+            self.leases
+                .nonce(identifier)
+                .filter(|_| action != METADATA_ACTION)
         };
-        let call = Call {
+        let action = if action == "app delete" {
+            RateLimitedAction::DeleteApp
+        } else {
+            RateLimitedAction::Other(action)
+        };
+        let call = ApiRequest {
             method,
             path,
             body,
             action,
             identifier,
-            repeat,
-            doing,
+            idempotency: repeat,
+            operation: doing,
         };
         let leased = nonce();
-        match self.http.send_with(&call, leased.as_deref()).await {
+        match self.http.send_with_nonce(&call, leased.as_deref()).await {
             Err(error)
-                if leased.is_some() && ran_out(&error) && self.leases.regain(identifier).await =>
+                if leased.is_some()
+                    && is_lease_error(&error)
+                    && self.leases.reacquire(identifier).await =>
             {
-                self.http.send_with(&call, nonce().as_deref()).await
+                self.http.send_with_nonce(&call, nonce().as_deref()).await
             }
             answer => answer,
         }
     }
 
     /// Makes what a write on a machine says of its lease known.
-    fn learn(&self, app: &str, machine: &wire::Machine) {
+    fn record_lease(&self, app: &str, machine: &wire::MachineResponse) {
         match &machine.nonce {
             Some(nonce) if !nonce.is_empty() => {
                 self.leases
-                    .hold(app, &machine.id, nonce.clone(), machine.instance_id.clone());
+                    .insert(app, &machine.id, nonce.clone(), machine.instance_id.clone());
             }
-            _ => self.leases.saw(&machine.id, &machine.instance_id),
+            _ => self
+                .leases
+                .record_version(&machine.id, &machine.instance_id),
         }
     }
 
@@ -152,15 +165,15 @@ impl Writer {
             body["network"] = network.into();
         }
         let doing = format!("create app {name} in the organization {org}");
-        self.write::<Value>(Write {
+        self.send_write::<Value>(WriteRequest {
             method: Method::POST,
             path: "/v1/apps".to_owned(),
             body: Some(body),
             action: "app create",
             // There is no app yet that the limit could count for, so it counts for the organization.
             identifier: org,
-            repeat: Repeat::LookFirst,
-            doing,
+            idempotency: Idempotency::NotIdempotent,
+            operation: doing,
         })
         .await
         .map(drop)
@@ -175,12 +188,12 @@ impl Writer {
             format!("/v1/apps/{app}?force=true"),
             format!("delete app {app}"),
         );
-        self.plain(Method::DELETE, path, None, "app delete", "", doing)
+        self.write_idempotent(Method::DELETE, path, None, "app delete", "", doing)
             .await
     }
 
     /// A write that can be repeated and whose answer does not matter.
-    async fn plain(
+    async fn write_idempotent(
         &self,
         method: Method,
         path: String,
@@ -189,15 +202,15 @@ impl Writer {
         identifier: &str,
         doing: String,
     ) -> Result<(), CloudError> {
-        let repeat = Repeat::Safe;
-        let answer = self.write::<serde::de::IgnoredAny>(Write {
+        let repeat = Idempotency::Idempotent;
+        let answer = self.send_write::<serde::de::IgnoredAny>(WriteRequest {
             method,
             path,
             body,
             action,
             identifier,
-            repeat,
-            doing,
+            idempotency: repeat,
+            operation: doing,
         });
         answer.await.map(drop)
     }
@@ -209,22 +222,22 @@ impl Writer {
     pub async fn create_machine(
         &self,
         app: &str,
-        new: &NewMachine,
-    ) -> Result<wire::Machine, CloudError> {
-        let mut body = new.body();
+        new: &MachineRequest,
+    ) -> Result<wire::MachineResponse, CloudError> {
+        let mut body = new.to_json();
         if let Some(name) = &new.name {
             body["name"] = name.as_str().into();
         }
-        let made = self.write(Write {
+        let made = self.send_write(WriteRequest {
             method: Method::POST,
             path: format!("/v1/apps/{app}/machines"),
             body: Some(body),
             action: "machine create",
             identifier: app,
-            repeat: Repeat::LookFirst,
-            doing: format!("create a machine in {app} ({})", new.region),
+            idempotency: Idempotency::NotIdempotent,
+            operation: format!("create a machine in {app} ({})", new.region),
         });
-        made.await.inspect(|made| self.learn(app, made))
+        made.await.inspect(|made| self.record_lease(app, made))
     }
 
     /// Replaces a machine's configuration as a whole. `version` is the one that was planned against.
@@ -236,20 +249,22 @@ impl Writer {
         app: &str,
         id: &str,
         version: &str,
-        update: &NewMachine,
-    ) -> Result<wire::Machine, CloudError> {
-        let mut body = update.body();
+        update: &MachineRequest,
+    ) -> Result<wire::MachineResponse, CloudError> {
+        let mut body = update.to_json();
         body["current_version"] = version.into();
-        let updated = self.write(Write {
+        let updated = self.send_write(WriteRequest {
             method: Method::POST,
             path: format!("/v1/apps/{app}/machines/{id}"),
             body: Some(body),
             action: "machine update",
             identifier: id,
-            repeat: Repeat::LookFirst,
-            doing: format!("update machine {id} of {app}"),
+            idempotency: Idempotency::NotIdempotent,
+            operation: format!("update machine {id} of {app}"),
         });
-        updated.await.inspect(|updated| self.learn(app, updated))
+        updated
+            .await
+            .inspect(|updated| self.record_lease(app, updated))
     }
 
     /// Writes metadata keys; nothing restarts.
@@ -266,11 +281,11 @@ impl Writer {
             format!("/v1/apps/{app}/machines/{id}/metadata"),
             format!("write metadata of machine {id} of {app}"),
         );
-        self.plain(
+        self.write_idempotent(
             Method::PATCH,
             path,
             Some(json!({ "metadata": labels })),
-            METADATA,
+            METADATA_ACTION,
             id,
             doing,
         )
@@ -284,9 +299,9 @@ impl Writer {
     pub async fn destroy_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/machines/{id}?force=true");
         let doing = format!("destroy machine {id} of {app}");
-        self.plain(Method::DELETE, path, None, "machine destroy", id, doing)
+        self.write_idempotent(Method::DELETE, path, None, "machine destroy", id, doing)
             .await?;
-        self.leases.forget(id);
+        self.leases.remove(id);
         Ok(())
     }
 
@@ -295,15 +310,17 @@ impl Writer {
     /// # Errors
     /// As every request.
     pub async fn restart_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        self.action(app, id, "restart", "machine restart").await
+        self.post_machine_action(app, id, "restart", "machine restart")
+            .await
     }
 
     /// Starts a machine that is stopped or suspended; one that runs already is left alone.
     ///
     /// # Errors
     /// As every request; a machine that is `created` or being replaced is refused.
-    pub async fn start(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        self.action(app, id, "start", "machine start").await
+    pub async fn start_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.post_machine_action(app, id, "start", "machine start")
+            .await
     }
 
     /// Stops a machine with the signal and the time that its own configuration names (`stop_config`), or else with
@@ -311,28 +328,31 @@ impl Writer {
     ///
     /// # Errors
     /// As every request; one that is stopped already is no error.
-    pub async fn stop(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        self.action(app, id, "stop", "machine stop").await
+    pub async fn stop_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.post_machine_action(app, id, "stop", "machine stop")
+            .await
     }
 
     /// Hides a machine from Fly's proxy; it runs on.
     ///
     /// # Errors
     /// As every request.
-    pub async fn cordon(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        self.action(app, id, "cordon", "machine cordon").await
+    pub async fn cordon_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.post_machine_action(app, id, "cordon", "machine cordon")
+            .await
     }
 
     /// Shows a machine to Fly's proxy again.
     ///
     /// # Errors
     /// As every request.
-    pub async fn uncordon(&self, app: &str, id: &str) -> Result<(), CloudError> {
-        self.action(app, id, "uncordon", "machine uncordon").await
+    pub async fn uncordon_machine(&self, app: &str, id: &str) -> Result<(), CloudError> {
+        self.post_machine_action(app, id, "uncordon", "machine uncordon")
+            .await
     }
 
     /// A verb on a machine that takes no body, and that is the same done twice.
-    async fn action(
+    async fn post_machine_action(
         &self,
         app: &str,
         id: &str,
@@ -340,7 +360,7 @@ impl Writer {
         action: &'static str,
     ) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/machines/{id}/{verb}");
-        self.plain(
+        self.write_idempotent(
             Method::POST,
             path,
             None,
@@ -358,9 +378,9 @@ impl Writer {
     pub async fn create_volume(
         &self,
         app: &str,
-        new: &NewVolume,
-    ) -> Result<wire::Volume, CloudError> {
-        let NewVolume {
+        new: &CreateVolumeRequest,
+    ) -> Result<wire::VolumeResponse, CloudError> {
+        let CreateVolumeRequest {
             name,
             region,
             size_gb,
@@ -377,14 +397,14 @@ impl Writer {
         for (key, value) in optional.into_iter().filter(|(_, value)| !value.is_null()) {
             body[key] = value;
         }
-        self.write(Write {
+        self.send_write(WriteRequest {
             method: Method::POST,
             path: format!("/v1/apps/{app}/volumes"),
             body: Some(body),
             action: "volume create",
             identifier: app,
-            repeat: Repeat::LookFirst,
-            doing: format!("create volume {name} in {app} ({region})"),
+            idempotency: Idempotency::NotIdempotent,
+            operation: format!("create volume {name} in {app} ({region})"),
         })
         .await
     }
@@ -398,15 +418,15 @@ impl Writer {
         app: &str,
         id: &str,
         size_gb: u32,
-    ) -> Result<wire::Extended, CloudError> {
-        self.write(Write {
+    ) -> Result<wire::ExtendVolumeResponse, CloudError> {
+        self.send_write(WriteRequest {
             method: Method::PUT,
             path: format!("/v1/apps/{app}/volumes/{id}/extend"),
             body: Some(json!({ "size_gb": size_gb })),
             action: "volume extend",
             identifier: id,
-            repeat: Repeat::Safe,
-            doing: format!("extend volume {id} of {app} to {size_gb} GB"),
+            idempotency: Idempotency::Idempotent,
+            operation: format!("extend volume {id} of {app} to {size_gb} GB"),
         })
         .await
     }
@@ -420,15 +440,15 @@ impl Writer {
         app: &str,
         id: &str,
         body: Value,
-    ) -> Result<wire::Volume, CloudError> {
-        self.write(Write {
+    ) -> Result<wire::VolumeResponse, CloudError> {
+        self.send_write(WriteRequest {
             method: Method::PUT,
             path: format!("/v1/apps/{app}/volumes/{id}"),
             body: Some(body),
             action: "volume update",
             identifier: id,
-            repeat: Repeat::Safe,
-            doing: format!("update volume {id} of {app}"),
+            idempotency: Idempotency::Idempotent,
+            operation: format!("update volume {id} of {app}"),
         })
         .await
     }
@@ -442,7 +462,7 @@ impl Writer {
             format!("/v1/apps/{app}/volumes/{id}"),
             format!("delete volume {id} of {app}"),
         );
-        self.plain(Method::DELETE, path, None, "volume delete", id, doing)
+        self.write_idempotent(Method::DELETE, path, None, "volume delete", id, doing)
             .await
     }
 
@@ -454,19 +474,19 @@ impl Writer {
         &self,
         app: &str,
         values: &BTreeMap<&str, Option<&Secret>>,
-    ) -> Result<wire::Secrets, CloudError> {
+    ) -> Result<wire::AppSecrets, CloudError> {
         let values: BTreeMap<_, _> = values
             .iter()
             .map(|(name, value)| (*name, value.map(Secret::expose)))
             .collect();
-        self.write(Write {
+        self.send_write(WriteRequest {
             method: Method::POST,
             path: format!("/v1/apps/{app}/secrets"),
             body: Some(json!({ "values": values })),
             action: "secret update",
             identifier: app,
-            repeat: Repeat::Safe,
-            doing: format!("set secrets of {app}"),
+            idempotency: Idempotency::Idempotent,
+            operation: format!("set secrets of {app}"),
         })
         .await
     }
@@ -481,7 +501,7 @@ impl Writer {
         org: &str,
         kind: &str,
         region: Option<&str>,
-    ) -> Result<wire::Ip, CloudError> {
+    ) -> Result<wire::IpAssignment, CloudError> {
         let mut body = json!({ "type": kind });
         if let Some(region) = region {
             body["region"] = region.into();
@@ -489,14 +509,14 @@ impl Writer {
         if kind == "private_v6" {
             body["org_slug"] = org.into();
         }
-        self.write(Write {
+        self.send_write(WriteRequest {
             method: Method::POST,
             path: format!("/v1/apps/{app}/ip_assignments"),
             body: Some(body),
             action: "ip assign",
             identifier: app,
-            repeat: Repeat::LookFirst,
-            doing: format!("assign a {kind} address to {app}"),
+            idempotency: Idempotency::NotIdempotent,
+            operation: format!("assign a {kind} address to {app}"),
         })
         .await
     }
@@ -508,7 +528,7 @@ impl Writer {
     pub async fn release_ip(&self, app: &str, address: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/ip_assignments/{address}");
         let doing = format!("release {address} of {app}");
-        self.plain(Method::DELETE, path, None, "ip release", app, doing)
+        self.write_idempotent(Method::DELETE, path, None, "ip release", app, doing)
             .await
     }
 
@@ -520,15 +540,15 @@ impl Writer {
         &self,
         app: &str,
         hostname: &str,
-    ) -> Result<wire::Certificate, CloudError> {
-        self.write(Write {
+    ) -> Result<wire::CertificateSummary, CloudError> {
+        self.send_write(WriteRequest {
             method: Method::POST,
             path: format!("/v1/apps/{app}/certificates/acme"),
             body: Some(json!({ "hostname": hostname })),
             action: "certificate create",
             identifier: app,
-            repeat: Repeat::Safe,
-            doing: format!("request a certificate for {hostname} ({app})"),
+            idempotency: Idempotency::Idempotent,
+            operation: format!("request a certificate for {hostname} ({app})"),
         })
         .await
     }
@@ -540,7 +560,7 @@ impl Writer {
     pub async fn delete_certificate(&self, app: &str, hostname: &str) -> Result<(), CloudError> {
         let path = format!("/v1/apps/{app}/certificates/{hostname}");
         let doing = format!("remove the certificate of {hostname} ({app})");
-        self.plain(Method::DELETE, path, None, "certificate delete", app, doing)
+        self.write_idempotent(Method::DELETE, path, None, "certificate delete", app, doing)
             .await
     }
 }

@@ -2,7 +2,7 @@
 
 /// `Bearer realm="…",service="…",scope="…"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(super) struct BearerChallenge {
     /// Where tokens are given out.
     pub(super) realm: String,
     /// For whom the token is meant.
@@ -11,9 +11,9 @@ pub(super) struct Challenge {
     pub(super) scope: Option<String>,
 }
 
-impl Challenge {
+impl BearerChallenge {
     /// Reads a `WWW-Authenticate` header; `None` when it asks for no token.
-    pub(super) fn read(header: &str) -> Option<Self> {
+    pub(super) fn parse(header: &str) -> Option<Self> {
         let at = header.to_ascii_lowercase().find("bearer ")?;
         let mut challenge = Self {
             realm: String::new(),
@@ -21,7 +21,7 @@ impl Challenge {
             scope: None,
         };
         let mut rest = &header[at + "bearer ".len()..];
-        while let Some((name, value, after)) = parameter(rest) {
+        while let Some((name, value, after)) = parse_parameter(rest) {
             match name {
                 "realm" => challenge.realm = value.to_owned(),
                 "service" => challenge.service = Some(value.to_owned()),
@@ -35,7 +35,7 @@ impl Challenge {
 }
 
 /// The first `name="value"` or `name=value`, and what follows. A value in quotes may hold commas.
-fn parameter(text: &str) -> Option<(&str, &str, &str)> {
+fn parse_parameter(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.trim_start_matches([' ', ',']).split_once('=')?;
     if let Some(quoted) = rest.strip_prefix('"') {
         let (value, rest) = quoted.split_once('"')?;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_challenge_is_read_whatever_stands_beside_it() {
-        let read = |header| Challenge::read(header).map(|c| (c.realm, c.service, c.scope));
+        let read = |header| BearerChallenge::parse(header).map(|c| (c.realm, c.service, c.scope));
         let some = |text: &str| Some(text.to_owned());
         let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#;
         assert_eq!(

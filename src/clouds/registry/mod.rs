@@ -14,111 +14,116 @@ use std::sync::{
 use base64::Engine as _;
 use reqwest::{Url, header::HeaderValue};
 
-use self::look::Look;
+use self::look::DigestLookup;
 use super::{
-    CloudError, Trouble,
-    http::{self, Clients, Repeat, Settings},
+    CloudError, ErrorKind,
+    http::{self, ClientConfig, HttpClients, Idempotency},
     reach,
 };
 use crate::model::Image;
 
 /// Fly's own registry.
-const FLY: &str = "registry.fly.io";
+const FLY_REGISTRY: &str = "registry.fly.io";
 /// Where Docker Hub serves what is named `docker.io`.
-const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+const DOCKER_HUB_HOST: (&str, &str) = ("docker.io", "registry-1.docker.io");
 /// The user that flyctl names beside the token; the registry looks at the token only.
-const USER: &str = "x";
+const BASIC_AUTH_USER: &str = "x";
 
 /// A client of every registry there is.
 #[derive(Clone, Debug)]
-pub struct Registry(Arc<Inner>);
+pub struct RegistryClient(Arc<RegistryClientInner>);
 
 #[derive(Debug)]
-struct Inner {
-    clients: Clients,
+struct RegistryClientInner {
+    clients: HttpClients,
     /// Where all registries are asked instead of at their own addresses.
-    base: Option<String>,
+    base_url: Option<String>,
     /// For Fly's own registry.
     authorization: HeaderValue,
     speed: f64,
-    sent: AtomicU64,
+    requests: AtomicU64,
 }
 
-impl Registry {
+impl RegistryClient {
     /// A client with the token of the Machines API.
     ///
     /// # Errors
     /// When the address of an imitation is one that no token may be sent to, or TLS cannot be set up.
-    pub fn new(settings: &Settings) -> Result<Self, CloudError> {
+    pub fn new(settings: &ClientConfig) -> Result<Self, CloudError> {
         let wrong = |why: String| {
-            CloudError::new("set up the client of the registries", Trouble::Refused, why)
+            CloudError::new(
+                "set up the client of the registries",
+                ErrorKind::Rejected,
+                why,
+            )
         };
-        if let Some(base) = &settings.registries {
-            reach::safe(base).map_err(wrong)?;
+        if let Some(base) = &settings.registry_url {
+            reach::parse_token_url(base).map_err(wrong)?;
         }
-        let token = bare(settings.token.expose());
-        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{token}"));
+        let token = strip_auth_scheme(settings.token.expose());
+        let basic =
+            base64::engine::general_purpose::STANDARD.encode(format!("{BASIC_AUTH_USER}:{token}"));
         let mut authorization = HeaderValue::from_str(&format!("Basic {basic}"))
             .map_err(|error| wrong(error.to_string()))?;
         authorization.set_sensitive(true);
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(RegistryClientInner {
             // A registry without a place is asked at its own.
-            clients: Clients::new([settings.registries.as_deref().unwrap_or("https://")])
+            clients: HttpClients::new([settings.registry_url.as_deref().unwrap_or("https://")])
                 .map_err(wrong)?,
-            base: settings
-                .registries
+            base_url: settings
+                .registry_url
                 .as_ref()
                 .map(|base| base.trim_end_matches('/').to_owned()),
             authorization,
-            speed: http::bounded(settings.speed),
-            sent: AtomicU64::new(0),
+            speed: http::clamp_speed(settings.speed),
+            requests: AtomicU64::new(0),
         })))
     }
 
     /// How many requests were sent so far.
     #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.0.sent.load(Ordering::Relaxed)
+    pub fn request_count(&self) -> u64 {
+        self.0.requests.load(Ordering::Relaxed)
     }
 
     /// The digest that a reference means now. A reference with a digest is looked up by it.
     ///
     /// # Errors
     /// [`Trouble::NotFound`] when there is no such image, and as every request.
-    pub async fn digest(&self, image: &Image) -> Result<String, CloudError> {
+    pub async fn resolve_digest(&self, image: &Image) -> Result<String, CloudError> {
         let doing = format!("look up the image {image}");
         let home = self
-            .home(image)
-            .map_err(|why| CloudError::new(&doing, Trouble::Refused, why))?;
-        let authorization = (image.registry() == FLY).then_some(&self.0.authorization);
-        let once = || Look::new(&self.0, &doing, &home, authorization).digest();
-        let digest = http::patiently(self.0.speed, Repeat::Safe, once).await?;
+            .manifest_url(image)
+            .map_err(|why| CloudError::new(&doing, ErrorKind::Rejected, why))?;
+        let authorization = (image.registry() == FLY_REGISTRY).then_some(&self.0.authorization);
+        let once = || DigestLookup::new(&self.0, &doing, &home, authorization).resolve();
+        let digest = http::retry_with_backoff(self.0.speed, Idempotency::Idempotent, once).await?;
         match image.digest() {
             Some(asked) if asked != digest => {
                 let what = format!("the registry answered with another image, {digest}");
-                Err(CloudError::new(doing, Trouble::Unreadable, what))
+                Err(CloudError::new(doing, ErrorKind::InvalidResponse, what))
             }
             _ => Ok(digest),
         }
     }
 
     /// Where an image's manifest is. An imitation is told the registry's name as containerd tells a mirror.
-    fn home(&self, image: &Image) -> Result<Url, String> {
+    fn manifest_url(&self, image: &Image) -> Result<Url, String> {
         let (registry, repository) = (image.registry(), image.repository());
         let reference = image.digest().or_else(|| image.tag()).unwrap_or_default();
         let path = format!("v2/{repository}/manifests/{reference}");
-        let address = match &self.0.base {
+        let address = match &self.0.base_url {
             Some(base) => format!("{base}/{path}?ns={registry}"),
-            None => format!("{}/{path}", address(registry)),
+            None => format!("{}/{path}", registry_url(registry)),
         };
         Url::parse(&address).map_err(|error| error.to_string())
     }
 }
 
 /// The address of a registry: plain HTTP for what runs on this machine only, as Docker does it.
-fn address(registry: &str) -> String {
-    let host = if registry == DOCKER_HUB.0 {
-        DOCKER_HUB.1
+fn registry_url(registry: &str) -> String {
+    let host = if registry == DOCKER_HUB_HOST.0 {
+        DOCKER_HUB_HOST.1
     } else {
         registry
     };
@@ -129,7 +134,7 @@ fn address(registry: &str) -> String {
 }
 
 /// The token without the scheme that it may have been pasted with.
-fn bare(token: &str) -> &str {
+fn strip_auth_scheme(token: &str) -> &str {
     let token = token.trim();
     ["FlyV1 ", "Bearer "]
         .iter()
@@ -143,25 +148,25 @@ mod tests {
     use super::*;
     use crate::model::Secret;
 
-    fn registry(base: Option<&str>) -> Registry {
-        let settings = Settings {
-            logs: None,
-            uiex: None,
-            public: None,
-            base: String::new(),
+    fn registry(base: Option<&str>) -> RegistryClient {
+        let settings = ClientConfig {
+            logs_url: None,
+            uiex_url: None,
+            public_url: None,
+            base_url: String::new(),
             token: Secret::new("FlyV1 fm2_abc"),
             speed: 1.0,
-            fuse: None,
-            registries: base.map(str::to_owned),
+            crash_point: None,
+            registry_url: base.map(str::to_owned),
         };
-        Registry::new(&settings).expect("the settings are sound")
+        RegistryClient::new(&settings).expect("the settings are sound")
     }
 
     #[test]
     fn every_registry_has_its_address_and_an_imitation_has_them_all() {
         let at = |base, image: &str| {
             registry(base)
-                .home(&Image::new(image))
+                .manifest_url(&Image::new(image))
                 .map(|url| url.to_string())
         };
         let digest = format!("sha256:{}", "ab".repeat(32));

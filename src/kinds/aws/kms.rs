@@ -8,20 +8,20 @@ use super::bucket::BucketSpec;
 
 /// What is done with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Objects {
+pub enum ObjectAccess {
     /// They are read.
     Read,
     /// They are written. Parts of a large object are encrypted one by one, and read again when they are put together.
-    Written,
+    Write,
 }
 
 /// The statement; nothing where the bucket names no key. The key is used through S3 in the bucket's region, and in no
 /// other way.
 #[must_use]
-pub fn statement(sid: &str, bucket: &BucketSpec, objects: Objects) -> Option<Value> {
+pub fn key_statement(sid: &str, bucket: &BucketSpec, objects: ObjectAccess) -> Option<Value> {
     let key = bucket.encryption.kms_key.as_ref()?;
     let mut actions = vec!["kms:Decrypt"];
-    actions.extend((objects == Objects::Written).then_some("kms:GenerateDataKey"));
+    actions.extend((objects == ObjectAccess::Write).then_some("kms:GenerateDataKey"));
     let through = json!({ "kms:ViaService": format!("s3.{}.amazonaws.com", bucket.region) });
     let (resource, condition) = if key.starts_with("arn:") {
         (key.as_str(), json!({ "StringEquals": through }))

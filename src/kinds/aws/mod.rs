@@ -9,5 +9,5 @@ pub mod role;
 pub mod tags;
 
 pub use bucket::Bucket;
-pub use provider::Provider;
+pub use provider::OidcProvider;
 pub use role::Role;

@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    kms::{self, Objects},
-    policy::Policy,
+    kms::{self, ObjectAccess},
+    policy::PolicyDocument,
     provider, role,
 };
 use crate::kinds::{AwsMeta, Desired};
@@ -35,7 +35,7 @@ pub enum Purpose {
     Destroy,
 }
 
-const READ_BUCKET: [&str; 9] = [
+const BUCKET_READ_ACTIONS: [&str; 9] = [
     "s3:ListBucket",
     "s3:ListBucketVersions",
     "s3:GetEncryptionConfiguration",
@@ -46,7 +46,7 @@ const READ_BUCKET: [&str; 9] = [
     "s3:GetBucketPolicy",
     "s3:GetBucketTagging",
 ];
-const WRITE_BUCKET: [&str; 9] = [
+const BUCKET_WRITE_ACTIONS: [&str; 9] = [
     "s3:CreateBucket",
     "s3:TagResource",
     "s3:PutBucketTagging",
@@ -58,48 +58,48 @@ const WRITE_BUCKET: [&str; 9] = [
     "s3:PutBucketPolicy",
 ];
 /// Needed only where a bucket shall have no policy at all.
-const BARE_BUCKET: &str = "s3:DeleteBucketPolicy";
-const READ_ROLE: [&str; 4] = [
+const BUCKET_POLICY_DELETE_ACTION: &str = "s3:DeleteBucketPolicy";
+const ROLE_READ_ACTIONS: [&str; 4] = [
     "iam:GetRole",
     "iam:ListRolePolicies",
     "iam:GetRolePolicy",
     "iam:ListAttachedRolePolicies",
 ];
 /// What can make a role stronger. A permissions boundary, where every role has the same, bounds these.
-const GRANT_ROLE: [&str; 4] = [
+const ROLE_GRANT_ACTIONS: [&str; 4] = [
     "iam:CreateRole",
     "iam:PutRolePolicy",
     "iam:DeleteRolePolicy",
     "iam:PutRolePermissionsBoundary",
 ];
-const WRITE_ROLE: [&str; 4] = [
+const ROLE_WRITE_ACTIONS: [&str; 4] = [
     "iam:UpdateAssumeRolePolicy",
     "iam:UpdateRole",
     "iam:TagRole",
     "iam:UntagRole",
 ];
 /// Taking a boundary away is a right of its own, and is given only where no role must have one.
-const UNBOUND_ROLE: &str = "iam:DeleteRolePermissionsBoundary";
+const BOUNDARY_DELETE_ACTION: &str = "iam:DeleteRolePermissionsBoundary";
 
 /// The policy document; nothing where the manifest names no account.
 #[must_use]
-pub fn policy(desired: &Desired, purpose: Purpose) -> Option<Policy> {
+pub fn build_policy(desired: &Desired, purpose: Purpose) -> Option<PolicyDocument> {
     let meta = desired.meta.aws.as_ref()?;
-    let statements = buckets(desired, meta, purpose)
+    let statements = bucket_statements(desired, meta, purpose)
         .into_iter()
-        .chain(roles(desired, meta, purpose))
-        .chain(providers(desired, meta, purpose));
+        .chain(role_statements(desired, meta, purpose))
+        .chain(provider_statements(desired, meta, purpose));
     let document = json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() });
-    Some(Policy::of(&document).expect("the document above is a policy"))
+    Some(PolicyDocument::from_json(&document).expect("the document above is a policy"))
 }
 
-fn allow(sid: &str, actions: &[&str], resource: impl Into<Value>) -> Value {
+fn allow_statement(sid: &str, actions: &[&str], resource: impl Into<Value>) -> Value {
     json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource.into() })
 }
 
-fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
+fn bucket_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     let ours = (
-        format!("arn:aws:s3:::{}", meta.prefix),
+        format!("arn:aws:s3:::{}", meta.bucket_prefix),
         format!("-{}", meta.account),
     );
     let named: BTreeSet<String> = desired
@@ -112,24 +112,28 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     reached.insert(format!("{}*{}", ours.0, ours.1));
     let list = |arns: &BTreeSet<String>| arns.iter().cloned().collect::<Value>();
     let mut out = vec![
-        allow("FindBuckets", &["s3:ListAllMyBuckets"], "*"),
-        allow("ReadBuckets", &READ_BUCKET, list(&reached)),
+        allow_statement("FindBuckets", &["s3:ListAllMyBuckets"], "*"),
+        allow_statement("ReadBuckets", &BUCKET_READ_ACTIONS, list(&reached)),
     ];
-    out.extend(lock(desired, meta, purpose));
+    out.extend(lock_statements(desired, meta, purpose));
     if purpose >= Purpose::Apply && !named.is_empty() {
         let bare = desired
             .aws_bucket
             .values()
             .any(|spec| spec.policy.is_none())
-            .then_some(BARE_BUCKET);
-        let writes: Vec<&str> = WRITE_BUCKET.into_iter().chain(bare).collect();
-        out.push(allow("WriteBuckets", &writes, list(&named)));
+            .then_some(BUCKET_POLICY_DELETE_ACTION);
+        let writes: Vec<&str> = BUCKET_WRITE_ACTIONS.into_iter().chain(bare).collect();
+        out.push(allow_statement("WriteBuckets", &writes, list(&named)));
     }
     if purpose >= Purpose::Destroy {
-        out.push(allow("RemoveBuckets", &["s3:DeleteBucket"], list(&reached)));
+        out.push(allow_statement(
+            "RemoveBuckets",
+            &["s3:DeleteBucket"],
+            list(&reached),
+        ));
         let lock = desired.meta.mark.lock_key();
         let locks: Value = reached.iter().map(|arn| format!("{arn}/{lock}")).collect();
-        out.push(allow(
+        out.push(allow_statement(
             "RemoveLocks",
             &["s3:DeleteObject", "s3:DeleteObjectVersion"],
             locks,
@@ -140,14 +144,14 @@ fn buckets(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
 
 /// The lock: who plans may look at it, who applies takes it. Without the right to list, S3 does not say that it is free.
 /// The key of KMS of a bucket that is managed elsewhere is not known here; its owner must grant it.
-fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    let Some((bucket, _)) = &meta.lock else {
+fn lock_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
+    let Some((bucket, _)) = &meta.lock_bucket else {
         return Vec::new();
     };
     let arn = format!("arn:aws:s3:::{bucket}");
     let writes = (purpose >= Purpose::Apply).then_some("s3:PutObject");
     let actions: Vec<&str> = ["s3:GetObject"].into_iter().chain(writes).collect();
-    let mut out = vec![allow(
+    let mut out = vec![allow_statement(
         "Lock",
         &actions,
         format!("{arn}/{}", desired.meta.mark.lock_key()),
@@ -157,19 +161,19 @@ fn lock(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
         .values()
         .find(|spec| spec.name == *bucket);
     if holder.is_none() {
-        out.push(allow("FindLock", &["s3:ListBucket"], arn));
+        out.push(allow_statement("FindLock", &["s3:ListBucket"], arn));
     }
     let objects = if purpose >= Purpose::Apply {
-        Objects::Written
+        ObjectAccess::Write
     } else {
-        Objects::Read
+        ObjectAccess::Read
     };
-    out.extend(holder.and_then(|spec| kms::statement("LockKey", spec, objects)));
+    out.extend(holder.and_then(|spec| kms::key_statement("LockKey", spec, objects)));
     out
 }
 
-fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
-    let path = role::path(&desired.meta.mark);
+fn role_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
+    let path = role::role_path(&desired.meta.mark);
     let ours = format!("arn:aws:iam::{}:role{path}*", meta.account);
     // A role of the same name that somebody else has made has no path of ours.
     let names = desired
@@ -178,11 +182,11 @@ fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
         .map(|spec| format!("arn:aws:iam::{}:role/{}", meta.account, spec.name));
     let readable: Value = [ours.clone()].into_iter().chain(names).collect();
     let mut out = vec![
-        allow("FindRoles", &["iam:ListRoles"], "*"),
-        allow("ReadRoles", &READ_ROLE, readable),
+        allow_statement("FindRoles", &["iam:ListRoles"], "*"),
+        allow_statement("ReadRoles", &ROLE_READ_ACTIONS, readable),
     ];
     if purpose >= Purpose::Apply && !desired.aws_role.is_empty() {
-        out.extend(write_roles(desired, &ours));
+        out.extend(role_write_statements(desired, &ours));
     }
     if purpose >= Purpose::Destroy {
         let gone = [
@@ -190,23 +194,23 @@ fn roles(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
             "iam:DeleteRolePolicy",
             "iam:DetachRolePolicy",
         ];
-        out.push(allow("RemoveRoles", &gone, ours));
+        out.push(allow_statement("RemoveRoles", &gone, ours));
     }
     out
 }
 
 /// What makes and changes roles. Where every role has a boundary, nothing is granted to one that has none.
-fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
+fn role_write_statements(desired: &Desired, ours: &str) -> Vec<Value> {
     let roles = || desired.aws_role.values();
     let boundaries: Option<BTreeSet<_>> = roles().map(|spec| spec.boundary.clone()).collect();
     let mut bounds = serde_json::Map::new();
-    let mut writes: Vec<&str> = WRITE_ROLE.to_vec();
+    let mut writes: Vec<&str> = ROLE_WRITE_ACTIONS.to_vec();
     match boundaries {
         Some(all) => bounds.extend([(
             "StringEquals".to_owned(),
             json!({ "iam:PermissionsBoundary": all }),
         )]),
-        None => writes.push(UNBOUND_ROLE),
+        None => writes.push(BOUNDARY_DELETE_ACTION),
     }
     let with = |mut statement: Value, condition: serde_json::Map<String, Value>| {
         if !condition.is_empty() {
@@ -218,8 +222,11 @@ fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
     let detaches = roles()
         .any(|spec| spec.managed.is_some())
         .then_some("iam:DetachRolePolicy");
-    let grants: Vec<&str> = GRANT_ROLE.into_iter().chain(detaches).collect();
-    let mut out = vec![with(allow("GrantRoles", &grants, ours), bounds.clone())];
+    let grants: Vec<&str> = ROLE_GRANT_ACTIONS.into_iter().chain(detaches).collect();
+    let mut out = vec![with(
+        allow_statement("GrantRoles", &grants, ours),
+        bounds.clone(),
+    )];
     let named: BTreeSet<&String> = roles()
         .flat_map(|spec| spec.managed.iter().flatten())
         .collect();
@@ -227,23 +234,23 @@ fn write_roles(desired: &Desired, ours: &str) -> Vec<Value> {
         let mut these = bounds;
         these.insert("ArnEquals".to_owned(), json!({ "iam:PolicyARN": named }));
         out.push(with(
-            allow("AttachPolicies", &["iam:AttachRolePolicy"], ours),
+            allow_statement("AttachPolicies", &["iam:AttachRolePolicy"], ours),
             these,
         ));
     }
-    out.push(allow("WriteRoles", &writes, ours));
+    out.push(allow_statement("WriteRoles", &writes, ours));
     out
 }
 
-fn providers(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
+fn provider_statements(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> {
     // A personal organization's own slug is known only to Fly.
     let org = if desired.meta.org == "personal" {
         "*"
     } else {
         &desired.meta.org
     };
-    let arn = provider::arn(&meta.account, org);
-    let mut out = vec![allow(
+    let arn = provider::provider_arn(&meta.account, org);
+    let mut out = vec![allow_statement(
         "ReadProvider",
         &["iam:GetOpenIDConnectProvider"],
         arn.as_str(),
@@ -254,10 +261,10 @@ fn providers(desired: &Desired, meta: &AwsMeta, purpose: Purpose) -> Vec<Value> 
             "iam:AddClientIDToOpenIDConnectProvider",
             "iam:TagOpenIDConnectProvider",
         ];
-        out.push(allow("WriteProvider", &writes, arn.as_str()));
+        out.push(allow_statement("WriteProvider", &writes, arn.as_str()));
     }
     if purpose >= Purpose::Destroy {
-        out.push(allow(
+        out.push(allow_statement(
             "RemoveProvider",
             &["iam:DeleteOpenIDConnectProvider"],
             arn,

@@ -4,59 +4,75 @@ use std::collections::BTreeSet;
 
 use super::{
     mistakes,
-    report::{Report, within},
-    scalars::{self, Decoded, Wrong},
-    schema::{Fate, Key, Section, Shape},
+    report::{FlyTomlDiagnostics, qualified_key},
+    scalars::{self, Decoded, TypeMismatch},
+    schema::{KeyHandling, KeySchema, SectionSchema, ValueType},
     text,
 };
-use crate::manifest::node::{Entry, Node, Table, Value};
+use crate::manifest::node::{TomlEntry, TomlNode, TomlTable, TomlValue};
 
 /// Decodes a section.
-pub(super) fn table(section: &'static Section, table: Table, report: &mut Report) -> Table {
+pub(super) fn decode_section(
+    section: &'static SectionSchema,
+    table: TomlTable,
+    report: &mut FlyTomlDiagnostics,
+) -> TomlTable {
     let written: BTreeSet<String> = table.0.iter().map(|entry| entry.key.clone()).collect();
     let mut kept = Vec::new();
     for entry in table.0 {
-        let Some(key) = known(section, &entry, &written, report) else {
+        let Some(key) = find_key(section, &entry, &written, report) else {
             continue;
         };
-        let Entry { key_at, node, .. } = entry;
-        let Some(node) = value(key.shape, &within(key.name, section.name), node, report) else {
+        let TomlEntry {
+            key_location: key_at,
+            node,
+            ..
+        } = entry;
+        let Some(node) = decode_value(
+            key.value_type,
+            &qualified_key(key.name, section.name),
+            node,
+            report,
+        ) else {
             continue;
         };
-        match key.fate {
-            Fate::Keep => kept.push(Entry {
+        match key.handling {
+            KeyHandling::Keep => kept.push(TomlEntry {
                 key: key.name.to_owned(),
-                key_at,
+                key_location: key_at,
                 node,
             }),
-            Fate::Drop => {}
-            Fate::Note(why) => {
-                let message = format!("{} has no effect here", within(key.name, section.name));
-                report.odd(&key_at, message, "left out", Some(why.to_owned()));
+            KeyHandling::Ignore => {}
+            KeyHandling::Warn(why) => {
+                let message = format!(
+                    "{} has no effect here",
+                    qualified_key(key.name, section.name)
+                );
+                report.warn(&key_at, message, "left out", Some(why.to_owned()));
             }
         }
     }
-    Table(kept)
+    TomlTable(kept)
 }
 
 /// The key of the section that an entry means. flyctl passes over what it does not know in silence.
-fn known(
-    section: &Section,
-    entry: &Entry,
+fn find_key(
+    section: &SectionSchema,
+    entry: &TomlEntry,
     written: &BTreeSet<String>,
-    report: &mut Report,
-) -> Option<&'static Key> {
-    match section.key(&entry.key) {
+    report: &mut FlyTomlDiagnostics,
+) -> Option<&'static KeySchema> {
+    match section.find_key(&entry.key) {
         Some(key) if key.name == entry.key => Some(key),
         // In other capitals it only counts when the usual spelling is absent.
         Some(key) if !written.contains(key.name) => {
             let help = format!("write `{}`", key.name);
             let message = format!(
                 "{} is spelled with other capitals",
-                within(&entry.key, section.name)
+                qualified_key(&entry.key, section.name)
             );
-            report.odd(
-                &entry.key_at,
+            report.warn(
+                &entry.key_location,
                 message,
                 "flyctl takes it all the same",
                 Some(help),
@@ -64,19 +80,19 @@ fn known(
             Some(key)
         }
         _ => {
-            unknown(section, entry, report);
+            warn_unknown_key(section, entry, report);
             None
         }
     }
 }
 
-fn unknown(section: &Section, entry: &Entry, report: &mut Report) {
+fn warn_unknown_key(section: &SectionSchema, entry: &TomlEntry, report: &mut FlyTomlDiagnostics) {
     let nearest = || {
         section
-            .nearest(&entry.key)
+            .nearest_key(&entry.key)
             .map(|name| format!("did you mean `{name}`?"))
     };
-    let help = mistakes::meant(section.name, &entry.key)
+    let help = mistakes::key_hint(section.name, &entry.key)
         .map(str::to_owned)
         .or_else(nearest);
     let place = if section.name.is_empty() {
@@ -85,124 +101,159 @@ fn unknown(section: &Section, entry: &Entry, report: &mut Report) {
         format!("in `{}`", section.name)
     };
     let message = format!("there is no key `{}` {place}", entry.key);
-    report.odd(&entry.key_at, message, "flyctl ignores it", help);
+    report.warn(&entry.key_location, message, "flyctl ignores it", help);
 }
 
 /// Decodes a value. `None` when it is wrong, which has been reported, or says nothing.
-fn value(shape: Shape, name: &str, node: Node, report: &mut Report) -> Option<Node> {
-    let Node { at, value: found } = node;
-    let kind = text::kind(&found);
+fn decode_value(
+    shape: ValueType,
+    name: &str,
+    node: TomlNode,
+    report: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
+    let TomlNode {
+        location: at,
+        value: found,
+    } = node;
+    let kind = text::describe_type(&found);
     let decoded = match shape {
-        Shape::Anything => Ok(Some(found)),
-        Shape::Text => scalars::string(found),
-        Shape::Free => scalars::free(found),
-        Shape::Command => scalars::command(found),
-        Shape::Capitals => scalars::capitals(found),
-        Shape::OneOf(words) => scalars::one_of(words, found),
-        Shape::Whole => scalars::whole(i64::MIN, i64::MAX, &found),
-        Shape::Count => scalars::count(&found),
-        Shape::Between(least, most) => scalars::whole(least, most, &found),
-        Shape::Number => scalars::number(found),
-        Shape::Truth => scalars::truth(found),
-        Shape::Autostop => scalars::autostop(found),
-        Shape::Persist => scalars::persist(found),
-        Shape::Duration => scalars::duration(name, &at, found, report),
-        Shape::Texts => texts(name, found, report),
-        Shape::TextMap => text_map(name, found, report),
-        Shape::One(section) => one(section, found, report),
-        Shape::Many(section) => many(section, found, report),
-        Shape::Named(section) => named(section, found, report),
+        ValueType::Any => Ok(Some(found)),
+        ValueType::String => scalars::string(found),
+        ValueType::AnyTable => scalars::any_table(found),
+        ValueType::Command => scalars::command(found),
+        ValueType::UppercaseString => scalars::uppercase(found),
+        ValueType::OneOf(words) => scalars::one_of(words, found),
+        ValueType::Integer => scalars::integer_in_range(i64::MIN, i64::MAX, &found),
+        ValueType::NonZeroInteger => scalars::nonzero_integer(&found),
+        ValueType::IntegerRange(least, most) => scalars::integer_in_range(least, most, &found),
+        ValueType::Number => scalars::number(found),
+        ValueType::Boolean => scalars::boolean(found),
+        ValueType::Autostop => scalars::autostop(found),
+        ValueType::PersistRootfs => scalars::persist_rootfs(found),
+        ValueType::Duration => scalars::duration(name, &at, found, report),
+        ValueType::StringList => decode_string_list(name, found, report),
+        ValueType::StringMap => decode_string_map(name, found, report),
+        ValueType::Table(section) => decode_table(section, found, report),
+        ValueType::TableList(section) => decode_table_list(section, found, report),
+        ValueType::TableMap(section) => decode_table_map(section, found, report),
     };
     match decoded {
-        Ok(value) => value.map(|value| Node { at, value }),
-        Err(Wrong { wanted, help }) => {
-            report.wrong(&at, format!("{name} must be {wanted}"), kind, help);
+        Ok(value) => value.map(|value| TomlNode {
+            location: at,
+            value,
+        }),
+        Err(TypeMismatch {
+            expected: wanted,
+            help,
+        }) => {
+            report.error(&at, format!("{name} must be {wanted}"), kind, help);
             None
         }
     }
 }
 
 /// An empty list says nothing.
-fn list(items: Vec<Node>) -> Decoded {
-    Ok((!items.is_empty()).then_some(Value::Array(items)))
+fn list_or_none(items: Vec<TomlNode>) -> Decoded {
+    Ok((!items.is_empty()).then_some(TomlValue::Array(items)))
 }
 
-fn texts(name: &str, found: Value, report: &mut Report) -> Decoded {
+fn decode_string_list(name: &str, found: TomlValue, report: &mut FlyTomlDiagnostics) -> Decoded {
     let items = match found {
-        Value::Array(items) => items,
-        Value::String(text) => {
-            return Err(Wrong::help("a list of texts", format!("write [{text:?}]")));
+        TomlValue::Array(items) => items,
+        TomlValue::String(text) => {
+            return Err(TypeMismatch::with_help(
+                "a list of texts",
+                format!("write [{text:?}]"),
+            ));
         }
-        _ => return Err(Wrong::wanted("a list of texts")),
+        _ => return Err(TypeMismatch::new("a list of texts")),
     };
     let name = format!("an item of {name}");
-    list(
+    list_or_none(
         items
             .into_iter()
-            .filter_map(|item| entire(&name, item, report))
+            .filter_map(|item| decode_string_item(&name, item, report))
             .collect(),
     )
 }
 
-fn text_map(name: &str, found: Value, report: &mut Report) -> Decoded {
-    let Value::Table(Table(entries)) = found else {
-        return Err(Wrong::wanted("a table of texts"));
+fn decode_string_map(name: &str, found: TomlValue, report: &mut FlyTomlDiagnostics) -> Decoded {
+    let TomlValue::Table(TomlTable(entries)) = found else {
+        return Err(TypeMismatch::new("a table of texts"));
     };
-    let mut entry = |entry: Entry| {
-        let node = entire(&format!("`{}` of {name}", entry.key), entry.node, report)?;
-        Some(Entry { node, ..entry })
+    let mut entry = |entry: TomlEntry| {
+        let node = decode_string_item(&format!("`{}` of {name}", entry.key), entry.node, report)?;
+        Some(TomlEntry { node, ..entry })
     };
-    let entries: Vec<Entry> = entries.into_iter().filter_map(&mut entry).collect();
-    Ok((!entries.is_empty()).then_some(Value::Table(Table(entries))))
+    let entries: Vec<TomlEntry> = entries.into_iter().filter_map(&mut entry).collect();
+    Ok((!entries.is_empty()).then_some(TomlValue::Table(TomlTable(entries))))
 }
 
 /// A text that stays although it may be empty, as a part of something.
-fn entire(name: &str, node: Node, report: &mut Report) -> Option<Node> {
+fn decode_string_item(
+    name: &str,
+    node: TomlNode,
+    report: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
     if node.as_str().is_some_and(str::is_empty) {
         return Some(node);
     }
-    value(Shape::Text, name, node, report)
+    decode_value(ValueType::String, name, node, report)
 }
 
-fn one(section: &'static Section, found: Value, report: &mut Report) -> Decoded {
+fn decode_table(
+    section: &'static SectionSchema,
+    found: TomlValue,
+    report: &mut FlyTomlDiagnostics,
+) -> Decoded {
     match found {
-        Value::Table(found) => Ok(Some(Value::Table(table(section, found, report)))),
-        Value::Array(_) => Err(Wrong::help(
+        TomlValue::Table(found) => Ok(Some(TomlValue::Table(decode_section(
+            section, found, report,
+        )))),
+        TomlValue::Array(_) => Err(TypeMismatch::with_help(
             "one table",
             "write it once, with single brackets".to_owned(),
         )),
-        _ => Err(Wrong::wanted("a table")),
+        _ => Err(TypeMismatch::new("a table")),
     }
 }
 
-fn many(section: &'static Section, found: Value, report: &mut Report) -> Decoded {
+fn decode_table_list(
+    section: &'static SectionSchema,
+    found: TomlValue,
+    report: &mut FlyTomlDiagnostics,
+) -> Decoded {
     let items = match found {
-        Value::Array(items) => items,
-        Value::Table(_) => {
+        TomlValue::Array(items) => items,
+        TomlValue::Table(_) => {
             let help = format!("write double brackets: `[[{}]]`", section.name);
-            return Err(Wrong::help("a list of tables", help));
+            return Err(TypeMismatch::with_help("a list of tables", help));
         }
-        _ => return Err(Wrong::wanted("a list of tables")),
+        _ => return Err(TypeMismatch::new("a list of tables")),
     };
     let name = format!("an item of `{}`", section.name);
-    list(
+    list_or_none(
         items
             .into_iter()
-            .filter_map(|item| value(Shape::One(section), &name, item, report))
+            .filter_map(|item| decode_value(ValueType::Table(section), &name, item, report))
             .collect(),
     )
 }
 
-fn named(section: &'static Section, found: Value, report: &mut Report) -> Decoded {
-    let Value::Table(Table(entries)) = found else {
-        return Err(Wrong::wanted("a table of tables"));
+fn decode_table_map(
+    section: &'static SectionSchema,
+    found: TomlValue,
+    report: &mut FlyTomlDiagnostics,
+) -> Decoded {
+    let TomlValue::Table(TomlTable(entries)) = found else {
+        return Err(TypeMismatch::new("a table of tables"));
     };
-    let mut entry = |entry: Entry| {
-        let name = within(&entry.key, section.name);
-        let node = value(Shape::One(section), &name, entry.node, report)?;
-        Some(Entry { node, ..entry })
+    let mut entry = |entry: TomlEntry| {
+        let name = qualified_key(&entry.key, section.name);
+        let node = decode_value(ValueType::Table(section), &name, entry.node, report)?;
+        Some(TomlEntry { node, ..entry })
     };
-    Ok(Some(Value::Table(Table(
+    Ok(Some(TomlValue::Table(TomlTable(
         entries.into_iter().filter_map(&mut entry).collect(),
     ))))
 }

@@ -2,11 +2,11 @@
 //! command-line flags, which no distance between words would find.
 
 /// Why no key with "max" helps: the nearest word would be `min_machines_running`, which does the opposite.
-const NO_MOST: &str =
+const NO_MAX_MACHINES_HELP: &str =
     "the most that can run is as many machines as exist; the manifest says how many";
 
 /// Section, key that flyctl does not know there, and what was probably meant.
-const MEANT: [(&str, &str, &str); 24] = [
+const KEY_HINTS: [(&str, &str, &str); 24] = [
     ("", "image", "write it into `[build]` as `image`"),
     ("", "resources", "the size of machines goes into `[[vm]]`"),
     ("", "machines", "the size of machines goes into `[[vm]]`"),
@@ -55,9 +55,13 @@ const MEANT: [(&str, &str, &str); 24] = [
         "handlers",
         "write them into `[[services.ports]]`",
     ),
-    ("http_service", "max_machines_running", NO_MOST),
-    ("http_service", "max_machines_per_region", NO_MOST),
-    ("services", "max_machines_running", NO_MOST),
+    ("http_service", "max_machines_running", NO_MAX_MACHINES_HELP),
+    (
+        "http_service",
+        "max_machines_per_region",
+        NO_MAX_MACHINES_HELP,
+    ),
+    ("services", "max_machines_running", NO_MAX_MACHINES_HELP),
     (
         "http_service",
         "compression",
@@ -82,8 +86,8 @@ const MEANT: [(&str, &str, &str); 24] = [
 ];
 
 /// What was probably meant by a key that is unknown in a section.
-pub(super) fn meant(section: &str, key: &str) -> Option<&'static str> {
-    let found = MEANT
+pub(super) fn key_hint(section: &str, key: &str) -> Option<&'static str> {
+    let found = KEY_HINTS
         .iter()
         .find(|(place, wrong, _)| *place == section && *wrong == key);
     found.map(|(_, _, help)| *help)

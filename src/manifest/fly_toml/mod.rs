@@ -22,8 +22,10 @@ mod sections;
 mod text;
 mod validate;
 
-use self::report::Report;
-use super::node::{FileId, Files, Node, Place, Problem, Table, Value};
+use self::report::FlyTomlDiagnostics;
+use super::node::{
+    Diagnostic, FileId, SourceFiles, SourceLocation, TomlNode, TomlTable, TomlValue,
+};
 
 pub use json::parse_json;
 
@@ -36,42 +38,45 @@ pub use json::parse_json;
 /// a unit, ports whole numbers, sizes strings, `auto_stop_machines` is `off`, `stop` or `suspend`. What says nothing
 /// (empty strings, lists and sections) is left out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Modern {
+pub struct CanonicalFlyToml {
     /// The canonical tree; when there are errors, without what is wrong.
-    pub node: Node,
+    pub node: TomlNode,
     /// What flyctl would refuse.
-    pub errors: Vec<Problem>,
+    pub errors: Vec<Diagnostic>,
     /// What flyctl would accept without doing what was meant.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Turns the parsed tree of a fly.toml into its canonical form.
 #[must_use]
-pub fn modernise(node: Node) -> Modern {
-    let Node { at, value } = node;
-    let mut report = Report::default();
-    let table = if let Value::Table(mut root) = value {
+pub fn canonicalize(node: TomlNode) -> CanonicalFlyToml {
+    let TomlNode {
+        location: at,
+        value,
+    } = node;
+    let mut report = FlyTomlDiagnostics::default();
+    let table = if let TomlValue::Table(mut root) = value {
         let declared = root.get("processes").is_some();
         patches::apply(&mut root, &at, &mut report);
-        let groups = validate::Groups::of(&root, declared);
-        let mut root = decode::table(&sections::ROOT, root, &mut report);
-        lift::lift(&mut root);
+        let groups = validate::DeclaredGroups::from_root(&root, declared);
+        let mut root = decode::decode_section(&sections::ROOT, root, &mut report);
+        lift::flatten(&mut root);
         validate::validate(&root, &groups, &mut report);
         root
     } else {
-        report.wrong(
+        report.error(
             &at,
             "a fly.toml is a table of keys",
-            text::kind(&value),
+            text::describe_type(&value),
             None,
         );
-        Table::default()
+        TomlTable::default()
     };
-    let Report { errors, warnings } = report.sorted();
-    Modern {
-        node: Node {
-            at,
-            value: Value::Table(table),
+    let FlyTomlDiagnostics { errors, warnings } = report.sorted();
+    CanonicalFlyToml {
+        node: TomlNode {
+            location: at,
+            value: TomlValue::Table(table),
         },
         errors,
         warnings,
@@ -82,7 +87,7 @@ pub fn modernise(node: Node) -> Modern {
 ///
 /// YAML is refused with a message that names the other two.
 #[must_use]
-pub fn parse(files: &Files, file: FileId) -> (Node, Vec<Problem>) {
+pub fn parse(files: &SourceFiles, file: FileId) -> (TomlNode, Vec<Diagnostic>) {
     let extension = files
         .get(file)
         .path
@@ -90,24 +95,24 @@ pub fn parse(files: &Files, file: FileId) -> (Node, Vec<Problem>) {
         .and_then(|text| text.to_str());
     match extension {
         Some("json") => parse_json(files, file),
-        Some("yaml" | "yml") => (empty(file), vec![yaml(file)]),
-        _ => files.parse(file),
+        Some("yaml" | "yml") => (empty_node(file), vec![yaml_error(file)]),
+        _ => files.parse_toml(file),
     }
 }
 
-fn yaml(file: FileId) -> Problem {
-    Problem {
+fn yaml_error(file: FileId) -> Diagnostic {
+    Diagnostic {
         message: "YAML is not read here".to_owned(),
-        at: Some(empty(file).at),
+        location: Some(empty_node(file).location),
         label: "a fly.yaml".to_owned(),
         help: Some("keep the file as fly.toml or fly.json; both take the same keys".to_owned()),
     }
 }
 
 /// What stands for a file of which nothing could be read.
-fn empty(file: FileId) -> Node {
-    Node {
-        at: Place { file, span: 0..0 },
-        value: Value::Table(Table::default()),
+fn empty_node(file: FileId) -> TomlNode {
+    TomlNode {
+        location: SourceLocation { file, span: 0..0 },
+        value: TomlValue::Table(TomlTable::default()),
     }
 }

@@ -2,31 +2,31 @@
 
 use std::ops::RangeInclusive;
 
-use super::{report::Report, text};
-use crate::manifest::node::{Node, Place, Table, Value};
+use super::{report::FlyTomlDiagnostics, text};
+use crate::manifest::node::{SourceLocation, TomlNode, TomlTable, TomlValue};
 
 /// Applies the rules to a mount.
-pub(super) fn validate(mount: &Node, report: &mut Report) {
-    let Value::Table(table) = &mount.value else {
+pub(super) fn validate_mount(mount: &TomlNode, report: &mut FlyTomlDiagnostics) {
+    let TomlValue::Table(table) = &mount.value else {
         return;
     };
-    size(table, "initial_size", &(1..=i64::MAX), report);
-    let increment = size(table, "auto_extend_size_increment", &(1..=100), report);
-    let limit = size(table, "auto_extend_size_limit", &(1..=500), report);
-    growth(mount, table, increment.is_some(), limit.is_some(), report);
+    mount_size(table, "initial_size", &(1..=i64::MAX), report);
+    let increment = mount_size(table, "auto_extend_size_increment", &(1..=100), report);
+    let limit = mount_size(table, "auto_extend_size_limit", &(1..=500), report);
+    validate_auto_extend(mount, table, increment.is_some(), limit.is_some(), report);
 }
 
 /// The size at a key, in gigabytes. flyctl counts a wrong one as absent in what follows, as does this.
-fn size(
-    table: &Table,
+fn mount_size(
+    table: &TomlTable,
     key: &str,
     allowed: &RangeInclusive<i64>,
-    report: &mut Report,
+    report: &mut FlyTomlDiagnostics,
 ) -> Option<i64> {
     let node = table.get(key)?;
-    let Some(gigabytes) = node.as_str().and_then(text::gigabytes) else {
+    let Some(gigabytes) = node.as_str().and_then(text::parse_gigabytes) else {
         let message = format!("`{key}` in `mounts` must be a size such as \"10gb\"");
-        report.wrong(&node.at, message, "this is no size", None);
+        report.error(&node.location, message, "this is no size", None);
         return Some(0);
     };
     if !allowed.contains(&gigabytes) {
@@ -35,8 +35,8 @@ fn size(
             most => format!("between 1 GB and {most} GB"),
         };
         let label = format!("this is {gigabytes} GB");
-        report.wrong(
-            &node.at,
+        report.error(
+            &node.location,
             format!("`{key}` in `mounts` must be {rule}"),
             label,
             None,
@@ -45,23 +45,29 @@ fn size(
     Some(gigabytes)
 }
 
-fn growth(mount: &Node, table: &Table, increment: bool, limit: bool, report: &mut Report) {
+fn validate_auto_extend(
+    mount: &TomlNode,
+    table: &TomlTable,
+    increment: bool,
+    limit: bool,
+    report: &mut FlyTomlDiagnostics,
+) {
     let threshold = table.get("auto_extend_size_threshold");
     if threshold.is_none() && !increment && !limit {
         return;
     }
     let percent = match threshold.map(|node| &node.value) {
-        Some(Value::Integer(percent)) => *percent,
+        Some(TomlValue::Integer(percent)) => *percent,
         _ => 0,
     };
     if !(50..=99).contains(&percent) {
-        let at = threshold.map_or(&mount.at, |node| &node.at);
+        let at = threshold.map_or(&mount.location, |node| &node.location);
         let rule = "between 50 and 99";
-        missing(at, "auto_extend_size_threshold", rule, report);
+        report_invalid(at, "auto_extend_size_threshold", rule, report);
     }
     if !increment {
-        missing(
-            &mount.at,
+        report_invalid(
+            &mount.location,
             "auto_extend_size_increment",
             "between 1 GB and 100 GB",
             report,
@@ -69,8 +75,8 @@ fn growth(mount: &Node, table: &Table, increment: bool, limit: bool, report: &mu
     }
 }
 
-fn missing(at: &Place, key: &str, rule: &str, report: &mut Report) {
+fn report_invalid(at: &SourceLocation, key: &str, rule: &str, report: &mut FlyTomlDiagnostics) {
     let message = format!("`{key}` in `mounts` must be {rule}");
     let help = "a volume that grows needs a threshold in percent and an increment".to_owned();
-    report.wrong(at, message, "flyctl refuses this", Some(help));
+    report.error(at, message, "flyctl refuses this", Some(help));
 }

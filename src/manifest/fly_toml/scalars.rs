@@ -1,79 +1,79 @@
 //! Single values as flyctl's types take them, each in its one modern spelling.
 
-use super::{report::Report, text};
-use crate::manifest::node::{Place, Value};
+use super::{report::FlyTomlDiagnostics, text};
+use crate::manifest::node::{SourceLocation, TomlValue};
 
 /// A value in its canonical form, `None` when it says nothing.
-pub(super) type Decoded = Result<Option<Value>, Wrong>;
+pub(super) type Decoded = Result<Option<TomlValue>, TypeMismatch>;
 
 /// What a value should have been.
-pub(super) struct Wrong {
+pub(super) struct TypeMismatch {
     /// Fits after "must be".
-    pub(super) wanted: String,
+    pub(super) expected: String,
     /// What to write instead.
     pub(super) help: Option<String>,
 }
 
-impl Wrong {
+impl TypeMismatch {
     /// Without help.
-    pub(super) fn wanted(wanted: impl Into<String>) -> Self {
+    pub(super) fn new(wanted: impl Into<String>) -> Self {
         Self {
-            wanted: wanted.into(),
+            expected: wanted.into(),
             help: None,
         }
     }
 
     /// With help.
-    pub(super) fn help(wanted: impl Into<String>, help: String) -> Self {
+    pub(super) fn with_help(wanted: impl Into<String>, help: String) -> Self {
         Self {
-            wanted: wanted.into(),
+            expected: wanted.into(),
             help: Some(help),
         }
     }
 }
 
 /// A text; flyctl cannot tell an empty one from none. Its TOML reader hands dates on as texts.
-pub(super) fn string(found: Value) -> Decoded {
+pub(super) fn string(found: TomlValue) -> Decoded {
     match found {
-        Value::String(text) | Value::Datetime(text) => {
-            Ok((!text.is_empty()).then_some(Value::String(text)))
+        TomlValue::String(text) | TomlValue::Datetime(text) => {
+            Ok((!text.is_empty()).then_some(TomlValue::String(text)))
         }
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
-            let help = format!("write \"{}\", in quotes", text::printed(&found));
-            Err(Wrong::help("a text", help))
+        TomlValue::Integer(_) | TomlValue::Float(_) | TomlValue::Boolean(_) => {
+            let help = format!("write \"{}\", in quotes", text::format_value(&found));
+            Err(TypeMismatch::with_help("a text", help))
         }
-        Value::Array(_) | Value::Table(_) => Err(Wrong::wanted("a text")),
+        TomlValue::Array(_) | TomlValue::Table(_) => Err(TypeMismatch::new("a text")),
     }
 }
 
 /// A text that splits into words as a shell would split it.
-pub(super) fn command(found: Value) -> Decoded {
+pub(super) fn command(found: TomlValue) -> Decoded {
     match string(found)? {
-        Some(Value::String(text)) if shell_words::split(&text).is_err() => {
-            Err(Wrong::wanted("a command whose quotes are closed"))
+        Some(TomlValue::String(text)) if shell_words::split(&text).is_err() => {
+            Err(TypeMismatch::new("a command whose quotes are closed"))
         }
         value => Ok(value),
     }
 }
 
 /// A table of whatever.
-pub(super) fn free(found: Value) -> Decoded {
+pub(super) fn any_table(found: TomlValue) -> Decoded {
     match found {
-        Value::Table(_) => Ok(Some(found)),
-        _ => Err(Wrong::wanted("a table")),
+        TomlValue::Table(_) => Ok(Some(found)),
+        _ => Err(TypeMismatch::new("a table")),
     }
 }
 
 /// A text in capitals.
-pub(super) fn capitals(found: Value) -> Decoded {
-    Ok(string(found)?.map(|value| Value::String(text::printed(&value).to_uppercase())))
+pub(super) fn uppercase(found: TomlValue) -> Decoded {
+    Ok(string(found)?.map(|value| TomlValue::String(text::format_value(&value).to_uppercase())))
 }
 
 /// One of several words.
-pub(super) fn one_of(words: &[&str], found: Value) -> Decoded {
+pub(super) fn one_of(words: &[&str], found: TomlValue) -> Decoded {
     let value = string(found)?;
     match &value {
-        Some(Value::String(word)) if !words.contains(&word.as_str()) => Err(Wrong::wanted(
+        Some(TomlValue::String(word)) if !words.contains(&word.as_str()) => Err(TypeMismatch::new(
             format!("one of {}, not `{word}`", quoted(words)),
         )),
         _ => Ok(value),
@@ -86,63 +86,69 @@ fn quoted(words: &[&str]) -> String {
 }
 
 /// A whole number within bounds.
-pub(super) fn whole(least: i64, most: i64, found: &Value) -> Decoded {
+pub(super) fn integer_in_range(least: i64, most: i64, found: &TomlValue) -> Decoded {
     let number = match found {
-        Value::Integer(number) => *number,
-        Value::Float(number) => {
-            text::whole(*number).ok_or_else(|| Wrong::wanted("a whole number"))?
+        TomlValue::Integer(number) => *number,
+        TomlValue::Float(number) => {
+            text::exact_integer(*number).ok_or_else(|| TypeMismatch::new("a whole number"))?
         }
-        Value::String(digits) if digits.parse::<i64>().is_ok() => {
+        TomlValue::String(digits) if digits.parse::<i64>().is_ok() => {
             let help = format!("write {digits}, without quotes");
-            return Err(Wrong::help("a whole number", help));
+            return Err(TypeMismatch::with_help("a whole number", help));
         }
-        _ => return Err(Wrong::wanted("a whole number")),
+        _ => return Err(TypeMismatch::new("a whole number")),
     };
     if (least..=most).contains(&number) {
-        Ok(Some(Value::Integer(number)))
+        Ok(Some(TomlValue::Integer(number)))
     } else {
-        Err(Wrong::wanted(format!("between {least} and {most}")))
+        Err(TypeMismatch::new(format!("between {least} and {most}")))
     }
 }
 
 /// A whole number where flyctl cannot tell zero from none.
-pub(super) fn count(found: &Value) -> Decoded {
-    Ok(whole(i64::MIN, i64::MAX, found)?.filter(|value| *value != Value::Integer(0)))
+pub(super) fn nonzero_integer(found: &TomlValue) -> Decoded {
+    Ok(
+        integer_in_range(i64::MIN, i64::MAX, found)?
+            .filter(|value| *value != TomlValue::Integer(0)),
+    )
 }
 
 /// A number.
-pub(super) fn number(found: Value) -> Decoded {
+pub(super) fn number(found: TomlValue) -> Decoded {
     match found {
-        Value::Integer(_) => Ok(Some(found)),
-        Value::Float(number) if number.is_finite() => Ok(Some(found)),
-        _ => Err(Wrong::wanted("a number")),
+        TomlValue::Integer(_) => Ok(Some(found)),
+        TomlValue::Float(number) if number.is_finite() => Ok(Some(found)),
+        _ => Err(TypeMismatch::new("a number")),
     }
 }
 
 /// True or false.
-pub(super) fn truth(found: Value) -> Decoded {
+pub(super) fn boolean(found: TomlValue) -> Decoded {
     match found {
-        Value::Boolean(_) => Ok(Some(found)),
-        Value::String(text) if text == "true" || text == "false" => Err(Wrong::help(
-            "true or false",
-            format!("write {text}, without quotes"),
-        )),
-        _ => Err(Wrong::wanted("true or false")),
+        TomlValue::Boolean(_) => Ok(Some(found)),
+        TomlValue::String(text) if text == "true" || text == "false" => Err(
+            TypeMismatch::with_help("true or false", format!("write {text}, without quotes")),
+        ),
+        _ => Err(TypeMismatch::new("true or false")),
     }
 }
 
 /// Whether machines stop by themselves; older files only say whether.
-pub(super) fn autostop(found: Value) -> Decoded {
+pub(super) fn autostop(found: TomlValue) -> Decoded {
     const WORDS: [&str; 3] = ["off", "stop", "suspend"];
     match found {
-        Value::Boolean(truth) => Ok(Some(Value::String(WORDS[usize::from(truth)].to_owned()))),
-        Value::String(word) if WORDS.contains(&word.as_str()) => Ok(Some(Value::String(word))),
-        _ => Err(Wrong::wanted(format!("one of {}", quoted(&WORDS)))),
+        TomlValue::Boolean(truth) => Ok(Some(TomlValue::String(
+            WORDS[usize::from(truth)].to_owned(),
+        ))),
+        TomlValue::String(word) if WORDS.contains(&word.as_str()) => {
+            Ok(Some(TomlValue::String(word)))
+        }
+        _ => Err(TypeMismatch::new(format!("one of {}", quoted(&WORDS)))),
     }
 }
 
 /// When a root file system persists: the word, or its number in the Machines API.
-pub(super) fn persist(found: Value) -> Decoded {
+pub(super) fn persist_rootfs(found: TomlValue) -> Decoded {
     const WORDS: [&str; 4] = ["", "never", "restart", "always"];
     let word = |number: i64| {
         usize::try_from(number)
@@ -150,47 +156,54 @@ pub(super) fn persist(found: Value) -> Decoded {
             .and_then(|number| WORDS.get(number))
     };
     let number = match found {
-        Value::Integer(number) => Some(number),
-        Value::Float(number) => text::whole(number),
+        TomlValue::Integer(number) => Some(number),
+        TomlValue::Float(number) => text::exact_integer(number),
         _ => return one_of(&WORDS, found),
     };
     let word = number
         .and_then(word)
-        .ok_or_else(|| Wrong::wanted(format!("one of {}", quoted(&WORDS[1..]))))?;
-    string(Value::String((*word).to_owned()))
+        .ok_or_else(|| TypeMismatch::new(format!("one of {}", quoted(&WORDS[1..]))))?;
+    string(TomlValue::String((*word).to_owned()))
 }
 
 /// A duration with its unit. What is still a bare number here, flyctl reads as nanoseconds, which nobody means.
-pub(super) fn duration(name: &str, at: &Place, found: Value, report: &mut Report) -> Decoded {
+pub(super) fn duration(
+    name: &str,
+    at: &SourceLocation,
+    found: TomlValue,
+    report: &mut FlyTomlDiagnostics,
+) -> Decoded {
     let nanoseconds = match found {
-        Value::String(written) => return spelled(&written),
-        Value::Integer(number) => number,
-        Value::Float(number) => {
-            text::whole(number.trunc()).ok_or_else(|| Wrong::wanted(DURATION))?
-        }
-        _ => return Err(Wrong::wanted(DURATION)),
+        TomlValue::String(written) => return parse_duration(&written),
+        TomlValue::Integer(number) => number,
+        TomlValue::Float(number) => text::exact_integer(number.trunc())
+            .ok_or_else(|| TypeMismatch::new(DURATION_DESCRIPTION))?,
+        _ => return Err(TypeMismatch::new(DURATION_DESCRIPTION)),
     };
-    report.odd(
+    report.warn(
         at,
         format!("{name} is {nanoseconds} nanoseconds"),
         "flyctl takes a bare number here as nanoseconds",
         Some(format!("write \"{nanoseconds}s\" if seconds are meant")),
     );
-    Ok(Some(Value::String(format!("{nanoseconds}ns"))))
+    Ok(Some(TomlValue::String(format!("{nanoseconds}ns"))))
 }
 
 /// What a duration must be.
-const DURATION: &str = "a duration such as \"15s\" or \"1m30s\"";
+const DURATION_DESCRIPTION: &str = "a duration such as \"15s\" or \"1m30s\"";
 
-fn spelled(written: &str) -> Decoded {
-    if text::seconds(written).is_some() {
+fn parse_duration(written: &str) -> Decoded {
+    if text::parse_duration_secs(written).is_some() {
         // Go knows two signs for "micro"; the canonical form has neither.
-        return Ok(Some(Value::String(written.replace(['µ', 'μ'], "u"))));
+        return Ok(Some(TomlValue::String(written.replace(['µ', 'μ'], "u"))));
     }
     let bare = !written.is_empty() && written.chars().all(|c| c.is_ascii_digit());
     Err(if bare {
-        Wrong::help(DURATION, format!("write the unit: \"{written}s\""))
+        TypeMismatch::with_help(
+            DURATION_DESCRIPTION,
+            format!("write the unit: \"{written}s\""),
+        )
     } else {
-        Wrong::wanted(DURATION)
+        TypeMismatch::new(DURATION_DESCRIPTION)
     })
 }

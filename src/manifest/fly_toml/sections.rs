@@ -2,369 +2,372 @@
 //! `internal/appconfig` and in `fly-go`, read at flyctl ad0172fa. Keys that old generators wrote and no flyctl reads any
 //! more are listed as dropped, because a warning for each generated file would teach users to skip warnings.
 
-use super::schema::{Key, Section, Shape, drop, keep, note};
+use super::schema::{KeySchema, SectionSchema, ValueType, ignore, keep, warn};
 
-const BUILT_ELSEWHERE: &str =
+const NO_MACHINE_CHECKS: &str =
     "tests of a deployment are flyctl's; trimtab starts no machine for them";
 const NO_COMPOSE: &str =
     "trimtab reads no compose file; write the containers into `machine_config`";
 
 /// The top level.
-pub(super) static ROOT: Section = Section {
+pub(super) static ROOT: SectionSchema = SectionSchema {
     name: "",
     keys: &[
-        keep("app", Shape::Text),
-        keep("primary_region", Shape::Text),
-        keep("kill_signal", Shape::Text),
-        keep("kill_timeout", Shape::Duration),
-        keep("swap_size_mb", Shape::Whole),
-        drop("console_command", Shape::Command),
-        keep("experimental", Shape::One(&EXPERIMENTAL)),
-        keep("build", Shape::One(&BUILD)),
-        keep("deploy", Shape::One(&DEPLOY)),
-        keep("env", Shape::TextMap),
-        keep("processes", Shape::TextMap),
-        keep("mounts", Shape::Many(&MOUNTS)),
-        keep("http_service", Shape::One(&HTTP_SERVICE)),
-        keep("services", Shape::Many(&SERVICES)),
-        keep("checks", Shape::Named(&CHECKS)),
-        keep("files", Shape::Many(&FILES)),
-        keep("host_dedication_id", Shape::Text),
-        keep("machine_config", Shape::Text),
-        keep("container", Shape::Text),
-        note(
+        keep("app", ValueType::String),
+        keep("primary_region", ValueType::String),
+        keep("kill_signal", ValueType::String),
+        keep("kill_timeout", ValueType::Duration),
+        keep("swap_size_mb", ValueType::Integer),
+        ignore("console_command", ValueType::Command),
+        keep("experimental", ValueType::Table(&EXPERIMENTAL)),
+        keep("build", ValueType::Table(&BUILD)),
+        keep("deploy", ValueType::Table(&DEPLOY)),
+        keep("env", ValueType::StringMap),
+        keep("processes", ValueType::StringMap),
+        keep("mounts", ValueType::TableList(&MOUNTS)),
+        keep("http_service", ValueType::Table(&HTTP_SERVICE)),
+        keep("services", ValueType::TableList(&SERVICES)),
+        keep("checks", ValueType::TableMap(&CHECKS)),
+        keep("files", ValueType::TableList(&FILES)),
+        keep("host_dedication_id", ValueType::String),
+        keep("machine_config", ValueType::String),
+        keep("container", ValueType::String),
+        warn(
             "machine_checks",
-            Shape::Many(&MACHINE_CHECKS),
-            BUILT_ELSEWHERE,
+            ValueType::TableList(&MACHINE_CHECKS),
+            NO_MACHINE_CHECKS,
         ),
-        keep("restart", Shape::Many(&RESTART)),
-        keep("vm", Shape::Many(&VM)),
-        keep("statics", Shape::Many(&STATICS)),
-        keep("metrics", Shape::Many(&METRICS)),
+        keep("restart", ValueType::TableList(&RESTART)),
+        keep("vm", ValueType::TableList(&VM)),
+        keep("statics", ValueType::TableList(&STATICS)),
+        keep("metrics", ValueType::TableList(&METRICS)),
     ],
 };
 
-static EXPERIMENTAL: Section = Section {
+static EXPERIMENTAL: SectionSchema = SectionSchema {
     name: "experimental",
     keys: &[
-        keep("cmd", Shape::Texts),
-        keep("entrypoint", Shape::Texts),
-        keep("exec", Shape::Texts),
-        keep("machine_config", Shape::Text),
-        drop("auto_rollback", Shape::Truth),
-        drop("enable_consul", Shape::Truth),
-        drop("enable_etcd", Shape::Truth),
-        drop("lazy_load_images", Shape::Truth),
-        drop("attached", Shape::One(&ATTACHED)),
+        keep("cmd", ValueType::StringList),
+        keep("entrypoint", ValueType::StringList),
+        keep("exec", ValueType::StringList),
+        keep("machine_config", ValueType::String),
+        ignore("auto_rollback", ValueType::Boolean),
+        ignore("enable_consul", ValueType::Boolean),
+        ignore("enable_etcd", ValueType::Boolean),
+        ignore("lazy_load_images", ValueType::Boolean),
+        ignore("attached", ValueType::Table(&ATTACHED)),
         // Moved elsewhere by the patches.
-        drop("kill_timeout", Shape::Anything),
-        drop("metrics_port", Shape::Anything),
-        drop("metrics_path", Shape::Anything),
+        ignore("kill_timeout", ValueType::Any),
+        ignore("metrics_port", ValueType::Any),
+        ignore("metrics_path", ValueType::Any),
         // Written by generators of the Nomad days.
-        drop("allowed_public_ports", Shape::Anything),
-        drop("private_network", Shape::Anything),
+        ignore("allowed_public_ports", ValueType::Any),
+        ignore("private_network", ValueType::Any),
     ],
 };
 
-static ATTACHED: Section = Section {
+static ATTACHED: SectionSchema = SectionSchema {
     name: "experimental.attached",
-    keys: &[drop("secrets", Shape::One(&ATTACHED_SECRETS))],
+    keys: &[ignore("secrets", ValueType::Table(&ATTACHED_SECRETS))],
 };
 
-static ATTACHED_SECRETS: Section = Section {
+static ATTACHED_SECRETS: SectionSchema = SectionSchema {
     name: "experimental.attached.secrets",
-    keys: &[drop("export", Shape::TextMap)],
+    keys: &[ignore("export", ValueType::StringMap)],
 };
 
-static BUILD: Section = Section {
+static BUILD: SectionSchema = SectionSchema {
     name: "build",
     keys: &[
-        keep("image", Shape::Text),
-        drop("builder", Shape::Text),
-        drop("args", Shape::TextMap),
-        drop("buildpacks", Shape::Texts),
-        drop("settings", Shape::Free),
-        drop("builtin", Shape::Text),
-        drop("dockerfile", Shape::Text),
-        drop("ignorefile", Shape::Text),
-        drop("build-target", Shape::Text),
-        note("compose", Shape::One(&COMPOSE), NO_COMPOSE),
-        drop("compression", Shape::OneOf(&["gzip", "zstd"])),
-        drop("compression_level", Shape::Between(0, 9)),
+        keep("image", ValueType::String),
+        ignore("builder", ValueType::String),
+        ignore("args", ValueType::StringMap),
+        ignore("buildpacks", ValueType::StringList),
+        ignore("settings", ValueType::AnyTable),
+        ignore("builtin", ValueType::String),
+        ignore("dockerfile", ValueType::String),
+        ignore("ignorefile", ValueType::String),
+        ignore("build-target", ValueType::String),
+        warn("compose", ValueType::Table(&COMPOSE), NO_COMPOSE),
+        ignore("compression", ValueType::OneOf(&["gzip", "zstd"])),
+        ignore("compression_level", ValueType::IntegerRange(0, 9)),
     ],
 };
 
-static COMPOSE: Section = Section {
+static COMPOSE: SectionSchema = SectionSchema {
     name: "build.compose",
-    keys: &[drop("file", Shape::Text)],
+    keys: &[ignore("file", ValueType::String)],
 };
 
-static DEPLOY: Section = Section {
+static DEPLOY: SectionSchema = SectionSchema {
     name: "deploy",
     keys: &[
         keep(
             "strategy",
-            Shape::OneOf(&["canary", "rolling", "immediate", "bluegreen"]),
+            ValueType::OneOf(&["canary", "rolling", "immediate", "bluegreen"]),
         ),
-        keep("max_unavailable", Shape::Number),
-        keep("wait_timeout", Shape::Duration),
-        keep("release_command", Shape::Command),
-        keep("release_command_timeout", Shape::Duration),
-        keep("release_command_vm", Shape::One(&RELEASE_VM)),
-        keep("seed_command", Shape::Text),
+        keep("max_unavailable", ValueType::Number),
+        keep("wait_timeout", ValueType::Duration),
+        keep("release_command", ValueType::Command),
+        keep("release_command_timeout", ValueType::Duration),
+        keep("release_command_vm", ValueType::Table(&RELEASE_VM)),
+        keep("seed_command", ValueType::String),
     ],
 };
 
-static MOUNTS: Section = Section {
+static MOUNTS: SectionSchema = SectionSchema {
     name: "mounts",
     keys: &[
-        keep("source", Shape::Text),
-        keep("destination", Shape::Text),
-        keep("initial_size", Shape::Text),
-        keep("snapshot_retention", Shape::Between(1, 60)),
-        keep("scheduled_snapshots", Shape::Truth),
-        keep("auto_extend_size_threshold", Shape::Count),
-        keep("auto_extend_size_increment", Shape::Text),
-        keep("auto_extend_size_limit", Shape::Text),
-        keep("processes", Shape::Texts),
+        keep("source", ValueType::String),
+        keep("destination", ValueType::String),
+        keep("initial_size", ValueType::String),
+        keep("snapshot_retention", ValueType::IntegerRange(1, 60)),
+        keep("scheduled_snapshots", ValueType::Boolean),
+        keep("auto_extend_size_threshold", ValueType::NonZeroInteger),
+        keep("auto_extend_size_increment", ValueType::String),
+        keep("auto_extend_size_limit", ValueType::String),
+        keep("processes", ValueType::StringList),
     ],
 };
 
-static HTTP_SERVICE: Section = Section {
+static HTTP_SERVICE: SectionSchema = SectionSchema {
     name: "http_service",
     keys: &[
-        keep("internal_port", Shape::Count),
-        keep("force_https", Shape::Truth),
-        keep("auto_stop_machines", Shape::Autostop),
-        keep("auto_start_machines", Shape::Truth),
-        keep("min_machines_running", Shape::Whole),
-        keep("processes", Shape::Texts),
-        keep("concurrency", Shape::One(&CONCURRENCY)),
-        keep("tls_options", Shape::One(&TLS_OPTIONS)),
-        keep("http_options", Shape::One(&HTTP_OPTIONS)),
-        keep("checks", Shape::Many(&HTTP_SERVICE_CHECKS)),
-        note(
+        keep("internal_port", ValueType::NonZeroInteger),
+        keep("force_https", ValueType::Boolean),
+        keep("auto_stop_machines", ValueType::Autostop),
+        keep("auto_start_machines", ValueType::Boolean),
+        keep("min_machines_running", ValueType::Integer),
+        keep("processes", ValueType::StringList),
+        keep("concurrency", ValueType::Table(&CONCURRENCY)),
+        keep("tls_options", ValueType::Table(&TLS_OPTIONS)),
+        keep("http_options", ValueType::Table(&HTTP_OPTIONS)),
+        keep("checks", ValueType::TableList(&HTTP_SERVICE_CHECKS)),
+        warn(
             "machine_checks",
-            Shape::Many(&MACHINE_CHECKS),
-            BUILT_ELSEWHERE,
+            ValueType::TableList(&MACHINE_CHECKS),
+            NO_MACHINE_CHECKS,
         ),
     ],
 };
 
-static SERVICES: Section = Section {
+static SERVICES: SectionSchema = SectionSchema {
     name: "services",
     keys: &[
-        keep("protocol", Shape::Text),
-        keep("internal_port", Shape::Count),
-        keep("auto_stop_machines", Shape::Autostop),
-        keep("auto_start_machines", Shape::Truth),
-        keep("min_machines_running", Shape::Whole),
-        keep("ports", Shape::Many(&PORTS)),
-        keep("concurrency", Shape::One(&CONCURRENCY)),
-        keep("tcp_checks", Shape::Many(&TCP_CHECKS)),
-        keep("http_checks", Shape::Many(&HTTP_CHECKS)),
-        note(
+        keep("protocol", ValueType::String),
+        keep("internal_port", ValueType::NonZeroInteger),
+        keep("auto_stop_machines", ValueType::Autostop),
+        keep("auto_start_machines", ValueType::Boolean),
+        keep("min_machines_running", ValueType::Integer),
+        keep("ports", ValueType::TableList(&PORTS)),
+        keep("concurrency", ValueType::Table(&CONCURRENCY)),
+        keep("tcp_checks", ValueType::TableList(&TCP_CHECKS)),
+        keep("http_checks", ValueType::TableList(&HTTP_CHECKS)),
+        warn(
             "machine_checks",
-            Shape::Many(&MACHINE_CHECKS),
-            BUILT_ELSEWHERE,
+            ValueType::TableList(&MACHINE_CHECKS),
+            NO_MACHINE_CHECKS,
         ),
-        keep("processes", Shape::Texts),
-        drop("script_checks", Shape::Anything),
+        keep("processes", ValueType::StringList),
+        ignore("script_checks", ValueType::Any),
     ],
 };
 
-static PORTS: Section = Section {
+static PORTS: SectionSchema = SectionSchema {
     name: "services.ports",
     keys: &[
-        keep("port", Shape::Whole),
-        keep("start_port", Shape::Whole),
-        keep("end_port", Shape::Whole),
-        keep("handlers", Shape::Texts),
-        keep("force_https", Shape::Truth),
-        keep("tls_options", Shape::One(&TLS_OPTIONS)),
-        keep("http_options", Shape::One(&HTTP_OPTIONS)),
-        keep("proxy_proto_options", Shape::One(&PROXY_PROTO)),
+        keep("port", ValueType::Integer),
+        keep("start_port", ValueType::Integer),
+        keep("end_port", ValueType::Integer),
+        keep("handlers", ValueType::StringList),
+        keep("force_https", ValueType::Boolean),
+        keep("tls_options", ValueType::Table(&TLS_OPTIONS)),
+        keep("http_options", ValueType::Table(&HTTP_OPTIONS)),
+        keep("proxy_proto_options", ValueType::Table(&PROXY_PROTO)),
     ],
 };
 
-static CONCURRENCY: Section = Section {
+static CONCURRENCY: SectionSchema = SectionSchema {
     name: "concurrency",
     keys: &[
-        keep("type", Shape::Text),
-        keep("soft_limit", Shape::Count),
-        keep("hard_limit", Shape::Count),
+        keep("type", ValueType::String),
+        keep("soft_limit", ValueType::NonZeroInteger),
+        keep("hard_limit", ValueType::NonZeroInteger),
     ],
 };
 
-static TLS_OPTIONS: Section = Section {
+static TLS_OPTIONS: SectionSchema = SectionSchema {
     name: "tls_options",
     keys: &[
-        keep("alpn", Shape::Texts),
-        keep("versions", Shape::Texts),
-        keep("default_self_signed", Shape::Truth),
+        keep("alpn", ValueType::StringList),
+        keep("versions", ValueType::StringList),
+        keep("default_self_signed", ValueType::Boolean),
     ],
 };
 
-static HTTP_OPTIONS: Section = Section {
+static HTTP_OPTIONS: SectionSchema = SectionSchema {
     name: "http_options",
     keys: &[
-        keep("compress", Shape::Truth),
-        keep("response", Shape::One(&HTTP_RESPONSE)),
-        keep("h2_backend", Shape::Truth),
-        keep("idle_timeout", Shape::Between(0, U32)),
-        keep("headers_read_timeout", Shape::Between(0, U32)),
-        keep("replay_cache", Shape::Many(&REPLAY_CACHE)),
+        keep("compress", ValueType::Boolean),
+        keep("response", ValueType::Table(&HTTP_RESPONSE)),
+        keep("h2_backend", ValueType::Boolean),
+        keep("idle_timeout", ValueType::IntegerRange(0, U32_MAX)),
+        keep("headers_read_timeout", ValueType::IntegerRange(0, U32_MAX)),
+        keep("replay_cache", ValueType::TableList(&REPLAY_CACHE)),
     ],
 };
 
 /// The largest number that flyctl reads into its unsigned fields.
-const U32: i64 = 4_294_967_295;
+const U32_MAX: i64 = 4_294_967_295;
 
-static HTTP_RESPONSE: Section = Section {
+static HTTP_RESPONSE: SectionSchema = SectionSchema {
     name: "http_options.response",
-    keys: &[keep("headers", Shape::Free), keep("pristine", Shape::Truth)],
+    keys: &[
+        keep("headers", ValueType::AnyTable),
+        keep("pristine", ValueType::Boolean),
+    ],
 };
 
-static REPLAY_CACHE: Section = Section {
+static REPLAY_CACHE: SectionSchema = SectionSchema {
     name: "http_options.replay_cache",
     keys: &[
-        keep("path_prefix", Shape::Text),
-        keep("ttl_seconds", Shape::Whole),
-        keep("type", Shape::Text),
-        keep("name", Shape::Text),
-        keep("allow_bypass", Shape::Truth),
+        keep("path_prefix", ValueType::String),
+        keep("ttl_seconds", ValueType::Integer),
+        keep("type", ValueType::String),
+        keep("name", ValueType::String),
+        keep("allow_bypass", ValueType::Boolean),
     ],
 };
 
-static PROXY_PROTO: Section = Section {
+static PROXY_PROTO: SectionSchema = SectionSchema {
     name: "services.ports.proxy_proto_options",
-    keys: &[keep("version", Shape::Text)],
+    keys: &[keep("version", ValueType::String)],
 };
 
-static TCP_CHECKS: Section = Section {
+static TCP_CHECKS: SectionSchema = SectionSchema {
     name: "services.tcp_checks",
     keys: &[
-        keep("interval", Shape::Duration),
-        keep("timeout", Shape::Duration),
-        keep("grace_period", Shape::Duration),
-        drop("restart_limit", Shape::Anything),
+        keep("interval", ValueType::Duration),
+        keep("timeout", ValueType::Duration),
+        keep("grace_period", ValueType::Duration),
+        ignore("restart_limit", ValueType::Any),
     ],
 };
 
-static HTTP_SERVICE_CHECKS: Section = Section {
+static HTTP_SERVICE_CHECKS: SectionSchema = SectionSchema {
     name: "http_service.checks",
     keys: &HTTP_CHECK_KEYS,
 };
 
-static HTTP_CHECKS: Section = Section {
+static HTTP_CHECKS: SectionSchema = SectionSchema {
     name: "services.http_checks",
     keys: &HTTP_CHECK_KEYS,
 };
 
-static HTTP_CHECK_KEYS: [Key; 10] = [
-    keep("interval", Shape::Duration),
-    keep("timeout", Shape::Duration),
-    keep("grace_period", Shape::Duration),
-    keep("method", Shape::Text),
-    keep("path", Shape::Text),
-    keep("protocol", Shape::Text),
-    keep("tls_skip_verify", Shape::Truth),
-    keep("tls_server_name", Shape::Text),
-    keep("headers", Shape::TextMap),
-    drop("restart_limit", Shape::Anything),
+static HTTP_CHECK_KEYS: [KeySchema; 10] = [
+    keep("interval", ValueType::Duration),
+    keep("timeout", ValueType::Duration),
+    keep("grace_period", ValueType::Duration),
+    keep("method", ValueType::String),
+    keep("path", ValueType::String),
+    keep("protocol", ValueType::String),
+    keep("tls_skip_verify", ValueType::Boolean),
+    keep("tls_server_name", ValueType::String),
+    keep("headers", ValueType::StringMap),
+    ignore("restart_limit", ValueType::Any),
 ];
 
-static CHECKS: Section = Section {
+static CHECKS: SectionSchema = SectionSchema {
     name: "checks",
     keys: &[
-        keep("port", Shape::Whole),
-        keep("type", Shape::Text),
-        keep("interval", Shape::Duration),
-        keep("timeout", Shape::Duration),
-        keep("grace_period", Shape::Duration),
-        keep("method", Shape::Capitals),
-        keep("path", Shape::Text),
-        keep("protocol", Shape::Text),
-        keep("tls_skip_verify", Shape::Truth),
-        keep("tls_server_name", Shape::Text),
-        keep("headers", Shape::TextMap),
-        keep("processes", Shape::Texts),
-        drop("restart_limit", Shape::Anything),
+        keep("port", ValueType::Integer),
+        keep("type", ValueType::String),
+        keep("interval", ValueType::Duration),
+        keep("timeout", ValueType::Duration),
+        keep("grace_period", ValueType::Duration),
+        keep("method", ValueType::UppercaseString),
+        keep("path", ValueType::String),
+        keep("protocol", ValueType::String),
+        keep("tls_skip_verify", ValueType::Boolean),
+        keep("tls_server_name", ValueType::String),
+        keep("headers", ValueType::StringMap),
+        keep("processes", ValueType::StringList),
+        ignore("restart_limit", ValueType::Any),
     ],
 };
 
-static MACHINE_CHECKS: Section = Section {
+static MACHINE_CHECKS: SectionSchema = SectionSchema {
     name: "machine_checks",
     keys: &[
-        drop("command", Shape::Texts),
-        drop("image", Shape::Text),
-        drop("entrypoint", Shape::Texts),
-        drop("kill_signal", Shape::Text),
-        drop("kill_timeout", Shape::Duration),
+        ignore("command", ValueType::StringList),
+        ignore("image", ValueType::String),
+        ignore("entrypoint", ValueType::StringList),
+        ignore("kill_signal", ValueType::String),
+        ignore("kill_timeout", ValueType::Duration),
     ],
 };
 
-static VM: Section = Section {
+static VM: SectionSchema = SectionSchema {
     name: "vm",
     keys: &VM_KEYS,
 };
 
-static RELEASE_VM: Section = Section {
+static RELEASE_VM: SectionSchema = SectionSchema {
     name: "deploy.release_command_vm",
     keys: &VM_KEYS,
 };
 
-static VM_KEYS: [Key; 12] = [
-    keep("size", Shape::Text),
-    keep("memory", Shape::Text),
-    keep("cpu_kind", Shape::Text),
-    keep("cpus", Shape::Count),
-    keep("memory_mb", Shape::Count),
-    keep("max_memory_mb", Shape::Count),
-    keep("gpus", Shape::Count),
-    keep("gpu_kind", Shape::Text),
-    keep("host_dedication_id", Shape::Text),
-    keep("persist_rootfs", Shape::Persist),
-    keep("kernel_args", Shape::Texts),
-    keep("processes", Shape::Texts),
+static VM_KEYS: [KeySchema; 12] = [
+    keep("size", ValueType::String),
+    keep("memory", ValueType::String),
+    keep("cpu_kind", ValueType::String),
+    keep("cpus", ValueType::NonZeroInteger),
+    keep("memory_mb", ValueType::NonZeroInteger),
+    keep("max_memory_mb", ValueType::NonZeroInteger),
+    keep("gpus", ValueType::NonZeroInteger),
+    keep("gpu_kind", ValueType::String),
+    keep("host_dedication_id", ValueType::String),
+    keep("persist_rootfs", ValueType::PersistRootfs),
+    keep("kernel_args", ValueType::StringList),
+    keep("processes", ValueType::StringList),
 ];
 
-static RESTART: Section = Section {
+static RESTART: SectionSchema = SectionSchema {
     name: "restart",
     keys: &[
-        keep("policy", Shape::Text),
-        keep("retries", Shape::Count),
-        keep("processes", Shape::Texts),
+        keep("policy", ValueType::String),
+        keep("retries", ValueType::NonZeroInteger),
+        keep("processes", ValueType::StringList),
     ],
 };
 
-static STATICS: Section = Section {
+static STATICS: SectionSchema = SectionSchema {
     name: "statics",
     keys: &[
-        keep("guest_path", Shape::Text),
-        keep("url_prefix", Shape::Text),
-        keep("tigris_bucket", Shape::Text),
-        keep("index_document", Shape::Text),
+        keep("guest_path", ValueType::String),
+        keep("url_prefix", ValueType::String),
+        keep("tigris_bucket", ValueType::String),
+        keep("index_document", ValueType::String),
     ],
 };
 
-static FILES: Section = Section {
+static FILES: SectionSchema = SectionSchema {
     name: "files",
     keys: &[
-        keep("guest_path", Shape::Text),
-        keep("local_path", Shape::Text),
-        keep("secret_name", Shape::Text),
-        keep("raw_value", Shape::Text),
-        keep("processes", Shape::Texts),
+        keep("guest_path", ValueType::String),
+        keep("local_path", ValueType::String),
+        keep("secret_name", ValueType::String),
+        keep("raw_value", ValueType::String),
+        keep("processes", ValueType::StringList),
     ],
 };
 
-static METRICS: Section = Section {
+static METRICS: SectionSchema = SectionSchema {
     name: "metrics",
     keys: &[
-        keep("port", Shape::Count),
-        keep("path", Shape::Text),
-        keep("https", Shape::Truth),
-        keep("processes", Shape::Texts),
+        keep("port", ValueType::NonZeroInteger),
+        keep("path", ValueType::String),
+        keep("https", ValueType::Boolean),
+        keep("processes", ValueType::StringList),
     ],
 };

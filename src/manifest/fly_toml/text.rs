@@ -1,48 +1,48 @@
 //! Values as flyctl's Go code prints and reads them: what becomes of `FOO = 1e6` in `[env]` is what the app will see.
 
-use crate::manifest::node::{Node, Place, Table, Value};
+use crate::manifest::node::{SourceLocation, TomlNode, TomlTable, TomlValue};
 
 /// What a value is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(super) fn describe_type(value: &TomlValue) -> &'static str {
     match value {
-        Value::String(_) => "this is a text",
-        Value::Integer(_) => "this is a whole number",
-        Value::Float(_) => "this is a number",
-        Value::Boolean(_) => "this is true or false",
-        Value::Datetime(_) => "this is a date",
-        Value::Array(_) => "this is a list",
-        Value::Table(_) => "this is a table",
+        TomlValue::String(_) => "this is a text",
+        TomlValue::Integer(_) => "this is a whole number",
+        TomlValue::Float(_) => "this is a number",
+        TomlValue::Boolean(_) => "this is true or false",
+        TomlValue::Datetime(_) => "this is a date",
+        TomlValue::Array(_) => "this is a list",
+        TomlValue::Table(_) => "this is a table",
     }
 }
 
 /// A text in place of a value that stood there.
-pub(super) fn node(at: &Place, text: impl Into<String>) -> Node {
-    Node {
-        at: at.clone(),
-        value: Value::String(text.into()),
+pub(super) fn string_node(at: &SourceLocation, text: impl Into<String>) -> TomlNode {
+    TomlNode {
+        location: at.clone(),
+        value: TomlValue::String(text.into()),
     }
 }
 
 /// Go's `%v`.
-pub(super) fn printed(value: &Value) -> String {
+pub(super) fn format_value(value: &TomlValue) -> String {
     match value {
-        Value::String(text) | Value::Datetime(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => float(*number),
-        Value::Boolean(truth) => truth.to_string(),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| printed(&item.value)).collect();
+        TomlValue::String(text) | TomlValue::Datetime(text) => text.clone(),
+        TomlValue::Integer(number) => number.to_string(),
+        TomlValue::Float(number) => format_float(*number),
+        TomlValue::Boolean(truth) => truth.to_string(),
+        TomlValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| format_value(&item.value)).collect();
             format!("[{}]", items.join(" "))
         }
-        Value::Table(Table(entries)) => {
-            let mut entries: Vec<(&str, &Value)> = entries
+        TomlValue::Table(TomlTable(entries)) => {
+            let mut entries: Vec<(&str, &TomlValue)> = entries
                 .iter()
                 .map(|entry| (entry.key.as_str(), &entry.node.value))
                 .collect();
             entries.sort_by_key(|(key, _)| *key);
             let entries: Vec<String> = entries
                 .iter()
-                .map(|(key, value)| format!("{key}:{}", printed(value)))
+                .map(|(key, value)| format!("{key}:{}", format_value(value)))
                 .collect();
             format!("map[{}]", entries.join(" "))
         }
@@ -50,7 +50,7 @@ pub(super) fn printed(value: &Value) -> String {
 }
 
 /// Go switches to an exponent from one million on and below one in ten thousand.
-fn float(number: f64) -> String {
+fn format_float(number: f64) -> String {
     if !number.is_finite() {
         return match number {
             f64::INFINITY => "+Inf".to_owned(),
@@ -69,7 +69,7 @@ fn float(number: f64) -> String {
 }
 
 /// A number that has no fraction, as Go's JSON reads it into an integer.
-pub(super) fn whole(number: f64) -> Option<i64> {
+pub(super) fn exact_integer(number: f64) -> Option<i64> {
     // Above 2^53 a float no longer tells neighbouring integers apart.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(
@@ -80,7 +80,7 @@ pub(super) fn whole(number: f64) -> Option<i64> {
 }
 
 /// The seconds of a Go duration such as `1m30s`, or `None` when it is none.
-pub(super) fn seconds(text: &str) -> Option<f64> {
+pub(super) fn parse_duration_secs(text: &str) -> Option<f64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),
@@ -99,13 +99,13 @@ pub(super) fn seconds(text: &str) -> Option<f64> {
         let end = rest
             .find(|c: char| c.is_ascii_digit() || c == '.')
             .unwrap_or(rest.len());
-        total += number * unit(&rest[..end])?;
+        total += number * unit_secs(&rest[..end])?;
         rest = &rest[end..];
     }
     Some(sign * total)
 }
 
-fn unit(name: &str) -> Option<f64> {
+fn unit_secs(name: &str) -> Option<f64> {
     Some(match name {
         "ns" => 1e-9,
         "us" | "µs" | "μs" => 1e-6,
@@ -118,7 +118,7 @@ fn unit(name: &str) -> Option<f64> {
 }
 
 /// Whole gigabytes of a size such as `20gb`; a number alone counts gigabytes. Units are decimal, as in flyctl.
-pub(super) fn gigabytes(text: &str) -> Option<i64> {
+pub(super) fn parse_gigabytes(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Some(number);
     }
@@ -137,7 +137,7 @@ pub(super) fn gigabytes(text: &str) -> Option<i64> {
         "p" => 5,
         _ => return None,
     };
-    whole((number * 1000_f64.powi(power) / 1e9).floor())
+    exact_integer((number * 1000_f64.powi(power) / 1e9).floor())
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
             (-0.0, "-0"),
             (f64::INFINITY, "+Inf"),
         ] {
-            assert_eq!(float(number), text);
+            assert_eq!(format_float(number), text);
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
             ("10 s", None),
             ("s", None),
         ] {
-            assert_eq!(seconds(text), expected, "{text}");
+            assert_eq!(parse_duration_secs(text), expected, "{text}");
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
             ("", None),
             ("-1gb", None),
         ] {
-            assert_eq!(gigabytes(text), expected, "{text}");
+            assert_eq!(parse_gigabytes(text), expected, "{text}");
         }
     }
 }

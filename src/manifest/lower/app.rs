@@ -3,60 +3,60 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Lowered, Scene, Sink,
-    aws::ForApps,
+    Context, Diagnostics, Lowered,
+    aws::AppAwsBindings,
     cron,
-    deploy::{self, Deployment},
-    groups::Groups,
+    deploy::{self, DeploySettings},
+    groups::ProcessGroups,
     machines, network,
-    parts::Parts,
+    parts::MachineParts,
     secrets,
-    sources::Found,
+    sources::SecretReader,
 };
 use crate::{
     kinds::{
-        Meta,
+        EnvironmentMeta,
         fly::{
             App, Secrets,
             app::AppSpec,
             workload::{MachineConfig, Workload},
         },
     },
-    manifest::{shape, shape::ImageSource, spot::Spot},
-    model::{Address, Image, Mark, Name, Named, Ref, Region},
+    manifest::{shape, shape::ImageSource, spot::Cursor},
+    model::{Address, Image, KindName, Name, OwnershipMark, Region, ResourceRef},
 };
 
 /// What lowering one app looks at.
-pub(super) struct AppScene<'a> {
-    pub(super) scene: &'a Scene<'a>,
+pub(super) struct AppContext<'a> {
+    pub(super) context: &'a Context<'a>,
     pub(super) key: &'a str,
-    pub(super) app: &'a shape::App,
-    pub(super) at: Spot<'a>,
+    pub(super) app: &'a shape::AppSection,
+    pub(super) cursor: Cursor<'a>,
     pub(super) name: Name,
     pub(super) image: Option<Image>,
-    aws: &'a ForApps,
-    mark: Mark,
+    aws: &'a AppAwsBindings,
+    mark: OwnershipMark,
     org: String,
 }
 
-impl<'a> AppScene<'a> {
+impl<'a> AppContext<'a> {
     /// Looks at an app; `None` when its key is no name.
     pub(super) fn new(
-        scene: &'a Scene<'a>,
+        scene: &'a Context<'a>,
         key: &'a str,
-        app: &'a shape::App,
-        at: Spot<'a>,
-        meta: &Meta,
-        aws: &'a ForApps,
-        sink: &mut Sink,
+        app: &'a shape::AppSection,
+        at: Cursor<'a>,
+        meta: &EnvironmentMeta,
+        aws: &'a AppAwsBindings,
+        sink: &mut Diagnostics,
     ) -> Option<Self> {
         let name = Name::parse(key).ok()?;
-        let image = image(scene, key, app, at.key("image"), sink);
+        let image = resolve_image(scene, key, app, at.key("image"), sink);
         Some(Self {
-            scene,
+            context: scene,
             key,
             app,
-            at,
+            cursor: at,
             name,
             image,
             aws,
@@ -66,13 +66,25 @@ impl<'a> AppScene<'a> {
     }
 
     /// Makes everything that the app asks for.
-    pub(super) fn lower(&self, out: &mut Lowered, found: &mut Found<'_>, sink: &mut Sink) {
-        let Self { app, at, .. } = *self;
-        let groups = Groups::of(app, at, sink);
-        let parts = Parts::of(self, &groups, sink);
-        let deploy = Deployment::of(app, &parts.mounts, at, sink);
+    pub(super) fn lower(
+        &self,
+        out: &mut Lowered,
+        found: &mut SecretReader<'_>,
+        sink: &mut Diagnostics,
+    ) {
+        let Self {
+            app, cursor: at, ..
+        } = *self;
+        let groups = ProcessGroups::from_app(app, at, sink);
+        let parts = MachineParts::lower(self, &groups, sink);
+        let deploy = DeploySettings::lower(app, &parts.mounts, at, sink);
         let spec = AppSpec {
-            name: self.scene.names.get(self.key).cloned().unwrap_or_default(),
+            name: self
+                .context
+                .app_names
+                .get(self.key)
+                .cloned()
+                .unwrap_or_default(),
             org: self.org.clone(),
             network: app.network.clone(),
             mark: self.mark.clone(),
@@ -80,71 +92,85 @@ impl<'a> AppScene<'a> {
             verify: deploy.verify.clone(),
         };
         out.desired.fly_app.insert(self.name.clone(), spec);
-        self.place::<App>(&self.name, at, out);
-        if app.image.is_some() && !self.scene.inputs.images.contains_key(self.key) {
-            self.place_image(&self.name, at, out);
+        self.record_location::<App>(&self.name, at, out);
+        if app.image.is_some() && !self.context.inputs.images.contains_key(self.key) {
+            self.record_image_location(&self.name, at, out);
         }
         if app.adopt == Some(true) {
             out.desired
                 .meta
                 .adopt
-                .insert(Address::of::<App>(&self.name));
+                .insert(Address::new::<App>(&self.name));
         }
         if deploy.rolls_back {
-            out.desired.meta.rolls_back.insert(self.name.clone());
+            out.desired
+                .meta
+                .rollback_on_failure
+                .insert(self.name.clone());
         }
-        network::addresses(self, &parts.services, out, sink);
-        network::certificates(self, out, sink);
-        secrets::secrets(self, out, found, sink);
-        deploy::release(self, &groups, &parts, deploy.wait_secs, out, sink);
-        machines::machines(self, &groups, &parts, &deploy, out, sink);
-        cron::crons(self, &parts.env, deploy.wait_secs, out, sink);
+        network::lower_ips(self, &parts.services, out, sink);
+        network::lower_certificates(self, out, sink);
+        secrets::lower_secrets(self, out, found, sink);
+        deploy::lower_release_command(self, &groups, &parts, deploy.wait_secs, out, sink);
+        machines::lower_machines(self, &groups, &parts, &deploy, out, sink);
+        cron::lower_crons(self, &parts.env, deploy.wait_secs, out, sink);
     }
 
     /// A reference to the app.
-    pub(super) fn reference(&self) -> Ref<App> {
-        Ref::to(self.name.clone())
+    pub(super) fn app_ref(&self) -> ResourceRef<App> {
+        ResourceRef::new(self.name.clone())
     }
 
     /// A name within the app; `None`, with a problem, when a part cannot be in a name.
-    pub(super) fn child(&self, parts: &[&str], at: Spot<'_>, sink: &mut Sink) -> Option<Name> {
+    pub(super) fn child_name(
+        &self,
+        parts: &[&str],
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Option<Name> {
         let name = parts
             .iter()
             .try_fold(self.name.clone(), |name, part| name.child(part));
-        name.map_err(|error| sink.error(at.problem(error.to_string())))
+        name.map_err(|error| sink.error(at.diagnostic(error.to_string())))
             .ok()
     }
 
     /// Remembers which place made a resource.
-    pub(super) fn place<K: Named>(&self, name: &Name, at: Spot<'_>, out: &mut Lowered) {
-        if let Some(place) = at.place() {
-            out.places.insert(Address::of::<K>(name), place.clone());
+    pub(super) fn record_location<K: KindName>(
+        &self,
+        name: &Name,
+        at: Cursor<'_>,
+        out: &mut Lowered,
+    ) {
+        if let Some(place) = at.location() {
+            out.locations.insert(Address::new::<K>(name), place.clone());
         }
     }
 
     /// Remembers where an app or a cron machine names its image.
-    pub(super) fn place_image(&self, name: &Name, at: Spot<'_>, out: &mut Lowered) {
-        if let Some(place) = at.key("image").place() {
-            out.images.insert(name.clone(), place.clone());
+    pub(super) fn record_image_location(&self, name: &Name, at: Cursor<'_>, out: &mut Lowered) {
+        if let Some(place) = at.key("image").location() {
+            out.image_locations.insert(name.clone(), place.clone());
         }
     }
 
     /// A machine of the app.
-    pub(super) fn workload(
+    pub(super) fn build_workload(
         &self,
         name: &Name,
         region: Region,
         config: MachineConfig,
         wait_secs: u64,
     ) -> Workload {
-        let secrets = (!self.app.secrets.is_empty()).then(|| Ref::<Secrets>::to(self.name.clone()));
+        let secrets =
+            (!self.app.secrets.is_empty()).then(|| ResourceRef::<Secrets>::new(self.name.clone()));
         Workload {
-            app: self.reference(),
+            app: self.app_ref(),
             region,
             config,
             secrets,
-            needs: self.mentions(),
-            labels: BTreeMap::from([(Mark::NAME.to_owned(), name.to_string())]),
+            needs: self.dependencies(),
+            labels: BTreeMap::from([(OwnershipMark::NAME_KEY.to_owned(), name.to_string())]),
             mark: self.mark.clone(),
             wait_secs,
             standby_for: None,
@@ -153,14 +179,20 @@ impl<'a> AppScene<'a> {
     }
 
     /// The apps whose names stand in this app's texts, and what of AWS it uses.
-    fn mentions(&self) -> BTreeSet<Address> {
-        let mentioned = self.scene.mentions.apps.get(self.key).into_iter().flatten();
+    fn dependencies(&self) -> BTreeSet<Address> {
+        let mentioned = self
+            .context
+            .used_references
+            .apps
+            .get(self.key)
+            .into_iter()
+            .flatten();
         let apps = mentioned
             .filter(|other| *other != self.key)
-            .filter_map(|other| Some(Address::of::<App>(&Name::parse(other).ok()?)));
+            .filter_map(|other| Some(Address::new::<App>(&Name::parse(other).ok()?)));
         let named = self
-            .scene
-            .mentions
+            .context
+            .used_references
             .aws
             .get(&format!("apps.{}", self.key))
             .into_iter()
@@ -180,33 +212,37 @@ impl<'a> AppScene<'a> {
 }
 
 /// The image: `--image`, else what the manifest says.
-fn image(
-    scene: &Scene<'_>,
+fn resolve_image(
+    scene: &Context<'_>,
     key: &str,
-    app: &shape::App,
-    at: Spot<'_>,
-    sink: &mut Sink,
+    app: &shape::AppSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
 ) -> Option<Image> {
     let given = scene.inputs.images.get(key).cloned();
     let stated = || match app.image.as_ref()? {
         ImageSource::Reference(reference) => Some(reference.clone()),
         ImageSource::Variable(variable) => scene.vars.get(variable.var.as_ref()?).cloned(),
     };
-    let at = if given.is_some() { Spot::nowhere() } else { at };
+    let at = if given.is_some() {
+        Cursor::without_location()
+    } else {
+        at
+    };
     let reference = given.or_else(stated)?;
     check_image(&reference, at, sink);
     Some(Image::new(reference))
 }
 
 /// What cannot be an image reference at all.
-pub(super) fn check_image(reference: &str, at: Spot<'_>, sink: &mut Sink) {
+pub(super) fn check_image(reference: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
     if reference.is_empty() {
-        let problem = at.problem("the image is empty");
-        sink.error(problem.help("leave it out to keep the image that runs"));
+        let problem = at.diagnostic("the image is empty");
+        sink.error(problem.with_help("leave it out to keep the image that runs"));
         return;
     }
     if let Err(why) = Image::parse(reference) {
-        let problem = at.problem(format!("`{reference}` is not an image reference: {why}"));
-        sink.error(problem.help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));
+        let problem = at.diagnostic(format!("`{reference}` is not an image reference: {why}"));
+        sink.error(problem.with_help("write it as `registry.fly.io/app:tag` or `name@sha256:…`"));
     }
 }

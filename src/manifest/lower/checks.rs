@@ -3,29 +3,30 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Sink,
-    groups::{Groups, Scoped},
+    Diagnostics,
+    groups::{GroupScoped, ProcessGroups},
     scalars,
 };
 use crate::{
-    kinds::fly::workload::config::{Check, Header},
+    kinds::fly::workload::config::{CheckHeader, MachineCheck},
     manifest::{
-        shape::{self, App, CheckKind, CheckType, OneOrMany, Scheme},
-        spot::Spot,
+        shape::{self, AppSection, CheckKind, CheckType, OneOrMany, Scheme},
+        spot::Cursor,
     },
-    model::Span,
+    model::GoDuration,
 };
 
 /// The least and the most that Fly takes for a service's check; it clamps other values silently.
-const SERVICE_TIMES: (Span, Span) = (Span::from_secs(1), Span::from_secs(60));
+const SERVICE_CHECK_TIME_LIMITS: (GoDuration, GoDuration) =
+    (GoDuration::from_secs(1), GoDuration::from_secs(60));
 
 /// A check of a service.
-pub(super) fn of_service(
-    check: &shape::Check,
+pub(super) fn lower_service_check(
+    check: &shape::CheckSection,
     kind: &'static str,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Check {
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> MachineCheck {
     let misplaced = [
         ("port", check.port.is_some()),
         ("kind", check.role.is_some()),
@@ -34,26 +35,30 @@ pub(super) fn of_service(
     for (key, _) in misplaced.into_iter().filter(|(_, written)| *written) {
         let problem = at
             .key(key)
-            .problem(format!("`{key}` is for checks of the machine"));
-        sink.error(problem.help(
+            .diagnostic(format!("`{key}` is for checks of the machine"));
+        sink.error(problem.with_help(
             "a service's check uses the service's own port; others stand in [apps.KEY.checks.NAME]",
         ));
     }
-    let stated = check.kind.map_or(kind, type_word);
-    let mut out = common(check, stated, at, sink);
+    let stated = check.kind.map_or(kind, check_type_name);
+    let mut out = lower_check(check, stated, at, sink);
     for (key, time) in [
         ("interval", &mut out.interval),
         ("timeout", &mut out.timeout),
     ] {
-        *time = time.map(|time| clamped(time, at.key(key), sink));
+        *time = time.map(|time| clamp_service_check_time(time, at.key(key), sink));
     }
     out
 }
 
-fn clamped(time: Span, at: Spot<'_>, sink: &mut Sink) -> Span {
-    let clamped = time.clamp(SERVICE_TIMES.0, SERVICE_TIMES.1);
+fn clamp_service_check_time(
+    time: GoDuration,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> GoDuration {
+    let clamped = time.clamp(SERVICE_CHECK_TIME_LIMITS.0, SERVICE_CHECK_TIME_LIMITS.1);
     if clamped != time {
-        sink.warn(at.problem(format!(
+        sink.warn(at.diagnostic(format!(
             "Fly takes 1s to 60s here, and makes {time} {clamped}"
         )));
     }
@@ -61,45 +66,45 @@ fn clamped(time: Span, at: Spot<'_>, sink: &mut Sink) -> Span {
 }
 
 /// The checks of an app's machines.
-pub(super) fn of_machines(
-    app: &App,
-    groups: &Groups,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> BTreeMap<String, Scoped<Check>> {
+pub(super) fn lower_machine_checks(
+    app: &AppSection,
+    groups: &ProcessGroups,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> BTreeMap<String, GroupScoped<MachineCheck>> {
     let mut out = BTreeMap::new();
     for (name, check) in &app.checks {
         let spot = at.key("checks").key(name);
-        groups.check(&check.processes, spot, sink);
-        let kind = check.kind.map(type_word);
+        groups.check_processes(&check.processes, spot, sink);
+        let kind = check.kind.map(check_type_name);
         if kind.is_none() {
             sink.error(
-                spot.problem(format!("check `{name}` lacks `type`"))
-                    .help("say `type = \"http\"` or `type = \"tcp\"`"),
+                spot.diagnostic(format!("check `{name}` lacks `type`"))
+                    .with_help("say `type = \"http\"` or `type = \"tcp\"`"),
             );
         }
-        let mut made = common(
+        let mut made = lower_check(
             check,
             kind.unwrap_or(if check.path.is_some() { "http" } else { "tcp" }),
             spot,
             sink,
         );
-        made.role = check.role.map(|role| role_word(role).to_owned());
+        made.role = check.role.map(|role| check_kind_name(role).to_owned());
         made.port = check.port.or(app
             .http_service
             .as_ref()
             .and_then(|service| service.internal_port));
         if made.port.is_none() && app.http_service.is_none() {
             sink.error(
-                spot.problem(format!("check `{name}` lacks `port`"))
-                    .help("there is no http_service whose port it could take"),
+                spot.diagnostic(format!("check `{name}` lacks `port`"))
+                    .with_help("there is no http_service whose port it could take"),
             );
         }
         made.method = made.method.map(|method| method.to_uppercase());
-        limits(&made, spot, sink);
+        check_machine_check_limits(&made, spot, sink);
         out.insert(
             name.clone(),
-            Scoped {
+            GroupScoped {
                 processes: check.processes.clone(),
                 value: made,
             },
@@ -109,53 +114,58 @@ pub(super) fn of_machines(
 }
 
 /// What the platform refuses for a machine's check.
-fn limits(check: &Check, at: Spot<'_>, sink: &mut Sink) {
+fn check_machine_check_limits(check: &MachineCheck, at: Cursor<'_>, sink: &mut Diagnostics) {
     if check
         .interval
-        .is_some_and(|interval| interval < Span::from_secs(2))
+        .is_some_and(|interval| interval < GoDuration::from_secs(2))
     {
         sink.error(
             at.key("interval")
-                .problem("Fly checks a machine at most every 2 seconds")
-                .help("write `2s` or more"),
+                .diagnostic("Fly checks a machine at most every 2 seconds")
+                .with_help("write `2s` or more"),
         );
     }
     if check
         .timeout
-        .is_some_and(|timeout| timeout > Span::from_secs(60))
+        .is_some_and(|timeout| timeout > GoDuration::from_secs(60))
     {
         sink.error(
             at.key("timeout")
-                .problem("a check may take 60 seconds at most")
-                .help("write `60s` or less"),
+                .diagnostic("a check may take 60 seconds at most")
+                .with_help("write `60s` or less"),
         );
     }
 }
 
 /// What both sorts share.
-fn common(check: &shape::Check, kind: &str, at: Spot<'_>, sink: &mut Sink) -> Check {
-    let mut time = |key: &str, value| scalars::span(value, at.key(key), sink);
+fn lower_check(
+    check: &shape::CheckSection,
+    kind: &str,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> MachineCheck {
+    let mut time = |key: &str, value| scalars::parse_duration(value, at.key(key), sink);
     let (interval, timeout, grace_period) = (
         time("interval", check.interval.as_ref()),
         time("timeout", check.timeout.as_ref()),
         time("grace_period", check.grace_period.as_ref()),
     );
     if kind == "tcp" {
-        http_only(check, at, sink);
+        check_http_only_keys(check, at, sink);
     }
     if check
         .path
         .as_ref()
         .is_some_and(|path| !path.starts_with('/'))
     {
-        sink.error(at.key("path").problem("a check's path begins with `/`"));
+        sink.error(at.key("path").diagnostic("a check's path begins with `/`"));
     }
     let values = |values: &OneOrMany<String>| values.as_slice().to_vec();
-    let headers = check.headers.iter().map(|(name, value)| Header {
+    let headers = check.headers.iter().map(|(name, value)| CheckHeader {
         name: name.clone(),
         values: values(value),
     });
-    Check {
+    MachineCheck {
         kind: kind.to_owned(),
         role: None,
         port: None,
@@ -164,14 +174,14 @@ fn common(check: &shape::Check, kind: &str, at: Spot<'_>, sink: &mut Sink) -> Ch
         grace_period,
         method: check.method.clone(),
         path: check.path.clone(),
-        protocol: check.protocol.map(|scheme| scheme_word(scheme).to_owned()),
+        protocol: check.protocol.map(|scheme| scheme_name(scheme).to_owned()),
         tls_skip_verify: check.tls_skip_verify,
         tls_server_name: check.tls_server_name.clone(),
         headers: headers.collect(),
     }
 }
 
-fn http_only(check: &shape::Check, at: Spot<'_>, sink: &mut Sink) {
+fn check_http_only_keys(check: &shape::CheckSection, at: Cursor<'_>, sink: &mut Diagnostics) {
     let written = [
         ("method", check.method.is_some()),
         ("path", check.path.is_some()),
@@ -181,27 +191,27 @@ fn http_only(check: &shape::Check, at: Spot<'_>, sink: &mut Sink) {
     for (key, _) in written.into_iter().filter(|(_, written)| *written) {
         sink.error(
             at.key(key)
-                .problem(format!("a tcp check has no `{key}`"))
-                .help("say `type = \"http\"`, or leave it out"),
+                .diagnostic(format!("a tcp check has no `{key}`"))
+                .with_help("say `type = \"http\"`, or leave it out"),
         );
     }
 }
 
-fn type_word(kind: CheckType) -> &'static str {
+fn check_type_name(kind: CheckType) -> &'static str {
     match kind {
         CheckType::Tcp => "tcp",
         CheckType::Http => "http",
     }
 }
 
-fn role_word(role: CheckKind) -> &'static str {
+fn check_kind_name(role: CheckKind) -> &'static str {
     match role {
         CheckKind::Informational => "informational",
         CheckKind::Readiness => "readiness",
     }
 }
 
-fn scheme_word(scheme: Scheme) -> &'static str {
+fn scheme_name(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",

@@ -7,49 +7,55 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Scene, Sink, env, files};
+use super::{Context, Diagnostics, env, files};
 use crate::{
-    manifest::{SecretsMode, read::beside, shape::App, spot::Spot, suggest},
+    manifest::{
+        SecretsMode, read::resolve_relative_path, shape::AppSection, spot::Cursor, suggest,
+    },
     model::Image,
 };
 
 /// What containers are judged by.
-pub(super) struct Containers<'a> {
-    pub(super) app: &'a App,
+pub(super) struct ContainerContext<'a> {
+    pub(super) app: &'a AppSection,
     pub(super) image: Option<&'a Image>,
-    pub(super) scene: &'a Scene<'a>,
+    pub(super) context: &'a Context<'a>,
     /// The file that local paths are relative to.
-    pub(super) from: &'a Path,
+    pub(super) base_path: &'a Path,
     /// The app.
-    pub(super) at: Spot<'a>,
+    pub(super) cursor: Cursor<'a>,
 }
 
 /// Checks the containers, and gives the app's image to one of them.
-pub(super) fn containers(list: &mut Value, around: &Containers<'_>, sink: &mut Sink) {
-    let at = around.at.key("machine_config");
+pub(super) fn lower_containers(
+    list: &mut Value,
+    around: &ContainerContext<'_>,
+    sink: &mut Diagnostics,
+) {
+    let at = around.cursor.key("machine_config");
     let tables = list
         .as_array_mut()
         .filter(|list| list.iter().all(Value::is_object));
     let Some(list) = tables else {
-        sink.error(at.problem("`containers` in `machine_config` is not a list of tables"));
+        sink.error(at.diagnostic("`containers` in `machine_config` is not a list of tables"));
         return;
     };
-    let names: Vec<String> = list.iter().map(name).collect();
-    let chosen = around.chosen(&names, sink);
+    let names: Vec<String> = list.iter().map(container_name).collect();
+    let chosen = around.app_container_index(&names, sink);
     for (index, table) in list.iter_mut().filter_map(Value::as_object_mut).enumerate() {
         let name = names.get(index).map(String::as_str).unwrap_or_default();
         if name.is_empty() {
-            sink.error(at.problem("a container in `machine_config` has no `name`"));
+            sink.error(at.diagnostic("a container in `machine_config` has no `name`"));
         }
-        around.image(table, name, chosen == Some(index), sink);
-        around.surroundings(table, name, sink);
+        around.set_image(table, name, chosen == Some(index), sink);
+        around.check_env_and_secrets(table, name, sink);
         if let Some(files) = table.get_mut("files") {
-            around.files(files, sink);
+            around.inline_local_files(files, sink);
         }
     }
 }
 
-fn name(container: &Value) -> String {
+fn container_name(container: &Value) -> String {
     container
         .get("name")
         .and_then(Value::as_str)
@@ -57,9 +63,9 @@ fn name(container: &Value) -> String {
         .to_owned()
 }
 
-impl Containers<'_> {
+impl ContainerContext<'_> {
     /// The container that runs the app's image.
-    fn chosen(&self, names: &[String], sink: &mut Sink) -> Option<usize> {
+    fn app_container_index(&self, names: &[String], sink: &mut Diagnostics) -> Option<usize> {
         let find = |wanted: &str| names.iter().position(|name| name == wanted);
         let Some(stated) = &self.app.container else {
             return find("app").or((!names.is_empty()).then_some(0));
@@ -67,15 +73,24 @@ impl Containers<'_> {
         let found = find(stated);
         if found.is_none() {
             let problem = self
-                .at
+                .cursor
                 .key("container")
-                .problem(format!("there is no container `{stated}`"));
-            sink.error(problem.maybe_help(suggest::help(stated, names.iter().map(String::as_str))));
+                .diagnostic(format!("there is no container `{stated}`"));
+            sink.error(problem.with_optional_help(suggest::did_you_mean(
+                stated,
+                names.iter().map(String::as_str),
+            )));
         }
         found
     }
 
-    fn image(&self, table: &mut Map<String, Value>, name: &str, chosen: bool, sink: &mut Sink) {
+    fn set_image(
+        &self,
+        table: &mut Map<String, Value>,
+        name: &str,
+        chosen: bool,
+        sink: &mut Diagnostics,
+    ) {
         let own = |table: &Map<String, Value>| {
             table
                 .get("image")
@@ -90,13 +105,13 @@ impl Containers<'_> {
         let Some(image) = image else {
             table.remove("image");
             // A command that only looks needs no image; a machine that is made or changed does.
-            if !chosen || self.scene.inputs.secrets == SecretsMode::Required {
+            if !chosen || self.context.inputs.secrets_mode == SecretsMode::Required {
                 let problem = self
-                    .at
+                    .cursor
                     .key("machine_config")
-                    .problem(format!("container `{name}` has no image"));
+                    .diagnostic(format!("container `{name}` has no image"));
                 let app = "say `image` in the app, or pass --image KEY=REFERENCE";
-                sink.error(problem.help(if chosen { app } else { "say `image` there" }));
+                sink.error(problem.with_help(if chosen { app } else { "say `image` there" }));
             }
             return;
         };
@@ -104,15 +119,20 @@ impl Containers<'_> {
     }
 
     /// Variables that look like secrets, and secrets that the app does not have.
-    fn surroundings(&self, table: &Map<String, Value>, container: &str, sink: &mut Sink) {
-        let at = self.at.key("machine_config");
+    fn check_env_and_secrets(
+        &self,
+        table: &Map<String, Value>,
+        container: &str,
+        sink: &mut Diagnostics,
+    ) {
+        let at = self.cursor.key("machine_config");
         for (name, value) in table
             .get("env")
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
         {
-            env::check_within(name, value.as_str().unwrap_or_default(), at, sink);
+            env::check_verbatim_variable(name, value.as_str().unwrap_or_default(), at, sink);
         }
         let secrets = table
             .get("secrets")
@@ -122,8 +142,8 @@ impl Containers<'_> {
         for secret in secrets.filter_map(|secret| secret.get("name")?.as_str()) {
             if !self.app.secrets.contains_key(secret) {
                 let problem =
-                    at.problem(format!("container `{container}` takes a secret `{secret}`"));
-                sink.warn(problem.help(
+                    at.diagnostic(format!("container `{container}` takes a secret `{secret}`"));
+                sink.warn(problem.with_help(
                     "the manifest has none of that name; it must be set on Fly by other means",
                 ));
             }
@@ -131,8 +151,8 @@ impl Containers<'_> {
     }
 
     /// Puts the content of local files where their names stand.
-    pub(super) fn files(&self, files: &mut Value, sink: &mut Sink) {
-        let at = self.at.key("machine_config");
+    pub(super) fn inline_local_files(&self, files: &mut Value, sink: &mut Diagnostics) {
+        let at = self.cursor.key("machine_config");
         for file in files
             .as_array_mut()
             .into_iter()
@@ -155,7 +175,9 @@ impl Containers<'_> {
             if there(file, "raw_value") || there(file, "secret_name") {
                 continue;
             }
-            if let Some(content) = files::read(&beside(self.from, local), at, sink) {
+            if let Some(content) =
+                files::read_local_file(&resolve_relative_path(self.base_path, local), at, sink)
+            {
                 file.insert("raw_value".to_owned(), content.into());
             }
         }

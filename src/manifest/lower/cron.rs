@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Lowered, Sink,
-    app::{AppScene, check_image},
+    Diagnostics, Lowered,
+    app::{AppContext, check_image},
     env,
-    guest::{self, Layer},
+    guest::{self, GuestLayer},
     scalars,
 };
 use crate::{
@@ -15,47 +15,47 @@ use crate::{
         cron::CronSpec,
         workload::{
             MachineConfig,
-            config::{Init, Restart},
+            config::{MachineInit, MachineRestart},
         },
     },
     manifest::{
-        shape::{Cron, Schedule},
-        spot::Spot,
+        shape::{CronSection, Schedule},
+        spot::Cursor,
     },
     model::{Image, Region},
 };
 
 /// Makes the cron machines of an app.
-pub(super) fn crons(
-    app: &AppScene<'_>,
+pub(super) fn lower_crons(
+    app: &AppContext<'_>,
     env: &BTreeMap<String, String>,
     wait_secs: u64,
     out: &mut Lowered,
-    sink: &mut Sink,
+    sink: &mut Diagnostics,
 ) {
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (key, cron) in &app.app.cron {
-        let at = app.at.key("cron").key(key);
+        let at = app.cursor.key("cron").key(key);
         let machine = cron.name.as_deref().unwrap_or(key);
         if let Some(other) = taken.insert(machine, key) {
-            let problem = at.key("name").problem(format!(
+            let problem = at.key("name").diagnostic(format!(
                 "cron `{key}` has the same machine name as cron `{other}`: `{machine}`"
             ));
-            sink.error(problem.help("machine names are unique within an app"));
+            sink.error(problem.with_help("machine names are unique within an app"));
         }
         check_machine_name(machine, at.key("name"), sink);
-        let Some(name) = app.child(&[key], at, sink) else {
+        let Some(name) = app.child_name(&[key], at, sink) else {
             continue;
         };
-        let Some(region) = region(app, cron, at, sink) else {
+        let Some(region) = cron_region(app, cron, at, sink) else {
             continue;
         };
-        let config = config(app, cron, env, at, sink);
+        let config = cron_config(app, cron, env, at, sink);
         // Without `fly_process_group`, so that `fly deploy` does not take it for one of the app's own machines.
-        let workload = app.workload(&name, region, config, wait_secs);
-        app.place::<fly::Cron>(&name, at, out);
+        let workload = app.build_workload(&name, region, config, wait_secs);
+        app.record_location::<fly::Cron>(&name, at, out);
         if cron.image.is_some() {
-            app.place_image(&name, at, out);
+            app.record_image_location(&name, at, out);
         }
         let spec = CronSpec {
             machine: machine.to_owned(),
@@ -65,45 +65,50 @@ pub(super) fn crons(
     }
 }
 
-fn check_machine_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
+fn check_machine_name(name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 63 || !name.chars().all(fits) {
-        let problem = at.problem(format!("`{name}` cannot be a machine's name"));
-        sink.error(problem.help("use lower-case letters, digits and dashes"));
+        let problem = at.diagnostic(format!("`{name}` cannot be a machine's name"));
+        sink.error(problem.with_help("use lower-case letters, digits and dashes"));
     }
 }
 
-fn region(app: &AppScene<'_>, cron: &Cron, at: Spot<'_>, sink: &mut Sink) -> Option<Region> {
+fn cron_region(
+    app: &AppContext<'_>,
+    cron: &CronSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Region> {
     let region = cron.region.as_ref().or(app.app.primary_region.as_ref());
     if region.is_none() {
-        let problem = at.problem("this cron machine does not say where it runs");
-        sink.error(problem.help("say `region`, or `primary_region` for the whole app"));
+        let problem = at.diagnostic("this cron machine does not say where it runs");
+        sink.error(problem.with_help("say `region`, or `primary_region` for the whole app"));
     }
-    region.map(scalars::region)
+    region.map(scalars::to_region)
 }
 
-fn config(
-    app: &AppScene<'_>,
-    cron: &Cron,
+fn cron_config(
+    app: &AppContext<'_>,
+    cron: &CronSection,
     env: &BTreeMap<String, String>,
-    at: Spot<'_>,
-    sink: &mut Sink,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
 ) -> MachineConfig {
     if let Some(image) = &cron.image {
         check_image(image, at.key("image"), sink);
     }
     let mut env = env.clone();
-    env.extend(env::variables(&cron.env, at.key("env"), sink));
+    env.extend(env::lower_env(&cron.env, at.key("env"), sink));
     let mut words = |key: &str, command| {
-        let command: Option<&crate::manifest::shape::Command> = command;
+        let command: Option<&crate::manifest::shape::CommandLine> = command;
         command
-            .map(|command| scalars::command(command, at.key(key), sink))
+            .map(|command| scalars::parse_command(command, at.key(key), sink))
             .unwrap_or_default()
     };
-    let init = Init {
+    let init = MachineInit {
         entrypoint: words("entrypoint", cron.entrypoint.as_ref()),
         cmd: words("command", cron.command.as_ref()),
-        ..Init::default()
+        ..MachineInit::default()
     };
     MachineConfig {
         image: cron
@@ -113,19 +118,19 @@ fn config(
             .or_else(|| app.image.clone()),
         env,
         init,
-        guest: Some(guest::guest(&[Layer::cron(cron, at)], sink)),
-        restart: Some(Restart {
+        guest: Some(guest::lower_guest(&[GuestLayer::from_cron(cron, at)], sink)),
+        restart: Some(MachineRestart {
             policy: "on-failure".to_owned(),
             max_retries: None,
         }),
         schedule: cron
             .schedule
-            .map(|schedule| schedule_word(schedule).to_owned()),
+            .map(|schedule| schedule_name(schedule).to_owned()),
         ..MachineConfig::default()
     }
 }
 
-fn schedule_word(schedule: Schedule) -> &'static str {
+fn schedule_name(schedule: Schedule) -> &'static str {
     match schedule {
         Schedule::Hourly => "hourly",
         Schedule::Daily => "daily",

@@ -7,20 +7,25 @@ use petgraph::{
     graph::{DiGraph, NodeIndex},
 };
 
-use super::Sink;
+use super::Diagnostics;
 use crate::{
     kinds::{
         Desired,
         fly::{App, Machine},
     },
-    manifest::{shape::Document, spot::Spot, suggest},
+    manifest::{shape::Manifest, spot::Cursor, suggest},
     model::Address,
 };
 
 /// Checks every `depends_on`, and makes its edges.
-pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sink: &mut Sink) {
-    let circles = Circles::of(document);
-    let machines = machines(desired);
+pub(super) fn lower_depends_on(
+    document: &Manifest,
+    at: Cursor<'_>,
+    desired: &mut Desired,
+    sink: &mut Diagnostics,
+) {
+    let circles = DependencyCycles::find(document);
+    let machines = machines_by_app(desired);
     let mut needs: BTreeMap<&str, BTreeSet<Address>> = BTreeMap::new();
     for (key, app) in document
         .apps
@@ -30,19 +35,19 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
         for (index, other) in app.depends_on.iter().enumerate() {
             let spot = at.key("apps").key(key).key("depends_on").item(index);
             if !document.apps.contains_key(other) {
-                let problem = spot.problem(format!("there is no app `{other}`"));
-                sink.error(problem.maybe_help(suggest::help(
+                let problem = spot.diagnostic(format!("there is no app `{other}`"));
+                sink.error(problem.with_optional_help(suggest::did_you_mean(
                     other,
                     document.apps.keys().map(String::as_str),
                 )));
-            } else if let Some(circle) = circles.through(document, key, other) {
+            } else if let Some(circle) = circles.cycle_through(document, key, other) {
                 // Each app of a circle would tell it anew; the first one does.
                 if circle.iter().all(|app| key.as_str() <= *app) {
-                    let problem = spot.problem(format!(
+                    let problem = spot.diagnostic(format!(
                         "`depends_on` goes in a circle: {}",
                         circle.join(" → ")
                     ));
-                    sink.error(problem.help("leave one of them out"));
+                    sink.error(problem.with_help("leave one of them out"));
                 }
             } else {
                 needs
@@ -52,25 +57,25 @@ pub(super) fn link(document: &Document, at: Spot<'_>, desired: &mut Desired, sin
             }
         }
     }
-    add(desired, &needs);
+    add_dependencies(desired, &needs);
 }
 
 /// The machines of each app, or the app itself when it has none.
-fn machines(desired: &Desired) -> BTreeMap<String, BTreeSet<Address>> {
+fn machines_by_app(desired: &Desired) -> BTreeMap<String, BTreeSet<Address>> {
     let mut all: BTreeMap<String, BTreeSet<Address>> = BTreeMap::new();
     for name in desired.fly_machine.keys() {
         all.entry(name.root().as_str().to_owned())
             .or_default()
-            .insert(Address::of::<Machine>(name));
+            .insert(Address::new::<Machine>(name));
     }
     for name in desired.fly_app.keys() {
         all.entry(name.as_str().to_owned())
-            .or_insert_with(|| BTreeSet::from([Address::of::<App>(name)]));
+            .or_insert_with(|| BTreeSet::from([Address::new::<App>(name)]));
     }
     all
 }
 
-fn add(desired: &mut Desired, needs: &BTreeMap<&str, BTreeSet<Address>>) {
+fn add_dependencies(desired: &mut Desired, needs: &BTreeMap<&str, BTreeSet<Address>>) {
     let machines = desired
         .fly_machine
         .iter_mut()
@@ -92,10 +97,10 @@ fn add(desired: &mut Desired, needs: &BTreeMap<&str, BTreeSet<Address>>) {
 
 /// Which apps depend on each other: those with the same number. Found once for all, since a way through all apps from
 /// each of them would take the square of their number.
-struct Circles<'a>(BTreeMap<&'a str, usize>);
+struct DependencyCycles<'a>(BTreeMap<&'a str, usize>);
 
-impl<'a> Circles<'a> {
-    fn of(document: &'a Document) -> Self {
+impl<'a> DependencyCycles<'a> {
+    fn find(document: &'a Manifest) -> Self {
         let mut graph = DiGraph::<&str, ()>::new();
         let nodes: BTreeMap<&str, NodeIndex> = document
             .apps
@@ -122,9 +127,9 @@ impl<'a> Circles<'a> {
     }
 
     /// The shortest way from an app through `first` back to itself, such as `web → api → web`.
-    fn through(
+    fn cycle_through(
         &self,
-        document: &'a Document,
+        document: &'a Manifest,
         start: &'a str,
         first: &'a str,
     ) -> Option<Vec<&'a str>> {

@@ -1,65 +1,65 @@
 //! How a new version comes out: the strategy, the release command, the proof at the end.
 
 use super::{
-    Lowered, Sink,
-    app::AppScene,
-    groups::{Groups, Scoped},
-    guest::{self, Layer},
-    mounts::Mounted,
-    parts::Parts,
+    Diagnostics, Lowered,
+    app::AppContext,
+    groups::{GroupScoped, ProcessGroups},
+    guest::{self, GuestLayer},
+    mounts::LoweredMount,
+    parts::MachineParts,
     scalars,
 };
 use crate::{
     kinds::fly::{
         ReleaseCommand,
-        app::Verify,
-        release::{GROUP, ReleaseSpec},
+        app::Verification,
+        release::{RELEASE_COMMAND_GROUP, ReleaseSpec},
         workload::{
             MachineConfig, Workload,
-            config::{Init, Restart},
+            config::{MachineInit, MachineRestart},
         },
     },
     manifest::{
-        shape::{self, Deploy, OnFailure},
-        spot::Spot,
+        shape::{self, DeploySection, OnFailure},
+        spot::Cursor,
     },
-    model::{Ref, Region, Span, Strategy, Turns},
+    model::{GoDuration, Region, ResourceRef, RolloutPolicy, RolloutStrategy},
 };
 
 /// What `[deploy]` says, checked.
-pub(super) struct Deployment {
+pub(super) struct DeploySettings {
     /// How long a start may take, in seconds.
     pub(super) wait_secs: u64,
-    strategy: Strategy,
-    limit: f64,
+    strategy: RolloutStrategy,
+    max_unavailable: f64,
     /// The request that proves that the app works.
-    pub(super) verify: Option<Verify>,
+    pub(super) verify: Option<Verification>,
     /// Whether a rollout that fails is taken back.
     pub(super) rolls_back: bool,
     /// Whether there is a release command.
-    pub(super) has_command: bool,
+    pub(super) has_release_command: bool,
 }
 
-impl Default for Deployment {
+impl Default for DeploySettings {
     fn default() -> Self {
         Self {
             wait_secs: Workload::DEFAULT_WAIT_SECS,
-            strategy: Strategy::default(),
-            limit: Turns::DEFAULT_SHARE,
+            strategy: RolloutStrategy::default(),
+            max_unavailable: RolloutPolicy::DEFAULT_MAX_UNAVAILABLE,
             verify: None,
             rolls_back: false,
-            has_command: false,
+            has_release_command: false,
         }
     }
 }
 
-impl Deployment {
+impl DeploySettings {
     /// Reads and checks `[deploy]`.
-    pub(super) fn of(
-        app: &shape::App,
-        mounts: &[Scoped<Mounted>],
-        at: Spot<'_>,
-        sink: &mut Sink,
+    pub(super) fn lower(
+        app: &shape::AppSection,
+        mounts: &[GroupScoped<LoweredMount>],
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
     ) -> Self {
         let (Some(deploy), at) = (&app.deploy, at.key("deploy")) else {
             return Self::default();
@@ -70,76 +70,80 @@ impl Deployment {
         }) {
             let problem = at
                 .key("max_unavailable")
-                .problem("`max_unavailable` is a whole number from 1, or a fraction below 1");
-            sink.error(problem.help("`1` is one machine, `0.33` is a third of them"));
+                .diagnostic("`max_unavailable` is a whole number from 1, or a fraction below 1");
+            sink.error(problem.with_help("`1` is one machine, `0.33` is a third of them"));
         }
-        let wait = scalars::span(deploy.wait_timeout.as_ref(), at.key("wait_timeout"), sink);
-        if wait.is_some_and(|wait| wait < Span::from_secs(1)) {
+        let wait =
+            scalars::parse_duration(deploy.wait_timeout.as_ref(), at.key("wait_timeout"), sink);
+        if wait.is_some_and(|wait| wait < GoDuration::from_secs(1)) {
             sink.error(
                 at.key("wait_timeout")
-                    .problem("a machine needs at least one second to start"),
+                    .diagnostic("a machine needs at least one second to start"),
             );
         }
         let verify = deploy
             .verify
             .as_ref()
-            .and_then(|verify| self::verify(verify, app, at.key("verify"), sink));
+            .and_then(|verify| self::lower_verify(verify, app, at.key("verify"), sink));
         Self {
             wait_secs: wait.map_or(Workload::DEFAULT_WAIT_SECS, |wait| {
-                wait.millis().div_ceil(1000)
+                wait.as_millis().div_ceil(1000)
             }),
-            strategy: strategy(deploy.strategy, mounts, at.key("strategy"), sink),
-            limit: limit.unwrap_or(Turns::DEFAULT_SHARE),
+            strategy: lower_strategy(deploy.strategy, mounts, at.key("strategy"), sink),
+            max_unavailable: limit.unwrap_or(RolloutPolicy::DEFAULT_MAX_UNAVAILABLE),
             verify,
             rolls_back: deploy.on_failure == Some(OnFailure::Rollback),
-            has_command: deploy.release_command.is_some(),
+            has_release_command: deploy.release_command.is_some(),
         }
     }
 
     /// How a group of this size takes turns.
-    pub(super) fn turns(&self, size: u32) -> Turns {
-        Turns::new(self.strategy, self.limit, size)
+    pub(super) fn rollout_policy(&self, size: u32) -> RolloutPolicy {
+        RolloutPolicy::new(self.strategy, self.max_unavailable, size)
     }
 
     /// A reference to the app's release command, when it has one.
-    pub(super) fn command(&self, app: &AppScene<'_>) -> Option<Ref<ReleaseCommand>> {
-        self.has_command.then(|| Ref::to(app.name.clone()))
+    pub(super) fn release_command_ref(
+        &self,
+        app: &AppContext<'_>,
+    ) -> Option<ResourceRef<ReleaseCommand>> {
+        self.has_release_command
+            .then(|| ResourceRef::new(app.name.clone()))
     }
 }
 
-fn strategy(
-    strategy: Option<shape::Strategy>,
-    mounts: &[Scoped<Mounted>],
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Strategy {
+fn lower_strategy(
+    strategy: Option<shape::DeployStrategy>,
+    mounts: &[GroupScoped<LoweredMount>],
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> RolloutStrategy {
     match strategy {
-        Some(shape::Strategy::Canary) => Strategy::Canary,
-        Some(shape::Strategy::Immediate) => Strategy::Immediate,
-        Some(shape::Strategy::Bluegreen) => {
+        Some(shape::DeployStrategy::Canary) => RolloutStrategy::Canary,
+        Some(shape::DeployStrategy::Immediate) => RolloutStrategy::Immediate,
+        Some(shape::DeployStrategy::Bluegreen) => {
             if !mounts.is_empty() {
-                let problem = at.problem(
+                let problem = at.diagnostic(
                     "`bluegreen` needs machines beside the old ones, which a volume does not allow",
                 );
-                sink.error(
-                    problem
-                        .help("say `strategy = \"rolling\"`, or `canary` to try one machine first"),
-                );
+                sink.error(problem.with_help(
+                    "say `strategy = \"rolling\"`, or `canary` to try one machine first",
+                ));
             }
-            Strategy::BlueGreen
+            RolloutStrategy::BlueGreen
         }
-        Some(shape::Strategy::Rolling) | None => Strategy::Rolling,
+        Some(shape::DeployStrategy::Rolling) | None => RolloutStrategy::Rolling,
     }
 }
 
 /// The proof, checked.
-fn verify(
-    verify: &shape::Verify,
-    app: &shape::App,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Option<Verify> {
-    let shape::Verify {
+fn lower_verify(
+    verify: &shape::VerifySection,
+    app: &shape::AppSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Verification> {
+    let shape::VerifySection {
         path,
         host,
         status,
@@ -151,8 +155,8 @@ fn verify(
     if !path.starts_with('/') || path.chars().any(|c| c.is_whitespace() || c.is_control()) {
         sink.error(
             at.key("path")
-                .problem(format!("`{path}` is not a path"))
-                .help("begin it with `/`"),
+                .diagnostic(format!("`{path}` is not a path"))
+                .with_help("begin it with `/`"),
         );
         return None;
     }
@@ -163,8 +167,8 @@ fn verify(
     {
         let problem = at
             .key("host")
-            .problem(format!("`{host}` is not a host name"));
-        sink.error(problem.help("write it without `https://` and without a path"));
+            .diagnostic(format!("`{host}` is not a host name"));
+        sink.error(problem.with_help("write it without `https://` and without a path"));
         return None;
     }
     if let Some(Err(error)) = body.as_ref().map(|pattern| regex::Regex::new(pattern)) {
@@ -177,68 +181,71 @@ fn verify(
             .to_owned();
         sink.error(
             at.key("body")
-                .problem(format!("this is not a regular expression: {why}")),
+                .diagnostic(format!("this is not a regular expression: {why}")),
         );
         return None;
     }
     if app.http_service.is_none() && app.services.is_empty() && app.machine_config.is_none() {
-        let problem = at.problem("the public cannot reach this app, so nothing can be verified");
-        sink.error(problem.help("leave `verify` out, or give the app a service"));
+        let problem = at.diagnostic("the public cannot reach this app, so nothing can be verified");
+        sink.error(problem.with_help("leave `verify` out, or give the app a service"));
         return None;
     }
-    let interval = scalars::span(interval.as_ref(), at.key("interval"), sink);
-    Some(Verify {
+    let interval = scalars::parse_duration(interval.as_ref(), at.key("interval"), sink);
+    Some(Verification {
         host: host.clone(),
         path,
         status: status.unwrap_or(200),
         body: body.clone(),
-        retries: retries.unwrap_or(Verify::RETRIES),
-        interval: interval.unwrap_or(Verify::INTERVAL),
+        retries: retries.unwrap_or(Verification::DEFAULT_RETRIES),
+        interval: interval.unwrap_or(Verification::DEFAULT_INTERVAL),
     })
 }
 
 /// The release command of an app, as a machine of its own.
-pub(super) fn release(
-    app: &AppScene<'_>,
-    groups: &Groups,
-    parts: &Parts<'_>,
+pub(super) fn lower_release_command(
+    app: &AppContext<'_>,
+    groups: &ProcessGroups,
+    parts: &MachineParts<'_>,
     wait_secs: u64,
     out: &mut Lowered,
-    sink: &mut Sink,
+    sink: &mut Diagnostics,
 ) {
-    let (Some(deploy), at) = (&app.app.deploy, app.at.key("deploy")) else {
+    let (Some(deploy), at) = (&app.app.deploy, app.cursor.key("deploy")) else {
         return;
     };
     let Some(command) = &deploy.release_command else {
         if deploy.release_command_timeout.is_some() || deploy.release_command_vm.is_some() {
-            sink.warn(at.problem("there is no `release_command` for these settings"));
+            sink.warn(at.diagnostic("there is no `release_command` for these settings"));
         }
         return;
     };
     let spot = at.key("release_command");
-    let words = scalars::command(command, spot, sink);
+    let words = scalars::parse_command(command, spot, sink);
     if words.iter().all(String::is_empty) {
         sink.error(
-            spot.problem("the release command is empty")
-                .help("leave it out"),
+            spot.diagnostic("the release command is empty")
+                .with_help("leave it out"),
         );
         return;
     }
-    let limit = limit(deploy, at, sink);
+    let limit = release_timeout_secs(deploy, at, sink);
     // An app that does not say where it runs is told so with its machines.
-    let Some(region) = region(app, groups) else {
+    let Some(region) = release_region(app, groups) else {
         return;
     };
-    let mut config = config(parts.config(app, groups, groups.default(), sink), words);
+    let mut config = release_config(
+        parts.group_config(app, groups, groups.default_group(), sink),
+        words,
+    );
     if let Some(vm) = &deploy.release_command_vm {
-        config.guest = Some(guest::guest(
-            &[Layer::vm(vm, at.key("release_command_vm"))],
+        config.guest = Some(guest::lower_guest(
+            &[GuestLayer::from_vm(vm, at.key("release_command_vm"))],
             sink,
         ));
     }
-    let mut workload = app.workload(&app.name, region, config, wait_secs);
+    let mut workload = app.build_workload(&app.name, region, config, wait_secs);
     workload.labels.clear();
-    app.place::<ReleaseCommand>(&app.name, spot, out);
+    app.record_location::<ReleaseCommand>(&app.name, spot, out);
     let spec = ReleaseSpec {
         workload,
         limit_secs: limit,
@@ -248,42 +255,49 @@ pub(super) fn release(
 }
 
 /// How long the command may take, in seconds; 0 sets no limit, as in flyctl.
-fn limit(deploy: &Deploy, at: Spot<'_>, sink: &mut Sink) -> Option<u64> {
+fn release_timeout_secs(
+    deploy: &DeploySection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<u64> {
     let at = at.key("release_command_timeout");
-    match scalars::span(deploy.release_command_timeout.as_ref(), at, sink) {
-        Some(span) if span.millis() == 0 => None,
-        Some(span) => Some(span.millis().div_ceil(1000)),
+    match scalars::parse_duration(deploy.release_command_timeout.as_ref(), at, sink) {
+        Some(span) if span.as_millis() == 0 => None,
+        Some(span) => Some(span.as_millis().div_ceil(1000)),
         None => Some(ReleaseSpec::DEFAULT_LIMIT_SECS),
     }
 }
 
 /// The primary region, else the first in which the default group has machines.
-fn region(app: &AppScene<'_>, groups: &Groups) -> Option<Region> {
+fn release_region(app: &AppContext<'_>, groups: &ProcessGroups) -> Option<Region> {
     let stated = app
         .app
         .machines
-        .get(groups.default())
+        .get(groups.default_group())
         .and_then(|group| group.count.as_ref());
     let first = || match stated {
-        Some(shape::Count::Regions(regions)) => regions.keys().next(),
+        Some(shape::MachineCount::Regions(regions)) => regions.keys().next(),
         _ => None,
     };
     app.app
         .primary_region
         .as_ref()
         .or_else(first)
-        .map(scalars::region)
+        .map(scalars::to_region)
 }
 
 /// The configuration of the default group, without all that serves.
-fn config(group: MachineConfig, words: Vec<String>) -> MachineConfig {
+fn release_config(group: MachineConfig, words: Vec<String>) -> MachineConfig {
     let mut env = group.env;
     env.insert("RELEASE_COMMAND".to_owned(), "1".to_owned());
-    env.insert("FLY_PROCESS_GROUP".to_owned(), GROUP.to_owned());
+    env.insert(
+        "FLY_PROCESS_GROUP".to_owned(),
+        RELEASE_COMMAND_GROUP.to_owned(),
+    );
     MachineConfig {
         image: group.image,
         env,
-        init: Init {
+        init: MachineInit {
             exec: Vec::new(),
             cmd: words,
             ..group.init
@@ -291,7 +305,7 @@ fn config(group: MachineConfig, words: Vec<String>) -> MachineConfig {
         guest: group.guest,
         files: group.files,
         stop_config: group.stop_config,
-        restart: Some(Restart {
+        restart: Some(MachineRestart {
             policy: "no".to_owned(),
             max_retries: None,
         }),

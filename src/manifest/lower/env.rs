@@ -2,56 +2,63 @@
 
 use std::collections::BTreeMap;
 
-use super::{Sink, scalars};
+use super::{Diagnostics, scalars};
 use crate::manifest::{
-    sensitive::{is_key, looks_secret},
-    shape::Scalar,
-    spot::Spot,
+    sensitive::{is_variable_name, looks_like_secret},
+    shape::EnvValue,
+    spot::Cursor,
 };
 
 /// Variables as text, checked.
-pub(super) fn variables(
-    env: &BTreeMap<String, Scalar>,
-    at: Spot<'_>,
-    sink: &mut Sink,
+pub(super) fn lower_env(
+    env: &BTreeMap<String, EnvValue>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
 ) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     for (key, value) in env {
-        let value = scalars::text(value);
-        check(key, &value, at.key(key), sink);
+        let value = scalars::format_env_value(value);
+        check_variable(key, &value, at.key(key), sink);
         out.insert(key.clone(), value);
     }
     out
 }
 
-fn check(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
-    if !is_key(key) {
-        let problem = at.key_problem(format!(
+fn check_variable(key: &str, value: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+    if !is_variable_name(key) {
+        let problem = at.key_diagnostic(format!(
             "`{key}` cannot be the name of an environment variable"
         ));
-        sink.error(problem.help("use letters, digits and underscores, and no digit first"));
+        sink.error(problem.with_help("use letters, digits and underscores, and no digit first"));
     } else if key.starts_with("FLY_") {
-        let problem = at.key_problem(format!("`{key}` is set by Fly itself"));
-        sink.warn(problem.help("names that begin with `FLY_` are Fly's, and its values may win"));
+        let problem = at.key_diagnostic(format!("`{key}` is set by Fly itself"));
+        sink.warn(
+            problem.with_help("names that begin with `FLY_` are Fly's, and its values may win"),
+        );
     }
-    secret(key, value, at, sink);
+    warn_if_secret(key, value, at, sink);
 }
 
 /// A variable that stands within a document of another language.
-pub(super) fn check_within(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
-    if !is_key(key) {
+pub(super) fn check_verbatim_variable(
+    key: &str,
+    value: &str,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) {
+    if !is_variable_name(key) {
         // The API takes any name, so this is no reason to refuse the document.
-        sink.warn(at.problem(format!(
+        sink.warn(at.diagnostic(format!(
             "`{key}` is an odd name for an environment variable"
         )));
     }
-    secret(key, value, at, sink);
+    warn_if_secret(key, value, at, sink);
 }
 
-fn secret(key: &str, value: &str, at: Spot<'_>, sink: &mut Sink) {
-    if looks_secret(key, value) {
-        let problem = at.key_problem(format!("`{key}` looks like a secret in the open"));
-        sink.warn(problem.help(format!(
+fn warn_if_secret(key: &str, value: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+    if looks_like_secret(key, value) {
+        let problem = at.key_diagnostic(format!("`{key}` looks like a secret in the open"));
+        sink.warn(problem.with_help(format!(
             "write it as a secret: {key} = {{ env = \"{key}\" }} under `secrets`"
         )));
     }

@@ -5,71 +5,71 @@ use std::{collections::BTreeSet, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    Scene, Sink,
-    groups::{Groups, Scoped},
+    Context, Diagnostics,
+    groups::{GroupScoped, ProcessGroups},
 };
 use crate::{
-    kinds::fly::workload::config::{File, Metrics, Restart, Static},
+    kinds::fly::workload::config::{MachineFile, MachineMetrics, MachineRestart, MachineStatic},
     manifest::{
         disk,
-        read::beside,
-        shape::{self, App, Policy, all},
-        spot::Spot,
+        read::resolve_relative_path,
+        shape::{self, AppSection, RestartPolicy, slice_or_empty},
+        spot::Cursor,
         suggest,
     },
 };
 
 /// The most that one file may hold: it travels with every update of every machine.
-const LARGEST_FILE: usize = 1024 * 1024;
+const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// The most that all of them may hold together, in bytes: one file may be named many times.
-const LARGEST_TOGETHER: usize = 32 * 1024 * 1024;
+const MAX_TOTAL_FILE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Files written into the machines.
-pub(super) fn files(
-    app: &App,
-    groups: &Groups,
-    scene: &Scene<'_>,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Vec<Scoped<File>> {
-    let mut out: Vec<Scoped<File>> = Vec::new();
+pub(super) fn lower_files(
+    app: &AppSection,
+    groups: &ProcessGroups,
+    scene: &Context<'_>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<GroupScoped<MachineFile>> {
+    let mut out: Vec<GroupScoped<MachineFile>> = Vec::new();
     let mut paths = BTreeSet::new();
     for (index, file) in app.files.iter().enumerate() {
         let spot = at.key("files").item(index);
-        groups.check(&file.processes, spot, sink);
+        groups.check_processes(&file.processes, spot, sink);
         let path = file.guest_path.clone().unwrap_or_default();
         if file.guest_path.is_some() && (!path.starts_with('/') || path.ends_with('/')) {
             sink.error(
                 spot.key("guest_path")
-                    .problem(format!("`{path}` is not an absolute path of a file")),
+                    .diagnostic(format!("`{path}` is not an absolute path of a file")),
             );
         }
         if !paths.insert((path.clone(), file.processes.clone())) {
             sink.error(
                 spot.key("guest_path")
-                    .problem(format!("`{path}` is written twice")),
+                    .diagnostic(format!("`{path}` is written twice")),
             );
         }
-        let raw_value = content(file, scene, spot, sink);
+        let raw_value = file_content(file, scene, spot, sink);
         if let Some(secret) = &file.secret_name
             && !app.secrets.contains_key(secret)
         {
             let problem = spot
                 .key("secret_name")
-                .problem(format!("there is no secret `{secret}`"));
-            let help = suggest::help(secret, app.secrets.keys().map(String::as_str));
-            sink.warn(problem.maybe_help(
+                .diagnostic(format!("there is no secret `{secret}`"));
+            let help = suggest::did_you_mean(secret, app.secrets.keys().map(String::as_str));
+            sink.warn(problem.with_optional_help(
                 help.or_else(|| Some("it must be set on Fly by other means".to_owned())),
             ));
         }
-        let value = File {
+        let value = MachineFile {
             guest_path: path,
             raw_value,
             secret_name: file.secret_name.clone(),
             mode: file.mode,
         };
-        out.push(Scoped {
+        out.push(GroupScoped {
             processes: file.processes.clone(),
             value,
         });
@@ -78,7 +78,12 @@ pub(super) fn files(
 }
 
 /// The content in base64, from the one source that the file names.
-fn content(file: &shape::File, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+fn file_content(
+    file: &shape::FileSection,
+    scene: &Context<'_>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<String> {
     let sources = [
         file.raw_value.is_some(),
         file.local_path.is_some(),
@@ -86,60 +91,75 @@ fn content(file: &shape::File, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink)
     ];
     let hint = "say one of `raw_value`, `local_path` and `secret_name`";
     match sources.iter().filter(|there| **there).count() {
-        0 => sink.error(at.problem("this file has no content").help(hint)),
+        0 => sink.error(at.diagnostic("this file has no content").with_help(hint)),
         1 => {}
-        _ => sink.error(at.problem("this file has several contents").help(hint)),
+        _ => sink.error(
+            at.diagnostic("this file has several contents")
+                .with_help(hint),
+        ),
     }
     match (&file.raw_value, &file.local_path) {
-        (Some(text), _) => encoded(text.as_bytes(), at, sink),
+        (Some(text), _) => encode_content(text.as_bytes(), at, sink),
         (None, Some(local)) => {
             let spot = at.key("local_path");
-            let from = spot.value_place()?;
-            read(&beside(&scene.files.get(from.file).path, local), spot, sink)
+            let from = spot.value_location()?;
+            read_local_file(
+                &resolve_relative_path(&scene.files.get(from.file).path, local),
+                spot,
+                sink,
+            )
         }
         (None, None) => None,
     }
 }
 
 /// The content of a local file in base64.
-pub(super) fn read(path: &Path, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-    match disk::bytes(path, disk::LARGEST) {
-        Ok(bytes) if sink.read + bytes.len() <= LARGEST_TOGETHER => {
-            sink.read += bytes.len();
-            encoded(&bytes, at, sink)
+pub(super) fn read_local_file(
+    path: &Path,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<String> {
+    match disk::read_bytes(path, disk::MAX_FILE_BYTES) {
+        Ok(bytes) if sink.local_file_bytes + bytes.len() <= MAX_TOTAL_FILE_BYTES => {
+            sink.local_file_bytes += bytes.len();
+            encode_content(&bytes, at, sink)
         }
         Ok(_) => {
-            let problem = at.problem(format!(
-                "the local files have more than {LARGEST_TOGETHER} bytes together"
+            let problem = at.diagnostic(format!(
+                "the local files have more than {MAX_TOTAL_FILE_BYTES} bytes together"
             ));
-            sink.error(problem.help("put large files into the image or on a volume"));
+            sink.error(problem.with_help("put large files into the image or on a volume"));
             None
         }
         Err(error) => {
-            let problem = at.problem(format!("cannot read `{}`: {error}", path.display()));
-            sink.error(problem.help("paths are relative to the file that names them"));
+            let problem = at.diagnostic(format!("cannot read `{}`: {error}", path.display()));
+            sink.error(problem.with_help("paths are relative to the file that names them"));
             None
         }
     }
 }
 
-fn encoded(bytes: &[u8], at: Spot<'_>, sink: &mut Sink) -> Option<String> {
-    if bytes.len() > LARGEST_FILE {
-        let problem = at.problem(format!(
-            "this file has {} bytes, and {LARGEST_FILE} is the most",
+fn encode_content(bytes: &[u8], at: Cursor<'_>, sink: &mut Diagnostics) -> Option<String> {
+    if bytes.len() > MAX_FILE_BYTES {
+        let problem = at.diagnostic(format!(
+            "this file has {} bytes, and {MAX_FILE_BYTES} is the most",
             bytes.len()
         ));
-        sink.error(problem.help("put large files into the image or on a volume"));
+        sink.error(problem.with_help("put large files into the image or on a volume"));
         return None;
     }
     Some(STANDARD.encode(bytes))
 }
 
 /// Files that the proxy serves.
-pub(super) fn statics(app: &App, at: Spot<'_>, sink: &mut Sink) -> Vec<Static> {
-    let list = all(app.statics.as_ref());
+pub(super) fn lower_statics(
+    app: &AppSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<MachineStatic> {
+    let list = slice_or_empty(app.statics.as_ref());
     if list.len() > 10 {
-        let problem = at.key("statics").problem(format!(
+        let problem = at.key("statics").diagnostic(format!(
             "an app has 10 `statics` at most, and here are {}",
             list.len()
         ));
@@ -153,10 +173,10 @@ pub(super) fn statics(app: &App, at: Spot<'_>, sink: &mut Sink) -> Vec<Static> {
             ("url_prefix", &item.url_prefix),
         ] {
             if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-                sink.error(spot.key(key).problem(format!("`{key}` begins with `/`")));
+                sink.error(spot.key(key).diagnostic(format!("`{key}` begins with `/`")));
             }
         }
-        out.push(Static {
+        out.push(MachineStatic {
             guest_path: item.guest_path.clone().unwrap_or_default(),
             url_prefix: item.url_prefix.clone().unwrap_or_default(),
             tigris_bucket: item.tigris_bucket.clone().unwrap_or_default(),
@@ -167,29 +187,32 @@ pub(super) fn statics(app: &App, at: Spot<'_>, sink: &mut Sink) -> Vec<Static> {
 }
 
 /// Where Fly scrapes metrics.
-pub(super) fn metrics(
-    app: &App,
-    groups: &Groups,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Vec<Scoped<Metrics>> {
+pub(super) fn lower_metrics(
+    app: &AppSection,
+    groups: &ProcessGroups,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<GroupScoped<MachineMetrics>> {
     let mut out = Vec::new();
-    for (index, metrics) in all(app.metrics.as_ref()).iter().enumerate() {
+    for (index, metrics) in slice_or_empty(app.metrics.as_ref()).iter().enumerate() {
         let spot = at.key("metrics").item(index);
-        groups.check(&metrics.processes, spot, sink);
+        groups.check_processes(&metrics.processes, spot, sink);
         if metrics
             .path
             .as_ref()
             .is_some_and(|path| !path.starts_with('/'))
         {
-            sink.error(spot.key("path").problem("a metrics path begins with `/`"));
+            sink.error(
+                spot.key("path")
+                    .diagnostic("a metrics path begins with `/`"),
+            );
         }
-        let value = Metrics {
+        let value = MachineMetrics {
             port: metrics.port.unwrap_or_default(),
             path: metrics.path.clone().unwrap_or_default(),
             https: metrics.https.unwrap_or_default(),
         };
-        out.push(Scoped {
+        out.push(GroupScoped {
             processes: metrics.processes.clone(),
             value,
         });
@@ -198,32 +221,32 @@ pub(super) fn metrics(
 }
 
 /// When machines are started again.
-pub(super) fn restarts(
-    app: &App,
-    groups: &Groups,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Vec<Scoped<Restart>> {
+pub(super) fn lower_restarts(
+    app: &AppSection,
+    groups: &ProcessGroups,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<GroupScoped<MachineRestart>> {
     let mut out = Vec::new();
-    for (index, restart) in all(app.restart.as_ref()).iter().enumerate() {
+    for (index, restart) in slice_or_empty(app.restart.as_ref()).iter().enumerate() {
         let spot = at.key("restart").item(index);
-        groups.check(&restart.processes, spot, sink);
+        groups.check_processes(&restart.processes, spot, sink);
         let policy = match restart.policy {
-            Some(Policy::Always) | None => "always",
-            Some(Policy::Never) => "no",
-            Some(Policy::OnFailure) => "on-failure",
+            Some(RestartPolicy::Always) | None => "always",
+            Some(RestartPolicy::Never) => "no",
+            Some(RestartPolicy::OnFailure) => "on-failure",
         };
         if restart.retries.is_some() && policy != "on-failure" {
             let problem = spot
                 .key("retries")
-                .problem("`retries` counts only with `policy = \"on-failure\"`");
-            sink.error(problem.help("leave it out, or change the policy"));
+                .diagnostic("`retries` counts only with `policy = \"on-failure\"`");
+            sink.error(problem.with_help("leave it out, or change the policy"));
         }
-        let value = Restart {
+        let value = MachineRestart {
             policy: policy.to_owned(),
             max_retries: restart.retries,
         };
-        out.push(Scoped {
+        out.push(GroupScoped {
             processes: restart.processes.clone(),
             value,
         });

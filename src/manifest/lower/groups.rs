@@ -2,51 +2,51 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Sink, scalars};
-use crate::manifest::{shape::App, spot::Spot, suggest};
+use super::{Diagnostics, scalars};
+use crate::manifest::{shape::AppSection, spot::Cursor, suggest};
 
 /// The process groups of an app.
-pub(super) struct Groups {
+pub(super) struct ProcessGroups {
     /// Every group, and the words of its command; none when the image says.
     pub(super) commands: BTreeMap<String, Vec<String>>,
 }
 
 /// Something that belongs to some of the groups.
-pub(super) struct Scoped<T> {
+pub(super) struct GroupScoped<T> {
     /// The groups that the manifest names.
     pub(super) processes: Vec<String>,
     /// What it is.
     pub(super) value: T,
 }
 
-impl Groups {
+impl ProcessGroups {
     /// The groups that `processes` and `machines` name; `app` when neither names any, as flyctl has it.
-    pub(super) fn of(app: &App, at: Spot<'_>, sink: &mut Sink) -> Self {
+    pub(super) fn from_app(app: &AppSection, at: Cursor<'_>, sink: &mut Diagnostics) -> Self {
         let mut commands = BTreeMap::new();
         for (name, command) in &app.processes {
             let spot = at.key("processes").key(name);
-            check_name(name, spot, sink);
-            commands.insert(name.clone(), scalars::command(command, spot, sink));
+            check_group_name(name, spot, sink);
+            commands.insert(name.clone(), scalars::parse_command(command, spot, sink));
         }
         for (name, group) in &app.machines {
             let spot = at.key("machines").key(name);
             let stated = group
                 .command
                 .as_ref()
-                .map(|command| scalars::command(command, spot.key("command"), sink));
+                .map(|command| scalars::parse_command(command, spot.key("command"), sink));
             if commands.contains_key(name) {
                 if stated.is_some() {
-                    let problem = spot.key("command").problem(format!(
+                    let problem = spot.key("command").diagnostic(format!(
                         "group `{name}` has its command in `processes` already"
                     ));
-                    sink.error(problem.help("leave one of them out"));
+                    sink.error(problem.with_help("leave one of them out"));
                 }
                 continue;
             }
-            check_name(name, spot, sink);
+            check_group_name(name, spot, sink);
             if !app.processes.is_empty() && stated.is_none() {
-                let problem = spot.problem(format!("there is no process group `{name}`"));
-                sink.error(problem.maybe_help(suggest::help(
+                let problem = spot.diagnostic(format!("there is no process group `{name}`"));
+                sink.error(problem.with_optional_help(suggest::did_you_mean(
                     name,
                     app.processes.keys().map(String::as_str),
                 )));
@@ -61,7 +61,7 @@ impl Groups {
     }
 
     /// The group that parts without `processes` belong to: `app`, else the first.
-    pub(super) fn default(&self) -> &str {
+    pub(super) fn default_group(&self) -> &str {
         let first = || self.commands.keys().next().map_or("app", String::as_str);
         self.commands
             .get_key_value("app")
@@ -69,30 +69,38 @@ impl Groups {
     }
 
     /// Whether a part with these `processes` belongs to the group.
-    pub(super) fn has(&self, processes: &[String], group: &str) -> bool {
+    pub(super) fn applies_to(&self, processes: &[String], group: &str) -> bool {
         match processes {
-            [] => group == self.default(),
+            [] => group == self.default_group(),
             named => named.iter().any(|name| name == group),
         }
     }
 
     /// The groups that a part with these `processes` belongs to.
-    pub(super) fn members<'a>(&'a self, processes: &'a [String]) -> impl Iterator<Item = &'a str> {
+    pub(super) fn groups_for<'a>(
+        &'a self,
+        processes: &'a [String],
+    ) -> impl Iterator<Item = &'a str> {
         self.commands
             .keys()
             .map(String::as_str)
-            .filter(|group| self.has(processes, group))
+            .filter(|group| self.applies_to(processes, group))
     }
 
     /// Checks that every named group is there.
-    pub(super) fn check(&self, processes: &[String], at: Spot<'_>, sink: &mut Sink) {
+    pub(super) fn check_processes(
+        &self,
+        processes: &[String],
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) {
         for (index, name) in processes.iter().enumerate() {
             if !self.commands.contains_key(name) {
                 let problem = at
                     .key("processes")
                     .item(index)
-                    .problem(format!("there is no process group `{name}`"));
-                sink.error(problem.maybe_help(suggest::help(
+                    .diagnostic(format!("there is no process group `{name}`"));
+                sink.error(problem.with_optional_help(suggest::did_you_mean(
                     name,
                     self.commands.keys().map(String::as_str),
                 )));
@@ -102,21 +110,21 @@ impl Groups {
         if distinct.len() < processes.len() {
             sink.error(
                 at.key("processes")
-                    .problem("a process group stands here twice"),
+                    .diagnostic("a process group stands here twice"),
             );
         }
     }
 }
 
-fn check_name(name: &str, at: Spot<'_>, sink: &mut Sink) {
+fn check_group_name(name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(fits) {
-        let problem = at.key_problem(format!("`{name}` cannot be the name of a process group"));
-        sink.error(problem.help("use letters, digits, dashes and underscores"));
+        let problem = at.key_diagnostic(format!("`{name}` cannot be the name of a process group"));
+        sink.error(problem.with_help("use letters, digits, dashes and underscores"));
     } else if name.starts_with("fly_app_") {
         sink.error(
-            at.key_problem(format!("`{name}` is a group of flyctl's own"))
-                .help("names that begin with `fly_app_` are taken"),
+            at.key_diagnostic(format!("`{name}` is a group of flyctl's own"))
+                .with_help("names that begin with `fly_app_` are taken"),
         );
     }
 }

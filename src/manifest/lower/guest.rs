@@ -1,30 +1,33 @@
 //! CPUs and memory: presets and parts to what Fly takes, checked as Fly checks it.
 
-use super::{Sink, scalars};
+use super::{Diagnostics, scalars};
 use crate::{
-    kinds::fly::workload::config::Guest,
+    kinds::fly::workload::config::MachineGuest,
     manifest::{
-        shape::{CpuKind, Cron, MachineGroup, PERFORMANCE, Persist, Preset, SHARED, Size, Vm},
-        spot::Spot,
+        shape::{
+            CpuKind, CronSection, MachineGroupSection, PERFORMANCE_CPU_COUNTS, PersistRootfs,
+            Preset, SHARED_CPU_COUNTS, Size, VmSection,
+        },
+        spot::Cursor,
     },
     model::Mib,
 };
 
 /// What one place in the manifest says about CPUs and memory. A later layer wins over an earlier one.
-pub(super) struct Layer<'a> {
+pub(super) struct GuestLayer<'a> {
     size: Option<&'a Preset>,
     memory: Option<&'a Size>,
     memory_mb: Option<u32>,
     cpus: Option<u32>,
     cpu_kind: Option<CpuKind>,
-    vm: Option<&'a Vm>,
-    at: Spot<'a>,
+    vm: Option<&'a VmSection>,
+    cursor: Cursor<'a>,
 }
 
-impl<'a> Layer<'a> {
+impl<'a> GuestLayer<'a> {
     /// What `[vm]` says.
-    pub(super) fn vm(vm: &'a Vm, at: Spot<'a>) -> Self {
-        let Vm {
+    pub(super) fn from_vm(vm: &'a VmSection, at: Cursor<'a>) -> Self {
+        let VmSection {
             size,
             memory,
             memory_mb,
@@ -42,13 +45,13 @@ impl<'a> Layer<'a> {
             cpus: *cpus,
             cpu_kind: *cpu_kind,
             vm: Some(vm),
-            at,
+            cursor: at,
         }
     }
 
     /// What `[machines.GROUP]` says.
-    pub(super) fn group(group: &'a MachineGroup, at: Spot<'a>) -> Self {
-        let MachineGroup {
+    pub(super) fn from_group(group: &'a MachineGroupSection, at: Cursor<'a>) -> Self {
+        let MachineGroupSection {
             count: _,
             size,
             memory,
@@ -64,12 +67,12 @@ impl<'a> Layer<'a> {
             cpus: *cpus,
             cpu_kind: *cpu_kind,
             vm: None,
-            at,
+            cursor: at,
         }
     }
 
     /// What `[cron.NAME]` says.
-    pub(super) fn cron(cron: &'a Cron, at: Spot<'a>) -> Self {
+    pub(super) fn from_cron(cron: &'a CronSection, at: Cursor<'a>) -> Self {
         Self {
             size: cron.size.as_ref(),
             memory: cron.memory.as_ref(),
@@ -77,83 +80,83 @@ impl<'a> Layer<'a> {
             cpus: cron.cpus,
             cpu_kind: cron.cpu_kind,
             vm: None,
-            at,
+            cursor: at,
         }
     }
 }
 
 /// Where a wrong combination is shown.
-struct Marks<'a> {
-    memory: Option<Spot<'a>>,
-    cpus: Option<Spot<'a>>,
+struct GuestCursors<'a> {
+    memory: Option<Cursor<'a>>,
+    cpus: Option<Cursor<'a>>,
 }
 
 /// What `machine_config` says of CPUs and memory, and where it stands.
-pub(super) struct Ground<'a> {
+pub(super) struct BaseGuest<'a> {
     /// Its parts, with Fly's defaults for what it leaves out.
-    pub(super) guest: Guest,
+    pub(super) guest: MachineGuest,
     /// The memory, when it says any.
     pub(super) memory: Option<Mib>,
     /// The key that holds it.
-    pub(super) at: Spot<'a>,
+    pub(super) cursor: Cursor<'a>,
 }
 
 /// The machine that some layers describe: Fly's smallest when they say nothing.
-pub(super) fn guest(layers: &[Layer<'_>], sink: &mut Sink) -> Guest {
-    guest_over(None, layers, sink)
+pub(super) fn lower_guest(layers: &[GuestLayer<'_>], sink: &mut Diagnostics) -> MachineGuest {
+    lower_guest_over_base(None, layers, sink)
 }
 
 /// The machine that some layers describe over a ground.
-pub(super) fn guest_over(
-    ground: Option<&Ground<'_>>,
-    layers: &[Layer<'_>],
-    sink: &mut Sink,
-) -> Guest {
-    let mut guest = ground.map_or_else(Guest::default, |ground| ground.guest.clone());
+pub(super) fn lower_guest_over_base(
+    ground: Option<&BaseGuest<'_>>,
+    layers: &[GuestLayer<'_>],
+    sink: &mut Diagnostics,
+) -> MachineGuest {
+    let mut guest = ground.map_or_else(MachineGuest::default, |ground| ground.guest.clone());
     let mut memory = ground.and_then(|ground| ground.memory);
-    let at = ground.map(|ground| ground.at);
-    let mut marks = Marks {
+    let at = ground.map(|ground| ground.cursor);
+    let mut marks = GuestCursors {
         memory: at,
         cpus: at,
     };
     for layer in layers {
         if let Some(preset) = layer.size {
-            let at = layer.at.key("size");
-            (guest.cpu_kind, guest.cpus) = preset_parts(&preset.0);
+            let at = layer.cursor.key("size");
+            (guest.cpu_kind, guest.cpus) = parse_preset(&preset.0);
             memory = None;
-            marks = Marks {
+            marks = GuestCursors {
                 memory: Some(at),
                 cpus: Some(at),
             };
         }
         if let Some(size) = layer.memory
-            && let Some(parsed) = scalars::memory(size, layer.at.key("memory"), sink)
+            && let Some(parsed) = scalars::parse_memory(size, layer.cursor.key("memory"), sink)
         {
             memory = Some(parsed);
-            marks.memory = Some(layer.at.key("memory"));
+            marks.memory = Some(layer.cursor.key("memory"));
         }
         if let Some(megabytes) = layer.memory_mb {
             memory = Some(Mib(megabytes));
-            marks.memory = Some(layer.at.key("memory_mb"));
+            marks.memory = Some(layer.cursor.key("memory_mb"));
         }
         if let Some(cpus) = layer.cpus {
             guest.cpus = cpus;
-            marks.cpus = Some(layer.at.key("cpus"));
+            marks.cpus = Some(layer.cursor.key("cpus"));
         }
         if let Some(kind) = layer.cpu_kind {
-            guest.cpu_kind = kind_word(kind).to_owned();
-            marks.cpus = marks.cpus.or(Some(layer.at.key("cpu_kind")));
+            guest.cpu_kind = cpu_kind_name(kind).to_owned();
+            marks.cpus = marks.cpus.or(Some(layer.cursor.key("cpu_kind")));
         }
         if let Some(vm) = layer.vm {
-            extras(&mut guest, vm);
+            apply_vm_extras(&mut guest, vm);
         }
     }
-    guest.memory_mb = memory.unwrap_or(Mib(limits(&guest).0));
-    check(&guest, &marks, sink);
+    guest.memory_mb = memory.unwrap_or(Mib(memory_limits(&guest).0));
+    check_guest(&guest, &marks, sink);
     guest
 }
 
-fn extras(guest: &mut Guest, vm: &Vm) {
+fn apply_vm_extras(guest: &mut MachineGuest, vm: &VmSection) {
     if !vm.kernel_args.is_empty() {
         guest.kernel_args.clone_from(&vm.kernel_args);
     }
@@ -162,15 +165,15 @@ fn extras(guest: &mut Guest, vm: &Vm) {
     }
     if let Some(persist) = vm.persist_rootfs {
         let word = match persist {
-            Persist::Never => "never",
-            Persist::Restart => "restart",
-            Persist::Always => "always",
+            PersistRootfs::Never => "never",
+            PersistRootfs::Restart => "restart",
+            PersistRootfs::Always => "always",
         };
         guest.persist_rootfs = Some(word.to_owned());
     }
 }
 
-fn kind_word(kind: CpuKind) -> &'static str {
+fn cpu_kind_name(kind: CpuKind) -> &'static str {
     match kind {
         CpuKind::Shared => "shared",
         CpuKind::Performance => "performance",
@@ -178,7 +181,7 @@ fn kind_word(kind: CpuKind) -> &'static str {
 }
 
 /// `shared-cpu-2x` is two shared CPUs. The preset's memory is the least that its CPUs may have.
-fn preset_parts(preset: &str) -> (String, u32) {
+fn parse_preset(preset: &str) -> (String, u32) {
     let kind = if preset.starts_with("shared") {
         "shared"
     } else {
@@ -189,7 +192,7 @@ fn preset_parts(preset: &str) -> (String, u32) {
 }
 
 /// The least and the most memory in megabytes, and the step between.
-fn limits(guest: &Guest) -> (u32, u32, u32) {
+fn memory_limits(guest: &MachineGuest) -> (u32, u32, u32) {
     let per_cpu = |megabytes: u32| guest.cpus.saturating_mul(megabytes);
     if guest.cpu_kind == "shared" {
         (per_cpu(256), per_cpu(2048), 256)
@@ -199,29 +202,29 @@ fn limits(guest: &Guest) -> (u32, u32, u32) {
 }
 
 /// Counts of performance CPUs beyond the presets.
-const LARGE: [u32; 3] = [32, 64, 128];
+const LARGE_PERFORMANCE_CPU_COUNTS: [u32; 3] = [32, 64, 128];
 
-fn check(guest: &Guest, marks: &Marks<'_>, sink: &mut Sink) {
-    let Guest {
+fn check_guest(guest: &MachineGuest, marks: &GuestCursors<'_>, sink: &mut Diagnostics) {
+    let MachineGuest {
         cpu_kind,
         cpus,
         memory_mb,
         ..
     } = guest;
     let allowed: Vec<u32> = if cpu_kind == "shared" {
-        SHARED.to_vec()
+        SHARED_CPU_COUNTS.to_vec()
     } else {
-        [&PERFORMANCE[..], &LARGE].concat()
+        [&PERFORMANCE_CPU_COUNTS[..], &LARGE_PERFORMANCE_CPU_COUNTS].concat()
     };
     if !allowed.contains(cpus) {
         let counts: Vec<String> = allowed.iter().map(u32::to_string).collect();
         if let Some(at) = marks.cpus {
-            let problem = at.problem(format!("a machine cannot have {cpus} {cpu_kind} CPUs"));
-            sink.error(problem.help(format!("Fly offers {}", counts.join(", "))));
+            let problem = at.diagnostic(format!("a machine cannot have {cpus} {cpu_kind} CPUs"));
+            sink.error(problem.with_help(format!("Fly offers {}", counts.join(", "))));
         }
         return;
     }
-    let (least, most, step) = limits(guest);
+    let (least, most, step) = memory_limits(guest);
     let megabytes = memory_mb.0;
     if (least..=most).contains(&megabytes) && megabytes.is_multiple_of(step) {
         return;
@@ -235,14 +238,14 @@ fn check(guest: &Guest, marks: &Marks<'_>, sink: &mut Sink) {
     let near = (megabytes.saturating_add(step - 1) / step * step).clamp(least, most);
     let at = marks.memory.or(marks.cpus);
     if let Some(at) = at {
-        let problem = at.problem(format!(
+        let problem = at.diagnostic(format!(
             "{memory_mb} of memory do not fit {cpus} {cpu_kind} CPU{}",
             if *cpus == 1 { "" } else { "s" }
         ));
         sink.error(
             problem
-                .label(rule)
-                .help(format!("the nearest that fits is `{}`", Mib(near))),
+                .with_label(rule)
+                .with_help(format!("the nearest that fits is `{}`", Mib(near))),
         );
     }
 }

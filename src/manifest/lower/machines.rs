@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Lowered, Sink,
-    app::AppScene,
-    deploy::Deployment,
-    groups::{Groups, Scoped},
-    mounts::Mounted,
-    parts::Parts,
+    Diagnostics, Lowered,
+    app::AppContext,
+    deploy::DeploySettings,
+    groups::{GroupScoped, ProcessGroups},
+    mounts::LoweredMount,
+    parts::MachineParts,
     scalars,
 };
 use crate::{
@@ -18,92 +18,97 @@ use crate::{
         machine::MachineSpec,
         workload::{
             MachineConfig, Workload,
-            config::{Autostop, Service},
+            config::{Autostop, MachineService},
         },
     },
-    manifest::{shape::Count, spot::Spot},
-    model::{Mib, Name, Ref, Region, Turns},
+    manifest::{shape::MachineCount, spot::Cursor},
+    model::{Mib, Name, Region, ResourceRef, RolloutPolicy},
 };
 
 /// Makes the machines of all groups, and their volumes.
-pub(super) fn machines(
-    app: &AppScene<'_>,
-    groups: &Groups,
-    parts: &Parts<'_>,
-    deploy: &Deployment,
+pub(super) fn lower_machines(
+    app: &AppContext<'_>,
+    groups: &ProcessGroups,
+    parts: &MachineParts<'_>,
+    deploy: &DeploySettings,
     out: &mut Lowered,
-    sink: &mut Sink,
+    sink: &mut Diagnostics,
 ) {
     let mut counts = BTreeMap::new();
     for group in groups.commands.keys() {
-        let spot = app.at.key("machines").key(group);
-        let regions = count(app, group, least(groups, group, &parts.services), sink);
-        let config = parts.config(app, groups, group, sink);
-        sleep(&config, app.at, sink);
-        let turns = deploy.turns(regions.values().sum());
-        let slots = Slots {
+        let spot = app.cursor.key("machines").key(group);
+        let regions = machine_counts(
+            app,
+            group,
+            min_machines(groups, group, &parts.services),
+            sink,
+        );
+        let config = parts.group_config(app, groups, group, sink);
+        check_suspend(&config, app.cursor, sink);
+        let turns = deploy.rollout_policy(regions.values().sum());
+        let slots = GroupMachines {
             app,
             group,
             config: &config,
             parts,
             groups,
             deploy,
-            turns,
+            rollout_policy: turns,
         };
         let standby = slots.has_standby(spot, sink);
         for (region, number) in &regions {
-            let disks = slots.disks(region, out);
+            let disks = slots.count_volumes(region, out);
             for index in 0..*number {
-                slots.make(region, (index, disks + index), spot, out, sink);
+                slots.add_machine(region, (index, disks + index), spot, out, sink);
             }
             if standby && *number > 0 {
-                slots.standby(region, spot, out, sink);
+                slots.add_standby(region, spot, out, sink);
             }
         }
         counts.insert(group.as_str(), regions);
     }
-    minimums(app, groups, &parts.services, &counts, sink);
+    check_min_machines_running(app, groups, &parts.services, &counts, sink);
 }
 
 /// What the slots of a group share.
-struct Slots<'a> {
-    app: &'a AppScene<'a>,
+struct GroupMachines<'a> {
+    app: &'a AppContext<'a>,
     group: &'a str,
     config: &'a MachineConfig,
-    parts: &'a Parts<'a>,
-    groups: &'a Groups,
-    deploy: &'a Deployment,
-    turns: Turns,
+    parts: &'a MachineParts<'a>,
+    groups: &'a ProcessGroups,
+    deploy: &'a DeploySettings,
+    rollout_policy: RolloutPolicy,
 }
 
-impl<'a> Slots<'a> {
+impl<'a> GroupMachines<'a> {
     /// One slot: the number of its machine, and of its disk.
-    fn make(
+    fn add_machine(
         &self,
         region: &Region,
         (index, disk): (u32, u32),
-        at: Spot<'_>,
+        at: Cursor<'_>,
         out: &mut Lowered,
-        sink: &mut Sink,
+        sink: &mut Diagnostics,
     ) {
         let Some(name) =
             self.app
-                .child(&[self.group, region.as_str(), &index.to_string()], at, sink)
+                .child_name(&[self.group, region.as_str(), &index.to_string()], at, sink)
         else {
             return;
         };
-        let volume = self.volume(region, disk, out, sink);
-        self.place(&name, self.workload(&name, region), volume, at, out);
+        let volume = self.add_volume(region, disk, out, sink);
+        self.insert_machine(&name, self.group_workload(&name, region), volume, at, out);
     }
 
-    fn workload(&self, name: &Name, region: &Region) -> Workload {
-        let mut workload = self.app.workload(
+    fn group_workload(&self, name: &Name, region: &Region) -> Workload {
+        let mut workload = self.app.build_workload(
             name,
             region.clone(),
             self.config.clone(),
             self.deploy.wait_secs,
         );
-        workload.labels.extend(self.parts.labels().clone());
+        workload.labels.extend(self.parts.base_metadata().clone());
         workload
             .labels
             .insert("fly_platform_version".to_owned(), "v2".to_owned());
@@ -113,28 +118,31 @@ impl<'a> Slots<'a> {
         workload
     }
 
-    fn place(
+    fn insert_machine(
         &self,
         name: &Name,
         workload: Workload,
-        volume: Option<Ref<Volume>>,
-        at: Spot<'_>,
+        volume: Option<ResourceRef<Volume>>,
+        at: Cursor<'_>,
         out: &mut Lowered,
     ) {
-        self.app.place::<Machine>(name, at, out);
-        let (group, after) = (self.group.to_owned(), self.deploy.command(self.app));
+        self.app.record_location::<Machine>(name, at, out);
+        let (group, after) = (
+            self.group.to_owned(),
+            self.deploy.release_command_ref(self.app),
+        );
         let spec = MachineSpec {
             group,
             workload,
             volume,
-            turns: self.turns,
+            turns: self.rollout_policy,
             after,
         };
         out.desired.fly_machine.insert(name.clone(), spec);
     }
 
     /// Whether the group has standby machines, and may.
-    fn has_standby(&self, at: Spot<'_>, sink: &mut Sink) -> bool {
+    fn has_standby(&self, at: Cursor<'_>, sink: &mut Diagnostics) -> bool {
         let asked = self
             .app
             .app
@@ -142,7 +150,7 @@ impl<'a> Slots<'a> {
             .get(self.group)
             .and_then(|machines| machines.standby)
             == Some(true);
-        let why = match (self.config.services.is_empty(), self.mounted()) {
+        let why = match (self.config.services.is_empty(), self.group_mount()) {
             (true, None) => return asked,
             (false, _) => {
                 "Fly's proxy starts machines of a service by itself, so these have no standby"
@@ -150,44 +158,55 @@ impl<'a> Slots<'a> {
             (true, Some(_)) => "a volume belongs to one machine, so another cannot stand by",
         };
         if asked {
-            sink.error(at.key("standby").problem(why).help("raise `count` instead"));
+            sink.error(
+                at.key("standby")
+                    .diagnostic(why)
+                    .with_help("raise `count` instead"),
+            );
         }
         false
     }
 
     /// The machine that stands by for the first one of a region.
-    fn standby(&self, region: &Region, at: Spot<'_>, out: &mut Lowered, sink: &mut Sink) {
+    fn add_standby(
+        &self,
+        region: &Region,
+        at: Cursor<'_>,
+        out: &mut Lowered,
+        sink: &mut Diagnostics,
+    ) {
         let parts = |last: &str| [self.group.to_owned(), region.to_string(), last.to_owned()];
         let mut child = |last: &str| {
             let parts = parts(last);
-            self.app.child(&[&parts[0], &parts[1], &parts[2]], at, sink)
+            self.app
+                .child_name(&[&parts[0], &parts[1], &parts[2]], at, sink)
         };
         let (Some(first), Some(name)) = (child("0"), child("standby")) else {
             return;
         };
-        let mut workload = self.workload(&name, region);
+        let mut workload = self.group_workload(&name, region);
         workload
             .config
             .env
             .insert("FLY_STANDBY_FOR".to_owned(), first.to_string());
-        workload.standby_for = Some(Ref::to(first));
-        self.place(&name, workload, None, at, out);
+        workload.standby_for = Some(ResourceRef::new(first));
+        self.insert_machine(&name, workload, None, at, out);
     }
 
     /// What the group mounts.
-    fn mounted(&self) -> Option<&'a Mounted> {
+    fn group_mount(&self) -> Option<&'a LoweredMount> {
         let mut mounts = self.parts.mounts.iter();
         mounts
-            .find(|mount| self.groups.has(&mount.processes, self.group))
+            .find(|mount| self.groups.applies_to(&mount.processes, self.group))
             .map(|mount| &mount.value)
     }
 
     /// How many disks of this name the groups before have in a region: groups may share a name, never a disk.
-    fn disks(&self, region: &Region, out: &Lowered) -> u32 {
-        let Some(mounted) = self.mounted() else {
+    fn count_volumes(&self, region: &Region, out: &Lowered) -> u32 {
+        let Some(mounted) = self.group_mount() else {
             return 0;
         };
-        let (app, source) = (self.app.reference(), &mounted.mount.name);
+        let (app, source) = (self.app.app_ref(), &mounted.mount.name);
         let volumes = out.desired.fly_volume.values();
         let same = volumes
             .filter(|disk| disk.app == app && disk.volume == *source && disk.region == *region);
@@ -195,41 +214,45 @@ impl<'a> Slots<'a> {
     }
 
     /// The slot's own disk.
-    fn volume(
+    fn add_volume(
         &self,
         region: &Region,
         number: u32,
         out: &mut Lowered,
-        sink: &mut Sink,
-    ) -> Option<Ref<Volume>> {
-        let mounted = self.mounted()?;
-        let at = self.app.at.key("mounts");
+        sink: &mut Diagnostics,
+    ) -> Option<ResourceRef<Volume>> {
+        let mounted = self.group_mount()?;
+        let at = self.app.cursor.key("mounts");
         let parts = [
             mounted.mount.name.as_str(),
             region.as_str(),
             &number.to_string(),
         ];
-        let name: Name = self.app.child(&parts, at, sink)?;
+        let name: Name = self.app.child_name(&parts, at, sink)?;
         out.desired.fly_volume.insert(
             name.clone(),
-            mounted.volume(self.app.reference(), region.clone()),
+            mounted.volume_spec(self.app.app_ref(), region.clone()),
         );
-        match &mounted.place {
+        match &mounted.location {
             Some(place) => drop(
-                out.places
-                    .insert(crate::model::Address::of::<Volume>(&name), place.clone()),
+                out.locations
+                    .insert(crate::model::Address::new::<Volume>(&name), place.clone()),
             ),
-            None => self.app.place::<Volume>(&name, at, out),
+            None => self.app.record_location::<Volume>(&name, at, out),
         }
-        Some(Ref::to(name))
+        Some(ResourceRef::new(name))
     }
 }
 
 /// How many machines the services of a group keep running: as many there must be when no `count` is stated.
-fn least(groups: &Groups, group: &str, services: &[Scoped<Service>]) -> u32 {
+fn min_machines(
+    groups: &ProcessGroups,
+    group: &str,
+    services: &[GroupScoped<MachineService>],
+) -> u32 {
     let own = services
         .iter()
-        .filter(|service| groups.has(&service.processes, group));
+        .filter(|service| groups.applies_to(&service.processes, group));
     own.filter_map(|service| service.value.min_machines_running)
         .max()
         .unwrap_or(1)
@@ -237,35 +260,42 @@ fn least(groups: &Groups, group: &str, services: &[Scoped<Service>]) -> u32 {
 }
 
 /// How many machines a group has in each region.
-fn count(app: &AppScene<'_>, group: &str, least: u32, sink: &mut Sink) -> BTreeMap<Region, u32> {
+fn machine_counts(
+    app: &AppContext<'_>,
+    group: &str,
+    least: u32,
+    sink: &mut Diagnostics,
+) -> BTreeMap<Region, u32> {
     let stated = app
         .app
         .machines
         .get(group)
         .and_then(|machines| machines.count.as_ref());
     let number = match stated {
-        Some(Count::Regions(regions)) => {
+        Some(MachineCount::Regions(regions)) => {
             return regions
                 .iter()
-                .map(|(code, number)| (scalars::region(code), number.0))
+                .map(|(code, number)| (scalars::to_region(code), number.0))
                 .collect();
         }
-        Some(Count::Primary(number)) => number.0,
+        Some(MachineCount::Primary(number)) => number.0,
         None => least,
     };
     let Some(primary) = &app.app.primary_region else {
         let problem = app
-            .at
+            .cursor
             .key("primary_region")
-            .problem(format!("app `{}` does not say where it runs", app.key));
-        sink.error(problem.help("say `primary_region = \"ewr\"`, or a `count` for each region"));
+            .diagnostic(format!("app `{}` does not say where it runs", app.key));
+        sink.error(
+            problem.with_help("say `primary_region = \"ewr\"`, or a `count` for each region"),
+        );
         return BTreeMap::new();
     };
-    BTreeMap::from([(scalars::region(primary), number)])
+    BTreeMap::from([(scalars::to_region(primary), number)])
 }
 
 /// What a suspended machine may not have.
-fn sleep(config: &MachineConfig, at: Spot<'_>, sink: &mut Sink) {
+fn check_suspend(config: &MachineConfig, at: Cursor<'_>, sink: &mut Diagnostics) {
     if !config
         .services
         .iter()
@@ -274,7 +304,7 @@ fn sleep(config: &MachineConfig, at: Spot<'_>, sink: &mut Sink) {
         return;
     }
     let spot = match at.key("http_service").key("auto_stop_machines") {
-        spot if spot.is_written() && at.key("http_service").is_written() => spot,
+        spot if spot.is_present() && at.key("http_service").is_present() => spot,
         _ => at.key("services"),
     };
     if config
@@ -282,41 +312,41 @@ fn sleep(config: &MachineConfig, at: Spot<'_>, sink: &mut Sink) {
         .as_ref()
         .is_some_and(|guest| guest.memory_mb > Mib(2048))
     {
-        let problem = spot.problem("machines with more than 2 GB of memory cannot be suspended");
-        sink.warn(problem.help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
+        let problem = spot.diagnostic("machines with more than 2 GB of memory cannot be suspended");
+        sink.warn(problem.with_help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
     }
     if config.init.swap_size_mb.is_some_and(|swap| swap > 0) {
-        let problem = spot.problem("machines with swap cannot be suspended");
-        sink.warn(problem.help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
+        let problem = spot.diagnostic("machines with swap cannot be suspended");
+        sink.warn(problem.with_help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
     }
 }
 
 /// A minimum counts machines of the primary region, so there must be that many.
-fn minimums(
-    app: &AppScene<'_>,
-    groups: &Groups,
-    services: &[Scoped<Service>],
+fn check_min_machines_running(
+    app: &AppContext<'_>,
+    groups: &ProcessGroups,
+    services: &[GroupScoped<MachineService>],
     counts: &BTreeMap<&str, BTreeMap<Region, u32>>,
-    sink: &mut Sink,
+    sink: &mut Diagnostics,
 ) {
-    let Some(primary) = app.app.primary_region.as_ref().map(scalars::region) else {
+    let Some(primary) = app.app.primary_region.as_ref().map(scalars::to_region) else {
         return;
     };
     let http = usize::from(app.app.http_service.is_some());
     for (index, service) in services.iter().enumerate() {
         let at = match index.checked_sub(http) {
-            Some(index) => app.at.key("services").item(index),
-            None => app.at.key("http_service"),
+            Some(index) => app.cursor.key("services").item(index),
+            None => app.cursor.key("http_service"),
         };
         let all: Vec<_> = groups
-            .members(&service.processes)
+            .groups_for(&service.processes)
             .filter_map(|group| counts.get(group))
             .collect();
         let total: u32 = all.iter().flat_map(|regions| regions.values()).sum();
         if total == 0 && !all.is_empty() {
             sink.warn(
-                at.problem("no machine serves this service")
-                    .help("raise `count`, or leave the service out"),
+                at.diagnostic("no machine serves this service")
+                    .with_help("raise `count`, or leave the service out"),
             );
         }
         let there: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
@@ -327,10 +357,10 @@ fn minimums(
             } else {
                 &format!("are {there} machines")
             };
-            let problem = at.key("min_machines_running").problem(format!(
+            let problem = at.key("min_machines_running").diagnostic(format!(
                 "{least} machines shall keep running in {primary}, and there {machines}"
             ));
-            sink.error(problem.help(format!(
+            sink.error(problem.with_help(format!(
                 "say `count = {{ {primary} = {least} }}` in [apps.{}.machines.GROUP]",
                 app.key
             )));

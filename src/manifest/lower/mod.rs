@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Inputs, Problem,
-    load::Mentions,
-    node::{Files, Node, Place},
-    references::References,
-    shape::Document,
-    spot::Spot,
+    Diagnostic, Inputs,
+    load::UsedReferences,
+    node::{SourceFiles, SourceLocation, TomlNode},
+    references::AwsReferences,
+    shape::Manifest,
+    spot::Cursor,
 };
 use crate::{
-    kinds::{Desired, Meta},
-    model::{Address, Mark, Name},
+    kinds::{Desired, EnvironmentMeta},
+    model::{Address, Name, OwnershipMark},
 };
 
 mod app;
@@ -39,24 +39,24 @@ mod secrets;
 mod services;
 mod sources;
 
-pub(super) use names::default_name;
+pub(super) use names::default_app_name;
 
 /// What lowering looks at besides the document.
-pub(super) struct Scene<'a> {
+pub(super) struct Context<'a> {
     /// What was given from outside.
     pub(super) inputs: &'a Inputs,
     /// The files, for paths that are relative to them.
-    pub(super) files: &'a Files,
+    pub(super) files: &'a SourceFiles,
     /// The environment's name.
     pub(super) environment: String,
     /// The variables that have a value.
     pub(super) vars: BTreeMap<String, String>,
     /// The apps' names on Fly, by key.
-    pub(super) names: BTreeMap<String, String>,
+    pub(super) app_names: BTreeMap<String, String>,
     /// Names and ARNs on AWS.
-    pub(super) references: References,
+    pub(super) aws_references: AwsReferences,
     /// What texts refer to.
-    pub(super) mentions: Mentions,
+    pub(super) used_references: UsedReferences,
 }
 
 /// What lowering gives.
@@ -64,43 +64,43 @@ pub(super) struct Lowered {
     /// The resources; complete only when nothing is wrong.
     pub(super) desired: Desired,
     /// Which place made which resource.
-    pub(super) places: BTreeMap<Address, Place>,
+    pub(super) locations: BTreeMap<Address, SourceLocation>,
     /// Where an app or a cron machine names its image.
-    pub(super) images: BTreeMap<Name, Place>,
+    pub(super) image_locations: BTreeMap<Name, SourceLocation>,
     /// What is wrong.
-    pub(super) problems: Vec<Problem>,
+    pub(super) errors: Vec<Diagnostic>,
 }
 
 /// Where problems and warnings go.
 #[derive(Default)]
-struct Sink {
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
+struct Diagnostics {
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
     /// How many bytes of local files were read.
-    read: usize,
+    local_file_bytes: usize,
 }
 
-impl Sink {
-    fn error(&mut self, problem: Problem) {
-        self.problems.push(problem);
+impl Diagnostics {
+    fn error(&mut self, problem: Diagnostic) {
+        self.errors.push(problem);
     }
 
-    fn warn(&mut self, problem: Problem) {
+    fn warn(&mut self, problem: Diagnostic) {
         self.warnings.push(problem);
     }
 }
 
 /// Lowers a whole environment.
 pub(super) fn lower(
-    document: &Document,
-    root: &Node,
-    scene: &Scene<'_>,
-    warnings: Vec<Problem>,
+    document: &Manifest,
+    root: &TomlNode,
+    scene: &Context<'_>,
+    warnings: Vec<Diagnostic>,
 ) -> Lowered {
-    let at = Spot::root(root);
-    let mut sink = Sink {
+    let at = Cursor::root(root);
+    let mut sink = Diagnostics {
         warnings,
-        ..Sink::default()
+        ..Diagnostics::default()
     };
     let project = document.project.clone().unwrap_or_default();
     let org = document
@@ -108,30 +108,30 @@ pub(super) fn lower(
         .as_ref()
         .and_then(|fly| fly.org.clone())
         .unwrap_or_default();
-    names::check_labels(document, scene, at, &mut sink);
-    let meta = Meta {
-        mark: Mark {
+    names::check_environment_names(document, scene, at, &mut sink);
+    let meta = EnvironmentMeta {
+        mark: OwnershipMark {
             project,
             environment: scene.environment.clone(),
         },
         org,
         aws: None,
         adopt: BTreeSet::new(),
-        rolls_back: BTreeSet::new(),
+        rollback_on_failure: BTreeSet::new(),
         warnings: Vec::new(),
     };
     let mut lowered = Lowered {
         desired: Desired::empty(meta),
-        places: BTreeMap::new(),
-        images: BTreeMap::new(),
-        problems: Vec::new(),
+        locations: BTreeMap::new(),
+        image_locations: BTreeMap::new(),
+        errors: Vec::new(),
     };
-    names::check_apps(document, scene, at, &mut sink);
+    names::check_app_names(document, scene, at, &mut sink);
     let for_apps = aws::lower(document, scene, at, &mut lowered, &mut sink);
-    let mut found = sources::Found::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
+    let mut found = sources::SecretReader::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
     for (key, app) in &document.apps {
-        if names::check_key(key, at.key("apps").key(key), &mut sink) {
-            let app = app::AppScene::new(
+        if names::check_app_key(key, at.key("apps").key(key), &mut sink) {
+            let app = app::AppContext::new(
                 scene,
                 key,
                 app,
@@ -145,20 +145,20 @@ pub(super) fn lower(
             }
         }
     }
-    secrets::remembered(&mut lowered.desired);
-    secrets::fingerprint(&mut lowered.desired);
-    depends::link(document, at, &mut lowered.desired, &mut sink);
-    lowered.desired.meta.warnings = in_words(scene.files, sink.warnings);
-    lowered.problems = sink.problems;
+    secrets::mark_used_secrets(&mut lowered.desired);
+    secrets::compute_fingerprints(&mut lowered.desired);
+    depends::lower_depends_on(document, at, &mut lowered.desired, &mut sink);
+    lowered.desired.meta.warnings = format_warnings(scene.files, sink.warnings);
+    lowered.errors = sink.errors;
     lowered
 }
 
 /// Warnings as lines: where, what, and what to do.
-fn in_words(files: &Files, warnings: Vec<Problem>) -> Vec<String> {
+fn format_warnings(files: &SourceFiles, warnings: Vec<Diagnostic>) -> Vec<String> {
     let (mut lines, mut said) = (Vec::new(), BTreeSet::new());
-    for Problem {
+    for Diagnostic {
         message,
-        at,
+        location: at,
         label: _,
         help,
     } in warnings

@@ -3,35 +3,35 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Sink,
-    groups::{Groups, Scoped},
+    Diagnostics,
+    groups::{GroupScoped, ProcessGroups},
     scalars,
 };
 use crate::{
-    kinds::fly::{App, volume::VolumeSpec, workload::config::Mount},
+    kinds::fly::{App, volume::VolumeSpec, workload::config::MachineMount},
     manifest::{
-        node::Place,
-        shape::{self, Size, all},
-        spot::Spot,
+        node::SourceLocation,
+        shape::{self, Size, slice_or_empty},
+        spot::Cursor,
     },
-    model::{Gib, Ref, Region},
+    model::{Gib, Region, ResourceRef},
 };
 
 /// A mount, and the volume behind it.
-pub(super) struct Mounted {
+pub(super) struct LoweredMount {
     /// What the machine is told.
-    pub(super) mount: Mount,
+    pub(super) mount: MachineMount,
     /// Where the manifest says so.
-    pub(super) place: Option<Place>,
+    pub(super) location: Option<SourceLocation>,
     size: Option<Gib>,
     snapshot_retention: Option<u32>,
     scheduled_snapshots: Option<bool>,
     encrypted: Option<bool>,
 }
 
-impl Mounted {
+impl LoweredMount {
     /// The disk of one machine.
-    pub(super) fn volume(&self, app: Ref<App>, region: Region) -> VolumeSpec {
+    pub(super) fn volume_spec(&self, app: ResourceRef<App>, region: Region) -> VolumeSpec {
         VolumeSpec {
             app,
             volume: self.mount.name.clone(),
@@ -46,47 +46,52 @@ impl Mounted {
 }
 
 /// The mounts of an app.
-pub(super) fn mounts(
-    app: &shape::App,
-    groups: &Groups,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Vec<Scoped<Mounted>> {
+pub(super) fn lower_mounts(
+    app: &shape::AppSection,
+    groups: &ProcessGroups,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<GroupScoped<LoweredMount>> {
     let mut out = Vec::new();
     let mut by_group: BTreeMap<String, String> = BTreeMap::new();
-    for (index, mount) in all(app.mounts.as_ref()).iter().enumerate() {
+    for (index, mount) in slice_or_empty(app.mounts.as_ref()).iter().enumerate() {
         let spot = at.key("mounts").item(index);
-        groups.check(&mount.processes, spot, sink);
+        groups.check_processes(&mount.processes, spot, sink);
         let source = mount.source.clone().unwrap_or_default();
-        for group in groups.members(&mount.processes) {
+        for group in groups.groups_for(&mount.processes) {
             if let Some(other) = by_group.insert(group.to_owned(), source.clone()) {
-                let problem = spot.problem(format!(
+                let problem = spot.diagnostic(format!(
                     "group `{group}` mounts two volumes: `{other}` and `{source}`"
                 ));
                 sink.error(
-                    problem.help("a Fly machine has one volume; give each its own process group"),
+                    problem
+                        .with_help("a Fly machine has one volume; give each its own process group"),
                 );
             }
         }
-        out.push(Scoped {
+        out.push(GroupScoped {
             processes: mount.processes.clone(),
-            value: mounted(mount, spot, sink),
+            value: lower_mount(mount, spot, sink),
         });
     }
     out
 }
 
-fn mounted(mount: &shape::Mount, at: Spot<'_>, sink: &mut Sink) -> Mounted {
+fn lower_mount(
+    mount: &shape::MountSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> LoweredMount {
     if let Some(source) = &mount.source {
         check_source(source, at.key("source"), sink);
     }
     if let Some(path) = &mount.destination {
         check_destination(path, at.key("destination"), sink);
     }
-    let size = size(mount, at, sink);
-    let (threshold, increment, limit) = growth(mount, size, at, sink);
-    Mounted {
-        mount: Mount {
+    let size = volume_size(mount, at, sink);
+    let (threshold, increment, limit) = lower_auto_extend(mount, size, at, sink);
+    LoweredMount {
+        mount: MachineMount {
             volume: String::new(),
             name: mount.source.clone().unwrap_or_default(),
             path: mount.destination.clone().unwrap_or_default(),
@@ -94,7 +99,7 @@ fn mounted(mount: &shape::Mount, at: Spot<'_>, sink: &mut Sink) -> Mounted {
             add_size_gb: increment,
             size_gb_limit: limit,
         },
-        place: at.place().cloned(),
+        location: at.location().cloned(),
         size,
         snapshot_retention: mount.snapshot_retention,
         scheduled_snapshots: mount.scheduled_snapshots,
@@ -102,31 +107,31 @@ fn mounted(mount: &shape::Mount, at: Spot<'_>, sink: &mut Sink) -> Mounted {
     }
 }
 
-fn check_source(source: &str, at: Spot<'_>, sink: &mut Sink) {
+fn check_source(source: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if source.is_empty() || source.len() > 30 || !source.chars().all(fits) {
-        let problem = at.problem(format!("`{source}` cannot be a volume's name"));
-        sink.error(problem.help("use at most 30 lower-case letters, digits and underscores"));
+        let problem = at.diagnostic(format!("`{source}` cannot be a volume's name"));
+        sink.error(problem.with_help("use at most 30 lower-case letters, digits and underscores"));
     }
 }
 
-fn check_destination(path: &str, at: Spot<'_>, sink: &mut Sink) {
+fn check_destination(path: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
     if !path.starts_with('/') || path == "/" {
-        let problem = at.problem(format!("a volume cannot be mounted at `{path}`"));
-        sink.error(problem.help("use an absolute path other than `/`, such as `/data`"));
+        let problem = at.diagnostic(format!("a volume cannot be mounted at `{path}`"));
+        sink.error(problem.with_help("use an absolute path other than `/`, such as `/data`"));
     }
 }
 
 /// The largest volume that Fly makes.
-const LARGEST: Gib = Gib(500);
+const MAX_VOLUME_SIZE: Gib = Gib(500);
 
-fn size(mount: &shape::Mount, at: Spot<'_>, sink: &mut Sink) -> Option<Gib> {
+fn volume_size(mount: &shape::MountSection, at: Cursor<'_>, sink: &mut Diagnostics) -> Option<Gib> {
     let (key, size) = match (&mount.initial_size, &mount.size) {
         (Some(_), Some(_)) => {
             sink.error(
                 at.key("size")
-                    .problem("`size` and `initial_size` say the same")
-                    .help("leave one of them out"),
+                    .diagnostic("`size` and `initial_size` say the same")
+                    .with_help("leave one of them out"),
             );
             return None;
         }
@@ -134,32 +139,38 @@ fn size(mount: &shape::Mount, at: Spot<'_>, sink: &mut Sink) -> Option<Gib> {
         (None, Some(size)) => ("size", size),
         (None, None) => return None,
     };
-    disk(size, Gib(1), LARGEST, at.key(key), sink)
+    parse_size_in_range(size, Gib(1), MAX_VOLUME_SIZE, at.key(key), sink)
 }
 
 /// A size between two bounds.
-fn disk(size: &Size, least: Gib, most: Gib, at: Spot<'_>, sink: &mut Sink) -> Option<Gib> {
-    let parsed = scalars::disk(size, at, sink)?;
+fn parse_size_in_range(
+    size: &Size,
+    least: Gib,
+    most: Gib,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Gib> {
+    let parsed = scalars::parse_volume_size(size, at, sink)?;
     if (least..=most).contains(&parsed) {
         return Some(parsed);
     }
     sink.error(
-        at.problem(format!("{parsed} is out of range"))
-            .label(format!("must be from {least} to {most}")),
+        at.diagnostic(format!("{parsed} is out of range"))
+            .with_label(format!("must be from {least} to {most}")),
     );
     None
 }
 
 /// How the volume grows by itself: threshold in percent, step and limit in gigabytes.
-fn growth(
-    mount: &shape::Mount,
+fn lower_auto_extend(
+    mount: &shape::MountSection,
     size: Option<Gib>,
-    at: Spot<'_>,
-    sink: &mut Sink,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
 ) -> (Option<u32>, Option<u32>, Option<u32>) {
     let mut number = |key: &str, value: Option<&Size>, most| {
         value
-            .and_then(|value| disk(value, Gib(1), most, at.key(key), sink))
+            .and_then(|value| parse_size_in_range(value, Gib(1), most, at.key(key), sink))
             .map(|Gib(gigabytes)| gigabytes)
     };
     let step = number(
@@ -170,23 +181,23 @@ fn growth(
     let limit = number(
         "auto_extend_size_limit",
         mount.auto_extend_size_limit.as_ref(),
-        LARGEST,
+        MAX_VOLUME_SIZE,
     );
     let threshold = mount.auto_extend_size_threshold;
     if threshold.is_none() && (step.is_some() || limit.is_some()) {
-        let problem = at.problem("this volume does not say when it grows");
-        sink.error(problem.help("say `auto_extend_size_threshold = 80`, in percent"));
+        let problem = at.diagnostic("this volume does not say when it grows");
+        sink.error(problem.with_help("say `auto_extend_size_threshold = 80`, in percent"));
     }
     if threshold.is_some() && mount.auto_extend_size_increment.is_none() {
         let problem = at
             .key("auto_extend_size_threshold")
-            .problem("this volume does not say by how much it grows");
-        sink.error(problem.help("say `auto_extend_size_increment = \"1gb\"`"));
+            .diagnostic("this volume does not say by how much it grows");
+        sink.error(problem.with_help("say `auto_extend_size_increment = \"1gb\"`"));
     }
     if let (Some(limit), Some(Gib(size))) = (limit, size)
         && limit < size
     {
-        let problem = at.key("auto_extend_size_limit").problem(format!(
+        let problem = at.key("auto_extend_size_limit").diagnostic(format!(
             "the limit of {limit} GB is below the size of {size} GB"
         ));
         sink.error(problem);

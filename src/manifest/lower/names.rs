@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Scene, Sink};
-use crate::manifest::{sensitive, shape::Document, spot::Spot, suggest};
+use super::{Context, Diagnostics};
+use crate::manifest::{sensitive, shape::Manifest, spot::Cursor, suggest};
 
 /// The name on Fly of an app that states none: `PROJECT-KEY-ENVIRONMENT`.
-pub(in crate::manifest) fn default_name(project: &str, key: &str, environment: &str) -> String {
+pub(in crate::manifest) fn default_app_name(project: &str, key: &str, environment: &str) -> String {
     format!("{project}-{key}-{environment}").replace('_', "-")
 }
 
@@ -17,7 +17,12 @@ fn is_slug(text: &str) -> bool {
 }
 
 /// Names that marks are made of, and the organization.
-pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink) {
+pub(super) fn check_environment_names(
+    document: &Manifest,
+    scene: &Context<'_>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) {
     if let Some(project) = document
         .project
         .as_deref()
@@ -25,39 +30,40 @@ pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>,
     {
         let problem = at
             .key("project")
-            .problem(format!("`{project}` cannot be a project's name"));
-        sink.error(problem.help("use lower-case letters, digits and dashes"));
+            .diagnostic(format!("`{project}` cannot be a project's name"));
+        sink.error(problem.with_help("use lower-case letters, digits and dashes"));
     }
     if !is_slug(&scene.environment) {
-        let problem = at.key("name").problem(format!(
+        let problem = at.key("name").diagnostic(format!(
             "`{}` cannot be an environment's name",
             scene.environment
         ));
-        sink.error(
-            problem
-                .help("use lower-case letters, digits and dashes; rename the file, or say `name`"),
-        );
+        sink.error(problem.with_help(
+            "use lower-case letters, digits and dashes; rename the file, or say `name`",
+        ));
     }
     let org = document.fly.as_ref().and_then(|fly| fly.org.as_deref());
     if let Some(org) = org.filter(|org| !is_slug(org)) {
         let problem = at
             .key("fly")
             .key("org")
-            .problem(format!("`{org}` is not an organization's slug"));
-        sink.error(problem.help("`fly orgs list` shows it: lower-case letters, digits and dashes"));
+            .diagnostic(format!("`{org}` is not an organization's slug"));
+        sink.error(
+            problem.with_help("`fly orgs list` shows it: lower-case letters, digits and dashes"),
+        );
     }
     let token = document
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.as_deref());
-    if let Some(token) = token.filter(|name| !sensitive::is_key(name)) {
+    if let Some(token) = token.filter(|name| !sensitive::is_variable_name(name)) {
         // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
         let problem = at
             .key("fly")
             .key("token")
             .key("env")
-            .problem("this is not the name of an environment variable");
-        sink.error(problem.help(format!(
+            .diagnostic("this is not the name of an environment variable");
+        sink.error(problem.with_help(format!(
             "name the variable that holds the token ({} characters stand here)",
             token.len()
         )));
@@ -65,47 +71,53 @@ pub(super) fn check_labels(document: &Document, scene: &Scene<'_>, at: Spot<'_>,
 }
 
 /// Whether an app's key can be used in addresses and references.
-pub(super) fn check_key(key: &str, at: Spot<'_>, sink: &mut Sink) -> bool {
+pub(super) fn check_app_key(key: &str, at: Cursor<'_>, sink: &mut Diagnostics) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if !key.is_empty() && key.chars().all(fits) {
         return true;
     }
-    let problem = at.problem(format!("`{key}` cannot be the key of an app"));
-    sink.error(
-        problem.help(
-            "use lower-case letters, digits, dashes and underscores; the name on Fly is `name`",
-        ),
-    );
+    let problem = at.diagnostic(format!("`{key}` cannot be the key of an app"));
+    sink.error(problem.with_help(
+        "use lower-case letters, digits, dashes and underscores; the name on Fly is `name`",
+    ));
     false
 }
 
 /// The apps' names on Fly: their form, and that no two are the same.
-pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, sink: &mut Sink) {
+pub(super) fn check_app_names(
+    document: &Manifest,
+    scene: &Context<'_>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) {
     if document.apps.is_empty() && document.project.is_some() {
-        sink.warn(at.key("apps").problem("this environment asks for no app"));
+        sink.warn(
+            at.key("apps")
+                .diagnostic("this environment asks for no app"),
+        );
     }
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for key in document.apps.keys() {
-        let (Some(name), at) = (scene.names.get(key), at.key("apps").key(key)) else {
+        let (Some(name), at) = (scene.app_names.get(key), at.key("apps").key(key)) else {
             continue;
         };
         let spot = at.key("name");
         let parts_fit =
             is_slug(&scene.environment) && document.project.as_deref().is_some_and(is_slug);
-        if (spot.is_written() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
-            let problem = spot.problem(format!("`{name}` cannot be an app's name on Fly"));
+        if (spot.is_present() || parts_fit) && (!is_slug(name) || name.len() >= 63) {
+            let problem = spot.diagnostic(format!("`{name}` cannot be an app's name on Fly"));
             let rule = "names have fewer than 63 characters: lower-case letters, digits and dashes";
-            sink.error(problem.help(if spot.is_written() {
+            sink.error(problem.with_help(if spot.is_present() {
                 rule.to_owned()
             } else {
                 format!("{rule}; say `name`")
             }));
         }
         if let Some(other) = taken.insert(name, key) {
-            let problem = spot.problem(format!(
+            let problem = spot.diagnostic(format!(
                 "app `{key}` has the same name on Fly as app `{other}`: `{name}`"
             ));
-            sink.error(problem.help("names are unique over all of Fly"));
+            sink.error(problem.with_help("names are unique over all of Fly"));
         }
     }
     for key in scene
@@ -114,13 +126,13 @@ pub(super) fn check_apps(document: &Document, scene: &Scene<'_>, at: Spot<'_>, s
         .keys()
         .filter(|key| !document.apps.contains_key(*key))
     {
-        let help = suggest::help(key, document.apps.keys().map(String::as_str));
+        let help = suggest::did_you_mean(key, document.apps.keys().map(String::as_str));
         let mut problem = at
-            .problem(format!(
+            .diagnostic(format!(
                 "--image {key}: this environment has no app `{key}`"
             ))
-            .maybe_help(help);
-        problem.at = None;
+            .with_optional_help(help);
+        problem.location = None;
         sink.error(problem);
     }
 }
@@ -132,7 +144,7 @@ mod tests {
     #[test]
     fn a_default_name_says_whose_it_is() {
         assert_eq!(
-            default_name("harbor", "web", "review-42"),
+            default_app_name("harbor", "web", "review-42"),
             "harbor-web-review-42"
         );
         assert!(

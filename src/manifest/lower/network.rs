@@ -1,31 +1,31 @@
 //! Addresses and certificates.
 
-use super::{Lowered, Sink, app::AppScene, groups::Scoped, scalars};
+use super::{Diagnostics, Lowered, app::AppContext, groups::GroupScoped, scalars};
 use crate::{
     kinds::fly::{
         Certificate,
         certificate::CertificateSpec,
         ip::{IpKind, IpSpec},
-        workload::config::{Port, Service},
+        workload::config::{MachinePort, MachineService},
     },
     manifest::{
-        shape::{Ip, IpEntry},
-        spot::Spot,
+        shape::{IpEntry, IpType},
+        spot::Cursor,
     },
     model::Region,
 };
 
 /// The addresses of an app: as stated, or as `fly deploy` gives them to an app that the public reaches.
-pub(super) fn addresses(
-    app: &AppScene<'_>,
-    services: &[Scoped<Service>],
+pub(super) fn lower_ips(
+    app: &AppContext<'_>,
+    services: &[GroupScoped<MachineService>],
     out: &mut Lowered,
-    sink: &mut Sink,
+    sink: &mut Diagnostics,
 ) {
-    let at = app.at.key("ips");
+    let at = app.cursor.key("ips");
     let Some(entries) = &app.app.ips else {
-        for kind in defaults(services) {
-            add(app, (kind, None, false), app.at, out, sink);
+        for kind in default_ip_kinds(services) {
+            add_ip(app, (kind, None, false), app.cursor, out, sink);
         }
         return;
     };
@@ -34,44 +34,44 @@ pub(super) fn addresses(
         let (kind, region) = match entry {
             IpEntry::Kind(kind) => (*kind, None),
             IpEntry::Regional(entry) => match entry.kind {
-                Some(kind) => (kind, entry.region.as_ref().map(scalars::region)),
+                Some(kind) => (kind, entry.region.as_ref().map(scalars::to_region)),
                 None => continue,
             },
         };
-        let kind = kind_of(kind);
+        let kind = lower_ip_kind(kind);
         if region.is_some() && matches!(kind, IpKind::SharedV4 | IpKind::PrivateV6) {
             let problem = spot
                 .key("region")
-                .problem(format!("a `{kind}` address has no region"));
-            sink.error(problem.help("only `v4` and `v6` can be in one region"));
+                .diagnostic(format!("a `{kind}` address has no region"));
+            sink.error(problem.with_help("only `v4` and `v6` can be in one region"));
         }
-        add(app, (kind, region, true), spot, out, sink);
+        add_ip(app, (kind, region, true), spot, out, sink);
     }
 }
 
-fn add(
-    app: &AppScene<'_>,
+fn add_ip(
+    app: &AppContext<'_>,
     (kind, region, stated): (IpKind, Option<Region>, bool),
-    at: Spot<'_>,
+    at: Cursor<'_>,
     out: &mut Lowered,
-    sink: &mut Sink,
+    sink: &mut Diagnostics,
 ) {
     let mut parts = vec![kind.as_str()];
     parts.extend(region.as_ref().map(Region::as_str));
-    let Some(name) = app.child(&parts, at, sink) else {
+    let Some(name) = app.child_name(&parts, at, sink) else {
         return;
     };
     if out.desired.fly_ip.contains_key(&name) {
         sink.error(
-            at.problem(format!("`{}` stands here twice", parts.join(" in ")))
-                .help("one address of each sort and region"),
+            at.diagnostic(format!("`{}` stands here twice", parts.join(" in ")))
+                .with_help("one address of each sort and region"),
         );
     }
-    app.place::<crate::kinds::fly::Ip>(&name, at, out);
+    app.record_location::<crate::kinds::fly::Ip>(&name, at, out);
     out.desired.fly_ip.insert(
         name,
         IpSpec {
-            app: app.reference(),
+            app: app.app_ref(),
             kind,
             region,
             stated,
@@ -79,18 +79,18 @@ fn add(
     );
 }
 
-fn kind_of(ip: Ip) -> IpKind {
+fn lower_ip_kind(ip: IpType) -> IpKind {
     match ip {
-        Ip::SharedV4 => IpKind::SharedV4,
-        Ip::V4 => IpKind::V4,
-        Ip::V6 => IpKind::V6,
-        Ip::PrivateV6 => IpKind::PrivateV6,
+        IpType::SharedV4 => IpKind::SharedV4,
+        IpType::V4 => IpKind::V4,
+        IpType::V6 => IpKind::V6,
+        IpType::PrivateV6 => IpKind::PrivateV6,
     }
 }
 
 /// Shared IPv4 serves HTTP on 80 and HTTPS on 443 only; anything else needs an address of its own.
-fn defaults(services: &[Scoped<Service>]) -> Vec<IpKind> {
-    let public: Vec<&Service> = services
+fn default_ip_kinds(services: &[GroupScoped<MachineService>]) -> Vec<IpKind> {
+    let public: Vec<&MachineService> = services
         .iter()
         .map(|service| &service.value)
         .filter(|service| !service.ports.is_empty())
@@ -100,7 +100,7 @@ fn defaults(services: &[Scoped<Service>]) -> Vec<IpKind> {
     }
     let shareable = public
         .iter()
-        .all(|service| service.protocol == "tcp" && service.ports.iter().all(is_web));
+        .all(|service| service.protocol == "tcp" && service.ports.iter().all(is_web_port));
     vec![
         if shareable {
             IpKind::SharedV4
@@ -111,7 +111,7 @@ fn defaults(services: &[Scoped<Service>]) -> Vec<IpKind> {
     ]
 }
 
-fn is_web(port: &Port) -> bool {
+fn is_web_port(port: &MachinePort) -> bool {
     let handlers: Vec<&str> = port.handlers.iter().map(String::as_str).collect();
     match port.port {
         Some(80) => handlers == ["http"],
@@ -121,28 +121,28 @@ fn is_web(port: &Port) -> bool {
 }
 
 /// The certificates of an app.
-pub(super) fn certificates(app: &AppScene<'_>, out: &mut Lowered, sink: &mut Sink) {
+pub(super) fn lower_certificates(app: &AppContext<'_>, out: &mut Lowered, sink: &mut Diagnostics) {
     for (index, hostname) in app.app.certificates.iter().enumerate() {
-        let at = app.at.key("certificates").item(index);
+        let at = app.cursor.key("certificates").item(index);
         if !is_hostname(hostname) {
-            let problem = at.problem(format!("`{hostname}` is not a host name"));
-            sink.error(problem.help(hostname_help(hostname)));
+            let problem = at.diagnostic(format!("`{hostname}` is not a host name"));
+            sink.error(problem.with_help(hostname_help(hostname)));
             continue;
         }
         let mut others = out.desired.fly_certificate.values();
         if others.any(|other| other.hostname == *hostname) {
             sink.error(
-                at.problem(format!("`{hostname}` has a certificate already"))
-                    .help("a host belongs to one app"),
+                at.diagnostic(format!("`{hostname}` has a certificate already"))
+                    .with_help("a host belongs to one app"),
             );
             continue;
         }
-        if let Some(name) = app.child(&[hostname], at, sink) {
-            app.place::<Certificate>(&name, at, out);
+        if let Some(name) = app.child_name(&[hostname], at, sink) {
+            app.record_location::<Certificate>(&name, at, out);
             out.desired.fly_certificate.insert(
                 name,
                 CertificateSpec {
-                    app: app.reference(),
+                    app: app.app_ref(),
                     hostname: hostname.clone(),
                 },
             );

@@ -3,78 +3,85 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Sink,
-    app::AppScene,
+    Diagnostics,
+    app::AppContext,
     checks, env, files,
-    groups::{Groups, Scoped},
-    guest::{self, Ground, Layer},
-    machine_config::{self, Base},
-    mounts::{self, Mounted},
+    groups::{GroupScoped, ProcessGroups},
+    guest::{self, BaseGuest, GuestLayer},
+    machine_config::{self, BaseConfig},
+    mounts::{self, LoweredMount},
     scalars, services,
 };
 use crate::{
     kinds::fly::workload::{
         MachineConfig,
-        config::{Check, File, Guest, Init, Metrics, Restart, Service, Static, StopConfig},
+        config::{
+            MachineCheck, MachineFile, MachineGuest, MachineInit, MachineMetrics, MachineRestart,
+            MachineService, MachineStatic, StopConfig,
+        },
     },
     manifest::{
-        shape::{App, all},
-        spot::Spot,
+        shape::{AppSection, slice_or_empty},
+        spot::Cursor,
     },
-    model::Span,
+    model::GoDuration,
 };
 
 /// All parts.
-pub(super) struct Parts<'a> {
+pub(super) struct MachineParts<'a> {
     pub(super) env: BTreeMap<String, String>,
-    pub(super) services: Vec<Scoped<Service>>,
-    pub(super) mounts: Vec<Scoped<Mounted>>,
-    checks: BTreeMap<String, Scoped<Check>>,
-    files: Vec<Scoped<File>>,
-    statics: Vec<Static>,
-    metrics: Vec<Scoped<Metrics>>,
-    restarts: Vec<Scoped<Restart>>,
+    pub(super) services: Vec<GroupScoped<MachineService>>,
+    pub(super) mounts: Vec<GroupScoped<LoweredMount>>,
+    checks: BTreeMap<String, GroupScoped<MachineCheck>>,
+    files: Vec<GroupScoped<MachineFile>>,
+    statics: Vec<MachineStatic>,
+    metrics: Vec<GroupScoped<MachineMetrics>>,
+    restarts: Vec<GroupScoped<MachineRestart>>,
     stop: StopConfig,
-    base: Base<'a>,
+    base_config: BaseConfig<'a>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> MachineParts<'a> {
     /// Lowers the parts of an app.
-    pub(super) fn of(whole: &AppScene<'a>, groups: &Groups, sink: &mut Sink) -> Self {
-        let AppScene {
+    pub(super) fn lower(
+        whole: &AppContext<'a>,
+        groups: &ProcessGroups,
+        sink: &mut Diagnostics,
+    ) -> Self {
+        let AppContext {
             app,
-            at,
-            scene,
+            cursor: at,
+            context: scene,
             ref image,
             ..
         } = *whole;
-        let mut env = env::variables(&app.env, at.key("env"), sink);
+        let mut env = env::lower_env(&app.env, at.key("env"), sink);
         if let Some(region) = &app.primary_region {
             env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
         }
         for (name, value) in whole.identity_env() {
             env.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        for (index, vm) in all(app.vm.as_ref()).iter().enumerate() {
-            groups.check(&vm.processes, at.key("vm").item(index), sink);
+        for (index, vm) in slice_or_empty(app.vm.as_ref()).iter().enumerate() {
+            groups.check_processes(&vm.processes, at.key("vm").item(index), sink);
         }
         let parts = Self {
             env,
-            services: services::services(app, groups, at, sink),
-            mounts: mounts::mounts(app, groups, at, sink),
-            checks: checks::of_machines(app, groups, at, sink),
-            files: files::files(app, groups, scene, at, sink),
-            statics: files::statics(app, at, sink),
-            metrics: files::metrics(app, groups, at, sink),
-            restarts: files::restarts(app, groups, at, sink),
-            stop: stop(app, at, sink),
-            base: machine_config::base(app, image.as_ref(), scene, at, sink),
+            services: services::lower_services(app, groups, at, sink),
+            mounts: mounts::lower_mounts(app, groups, at, sink),
+            checks: checks::lower_machine_checks(app, groups, at, sink),
+            files: files::lower_files(app, groups, scene, at, sink),
+            statics: files::lower_statics(app, at, sink),
+            metrics: files::lower_metrics(app, groups, at, sink),
+            restarts: files::lower_restarts(app, groups, at, sink),
+            stop: lower_stop_config(app, at, sink),
+            base_config: machine_config::lower_machine_config(app, image.as_ref(), scene, at, sink),
         };
-        parts.over_base(groups)
+        parts.merge_base(groups)
     }
 
     /// Lays what `machine_config` says beneath the rest: for every group, and part by part.
-    fn over_base(mut self, groups: &Groups) -> Self {
+    fn merge_base(mut self, groups: &ProcessGroups) -> Self {
         let everyone: Vec<String> = groups.commands.keys().cloned().collect();
         let MachineConfig {
             env,
@@ -86,15 +93,15 @@ impl<'a> Parts<'a> {
             restart,
             stop_config,
             ..
-        } = self.base.config.clone();
+        } = self.base_config.config.clone();
         for (name, value) in env {
             self.env.entry(name).or_insert(value);
         }
         if self.services.is_empty() {
-            self.services = all_of(&everyone, services).collect();
+            self.services = scope_to_all(&everyone, services).collect();
         }
         for (name, check) in checks {
-            self.checks.entry(name).or_insert(Scoped {
+            self.checks.entry(name).or_insert(GroupScoped {
                 processes: everyone.clone(),
                 value: check,
             });
@@ -105,40 +112,40 @@ impl<'a> Parts<'a> {
             .map(|file| file.value.guest_path.clone())
             .collect();
         self.files.extend(
-            all_of(&everyone, files).filter(|file| !written.contains(&file.value.guest_path)),
+            scope_to_all(&everyone, files).filter(|file| !written.contains(&file.value.guest_path)),
         );
         if self.statics.is_empty() {
             self.statics = statics;
         }
         // The first that fits a group counts.
-        self.metrics.extend(all_of(&everyone, metrics));
-        self.restarts.extend(all_of(&everyone, restart));
+        self.metrics.extend(scope_to_all(&everyone, metrics));
+        self.restarts.extend(scope_to_all(&everyone, restart));
         self.stop.signal = self.stop.signal.or(stop_config.signal);
         self.stop.timeout = self.stop.timeout.or(stop_config.timeout);
         self
     }
 
     /// Metadata that `machine_config` asks for.
-    pub(super) fn labels(&self) -> &BTreeMap<String, String> {
-        &self.base.labels
+    pub(super) fn base_metadata(&self) -> &BTreeMap<String, String> {
+        &self.base_config.metadata
     }
 
     /// The configuration of a group's machines.
-    pub(super) fn config(
+    pub(super) fn group_config(
         &self,
-        app: &AppScene<'_>,
-        groups: &Groups,
+        app: &AppContext<'_>,
+        groups: &ProcessGroups,
         group: &str,
-        sink: &mut Sink,
+        sink: &mut Diagnostics,
     ) -> MachineConfig {
         fn pick<'a, T>(
-            groups: &'a Groups,
+            groups: &'a ProcessGroups,
             group: &'a str,
-            parts: &'a [Scoped<T>],
+            parts: &'a [GroupScoped<T>],
         ) -> impl Iterator<Item = &'a T> {
             parts
                 .iter()
-                .filter(move |part| groups.has(&part.processes, group))
+                .filter(move |part| groups.applies_to(&part.processes, group))
                 .map(|part| &part.value)
         }
         let mut env = self.env.clone();
@@ -146,16 +153,19 @@ impl<'a> Parts<'a> {
         let checks = self
             .checks
             .iter()
-            .filter(|(_, check)| groups.has(&check.processes, group));
+            .filter(|(_, check)| groups.applies_to(&check.processes, group));
         MachineConfig {
-            image: app.image.clone().or_else(|| self.base.config.image.clone()),
+            image: app
+                .image
+                .clone()
+                .or_else(|| self.base_config.config.image.clone()),
             env,
-            init: init(app.app, self.base.config.init.clone(), groups, group),
-            guest: Some(guest_of(
+            init: group_init(app.app, self.base_config.config.init.clone(), groups, group),
+            guest: Some(group_guest(
                 app.app,
                 group,
-                self.base.guest.as_ref(),
-                app.at,
+                self.base_config.guest.as_ref(),
+                app.cursor,
                 sink,
             )),
             services: pick(groups, group, &self.services).cloned().collect(),
@@ -170,18 +180,18 @@ impl<'a> Parts<'a> {
             files: pick(groups, group, &self.files).cloned().collect(),
             restart: pick(groups, group, &self.restarts).next().cloned(),
             stop_config: self.stop.clone(),
-            schedule: self.base.config.schedule.clone(),
+            schedule: self.base_config.config.schedule.clone(),
             standbys: Vec::new(),
-            verbatim: self.base.config.verbatim.clone(),
+            verbatim: self.base_config.config.verbatim.clone(),
         }
     }
 }
 
-fn all_of<T>(
+fn scope_to_all<T>(
     everyone: &[String],
     values: impl IntoIterator<Item = T>,
-) -> impl Iterator<Item = Scoped<T>> {
-    values.into_iter().map(|value| Scoped {
+) -> impl Iterator<Item = GroupScoped<T>> {
+    values.into_iter().map(|value| GroupScoped {
         processes: everyone.to_vec(),
         value,
     })
@@ -189,34 +199,42 @@ fn all_of<T>(
 
 /// CPUs and memory of a group: `machine_config`, then `[vm]` for all, then `[[vm]]` for this group, then
 /// `[machines.GROUP]`.
-fn guest_of(
-    app: &App,
+fn group_guest(
+    app: &AppSection,
     group: &str,
-    ground: Option<&Ground<'_>>,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Guest {
-    let vms = all(app.vm.as_ref()).iter().enumerate();
+    ground: Option<&BaseGuest<'_>>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> MachineGuest {
+    let vms = slice_or_empty(app.vm.as_ref()).iter().enumerate();
     let vms = vms.map(|(index, vm)| (vm, at.key("vm").item(index)));
     let chosen = vms
         .clone()
         .find(|(vm, _)| vm.processes.iter().any(|name| name == group))
         .or_else(|| vms.clone().find(|(vm, _)| vm.processes.is_empty()));
-    let mut layers: Vec<Layer<'_>> = chosen
+    let mut layers: Vec<GuestLayer<'_>> = chosen
         .into_iter()
-        .map(|(vm, at)| Layer::vm(vm, at))
+        .map(|(vm, at)| GuestLayer::from_vm(vm, at))
         .collect();
     if let Some(stated) = app.machines.get(group) {
-        layers.push(Layer::group(stated, at.key("machines").key(group)));
+        layers.push(GuestLayer::from_group(
+            stated,
+            at.key("machines").key(group),
+        ));
     }
-    let mut guest = guest::guest_over(ground, &layers, sink);
+    let mut guest = guest::lower_guest_over_base(ground, &layers, sink);
     guest.host_dedication_id = guest
         .host_dedication_id
         .or_else(|| app.host_dedication_id.clone());
     guest
 }
 
-fn init(app: &App, mut init: Init, groups: &Groups, group: &str) -> Init {
+fn group_init(
+    app: &AppSection,
+    mut init: MachineInit,
+    groups: &ProcessGroups,
+    group: &str,
+) -> MachineInit {
     let replace = |words: &mut Vec<String>, stated: &Vec<String>| {
         if !stated.is_empty() {
             words.clone_from(stated);
@@ -235,15 +253,15 @@ fn init(app: &App, mut init: Init, groups: &Groups, group: &str) -> Init {
 }
 
 /// The longest that Fly waits before it kills a machine.
-const LONGEST_STOP: Span = Span::from_secs(300);
+const MAX_STOP_TIMEOUT: GoDuration = GoDuration::from_secs(300);
 
-fn stop(app: &App, at: Spot<'_>, sink: &mut Sink) -> StopConfig {
+fn lower_stop_config(app: &AppSection, at: Cursor<'_>, sink: &mut Diagnostics) -> StopConfig {
     let spot = at.key("kill_timeout");
-    let timeout = scalars::seconds(app.kill_timeout.as_ref(), spot, sink);
-    if timeout.is_some_and(|timeout| timeout > LONGEST_STOP) {
+    let timeout = scalars::parse_duration_or_seconds(app.kill_timeout.as_ref(), spot, sink);
+    if timeout.is_some_and(|timeout| timeout > MAX_STOP_TIMEOUT) {
         sink.error(
-            spot.problem("a machine may take 300 seconds to stop at most")
-                .help("write `300s` or less"),
+            spot.diagnostic("a machine may take 300 seconds to stop at most")
+                .with_help("write `300s` or less"),
         );
     }
     StopConfig {

@@ -1,51 +1,61 @@
 //! Durations, sizes, commands and regions as the manifest writes them, to values.
 
-use super::Sink;
+use super::Diagnostics;
 use crate::{
     manifest::{
-        shape::{Command, RegionCode, Scalar, Seconds, Size, Span},
-        spot::Spot,
+        shape::{CommandLine, DurationOrSeconds, DurationString, EnvValue, RegionCode, Size},
+        spot::Cursor,
     },
     model::{self, Gib, Mib, Region},
 };
 
 /// A duration.
-pub(super) fn span(span: Option<&Span>, at: Spot<'_>, sink: &mut Sink) -> Option<model::Span> {
-    let Span(text) = span?;
-    match model::Span::parse(text) {
+pub(super) fn parse_duration(
+    span: Option<&DurationString>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<model::GoDuration> {
+    let DurationString(text) = span?;
+    match model::GoDuration::parse(text) {
         Ok(span) => Some(span),
         Err(error) => {
-            sink.error(at.problem(error.to_string()));
+            sink.error(at.diagnostic(error.to_string()));
             None
         }
     }
 }
 
 /// A duration, or a number of seconds.
-pub(super) fn seconds(
-    value: Option<&Seconds>,
-    at: Spot<'_>,
-    sink: &mut Sink,
-) -> Option<model::Span> {
+pub(super) fn parse_duration_or_seconds(
+    value: Option<&DurationOrSeconds>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<model::GoDuration> {
     match value? {
-        Seconds::Span(text) => span(Some(text), at, sink),
-        Seconds::Number(seconds) => Some(model::Span::from_secs(u64::from(*seconds))),
+        DurationOrSeconds::Span(text) => parse_duration(Some(text), at, sink),
+        DurationOrSeconds::Number(seconds) => {
+            Some(model::GoDuration::from_secs(u64::from(*seconds)))
+        }
     }
 }
 
 /// An amount of memory.
-pub(super) fn memory(size: &Size, at: Spot<'_>, sink: &mut Sink) -> Option<Mib> {
+pub(super) fn parse_memory(size: &Size, at: Cursor<'_>, sink: &mut Diagnostics) -> Option<Mib> {
     let parsed = match size {
         Size::Text(text) => Mib::parse(text),
         Size::Number(megabytes) => Ok(Mib(*megabytes)),
     };
     parsed
-        .map_err(|error| sink.error(at.problem(error.to_string())))
+        .map_err(|error| sink.error(at.diagnostic(error.to_string())))
         .ok()
 }
 
 /// The size of a volume.
-pub(super) fn disk(size: &Size, at: Spot<'_>, sink: &mut Sink) -> Option<Gib> {
+pub(super) fn parse_volume_size(
+    size: &Size,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Gib> {
     let parsed = match size {
         Size::Text(text) => Gib::parse(text),
         Size::Number(gigabytes) => Ok(Gib(*gigabytes)),
@@ -53,39 +63,43 @@ pub(super) fn disk(size: &Size, at: Spot<'_>, sink: &mut Sink) -> Option<Gib> {
     match parsed {
         Ok(size) => Some(size),
         Err(_) => {
-            let problem = at.problem(format!("`{size}` is not a volume's size"));
-            sink.error(problem.help("write whole gigabytes, such as `10gb`"));
+            let problem = at.diagnostic(format!("`{size}` is not a volume's size"));
+            sink.error(problem.with_help("write whole gigabytes, such as `10gb`"));
             None
         }
     }
 }
 
 /// The words of a command.
-pub(super) fn command(command: &Command, at: Spot<'_>, sink: &mut Sink) -> Vec<String> {
+pub(super) fn parse_command(
+    command: &CommandLine,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<String> {
     let words = match command {
-        Command::Words(words) => Ok(words.clone()),
-        Command::Text(text) => shell_words::split(text),
+        CommandLine::Words(words) => Ok(words.clone()),
+        CommandLine::Text(text) => shell_words::split(text),
     };
     words.unwrap_or_else(|_| {
         sink.error(
-            at.problem("this command has a quote without its end")
-                .help("write a list of words instead"),
+            at.diagnostic("this command has a quote without its end")
+                .with_help("write a list of words instead"),
         );
         Vec::new()
     })
 }
 
 /// A region that passed the check of the shape.
-pub(super) fn region(code: &RegionCode) -> Region {
-    Region::reported(&code.0)
+pub(super) fn to_region(code: &RegionCode) -> Region {
+    Region::from_api(&code.0)
 }
 
 /// A value of an environment variable as text.
-pub(super) fn text(value: &Scalar) -> String {
+pub(super) fn format_env_value(value: &EnvValue) -> String {
     match value {
-        Scalar::Text(text) => text.clone(),
-        Scalar::Boolean(truth) => truth.to_string(),
-        Scalar::Integer(number) => number.to_string(),
-        Scalar::Float(number) => number.to_string(),
+        EnvValue::Text(text) => text.clone(),
+        EnvValue::Boolean(truth) => truth.to_string(),
+        EnvValue::Integer(number) => number.to_string(),
+        EnvValue::Float(number) => number.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Lowered, Sink, app::AppScene, sources::Found};
+use super::{Diagnostics, Lowered, app::AppContext, sources::SecretReader};
 use crate::{
     kinds::{
         Desired,
@@ -11,32 +11,34 @@ use crate::{
             secrets::{SecretSpec, SecretsSpec},
         },
     },
-    manifest::{SecretsMode, read::beside, sensitive, shape::SecretSource, spot::Spot},
+    manifest::{
+        SecretsMode, read::resolve_relative_path, sensitive, shape::SecretSource, spot::Cursor,
+    },
     model::{Salt, Secret},
 };
 
 /// Makes the secrets of an app.
-pub(super) fn secrets(
-    app: &AppScene<'_>,
+pub(super) fn lower_secrets(
+    app: &AppContext<'_>,
     out: &mut Lowered,
-    found: &mut Found<'_>,
-    sink: &mut Sink,
+    found: &mut SecretReader<'_>,
+    sink: &mut Diagnostics,
 ) {
     if app.app.secrets.is_empty() {
         return;
     }
     let (mut values, mut left_alone) = (BTreeMap::new(), BTreeSet::new());
     for (name, source) in &app.app.secrets {
-        let at = app.at.key("secrets").key(name);
-        check_name(app, name, at, sink);
-        let Some(from) = From::of(app, name, source, at, sink) else {
+        let at = app.cursor.key("secrets").key(name);
+        check_secret_name(app, name, at, sink);
+        let Some(from) = SecretOrigin::from_source(app, name, source, at, sink) else {
             continue;
         };
-        let mode = app.scene.inputs.secrets;
+        let mode = app.context.inputs.secrets_mode;
         let value = if mode == SecretsMode::Unchecked {
             None
         } else {
-            from.read(found, at, sink)
+            from.read_value(found, at, sink)
         };
         let optional = source.optional.unwrap_or_default();
         if value.is_none() && optional {
@@ -45,24 +47,24 @@ pub(super) fn secrets(
         }
         if value.is_none() && mode == SecretsMode::Required {
             sink.error(
-                at.problem(format!("secret `{name}` has no value"))
-                    .label(from.asked())
-                    .help(from.remedy()),
+                at.diagnostic(format!("secret `{name}` has no value"))
+                    .with_label(from.missing_value_label())
+                    .with_help(from.missing_value_help()),
             );
         }
         let spec = SecretSpec {
             value: value.map(Secret::new),
             fingerprint: None,
-            source: from.words(),
+            source: from.describe(),
         };
         values.insert(name.clone(), spec);
     }
     let meta = &out.desired.meta.mark;
-    let salt = Salt::of(&meta.project, &meta.environment, app.key);
-    app.place::<Secrets>(&app.name, app.at.key("secrets"), out);
+    let salt = Salt::for_app(&meta.project, &meta.environment, app.key);
+    app.record_location::<Secrets>(&app.name, app.cursor.key("secrets"), out);
     // Machines are lowered later; `remembered` fills this in.
     let spec = SecretsSpec {
-        app: app.reference(),
+        app: app.app_ref(),
         values,
         left_alone,
         salt,
@@ -71,36 +73,36 @@ pub(super) fn secrets(
     out.desired.fly_secrets.insert(app.name.clone(), spec);
 }
 
-fn check_name(app: &AppScene<'_>, name: &str, at: Spot<'_>, sink: &mut Sink) {
-    if !sensitive::is_key(name) {
-        let problem = at.problem(format!("`{name}` cannot be the name of a secret"));
-        sink.error(problem.help("use letters, digits and underscores, and no digit first"));
+fn check_secret_name(app: &AppContext<'_>, name: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+    if !sensitive::is_variable_name(name) {
+        let problem = at.diagnostic(format!("`{name}` cannot be the name of a secret"));
+        sink.error(problem.with_help("use letters, digits and underscores, and no digit first"));
     } else if name.starts_with("FLY_") {
         sink.error(
-            at.problem(format!("`{name}` is set by Fly itself"))
-                .help("names that begin with `FLY_` are Fly's"),
+            at.diagnostic(format!("`{name}` is set by Fly itself"))
+                .with_help("names that begin with `FLY_` are Fly's"),
         );
     }
     if app.app.env.contains_key(name) {
-        let problem = at.problem(format!("`{name}` is a secret and an environment variable"));
-        sink.error(problem.help("leave it out of `env`, which would win over the secret"));
+        let problem = at.diagnostic(format!("`{name}` is a secret and an environment variable"));
+        sink.error(problem.with_help("leave it out of `env`, which would win over the secret"));
     }
 }
 
 /// One source of a secret.
-enum From {
+enum SecretOrigin {
     Env(String),
     File(std::path::PathBuf),
     Dotenv(std::path::PathBuf, String),
 }
 
-impl From {
-    fn of(
-        app: &AppScene<'_>,
+impl SecretOrigin {
+    fn from_source(
+        app: &AppContext<'_>,
         name: &str,
         source: &SecretSource,
-        at: Spot<'_>,
-        sink: &mut Sink,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
     ) -> Option<Self> {
         let SecretSource {
             env: variable,
@@ -112,28 +114,31 @@ impl From {
         if key.is_some() && dotenv.is_none() {
             sink.error(
                 at.key("key")
-                    .problem("`key` is for a dotenv file")
-                    .help("say `dotenv = \".env\"`, or leave it out"),
+                    .diagnostic("`key` is for a dotenv file")
+                    .with_help("say `dotenv = \".env\"`, or leave it out"),
             );
         }
         let path = |key: &str, path: &str| {
-            let from = at.key(key).value_place()?;
-            Some(beside(&app.scene.files.get(from.file).path, path))
+            let from = at.key(key).value_location()?;
+            Some(resolve_relative_path(
+                &app.context.files.get(from.file).path,
+                path,
+            ))
         };
         match (variable, file, dotenv) {
-            (Some(variable), None, None) if sensitive::is_key(variable) => {
+            (Some(variable), None, None) if sensitive::is_variable_name(variable) => {
                 Some(Self::Env(variable.clone()))
             }
             (Some(variable), None, None) => {
                 // The text is not repeated: it may be the secret itself, written in the wrong place.
                 let problem = at
                     .key("env")
-                    .problem("this is not the name of an environment variable");
+                    .diagnostic("this is not the name of an environment variable");
                 let help = format!(
                     "name the variable that holds the value ({} characters stand here)",
                     variable.len()
                 );
-                sink.error(problem.help(help));
+                sink.error(problem.with_help(help));
                 None
             }
             (None, Some(file), None) => Some(Self::File(path("file", file)?)),
@@ -142,34 +147,39 @@ impl From {
                 key.clone().unwrap_or_else(|| name.to_owned()),
             )),
             (None, None, None) => {
-                let problem = at.problem(format!(
+                let problem = at.diagnostic(format!(
                     "secret `{name}` does not say where its value comes from"
                 ));
-                sink.error(problem.help(format!(
+                sink.error(problem.with_help(format!(
                     "say {name} = {{ env = \"{name}\" }}, or `file`, or `dotenv`"
                 )));
                 None
             }
             _ => {
                 sink.error(
-                    at.problem(format!("secret `{name}` has several sources"))
-                        .help("say one of `env`, `file` and `dotenv`"),
+                    at.diagnostic(format!("secret `{name}` has several sources"))
+                        .with_help("say one of `env`, `file` and `dotenv`"),
                 );
                 None
             }
         }
     }
 
-    fn read(&self, found: &mut Found<'_>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+    fn read_value(
+        &self,
+        found: &mut SecretReader<'_>,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Option<String> {
         match self {
-            Self::Env(variable) => found.variable(variable, at, sink),
-            Self::File(path) => Found::file(path),
-            Self::Dotenv(path, key) => found.in_dotenv(path, key, at, sink),
+            Self::Env(variable) => found.read_variable(variable, at, sink),
+            Self::File(path) => SecretReader::read_file(path),
+            Self::Dotenv(path, key) => found.read_dotenv_value(path, key, at, sink),
         }
     }
 
     /// The source, for the plan.
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         match self {
             Self::Env(variable) => format!("env {variable}"),
             Self::File(path) => format!("file {}", path.display()),
@@ -178,7 +188,7 @@ impl From {
     }
 
     /// What was looked for, at the place that asks for it.
-    fn asked(&self) -> String {
+    fn missing_value_label(&self) -> String {
         match self {
             Self::Env(variable) => format!("asked for here: environment variable `{variable}`"),
             Self::File(path) => format!("asked for here: file `{}`", path.display()),
@@ -186,7 +196,7 @@ impl From {
         }
     }
 
-    fn remedy(&self) -> String {
+    fn missing_value_help(&self) -> String {
         let rest = "or say `optional = true` if the app can do without";
         match self {
             Self::Env(variable) => {
@@ -199,7 +209,7 @@ impl From {
 }
 
 /// Notes which secrets have a machine that will remember them.
-pub(super) fn remembered(desired: &mut Desired) {
+pub(super) fn mark_used_secrets(desired: &mut Desired) {
     let machines = desired.fly_machine.keys().chain(desired.fly_cron.keys());
     let roots: BTreeSet<_> = machines.map(crate::model::Name::root).collect();
     for (name, spec) in &mut desired.fly_secrets {
@@ -208,7 +218,7 @@ pub(super) fn remembered(desired: &mut Desired) {
 }
 
 /// Computes the fingerprints of all values. The hash is slow on purpose, so all cores take part.
-pub(super) fn fingerprint(desired: &mut Desired) {
+pub(super) fn compute_fingerprints(desired: &mut Desired) {
     let mut jobs: Vec<(&Salt, &String, &mut SecretSpec)> = Vec::new();
     for spec in desired.fly_secrets.values_mut() {
         let SecretsSpec {

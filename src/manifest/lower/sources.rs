@@ -5,67 +5,72 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Scene, Sink};
-use crate::manifest::{disk, dotenv, read::beside, spot::Spot};
+use super::{Context, Diagnostics};
+use crate::manifest::{disk, dotenv, read::resolve_relative_path, spot::Cursor};
 
 /// Sources that were opened, so that each file is read once.
-pub(super) struct Found<'a> {
-    scene: &'a Scene<'a>,
-    dotenv: Option<PathBuf>,
-    read: BTreeMap<PathBuf, Result<BTreeMap<String, String>, String>>,
+pub(super) struct SecretReader<'a> {
+    context: &'a Context<'a>,
+    default_dotenv: Option<PathBuf>,
+    dotenv_files: BTreeMap<PathBuf, Result<BTreeMap<String, String>, String>>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> SecretReader<'a> {
     /// `dotenv` is asked for what the environment lacks.
-    pub(super) fn new(scene: &'a Scene<'a>, dotenv: Option<&str>, at: Spot<'_>) -> Self {
-        let from = at.value_place();
+    pub(super) fn new(scene: &'a Context<'a>, dotenv: Option<&str>, at: Cursor<'_>) -> Self {
+        let from = at.value_location();
         let dotenv = dotenv
             .zip(from)
-            .map(|(dotenv, from)| beside(&scene.files.get(from.file).path, dotenv));
+            .map(|(dotenv, from)| resolve_relative_path(&scene.files.get(from.file).path, dotenv));
         Self {
-            scene,
-            dotenv,
-            read: BTreeMap::new(),
+            context: scene,
+            default_dotenv: dotenv,
+            dotenv_files: BTreeMap::new(),
         }
     }
 
     /// A variable of the environment, else of the dotenv file. An empty one counts as missing: that is what CI gives
     /// for a secret that nobody set.
-    pub(super) fn variable(&mut self, name: &str, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+    pub(super) fn read_variable(
+        &mut self,
+        name: &str,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Option<String> {
         let stated = self
-            .scene
+            .context
             .inputs
-            .environment
+            .process_environment
             .get(name)
             .filter(|value| !value.is_empty());
         if let Some(value) = stated {
             return Some(value.clone());
         }
-        let path = self.dotenv.clone().filter(|path| path.exists())?;
-        self.in_dotenv(&path, name, at, sink)
+        let path = self.default_dotenv.clone().filter(|path| path.exists())?;
+        self.read_dotenv_value(&path, name, at, sink)
     }
 
     /// A value of a dotenv file; a file that is not there has none.
-    pub(super) fn in_dotenv(
+    pub(super) fn read_dotenv_value(
         &mut self,
         path: &Path,
         name: &str,
-        at: Spot<'_>,
-        sink: &mut Sink,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
     ) -> Option<String> {
         if !path.exists() {
             return None;
         }
         match self
-            .read
+            .dotenv_files
             .entry(path.to_owned())
-            .or_insert_with(|| parse(path))
+            .or_insert_with(|| parse_dotenv_file(path))
         {
             Ok(values) => values.get(name).filter(|value| !value.is_empty()).cloned(),
             Err(error) => {
                 sink.error(
-                    at.problem(error.clone())
-                        .help("one NAME=VALUE for each line"),
+                    at.diagnostic(error.clone())
+                        .with_help("one NAME=VALUE for each line"),
                 );
                 None
             }
@@ -73,8 +78,8 @@ impl<'a> Found<'a> {
     }
 
     /// The content of a file, without its final newline.
-    pub(super) fn file(path: &Path) -> Option<String> {
-        let text = disk::text(path).ok()?;
+    pub(super) fn read_file(path: &Path) -> Option<String> {
+        let text = disk::read_text(path).ok()?;
         let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
             text.strip_suffix('\r').unwrap_or(text)
         });
@@ -83,9 +88,9 @@ impl<'a> Found<'a> {
 }
 
 /// Reads a dotenv file. An error tells the line's number, never the line, which may hold a secret.
-fn parse(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let text =
-        disk::text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+fn parse_dotenv_file(path: &Path) -> Result<BTreeMap<String, String>, String> {
+    let text = disk::read_text(path)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     dotenv::parse(&text).map_err(|line| {
         format!(
             "line {line} of `{}` is not of the form NAME=VALUE",

@@ -6,14 +6,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Check, Command, CpuKind, Experimental, File, HttpService, Metrics, Mount, OneOrMany, Preset,
-    RegionCode, Restart, Seconds, Service, Signal, Size, Span, Static, Vm,
+    CheckSection, CommandLine, CpuKind, DurationOrSeconds, DurationString, ExperimentalSection,
+    FileSection, HttpServiceSection, MetricsSection, MountSection, OneOrMany, Preset, RegionCode,
+    RestartSection, ServiceSection, Signal, Size, StaticSection, VmSection,
 };
 
 /// An app on Fly.io.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct App {
+pub struct AppSection {
     /// The app's name on Fly, unique over all of Fly. Default: PROJECT-KEY-ENVIRONMENT, such as `harbor-web-staging`.
     #[schemars(example = &"draft-app-prod")]
     pub name: Option<String>,
@@ -46,53 +47,53 @@ pub struct App {
     pub certificates: Vec<String>,
     /// Environment variables of all machines.
     #[serde(default)]
-    pub env: BTreeMap<String, Scalar>,
+    pub env: BTreeMap<String, EnvValue>,
     /// Secrets by name: where each value comes from. Values never stand in a manifest.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
     /// The HTTP service on ports 80 and 443.
-    pub http_service: Option<HttpService>,
+    pub http_service: Option<HttpServiceSection>,
     /// Services on any port.
     #[serde(default)]
-    pub services: Vec<Service>,
+    pub services: Vec<ServiceSection>,
     /// Checks of the machine itself, by name.
     #[serde(default)]
-    pub checks: BTreeMap<String, Check>,
+    pub checks: BTreeMap<String, CheckSection>,
     /// Process groups: a name, and the command that its machines run.
     #[serde(default)]
-    pub processes: BTreeMap<String, Command>,
+    pub processes: BTreeMap<String, CommandLine>,
     /// CPUs and memory; a list to give each process group its own.
-    pub vm: Option<OneOrMany<Vm>>,
+    pub vm: Option<OneOrMany<VmSection>>,
     /// Volumes: each machine of a mounting group gets one of its own.
-    pub mounts: Option<OneOrMany<Mount>>,
+    pub mounts: Option<OneOrMany<MountSection>>,
     /// Files that the proxy serves by itself.
-    pub statics: Option<OneOrMany<Static>>,
+    pub statics: Option<OneOrMany<StaticSection>>,
     /// Files written into the machines.
     #[serde(default)]
-    pub files: Vec<File>,
+    pub files: Vec<FileSection>,
     /// When a machine whose process ended is started again.
-    pub restart: Option<OneOrMany<Restart>>,
+    pub restart: Option<OneOrMany<RestartSection>>,
     /// Where Fly scrapes metrics.
-    pub metrics: Option<OneOrMany<Metrics>>,
+    pub metrics: Option<OneOrMany<MetricsSection>>,
     /// The signal that asks a machine to stop. Default: SIGINT.
     #[schemars(example = &"SIGTERM")]
     pub kill_signal: Option<Signal>,
     /// How long a machine has between that signal and its end; at most 300 seconds, 5 unless stated.
     #[schemars(example = &"30s")]
-    pub kill_timeout: Option<Seconds>,
+    pub kill_timeout: Option<DurationOrSeconds>,
     /// Swap, in megabytes.
     #[schemars(range(min = 0, max = 65536))]
     pub swap_size_mb: Option<u32>,
     /// A dedicated host.
     pub host_dedication_id: Option<String>,
     /// How a new version is brought out.
-    pub deploy: Option<Deploy>,
+    pub deploy: Option<DeploySection>,
     /// How many machines each process group has, where, and of which size.
     #[serde(default)]
-    pub machines: BTreeMap<String, MachineGroup>,
+    pub machines: BTreeMap<String, MachineGroupSection>,
     /// Machines that run on a schedule and stop when done. They follow the app's image.
     #[serde(default)]
-    pub cron: BTreeMap<String, Cron>,
+    pub cron: BTreeMap<String, CronSection>,
     /// A machine in the Machines API's own words, beneath everything else that stands here: JSON, or the name of a .json
     /// file relative to this one. What it says of containers, DNS and other parts without a key here goes to Fly as it is.
     #[schemars(example = &"machine.json")]
@@ -101,13 +102,13 @@ pub struct App {
     #[schemars(example = &"web")]
     pub container: Option<String>,
     /// fly.toml's way to replace the image's entrypoint and command.
-    pub experimental: Option<Experimental>,
+    pub experimental: Option<ExperimentalSection>,
 }
 
 /// A value of an environment variable; numbers and truth values are written out as text.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Scalar {
+pub enum EnvValue {
     /// A text.
     Text(String),
     /// A truth value.
@@ -142,7 +143,7 @@ pub struct ImageVar {
 #[serde(untagged)]
 pub enum IpEntry {
     /// Its sort.
-    Kind(Ip),
+    Kind(IpType),
     /// In one region.
     Regional(RegionalIp),
 }
@@ -150,7 +151,7 @@ pub enum IpEntry {
 /// The sorts of address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Ip {
+pub enum IpType {
     /// An IPv4 address shared with other apps; free.
     SharedV4,
     /// An IPv4 address of the app's own; costs a little.
@@ -168,7 +169,7 @@ pub struct RegionalIp {
     /// The sort of address.
     #[serde(rename = "type")]
     #[schemars(required)]
-    pub kind: Option<Ip>,
+    pub kind: Option<IpType>,
     /// The region; without one the address is announced everywhere.
     pub region: Option<RegionCode>,
 }
@@ -194,24 +195,24 @@ pub struct SecretSource {
 /// How a new version is brought out.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Deploy {
+pub struct DeploySection {
     /// `rolling` unless stated.
-    pub strategy: Option<Strategy>,
+    pub strategy: Option<DeployStrategy>,
     /// How many machines of a process group may be unavailable at once: a count from 1, or a share below 1, rounded up.
     /// Default: 0.33.
     pub max_unavailable: Option<f64>,
     /// How long a machine may take to start and pass its checks. Default: 5 minutes.
     #[schemars(example = &"5m")]
-    pub wait_timeout: Option<Span>,
+    pub wait_timeout: Option<DurationString>,
     /// A command run once, on a machine of its own, before a new version comes out.
     #[schemars(example = &"alembic upgrade head")]
-    pub release_command: Option<Command>,
+    pub release_command: Option<CommandLine>,
     /// How long that command may take. Default: 5 minutes.
-    pub release_command_timeout: Option<Span>,
+    pub release_command_timeout: Option<DurationString>,
     /// CPUs and memory for that command.
-    pub release_command_vm: Option<Vm>,
+    pub release_command_vm: Option<VmSection>,
     /// A request to the app's public address that must succeed at the end of a rollout.
-    pub verify: Option<Verify>,
+    pub verify: Option<VerifySection>,
     /// What to do when a rollout fails: `stop`, which leaves everything as it is then, or `rollback`, which takes the
     /// machines that have changed back to what they were. Default: `stop`.
     pub on_failure: Option<OnFailure>,
@@ -230,7 +231,7 @@ pub enum OnFailure {
 /// A request that shows whether the app works.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Verify {
+pub struct VerifySection {
     /// The path, with a query if need be.
     #[schemars(example = &"/health")]
     pub path: Option<String>,
@@ -246,13 +247,13 @@ pub struct Verify {
     /// How often it is tried again. Default: 5.
     pub retries: Option<u32>,
     /// How long to wait between two tries. Default: 5 seconds.
-    pub interval: Option<Span>,
+    pub interval: Option<DurationString>,
 }
 
 /// How a new version comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Strategy {
+pub enum DeployStrategy {
     /// So many at once as may be unavailable.
     Rolling,
     /// All at once.
@@ -266,11 +267,11 @@ pub enum Strategy {
 /// The machines of a process group.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MachineGroup {
+pub struct MachineGroupSection {
     /// How many: a number (in the primary region), or a number for each region. Default: 1, or
     /// as many as `min_machines_running` says.
     #[schemars(example = count_example())]
-    pub count: Option<Count>,
+    pub count: Option<MachineCount>,
     /// A preset of CPUs and memory.
     pub size: Option<Preset>,
     /// Memory.
@@ -282,7 +283,7 @@ pub struct MachineGroup {
     /// Which sort of CPU.
     pub cpu_kind: Option<CpuKind>,
     /// What the machines run, when `processes` does not say.
-    pub command: Option<Command>,
+    pub command: Option<CommandLine>,
     /// Whether there is one more machine in each region that sleeps until Fly starts it, because the host of the first one
     /// has failed. For groups without services and without volumes.
     pub standby: Option<bool>,
@@ -295,22 +296,22 @@ fn count_example() -> BTreeMap<&'static str, u32> {
 /// How many machines.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Count {
+pub enum MachineCount {
     /// In the primary region.
-    Primary(Number),
+    Primary(BoundedMachineCount),
     /// By region.
-    Regions(BTreeMap<RegionCode, Number>),
+    Regions(BTreeMap<RegionCode, BoundedMachineCount>),
 }
 
 /// A number of machines. The bound is ours: whoever writes more has most likely mistyped.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Number(#[schemars(range(min = 0, max = 1000))] pub u32);
+pub struct BoundedMachineCount(#[schemars(range(min = 0, max = 1000))] pub u32);
 
 /// A machine that runs on a schedule.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Cron {
+pub struct CronSection {
     /// How often it runs. Fly picks the minute, and counts from the machine's first start.
     #[schemars(required)]
     pub schedule: Option<Schedule>,
@@ -322,13 +323,13 @@ pub struct Cron {
     pub image: Option<String>,
     /// Replaces the image's entrypoint.
     #[schemars(example = ["/app/.venv/bin/python"])]
-    pub entrypoint: Option<Command>,
+    pub entrypoint: Option<CommandLine>,
     /// Replaces the image's command.
     #[schemars(example = ["-m", "app.cli.cron_runner"])]
-    pub command: Option<Command>,
+    pub command: Option<CommandLine>,
     /// Environment variables besides the app's own, and in place of them.
     #[serde(default)]
-    pub env: BTreeMap<String, Scalar>,
+    pub env: BTreeMap<String, EnvValue>,
     /// A preset of CPUs and memory.
     pub size: Option<Preset>,
     /// Memory.

@@ -6,15 +6,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Seconds;
+use super::DurationOrSeconds;
 
 /// A policy document, or a statement of one, in AWS's own words.
-pub type Words = BTreeMap<String, Value>;
+pub type PolicyJson = BTreeMap<String, Value>;
 
 /// The account on AWS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Aws {
+pub struct AwsSection {
     /// The account's number, twelve digits. Nothing is planned with the credentials of another.
     #[schemars(required, example = &"123456789012")]
     pub account: Option<String>,
@@ -26,13 +26,13 @@ pub struct Aws {
     pub lock: Option<LockSource>,
     /// Quotas of IAM that AWS has raised for this account.
     #[serde(default)]
-    pub quotas: Quotas,
+    pub quotas: IamQuotas,
 }
 
 /// Quotas of IAM that AWS raises when asked. A manifest beyond them is refused before any request.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Quotas {
+pub struct IamQuotas {
     /// How many characters a role's trust policy may have. Default: 2048.
     #[schemars(range(min = 2048, max = 4096))]
     pub trust_policy: Option<u32>,
@@ -66,7 +66,7 @@ pub struct LockBucket {
 /// An S3 bucket: private, encrypted, with versions, and only over TLS, unless it says otherwise.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Bucket {
+pub struct BucketSection {
     /// Its name, unique in all of AWS. Default: PROJECT-ENVIRONMENT-KEY-ACCOUNT. A bucket with a name of its own is not
     /// found again once this block has left the manifest; it then stays, and is nobody's.
     #[schemars(example = &"acme-backups")]
@@ -80,7 +80,7 @@ pub struct Bucket {
     /// Whether the public is kept out, whatever ACLs and policies say. Default: true.
     pub public_access_block: Option<bool>,
     /// Who owns what others write. Default: `BucketOwnerEnforced`, which turns ACLs off.
-    pub ownership: Option<Ownership>,
+    pub ownership: Option<ObjectOwnership>,
     /// Whether requests without TLS are refused. Default: true.
     pub tls_only: Option<bool>,
     /// Days after which an unfinished upload is dropped; 0 never. Default: 7.
@@ -88,10 +88,10 @@ pub struct Bucket {
     pub abort_multipart_days: Option<u32>,
     /// Rules for what is old, by an id of your choice.
     #[serde(default)]
-    pub lifecycle: BTreeMap<String, LifecycleRule>,
+    pub lifecycle: BTreeMap<String, LifecycleRuleSection>,
     /// Further statements of its policy, in AWS's own words.
     #[serde(default)]
-    pub statements: Vec<Words>,
+    pub statements: Vec<PolicyJson>,
     /// Tags beside trimtab's own.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -106,14 +106,14 @@ pub struct Bucket {
 #[serde(untagged)]
 pub enum EncryptionSource {
     /// With keys that AWS keeps.
-    Algorithm(Algorithm),
+    Algorithm(EncryptionAlgorithm),
     /// With a key of KMS.
-    Kms(Kms),
+    Kms(KmsEncryption),
 }
 
 /// With keys that AWS keeps.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-pub enum Algorithm {
+pub enum EncryptionAlgorithm {
     /// S3's own keys.
     #[serde(rename = "AES256")]
     Aes256,
@@ -125,7 +125,7 @@ pub enum Algorithm {
 /// With a key of KMS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Kms {
+pub struct KmsEncryption {
     /// The key: its ARN, or `alias/NAME`.
     #[schemars(required, example = &"arn:aws:kms:eu-central-1:123456789012:key/2f4e")]
     pub kms: Option<String>,
@@ -135,7 +135,7 @@ pub struct Kms {
 
 /// Who owns what others write.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-pub enum Ownership {
+pub enum ObjectOwnership {
     /// The bucket's owner; ACLs do nothing.
     BucketOwnerEnforced,
     /// The bucket's owner, where the writer says so.
@@ -147,7 +147,7 @@ pub enum Ownership {
 /// A rule for what is old.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LifecycleRule {
+pub struct LifecycleRuleSection {
     /// The keys that it is for begin so. Default: all.
     #[schemars(example = &"db/")]
     pub prefix: Option<String>,
@@ -174,7 +174,7 @@ pub struct LifecycleRule {
 /// `AWS_ROLE_ARN` and `AWS_REGION`, which is all that AWS's SDKs need there.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Identity {
+pub struct IdentitySection {
     /// The app, by key.
     #[schemars(required, example = &"web")]
     pub app: Option<String>,
@@ -182,12 +182,12 @@ pub struct Identity {
     pub name: Option<String>,
     /// What it may do with which bucket, by the bucket's key.
     #[serde(default)]
-    pub buckets: BTreeMap<String, Grant>,
+    pub buckets: BTreeMap<String, BucketGrant>,
     /// Whether the app's machines get `AWS_ROLE_ARN` and `AWS_REGION`. Fly exchanges one role for an app. Default: true.
     pub env: Option<bool>,
     /// The longest session. Default: an hour.
     #[schemars(example = &"1h")]
-    pub session: Option<Seconds>,
+    pub session: Option<DurationOrSeconds>,
     /// The ARN of a policy that bounds whatever the role is granted.
     pub permissions_boundary: Option<String>,
     /// Tags beside trimtab's own.
@@ -200,18 +200,18 @@ pub struct Identity {
 /// What an identity may do with a bucket.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Grant {
+pub struct BucketGrant {
     /// Only keys below this one. Default: the whole bucket.
     #[schemars(example = &"db/")]
     pub prefix: Option<String>,
     /// What. Default: list, read and write. With versions kept, what may not delete cannot destroy a backup.
-    pub allow: Option<Vec<Access>>,
+    pub allow: Option<Vec<BucketAccess>>,
 }
 
 /// Something that is done with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Access {
+pub enum BucketAccess {
     /// See which keys there are.
     List,
     /// Read objects.
@@ -225,7 +225,7 @@ pub enum Access {
 /// A role in AWS's own words, for what `identities` cannot say.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Role {
+pub struct RoleSection {
     /// Its name. Default: PROJECT-ENVIRONMENT-KEY.
     pub name: Option<String>,
     /// What it is for.
@@ -233,14 +233,14 @@ pub struct Role {
     /// The app on Fly, by key, whose machines may take it; or else say `trust`.
     pub app: Option<String>,
     /// Who may take it: a policy document.
-    pub trust: Option<Words>,
+    pub trust: Option<PolicyJson>,
     /// Its own policies, by name: policy documents.
     #[serde(default)]
-    pub policies: BTreeMap<String, Words>,
+    pub policies: BTreeMap<String, PolicyJson>,
     /// The ARNs of the managed policies that are attached to it. Unstated, those that are there stay.
     pub managed_policies: Option<Vec<String>>,
     /// The longest session. Default: an hour.
-    pub session: Option<Seconds>,
+    pub session: Option<DurationOrSeconds>,
     /// The ARN of a policy that bounds whatever the role is granted.
     pub permissions_boundary: Option<String>,
     /// Tags beside trimtab's own.

@@ -27,7 +27,7 @@ impl std::fmt::Display for Size {
 /// A command: a list of words, or one text that is split as a shell would.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Command {
+pub enum CommandLine {
     /// One text.
     Text(String),
     /// Words.
@@ -47,7 +47,7 @@ pub enum CpuKind {
 /// CPUs and memory: a preset, or its parts, or a preset with other parts.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Vm {
+pub struct VmSection {
     /// A preset.
     #[schemars(example = &"shared-cpu-1x")]
     pub size: Option<Preset>,
@@ -67,7 +67,7 @@ pub struct Vm {
     /// A dedicated host.
     pub host_dedication_id: Option<String>,
     /// Whether the root file system survives a restart.
-    pub persist_rootfs: Option<Persist>,
+    pub persist_rootfs: Option<PersistRootfs>,
     /// The process groups this is for. Default: all.
     #[serde(default)]
     pub processes: Vec<String>,
@@ -76,7 +76,7 @@ pub struct Vm {
 /// Whether the root file system survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Persist {
+pub enum PersistRootfs {
     /// Never.
     Never,
     /// A restart.
@@ -88,7 +88,7 @@ pub enum Persist {
 /// A volume, mounted into every machine of a group: each machine has its own disk.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Mount {
+pub struct MountSection {
     /// The volume's name: lower-case letters, digits and underscores.
     #[schemars(required, example = &"data")]
     pub source: Option<String>,
@@ -125,7 +125,7 @@ pub struct Mount {
 /// Files that the proxy serves by itself.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Static {
+pub struct StaticSection {
     /// Where they are in the machine.
     #[schemars(required, example = &"/app/static")]
     pub guest_path: Option<String>,
@@ -141,7 +141,7 @@ pub struct Static {
 /// A file written into the machines: from exactly one of `raw_value`, `local_path`, `secret_name`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub struct FileSection {
     /// Where.
     #[schemars(required, example = &"/app/config.yaml")]
     pub guest_path: Option<String>,
@@ -162,10 +162,10 @@ pub struct File {
 /// When a machine whose process ended is started again.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Restart {
+pub struct RestartSection {
     /// When.
     #[schemars(required)]
-    pub policy: Option<Policy>,
+    pub policy: Option<RestartPolicy>,
     /// How often, with `on-failure`.
     pub retries: Option<u32>,
     /// The process groups this is for. Default: the first group.
@@ -176,7 +176,7 @@ pub struct Restart {
 /// When a machine is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Policy {
+pub enum RestartPolicy {
     /// Whenever its process ends.
     Always,
     /// Not at all.
@@ -188,7 +188,7 @@ pub enum Policy {
 /// Where Fly scrapes metrics.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Metrics {
+pub struct MetricsSection {
     /// The port.
     #[schemars(required, range(min = 1, max = 65535))]
     pub port: Option<u16>,
@@ -205,7 +205,7 @@ pub struct Metrics {
 /// fly.toml's way to replace what an image runs.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Experimental {
+pub struct ExperimentalSection {
     /// Replaces the command, where `processes` says nothing.
     #[serde(default)]
     pub cmd: Vec<String>,

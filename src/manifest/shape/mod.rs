@@ -14,24 +14,26 @@ mod place;
 mod service;
 
 pub use app::{
-    App, Count, Cron, Deploy, ImageSource, Ip, IpEntry, MachineGroup, Number, OnFailure, Scalar,
-    Schedule, SecretSource, Strategy, Verify,
+    AppSection, BoundedMachineCount, CronSection, DeploySection, DeployStrategy, EnvValue,
+    ImageSource, IpEntry, IpType, MachineCount, MachineGroupSection, OnFailure, Schedule,
+    SecretSource, VerifySection,
 };
 pub use machine::{
-    Command, CpuKind, Experimental, File, Metrics, Mount, Persist, Policy, Restart, Size, Static,
-    Vm,
+    CommandLine, CpuKind, ExperimentalSection, FileSection, MetricsSection, MountSection,
+    PersistRootfs, RestartPolicy, RestartSection, Size, StaticSection, VmSection,
 };
-pub use place::{PERFORMANCE, Preset, RegionCode, SHARED, Signal};
+pub use place::{PERFORMANCE_CPU_COUNTS, Preset, RegionCode, SHARED_CPU_COUNTS, Signal};
 pub use service::{
-    Alpn, AutoStop, AutoStopWord, Check, CheckKind, CheckType, Concurrency, Handler, HeaderValue,
-    HttpOptions, HttpService, Limit, Port, Protocol, ProxyProto, ReplayCache, Scheme, Seconds,
-    Service, Span, TlsOptions, TlsVersion,
+    Alpn, AutoStopMode, AutoStopSetting, CheckKind, CheckSection, CheckType, ConcurrencySection,
+    ConcurrencyType, DurationOrSeconds, DurationString, HttpOptionsSection, HttpServiceSection,
+    PortHandler, PortSection, Protocol, ProxyProtoVersion, ReplayCacheSection, ResponseHeader,
+    Scheme, ServiceSection, TlsOptionsSection, TlsVersion,
 };
 
 /// One environment: what shall run on Fly.io, where, and with what.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Document {
+pub struct Manifest {
     /// The project's name. Everything that is made bears it, so that two projects in one organization never touch each
     /// other's machines.
     #[schemars(required, example = &"harbor")]
@@ -48,25 +50,25 @@ pub struct Document {
     pub vars: BTreeMap<String, Var>,
     /// The account on Fly.io.
     #[schemars(required)]
-    pub fly: Option<Fly>,
+    pub fly: Option<FlySection>,
     /// A dotenv file, relative to this one, that is asked for every `{ env = "…" }` secret which the process environment
     /// lacks. It may be absent: on a laptop it is there, in CI the environment has the values.
     #[schemars(example = &"../.env")]
     pub dotenv: Option<String>,
     /// The apps, by a key of your choice: `[apps.web]` is `fly.app/web` in every plan.
     #[serde(default)]
-    pub apps: BTreeMap<String, App>,
+    pub apps: BTreeMap<String, AppSection>,
     /// The account on AWS, where anything is on AWS.
-    pub aws: Option<aws::Aws>,
+    pub aws: Option<aws::AwsSection>,
     /// S3 buckets, by a key of your choice.
     #[serde(default)]
-    pub buckets: BTreeMap<String, aws::Bucket>,
+    pub buckets: BTreeMap<String, aws::BucketSection>,
     /// What apps may do on AWS without static keys, by a key of your choice.
     #[serde(default)]
-    pub identities: BTreeMap<String, aws::Identity>,
+    pub identities: BTreeMap<String, aws::IdentitySection>,
     /// Roles in AWS's own words, by a key of your choice, for what `identities` cannot say.
     #[serde(default)]
-    pub roles: BTreeMap<String, aws::Role>,
+    pub roles: BTreeMap<String, aws::RoleSection>,
 }
 
 /// One value, or a list of them.
@@ -90,7 +92,7 @@ impl<T> OneOrMany<T> {
 }
 
 /// The values of an optional [`OneOrMany`].
-pub fn all<T>(values: Option<&OneOrMany<T>>) -> &[T] {
+pub fn slice_or_empty<T>(values: Option<&OneOrMany<T>>) -> &[T] {
     values.map_or(&[], OneOrMany::as_slice)
 }
 
@@ -121,18 +123,18 @@ pub struct DescribedVar {
 /// The account on Fly.io.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Fly {
+pub struct FlySection {
     /// The organization's slug, as `fly orgs list` shows it.
     #[schemars(required, example = &"personal")]
     pub org: Option<String>,
     /// Where the API token is found. Default: the environment variable `FLY_API_TOKEN`.
-    pub token: Option<Token>,
+    pub token: Option<FlyTokenSource>,
 }
 
 /// Where the API token is found.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Token {
+pub struct FlyTokenSource {
     /// The environment variable that holds it: one organization, one token.
     #[schemars(required, example = &"FLY_API_TOKEN_STAGING")]
     pub env: Option<String>,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::model::KNOWN_REGIONS;
 
 /// Makes a text type whose schema is a list of words.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$doc:meta])* $Name:ident, $words:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -28,22 +28,22 @@ macro_rules! words {
     };
 }
 
-words!(
+string_enum!(
     /// A region by its code.
     RegionCode,
     KNOWN_REGIONS.iter().map(|(code, _)| (*code).to_owned()).collect()
 );
 
-words!(
+string_enum!(
     /// A signal that ends a process.
     Signal,
     SIGNALS.map(str::to_owned).to_vec()
 );
 
-words!(
+string_enum!(
     /// A preset of CPUs and memory.
     Preset,
-    presets()
+    preset_names()
 );
 
 /// The signals that Fly takes.
@@ -52,13 +52,15 @@ const SIGNALS: [&str; 9] = [
 ];
 
 /// CPU counts that shared presets come with.
-pub const SHARED: [u32; 5] = [1, 2, 4, 6, 8];
+pub const SHARED_CPU_COUNTS: [u32; 5] = [1, 2, 4, 6, 8];
 /// CPU counts that performance presets come with.
-pub const PERFORMANCE: [u32; 9] = [1, 2, 4, 6, 8, 10, 12, 14, 16];
+pub const PERFORMANCE_CPU_COUNTS: [u32; 9] = [1, 2, 4, 6, 8, 10, 12, 14, 16];
 
-fn presets() -> Vec<String> {
-    let shared = SHARED.iter().map(|cpus| format!("shared-cpu-{cpus}x"));
-    let performance = PERFORMANCE
+fn preset_names() -> Vec<String> {
+    let shared = SHARED_CPU_COUNTS
+        .iter()
+        .map(|cpus| format!("shared-cpu-{cpus}x"));
+    let performance = PERFORMANCE_CPU_COUNTS
         .iter()
         .map(|cpus| format!("performance-{cpus}x"));
     shared.chain(performance).collect()

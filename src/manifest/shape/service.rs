@@ -10,14 +10,14 @@ use super::OneOrMany;
 /// A duration: a number with a unit, such as `15s`, `500ms` or `1m30s`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Span(pub String);
+pub struct DurationString(pub String);
 
 /// A duration, or a number of seconds as fly.toml's `kill_timeout` takes it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Seconds {
+pub enum DurationOrSeconds {
     /// With a unit.
-    Span(Span),
+    Span(DurationString),
     /// Seconds.
     Number(u32),
 }
@@ -25,17 +25,17 @@ pub enum Seconds {
 /// Whether the proxy stops idle machines. `true` is `"stop"`, `false` is `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum AutoStop {
+pub enum AutoStopSetting {
     /// fly.toml's older spelling.
     Flag(bool),
     /// A word.
-    Word(AutoStopWord),
+    Word(AutoStopMode),
 }
 
 /// Whether the proxy stops idle machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum AutoStopWord {
+pub enum AutoStopMode {
     /// Never.
     Off,
     /// Stops them.
@@ -47,7 +47,7 @@ pub enum AutoStopWord {
 /// The HTTP service on ports 80 and 443.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HttpService {
+pub struct HttpServiceSection {
     /// The port that the app listens on.
     #[schemars(required, range(min = 1, max = 65535), example = 8080)]
     pub internal_port: Option<u16>,
@@ -55,7 +55,7 @@ pub struct HttpService {
     pub force_https: Option<bool>,
     /// Whether idle machines stop. Default: off.
     #[schemars(example = &"stop")]
-    pub auto_stop_machines: Option<AutoStop>,
+    pub auto_stop_machines: Option<AutoStopSetting>,
     /// Whether a request starts a machine.
     pub auto_start_machines: Option<bool>,
     /// How many machines keep running in the primary region; without a `count` there are this many.
@@ -65,27 +65,27 @@ pub struct HttpService {
     #[serde(default)]
     pub processes: Vec<String>,
     /// How much load one machine takes.
-    pub concurrency: Option<Concurrency>,
+    pub concurrency: Option<ConcurrencySection>,
     /// TLS settings.
-    pub tls_options: Option<TlsOptions>,
+    pub tls_options: Option<TlsOptionsSection>,
     /// HTTP settings.
-    pub http_options: Option<HttpOptions>,
+    pub http_options: Option<HttpOptionsSection>,
     /// Whether the app answers: a machine that fails gets no requests, and stops a rollout.
     #[serde(default)]
-    pub checks: Vec<Check>,
+    pub checks: Vec<CheckSection>,
 }
 
 /// A service on any port.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Service {
+pub struct ServiceSection {
     /// `tcp` unless stated.
     pub protocol: Option<Protocol>,
     /// The port that the app listens on.
     #[schemars(required, range(min = 1, max = 65535))]
     pub internal_port: Option<u16>,
     /// Whether idle machines stop. Default: off.
-    pub auto_stop_machines: Option<AutoStop>,
+    pub auto_stop_machines: Option<AutoStopSetting>,
     /// Whether a request starts a machine.
     pub auto_start_machines: Option<bool>,
     /// How many machines keep running in the primary region; without a `count` there are this many.
@@ -96,15 +96,15 @@ pub struct Service {
     pub processes: Vec<String>,
     /// Where the world connects.
     #[serde(default)]
-    pub ports: Vec<Port>,
+    pub ports: Vec<PortSection>,
     /// How much load one machine takes.
-    pub concurrency: Option<Concurrency>,
+    pub concurrency: Option<ConcurrencySection>,
     /// Whether the port accepts connections.
     #[serde(default)]
-    pub tcp_checks: Vec<Check>,
+    pub tcp_checks: Vec<CheckSection>,
     /// Whether the app answers HTTP.
     #[serde(default)]
-    pub http_checks: Vec<Check>,
+    pub http_checks: Vec<CheckSection>,
 }
 
 /// The protocol of a service.
@@ -120,7 +120,7 @@ pub enum Protocol {
 /// A public port, or a range of them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Port {
+pub struct PortSection {
     /// The port.
     #[schemars(range(min = 1, max = 65535), example = 443)]
     pub port: Option<u16>,
@@ -132,21 +132,21 @@ pub struct Port {
     pub end_port: Option<u16>,
     /// What the proxy does before the app sees the connection, in order.
     #[serde(default)]
-    pub handlers: Vec<Handler>,
+    pub handlers: Vec<PortHandler>,
     /// Whether HTTP is redirected to HTTPS.
     pub force_https: Option<bool>,
     /// TLS settings.
-    pub tls_options: Option<TlsOptions>,
+    pub tls_options: Option<TlsOptionsSection>,
     /// HTTP settings.
-    pub http_options: Option<HttpOptions>,
+    pub http_options: Option<HttpOptionsSection>,
     /// PROXY protocol settings.
-    pub proxy_proto_options: Option<ProxyProtoOptions>,
+    pub proxy_proto_options: Option<ProxyProtoSection>,
 }
 
 /// What the proxy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Handler {
+pub enum PortHandler {
     /// Speaks HTTP.
     Http,
     /// Ends TLS.
@@ -162,7 +162,7 @@ pub enum Handler {
 /// How the proxy ends TLS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TlsOptions {
+pub struct TlsOptionsSection {
     /// Protocols offered.
     #[serde(default)]
     pub alpn: Vec<Alpn>,
@@ -198,11 +198,11 @@ pub enum TlsVersion {
 /// How the proxy speaks HTTP.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HttpOptions {
+pub struct HttpOptionsSection {
     /// Whether answers are compressed.
     pub compress: Option<bool>,
     /// What is done to answers.
-    pub response: Option<HttpResponse>,
+    pub response: Option<HttpResponseSection>,
     /// Whether the app speaks HTTP/2 in the clear.
     pub h2_backend: Option<bool>,
     /// Seconds an idle connection lives.
@@ -211,13 +211,13 @@ pub struct HttpOptions {
     pub headers_read_timeout: Option<u32>,
     /// Which `fly-replay` answers the proxy remembers.
     #[serde(default)]
-    pub replay_cache: Vec<ReplayCache>,
+    pub replay_cache: Vec<ReplayCacheSection>,
 }
 
 /// A `fly-replay` answer that the proxy remembers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReplayCache {
+pub struct ReplayCacheSection {
     /// The paths that it is for.
     #[schemars(required, example = &"/users")]
     pub path_prefix: Option<String>,
@@ -235,10 +235,10 @@ pub struct ReplayCache {
 /// What the proxy does to answers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HttpResponse {
+pub struct HttpResponseSection {
     /// Headers to add (a text or a list of texts), or to remove (`false`).
     #[serde(default)]
-    pub headers: BTreeMap<String, HeaderValue>,
+    pub headers: BTreeMap<String, ResponseHeader>,
     /// Whether Fly's own headers are left out.
     pub pristine: Option<bool>,
 }
@@ -246,7 +246,7 @@ pub struct HttpResponse {
 /// A header to add or to remove.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum HeaderValue {
+pub enum ResponseHeader {
     /// `false` removes it.
     Flag(bool),
     /// Adds it.
@@ -258,15 +258,15 @@ pub enum HeaderValue {
 /// PROXY protocol settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProxyProtoOptions {
+pub struct ProxyProtoSection {
     /// Which version is spoken. Default: v1.
-    pub version: Option<ProxyProto>,
+    pub version: Option<ProxyProtoVersion>,
 }
 
 /// A version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ProxyProto {
+pub enum ProxyProtoVersion {
     /// Text.
     V1,
     /// Binary.
@@ -276,10 +276,10 @@ pub enum ProxyProto {
 /// How much load one machine takes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Concurrency {
+pub struct ConcurrencySection {
     /// What is counted. Default: connections.
     #[serde(rename = "type")]
-    pub kind: Option<Limit>,
+    pub kind: Option<ConcurrencyType>,
     /// Above it the proxy prefers other machines, and starts stopped ones.
     pub soft_limit: Option<u32>,
     /// Above it the proxy sends nothing more.
@@ -289,7 +289,7 @@ pub struct Concurrency {
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Limit {
+pub enum ConcurrencyType {
     /// Connections.
     Connections,
     /// Requests.
@@ -299,7 +299,7 @@ pub enum Limit {
 /// A check. `type`, `port`, `kind` and `processes` are for checks of the machine, in `[apps.KEY.checks.NAME]`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Check {
+pub struct CheckSection {
     /// `tcp` or `http`.
     #[serde(rename = "type")]
     pub kind: Option<CheckType>,
@@ -311,13 +311,13 @@ pub struct Check {
     pub role: Option<CheckKind>,
     /// How often.
     #[schemars(example = &"15s")]
-    pub interval: Option<Span>,
+    pub interval: Option<DurationString>,
     /// How long an answer may take.
     #[schemars(example = &"2s")]
-    pub timeout: Option<Span>,
+    pub timeout: Option<DurationString>,
     /// How long failures do not count after a start.
     #[schemars(example = &"10s")]
-    pub grace_period: Option<Span>,
+    pub grace_period: Option<DurationString>,
     /// The HTTP method. Default: GET.
     pub method: Option<String>,
     /// The HTTP path.

@@ -1,43 +1,51 @@
 //! What is there on AWS, in a few words each.
 
-use super::OnAws;
+use super::AwsResourceSummary;
 use crate::{
     kinds::{
         Desired, World,
-        aws::{Bucket, Provider, Role, bucket::BucketLive, provider, role::RoleLive},
+        aws::{Bucket, OidcProvider, Role, bucket::BucketLive, provider, role::RoleLive},
     },
-    model::{Address, Name, Named, Table, s3::PublicAccessBlock},
+    model::{Address, KindName, Name, ResourceMap, s3::PublicAccessBlock},
 };
 
 /// Everything, whether it is asked for, there, or both.
-pub(super) fn all(desired: &Desired, world: &World) -> Vec<OnAws> {
-    let org = world.found.fly_org.as_deref().unwrap_or(&desired.meta.org);
-    let buckets = pairs::<Bucket, _, _>(
+pub(super) fn summarize_aws_resources(desired: &Desired, world: &World) -> Vec<AwsResourceSummary> {
+    let org = world
+        .findings
+        .fly_org_slug
+        .as_deref()
+        .unwrap_or(&desired.meta.org);
+    let buckets = summarize_kind::<Bucket, _, _>(
         (&desired.aws_bucket, |spec| spec.name.clone()),
-        (&world.aws_bucket, |live| (live.name.clone(), bucket(live))),
+        (&world.aws_bucket, |live| {
+            (live.name.clone(), describe_bucket(live))
+        }),
     );
-    let providers = pairs::<Provider, _, _>(
-        (&desired.aws_provider, |_| provider::host(org)),
+    let providers = summarize_kind::<OidcProvider, _, _>(
+        (&desired.aws_provider, |_| provider::issuer_host(org)),
         (&world.aws_provider, |live| {
             let whose = if live.ours {
                 "made by trimtab"
             } else {
                 "made elsewhere"
             };
-            (provider::host(org), whose.to_owned())
+            (provider::issuer_host(org), whose.to_owned())
         }),
     );
-    let roles = pairs::<Role, _, _>(
+    let roles = summarize_kind::<Role, _, _>(
         (&desired.aws_role, |spec| spec.name.clone()),
-        (&world.aws_role, |live| (live.name.clone(), role(live))),
+        (&world.aws_role, |live| {
+            (live.name.clone(), describe_role(live))
+        }),
     );
     buckets.into_iter().chain(providers).chain(roles).collect()
 }
 
-fn pairs<K: Named, S, L>(
-    (specs, asked): (&Table<S>, impl Fn(&S) -> String),
-    (lives, there): (&Table<L>, impl Fn(&L) -> (String, String)),
-) -> Vec<OnAws> {
+fn summarize_kind<K: KindName, S, L>(
+    (specs, asked): (&ResourceMap<S>, impl Fn(&S) -> String),
+    (lives, there): (&ResourceMap<L>, impl Fn(&L) -> (String, String)),
+) -> Vec<AwsResourceSummary> {
     let names: std::collections::BTreeSet<&Name> = specs.keys().chain(lives.keys()).collect();
     let one = |name: &Name| {
         let (spec, live) = (specs.get(name), lives.get(name));
@@ -45,8 +53,8 @@ fn pairs<K: Named, S, L>(
             || (spec.map(&asked).unwrap_or_default(), String::new()),
             &there,
         );
-        OnAws {
-            address: Address::of::<K>(name).to_string(),
+        AwsResourceSummary {
+            address: Address::new::<K>(name).to_string(),
             name: called,
             exists: live.is_some(),
             wanted: spec.is_some(),
@@ -56,7 +64,7 @@ fn pairs<K: Named, S, L>(
     names.into_iter().map(one).collect()
 }
 
-fn bucket(live: &BucketLive) -> String {
+fn describe_bucket(live: &BucketLive) -> String {
     let mut words = vec![live.region.clone()];
     words.extend(
         live.encryption
@@ -84,11 +92,11 @@ fn bucket(live: &BucketLive) -> String {
     words.join(", ")
 }
 
-fn role(live: &RoleLive) -> String {
+fn describe_role(live: &RoleLive) -> String {
     let words: Vec<String> = live
         .policies
         .values()
-        .flat_map(crate::kinds::aws::policy::Policy::words)
+        .flat_map(crate::kinds::aws::policy::PolicyDocument::describe)
         .collect();
     if words.is_empty() {
         "may do nothing".to_owned()

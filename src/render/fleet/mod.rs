@@ -8,7 +8,7 @@ mod aws;
 mod of;
 mod versions;
 
-pub use versions::{GroupVersions, Version};
+pub use versions::{GroupVersions, RunningVersion};
 
 /// The version of the fleet as a document. The second part grows when fields are added, the first when any changes
 /// meaning.
@@ -16,7 +16,7 @@ pub const FORMAT_VERSION: &str = "1.1";
 
 /// Everything of one environment, as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Fleet {
+pub struct EnvironmentStatus {
     /// The version of this shape. Readers should refuse another first part and ignore fields they do not know.
     pub format_version: &'static str,
     /// The project that the manifest names.
@@ -26,18 +26,18 @@ pub struct Fleet {
     /// The organization on Fly.
     pub organization: String,
     /// Every app of the manifest, and every app of ours that has left it.
-    pub apps: Vec<App>,
+    pub apps: Vec<AppSummary>,
     /// Buckets, identity providers and roles on AWS.
-    pub aws: Vec<OnAws>,
+    pub aws: Vec<AwsResourceSummary>,
     /// What is there and left alone.
-    pub unmanaged: Vec<Unmanaged>,
+    pub unmanaged: Vec<UnmanagedSummary>,
     /// Facts that the user should know.
     pub warnings: Vec<String>,
 }
 
 /// Something on AWS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct OnAws {
+pub struct AwsResourceSummary {
     /// Its address, such as `aws.bucket/backups`.
     pub address: String,
     /// What AWS calls it.
@@ -52,7 +52,7 @@ pub struct OnAws {
 
 /// One app and everything in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct App {
+pub struct AppSummary {
     /// Its key in the manifest.
     pub app: String,
     /// Its name on Fly.
@@ -60,15 +60,15 @@ pub struct App {
     /// Whether it is there.
     pub exists: bool,
     /// Its process groups, one for each region.
-    pub groups: Vec<Group>,
+    pub groups: Vec<GroupSummary>,
     /// Its machines that run by schedule.
-    pub cron: Vec<Cron>,
+    pub cron: Vec<CronSummary>,
     /// Its volumes.
-    pub volumes: Vec<Volume>,
+    pub volumes: Vec<VolumeSummary>,
     /// Its addresses.
-    pub ips: Vec<Ip>,
+    pub ips: Vec<IpSummary>,
     /// Its certificates.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateStatus>,
     /// The names of its secrets.
     pub secrets: Vec<String>,
     /// Addresses that the manifest names and that are not there.
@@ -77,7 +77,7 @@ pub struct App {
 
 /// The machines of one process group in one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Group {
+pub struct GroupSummary {
     /// The process group.
     pub group: String,
     /// The region.
@@ -92,12 +92,12 @@ pub struct Group {
     /// rollout is half done.
     pub mixed: bool,
     /// The machines.
-    pub machines: Vec<Machine>,
+    pub machines: Vec<MachineSummary>,
 }
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Machine {
+pub struct MachineSummary {
     /// Its name within its kind, such as `web/app/ewr/0`.
     pub name: String,
     /// Fly's id of it.
@@ -109,9 +109,9 @@ pub struct Machine {
     /// What that means.
     pub activity: Activity,
     /// Its checks.
-    pub checks: Checks,
+    pub checks: CheckCounts,
     /// What it runs.
-    pub image: Option<Image>,
+    pub image: Option<ImageSummary>,
     /// The release that it belongs to.
     pub release: Option<String>,
     /// Whether the proxy leaves it out.
@@ -153,7 +153,7 @@ pub enum Activity {
 
 /// The checks of a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-pub struct Checks {
+pub struct CheckCounts {
     /// How many pass.
     pub passing: usize,
     /// How many there are.
@@ -162,7 +162,7 @@ pub struct Checks {
 
 /// An image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-pub struct Image {
+pub struct ImageSummary {
     /// The reference that the machine was made with.
     pub reference: String,
     /// The digest that it stood for.
@@ -184,19 +184,19 @@ pub struct LastRun {
 
 /// A machine that runs by schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Cron {
+pub struct CronSummary {
     /// How often it runs; nothing when somebody took the schedule away.
     pub schedule: Option<String>,
     /// Whether it runs another image than the rest of its app, although the manifest does not say so.
     pub other_image: bool,
     /// The machine itself.
     #[serde(flatten)]
-    pub machine: Machine,
+    pub machine: MachineSummary,
 }
 
 /// A volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Volume {
+pub struct VolumeSummary {
     /// Its name within its kind, such as `web/data/ewr/0`.
     pub name: String,
     /// Fly's id of it.
@@ -223,7 +223,7 @@ pub struct Volume {
 
 /// An address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Ip {
+pub struct IpSummary {
     /// Its name within its kind, such as `web/v6`.
     pub name: String,
     /// The address itself.
@@ -236,7 +236,7 @@ pub struct Ip {
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Certificate {
+pub struct CertificateStatus {
     /// Its name within its kind.
     pub name: String,
     /// The host.
@@ -247,7 +247,7 @@ pub struct Certificate {
 
 /// Something that is there but not ours to manage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Unmanaged {
+pub struct UnmanagedSummary {
     /// What it is.
     pub what: String,
     /// The app that it is in, by its key in the manifest.
@@ -256,24 +256,24 @@ pub struct Unmanaged {
     pub why: String,
 }
 
-impl Machine {
+impl MachineSummary {
     /// Whether it runs and all its checks pass.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.activity == Activity::Running && self.checks.passing == self.checks.total
     }
 
     /// Whether it does not do what it should: one that sleeps, or was stopped by somebody, does.
     #[must_use]
-    pub fn is_ill(&self) -> bool {
-        let fails = self.activity == Activity::Running && !self.is_well();
+    pub fn has_problem(&self) -> bool {
+        let fails = self.activity == Activity::Running && !self.is_healthy();
         fails || !self.proven || matches!(self.activity, Activity::Failed | Activity::Unreachable)
     }
 }
 
-impl Fleet {
+impl EnvironmentStatus {
     /// Every machine of a process group.
-    pub fn machines(&self) -> impl Iterator<Item = &Machine> {
+    pub fn machines(&self) -> impl Iterator<Item = &MachineSummary> {
         self.apps
             .iter()
             .flat_map(|app| &app.groups)
@@ -282,7 +282,7 @@ impl Fleet {
 
     /// The fleet as a document for programs, described by [`schema`].
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         // Every type in it serialises: no map has keys that are not text.
         serde_json::to_value(self).unwrap_or_default()
     }
@@ -291,7 +291,7 @@ impl Fleet {
 /// The JSON Schema of the document.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Fleet).to_value();
+    let mut schema = schemars::schema_for!(EnvironmentStatus).to_value();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), "What runs, as trimtab sees it".into());
     }

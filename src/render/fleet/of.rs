@@ -3,28 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Activity, App, Certificate, Checks, Cron, FORMAT_VERSION, Fleet, Group, Image, Ip, LastRun,
-    Machine, Unmanaged, Volume,
+    Activity, AppSummary, CertificateStatus, CheckCounts, CronSummary, EnvironmentStatus,
+    FORMAT_VERSION, GroupSummary, ImageSummary, IpSummary, LastRun, MachineSummary,
+    UnmanagedSummary, VolumeSummary,
 };
 use crate::{
     kinds::{
         Desired, World,
         fly::{
             self,
-            workload::{Run, WorkloadLive, config::Autostop},
+            workload::{ProcessExit, WorkloadLive, config::Autostop},
         },
     },
-    model::{Address, Name, Named, Table},
+    model::{Address, KindName, Name, ResourceMap},
 };
 
-impl Fleet {
+impl EnvironmentStatus {
     /// What runs, and how many should.
     #[must_use]
-    pub fn of(desired: &Desired, world: &World) -> Self {
+    pub fn from_world(desired: &Desired, world: &World) -> Self {
         let keys: BTreeSet<&Name> = desired.fly_app.keys().chain(world.fly_app.keys()).collect();
-        let found = &world.found;
-        let claims = found.claims.iter().map(|claim| claim.reason.clone());
-        let unmanaged = found.unmanaged.iter().map(|left| Unmanaged {
+        let found = &world.findings;
+        let claims = found
+            .ownership_conflicts
+            .iter()
+            .map(|claim| claim.reason.clone());
+        let unmanaged = found.unmanaged.iter().map(|left| UnmanagedSummary {
             what: left.what.clone(),
             within: left.within.to_string(),
             why: left.why.clone(),
@@ -37,12 +41,12 @@ impl Fleet {
             organization: meta.org.clone(),
             apps: keys
                 .into_iter()
-                .map(|key| app(key, desired, world))
+                .map(|key| summarize_app(key, desired, world))
                 .collect(),
-            aws: super::aws::all(desired, world),
+            aws: super::aws::summarize_aws_resources(desired, world),
             unmanaged: unmanaged.collect(),
             warnings: claims
-                .chain(waiting(world))
+                .chain(pending_successor_warnings(world))
                 .chain(found.warnings.iter().chain(&meta.warnings).cloned())
                 .collect(),
         }
@@ -50,7 +54,7 @@ impl Fleet {
 }
 
 /// Successors that have not taken over: a run was interrupted.
-fn waiting(world: &World) -> impl Iterator<Item = String> {
+fn pending_successor_warnings(world: &World) -> impl Iterator<Item = String> {
     let successors = world
         .fly_machine
         .iter()
@@ -64,58 +68,61 @@ fn waiting(world: &World) -> impl Iterator<Item = String> {
     })
 }
 
-fn app(key: &Name, desired: &Desired, world: &World) -> App {
+fn summarize_app(key: &Name, desired: &Desired, world: &World) -> AppSummary {
     let (asked, there) = (desired.fly_app.get(key), world.fly_app.get(key));
     let name = there
         .map(|live| &live.name)
         .or_else(|| asked.map(|spec| &spec.name));
-    let groups = groups(key, desired, world);
-    let holders = holders(key, world);
+    let groups = summarize_groups(key, desired, world);
+    let holders = machine_names_by_id(key, world);
     let secrets = world
         .fly_secrets
         .get(key)
         .into_iter()
         .flat_map(|secrets| secrets.present.keys());
-    App {
+    AppSummary {
         app: key.to_string(),
         fly_name: name.cloned().unwrap_or_default(),
         exists: there.is_some(),
-        cron: crons(key, desired, world, &groups),
+        cron: summarize_crons(key, desired, world, &groups),
         groups,
-        volumes: volumes(key, desired, world, &holders),
-        ips: inside(&world.fly_ip, key)
-            .map(|(name, ip)| Ip {
+        volumes: summarize_volumes(key, desired, world, &holders),
+        ips: within_app(&world.fly_ip, key)
+            .map(|(name, ip)| IpSummary {
                 name: name.to_string(),
                 address: ip.address.clone(),
                 kind: ip.kind.to_string(),
                 region: ip.region.clone(),
             })
             .collect(),
-        certificates: inside(&world.fly_certificate, key)
-            .map(|(name, live)| Certificate {
+        certificates: within_app(&world.fly_certificate, key)
+            .map(|(name, live)| CertificateStatus {
                 name: name.to_string(),
                 hostname: live.hostname.clone(),
                 configured: live.configured,
             })
             .collect(),
         secrets: secrets.cloned().collect(),
-        missing: missing(key, desired, world),
+        missing: missing_addresses(key, desired, world),
     }
 }
 
 /// The part of a table that lies in one app.
-fn inside<'t, T>(table: &'t Table<T>, app: &Name) -> impl Iterator<Item = (&'t Name, &'t T)> {
-    let prefix = app.inside();
+fn within_app<'t, T>(
+    table: &'t ResourceMap<T>,
+    app: &Name,
+) -> impl Iterator<Item = (&'t Name, &'t T)> {
+    let prefix = app.child_prefix();
     table
         .iter()
         .filter(move |(name, _)| name.as_str().starts_with(&prefix))
 }
 
-fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
-    let mut at = |group: &str, region: &str, change: &mut dyn FnMut(&mut Group)| {
+fn summarize_groups(key: &Name, desired: &Desired, world: &World) -> Vec<GroupSummary> {
+    let mut groups: BTreeMap<(String, String), GroupSummary> = BTreeMap::new();
+    let mut at = |group: &str, region: &str, change: &mut dyn FnMut(&mut GroupSummary)| {
         let place = (group.to_owned(), region.to_owned());
-        let empty = || Group {
+        let empty = || GroupSummary {
             group: group.to_owned(),
             region: region.to_owned(),
             desired: 0,
@@ -126,17 +133,18 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
         };
         change(groups.entry(place).or_insert_with(empty));
     };
-    for (_, spec) in inside(&desired.fly_machine, key) {
+    for (_, spec) in within_app(&desired.fly_machine, key) {
         at(&spec.group, spec.workload.region.as_str(), &mut |group| {
             group.desired += 1
         });
     }
-    for (name, live) in inside(&world.fly_machine, key) {
-        let mut machine = machine(name, &live.workload, desired.fly_machine.contains_key(name));
+    for (name, live) in within_app(&world.fly_machine, key) {
+        let mut machine =
+            summarize_machine(name, &live.workload, desired.fly_machine.contains_key(name));
         machine.retired = live.retired;
         machine.volume = live.volume.as_ref().map(|(id, _)| id.clone());
         at(
-            live.workload.group(),
+            live.workload.process_group(),
             live.workload.region.as_str(),
             &mut |group| {
                 group.running +=
@@ -146,14 +154,14 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
             },
         );
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
+    let mut groups: Vec<GroupSummary> = groups.into_values().collect();
     let mut seen: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for group in &groups {
         // What is hidden serves nobody.
         let serving = group.machines.iter().filter(|machine| !machine.retired);
         seen.entry(group.group.clone())
             .or_default()
-            .extend(serving.map(Machine::version));
+            .extend(serving.map(MachineSummary::version_key));
     }
     let mixed: BTreeSet<String> = seen
         .into_iter()
@@ -166,16 +174,16 @@ fn groups(key: &Name, desired: &Desired, world: &World) -> Vec<Group> {
     groups
 }
 
-fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
+fn summarize_machine(name: &Name, live: &WorkloadLive, wanted: bool) -> MachineSummary {
     let (passing, total) = live.health.checks;
-    Machine {
+    MachineSummary {
         name: name.to_string(),
         id: live.id.clone(),
         region: live.region.to_string(),
         state: live.state.clone(),
-        activity: activity(live),
-        checks: Checks { passing, total },
-        image: live.config.image.as_ref().map(|image| Image {
+        activity: classify_activity(live),
+        checks: CheckCounts { passing, total },
+        image: live.config.image.as_ref().map(|image| ImageSummary {
             reference: image.to_string(),
             digest: live
                 .digest
@@ -185,18 +193,18 @@ fn machine(name: &Name, live: &WorkloadLive, wanted: bool) -> Machine {
         release: live.release().map(str::to_owned),
         cordoned: live.health.cordoned,
         reachable: live.health.host_ok,
-        proven: !live.is_unproven(),
+        proven: !live.is_start_unconfirmed(),
         wanted,
         retired: false,
         volume: None,
-        last_run: live.last_run.as_ref().map(last_run),
+        last_run: live.last_run.as_ref().map(summarize_last_run),
     }
 }
 
-fn activity(live: &WorkloadLive) -> Activity {
+fn classify_activity(live: &WorkloadLive) -> Activity {
     let services = &live.config.services;
     // A machine that nothing puts to sleep was stopped by somebody, even where a request would start it.
-    let sleeps = |service: &fly::workload::config::Service| {
+    let sleeps = |service: &fly::workload::config::MachineService| {
         service.autostop != Autostop::Off && service.autostart != Some(false)
     };
     match live.state.as_str() {
@@ -210,12 +218,12 @@ fn activity(live: &WorkloadLive) -> Activity {
     }
 }
 
-fn last_run(run: &Run) -> LastRun {
-    let Run {
-        ended,
+fn summarize_last_run(run: &ProcessExit) -> LastRun {
+    let ProcessExit {
+        ended_at_ms: ended,
         exit_code,
         oom_killed,
-        requested,
+        requested_stop: requested,
     } = run;
     let time = jiff::Timestamp::from_millisecond(*ended).unwrap_or_default();
     LastRun {
@@ -226,8 +234,13 @@ fn last_run(run: &Run) -> LastRun {
     }
 }
 
-fn crons(key: &Name, desired: &Desired, world: &World, groups: &[Group]) -> Vec<Cron> {
-    let running: BTreeSet<Option<&Image>> = groups
+fn summarize_crons(
+    key: &Name,
+    desired: &Desired,
+    world: &World,
+    groups: &[GroupSummary],
+) -> Vec<CronSummary> {
+    let running: BTreeSet<Option<&ImageSummary>> = groups
         .iter()
         .flat_map(|group| &group.machines)
         .map(|machine| machine.image.as_ref())
@@ -238,27 +251,27 @@ fn crons(key: &Name, desired: &Desired, world: &World, groups: &[Group]) -> Vec<
             .get(name)
             .and_then(|spec| spec.workload.config.image.clone())
     };
-    let others: BTreeSet<_> = inside(&desired.fly_machine, key)
+    let others: BTreeSet<_> = within_app(&desired.fly_machine, key)
         .filter_map(|(_, spec)| spec.workload.config.image.clone())
         .collect();
     let read = |(name, live): (&Name, &fly::cron::CronLive)| {
-        let machine = machine(name, &live.workload, desired.fly_cron.contains_key(name));
+        let machine = summarize_machine(name, &live.workload, desired.fly_cron.contains_key(name));
         let same = running
             .iter()
-            .any(|image| same_image(*image, machine.image.as_ref()));
+            .any(|image| is_same_image(*image, machine.image.as_ref()));
         // An image of its own that the manifest asks for is no surprise.
         let meant = asked(name).is_some_and(|image| !others.is_empty() && !others.contains(&image));
-        Cron {
+        CronSummary {
             schedule: live.workload.config.schedule.clone(),
             other_image: !running.is_empty() && !same && !meant,
             machine,
         }
     };
-    inside(&world.fly_cron, key).map(read).collect()
+    within_app(&world.fly_cron, key).map(read).collect()
 }
 
 /// By digest where both have one.
-fn same_image(a: Option<&Image>, b: Option<&Image>) -> bool {
+fn is_same_image(a: Option<&ImageSummary>, b: Option<&ImageSummary>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) if a.digest.is_some() && b.digest.is_some() => a.digest == b.digest,
         (a, b) => a.map(|image| &image.reference) == b.map(|image| &image.reference),
@@ -266,22 +279,22 @@ fn same_image(a: Option<&Image>, b: Option<&Image>) -> bool {
 }
 
 /// The environment's machines by Fly's ids.
-fn holders(key: &Name, world: &World) -> BTreeMap<String, String> {
-    let machines = inside(&world.fly_machine, key).map(|(name, live)| (name, &live.workload));
-    let crons = inside(&world.fly_cron, key).map(|(name, live)| (name, &live.workload));
+fn machine_names_by_id(key: &Name, world: &World) -> BTreeMap<String, String> {
+    let machines = within_app(&world.fly_machine, key).map(|(name, live)| (name, &live.workload));
+    let crons = within_app(&world.fly_cron, key).map(|(name, live)| (name, &live.workload));
     machines
         .chain(crons)
         .map(|(name, live)| (live.id.clone(), name.to_string()))
         .collect()
 }
 
-fn volumes(
+fn summarize_volumes(
     key: &Name,
     desired: &Desired,
     world: &World,
     holders: &BTreeMap<String, String>,
-) -> Vec<Volume> {
-    let read = |(name, live): (&Name, &fly::volume::VolumeLive)| Volume {
+) -> Vec<VolumeSummary> {
+    let read = |(name, live): (&Name, &fly::volume::VolumeLive)| VolumeSummary {
         name: name.to_string(),
         id: live.id.clone(),
         state: live.state.clone(),
@@ -298,19 +311,23 @@ fn volumes(
         reachable: live.host_ok,
         wanted: desired.fly_volume.contains_key(name),
     };
-    inside(&world.fly_volume, key).map(read).collect()
+    within_app(&world.fly_volume, key).map(read).collect()
 }
 
 /// What the manifest names and is not there.
-fn missing(key: &Name, desired: &Desired, world: &World) -> Vec<String> {
-    fn of<K: Named, S, L>(key: &Name, asked: &Table<S>, there: &Table<L>) -> Vec<String> {
-        let lacking = inside(asked, key).filter(|(name, _)| !there.contains_key(*name));
+fn missing_addresses(key: &Name, desired: &Desired, world: &World) -> Vec<String> {
+    fn of<K: KindName, S, L>(
+        key: &Name,
+        asked: &ResourceMap<S>,
+        there: &ResourceMap<L>,
+    ) -> Vec<String> {
+        let lacking = within_app(asked, key).filter(|(name, _)| !there.contains_key(*name));
         lacking
-            .map(|(name, _)| Address::of::<K>(name).to_string())
+            .map(|(name, _)| Address::new::<K>(name).to_string())
             .collect()
     }
     if !world.fly_app.contains_key(key) {
-        return vec![Address::of::<fly::App>(key).to_string()];
+        return vec![Address::new::<fly::App>(key).to_string()];
     }
     [
         of::<fly::Machine, _, _>(key, &desired.fly_machine, &world.fly_machine),

@@ -2,33 +2,37 @@
 
 use std::fmt::Write as _;
 
-use super::{Drawing, class};
-use crate::render::value::clean;
+use super::{Diagram, css_class};
+use crate::render::value::sanitize;
 
-pub(super) fn dot(drawing: &Drawing) -> String {
+pub(super) fn render(drawing: &Diagram) -> String {
     let mut out = String::from(
         "digraph trimtab {\n  rankdir=LR;\n  node [shape=box, style=rounded, fontname=\"monospace\"];\n  edge \
          [fontname=\"sans-serif\", fontsize=10];\n",
     );
     for (at, node) in drawing.nodes.iter().enumerate() {
         let deed = node
-            .deed
-            .map_or(String::new(), |deed| format!("{}\\n", deed.words()));
-        let (kind, label) = (quoted(&node.kind), quoted(&node.label));
-        let color = color(class(node.deed));
+            .action
+            .map_or(String::new(), |deed| format!("{}\\n", deed.label()));
+        let (kind, label) = (escape_label(&node.kind), escape_label(&node.label));
+        let color = class_color(css_class(node.action));
         let _ = writeln!(
             out,
             "  n{at} [label=\"{deed}{kind}\\n{label}\", color=\"{color}\"];"
         );
     }
     for (from, to, reason) in &drawing.edges {
-        let _ = writeln!(out, "  n{from} -> n{to} [label=\"{}\"];", quoted(reason));
+        let _ = writeln!(
+            out,
+            "  n{from} -> n{to} [label=\"{}\"];",
+            escape_label(reason)
+        );
     }
     out.push_str("}\n");
     out
 }
 
-fn color(class: &str) -> &'static str {
+fn class_color(class: &str) -> &'static str {
     match class {
         "create" => "#2da44e",
         "change" => "#bf8700",
@@ -37,6 +41,6 @@ fn color(class: &str) -> &'static str {
     }
 }
 
-fn quoted(text: &str) -> String {
-    clean(text).replace('\\', "\\\\").replace('"', "\\\"")
+fn escape_label(text: &str) -> String {
+    sanitize(text).replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -21,9 +21,9 @@ mod tidy;
 
 /// Boxes and arrows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drawing {
+pub struct Diagram {
     /// The boxes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<DiagramNode>,
     /// Arrows, by the places of their ends in `nodes`, each with its reason in words. An arrow whose end is not there
     /// is not drawn.
     pub edges: Vec<(usize, usize, String)>,
@@ -31,22 +31,22 @@ pub struct Drawing {
 
 /// A box.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct DiagramNode {
     /// What it is called, such as `web/app/ewr/0`.
     pub label: String,
     /// More about it, in small print.
-    pub sub: String,
+    pub detail: String,
     /// What happens to it, if anything does.
-    pub deed: Option<Deed>,
+    pub action: Option<NodeAction>,
     /// What it is, such as `fly.machine`.
     pub kind: String,
     /// What is said of it and its like when they are drawn as one box: `5 at once`. Empty when nothing is.
-    pub together: String,
+    pub concurrency: String,
 }
 
 /// What happens in a box: a resource changes, or a step is taken on the way to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Deed {
+pub enum NodeAction {
     /// A resource changes.
     Change(Verb),
     /// New machines take over from old ones.
@@ -54,13 +54,13 @@ pub enum Deed {
     /// An old one goes, since its successor has taken over.
     Retire,
     /// It is shown that an app works.
-    Prove,
+    Verify,
 }
 
-impl Deed {
+impl NodeAction {
     /// What is written on the box.
     #[must_use]
-    pub fn words(self) -> String {
+    pub fn label(self) -> String {
         match self {
             Self::Change(verb) => format!("{} {}", verb.symbol(), verb.word()),
             other => other.word().to_owned(),
@@ -74,7 +74,7 @@ impl Deed {
             Self::Change(verb) => verb.word(),
             Self::HandOver => "hand over",
             Self::Retire => "retire",
-            Self::Prove => "verify",
+            Self::Verify => "verify",
         }
     }
 }
@@ -82,53 +82,53 @@ impl Deed {
 /// The plan as SVG that fits light and dark pages.
 #[must_use]
 pub fn svg(plan: &Plan) -> String {
-    Drawing::of(plan).svg()
+    Diagram::from_plan(plan).svg()
 }
 
 /// The plan as a Mermaid flowchart, which GitHub draws inside a comment.
 #[must_use]
 pub fn mermaid(plan: &Plan) -> String {
-    Drawing::of(plan).mermaid()
+    Diagram::from_plan(plan).mermaid()
 }
 
 /// The plan in graphviz's language.
 #[must_use]
 pub fn dot(plan: &Plan) -> String {
-    Drawing::of(plan).dot()
+    Diagram::from_plan(plan).dot()
 }
 
 /// Everything a manifest asks for, and what refers to what: the picture for when nothing changes.
 #[must_use]
-pub fn inventory(desired: &Desired) -> Drawing {
-    Drawing::of_desired(desired)
+pub fn desired_diagram(desired: &Desired) -> Diagram {
+    Diagram::from_desired(desired)
 }
 
-impl Drawing {
+impl Diagram {
     /// The drawing as SVG.
     #[must_use]
     pub fn svg(&self) -> String {
-        svg::svg(&self.tidied())
+        svg::render(&self.simplified())
     }
 
     /// The drawing as a Mermaid flowchart.
     #[must_use]
     pub fn mermaid(&self) -> String {
-        mermaid::mermaid(&self.tidied())
+        mermaid::render(&self.simplified())
     }
 
     /// The drawing in graphviz's language.
     #[must_use]
     pub fn dot(&self) -> String {
-        dot::dot(&self.tidied())
+        dot::render(&self.simplified())
     }
 }
 
 /// The three looks a change can have, and none.
-fn class(deed: Option<Deed>) -> &'static str {
+fn css_class(deed: Option<NodeAction>) -> &'static str {
     match deed {
         None => "same",
-        Some(Deed::Change(Verb::Create | Verb::Run) | Deed::Prove) => "create",
-        Some(Deed::Change(Verb::Replace | Verb::Destroy)) => "destroy",
-        Some(Deed::Change(_) | Deed::HandOver | Deed::Retire) => "change",
+        Some(NodeAction::Change(Verb::Create | Verb::Run) | NodeAction::Verify) => "create",
+        Some(NodeAction::Change(Verb::Replace | Verb::Destroy)) => "destroy",
+        Some(NodeAction::Change(_) | NodeAction::HandOver | NodeAction::Retire) => "change",
     }
 }

@@ -4,44 +4,46 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
-use super::{Deed, Drawing, Node};
+use super::{Diagram, DiagramNode, NodeAction};
 use crate::{
-    kinds::{Desired, Listed, Refers as _, Visit, World, each_kind, fly::Machine},
-    model::{Address, Name, Named as _, Table},
-    plan::{Action, Because, Change, Plan, Step},
+    kinds::{
+        Desired, KindVisitor, References as _, RegisteredKind, World, fly::Machine, visit_kinds,
+    },
+    model::{Address, KindName as _, Name, ResourceMap},
+    plan::{Action, Change, EdgeReason, Plan, Step},
     render::rollout,
 };
 
-impl Drawing {
+impl Diagram {
     /// The changes of a plan, and the steps on the way to them. An arrow leads from what comes first.
     #[must_use]
-    pub fn of(plan: &Plan) -> Self {
+    pub fn from_plan(plan: &Plan) -> Self {
         let changes = plan.changes();
-        let together = together(plan);
-        let mut nodes: Vec<Node> = changes
+        let together = concurrency_labels(plan);
+        let mut nodes: Vec<DiagramNode> = changes
             .iter()
-            .map(|change| Node::of(change, &together))
+            .map(|change| DiagramNode::from_change(change, &together))
             .collect();
-        let mut at: BTreeMap<(&Address, Option<Deed>), usize> = changes
+        let mut at: BTreeMap<(&Address, Option<NodeAction>), usize> = changes
             .iter()
             .enumerate()
             .map(|(at, change)| ((&change.address, None), at))
             .collect();
-        let mut steps: Vec<(Deed, &Step)> = plan
+        let mut steps: Vec<(NodeAction, &Step)> = plan
             .steps()
-            .filter_map(|step| Some((on_the_way(step)?, step)))
+            .filter_map(|step| Some((intermediate_action(step)?, step)))
             .collect();
         steps.sort_by_key(|(deed, step)| (*deed, &step.address));
         for (deed, step) in steps {
             at.insert((&step.address, Some(deed)), nodes.len());
-            nodes.push(Node::on_the_way(step, deed));
+            nodes.push(DiagramNode::from_step(step, deed));
         }
         let graph = plan.graph();
         let place = |step: NodeIndex| {
-            at.get(&(&graph[step].address, on_the_way(&graph[step])))
+            at.get(&(&graph[step].address, intermediate_action(&graph[step])))
                 .copied()
         };
-        let mut reasons: BTreeMap<(usize, usize), Because> = BTreeMap::new();
+        let mut reasons: BTreeMap<(usize, usize), EdgeReason> = BTreeMap::new();
         for edge in graph.edge_indices() {
             let ends = graph.edge_endpoints(edge);
             let ends = ends.and_then(|(from, to)| Some((place(from)?, place(to)?)));
@@ -59,21 +61,21 @@ impl Drawing {
             .filter(|(from, to)| reasons.contains_key(&(*to, *from)))
             .copied()
             .collect();
-        reasons.retain(|ends, because| !both.contains(ends) || *because == Because::Needs);
+        reasons.retain(|ends, because| !both.contains(ends) || *because == EdgeReason::Needs);
         Self {
             nodes,
             edges: reasons
                 .into_iter()
-                .map(|((from, to), because)| (from, to, because.words().to_owned()))
+                .map(|((from, to), because)| (from, to, because.phrase().to_owned()))
                 .collect(),
         }
     }
 
     /// Everything that a manifest asks for. An arrow leads from what is referred to.
     #[must_use]
-    pub fn of_desired(desired: &Desired) -> Self {
-        let mut all = All::default();
-        each_kind(desired, &World::default(), &mut all);
+    pub fn from_desired(desired: &Desired) -> Self {
+        let mut all = ReferenceCollector::default();
+        visit_kinds(desired, &World::default(), &mut all);
         let at: BTreeMap<&Address, usize> = all
             .resources
             .iter()
@@ -88,82 +90,86 @@ impl Drawing {
         });
         Self {
             edges: edges
-                .map(|(from, to)| (from, to, Because::Needs.words().to_owned()))
+                .map(|(from, to)| (from, to, EdgeReason::Needs.phrase().to_owned()))
                 .collect(),
             nodes: all
                 .resources
                 .iter()
-                .map(|(address, _)| Node::still(address))
+                .map(|(address, _)| DiagramNode::unchanged(address))
                 .collect(),
         }
     }
 }
 
 /// What a step does that is no change of a resource of its own.
-fn on_the_way(step: &Step) -> Option<Deed> {
+fn intermediate_action(step: &Step) -> Option<NodeAction> {
     match step.action {
-        Action::HandOver => Some(Deed::HandOver),
-        Action::Retire => Some(Deed::Retire),
-        Action::Prove => Some(Deed::Prove),
+        Action::HandOver => Some(NodeAction::HandOver),
+        Action::Retire => Some(NodeAction::Retire),
+        Action::Prove => Some(NodeAction::Verify),
         _ => None,
     }
 }
 
 /// What is said of each machine that takes turns, by its name.
-fn together(plan: &Plan) -> BTreeMap<&Name, String> {
+fn concurrency_labels(plan: &Plan) -> BTreeMap<&Name, String> {
     let members = plan.rollouts.values().flat_map(|told| {
         told.members
             .iter()
             .enumerate()
-            .map(move |(at, name)| (name, rollout::together(told, at)))
+            .map(move |(at, name)| (name, rollout::concurrency_label(told, at)))
     });
     members.collect()
 }
 
-impl Node {
-    fn of(change: &Change, together: &BTreeMap<&Name, String>) -> Self {
+impl DiagramNode {
+    fn from_change(change: &Change, together: &BTreeMap<&Name, String>) -> Self {
         let turns = Some(change.address.name()).filter(|_| change.address.kind() == Machine::NAME);
         Self {
-            sub: change.what.clone(),
-            deed: Some(Deed::Change(change.verb)),
-            together: turns
+            detail: change.what.clone(),
+            action: Some(NodeAction::Change(change.verb)),
+            concurrency: turns
                 .and_then(|name| together.get(name))
                 .cloned()
                 .unwrap_or_default(),
-            ..Self::still(&change.address)
+            ..Self::unchanged(&change.address)
         }
     }
 
-    fn on_the_way(step: &Step, deed: Deed) -> Self {
+    fn from_step(step: &Step, deed: NodeAction) -> Self {
         Self {
-            sub: step.what.clone(),
-            deed: Some(deed),
-            ..Self::still(&step.address)
+            detail: step.description.clone(),
+            action: Some(deed),
+            ..Self::unchanged(&step.address)
         }
     }
 
-    fn still(address: &Address) -> Self {
+    fn unchanged(address: &Address) -> Self {
         Self {
             label: address.name().to_string(),
-            sub: String::new(),
-            deed: None,
+            detail: String::new(),
+            action: None,
             kind: address.kind().to_owned(),
-            together: String::new(),
+            concurrency: String::new(),
         }
     }
 }
 
 /// Collects every resource with what it refers to.
 #[derive(Default)]
-struct All {
+struct ReferenceCollector {
     resources: Vec<(Address, Vec<Address>)>,
 }
 
-impl Visit for All {
-    fn kind<K: Listed>(&mut self, desired: &Table<K::Spec>, _: &Table<K::Live>) {
+impl KindVisitor for ReferenceCollector {
+    fn visit_kind<K: RegisteredKind>(
+        &mut self,
+        desired: &ResourceMap<K::Spec>,
+        _: &ResourceMap<K::Live>,
+    ) {
         let found = desired
             .iter()
-            .map(|(name, spec)| (Address::of::<K>(name), spec.refs()));
+            .map(|(name, spec)| (Address::new::<K>(name), spec.references()));
         self.resources.extend(found);
     }
 }

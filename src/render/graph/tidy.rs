@@ -3,41 +3,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Drawing, Node};
+use super::{Diagram, DiagramNode};
 use crate::render::words;
 
 /// So many boxes can be told apart on one picture.
-const MOST: usize = 200;
+const MAX_NODES: usize = 200;
 /// So many machines of one group are drawn one by one: enough to see how they take turns. More of them, one behind the
 /// other, would only make the picture wider than any screen.
-const MOST_ALIKE: usize = 4;
+const MAX_SIMILAR_NODES: usize = 4;
 /// Beyond so many arrows the picture is a fog anyway, and looking for those that follow from others takes seconds.
-const MOST_EDGES: usize = 5_000;
+const MAX_REDUCIBLE_EDGES: usize = 5_000;
 
-impl Drawing {
+impl Diagram {
     /// The drawing that is drawn.
-    pub(super) fn tidied(&self) -> Self {
+    pub(super) fn simplified(&self) -> Self {
         let mut drawing = self.clone();
         let number = drawing.nodes.len();
         drawing
             .edges
             .retain(|(from, to, _)| from != to && *from < number && *to < number);
-        drawing = drawing.folded(MOST_ALIKE);
-        if drawing.nodes.len() > MOST {
-            drawing = drawing.folded(1);
+        drawing = drawing.merge_similar_nodes(MAX_SIMILAR_NODES);
+        if drawing.nodes.len() > MAX_NODES {
+            drawing = drawing.merge_similar_nodes(1);
         }
-        drawing.reduce();
+        drawing.remove_redundant_edges();
         drawing
     }
 
     /// One box for more than so many that are alike.
-    fn folded(&self, most: usize) -> Self {
+    fn merge_similar_nodes(&self, most: usize) -> Self {
         let mut alike: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, node) in self.nodes.iter().enumerate() {
             // Only slots are many of one; everything else keeps its own box.
-            if let Some(group) = node.group() {
+            if let Some(group) = node.group_name() {
                 alike
-                    .entry((&node.kind, group, node.deed, &node.together))
+                    .entry((&node.kind, group, node.action, &node.concurrency))
                     .or_default()
                     .push(at);
             }
@@ -48,7 +48,7 @@ impl Drawing {
         for ((_, group, _, together), members) in
             alike.iter().filter(|(_, members)| members.len() > most)
         {
-            if self.returns(&heads, members) {
+            if self.would_form_cycle(&heads, members) {
                 continue;
             }
             any = true;
@@ -58,17 +58,18 @@ impl Drawing {
             let comma = if together.is_empty() { "" } else { ", " };
             let node = &mut nodes[members[0]];
             node.label = format!("{group} ×{}{comma}{together}", members.len());
-            node.sub = words::count(u64::try_from(members.len()).unwrap_or(u64::MAX), "object");
+            node.detail =
+                words::format_count(u64::try_from(members.len()).unwrap_or(u64::MAX), "object");
         }
         if any {
-            self.headed(nodes, &heads)
+            self.keep_representatives(nodes, &heads)
         } else {
             self.clone()
         }
     }
 
     /// Whether a way leads from these boxes to another and back: as one box they would wait for themselves.
-    fn returns(&self, heads: &[usize], members: &[usize]) -> bool {
+    fn would_form_cycle(&self, heads: &[usize], members: &[usize]) -> bool {
         let members: BTreeSet<usize> = members.iter().copied().collect();
         let mut next = vec![Vec::new(); heads.len()];
         for (from, to, _) in &self.edges {
@@ -89,7 +90,7 @@ impl Drawing {
     }
 
     /// Only the boxes that are their own head, and the arrows between them.
-    fn headed(&self, nodes: Vec<Node>, heads: &[usize]) -> Self {
+    fn keep_representatives(&self, nodes: Vec<DiagramNode>, heads: &[usize]) -> Self {
         let mut new = vec![0; nodes.len()];
         let mut kept = Vec::new();
         for (at, node) in nodes
@@ -117,16 +118,16 @@ impl Drawing {
     }
 
     /// Leaves out every arrow whose end is reached by a longer way, and one of two that are the same.
-    fn reduce(&mut self) {
+    fn remove_redundant_edges(&mut self) {
         let mut seen = BTreeSet::new();
         self.edges.retain(|(from, to, _)| seen.insert((*from, *to)));
-        if self.edges.len() > MOST_EDGES {
+        if self.edges.len() > MAX_REDUCIBLE_EDGES {
             return;
         }
         let next = self.successors();
         self.edges.retain(|(from, to, _)| {
             let longer = next[*from].iter().filter(|step| *step != to);
-            !reaches(&next, longer.copied().collect(), *from, *to)
+            !is_reachable(&next, longer.copied().collect(), *from, *to)
         });
     }
 
@@ -140,16 +141,16 @@ impl Drawing {
     }
 }
 
-impl Node {
+impl DiagramNode {
     /// App and group, or volume, of a slot: `web/app` of `web/app/ewr/0`.
-    fn group(&self) -> Option<String> {
+    fn group_name(&self) -> Option<String> {
         let parts: Vec<&str> = self.label.split('/').collect();
         (parts.len() > 2).then(|| parts[..2].join("/"))
     }
 }
 
 /// Whether a way leads to `goal` without coming through `not` again: in a circle every arrow follows from the others.
-fn reaches(next: &[Vec<usize>], mut open: Vec<usize>, not: usize, goal: usize) -> bool {
+fn is_reachable(next: &[Vec<usize>], mut open: Vec<usize>, not: usize, goal: usize) -> bool {
     let mut seen = vec![false; next.len()];
     seen[not] = true;
     while let Some(node) = open.pop() {
@@ -167,15 +168,15 @@ fn reaches(next: &[Vec<usize>], mut open: Vec<usize>, not: usize, goal: usize) -
 mod tests {
     use super::*;
 
-    fn drawing(nodes: usize, edges: &[(usize, usize)]) -> Drawing {
-        let node = |at: usize| Node {
+    fn drawing(nodes: usize, edges: &[(usize, usize)]) -> Diagram {
+        let node = |at: usize| DiagramNode {
             label: format!("web/app/ewr/{at}"),
-            sub: String::new(),
-            deed: None,
+            detail: String::new(),
+            action: None,
             kind: "fly.machine".to_owned(),
-            together: String::new(),
+            concurrency: String::new(),
         };
-        Drawing {
+        Diagram {
             nodes: (0..nodes).map(node).collect(),
             edges: edges
                 .iter()
@@ -186,22 +187,25 @@ mod tests {
 
     #[test]
     fn an_arrow_that_follows_from_others_is_left_out() {
-        let tidy = drawing(3, &[(0, 1), (1, 2), (0, 2), (0, 2), (2, 2), (7, 1)]).tidied();
+        let tidy = drawing(3, &[(0, 1), (1, 2), (0, 2), (0, 2), (2, 2), (7, 1)]).simplified();
         assert_eq!(tidy, drawing(3, &[(0, 1), (1, 2)]));
     }
 
     #[test]
     fn two_in_a_circle_keep_their_arrows() {
-        assert_eq!(drawing(2, &[(0, 1), (1, 0)]).tidied().edges.len(), 2);
+        assert_eq!(drawing(2, &[(0, 1), (1, 0)]).simplified().edges.len(), 2);
     }
 
     #[test]
     fn many_slots_become_one_box() {
-        let tidy = drawing(300, &[(0, 1), (1, 2)]).tidied();
+        let tidy = drawing(300, &[(0, 1), (1, 2)]).simplified();
         assert_eq!(tidy.nodes.len(), 1);
         assert_eq!(tidy.nodes[0].label, "web/app ×300");
         assert!(tidy.edges.is_empty());
-        assert_eq!(drawing(MOST_ALIKE, &[]).tidied().nodes.len(), MOST_ALIKE);
+        assert_eq!(
+            drawing(MAX_SIMILAR_NODES, &[]).simplified().nodes.len(),
+            MAX_SIMILAR_NODES
+        );
     }
 
     #[test]
@@ -209,11 +213,11 @@ mod tests {
         let mut between = drawing(6, &[(0, 5), (5, 1)]);
         between.nodes[5].kind = "fly.volume".to_owned();
         assert_eq!(
-            between.tidied().nodes.len(),
+            between.simplified().nodes.len(),
             6,
             "one box would wait for itself"
         );
         between.edges.pop();
-        assert_eq!(between.tidied().nodes.len(), 2);
+        assert_eq!(between.simplified().nodes.len(), 2);
     }
 }

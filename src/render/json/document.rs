@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use super::FORMAT_VERSION;
 use crate::{
-    kinds::{Cause, Impact, Loss, fly::Machine},
-    model::{Address, Line, Shown, Strategy},
-    plan::{Action, Because, Change, Plan, Refusal, Verb},
+    kinds::{Cause, DataLoss, Impact, fly::Machine},
+    model::{Address, DiffLine, DisplayValue, RolloutStrategy},
+    plan::{Action, Change, EdgeReason, Plan, Refusal, Verb},
     render::{
         Headline,
-        entry::{Totals, all_refusals},
-        value::without_secrets,
+        entry::{ChangeCounts, all_refusals},
+        value::redact_line,
     },
 };
 
 /// A plan for one environment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Document {
+pub struct PlanDocument {
     /// The version of this shape. Readers should refuse another first part and ignore fields they do not know.
     format_version: &'static str,
     /// The command that wrote it: `plan`, `drift`, `apply` or `destroy`.
@@ -45,32 +45,32 @@ pub struct Document {
     empty: bool,
     /// Whether nothing speaks against an apply.
     applyable: bool,
-    summary: Summary,
+    summary: ChangeSummary,
     /// One for each resource that changes, dangerous ones first.
-    changes: Vec<Resource>,
+    changes: Vec<ResourceChange>,
     /// Every step, in an order that can be carried out.
-    steps: Vec<Step>,
+    steps: Vec<StepEntry>,
     /// How each process group comes out, by app and group, such as `web/app`; those in which nothing restarts are left
     /// out.
-    rollouts: BTreeMap<String, Rollout>,
+    rollouts: BTreeMap<String, RolloutEntry>,
     /// How long an apply takes on Fly by experience, in seconds, from the first step to the last. What a release
     /// command has to do is not known beforehand.
     estimate_secs: u64,
     /// What speaks against an apply.
-    refusals: Vec<Refused>,
+    refusals: Vec<RefusalEntry>,
     /// How many resources of each kind match the manifest.
     unchanged: BTreeMap<String, usize>,
     /// What is there and left alone.
-    unmanaged: Vec<Unmanaged>,
+    unmanaged: Vec<UnmanagedEntry>,
     warnings: Vec<String>,
     /// What `--only` did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    narrowed: Option<Narrowed>,
+    narrowed: Option<NarrowedEntry>,
 }
 
 /// How many resources change in which way.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Summary {
+struct ChangeSummary {
     add: usize,
     change: usize,
     replace: usize,
@@ -87,7 +87,7 @@ struct Summary {
 
 /// What happens to one resource.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Resource {
+struct ResourceChange {
     address: String,
     kind: String,
     name: String,
@@ -100,23 +100,23 @@ struct Resource {
     #[schemars(schema_with = "impacts")]
     impact: Impact,
     #[schemars(schema_with = "losses")]
-    loss: Option<Loss>,
+    loss: Option<DataLoss>,
     /// Whether the live object must not be destroyed.
     protected: bool,
-    attributes: Vec<Attribute>,
+    attributes: Vec<AttributeChange>,
     /// What vanishes along with it.
-    takes_along: Vec<Along>,
+    takes_along: Vec<CascadeEntry>,
 }
 
 /// One attribute that differs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Attribute {
+struct AttributeChange {
     /// Where, in the manifest's words, such as `env.LOG_LEVEL`.
     path: String,
     /// What is there; `null` when nothing is.
-    from: Option<Side>,
+    from: Option<AttributeValue>,
     /// What shall be there; `null` when it goes away.
-    to: Option<Side>,
+    to: Option<AttributeValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     /// Whether this alone makes a replacement necessary.
@@ -126,7 +126,7 @@ struct Attribute {
 /// One side of a difference. A secret is only said to be one.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Side {
+enum AttributeValue {
     /// In the open.
     Value(Value),
     /// A secret.
@@ -139,28 +139,28 @@ enum Side {
 
 /// What vanishes with its container.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Along {
+struct CascadeEntry {
     address: String,
     what: String,
     #[schemars(schema_with = "losses")]
-    loss: Option<Loss>,
+    loss: Option<DataLoss>,
     protected: bool,
 }
 
 /// One operation, and what it waits for.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Step {
+struct StepEntry {
     address: String,
     #[schemars(schema_with = "actions")]
     action: Action,
-    waits_for: Vec<Wait>,
+    waits_for: Vec<StepDependency>,
 }
 
 /// How the machines of one process group change. Those that are made or go besides are only among the steps.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Rollout {
+struct RolloutEntry {
     #[schemars(schema_with = "strategies")]
-    strategy: Strategy,
+    strategy: RolloutStrategy,
     /// How many machines may be unavailable at once. It says nothing where the strategy is `immediate`.
     at_once: u32,
     /// The addresses of the machines that restart or are replaced in place, in the order of their turns.
@@ -171,9 +171,9 @@ struct Rollout {
     asleep: usize,
 }
 
-impl Rollout {
-    fn of(rollout: &crate::plan::Rollout) -> Self {
-        let crate::plan::Rollout {
+impl RolloutEntry {
+    fn from_plan(rollout: &crate::plan::GroupRollout) -> Self {
+        let crate::plan::GroupRollout {
             turns,
             members,
             successors,
@@ -184,7 +184,7 @@ impl Rollout {
             at_once: turns.at_once,
             members: members
                 .iter()
-                .map(|name| Address::of::<Machine>(name).to_string())
+                .map(|name| Address::new::<Machine>(name).to_string())
                 .collect(),
             successors: *successors,
             asleep: *asleep,
@@ -194,17 +194,17 @@ impl Rollout {
 
 /// A step that comes first.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-struct Wait {
+struct StepDependency {
     address: String,
     #[schemars(schema_with = "actions")]
     action: Action,
     #[schemars(schema_with = "reasons")]
-    because: Because,
+    because: EdgeReason,
 }
 
 /// Why a plan does not run.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Refused {
+struct RefusalEntry {
     /// The resource, unless it is the plan as a whole.
     address: Option<String>,
     reason: String,
@@ -214,7 +214,7 @@ struct Refused {
 
 /// Something that is there but not ours to manage.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Unmanaged {
+struct UnmanagedEntry {
     what: String,
     /// The app it is in, by its key in the manifest.
     within: String,
@@ -223,20 +223,20 @@ struct Unmanaged {
 
 /// What `--only` did.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-struct Narrowed {
+struct NarrowedEntry {
     /// Steps that run although they were not asked for, because the others need them.
     pulled_in: Vec<String>,
     /// Steps that do not run now.
     left_out: Vec<String>,
 }
 
-fn one_of<T: Serialize>(words: &[T]) -> Schema {
+fn enum_schema<T: Serialize>(words: &[T]) -> Schema {
     let words = serde_json::to_value(words).unwrap_or_default();
     json_schema!({ "enum": words })
 }
 
 fn verbs(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[
+    enum_schema(&[
         Verb::Destroy,
         Verb::Replace,
         Verb::Run,
@@ -248,7 +248,7 @@ fn verbs(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn causes(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[
+    enum_schema(&[
         Cause::Manifest,
         Cause::Outside,
         Cause::Moved,
@@ -258,15 +258,20 @@ fn causes(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn impacts(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Impact::Quiet, Impact::Asleep, Impact::Restart])
+    enum_schema(&[Impact::Quiet, Impact::Asleep, Impact::Restart])
 }
 
 fn losses(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[Some(Loss::Data), Some(Loss::App), Some(Loss::Address), None])
+    enum_schema(&[
+        Some(DataLoss::Data),
+        Some(DataLoss::App),
+        Some(DataLoss::Address),
+        None,
+    ])
 }
 
 fn actions(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[
+    enum_schema(&[
         Action::Create,
         Action::Update,
         Action::ReplaceDelete,
@@ -281,31 +286,31 @@ fn actions(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn strategies(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[
-        Strategy::Rolling,
-        Strategy::Canary,
-        Strategy::BlueGreen,
-        Strategy::Immediate,
+    enum_schema(&[
+        RolloutStrategy::Rolling,
+        RolloutStrategy::Canary,
+        RolloutStrategy::BlueGreen,
+        RolloutStrategy::Immediate,
     ])
 }
 
 fn reasons(_: &mut SchemaGenerator) -> Schema {
-    one_of(&[
-        Because::Needs,
-        Because::StillHeld,
-        Because::SameName,
-        Because::InTurn,
-        Because::Healthy,
-        Because::TakesOver,
+    enum_schema(&[
+        EdgeReason::Needs,
+        EdgeReason::StillHeld,
+        EdgeReason::SameName,
+        EdgeReason::InTurn,
+        EdgeReason::Healthy,
+        EdgeReason::TakesOver,
     ])
 }
 
-fn texts(addresses: &[Address]) -> Vec<String> {
+fn to_strings(addresses: &[Address]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
 
-impl Document {
-    pub(super) fn of(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Self {
+impl PlanDocument {
+    pub(super) fn new(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Self {
         let refusals = all_refusals(plan, refusals);
         let id = plan.id();
         Self {
@@ -323,35 +328,47 @@ impl Document {
             expect: id.to_string(),
             empty: plan.is_empty(),
             applyable: refusals.is_empty() && !plan.is_empty(),
-            summary: Summary::of(plan),
-            changes: plan.changes().into_iter().map(Resource::of).collect(),
-            steps: steps(plan),
+            summary: ChangeSummary::from_plan(plan),
+            changes: plan
+                .changes()
+                .into_iter()
+                .map(ResourceChange::from_change)
+                .collect(),
+            steps: step_entries(plan),
             rollouts: plan
                 .rollouts
                 .iter()
-                .map(|(group, rollout)| (group.to_string(), Rollout::of(rollout)))
+                .map(|(group, rollout)| (group.to_string(), RolloutEntry::from_plan(rollout)))
                 .collect(),
             estimate_secs: plan.estimate().as_secs(),
-            refusals: refusals.into_iter().map(Refused::of).collect(),
+            refusals: refusals
+                .into_iter()
+                .map(RefusalEntry::from_refusal)
+                .collect(),
             unchanged: plan
                 .unchanged
                 .iter()
                 .map(|(kind, number)| ((*kind).to_owned(), *number))
                 .collect(),
-            unmanaged: plan.found.unmanaged.iter().map(Unmanaged::of).collect(),
-            warnings: plan.found.warnings.clone(),
-            narrowed: plan.narrowed.as_ref().map(|narrowed| Narrowed {
-                pulled_in: texts(&narrowed.pulled_in),
-                left_out: texts(&narrowed.left_out),
+            unmanaged: plan
+                .findings
+                .unmanaged
+                .iter()
+                .map(UnmanagedEntry::from_found)
+                .collect(),
+            warnings: plan.findings.warnings.clone(),
+            narrowed: plan.selection.as_ref().map(|narrowed| NarrowedEntry {
+                pulled_in: to_strings(&narrowed.pulled_in),
+                left_out: to_strings(&narrowed.left_out),
             }),
         }
     }
 }
 
 /// The steps in order. The edges are looked through once, so that a large plan stays cheap.
-fn steps(plan: &Plan) -> Vec<Step> {
+fn step_entries(plan: &Plan) -> Vec<StepEntry> {
     let graph = plan.graph();
-    let mut waits: BTreeMap<(&Address, Action), Vec<Wait>> = BTreeMap::new();
+    let mut waits: BTreeMap<(&Address, Action), Vec<StepDependency>> = BTreeMap::new();
     for edge in graph.edge_indices() {
         let Some((from, to)) = graph.edge_endpoints(edge) else {
             continue;
@@ -360,14 +377,14 @@ fn steps(plan: &Plan) -> Vec<Step> {
         waits
             .entry((&to.address, to.action))
             .or_default()
-            .push(Wait {
+            .push(StepDependency {
                 address: from.address.to_string(),
                 action: from.action,
                 because: graph[edge],
             });
     }
     plan.steps()
-        .map(|step| Step {
+        .map(|step| StepEntry {
             address: step.address.to_string(),
             action: step.action,
             waits_for: waits
@@ -377,21 +394,21 @@ fn steps(plan: &Plan) -> Vec<Step> {
         .collect()
 }
 
-impl Summary {
-    fn of(plan: &Plan) -> Self {
-        let Totals {
+impl ChangeSummary {
+    fn from_plan(plan: &Plan) -> Self {
+        let ChangeCounts {
             add,
             change,
             replace,
             destroy,
-            along,
+            cascaded: along,
             restart,
-            succeed: _,
-            back: _,
+            successors: _,
+            is_rollback: _,
             run,
             blocked,
             unchanged,
-        } = Totals::of(plan);
+        } = ChangeCounts::from_plan(plan);
         Self {
             add,
             change,
@@ -406,8 +423,8 @@ impl Summary {
     }
 }
 
-impl Resource {
-    fn of(change: Change) -> Self {
+impl ResourceChange {
+    fn from_change(change: Change) -> Self {
         Self {
             address: change.address.to_string(),
             kind: change.address.kind().to_owned(),
@@ -421,13 +438,13 @@ impl Resource {
             attributes: change
                 .lines
                 .iter()
-                .map(without_secrets)
-                .map(Attribute::of)
+                .map(redact_line)
+                .map(AttributeChange::from_line)
                 .collect(),
             takes_along: change
                 .takes_along
                 .into_iter()
-                .map(|folded| Along {
+                .map(|folded| CascadeEntry {
                     address: folded.address.to_string(),
                     what: folded.what,
                     loss: folded.loss,
@@ -438,31 +455,31 @@ impl Resource {
     }
 }
 
-impl Attribute {
-    fn of(line: Line) -> Self {
+impl AttributeChange {
+    fn from_line(line: DiffLine) -> Self {
         Self {
             path: line.path,
-            from: line.from.map(Side::of),
-            to: line.to.map(Side::of),
+            from: line.from.map(AttributeValue::from_shown),
+            to: line.to.map(AttributeValue::from_shown),
             note: line.note,
             forces_replacement: line.replaces,
         }
     }
 }
 
-impl Side {
-    fn of(shown: Shown) -> Self {
+impl AttributeValue {
+    fn from_shown(shown: DisplayValue) -> Self {
         match shown {
-            Shown::Value(value) => Self::Value(value),
-            Shown::Sensitive => Self::Sensitive,
-            Shown::KnownAfterApply => Self::KnownAfterApply,
-            Shown::Words(words) => Self::Words(words),
+            DisplayValue::Value(value) => Self::Value(value),
+            DisplayValue::Sensitive => Self::Sensitive,
+            DisplayValue::KnownAfterApply => Self::KnownAfterApply,
+            DisplayValue::Words(words) => Self::Words(words),
         }
     }
 }
 
-impl Refused {
-    fn of(refusal: Refusal) -> Self {
+impl RefusalEntry {
+    fn from_refusal(refusal: Refusal) -> Self {
         Self {
             address: refusal.address.map(|address| address.to_string()),
             reason: refusal.reason,
@@ -471,8 +488,8 @@ impl Refused {
     }
 }
 
-impl Unmanaged {
-    fn of(unmanaged: &crate::kinds::Unmanaged) -> Self {
+impl UnmanagedEntry {
+    fn from_found(unmanaged: &crate::kinds::UnmanagedResource) -> Self {
         Self {
             what: unmanaged.what.clone(),
             within: unmanaged.within.to_string(),

@@ -4,124 +4,128 @@
 use serde_json::{Value, json};
 
 use crate::{
-    apply::event::{Event, Failure, Report},
+    apply::event::{ApplyEvent, ApplyFailure, ApplyReport},
     model::Address,
     plan::{Action, Plan},
-    render::{Look, entry::Totals, text, tfjson::naming, words},
+    render::{TextOptions, entry::ChangeCounts, text, tfjson::naming, words},
 };
 
 /// One line for one event.
 #[must_use]
-pub fn event(event: &Event) -> Value {
+pub fn event(event: &ApplyEvent) -> Value {
     let body = match event {
-        Event::Begun {
+        ApplyEvent::Begun {
             total,
             estimate_secs,
         } => json!({
             "type": "apply_begin", "steps": total, "estimate_seconds": estimate_secs,
         }),
-        Event::Progress {
+        ApplyEvent::Progress {
             address,
             state,
             passing,
             checks,
         } => json!({
             "type": "apply_progress",
-            "hook": { "resource": resource(address), "state": state, "passing": passing, "checks": checks },
+            "hook": { "resource": resource_object(address), "state": state, "passing": passing, "checks": checks },
         }),
-        Event::Output { address, lines } => json!({
+        ApplyEvent::Output { address, lines } => json!({
             "type": "apply_output",
-            "hook": { "resource": resource(address), "lines": lines },
+            "hook": { "resource": resource_object(address), "lines": lines },
         }),
-        Event::Started { address, action } => json!({
+        ApplyEvent::Started { address, action } => json!({
             "type": "apply_start",
-            "hook": { "resource": resource(address), "action": verb(*action) },
+            "hook": { "resource": resource_object(address), "action": terraform_action(*action) },
         }),
-        Event::Finished {
+        ApplyEvent::Finished {
             address,
             action,
             millis,
         } => json!({
             "type": "apply_complete",
             "hook": {
-                "resource": resource(address), "action": verb(*action), "elapsed_seconds": millis / 1000,
+                "resource": resource_object(address), "action": terraform_action(*action), "elapsed_seconds": millis / 1000,
                 "elapsed_ms": millis,
             },
         }),
-        Event::Failed {
+        ApplyEvent::Failed {
             address,
             action,
             failure,
         } => json!({
             "type": "apply_errored",
-            "hook": { "resource": resource(address), "action": verb(*action) },
+            "hook": { "resource": resource_object(address), "action": terraform_action(*action) },
             "diagnostic": diagnostic(failure),
         }),
-        Event::Skipped {
+        ApplyEvent::Skipped {
             address,
             action,
             because,
         } => json!({
             "type": "apply_skipped",
-            "hook": { "resource": resource(address), "action": verb(*action), "because": because },
+            "hook": { "resource": resource_object(address), "action": terraform_action(*action), "because": because },
         }),
-        Event::HeldBack {
+        ApplyEvent::HeldBack {
             address,
             action,
             failure,
         } => json!({
             "type": "apply_held_back",
-            "hook": { "resource": resource(address), "action": verb(*action) },
+            "hook": { "resource": resource_object(address), "action": terraform_action(*action) },
             "diagnostic": diagnostic(failure),
         }),
-        Event::Stopping => json!({ "type": "stopping" }),
-        Event::OutOfTime => json!({ "type": "out_of_time" }),
+        ApplyEvent::Stopping => json!({ "type": "stopping" }),
+        ApplyEvent::OutOfTime => json!({ "type": "out_of_time" }),
     };
     let level = match event {
-        Event::Failed { .. } => "error",
-        Event::Skipped { .. } | Event::HeldBack { .. } | Event::Stopping | Event::OutOfTime => {
-            "warn"
-        }
-        Event::Begun { .. }
-        | Event::Started { .. }
-        | Event::Progress { .. }
-        | Event::Output { .. }
-        | Event::Finished { .. } => "info",
+        ApplyEvent::Failed { .. } => "error",
+        ApplyEvent::Skipped { .. }
+        | ApplyEvent::HeldBack { .. }
+        | ApplyEvent::Stopping
+        | ApplyEvent::OutOfTime => "warn",
+        ApplyEvent::Begun { .. }
+        | ApplyEvent::Started { .. }
+        | ApplyEvent::Progress { .. }
+        | ApplyEvent::Output { .. }
+        | ApplyEvent::Finished { .. } => "info",
     };
     let message = match event {
-        Event::Begun {
+        ApplyEvent::Begun {
             total,
             estimate_secs,
-        } => text::begun(*total, *estimate_secs),
-        Event::Progress {
+        } => text::begin_text(*total, *estimate_secs),
+        ApplyEvent::Progress {
             address,
             state,
             passing,
             checks,
         } => {
-            format!("{address}: {}", words::progress(state, *passing, *checks))
+            format!(
+                "{address}: {}",
+                words::format_progress(state, *passing, *checks)
+            )
         }
-        other => text::event(other, &Look::LOG).unwrap_or_default(),
+        other => text::event(other, &TextOptions::LOG).unwrap_or_default(),
     };
-    enveloped(level, &message, body)
+    log_line(level, &message, body)
 }
 
 /// The line that sums a plan up.
 #[must_use]
 pub fn summary(plan: &Plan) -> Value {
-    let totals = Totals::of(plan);
+    let totals = ChangeCounts::from_plan(plan);
     let (add, remove) = (totals.add + totals.replace, totals.destroy + totals.replace);
-    let message = format!("Plan: {}.", totals.sentence());
-    enveloped(
+    let message = format!("Plan: {}.", totals.summary());
+    log_line(
         "info",
         &message,
-        changes(add, totals.change, remove, "plan"),
+        change_summary(add, totals.change, remove, "plan"),
     )
 }
 
 /// The line that sums a run up.
 #[must_use]
-pub fn report(report: &Report) -> Value {
+pub fn report(report: &ApplyReport) -> Value {
     use crate::apply::event::Outcome;
     let count = |wanted: &[Action]| {
         let done = report
@@ -132,7 +136,7 @@ pub fn report(report: &Report) -> Value {
     };
     let add = count(&[Action::Create, Action::ReplaceCreate]);
     let remove = count(&[Action::Delete, Action::ReplaceDelete]);
-    let mut body = changes(add, count(&[Action::Update]), remove, "apply");
+    let mut body = change_summary(add, count(&[Action::Update]), remove, "apply");
     let (done, failed, skipped, not_run) = report.counts();
     if let Some(body) = body.as_object_mut() {
         let outcomes =
@@ -144,27 +148,27 @@ pub fn report(report: &Report) -> Value {
     } else {
         "error"
     };
-    let message = text::report(report, &Look::LOG);
+    let message = text::report(report, &TextOptions::LOG);
     let last = message
         .lines()
         .find(|line| line.starts_with("Applied") || line.starts_with("Incomplete"));
-    enveloped(level, last.unwrap_or_default(), body)
+    log_line(level, last.unwrap_or_default(), body)
 }
 
 /// A line that only says something.
 #[must_use]
 pub fn message(kind: &str, text: &str) -> Value {
-    enveloped("info", text, json!({ "type": kind }))
+    log_line("info", text, json!({ "type": kind }))
 }
 
-fn changes(add: usize, change: usize, remove: usize, operation: &str) -> Value {
+fn change_summary(add: usize, change: usize, remove: usize, operation: &str) -> Value {
     json!({
         "type": "change_summary",
         "changes": { "add": add, "change": change, "import": 0, "remove": remove, "operation": operation },
     })
 }
 
-fn enveloped(level: &str, message: &str, body: Value) -> Value {
+fn log_line(level: &str, message: &str, body: Value) -> Value {
     let mut line = json!({ "@level": level, "@message": message, "@module": "trimtab.ui" });
     if let (Some(line), Value::Object(body)) = (line.as_object_mut(), body) {
         line.extend(body);
@@ -172,8 +176,11 @@ fn enveloped(level: &str, message: &str, body: Value) -> Value {
     line
 }
 
-fn resource(address: &Address) -> Value {
-    let (kind, name) = (naming::kind(address), naming::name(address));
+fn resource_object(address: &Address) -> Value {
+    let (kind, name) = (
+        naming::resource_type(address),
+        naming::resource_name(address),
+    );
     json!({
         "addr": format!("{kind}.{name}"),
         "module": "",
@@ -187,7 +194,7 @@ fn resource(address: &Address) -> Value {
 }
 
 /// Terraform's word for a step.
-fn verb(action: Action) -> &'static str {
+fn terraform_action(action: Action) -> &'static str {
     match action {
         Action::Create | Action::ReplaceCreate | Action::Succeed => "create",
         Action::Update | Action::Run | Action::HandOver => "update",
@@ -196,7 +203,7 @@ fn verb(action: Action) -> &'static str {
     }
 }
 
-fn diagnostic(failure: &Failure) -> Value {
+fn diagnostic(failure: &ApplyFailure) -> Value {
     json!({
         "severity": "error",
         "summary": failure.reason,

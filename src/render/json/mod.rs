@@ -9,7 +9,7 @@ use crate::plan::{Plan, Refusal};
 mod document;
 mod event;
 
-pub use document::Document;
+pub use document::PlanDocument;
 pub use event::{event, message, report, summary};
 
 /// The version of the plan document. The second part grows when fields are added, the first when any changes meaning.
@@ -18,7 +18,7 @@ pub const FORMAT_VERSION: &str = "1.0";
 /// The plan as a document.
 #[must_use]
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Value {
-    let document = Document::of(plan, refusals, headline);
+    let document = PlanDocument::new(plan, refusals, headline);
     // Every type in it serialises: no map has keys that are not text.
     serde_json::to_value(document).unwrap_or_default()
 }
@@ -26,7 +26,7 @@ pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline) -> Value {
 /// The JSON Schema of the plan document.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(Document).to_value();
+    let mut schema = schemars::schema_for!(PlanDocument).to_value();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), json!("A plan of trimtab"));
     }

@@ -3,8 +3,8 @@
 
 use super::{
     Headline,
-    entry::{Entry, Totals, all_refusals, entries},
-    value::clean,
+    entry::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
+    value::sanitize,
     words,
 };
 use crate::plan::{Plan, Refusal};
@@ -14,45 +14,45 @@ mod fence;
 mod rollout;
 mod table;
 
-use escape::{code, html, prose};
+use escape::{code_span, escape_html, escape_prose};
 
 /// GitHub refuses comments of more than 65 536 characters; what is posted around this one needs room as well.
-pub const BUDGET: usize = 60_000;
+pub const COMMENT_BUDGET: usize = 60_000;
 
 /// How much of the plan is told, the most first.
-const LEVELS: [Level; 9] = [
-    Level {
+const DETAIL_LEVELS: [DetailLevel; 9] = [
+    DetailLevel {
         rows: usize::MAX,
         rollout: true,
         details: true,
-        besides: true,
+        unaffected: true,
     },
-    Level {
+    DetailLevel {
         rows: usize::MAX,
         rollout: true,
         details: true,
-        besides: false,
+        unaffected: false,
     },
-    Level {
+    DetailLevel {
         rows: usize::MAX,
         rollout: true,
         details: false,
-        besides: false,
+        unaffected: false,
     },
-    Level::rows(usize::MAX),
-    Level::rows(300),
-    Level::rows(100),
-    Level::rows(30),
-    Level::rows(10),
-    Level::rows(0),
+    DetailLevel::table_only(usize::MAX),
+    DetailLevel::table_only(300),
+    DetailLevel::table_only(100),
+    DetailLevel::table_only(30),
+    DetailLevel::table_only(10),
+    DetailLevel::table_only(0),
 ];
 
 /// So many refusals are told in full.
-const REFUSALS: usize = 10;
+const MAX_REFUSALS: usize = 10;
 
 /// What a comment holds.
 #[derive(Clone, Copy)]
-struct Level {
+struct DetailLevel {
     /// Rows of the table.
     rows: usize,
     /// What happens in which order.
@@ -60,17 +60,17 @@ struct Level {
     /// The attributes.
     details: bool,
     /// What was not done: unchanged and unmanaged objects.
-    besides: bool,
+    unaffected: bool,
 }
 
-impl Level {
+impl DetailLevel {
     /// The table alone.
-    const fn rows(rows: usize) -> Self {
+    const fn table_only(rows: usize) -> Self {
         Self {
             rows,
             rollout: false,
             details: false,
-            besides: false,
+            unaffected: false,
         }
     }
 }
@@ -79,61 +79,65 @@ impl Level {
 /// which the comment is found again, and the title.
 #[must_use]
 pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, budget: usize) -> String {
-    let comment = Comment {
+    let comment = PlanComment {
         plan,
         refusals: all_refusals(plan, refusals),
         headline,
-        entries: entries(plan),
-        totals: Totals::of(plan),
+        entries: group_changes(plan),
+        totals: ChangeCounts::from_plan(plan),
     };
-    let mut drafts = LEVELS.iter().map(|level| comment.draft(*level));
+    let mut drafts = DETAIL_LEVELS.iter().map(|level| comment.render(*level));
     drafts
         .find(|draft| draft.len() <= budget)
-        .unwrap_or_else(|| comment.head())
+        .unwrap_or_else(|| comment.header())
 }
 
-struct Comment<'a> {
+struct PlanComment<'a> {
     plan: &'a Plan,
     refusals: Vec<Refusal>,
     headline: &'a Headline,
-    entries: Vec<Entry>,
-    totals: Totals,
+    entries: Vec<ChangeGroup>,
+    totals: ChangeCounts,
 }
 
-impl Comment<'_> {
-    fn draft(&self, level: Level) -> String {
-        let mut parts = vec![self.head()];
-        parts.extend(self.refused());
-        parts.extend(table::table(&self.entries, &self.refusals, level.rows));
+impl PlanComment<'_> {
+    fn render(&self, level: DetailLevel) -> String {
+        let mut parts = vec![self.header()];
+        parts.extend(self.refusal_block());
+        parts.extend(table::render_table(
+            &self.entries,
+            &self.refusals,
+            level.rows,
+        ));
         if level.rollout {
-            parts.extend(rollout::rollout(self.plan));
+            parts.extend(rollout::render_rollouts(self.plan));
         }
-        parts.extend(self.narrowed());
+        parts.extend(self.narrowed_note());
         if level.details {
-            parts.extend(fence::details(&self.entries, &self.refusals));
+            parts.extend(fence::render_details(&self.entries, &self.refusals));
         } else if !self.entries.is_empty() {
             parts.push(
                 "_The details are left out here because they are too long; the log has them._\n"
                     .to_owned(),
             );
         }
-        parts.extend(self.warnings());
-        if level.besides {
-            parts.extend(self.besides());
+        parts.extend(self.warning_list());
+        if level.unaffected {
+            parts.extend(self.unaffected_objects());
         }
-        parts.push(self.foot());
+        parts.push(self.footer());
         parts.join("\n")
     }
 
     /// The marker by which the comment is found again, and the title.
-    fn head(&self) -> String {
+    fn header(&self) -> String {
         let Headline {
             project,
             environment,
             ..
         } = self.headline;
         // `--` would end the comment early.
-        let safe = |text: &str| clean(text).replace("--", "-\u{2060}-").replace('>', "");
+        let safe = |text: &str| sanitize(text).replace("--", "-\u{2060}-").replace('>', "");
         let marker = format!(
             "<!-- trimtab:plan:{}/{} -->",
             safe(project),
@@ -142,33 +146,33 @@ impl Comment<'_> {
         let title = if self.plan.is_empty() {
             "no changes".to_owned()
         } else {
-            self.totals.sentence()
+            self.totals.summary()
         };
         format!(
             "{marker}\n### {} {}: {title}\n",
             self.headline.command,
-            code(environment)
+            code_span(environment)
         )
     }
 
-    fn refused(&self) -> Option<String> {
+    fn refusal_block(&self) -> Option<String> {
         if self.refusals.is_empty() {
             return None;
         }
         let mut out = String::from("> [!CAUTION]\n");
-        for refusal in self.refusals.iter().take(REFUSALS) {
+        for refusal in self.refusals.iter().take(MAX_REFUSALS) {
             let address = refusal.address.as_ref().map(ToString::to_string);
             let named = address.filter(|address| !refusal.reason.contains(address.as_str()));
             let of = named
-                .map(|address| format!("{}: ", code(&address)))
+                .map(|address| format!("{}: ", code_span(&address)))
                 .unwrap_or_default();
-            out += &format!("> - **BLOCKED:** {of}{}  \n", prose(&refusal.reason));
-            out += &format!(">   hint: {}\n", hint(&refusal.hint));
+            out += &format!("> - **BLOCKED:** {of}{}  \n", escape_prose(&refusal.reason));
+            out += &format!(">   hint: {}\n", format_hint(&refusal.hint));
         }
         if let Some(more) = self
             .refusals
             .len()
-            .checked_sub(REFUSALS)
+            .checked_sub(MAX_REFUSALS)
             .filter(|more| *more > 0)
         {
             out += &format!("> - and {more} more\n");
@@ -176,40 +180,49 @@ impl Comment<'_> {
         Some(out)
     }
 
-    fn narrowed(&self) -> Option<String> {
-        let left_out = &self.plan.narrowed.as_ref()?.left_out;
+    fn narrowed_note(&self) -> Option<String> {
+        let left_out = &self.plan.selection.as_ref()?.left_out;
         let number = u64::try_from(left_out.len()).unwrap_or(u64::MAX);
         (number > 0).then(|| {
             format!(
                 "Left out by `--only`, so still to do: {}.\n",
-                words::count(number, "object")
+                words::format_count(number, "object")
             )
         })
     }
 
-    fn warnings(&self) -> Option<String> {
-        let warnings = &self.plan.found.warnings;
-        let line = |warning: &String| format!("- warning: {}\n", prose(warning));
-        let shown: String = warnings.iter().take(REFUSALS).map(line).collect();
+    fn warning_list(&self) -> Option<String> {
+        let warnings = &self.plan.findings.warnings;
+        let line = |warning: &String| format!("- warning: {}\n", escape_prose(warning));
+        let shown: String = warnings.iter().take(MAX_REFUSALS).map(line).collect();
         (!shown.is_empty()).then_some(shown)
     }
 
     /// What was not done.
-    fn besides(&self) -> Option<String> {
-        let unmanaged = &self.plan.found.unmanaged;
+    fn unaffected_objects(&self) -> Option<String> {
+        let unmanaged = &self.plan.findings.unmanaged;
         let mut out = String::new();
         if self.totals.unchanged > 0 {
             let number = u64::try_from(self.totals.unchanged).unwrap_or(u64::MAX);
-            let matches = words::match_for(self.totals.unchanged);
-            out += &format!("No action: {} {matches}.\n", words::count(number, "object"));
+            let matches = words::inflect_match(self.totals.unchanged);
+            out += &format!(
+                "No action: {} {matches}.\n",
+                words::format_count(number, "object")
+            );
         }
         if !unmanaged.is_empty() {
             let number = u64::try_from(unmanaged.len()).unwrap_or(u64::MAX);
-            let title = format!("Not managed: {} left alone", words::count(number, "object"));
-            out += &format!("\n<details><summary>{}</summary>\n\n", html(&title));
+            let title = format!(
+                "Not managed: {} left alone",
+                words::format_count(number, "object")
+            );
+            out += &format!("\n<details><summary>{}</summary>\n\n", escape_html(&title));
             for unmanaged in unmanaged {
-                let (what, why) = (prose(&unmanaged.what), prose(&unmanaged.why));
-                out += &format!("- {what} in {}: {why}\n", code(unmanaged.within.as_str()));
+                let (what, why) = (escape_prose(&unmanaged.what), escape_prose(&unmanaged.why));
+                out += &format!(
+                    "- {what} in {}: {why}\n",
+                    code_span(unmanaged.within.as_str())
+                );
             }
             out += "\n</details>\n";
         }
@@ -217,35 +230,35 @@ impl Comment<'_> {
     }
 
     /// Where it was planned, and how to apply exactly this.
-    fn foot(&self) -> String {
-        let place = prose(&self.headline.place());
+    fn footer(&self) -> String {
+        let place = escape_prose(&self.headline.location());
         if self.plan.is_empty() {
-            return format!("<sub>{place} · {}</sub>\n", self.headline.cost());
+            return format!("<sub>{place} · {}</sub>\n", self.headline.read_cost());
         }
         let id = self.plan.id();
-        let takes = words::takes(self.plan.estimate(), self.totals.run);
+        let takes = words::estimate_sentence(self.plan.estimate(), self.totals.run);
         let facts: String = self
             .totals
-            .restarts()
+            .restart_sentence()
             .into_iter()
             .chain(takes)
             .map(|fact| fact + " ")
             .collect();
-        let expect = format!("trimtab apply {} --expect {id}", self.headline.again);
+        let expect = format!("trimtab apply {} --expect {id}", self.headline.target_args);
         format!(
             "{facts}Apply exactly this plan: {}\n\n<sub>{place} · {} · plan id {}</sub>\n",
-            code(&expect),
-            self.headline.cost(),
-            code(&id.short()),
+            code_span(&expect),
+            self.headline.read_cost(),
+            code_span(&id.short()),
         )
     }
 }
 
 /// A flag as code, a sentence as prose.
-fn hint(hint: &str) -> String {
+fn format_hint(hint: &str) -> String {
     if hint.starts_with("--") {
-        code(hint)
+        code_span(hint)
     } else {
-        prose(hint)
+        escape_prose(hint)
     }
 }

@@ -1,53 +1,61 @@
 //! The table of changes: what a reviewer reads when reading nothing else.
 
-use super::escape::{code, prose};
+use super::escape::{code_span, escape_prose};
 use crate::{
     plan::{Refusal, Verb},
-    render::{entry::Entry, words},
+    render::{entry::ChangeGroup, words},
 };
 
 /// The table with at most so many rows, the gravest first. `None` without changes, and without rows.
-pub(super) fn table(entries: &[Entry], refusals: &[Refusal], rows: usize) -> Option<String> {
+pub(super) fn render_table(
+    entries: &[ChangeGroup],
+    refusals: &[Refusal],
+    rows: usize,
+) -> Option<String> {
     if entries.is_empty() || rows == 0 {
         return None;
     }
     let mut out = String::from("| | Object | Change | Restarts? | Risk |\n|---|---|---|---|---|\n");
     for entry in entries.iter().take(rows) {
-        out += &row(entry, refusals);
+        out += &table_row(entry, refusals);
     }
     if let Some(more) = entries.len().checked_sub(rows).filter(|more| *more > 0) {
         let number = u64::try_from(more).unwrap_or(u64::MAX);
-        out += &format!("\nand {}\n", words::count(number, "more change"));
+        out += &format!("\nand {}\n", words::format_count(number, "more change"));
     }
     Some(out)
 }
 
-fn row(entry: &Entry, refusals: &[Refusal]) -> String {
-    let what = match entry.what().as_str() {
+fn table_row(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
+    let what = match entry.description().as_str() {
         "" => String::new(),
-        what => format!("<br>{}", prose(what)),
+        what => format!("<br>{}", escape_prose(what)),
     };
     format!(
         "| {} | {}{what} | {}{} | {} | {} |\n",
-        code(entry.verb().symbol()),
-        code(&entry.address()),
+        code_span(entry.verb().symbol()),
+        code_span(&entry.address()),
         entry.verb().word(),
-        paths(entry),
-        words::restarts(entry.verb(), entry.impact()),
-        risk(entry, refusals),
+        changed_paths(entry),
+        words::restart_text(entry.verb(), entry.impact()),
+        risk_cell(entry, refusals),
     )
 }
 
 /// The first few attributes that change, by name. A creation is its own description.
-fn paths(entry: &Entry) -> String {
+fn changed_paths(entry: &ChangeGroup) -> String {
     if entry.verb() == Verb::Create || entry.lines.is_empty() {
         return String::new();
     }
-    let paths: Vec<String> = entry.lines.iter().map(|line| prose(&line.path)).collect();
-    format!(": {}", words::few(&paths, 4))
+    let paths: Vec<String> = entry
+        .lines
+        .iter()
+        .map(|line| escape_prose(&line.path))
+        .collect();
+    format!(": {}", words::join_limited(&paths, 4))
 }
 
-fn risk(entry: &Entry, refusals: &[Refusal]) -> String {
+fn risk_cell(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
     let mut risks: Vec<String> = entry
         .remarks(refusals)
         .iter()
@@ -60,7 +68,10 @@ fn risk(entry: &Entry, refusals: &[Refusal]) -> String {
         .sum();
     if along > 0 {
         let number = u64::try_from(along).unwrap_or(u64::MAX);
-        risks.push(format!("takes {} along", words::count(number, "object")));
+        risks.push(format!(
+            "takes {} along",
+            words::format_count(number, "object")
+        ));
     }
     risks.join(", ")
 }

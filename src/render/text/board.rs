@@ -5,58 +5,58 @@ use std::{collections::BTreeMap, time::Duration};
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{event::reason, pad};
+use super::{event::failure_reason, pad_to_width};
 use crate::{
-    apply::event::Event,
+    apply::event::ApplyEvent,
     model::Address,
     plan::Action,
     render::{
-        Look, Style,
+        TextOptions, Theme,
         style::paint,
-        value::{cut, head_of},
+        value::{prefix_of_width, truncate_middle},
         words,
     },
 };
 
 /// One turn of the sign that something moves.
-const TURN: [char; 8] = ['⣾', '⣽', '⣻', '⢿', '⡿', '⣟', '⣯', '⣷'];
+const SPINNER_FRAMES: [char; 8] = ['⣾', '⣽', '⣻', '⢿', '⡿', '⣟', '⣯', '⣷'];
 /// How long one picture of the turn stands.
-const FRAME: u128 = 100;
+const FRAME_MILLIS: u128 = 100;
 /// The sign, the gaps between the columns, and a last column that stays free: some terminals wrap a line that is full.
-const FIXED: usize = 2 + 2 + 2 + TIME + 1;
+const FIXED_WIDTH: usize = 2 + 2 + 2 + TIME_WIDTH + 1;
 /// The widest time, `12m05s`.
-const TIME: usize = 6;
+const TIME_WIDTH: usize = 6;
 /// The widest that is said of a step.
-const DOING: usize = 34;
+const MAX_ACTIVITY_WIDTH: usize = 34;
 /// How long the bar is at most.
-const BAR: usize = 24;
+const MAX_BAR_WIDTH: usize = 24;
 /// So many steps are named in one line about what is waited for.
-const NAMED: usize = 2;
+const MAX_NAMED_STEPS: usize = 2;
 
 /// What is known of a run so far.
 #[derive(Clone, Debug, Default)]
-pub struct Board {
+pub struct LiveProgress {
     total: usize,
-    ended: usize,
+    finished: usize,
     /// When the last step ended.
-    last: Duration,
+    last_finished_at: Duration,
     /// The width of the longest address, so that columns stay where they are.
-    widest: usize,
+    address_width: usize,
     estimate: Option<Duration>,
-    rows: BTreeMap<Address, Row>,
+    active: BTreeMap<Address, ActiveStep>,
     stopping: bool,
 }
 
 /// A step under way.
 #[derive(Clone, Debug)]
-struct Row {
+struct ActiveStep {
     action: Action,
-    begun: Duration,
+    started_at: Duration,
     /// How far it is, in words; empty until something is told.
     state: String,
 }
 
-impl Board {
+impl LiveProgress {
     /// A board for steps on these resources.
     pub fn new<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> Self {
         let widths: Vec<usize> = addresses
@@ -65,15 +65,15 @@ impl Board {
             .collect();
         Self {
             total: widths.len(),
-            widest: widths.into_iter().max().unwrap_or_default(),
+            address_width: widths.into_iter().max().unwrap_or_default(),
             ..Self::default()
         }
     }
 
     /// Takes note of an event that happened so long after the beginning.
-    pub fn tell(&mut self, event: &Event, at: Duration) {
+    pub fn record_event(&mut self, event: &ApplyEvent, at: Duration) {
         match event {
-            Event::Begun {
+            ApplyEvent::Begun {
                 total,
                 estimate_secs,
             } => {
@@ -82,67 +82,69 @@ impl Board {
                     .filter(|secs| *secs > 0)
                     .map(Duration::from_secs);
             }
-            Event::Started { address, action } => {
-                let row = Row {
+            ApplyEvent::Started { address, action } => {
+                let row = ActiveStep {
                     action: *action,
-                    begun: at,
+                    started_at: at,
                     state: String::new(),
                 };
-                self.rows.insert(address.clone(), row);
+                self.active.insert(address.clone(), row);
             }
-            Event::Progress {
+            ApplyEvent::Progress {
                 address,
                 state,
                 passing,
                 checks,
             } => {
-                if let Some(row) = self.rows.get_mut(address) {
-                    row.state = words::progress(state, *passing, *checks);
+                if let Some(row) = self.active.get_mut(address) {
+                    row.state = words::format_progress(state, *passing, *checks);
                 }
             }
-            Event::Finished { address, .. }
-            | Event::Failed { address, .. }
-            | Event::HeldBack { address, .. } => {
-                self.rows.remove(address);
-                (self.ended, self.last) = (self.ended + 1, at);
+            ApplyEvent::Finished { address, .. }
+            | ApplyEvent::Failed { address, .. }
+            | ApplyEvent::HeldBack { address, .. } => {
+                self.active.remove(address);
+                (self.finished, self.last_finished_at) = (self.finished + 1, at);
             }
-            Event::Skipped { .. } => self.ended += 1,
-            Event::Stopping => self.stopping = true,
-            Event::OutOfTime | Event::Output { .. } => {}
+            ApplyEvent::Skipped { .. } => self.finished += 1,
+            ApplyEvent::Stopping => self.stopping = true,
+            ApplyEvent::OutOfTime | ApplyEvent::Output { .. } => {}
         }
     }
 
     /// The lines that are redrawn: at most so many steps, and the bar.
     #[must_use]
-    pub fn lines(&self, at: Duration, look: &Look, most: usize) -> Vec<String> {
-        let style = look.style();
+    pub fn render_lines(&self, at: Duration, look: &TextOptions, most: usize) -> Vec<String> {
+        let style = look.theme();
         let mut lines: Vec<String> = self
-            .rows
+            .active
             .iter()
             .take(most)
-            .map(|(address, row)| self.row(address, row, at, look))
+            .map(|(address, row)| self.render_step(address, row, at, look))
             .collect();
-        if self.rows.len() > most {
-            let more = format!("  and {} more", self.rows.len() - most);
-            lines.push(paint(style.quiet, more));
+        if self.active.len() > most {
+            let more = format!("  and {} more", self.active.len() - most);
+            lines.push(paint(style.dim, more));
         }
-        lines.push(self.bar(at, look));
+        lines.push(self.render_bar(at, look));
         lines
     }
 
     /// The line that an event leaves behind, laid out as the lines that are redrawn. `None` when it leaves none.
     #[must_use]
-    pub fn left_behind(&self, event: &Event, look: &Look) -> Option<String> {
-        let style = look.style();
+    pub fn finished_line(&self, event: &ApplyEvent, look: &TextOptions) -> Option<String> {
+        let style = look.theme();
         let (address, sign, what, time) = match event {
-            Event::Begun { .. } | Event::Started { .. } | Event::Progress { .. } => return None,
-            Event::Stopping | Event::OutOfTime | Event::Output { .. } => {
+            ApplyEvent::Begun { .. } | ApplyEvent::Started { .. } | ApplyEvent::Progress { .. } => {
+                return None;
+            }
+            ApplyEvent::Stopping | ApplyEvent::OutOfTime | ApplyEvent::Output { .. } => {
                 return super::event(event, look);
             }
-            Event::HeldBack {
+            ApplyEvent::HeldBack {
                 address, failure, ..
             } => {
-                let why = reason(failure, Style::plain());
+                let why = failure_reason(failure, Theme::plain());
                 (
                     address,
                     paint(style.change, '–'),
@@ -150,29 +152,29 @@ impl Board {
                     None,
                 )
             }
-            Event::Finished {
+            ApplyEvent::Finished {
                 address,
                 action,
                 millis,
             } => {
-                let time = words::duration(Duration::from_millis(*millis));
+                let time = words::format_duration(Duration::from_millis(*millis));
                 (
                     address,
                     paint(style.create, '✓'),
-                    words::action(*action).1.to_owned(),
+                    words::action_participles(*action).1.to_owned(),
                     Some(time),
                 )
             }
-            Event::Failed {
+            ApplyEvent::Failed {
                 address,
                 action,
                 failure,
             } => {
-                let why = reason(failure, Style::plain());
-                let what = format!("FAILED to {}: {why}", words::imperative(*action));
-                (address, paint(style.alarm, '✗'), what, None)
+                let why = failure_reason(failure, Theme::plain());
+                let what = format!("FAILED to {}: {why}", words::action_imperative(*action));
+                (address, paint(style.error, '✗'), what, None)
             }
-            Event::Skipped {
+            ApplyEvent::Skipped {
                 address, because, ..
             } => (
                 address,
@@ -181,14 +183,14 @@ impl Board {
                 None,
             ),
         };
-        let (name, doing) = self.columns(look);
-        let address = pad(&cut(&address.to_string(), name), name);
+        let (name, doing) = self.column_widths(look);
+        let address = pad_to_width(&truncate_middle(&address.to_string(), name), name);
         Some(match time {
             Some(time) => {
-                let what = pad(&cut(&what, doing), doing);
+                let what = pad_to_width(&truncate_middle(&what, doing), doing);
                 format!(
                     "{sign} {address}  {what}  {}",
-                    paint(style.quiet, format!("{time:>TIME$}"))
+                    paint(style.dim, format!("{time:>TIME_WIDTH$}"))
                 )
             }
             None => {
@@ -197,10 +199,10 @@ impl Board {
                 let what = if what.width() <= room {
                     what
                 } else {
-                    format!("{}…", head_of(&what, room.saturating_sub(1)))
+                    format!("{}…", prefix_of_width(&what, room.saturating_sub(1)))
                 };
-                let style = if matches!(event, Event::Failed { .. }) {
-                    style.alarm
+                let style = if matches!(event, ApplyEvent::Failed { .. }) {
+                    style.error
                 } else {
                     style.change
                 };
@@ -211,29 +213,37 @@ impl Board {
 
     /// What is waited for, for a log in which nothing has been said for long.
     #[must_use]
-    pub fn waits_for(&self, at: Duration) -> Option<String> {
-        let waits = |(address, row): (&Address, &Row)| {
+    pub fn waiting_message(&self, at: Duration) -> Option<String> {
+        let waits = |(address, row): (&Address, &ActiveStep)| {
             let state = if row.state.is_empty() {
-                words::action(row.action).0
+                words::action_participles(row.action).0
             } else {
                 &row.state
             };
             format!(
                 "{address} ({state}, {})",
-                seconds(at.saturating_sub(row.begun))
+                format_seconds(at.saturating_sub(row.started_at))
             )
         };
-        let all: Vec<String> = self.rows.iter().map(waits).collect();
-        let steps = words::count(u64::try_from(self.total).unwrap_or(u64::MAX), "step");
-        let list = words::few(&all, NAMED);
-        (!all.is_empty()).then(|| format!("{} of {steps} done, waiting for {list}", self.ended))
+        let all: Vec<String> = self.active.iter().map(waits).collect();
+        let steps = words::format_count(u64::try_from(self.total).unwrap_or(u64::MAX), "step");
+        let list = words::join_limited(&all, MAX_NAMED_STEPS);
+        (!all.is_empty()).then(|| format!("{} of {steps} done, waiting for {list}", self.finished))
     }
 
-    fn row(&self, address: &Address, row: &Row, at: Duration, look: &Look) -> String {
-        let style = look.style();
-        let (name, doing) = self.columns(look);
-        let turn = TURN[usize::try_from(at.as_millis() / FRAME).unwrap_or_default() % TURN.len()];
-        let action = words::action(row.action).0;
+    fn render_step(
+        &self,
+        address: &Address,
+        row: &ActiveStep,
+        at: Duration,
+        look: &TextOptions,
+    ) -> String {
+        let style = look.theme();
+        let (name, doing) = self.column_widths(look);
+        let turn = SPINNER_FRAMES[usize::try_from(at.as_millis() / FRAME_MILLIS)
+            .unwrap_or_default()
+            % SPINNER_FRAMES.len()];
+        let action = words::action_participles(row.action).0;
         let whole = if row.state.is_empty() {
             action.to_owned()
         } else {
@@ -245,77 +255,86 @@ impl Board {
         } else {
             &whole
         };
-        let time = seconds(at.saturating_sub(row.begun));
+        let time = format_seconds(at.saturating_sub(row.started_at));
         format!(
             "{} {}  {}  {}",
-            paint(style.bar, turn),
-            pad(&cut(&address.to_string(), name), name),
-            paint(style.quiet, pad(&cut(words, doing), doing)),
-            paint(style.quiet, format!("{time:>TIME$}")),
+            paint(style.progress, turn),
+            pad_to_width(&truncate_middle(&address.to_string(), name), name),
+            paint(
+                style.dim,
+                pad_to_width(&truncate_middle(words, doing), doing)
+            ),
+            paint(style.dim, format!("{time:>TIME_WIDTH$}")),
         )
     }
 
     /// The widths of the address and of what is done: both stay the same as long as the terminal does.
-    fn columns(&self, look: &Look) -> (usize, usize) {
-        let room = look.width.saturating_sub(FIXED);
-        let name = self.widest.min(room.saturating_sub(room / 3));
-        (name, DOING.min(room.saturating_sub(name)))
+    fn column_widths(&self, look: &TextOptions) -> (usize, usize) {
+        let room = look.width.saturating_sub(FIXED_WIDTH);
+        let name = self.address_width.min(room.saturating_sub(room / 3));
+        (name, MAX_ACTIVITY_WIDTH.min(room.saturating_sub(name)))
     }
 
-    fn bar(&self, at: Duration, look: &Look) -> String {
-        let style = look.style();
-        let mut words = vec![format!("{}/{} steps", self.ended, self.total), seconds(at)];
-        words.extend(self.left(at).map(|left| format!("{} left", rough(left))));
+    fn render_bar(&self, at: Duration, look: &TextOptions) -> String {
+        let style = look.theme();
+        let mut words = vec![
+            format!("{}/{} steps", self.finished, self.total),
+            format_seconds(at),
+        ];
+        words.extend(
+            self.time_left(at)
+                .map(|left| format!("{} left", format_rough_time(left))),
+        );
         if self.stopping {
             words.push("stopping".to_owned());
         }
         let words = words.join(" · ");
-        let width = BAR.min(look.width.saturating_sub(words.width() + 5));
-        let done = (width * self.ended)
+        let width = MAX_BAR_WIDTH.min(look.width.saturating_sub(words.width() + 5));
+        let done = (width * self.finished)
             .checked_div(self.total)
             .unwrap_or(width)
             .min(width);
         let (full, rest) = ("━".repeat(done), "─".repeat(width.saturating_sub(done)));
-        let words = cut(&words, look.width.saturating_sub(width + 5));
+        let words = truncate_middle(&words, look.width.saturating_sub(width + 5));
         format!(
             "  {}{}  {words}",
-            paint(style.bar, full),
-            paint(style.quiet, rest)
+            paint(style.progress, full),
+            paint(style.dim, rest)
         )
     }
 
     /// How long it may yet take: what the estimate leaves, scaled by how much faster or slower it went so far. The
     /// further the run is, the more its own pace counts. It is guessed anew whenever a step ends, and counts down in
     /// between; a guess that has run out says nothing.
-    fn left(&self, at: Duration) -> Option<Duration> {
+    fn time_left(&self, at: Duration) -> Option<Duration> {
         let estimate = self.estimate?.as_secs_f64();
-        let done = self.ended as f64 / self.total.max(self.ended).max(1) as f64;
-        let scale = match self.ended {
+        let done = self.finished as f64 / self.total.max(self.finished).max(1) as f64;
+        let scale = match self.finished {
             0 => 1.0,
-            _ => (self.last.as_secs_f64() / (estimate * done))
-                .clamp(PACES.0, PACES.1)
+            _ => (self.last_finished_at.as_secs_f64() / (estimate * done))
+                .clamp(PACE_LIMITS.0, PACE_LIMITS.1)
                 .powf(done),
         };
         let guess = Duration::from_secs_f64(estimate * (1.0 - done) * scale);
         guess
-            .checked_sub(at.saturating_sub(self.last))
+            .checked_sub(at.saturating_sub(self.last_finished_at))
             .filter(|left| !left.is_zero())
     }
 }
 
 /// How much faster and slower than the estimate a run is believed to be: its first steps may be no measure.
-const PACES: (f64, f64) = (0.1, 10.0);
+const PACE_LIMITS: (f64, f64) = (0.1, 10.0);
 
 /// Whole seconds: tenths that change all the time say nothing.
-fn seconds(time: Duration) -> String {
+fn format_seconds(time: Duration) -> String {
     match time.as_secs() {
         secs @ 0..60 => format!("{secs} s"),
-        _ => words::duration(time),
+        _ => words::format_duration(time),
     }
 }
 
 /// A guess must not look exact.
-fn rough(time: Duration) -> String {
+fn format_rough_time(time: Duration) -> String {
     match time.as_secs() {
         0..5 => "a few seconds".to_owned(),
         secs @ 5..60 => format!("about {} s", secs.div_ceil(5) * 5),
@@ -326,7 +345,7 @@ fn rough(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::event::Failure;
+    use crate::apply::event::ApplyFailure;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -335,39 +354,39 @@ mod tests {
     }
 
     /// Three steps, of which one is done and one under way.
-    fn board() -> Board {
+    fn board() -> LiveProgress {
         let all = [
             "fly.secrets/web",
             "fly.machine/web/app/ewr/0",
             "fly.machine/web/app/ewr/1",
         ]
         .map(address);
-        let mut board = Board::new(&all);
-        board.tell(
-            &Event::Begun {
+        let mut board = LiveProgress::new(&all);
+        board.record_event(
+            &ApplyEvent::Begun {
                 total: 3,
                 estimate_secs: Some(90),
             },
             Duration::ZERO,
         );
         for at in &all[..2] {
-            board.tell(
-                &Event::Started {
+            board.record_event(
+                &ApplyEvent::Started {
                     address: at.clone(),
                     action: Action::Update,
                 },
                 SECOND,
             );
         }
-        let done = Event::Finished {
+        let done = ApplyEvent::Finished {
             address: all[0].clone(),
             action: Action::Update,
             millis: 400,
         };
-        board.tell(&done, 2 * SECOND);
+        board.record_event(&done, 2 * SECOND);
         let state = "started\u{7}".to_owned();
-        board.tell(
-            &Event::Progress {
+        board.record_event(
+            &ApplyEvent::Progress {
                 address: all[1].clone(),
                 state,
                 passing: 1,
@@ -380,11 +399,11 @@ mod tests {
 
     #[test]
     fn a_board_keeps_its_columns_and_never_wraps() {
-        let look = |width| Look {
+        let look = |width| TextOptions {
             color: false,
             width,
         };
-        let lines = board().lines(13 * SECOND, &look(100), 9);
+        let lines = board().render_lines(13 * SECOND, &look(100), 9);
         assert_eq!(
             lines[0],
             "⣻ fly.machine/web/app/ewr/0  updating, started\\u{7}, 1/2 checks    12 s"
@@ -394,41 +413,44 @@ mod tests {
             "  ━━━━━━━━────────────────  1/3 steps · 13 s · about 20 s left"
         );
         for width in [40, 60, 61, 80, 120] {
-            for line in board().lines(700 * SECOND, &look(width), 9) {
+            for line in board().render_lines(700 * SECOND, &look(width), 9) {
                 assert!(line.width() < width, "{width}: {line}");
             }
         }
-        assert_eq!(board().lines(SECOND, &look(100), 0)[0], "  and 1 more");
+        assert_eq!(
+            board().render_lines(SECOND, &look(100), 0)[0],
+            "  and 1 more"
+        );
     }
 
     #[test]
     fn what_ended_leaves_one_line_in_the_same_columns() {
         let machine = address("fly.machine/web/app/ewr/0");
-        let look = Look {
+        let look = TextOptions {
             color: false,
             width: 60,
         };
-        let done = Event::Finished {
+        let done = ApplyEvent::Finished {
             address: machine.clone(),
             action: Action::Update,
             millis: 12_000,
         };
-        let line = board().left_behind(&done, &look).unwrap();
+        let line = board().finished_line(&done, &look).unwrap();
         assert_eq!(
             line,
             "✓ fly.machine/web/app/ewr/0  updated                   12 s"
         );
-        let failure = Failure {
+        let failure = ApplyFailure {
             reason: "a\nb ".repeat(40),
             request_id: None,
             hint: None,
         };
-        let failed = Event::Failed {
+        let failed = ApplyEvent::Failed {
             address: machine,
             action: Action::Update,
             failure,
         };
-        let line = board().left_behind(&failed, &look).unwrap();
+        let line = board().finished_line(&failed, &look).unwrap();
         assert!(line.width() < 60 && line.ends_with('…'), "{line}");
     }
 
@@ -436,8 +458,8 @@ mod tests {
     fn the_time_left_follows_the_estimate_and_then_the_run() {
         let left = |ended: usize, last: u32, secs: u32| {
             let mut board = board();
-            (board.total, board.ended, board.last) = (10, ended, last * SECOND);
-            board.left(secs * SECOND).map(|left| left.as_secs())
+            (board.total, board.finished, board.last_finished_at) = (10, ended, last * SECOND);
+            board.time_left(secs * SECOND).map(|left| left.as_secs())
         };
         assert_eq!(left(0, 0, 30), Some(60));
         assert_eq!(
@@ -460,12 +482,12 @@ mod tests {
 
     #[test]
     fn silence_is_explained() {
-        let said = board().waits_for(31 * SECOND).unwrap();
+        let said = board().waiting_message(31 * SECOND).unwrap();
         assert!(
             said.starts_with("1 of 3 steps done, waiting for fly.machine/web/app/ewr/0 (started"),
             "{said}"
         );
         assert!(said.ends_with("1/2 checks, 30 s)"), "{said}");
-        assert_eq!(Board::default().waits_for(SECOND), None);
+        assert_eq!(LiveProgress::default().waiting_message(SECOND), None);
     }
 }

@@ -1,48 +1,48 @@
 //! The same differences, worded as what a look found rather than as what an apply would do.
 
-use super::{Page, pad};
+use super::{TextWriter, pad_to_width};
 use crate::{
     kinds::Cause,
     plan::{Plan, Verb},
     render::{
-        Headline, Look,
-        detail::{Wording, rows},
-        entry::{Entry, Totals, all_refusals, entries},
+        Headline, TextOptions,
+        detail::{DiffWording, attribute_rows},
+        entry::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
         style::paint,
-        value::clean,
+        value::sanitize,
         words,
     },
 };
 
 /// The differences as drift.
 #[must_use]
-pub fn drift(plan: &Plan, headline: &Headline, look: &Look) -> String {
-    let mut page = Page::new(*look);
-    page.headline(headline);
-    page.gap();
+pub fn drift(plan: &Plan, headline: &Headline, look: &TextOptions) -> String {
+    let mut page = TextWriter::new(*look);
+    page.write_headline(headline);
+    page.write_gap();
     let blocked = all_refusals(plan, &[]);
-    page.refusals(&blocked);
-    let entries = entries(plan);
+    page.write_refusals(&blocked);
+    let entries = group_changes(plan);
     // What only follows was not touched by anybody: it comes last, and is not counted.
     let (follow, differ): (Vec<_>, Vec<_>) = entries
         .iter()
-        .partition(|entry| cause(entry) == Cause::Follows);
+        .partition(|entry| group_cause(entry) == Cause::Follows);
     for entry in differ {
-        page.drifted(entry, plan.existing == 0);
+        page.write_drifted(entry, plan.existing_count == 0);
     }
     for entry in follow {
-        page.follower(entry);
+        page.write_follower(entry);
     }
-    page.gap();
-    page.narrowed(plan);
-    page.found(&plan.found);
-    page.gap();
-    page.verdict(plan, headline);
-    page.done()
+    page.write_gap();
+    page.write_narrowed(plan);
+    page.write_found(&plan.findings);
+    page.write_gap();
+    page.write_verdict(plan, headline);
+    page.finish()
 }
 
 /// What is wrong with an object, in one word and in a few.
-fn finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'static str) {
+fn describe_finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'static str) {
     match (verb, cause) {
         (Verb::Create, _) if never_applied => ("missing", "not applied yet"),
         // An object that is not there cannot say whether it ever was.
@@ -57,60 +57,63 @@ fn finding(verb: Verb, cause: Cause, never_applied: bool) -> (&'static str, &'st
 }
 
 /// Who made a difference.
-fn cause(entry: &Entry) -> Cause {
+fn group_cause(entry: &ChangeGroup) -> Cause {
     entry
         .members()
         .first()
         .map_or(Cause::Unknown, |change| change.cause)
 }
 
-impl Page {
-    fn follower(&mut self, entry: &Entry) {
-        let (word, words) = finding(entry.verb(), Cause::Follows, false);
+impl TextWriter {
+    fn write_follower(&mut self, entry: &ChangeGroup) {
+        let (word, words) = describe_finding(entry.verb(), Cause::Follows, false);
         let address = entry.address();
-        self.line(paint(
-            self.style.quiet,
-            format!("· {}  {address}  {words}", pad(word, 7)),
+        self.write_line(paint(
+            self.theme.dim,
+            format!("· {}  {address}  {words}", pad_to_width(word, 7)),
         ));
     }
 
-    fn drifted(&mut self, entry: &Entry, never_applied: bool) {
-        let (word, words) = finding(entry.verb(), cause(entry), never_applied);
-        let word = paint(self.style.verb(entry.verb()), format!("≠ {}", pad(word, 7)));
-        let what = match entry.what().as_str() {
+    fn write_drifted(&mut self, entry: &ChangeGroup, never_applied: bool) {
+        let (word, words) = describe_finding(entry.verb(), group_cause(entry), never_applied);
+        let word = paint(
+            self.theme.verb_style(entry.verb()),
+            format!("≠ {}", pad_to_width(word, 7)),
+        );
+        let what = match entry.description().as_str() {
             "" => String::new(),
-            what => paint(self.style.quiet, format!("  ({})", clean(what))),
+            what => paint(self.theme.dim, format!("  ({})", sanitize(what))),
         };
-        self.line(format!("{word}  {}{what}  {words}", entry.address()));
+        self.write_line(format!("{word}  {}{what}  {words}", entry.address()));
         // What a missing object should be is said by the manifest; only differences are news.
         if entry.verb() != Verb::Create {
-            let rows = rows(&entry.lines, self.detail_width(), Wording::ShouldBe);
-            self.rows(&rows, true);
+            let rows = attribute_rows(&entry.lines, self.detail_width(), DiffWording::Drift);
+            self.write_attribute_rows(&rows, true);
         }
-        self.held(entry);
+        self.write_contained(entry);
     }
 
     /// What an extra object holds.
-    fn held(&mut self, entry: &Entry) {
+    fn write_contained(&mut self, entry: &ChangeGroup) {
         for folded in entry
             .members()
             .iter()
             .flat_map(|change| &change.takes_along)
         {
-            let what = clean(&folded.what);
-            self.line(format!("       with {} ({what})", folded.address));
+            let what = sanitize(&folded.what);
+            self.write_line(format!("       with {} ({what})", folded.address));
         }
     }
 
-    fn verdict(&mut self, plan: &Plan, headline: &Headline) {
-        let title = self.style.title;
+    fn write_verdict(&mut self, plan: &Plan, headline: &Headline) {
+        let title = self.theme.title;
         if plan.is_empty() {
-            return self.line(paint(
+            return self.write_line(paint(
                 title,
                 "No drift. The environment matches its manifest.",
             ));
         }
-        let totals = Totals::of(plan);
+        let totals = ChangeCounts::from_plan(plan);
         let follow = plan
             .changes()
             .iter()
@@ -120,26 +123,26 @@ impl Page {
         let of = |number: usize, words: &str| (number > 0).then(|| format!("{number} {words}"));
         let blocked = of(totals.blocked, "cannot be compared or repaired");
         let parts = [
-            of(differ, words::verb_for(differ, "differ").as_str()),
+            of(differ, words::inflect_verb(differ, "differ").as_str()),
             of(totals.add, "missing"),
             of(totals.destroy, "extra"),
             blocked,
             of(
                 totals.unchanged + follow,
-                words::match_for(totals.unchanged + follow),
+                words::inflect_match(totals.unchanged + follow),
             ),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        self.line(paint(title, format!("Drift: {}.", parts.join(", "))));
-        if totals.any() {
+        self.write_line(paint(title, format!("Drift: {}.", parts.join(", "))));
+        if totals.has_changes() {
             let first = if totals.blocked > 0 {
                 "what is blocked first, then "
             } else {
                 ""
             };
-            self.line(format!(
+            self.write_line(format!(
                 "To repair: {first}trimtab apply {}",
-                clean(&headline.again)
+                sanitize(&headline.target_args)
             ));
         }
     }

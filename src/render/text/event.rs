@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use crate::{
-    apply::event::{Event, Failure},
+    apply::event::{ApplyEvent, ApplyFailure},
     plan::Action,
-    render::{Look, Style, style::paint, value::clean, words},
+    render::{TextOptions, Theme, style::paint, value::sanitize, words},
 };
 
 /// How much there is to do, and how long it may take.
 #[must_use]
-pub fn begun(total: usize, estimate_secs: Option<u64>) -> String {
-    let steps = words::count(u64::try_from(total).unwrap_or(u64::MAX), "step");
+pub fn begin_text(total: usize, estimate_secs: Option<u64>) -> String {
+    let steps = words::format_count(u64::try_from(total).unwrap_or(u64::MAX), "step");
     match estimate_secs {
         Some(secs) if secs > 0 => {
-            format!("{steps}, about {}", words::about(Duration::from_secs(secs)))
+            format!(
+                "{steps}, about {}",
+                words::format_estimate(Duration::from_secs(secs))
+            )
         }
         _ => steps,
     }
@@ -22,46 +25,51 @@ pub fn begun(total: usize, estimate_secs: Option<u64>) -> String {
 
 /// The event in one line. `None` when it is not worth one: what goes well on its way is not.
 #[must_use]
-pub fn event(event: &Event, look: &Look) -> Option<String> {
-    let style = look.style();
+pub fn event(event: &ApplyEvent, look: &TextOptions) -> Option<String> {
+    let style = look.theme();
     let line = match event {
-        Event::Begun {
+        ApplyEvent::Begun {
             total,
             estimate_secs,
         } => {
             estimate_secs.filter(|secs| *secs > 0)?;
-            begun(*total, *estimate_secs)
+            begin_text(*total, *estimate_secs)
         }
-        Event::Progress { .. } => return None,
-        Event::Output { address, lines } => {
-            let line = |line: &String| format!("{address} | {}", paint(style.quiet, clean(line)));
+        ApplyEvent::Progress { .. } => return None,
+        ApplyEvent::Output { address, lines } => {
+            let line = |line: &String| format!("{address} | {}", paint(style.dim, sanitize(line)));
             lines.iter().map(line).collect::<Vec<_>>().join("\n")
         }
-        Event::Started { address, action } => format!("{address}: {}", words::action(*action).0),
-        Event::Finished {
+        ApplyEvent::Started { address, action } => {
+            format!("{address}: {}", words::action_participles(*action).0)
+        }
+        ApplyEvent::Finished {
             address,
             action,
             millis,
         } => {
-            let took = words::duration(Duration::from_millis(*millis));
-            let done = paint(style.create, words::action(*action).1);
+            let took = words::format_duration(Duration::from_millis(*millis));
+            let done = paint(style.create, words::action_participles(*action).1);
             format!("{address}: {done} in {took}")
         }
-        Event::Failed {
+        ApplyEvent::Failed {
             address,
             action,
             failure,
         } => {
-            let word = paint(style.alarm, "FAILED");
+            let word = paint(style.error, "FAILED");
             let action = match action {
                 Action::Succeed => "start the new one beside the old",
-                other => words::imperative(*other),
+                other => words::action_imperative(*other),
             };
-            format!("{address}: {word} to {action}: {}", reason(failure, style))
+            format!(
+                "{address}: {word} to {action}: {}",
+                failure_reason(failure, style)
+            )
         }
         // The new one beside it, or the whole group, is skipped as well, and says so.
-        Event::Skipped { action, .. } if action.is_on_the_way() => return None,
-        Event::Skipped {
+        ApplyEvent::Skipped { action, .. } if action.is_intermediate() => return None,
+        ApplyEvent::Skipped {
             address,
             because,
             action: _,
@@ -69,16 +77,18 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
             let word = paint(style.change, "skipped");
             format!("{address}: {word}, because {because} failed")
         }
-        Event::HeldBack {
+        ApplyEvent::HeldBack {
             address,
             failure,
             action: _,
         } => {
             let word = paint(style.change, "held back");
-            format!("{address}: {word}: {}", reason(failure, style))
+            format!("{address}: {word}: {}", failure_reason(failure, style))
         }
-        Event::OutOfTime => "the deadline is near: what cannot end in time is not begun".to_owned(),
-        Event::Stopping => {
+        ApplyEvent::OutOfTime => {
+            "the deadline is near: what cannot end in time is not begun".to_owned()
+        }
+        ApplyEvent::Stopping => {
             "stopping: nothing more begins; what is under way is finished".to_owned()
         }
     };
@@ -87,19 +97,19 @@ pub fn event(event: &Event, look: &Look) -> Option<String> {
 
 /// The reason of a failure in one line, with the request's id for a question to support. The last lines of a program
 /// are left to the report.
-pub(super) fn reason(failure: &Failure, style: Style) -> String {
+pub(super) fn failure_reason(failure: &ApplyFailure, style: Theme) -> String {
     let words = failure
         .reason
         .lines()
         .take_while(|line| !line.starts_with("  | "));
     let one_line: Vec<&str> = words.flat_map(str::split_whitespace).collect();
     let id = failure.request_id.as_ref().map(|id| {
-        let text = format!(" (request id {})", clean(id));
-        paint(style.quiet, text)
+        let text = format!(" (request id {})", sanitize(id));
+        paint(style.dim, text)
     });
     let one_line = one_line.join(" ");
     let one_line = one_line
         .strip_suffix("; its last lines:")
         .unwrap_or(&one_line);
-    format!("{}{}", clean(one_line), id.unwrap_or_default())
+    format!("{}{}", sanitize(one_line), id.unwrap_or_default())
 }

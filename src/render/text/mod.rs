@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{
-    Look, Style,
-    detail::{Row, Sign, path_width},
+    TextOptions, Theme,
+    detail::{AttributeRow, LineMarker, path_width},
     style::paint,
-    value::clean,
+    value::sanitize,
 };
-use crate::{kinds::Found, plan::Plan};
+use crate::{kinds::Findings, plan::Plan};
 
 mod board;
 mod drift;
@@ -20,142 +20,146 @@ mod status;
 mod versions;
 mod why;
 
-pub use board::Board;
+pub use board::LiveProgress;
 pub use drift::drift;
-pub use event::{begun, event};
+pub use event::{begin_text, event};
 pub use plan::plan;
-pub use report::{report, rolled_back};
+pub use report::{report, rollback_report};
 pub use status::status;
 pub use versions::versions;
 pub use why::why;
 
 /// Details are indented by so much.
-const INDENT: usize = 7;
+const DETAIL_INDENT: usize = 7;
 /// Below this width nothing is laid out any narrower.
-const LEAST_WIDTH: usize = 60;
+const MIN_WIDTH: usize = 60;
 /// So many unmanaged objects are listed; more are counted.
-const FEW: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// Text under construction.
-struct Page {
+struct TextWriter {
     out: String,
-    style: Style,
+    theme: Theme,
     width: usize,
 }
 
-impl Page {
-    fn new(look: Look) -> Self {
+impl TextWriter {
+    fn new(look: TextOptions) -> Self {
         Self {
             out: String::new(),
-            style: look.style(),
-            width: look.width.max(LEAST_WIDTH),
+            theme: look.theme(),
+            width: look.width.max(MIN_WIDTH),
         }
     }
 
     /// Adds a line.
-    fn line(&mut self, text: impl AsRef<str>) {
+    fn write_line(&mut self, text: impl AsRef<str>) {
         // Padding may leave blanks at the end of a line; they would only be noise in stored output.
         self.out.push_str(text.as_ref().trim_end());
         self.out.push('\n');
     }
 
     /// Adds an empty line, unless there is one already.
-    fn gap(&mut self) {
+    fn write_gap(&mut self) {
         if !self.out.is_empty() && !self.out.ends_with("\n\n") {
             self.out.push('\n');
         }
     }
 
     /// Adds the rows of an entry, their values aligned.
-    fn rows(&mut self, rows: &[Row], signs: bool) {
+    fn write_attribute_rows(&mut self, rows: &[AttributeRow], signs: bool) {
         let width = path_width(rows);
         for row in rows {
-            let line = format!("{}  {}", pad(&row.path, width), row.text);
-            let after = match row.after.as_str() {
+            let line = format!("{}  {}", pad_to_width(&row.path, width), row.text);
+            let after = match row.remark.as_str() {
                 "" => String::new(),
-                after => format!("  {}", paint(self.style.quiet, after)),
+                after => format!("  {}", paint(self.theme.dim, after)),
             };
             let sign = if signs {
-                self.sign(row.sign)
+                self.paint_marker(row.marker)
             } else {
                 String::from(" ")
             };
-            self.line(format!("{}{sign} {line}{after}", " ".repeat(INDENT - 2)));
-            for (sign, text) in &row.below {
-                let sign = self.sign(*sign);
-                self.line(format!("{}{sign} {text}", " ".repeat(INDENT + 2)));
+            self.write_line(format!(
+                "{}{sign} {line}{after}",
+                " ".repeat(DETAIL_INDENT - 2)
+            ));
+            for (sign, text) in &row.nested_lines {
+                let sign = self.paint_marker(*sign);
+                self.write_line(format!("{}{sign} {text}", " ".repeat(DETAIL_INDENT + 2)));
             }
         }
     }
 
-    fn sign(&self, sign: Sign) -> String {
+    fn paint_marker(&self, sign: LineMarker) -> String {
         let style = match sign {
-            Sign::Add => self.style.create,
-            Sign::Change => self.style.change,
-            Sign::Remove => self.style.destroy,
-            Sign::Same => self.style.quiet,
+            LineMarker::Add => self.theme.create,
+            LineMarker::Change => self.theme.change,
+            LineMarker::Remove => self.theme.destroy,
+            LineMarker::Context => self.theme.dim,
         };
         paint(style, sign.symbol())
     }
 
     /// The room for a row of detail.
     fn detail_width(&self) -> usize {
-        self.width.saturating_sub(INDENT)
+        self.width.saturating_sub(DETAIL_INDENT)
     }
 
     /// What observing found besides: warnings, and objects that are left alone.
-    fn found(&mut self, found: &Found) {
+    fn write_found(&mut self, found: &Findings) {
         for warning in &found.warnings {
-            let word = paint(self.style.change, "warning:");
-            self.line(format!("{word} {}", clean(warning)));
+            let word = paint(self.theme.change, "warning:");
+            self.write_line(format!("{word} {}", sanitize(warning)));
         }
         let number = found.unmanaged.len();
         if number == 0 {
             return;
         }
-        let objects = super::words::count(u64::try_from(number).unwrap_or(u64::MAX), "object");
-        let end = if number <= FEW { ":" } else { "." };
-        self.line(format!("Not managed: {objects} left alone{end}"));
-        for unmanaged in found.unmanaged.iter().filter(|_| number <= FEW) {
-            let what = clean(&unmanaged.what);
-            let why = clean(&unmanaged.why);
+        let objects =
+            super::words::format_count(u64::try_from(number).unwrap_or(u64::MAX), "object");
+        let end = if number <= MAX_LISTED { ":" } else { "." };
+        self.write_line(format!("Not managed: {objects} left alone{end}"));
+        for unmanaged in found.unmanaged.iter().filter(|_| number <= MAX_LISTED) {
+            let what = sanitize(&unmanaged.what);
+            let why = sanitize(&unmanaged.why);
             let line = format!("  {what} in {}: {why}", unmanaged.within);
-            self.line(paint(self.style.quiet, line));
+            self.write_line(paint(self.theme.dim, line));
         }
     }
 
     /// What the whole narrowed plan leaves undone.
-    fn narrowed(&mut self, plan: &Plan) {
-        let Some(narrowed) = &plan.narrowed else {
+    fn write_narrowed(&mut self, plan: &Plan) {
+        let Some(narrowed) = &plan.selection else {
             return;
         };
         let list = |addresses: &[crate::model::Address]| {
             let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            super::words::few(&texts, FEW)
+            super::words::join_limited(&texts, MAX_LISTED)
         };
         if !narrowed.pulled_in.is_empty() {
             let also = list(&narrowed.pulled_in);
-            self.line(format!("Also included, because the others need it: {also}"));
+            self.write_line(format!("Also included, because the others need it: {also}"));
         }
         if !narrowed.left_out.is_empty() {
             let number = u64::try_from(narrowed.left_out.len()).unwrap_or(u64::MAX);
             let (count, left) = (
-                super::words::count(number, "object"),
+                super::words::format_count(number, "object"),
                 list(&narrowed.left_out),
             );
-            self.line(format!(
+            self.write_line(format!(
                 "Left out by --only, so still to do: {count} ({left})"
             ));
         }
     }
 
-    fn done(self) -> String {
+    fn finish(self) -> String {
         self.out
     }
 }
 
 /// Pads by columns, not by bytes or characters.
-fn pad(text: &str, columns: usize) -> String {
+fn pad_to_width(text: &str, columns: usize) -> String {
     use unicode_width::UnicodeWidthStr as _;
     let mut out = text.to_owned();
     let _ = write!(out, "{:1$}", "", columns.saturating_sub(text.width()));

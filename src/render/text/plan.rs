@@ -1,93 +1,100 @@
 //! A plan as a person reviews it: refusals, then changes, then how they come out, then what was
 //! not done, then the totals.
 
-use super::{Page, pad};
+use super::{TextWriter, pad_to_width};
 use crate::{
     plan::{Plan, Refusal, Verb},
     render::{
-        Headline, Look,
-        detail::{Wording, rows},
-        entry::{Entry, NOT_STARTED, Totals, all_refusals, entries},
+        Headline, TextOptions,
+        detail::{DiffWording, attribute_rows},
+        entry::{ChangeCounts, ChangeGroup, NOT_STARTED, all_refusals, group_changes},
         style::paint,
-        value::clean,
+        value::sanitize,
         words,
     },
 };
 
 /// The plan as text.
 #[must_use]
-pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, look: &Look) -> String {
+pub fn plan(plan: &Plan, refusals: &[Refusal], headline: &Headline, look: &TextOptions) -> String {
     let refusals = all_refusals(plan, refusals);
-    let mut page = Page::new(*look);
-    page.headline(headline);
-    page.gap();
-    page.refusals(&refusals);
-    for entry in entries(plan) {
-        page.entry(&entry, &refusals);
+    let mut page = TextWriter::new(*look);
+    page.write_headline(headline);
+    page.write_gap();
+    page.write_refusals(&refusals);
+    for entry in group_changes(plan) {
+        page.write_change_group(&entry, &refusals);
     }
-    page.rollout(plan);
-    page.gap();
-    page.narrowed(plan);
-    page.found(&plan.found);
-    page.gap();
-    page.totals(plan, headline);
-    page.done()
+    page.write_rollouts(plan);
+    page.write_gap();
+    page.write_narrowed(plan);
+    page.write_found(&plan.findings);
+    page.write_gap();
+    page.write_totals(plan, headline);
+    page.finish()
 }
 
-impl Page {
+impl TextWriter {
     /// Command and place on the left, the cost of looking on the right.
-    pub(super) fn headline(&mut self, headline: &Headline) {
-        let place = format!("{} · {}", headline.command, headline.place());
-        let (title, cost) = (self.style.title, paint(self.style.quiet, headline.cost()));
-        self.line(format!("{}   {cost}", paint(title, place)));
+    pub(super) fn write_headline(&mut self, headline: &Headline) {
+        let place = format!("{} · {}", headline.command, headline.location());
+        let (title, cost) = (
+            self.theme.title,
+            paint(self.theme.dim, headline.read_cost()),
+        );
+        self.write_line(format!("{}   {cost}", paint(title, place)));
     }
 
     /// Everything that speaks against the plan, each with the way out.
-    pub(super) fn refusals(&mut self, refusals: &[Refusal]) {
-        let word = paint(self.style.alarm, "BLOCKED:");
+    pub(super) fn write_refusals(&mut self, refusals: &[Refusal]) {
+        let word = paint(self.theme.error, "BLOCKED:");
         for refusal in refusals {
-            let reason = clean(&refusal.reason);
+            let reason = sanitize(&refusal.reason);
             let reason = match &refusal.address {
                 Some(address) if !reason.contains(&address.to_string()) => {
                     format!("{address}: {reason}")
                 }
                 _ => reason,
             };
-            self.line(format!("{word} {reason}"));
-            self.line(format!("    hint: {}", clean(&refusal.hint)));
+            self.write_line(format!("{word} {reason}"));
+            self.write_line(format!("    hint: {}", sanitize(&refusal.hint)));
         }
-        self.gap();
+        self.write_gap();
     }
 
-    fn entry(&mut self, entry: &Entry, refusals: &[Refusal]) {
+    fn write_change_group(&mut self, entry: &ChangeGroup, refusals: &[Refusal]) {
         let verb = entry.verb();
-        let style = self.style.verb(verb);
+        let style = self.theme.verb_style(verb);
         let word = paint(
             style,
-            format!("{} {}", pad(verb.symbol(), 3), pad(verb.word(), 7)),
+            format!(
+                "{} {}",
+                pad_to_width(verb.symbol(), 3),
+                pad_to_width(verb.word(), 7)
+            ),
         );
-        let what = match entry.what().as_str() {
+        let what = match entry.description().as_str() {
             "" => String::new(),
-            what => paint(self.style.quiet, format!("  ({})", clean(what))),
+            what => paint(self.theme.dim, format!("  ({})", sanitize(what))),
         };
-        let remarks = self.remarks(&entry.remarks(refusals));
-        self.line(format!("{word}  {}{what}{remarks}", entry.address()));
-        let rows = rows(&entry.lines, self.detail_width(), Wording::Arrow);
-        self.rows(&rows, verb != Verb::Create);
-        self.takes_along(entry);
+        let remarks = self.format_remarks(&entry.remarks(refusals));
+        self.write_line(format!("{word}  {}{what}{remarks}", entry.address()));
+        let rows = attribute_rows(&entry.lines, self.detail_width(), DiffWording::Plan);
+        self.write_attribute_rows(&rows, verb != Verb::Create);
+        self.write_cascade_deletes(entry);
     }
 
     /// `  BLOCKED, its data is lost`, with what is grave in the style of alarms.
-    pub(super) fn remarks(&self, remarks: &[&str]) -> String {
+    pub(super) fn format_remarks(&self, remarks: &[&str]) -> String {
         if remarks.is_empty() {
             return String::new();
         }
         // That a machine stays as it is reassures; everything else is worth a second look.
         let style = |remark: &str| {
             if remark == NOT_STARTED {
-                self.style.quiet
+                self.theme.dim
             } else {
-                self.style.alarm
+                self.theme.error
             }
         };
         let painted: Vec<String> = remarks
@@ -98,48 +105,50 @@ impl Page {
     }
 
     /// What vanishes along with a container, one line each: none of it has a step of its own to be seen in.
-    pub(super) fn takes_along(&mut self, entry: &Entry) {
+    pub(super) fn write_cascade_deletes(&mut self, entry: &ChangeGroup) {
         let along = entry
             .members()
             .iter()
             .flat_map(|change| &change.takes_along);
         for folded in along {
-            let lost = folded.loss.map(|loss| format!(", {}", words::loss(loss)));
-            let what = clean(&folded.what);
-            let word = paint(self.style.destroy, "takes along");
+            let lost = folded
+                .loss
+                .map(|loss| format!(", {}", words::data_loss_remark(loss)));
+            let what = sanitize(&folded.what);
+            let word = paint(self.theme.destroy, "takes along");
             let lost = lost.unwrap_or_default();
-            self.line(format!("       {word} {} ({what}){lost}", folded.address));
+            self.write_line(format!("       {word} {} ({what}){lost}", folded.address));
         }
     }
 
-    fn totals(&mut self, plan: &Plan, headline: &Headline) {
-        let totals = Totals::of(plan);
+    fn write_totals(&mut self, plan: &Plan, headline: &Headline) {
+        let totals = ChangeCounts::from_plan(plan);
         if plan.is_empty() {
-            let words = match &plan.narrowed {
+            let words = match &plan.selection {
                 Some(narrowed) if !narrowed.left_out.is_empty() => {
                     "No changes in the part that was asked for."
                 }
                 _ if headline.command == "destroy" => "Nothing is there to destroy.",
                 _ => "No changes. The environment matches its manifest.",
             };
-            return self.line(paint(self.style.title, words));
+            return self.write_line(paint(self.theme.title, words));
         }
         if totals.unchanged > 0 {
             let number = u64::try_from(totals.unchanged).unwrap_or(u64::MAX);
             let matches = if number == 1 { "matches" } else { "match" };
-            self.line(format!(
+            self.write_line(format!(
                 "No action: {} {matches}.",
-                words::count(number, "object")
+                words::format_count(number, "object")
             ));
         }
-        let sentence = format!("Plan: {}.", totals.sentence());
-        self.line(paint(self.style.title, sentence));
-        let takes = words::takes(plan.estimate(), totals.run);
+        let sentence = format!("Plan: {}.", totals.summary());
+        self.write_line(paint(self.theme.title, sentence));
+        let takes = words::estimate_sentence(plan.estimate(), totals.run);
         totals
-            .restarts()
+            .restart_sentence()
             .into_iter()
             .chain(takes)
-            .for_each(|sentence| self.line(sentence));
-        self.line(format!("Plan id: {}", plan.id().short()));
+            .for_each(|sentence| self.write_line(sentence));
+        self.write_line(format!("Plan id: {}", plan.id().short()));
     }
 }

@@ -2,93 +2,93 @@
 
 use std::collections::BTreeMap;
 
-use super::Page;
+use super::TextWriter;
 use crate::{
-    apply::event::{Ended, Failure, Outcome, Report},
+    apply::event::{ApplyFailure, ApplyReport, Outcome, StepReport},
     model::Address,
     plan::Action,
-    render::{Look, style::paint, value::clean, words},
+    render::{TextOptions, style::paint, value::sanitize, words},
 };
 
 /// So many skipped steps are named for each cause.
-const NAMED: usize = 6;
+const MAX_NAMED: usize = 6;
 
 /// The report as text.
 #[must_use]
-pub fn report(report: &Report, look: &Look) -> String {
-    let mut page = Page::new(*look);
-    page.halted(report);
+pub fn report(report: &ApplyReport, look: &TextOptions) -> String {
+    let mut page = TextWriter::new(*look);
+    page.write_halted(report);
     for ended in &report.outcomes {
         match &ended.outcome {
-            Outcome::Failed(failure) => page.failed(ended, failure),
-            Outcome::HeldBack(failure) => page.held_back(ended, failure),
+            Outcome::Failed(failure) => page.write_failed(ended, failure),
+            Outcome::HeldBack(failure) => page.write_held_back(ended, failure),
             _ => {}
         }
     }
-    page.skipped(report);
-    page.not_run(report);
-    page.gap();
-    page.counts(report);
-    page.done()
+    page.write_skipped(report);
+    page.write_not_run(report);
+    page.write_gap();
+    page.write_counts(report);
+    page.finish()
 }
 
 /// The report of a way back as text.
 #[must_use]
-pub fn rolled_back(report: &Report, look: &Look) -> String {
+pub fn rollback_report(report: &ApplyReport, look: &TextOptions) -> String {
     if report.is_complete() {
         return paint(
-            look.style().title,
+            look.theme().title,
             "Rolled back: what had changed is as it was before.",
         );
     }
     self::report(report, look)
 }
 
-impl Page {
+impl TextWriter {
     /// Why nothing was begun at all.
-    fn halted(&mut self, report: &Report) {
+    fn write_halted(&mut self, report: &ApplyReport) {
         if let Some(failure) = &report.halted {
-            let word = paint(self.style.alarm, "FAILED:");
-            self.line(format!("{word} nothing was begun"));
-            self.reason(failure);
+            let word = paint(self.theme.error, "FAILED:");
+            self.write_line(format!("{word} nothing was begun"));
+            self.write_failure(failure);
         }
         if let Some(failure) = &report.lost {
-            let word = paint(self.style.alarm, "STOPPED:");
-            self.line(format!("{word} what was under way was dropped"));
-            self.reason(failure);
+            let word = paint(self.theme.error, "STOPPED:");
+            self.write_line(format!("{word} what was under way was dropped"));
+            self.write_failure(failure);
         }
     }
 
-    fn held_back(&mut self, ended: &Ended, failure: &Failure) {
-        let word = paint(self.style.change, "held back:");
-        self.line(format!("{word} {}, for a later apply", ended.address));
-        self.reason(failure);
+    fn write_held_back(&mut self, ended: &StepReport, failure: &ApplyFailure) {
+        let word = paint(self.theme.change, "held back:");
+        self.write_line(format!("{word} {}, for a later apply", ended.address));
+        self.write_failure(failure);
     }
 
-    fn failed(&mut self, ended: &Ended, failure: &Failure) {
-        let word = paint(self.style.alarm, "FAILED:");
-        let action = words::imperative(ended.action);
-        self.line(format!("{word} could not {action} {}", ended.address));
-        self.reason(failure);
+    fn write_failed(&mut self, ended: &StepReport, failure: &ApplyFailure) {
+        let word = paint(self.theme.error, "FAILED:");
+        let action = words::action_imperative(ended.action);
+        self.write_line(format!("{word} could not {action} {}", ended.address));
+        self.write_failure(failure);
     }
 
-    fn reason(&mut self, failure: &Failure) {
+    fn write_failure(&mut self, failure: &ApplyFailure) {
         for line in failure.reason.lines() {
-            self.line(format!("    {}", clean(line)));
+            self.write_line(format!("    {}", sanitize(line)));
         }
         if let Some(id) = &failure.request_id {
-            self.line(format!("    request id: {}", clean(id)));
+            self.write_line(format!("    request id: {}", sanitize(id)));
         }
         if let Some(hint) = &failure.hint {
-            self.line(format!("    hint: {}", clean(hint)));
+            self.write_line(format!("    hint: {}", sanitize(hint)));
         }
     }
 
     /// What did not run, under the failure that stopped it.
-    fn skipped(&mut self, report: &Report) {
+    fn write_skipped(&mut self, report: &ApplyReport) {
         let mut by_cause: BTreeMap<&Address, Vec<String>> = BTreeMap::new();
         for ended in &report.outcomes {
-            let whole = !ended.action.is_on_the_way();
+            let whole = !ended.action.is_intermediate();
             if let (Outcome::Skipped { because }, true) = (&ended.outcome, whole) {
                 by_cause
                     .entry(because)
@@ -99,26 +99,26 @@ impl Page {
         for (because, mut skipped) in by_cause {
             skipped.sort();
             skipped.dedup();
-            let word = paint(self.style.change, "skipped:");
-            let list = words::few(&skipped, NAMED);
-            self.line(format!("{word} {list}, because {because} failed"));
+            let word = paint(self.theme.change, "skipped:");
+            let list = words::join_limited(&skipped, MAX_NAMED);
+            self.write_line(format!("{word} {list}, because {because} failed"));
         }
-        let skipped = |ended: &&Ended| matches!(ended.outcome, Outcome::Skipped { .. });
+        let skipped = |ended: &&StepReport| matches!(ended.outcome, Outcome::Skipped { .. });
         for ended in report
             .outcomes
             .iter()
             .filter(skipped)
             .filter(|ended| ended.action == Action::HandOver)
         {
-            let word = paint(self.style.change, "skipped:");
-            self.line(format!(
+            let word = paint(self.theme.change, "skipped:");
+            self.write_line(format!(
                 "{word} the hand-over of {}, so the old machines go on serving",
                 ended.address
             ));
         }
     }
 
-    fn not_run(&mut self, report: &Report) {
+    fn write_not_run(&mut self, report: &ApplyReport) {
         let why = if report.late {
             "because the deadline was near"
         } else {
@@ -126,9 +126,9 @@ impl Page {
         };
         // When nothing was begun, that has been said.
         if report.halted.is_none() {
-            self.interrupted(report, &Outcome::NotRun, "not run:", why);
+            self.write_interrupted(report, &Outcome::NotRun, "not run:", why);
         }
-        self.interrupted(
+        self.write_interrupted(
             report,
             &Outcome::Unknown,
             "unknown:",
@@ -136,7 +136,13 @@ impl Page {
         );
     }
 
-    fn interrupted(&mut self, report: &Report, outcome: &Outcome, word: &str, why: &str) {
+    fn write_interrupted(
+        &mut self,
+        report: &ApplyReport,
+        outcome: &Outcome,
+        word: &str,
+        why: &str,
+    ) {
         let ended = report
             .outcomes
             .iter()
@@ -144,14 +150,17 @@ impl Page {
         let mut names: Vec<String> = ended.map(|ended| ended.address.to_string()).collect();
         names.dedup();
         if !names.is_empty() {
-            let word = paint(self.style.change, word);
-            self.line(format!("{word} {}, {why}", words::few(&names, NAMED)));
+            let word = paint(self.theme.change, word);
+            self.write_line(format!(
+                "{word} {}, {why}",
+                words::join_limited(&names, MAX_NAMED)
+            ));
         }
     }
 
-    fn counts(&mut self, report: &Report) {
+    fn write_counts(&mut self, report: &ApplyReport) {
         let (done, failed, skipped, not_run) = report.counts();
-        let held = |ended: &&Ended| matches!(ended.outcome, Outcome::HeldBack(_));
+        let held = |ended: &&StepReport| matches!(ended.outcome, Outcome::HeldBack(_));
         let held = report.outcomes.iter().filter(held).count();
         let of = |number: usize, word: &str| (number > 0).then(|| format!("{number} {word}"));
         let parts: Vec<String> = [
@@ -170,18 +179,18 @@ impl Page {
             "Incomplete"
         };
         let style = if report.is_complete() {
-            self.style.title
+            self.theme.title
         } else {
-            self.style.alarm
+            self.theme.error
         };
-        self.line(paint(style, format!("{word}: {}.", parts.join(", "))));
+        self.write_line(paint(style, format!("{word}: {}.", parts.join(", "))));
         if !report.is_complete() {
             let when = if failed > 0 {
                 "once the cause is gone, "
             } else {
                 ""
             };
-            self.line(format!(
+            self.write_line(format!(
                 "Nothing is lost: {when}run the same command again. It looks again and does what is left."
             ));
         }

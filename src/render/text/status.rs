@@ -4,51 +4,54 @@ use std::collections::BTreeMap;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Page, pad, versions::Brevity};
+use super::{TextWriter, pad_to_width, versions::ImageFormat};
 use crate::render::{
-    Headline, Look,
-    fleet::{Activity, App, Checks, Cron, Fleet, Group, Image, LastRun, Machine, OnAws, Volume},
+    Headline, TextOptions,
+    fleet::{
+        Activity, AppSummary, AwsResourceSummary, CheckCounts, CronSummary, EnvironmentStatus,
+        GroupSummary, ImageSummary, LastRun, MachineSummary, VolumeSummary,
+    },
     style::paint,
-    value::{clean, cut, wrapped},
+    value::{sanitize, truncate_middle, wrap_words},
     words,
 };
 
 /// An image gets at least this much of a line; where there is less, it gets a line of its own.
-const IMAGE: usize = 30;
+const MIN_IMAGE_WIDTH: usize = 30;
 /// So far in stands what belongs to the line above.
-const DEEPER: usize = 6;
+const NESTED_INDENT: usize = 6;
 /// As wide as the longest of the words that begin a line about something other than a machine.
-const LABEL: usize = 11;
+const LABEL_WIDTH: usize = 11;
 
 /// The fleet as text.
 #[must_use]
-pub fn status(fleet: &Fleet, headline: &Headline, look: &Look) -> String {
-    let mut page = Page::new(*look);
-    page.headline(headline);
-    let columns = Columns::of(fleet, page.width);
+pub fn status(fleet: &EnvironmentStatus, headline: &Headline, look: &TextOptions) -> String {
+    let mut page = TextWriter::new(*look);
+    page.write_headline(headline);
+    let columns = ColumnWidths::measure(fleet, page.width);
     for app in &fleet.apps {
-        page.gap();
-        page.app(app, &columns);
+        page.write_gap();
+        page.write_app(app, &columns);
     }
     for thing in &fleet.aws {
-        page.gap();
-        page.on_aws(thing);
+        page.write_gap();
+        page.write_aws_resource(thing);
     }
-    page.gap();
-    page.left_alone(fleet);
-    page.gap();
-    page.sum(fleet);
-    page.done()
+    page.write_gap();
+    page.write_unmanaged(fleet);
+    page.write_gap();
+    page.write_summary(fleet);
+    page.finish()
 }
 
 /// Machines that are equal, as one line.
-struct Row<'a> {
+struct StatusRow<'a> {
     name: String,
     region: String,
     state: String,
     checks: String,
     release: String,
-    image: Option<&'a Image>,
+    image: Option<&'a ImageSummary>,
     /// Whether another version runs beside it.
     mixed: bool,
     activity: Activity,
@@ -56,21 +59,21 @@ struct Row<'a> {
 
 /// How wide each column is, over the whole page.
 #[derive(Default)]
-struct Columns {
+struct ColumnWidths {
     name: usize,
     region: usize,
     state: usize,
     checks: usize,
     release: usize,
-    image: Option<Brevity>,
+    image: Option<ImageFormat>,
     /// Whether images stand on lines of their own.
-    beneath: bool,
+    image_below: bool,
 }
 
-impl Columns {
-    fn of(fleet: &Fleet, width: usize) -> Self {
+impl ColumnWidths {
+    fn measure(fleet: &EnvironmentStatus, width: usize) -> Self {
         let mut columns = Self::default();
-        let rows: Vec<Row<'_>> = fleet.apps.iter().flat_map(rows).collect();
+        let rows: Vec<StatusRow<'_>> = fleet.apps.iter().flat_map(app_rows).collect();
         for row in &rows {
             columns.name = columns.name.max(row.name.width());
             columns.region = columns.region.max(row.region.width());
@@ -78,19 +81,19 @@ impl Columns {
             columns.checks = columns.checks.max(row.checks.width());
             columns.release = columns.release.max(row.release.width());
         }
-        let images: Vec<&Image> = rows.iter().filter_map(|row| row.image).collect();
-        let room = width.saturating_sub(columns.before_image());
-        columns.beneath = room < IMAGE;
-        let room = if columns.beneath {
-            width.saturating_sub(DEEPER)
+        let images: Vec<&ImageSummary> = rows.iter().filter_map(|row| row.image).collect();
+        let room = width.saturating_sub(columns.width_before_image());
+        columns.image_below = room < MIN_IMAGE_WIDTH;
+        let room = if columns.image_below {
+            width.saturating_sub(NESTED_INDENT)
         } else {
             room
         };
-        columns.image = Some(Brevity::for_all(&images, room));
+        columns.image = Some(ImageFormat::fitting_all(&images, room));
         columns
     }
 
-    fn before_image(&self) -> usize {
+    fn width_before_image(&self) -> usize {
         let each = [
             self.name,
             self.region,
@@ -106,13 +109,13 @@ impl Columns {
     }
 }
 
-fn rows(app: &App) -> Vec<Row<'_>> {
+fn app_rows(app: &AppSummary) -> Vec<StatusRow<'_>> {
     let groups = app.groups.iter().flat_map(|group| group_rows(app, group));
     groups.chain(app.cron.iter().map(cron_row)).collect()
 }
 
 /// What machines must share to be one line.
-fn likeness(machine: &Machine) -> impl Ord {
+fn grouping_key(machine: &MachineSummary) -> impl Ord {
     let failing =
         machine.activity == Activity::Running && machine.checks.passing < machine.checks.total;
     (
@@ -120,45 +123,48 @@ fn likeness(machine: &Machine) -> impl Ord {
         machine.retired,
         machine.activity,
         state_word(machine).to_owned(),
-        machine.version(),
+        machine.version_key(),
         machine.cordoned,
         failing,
         !machine.proven,
     )
 }
 
-fn group_rows<'a>(app: &App, group: &'a Group) -> Vec<Row<'a>> {
-    let name = format!("{}/{}", clean(&app.app), clean(&group.group));
-    let mut alike: BTreeMap<_, Vec<&Machine>> = BTreeMap::new();
+fn group_rows<'a>(app: &AppSummary, group: &'a GroupSummary) -> Vec<StatusRow<'a>> {
+    let name = format!("{}/{}", sanitize(&app.app), sanitize(&group.group));
+    let mut alike: BTreeMap<_, Vec<&MachineSummary>> = BTreeMap::new();
     for machine in &group.machines {
-        alike.entry(likeness(machine)).or_default().push(machine);
+        alike
+            .entry(grouping_key(machine))
+            .or_default()
+            .push(machine);
     }
-    let row = |machines: &Vec<&'a Machine>| {
+    let row = |machines: &Vec<&'a MachineSummary>| {
         let first = machines.first().copied();
         let count = machines.len();
         let word = first.map_or("", state_word);
         let retired = first.is_some_and(|machine| machine.retired);
         let wanted = first.is_some_and(|machine| machine.wanted);
-        Row {
+        StatusRow {
             name: name.clone(),
-            region: clean(&group.region),
+            region: sanitize(&group.region),
             state: match wanted {
-                true => format!("{count}/{} {}", group.desired, clean(word)),
+                true => format!("{count}/{} {}", group.desired, sanitize(word)),
                 false if retired => format!("{count} old, hidden"),
-                false => format!("{count} {}, extra", clean(word)),
+                false => format!("{count} {}, extra", sanitize(word)),
             },
-            checks: checks_words(machines),
-            release: first.map(release_words).unwrap_or_default(),
+            checks: checks_text(machines),
+            release: first.map(release_text).unwrap_or_default(),
             image: first.and_then(|machine| machine.image.as_ref()),
             mixed: group.mixed,
             activity: first.map_or(Activity::Stopped, |machine| machine.activity),
         }
     };
-    let mut rows: Vec<Row<'a>> = alike.values().map(row).collect();
+    let mut rows: Vec<StatusRow<'a>> = alike.values().map(row).collect();
     if rows.is_empty() {
-        rows.push(Row {
+        rows.push(StatusRow {
             name,
-            region: clean(&group.region),
+            region: sanitize(&group.region),
             state: format!("0/{} there", group.desired),
             checks: String::new(),
             release: String::new(),
@@ -170,19 +176,19 @@ fn group_rows<'a>(app: &App, group: &'a Group) -> Vec<Row<'a>> {
     rows
 }
 
-fn cron_row(cron: &Cron) -> Row<'_> {
+fn cron_row(cron: &CronSummary) -> StatusRow<'_> {
     let schedule = cron.schedule.as_deref().unwrap_or("no schedule");
     let running = cron.machine.activity == Activity::Running;
-    Row {
-        name: clean(&cron.machine.name),
-        region: clean(&cron.machine.region),
+    StatusRow {
+        name: sanitize(&cron.machine.name),
+        region: sanitize(&cron.machine.region),
         state: format!(
             "cron {}{}",
-            clean(schedule),
+            sanitize(schedule),
             if running { ", runs now" } else { "" }
         ),
         checks: String::new(),
-        release: release_words(&cron.machine),
+        release: release_text(&cron.machine),
         image: cron.machine.image.as_ref(),
         mixed: cron.other_image,
         activity: if cron.machine.reachable {
@@ -194,7 +200,7 @@ fn cron_row(cron: &Cron) -> Row<'_> {
 }
 
 /// A state in the word that tells most.
-fn state_word(machine: &Machine) -> &str {
+fn state_word(machine: &MachineSummary) -> &str {
     match machine.activity {
         Activity::Asleep => "asleep",
         Activity::Standby => "standby",
@@ -206,11 +212,11 @@ fn state_word(machine: &Machine) -> &str {
 }
 
 /// Checks of machines that do not run say nothing.
-fn checks_words(machines: &[&Machine]) -> String {
+fn checks_text(machines: &[&MachineSummary]) -> String {
     let running = machines
         .iter()
         .filter(|machine| machine.activity == Activity::Running);
-    let sum = running.fold(Checks::default(), |sum, machine| Checks {
+    let sum = running.fold(CheckCounts::default(), |sum, machine| CheckCounts {
         passing: sum.passing + machine.checks.passing,
         total: sum.total + machine.checks.total,
     });
@@ -221,21 +227,21 @@ fn checks_words(machines: &[&Machine]) -> String {
     }
 }
 
-fn release_words(machine: &Machine) -> String {
+fn release_text(machine: &MachineSummary) -> String {
     machine
         .release
         .as_ref()
-        .map(|release| format!("release {}", clean(release)))
+        .map(|release| format!("release {}", sanitize(release)))
         .unwrap_or_default()
 }
 
 /// When a run ended, and how.
-fn run_words(run: &LastRun) -> String {
+fn last_run_text(run: &LastRun) -> String {
     let at: String = run.ended_at.chars().take(16).collect();
-    format!("{} UTC, {}", at.replace('T', " "), exit_words(run))
+    format!("{} UTC, {}", at.replace('T', " "), exit_text(run))
 }
 
-fn exit_words(run: &LastRun) -> String {
+fn exit_text(run: &LastRun) -> String {
     match (run.oom_killed, run.exit_code) {
         (true, _) => "it ran out of memory".to_owned(),
         (_, Some(code)) => format!("exit code {code}"),
@@ -244,56 +250,56 @@ fn exit_words(run: &LastRun) -> String {
 }
 
 /// Whether a run went wrong by itself.
-fn went_wrong(run: &LastRun) -> bool {
+fn is_failed_run(run: &LastRun) -> bool {
     !run.requested && (run.oom_killed || run.exit_code.is_some_and(|code| code != 0))
 }
 
-impl Page {
-    fn app(&mut self, app: &App, columns: &Columns) {
-        let name = paint(self.style.title, clean(&app.app));
-        self.line(format!(
+impl TextWriter {
+    fn write_app(&mut self, app: &AppSummary, columns: &ColumnWidths) {
+        let name = paint(self.theme.title, sanitize(&app.app));
+        self.write_line(format!(
             "{name}  {}",
-            paint(self.style.quiet, clean(&app.fly_name))
+            paint(self.theme.dim, sanitize(&app.fly_name))
         ));
         if !app.exists {
-            return self.line("  not there yet");
+            return self.write_line("  not there yet");
         }
         for (at, group) in app.groups.iter().enumerate() {
             for row in group_rows(app, group) {
-                self.row(&row, columns);
+                self.write_status_row(&row, columns);
             }
-            self.machine_notes(group);
+            self.write_machine_notes(group);
             let last_region = app
                 .groups
                 .get(at + 1)
                 .is_none_or(|next| next.group != group.group);
             if group.mixed && last_region {
-                let name = format!("{}/{}", clean(&app.app), clean(&group.group));
-                self.note(&format!(
+                let name = format!("{}/{}", sanitize(&app.app), sanitize(&group.group));
+                self.write_note(&format!(
                     "{name} runs different versions at once: a rollout is half done"
                 ));
             }
         }
         for cron in &app.cron {
-            self.row(&cron_row(cron), columns);
-            self.cron_notes(cron);
+            self.write_status_row(&cron_row(cron), columns);
+            self.write_cron_notes(cron);
         }
-        self.things(app);
+        self.write_other_resources(app);
     }
 
     /// One line; the image last, or beneath where there is no room for it.
-    fn row(&mut self, row: &Row<'_>, columns: &Columns) {
-        let state = pad(&row.state, columns.state);
+    fn write_status_row(&mut self, row: &StatusRow<'_>, columns: &ColumnWidths) {
+        let state = pad_to_width(&row.state, columns.state);
         let state = match row.activity {
             Activity::Running => state,
-            Activity::Asleep | Activity::Standby => paint(self.style.quiet, state),
-            Activity::Changing | Activity::Stopped => paint(self.style.change, state),
-            Activity::Failed | Activity::Unreachable => paint(self.style.alarm, state),
+            Activity::Asleep | Activity::Standby => paint(self.theme.dim, state),
+            Activity::Changing | Activity::Stopped => paint(self.theme.change, state),
+            Activity::Failed | Activity::Unreachable => paint(self.theme.error, state),
         };
         let mut line = format!(
             "  {}  {}  {state}",
-            pad(&row.name, columns.name),
-            pad(&row.region, columns.region)
+            pad_to_width(&row.name, columns.name),
+            pad_to_width(&row.region, columns.region)
         );
         for (text, width) in [
             (&row.checks, columns.checks),
@@ -301,33 +307,33 @@ impl Page {
         ] {
             if width > 0 {
                 line.push_str("  ");
-                line.push_str(&pad(text, width));
+                line.push_str(&pad_to_width(text, width));
             }
         }
         let style = if row.mixed {
-            self.style.alarm
+            self.theme.error
         } else {
-            self.style.quiet
+            self.theme.dim
         };
         let image = row
             .image
             .zip(columns.image)
-            .map(|(image, brevity)| brevity.image(image, row.mixed));
+            .map(|(image, brevity)| brevity.format_image(image, row.mixed));
         let image = paint(style, image.unwrap_or_default());
-        if !columns.beneath || row.image.is_none() {
-            return self.line(format!("{line}  {image}"));
+        if !columns.image_below || row.image.is_none() {
+            return self.write_line(format!("{line}  {image}"));
         }
-        self.line(line);
-        self.line(format!("{}{image}", " ".repeat(DEEPER)));
+        self.write_line(line);
+        self.write_line(format!("{}{image}", " ".repeat(NESTED_INDENT)));
     }
 
     /// Something that is not as it should be.
-    fn note(&mut self, text: &str) {
-        let sign = paint(self.style.alarm, "!");
-        self.line(format!("    {sign} {text}"));
+    fn write_note(&mut self, text: &str) {
+        let sign = paint(self.theme.error, "!");
+        self.write_line(format!("    {sign} {text}"));
     }
 
-    fn machine_notes(&mut self, group: &Group) {
+    fn write_machine_notes(&mut self, group: &GroupSummary) {
         let old = group
             .machines
             .iter()
@@ -339,49 +345,53 @@ impl Page {
             } else {
                 ("they", "them")
             };
-            self.note(&format!(
+            self.write_note(&format!(
                 "new machines have taken over; the rollout did not end: apply ends it and removes {them}, and with a \
                  rollback {they} take{} over again",
                 if old == 1 { "s" } else { "" }
             ));
         }
         for machine in group.machines.iter().filter(|machine| !machine.retired) {
-            let who = format!("{} ({})", clean(&machine.name), clean(&machine.id));
-            for why in complaints(machine) {
-                self.note(&format!("{who} {why}"));
+            let who = format!("{} ({})", sanitize(&machine.name), sanitize(&machine.id));
+            for why in machine_problems(machine) {
+                self.write_note(&format!("{who} {why}"));
             }
         }
     }
 
-    fn cron_notes(&mut self, cron: &Cron) {
+    fn write_cron_notes(&mut self, cron: &CronSummary) {
         let run = cron.machine.last_run.as_ref();
         match run {
-            Some(run) if went_wrong(run) => {
-                self.note(&format!("last run ended {}", run_words(run)))
+            Some(run) if is_failed_run(run) => {
+                self.write_note(&format!("last run ended {}", last_run_text(run)))
             }
             Some(run) => {
-                let text = format!("{}last run ended {}", " ".repeat(DEEPER), run_words(run));
-                self.line(paint(self.style.quiet, text));
+                let text = format!(
+                    "{}last run ended {}",
+                    " ".repeat(NESTED_INDENT),
+                    last_run_text(run)
+                );
+                self.write_line(paint(self.theme.dim, text));
             }
             None => {
-                let text = format!("{}no run is known of", " ".repeat(DEEPER));
-                self.line(paint(self.style.quiet, text));
+                let text = format!("{}no run is known of", " ".repeat(NESTED_INDENT));
+                self.write_line(paint(self.theme.dim, text));
             }
         }
         if cron.other_image {
-            self.note("it runs another image than its app");
+            self.write_note("it runs another image than its app");
         }
         if !cron.machine.reachable {
-            self.note("its host cannot be reached");
+            self.write_note("its host cannot be reached");
         }
         if !cron.machine.wanted {
-            self.note("it is not in the manifest");
+            self.write_note("it is not in the manifest");
         }
     }
 
     /// What an app has besides machines.
-    fn things(&mut self, app: &App) {
-        let part = |name: &str| clean(name.split_once('/').map_or(name, |(_, rest)| rest));
+    fn write_other_resources(&mut self, app: &AppSummary) {
+        let part = |name: &str| sanitize(name.split_once('/').map_or(name, |(_, rest)| rest));
         let width = |names: Vec<&str>| {
             names
                 .iter()
@@ -396,13 +406,13 @@ impl Page {
                 .collect(),
         );
         for volume in &app.volumes {
-            let words = volume_words(volume);
-            self.thing(
+            let words = volume_text(volume);
+            self.write_labelled(
                 "volume",
-                &format!("{}  {words}", pad(&part(&volume.name), names)),
+                &format!("{}  {words}", pad_to_width(&part(&volume.name), names)),
             );
             if !volume.reachable {
-                self.note("its host cannot be reached");
+                self.write_note("its host cannot be reached");
             }
         }
         let addresses = app
@@ -412,17 +422,17 @@ impl Page {
             .max()
             .unwrap_or_default();
         for ip in &app.ips {
-            let place =
-                Some(clean(&ip.region)).filter(|region| !matches!(region.as_str(), "" | "global"));
+            let place = Some(sanitize(&ip.region))
+                .filter(|region| !matches!(region.as_str(), "" | "global"));
             let place = place
                 .map(|region| format!(", {region}"))
                 .unwrap_or_default();
-            self.thing(
+            self.write_labelled(
                 "ip",
                 &format!(
                     "{}  {}{place}",
-                    pad(&clean(&ip.address), addresses),
-                    clean(&ip.kind)
+                    pad_to_width(&sanitize(&ip.address), addresses),
+                    sanitize(&ip.kind)
                 ),
             );
         }
@@ -438,28 +448,31 @@ impl Page {
             } else {
                 "waits for DNS"
             };
-            self.thing(
+            self.write_labelled(
                 "certificate",
-                &format!("{}  {state}", pad(&clean(&certificate.hostname), hosts)),
+                &format!(
+                    "{}  {state}",
+                    pad_to_width(&sanitize(&certificate.hostname), hosts)
+                ),
             );
         }
-        self.list("secrets", &app.secrets);
-        self.list("missing", &app.missing);
+        self.write_list("secrets", &app.secrets);
+        self.write_list("missing", &app.missing);
     }
 
-    fn thing(&mut self, label: &str, text: &str) {
-        let label = paint(self.style.quiet, pad(label, LABEL));
-        let text = cut(text, self.width.saturating_sub(LABEL + 4));
-        self.line(format!("  {label}  {text}"));
+    fn write_labelled(&mut self, label: &str, text: &str) {
+        let label = paint(self.theme.dim, pad_to_width(label, LABEL_WIDTH));
+        let text = truncate_middle(text, self.width.saturating_sub(LABEL_WIDTH + 4));
+        self.write_line(format!("  {label}  {text}"));
     }
 
     /// Names, over as many lines as they need.
-    fn list(&mut self, label: &str, names: &[String]) {
-        let room = self.width.saturating_sub(LABEL + 4);
+    fn write_list(&mut self, label: &str, names: &[String]) {
+        let room = self.width.saturating_sub(LABEL_WIDTH + 4);
         let mut lines: Vec<String> = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let comma = if at + 1 < names.len() { "," } else { "" };
-            let word = format!("{}{comma}", clean(name));
+            let word = format!("{}{comma}", sanitize(name));
             match lines.last_mut() {
                 Some(line) if line.width() + 1 + word.width() <= room => {
                     line.push(' ');
@@ -469,51 +482,53 @@ impl Page {
             }
         }
         for (at, line) in lines.iter().enumerate() {
-            self.thing(if at == 0 { label } else { "" }, line);
+            self.write_labelled(if at == 0 { label } else { "" }, line);
         }
     }
 
-    fn on_aws(&mut self, thing: &OnAws) {
-        let name = paint(self.style.title, clean(&thing.address));
-        self.line(format!(
+    fn write_aws_resource(&mut self, thing: &AwsResourceSummary) {
+        let name = paint(self.theme.title, sanitize(&thing.address));
+        self.write_line(format!(
             "{name}  {}",
-            paint(self.style.quiet, clean(&thing.name))
+            paint(self.theme.dim, sanitize(&thing.name))
         ));
         let about = if thing.exists {
-            clean(&thing.about)
+            sanitize(&thing.about)
         } else {
             "not there yet".to_owned()
         };
-        let lines = wrapped(&about, self.width.saturating_sub(2));
-        lines.iter().for_each(|line| self.line(format!("  {line}")));
+        let lines = wrap_words(&about, self.width.saturating_sub(2));
+        lines
+            .iter()
+            .for_each(|line| self.write_line(format!("  {line}")));
         if !thing.wanted {
-            self.note("it is not in the manifest");
+            self.write_note("it is not in the manifest");
         }
     }
 
-    fn left_alone(&mut self, fleet: &Fleet) {
+    fn write_unmanaged(&mut self, fleet: &EnvironmentStatus) {
         for warning in &fleet.warnings {
-            let word = paint(self.style.change, "warning:");
-            self.line(format!("{word} {}", clean(warning)));
+            let word = paint(self.theme.change, "warning:");
+            self.write_line(format!("{word} {}", sanitize(warning)));
         }
         if fleet.unmanaged.is_empty() {
             return;
         }
-        self.line("Not managed, and left alone:");
+        self.write_line("Not managed, and left alone:");
         for left in &fleet.unmanaged {
             let line = format!(
                 "  {} in {}: {}",
-                clean(&left.what),
-                clean(&left.within),
-                clean(&left.why)
+                sanitize(&left.what),
+                sanitize(&left.within),
+                sanitize(&left.why)
             );
-            self.line(paint(self.style.quiet, line));
+            self.write_line(paint(self.theme.dim, line));
         }
     }
 
     /// The whole in one sentence.
-    fn sum(&mut self, fleet: &Fleet) {
-        let title = self.style.title;
+    fn write_summary(&mut self, fleet: &EnvironmentStatus) {
+        let title = self.theme.title;
         if !fleet.apps.iter().any(|app| app.exists) {
             let on_aws = fleet.aws.iter().any(|thing| thing.exists);
             let what = if on_aws {
@@ -521,7 +536,7 @@ impl Page {
             } else {
                 "Nothing is there."
             };
-            return self.line(paint(title, what));
+            return self.write_line(paint(title, what));
         }
         let desired: usize = fleet
             .apps
@@ -538,7 +553,7 @@ impl Page {
         let (running, asleep) = (of(Activity::Running), of(Activity::Asleep));
         let standby = of(Activity::Standby);
         let unwell = serving()
-            .filter(|machine| machine.activity == Activity::Running && !machine.is_well())
+            .filter(|machine| machine.activity == Activity::Running && !machine.is_healthy())
             .count();
         let mixed = fleet
             .versions()
@@ -546,11 +561,11 @@ impl Page {
             .filter(|group| group.is_mixed())
             .count();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let runs = words::verb_for(running.max(usize::from(desired == 1)), "run");
+        let runs = words::inflect_verb(running.max(usize::from(desired == 1)), "run");
         let parts = [
             Some(format!(
                 "{running} of {} {runs}",
-                words::count(number(desired), "machine")
+                words::format_count(number(desired), "machine")
             )),
             (asleep > 0).then(|| format!("{asleep} asleep, woken by the next request")),
             (standby > 0).then(|| format!("{standby} on standby")),
@@ -558,35 +573,35 @@ impl Page {
             (mixed > 0).then(|| {
                 format!(
                     "{} with different versions",
-                    words::count(number(mixed), "group")
+                    words::format_count(number(mixed), "group")
                 )
             }),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        self.line(paint(title, format!("{}.", parts.join("; "))));
+        self.write_line(paint(title, format!("{}.", parts.join("; "))));
     }
 }
 
 /// What is not as it should be with a machine.
-fn complaints(machine: &Machine) -> Vec<String> {
-    let Checks { passing, total } = machine.checks;
+fn machine_problems(machine: &MachineSummary) -> Vec<String> {
+    let CheckCounts { passing, total } = machine.checks;
     let mut all = Vec::new();
     match machine.activity {
         Activity::Unreachable => all.push("is on a host that cannot be reached".to_owned()),
         Activity::Stopped => all.push(match &machine.last_run {
-            Some(run) if !run.requested => format!("stopped by itself: {}", run_words(run)),
+            Some(run) if !run.requested => format!("stopped by itself: {}", last_run_text(run)),
             Some(_) => "was stopped by hand: no request wakes it".to_owned(),
             None => "does not run, and no request wakes it".to_owned(),
         }),
         Activity::Failed => all.push(match &machine.last_run {
-            Some(run) => format!("failed to start: {}", run_words(run)),
+            Some(run) => format!("failed to start: {}", last_run_text(run)),
             None => "failed to start".to_owned(),
         }),
         Activity::Running if passing < total => {
             all.push(format!(
                 "fails {} of {}",
                 total - passing,
-                words::count(u64::try_from(total).unwrap_or(u64::MAX), "check")
+                words::format_count(u64::try_from(total).unwrap_or(u64::MAX), "check")
             ));
         }
         Activity::Running | Activity::Changing | Activity::Asleep | Activity::Standby => {}
@@ -608,7 +623,7 @@ fn complaints(machine: &Machine) -> Vec<String> {
 }
 
 /// Size, use and holder.
-fn volume_words(volume: &Volume) -> String {
+fn volume_text(volume: &VolumeSummary) -> String {
     let used = match (volume.bytes_used, volume.bytes_total) {
         (Some(used), Some(total)) if total > 0 => {
             let percent = u128::from(used) * 100 / u128::from(total);
@@ -617,13 +632,13 @@ fn volume_words(volume: &Volume) -> String {
         _ => String::new(),
     };
     let held = match (&volume.held_by_name, &volume.held_by) {
-        (Some(name), _) => format!("held by {}", clean(name)),
-        (None, Some(id)) => format!("held by {}", clean(id)),
+        (Some(name), _) => format!("held by {}", sanitize(name)),
+        (None, Some(id)) => format!("held by {}", sanitize(id)),
         (None, None) => "free".to_owned(),
     };
     let state = match volume.state.as_str() {
         "created" | "" => String::new(),
-        other => format!("  {}", clean(other)),
+        other => format!("  {}", sanitize(other)),
     };
     let extra = if volume.wanted {
         ""
@@ -633,6 +648,6 @@ fn volume_words(volume: &Volume) -> String {
     format!(
         "{} GB{used}  {}  {held}{state}{extra}",
         volume.size_gb,
-        clean(&volume.id)
+        sanitize(&volume.id)
     )
 }

@@ -2,36 +2,37 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Page, pad};
+use super::{TextWriter, pad_to_width};
 use crate::render::{
-    Look,
-    fleet::{Fleet, GroupVersions, Image, Version},
+    TextOptions,
+    fleet::{EnvironmentStatus, GroupVersions, ImageSummary, RunningVersion},
     style::paint,
-    value::{clean, cut, short_digests},
+    value::{sanitize, shorten_digests, truncate_middle},
 };
 
 /// Below this many columns an image says nothing, so a narrower page has lines that are too long instead.
-const LEAST_IMAGE: usize = 24;
+const MIN_IMAGE_WIDTH: usize = 24;
 
 /// What runs which version, one line for each version of each process group.
 #[must_use]
-pub fn versions(fleet: &Fleet, look: &Look) -> String {
-    let mut page = Page::new(*look);
+pub fn versions(fleet: &EnvironmentStatus, look: &TextOptions) -> String {
+    let mut page = TextWriter::new(*look);
     let groups = fleet.versions();
-    let rows: Vec<(&GroupVersions, &Version)> = groups
+    let rows: Vec<(&GroupVersions, &RunningVersion)> = groups
         .iter()
         .flat_map(|group| group.versions.iter().map(move |version| (group, version)))
         .collect();
     if rows.is_empty() {
-        page.line("No machine is there.");
-        return page.done();
+        page.write_line("No machine is there.");
+        return page.finish();
     }
     let name = rows
         .iter()
         .map(|(group, _)| group.group.width())
         .max()
         .unwrap_or_default();
-    let counts = |(group, version): &(&GroupVersions, &Version)| count(group, version);
+    let counts =
+        |(group, version): &(&GroupVersions, &RunningVersion)| machine_count_text(group, version);
     let count_width = rows
         .iter()
         .map(|row| counts(row).width())
@@ -39,40 +40,40 @@ pub fn versions(fleet: &Fleet, look: &Look) -> String {
         .unwrap_or_default();
     let release_width = rows
         .iter()
-        .map(|(_, version)| release(version).width())
+        .map(|(_, version)| release_text(version).width())
         .max()
         .unwrap_or_default();
     let room = page
         .width
         .saturating_sub(2 + name + 2 + count_width + 2 + release_width + 2);
-    let images: Vec<&Image> = rows
+    let images: Vec<&ImageSummary> = rows
         .iter()
         .filter_map(|(_, version)| version.image.as_ref())
         .collect();
-    let brevity = Brevity::for_all(&images, room.max(LEAST_IMAGE));
+    let brevity = ImageFormat::fitting_all(&images, room.max(MIN_IMAGE_WIDTH));
     for row in &rows {
         let (group, version) = row;
         let image = version
             .image
             .as_ref()
-            .map(|image| brevity.image(image, group.versions.len() > 1));
+            .map(|image| brevity.format_image(image, group.versions.len() > 1));
         let first = group.versions.first() == Some(*version);
-        let name = pad(if first { &group.group } else { "" }, name);
+        let name = pad_to_width(if first { &group.group } else { "" }, name);
         let release = match release_width {
             0 => String::new(),
-            width => format!("{}  ", pad(&release(version), width)),
+            width => format!("{}  ", pad_to_width(&release_text(version), width)),
         };
         let line = format!(
             "  {name}  {}  {release}{}",
-            pad(&counts(row), count_width),
+            pad_to_width(&counts(row), count_width),
             image.unwrap_or_default()
         );
         let style = if group.is_mixed() {
-            page.style.change
+            page.theme.change
         } else {
-            page.style.title
+            page.theme.title
         };
-        page.line(if group.is_mixed() {
+        page.write_line(if group.is_mixed() {
             paint(style, line)
         } else {
             line
@@ -84,18 +85,18 @@ pub fn versions(fleet: &Fleet, look: &Look) -> String {
         .map(|group| group.group.as_str())
         .collect();
     if !mixed.is_empty() {
-        let word = paint(page.style.alarm, "!");
+        let word = paint(page.theme.error, "!");
         let verb = if mixed.len() == 1 { "runs" } else { "run" };
-        page.line(format!(
+        page.write_line(format!(
             "{word} {} {verb} more than one version",
             mixed.join(", ")
         ));
     }
-    page.done()
+    page.finish()
 }
 
 /// `2 of 3 machines`, and how many of them are well where not all are.
-fn count(group: &GroupVersions, version: &Version) -> String {
+fn machine_count_text(group: &GroupVersions, version: &RunningVersion) -> String {
     let here = version.machines.len();
     if version.retired {
         return format!("{here} old, hidden");
@@ -103,7 +104,7 @@ fn count(group: &GroupVersions, version: &Version) -> String {
     let serving = group.versions.iter().filter(|version| !version.retired);
     let all: usize = serving.map(|version| version.machines.len()).sum();
     let noun = if all == 1 { "machine" } else { "machines" };
-    let ill = match version.ill {
+    let ill = match version.unhealthy {
         0 => String::new(),
         ill if ill == here => ", not well".to_owned(),
         ill => format!(", {ill} not well"),
@@ -115,49 +116,49 @@ fn count(group: &GroupVersions, version: &Version) -> String {
     }
 }
 
-fn release(version: &Version) -> String {
+fn release_text(version: &RunningVersion) -> String {
     version
         .release
         .as_ref()
-        .map(|release| format!("release {}", clean(release)))
+        .map(|release| format!("release {}", sanitize(release)))
         .unwrap_or_default()
 }
 
 /// How much is said of images, so that each fits in so many columns: the same for all of a page, which reads better
 /// than as much as possible for each.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Brevity {
+pub(super) struct ImageFormat {
     level: usize,
-    columns: usize,
+    width: usize,
 }
 
-impl Brevity {
+impl ImageFormat {
     /// The most that fits for each of these images.
-    pub(super) fn for_all(images: &[&Image], columns: usize) -> Self {
+    pub(super) fn fitting_all(images: &[&ImageSummary], columns: usize) -> Self {
         let fits = |level: &usize| {
             images
                 .iter()
-                .all(|image| form(image, *level, true).width() <= columns)
+                .all(|image| image_form(image, *level, true).width() <= columns)
         };
         Self {
-            level: (0..SHORTEST).find(fits).unwrap_or(SHORTEST),
-            columns,
+            level: (0..SHORTEST_FORM).find(fits).unwrap_or(SHORTEST_FORM),
+            width: columns,
         }
     }
 
     /// The image. Where versions differ the digest is kept to the last, because a tag such as `main` is the same on
     /// both; otherwise the tag is, because it is what people know.
-    pub(super) fn image(self, image: &Image, differs: bool) -> String {
-        cut(&form(image, self.level, differs), self.columns)
+    pub(super) fn format_image(self, image: &ImageSummary, differs: bool) -> String {
+        truncate_middle(&image_form(image, self.level, differs), self.width)
     }
 }
 
 /// The form that says least.
-const SHORTEST: usize = 3;
+const SHORTEST_FORM: usize = 3;
 
 /// The forms of an image, from the one that says most to the one that says least.
-fn form(image: &Image, level: usize, differs: bool) -> String {
-    let reference = clean(&image.reference);
+fn image_form(image: &ImageSummary, level: usize, differs: bool) -> String {
+    let reference = sanitize(&image.reference);
     let (name, own) = match reference.split_once('@') {
         Some((name, digest)) => (name, Some(digest.to_owned())),
         None => (reference.as_str(), None),
@@ -166,9 +167,9 @@ fn form(image: &Image, level: usize, differs: bool) -> String {
     let Some(digest) = image
         .digest
         .as_deref()
-        .map(clean)
+        .map(sanitize)
         .or(own)
-        .map(|digest| short_digests(&digest))
+        .map(|digest| shorten_digests(&digest))
     else {
         return if level == 0 { name } else { last }.to_owned();
     };
@@ -186,9 +187,9 @@ fn form(image: &Image, level: usize, differs: bool) -> String {
 mod tests {
     use super::*;
 
-    fn image() -> Image {
+    fn image() -> ImageSummary {
         let digest = Some(format!("sha256:{}", "0a".repeat(32)));
-        Image {
+        ImageSummary {
             reference: "registry.fly.io/shop-web:main".to_owned(),
             digest,
         }
@@ -196,7 +197,9 @@ mod tests {
 
     #[test]
     fn an_image_says_less_where_there_is_less_room() {
-        let at = |columns, differs| Brevity::for_all(&[&image()], columns).image(&image(), differs);
+        let at = |columns, differs| {
+            ImageFormat::fitting_all(&[&image()], columns).format_image(&image(), differs)
+        };
         assert_eq!(
             at(80, false),
             "registry.fly.io/shop-web:main (sha256:0a0a0a0a0a0a…)"

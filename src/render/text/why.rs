@@ -2,38 +2,40 @@
 
 use std::collections::BTreeSet;
 
-use super::Page;
+use super::TextWriter;
 use crate::{
     kinds::Cause,
     model::Address,
-    plan::{Action, Because, Change, Plan, Step, Verb},
+    plan::{Action, Change, EdgeReason, Plan, Step, Verb},
     render::{
-        Look,
-        detail::{Wording, rows},
-        rollout::proof,
+        TextOptions,
+        detail::{DiffWording, attribute_rows},
+        rollout::verification,
         style::paint,
-        value::clean,
+        value::sanitize,
         words,
     },
 };
 
 /// The answer to `--why`.
 #[must_use]
-pub fn why(plan: &Plan, address: &Address, look: &Look) -> String {
-    let mut page = Page::new(*look);
+pub fn why(plan: &Plan, address: &Address, look: &TextOptions) -> String {
+    let mut page = TextWriter::new(*look);
     let changes = plan.changes();
     match changes.iter().find(|change| change.address == *address) {
-        Some(change) => page.reasons(change),
-        None if own(plan, address).next().is_none() => page.no_change(plan, address),
+        Some(change) => page.write_change_reason(change),
+        None if intermediate_steps(plan, address).next().is_none() => {
+            page.write_no_change(plan, address)
+        }
         None => {}
     }
-    page.on_the_way(plan, address);
-    page.order(plan, address);
-    page.done()
+    page.write_intermediate_steps(plan, address);
+    page.write_order(plan, address);
+    page.finish()
 }
 
 /// Why an object changes, as far as it can tell.
-fn because(change: &Change) -> &'static str {
+fn change_reason(change: &Change) -> &'static str {
     match (change.verb, change.cause) {
         (Verb::Create, _) => "the manifest asks for it, and it is not there",
         (Verb::Destroy, _) => "it is ours, and the manifest does not ask for it",
@@ -47,106 +49,110 @@ fn because(change: &Change) -> &'static str {
 }
 
 /// The steps at an address that are on the way to something else.
-fn own<'p>(plan: &'p Plan, address: &'p Address) -> impl Iterator<Item = &'p Step> {
+fn intermediate_steps<'p>(plan: &'p Plan, address: &'p Address) -> impl Iterator<Item = &'p Step> {
     plan.steps()
-        .filter(move |step| step.address == *address && step.action.is_on_the_way())
+        .filter(move |step| step.address == *address && step.action.is_intermediate())
 }
 
 /// The steps at one address that a reader takes for one: both halves of a replacement, but not the end of the old
 /// machine.
-fn part(action: Action) -> Option<Action> {
-    Some(action).filter(|action| action.is_on_the_way())
+fn step_part(action: Action) -> Option<Action> {
+    Some(action).filter(|action| action.is_intermediate())
 }
 
 /// An edge seen from its later end, and from its earlier one.
-fn in_words(from: Action, because: Because, to: Action) -> (&'static str, &'static str) {
+fn dependency_text(from: Action, because: EdgeReason, to: Action) -> (&'static str, &'static str) {
     match because {
-        Because::Needs if to == Action::HandOver => (
+        EdgeReason::Needs if to == Action::HandOver => (
             "it must be healthy first",
             "takes over when all are healthy",
         ),
-        Because::Needs if from == Action::Run => {
+        EdgeReason::Needs if from == Action::Run => {
             ("it must have run first", "changes once it has run")
         }
-        Because::Healthy if from == Action::Prove => {
+        EdgeReason::Healthy if from == Action::Prove => {
             ("it must be verified first", "waits until it is verified")
         }
-        Because::Healthy if from == Action::HandOver => {
+        EdgeReason::Healthy if from == Action::HandOver => {
             ("it must have taken over first", "is verified after that")
         }
-        Because::Healthy if to == Action::Prove => {
+        EdgeReason::Healthy if to == Action::Prove => {
             ("it must be healthy first", "is verified when it is healthy")
         }
-        Because::Needs => ("it refers to it", "refers to it"),
-        Because::StillHeld => ("it is still held by it", "is still held by it"),
-        Because::SameName => ("both have one name", "has the same name"),
-        Because::InTurn => ("its group takes turns", "is next in its group"),
-        Because::Healthy => ("it must be healthy first", "waits until it is healthy"),
-        Because::TakesOver => ("it serves until then", "goes once it has taken over"),
+        EdgeReason::Needs => ("it refers to it", "refers to it"),
+        EdgeReason::StillHeld => ("it is still held by it", "is still held by it"),
+        EdgeReason::SameName => ("both have one name", "has the same name"),
+        EdgeReason::InTurn => ("its group takes turns", "is next in its group"),
+        EdgeReason::Healthy => ("it must be healthy first", "waits until it is healthy"),
+        EdgeReason::TakesOver => ("it serves until then", "goes once it has taken over"),
     }
 }
 
-impl Page {
-    fn reasons(&mut self, change: &Change) {
-        let word = paint(self.style.verb(change.verb), change.verb.word());
-        self.line(format!(
+impl TextWriter {
+    fn write_change_reason(&mut self, change: &Change) {
+        let word = paint(self.theme.verb_style(change.verb), change.verb.word());
+        self.write_line(format!(
             "{word} {}, because {}",
             change.address,
-            because(change)
+            change_reason(change)
         ));
         if let Some(loss) = change.loss {
-            self.line(format!(
+            self.write_line(format!(
                 "       {}",
-                paint(self.style.alarm, words::loss(loss))
+                paint(self.theme.error, words::data_loss_remark(loss))
             ));
         }
-        let rows = rows(&change.lines, self.detail_width(), Wording::Arrow);
-        self.rows(&rows, change.verb != Verb::Create);
+        let rows = attribute_rows(&change.lines, self.detail_width(), DiffWording::Plan);
+        self.write_attribute_rows(&rows, change.verb != Verb::Create);
     }
 
     /// An object without a change: blocked, gone with its container, left out, or equal.
-    fn no_change(&mut self, plan: &Plan, address: &Address) {
+    fn write_no_change(&mut self, plan: &Plan, address: &Address) {
         if let Some(blocked) = plan
             .blocked
             .iter()
             .find(|blocked| blocked.address == *address)
         {
-            self.line(format!(
+            self.write_line(format!(
                 "{address} is blocked: {}",
-                clean(&blocked.refused.reason)
+                sanitize(&blocked.refused.reason)
             ));
-            return self.line(format!("    hint: {}", clean(&blocked.refused.hint)));
+            return self.write_line(format!("    hint: {}", sanitize(&blocked.refused.hint)));
         }
-        if let Some(folded) = plan.folded.iter().find(|folded| folded.address == *address) {
-            return self.line(format!("{address} vanishes along with {}", folded.with));
+        if let Some(folded) = plan
+            .cascade_deletes
+            .iter()
+            .find(|folded| folded.address == *address)
+        {
+            return self.write_line(format!("{address} vanishes along with {}", folded.with));
         }
         let left_out = plan
-            .narrowed
+            .selection
             .as_ref()
             .is_some_and(|narrowed| narrowed.left_out.contains(address));
         if left_out {
-            return self.line(format!("{address} changes, but --only leaves it out"));
+            return self.write_line(format!("{address} changes, but --only leaves it out"));
         }
-        self.line(format!("{address} does not change in this plan"));
+        self.write_line(format!("{address} does not change in this plan"));
     }
 
     /// What is done at this address besides a change of a resource.
-    fn on_the_way(&mut self, plan: &Plan, address: &Address) {
-        let title = self.style.change;
-        for step in own(plan, address) {
+    fn write_intermediate_steps(&mut self, plan: &Plan, address: &Address) {
+        let title = self.theme.change;
+        for step in intermediate_steps(plan, address) {
             match step.action {
                 Action::HandOver => {
-                    let what = clean(&step.what);
+                    let what = sanitize(&step.description);
                     let word = paint(title, "hand over");
-                    self.line(format!(
+                    self.write_line(format!(
                         "{word} {address}: {what} give way to their successors, all at once"
                     ));
                 }
                 Action::Prove => {
                     let word = paint(title, "verify");
-                    let says = proof(step).map(|(url, words)| format!(": {url}{words}"));
+                    let says = verification(step).map(|(url, words)| format!(": {url}{words}"));
                     let says = says.unwrap_or_default();
-                    self.line(format!(
+                    self.write_line(format!(
                         "{word} {address}, because machines of it change{says}"
                     ));
                 }
@@ -155,26 +161,33 @@ impl Page {
         }
     }
 
-    fn order(&mut self, plan: &Plan, address: &Address) {
+    fn write_order(&mut self, plan: &Plan, address: &Address) {
         let steps = plan.steps().filter(|step| step.address == *address);
-        let parts: BTreeSet<Option<Action>> = steps.map(|step| part(step.action)).collect();
+        let parts: BTreeSet<Option<Action>> = steps.map(|step| step_part(step.action)).collect();
         for part in &parts {
             let whose = match part {
                 Some(Action::Retire) => "the old one ",
                 Some(Action::Prove) if parts.len() > 1 => "its proof ",
                 _ => "",
             };
-            self.order_of(plan, address, *part, whose);
+            self.write_part_order(plan, address, *part, whose);
         }
     }
 
     /// What one part of what happens to an object waits for, and what waits for it.
-    fn order_of(&mut self, plan: &Plan, address: &Address, of: Option<Action>, whose: &str) {
+    fn write_part_order(
+        &mut self,
+        plan: &Plan,
+        address: &Address,
+        of: Option<Action>,
+        whose: &str,
+    ) {
         // The two halves of a replacement are one object to a reader; they do not wait for each other in public.
-        let edges = plan.neighbours(address);
-        let words = |from: &Step, because, to: &Step| in_words(from.action, because, to.action);
+        let edges = plan.edges_touching(address);
+        let words =
+            |from: &Step, because, to: &Step| dependency_text(from.action, because, to.action);
         let mine = |step: &Step, other: &Step| {
-            step.address == *address && other.address != *address && part(step.action) == of
+            step.address == *address && other.address != *address && step_part(step.action) == of
         };
         let before: BTreeSet<String> = edges
             .iter()
@@ -188,18 +201,18 @@ impl Page {
             .filter(|(from, _, to)| mine(from, to))
             .map(|(from, because, to)| format!("{} ({})", to.address, words(from, *because, to).1))
             .collect();
-        self.waits(&format!("{whose}waits for"), &before);
-        self.waits(&format!("{whose}is waited for by"), &after);
+        self.write_dependencies(&format!("{whose}waits for"), &before);
+        self.write_dependencies(&format!("{whose}is waited for by"), &after);
     }
 
-    fn waits(&mut self, words: &str, others: &BTreeSet<String>) {
+    fn write_dependencies(&mut self, words: &str, others: &BTreeSet<String>) {
         if others.is_empty() {
             return;
         }
-        self.gap();
-        self.line(format!("{words}:"));
+        self.write_gap();
+        self.write_line(format!("{words}:"));
         for other in others {
-            self.line(format!("  {other}"));
+            self.write_line(format!("  {other}"));
         }
     }
 }

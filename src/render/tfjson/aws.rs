@@ -2,70 +2,70 @@
 
 use serde_json::json;
 
-use super::sides::{Overlay, Sides};
+use super::sides::{ApplyEdit, BeforeAfter};
 use crate::kinds::aws::{
-    bucket::BucketEdit, provider::ProviderEdit, role::RoleEdit, tags::TagChange,
+    bucket::BucketEdit, provider::OidcProviderEdit, role::RoleEdit, tags::TagChange,
 };
 
 /// The tags afterwards, as far as they change.
-fn tags(sides: &mut Sides, change: &TagChange) {
+fn set_tags(sides: &mut BeforeAfter, change: &TagChange) {
     let before = sides
-        .get("tags")
+        .get_after("tags")
         .and_then(|tags| serde_json::from_value(tags).ok())
         .unwrap_or_default();
-    sides.set("tags", change.applied_to(&before));
+    sides.set_after("tags", change.apply_to(&before));
 }
 
-impl Overlay for ProviderEdit {
-    fn overlay(&self, sides: &mut Sides) {
+impl ApplyEdit for OidcProviderEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         let Self::AddAudience = self;
-        sides.set("audience", crate::kinds::aws::provider::AUDIENCE);
+        sides.set_after("audience", crate::kinds::aws::provider::AUDIENCE);
     }
 }
 
-impl Overlay for RoleEdit {
-    fn overlay(&self, sides: &mut Sides) {
+impl ApplyEdit for RoleEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         match self {
-            Self::Trust(_, to) => sides.set("trust", to),
+            Self::TrustPolicy(_, to) => sides.set_after("trust", to),
             Self::Settings {
                 description: (_, text),
                 max_session: (_, secs),
             } => {
-                sides.set("description", text);
-                sides.set("max_session", secs);
+                sides.set_after("description", text);
+                sides.set_after("max_session", secs);
             }
-            Self::Boundary(_, to) => sides.set("boundary", to),
-            Self::Tags(change) => tags(sides, change),
-            Self::Policy(name, _, to) => {
-                let mut policies = sides.get("policies").unwrap_or_else(|| json!({}));
+            Self::PermissionsBoundary(_, to) => sides.set_after("boundary", to),
+            Self::Tags(change) => set_tags(sides, change),
+            Self::InlinePolicy(name, _, to) => {
+                let mut policies = sides.get_after("policies").unwrap_or_else(|| json!({}));
                 policies[name.as_str()] = json!(to);
-                sides.set("policies", policies);
+                sides.set_after("policies", policies);
             }
-            Self::Attached(arn, attached) => {
+            Self::ManagedPolicy(arn, attached) => {
                 let mut all: Vec<String> = sides
-                    .get("managed")
+                    .get_after("managed")
                     .and_then(|there| serde_json::from_value(there).ok())
                     .unwrap_or_default();
                 all.retain(|there| there != arn);
                 all.extend(attached.then(|| arn.clone()));
-                sides.set("managed", all);
+                sides.set_after("managed", all);
             }
         }
     }
 }
 
-impl Overlay for BucketEdit {
-    fn overlay(&self, sides: &mut Sides) {
+impl ApplyEdit for BucketEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         match self {
-            Self::Tags(change) => tags(sides, change),
-            Self::PublicAccess(_, to) => sides.set("public_access", to),
-            Self::Ownership(_, to) => sides.set("ownership", to),
-            Self::Encryption(_, to) => sides.set("encryption", to),
+            Self::Tags(change) => set_tags(sides, change),
+            Self::PublicAccessBlock(_, to) => sides.set_after("public_access", to),
+            Self::Ownership(_, to) => sides.set_after("ownership", to),
+            Self::Encryption(_, to) => sides.set_after("encryption", to),
             Self::Versioning(on) => {
-                sides.set("versioning", if *on { "Enabled" } else { "Suspended" })
+                sides.set_after("versioning", if *on { "Enabled" } else { "Suspended" })
             }
-            Self::Lifecycle(_, to) => sides.set("lifecycle", to),
-            Self::Policy(_, to) => sides.set("policy", to),
+            Self::Lifecycle(_, to) => sides.set_after("lifecycle", to),
+            Self::Policy(_, to) => sides.set_after("policy", to),
         }
     }
 }

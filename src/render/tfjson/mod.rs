@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::{
     kinds::Cause,
     model::Address,
-    plan::{Action, Folded, Plan, Step},
+    plan::{Action, CascadeDelete, Plan, Step},
 };
 
 mod aws;
 pub(super) mod naming;
 mod sides;
 
-use sides::{Sides, sensitive};
+use sides::{BeforeAfter, sensitive_mask};
 
 /// The version of Terraform's document that this is.
 const FORMAT_VERSION: &str = "1.2";
@@ -29,16 +29,22 @@ const PROVIDER: &str = "provider.trimtab.example/trimtab/trimtab";
 /// The plan as Terraform's document.
 #[must_use]
 pub fn plan(plan: &Plan) -> Value {
-    let resources = resources(plan);
-    let changes: Vec<Value> = resources.iter().map(Resource::change).collect();
-    let drift: Vec<Value> = resources.iter().filter_map(Resource::drift).collect();
+    let resources = changed_resources(plan);
+    let changes: Vec<Value> = resources
+        .iter()
+        .map(TerraformResource::change_json)
+        .collect();
+    let drift: Vec<Value> = resources
+        .iter()
+        .filter_map(TerraformResource::drift_json)
+        .collect();
     let planned: Vec<Value> = resources
         .iter()
-        .filter_map(|one| one.state(&one.sides.after))
+        .filter_map(|one| one.state_json(&one.values.after))
         .collect();
     let prior: Vec<Value> = resources
         .iter()
-        .filter_map(|one| one.state(&one.sides.before))
+        .filter_map(|one| one.state_json(&one.values.before))
         .collect();
     let blocked = !plan.blocked.is_empty();
     json!({
@@ -60,43 +66,45 @@ pub fn plan(plan: &Plan) -> Value {
         "relevant_attributes": [],
         "checks": [],
         "applyable": !plan.is_empty() && !blocked,
-        "complete": !blocked && plan.narrowed.as_ref().is_none_or(|narrowed| narrowed.left_out.is_empty()),
+        "complete": !blocked && plan.selection.as_ref().is_none_or(|narrowed| narrowed.left_out.is_empty()),
         "errored": false,
     })
 }
 
 /// One resource that changes.
-struct Resource<'a> {
+struct TerraformResource<'a> {
     kind: String,
     name: String,
     actions: &'static [&'static str],
     cause: Cause,
     /// Paths of the attributes that force a replacement.
-    forcing: Vec<Value>,
-    sides: Sides,
+    replace_paths: Vec<Value>,
+    values: BeforeAfter,
     address: &'a Address,
 }
 
 /// All that change, by address, with names that are each used once.
-fn resources(plan: &Plan) -> Vec<Resource<'_>> {
+fn changed_resources(plan: &Plan) -> Vec<TerraformResource<'_>> {
     let mut steps: BTreeMap<&Address, Vec<&Step>> = BTreeMap::new();
-    for step in plan.steps().filter(|step| !step.action.is_on_the_way()) {
+    for step in plan.steps().filter(|step| !step.action.is_intermediate()) {
         steps.entry(&step.address).or_default().push(step);
     }
-    let mut folded: BTreeMap<&Address, &Folded> = plan
-        .folded
+    let mut folded: BTreeMap<&Address, &CascadeDelete> = plan
+        .cascade_deletes
         .iter()
         .map(|folded| (&folded.address, folded))
         .collect();
-    let mut all: Vec<Resource<'_>> = steps
+    let mut all: Vec<TerraformResource<'_>> = steps
         .into_iter()
-        .map(|(address, steps)| Resource::of(address, &steps, folded.remove(address)))
+        .map(|(address, steps)| {
+            TerraformResource::from_steps(address, &steps, folded.remove(address))
+        })
         .collect();
     // What has no step of its own vanishes all the same, and a policy against deletions must see it.
     all.extend(
         folded
             .into_iter()
-            .map(|(address, folded)| Resource::of(address, &[], Some(folded))),
+            .map(|(address, folded)| TerraformResource::from_steps(address, &[], Some(folded))),
     );
     all.sort_by(|a, b| a.address.cmp(b.address));
     let mut used = BTreeSet::new();
@@ -113,39 +121,39 @@ fn resources(plan: &Plan) -> Vec<Resource<'_>> {
 }
 
 /// The part of a document for one side, or nothing for `null`.
-fn present(value: &Value) -> Option<&Value> {
+fn non_null(value: &Value) -> Option<&Value> {
     (!value.is_null()).then_some(value)
 }
 
-impl<'a> Resource<'a> {
-    fn of(address: &'a Address, steps: &[&Step], folded: Option<&Folded>) -> Self {
-        let mut sides = Sides::default();
+impl<'a> TerraformResource<'a> {
+    fn from_steps(address: &'a Address, steps: &[&Step], folded: Option<&CascadeDelete>) -> Self {
+        let mut sides = BeforeAfter::default();
         for step in steps {
-            sides.take(step);
+            sides.apply_step(step);
         }
         if let Some(folded) = folded {
-            sides.vanishes(folded);
+            sides.set_cascade_delete(folded);
         }
-        sides.name(address);
+        sides.set_address(address);
         let forcing = steps
             .iter()
             .filter(|step| step.action == Action::ReplaceDelete)
             .flat_map(|step| &step.lines)
             .filter(|line| line.replaces)
-            .map(|line| path(&line.path))
+            .map(|line| attribute_path(&line.path))
             .collect();
         Self {
-            kind: naming::kind(address),
-            name: naming::name(address),
-            actions: actions(&sides, steps),
+            kind: naming::resource_type(address),
+            name: naming::resource_name(address),
+            actions: terraform_actions(&sides, steps),
             cause: steps.first().map_or(Cause::Unknown, |step| step.cause),
-            forcing,
-            sides,
+            replace_paths: forcing,
+            values: sides,
             address,
         }
     }
 
-    fn head(&self) -> Value {
+    fn header(&self) -> Value {
         let (kind, name) = (&self.kind, &self.name);
         json!({
             "address": format!("{kind}.{name}"), "mode": "managed", "type": kind, "name": name,
@@ -153,25 +161,25 @@ impl<'a> Resource<'a> {
         })
     }
 
-    fn change(&self) -> Value {
-        let Sides {
+    fn change_json(&self) -> Value {
+        let BeforeAfter {
             before,
             after,
             unknown,
-        } = &self.sides;
-        let mut head = self.head();
+        } = &self.values;
+        let mut head = self.header();
         let mut change = json!({
             "actions": self.actions,
             "before": before,
             "after": after,
             "after_unknown": unknown,
-            "before_sensitive": sensitive(before),
-            "after_sensitive": self.sides.after_sensitive(),
+            "before_sensitive": sensitive_mask(before),
+            "after_sensitive": self.values.after_sensitive(),
         });
-        if !self.forcing.is_empty() {
-            change["replace_paths"] = json!(self.forcing);
+        if !self.replace_paths.is_empty() {
+            change["replace_paths"] = json!(self.replace_paths);
         }
-        if let Some(reason) = self.reason() {
+        if let Some(reason) = self.action_reason() {
             head["action_reason"] = json!(reason);
         }
         head["change"] = change;
@@ -179,7 +187,7 @@ impl<'a> Resource<'a> {
     }
 
     /// Terraform's word for why something is replaced or goes.
-    fn reason(&self) -> Option<&'static str> {
+    fn action_reason(&self) -> Option<&'static str> {
         match self.actions {
             ["delete", "create"] | ["create", "delete"] => Some("replace_because_cannot_update"),
             ["delete"] => Some("delete_because_no_resource_config"),
@@ -188,35 +196,35 @@ impl<'a> Resource<'a> {
     }
 
     /// What was changed outside, seen from what was applied: the change that somebody else made.
-    fn drift(&self) -> Option<Value> {
+    fn drift_json(&self) -> Option<Value> {
         let drifted = self.cause == Cause::Outside && self.actions == ["update"];
         drifted.then(|| {
-            let Sides { before, after, .. } = &self.sides;
-            let mut head = self.head();
+            let BeforeAfter { before, after, .. } = &self.values;
+            let mut head = self.header();
             head["change"] = json!({
                 "actions": ["update"],
                 "before": after,
                 "after": before,
                 "after_unknown": {},
-                "before_sensitive": sensitive(after),
-                "after_sensitive": sensitive(before),
+                "before_sensitive": sensitive_mask(after),
+                "after_sensitive": sensitive_mask(before),
             });
             head
         })
     }
 
-    fn state(&self, values: &Value) -> Option<Value> {
-        let values = present(values)?;
-        let mut head = self.head();
+    fn state_json(&self, values: &Value) -> Option<Value> {
+        let values = non_null(values)?;
+        let mut head = self.header();
         head["schema_version"] = json!(0);
         head["values"] = values.clone();
-        head["sensitive_values"] = sensitive(values);
+        head["sensitive_values"] = sensitive_mask(values);
         Some(head)
     }
 }
 
-fn actions(sides: &Sides, steps: &[&Step]) -> &'static [&'static str] {
-    match (present(&sides.before), present(&sides.after)) {
+fn terraform_actions(sides: &BeforeAfter, steps: &[&Step]) -> &'static [&'static str] {
+    match (non_null(&sides.before), non_null(&sides.after)) {
         (None, _) => &["create"],
         (_, None) => &["delete"],
         _ if steps
@@ -231,7 +239,7 @@ fn actions(sides: &Sides, steps: &[&Step]) -> &'static [&'static str] {
 }
 
 /// A path of ours in steps, in the words of the values.
-fn path(path: &str) -> Value {
+fn attribute_path(path: &str) -> Value {
     let path = if path == "mounts.volume" {
         "volume"
     } else {

@@ -3,13 +3,13 @@
 use crate::model::Address;
 
 /// The resource type: `trimtab_fly_machine` for `fly.machine`.
-pub(in crate::render) fn kind(address: &Address) -> String {
-    format!("trimtab_{}", identifier(address.kind()))
+pub(in crate::render) fn resource_type(address: &Address) -> String {
+    format!("trimtab_{}", to_identifier(address.kind()))
 }
 
 /// The resource name: `web_app_ewr_0` for `web/app/ewr/0`.
-pub(in crate::render) fn name(address: &Address) -> String {
-    let name = identifier(address.name().as_str());
+pub(in crate::render) fn resource_name(address: &Address) -> String {
+    let name = to_identifier(address.name().as_str());
     if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
         name
     } else {
@@ -17,7 +17,7 @@ pub(in crate::render) fn name(address: &Address) -> String {
     }
 }
 
-fn identifier(text: &str) -> String {
+fn to_identifier(text: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     text.chars()
         .map(|c| if fits(c) { c } else { '_' })

@@ -7,31 +7,31 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     kinds::{
-        AnyOp, Kind, Never, Op,
+        AnyOp, Kind, NoEdit, Op,
         fly::{
             app::AppEdit,
             release::ReleaseEdit,
             secrets::SecretsEdit,
             volume::VolumeEdit,
-            workload::{Update, WorkloadEdit},
+            workload::{ConfigUpdate, WorkloadEdit},
         },
     },
-    model::{Address, Mark, holds_secret},
-    plan::{Folded, Step},
+    model::{Address, OwnershipMark, contains_secret},
+    plan::{CascadeDelete, Step},
 };
 
 /// How a [`Secret`](crate::model::Secret) serialises.
-const SENSITIVE: &str = "(sensitive)";
+const SENSITIVE_PLACEHOLDER: &str = "(sensitive)";
 
 /// Before, after, and what of the latter is not known yet.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sides {
+pub(super) struct BeforeAfter {
     pub(super) before: Value,
     pub(super) after: Value,
     pub(super) unknown: Value,
 }
 
-impl Default for Sides {
+impl Default for BeforeAfter {
     fn default() -> Self {
         Self {
             before: Value::Null,
@@ -41,54 +41,54 @@ impl Default for Sides {
     }
 }
 
-impl Sides {
+impl BeforeAfter {
     /// Adds what one step does. A replacement has two.
-    pub(super) fn take(&mut self, step: &Step) {
+    pub(super) fn apply_step(&mut self, step: &Step) {
         match &step.op {
-            AnyOp::AwsProvider(op) => self.op(op),
-            AnyOp::AwsRole(op) => self.op(op),
-            AnyOp::AwsBucket(op) => self.op(op),
-            AnyOp::FlyApp(op) => self.op(op),
-            AnyOp::FlyIp(op) => self.op(op),
-            AnyOp::FlyCertificate(op) => self.op(op),
-            AnyOp::FlySecrets(op) => self.op(op),
-            AnyOp::FlyVolume(op) => self.op(op),
-            AnyOp::FlyMachine(op) => self.op(op),
-            AnyOp::FlyCron(op) => self.op(op),
-            AnyOp::FlyRelease(op) => self.op(op),
+            AnyOp::AwsProvider(op) => self.apply_op(op),
+            AnyOp::AwsRole(op) => self.apply_op(op),
+            AnyOp::AwsBucket(op) => self.apply_op(op),
+            AnyOp::FlyApp(op) => self.apply_op(op),
+            AnyOp::FlyIp(op) => self.apply_op(op),
+            AnyOp::FlyCertificate(op) => self.apply_op(op),
+            AnyOp::FlySecrets(op) => self.apply_op(op),
+            AnyOp::FlyVolume(op) => self.apply_op(op),
+            AnyOp::FlyMachine(op) => self.apply_op(op),
+            AnyOp::FlyCron(op) => self.apply_op(op),
+            AnyOp::FlyRelease(op) => self.apply_op(op),
         }
     }
 
-    fn op<K: Kind<Edit: Overlay>>(&mut self, op: &Op<K>) {
+    fn apply_op<K: Kind<Edit: ApplyEdit>>(&mut self, op: &Op<K>) {
         match op {
-            Op::Retire(_) | Op::HandOver(_) | Op::Prove(_) => {}
-            Op::Succeed(spec, live) => {
-                self.before = tidy(live);
-                self.after = tidy(spec);
-                self.unknown = not_yet_known(K::NAME);
+            Op::Retire(_) | Op::HandOver(_) | Op::Verify(_) => {}
+            Op::CreateSuccessor(spec, live) => {
+                self.before = normalize(live);
+                self.after = normalize(spec);
+                self.unknown = unknown_after_create(K::NAME);
             }
             Op::Create(spec) => {
-                self.after = tidy(spec);
-                self.unknown = not_yet_known(K::NAME);
+                self.after = normalize(spec);
+                self.unknown = unknown_after_create(K::NAME);
             }
-            Op::Delete(live) => self.before = tidy(live),
+            Op::Delete(live) => self.before = normalize(live),
             Op::Edit(live, edits) => {
-                self.before = tidy(live);
+                self.before = normalize(live);
                 self.after = self.before.clone();
                 for edit in edits {
-                    edit.overlay(self);
+                    edit.apply_edit(self);
                 }
             }
         }
     }
 
     /// What vanishes with its container. Of that a plan knows no more than its description.
-    pub(super) fn vanishes(&mut self, folded: &Folded) {
+    pub(super) fn set_cascade_delete(&mut self, folded: &CascadeDelete) {
         self.before = json!({ "description": folded.what, "deleted_with": folded.with });
     }
 
     /// Writes our own address into both sides.
-    pub(super) fn name(&mut self, address: &Address) {
+    pub(super) fn set_address(&mut self, address: &Address) {
         for side in [&mut self.before, &mut self.after] {
             if let Some(side) = side.as_object_mut() {
                 side.insert("trimtab_address".to_owned(), json!(address));
@@ -98,7 +98,7 @@ impl Sides {
 
     /// Where the later side is sensitive: a secret that is set is so although its value is not there.
     pub(super) fn after_sensitive(&self) -> Value {
-        let mut shape = sensitive(&self.after);
+        let mut shape = sensitive_mask(&self.after);
         if let (Some(shape), Some(Value::Object(secrets))) =
             (shape.as_object_mut(), self.unknown.get("values"))
         {
@@ -111,11 +111,11 @@ impl Sides {
     }
 
     /// A value of the later side.
-    pub(super) fn get(&self, key: &str) -> Option<Value> {
+    pub(super) fn get_after(&self, key: &str) -> Option<Value> {
         self.after.get(key).cloned()
     }
 
-    pub(super) fn set(&mut self, key: &str, value: impl Serialize) {
+    pub(super) fn set_after(&mut self, key: &str, value: impl Serialize) {
         if let Some(after) = self.after.as_object_mut() {
             after.insert(
                 key.to_owned(),
@@ -126,7 +126,7 @@ impl Sides {
 }
 
 /// What only the cloud can say of a new object.
-fn not_yet_known(kind: &str) -> Value {
+fn unknown_after_create(kind: &str) -> Value {
     match kind {
         "fly.ip" => json!({ "address": true }),
         // What AWS calls them follows from the manifest.
@@ -138,10 +138,10 @@ fn not_yet_known(kind: &str) -> Value {
 }
 
 /// Where a value is sensitive, in the value's own shape.
-pub(super) fn sensitive(value: &Value) -> Value {
+pub(super) fn sensitive_mask(value: &Value) -> Value {
     fn walk(value: &Value) -> Option<Value> {
         match value {
-            Value::String(text) => (text == SENSITIVE).then_some(Value::Bool(true)),
+            Value::String(text) => (text == SENSITIVE_PLACEHOLDER).then_some(Value::Bool(true)),
             Value::Object(map) => {
                 let inside = map
                     .iter()
@@ -170,7 +170,7 @@ pub(super) fn sensitive(value: &Value) -> Value {
 
 /// A spec or a live record as values: the machine's own keys lifted up, secrets by name only, nothing that changes by
 /// itself.
-fn tidy(record: &impl Serialize) -> Value {
+fn normalize(record: &impl Serialize) -> Value {
     let Ok(Value::Object(mut map)) = serde_json::to_value(record) else {
         return json!({});
     };
@@ -204,28 +204,31 @@ fn tidy(record: &impl Serialize) -> Value {
     }
     if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
         // What we note down about ourselves changes with every apply.
-        for noted in [Mark::SECRETS, Mark::APPLIED] {
+        for noted in [
+            OwnershipMark::SECRET_FINGERPRINTS_KEY,
+            OwnershipMark::APPLIED_HASH_KEY,
+        ] {
             metadata.remove(noted);
         }
     }
     if let Some(Value::Object(secrets)) = map.get_mut("values") {
         secrets
             .values_mut()
-            .for_each(|secret| *secret = json!(SENSITIVE));
+            .for_each(|secret| *secret = json!(SENSITIVE_PLACEHOLDER));
     }
     if let Some(config) = map.get_mut("config") {
-        tidy_config(config);
+        normalize_config(config);
     }
     Value::Object(map)
 }
 
 /// The content of files by size and hash: it may be long, and it may be a key. Of variables, what is known as a secret
 /// goes: it stood in the open before it became one.
-fn tidy_config(config: &mut Value) {
+fn normalize_config(config: &mut Value) {
     let env = config.get_mut("env").and_then(Value::as_object_mut);
     for value in env.into_iter().flat_map(Map::values_mut) {
-        if value.as_str().is_some_and(holds_secret) {
-            *value = json!(SENSITIVE);
+        if value.as_str().is_some_and(contains_secret) {
+            *value = json!(SENSITIVE_PLACEHOLDER);
         }
     }
     let files = config.get_mut("files").and_then(Value::as_array_mut);
@@ -245,12 +248,12 @@ fn tidy_config(config: &mut Value) {
 }
 
 /// An edit says what the object will be: each kind's edits know that of themselves.
-pub(super) trait Overlay {
-    fn overlay(&self, sides: &mut Sides);
+pub(super) trait ApplyEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter);
 }
 
-impl Overlay for AppEdit {
-    fn overlay(&self, sides: &mut Sides) {
+impl ApplyEdit for AppEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         let Self { owner, protect } = self;
         if let Value::Object(after) = &mut sides.after {
             after.extend(owner.as_ref().map(|mark| ("mark".to_owned(), json!(mark))));
@@ -259,15 +262,15 @@ impl Overlay for AppEdit {
     }
 }
 
-impl Overlay for Never {
-    fn overlay(&self, _: &mut Sides) {
+impl ApplyEdit for NoEdit {
+    fn apply_edit(&self, _: &mut BeforeAfter) {
         match *self {}
     }
 }
 
-impl Overlay for SecretsEdit {
+impl ApplyEdit for SecretsEdit {
     /// A value that is set is unknown rather than equal, so that a reader sees that it changes.
-    fn overlay(&self, sides: &mut Sides) {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         let Self { set, unset } = self;
         if let Some(Value::Object(values)) = sides.after.get_mut("values") {
             values.retain(|name, _| !set.contains_key(name) && !unset.contains(name));
@@ -282,61 +285,63 @@ impl Overlay for SecretsEdit {
     }
 }
 
-impl Overlay for VolumeEdit {
-    fn overlay(&self, sides: &mut Sides) {
+impl ApplyEdit for VolumeEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         match self {
             Self::Extend {
                 from: _,
                 to,
                 attached: _,
-            } => sides.set("size", to),
+            } => sides.set_after("size", to),
             Self::Snapshots {
                 retention,
                 scheduled,
             } => {
                 if let Some((_, days)) = retention {
-                    sides.set("snapshot_retention", days);
+                    sides.set_after("snapshot_retention", days);
                 }
                 if let Some((_, wanted)) = scheduled {
-                    sides.set("scheduled_snapshots", wanted);
+                    sides.set_after("scheduled_snapshots", wanted);
                 }
             }
         }
     }
 }
 
-impl Overlay for WorkloadEdit {
-    fn overlay(&self, sides: &mut Sides) {
+impl ApplyEdit for WorkloadEdit {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         match self {
-            Self::Update(update) => update.overlay(sides),
-            Self::Metadata { labels, lines: _ } => metadata(sides, json!(labels)),
-            Self::Confirm(_) => metadata(sides, json!({ Mark::STARTING: "" })),
-            Self::Uncordon => sides.set("cordoned", false),
-            Self::Discard { .. } => sides.set("successor", Value::Null),
+            Self::Update(update) => update.apply_edit(sides),
+            Self::Metadata { labels, lines: _ } => merge_metadata(sides, json!(labels)),
+            Self::ConfirmStart(_) => {
+                merge_metadata(sides, json!({ OwnershipMark::STARTING_KEY: "" }))
+            }
+            Self::Uncordon => sides.set_after("cordoned", false),
+            Self::DiscardSuccessor { .. } => sides.set_after("successor", Value::Null),
         }
     }
 }
 
-impl Overlay for Update {
+impl ApplyEdit for ConfigUpdate {
     /// What the manifest leaves open stays as it is.
-    fn overlay(&self, sides: &mut Sides) {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         let mut config = serde_json::to_value(&self.spec.config).unwrap_or_default();
-        tidy_config(&mut config);
+        normalize_config(&mut config);
         let there = sides.before.get("config").cloned().unwrap_or_default();
         for kept in ["image", "restart", "mounts"] {
             if let (None, Some(value)) = (config.get(kept), there.get(kept)) {
                 config[kept] = value.clone();
             }
         }
-        sides.set("config", config);
-        let mut marks = self.spec.marks();
-        marks.remove(Mark::APPLIED);
-        marks.remove(Mark::RELEASE);
-        metadata(sides, json!(marks));
+        sides.set_after("config", config);
+        let mut marks = self.spec.base_metadata();
+        marks.remove(OwnershipMark::APPLIED_HASH_KEY);
+        marks.remove(OwnershipMark::RELEASE_KEY);
+        merge_metadata(sides, json!(marks));
     }
 }
 
-fn metadata(sides: &mut Sides, labels: Value) {
+fn merge_metadata(sides: &mut BeforeAfter, labels: Value) {
     let there = sides
         .after
         .get_mut("metadata")
@@ -346,12 +351,12 @@ fn metadata(sides: &mut Sides, labels: Value) {
     }
 }
 
-impl Overlay for ReleaseEdit {
+impl ApplyEdit for ReleaseEdit {
     /// A command that ran leaves nothing but the memory of it.
-    fn overlay(&self, sides: &mut Sides) {
+    fn apply_edit(&self, sides: &mut BeforeAfter) {
         match self {
-            Self::Run(spec) => sides.set("done", spec.release.iter().collect::<Vec<_>>()),
-            Self::Sweep(_) => sides.set("leftovers", json!([])),
+            Self::Run(spec) => sides.set_after("done", spec.release.iter().collect::<Vec<_>>()),
+            Self::RemoveLeftovers(_) => sides.set_after("leftovers", json!([])),
         }
     }
 }

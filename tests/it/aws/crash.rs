@@ -1,15 +1,15 @@
 //! Killed, and hit by faults, at every write of an apply that makes a bucket, a provider and a role: the next apply
 //! converges, nothing is there twice, and no bucket or role is ever without its mark.
 
-use trimtab::{clouds::{Burnt, Fuse, Nth}};
+use trimtab::clouds::{CrashMode, CrashPoint, RequestOrdinal};
 use trimtab_sandbox::Fault;
 
-use super::{BUCKET, Clients, HARBOR, ROLE};
-use crate::support::Team;
+use super::{BUCKET, MANIFEST, ROLE, SdkClients};
+use crate::support::TestEnv;
 
 /// What must hold at any moment: whatever is there says whose it is.
-async fn marked(team: &Team, what: &str) {
-    let Clients { s3, iam, .. } = Clients::of(team);
+async fn assert_everything_is_marked(team: &TestEnv, what: &str) {
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(team);
     for bucket in s3.list_buckets().send().await.unwrap().buckets() {
         let tags = s3
             .get_bucket_tagging()
@@ -38,9 +38,9 @@ async fn marked(team: &Team, what: &str) {
     }
 }
 
-async fn whole(team: &Team, what: &str) {
+async fn assert_converged(team: &TestEnv, what: &str) {
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-    let Clients { s3, iam, .. } = Clients::of(team);
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(team);
     let buckets = s3.list_buckets().send().await.unwrap();
     let names: Vec<&str> = buckets
         .buckets()
@@ -64,29 +64,29 @@ async fn whole(team: &Team, what: &str) {
 }
 
 /// What a fresh environment's apply writes at least: the bucket and its settings, the provider, the role and its policy.
-const LEAST: u64 = 10;
+const MIN_WRITES: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_every_write() {
+async fn apply_recovers_from_crash_at_every_write() {
     let mut runs = tokio::task::JoinSet::new();
     for after in [false, true] {
         runs.spawn(async move {
             for write in 1.. {
                 let what = format!("write {write}, after: {after}");
-                let team = Team::new(HARBOR).await;
-                let fuse = Fuse {
-                    at: Nth::Write(write),
-                    after,
-                    then: Burnt::FallSilent,
+                let team = TestEnv::new(MANIFEST).await;
+                let fuse = CrashPoint {
+                    request: RequestOrdinal::Write(write),
+                    after_response: after,
+                    mode: CrashMode::Simulate,
                 };
                 let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
-                marked(&team, &what).await;
+                assert_everything_is_marked(&team, &what).await;
                 if burnt {
                     team.apply().await;
                 }
-                whole(&team, &what).await;
+                assert_converged(&team, &what).await;
                 if !burnt {
-                    assert!(write > LEAST, "only {write} writes were reached");
+                    assert!(write > MIN_WRITES, "only {write} writes were reached");
                     break;
                 }
             }
@@ -98,28 +98,28 @@ async fn killed_at_every_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_every_write_of_a_removal() {
+async fn removal_recovers_from_crash_at_every_write() {
     for after in [false, true] {
         for write in 1.. {
             let what = format!("write {write}, after: {after}");
-            let team = Team::new(HARBOR).await;
+            let team = TestEnv::new(MANIFEST).await;
             team.apply().await;
-            let head = HARBOR.split("[buckets.backups]").next().unwrap();
-            team.write(&format!(
+            let head = MANIFEST.split("[buckets.backups]").next().unwrap();
+            team.write_manifest(&format!(
                 "{head}[apps.web]\n{}",
-                HARBOR.split("[apps.web]\n").nth(1).unwrap()
+                MANIFEST.split("[apps.web]\n").nth(1).unwrap()
             ));
-            let fuse = Fuse {
-                at: Nth::Write(write),
-                after,
-                then: Burnt::FallSilent,
+            let fuse = CrashPoint {
+                request: RequestOrdinal::Write(write),
+                after_response: after,
+                mode: CrashMode::Simulate,
             };
             let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
             if burnt {
                 team.apply().await;
             }
             assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-            let Clients { s3, iam, .. } = Clients::of(&team);
+            let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
             assert!(
                 s3.list_buckets().send().await.unwrap().buckets().is_empty(),
                 "{what}"
@@ -136,7 +136,7 @@ async fn killed_at_every_write_of_a_removal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_at_every_write_is_survived() {
+async fn apply_recovers_from_every_fault_at_every_write() {
     let kinds = [
         "drop-before:wN",
         "drop-after:wN",
@@ -155,11 +155,11 @@ async fn every_fault_at_every_write_is_survived() {
             for write in (1 + nth % 3..=14).step_by(3) {
                 let text = kind.replace('N', &write.to_string());
                 let fault: Fault = text.parse().unwrap();
-                let team = Team::with_faults(HARBOR, vec![fault]).await;
+                let team = TestEnv::with_faults(MANIFEST, vec![fault]).await;
                 if !team.try_apply(None).await.unwrap().is_complete() {
                     team.apply().await;
                 }
-                whole(&team, &text).await;
+                assert_converged(&team, &text).await;
             }
         });
     }
@@ -170,7 +170,7 @@ async fn every_fault_at_every_write_is_survived() {
 
 /// Settings that spread slowly are waited for, so that one apply is enough.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_spreads_slowly_is_waited_for() {
+async fn apply_waits_for_eventual_consistency() {
     for text in [
         "late-bucket:20000",
         "stale-config:15000",
@@ -180,12 +180,12 @@ async fn what_spreads_slowly_is_waited_for() {
             .split(',')
             .map(|fault| fault.parse().unwrap())
             .collect();
-        let team = Team::with_faults(HARBOR, faults).await;
+        let team = TestEnv::with_faults(MANIFEST, faults).await;
         let report = team.try_apply(None).await.unwrap();
         assert!(report.is_complete(), "{text}: {report:#?}");
         team.sandbox
-            .advance(std::time::Duration::from_secs(60))
+            .advance_clock(std::time::Duration::from_secs(60))
             .unwrap();
-        whole(&team, text).await;
+        assert_converged(&team, text).await;
     }
 }

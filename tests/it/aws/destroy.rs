@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{BUCKET, Clients, HARBOR, ended, program, said};
-use crate::support::Team;
+use super::{BUCKET, MANIFEST, SdkClients, spawn_trimtab, stderr, wait_for_exit};
+use crate::support::TestEnv;
 
 const DESTROY: [&str; 5] = [
     "destroy",
@@ -14,46 +14,50 @@ const DESTROY: [&str; 5] = [
 ];
 
 /// Destroys, and demands that nothing of ours is left but what is expected of the provider.
-async fn destroyed(team: &Team, providers: usize) {
-    let run = ended(team, program(team, &DESTROY, None)).await;
-    let (code, text) = (run.status.code(), said(&run));
+async fn assert_destroyed(team: &TestEnv, providers: usize) {
+    let run = wait_for_exit(team, spawn_trimtab(team, &DESTROY, None)).await;
+    let (code, text) = (run.status.code(), stderr(&run));
     assert_eq!(
         code,
         Some(0),
         "{}{text}",
         String::from_utf8_lossy(&run.stdout)
     );
-    let Clients { s3, iam, .. } = Clients::of(team);
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(team);
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
     let left = iam.list_open_id_connect_providers().send().await.unwrap();
     assert_eq!(left.open_id_connect_provider_list().len(), providers);
-    let again = ended(team, program(team, &DESTROY, None)).await;
+    let again = wait_for_exit(team, spawn_trimtab(team, &DESTROY, None)).await;
     assert_eq!(
         again.status.code(),
         Some(0),
         "there is nothing left to do: {}",
-        said(&again)
+        stderr(&again)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_environment_takes_the_provider_along() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
+async fn last_environment_deletes_provider() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     team.apply().await;
-    destroyed(&team, 0).await;
+    assert_destroyed(&team, 0).await;
 }
 
 /// Without an account nobody looks at AWS, so what is there would be forgotten, and a role could still be taken.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manifest_that_loses_its_account_is_told_what_it_leaves_behind() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
+async fn removing_aws_section_lists_orphaned_resources() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     team.apply().await;
-    let start = HARBOR.find("[aws]").unwrap();
-    let without = HARBOR[..start].to_owned() + &HARBOR[HARBOR.find("[apps.web]").unwrap()..];
-    team.write(&without);
-    let run = ended(&team, program(&team, &["apply", "test", "--yes"], None)).await;
-    assert_eq!(run.status.code(), Some(3), "{}", said(&run));
-    let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), said(&run));
+    let start = MANIFEST.find("[aws]").unwrap();
+    let without = MANIFEST[..start].to_owned() + &MANIFEST[MANIFEST.find("[apps.web]").unwrap()..];
+    team.write_manifest(&without);
+    let run = wait_for_exit(
+        &team,
+        spawn_trimtab(&team, &["apply", "test", "--yes"], None),
+    )
+    .await;
+    assert_eq!(run.status.code(), Some(3), "{}", stderr(&run));
+    let all = format!("{}{}", String::from_utf8_lossy(&run.stdout), stderr(&run));
     for words in [
         "role harbor-test-backup was made for this environment",
         "app web takes it",
@@ -62,15 +66,15 @@ async fn a_manifest_that_loses_its_account_is_told_what_it_leaves_behind() {
         assert!(all.contains(words), "{words}: {all}");
     }
     // As it says: with the account the role and the bucket go, and then the account may.
-    team.write(&without.replace(
+    team.write_manifest(&without.replace(
         "[apps.web]",
         "[aws]\naccount = \"123456789012\"\nregion = \"eu-central-1\"\n\n[apps.web]",
     ));
     team.apply().await;
-    team.write(&without);
+    team.write_manifest(&without);
     assert_eq!(team.summary().await, Vec::<String>::new());
     assert!(
-        Clients::of(&team)
+        SdkClients::administrator(&team)
             .iam
             .list_roles()
             .send()
@@ -83,11 +87,11 @@ async fn a_manifest_that_loses_its_account_is_told_what_it_leaves_behind() {
 
 /// A lock that was taken often has many versions, and somebody waits for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lock_is_held_until_the_bucket_goes() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
+async fn lock_is_held_until_bucket_is_deleted() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     team.apply().await;
-    let s3 = Clients::of(&team).s3;
-    let lock = trimtab::model::Mark {
+    let s3 = SdkClients::administrator(&team).s3;
+    let lock = trimtab::model::OwnershipMark {
         project: "harbor".to_owned(),
         environment: "test".to_owned(),
     }
@@ -109,13 +113,16 @@ async fn the_lock_is_held_until_the_bucket_goes() {
             .unwrap();
     }
     let (destroy, apply) = (
-        program(&team, &DESTROY, None),
-        program(&team, &["apply", "test", "--yes"], None),
+        spawn_trimtab(&team, &DESTROY, None),
+        spawn_trimtab(&team, &["apply", "test", "--yes"], None),
     );
-    let (destroy, apply) = (ended(&team, destroy).await, ended(&team, apply).await);
+    let (destroy, apply) = (
+        wait_for_exit(&team, destroy).await,
+        wait_for_exit(&team, apply).await,
+    );
     // Whoever comes first, neither loses its lock; the second finds out that the world has changed, or the bucket gone.
     for run in [&destroy, &apply] {
-        let text = said(run);
+        let text = stderr(run);
         assert!(
             run.status.code().is_some() && !text.contains("the lock ran out"),
             "{text}"
@@ -125,33 +132,33 @@ async fn the_lock_is_held_until_the_bucket_goes() {
     assert!(
         destroy.status.success() || apply.status.success(),
         "{}{}",
-        said(&destroy),
-        said(&apply)
+        stderr(&destroy),
+        stderr(&apply)
     );
-    let last = ended(&team, program(&team, &DESTROY, None)).await;
-    assert_eq!(last.status.code(), Some(0), "{}", said(&last));
+    let last = wait_for_exit(&team, spawn_trimtab(&team, &DESTROY, None)).await;
+    assert_eq!(last.status.code(), Some(0), "{}", stderr(&last));
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_another_s_role_trusts_stays() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
+async fn provider_trusted_by_foreign_role_is_kept() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     team.apply().await;
-    let iam = Clients::of(&team).iam;
-    let trust = team.world().await.aws_role["backup"].trust.text();
+    let iam = SdkClients::administrator(&team).iam;
+    let trust = team.world().await.aws_role["backup"].trust.to_json_string();
     iam.create_role()
         .role_name("theirs")
         .assume_role_policy_document(trust)
         .send()
         .await
         .unwrap();
-    destroyed(&team, 1).await;
+    assert_destroyed(&team, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_somebody_else_made_stays() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
-    let iam = Clients::of(&team).iam;
+async fn foreign_provider_is_kept() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    let iam = SdkClients::administrator(&team).iam;
     let url = "https://oidc.fly.io/acme";
     iam.create_open_id_connect_provider()
         .url(url)
@@ -160,15 +167,15 @@ async fn a_provider_that_somebody_else_made_stays() {
         .await
         .unwrap();
     team.apply().await;
-    destroyed(&team, 1).await;
+    assert_destroyed(&team, 1).await;
 }
 
 /// IAM shows for a while what it has lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_that_is_removed_slowly_is_waited_for() {
-    let team = Team::kept(HARBOR, vec!["late-removal:15000".parse().unwrap()]).await;
+async fn update_waits_for_policy_removal() {
+    let team = TestEnv::on_disk(MANIFEST, vec!["late-removal:15000".parse().unwrap()]).await;
     team.apply().await;
-    let iam = Clients::of(&team).iam;
+    let iam = SdkClients::administrator(&team).iam;
     let roles = iam.list_roles().send().await.unwrap();
     let role = roles.roles()[0].role_name();
     let grant = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
@@ -189,7 +196,7 @@ async fn a_policy_that_is_removed_slowly_is_waited_for() {
     let report = team.try_apply(None).await.unwrap();
     assert!(report.is_complete(), "{report:#?}");
     team.sandbox
-        .advance(std::time::Duration::from_secs(60))
+        .advance_clock(std::time::Duration::from_secs(60))
         .unwrap();
     let left = iam
         .list_role_policies()
@@ -202,19 +209,19 @@ async fn a_policy_that_is_removed_slowly_is_waited_for() {
 
 /// IAM shows for a while what it has lost, and refuses to delete a role that seems to have policies.
 #[tokio::test(flavor = "multi_thread")]
-async fn removals_that_spread_slowly_are_waited_for() {
-    let team = Team::kept(HARBOR, vec!["late-removal:15000".parse().unwrap()]).await;
+async fn destroy_waits_for_removals_to_propagate() {
+    let team = TestEnv::on_disk(MANIFEST, vec!["late-removal:15000".parse().unwrap()]).await;
     team.apply().await;
-    let run = ended(&team, program(&team, &DESTROY, None)).await;
+    let run = wait_for_exit(&team, spawn_trimtab(&team, &DESTROY, None)).await;
     assert_eq!(
         run.status.code(),
         Some(0),
         "{}{}",
-        said(&run),
+        stderr(&run),
         String::from_utf8_lossy(&run.stdout)
     );
     team.sandbox
-        .advance(std::time::Duration::from_secs(60))
+        .advance_clock(std::time::Duration::from_secs(60))
         .unwrap();
-    destroyed(&team, 0).await;
+    assert_destroyed(&team, 0).await;
 }

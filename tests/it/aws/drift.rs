@@ -3,21 +3,21 @@
 use aws_sdk_s3::types as s3;
 use serde_json::{Value, json};
 
-use super::{BUCKET, Clients, HARBOR, ROLE};
-use crate::support::Team;
+use super::{BUCKET, MANIFEST, ROLE, SdkClients};
+use crate::support::TestEnv;
 
 /// What is found and made good again.
-async fn found(team: &Team, expected: &[&str]) {
+async fn assert_drift_repaired(team: &TestEnv, expected: &[&str]) {
     assert_eq!(team.summary().await, expected);
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
-    let team = Team::new(HARBOR).await;
+async fn bucket_drift_is_detected_and_repaired() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    let aws = Clients::of(&team).s3;
+    let aws = SdkClients::administrator(&team).s3;
     aws.delete_public_access_block()
         .bucket(BUCKET)
         .send()
@@ -29,7 +29,7 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
         .map(|name| format!("public_access_block.{name}"))
         .collect::<Vec<_>>()
         .join(",");
-    found(&team, &[&format!("update aws.bucket/backups {all}")]).await;
+    assert_drift_repaired(&team, &[&format!("update aws.bucket/backups {all}")]).await;
 
     let suspended = s3::VersioningConfiguration::builder()
         .status(s3::BucketVersioningStatus::Suspended)
@@ -40,7 +40,7 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
         .send()
         .await
         .unwrap();
-    found(&team, &["update aws.bucket/backups versioning"]).await;
+    assert_drift_repaired(&team, &["update aws.bucket/backups versioning"]).await;
 
     let there = aws
         .get_bucket_lifecycle_configuration()
@@ -69,7 +69,7 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
         .send()
         .await
         .unwrap();
-    found(&team, &["update aws.bucket/backups lifecycle.by-hand"]).await;
+    assert_drift_repaired(&team, &["update aws.bucket/backups lifecycle.by-hand"]).await;
 
     aws.delete_bucket_policy()
         .bucket(BUCKET)
@@ -102,7 +102,7 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
         .send()
         .await
         .unwrap();
-    found(&team, &["update aws.bucket/backups tags.team"]).await;
+    assert_drift_repaired(&team, &["update aws.bucket/backups tags.team"]).await;
     let tags = aws
         .get_bucket_tagging()
         .bucket(BUCKET)
@@ -127,14 +127,14 @@ async fn each_setting_of_a_bucket_that_was_changed_is_found_and_repaired() {
         .send()
         .await
         .unwrap();
-    found(&team, &["update aws.bucket/backups ownership"]).await;
+    assert_drift_repaired(&team, &["update aws.bucket/backups ownership"]).await;
 }
 
 #[tokio::test]
-async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
-    let team = Team::new(HARBOR).await;
+async fn role_drift_is_detected_and_repaired() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    let aws = Clients::of(&team).iam;
+    let aws = SdkClients::administrator(&team).iam;
     let policy = async || {
         let got = aws
             .get_role_policy()
@@ -143,8 +143,9 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
             .send()
             .await
             .unwrap();
-        let text = trimtab::kinds::aws::policy::Policy::parse(&got.policy_document).unwrap();
-        text.json()
+        let text =
+            trimtab::kinds::aws::policy::PolicyDocument::parse(&got.policy_document).unwrap();
+        text.to_json()
     };
     let put = async |document: &Value| {
         let asked = aws.put_role_policy().role_name(ROLE).policy_name("access");
@@ -205,7 +206,7 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
         .send()
         .await
         .unwrap();
-    found(&team, &["update aws.role/backup tags.trimtab_project"]).await;
+    assert_drift_repaired(&team, &["update aws.role/backup tags.trimtab_project"]).await;
     aws.update_role()
         .role_name(ROLE)
         .max_session_duration(7200)
@@ -239,7 +240,7 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
         .send()
         .await
         .unwrap();
-    found(&team, &["update aws.role/backup managed_policies"]).await;
+    assert_drift_repaired(&team, &["update aws.role/backup managed_policies"]).await;
     let attached = aws
         .list_attached_role_policies()
         .role_name(ROLE)
@@ -250,14 +251,18 @@ async fn each_part_of_a_role_that_was_changed_is_found_and_repaired() {
 }
 
 #[tokio::test]
-async fn what_leaves_the_manifest_goes_and_what_is_not_ours_stays() {
-    let team = Team::new(HARBOR).await;
+async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    let Clients { s3, iam, .. } = Clients::of(&team);
-    let without = HARBOR.split("[buckets.backups]").next().unwrap().to_owned()
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
+    let without = MANIFEST
+        .split("[buckets.backups]")
+        .next()
+        .unwrap()
+        .to_owned()
         + "[apps.web]\n"
-        + HARBOR.split("[apps.web]\n").nth(1).unwrap();
-    team.write(&without);
+        + MANIFEST.split("[apps.web]\n").nth(1).unwrap();
+    team.write_manifest(&without);
     let expected = [
         "destroy aws.bucket/backups",
         "destroy aws.oidc_provider/fly",
@@ -333,9 +338,9 @@ async fn what_leaves_the_manifest_goes_and_what_is_not_ours_stays() {
         .unwrap()
         .assume_role_policy_document
         .unwrap();
-    let document = trimtab::kinds::aws::policy::Policy::parse(&document)
+    let document = trimtab::kinds::aws::policy::PolicyDocument::parse(&document)
         .unwrap()
-        .text();
+        .to_json_string();
     iam.create_role()
         .role_name("theirs")
         .assume_role_policy_document(document)
@@ -352,9 +357,9 @@ async fn what_leaves_the_manifest_goes_and_what_is_not_ours_stays() {
 }
 
 #[tokio::test]
-async fn what_bears_no_mark_is_taken_over_only_when_asked() {
-    let team = Team::new(HARBOR).await;
-    let Clients { s3, .. } = Clients::of(&team);
+async fn unowned_resource_needs_adopt() {
+    let team = TestEnv::new(MANIFEST).await;
+    let SdkClients { s3, .. } = SdkClients::administrator(&team);
     let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
     let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
         .location_constraint(place)
@@ -374,7 +379,7 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
         "{blocked:?}"
     );
     // A role cannot move to our path, so it cannot be taken over.
-    let iam = Clients::of(&team).iam;
+    let iam = SdkClients::administrator(&team).iam;
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole",
     }] });
@@ -395,21 +400,23 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
         "{blocked}"
     );
     iam.delete_role().role_name(ROLE).send().await.unwrap();
-    team.write(&HARBOR.replace("[buckets.backups]\n", "[buckets.backups]\nadopt = true\n"));
+    team.write_manifest(
+        &MANIFEST.replace("[buckets.backups]\n", "[buckets.backups]\nadopt = true\n"),
+    );
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
 
-    let protected = HARBOR.replace(
+    let protected = MANIFEST.replace(
         "[buckets.backups]\n",
         "[buckets.backups]\nprotected = true\n",
     );
-    team.write(&protected);
+    team.write_manifest(&protected);
     assert_eq!(
         team.summary().await,
         ["update aws.bucket/backups tags.trimtab_protected"]
     );
     team.apply().await;
-    team.write("project = \"harbor\"\nfly.org = \"acme\"\naws.account = \"123456789012\"\naws.region = \"eu-central-1\"\n");
+    team.write_manifest("project = \"harbor\"\nfly.org = \"acme\"\naws.account = \"123456789012\"\naws.region = \"eu-central-1\"\n");
     let plan = team.plan().await;
     let refusals = trimtab::plan::refusals(&plan, &trimtab::plan::Limits::default());
     assert!(
@@ -422,20 +429,20 @@ async fn what_bears_no_mark_is_taken_over_only_when_asked() {
 
 /// To IAM `Team` and `team` are one tag, so what goes must go first.
 #[tokio::test]
-async fn a_tag_of_a_role_may_change_its_case() {
+async fn role_tag_can_change_case() {
     let tagged = |key: &str| {
-        HARBOR.replace(
+        MANIFEST.replace(
             "app = \"web\"\n",
             &format!("app = \"web\"\ntags.{key} = \"sea\"\n"),
         )
     };
-    let team = Team::new(&tagged("Team")).await;
+    let team = TestEnv::new(&tagged("Team")).await;
     team.apply().await;
-    team.write(&tagged("team"));
+    team.write_manifest(&tagged("team"));
     assert!(team.summary().await[0].starts_with("update aws.role/backup tags."));
     team.apply().await;
     assert_eq!(team.summary().await, Vec::<String>::new());
-    let tags = Clients::of(&team)
+    let tags = SdkClients::administrator(&team)
         .iam
         .list_role_tags()
         .role_name(ROLE)
@@ -452,15 +459,15 @@ async fn a_tag_of_a_role_may_change_its_case() {
 }
 
 #[tokio::test]
-async fn a_role_on_our_path_without_our_tags_is_shown_and_goes_once_it_has_them_again() {
-    let team = Team::new(HARBOR).await;
+async fn untagged_role_is_unmanaged_until_tagged_again() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    let aws = Clients::of(&team).iam;
-    let without = HARBOR.replace(
+    let aws = SdkClients::administrator(&team).iam;
+    let without = MANIFEST.replace(
         "[identities.backup]\napp = \"web\"\nbuckets.backups = { prefix = \"db/\" }\n",
         "",
     );
-    team.write(&without);
+    team.write_manifest(&without);
     let keys = ["trimtab_project", "trimtab_environment", "trimtab_name"];
     aws.untag_role()
         .role_name(ROLE)
@@ -469,8 +476,8 @@ async fn a_role_on_our_path_without_our_tags_is_shown_and_goes_once_it_has_them_
         .await
         .unwrap();
     let plan = team.plan().await;
-    let [unmanaged] = plan.found.unmanaged.as_slice() else {
-        panic!("{:?}", plan.found.unmanaged)
+    let [unmanaged] = plan.findings.unmanaged.as_slice() else {
+        panic!("{:?}", plan.findings.unmanaged)
     };
     assert_eq!(unmanaged.what, format!("role {ROLE}"));
     assert_eq!(unmanaged.within.as_str(), "trimtab/harbor/test");

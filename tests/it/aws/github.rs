@@ -9,15 +9,15 @@ use std::sync::{
 use axum::{Json, Router, http::StatusCode, response::IntoResponse as _, routing::get};
 use serde_json::{Value, json};
 use trimtab::{
-    clouds::{Trouble, aws},
+    clouds::{ErrorKind, aws},
     model::Secret,
 };
 
-use super::{ACCOUNT, Clients, HARBOR, REGION, admin};
-use crate::support::Team;
+use super::{ACCOUNT, MANIFEST, REGION, SdkClients, post_admin};
+use crate::support::TestEnv;
 
 /// GitHub, which answers so many requests with 503 first.
-async fn flaky(times: usize, identity: Value) -> (String, Arc<AtomicUsize>) {
+async fn start_flaky_github(times: usize, identity: Value) -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let answer = get(move || async move {
@@ -33,11 +33,11 @@ async fn flaky(times: usize, identity: Value) -> (String, Arc<AtomicUsize>) {
 }
 
 /// A job that the role of a team may be taken by.
-const SUBJECT: &str = "repo:acme/shop:ref:refs/heads/main";
+const TRUSTED_SUBJECT: &str = "repo:acme/shop:ref:refs/heads/main";
 
 /// Makes a role that a job of this subject may take.
-async fn trusts(team: &Team) {
-    let Clients { iam, .. } = Clients::of(team);
+async fn create_role_for_github(team: &TestEnv) {
+    let SdkClients { iam, .. } = SdkClients::administrator(team);
     let (host, arn) = (
         "token.actions.githubusercontent.com",
         "arn:aws:iam::123456789012:oidc-provider",
@@ -58,7 +58,7 @@ async fn trusts(team: &Team) {
             "Action": "sts:AssumeRoleWithWebIdentity",
             "Condition": { "StringEquals": {
                 format!("{host}:aud"): "sts.amazonaws.com",
-                format!("{host}:sub"): SUBJECT,
+                format!("{host}:sub"): TRUSTED_SUBJECT,
             } },
         }],
     });
@@ -70,8 +70,8 @@ async fn trusts(team: &Team) {
 }
 
 /// A job as the sandbox begins it: where it asks for its identity, and with which token.
-async fn job(team: &Team, subject: &str) -> (String, Secret) {
-    let job = admin(
+async fn start_github_job(team: &TestEnv, subject: &str) -> (String, Secret) {
+    let job = post_admin(
         team,
         "github",
         json!({ "repository": "acme/shop", "sub": subject }),
@@ -83,7 +83,7 @@ async fn job(team: &Team, subject: &str) -> (String, Secret) {
 }
 
 /// What GitHub tells the job.
-async fn identity((url, token): &(String, Secret)) -> Value {
+async fn fetch_identity_token((url, token): &(String, Secret)) -> Value {
     let asked = reqwest::Client::new()
         .get(url)
         .query(&[("audience", "sts.amazonaws.com")]);
@@ -98,58 +98,69 @@ async fn identity((url, token): &(String, Secret)) -> Value {
 }
 
 /// A client that asks here for the job's identity.
-async fn reader(team: &Team, url: String, token: Secret) -> aws::Reader {
+async fn reader_for_job(team: &TestEnv, url: String, token: Secret) -> aws::AwsReader {
     let (role, session) = (
         format!("arn:aws:iam::{ACCOUNT}:role/deploy"),
         "trimtab-1".to_owned(),
     );
-    let settings = aws::Settings {
+    let settings = aws::AwsSettings {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
         endpoint: Some(team.sandbox.aws_url()),
-        endpoints: aws::Endpoints::default(),
-        by_path: true,
-        keys: None,
-        github: Some(aws::GitHubJob {
-            url,
-            token,
-            role,
-            session,
+        endpoints: aws::ServiceEndpoints::default(),
+        force_path_style: true,
+        credentials: None,
+        github_job: Some(aws::GitHubJob {
+            request_url: url,
+            request_token: token,
+            role_arn: role,
+            session_name: session,
         }),
         speed: 200.0,
     };
-    aws::Reader::new(settings, &team.readers(None).await.fly)
+    aws::AwsReader::new(settings, &team.readers(None).await.fly)
         .await
         .unwrap()
 }
 
 #[tokio::test]
-async fn a_job_s_identity_is_exchanged_where_the_role_trusts_it() {
-    let team = Team::new(HARBOR).await;
-    trusts(&team).await;
-    let (url, token) = job(&team, SUBJECT).await;
-    let caller = reader(&team, url, token).await.caller().await.unwrap();
+async fn identity_token_is_exchanged_for_trusted_subject() {
+    let team = TestEnv::new(MANIFEST).await;
+    create_role_for_github(&team).await;
+    let (url, token) = start_github_job(&team, TRUSTED_SUBJECT).await;
+    let caller = reader_for_job(&team, url, token)
+        .await
+        .caller_identity()
+        .await
+        .unwrap();
     assert_eq!(
         caller.arn,
         format!("arn:aws:sts::{ACCOUNT}:assumed-role/deploy/trimtab-1")
     );
-    let (url, token) = job(&team, "repo:acme/shop:pull_request").await;
-    let error = reader(&team, url, token).await.caller().await.unwrap_err();
-    assert_eq!(error.trouble, Trouble::Denied);
+    let (url, token) = start_github_job(&team, "repo:acme/shop:pull_request").await;
+    let error = reader_for_job(&team, url, token)
+        .await
+        .caller_identity()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::PermissionDenied);
     assert!(
-        error.answer.contains("AccessDenied") && error.answer.contains("role/deploy"),
+        error.message.contains("AccessDenied") && error.message.contains("role/deploy"),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
-    let team = Team::new(HARBOR).await;
-    trusts(&team).await;
-    let job = job(&team, SUBJECT).await;
-    let identity = identity(&job).await;
-    let (url, asked) = flaky(3, identity.clone()).await;
-    let caller = reader(&team, url, job.1.clone()).await.caller().await;
+async fn identity_token_request_is_retried() {
+    let team = TestEnv::new(MANIFEST).await;
+    create_role_for_github(&team).await;
+    let job = start_github_job(&team, TRUSTED_SUBJECT).await;
+    let identity = fetch_identity_token(&job).await;
+    let (url, asked) = start_flaky_github(3, identity.clone()).await;
+    let caller = reader_for_job(&team, url, job.1.clone())
+        .await
+        .caller_identity()
+        .await;
     assert_eq!(
         (
             caller.unwrap().account.as_str(),
@@ -158,13 +169,17 @@ async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
         (ACCOUNT, 4)
     );
 
-    let (url, asked) = flaky(usize::MAX, identity).await;
-    let error = reader(&team, url, job.1).await.caller().await.unwrap_err();
+    let (url, asked) = start_flaky_github(usize::MAX, identity).await;
+    let error = reader_for_job(&team, url, job.1)
+        .await
+        .caller_identity()
+        .await
+        .unwrap_err();
     // It may come at the next try, unlike credentials that are refused.
-    assert_eq!(error.trouble, Trouble::Ambiguous, "{error}");
+    assert_eq!(error.kind, ErrorKind::Ambiguous, "{error}");
     assert!(
         error
-            .answer
+            .message
             .contains("ask GitHub for the job's identity: 503"),
         "{error}"
     );
@@ -174,14 +189,14 @@ async fn an_identity_that_does_not_come_at_once_is_asked_for_again() {
 
 /// By the local clock this session has run out as soon as it is given, so every request needs another.
 #[tokio::test]
-async fn a_session_that_runs_out_is_renewed() {
-    let team = Team::scripted(HARBOR).await;
-    trusts(&team).await;
-    let job = job(&team, SUBJECT).await;
-    let (url, asked) = flaky(0, identity(&job).await).await;
-    let reader = reader(&team, url, job.1).await;
+async fn expired_session_is_renewed() {
+    let team = TestEnv::with_scripted_clock(MANIFEST).await;
+    create_role_for_github(&team).await;
+    let job = start_github_job(&team, TRUSTED_SUBJECT).await;
+    let (url, asked) = start_flaky_github(0, fetch_identity_token(&job).await).await;
+    let reader = reader_for_job(&team, url, job.1).await;
     for n in 1..=3 {
-        reader.caller().await.unwrap();
+        reader.caller_identity().await.unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), n);
     }
 }

@@ -3,11 +3,11 @@
 use aws_sdk_s3::config::Credentials;
 use serde_json::json;
 
-use super::{BUCKET, Clients, HARBOR, code, token};
-use crate::support::Team;
+use super::{BUCKET, MANIFEST, SdkClients, error_code, oidc_token};
+use crate::support::TestEnv;
 
 /// The session of a machine of an app, as AWS's SDKs make it from what Fly's init leaves there.
-async fn session(team: &Team, app: &str) -> Result<Clients, String> {
+async fn assume_role_of_app(team: &TestEnv, app: &str) -> Result<SdkClients, String> {
     let config = team
         .world()
         .await
@@ -19,19 +19,19 @@ async fn session(team: &Team, app: &str) -> Result<Clients, String> {
         .workload
         .config
         .clone();
-    let clients = Clients::of(team);
+    let clients = SdkClients::administrator(team);
     let asked = clients
         .sts
         .assume_role_with_web_identity()
         .role_arn(&config.env["AWS_ROLE_ARN"]);
     let answer = asked
         .role_session_name("web")
-        .web_identity_token(token(team, app).await)
+        .web_identity_token(oidc_token(team, app).await)
         .send()
         .await;
     let answer = match answer {
         Ok(answer) => answer,
-        error => return Err(code(error)),
+        error => return Err(error_code(error)),
     };
     let given = answer.credentials().unwrap();
     let session = Some(given.session_token().to_owned());
@@ -42,14 +42,14 @@ async fn session(team: &Team, app: &str) -> Result<Clients, String> {
         None,
         "session",
     );
-    Ok(Clients::with(team, &credentials))
+    Ok(SdkClients::with_credentials(team, &credentials))
 }
 
 #[tokio::test]
-async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
-    let team = Team::new(HARBOR).await;
+async fn role_grants_only_its_prefix() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
-    let Clients { s3, iam, .. } = session(&team, "web").await.unwrap();
+    let SdkClients { s3, iam, .. } = assume_role_of_app(&team, "web").await.unwrap();
     let put = |bucket: &str, key: &str| {
         s3.put_object()
             .bucket(bucket)
@@ -91,7 +91,7 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
     );
 
     // The right to list is bound to a prefix, and a read has none: S3 does not say what is missing. Who restores must list.
-    assert_eq!(code(get("db/2").await), "AccessDenied");
+    assert_eq!(error_code(get("db/2").await), "AccessDenied");
     let head = s3
         .head_object()
         .bucket(BUCKET)
@@ -100,25 +100,25 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
         .await
         .unwrap_err();
     assert_eq!(head.raw_response().unwrap().status().as_u16(), 403);
-    assert_eq!(code(get("other/1").await), "AccessDenied");
-    assert_eq!(code(put(BUCKET, "db-other/1").await), "AccessDenied");
+    assert_eq!(error_code(get("other/1").await), "AccessDenied");
+    assert_eq!(error_code(put(BUCKET, "db-other/1").await), "AccessDenied");
     assert_eq!(
-        code(put(BUCKET, ".trimtab/locks/harbor/test.json").await),
+        error_code(put(BUCKET, ".trimtab/locks/harbor/test.json").await),
         "AccessDenied"
     );
-    assert_eq!(code(list("").await), "AccessDenied");
-    assert_eq!(code(list("other/").await), "AccessDenied");
+    assert_eq!(error_code(list("").await), "AccessDenied");
+    assert_eq!(error_code(list("other/").await), "AccessDenied");
     assert_eq!(
-        code(s3.delete_object().bucket(BUCKET).key("db/1").send().await),
+        error_code(s3.delete_object().bucket(BUCKET).key("db/1").send().await),
         "AccessDenied"
     );
     assert_eq!(
-        code(s3.get_bucket_policy().bucket(BUCKET).send().await),
+        error_code(s3.get_bucket_policy().bucket(BUCKET).send().await),
         "AccessDenied"
     );
-    assert_eq!(code(s3.list_buckets().send().await), "AccessDenied");
-    assert_eq!(code(iam.list_roles().send().await), "AccessDenied");
-    let admin = Clients::of(&team).s3;
+    assert_eq!(error_code(s3.list_buckets().send().await), "AccessDenied");
+    assert_eq!(error_code(iam.list_roles().send().await), "AccessDenied");
+    let admin = SdkClients::administrator(&team).s3;
     let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
     let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
         .location_constraint(place)
@@ -130,43 +130,43 @@ async fn a_machine_s_token_opens_its_prefix_and_nothing_else() {
         .send()
         .await
         .unwrap();
-    assert_eq!(code(put("elsewhere-1", "db/1").await), "AccessDenied");
+    assert_eq!(error_code(put("elsewhere-1", "db/1").await), "AccessDenied");
 }
 
 #[tokio::test]
-async fn another_app_s_token_is_refused_and_so_is_one_whose_name_only_begins_the_same() {
-    let team = Team::new(HARBOR).await;
+async fn token_of_another_app_is_rejected() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     assert_eq!(
-        session(&team, "web-other").await.err().unwrap(),
+        assume_role_of_app(&team, "web-other").await.err().unwrap(),
         "AccessDenied"
     );
-    assert!(session(&team, "web").await.is_ok());
+    assert!(assume_role_of_app(&team, "web").await.is_ok());
     // Ten minutes later a token is worth nothing.
-    let old = token(&team, "web").await;
+    let old = oidc_token(&team, "web").await;
     team.sandbox
-        .advance(std::time::Duration::from_secs(601))
+        .advance_clock(std::time::Duration::from_secs(601))
         .unwrap();
     let role = team.desired().aws_role["backup"].arn();
-    let clients = Clients::of(&team);
+    let clients = SdkClients::administrator(&team);
     let asked = clients
         .sts
         .assume_role_with_web_identity()
         .role_arn(role)
         .role_session_name("web");
     assert_eq!(
-        code(asked.web_identity_token(old).send().await),
+        error_code(asked.web_identity_token(old).send().await),
         "ExpiredTokenException"
     );
 }
 
 #[tokio::test]
-async fn a_machine_gets_what_the_sdks_read_and_waits_for_what_it_names() {
-    let team = Team::new(HARBOR).await;
+async fn machine_gets_aws_env_and_depends_on_role() {
+    let team = TestEnv::new(MANIFEST).await;
     let plan = team.plan().await;
     let machine = "fly.machine/web/app/fra/0".to_owned();
     let before: Vec<String> = plan
-        .neighbours(&trimtab::model::Address::parse(&machine).unwrap())
+        .edges_touching(&trimtab::model::Address::parse(&machine).unwrap())
         .iter()
         .map(|(before, _, _)| before.address.to_string())
         .filter(|before| before.starts_with("aws."))
@@ -194,8 +194,8 @@ async fn a_machine_gets_what_the_sdks_read_and_waits_for_what_it_names() {
 }
 
 #[tokio::test]
-async fn secrets_that_hide_the_role_are_named_with_why_and_what_to_do() {
-    let team = Team::new(HARBOR).await;
+async fn secrets_overriding_the_role_are_reported() {
+    let team = TestEnv::new(MANIFEST).await;
     team.apply().await;
     let app = team.desired().fly_app["web"].name.clone();
     let other = team.desired().fly_app["web-other"].name.clone();
@@ -205,10 +205,12 @@ async fn secrets_that_hide_the_role_are_named_with_why_and_what_to_do() {
         "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": "auto",
         "AWS_ENDPOINT_URL_S3": "https://fly.storage.tigris.dev", "BUCKET_NAME": "z",
     } });
-    team.by_hand("POST", &path(&app), tigris.clone()).await;
+    team.send_manual_request("POST", &path(&app), tigris.clone())
+        .await;
     // An app without an identity has nothing to hide.
-    team.by_hand("POST", &path(&other), tigris).await;
-    let warnings = team.plan().await.found.warnings;
+    team.send_manual_request("POST", &path(&other), tigris)
+        .await;
+    let warnings = team.plan().await.findings.warnings;
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
@@ -229,22 +231,22 @@ async fn secrets_that_hide_the_role_are_named_with_why_and_what_to_do() {
         "AWS_ENDPOINT_URL_S3",
         "AWS_REGION",
     ] {
-        team.by_hand("DELETE", &format!("{}/{name}", path(&app)), json!(null))
+        team.send_manual_request("DELETE", &format!("{}/{name}", path(&app)), json!(null))
             .await;
     }
-    assert_eq!(team.plan().await.found.warnings, Vec::<String>::new());
+    assert_eq!(team.plan().await.findings.warnings, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn what_the_manifest_itself_sets_before_the_role_is_told_where_it_stands() {
-    let team = Team::new(HARBOR).await;
-    let own = HARBOR.replace(
+async fn manifest_settings_overriding_the_role_are_reported() {
+    let team = TestEnv::new(MANIFEST).await;
+    let own = MANIFEST.replace(
         "image = \"web:1\"\n",
         "image = \"web:1\"\nsecrets.AWS_ACCESS_KEY_ID = { env = \"SECRET_KEY\" }\nenv.AWS_DEFAULT_REGION = \"eu-central-1\"\n\
          env.AWS_PROFILE = \"x\"\nenv.AWS_ENDPOINT_URL = \"https://s3.eu-central-1.amazonaws.com\"\n\
          cron.night = { schedule = \"daily\", env = { AWS_REGION = \"auto\" } }\n",
     );
-    team.write(&own);
+    team.write_manifest(&own);
     let warnings = team.desired().meta.warnings;
     let told: Vec<&str> = warnings
         .iter()
@@ -259,7 +261,7 @@ async fn what_the_manifest_itself_sets_before_the_role_is_told_where_it_stands()
             "20: `AWS_ACCESS_KEY_ID` hides the identity `backup`",
         ]
     );
-    team.write(&own.replace(
+    team.write_manifest(&own.replace(
         "[identities.backup]\n",
         "[identities.backup]\nenv = false\n",
     ));
@@ -267,11 +269,12 @@ async fn what_the_manifest_itself_sets_before_the_role_is_told_where_it_stands()
 }
 
 #[tokio::test]
-async fn a_personal_organization_has_a_slug_of_its_own() {
-    let team = Team::new(&HARBOR.replace("fly.org = \"acme\"", "fly.org = \"personal\"")).await;
+async fn personal_organization_uses_raw_slug() {
+    let team =
+        TestEnv::new(&MANIFEST.replace("fly.org = \"acme\"", "fly.org = \"personal\"")).await;
     team.apply().await;
-    assert!(session(&team, "web").await.is_ok());
-    let providers = Clients::of(&team)
+    assert!(assume_role_of_app(&team, "web").await.is_ok());
+    let providers = SdkClients::administrator(&team)
         .iam
         .list_open_id_connect_providers()
         .send()
@@ -289,15 +292,15 @@ async fn a_personal_organization_has_a_slug_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_machine_may_use_the_key_of_its_bucket_and_no_other() {
+async fn role_grants_only_its_bucket_kms_key() {
     for key in [
         "arn:aws:kms:eu-central-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc",
         "alias/vault",
     ] {
         let encrypted = format!("[buckets.backups]\nencryption = {{ kms = \"{key}\" }}\n");
-        let team = Team::new(&HARBOR.replace("[buckets.backups]\n", &encrypted)).await;
+        let team = TestEnv::new(&MANIFEST.replace("[buckets.backups]\n", &encrypted)).await;
         team.apply().await;
-        let Clients { s3, .. } = session(&team, "web").await.unwrap();
+        let SdkClients { s3, .. } = assume_role_of_app(&team, "web").await.unwrap();
         let put = || {
             s3.put_object()
                 .bucket(BUCKET)
@@ -340,6 +343,6 @@ async fn a_machine_may_use_the_key_of_its_bucket_and_no_other() {
             .ssekms_key_id("alias/other")
             .send()
             .await;
-        assert_eq!(code(other), "AccessDenied", "{key}");
+        assert_eq!(error_code(other), "AccessDenied", "{key}");
     }
 }

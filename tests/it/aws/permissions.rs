@@ -5,33 +5,33 @@ use std::process::{Command, Stdio};
 use aws_sdk_s3::config::Credentials;
 use serde_json::{Value, json};
 use trimtab::{
-    clouds::{Readers, Trouble, aws},
+    clouds::{CloudReaders, ErrorKind, aws},
     kinds::aws::{
-        permissions::{Purpose, policy},
-        policy::Policy,
+        permissions::{Purpose, build_policy},
+        policy::PolicyDocument,
     },
     model::Secret,
     observe::observe,
 };
 
-use super::{ACCOUNT, BUCKET, Clients, HARBOR, REGION, admin, code, said};
-use crate::support::{Team, values};
+use super::{ACCOUNT, BUCKET, MANIFEST, REGION, SdkClients, error_code, post_admin, stderr};
+use crate::support::{TestEnv, default_inputs};
 
 /// What it is without machines: those of a real Fly take their time.
-fn harbor() -> String {
-    HARBOR.replace("count = { fra = 1 }", "count = 0")
+fn manifest_without_machines() -> String {
+    MANIFEST.replace("count = { fra = 1 }", "count = 0")
 }
 
 /// The program as a user runs it, told where Fly and AWS are and given keys that may do what a policy says. Time goes as it
 /// does for the program, so that its hold on the lock does not run out.
-struct Limited<'a> {
-    team: &'a Team,
+struct LimitedRun<'a> {
+    team: &'a TestEnv,
     keys: Value,
 }
 
-impl<'a> Limited<'a> {
-    async fn with(team: &'a Team, policy: &Policy) -> Self {
-        let keys = admin(
+impl<'a> LimitedRun<'a> {
+    async fn with_policy(team: &'a TestEnv, policy: &PolicyDocument) -> Self {
+        let keys = post_admin(
             team,
             "aws/keys",
             json!({ "account": ACCOUNT, "policy": policy }),
@@ -44,17 +44,17 @@ impl<'a> Limited<'a> {
     }
 
     /// Exactly what `trimtab permissions` prints for a purpose.
-    async fn to(team: &'a Team, purpose: &str) -> Self {
+    async fn for_purpose(team: &'a TestEnv, purpose: &str) -> Self {
         let printed = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(["permissions", "test", "--for", purpose, "--environments"])
             .arg(team.dir.path())
             .env_clear()
             .output()
             .unwrap();
-        assert!(printed.status.success(), "{}", said(&printed));
-        Self::with(
+        assert!(printed.status.success(), "{}", stderr(&printed));
+        Self::with_policy(
             team,
-            &Policy::parse(&String::from_utf8(printed.stdout).unwrap()).unwrap(),
+            &PolicyDocument::parse(&String::from_utf8(printed.stdout).unwrap()).unwrap(),
         )
         .await
     }
@@ -93,17 +93,17 @@ impl<'a> Limited<'a> {
         let output = tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &said(&output);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
         (output.status.code(), text)
     }
 
-    async fn does(&self, args: &[&str]) -> String {
+    async fn assert_succeeds(&self, args: &[&str]) -> String {
         let (code, text) = self.run(args).await;
         assert_eq!(code, Some(0), "{args:?}: {text}");
         text
     }
 
-    async fn may_not(&self, args: &[&str]) -> String {
+    async fn assert_denied(&self, args: &[&str]) -> String {
         let (code, text) = self.run(args).await;
         assert!(
             code != Some(0) && text.contains("AccessDenied"),
@@ -123,39 +123,42 @@ const DESTROY: [&str; 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_purpose_has_what_it_needs_and_no_more() {
-    enough(&harbor()).await;
+async fn printed_policy_is_sufficient_and_minimal() {
+    assert_policies_suffice(&manifest_without_machines()).await;
 }
 
 /// Whatever is written to such a bucket is written with the key, the lock as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_with_a_key_of_ours_asks_for_the_right_to_the_key() {
+async fn printed_policy_covers_customer_kms_key() {
     for key in [
         "alias/backups",
         "arn:aws:kms:eu-central-1:123456789012:key/2f4e7a60-0000-4000-8000-000000000001",
     ] {
         let encryption = format!("[buckets.backups]\nencryption = {{ kms = \"{key}\" }}\n");
-        enough(&harbor().replace("[buckets.backups]\n", &encryption)).await;
+        assert_policies_suffice(
+            &manifest_without_machines().replace("[buckets.backups]\n", &encryption),
+        )
+        .await;
     }
 }
 
 /// Plans, applies and destroys, each with exactly what is printed for it.
-async fn enough(manifest: &str) {
+async fn assert_policies_suffice(manifest: &str) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), manifest).unwrap();
-    let team = Team::paced(dir, "test", values(), Vec::new(), 1.0).await;
-    let Clients { s3, iam, .. } = Clients::of(&team);
-    let plans = Limited::to(&team, "plan").await;
+    let team = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
+    let plans = LimitedRun::for_purpose(&team, "plan").await;
     assert!(
         plans
-            .does(&["plan", "test"])
+            .assert_succeeds(&["plan", "test"])
             .await
             .contains("5 to add, 0 to change, 0 to destroy.")
     );
-    plans.may_not(&APPLY).await;
+    plans.assert_denied(&APPLY).await;
 
-    let applies = Limited::to(&team, "apply").await;
-    applies.does(&APPLY).await;
+    let applies = LimitedRun::for_purpose(&team, "apply").await;
+    applies.assert_succeeds(&APPLY).await;
     // The lock was taken under them, and given back.
     let lock = s3
         .get_object()
@@ -166,11 +169,16 @@ async fn enough(manifest: &str) {
         .unwrap();
     let lock: Value = serde_json::from_slice(&lock.body.collect().await.unwrap().to_vec()).unwrap();
     assert_eq!(lock["released"], true, "{lock}");
-    plans.does(&["drift", "test"]).await;
-    plans.does(&["plan", "test", "--detailed-exitcode"]).await;
-    applies.may_not(&DESTROY).await;
+    plans.assert_succeeds(&["drift", "test"]).await;
+    plans
+        .assert_succeeds(&["plan", "test", "--detailed-exitcode"])
+        .await;
+    applies.assert_denied(&DESTROY).await;
 
-    Limited::to(&team, "destroy").await.does(&DESTROY).await;
+    LimitedRun::for_purpose(&team, "destroy")
+        .await
+        .assert_succeeds(&DESTROY)
+        .await;
     assert!(s3.list_buckets().send().await.unwrap().buckets().is_empty());
     assert!(iam.list_roles().send().await.unwrap().roles().is_empty());
     let left = iam.list_open_id_connect_providers().send().await.unwrap();
@@ -178,22 +186,27 @@ async fn enough(manifest: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_right_to_the_lock_nothing_is_applied() {
+async fn apply_without_lock_permission_is_denied() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("test.toml"), harbor()).unwrap();
-    let team = Team::paced(dir, "test", values(), Vec::new(), 1.0).await;
-    let printed = policy(&team.desired(), Purpose::Apply).unwrap();
+    std::fs::write(dir.path().join("test.toml"), manifest_without_machines()).unwrap();
+    let team = TestEnv::with_speed(dir, "test", default_inputs(), Vec::new(), 1.0).await;
+    let printed = build_policy(&team.desired(), Purpose::Apply).unwrap();
     let others = printed
         .statements()
         .filter(|one| !one.sid().is_some_and(|sid| sid.starts_with("Lock")));
     let others: Vec<Value> = others
-        .map(trimtab::kinds::aws::policy::Statement::json)
+        .map(trimtab::kinds::aws::policy::Statement::to_json)
         .collect();
     assert_eq!(others.len() + 1, printed.statements().count());
-    let without = Policy::of(&json!({ "Version": "2012-10-17", "Statement": others })).unwrap();
-    let said = Limited::with(&team, &without).await.may_not(&APPLY).await;
+    let without =
+        PolicyDocument::from_json(&json!({ "Version": "2012-10-17", "Statement": others }))
+            .unwrap();
+    let said = LimitedRun::with_policy(&team, &without)
+        .await
+        .assert_denied(&APPLY)
+        .await;
     assert!(said.contains("lock"), "{said}");
-    let Clients { s3, iam, .. } = Clients::of(&team);
+    let SdkClients { s3, iam, .. } = SdkClients::administrator(&team);
     assert_eq!(
         s3.list_buckets().send().await.unwrap().buckets().len(),
         1,
@@ -206,9 +219,9 @@ async fn without_the_right_to_the_lock_nothing_is_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_removes_blocks_that_left_cannot_change_another_environment_s() {
-    let team = Team::new(HARBOR).await;
-    let Clients { s3, .. } = Clients::of(&team);
+async fn destroy_policy_cannot_change_another_environment() {
+    let team = TestEnv::new(MANIFEST).await;
+    let SdkClients { s3, .. } = SdkClients::administrator(&team);
     // A bucket of the environment `test-eu`, whose name begins as those of `test` do.
     let other = "harbor-test-eu-backups-123456789012";
     let place = aws_sdk_s3::types::BucketLocationConstraint::EuCentral1;
@@ -229,8 +242,8 @@ async fn what_removes_blocks_that_left_cannot_change_another_environment_s() {
         .send()
         .await
         .unwrap();
-    let printed = policy(&team.desired(), Purpose::Destroy).unwrap();
-    let keys = Limited::with(&team, &printed).await.keys;
+    let printed = build_policy(&team.desired(), Purpose::Destroy).unwrap();
+    let keys = LimitedRun::with_policy(&team, &printed).await.keys;
     let text = |name: &str| keys[name].as_str().unwrap().to_owned();
     let credentials = Credentials::new(
         text("access_key_id"),
@@ -239,25 +252,25 @@ async fn what_removes_blocks_that_left_cannot_change_another_environment_s() {
         None,
         "test",
     );
-    let limited = Clients::with(&team, &credentials).s3;
+    let limited = SdkClients::with_credentials(&team, &credentials).s3;
     assert_eq!(
-        code(limited.delete_object().bucket(other).key(lock).send().await),
+        error_code(limited.delete_object().bucket(other).key(lock).send().await),
         "AccessDenied"
     );
     assert_eq!(
-        code(limited.put_object().bucket(other).key(lock).send().await),
+        error_code(limited.put_object().bucket(other).key(lock).send().await),
         "AccessDenied"
     );
     assert_eq!(
-        code(limited.get_object().bucket(other).key(lock).send().await),
+        error_code(limited.get_object().bucket(other).key(lock).send().await),
         "AccessDenied"
     );
     assert_eq!(
-        code(limited.delete_bucket_policy().bucket(other).send().await),
+        error_code(limited.delete_bucket_policy().bucket(other).send().await),
         "AccessDenied"
     );
     assert_eq!(
-        code(
+        error_code(
             limited
                 .delete_public_access_block()
                 .bucket(other)
@@ -267,32 +280,33 @@ async fn what_removes_blocks_that_left_cannot_change_another_environment_s() {
         "AccessDenied"
     );
     assert_eq!(
-        code(limited.delete_bucket_lifecycle().bucket(other).send().await),
+        error_code(limited.delete_bucket_lifecycle().bucket(other).send().await),
         "AccessDenied"
     );
     // It can be looked at, since only its tags say whose it is.
     assert_eq!(
-        code(limited.get_bucket_tagging().bucket(other).send().await),
+        error_code(limited.get_bucket_tagging().bucket(other).send().await),
         "NoSuchTagSet"
     );
 }
 
 #[tokio::test]
-async fn the_wrong_account_is_refused_before_anything_is_planned() {
-    let team = Team::new(HARBOR).await;
+async fn wrong_account_is_rejected_before_planning() {
+    let team = TestEnv::new(MANIFEST).await;
     let other = team.sandbox.aws_keys("210987654321").unwrap();
-    let keys = aws::Keys {
-        id: other.id,
-        secret: Secret::new(other.secret),
-        session: None,
+    let keys = aws::StaticCredentials {
+        access_key_id: other.id,
+        secret_access_key: Secret::new(other.secret),
+        session_token: None,
     };
-    let settings = aws::Settings::imitation(ACCOUNT, REGION, team.sandbox.aws_url(), keys, 200.0);
+    let settings =
+        aws::AwsSettings::for_sandbox(ACCOUNT, REGION, team.sandbox.aws_url(), keys, 200.0);
     let fly = team.readers(None).await.fly;
-    let aws = Some(aws::Reader::new(settings, &fly).await.unwrap());
-    let error = observe(&Readers { fly, aws }, &team.desired())
+    let aws = Some(aws::AwsReader::new(settings, &fly).await.unwrap());
+    let error = observe(&CloudReaders { fly, aws }, &team.desired())
         .await
         .unwrap_err();
-    assert_eq!(error.trouble, Trouble::Denied);
+    assert_eq!(error.kind, ErrorKind::PermissionDenied);
     let text = error.to_string();
     assert!(
         text.contains("the manifest says 123456789012, and the credentials are for 210987654321"),

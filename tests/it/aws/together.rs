@@ -2,24 +2,27 @@
 
 use std::process::Output;
 
-use super::{Clients, HARBOR, ended, program, said};
-use crate::support::Team;
+use super::{MANIFEST, SdkClients, spawn_trimtab, stderr, wait_for_exit};
+use crate::support::TestEnv;
 
-fn apply(team: &Team, fault: Option<&str>) -> std::thread::JoinHandle<Output> {
-    program(team, &["apply", "test", "--yes"], fault)
+fn spawn_apply(team: &TestEnv, fault: Option<&str>) -> std::thread::JoinHandle<Output> {
+    spawn_trimtab(team, &["apply", "test", "--yes"], fault)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_first_applies_at_once_make_everything_once() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
-    let (one, two) = (apply(&team, None), apply(&team, None));
-    let (one, two) = (ended(&team, one).await, ended(&team, two).await);
+async fn concurrent_applies_create_everything_once() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
+    let (one, two) = (spawn_apply(&team, None), spawn_apply(&team, None));
+    let (one, two) = (
+        wait_for_exit(&team, one).await,
+        wait_for_exit(&team, two).await,
+    );
     assert_eq!(
         (one.status.code(), two.status.code()),
         (Some(0), Some(0)),
         "{}\n{}",
-        said(&one),
-        said(&two)
+        stderr(&one),
+        stderr(&two)
     );
     assert_eq!(team.summary().await, Vec::<String>::new());
     let world = team.world().await;
@@ -32,25 +35,25 @@ async fn two_first_applies_at_once_make_everything_once() {
         (2, 1, 1)
     );
     assert!(
-        world.found.unmanaged.is_empty(),
+        world.findings.unmanaged.is_empty(),
         "{:?}",
-        world.found.unmanaged
+        world.findings.unmanaged
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lock_of_a_run_that_was_killed_is_waited_for_and_then_taken() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
+async fn lock_of_killed_run_is_taken_after_expiry() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     team.apply().await;
-    team.write(&HARBOR.replace(
+    team.write_manifest(&MANIFEST.replace(
         "machines.app.count = { fra = 1 }",
         "machines.app = { count = { fra = 1 }, memory = \"512mb\" }",
     ));
     // Taking the lock is one write and two that the store refuses; the next one is a lease on a machine.
-    let killed = ended(&team, apply(&team, Some("die-after:w4"))).await;
-    assert_eq!(killed.status.code(), None, "{}", said(&killed));
-    let next = ended(&team, apply(&team, None)).await;
-    let text = said(&next);
+    let killed = wait_for_exit(&team, spawn_apply(&team, Some("die-after:w4"))).await;
+    assert_eq!(killed.status.code(), None, "{}", stderr(&killed));
+    let next = wait_for_exit(&team, spawn_apply(&team, None)).await;
+    let text = stderr(&next);
     assert_eq!(next.status.code(), Some(0), "{text}");
     assert!(
         text.contains("Waiting for the lock: ada on ") && text.contains("looking again"),
@@ -60,17 +63,17 @@ async fn the_lock_of_a_run_that_was_killed_is_waited_for_and_then_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_ignores_conditions_is_refused() {
-    let team = Team::kept(HARBOR, vec!["no-conditions".parse().unwrap()]).await;
-    let run = ended(&team, apply(&team, None)).await;
-    let text = said(&run);
+async fn store_without_conditional_writes_is_rejected() {
+    let team = TestEnv::on_disk(MANIFEST, vec!["no-conditions".parse().unwrap()]).await;
+    let run = wait_for_exit(&team, spawn_apply(&team, None)).await;
+    let text = stderr(&run);
     assert_eq!(run.status.code(), Some(1), "{text}");
     assert!(
         text.contains("this store ignores conditional writes"),
         "{text}"
     );
     // The bucket that should have held the lock is there, and nothing else.
-    let Clients { iam, .. } = Clients::of(&team);
+    let SdkClients { iam, .. } = SdkClients::administrator(&team);
     assert!(iam.list_roles().send().await.unwrap().roles().is_empty());
     assert!(team.world().await.fly_app.is_empty());
 }

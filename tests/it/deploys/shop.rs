@@ -9,61 +9,64 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trimtab::{clouds::{Settings, fly::Reader}, model::Secret};
-use trimtab_sandbox::{self as sandbox, Options, RequestRecord, Running};
+use trimtab::{
+    clouds::{ClientConfig, fly::FlyReader},
+    model::Secret,
+};
+use trimtab_sandbox::{self as sandbox, RequestRecord, RunningSandbox, SandboxOptions};
 
 /// Slower than other tests: what is sent within Fly's limits shall arrive within them on a busy machine as well.
 const SPEED: f64 = 10.0;
 /// Longer than any lease lasts.
-const LEASE: Duration = Duration::from_secs(61);
+const LONGER_THAN_LEASE: Duration = Duration::from_secs(61);
 /// The process group of release commands, as flyctl calls it.
-pub(super) const COMMANDS: &str = "fly_app_release_command";
+pub(super) const RELEASE_COMMAND_GROUP: &str = "fly_app_release_command";
 
 /// One of the users, and what the tests have to know of the manifest.
-pub(super) struct User {
+pub(super) struct UserManifest {
     /// The folder of the manifests.
     pub(super) folder: &'static str,
     /// What the manifest calls the app.
     pub(super) app: &'static str,
     /// What Fly calls it.
-    pub(super) name: &'static str,
+    pub(super) fly_name: &'static str,
     /// Variables with the values of secrets.
     pub(super) secrets: &'static [&'static str],
     /// How many machines serve, and how many of them may be unavailable at once.
-    pub(super) fleet: usize,
-    pub(super) at_once: usize,
+    pub(super) machine_count: usize,
+    pub(super) max_unavailable: usize,
     /// How many machines run by schedule.
-    pub(super) crons: usize,
+    pub(super) cron_count: usize,
     /// Whether the services have checks.
     pub(super) has_checks: bool,
 }
 
-pub(super) struct Shop {
-    pub(super) user: &'static User,
-    pub(super) sandbox: Running,
+pub(super) struct Production {
+    pub(super) user: &'static UserManifest,
+    pub(super) sandbox: RunningSandbox,
     dir: tempfile::TempDir,
-    reader: Reader,
+    reader: FlyReader,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct ApplyOutput {
     pub(super) code: Option<i32>,
-    pub(super) out: String,
-    err: String,
+    pub(super) stdout: String,
+    stderr: String,
     pub(super) requests: Vec<RequestRecord>,
 }
 
-impl Ran {
+impl ApplyOutput {
     /// Demands an exit code, and that the run said all of this at its end.
-    pub(super) fn demand(&self, code: i32, said: &[&str]) {
-        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+    pub(super) fn assert_exit(&self, code: i32, said: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         for part in said {
             assert!(
-                self.out.contains(part),
+                self.stdout.contains(part),
                 "{part:?} is missing:\n{}\n{}",
-                self.out,
-                self.err
+                self.stdout,
+                self.stderr
             );
         }
     }
@@ -89,17 +92,17 @@ impl Ran {
 }
 
 /// A run that is under way.
-pub(super) struct UnderWay<'s> {
-    shop: &'s Shop,
+pub(super) struct RunningApply<'s> {
+    production: &'s Production,
     child: Child,
-    before: usize,
+    requests_before: usize,
     /// Which run it is, so that each writes to files of its own.
-    out: tempfile::NamedTempFile,
-    err: tempfile::NamedTempFile,
+    stdout: tempfile::NamedTempFile,
+    stderr: tempfile::NamedTempFile,
 }
 
-impl Shop {
-    pub(super) async fn open(user: &'static User) -> Self {
+impl Production {
+    pub(super) async fn start(user: &'static UserManifest) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/manifests")
@@ -108,11 +111,12 @@ impl Shop {
             let path = entry.unwrap().path();
             fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
         }
-        let mut options = Options::new(dir.path().join("sandbox"));
+        let mut options = SandboxOptions::new(dir.path().join("sandbox"));
         options.speed = SPEED;
         let sandbox = sandbox::start(options).await.unwrap();
         let token = Secret::new(sandbox.user_token().unwrap());
-        let reader = Reader::new(&Settings::imitation(sandbox.url(), token, SPEED)).unwrap();
+        let reader =
+            FlyReader::new(&ClientConfig::for_sandbox(sandbox.url(), token, SPEED)).unwrap();
         Self {
             user,
             sandbox,
@@ -123,8 +127,8 @@ impl Shop {
 
     /// Writes `guarded.toml`: the same production with this release command, checks, and all the time in the world, so
     /// that a test can hold a step for as long as it likes.
-    pub(super) fn guard(&self, command: &str) {
-        let User {
+    pub(super) fn write_guarded_manifest(&self, command: &str) {
+        let UserManifest {
             app, has_checks, ..
         } = self.user;
         let checks =
@@ -138,13 +142,16 @@ impl Shop {
     }
 
     /// Begins an apply of an environment with this tag of the app's image.
-    pub(super) fn begin(&self, environment: &str, tag: &str) -> UnderWay<'_> {
+    pub(super) fn start_apply(&self, environment: &str, tag: &str) -> RunningApply<'_> {
         let (out, err) = (
             tempfile::NamedTempFile::new().unwrap(),
             tempfile::NamedTempFile::new().unwrap(),
         );
-        let User {
-            app, name, secrets, ..
+        let UserManifest {
+            app,
+            fly_name: name,
+            secrets,
+            ..
         } = self.user;
         let before = self.sandbox.requests().len();
         let child = Command::new(env!("CARGO_BIN_EXE_trimtab"))
@@ -166,18 +173,18 @@ impl Shop {
             .stderr(err.reopen().unwrap())
             .spawn()
             .unwrap();
-        UnderWay {
-            shop: self,
+        RunningApply {
+            production: self,
             child,
-            before,
-            out,
-            err,
+            requests_before: before,
+            stdout: out,
+            stderr: err,
         }
     }
 
     /// Applies, and waits for the end.
-    pub(super) fn apply(&self, environment: &str, tag: &str) -> Ran {
-        self.begin(environment, tag).end()
+    pub(super) fn apply(&self, environment: &str, tag: &str) -> ApplyOutput {
+        self.start_apply(environment, tag).wait()
     }
 
     /// A request to the sandbox's administration.
@@ -196,19 +203,19 @@ impl Shop {
     }
 
     /// From now on, programs of this process group and image behave so.
-    pub(super) async fn rule(&self, group: &str, tag: &str, behave: Value) {
+    pub(super) async fn add_rule(&self, group: &str, tag: &str, behave: Value) {
         let rule = json!({ "match": { "process_group": group, "image_contains": format!(":{tag}@") }, "behave": behave });
         self.admin("POST", "rules", &rule).await;
     }
 
-    pub(super) async fn forget_rules(&self) {
+    pub(super) async fn clear_rules(&self) {
         self.admin("DELETE", "rules", &Value::Null).await;
     }
 
     /// Everything that the app holds, as the sandbox stores it.
-    async fn stored(&self, what: &str) -> Vec<Value> {
+    async fn stored_objects(&self, what: &str) -> Vec<Value> {
         let state = self.admin("GET", "state", &Value::Null).await;
-        let all = state["apps"][self.user.name][what]
+        let all = state["apps"][self.user.fly_name][what]
             .as_object()
             .cloned()
             .unwrap_or_default();
@@ -216,7 +223,7 @@ impl Shop {
     }
 
     async fn machines(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
-        self.stored("machines")
+        self.stored_objects("machines")
             .await
             .into_iter()
             .filter(fits)
@@ -224,42 +231,46 @@ impl Shop {
     }
 
     /// The machines that serve.
-    pub(super) async fn fleet(&self) -> Vec<Value> {
-        self.machines(|machine| is_there(machine) && group(machine) == "app")
+    pub(super) async fn service_machines(&self) -> Vec<Value> {
+        self.machines(|machine| is_present(machine) && process_group(machine) == "app")
             .await
     }
 
     /// The machines that run by schedule.
-    pub(super) async fn crons(&self) -> Vec<Value> {
-        self.machines(|machine| is_there(machine) && machine["config"]["schedule"].is_string())
+    pub(super) async fn cron_machines(&self) -> Vec<Value> {
+        self.machines(|machine| is_present(machine) && machine["config"]["schedule"].is_string())
             .await
     }
 
     /// The machines of release commands of an image, with those that are gone.
-    pub(super) async fn commands(&self, tag: &str) -> Vec<Value> {
-        self.machines(|machine| group(machine) == COMMANDS && runs(machine, tag))
-            .await
+    pub(super) async fn release_machines(&self, tag: &str) -> Vec<Value> {
+        self.machines(|machine| {
+            process_group(machine) == RELEASE_COMMAND_GROUP && runs_image(machine, tag)
+        })
+        .await
     }
 
     /// Lets the leases of a run that was killed run out.
-    pub(super) fn outlive(&self) {
-        self.sandbox.advance(LEASE).unwrap();
+    pub(super) fn expire_leases(&self) {
+        self.sandbox.advance_clock(LONGER_THAN_LEASE).unwrap();
     }
 
     /// The one command that runs.
-    async fn command(&self) -> Option<Value> {
-        let runs = |machine: &Value| group(machine) == COMMANDS && machine["state"] == "started";
+    async fn running_release_machine(&self) -> Option<Value> {
+        let runs = |machine: &Value| {
+            process_group(machine) == RELEASE_COMMAND_GROUP && machine["state"] == "started"
+        };
         self.machines(runs).await.pop()
     }
 
     /// Ends the command that runs, as if it had done its work.
-    pub(super) async fn end_command(&self) {
-        let command = self.command().await.unwrap();
+    pub(super) async fn finish_release_command(&self) {
+        let command = self.running_release_machine().await.unwrap();
         let id = command["id"].as_str().unwrap();
         let url = format!(
             "{}/v1/apps/{}/machines/{id}/stop",
             self.sandbox.url(),
-            self.user.name
+            self.user.fly_name
         );
         let token = self.sandbox.user_token().unwrap();
         let answer = reqwest::Client::new()
@@ -273,17 +284,21 @@ impl Shop {
 
     /// What must hold after every apply that was complete: all of it runs this image, nothing is left over, nobody holds
     /// a lease, nothing was asked too often, and a second apply has nothing to do.
-    pub(super) async fn whole(&self, environment: &str, tag: &str) {
-        let User { fleet, crons, .. } = self.user;
-        let (serving, scheduled) = (self.fleet().await, self.crons().await);
+    pub(super) async fn assert_converged(&self, environment: &str, tag: &str) {
+        let UserManifest {
+            machine_count: fleet,
+            cron_count: crons,
+            ..
+        } = self.user;
+        let (serving, scheduled) = (self.service_machines().await, self.cron_machines().await);
         assert_eq!((serving.len(), scheduled.len()), (*fleet, *crons), "{tag}");
         assert_eq!(
-            self.machines(is_there).await.len(),
+            self.machines(is_present).await.len(),
             fleet + crons,
             "{tag}: nothing is left over"
         );
         for machine in serving.iter().chain(&scheduled) {
-            assert!(runs(machine, tag), "{tag}: {machine:#}");
+            assert!(runs_image(machine, tag), "{tag}: {machine:#}");
         }
         for machine in &serving {
             assert_eq!(machine["state"], "started", "{tag}: {machine:#}");
@@ -292,92 +307,101 @@ impl Shop {
                 "{tag}: {machine:#}"
             );
         }
-        for volume in self.stored("volumes").await {
+        for volume in self.stored_objects("volumes").await {
             assert!(volume["attached"].is_string(), "{tag}: {volume:#}");
         }
-        self.nobody_holds(tag).await;
+        self.assert_no_leases(tag).await;
         let again = self.apply(environment, tag);
-        again.demand(0, &[]);
+        again.assert_exit(0, &[]);
         assert_eq!(
             again.writes(),
             Vec::<String>::new(),
             "{tag}: a second apply has nothing to do"
         );
-        self.never_too_often();
+        self.assert_not_rate_limited();
     }
 
     /// No lease is held; those of a run that was killed may be there, but are over.
-    pub(super) async fn nobody_holds(&self, tag: &str) {
+    pub(super) async fn assert_no_leases(&self, tag: &str) {
         let now = self.admin("GET", "clock", &Value::Null).await["now_ms"]
             .as_i64()
             .unwrap();
-        for machine in self.machines(is_there).await {
+        for machine in self.machines(is_present).await {
             let until = machine["lease"]["expires_ms"].as_i64().unwrap_or(0);
             assert!(until <= now, "{tag}: a lease is left: {machine:#}");
         }
     }
 
-    pub(super) fn never_too_often(&self) {
+    pub(super) fn assert_not_rate_limited(&self) {
         let requests = self.sandbox.requests();
         let refused: Vec<&RequestRecord> = requests.iter().filter(|r| r.status == 429).collect();
         assert!(refused.is_empty(), "{refused:#?}");
     }
 }
 
-impl UnderWay<'_> {
+impl RunningApply<'_> {
     /// What it sent so far.
     fn requests(&self) -> Vec<RequestRecord> {
-        self.shop.sandbox.requests().split_off(self.before)
+        self.production
+            .sandbox
+            .requests()
+            .split_off(self.requests_before)
     }
 
-    fn said(file: &tempfile::NamedTempFile) -> String {
+    fn read_output(file: &tempfile::NamedTempFile) -> String {
         fs::read_to_string(file.path()).unwrap()
     }
 
     /// Waits until something holds; a run that ends before is a failure.
-    async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+    async fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
-            self.goes_on(what).await;
+            self.sleep_while_running(what).await;
         }
     }
 
     /// Rests for a moment, if it still runs.
-    async fn goes_on(&mut self, what: &str) {
+    async fn sleep_while_running(&mut self, what: &str) {
         if let Some(status) = self.child.try_wait().unwrap() {
-            let (out, err) = (Self::said(&self.out), Self::said(&self.err));
+            let (out, err) = (
+                Self::read_output(&self.stdout),
+                Self::read_output(&self.stderr),
+            );
             panic!("it ended ({status}) before: {what}\n{out}\n{err}");
         }
-        self.shop.reader.rest(Duration::from_millis(200)).await;
+        self.production
+            .reader
+            .sleep_scaled(Duration::from_millis(200))
+            .await;
     }
 
     /// Waits until its release command runs.
-    pub(super) async fn until_command(&mut self) {
-        while self.shop.command().await.is_none() {
-            self.goes_on("the release command runs").await;
+    pub(super) async fn wait_for_release_command(&mut self) {
+        while self.production.running_release_machine().await.is_none() {
+            self.sleep_while_running("the release command runs").await;
         }
     }
 
     /// Waits until it was told that another holds a lease that it needs, unless that has just run out.
-    pub(super) async fn until_kept_out(&mut self) {
+    pub(super) async fn wait_for_lease_conflict(&mut self) {
         let fits = |request: &RequestRecord| {
             request.path.ends_with("/lease") && matches!(request.status, 201 | 409)
         };
-        self.until("a lease is asked for", |run| {
+        self.wait_until("a lease is asked for", |run| {
             run.requests().iter().any(fits)
         })
         .await;
     }
 
     /// Waits until a request was answered: its method, and how its path begins after the app's name.
-    pub(super) async fn until_sent(&mut self, method: &str, path: &str) {
-        let path = format!("/v1/apps/{}{path}", self.shop.user.name);
+    pub(super) async fn wait_for_request(&mut self, method: &str, path: &str) {
+        let path = format!("/v1/apps/{}{path}", self.production.user.fly_name);
         let fits = |request: &RequestRecord| {
             request.method == method
                 && request.path.starts_with(&path)
                 && !request.path.ends_with("/lease")
                 && request.status == 200
         };
-        self.until(&format!("{method} {path}"), |run| {
+        self.wait_until(&format!("{method} {path}"), |run| {
             run.requests().iter().any(fits)
         })
         .await;
@@ -393,8 +417,8 @@ impl UnderWay<'_> {
                 .unwrap()
                 .success()
         );
-        self.until("it says that it stops", |run| {
-            Self::said(&run.err).contains("stopping: ")
+        self.wait_until("it says that it stops", |run| {
+            Self::read_output(&run.stderr).contains("stopping: ")
         })
         .await;
     }
@@ -406,18 +430,18 @@ impl UnderWay<'_> {
     }
 
     /// Waits for its end.
-    pub(super) fn end(mut self) -> Ran {
+    pub(super) fn wait(mut self) -> ApplyOutput {
         let code = self.child.wait().unwrap().code();
-        Ran {
+        ApplyOutput {
             code,
-            out: Self::said(&self.out),
-            err: Self::said(&self.err),
+            stdout: Self::read_output(&self.stdout),
+            stderr: Self::read_output(&self.stderr),
             requests: self.requests(),
         }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for RunningApply<'_> {
     /// A test that fails leaves no process behind. One that has ended cannot be killed, and need not be.
     fn drop(&mut self) {
         drop(self.child.kill());
@@ -425,18 +449,18 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-fn is_there(machine: &Value) -> bool {
+fn is_present(machine: &Value) -> bool {
     !matches!(machine["state"].as_str(), Some("destroyed" | "destroying"))
 }
 
-fn group(machine: &Value) -> &str {
+fn process_group(machine: &Value) -> &str {
     machine["config"]["metadata"]["fly_process_group"]
         .as_str()
         .unwrap_or_default()
 }
 
 /// Whether a machine runs this tag of its image.
-pub(super) fn runs(machine: &Value, tag: &str) -> bool {
+pub(super) fn runs_image(machine: &Value, tag: &str) -> bool {
     machine["config"]["image"]
         .as_str()
         .unwrap_or_default()

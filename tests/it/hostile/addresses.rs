@@ -3,13 +3,13 @@
 use std::process::{Command, Output};
 
 use trimtab::{
-    clouds::{Registry, Settings, aws, fly::Reader},
+    clouds::{ClientConfig, RegistryClient, aws, fly::FlyReader},
     model::Secret,
 };
 
-use crate::hostile::odd::{Answer, Odd, TOKEN};
+use crate::hostile::odd::{RawResponse, RawServer, TOKEN};
 
-const PLAIN: [&str; 9] = [
+const INSECURE_URLS: [&str; 9] = [
     "http://api.machines.dev",
     "http://localhost.evil.com",
     "http://127.0.0.1.evil.com",
@@ -22,37 +22,37 @@ const PLAIN: [&str; 9] = [
 ];
 
 /// Settings whose addresses are all at a place that may be asked.
-fn settings() -> Settings {
-    Settings::imitation("http://127.0.0.1:9".to_owned(), Secret::new(TOKEN), 1.0)
+fn secure_settings() -> ClientConfig {
+    ClientConfig::for_sandbox("http://127.0.0.1:9".to_owned(), Secret::new(TOKEN), 1.0)
 }
 
 #[test]
-fn no_client_of_fly_is_made_for_them() {
-    for address in PLAIN {
+fn fly_client_rejects_insecure_url() {
+    for address in INSECURE_URLS {
         let there = || address.to_owned();
         for settings in [
-            Settings {
-                base: there(),
-                ..settings()
+            ClientConfig {
+                base_url: there(),
+                ..secure_settings()
             },
-            Settings {
-                logs: Some(there()),
-                ..settings()
+            ClientConfig {
+                logs_url: Some(there()),
+                ..secure_settings()
             },
-            Settings {
-                uiex: Some(there()),
-                ..settings()
+            ClientConfig {
+                uiex_url: Some(there()),
+                ..secure_settings()
             },
         ] {
-            let said = Reader::new(&settings).unwrap_err().to_string();
+            let said = FlyReader::new(&settings).unwrap_err().to_string();
             assert!(
                 said.starts_with("set up the client of the Fly API: ") && !said.contains("hunter2"),
                 "{said}"
             );
         }
-        let error = Registry::new(&Settings {
-            registries: Some(there()),
-            ..settings()
+        let error = RegistryClient::new(&ClientConfig {
+            registry_url: Some(there()),
+            ..secure_settings()
         })
         .unwrap_err();
         assert!(
@@ -67,24 +67,24 @@ fn no_client_of_fly_is_made_for_them() {
         "http://localhost:9",
         "https://api.machines.dev",
     ] {
-        Reader::new(&Settings {
-            base: address.to_owned(),
-            ..settings()
+        FlyReader::new(&ClientConfig {
+            base_url: address.to_owned(),
+            ..secure_settings()
         })
         .unwrap();
     }
 }
 
 #[tokio::test]
-async fn no_client_of_aws_is_made_for_them() {
-    let fly = Reader::new(&settings()).unwrap();
-    let keys = || aws::Keys {
-        id: "AKIA".to_owned(),
-        secret: Secret::new("x"),
-        session: None,
+async fn aws_client_rejects_insecure_url() {
+    let fly = FlyReader::new(&secure_settings()).unwrap();
+    let keys = || aws::StaticCredentials {
+        access_key_id: "AKIA".to_owned(),
+        secret_access_key: Secret::new("x"),
+        session_token: None,
     };
     let fine = || {
-        aws::Settings::imitation(
+        aws::AwsSettings::for_sandbox(
             "123456789012",
             "eu-central-1",
             "http://127.0.0.1:9".to_owned(),
@@ -92,31 +92,31 @@ async fn no_client_of_aws_is_made_for_them() {
             1.0,
         )
     };
-    for address in PLAIN {
+    for address in INSECURE_URLS {
         let there = || Some(address.to_owned());
         let endpoints = [
-            aws::Endpoints {
+            aws::ServiceEndpoints {
                 s3: there(),
-                ..aws::Endpoints::default()
+                ..aws::ServiceEndpoints::default()
             },
-            aws::Endpoints {
+            aws::ServiceEndpoints {
                 iam: there(),
-                ..aws::Endpoints::default()
+                ..aws::ServiceEndpoints::default()
             },
-            aws::Endpoints {
+            aws::ServiceEndpoints {
                 sts: there(),
-                ..aws::Endpoints::default()
+                ..aws::ServiceEndpoints::default()
             },
         ];
-        let single = endpoints.map(|endpoints| aws::Settings {
+        let single = endpoints.map(|endpoints| aws::AwsSettings {
             endpoints,
             ..fine()
         });
-        for settings in single.into_iter().chain([aws::Settings {
+        for settings in single.into_iter().chain([aws::AwsSettings {
             endpoint: there(),
             ..fine()
         }]) {
-            let error = aws::Reader::new(settings, &fly).await.unwrap_err();
+            let error = aws::AwsReader::new(settings, &fly).await.unwrap_err();
             assert!(
                 error.to_string().starts_with("set up the clients of AWS: "),
                 "{error}"
@@ -126,7 +126,7 @@ async fn no_client_of_aws_is_made_for_them() {
 }
 
 /// Runs the program in a folder with one environment, and with nothing else in its environment.
-pub(crate) fn trimtab(manifest: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
+pub(crate) fn run_trimtab(manifest: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("environments")).unwrap();
     std::fs::write(dir.path().join("environments/x.toml"), manifest).unwrap();
@@ -142,8 +142,8 @@ pub(crate) fn trimtab(manifest: &str, args: &[&str], variables: &[(&str, &str)])
 pub(crate) const MANIFEST: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n[apps.web]\nprimary_region = \"fra\"\nimage = \"registry.fly.io/web:1\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_variables_that_move_an_api_are_held_to_it() {
-    let odd = Odd::new(Answer::new("404 x", "", "")).await;
+async fn endpoint_variables_reject_insecure_url() {
+    let odd = RawServer::new(RawResponse::with_body("404 x", "", "")).await;
     let url = odd.url();
     let fly = [
         "FLY_FLAPS_BASE_URL",
@@ -177,7 +177,7 @@ async fn the_variables_that_move_an_api_are_held_to_it() {
         } else {
             MANIFEST
         };
-        let out = trimtab(manifest, &["plan", "x"], &variables);
+        let out = run_trimtab(manifest, &["plan", "x"], &variables);
         let said = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(1), "{name}: {said}");
         assert!(
@@ -187,7 +187,7 @@ async fn the_variables_that_move_an_api_are_held_to_it() {
         assert!(!said.contains(TOKEN), "{said}");
     }
     assert_eq!(
-        odd.heard(),
+        odd.requests(),
         Vec::<String>::new(),
         "nothing was sent anywhere"
     );

@@ -5,14 +5,14 @@ use std::{os::unix::fs::symlink, path::Path, process::Command};
 
 use trimtab::manifest::{SecretsMode, load};
 
-use crate::support::inputs;
+use crate::support::inputs_with;
 
 const BASE: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
 /// In every file that is named, and in no message.
 const CANARY: &str = "canary-7d1e";
 
 /// Every way in which a manifest names a file, and what stands in its place in the text.
-const WAYS: [(&str, &str); 8] = [
+const FILE_REFERENCES: [(&str, &str); 8] = [
     ("extends", "extends = \"FILE\"\n[apps.web.env]\nA = \"b\"\n"),
     ("config", "config = \"FILE\"\n"),
     ("machine_config", "machine_config = \"FILE\"\n"),
@@ -35,7 +35,7 @@ const WAYS: [(&str, &str); 8] = [
     ),
 ];
 
-fn manifest(way: &str, text: &str, file: &str) -> String {
+fn manifest_naming(way: &str, text: &str, file: &str) -> String {
     let text = text.replace("FILE", file);
     match way {
         "extends" => format!(
@@ -49,12 +49,12 @@ fn manifest(way: &str, text: &str, file: &str) -> String {
 }
 
 /// What is said of a file that a manifest names in each way.
-fn told(dir: &Path, file: &str) -> Vec<(&'static str, String)> {
+fn errors_for_file(dir: &Path, file: &str) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
-    for (way, text) in WAYS {
-        std::fs::write(dir.join("x.toml"), manifest(way, text, file)).unwrap();
-        let mut inputs = inputs(&[]);
-        inputs.secrets = SecretsMode::Required;
+    for (way, text) in FILE_REFERENCES {
+        std::fs::write(dir.join("x.toml"), manifest_naming(way, text, file)).unwrap();
+        let mut inputs = inputs_with(&[]);
+        inputs.secrets_mode = SecretsMode::Required;
         let said = match load(dir, "x", &inputs) {
             Ok(_) => String::new(),
             Err(problems) => problems.render(false, 100),
@@ -66,7 +66,7 @@ fn told(dir: &Path, file: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn what_is_no_plain_file_is_refused_by_every_key_that_names_one() {
+fn special_files_are_rejected_by_every_key() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("folder.toml")).unwrap();
     std::fs::create_dir(dir.path().join("folder.json")).unwrap();
@@ -82,7 +82,7 @@ fn what_is_no_plain_file_is_refused_by_every_key_that_names_one() {
     symlink("loop.json", dir.path().join("loop.json")).unwrap();
     for name in ["folder", "pipe", "zero", "loop", "missing"] {
         for ending in ["toml", "json"] {
-            for (way, said) in told(dir.path(), &format!("{name}.{ending}")) {
+            for (way, said) in errors_for_file(dir.path(), &format!("{name}.{ending}")) {
                 assert!(
                     said.starts_with("error: ") && said.contains("x.toml:"),
                     "{way} {name}.{ending}: {said}"
@@ -100,14 +100,14 @@ fn what_is_no_plain_file_is_refused_by_every_key_that_names_one() {
         ".",
         "",
     ] {
-        for (way, said) in told(dir.path(), device) {
+        for (way, said) in errors_for_file(dir.path(), device) {
             assert!(said.starts_with("error: "), "{way} {device:?}: {said}");
         }
     }
 }
 
 #[test]
-fn a_link_to_what_is_no_manifest_is_not_quoted() {
+fn contents_of_linked_file_are_not_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("id_rsa");
     std::fs::write(&secret, format!("first line\n{CANARY}\nlast line\n")).unwrap();
@@ -121,7 +121,7 @@ fn a_link_to_what_is_no_manifest_is_not_quoted() {
         "link.json",
         &secret.display().to_string(),
     ] {
-        for (way, said) in told(&inner, file) {
+        for (way, said) in errors_for_file(&inner, file) {
             let quotes = matches!(way, "extends" | "config");
             assert!(
                 !quotes || said.contains("may end in anything but"),
@@ -132,7 +132,7 @@ fn a_link_to_what_is_no_manifest_is_not_quoted() {
 }
 
 #[test]
-fn a_link_to_a_manifest_is_followed() {
+fn symlinked_manifest_is_followed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("shared")).unwrap();
     std::fs::write(dir.path().join("shared/base.toml"), BASE).unwrap();
@@ -145,12 +145,13 @@ fn a_link_to_a_manifest_is_followed() {
         "./../environments/../shared/base.toml",
     ] {
         std::fs::write(inner.join("x.toml"), format!("extends = \"{extends}\"\n")).unwrap();
-        load(&inner, "x", &inputs(&[])).unwrap_or_else(|problems| panic!("{extends}: {problems}"));
+        load(&inner, "x", &inputs_with(&[]))
+            .unwrap_or_else(|problems| panic!("{extends}: {problems}"));
     }
 }
 
 #[test]
-fn a_file_that_is_too_large_is_not_read() {
+fn oversized_file_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["huge.toml", "huge.json"] {
         // A hole: it takes no room on the disk.
@@ -158,7 +159,7 @@ fn a_file_that_is_too_large_is_not_read() {
             .unwrap()
             .set_len(1 << 40)
             .unwrap();
-        for (way, said) in told(dir.path(), name) {
+        for (way, said) in errors_for_file(dir.path(), name) {
             assert!(said.starts_with("error: "), "{way}: {said}");
             let refused = [
                 "has more than 4194304 bytes, which is the most",
@@ -175,12 +176,14 @@ fn a_file_that_is_too_large_is_not_read() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let said = load(dir.path(), "x", &inputs(&[])).unwrap_err().to_string();
+    let said = load(dir.path(), "x", &inputs_with(&[]))
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("has more than 4194304 bytes"), "{said}");
 }
 
 #[test]
-fn the_environment_itself_may_be_nothing_else_either() {
+fn environment_file_must_be_a_regular_file() {
     let dir = tempfile::tempdir().unwrap();
     symlink("/proc/self/environ", dir.path().join("x.toml")).unwrap();
     std::fs::create_dir(dir.path().join("y.toml")).unwrap();
@@ -196,13 +199,13 @@ fn the_environment_itself_may_be_nothing_else_either() {
         "a\u{1b}[2Jb",
         "a\u{0}b",
     ] {
-        let said = load(dir.path(), environment, &inputs(&[]))
+        let said = load(dir.path(), environment, &inputs_with(&[]))
             .unwrap_err()
             .render(false, 80);
         assert!(
             said.starts_with("error: ") && !said.contains("PATH="),
             "{environment}: {said}"
         );
-        crate::corpus::entries::clean(&said);
+        crate::corpus::entries::assert_no_control_characters(&said);
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use trimtab::{
-    clouds::{Settings, fly::Reader},
+    clouds::{ClientConfig, fly::FlyReader},
     model::Secret,
 };
 
@@ -19,15 +19,15 @@ pub(crate) const TOKEN: &str = "fo1_canary_5e2d";
 
 /// What is written to whoever connects.
 #[derive(Clone, Default)]
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     pub(crate) bytes: Vec<u8>,
     /// Written again and again, until the client has had enough.
-    pub(crate) forever: Vec<u8>,
+    pub(crate) repeated: Vec<u8>,
 }
 
-impl Answer {
+impl RawResponse {
     /// An answer with a body.
-    pub(crate) fn new(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with_body(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let head = format!(
             "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
@@ -35,7 +35,7 @@ impl Answer {
         );
         Self {
             bytes: [head.as_bytes(), body].concat(),
-            forever: Vec::new(),
+            repeated: Vec::new(),
         }
     }
 
@@ -43,34 +43,36 @@ impl Answer {
     pub(crate) fn raw(bytes: impl AsRef<[u8]>) -> Self {
         Self {
             bytes: bytes.as_ref().to_vec(),
-            forever: Vec::new(),
+            repeated: Vec::new(),
         }
     }
 
     /// The same, and then this without end.
-    pub(crate) fn then_forever(self, forever: &str) -> Self {
+    pub(crate) fn then_repeat(self, forever: &str) -> Self {
         Self {
-            forever: forever.repeat(1 + 16_384 / forever.len()).into_bytes(),
+            repeated: forever.repeat(1 + 16_384 / forever.len()).into_bytes(),
             ..self
         }
     }
 }
 
 /// The server. It ends with its test.
-pub(crate) struct Odd {
+pub(crate) struct RawServer {
     pub(crate) address: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Odd {
+impl RawServer {
     /// Answers every request in the same way.
-    pub(crate) async fn new(answer: Answer) -> Self {
-        Self::by(move |_| answer.clone()).await
+    pub(crate) async fn new(answer: RawResponse) -> Self {
+        Self::with_handler(move |_| answer.clone()).await
     }
 
     /// Answers each request by its first lines.
-    pub(crate) async fn by(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn with_handler(
+        answer: impl Fn(&str) -> RawResponse + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, answer) = (listener.local_addr().unwrap(), Arc::new(answer));
         let heard = Arc::<Mutex<Vec<String>>>::default();
@@ -80,13 +82,13 @@ impl Odd {
                 let (answer, notes) = (Arc::clone(&answer), Arc::clone(&notes));
                 tokio::spawn(async move {
                     // A client that hangs up has seen enough.
-                    drop(talk(stream, &*answer, &notes).await);
+                    drop(serve_connection(stream, &*answer, &notes).await);
                 });
             }
         });
         Self {
             address,
-            heard,
+            requests: heard,
             task,
         }
     }
@@ -96,30 +98,30 @@ impl Odd {
     }
 
     /// The heads of the requests so far.
-    pub(crate) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// How a client is set up that takes this for everything.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> ClientConfig {
         // Fast, so that pauses between tries are short.
-        Settings::imitation(self.url(), Secret::new(TOKEN), 10_000.0)
+        ClientConfig::for_sandbox(self.url(), Secret::new(TOKEN), 10_000.0)
     }
 
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::new(&self.settings()).unwrap()
+    pub(crate) fn reader(&self) -> FlyReader {
+        FlyReader::new(&self.settings()).unwrap()
     }
 }
 
-impl Drop for Odd {
+impl Drop for RawServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn talk(
+async fn serve_connection(
     mut stream: TcpStream,
-    answer: &(dyn Fn(&str) -> Answer + Send + Sync),
+    answer: &(dyn Fn(&str) -> RawResponse + Send + Sync),
     heard: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
@@ -130,7 +132,10 @@ async fn talk(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     heard.lock().unwrap().push(head.clone());
-    let Answer { bytes, forever } = answer(&head);
+    let RawResponse {
+        bytes,
+        repeated: forever,
+    } = answer(&head);
     stream.write_all(&bytes).await?;
     while !forever.is_empty() {
         stream.write_all(&forever).await?;

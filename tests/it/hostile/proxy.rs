@@ -7,13 +7,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::{aws::HARBOR, support::Team};
+use crate::{aws::MANIFEST, support::TestEnv};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_sees_nothing_of_what_stays_on_this_machine() {
-    let team = Team::kept(HARBOR, Vec::new()).await;
+async fn loopback_requests_bypass_proxy() {
+    let team = TestEnv::on_disk(MANIFEST, Vec::new()).await;
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let address = proxy(seen.clone());
+    let address = start_recording_proxy(seen.clone());
     for command in ["plan", "apply", "status", "destroy"] {
         let mut run = Command::new(env!("CARGO_BIN_EXE_trimtab"));
         let dir = team.dir.path();
@@ -41,7 +41,7 @@ async fn a_proxy_sees_nothing_of_what_stays_on_this_machine() {
 }
 
 /// A proxy that remembers what it is asked, and answers nothing.
-fn proxy(seen: Arc<Mutex<Vec<String>>>) -> String {
+fn start_recording_proxy(seen: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

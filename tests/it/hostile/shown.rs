@@ -5,20 +5,20 @@ use serde_json::{Map, Value, json};
 use trimtab::{
     kinds::World,
     plan::{Limits, plan, refusals},
-    render::{self, Look, github, harmless},
+    render::{self, TextOptions, github, sanitize_output},
 };
 
 use crate::{
-    corpus::entries::{self, clean, headline},
+    corpus::entries::{self, assert_no_control_characters, headline},
     hostile::{
-        addresses::{MANIFEST, trimtab},
-        odd::{Answer, Odd, TOKEN},
+        addresses::{MANIFEST, run_trimtab},
+        odd::{RawResponse, RawServer, TOKEN},
     },
-    manifest::support::{load_text, unchecked},
+    manifest::support::{load_text, unchecked_inputs},
 };
 
 /// Each of these, and all at once.
-const BAD: [&str; 16] = [
+const HOSTILE_TEXTS: [&str; 16] = [
     "\u{1b}[2J\u{1b}[31m",
     "\u{1b}]8;;http://evil.example\u{7}x\u{1b}]8;;\u{7}",
     "\u{9b}31m\u{85}\u{90}",
@@ -37,33 +37,42 @@ const BAD: [&str; 16] = [
     "%0A::error::x${{ secrets.X }}",
 ];
 
-fn bad() -> Vec<String> {
-    BAD.iter()
+fn hostile_texts() -> Vec<String> {
+    HOSTILE_TEXTS
+        .iter()
         .map(|text| (*text).to_owned())
-        .chain([BAD.concat()])
+        .chain([HOSTILE_TEXTS.concat()])
         .collect()
 }
 
 /// Puts a text behind every text in a value.
-fn spoil(value: &Value, bad: &str) -> Value {
+fn append_to_every_string(value: &Value, bad: &str) -> Value {
     match value {
         Value::String(text) => format!("{text}{bad}").into(),
-        Value::Array(list) => list.iter().map(|inner| spoil(inner, bad)).collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|inner| append_to_every_string(inner, bad))
+            .collect(),
         Value::Object(map) => map
             .iter()
-            .map(|(key, inner)| (key.clone(), spoil(inner, bad)))
+            .map(|(key, inner)| (key.clone(), append_to_every_string(inner, bad)))
             .collect(),
         other => other.clone(),
     }
 }
 
 /// Puts it behind one text at a time, so that what is read as another thing because of it does not hide the rest.
-fn each(value: &Value, bad: &str, out: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
+fn append_to_each_string(
+    value: &Value,
+    bad: &str,
+    out: &mut Vec<Value>,
+    wrap: &dyn Fn(Value) -> Value,
+) {
     match value {
         Value::String(text) => out.push(wrap(format!("{text}{bad}").into())),
         Value::Array(list) => {
             for (at, inner) in list.iter().enumerate() {
-                each(inner, bad, out, &|one| {
+                append_to_each_string(inner, bad, out, &|one| {
                     let mut list = list.clone();
                     list[at] = one;
                     wrap(Value::Array(list))
@@ -72,7 +81,7 @@ fn each(value: &Value, bad: &str, out: &mut Vec<Value>, wrap: &dyn Fn(Value) -> 
         }
         Value::Object(map) => {
             for (key, inner) in map {
-                each(inner, bad, out, &|one| {
+                append_to_each_string(inner, bad, out, &|one| {
                     let mut map: Map<String, Value> = map.clone();
                     map.insert(key.clone(), one);
                     wrap(Value::Object(map))
@@ -84,19 +93,22 @@ fn each(value: &Value, bad: &str, out: &mut Vec<Value>, wrap: &dyn Fn(Value) -> 
 }
 
 #[test]
-fn answers_of_the_clouds_are_shown_as_they_are_and_obeyed_by_nobody() {
+fn api_responses_are_escaped() {
     let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/answers/all.json");
     let seed: Value = serde_json::from_str(&std::fs::read_to_string(seed).unwrap()).unwrap();
-    let mut all: Vec<Value> = bad().iter().map(|bad| spoil(&seed, bad)).collect();
-    each(&seed, &BAD.concat(), &mut all, &|one| one);
+    let mut all: Vec<Value> = hostile_texts()
+        .iter()
+        .map(|bad| append_to_every_string(&seed, bad))
+        .collect();
+    append_to_each_string(&seed, &HOSTILE_TEXTS.concat(), &mut all, &|one| one);
     assert!(all.len() > 80);
     for answers in all {
-        entries::answers(answers.to_string().as_bytes());
+        entries::api_responses(answers.to_string().as_bytes());
     }
 }
 
 /// As TOML writes any text.
-fn toml(text: &str) -> String {
+fn toml_string(text: &str) -> String {
     let escape = |c: char| {
         if c.is_ascii_alphanumeric() {
             c.to_string()
@@ -108,9 +120,9 @@ fn toml(text: &str) -> String {
 }
 
 #[test]
-fn mistakes_in_a_manifest_are_told_in_harmless_words() {
-    for bad in bad() {
-        let text = toml(&bad);
+fn manifest_diagnostics_are_escaped() {
+    for bad in hostile_texts() {
+        let text = toml_string(&bad);
         for manifest in [
             format!(
                 "project = {text}\n[fly]\norg = {text}\n[apps.web]\nprimary_region = {text}\nimage = {text}\n"
@@ -131,12 +143,14 @@ fn mistakes_in_a_manifest_are_told_in_harmless_words() {
             // Unescaped, as far as TOML takes it, and what it does not take.
             format!("{MANIFEST}a = '''{bad}'''\nb = \"{bad}\"\n# {bad}\n"),
         ] {
-            let problems = load_text(&manifest, &unchecked()).unwrap_err();
+            let problems = load_text(&manifest, &unchecked_inputs()).unwrap_err();
             let said = problems.render(false, 100);
-            clean(&said);
-            clean(&problems.to_string());
-            clean(&harmless(&problems.render(true, 40)).replace('\u{1b}', ""));
-            let told = github::harmless(&said);
+            assert_no_control_characters(&said);
+            assert_no_control_characters(&problems.to_string());
+            assert_no_control_characters(
+                &sanitize_output(&problems.render(true, 40)).replace('\u{1b}', ""),
+            );
+            let told = github::escape_workflow_commands(&said);
             let obeyed = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
             assert!(!told.lines().any(obeyed), "{told}");
         }
@@ -144,19 +158,19 @@ fn mistakes_in_a_manifest_are_told_in_harmless_words() {
 }
 
 #[test]
-fn values_of_a_manifest_break_no_page() {
-    for bad in bad() {
-        let text = toml(&bad.replace("${", "$${"));
+fn manifest_values_are_escaped_in_every_format() {
+    for bad in hostile_texts() {
+        let text = toml_string(&bad.replace("${", "$${"));
         let manifest = format!(
             "{MANIFEST}[apps.web.env]\nA = {text}\n[apps.web.processes]\napp = \"run\"\n[apps.web.deploy]\nrelease_command = \"sh -c x\"\n[apps.web.secrets]\nB = {{ env = \"B\" }}\n"
         );
-        let desired = load_text(&manifest, &unchecked())
+        let desired = load_text(&manifest, &unchecked_inputs())
             .unwrap_or_else(|problems| panic!("{problems}"))
             .desired;
         let plan = plan(&desired, &World::default()).unwrap();
         let refused = refusals(&plan, &Limits::default());
         let comment = render::markdown::plan(&plan, &refused, &headline(), 60_000);
-        clean(&comment);
+        assert_no_control_characters(&comment);
         // Tags and mentions stand in code at most; what is outside of a fence has no words of others unescaped.
         let (mut fence, mut outside) = (false, String::new());
         for line in comment.lines() {
@@ -183,27 +197,27 @@ fn values_of_a_manifest_break_no_page() {
             &svg,
             &render::graph::dot(&plan),
             &render::graph::mermaid(&plan),
-            &render::text::plan(&plan, &refused, &headline(), &Look::LOG),
+            &render::text::plan(&plan, &refused, &headline(), &TextOptions::LOG),
         ] {
-            clean(part);
+            assert_no_control_characters(part);
         }
         assert!(!svg.contains("<script") && !svg.contains("<img"));
         for document in [
             render::json::plan(&plan, &refused, &headline()),
             render::tfjson::plan(&plan),
         ] {
-            let shown = harmless(&document.to_string()).into_owned();
-            clean(&shown);
+            let shown = sanitize_output(&document.to_string()).into_owned();
+            assert_no_control_characters(&shown);
             assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), document);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_says_reaches_no_terminal_in_any_format() {
-    for bad in bad() {
+async fn server_errors_are_escaped_in_every_format() {
+    for bad in hostile_texts() {
         let body = json!({ "error": format!("no{bad}"), "status": bad }).to_string();
-        let odd = Odd::new(Answer::new("422 No", "", body)).await;
+        let odd = RawServer::new(RawResponse::with_body("422 No", "", body)).await;
         let url = odd.url();
         let mut variables: Vec<(&str, &str)> = [
             "FLY_FLAPS_BASE_URL",
@@ -222,10 +236,10 @@ async fn what_a_server_says_reaches_no_terminal_in_any_format() {
             ("true", &["apply", "x", "--yes", "--format", "json"]),
         ] {
             variables.push(("GITHUB_ACTIONS", github));
-            let out = tokio::task::block_in_place(|| trimtab(MANIFEST, args, &variables));
+            let out = tokio::task::block_in_place(|| run_trimtab(MANIFEST, args, &variables));
             for said in [&out.stdout, &out.stderr] {
                 let said = String::from_utf8(said.clone()).unwrap();
-                clean(&said);
+                assert_no_control_characters(&said);
                 assert!(!said.contains(TOKEN), "{said}");
                 let obeyed =
                     |line: &str| line.trim_start().starts_with("::") || line.contains("##[");

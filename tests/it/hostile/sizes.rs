@@ -7,27 +7,27 @@ use serde_json::json;
 use trimtab::{
     cli,
     clouds::fly::wire,
-    kinds::{World, aws::policy::Policy},
-    manifest::{Loaded, Problems, load},
+    kinds::{World, aws::policy::PolicyDocument},
+    manifest::{LoadedEnvironment, ManifestError, load},
     plan::{Limits, plan, refusals},
     render,
 };
 
 use crate::{
     corpus::entries,
-    manifest::support::{Folder, unchecked},
+    manifest::support::{ManifestDir, unchecked_inputs},
 };
 
 /// What recursion may use. The main thread has four times as much, and a library's user may have given this.
-const STACK: usize = 2 << 20;
+const STACK_SIZE: usize = 2 << 20;
 const BASE: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n";
 const APP: &str = "[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
 
 /// Runs it on a small stack: what recurses too deep would end the whole process.
-fn confined<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
-            .stack_size(STACK)
+            .stack_size(STACK_SIZE)
             .spawn_scoped(scope, run)
             .unwrap();
         thread
@@ -36,20 +36,20 @@ fn confined<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn loaded(dir: &Path) -> Result<Loaded, Problems> {
-    confined(|| load(dir, "x", &unchecked()))
+fn load_dir(dir: &Path) -> Result<LoadedEnvironment, ManifestError> {
+    on_small_stack(|| load(dir, "x", &unchecked_inputs()))
 }
 
-fn of(files: &[(&str, &str)]) -> Result<Loaded, Problems> {
-    let folder = Folder::with(files);
-    confined(|| folder.load(&unchecked()))
+fn load_files(files: &[(&str, &str)]) -> Result<LoadedEnvironment, ManifestError> {
+    let folder = ManifestDir::with_files(files);
+    on_small_stack(|| folder.load(&unchecked_inputs()))
 }
 
 /// What is wrong with a manifest: short, whatever its size, and harmless.
-fn refused(text: &str) -> String {
-    let problems = of(&[("x.toml", text)]).unwrap_err();
-    let said = confined(|| problems.render(false, 100));
-    entries::clean(&said);
+fn load_error(text: &str) -> String {
+    let problems = load_files(&[("x.toml", text)]).unwrap_err();
+    let said = on_small_stack(|| problems.render(false, 100));
+    entries::assert_no_control_characters(&said);
     assert!(
         said.starts_with("error: ") && said.len() < 200_000,
         "{} bytes",
@@ -65,20 +65,20 @@ fn lines(number: usize, line: impl Fn(usize) -> String) -> String {
     })
 }
 
-const MB: usize = 1 << 20;
+const MIB: usize = 1 << 20;
 
 #[test]
-fn a_lot_of_one_sign_is_answered() {
+fn repeated_token_gets_an_answer() {
     // The brackets in full size: they are the ones that nest.
-    for (sign, size) in [("[", MB), ("{", MB), ("a = [", MB), ("[[", MB)]
+    for (sign, size) in [("[", MIB), ("{", MIB), ("a = [", MIB), ("[[", MIB)]
         .into_iter()
-        .chain(SIGNS.map(|sign| (sign, MB / 8)))
+        .chain(TOKENS.map(|sign| (sign, MIB / 8)))
     {
         for around in ["", "[apps.web.env]\nA = ", "a = \"\"\"\n"] {
             let text = format!("{BASE}{APP}{around}{}", sign.repeat(size / sign.len()));
-            if let Err(problems) = of(&[("x.toml", &text)]) {
-                let said = confined(|| problems.render(false, 100));
-                entries::clean(&said);
+            if let Err(problems) = load_files(&[("x.toml", &text)]) {
+                let said = on_small_stack(|| problems.render(false, 100));
+                entries::assert_no_control_characters(&said);
                 assert!(said.len() < 200_000, "{sign:?}: {} bytes", said.len());
             }
         }
@@ -86,13 +86,13 @@ fn a_lot_of_one_sign_is_answered() {
 }
 
 /// What means something to the reader of TOML, or to us.
-const SIGNS: [&str; 15] = [
+const TOKENS: [&str; 15] = [
     "\"", "'", "=", "a.", "\\", "#[", "\u{0}", "\u{feff}", "\u{1b}", "\r", "\"\"\"", "-", "sk-.",
     "${", "a=1\n",
 ];
 
 #[test]
-fn deep_nesting_is_refused() {
+fn deep_nesting_is_rejected() {
     for levels in [200, 10_000, 100_000] {
         for (open, close) in [("a = ", ""), ("a = {b=", "}")] {
             let (left, right) = if close.is_empty() {
@@ -100,17 +100,17 @@ fn deep_nesting_is_refused() {
             } else {
                 ("{c=", "}")
             };
-            refused(&format!(
+            load_error(&format!(
                 "{BASE}{APP}{open}{}1{}{close}\n",
                 left.repeat(levels),
                 right.repeat(levels)
             ));
         }
-        refused(&format!(
+        load_error(&format!(
             "{BASE}{APP}[apps.web.env]\na{} = 1\n",
             ".a".repeat(levels)
         ));
-        refused(&format!(
+        load_error(&format!(
             "{BASE}{APP}[apps.web.env.a{}]\n",
             ".a".repeat(levels)
         ));
@@ -118,9 +118,9 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn one_giant_text_is_taken_or_refused_and_never_repeated() {
-    let giant = "x".repeat(MB);
-    of(&[(
+fn giant_string_is_not_echoed() {
+    let giant = "x".repeat(MIB);
+    load_files(&[(
         "x.toml",
         &format!("{BASE}{APP}[apps.web.env]\nA = \"{giant}\"\n"),
     )])
@@ -133,11 +133,11 @@ fn one_giant_text_is_taken_or_refused_and_never_repeated() {
         format!("{BASE}{APP}[apps.web.env]\nA = \"${{var.{giant}}}\"\n"),
         format!(
             "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
-            "${".repeat(MB / 2)
+            "${".repeat(MIB / 2)
         ),
         format!(
             "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
-            "${var.x}".repeat(MB / 8)
+            "${var.x}".repeat(MIB / 8)
         ),
         format!("project = \"{giant}\"\n[fly]\norg = \"{giant}\"\n{APP}"),
         format!("extends = \"{giant}\"\n{BASE}{APP}"),
@@ -145,10 +145,10 @@ fn one_giant_text_is_taken_or_refused_and_never_repeated() {
         format!("{BASE}{APP}machine_config = \"{giant}\"\n"),
         format!(
             "{BASE}{APP}machine_config = '{{{}'\n",
-            "\"a\":[".repeat(MB / 5)
+            "\"a\":[".repeat(MIB / 5)
         ),
     ] {
-        let said = refused(&text);
+        let said = load_error(&text);
         assert!(
             said.len() < 20_000,
             "{} bytes: {}…",
@@ -159,7 +159,7 @@ fn one_giant_text_is_taken_or_refused_and_never_repeated() {
 }
 
 #[test]
-fn many_of_everything_are_taken() {
+fn large_manifests_load() {
     let apps = lines(4_000, |at| {
         format!(
             "[apps.web{at}]\nprimary_region = \"fra\"\nimage = \"web:1\"\nenv.NEXT = \"${{apps.web{}.name}}\"",
@@ -167,7 +167,7 @@ fn many_of_everything_are_taken() {
         )
     });
     assert_eq!(
-        of(&[("x.toml", &format!("{BASE}{apps}"))])
+        load_files(&[("x.toml", &format!("{BASE}{apps}"))])
             .unwrap()
             .desired
             .fly_app
@@ -176,7 +176,7 @@ fn many_of_everything_are_taken() {
     );
     let many = lines(20_000, |at| format!("KEY_{at} = \"${{var.v{at}}}\""));
     let vars = lines(20_000, |at| format!("v{at} = \"value\""));
-    let desired = of(&[(
+    let desired = load_files(&[(
         "x.toml",
         &format!("{BASE}[vars]\n{vars}{APP}[apps.web.env]\n{many}"),
     )])
@@ -200,7 +200,7 @@ fn many_of_everything_are_taken() {
             (at + 1).min(3_999)
         )
     });
-    let said = of(&[("x.toml", &format!("{BASE}{chain}"))])
+    let said = load_files(&[("x.toml", &format!("{BASE}{chain}"))])
         .unwrap_err()
         .to_string();
     assert!(
@@ -221,12 +221,12 @@ fn many_of_everything_are_taken() {
     for (name, text) in [("fly.toml", fly), ("fly.json", json.to_string())] {
         let own = format!("extends = \"_base.toml\"\n{BASE}{APP}config = \"{name}\"\n{env}");
         let base = format!("{APP}{env}");
-        of(&[("x.toml", &own), ("_base.toml", &base), (name, &text)]).unwrap();
+        load_files(&[("x.toml", &own), ("_base.toml", &base), (name, &text)]).unwrap();
     }
 }
 
 #[test]
-fn many_mistakes_are_told_in_part() {
+fn diagnostics_are_capped() {
     for text in [
         format!("{BASE}{APP}{}", lines(6_000, |at| format!("key_{at} = 1"))),
         format!(
@@ -245,19 +245,19 @@ fn many_mistakes_are_told_in_part() {
         format!("{BASE}{APP}{}", "= \n".repeat(6_000)),
         format!("{BASE}{APP}machine_config = [{}]\n", "1,".repeat(100_000)),
     ] {
-        let said = refused(&text);
+        let said = load_error(&text);
         assert!(said.matches("error: ").count() <= 100);
     }
 }
 
 #[test]
-fn references_do_not_multiply() {
-    let value = "v".repeat(MB);
+fn expanded_references_are_bounded() {
+    let value = "v".repeat(MIB);
     let text = format!(
         "{BASE}[vars]\nlong = \"{value}\"\n{APP}[apps.web.env]\nA = \"{}\"\n",
         "${var.long}".repeat(100_000)
     );
-    let said = refused(&text);
+    let said = load_error(&text);
     assert!(
         said.contains("what references stand for has more than 16777216 bytes"),
         "{said}"
@@ -265,8 +265,8 @@ fn references_do_not_multiply() {
 }
 
 #[test]
-fn files_that_include_one_another_end() {
-    let itself = of(&[("x.toml", "extends = \"x.toml\"\n")])
+fn circular_extends_is_rejected() {
+    let itself = load_files(&[("x.toml", "extends = \"x.toml\"\n")])
         .unwrap_err()
         .to_string();
     assert!(
@@ -285,14 +285,14 @@ fn files_that_include_one_another_end() {
     }
     // A link to itself has another name each time, until the system has had enough of links.
     std::os::unix::fs::symlink(".", dir.path().join("here")).unwrap();
-    let said = loaded(dir.path()).unwrap_err().to_string();
+    let said = load_dir(dir.path()).unwrap_err().to_string();
     assert!(
         said.contains("goes in a circle: _a.toml → _b.toml → _a.toml")
             || said.contains("more than 64 files"),
         "{said}"
     );
     std::fs::write(dir.path().join("x.toml"), "extends = \"here/x.toml\"\n").unwrap();
-    let said = loaded(dir.path()).unwrap_err().to_string();
+    let said = load_dir(dir.path()).unwrap_err().to_string();
     assert!(
         said.contains("cannot read") && said.len() < 20_000,
         "{said}"
@@ -300,7 +300,7 @@ fn files_that_include_one_another_end() {
 }
 
 #[test]
-fn files_that_each_include_the_next_one_twice_are_not_read_two_to_the_n_times() {
+fn repeated_extends_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     for at in 0..60 {
         let text = format!("extends = [\"_{0}.toml\", \"_{0}.toml\"]\n", at + 1);
@@ -315,7 +315,7 @@ fn files_that_each_include_the_next_one_twice_are_not_read_two_to_the_n_times() 
         .unwrap();
     }
     std::fs::write(dir.path().join("_60.toml"), "").unwrap();
-    let said = loaded(dir.path()).unwrap_err().to_string();
+    let said = load_dir(dir.path()).unwrap_err().to_string();
     assert!(
         said.contains("`extends` leads to more than 64 files"),
         "{said}"
@@ -323,15 +323,15 @@ fn files_that_each_include_the_next_one_twice_are_not_read_two_to_the_n_times() 
 }
 
 #[test]
-fn the_files_of_an_environment_are_bounded_together() {
+fn total_file_size_is_bounded() {
     let comment = format!(
         "app = \"a\"\nprimary_region = \"fra\"\n# {}\n",
-        "x".repeat(3 * MB)
+        "x".repeat(3 * MIB)
     );
     let apps = lines(20, |at| {
         format!("[apps.web{at}]\nname = \"w{at}\"\nimage = \"web:1\"\nconfig = \"fly.toml\"")
     });
-    let said = of(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)])
+    let said = load_files(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)])
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -343,9 +343,9 @@ fn the_files_of_an_environment_are_bounded_together() {
     let files = lines(60, |at| {
         format!("[[apps.web.files]]\nguest_path = \"/f{at}\"\nlocal_path = \"big.bin\"")
     });
-    let said = of(&[
+    let said = load_files(&[
         ("x.toml", &format!("{BASE}{APP}{files}")),
-        ("big.bin", &"x".repeat(MB)),
+        ("big.bin", &"x".repeat(MIB)),
     ])
     .unwrap_err()
     .to_string();
@@ -356,24 +356,24 @@ fn the_files_of_an_environment_are_bounded_together() {
 }
 
 #[test]
-fn other_texts_may_be_deep_and_long_too() {
+fn other_parsers_handle_deep_and_long_input() {
     let deep =
         |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
     for text in [
         deep("[", "]"),
         deep("{\"a\":", "}"),
-        "[".repeat(MB),
-        "\"".repeat(MB),
-        "{".repeat(MB),
-        format!("\"{}", "\\".repeat(MB)),
+        "[".repeat(MIB),
+        "\"".repeat(MIB),
+        "{".repeat(MIB),
+        format!("\"{}", "\\".repeat(MIB)),
     ] {
-        confined(|| {
+        on_small_stack(|| {
             entries::fly_toml(text.as_bytes());
             entries::policy(text.as_bytes());
-            entries::answers(text.as_bytes());
-            assert!(cli::plan_file::check(&text).is_err());
-            assert!(Policy::parse(&text).is_err());
-            assert!(serde_json::from_str::<Vec<wire::Machine>>(&text).is_err());
+            entries::api_responses(text.as_bytes());
+            assert!(cli::plan_file::validate(&text).is_err());
+            assert!(PolicyDocument::parse(&text).is_err());
+            assert!(serde_json::from_str::<Vec<wire::MachineResponse>>(&text).is_err());
         });
     }
     // As deep as the reader of JSON takes it, where anything may stand.
@@ -385,16 +385,16 @@ fn other_texts_may_be_deep_and_long_too() {
         )
     };
     for levels in [60, 120, 122, 123, 124, 125, 126] {
-        confined(|| entries::answers(config(levels).as_bytes()));
+        on_small_stack(|| entries::api_responses(config(levels).as_bytes()));
     }
     // A quoted value over very many lines.
     let dotenv = format!("A=\"{}\"", "line\n".repeat(200_000));
-    assert!(confined(|| trimtab::manifest::dotenv::parse(&dotenv)).is_ok());
+    assert!(on_small_stack(|| trimtab::manifest::dotenv::parse(&dotenv)).is_ok());
 }
 
 /// Machines in 18 regions are bounded by the manifest, so these are as many as one app may have, of many apps.
 #[test]
-fn a_hundred_thousand_machines_are_planned() {
+fn hundred_thousand_machines_can_be_planned() {
     let regions: Vec<&str> = trimtab::model::KNOWN_REGIONS
         .iter()
         .map(|(code, _)| *code)
@@ -409,14 +409,16 @@ fn a_hundred_thousand_machines_are_planned() {
             count.join(", ")
         )
     });
-    let loaded = of(&[("x.toml", &format!("{BASE}{apps}"))]).unwrap();
+    let loaded = load_files(&[("x.toml", &format!("{BASE}{apps}"))]).unwrap();
     assert_eq!(loaded.desired.fly_machine.len(), 6 * 18_000);
-    let plan = confined(|| plan(&loaded.desired, &World::default())).unwrap();
+    let plan = on_small_stack(|| plan(&loaded.desired, &World::default())).unwrap();
     assert!(plan.steps().count() >= 108_000);
     let headline = entries::headline();
     let refusals = refusals(&plan, &Limits::default());
-    let text = confined(|| render::text::plan(&plan, &refusals, &headline, &render::Look::LOG));
+    let text = on_small_stack(|| {
+        render::text::plan(&plan, &refusals, &headline, &render::TextOptions::LOG)
+    });
     assert!(text.len() < 100_000, "{} bytes", text.len());
-    let comment = confined(|| render::markdown::plan(&plan, &refusals, &headline, 60_000));
+    let comment = on_small_stack(|| render::markdown::plan(&plan, &refusals, &headline, 60_000));
     assert!(comment.len() <= 60_000);
 }

@@ -19,18 +19,18 @@ use tokio_rustls::{
 };
 
 use crate::hostile::{
-    addresses::{MANIFEST, trimtab},
+    addresses::{MANIFEST, run_trimtab},
     odd::TOKEN,
 };
 
 /// An authority of our own, and the file by which a client trusts it.
-struct Authority {
+struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
+    pem_file: PathBuf,
     _dir: tempfile::TempDir,
 }
 
-impl Authority {
+impl CertificateAuthority {
     fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -42,21 +42,21 @@ impl Authority {
         std::fs::write(&file, certificate.pem()).unwrap();
         Self {
             issuer: Issuer::new(params, key),
-            file,
+            pem_file: file,
             _dir: dir,
         }
     }
 }
 
 /// A server that shows a certificate. What it is sent is counted.
-struct Server {
+struct TlsServer {
     port: u16,
-    heard: Arc<AtomicUsize>,
+    bytes_received: Arc<AtomicUsize>,
 }
 
-impl Server {
+impl TlsServer {
     /// One whose certificate an authority signed, or nobody but itself.
-    async fn new(params: CertificateParams, authority: Option<&Authority>) -> Self {
+    async fn new(params: CertificateParams, authority: Option<&CertificateAuthority>) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = match authority {
             Some(authority) => params.signed_by(&key, &authority.issuer).unwrap(),
@@ -71,9 +71,9 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
-            heard: Arc::default(),
+            bytes_received: Arc::default(),
         };
-        let heard = Arc::clone(&server.heard);
+        let heard = Arc::clone(&server.bytes_received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // A handshake that fails is what most of these tests want.
@@ -92,17 +92,17 @@ impl Server {
         server
     }
 
-    fn heard(&self) -> usize {
-        self.heard.load(Ordering::SeqCst)
+    fn bytes_received(&self) -> usize {
+        self.bytes_received.load(Ordering::SeqCst)
     }
 }
 
-fn params(host: &str) -> CertificateParams {
+fn certificate_for(host: &str) -> CertificateParams {
     CertificateParams::new(vec![host.to_owned()]).unwrap()
 }
 
 /// What the program says of a server, when it trusts an authority.
-fn said(server: &Server, authority: &Authority) -> String {
+fn stderr_of_status(server: &TlsServer, authority: &CertificateAuthority) -> String {
     let url = format!("https://localhost:{}", server.port);
     let mut variables: Vec<(&str, &str)> = [
         "FLY_FLAPS_BASE_URL",
@@ -112,54 +112,54 @@ fn said(server: &Server, authority: &Authority) -> String {
     ]
     .map(|name| (name, url.as_str()))
     .to_vec();
-    let file = authority.file.display().to_string();
+    let file = authority.pem_file.display().to_string();
     variables.extend([("FLY_API_TOKEN", TOKEN), ("SSL_CERT_FILE", file.as_str())]);
-    let out = tokio::task::block_in_place(|| trimtab(MANIFEST, &["status", "x"], &variables));
+    let out = tokio::task::block_in_place(|| run_trimtab(MANIFEST, &["status", "x"], &variables));
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(!said.contains(TOKEN), "{said}");
     said
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_to_be_trusted_is_named_with_its_reason() {
-    let authority = Authority::new("An authority of a test");
-    let mut expired = params("localhost");
+async fn untrusted_certificate_is_rejected_with_reason() {
+    let authority = CertificateAuthority::new("An authority of a test");
+    let mut expired = certificate_for("localhost");
     (expired.not_before, expired.not_after) =
         (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    let mut early = params("localhost");
+    let mut early = certificate_for("localhost");
     (early.not_before, early.not_after) = (date_time_ymd(2900, 1, 1), date_time_ymd(2901, 1, 1));
-    let other = Authority::new("Another authority");
+    let other = CertificateAuthority::new("Another authority");
     for (params, signed, why) in [
-        (params("localhost"), None, "UnknownIssuer"),
-        (params("localhost"), Some(&other), "UnknownIssuer"),
+        (certificate_for("localhost"), None, "UnknownIssuer"),
+        (certificate_for("localhost"), Some(&other), "UnknownIssuer"),
         (expired, Some(&authority), "certificate expired"),
         (early, Some(&authority), "certificate not valid yet"),
         (
-            params("other.example"),
+            certificate_for("other.example"),
             Some(&authority),
             "certificate not valid for name \"localhost\"",
         ),
     ] {
-        let server = Server::new(params, signed).await;
-        let said = said(&server, &authority);
+        let server = TlsServer::new(params, signed).await;
+        let said = stderr_of_status(&server, &authority);
         assert!(
             said.starts_with("error: cannot ") && said.contains("no connection to localhost: "),
             "{said}"
         );
         assert!(said.contains(why), "{why}: {said}");
         assert!(!said.contains("run the same command again"), "{said}");
-        assert_eq!(server.heard(), 0, "nothing is sent: {why}");
+        assert_eq!(server.bytes_received(), 0, "nothing is sent: {why}");
     }
 }
 
 /// The tests above can fail: a certificate that is right is taken.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_an_authority_that_is_trusted_is_taken() {
-    let authority = Authority::new("An authority of a test");
-    let server = Server::new(params("localhost"), Some(&authority)).await;
-    let said = said(&server, &authority);
+async fn trusted_certificate_is_accepted() {
+    let authority = CertificateAuthority::new("An authority of a test");
+    let server = TlsServer::new(certificate_for("localhost"), Some(&authority)).await;
+    let said = stderr_of_status(&server, &authority);
     assert!(
-        server.heard() > 0 && !said.contains("no connection"),
+        server.bytes_received() > 0 && !said.contains("no connection"),
         "{said}"
     );
 }

@@ -12,15 +12,15 @@ use trimtab_sandbox::RequestRecord;
 /// What every secret's value begins with in these tests.
 const CANARY: &str = "canary of";
 /// An app of another team in the same organization.
-pub(super) const STRANGER: &str = "of-another-team";
+pub(super) const FOREIGN_APP: &str = "of-another-team";
 /// Metadata of a machine that tells of the run that wrote it, and not of what was asked for.
-const OF_A_RUN: [&str; 3] = [
+const RUN_METADATA: [&str; 3] = [
     "trimtab_secrets",
     "trimtab_secrets_version",
     "trimtab_release",
 ];
 /// What AWS adds to the things that are made there.
-const OF_AWS: [&str; 6] = [
+const AWS_GENERATED_KEYS: [&str; 6] = [
     "id",
     "created_ms",
     "used_ms",
@@ -29,7 +29,7 @@ const OF_AWS: [&str; 6] = [
     "thumbprints",
 ];
 
-fn pairs(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value
         .as_object()
         .into_iter()
@@ -38,10 +38,11 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 /// All machines that are there, with the names of their apps.
-pub(super) fn machines(state: &Value) -> Vec<(&str, &Value)> {
-    let ours = pairs(&state["apps"]).filter(|(name, _)| *name != STRANGER);
-    let there = |(name, app)| pairs(of(app, "machines")).map(move |(_, machine)| (name, machine));
-    fn of<'v>(app: &'v Value, key: &str) -> &'v Value {
+pub(super) fn existing_machines(state: &Value) -> Vec<(&str, &Value)> {
+    let ours = entries(&state["apps"]).filter(|(name, _)| *name != FOREIGN_APP);
+    let there =
+        |(name, app)| entries(normalize(app, "machines")).map(move |(_, machine)| (name, machine));
+    fn normalize<'v>(app: &'v Value, key: &str) -> &'v Value {
         &app[key]
     }
     ours.flat_map(there)
@@ -50,8 +51,8 @@ pub(super) fn machines(state: &Value) -> Vec<(&str, &Value)> {
 }
 
 /// The other team's app, in full.
-pub(super) fn strangers(state: &Value) -> Value {
-    let mut app = state["apps"][STRANGER].clone();
+pub(super) fn foreign_app(state: &Value) -> Value {
+    let mut app = state["apps"][FOREIGN_APP].clone();
     // Its program runs on, and its volume is snapshotted.
     for machine in app["machines"]
         .as_object_mut()
@@ -64,42 +65,42 @@ pub(super) fn strangers(state: &Value) -> Value {
 }
 
 /// Everything else that is there.
-pub(crate) fn of(state: &Value) -> Value {
-    let ours = pairs(&state["apps"]).filter(|(name, _)| *name != STRANGER);
-    let apps: BTreeMap<&str, Value> = ours.map(|(name, all)| (name, app(all))).collect();
+pub(crate) fn normalize(state: &Value) -> Value {
+    let ours = entries(&state["apps"]).filter(|(name, _)| *name != FOREIGN_APP);
+    let apps: BTreeMap<&str, Value> = ours.map(|(name, all)| (name, normalize_app(all))).collect();
     let mut aws = json!({ "accounts": state["aws"]["accounts"]["accounts"], "buckets": state["aws"]["buckets"] });
-    strip(&mut aws);
+    strip_aws_generated(&mut aws);
     json!({ "apps": apps, "aws": aws })
 }
 
-fn strip(value: &mut Value) {
+fn strip_aws_generated(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.retain(|key, _| !OF_AWS.contains(&key.as_str()));
-            map.values_mut().for_each(strip);
+            map.retain(|key, _| !AWS_GENERATED_KEYS.contains(&key.as_str()));
+            map.values_mut().for_each(strip_aws_generated);
         }
-        Value::Array(list) => list.iter_mut().for_each(strip),
+        Value::Array(list) => list.iter_mut().for_each(strip_aws_generated),
         _ => {}
     }
 }
 
-fn app(app: &Value) -> Value {
-    let machines = pairs(&app["machines"]).filter(|(_, machine)| machine["state"] != "destroyed");
+fn normalize_app(app: &Value) -> Value {
+    let machines = entries(&app["machines"]).filter(|(_, machine)| machine["state"] != "destroyed");
     let machines: Vec<_> = machines.collect();
     let named: BTreeMap<&str, &Value> = machines
         .iter()
         .map(|(id, machine)| (*id, &machine["config"]["metadata"]["trimtab_name"]))
         .collect();
-    let volumes = pairs(&app["volumes"]).filter(|(_, volume)| is_there(volume));
+    let volumes = entries(&app["volumes"]).filter(|(_, volume)| is_present(volume));
     let volumes: BTreeMap<&str, Value> = volumes
-        .map(|(id, volume)| (id, self::volume(volume, &named)))
+        .map(|(id, volume)| (id, self::normalize_volume(volume, &named)))
         .collect();
     let machines = machines
         .iter()
-        .map(|(_, machine)| self::machine(machine, &volumes));
+        .map(|(_, machine)| self::normalize_machine(machine, &volumes));
     // The digest that Fly shows depends on the app's identifier.
-    let secrets: BTreeMap<&str, u64> = pairs(&app["secrets"])
-        .map(|(name, secret)| (name, hash(&secret["value"])))
+    let secrets: BTreeMap<&str, u64> = entries(&app["secrets"])
+        .map(|(name, secret)| (name, hash_value(&secret["value"])))
         .collect();
     let ips = app["ips"].as_array().into_iter().flatten();
     json!({
@@ -109,24 +110,24 @@ fn app(app: &Value) -> Value {
         "volumes": sorted(volumes.values().cloned()),
         "secrets": secrets,
         "ips": sorted(ips.map(|ip| json!([ip["kind"], ip["region"], ip["network"]]))),
-        "certificates": pairs(&app["certificates"]).map(|(name, _)| name).collect::<Vec<_>>(),
+        "certificates": entries(&app["certificates"]).map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
 
-fn hash(value: &Value) -> u64 {
+fn hash_value(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.to_string().hash(&mut hasher);
     hasher.finish()
 }
 
-fn is_there(volume: &Value) -> bool {
+fn is_present(volume: &Value) -> bool {
     !matches!(
         volume["state"].as_str(),
         Some("destroyed" | "pending_destroy" | "scheduling_destroy")
     )
 }
 
-fn volume(volume: &Value, machines: &BTreeMap<&str, &Value>) -> Value {
+fn normalize_volume(volume: &Value, machines: &BTreeMap<&str, &Value>) -> Value {
     let holder = volume["attached"].as_str().and_then(|id| machines.get(id));
     json!({
         "name": volume["name"],
@@ -138,7 +139,7 @@ fn volume(volume: &Value, machines: &BTreeMap<&str, &Value>) -> Value {
     })
 }
 
-fn machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
+fn normalize_machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
     let mut config = machine["config"].clone();
     for mount in config["mounts"].as_array_mut().into_iter().flatten() {
         let volume = mount["volume"]
@@ -148,7 +149,7 @@ fn machine(machine: &Value, volumes: &BTreeMap<&str, Value>) -> Value {
         mount["volume"] = volume.unwrap_or_else(|| json!("a volume that is not there"));
     }
     if let Some(metadata) = config["metadata"].as_object_mut() {
-        metadata.retain(|key, _| !OF_A_RUN.contains(&key.as_str()));
+        metadata.retain(|key, _| !RUN_METADATA.contains(&key.as_str()));
     }
     // One that runs by the clock may be at it.
     let state = if config["schedule"].is_null() {
@@ -177,12 +178,12 @@ fn sorted(values: impl Iterator<Item = Value>) -> Vec<Value> {
 
 /// What holds at any moment, however a run ended: nothing of ours is without its mark (unless somebody took it away), no
 /// volume has two machines, and nothing of anybody else was touched.
-pub(super) fn holds_always(state: &Value, theirs: &Value, marked: bool) -> Result<(), String> {
-    if strangers(state) != *theirs {
+pub(super) fn check_invariants(state: &Value, theirs: &Value, marked: bool) -> Result<(), String> {
+    if foreign_app(state) != *theirs {
         return Err("something of another team has changed".to_owned());
     }
     let mut holders: BTreeMap<&str, &str> = BTreeMap::new();
-    for (app, machine) in machines(state) {
+    for (app, machine) in existing_machines(state) {
         let id = machine["id"].as_str().unwrap_or_default();
         let mark = &machine["config"]["metadata"];
         if marked
@@ -201,21 +202,21 @@ pub(super) fn holds_always(state: &Value, theirs: &Value, marked: bool) -> Resul
             }
         }
     }
-    for (_, account) in pairs(&state["aws"]["accounts"]["accounts"]) {
-        bear_marks(
+    for (_, account) in entries(&state["aws"]["accounts"]["accounts"]) {
+        check_tagged(
             "role",
             &account["roles"],
             |role| &role["tags"],
             "trimtab_project",
         )?;
-        bear_marks(
+        check_tagged(
             "provider",
             &account["providers"],
             |provider| &provider["tags"],
             "trimtab_shared",
         )?;
     }
-    bear_marks(
+    check_tagged(
         "bucket",
         &state["aws"]["buckets"],
         |bucket| &bucket["config"]["tags"],
@@ -223,13 +224,13 @@ pub(super) fn holds_always(state: &Value, theirs: &Value, marked: bool) -> Resul
     )
 }
 
-fn bear_marks(
+fn check_tagged(
     what: &str,
     all: &Value,
     tags: impl Fn(&Value) -> &Value,
     mark: &str,
 ) -> Result<(), String> {
-    let unmarked = pairs(all).find(|(_, one)| {
+    let unmarked = entries(all).find(|(_, one)| {
         !tags(one)
             .as_array()
             .into_iter()
@@ -242,7 +243,7 @@ fn bear_marks(
 }
 
 /// Two worlds are the same; otherwise the first line in which they differ.
-pub(crate) fn same(is: &Value, should: &Value) -> Result<(), String> {
+pub(crate) fn compare(is: &Value, should: &Value) -> Result<(), String> {
     if is == should {
         return Ok(());
     }
@@ -256,7 +257,7 @@ pub(crate) fn same(is: &Value, should: &Value) -> Result<(), String> {
 }
 
 /// No value of a secret is anywhere but where secrets are.
-pub(super) fn keeps_secrets(
+pub(super) fn check_no_secret_leaked(
     state: &Value,
     requests: &[RequestRecord],
     said: &[&str],

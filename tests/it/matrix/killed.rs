@@ -11,39 +11,39 @@ use std::{
 
 use serde_json::Value;
 use tokio::task::spawn_blocking;
-use trimtab_sandbox::{self as sandbox, Options, Running};
+use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions};
 
 use super::census;
-use crate::support::{SPEED, copy};
+use crate::support::{SPEED, copy_files};
 
 /// What `kill -9` ends a process with.
 const SIGKILL: i32 = 9;
 
 /// An environment, and how far apart the writes are at which its apply is killed.
-struct Killed {
+struct KillPlan {
     dir: &'static str,
     environment: &'static str,
-    step: usize,
+    write_step: usize,
 }
 
 /// A folder, a sandbox that serves it, and the program.
-struct Place {
+struct ProgramSandbox {
     dir: tempfile::TempDir,
-    sandbox: Running,
+    sandbox: RunningSandbox,
     environment: &'static str,
 }
 
-impl Killed {
-    async fn place(&self) -> Place {
+impl KillPlan {
+    async fn start_sandbox(&self) -> ProgramSandbox {
         let dir = tempfile::tempdir().unwrap();
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.dir);
-        copy(&manifests, &dir.path().join("environments"));
-        let options = Options {
+        copy_files(&manifests, &dir.path().join("environments"));
+        let options = SandboxOptions {
             speed: SPEED,
-            ..Options::new(dir.path().join("sandbox"))
+            ..SandboxOptions::new(dir.path().join("sandbox"))
         };
         let sandbox = sandbox::start(options).await.unwrap();
-        Place {
+        ProgramSandbox {
             dir,
             sandbox,
             environment: self.environment,
@@ -51,8 +51,8 @@ impl Killed {
     }
 }
 
-impl Place {
-    fn start(&self) -> Child {
+impl ProgramSandbox {
+    fn spawn_apply(&self) -> Child {
         let dir = self.dir.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
         command.args(["apply", self.environment, "--yes"]);
@@ -74,19 +74,19 @@ impl Place {
     }
 
     /// Runs it to its end.
-    async fn finish(&self) -> Output {
-        let child = self.start();
+    async fn run_apply(&self) -> Output {
+        let child = self.spawn_apply();
         spawn_blocking(move || child.wait_with_output().unwrap())
             .await
             .unwrap()
     }
 
     /// Kills it at a write. Says whether it came so far.
-    async fn kill(&self, n: usize, after: bool) -> bool {
+    async fn kill_at_write(&self, n: usize, after: bool) -> bool {
         let when = if after { "after" } else { "before" };
         self.sandbox
             .set_faults(vec![format!("hold-{when}:w{n}").parse().unwrap()]);
-        let mut child = self.start();
+        let mut child = self.spawn_apply();
         let mut out = child.stdout.take().unwrap();
         let mut end = spawn_blocking(move || {
             let mut said = Vec::new();
@@ -94,50 +94,55 @@ impl Place {
         });
         let held = tokio::select! {
             ended = &mut end => { ended.unwrap(); false }
-            () = self.sandbox.held() => true,
+            () = self.sandbox.wait_until_held() => true,
         };
         // It may have ended by itself.
         drop(child.kill());
         let signal = child.wait().unwrap().signal();
         assert!(!held || signal == Some(SIGKILL), "{signal:?}");
-        self.sandbox.release();
+        self.sandbox.release_held_request();
         self.sandbox.set_faults(Vec::new());
         // What it held runs out.
-        self.sandbox.advance(Duration::from_secs(600)).unwrap();
+        self.sandbox
+            .advance_clock(Duration::from_secs(600))
+            .unwrap();
         held
     }
 
-    fn census(&self) -> Value {
-        self.sandbox.advance(Duration::from_secs(600)).unwrap();
-        census::of(&self.sandbox.state())
+    fn normalized_state(&self) -> Value {
+        self.sandbox
+            .advance_clock(Duration::from_secs(600))
+            .unwrap();
+        census::normalize(&self.sandbox.state())
     }
 }
 
 /// Kills an apply again and again, and says how often.
-async fn all(killed: Killed) -> usize {
-    let place = killed.place().await;
-    let output = place.finish().await;
+async fn kill_at_every_write(killed: KillPlan) -> usize {
+    let place = killed.start_sandbox().await;
+    let output = place.run_apply().await;
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     let (writes, should) = (
-        usize::try_from(place.sandbox.writes()).unwrap(),
-        place.census(),
+        usize::try_from(place.sandbox.write_count()).unwrap(),
+        place.normalized_state(),
     );
     let mut ran = 0;
-    for n in (1..=writes).step_by(killed.step) {
+    for n in (1..=writes).step_by(killed.write_step) {
         for after in [false, true] {
             let what = format!("{} killed at write {n}, after: {after}", killed.environment);
-            let place = killed.place().await;
-            ran += usize::from(place.kill(n, after).await);
-            let output = place.finish().await;
+            let place = killed.start_sandbox().await;
+            ran += usize::from(place.kill_at_write(n, after).await);
+            let output = place.run_apply().await;
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{what}: {said}");
-            census::same(&place.census(), &should).unwrap_or_else(|why| panic!("{what}: {why}"));
+            census::compare(&place.normalized_state(), &should)
+                .unwrap_or_else(|why| panic!("{what}: {why}"));
             assert!(
-                place.finish().await.stderr.is_empty(),
+                place.run_apply().await.stderr.is_empty(),
                 "{what}: nothing is left to do"
             );
         }
@@ -146,8 +151,8 @@ async fn all(killed: Killed) -> usize {
 }
 
 /// Every how manieth write is struck at: `TRIMTAB_MATRIX=full` takes all.
-fn step(usual: usize) -> usize {
-    if matches!(super::Choice::of_environment(), super::Choice::All) {
+fn write_step(usual: usize) -> usize {
+    if matches!(super::CaseSelection::from_env(), super::CaseSelection::All) {
         1
     } else {
         usual
@@ -155,19 +160,19 @@ fn step(usual: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_itself_is_killed_and_run_again() {
-    let fly = all(Killed {
+async fn apply_recovers_from_sigkill() {
+    let fly = kill_at_every_write(KillPlan {
         dir: "environments",
         environment: "staging",
-        step: step(5),
+        write_step: write_step(5),
     });
-    let aws = all(Killed {
+    let aws = kill_at_every_write(KillPlan {
         dir: "tests/manifests/002",
         environment: "production",
-        step: step(6),
+        write_step: write_step(6),
     });
     let (fly, aws) = tokio::join!(fly, aws);
-    super::say(&format!(
+    super::print_line(&format!(
         "matrix: the program was killed {} times with SIGKILL",
         fly + aws
     ));

@@ -1,15 +1,15 @@
 //! What people and hosts do meanwhile. What is refused, because somebody else is at the machine, has not happened.
 
 use serde_json::{Value, json};
-use trimtab_sandbox::Running;
+use trimtab_sandbox::RunningSandbox;
 
 use super::census;
-use crate::support::clients::ask;
+use crate::support::clients::send_request;
 
 /// A machine of ours: its app, its identifier, and everything else.
-fn machines(sandbox: &Running) -> Vec<(String, String, Value)> {
+fn owned_machines(sandbox: &RunningSandbox) -> Vec<(String, String, Value)> {
     let state = sandbox.state();
-    census::machines(&state)
+    census::existing_machines(&state)
         .into_iter()
         .filter(|(_, machine)| !machine["config"]["metadata"]["trimtab_name"].is_null())
         .map(|(app, machine)| {
@@ -23,8 +23,8 @@ fn machines(sandbox: &Running) -> Vec<(String, String, Value)> {
 }
 
 /// Does the n-th thing that can be done by hand.
-pub(super) async fn meddle(sandbox: &Running, n: usize) {
-    let machines = machines(sandbox);
+pub(super) async fn make_manual_change(sandbox: &RunningSandbox, n: usize) {
+    let machines = owned_machines(sandbox);
     let Some((app, id, machine)) = machines.get(n / 7 % machines.len().max(1)) else {
         return;
     };
@@ -68,19 +68,19 @@ pub(super) async fn meddle(sandbox: &Running, n: usize) {
         _ => ("DELETE", format!("{base}?force=true"), Value::Null),
     };
     // Refused where a lease is held, which is as good a case.
-    drop(ask(sandbox, method, &path, &body).await);
+    drop(send_request(sandbox, method, &path, &body).await);
 }
 
 /// Lets the host of our first machine stop to answer, and says how to let it answer again.
-pub(super) async fn unreachable(sandbox: &Running) -> Option<String> {
-    let id = machines(sandbox).into_iter().next()?.1;
-    host(sandbox, &id, "unreachable").await;
+pub(super) async fn make_first_host_unreachable(sandbox: &RunningSandbox) -> Option<String> {
+    let id = owned_machines(sandbox).into_iter().next()?.1;
+    set_host_status(sandbox, &id, "unreachable").await;
     Some(id)
 }
 
 /// Says of the host of a machine whether it can be reached.
-pub(super) async fn host(sandbox: &Running, id: &str, status: &str) {
+pub(super) async fn set_host_status(sandbox: &RunningSandbox, id: &str, status: &str) {
     let body = json!({ "machine": id, "status": status });
     // The machine may be gone by now.
-    drop(ask(sandbox, "POST", "/_sandbox/hosts", &body).await);
+    drop(send_request(sandbox, "POST", "/_sandbox/hosts", &body).await);
 }

@@ -3,60 +3,67 @@
 use std::path::Path;
 
 use serde_json::Value;
-use trimtab::{kinds::Desired, manifest::{self, Inputs}};
-use trimtab_sandbox::Snapshot;
+use trimtab::{
+    kinds::Desired,
+    manifest::{self, Inputs},
+};
+use trimtab_sandbox::SandboxSnapshot;
 
 use super::{
-    census::{self, STRANGER},
-    stage::Stage,
+    census::{self, FOREIGN_APP},
+    stage::CaseSandbox,
 };
 use crate::{
-    manifests::{folders, inputs_for},
-    support::{clients::ask, copy},
+    manifests::{inputs_with_every_secret, manifest_folders},
+    support::{clients::send_request, copy_files},
 };
 
 /// One run, and what it comes to when nothing goes wrong.
-pub(super) struct Scene {
+pub(super) struct BaselineRun {
     /// Such as `environments/staging, first`.
-    pub(super) what: String,
+    pub(super) name: String,
     pub(super) desired: Desired,
     /// What was there before.
-    pub(super) begin: Snapshot,
+    pub(super) initial_state: SandboxSnapshot,
     /// How many requests an undisturbed run takes, and how many of them write.
     pub(super) requests: u64,
     pub(super) writes: u64,
     /// What an undisturbed run comes to.
-    pub(super) end: Value,
+    pub(super) final_state: Value,
     /// What belongs to somebody else, and stays as it is.
-    pub(super) strangers: Value,
+    pub(super) foreign_app: Value,
 }
 
-impl Scene {
+impl BaselineRun {
     /// Plays it once without a fault.
-    async fn new(what: String, desired: Desired, begin: Snapshot) -> (Self, Snapshot) {
-        let stage = Stage::new(&desired, begin.clone()).await;
-        let strangers = census::strangers(&stage.sandbox.state());
+    async fn record(
+        what: String,
+        desired: Desired,
+        begin: SandboxSnapshot,
+    ) -> (Self, SandboxSnapshot) {
+        let stage = CaseSandbox::new(&desired, begin.clone()).await;
+        let strangers = census::foreign_app(&stage.sandbox.state());
         let run = stage.run().await;
-        assert!(run.complete, "{what}: {}", run.said);
+        assert!(run.complete, "{what}: {}", run.output);
         let (requests, writes) = (
             stage.sandbox.requests().len() as u64,
-            stage.sandbox.writes(),
+            stage.sandbox.write_count(),
         );
-        assert!(stage.left().await.is_empty(), "{what}");
+        assert!(stage.remaining_changes().await.is_empty(), "{what}");
         // What runs once has ended by then.
-        stage.outlive();
-        let end = census::of(&stage.sandbox.state());
+        stage.expire_leases();
+        let end = census::normalize(&stage.sandbox.state());
         let after = stage.sandbox.snapshot();
         drop(stage);
         (
             Self {
-                what,
+                name: what,
                 desired,
-                begin,
+                initial_state: begin,
                 requests,
                 writes,
-                end,
-                strangers,
+                final_state: end,
+                foreign_app: strangers,
             },
             after,
         )
@@ -64,20 +71,20 @@ impl Scene {
 }
 
 /// All of them.
-pub(super) async fn all() -> Vec<Scene> {
+pub(super) async fn all_baselines() -> Vec<BaselineRun> {
     let mut scenes = Vec::new();
-    for dir in folders() {
-        for environment in manifest::list(&dir).unwrap() {
-            scenes.extend(of_environment(&dir, &environment).await);
+    for dir in manifest_folders() {
+        for environment in manifest::list_environments(&dir).unwrap() {
+            scenes.extend(environment_baselines(&dir, &environment).await);
         }
     }
     let environments = scenes
         .iter()
-        .filter(|scene| scene.what.ends_with("first"))
+        .filter(|scene| scene.name.ends_with("first"))
         .count();
     let removals = scenes
         .iter()
-        .filter(|scene| scene.what.ends_with("removal"))
+        .filter(|scene| scene.name.ends_with("removal"))
         .count();
     assert!(
         environments >= 12,
@@ -90,29 +97,33 @@ pub(super) async fn all() -> Vec<Scene> {
     scenes
 }
 
-async fn of_environment(dir: &Path, environment: &str) -> Vec<Scene> {
+async fn environment_baselines(dir: &Path, environment: &str) -> Vec<BaselineRun> {
     let name = format!(
         "{}/{environment}",
         dir.file_name().unwrap().to_string_lossy()
     );
     let folder = tempfile::tempdir().unwrap();
-    copy(dir, folder.path());
-    let inputs = inputs_for(folder.path(), environment);
-    let first = loaded(folder.path(), environment, &inputs);
-    let second = loaded(folder.path(), environment, &newer(&first, inputs));
+    copy_files(dir, folder.path());
+    let inputs = inputs_with_every_secret(folder.path(), environment);
+    let first = load_manifest(folder.path(), environment, &inputs);
+    let second = load_manifest(folder.path(), environment, &with_new_images(&first, inputs));
     let mut meta = second.meta.clone();
     meta.warnings.clear();
     if let Some(aws) = &mut meta.aws {
-        aws.leaving = true;
+        aws.is_destroying = true;
     }
-    let begin = strangers(&first).await;
-    let (made, begin) = Scene::new(format!("{name}, first"), first, begin).await;
-    let (released, begin) = Scene::new(format!("{name}, release"), second, begin).await;
+    let begin = snapshot_with_foreign_app(&first).await;
+    let (made, begin) = BaselineRun::record(format!("{name}, first"), first, begin).await;
+    let (released, begin) = BaselineRun::record(format!("{name}, release"), second, begin).await;
     let nothing = Desired::empty(meta);
     let mut scenes = vec![made, released];
-    if !Stage::new(&nothing, begin.clone()).await.is_refused().await {
+    if !CaseSandbox::new(&nothing, begin.clone())
+        .await
+        .is_blocked()
+        .await
+    {
         scenes.push(
-            Scene::new(format!("{name}, removal"), nothing, begin)
+            BaselineRun::record(format!("{name}, removal"), nothing, begin)
                 .await
                 .0,
         );
@@ -120,7 +131,7 @@ async fn of_environment(dir: &Path, environment: &str) -> Vec<Scene> {
     scenes
 }
 
-fn loaded(dir: &Path, environment: &str, inputs: &Inputs) -> Desired {
+fn load_manifest(dir: &Path, environment: &str, inputs: &Inputs) -> Desired {
     let loaded = manifest::load(dir, environment, inputs);
     loaded
         .unwrap_or_else(|wrong| panic!("{}", wrong.render(false, 100)))
@@ -128,7 +139,7 @@ fn loaded(dir: &Path, environment: &str, inputs: &Inputs) -> Desired {
 }
 
 /// The same with another image for every app.
-fn newer(desired: &Desired, mut inputs: Inputs) -> Inputs {
+fn with_new_images(desired: &Desired, mut inputs: Inputs) -> Inputs {
     for app in desired
         .fly_app
         .keys()
@@ -142,13 +153,13 @@ fn newer(desired: &Desired, mut inputs: Inputs) -> Inputs {
 }
 
 /// The organization with what its other teams have in it.
-async fn strangers(desired: &Desired) -> Snapshot {
-    let stage = Stage::new(desired, Snapshot::default()).await;
-    let path = format!("/v1/apps/{STRANGER}");
+async fn snapshot_with_foreign_app(desired: &Desired) -> SandboxSnapshot {
+    let stage = CaseSandbox::new(desired, SandboxSnapshot::default()).await;
+    let path = format!("/v1/apps/{FOREIGN_APP}");
     let requests = [
         (
             "/v1/apps".to_owned(),
-            serde_json::json!({"name": STRANGER, "org_slug": desired.meta.org}),
+            serde_json::json!({"name": FOREIGN_APP, "org_slug": desired.meta.org}),
         ),
         (
             format!("{path}/volumes"),
@@ -160,8 +171,10 @@ async fn strangers(desired: &Desired) -> Snapshot {
         ),
     ];
     for (path, body) in requests {
-        ask(&stage.sandbox, "POST", &path, &body).await.unwrap();
+        send_request(&stage.sandbox, "POST", &path, &body)
+            .await
+            .unwrap();
     }
-    stage.outlive();
+    stage.expire_leases();
     stage.sandbox.snapshot()
 }

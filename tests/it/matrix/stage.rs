@@ -3,41 +3,53 @@
 use std::time::Duration;
 
 use tokio::join;
-use trimtab::{apply::Conduct, clouds::{CloudError, Fuse, Readers, Registry}, kinds::Desired, observe::{images, observe}, plan::{guard, plan}, render::{Look, text}};
-use trimtab_sandbox::{self as sandbox, Options, Running, Snapshot};
+use trimtab::{
+    apply::ApplyOptions,
+    clouds::{CloudError, CloudReaders, CrashPoint, RegistryClient},
+    kinds::Desired,
+    observe::{observe, resolve_images},
+    plan::{guard, plan},
+    render::{TextOptions, text},
+};
+use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions, SandboxSnapshot};
 
-use super::{blows::Blow, census, meddling, scenes::Scene};
-use crate::support::{SPEED, all_allowed, clients, summary, try_carry_out};
+use super::{blows::Disruption, census, meddling, scenes::BaselineRun};
+use crate::support::{SPEED, allow_everything, clients, plan_summary, try_apply_plan};
 
 /// How long lists are old, in milliseconds of the sandbox: longer than a whole run.
 const STALE_MS: i64 = 20_000;
 
 /// A sandbox of one case, and clients for it.
-pub(super) struct Stage<'s> {
+pub(super) struct CaseSandbox<'s> {
     desired: &'s Desired,
-    pub(super) sandbox: Running,
-    readers: Readers,
-    registry: Registry,
+    pub(super) sandbox: RunningSandbox,
+    readers: CloudReaders,
+    registry: RegistryClient,
 }
 
 /// What came of a run.
-pub(super) struct Run {
+pub(super) struct RunOutcome {
     pub(super) complete: bool,
     /// Everything that a person would be told.
-    pub(super) said: String,
+    pub(super) output: String,
 }
 
-impl<'s> Stage<'s> {
-    pub(super) async fn new(desired: &'s Desired, snapshot: Snapshot) -> Self {
-        let options = Options {
+impl<'s> CaseSandbox<'s> {
+    pub(super) async fn new(desired: &'s Desired, snapshot: SandboxSnapshot) -> Self {
+        let options = SandboxOptions {
             speed: SPEED,
             snapshot,
-            ..Options::in_memory()
+            ..SandboxOptions::in_memory()
         };
         let sandbox = sandbox::start(options).await.unwrap();
-        let readers = clients::readers(&sandbox, desired, SPEED, None).await;
-        let registry =
-            Registry::new(&clients::settings(&sandbox, &desired.meta.org, SPEED, None)).unwrap();
+        let readers = clients::sandbox_readers(&sandbox, desired, SPEED, None).await;
+        let registry = RegistryClient::new(&clients::fly_settings(
+            &sandbox,
+            &desired.meta.org,
+            SPEED,
+            None,
+        ))
+        .unwrap();
         Self {
             desired,
             sandbox,
@@ -47,55 +59,59 @@ impl<'s> Stage<'s> {
     }
 
     /// Plans and applies with everything allowed.
-    pub(super) async fn run(&self) -> Run {
-        self.run_with(self.readers.clone(), Conduct::PATIENCE).await
+    pub(super) async fn run(&self) -> RunOutcome {
+        self.run_with(self.readers.clone(), ApplyOptions::DEFAULT_LOCK_TIMEOUT)
+            .await
     }
 
     /// The same by a process that dies. Nothing when it did not come to the request at which it should.
-    async fn run_and_die(&self, fuse: Fuse) -> Option<Run> {
-        let readers = clients::readers(&self.sandbox, self.desired, SPEED, Some(fuse)).await;
-        let run = self.run_with(readers.clone(), Conduct::PATIENCE).await;
-        self.outlive();
-        readers.fly.is_silent().then_some(run)
+    async fn run_with_crash(&self, fuse: CrashPoint) -> Option<RunOutcome> {
+        let readers =
+            clients::sandbox_readers(&self.sandbox, self.desired, SPEED, Some(fuse)).await;
+        let run = self
+            .run_with(readers.clone(), ApplyOptions::DEFAULT_LOCK_TIMEOUT)
+            .await;
+        self.expire_leases();
+        readers.fly.has_crashed().then_some(run)
     }
 
     /// The same by somebody who does not wait for others.
-    async fn run_impatiently(&self) -> Run {
-        let readers = clients::readers(&self.sandbox, self.desired, SPEED, None).await;
+    async fn run_without_waiting(&self) -> RunOutcome {
+        let readers = clients::sandbox_readers(&self.sandbox, self.desired, SPEED, None).await;
         self.run_with(readers, Duration::ZERO).await
     }
 
-    async fn run_with(&self, readers: Readers, patience: Duration) -> Run {
-        let failed = |error: &CloudError| Run {
+    async fn run_with(&self, readers: CloudReaders, patience: Duration) -> RunOutcome {
+        let failed = |error: &CloudError| RunOutcome {
             complete: false,
-            said: format!("{error} {error:?}"),
+            output: format!("{error} {error:?}"),
         };
         let mut desired = self.desired.clone();
-        let images = images(&self.registry, &desired).await;
-        if let Some(missing) = images.missing().next() {
+        let images = resolve_images(&self.registry, &desired).await;
+        if let Some(missing) = images.fatal_failures().next() {
             return failed(&missing.error);
         }
-        images.pin(&mut desired);
+        images.pin_digests(&mut desired);
         let world = match observe(&readers, &desired).await {
             Ok(world) => world,
             Err(error) => return failed(&error),
         };
-        let conduct = Conduct {
-            patience,
+        let conduct = ApplyOptions {
+            lock_timeout: patience,
             speed: SPEED,
-            ..Conduct::default()
+            ..ApplyOptions::default()
         };
         let report =
-            match try_carry_out(plan(&desired, &world).unwrap(), readers, world, &conduct).await {
+            match try_apply_plan(plan(&desired, &world).unwrap(), readers, world, &conduct).await {
                 Ok(report) => report,
                 Err(refusals) => {
-                    return Run {
+                    return RunOutcome {
                         complete: false,
-                        said: format!("{refusals:?}"),
+                        output: format!("{refusals:?}"),
                     };
                 }
             };
-        let look = Look {
+        let look = TextOptions {
             color: false,
             width: 100,
         };
@@ -104,97 +120,103 @@ impl<'s> Stage<'s> {
             text::report(&report, &look),
             serde_json::to_string(&report).unwrap()
         );
-        Run {
+        RunOutcome {
             complete: report.is_complete(),
-            said,
+            output: said,
         }
     }
 
     /// Whether a run would be refused, because something is protected.
-    pub(super) async fn is_refused(&self) -> bool {
+    pub(super) async fn is_blocked(&self) -> bool {
         let plan = plan(
             self.desired,
             &observe(&self.readers, self.desired).await.unwrap(),
         )
         .unwrap();
-        guard(plan.clone(), &all_allowed(&plan)).is_err()
+        guard(plan.clone(), &allow_everything(&plan)).is_err()
     }
 
     /// What a new plan would do.
-    pub(super) async fn left(&self) -> Vec<String> {
+    pub(super) async fn remaining_changes(&self) -> Vec<String> {
         let mut desired = self.desired.clone();
-        images(&self.registry, &desired).await.pin(&mut desired);
+        resolve_images(&self.registry, &desired)
+            .await
+            .pin_digests(&mut desired);
         let world = observe(&self.readers, &desired).await.unwrap();
-        summary(&plan(&desired, &world).unwrap())
+        plan_summary(&plan(&desired, &world).unwrap())
     }
 
     /// Lets the time pass for which the leases of a client that died can last.
-    pub(super) fn outlive(&self) {
-        self.sandbox.advance(Duration::from_secs(600)).unwrap();
+    pub(super) fn expire_leases(&self) {
+        self.sandbox
+            .advance_clock(Duration::from_secs(600))
+            .unwrap();
     }
 }
 
 /// Plays a case. Says whether what should go wrong did.
-pub(super) async fn case(scene: &Scene, blow: Blow) -> Result<bool, String> {
-    let stage = Stage::new(&scene.desired, scene.begin.clone()).await;
-    let Some(said) = disturbed(&stage, blow).await else {
+pub(super) async fn run_case(scene: &BaselineRun, blow: Disruption) -> Result<bool, String> {
+    let stage = CaseSandbox::new(&scene.desired, scene.initial_state.clone()).await;
+    let Some(said) = run_disrupted(&stage, blow).await else {
         return Ok(false);
     };
     stage.sandbox.set_faults(Vec::new());
     let between = stage.sandbox.state();
-    census::holds_always(
+    census::check_invariants(
         &between,
-        &scene.strangers,
-        !matches!(blow, Blow::Meddling(_)),
+        &scene.foreign_app,
+        !matches!(blow, Disruption::ManualChange(_)),
     )?;
     let again = stage.run().await;
     if !again.complete {
-        return Err(format!("the second run is not complete: {}", again.said));
+        return Err(format!("the second run is not complete: {}", again.output));
     }
-    let left = stage.left().await;
+    let left = stage.remaining_changes().await;
     if !left.is_empty() {
         return Err(format!("a new plan is not empty: {left:?}"));
     }
-    stage.outlive();
+    stage.expire_leases();
     let after = stage.sandbox.state();
-    census::holds_always(&after, &scene.strangers, true)?;
-    census::same(&census::of(&after), &scene.end)?;
-    census::keeps_secrets(&after, &stage.sandbox.requests(), &[&said, &again.said])?;
+    census::check_invariants(&after, &scene.foreign_app, true)?;
+    census::compare(&census::normalize(&after), &scene.final_state)?;
+    census::check_no_secret_leaked(&after, &stage.sandbox.requests(), &[&said, &again.output])?;
     Ok(true)
 }
 
 /// The first run, and what it said. Nothing when it ended before anything went wrong.
-async fn disturbed(stage: &Stage<'_>, blow: Blow) -> Option<String> {
+async fn run_disrupted(stage: &CaseSandbox<'_>, blow: Disruption) -> Option<String> {
     let sandbox = &stage.sandbox;
     match blow {
-        Blow::Death(fuse) => Some(stage.run_and_die(fuse).await?.said),
-        Blow::Fault(fault) => {
+        Disruption::Crash(fuse) => Some(stage.run_with_crash(fuse).await?.output),
+        Disruption::Fault(fault) => {
             sandbox.set_faults(vec![fault]);
-            let said = stage.run().await.said;
-            let struck = sandbox.struck() > 0;
-            stage.outlive();
+            let said = stage.run().await.output;
+            let struck = sandbox.injected_fault_count() > 0;
+            stage.expire_leases();
             struck.then_some(said)
         }
-        Blow::Stale(fuse) => {
-            let said = stage.run_and_die(fuse).await?.said;
+        Disruption::CrashThenStaleLists(fuse) => {
+            let said = stage.run_with_crash(fuse).await?.output;
             sandbox.set_faults(vec![format!("stale-list:{STALE_MS}").parse().unwrap()]);
-            Some(said + &stage.run().await.said)
+            Some(said + &stage.run().await.output)
         }
-        Blow::Another(n) => {
-            let other = async { drop(stage.run_impatiently().await) };
-            meanwhile(stage, n, other).await
+        Disruption::ConcurrentApply(n) => {
+            let other = async { drop(stage.run_without_waiting().await) };
+            run_with_interference(stage, n, other).await
         }
-        Blow::Meddling(n) => {
+        Disruption::ManualChange(n) => {
             // Another thing at each request.
-            let other = async { meddling::meddle(sandbox, usize::try_from(n).unwrap()).await };
-            meanwhile(stage, n, other).await
+            let other =
+                async { meddling::make_manual_change(sandbox, usize::try_from(n).unwrap()).await };
+            run_with_interference(stage, n, other).await
         }
-        Blow::Host(n) => {
+        Disruption::HostOutage(n) => {
             let mut unreachable = None;
-            let other = async { unreachable = meddling::unreachable(sandbox).await };
-            let said = meanwhile(stage, n, other).await;
+            let other =
+                async { unreachable = meddling::make_first_host_unreachable(sandbox).await };
+            let said = run_with_interference(stage, n, other).await;
             if let Some(id) = unreachable {
-                meddling::host(sandbox, &id, "ok").await;
+                meddling::set_host_status(sandbox, &id, "ok").await;
             }
             said
         }
@@ -202,22 +224,26 @@ async fn disturbed(stage: &Stage<'_>, blow: Blow) -> Option<String> {
 }
 
 /// A run during whose n-th write something else happens. Nothing when there are fewer writes.
-async fn meanwhile(stage: &Stage<'_>, n: u64, other: impl Future<Output = ()>) -> Option<String> {
+async fn run_with_interference(
+    stage: &CaseSandbox<'_>,
+    n: u64,
+    other: impl Future<Output = ()>,
+) -> Option<String> {
     stage
         .sandbox
         .set_faults(vec![format!("hold-before:w{n}").parse().unwrap()]);
     let mut run = Box::pin(stage.run());
     tokio::select! {
         _ = &mut run => return None,
-        () = stage.sandbox.held() => {}
+        () = stage.sandbox.wait_until_held() => {}
     }
     let ((), run) = join!(
         async {
             other.await;
-            stage.sandbox.release();
+            stage.sandbox.release_held_request();
         },
         run
     );
-    stage.outlive();
-    Some(run.said)
+    stage.expire_leases();
+    Some(run.output)
 }

@@ -3,35 +3,42 @@
 use proptest::strategy::Strategy as _;
 use serde_json::json;
 
-use super::words::{Part, flag, may, must, named, number, often, one_of, some_of, table, word};
+use super::words::{
+    ValueStrategy, boolean, key_with_probability, number, one_string_of, one_value_of,
+    optional_key, required_key, subset_of, table, table_of,
+};
 
 /// The account of all tests.
 pub(super) const ACCOUNT: &str = "123456789012";
 const BUCKETS: &[&str] = &["backups", "backups-2"];
 
-fn tags() -> Part {
-    named(&["team", "cost:centre"], 1..=2, word(&["blue", "a b", ""]))
+fn tags() -> ValueStrategy {
+    table_of(
+        &["team", "cost:centre"],
+        1..=2,
+        one_string_of(&["blue", "a b", ""]),
+    )
 }
 
-fn lifecycle() -> Part {
+fn lifecycle() -> ValueStrategy {
     // S3 wants thirty days before infrequent access, and as many until what comes after it.
     let moves = table(vec![
-        may("STANDARD_IA", number(30..33)),
-        may("GLACIER_IR", number(63..66)),
-        may("DEEP_ARCHIVE", number(66..70)),
+        optional_key("STANDARD_IA", number(30..33)),
+        optional_key("GLACIER_IR", number(63..66)),
+        optional_key("DEEP_ARCHIVE", number(66..70)),
     ]);
     let rule = table(vec![
-        may("prefix", word(&["db/", "logs/"])),
-        may("enabled", flag()),
-        must("noncurrent_days", number(1..99)),
-        may("noncurrent_keep", number(1..5)),
-        may("expire_days", number(400..500)),
-        may("transitions", moves),
+        optional_key("prefix", one_string_of(&["db/", "logs/"])),
+        optional_key("enabled", boolean()),
+        required_key("noncurrent_days", number(1..99)),
+        optional_key("noncurrent_keep", number(1..5)),
+        optional_key("expire_days", number(400..500)),
+        optional_key("transitions", moves),
     ]);
-    let markers = one_of(
+    let markers = one_value_of(
         json!([{ "expired_delete_markers": true }, { "expired_delete_markers": true, "prefix": "x/" }]),
     );
-    named(
+    table_of(
         &["old", "Odd id"],
         1..=2,
         proptest::prop_oneof![3 => rule, 1 => markers].boxed(),
@@ -39,80 +46,80 @@ fn lifecycle() -> Part {
 }
 
 /// A key of KMS, which serves the buckets of its region.
-pub(super) fn kms(region: &str) -> String {
+pub(super) fn kms_key_arn(region: &str) -> String {
     format!("arn:aws:kms:{region}:{ACCOUNT}:key/2f4e")
 }
 
-fn bucket() -> Part {
-    let kms = kms("eu-central-1");
+fn bucket() -> ValueStrategy {
+    let kms = kms_key_arn("eu-central-1");
     table(vec![
-        may("name", word(&["any"])),
-        may("region", word(&["eu-central-1", "us-east-1"])),
-        may(
+        optional_key("name", one_string_of(&["any"])),
+        optional_key("region", one_string_of(&["eu-central-1", "us-east-1"])),
+        optional_key(
             "encryption",
-            one_of(
+            one_value_of(
                 json!(["AES256", "aws:kms", { "kms": kms }, { "kms": "alias/any", "bucket_key": false }]),
             ),
         ),
-        may("versioning", flag()),
-        may("public_access_block", flag()),
-        may(
+        optional_key("versioning", boolean()),
+        optional_key("public_access_block", boolean()),
+        optional_key(
             "ownership",
-            word(&[
+            one_string_of(&[
                 "BucketOwnerEnforced",
                 "BucketOwnerPreferred",
                 "ObjectWriter",
             ]),
         ),
-        may("tls_only", flag()),
-        may("abort_multipart_days", number(0..9)),
-        may("lifecycle", lifecycle()),
-        may("statements", one_of(json!(["statements"]))),
-        may("tags", tags()),
-        may("protected", flag()),
-        may("adopt", flag()),
+        optional_key("tls_only", boolean()),
+        optional_key("abort_multipart_days", number(0..9)),
+        optional_key("lifecycle", lifecycle()),
+        optional_key("statements", one_value_of(json!(["statements"]))),
+        optional_key("tags", tags()),
+        optional_key("protected", boolean()),
+        optional_key("adopt", boolean()),
     ])
 }
 
-fn identity() -> Part {
+fn identity() -> ValueStrategy {
     let grant = table(vec![
-        may("prefix", word(&["db/", "db", "a/b"])),
-        may(
+        optional_key("prefix", one_string_of(&["db/", "db", "a/b"])),
+        optional_key(
             "allow",
-            some_of(&["list", "read", "write", "delete"], 1..=4),
+            subset_of(&["list", "read", "write", "delete"], 1..=4),
         ),
     ]);
     table(vec![
-        must("app", word(&["web"])),
-        may("name", word(&["any"])),
-        may("buckets", named(BUCKETS, 1..=2, grant)),
-        may("env", flag()),
-        may("session", one_of(json!(["1h", 7200, "12h"]))),
-        may(
+        required_key("app", one_string_of(&["web"])),
+        optional_key("name", one_string_of(&["any"])),
+        optional_key("buckets", table_of(BUCKETS, 1..=2, grant)),
+        optional_key("env", boolean()),
+        optional_key("session", one_value_of(json!(["1h", 7200, "12h"]))),
+        optional_key(
             "permissions_boundary",
-            word(&["arn:aws:iam::aws:policy/PowerUserAccess"]),
+            one_string_of(&["arn:aws:iam::aws:policy/PowerUserAccess"]),
         ),
-        may("tags", tags()),
-        may("protected", flag()),
+        optional_key("tags", tags()),
+        optional_key("protected", boolean()),
     ])
 }
 
 /// Who may take a role, in AWS's own words.
-pub(super) fn trust() -> serde_json::Value {
+pub(super) fn trust_policy() -> serde_json::Value {
     json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole",
         "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:root") } }] })
 }
 
-fn role() -> Part {
+fn role() -> ValueStrategy {
     let policy = |action: &str| {
         json!({ "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": [action, "s3:GetObject"], "Resource": "*" }] })
     };
-    let policies = one_of(json!([
+    let policies = one_value_of(json!([
         policy("s3:PutObject"),
         policy("s3:ListAllMyBuckets")
     ]));
-    let managed = some_of(
+    let managed = subset_of(
         &[
             "arn:aws:iam::aws:policy/ReadOnlyAccess",
             "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
@@ -120,48 +127,48 @@ fn role() -> Part {
         0..=2,
     );
     table(vec![
-        may("name", word(&["any"])),
-        may("description", word(&["what it is for", "x"])),
-        often("app", 0.5, word(&["web"])),
-        must("trust", one_of(json!([trust()]))),
-        may("policies", named(&["one", "two"], 1..=2, policies)),
-        may("managed_policies", managed),
-        may("session", one_of(json!(["1h", 3600, "2h"]))),
-        may(
+        optional_key("name", one_string_of(&["any"])),
+        optional_key("description", one_string_of(&["what it is for", "x"])),
+        key_with_probability("app", 0.5, one_string_of(&["web"])),
+        required_key("trust", one_value_of(json!([trust_policy()]))),
+        optional_key("policies", table_of(&["one", "two"], 1..=2, policies)),
+        optional_key("managed_policies", managed),
+        optional_key("session", one_value_of(json!(["1h", 3600, "2h"]))),
+        optional_key(
             "permissions_boundary",
-            word(&["arn:aws:iam::aws:policy/PowerUserAccess"]),
+            one_string_of(&["arn:aws:iam::aws:policy/PowerUserAccess"]),
         ),
-        may("tags", tags()),
-        may("protected", flag()),
+        optional_key("tags", tags()),
+        optional_key("protected", boolean()),
     ])
 }
 
 /// The part of a manifest that is about AWS, as one table.
-pub(super) fn aws() -> Part {
+pub(super) fn aws_sections() -> ValueStrategy {
     let elsewhere = json!([{ "name": "acme-locks" }, { "name": "acme-locks", "region": "eu-west-1" }, "backups"]);
     let quotas = table(vec![
-        may("trust_policy", one_of(json!([2048, 4096]))),
-        may("managed_policies", one_of(json!([10, 25]))),
+        optional_key("trust_policy", one_value_of(json!([2048, 4096]))),
+        optional_key("managed_policies", one_value_of(json!([10, 25]))),
     ]);
     let account = table(vec![
-        must("account", one_of(json!([ACCOUNT]))),
-        must("region", word(&["eu-central-1", "us-east-1"])),
-        may("lock", one_of(elsewhere)),
-        may("quotas", quotas),
+        required_key("account", one_value_of(json!([ACCOUNT]))),
+        required_key("region", one_string_of(&["eu-central-1", "us-east-1"])),
+        optional_key("lock", one_value_of(elsewhere)),
+        optional_key("quotas", quotas),
     ]);
     table(vec![
-        must("aws", account),
-        must("buckets", named(BUCKETS, 1..=2, bucket())),
-        often(
+        required_key("aws", account),
+        required_key("buckets", table_of(BUCKETS, 1..=2, bucket())),
+        key_with_probability(
             "identities",
             0.7,
-            named(&["backup", "reader"], 1..=2, identity()),
+            table_of(&["backup", "reader"], 1..=2, identity()),
         ),
-        often("roles", 0.5, named(&["deploy"], 1..=1, role())),
+        key_with_probability("roles", 0.5, table_of(&["deploy"], 1..=1, role())),
     ])
 }
 
 /// A further statement of a bucket's policy.
-pub(super) fn statement(bucket: &str) -> serde_json::Value {
+pub(super) fn bucket_policy_statement(bucket: &str) -> serde_json::Value {
     json!([{ "Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl", "Resource": format!("arn:aws:s3:::{bucket}/*") }])
 }

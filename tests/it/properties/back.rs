@@ -7,7 +7,7 @@ use trimtab::{
         Desired, World,
         aws::{
             bucket::{BucketLive, BucketSpec},
-            provider::ProviderSpec,
+            provider::OidcProviderSpec,
             role::{RoleLive, RoleSpec, Trust},
         },
         fly::{
@@ -22,11 +22,11 @@ use trimtab::{
             workload::{Workload, WorkloadLive},
         },
     },
-    model::{Mark, Ref, Region, Salt, Turns},
+    model::{OwnershipMark, Region, ResourceRef, RolloutPolicy, Salt},
 };
 
 /// Everything that is there, asked for. Of the manifest it takes only whose it is.
-pub(super) fn back(asked: &Desired, world: &World) -> Desired {
+pub(super) fn desired_from_live(asked: &Desired, world: &World) -> Desired {
     let mut desired = Desired::empty(asked.meta.clone());
     let mark = &asked.meta.mark;
     for (name, live) in &world.fly_app {
@@ -35,7 +35,7 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
             org: live.org.clone(),
             network: Some(live.network.clone()),
             mark: mark.clone(),
-            protected: live.protected(),
+            protected: live.is_protected(),
             verify: None,
         };
         desired.fly_app.insert(name.clone(), spec);
@@ -43,7 +43,7 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     for (name, live) in &world.fly_ip {
         let region =
             Some(live.region.as_str()).filter(|region| !region.is_empty() && *region != "global");
-        let region = region.map(Region::reported);
+        let region = region.map(Region::from_api);
         let spec = IpSpec {
             app: live.app.clone(),
             kind: live.kind,
@@ -74,7 +74,7 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     }
     for (name, live) in &world.fly_secrets {
         // Values cannot be read; what is there stays as it is.
-        let made = || Salt::of(&mark.project, &mark.environment, name.as_str());
+        let made = || Salt::for_app(&mark.project, &mark.environment, name.as_str());
         let salt = asked
             .fly_secrets
             .get(name)
@@ -101,12 +101,12 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     }
     for (name, live) in &world.fly_machine {
         let volume = live.volume.as_ref().and_then(|(_, volume)| volume.clone());
-        let group = live.workload.group().to_owned();
+        let group = live.workload.process_group().to_owned();
         let spec = MachineSpec {
             group,
-            workload: workload(&live.workload, world, mark),
+            workload: workload_from_live(&live.workload, world, mark),
             volume,
-            turns: Turns::ONE,
+            turns: RolloutPolicy::SERIAL,
             after: None,
         };
         desired.fly_machine.insert(name.clone(), spec);
@@ -114,7 +114,7 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     for (name, live) in &world.fly_cron {
         let spec = CronSpec {
             machine: live.workload.machine.clone(),
-            workload: workload(&live.workload, world, mark),
+            workload: workload_from_live(&live.workload, world, mark),
         };
         desired.fly_cron.insert(name.clone(), spec);
     }
@@ -122,20 +122,20 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
         world
             .aws_role
             .iter()
-            .map(|(name, live)| (name.clone(), role(live))),
+            .map(|(name, live)| (name.clone(), role_from_live(live))),
     );
     desired.aws_bucket.extend(
         world
             .aws_bucket
             .iter()
-            .map(|(name, live)| (name.clone(), bucket(live))),
+            .map(|(name, live)| (name.clone(), bucket_from_live(live))),
     );
     for (name, live) in &world.aws_provider {
         let (start, org) = live.arn.split_once(":oidc-provider/oidc.fly.io/").unwrap();
         let account = start.rsplit(':').next().unwrap().to_owned();
         desired.aws_provider.insert(
             name.clone(),
-            ProviderSpec {
+            OidcProviderSpec {
                 account,
                 org: org.to_owned(),
             },
@@ -144,13 +144,15 @@ pub(super) fn back(asked: &Desired, world: &World) -> Desired {
     desired
 }
 
-fn workload(live: &WorkloadLive, world: &World, mark: &Mark) -> Workload {
+fn workload_from_live(live: &WorkloadLive, world: &World, mark: &OwnershipMark) -> Workload {
     let has_secrets = world.fly_secrets.contains_key(live.app.name());
     let mut config = live.config.clone();
     for mount in &mut config.mounts {
         mount.volume.clear();
     }
-    let own = |(key, _): &(&String, &String)| !key.starts_with("trimtab_") || *key == Mark::NAME;
+    let own = |(key, _): &(&String, &String)| {
+        !key.starts_with("trimtab_") || *key == OwnershipMark::NAME_KEY
+    };
     let labels: BTreeMap<String, String> = live
         .metadata
         .iter()
@@ -161,7 +163,7 @@ fn workload(live: &WorkloadLive, world: &World, mark: &Mark) -> Workload {
         app: live.app.clone(),
         region: live.region.clone(),
         config,
-        secrets: has_secrets.then(|| Ref::to(live.app.name().clone())),
+        secrets: has_secrets.then(|| ResourceRef::new(live.app.name().clone())),
         needs: BTreeSet::new(),
         labels,
         mark: mark.clone(),
@@ -171,7 +173,7 @@ fn workload(live: &WorkloadLive, world: &World, mark: &Mark) -> Workload {
     }
 }
 
-fn role(live: &RoleLive) -> RoleSpec {
+fn role_from_live(live: &RoleLive) -> RoleSpec {
     RoleSpec {
         name: live.name.clone(),
         account: live.arn.split(':').nth(4).unwrap().to_owned(),
@@ -187,7 +189,7 @@ fn role(live: &RoleLive) -> RoleSpec {
     }
 }
 
-fn bucket(live: &BucketLive) -> BucketSpec {
+fn bucket_from_live(live: &BucketLive) -> BucketSpec {
     BucketSpec {
         name: live.name.clone(),
         region: live.region.clone(),
@@ -203,11 +205,11 @@ fn bucket(live: &BucketLive) -> BucketSpec {
 }
 
 /// The machine that one stands by for, by its name.
-fn standby_for(live: &WorkloadLive, world: &World) -> Option<Ref<Machine>> {
+fn standby_for(live: &WorkloadLive, world: &World) -> Option<ResourceRef<Machine>> {
     let id = live.config.standbys.first()?;
     let (name, _) = world
         .fly_machine
         .iter()
         .find(|(_, machine)| machine.workload.id == *id)?;
-    Some(Ref::to(name.clone()))
+    Some(ResourceRef::new(name.clone()))
 }

@@ -3,48 +3,55 @@
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use crate::support::Team;
+use crate::support::TestEnv;
 
 /// What a request says of the object that it is about.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Body {
-    Nothing,
-    Just(Value),
+pub(super) enum RequestBody {
+    Empty,
+    Json(Value),
     /// A machine's own configuration with these changes.
-    Patched(Value),
+    PatchedConfig(Value),
 }
 
 /// A request about an object in a list of an app.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Deed {
+pub(super) struct ManualRequest {
     /// Which app, by its place among the manifest's.
-    pub(super) app: usize,
+    pub(super) app_index: usize,
     /// The list, where its items stand in the answer, and their key.
     pub(super) list: (&'static str, &'static str, &'static str),
     /// Which item.
-    pub(super) pick: usize,
+    pub(super) item_index: usize,
     pub(super) method: &'static str,
     /// What follows the app's address; `ID` is the item's key.
     pub(super) path: &'static str,
-    pub(super) body: Body,
+    pub(super) body: RequestBody,
 }
 
 const MACHINES: (&str, &str, &str) = ("machines", "", "id");
 const VOLUMES: (&str, &str, &str) = ("volumes", "", "id");
 const IPS: (&str, &str, &str) = ("ip_assignments", "/ips", "ip");
-const HOSTS: (&str, &str, &str) = ("certificates", "/certificates", "hostname");
+const CERTIFICATES: (&str, &str, &str) = ("certificates", "/certificates", "hostname");
 const SECRETS: (&str, &str, &str) = ("secrets", "/secrets", "name");
 
-type Sort = (
+type RequestTemplate = (
     (&'static str, &'static str, &'static str),
     &'static str,
     &'static str,
-    Body,
+    RequestBody,
 );
 
 /// Every sort of deed.
-fn sorts() -> Vec<Sort> {
-    let machine = |patch| (MACHINES, "POST", "machines/ID", Body::Patched(patch));
+fn request_templates() -> Vec<RequestTemplate> {
+    let machine = |patch| {
+        (
+            MACHINES,
+            "POST",
+            "machines/ID",
+            RequestBody::PatchedConfig(patch),
+        )
+    };
     vec![
         machine(json!({ "guest": { "cpu_kind": "shared", "cpus": 1, "memory_mb": 2048 } })),
         machine(json!({ "env": { "BY_HAND": "1" } })),
@@ -59,87 +66,102 @@ fn sorts() -> Vec<Sort> {
             MACHINES,
             "POST",
             "machines",
-            Body::Just(json!({ "region": "fra", "config": { "image": "stranger:1" } })),
+            RequestBody::Json(json!({ "region": "fra", "config": { "image": "stranger:1" } })),
         ),
         (
             MACHINES,
             "POST",
             "machines",
-            Body::Patched(json!({ "mounts": [], "standbys": [] })),
+            RequestBody::PatchedConfig(json!({ "mounts": [], "standbys": [] })),
         ),
-        (MACHINES, "DELETE", "machines/ID?force=true", Body::Nothing),
-        (MACHINES, "POST", "machines/ID/cordon", Body::Nothing),
-        (MACHINES, "POST", "machines/ID/stop", Body::Just(json!({}))),
+        (
+            MACHINES,
+            "DELETE",
+            "machines/ID?force=true",
+            RequestBody::Empty,
+        ),
+        (MACHINES, "POST", "machines/ID/cordon", RequestBody::Empty),
+        (
+            MACHINES,
+            "POST",
+            "machines/ID/stop",
+            RequestBody::Json(json!({})),
+        ),
         (
             MACHINES,
             "DELETE",
             "machines/ID/metadata/trimtab_name",
-            Body::Nothing,
+            RequestBody::Empty,
         ),
         (
             MACHINES,
             "DELETE",
             "machines/ID/metadata/trimtab_project",
-            Body::Nothing,
+            RequestBody::Empty,
         ),
         (
             VOLUMES,
             "PUT",
             "volumes/ID",
-            Body::Just(json!({ "snapshot_retention": 11, "auto_backup_enabled": false })),
+            RequestBody::Json(json!({ "snapshot_retention": 11, "auto_backup_enabled": false })),
         ),
         (
             VOLUMES,
             "POST",
             "volumes",
-            Body::Just(json!({ "name": "data", "region": "iad", "size_gb": 1 })),
+            RequestBody::Json(json!({ "name": "data", "region": "iad", "size_gb": 1 })),
         ),
-        (IPS, "DELETE", "ip_assignments/ID", Body::Nothing),
+        (IPS, "DELETE", "ip_assignments/ID", RequestBody::Empty),
         (
             IPS,
             "POST",
             "ip_assignments",
-            Body::Just(json!({ "type": "v6" })),
+            RequestBody::Json(json!({ "type": "v6" })),
         ),
-        (HOSTS, "DELETE", "certificates/ID", Body::Nothing),
+        (
+            CERTIFICATES,
+            "DELETE",
+            "certificates/ID",
+            RequestBody::Empty,
+        ),
         // The label of an app is a secret too.
-        (SECRETS, "DELETE", "secrets/ID", Body::Nothing),
+        (SECRETS, "DELETE", "secrets/ID", RequestBody::Empty),
         (
             SECRETS,
             "POST",
             "secrets",
-            Body::Just(json!({ "values": { "SECRET_KEY": "by hand" } })),
+            RequestBody::Json(json!({ "values": { "SECRET_KEY": "by hand" } })),
         ),
         (
             SECRETS,
             "POST",
             "secrets",
-            Body::Just(json!({ "values": { "STRANGE": "by hand" } })),
+            RequestBody::Json(json!({ "values": { "STRANGE": "by hand" } })),
         ),
     ]
 }
 
 /// Any deed.
-pub(super) fn deed() -> impl Strategy<Value = Deed> {
-    (select(sorts()), 0..3usize, 0..6usize).prop_map(|((list, method, path, body), app, pick)| {
-        Deed {
-            app,
+pub(super) fn manual_request() -> impl Strategy<Value = ManualRequest> {
+    (select(request_templates()), 0..3usize, 0..6usize).prop_map(
+        |((list, method, path, body), app, pick)| ManualRequest {
+            app_index: app,
             list,
-            pick,
+            item_index: pick,
             method,
             path,
             body,
-        }
-    })
+        },
+    )
 }
 
 /// A table with another's entries, deep.
-fn merged(there: &Value, patch: &Value) -> Value {
+fn merge_json(there: &Value, patch: &Value) -> Value {
     match (there, patch) {
         (Value::Object(there), Value::Object(patch)) => {
             let mut whole = there.clone();
             for (key, value) in patch {
-                let value = merged(there.get(key).unwrap_or(&Value::Null), value);
+                let value = merge_json(there.get(key).unwrap_or(&Value::Null), value);
                 whole.insert(key.clone(), value);
             }
             Value::Object(whole)
@@ -149,18 +171,18 @@ fn merged(there: &Value, patch: &Value) -> Value {
 }
 
 /// Does it, if there is something to do it to. What the API refuses has not happened.
-pub(super) async fn done(team: &Team, apps: &[String], deed: &Deed) {
-    let Deed {
-        app,
+pub(super) async fn send_manual_request(team: &TestEnv, apps: &[String], deed: &ManualRequest) {
+    let ManualRequest {
+        app_index: app,
         list: (list, within, key),
-        pick,
+        item_index: pick,
         method,
         path,
         body,
     } = deed;
     let base = format!("/v1/apps/{}", apps[app % apps.len()]);
     let Ok(listed) = team
-        .ask("GET", &format!("{base}/{list}"), &Value::Null)
+        .try_manual_request("GET", &format!("{base}/{list}"), &Value::Null)
         .await
     else {
         return;
@@ -174,41 +196,41 @@ pub(super) async fn done(team: &Team, apps: &[String], deed: &Deed) {
     let id = item
         .and_then(|item| item[*key].as_str())
         .unwrap_or_default();
-    if id.is_empty() && (path.contains("ID") || matches!(body, Body::Patched(_))) {
+    if id.is_empty() && (path.contains("ID") || matches!(body, RequestBody::PatchedConfig(_))) {
         return;
     }
     let body = match body {
-        Body::Nothing => Value::Null,
-        Body::Just(body) => body.clone(),
-        Body::Patched(patch) => {
+        RequestBody::Empty => Value::Null,
+        RequestBody::Json(body) => body.clone(),
+        RequestBody::PatchedConfig(patch) => {
             let Ok(machine) = team
-                .ask("GET", &format!("{base}/machines/{id}"), &Value::Null)
+                .try_manual_request("GET", &format!("{base}/machines/{id}"), &Value::Null)
                 .await
             else {
                 return;
             };
-            json!({ "region": machine["region"], "config": merged(&machine["config"], patch) })
+            json!({ "region": machine["region"], "config": merge_json(&machine["config"], patch) })
         }
     };
     drop(
-        team.ask(method, &format!("{base}/{}", path.replace("ID", id)), &body)
+        team.try_manual_request(method, &format!("{base}/{}", path.replace("ID", id)), &body)
             .await,
     );
 }
 
 /// The same for a shell.
-pub(super) fn script(apps: &[String], deed: &Deed) -> String {
-    let Deed {
-        app,
+pub(super) fn shell_script(apps: &[String], deed: &ManualRequest) -> String {
+    let ManualRequest {
+        app_index: app,
         list: (list, within, key),
-        pick,
+        item_index: pick,
         method,
         path,
         body,
     } = deed;
     let base = format!("/v1/apps/{}", apps[app % apps.len()]);
     let mut lines = Vec::new();
-    if path.contains("ID") || matches!(body, Body::Patched(_)) {
+    if path.contains("ID") || matches!(body, RequestBody::PatchedConfig(_)) {
         let items = within.replace('/', ".");
         let chosen = format!(
             "[{}[]?.{key}] | .[{pick} % (length + 1 - ([length, 1] | min))] // empty",
@@ -218,16 +240,16 @@ pub(super) fn script(apps: &[String], deed: &Deed) -> String {
     }
     let path = path.replace("ID", "'\"$id\"'");
     let send = match body {
-        Body::Nothing => format!("api {method} '{base}/{path}'"),
-        Body::Just(body) => format!(
+        RequestBody::Empty => format!("api {method} '{base}/{path}'"),
+        RequestBody::Json(body) => format!(
             "api {method} '{base}/{path}' --json {}",
-            quoted(&body.to_string())
+            shell_quoted(&body.to_string())
         ),
-        Body::Patched(patch) => {
+        RequestBody::PatchedConfig(patch) => {
             let filter = format!("{{region, config: (.config * {patch})}}");
             lines.push(format!(
                 "body=$(api GET '{base}/machines/'\"$id\" | jq -c {})",
-                quoted(&filter)
+                shell_quoted(&filter)
             ));
             format!("api {method} '{base}/{path}' --json \"$body\"")
         }
@@ -237,6 +259,6 @@ pub(super) fn script(apps: &[String], deed: &Deed) -> String {
 }
 
 /// A word in a shell's quotes.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -7,39 +7,39 @@ use serde_json::{Map, Value, json};
 
 use super::aws;
 
-type Table = Map<String, Value>;
+type JsonTable = Map<String, Value>;
 
 /// A machine in the API's own words.
-pub(super) const MACHINE: &str =
+pub(super) const MACHINE_CONFIG: &str =
     r#"{"dns":{"skip_registration":true},"env":{"RAW":"1"},"metadata":{"own":"label"}}"#;
 /// One with containers.
-pub(super) const CONTAINERS: &str =
+pub(super) const CONTAINERS_CONFIG: &str =
     r#"{"containers":[{"name":"app","image":"any:1"},{"name":"side","image":"side:1"}]}"#;
 
 /// Puts a manifest right.
-pub(super) fn fit(whole: &mut Table) {
+pub(super) fn make_consistent(whole: &mut JsonTable) {
     let apps = whole["apps"].as_object_mut().unwrap();
     let keys: Vec<String> = apps.keys().cloned().collect();
     let mut hosts = BTreeSet::new();
     for (key, app) in apps.iter_mut() {
         let app = app.as_object_mut().unwrap();
-        self::app(key, app, &keys);
-        unique(app, "certificates", &mut hosts);
+        self::fix_app(key, app, &keys);
+        remove_taken(app, "certificates", &mut hosts);
     }
     let first = keys[0].clone();
     if whole.contains_key("buckets") {
-        clouds(whole, &first, &keys);
+        fix_aws(whole, &first, &keys);
     }
 }
 
 /// Leaves out what others have.
-fn unique(app: &mut Table, key: &str, taken: &mut BTreeSet<String>) {
+fn remove_taken(app: &mut JsonTable, key: &str, taken: &mut BTreeSet<String>) {
     if let Some(list) = app.get_mut(key).and_then(Value::as_array_mut) {
         list.retain(|item| taken.insert(item.to_string()));
     }
 }
 
-fn app(key: &str, app: &mut Table, keys: &[String]) {
+fn fix_app(key: &str, app: &mut JsonTable, keys: &[String]) {
     if app.contains_key("name") {
         app.insert(
             "name".to_owned(),
@@ -47,12 +47,12 @@ fn app(key: &str, app: &mut Table, keys: &[String]) {
         );
     }
     // Only what sorts before: so there is no circle.
-    keep(app, "depends_on", |other| {
+    retain_items(app, "depends_on", |other| {
         other
             .as_str()
             .is_some_and(|other| other < key && keys.iter().any(|key| key == other))
     });
-    let groups = groups(app);
+    let groups = fix_groups(app);
     for (part, demands) in [
         ("services", true),
         ("http_service", true),
@@ -61,7 +61,7 @@ fn app(key: &str, app: &mut Table, keys: &[String]) {
         ("restart", false),
         ("metrics", false),
     ] {
-        each(app, part, |part| processes(part, &groups, demands));
+        for_each_table(app, part, |part| fix_processes(part, &groups, demands));
     }
     for (_, check) in app
         .get_mut("checks")
@@ -69,20 +69,20 @@ fn app(key: &str, app: &mut Table, keys: &[String]) {
         .into_iter()
         .flatten()
     {
-        processes(check.as_object_mut().unwrap(), &groups, false);
+        fix_processes(check.as_object_mut().unwrap(), &groups, false);
     }
-    mounts(app, &groups);
-    machines(app);
-    services(app);
-    each(app, "restart", |restart| {
+    fix_mounts(app, &groups);
+    fix_machines(app);
+    fix_services(app);
+    for_each_table(app, "restart", |restart| {
         if restart["policy"] != "on-failure" {
             restart.remove("retries");
         }
     });
-    files(app);
-    deploy(app);
-    containers(app);
-    env(app);
+    fix_files(app);
+    fix_deploy(app);
+    fix_container(app);
+    fix_env(app);
     for (name, cron) in app
         .get_mut("cron")
         .and_then(Value::as_object_mut)
@@ -93,17 +93,17 @@ fn app(key: &str, app: &mut Table, keys: &[String]) {
             *stated = format!("{name}-job").into();
         }
     }
-    places(app);
+    fix_regions(app);
 }
 
-fn keep(table: &mut Table, key: &str, fits: impl Fn(&Value) -> bool) {
+fn retain_items(table: &mut JsonTable, key: &str, fits: impl Fn(&Value) -> bool) {
     if let Some(list) = table.get_mut(key).and_then(Value::as_array_mut) {
         list.retain(|item| fits(item));
     }
 }
 
 /// Each table of a key that holds one or many.
-fn each(app: &mut Table, key: &str, mut change: impl FnMut(&mut Table)) {
+fn for_each_table(app: &mut JsonTable, key: &str, mut change: impl FnMut(&mut JsonTable)) {
     match app.get_mut(key) {
         Some(Value::Object(one)) => change(one),
         Some(Value::Array(many)) => many
@@ -115,7 +115,7 @@ fn each(app: &mut Table, key: &str, mut change: impl FnMut(&mut Table)) {
 }
 
 /// The process groups, once every one of them has one command.
-fn groups(app: &mut Table) -> Vec<String> {
+fn fix_groups(app: &mut JsonTable) -> Vec<String> {
     let commands: BTreeSet<String> = app
         .get("processes")
         .and_then(Value::as_object)
@@ -146,7 +146,7 @@ fn groups(app: &mut Table) -> Vec<String> {
 }
 
 /// The group that parts belong to which name none.
-fn default(groups: &[String]) -> String {
+fn default_group(groups: &[String]) -> String {
     groups
         .iter()
         .find(|group| *group == "app")
@@ -154,8 +154,8 @@ fn default(groups: &[String]) -> String {
         .clone()
 }
 
-fn processes(part: &mut Table, groups: &[String], demands: bool) {
-    keep(part, "processes", |name| {
+fn fix_processes(part: &mut JsonTable, groups: &[String], demands: bool) {
+    retain_items(part, "processes", |name| {
         groups.iter().any(|group| name == group.as_str())
     });
     if demands
@@ -169,23 +169,23 @@ fn processes(part: &mut Table, groups: &[String], demands: bool) {
 }
 
 /// The groups that a part is for.
-fn members(part: &Table, groups: &[String]) -> Vec<String> {
+fn groups_of(part: &JsonTable, groups: &[String]) -> Vec<String> {
     match part.get("processes").and_then(Value::as_array) {
         Some(named) if !named.is_empty() => named
             .iter()
             .filter_map(|name| Some(name.as_str()?.to_owned()))
             .collect(),
-        _ => vec![default(groups)],
+        _ => vec![default_group(groups)],
     }
 }
 
 /// One volume for a machine.
-fn mounts(app: &mut Table, groups: &[String]) {
-    each(app, "mounts", |mount| processes(mount, groups, false));
+fn fix_mounts(app: &mut JsonTable, groups: &[String]) {
+    for_each_table(app, "mounts", |mount| fix_processes(mount, groups, false));
     let mut taken = BTreeSet::new();
     if let Some(many) = app.get_mut("mounts").and_then(Value::as_array_mut) {
         many.retain(|mount| {
-            let members = members(mount.as_object().unwrap(), groups);
+            let members = groups_of(mount.as_object().unwrap(), groups);
             let free = members.iter().all(|group| !taken.contains(group));
             taken.extend(members);
             free
@@ -194,7 +194,7 @@ fn mounts(app: &mut Table, groups: &[String]) {
 }
 
 /// Machines stand by only where nothing is served or mounted.
-fn machines(app: &mut Table) {
+fn fix_machines(app: &mut JsonTable) {
     let busy = ["services", "http_service", "mounts", "machine_config"]
         .iter()
         .any(|key| app.contains_key(*key));
@@ -211,14 +211,14 @@ fn machines(app: &mut Table) {
 }
 
 /// No two services on one port, and no minimum above what there is.
-fn services(app: &mut Table) {
+fn fix_services(app: &mut JsonTable) {
     let mut taken: BTreeSet<u64> = BTreeSet::new();
     if app.contains_key("http_service") {
         taken.extend([80, 443]);
     }
     let counted = app.contains_key("machines");
     for part in ["services", "http_service"] {
-        each(app, part, |service| {
+        for_each_table(app, part, |service| {
             if counted || service.get("processes").is_some() {
                 service.remove("min_machines_running");
             }
@@ -242,25 +242,25 @@ fn services(app: &mut Table) {
 }
 
 /// A file is written once, and its secret is there.
-fn files(app: &mut Table) {
+fn fix_files(app: &mut JsonTable) {
     let secret = app
         .get("secrets")
         .is_some_and(|secrets| secrets.get("SECRET_KEY").is_some());
     let mut taken = BTreeSet::new();
-    keep_mut(app, "files", |file| {
+    retain_items_mut(app, "files", |file| {
         (secret || file.get("secret_name").is_none())
             && taken.insert(file["guest_path"].to_string())
     });
 }
 
-fn keep_mut(table: &mut Table, key: &str, mut fits: impl FnMut(&Value) -> bool) {
+fn retain_items_mut(table: &mut JsonTable, key: &str, mut fits: impl FnMut(&Value) -> bool) {
     if let Some(list) = table.get_mut(key).and_then(Value::as_array_mut) {
         list.retain(|item| fits(item));
     }
 }
 
 /// Blue-green needs machines beside the others, and a proof needs what answers.
-fn deploy(app: &mut Table) {
+fn fix_deploy(app: &mut JsonTable) {
     let mounts = app.contains_key("mounts");
     let serves = app.contains_key("http_service");
     if serves
@@ -312,14 +312,14 @@ fn deploy(app: &mut Table) {
 }
 
 /// `container` chooses one of the containers that there are.
-fn containers(app: &mut Table) {
-    if app.get("machine_config") != Some(&json!(CONTAINERS)) {
+fn fix_container(app: &mut JsonTable) {
+    if app.get("machine_config") != Some(&json!(CONTAINERS_CONFIG)) {
         app.remove("container");
     }
 }
 
 /// A name is a secret or a variable, not both.
-fn env(app: &mut Table) {
+fn fix_env(app: &mut JsonTable) {
     let secrets: Vec<String> = app
         .get("secrets")
         .and_then(Value::as_object)
@@ -333,11 +333,11 @@ fn env(app: &mut Table) {
 }
 
 /// Without a primary region, everything says where it is.
-fn places(app: &mut Table) {
+fn fix_regions(app: &mut JsonTable) {
     if app.contains_key("primary_region") {
         return;
     }
-    let groups = groups(app);
+    let groups = fix_groups(app);
     let machines = app
         .entry("machines")
         .or_insert_with(|| json!({}))
@@ -363,7 +363,7 @@ fn places(app: &mut Table) {
 }
 
 /// Names, references and limits on AWS.
-fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
+fn fix_aws(whole: &mut JsonTable, app: &str, apps: &[String]) {
     let region = whole["aws"]["region"].clone();
     let buckets = whole["buckets"].as_object_mut().unwrap();
     let keys: Vec<String> = buckets.keys().cloned().collect();
@@ -384,7 +384,7 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
             .and_then(|encryption| encryption.get_mut("kms"));
         if let Some(key) = key.filter(|key| key.as_str().is_some_and(|key| key.starts_with("arn:")))
         {
-            *key = aws::kms(&region).into();
+            *key = aws::kms_key_arn(&region).into();
         }
         if bucket.contains_key("statements") {
             let name = bucket
@@ -392,7 +392,7 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
                 .and_then(Value::as_str)
                 .unwrap_or(&default)
                 .to_owned();
-            bucket.insert("statements".to_owned(), aws::statement(&name));
+            bucket.insert("statements".to_owned(), aws::bucket_policy_statement(&name));
         }
     }
     if keys.len() > 1 || whole["aws"].get("lock").is_some_and(Value::is_string) {
@@ -439,7 +439,7 @@ fn clouds(whole: &mut Table, app: &str, apps: &[String]) {
             role.insert("app".to_owned(), app.into());
             role.remove("trust");
         } else {
-            role.entry("trust").or_insert_with(aws::trust);
+            role.entry("trust").or_insert_with(aws::trust_policy);
         }
     }
 }

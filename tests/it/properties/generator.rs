@@ -9,8 +9,9 @@ use super::{
     service::{self, GROUPS, processes},
     text,
     words::{
-        Part, command, flag, list, may, must, named, number, often, one_of, one_or_many, some_of,
-        table, text as any_text, word,
+        ValueStrategy, any_string as any_text, boolean, command, key_with_probability, list,
+        number, one_or_list, one_string_of, one_value_of, optional_key, required_key, subset_of,
+        table, table_of,
     },
 };
 
@@ -21,18 +22,18 @@ pub(super) const APPS: &[&str] = &["web", "web-2", "under_score"];
 
 /// A manifest, as the tree that its text has.
 #[derive(Clone, PartialEq)]
-pub(super) struct Manifest(pub(super) Value);
+pub(super) struct GeneratedManifest(pub(super) Value);
 
-impl std::fmt::Debug for Manifest {
+impl std::fmt::Debug for GeneratedManifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        text::files(self, 0)
+        text::manifest_files(self, 0)
             .iter()
             .try_for_each(|(name, text)| write!(f, "\n# {name}\n{text}"))
     }
 }
 
 /// CPUs and memory, whole, so that no other layer can spoil them.
-pub(super) fn size() -> Vec<Value> {
+pub(super) fn machine_sizes() -> Vec<Value> {
     let all = json!([
         { "size": "shared-cpu-1x" }, { "size": "shared-cpu-2x", "memory": "1gb" }, { "size": "performance-1x" },
         { "cpu_kind": "shared", "cpus": 4, "memory": "2048mb" }, { "cpu_kind": "performance", "cpus": 1, "memory": 4096 },
@@ -41,7 +42,7 @@ pub(super) fn size() -> Vec<Value> {
 }
 
 /// A table with one of these added.
-pub(super) fn with(part: Part, sizes: Vec<Value>) -> Part {
+pub(super) fn with_one_of(part: ValueStrategy, sizes: Vec<Value>) -> ValueStrategy {
     let joined = |(part, size): (Value, Value)| match (part, size) {
         (Value::Object(mut part), Value::Object(size)) => {
             part.extend(size);
@@ -52,104 +53,113 @@ pub(super) fn with(part: Part, sizes: Vec<Value>) -> Part {
     (part, select(sizes)).prop_map(joined).boxed()
 }
 
-fn vm() -> Part {
-    let mut sizes = size();
+fn vm() -> ValueStrategy {
+    let mut sizes = machine_sizes();
     sizes.push(json!({ "memory_mb": 512, "cpus": 1, "cpu_kind": "shared" }));
     let keys = vec![
-        may("kernel_args", list(word(&["quiet", "panic=1"]), 1..=2)),
-        may("host_dedication_id", word(&["dedicated"])),
-        may("persist_rootfs", word(&["never", "restart", "always"])),
-        may("processes", processes()),
+        optional_key(
+            "kernel_args",
+            list(one_string_of(&["quiet", "panic=1"]), 1..=2),
+        ),
+        optional_key("host_dedication_id", one_string_of(&["dedicated"])),
+        optional_key(
+            "persist_rootfs",
+            one_string_of(&["never", "restart", "always"]),
+        ),
+        optional_key("processes", processes()),
     ];
-    with(table(keys), sizes)
+    with_one_of(table(keys), sizes)
 }
 
-fn group() -> Part {
-    let regions = named(REGIONS, 1..=2, number(0..3));
+fn group() -> ValueStrategy {
+    let regions = table_of(REGIONS, 1..=2, number(0..3));
     let count = prop_oneof![number(0..4), regions].boxed();
     let keys = vec![
-        often("count", 0.8, count),
-        may("command", command()),
-        may("standby", flag()),
+        key_with_probability("count", 0.8, count),
+        optional_key("command", command()),
+        optional_key("standby", boolean()),
     ];
     let plain = table(keys);
-    prop_oneof![plain.clone(), with(plain, size())].boxed()
+    prop_oneof![plain.clone(), with_one_of(plain, machine_sizes())].boxed()
 }
 
-fn mount() -> Part {
+fn mount() -> ValueStrategy {
     let growth = json!([
         {}, {}, { "auto_extend_size_threshold": 80, "auto_extend_size_increment": "1gb" },
         { "auto_extend_size_threshold": 90, "auto_extend_size_increment": 2, "auto_extend_size_limit": "20gb" },
         { "initial_size": "3gb" }, { "size": 2 }, { "size": "2gb" },
     ]);
     let keys = vec![
-        must("source", word(&["data", "other_2"])),
-        must("destination", word(&["/data", "/var/lib/x"])),
-        may("snapshot_retention", number(1..9)),
-        may("scheduled_snapshots", flag()),
-        may("encrypted", flag()),
-        may("processes", processes()),
+        required_key("source", one_string_of(&["data", "other_2"])),
+        required_key("destination", one_string_of(&["/data", "/var/lib/x"])),
+        optional_key("snapshot_retention", number(1..9)),
+        optional_key("scheduled_snapshots", boolean()),
+        optional_key("encrypted", boolean()),
+        optional_key("processes", processes()),
     ];
-    with(table(keys), serde_json::from_value(growth).unwrap())
+    with_one_of(table(keys), serde_json::from_value(growth).unwrap())
 }
 
-fn file() -> Part {
+fn file() -> ValueStrategy {
     let content = json!([
         { "raw_value": "content\n" }, { "raw_value": "" }, { "raw_value": "ü\u{1b}" }, { "local_path": "content.txt" },
         { "secret_name": "SECRET_KEY" },
     ]);
     let keys = vec![
-        must("guest_path", word(&["/etc/one", "/etc/two"])),
-        may("mode", number(0..512)),
-        may("processes", processes()),
+        required_key("guest_path", one_string_of(&["/etc/one", "/etc/two"])),
+        optional_key("mode", number(0..512)),
+        optional_key("processes", processes()),
     ];
-    with(table(keys), serde_json::from_value(content).unwrap())
+    with_one_of(table(keys), serde_json::from_value(content).unwrap())
 }
 
-fn deploy() -> Part {
+fn deploy() -> ValueStrategy {
     let verify = table(vec![
-        may("path", word(&["/", "/health?x=1"])),
-        may("host", word(&["own"])),
-        may("status", one_of(json!([200]))),
-        may("body", word(&["machine", "."])),
-        may("retries", number(1..9)),
-        may("interval", word(&["1s", "5s"])),
+        optional_key("path", one_string_of(&["/", "/health?x=1"])),
+        optional_key("host", one_string_of(&["own"])),
+        optional_key("status", one_value_of(json!([200]))),
+        optional_key("body", one_string_of(&["machine", "."])),
+        optional_key("retries", number(1..9)),
+        optional_key("interval", one_string_of(&["1s", "5s"])),
     ]);
     table(vec![
-        may(
+        optional_key(
             "strategy",
-            word(&["rolling", "immediate", "canary", "bluegreen"]),
+            one_string_of(&["rolling", "immediate", "canary", "bluegreen"]),
         ),
-        may("max_unavailable", one_of(json!([0.33, 0.5, 1, 2, 1.0]))),
-        may("on_failure", word(&["stop", "rollback"])),
-        may("release_command", command()),
-        may("release_command_timeout", word(&["5m", "0s"])),
-        may("release_command_vm", vm()),
-        often("verify", 0.5, verify),
-        may("wait_timeout", word(&["5m", "90s"])),
+        optional_key(
+            "max_unavailable",
+            one_value_of(json!([0.33, 0.5, 1, 2, 1.0])),
+        ),
+        optional_key("on_failure", one_string_of(&["stop", "rollback"])),
+        optional_key("release_command", command()),
+        optional_key("release_command_timeout", one_string_of(&["5m", "0s"])),
+        optional_key("release_command_vm", vm()),
+        key_with_probability("verify", 0.5, verify),
+        optional_key("wait_timeout", one_string_of(&["5m", "90s"])),
     ])
 }
 
-fn app() -> Part {
+fn app() -> ValueStrategy {
     let statics = table(vec![
-        must("guest_path", word(&["/app/static", "/app/s2"])),
-        must("url_prefix", word(&["/static", "/s2"])),
-        may("tigris_bucket", word(&["assets"])),
-        may("index_document", word(&["index.html"])),
+        required_key("guest_path", one_string_of(&["/app/static", "/app/s2"])),
+        required_key("url_prefix", one_string_of(&["/static", "/s2"])),
+        optional_key("tigris_bucket", one_string_of(&["assets"])),
+        optional_key("index_document", one_string_of(&["index.html"])),
     ]);
     let restart = table(vec![
-        must("policy", word(&["always", "never", "on-failure"])),
-        may("retries", number(1..9)),
-        may("processes", processes()),
+        required_key("policy", one_string_of(&["always", "never", "on-failure"])),
+        optional_key("retries", number(1..9)),
+        optional_key("processes", processes()),
     ]);
     let metrics = table(vec![
-        must("port", number(9091..9093)),
-        must("path", word(&["/metrics", "/m"])),
-        may("https", flag()),
-        may("processes", processes()),
+        required_key("port", number(9091..9093)),
+        required_key("path", one_string_of(&["/metrics", "/m"])),
+        optional_key("https", boolean()),
+        optional_key("processes", processes()),
     ]);
     let digest = format!("ghcr.io/any/app@sha256:{}", "ab".repeat(32));
-    let image = one_of(
+    let image = one_value_of(
         json!(["any:1", "any:2", "registry.fly.io/any:main", "docker.io/library/any:3", digest, { "var": "image" }]),
     );
     let ips = prop::sample::subsequence(
@@ -163,97 +173,106 @@ fn app() -> Part {
         ],
         0..4,
     );
-    let config = json!([fit::MACHINE, "machine.json", fit::CONTAINERS]);
+    let config = json!([fit::MACHINE_CONFIG, "machine.json", fit::CONTAINERS_CONFIG]);
     let first = vec![
-        may("name", word(&["any"])),
-        often("primary_region", 0.9, word(REGIONS)),
-        must("image", image),
-        often("config", 0.1, word(&["fly.part.toml"])),
-        often("network", 0.1, word(&["own-network"])),
-        often("protected", 0.2, flag()),
-        often("adopt", 0.2, flag()),
-        may("depends_on", some_of(APPS, 0..=2)),
-        may("ips", ips.prop_map(Value::from).boxed()),
-        may(
+        optional_key("name", one_string_of(&["any"])),
+        key_with_probability("primary_region", 0.9, one_string_of(REGIONS)),
+        required_key("image", image),
+        key_with_probability("config", 0.1, one_string_of(&["fly.part.toml"])),
+        key_with_probability("network", 0.1, one_string_of(&["own-network"])),
+        key_with_probability("protected", 0.2, boolean()),
+        key_with_probability("adopt", 0.2, boolean()),
+        optional_key("depends_on", subset_of(APPS, 0..=2)),
+        optional_key("ips", ips.prop_map(Value::from).boxed()),
+        optional_key(
             "certificates",
-            some_of(&["*.example.com", "example.com", "www.example.com"], 1..=2),
+            subset_of(&["*.example.com", "example.com", "www.example.com"], 1..=2),
         ),
-        may("env", service::env()),
-        often("secrets", 0.2, secrets()),
-        often("http_service", 0.5, service::http_service()),
-        may("services", list(service::service(), 1..=2)),
-        may("checks", service::checks()),
-        often("processes", 0.3, named(GROUPS, 1..=2, command())),
+        optional_key("env", service::env()),
+        key_with_probability("secrets", 0.2, secrets()),
+        key_with_probability("http_service", 0.5, service::http_service()),
+        optional_key("services", list(service::service(), 1..=2)),
+        optional_key("checks", service::checks()),
+        key_with_probability("processes", 0.3, table_of(GROUPS, 1..=2, command())),
     ];
     let second = vec![
-        may("vm", one_or_many(vm())),
-        may("mounts", one_or_many(mount())),
-        may("statics", one_or_many(statics)),
-        may("files", list(file(), 1..=2)),
-        may("restart", one_or_many(restart)),
-        may("metrics", one_or_many(metrics)),
-        may(
+        optional_key("vm", one_or_list(vm())),
+        optional_key("mounts", one_or_list(mount())),
+        optional_key("statics", one_or_list(statics)),
+        optional_key("files", list(file(), 1..=2)),
+        optional_key("restart", one_or_list(restart)),
+        optional_key("metrics", one_or_list(metrics)),
+        optional_key(
             "kill_signal",
-            word(&["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"]),
+            one_string_of(&["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"]),
         ),
-        may("kill_timeout", one_of(json!([0, 5, 300, "30s", "1m30s"]))),
-        may("swap_size_mb", number(0..1025)),
-        often("host_dedication_id", 0.1, word(&["dedicated"])),
-        often("deploy", 0.5, deploy()),
-        often("machines", 0.7, named(GROUPS, 1..=2, group())),
-        often(
+        optional_key(
+            "kill_timeout",
+            one_value_of(json!([0, 5, 300, "30s", "1m30s"])),
+        ),
+        optional_key("swap_size_mb", number(0..1025)),
+        key_with_probability("host_dedication_id", 0.1, one_string_of(&["dedicated"])),
+        key_with_probability("deploy", 0.5, deploy()),
+        key_with_probability("machines", 0.7, table_of(GROUPS, 1..=2, group())),
+        key_with_probability(
             "cron",
             0.3,
-            named(&["digest", "app"], 1..=2, service::cron()),
+            table_of(&["digest", "app"], 1..=2, service::cron()),
         ),
-        often("machine_config", 0.2, one_of(config)),
-        often("container", 0.2, word(&["app", "side"])),
-        often("experimental", 0.2, service::experimental()),
+        key_with_probability("machine_config", 0.2, one_value_of(config)),
+        key_with_probability("container", 0.2, one_string_of(&["app", "side"])),
+        key_with_probability("experimental", 0.2, service::experimental()),
     ];
     table(first.into_iter().chain(second).collect())
 }
 
-fn secrets() -> Part {
+fn secrets() -> ValueStrategy {
     let sources = json!([
         { "SECRET_KEY": { "env": "SECRET_KEY" } }, { "SECRET_KEY": { "file": "secret.txt" } },
         { "SECRET_KEY": { "dotenv": "values.env", "key": "FIRST" } },
         { "SECRET_KEY": { "env": "ELSEWHERE" }, "NOT_THERE": { "env": "NOT_THERE", "optional": true } },
         { "DATABASE_URL": { "dotenv": "values.env", "optional": false } },
     ]);
-    one_of(sources)
+    one_value_of(sources)
 }
 
 /// Any manifest, about AWS as well or not.
-pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<Manifest> {
-    let token = one_of(json!([{ "env": "FLY_API_TOKEN_ANY" }]));
+pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<GeneratedManifest> {
+    let token = one_value_of(json!([{ "env": "FLY_API_TOKEN_ANY" }]));
     let described = table(vec![
-        must("default", word(&["any:4"])),
-        may("description", any_text()),
-        may("example", word(&["any:5"])),
+        required_key("default", one_string_of(&["any:4"])),
+        optional_key("description", any_text()),
+        optional_key("example", one_string_of(&["any:5"])),
     ]);
     let keys = vec![
-        must("project", one_of(json!(["any"]))),
-        may("name", word(&["test", "${var.stage}"])),
-        may("extends", one_of(json!(["_base.toml", ["_base.toml"]]))),
-        must(
+        required_key("project", one_value_of(json!(["any"]))),
+        optional_key("name", one_string_of(&["test", "${var.stage}"])),
+        optional_key(
+            "extends",
+            one_value_of(json!(["_base.toml", ["_base.toml"]])),
+        ),
+        required_key(
             "vars",
             table(vec![
-                must("stage", one_of(json!(["test"]))),
-                must("image", prop_oneof![word(&["any:4"]), described].boxed()),
+                required_key("stage", one_value_of(json!(["test"]))),
+                required_key(
+                    "image",
+                    prop_oneof![one_string_of(&["any:4"]), described].boxed(),
+                ),
             ]),
         ),
-        must(
+        required_key(
             "fly",
             table(vec![
-                must("org", one_of(json!(["any"]))),
-                may("token", token),
+                required_key("org", one_value_of(json!(["any"]))),
+                optional_key("token", token),
             ]),
         ),
-        may("dotenv", word(&["values.env"])),
-        must("apps", named(APPS, 1..=2, app())),
+        optional_key("dotenv", one_string_of(&["values.env"])),
+        required_key("apps", table_of(APPS, 1..=2, app())),
     ];
     let aws = if with_aws {
-        aws::aws()
+        aws::aws_sections()
     } else {
         Just(json!({})).boxed()
     };
@@ -262,25 +281,29 @@ pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<Manifest> {
             panic!("two tables")
         };
         whole.extend(aws);
-        fit::fit(&mut whole);
-        Manifest(Value::Object(whole))
+        fit::make_consistent(&mut whole);
+        GeneratedManifest(Value::Object(whole))
     };
     (table(keys), aws).prop_map(joined).boxed()
 }
 
 /// Mostly without AWS, whose runs take longer.
-pub(super) fn any_manifest() -> BoxedStrategy<Manifest> {
+pub(super) fn any_manifest() -> BoxedStrategy<GeneratedManifest> {
     prop_oneof![3 => manifest(false), 1 => manifest(true)].boxed()
 }
 
 /// A manifest with some of the other's parts: what somebody edits is rarely everything at once.
-pub(super) fn mixed(one: &Manifest, other: &Manifest, seed: u64) -> Manifest {
-    let (mut dice, mut whole) = (text::Dice(seed), Map::new());
+pub(super) fn mix_manifests(
+    one: &GeneratedManifest,
+    other: &GeneratedManifest,
+    seed: u64,
+) -> GeneratedManifest {
+    let (mut dice, mut whole) = (text::SeededRng(seed), Map::new());
     let (one, other) = (one.0.as_object().unwrap(), other.0.as_object().unwrap());
     for (key, value) in one {
         let mixed = match key.as_str() {
-            "apps" => parts(value, &other[key], &mut dice, true),
-            "buckets" | "identities" | "roles" => parts(
+            "apps" => mix_tables(value, &other[key], &mut dice, true),
+            "buckets" | "identities" | "roles" => mix_tables(
                 value,
                 other.get(key).unwrap_or(&Value::Null),
                 &mut dice,
@@ -290,12 +313,12 @@ pub(super) fn mixed(one: &Manifest, other: &Manifest, seed: u64) -> Manifest {
         };
         whole.insert(key.clone(), mixed);
     }
-    fit::fit(&mut whole);
-    Manifest(Value::Object(whole))
+    fit::make_consistent(&mut whole);
+    GeneratedManifest(Value::Object(whole))
 }
 
 /// Every entry from one of two tables; what both have is mixed in turn, once.
-fn parts(one: &Value, other: &Value, dice: &mut text::Dice, deeper: bool) -> Value {
+fn mix_tables(one: &Value, other: &Value, dice: &mut text::SeededRng, deeper: bool) -> Value {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else {
         return one.clone();
     };
@@ -303,7 +326,7 @@ fn parts(one: &Value, other: &Value, dice: &mut text::Dice, deeper: bool) -> Val
     let mut mixed = Map::new();
     for name in names {
         let chosen = match (one.get(name), other.get(name)) {
-            (Some(one), Some(other)) if deeper => Some(parts(one, other, dice, false)),
+            (Some(one), Some(other)) if deeper => Some(mix_tables(one, other, dice, false)),
             (one, other) => {
                 if dice.below(3) == 0 {
                     other.cloned()

@@ -4,50 +4,53 @@ use std::{collections::BTreeSet, future::Future};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use trimtab::{observe::observe, plan::{self, Action, Plan}};
+use trimtab::{
+    observe::observe,
+    plan::{self, Action, Plan},
+};
 use trimtab_sandbox::Fault;
 
 use super::{
     CANARY,
-    back::back,
+    back::desired_from_live,
     deeds, fit,
-    generator::{self, Manifest},
+    generator::{self, GeneratedManifest},
     proxy, pure,
-    story::{self, Event, Story, kept, story},
+    story::{self, ManifestScenario, ScenarioStep, any_scenario, without_irreversible_settings},
     text,
 };
 use crate::{
     matrix::census,
-    support::{Team, summary, values},
+    support::{TestEnv, default_inputs, plan_summary},
 };
 
 /// How many runs may be needed where answers get lost.
-const RUNS: usize = 20;
+const MAX_APPLIES: usize = 20;
 /// How often a plan is made until nothing happens by itself meanwhile.
-const LOOKS: usize = 50;
+const MAX_PLANS: usize = 50;
 /// Any order but the usual one.
-const SEED: u64 = 7;
+const SHUFFLE_SEED: u64 = 7;
 
-async fn team(manifest: &Manifest, faults: Vec<Fault>) -> Team {
+async fn start_environment(manifest: &GeneratedManifest, faults: Vec<Fault>) -> TestEnv {
     let dir = tempfile::tempdir().unwrap();
-    pure::write(dir.path(), manifest, 0);
-    let mut team = Team::at(dir, "test", values(), faults).await;
+    pure::write_manifest(dir.path(), manifest, 0);
+    let mut team = TestEnv::with_manifests(dir, "test", default_inputs(), faults).await;
     // When the last machine of ours is destroyed and a stranger's stays, nobody can tell whose the app is.
     team.adopt = true;
     team
 }
 
 /// Writes the manifest anew.
-fn rewrite(team: &Team, manifest: &Manifest) {
-    pure::write(team.dir.path(), manifest, 0);
-    let own = text::files(manifest, 0).pop().unwrap();
-    team.write(&own.1);
+fn rewrite_manifest(team: &TestEnv, manifest: &GeneratedManifest) {
+    pure::write_manifest(team.dir.path(), manifest, 0);
+    let own = text::manifest_files(manifest, 0).pop().unwrap();
+    team.write_manifest(&own.1);
 }
 
 /// Applies until a run is complete; faults may need a few.
-async fn until_quiet(team: &Team, flaky: bool) -> Result<(), TestCaseError> {
+async fn apply_until_complete(team: &TestEnv, flaky: bool) -> Result<(), TestCaseError> {
     let mut last = String::new();
-    for _ in 0..RUNS {
+    for _ in 0..MAX_APPLIES {
         match team.try_apply(None).await {
             Ok(report) if report.is_complete() => return Ok(()),
             Ok(report) => last = format!("{report:#?}"),
@@ -65,7 +68,7 @@ async fn until_quiet(team: &Team, flaky: bool) -> Result<(), TestCaseError> {
 }
 
 /// Nothing is left to do, no slot is filled twice, and what is there can be said.
-async fn settled(team: &Team) -> Result<(), TestCaseError> {
+async fn check_settled(team: &TestEnv) -> Result<(), TestCaseError> {
     prop_assert_eq!(
         team.summary().await,
         Vec::<String>::new(),
@@ -81,7 +84,7 @@ async fn settled(team: &Team) -> Result<(), TestCaseError> {
     let marks: BTreeSet<_> = world
         .fly_machine
         .values()
-        .map(|machine| &machine.workload.metadata[trimtab::model::Mark::NAME])
+        .map(|machine| &machine.workload.metadata[trimtab::model::OwnershipMark::NAME_KEY])
         .collect();
     prop_assert_eq!(
         marks.len(),
@@ -90,9 +93,9 @@ async fn settled(team: &Team) -> Result<(), TestCaseError> {
     );
     // What was run once is no object that anybody could ask for.
     world.fly_release.clear();
-    let said = plan::plan(&back(&desired, &world), &world).unwrap();
+    let said = plan::plan(&desired_from_live(&desired, &world), &world).unwrap();
     prop_assert_eq!(
-        summary(&said),
+        plan_summary(&said),
         Vec::<String>::new(),
         "what is there, asked for, is a change"
     );
@@ -100,14 +103,20 @@ async fn settled(team: &Team) -> Result<(), TestCaseError> {
 }
 
 /// A plan depends on nothing but the manifest and what is there: on no order of either.
-async fn judged(team: &Team, manifest: &Manifest) -> Result<Plan, TestCaseError> {
-    let url = proxy::shuffling(team.sandbox.url(), SEED).await;
-    let (shuffled, desired) = (team.readers_at(url).await, team.pinned().await.unwrap());
-    for _ in 0..LOOKS {
+async fn check_plan_is_deterministic(
+    team: &TestEnv,
+    manifest: &GeneratedManifest,
+) -> Result<Plan, TestCaseError> {
+    let url = proxy::start(team.sandbox.url(), SHUFFLE_SEED).await;
+    let (shuffled, desired) = (
+        team.readers_at(url).await,
+        team.desired_with_digests().await.unwrap(),
+    );
+    for _ in 0..MAX_PLANS {
         let plan = plan::plan(&desired, &team.world().await).unwrap();
         let other = plan::plan(&desired, &observe(&shuffled, &desired).await.unwrap()).unwrap();
-        let shown = pure::shown(&plan);
-        if shown != pure::planned(&desired, &team.world().await) {
+        let shown = pure::render_everything(&plan);
+        if shown != pure::plan_and_render(&desired, &team.world().await) {
             // A job by the clock has ended meanwhile.
             continue;
         }
@@ -118,10 +127,10 @@ async fn judged(team: &Team, manifest: &Manifest) -> Result<Plan, TestCaseError>
         );
         prop_assert_eq!(
             &shown,
-            &pure::shown(&other),
+            &pure::render_everything(&other),
             "lists in another order are shown otherwise"
         );
-        let reordered = pure::load(manifest, SEED).map_err(TestCaseError::fail)?;
+        let reordered = pure::load_manifest(manifest, SHUFFLE_SEED).map_err(TestCaseError::fail)?;
         prop_assert_eq!(
             reordered.fly_machine,
             team.desired().fly_machine,
@@ -133,34 +142,40 @@ async fn judged(team: &Team, manifest: &Manifest) -> Result<Plan, TestCaseError>
 }
 
 /// Whether the generator went too far, and the manifest is refused.
-fn is_refused(manifest: &Manifest) -> bool {
-    pure::load(manifest, 0).is_err()
+fn is_refused(manifest: &GeneratedManifest) -> bool {
+    pure::load_manifest(manifest, 0).is_err()
 }
 
 /// Plays a story. It ends where a plan is refused: what stands in the way is said, and nothing is done.
-async fn told(story: Story) -> Result<(), TestCaseError> {
-    let Event::Apply(first) = &story.events[0] else {
+async fn run_scenario(story: ManifestScenario) -> Result<(), TestCaseError> {
+    let ScenarioStep::Apply(first) = &story.steps[0] else {
         unreachable!("a story begins with an apply")
     };
-    let faults = (story.flaky > 0).then(|| format!("flaky:0.0{}", story.flaky).parse().unwrap());
-    let team = team(first, faults.into_iter().collect()).await;
-    let (mut names, mut flaky) = (Vec::new(), story.flaky > 0);
-    for event in &story.events {
+    let faults = (story.loss_percent > 0)
+        .then(|| format!("flaky:0.0{}", story.loss_percent).parse().unwrap());
+    let team = start_environment(first, faults.into_iter().collect()).await;
+    let (mut names, mut flaky) = (Vec::new(), story.loss_percent > 0);
+    for event in &story.steps {
         match event {
-            Event::ByHand(deed) => deeds::done(&team, &names, deed).await,
-            Event::Apply(manifest) => {
+            ScenarioStep::Manual(deed) => deeds::send_manual_request(&team, &names, deed).await,
+            ScenarioStep::Apply(manifest) => {
                 if is_refused(manifest) {
                     return Err(TestCaseError::reject("refused"));
                 }
-                rewrite(&team, manifest);
-                names = story::apps(manifest);
-                if !flaky && !judged(&team, manifest).await?.blocked.is_empty() {
+                rewrite_manifest(&team, manifest);
+                names = story::fly_app_names(manifest);
+                if !flaky
+                    && !check_plan_is_deterministic(&team, manifest)
+                        .await?
+                        .blocked
+                        .is_empty()
+                {
                     return Ok(());
                 }
-                until_quiet(&team, flaky).await?;
+                apply_until_complete(&team, flaky).await?;
                 flaky = false;
                 team.sandbox.set_faults(Vec::new());
-                settled(&team).await?;
+                check_settled(&team).await?;
             }
         }
     }
@@ -168,46 +183,49 @@ async fn told(story: Story) -> Result<(), TestCaseError> {
 }
 
 /// Goes from one manifest to another and back.
-async fn there_and_back(one: Manifest, other: Manifest) -> Result<(), TestCaseError> {
+async fn apply_and_revert(
+    one: GeneratedManifest,
+    other: GeneratedManifest,
+) -> Result<(), TestCaseError> {
     if is_refused(&one) || is_refused(&other) {
         return Err(TestCaseError::reject("refused"));
     }
-    let team = team(&one, Vec::new()).await;
-    until_quiet(&team, false).await?;
-    team.outlive();
-    let before = census::of(&team.sandbox.state());
-    rewrite(&team, &other);
+    let team = start_environment(&one, Vec::new()).await;
+    apply_until_complete(&team, false).await?;
+    team.expire_leases();
+    let before = census::normalize(&team.sandbox.state());
+    rewrite_manifest(&team, &other);
     let there = team.plan().await;
     if !there.blocked.is_empty() {
         return Ok(());
     }
-    until_quiet(&team, false).await?;
-    settled(&team).await?;
-    rewrite(&team, &one);
+    apply_until_complete(&team, false).await?;
+    check_settled(&team).await?;
+    rewrite_manifest(&team, &one);
     let back = team.plan().await;
     prop_assert_eq!(
-        changed(&there, Action::Create),
-        changed(&back, Action::Delete),
+        changed_addresses(&there, Action::Create),
+        changed_addresses(&back, Action::Delete),
         "the way back removes what the way there made"
     );
-    until_quiet(&team, false).await?;
-    settled(&team).await?;
-    team.outlive();
-    census::same(
-        &remembered(census::of(&team.sandbox.state())),
-        &remembered(before),
+    apply_until_complete(&team, false).await?;
+    check_settled(&team).await?;
+    team.expire_leases();
+    census::compare(
+        &without_unmanaged_leftovers(census::normalize(&team.sandbox.state())),
+        &without_unmanaged_leftovers(before),
     )
     .map_err(TestCaseError::fail)
 }
 
 /// What a plan makes, or removes, of that which bears marks: the rest stays where the manifest no longer names it.
-fn changed(plan: &Plan, action: Action) -> BTreeSet<String> {
+fn changed_addresses(plan: &Plan, action: Action) -> BTreeSet<String> {
     let steps = plan
         .steps()
         .filter(|step| step.action == action)
         .map(|step| &step.address);
     let folded = plan
-        .folded
+        .cascade_deletes
         .iter()
         .filter(|_| action == Action::Delete)
         .map(|folded| &folded.address);
@@ -225,7 +243,7 @@ fn changed(plan: &Plan, action: Action) -> BTreeSet<String> {
 }
 
 /// The census without what stays although no manifest names it: volumes that nobody holds, addresses, certificates.
-fn remembered(mut census: Value) -> Value {
+fn without_unmanaged_leftovers(mut census: Value) -> Value {
     for app in census["apps"].as_object_mut().unwrap().values_mut() {
         app["volumes"]
             .as_array_mut()
@@ -259,7 +277,9 @@ fn sort_tags(value: &mut Value) {
     }
 }
 
-fn run(property: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), TestCaseError> {
+fn block_on(
+    property: impl Future<Output = Result<(), TestCaseError>>,
+) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -269,26 +289,28 @@ fn run(property: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), 
 }
 
 /// Two manifests, of which the second differs in a part, as a story.
-fn two(with_aws: bool) -> impl Strategy<Value = Story> {
+fn edit_and_revert(with_aws: bool) -> impl Strategy<Value = ManifestScenario> {
     (
         generator::manifest(with_aws),
         generator::manifest(with_aws),
         any::<u64>(),
     )
         .prop_map(|(one, other, seed)| {
-            let one = stated(&kept(&one));
-            let other = stated(&kept(&generator::mixed(&one, &other, seed)));
-            let events = [&one, &other, &one].map(|manifest| Event::Apply(manifest.clone()));
-            Story {
-                events: events.to_vec(),
-                flaky: 0,
+            let one = without_platform_defaults(&without_irreversible_settings(&one));
+            let other = without_platform_defaults(&without_irreversible_settings(
+                &generator::mix_manifests(&one, &other, seed),
+            ));
+            let events = [&one, &other, &one].map(|manifest| ScenarioStep::Apply(manifest.clone()));
+            ManifestScenario {
+                steps: events.to_vec(),
+                loss_percent: 0,
             }
         })
 }
 
 /// Without what the platform or an earlier apply decides where a manifest says nothing, and without names: an app that is
 /// renamed is another, and the old one stays; and what `machine_config` alone can say stays as well.
-fn stated(manifest: &Manifest) -> Manifest {
+fn without_platform_defaults(manifest: &GeneratedManifest) -> GeneratedManifest {
     fn without(value: &mut Value) {
         match value {
             Value::Object(table) => {
@@ -326,36 +348,36 @@ fn stated(manifest: &Manifest) -> Manifest {
     }
     let mut whole = manifest.0.clone();
     without(&mut whole);
-    fit::fit(whole.as_object_mut().unwrap());
-    Manifest(whole)
+    fit::make_consistent(whole.as_object_mut().unwrap());
+    GeneratedManifest(whole)
 }
 
 proptest! {
-    #![proptest_config(super::cases(12))]
+    #![proptest_config(super::proptest_config(12))]
 
     #[test]
-    fn any_story_converges(story in story(false, 5)) {
-        run(told(story))?;
+    fn any_scenario_converges(story in any_scenario(false, 5)) {
+        block_on(run_scenario(story))?;
     }
 
     #[test]
-    fn the_way_there_and_back_leads_to_where_it_began(story in two(false)) {
-        let [Event::Apply(one), Event::Apply(other), _] = &story.events[..] else { unreachable!("two manifests") };
-        run(there_and_back(one.clone(), other.clone()))?;
+    fn reverting_a_manifest_restores_the_state(story in edit_and_revert(false)) {
+        let [ScenarioStep::Apply(one), ScenarioStep::Apply(other), _] = &story.steps[..] else { unreachable!("two manifests") };
+        block_on(apply_and_revert(one.clone(), other.clone()))?;
     }
 }
 
 proptest! {
-    #![proptest_config(super::cases(4))]
+    #![proptest_config(super::proptest_config(4))]
 
     #[test]
-    fn any_story_on_two_clouds_converges(story in story(true, 3)) {
-        run(told(story))?;
+    fn any_scenario_with_aws_converges(story in any_scenario(true, 3)) {
+        block_on(run_scenario(story))?;
     }
 
     #[test]
-    fn the_way_there_and_back_on_two_clouds(story in two(true)) {
-        let [Event::Apply(one), Event::Apply(other), _] = &story.events[..] else { unreachable!("two manifests") };
-        run(there_and_back(one.clone(), other.clone()))?;
+    fn reverting_a_manifest_with_aws_restores_the_state(story in edit_and_revert(true)) {
+        let [ScenarioStep::Apply(one), ScenarioStep::Apply(other), _] = &story.steps[..] else { unreachable!("two manifests") };
+        block_on(apply_and_revert(one.clone(), other.clone()))?;
     }
 }

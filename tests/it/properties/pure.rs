@@ -13,26 +13,26 @@ use trimtab::{
 
 use super::{
     CANARY,
-    generator::{self, Manifest},
+    generator::{self, GeneratedManifest},
     schema, text,
 };
 
 /// Writes a manifest into a folder.
-pub(super) fn write(dir: &Path, manifest: &Manifest, seed: u64) {
-    for (name, text) in text::BESIDE {
+pub(super) fn write_manifest(dir: &Path, manifest: &GeneratedManifest, seed: u64) {
+    for (name, text) in text::COMPANION_FILES {
         std::fs::write(dir.join(name), text).unwrap();
     }
     drop(std::fs::remove_file(dir.join("_base.toml")));
-    for (name, text) in text::files(manifest, seed) {
+    for (name, text) in text::manifest_files(manifest, seed) {
         std::fs::write(dir.join(name), text).unwrap();
     }
 }
 
 /// Reads a manifest, whose blocks stand in any order.
-pub(super) fn load(manifest: &Manifest, seed: u64) -> Result<Desired, String> {
+pub(super) fn load_manifest(manifest: &GeneratedManifest, seed: u64) -> Result<Desired, String> {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), manifest, seed);
-    let loaded = manifest::load(dir.path(), "test", &crate::support::values());
+    write_manifest(dir.path(), manifest, seed);
+    let loaded = manifest::load(dir.path(), "test", &crate::support::default_inputs());
     loaded
         .map(|loaded| loaded.desired)
         .map_err(|problems| problems.render(false, 100))
@@ -45,16 +45,16 @@ fn headline(plan: &Plan) -> render::Headline {
         project: plan.mark.project.clone(),
         org: String::new(),
         target: String::new(),
-        again: String::new(),
+        target_args: String::new(),
         requests: 0,
         elapsed: None,
     }
 }
 
 /// Everything that can be shown of a plan.
-pub(super) fn shown(plan: &Plan) -> String {
+pub(super) fn render_everything(plan: &Plan) -> String {
     let headline = headline(plan);
-    let look = render::Look {
+    let look = render::TextOptions {
         color: false,
         width: 100,
     };
@@ -77,12 +77,12 @@ pub(super) fn shown(plan: &Plan) -> String {
 }
 
 /// The plan, and all that is shown of it.
-pub(super) fn planned(desired: &Desired, world: &World) -> String {
-    shown(&plan::plan(desired, world).unwrap())
+pub(super) fn plan_and_render(desired: &Desired, world: &World) -> String {
+    render_everything(&plan::plan(desired, world).unwrap())
 }
 
 /// So many manifests, the same in every run.
-fn samples(n: usize) -> Vec<Manifest> {
+fn sample_manifests(n: usize) -> Vec<GeneratedManifest> {
     let (mut runner, strategy) = (TestRunner::deterministic(), generator::any_manifest());
     (0..n)
         .map(|_| strategy.new_tree(&mut runner).unwrap().current())
@@ -90,11 +90,11 @@ fn samples(n: usize) -> Vec<Manifest> {
 }
 
 #[test]
-fn the_generator_makes_valid_manifests_of_every_key() {
-    let samples = samples(300);
+fn generator_covers_every_schema_key() {
+    let samples = sample_manifests(300);
     let refused: Vec<String> = samples
         .iter()
-        .filter_map(|sample| load(sample, 0).err())
+        .filter_map(|sample| load_manifest(sample, 0).err())
         .collect();
     assert!(
         refused.len() * 10 <= samples.len(),
@@ -106,36 +106,39 @@ fn the_generator_makes_valid_manifests_of_every_key() {
     let schema: Value =
         serde_json::from_str(include_str!("../../../schema/environment.schema.json")).unwrap();
     for sample in &samples {
-        schema::seen(&schema, &sample.0, &mut seen);
+        schema::collect_keys(&schema, &sample.0, &mut seen);
     }
-    let missing: Vec<String> = schema::all(&schema).difference(&seen).cloned().collect();
+    let missing: Vec<String> = schema::all_keys(&schema)
+        .difference(&seen)
+        .cloned()
+        .collect();
     assert_eq!(
         missing,
-        schema::NEVER.map(|(key, _why): (&str, &str)| key.to_owned()),
+        schema::NEVER_GENERATED.map(|(key, _why): (&str, &str)| key.to_owned()),
         "keys that the generator never writes"
     );
 }
 
 proptest! {
-    #![proptest_config(super::cases(200))]
+    #![proptest_config(super::proptest_config(200))]
 
     #[test]
-    fn a_plan_is_the_same_whenever_and_however_it_is_written(manifest in generator::any_manifest(), seed in 1..u64::MAX) {
-        let Ok(desired) = load(&manifest, 0) else { return Err(TestCaseError::reject("refused")) };
-        let first = planned(&desired, &World::default());
-        prop_assert_eq!(&first, &planned(&desired, &World::default()), "a second plan is another");
-        let shuffled = load(&manifest, seed).unwrap();
+    fn plan_does_not_depend_on_order(manifest in generator::any_manifest(), seed in 1..u64::MAX) {
+        let Ok(desired) = load_manifest(&manifest, 0) else { return Err(TestCaseError::reject("refused")) };
+        let first = plan_and_render(&desired, &World::default());
+        prop_assert_eq!(&first, &plan_and_render(&desired, &World::default()), "a second plan is another");
+        let shuffled = load_manifest(&manifest, seed).unwrap();
         let plan = plan::plan(&shuffled, &World::default()).unwrap();
         prop_assert_eq!(plan.id(), plan::plan(&desired, &World::default()).unwrap().id(), "another order is another plan");
-        prop_assert_eq!(&first, &shown(&plan), "another order is shown otherwise");
+        prop_assert_eq!(&first, &render_everything(&plan), "another order is shown otherwise");
     }
 
     #[test]
-    fn a_plan_grows_with_its_environment_and_no_faster(manifest in generator::manifest(false)) {
+    fn plan_size_is_linear_in_apps(manifest in generator::manifest(false)) {
         let size = |copies: usize| {
-            let plan = plan::plan(&load(&copied(&manifest, copies), 0).ok()?, &World::default()).unwrap();
+            let plan = plan::plan(&load_manifest(&replicate_apps(&manifest, copies), 0).ok()?, &World::default()).unwrap();
             let lines: usize = plan.steps().map(|step| step.lines.len()).sum();
-            let shown = render::text::plan(&plan, &[], &headline(&plan), &render::Look { color: false, width: 100 });
+            let shown = render::text::plan(&plan, &[], &headline(&plan), &render::TextOptions { color: false, width: 100 });
             // The headline and the sum do not repeat.
             Some([plan.graph().node_count(), plan.graph().edge_count(), lines, shown.lines().count()])
         };
@@ -150,7 +153,7 @@ proptest! {
 }
 
 /// An environment with every app so many times, under other names.
-fn copied(manifest: &Manifest, copies: usize) -> Manifest {
+fn replicate_apps(manifest: &GeneratedManifest, copies: usize) -> GeneratedManifest {
     let mut whole = manifest.0.clone();
     let apps = whole["apps"].as_object().unwrap().clone();
     for copy in 1..copies {
@@ -182,5 +185,5 @@ fn copied(manifest: &Manifest, copies: usize) -> Manifest {
             whole["apps"][format!("{key}-x{copy}")] = app;
         }
     }
-    Manifest(whole)
+    GeneratedManifest(whole)
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// Keys that no manifest of these tests has, and why.
-pub(super) const NEVER: [(&str, &str); 0] = [];
+pub(super) const NEVER_GENERATED: [(&str, &str); 0] = [];
 
 /// Every key that the schema knows, as `Table.key`.
-pub(super) fn all(schema: &Value) -> BTreeSet<String> {
+pub(super) fn all_keys(schema: &Value) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let tables = schema["definitions"]
         .as_object()
@@ -30,31 +30,31 @@ pub(super) fn all(schema: &Value) -> BTreeSet<String> {
 }
 
 /// Adds the keys that a manifest has.
-pub(super) fn seen(schema: &Value, manifest: &Value, keys: &mut BTreeSet<String>) {
-    Walk { schema, keys }.value("", schema, manifest);
+pub(super) fn collect_keys(schema: &Value, manifest: &Value, keys: &mut BTreeSet<String>) {
+    SchemaWalk { schema, keys }.visit("", schema, manifest);
 }
 
-struct Walk<'a> {
+struct SchemaWalk<'a> {
     schema: &'a Value,
     keys: &'a mut BTreeSet<String>,
 }
 
-impl Walk<'_> {
-    fn value(&mut self, name: &str, node: &Value, value: &Value) {
+impl SchemaWalk<'_> {
+    fn visit(&mut self, name: &str, node: &Value, value: &Value) {
         if let Some(reference) = node["$ref"].as_str() {
             let name = reference.rsplit('/').next().unwrap();
             let schema = self.schema;
-            return self.value(name, &schema["definitions"][name], value);
+            return self.visit(name, &schema["definitions"][name], value);
         }
         for option in ["allOf", "anyOf"]
             .iter()
             .filter_map(|key| node[*key].as_array())
             .flatten()
         {
-            self.value(name, option, value);
+            self.visit(name, option, value);
         }
         if let (Some(items), Some(list)) = (node.get("items"), value.as_array()) {
-            list.iter().for_each(|item| self.value(name, items, item));
+            list.iter().for_each(|item| self.visit(name, items, item));
         }
         let Some(table) = value.as_object() else {
             return;
@@ -67,9 +67,9 @@ impl Walk<'_> {
         for (key, value) in table {
             if let Some(of_key) = known.and_then(|known| known.get(key)) {
                 self.keys.insert(format!("{name}.{key}"));
-                self.value(&format!("{name}.{key}"), of_key, value);
+                self.visit(&format!("{name}.{key}"), of_key, value);
             } else if node["additionalProperties"].is_object() {
-                self.value(name, &node["additionalProperties"], value);
+                self.visit(name, &node["additionalProperties"], value);
             }
         }
     }

@@ -4,227 +4,238 @@ use proptest::strategy::Strategy as _;
 use serde_json::json;
 
 use super::words::{
-    Part, command, flag, list, may, must, named, number, often, one_of, one_or_many, scalar,
-    some_of, table, text, word,
+    ValueStrategy, any_string, boolean, command, key_with_probability, list, number, one_or_list,
+    one_string_of, one_value_of, optional_key, required_key, scalar, subset_of, table, table_of,
 };
 
 /// The names of process groups. `app-2` sorts before `app/…`: names that begin alike must not be mixed up.
 pub(super) const GROUPS: &[&str] = &["app", "app-2", "worker"];
 
 /// The groups that a part is for.
-pub(super) fn processes() -> Part {
-    some_of(GROUPS, 1..=2)
+pub(super) fn processes() -> ValueStrategy {
+    subset_of(GROUPS, 1..=2)
 }
 
-fn times(most: u32) -> Part {
+fn duration(most: u32) -> ValueStrategy {
     if most <= 60 {
-        word(&["1500ms", "5s", "15s", "1m"])
+        one_string_of(&["1500ms", "5s", "15s", "1m"])
     } else {
-        word(&["2s", "90s", "1m30s", "0s"])
+        one_string_of(&["2s", "90s", "1m30s", "0s"])
     }
 }
 
 /// A check: of a service, unless it has a name.
-fn check(kind: &'static str, of_machine: bool) -> Part {
+fn check(kind: &'static str, of_machine: bool) -> ValueStrategy {
     let interval = if of_machine {
-        word(&["2s", "15s", "1m"])
+        one_string_of(&["2s", "15s", "1m"])
     } else {
-        times(60)
+        duration(60)
     };
     let mut keys = vec![
-        may("interval", interval),
-        may("timeout", times(60)),
-        may("grace_period", times(300)),
-        may("tls_skip_verify", flag()),
-        may("tls_server_name", word(&["inner.example.com"])),
+        optional_key("interval", interval),
+        optional_key("timeout", duration(60)),
+        optional_key("grace_period", duration(300)),
+        optional_key("tls_skip_verify", boolean()),
+        optional_key("tls_server_name", one_string_of(&["inner.example.com"])),
         if of_machine {
-            must("type", one_of(json!([kind])))
+            required_key("type", one_value_of(json!([kind])))
         } else {
-            may("type", one_of(json!([kind])))
+            optional_key("type", one_value_of(json!([kind])))
         },
     ];
     if kind == "http" {
         keys.extend([
-            may("method", word(&["GET", "head"])),
-            may("path", word(&["/", "/health?deep=1"])),
-            may("protocol", word(&["http", "https"])),
-            may(
+            optional_key("method", one_string_of(&["GET", "head"])),
+            optional_key("path", one_string_of(&["/", "/health?deep=1"])),
+            optional_key("protocol", one_string_of(&["http", "https"])),
+            optional_key(
                 "headers",
-                named(&["X-One", "x-two"], 1..=2, one_or_many(word(&["a", "b c"]))),
+                table_of(
+                    &["X-One", "x-two"],
+                    1..=2,
+                    one_or_list(one_string_of(&["a", "b c"])),
+                ),
             ),
         ]);
     }
     if of_machine {
         keys.extend([
-            must("port", number(8000..8003)),
-            may("kind", word(&["informational", "readiness"])),
-            may("processes", processes()),
+            required_key("port", number(8000..8003)),
+            optional_key("kind", one_string_of(&["informational", "readiness"])),
+            optional_key("processes", processes()),
         ]);
     }
     table(keys)
 }
 
 /// Checks of the machine, by name.
-pub(super) fn checks() -> Part {
-    named(
+pub(super) fn checks() -> ValueStrategy {
+    table_of(
         &["alive", "well"],
         1..=2,
-        prop_oneof_boxed(check("http", true), check("tcp", true)),
+        either(check("http", true), check("tcp", true)),
     )
 }
 
-fn prop_oneof_boxed(one: Part, other: Part) -> Part {
+fn either(one: ValueStrategy, other: ValueStrategy) -> ValueStrategy {
     proptest::prop_oneof![one, other].boxed()
 }
 
-fn concurrency() -> Part {
-    one_of(json!([
+fn concurrency() -> ValueStrategy {
+    one_value_of(json!([
         { "type": "requests", "soft_limit": 20, "hard_limit": 25 }, { "type": "connections", "hard_limit": 9 },
         { "soft_limit": 5 }, { "type": "requests" }
     ]))
 }
 
-fn tls_options() -> Part {
+fn tls_options() -> ValueStrategy {
     table(vec![
-        may("alpn", some_of(&["h2", "http/1.1"], 1..=2)),
-        may("versions", some_of(&["TLSv1.2", "TLSv1.3"], 1..=2)),
-        may("default_self_signed", flag()),
+        optional_key("alpn", subset_of(&["h2", "http/1.1"], 1..=2)),
+        optional_key("versions", subset_of(&["TLSv1.2", "TLSv1.3"], 1..=2)),
+        optional_key("default_self_signed", boolean()),
     ])
 }
 
-fn http_options() -> Part {
+fn http_options() -> ValueStrategy {
     let replay = table(vec![
-        must("path_prefix", word(&["/users", "/x"])),
-        may("ttl_seconds", number(1..99)),
-        may("type", word(&["cookie", "header"])),
-        may("name", word(&["session"])),
-        may("allow_bypass", flag()),
+        required_key("path_prefix", one_string_of(&["/users", "/x"])),
+        optional_key("ttl_seconds", number(1..99)),
+        optional_key("type", one_string_of(&["cookie", "header"])),
+        optional_key("name", one_string_of(&["session"])),
+        optional_key("allow_bypass", boolean()),
     ]);
-    let header = one_of(json!([true, false, "value", ["a", "b"]]));
+    let header = one_value_of(json!([true, false, "value", ["a", "b"]]));
     let response = table(vec![
-        may("pristine", flag()),
-        may("headers", named(&["X-A", "X-B"], 1..=2, header)),
+        optional_key("pristine", boolean()),
+        optional_key("headers", table_of(&["X-A", "X-B"], 1..=2, header)),
     ]);
     table(vec![
-        may("compress", flag()),
-        may("h2_backend", flag()),
-        may("headers_read_timeout", number(0..99)),
-        may("idle_timeout", number(0..99)),
-        may("replay_cache", list(replay, 1..=2)),
-        may("response", response),
+        optional_key("compress", boolean()),
+        optional_key("h2_backend", boolean()),
+        optional_key("headers_read_timeout", number(0..99)),
+        optional_key("idle_timeout", number(0..99)),
+        optional_key("replay_cache", list(replay, 1..=2)),
+        optional_key("response", response),
     ])
 }
 
 /// What the proxy does for both sorts of service.
-fn shared() -> Vec<super::words::Key> {
+fn common_service_keys() -> Vec<super::words::KeyStrategy> {
     vec![
-        must("internal_port", number(8080..8083)),
-        may("auto_start_machines", flag()),
-        may(
+        required_key("internal_port", number(8080..8083)),
+        optional_key("auto_start_machines", boolean()),
+        optional_key(
             "auto_stop_machines",
-            one_of(json!([true, false, "off", "stop", "suspend"])),
+            one_value_of(json!([true, false, "off", "stop", "suspend"])),
         ),
-        may("min_machines_running", number(0..3)),
-        may("processes", processes()),
-        may("concurrency", concurrency()),
+        optional_key("min_machines_running", number(0..3)),
+        optional_key("processes", processes()),
+        optional_key("concurrency", concurrency()),
     ]
 }
 
 /// The HTTP service.
-pub(super) fn http_service() -> Part {
-    let mut keys = shared();
+pub(super) fn http_service() -> ValueStrategy {
+    let mut keys = common_service_keys();
     keys.extend([
-        may("force_https", flag()),
-        may("checks", list(check("http", false), 1..=2)),
-        may("http_options", http_options()),
-        may("tls_options", tls_options()),
+        optional_key("force_https", boolean()),
+        optional_key("checks", list(check("http", false), 1..=2)),
+        optional_key("http_options", http_options()),
+        optional_key("tls_options", tls_options()),
     ]);
     table(keys)
 }
 
 /// A port with handlers, and only with options that these allow.
-fn port() -> Part {
-    let plain = table(vec![must("port", number(5000..5003))]);
+fn port() -> ValueStrategy {
+    let plain = table(vec![required_key("port", number(5000..5003))]);
     let range = table(vec![
-        must("start_port", number(7000..7003)),
-        must("end_port", number(7010..7013)),
+        required_key("start_port", number(7000..7003)),
+        required_key("end_port", number(7010..7013)),
     ]);
     let web = table(vec![
-        must("port", one_of(json!([80, 443, 8443]))),
-        must(
+        required_key("port", one_value_of(json!([80, 443, 8443]))),
+        required_key(
             "handlers",
-            one_of(json!([["http"], ["http", "tls"], ["tls", "http"]])),
+            one_value_of(json!([["http"], ["http", "tls"], ["tls", "http"]])),
         ),
-        may("force_https", flag()),
-        may("http_options", http_options()),
+        optional_key("force_https", boolean()),
+        optional_key("http_options", http_options()),
     ]);
     let tls = table(vec![
-        must("port", number(9000..9003)),
-        must(
+        required_key("port", number(9000..9003)),
+        required_key(
             "handlers",
-            one_of(json!([
+            one_value_of(json!([
                 ["tls"],
                 ["pg_tls"],
                 ["tls", "proxy_proto"],
                 ["edge_http", "tls"]
             ])),
         ),
-        may("tls_options", tls_options()),
+        optional_key("tls_options", tls_options()),
     ]);
     let proxy = table(vec![
-        must("port", number(9100..9103)),
-        must("handlers", one_of(json!([["proxy_proto"]]))),
-        often(
+        required_key("port", number(9100..9103)),
+        required_key("handlers", one_value_of(json!([["proxy_proto"]]))),
+        key_with_probability(
             "proxy_proto_options",
             0.7,
-            table(vec![often("version", 0.8, word(&["v1", "v2"]))]),
+            table(vec![key_with_probability(
+                "version",
+                0.8,
+                one_string_of(&["v1", "v2"]),
+            )]),
         ),
     ]);
     proptest::prop_oneof![1 => plain, 1 => range, 3 => web, 2 => tls, 1 => proxy].boxed()
 }
 
 /// A service on any port.
-pub(super) fn service() -> Part {
-    let mut keys = shared();
+pub(super) fn service() -> ValueStrategy {
+    let mut keys = common_service_keys();
     keys.extend([
-        may("protocol", word(&["tcp", "udp"])),
-        often("ports", 0.9, list(port(), 1..=3)),
-        may("tcp_checks", list(check("tcp", false), 1..=2)),
-        may("http_checks", list(check("http", false), 1..=2)),
+        optional_key("protocol", one_string_of(&["tcp", "udp"])),
+        key_with_probability("ports", 0.9, list(port(), 1..=3)),
+        optional_key("tcp_checks", list(check("tcp", false), 1..=2)),
+        optional_key("http_checks", list(check("http", false), 1..=2)),
     ]);
     table(keys)
 }
 
 /// Variables.
-pub(super) fn env() -> Part {
-    named(&["LOG_LEVEL", "A", "b_2", "URL"], 1..=3, scalar())
+pub(super) fn env() -> ValueStrategy {
+    table_of(&["LOG_LEVEL", "A", "b_2", "URL"], 1..=3, scalar())
 }
 
 /// fly.toml's way to replace what an image runs.
-pub(super) fn experimental() -> Part {
-    let words = || list(text(), 1..=2);
+pub(super) fn experimental() -> ValueStrategy {
+    let words = || list(any_string(), 1..=2);
     table(vec![
-        may("cmd", words()),
-        may("entrypoint", words()),
-        may("exec", words()),
+        optional_key("cmd", words()),
+        optional_key("entrypoint", words()),
+        optional_key("exec", words()),
     ])
 }
 
 /// A job that runs by the clock.
-pub(super) fn cron() -> Part {
+pub(super) fn cron() -> ValueStrategy {
     let keys = vec![
-        must("schedule", word(&["hourly", "daily", "weekly", "monthly"])),
-        may("name", word(&["a-name"])),
-        may("region", word(super::generator::REGIONS)),
-        may("image", word(&["job:1", "job:2"])),
-        may("entrypoint", command()),
-        may("command", command()),
-        may("env", env()),
+        required_key(
+            "schedule",
+            one_string_of(&["hourly", "daily", "weekly", "monthly"]),
+        ),
+        optional_key("name", one_string_of(&["a-name"])),
+        optional_key("region", one_string_of(super::generator::REGIONS)),
+        optional_key("image", one_string_of(&["job:1", "job:2"])),
+        optional_key("entrypoint", command()),
+        optional_key("command", command()),
+        optional_key("env", env()),
     ];
     let plain = table(keys);
     proptest::prop_oneof![
         plain.clone(),
-        super::generator::with(plain, super::generator::size())
+        super::generator::with_one_of(plain, super::generator::machine_sizes())
     ]
     .boxed()
 }

@@ -3,30 +3,30 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    deeds::{self, Deed, quoted},
-    generator::Manifest,
+    deeds::{self, ManualRequest, shell_quoted},
+    generator::GeneratedManifest,
     text,
 };
 
 /// One thing that happens.
 #[derive(Clone, PartialEq)]
-pub(super) enum Event {
+pub(super) enum ScenarioStep {
     /// The manifest is another now, and is applied.
-    Apply(Manifest),
+    Apply(GeneratedManifest),
     /// Somebody does something by hand.
-    ByHand(Deed),
+    Manual(ManualRequest),
 }
 
 /// Everything that happens.
 #[derive(Clone, PartialEq)]
-pub(super) struct Story {
-    pub(super) events: Vec<Event>,
+pub(super) struct ManifestScenario {
+    pub(super) steps: Vec<ScenarioStep>,
     /// How many answers in a hundred are lost.
-    pub(super) flaky: u32,
+    pub(super) loss_percent: u32,
 }
 
 /// The names of the apps on Fly.
-pub(super) fn apps(manifest: &Manifest) -> Vec<String> {
+pub(super) fn fly_app_names(manifest: &GeneratedManifest) -> Vec<String> {
     let apps = manifest.0["apps"].as_object().unwrap().iter();
     let default = |key: &str| format!("any-{key}-test").replace('_', "-");
     apps.map(|(key, app)| {
@@ -37,18 +37,18 @@ pub(super) fn apps(manifest: &Manifest) -> Vec<String> {
     .collect()
 }
 
-fn keys(manifest: &Manifest) -> impl Iterator<Item = &String> {
+fn app_keys(manifest: &GeneratedManifest) -> impl Iterator<Item = &String> {
     manifest.0["apps"].as_object().unwrap().keys()
 }
 
 /// What the script begins with: a sandbox, and how it is asked.
-const HEAD: &str = r#"#!/bin/bash
+const SCRIPT_HEAD: &str = r#"#!/bin/bash
 # Needs trimtab, curl and jq.
 set -eu
 cd "$(mktemp -d)"
 export SECRET_KEY=canary-one DATABASE_URL=canary-two
 "#;
-const SERVER: &str = r#"trimtab sandbox --dir sandbox --org any --speed 200 >variables &
+const SCRIPT_SANDBOX: &str = r#"trimtab sandbox --dir sandbox --org any --speed 200 >variables &
 trap "kill $!" EXIT
 until grep -q FLY_SEND_METRICS variables; do sleep 0.1; done
 . ./variables
@@ -59,49 +59,50 @@ run() { trimtab "$@" --sandbox=sandbox --environments .; }
 allowed() { run plan test --format json | jq -r '.. | objects | select(.loss?) | "--allow-destroy=\(.address)"'; }
 "#;
 /// What an apply is: the plan, its execution with everything allowed, and a plan that must be empty.
-const APPLY: &str = "run plan test || true\nrun apply test --yes --max-destroy 100 $(allowed)";
+const SCRIPT_APPLY: &str =
+    "run plan test || true\nrun apply test --yes --max-destroy 100 $(allowed)";
 
-impl fmt::Debug for Story {
+impl fmt::Debug for ManifestScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f)?;
-        f.write_str(HEAD)?;
-        let manifests = self.events.iter().filter_map(|event| match event {
-            Event::Apply(manifest) => Some(manifest.0.to_string()),
-            Event::ByHand(_) => None,
+        f.write_str(SCRIPT_HEAD)?;
+        let manifests = self.steps.iter().filter_map(|event| match event {
+            ScenarioStep::Apply(manifest) => Some(manifest.0.to_string()),
+            ScenarioStep::Manual(_) => None,
         });
         let manifests: String = manifests.collect();
-        for (name, text) in text::BESIDE
+        for (name, text) in text::COMPANION_FILES
             .into_iter()
             .filter(|(name, _)| manifests.contains(name))
         {
-            file(f, name, text)?;
+            write_heredoc(f, name, text)?;
         }
-        let faults = if self.flaky > 0 {
-            format!(" --fault flaky:0.{:02}", self.flaky)
+        let faults = if self.loss_percent > 0 {
+            format!(" --fault flaky:0.{:02}", self.loss_percent)
         } else {
             String::new()
         };
-        f.write_str(&SERVER.replace("--speed 200", &format!("--speed 200{faults}")))?;
-        let (mut names, mut flaky) = (Vec::new(), self.flaky > 0);
-        for event in &self.events {
+        f.write_str(&SCRIPT_SANDBOX.replace("--speed 200", &format!("--speed 200{faults}")))?;
+        let (mut names, mut flaky) = (Vec::new(), self.loss_percent > 0);
+        for event in &self.steps {
             match event {
-                Event::Apply(manifest) => {
-                    names = apps(manifest);
-                    for (name, text) in text::files(manifest, 0) {
-                        file(f, name, &text)?;
+                ScenarioStep::Apply(manifest) => {
+                    names = fly_app_names(manifest);
+                    for (name, text) in text::manifest_files(manifest, 0) {
+                        write_heredoc(f, name, &text)?;
                     }
-                    let adopt: String = keys(manifest)
+                    let adopt: String = app_keys(manifest)
                         .map(|key| format!(" --adopt fly.app/{key}"))
                         .collect();
                     writeln!(
                         f,
-                        "{APPLY}{adopt}\nrun plan test --detailed-exitcode{adopt}"
+                        "{SCRIPT_APPLY}{adopt}\nrun plan test --detailed-exitcode{adopt}"
                     )?;
                     if std::mem::take(&mut flaky) {
                         writeln!(f, "api DELETE /_sandbox/faults")?;
                     }
                 }
-                Event::ByHand(deed) => writeln!(f, "{}", deeds::script(&names, deed))?,
+                ScenarioStep::Manual(deed) => writeln!(f, "{}", deeds::shell_script(&names, deed))?,
             }
         }
         Ok(())
@@ -109,26 +110,27 @@ impl fmt::Debug for Story {
 }
 
 /// A file as a script writes it. Its end is a word that no manifest has on a line.
-fn file(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+fn write_heredoc(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
     writeln!(
         f,
         "cat >{} <<'END-OF-FILE'\n{text}{newline}END-OF-FILE",
-        quoted(name)
+        shell_quoted(name)
     )
 }
 
 /// Any story: an apply, then deeds, and edits that are applied too.
-pub(super) fn story(
+pub(super) fn any_scenario(
     with_aws: bool,
     longest: usize,
-) -> impl proptest::strategy::Strategy<Value = Story> {
+) -> impl proptest::strategy::Strategy<Value = ManifestScenario> {
     use proptest::prelude::*;
     let (first, other) = (
         super::generator::manifest(with_aws),
         super::generator::manifest(with_aws),
     );
-    let next = prop_oneof![2 => deeds::deed().prop_map(Ok), 1 => any::<u64>().prop_map(Err)];
+    let next =
+        prop_oneof![2 => deeds::manual_request().prop_map(Ok), 1 => any::<u64>().prop_map(Err)];
     (
         first,
         other,
@@ -136,28 +138,36 @@ pub(super) fn story(
         prop_oneof![Just(0), 1..6u32],
     )
         .prop_map(|(first, other, next, flaky)| {
-            let (first, other) = (kept(&first), kept(&other));
-            let mut events = vec![Event::Apply(first.clone())];
+            let (first, other) = (
+                without_irreversible_settings(&first),
+                without_irreversible_settings(&other),
+            );
+            let mut events = vec![ScenarioStep::Apply(first.clone())];
             let (mut now, mut dirty) = (first, false);
             for event in next {
                 dirty = event.is_ok();
                 events.push(match event {
-                    Ok(deed) => Event::ByHand(deed),
+                    Ok(deed) => ScenarioStep::Manual(deed),
                     Err(seed) => {
-                        now = kept(&super::generator::mixed(&now, &other, seed));
-                        Event::Apply(now.clone())
+                        now = without_irreversible_settings(&super::generator::mix_manifests(
+                            &now, &other, seed,
+                        ));
+                        ScenarioStep::Apply(now.clone())
                     }
                 });
             }
             if dirty {
-                events.push(Event::Apply(now));
+                events.push(ScenarioStep::Apply(now));
             }
-            Story { events, flaky }
+            ManifestScenario {
+                steps: events,
+                loss_percent: flaky,
+            }
         })
 }
 
 /// Without what no later edit can take back: protection, and sizes that would have to shrink.
-pub(super) fn kept(manifest: &Manifest) -> Manifest {
+pub(super) fn without_irreversible_settings(manifest: &GeneratedManifest) -> GeneratedManifest {
     let mut whole = manifest.0.clone();
     for table in ["apps", "buckets", "identities", "roles"] {
         for (_, entry) in whole
@@ -182,36 +192,44 @@ pub(super) fn kept(manifest: &Manifest) -> Manifest {
             }
         }
     }
-    Manifest(whole)
+    GeneratedManifest(whole)
 }
 
 /// The text of a script is what a failing property shows.
 #[test]
-fn a_story_is_a_script() {
-    let manifest = Manifest(serde_json::json!({
+fn scenario_prints_as_a_shell_script() {
+    let manifest = GeneratedManifest(serde_json::json!({
         "project": "any", "fly": { "org": "any" },
         "apps": { "web": { "primary_region": "iad", "image": "any:1", "env": { "A": "it's" } } },
     }));
-    let deed = |path, method, body| Deed {
-        app: 0,
+    let deed = |path, method, body| ManualRequest {
+        app_index: 0,
         list: ("machines", "", "id"),
-        pick: 1,
+        item_index: 1,
         method,
         path,
         body,
     };
-    let patch = deeds::Body::Patched(serde_json::json!({ "env": { "A": "it's" } }));
+    let patch = deeds::RequestBody::PatchedConfig(serde_json::json!({ "env": { "A": "it's" } }));
     let events = vec![
-        Event::Apply(manifest),
-        Event::ByHand(deed("machines/ID", "POST", patch)),
-        Event::ByHand(deed(
+        ScenarioStep::Apply(manifest),
+        ScenarioStep::Manual(deed("machines/ID", "POST", patch)),
+        ScenarioStep::Manual(deed(
             "machines/ID?force=true",
             "DELETE",
-            deeds::Body::Nothing,
+            deeds::RequestBody::Empty,
         )),
     ];
     let mut script = String::new();
-    write!(script, "{:?}", Story { events, flaky: 2 }).unwrap();
+    write!(
+        script,
+        "{:?}",
+        ManifestScenario {
+            steps: events,
+            loss_percent: 2
+        }
+    )
+    .unwrap();
     for line in [
         "cat >'test.toml' <<'END-OF-FILE'",
         "env = { A = \"it's\" }",

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{fit, generator::Manifest};
+use super::{fit, generator::GeneratedManifest};
 
 /// Dice that fall alike for the same seed.
-pub(super) struct Dice(pub(super) u64);
+pub(super) struct SeededRng(pub(super) u64);
 
-impl Dice {
+impl SeededRng {
     /// A number below another (SplitMix64).
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -26,14 +26,14 @@ impl Dice {
 }
 
 /// Files beside the manifest that some of its keys name.
-pub(super) const BESIDE: [(&str, &str); 5] = [
+pub(super) const COMPANION_FILES: [(&str, &str); 5] = [
     ("content.txt", "some content\n"),
     ("secret.txt", "canary-three\n"),
     (
         "values.env",
         "FIRST=canary-four\nDATABASE_URL=canary-five\nELSEWHERE=canary-six\n",
     ),
-    ("machine.json", fit::MACHINE),
+    ("machine.json", fit::MACHINE_CONFIG),
     (
         "fly.part.toml",
         "kill_signal = \"SIGUSR1\"\n[env]\nFROM_FLY_TOML = \"1\"\n",
@@ -41,9 +41,12 @@ pub(super) const BESIDE: [(&str, &str); 5] = [
 ];
 
 /// The manifest's own files: what it says itself, and what it inherits. Seed 0 keeps the order.
-pub(super) fn files(manifest: &Manifest, seed: u64) -> Vec<(&'static str, String)> {
-    let mut writer = Writer {
-        dice: (seed != 0).then_some(Dice(seed)),
+pub(super) fn manifest_files(
+    manifest: &GeneratedManifest,
+    seed: u64,
+) -> Vec<(&'static str, String)> {
+    let mut writer = TomlWriter {
+        rng: (seed != 0).then_some(SeededRng(seed)),
     };
     let mut own = manifest.0.as_object().unwrap().clone();
     let mut files = Vec::new();
@@ -58,14 +61,14 @@ pub(super) fn files(manifest: &Manifest, seed: u64) -> Vec<(&'static str, String
     files
 }
 
-struct Writer {
-    dice: Option<Dice>,
+struct TomlWriter {
+    rng: Option<SeededRng>,
 }
 
-impl Writer {
+impl TomlWriter {
     fn ordered<T>(&mut self, list: impl IntoIterator<Item = T>) -> Vec<T> {
         let mut list: Vec<T> = list.into_iter().collect();
-        if let Some(dice) = &mut self.dice {
+        if let Some(dice) = &mut self.rng {
             dice.shuffle(&mut list);
         }
         list
@@ -79,7 +82,10 @@ impl Writer {
             match (key.as_str(), value) {
                 ("apps" | "buckets" | "identities" | "roles", Value::Object(entries)) => {
                     for (name, entry) in entries {
-                        blocks.push((format!("{key}.{}", bare(name)), entry.as_object().unwrap()));
+                        blocks.push((
+                            format!("{key}.{}", toml_key(name)),
+                            entry.as_object().unwrap(),
+                        ));
                     }
                 }
                 (_, Value::Object(table)) => blocks.push((key.clone(), table)),
@@ -90,7 +96,7 @@ impl Writer {
         for (name, block) in self.ordered(blocks) {
             let keys: Vec<String> = block
                 .iter()
-                .map(|(key, value)| format!("{} = {}\n", bare(key), self.inline(value)))
+                .map(|(key, value)| format!("{} = {}\n", toml_key(key), self.inline(value)))
                 .collect();
             text.push_str(&format!("[{name}]\n{}", self.ordered(keys).concat()));
         }
@@ -106,7 +112,7 @@ impl Writer {
             Value::Object(table) => {
                 let keys: Vec<String> = table
                     .iter()
-                    .map(|(key, value)| format!("{} = {}", bare(key), self.inline(value)))
+                    .map(|(key, value)| format!("{} = {}", toml_key(key), self.inline(value)))
                     .collect();
                 format!("{{ {} }}", self.ordered(keys).join(", "))
             }
@@ -117,7 +123,7 @@ impl Writer {
 }
 
 /// A key, in quotes where it needs them.
-fn bare(key: &str) -> String {
+fn toml_key(key: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.chars().all(fits) {
         key.to_owned()

@@ -6,29 +6,33 @@ use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
 /// A strategy for a value of a manifest.
-pub(super) type Part = BoxedStrategy<Value>;
+pub(super) type ValueStrategy = BoxedStrategy<Value>;
 /// A strategy for a key with its value, or its absence.
-pub(super) type Key = BoxedStrategy<Option<(&'static str, Value)>>;
+pub(super) type KeyStrategy = BoxedStrategy<Option<(&'static str, Value)>>;
 
 /// A key that must be written.
-pub(super) fn must(key: &'static str, part: Part) -> Key {
+pub(super) fn required_key(key: &'static str, part: ValueStrategy) -> KeyStrategy {
     part.prop_map(move |value| Some((key, value))).boxed()
 }
 
 /// A key that may be written.
-pub(super) fn may(key: &'static str, part: Part) -> Key {
-    often(key, 0.3, part)
+pub(super) fn optional_key(key: &'static str, part: ValueStrategy) -> KeyStrategy {
+    key_with_probability(key, 0.3, part)
 }
 
 /// A key that is written with this likelihood.
-pub(super) fn often(key: &'static str, likelihood: f64, part: Part) -> Key {
+pub(super) fn key_with_probability(
+    key: &'static str,
+    likelihood: f64,
+    part: ValueStrategy,
+) -> KeyStrategy {
     weighted(likelihood, part)
         .prop_map(move |value| Some((key, value?)))
         .boxed()
 }
 
 /// A table of such keys.
-pub(super) fn table(keys: Vec<Key>) -> Part {
+pub(super) fn table(keys: Vec<KeyStrategy>) -> ValueStrategy {
     let whole = |keys: Vec<Option<(&str, Value)>>| -> Value {
         keys.into_iter()
             .flatten()
@@ -40,11 +44,11 @@ pub(super) fn table(keys: Vec<Key>) -> Part {
 }
 
 /// A table whose keys are names out of these.
-pub(super) fn named(
+pub(super) fn table_of(
     names: &'static [&'static str],
     size: RangeInclusive<usize>,
-    part: Part,
-) -> Part {
+    part: ValueStrategy,
+) -> ValueStrategy {
     let entries = prop::collection::btree_map(select(names), part, size);
     entries
         .prop_map(|all| {
@@ -57,7 +61,10 @@ pub(super) fn named(
 }
 
 /// Some of these, each once.
-pub(super) fn some_of(words: &'static [&'static str], size: RangeInclusive<usize>) -> Part {
+pub(super) fn subset_of(
+    words: &'static [&'static str],
+    size: RangeInclusive<usize>,
+) -> ValueStrategy {
     prop::sample::subsequence(words, size)
         .prop_shuffle()
         .prop_map(|words| json!(words))
@@ -65,12 +72,12 @@ pub(super) fn some_of(words: &'static [&'static str], size: RangeInclusive<usize
 }
 
 /// One of these words.
-pub(super) fn word(words: &'static [&'static str]) -> Part {
+pub(super) fn one_string_of(words: &'static [&'static str]) -> ValueStrategy {
     select(words).prop_map(Value::from).boxed()
 }
 
 /// One of these values.
-pub(super) fn one_of(values: Value) -> Part {
+pub(super) fn one_value_of(values: Value) -> ValueStrategy {
     let Value::Array(values) = values else {
         panic!("a list of values")
     };
@@ -78,27 +85,27 @@ pub(super) fn one_of(values: Value) -> Part {
 }
 
 /// A list.
-pub(super) fn list(part: Part, size: RangeInclusive<usize>) -> Part {
+pub(super) fn list(part: ValueStrategy, size: RangeInclusive<usize>) -> ValueStrategy {
     vec(part, size).prop_map(Value::from).boxed()
 }
 
 /// One, or a list of them.
-pub(super) fn one_or_many(part: Part) -> Part {
+pub(super) fn one_or_list(part: ValueStrategy) -> ValueStrategy {
     prop_oneof![part.clone(), list(part, 1..=2)].boxed()
 }
 
 /// A number.
-pub(super) fn number(range: Range<u32>) -> Part {
+pub(super) fn number(range: Range<u32>) -> ValueStrategy {
     range.prop_map(Value::from).boxed()
 }
 
 /// A truth value.
-pub(super) fn flag() -> Part {
+pub(super) fn boolean() -> ValueStrategy {
     any::<bool>().prop_map(Value::from).boxed()
 }
 
 /// Any text, with all that a text may have to be careful of.
-pub(super) fn text() -> Part {
+pub(super) fn any_string() -> ValueStrategy {
     let odd = select(vec![
         "",
         " ",
@@ -118,13 +125,13 @@ pub(super) fn text() -> Part {
 }
 
 /// A scalar of the environment.
-pub(super) fn scalar() -> Part {
-    prop_oneof![3 => text(), 1 => flag(), 1 => (-5..99i64).prop_map(Value::from), 1 => one_of(json!([0.5, -1.25, 1e3]))].boxed()
+pub(super) fn scalar() -> ValueStrategy {
+    prop_oneof![3 => any_string(), 1 => boolean(), 1 => (-5..99i64).prop_map(Value::from), 1 => one_value_of(json!([0.5, -1.25, 1e3]))].boxed()
 }
 
 /// A command, as a text or as words.
-pub(super) fn command() -> Part {
-    one_of(json!([
+pub(super) fn command() -> ValueStrategy {
+    one_value_of(json!([
         "run",
         "run --fast 'a b'",
         ["run"],

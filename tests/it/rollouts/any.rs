@@ -5,23 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 use trimtab::{
-    apply::{Outcome, Report},
+    apply::{ApplyReport, Outcome},
     kinds::fly::Machine,
     model::{Address, Name},
     plan::Action,
 };
 
 use super::{
-    config,
-    fleet::{APP, BAD, Broken, Change, Fleet, GROUPS, Style, change, fleet},
-    history::{History, View, now},
+    fleet::{
+        APP_NAME, BROKEN_IMAGE, BrokenRelease, FleetSpec, GROUPS, ReleaseChange, RolloutStyle,
+        any_fleet, any_release_change,
+    },
+    history::{AppHistory, MachineView, sandbox_now},
+    proptest_config,
 };
-use crate::support::{Team, inputs};
+use crate::support::{TestEnv, inputs_with};
 
 /// One environment, and what somebody did to it by hand.
-struct Trial {
-    team: Team,
-    history: History,
+struct RolloutTest {
+    team: TestEnv,
+    history: AppHistory,
     /// Slots whose machines sleep.
     asleep: BTreeSet<String>,
     /// Slots whose machines are hidden from the proxy.
@@ -29,9 +32,9 @@ struct Trial {
 }
 
 /// One apply: what there was, what there shall be, and its span of time.
-struct Apply<'a> {
-    next: &'a Fleet,
-    broken: Option<Broken>,
+struct ApplyWindow<'a> {
+    next: &'a FleetSpec,
+    broken: Option<BrokenRelease>,
     from: i64,
     to: i64,
 }
@@ -41,22 +44,22 @@ fn is_standby(slot: &str) -> bool {
     slot.ends_with("/standby")
 }
 
-async fn team(fleet: &Fleet) -> Team {
+async fn start_environment(fleet: &FleetSpec) -> TestEnv {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), fleet.manifest()).unwrap();
-    Team::at(
+    TestEnv::with_manifests(
         dir,
         "test",
-        inputs(&[("SECRET_KEY", fleet.secret)]),
+        inputs_with(&[("SECRET_KEY", fleet.secret)]),
         Vec::new(),
     )
     .await
 }
 
-impl Trial {
+impl RolloutTest {
     /// The first release, and some machines that were put to sleep, or hidden.
-    async fn begin(fleet: &Fleet, naps: &[(usize, bool)], hidden: Option<usize>) -> Self {
-        let team = team(fleet).await;
+    async fn start(fleet: &FleetSpec, naps: &[(usize, bool)], hidden: Option<usize>) -> Self {
+        let team = start_environment(fleet).await;
         team.apply().await;
         let world = team.world().await;
         let all = world
@@ -66,7 +69,7 @@ impl Trial {
         let others: Vec<_> = all.filter(|(slot, _)| !is_standby(slot)).collect();
         let mut trial = Self {
             team,
-            history: History::default(),
+            history: AppHistory::default(),
             asleep: BTreeSet::new(),
             hidden: BTreeSet::new(),
         };
@@ -78,121 +81,130 @@ impl Trial {
                 } else {
                     ("stop", "stopped")
                 };
-                trial.by_hand("POST", id, verb).await;
+                trial.send_manual_request("POST", id, verb).await;
                 trial
-                    .by_hand("GET", id, &format!("wait?state={state}"))
+                    .send_manual_request("GET", id, &format!("wait?state={state}"))
                     .await;
             }
         }
         if let Some(pick) = hidden.filter(|_| !others.is_empty()) {
             let (slot, id) = &others[pick % others.len()];
-            trial.by_hand("POST", id, "cordon").await;
+            trial.send_manual_request("POST", id, "cordon").await;
             trial.hidden.insert(slot.clone());
         }
-        trial.history.look(&trial.team).await;
+        trial.history.refresh(&trial.team).await;
         trial
     }
 
-    async fn by_hand(&self, method: &str, id: &str, what: &str) {
-        let path = format!("/v1/apps/{APP}/machines/{id}/{what}");
-        self.team.by_hand(method, &path, Value::Null).await;
+    async fn send_manual_request(&self, method: &str, id: &str, what: &str) {
+        let path = format!("/v1/apps/{APP_NAME}/machines/{id}/{what}");
+        self.team
+            .send_manual_request(method, &path, Value::Null)
+            .await;
     }
 
     /// Applies a release and demands everything that holds of any apply.
-    async fn apply(&mut self, before: &Fleet, next: &Fleet, broken: Option<Broken>) -> Report {
+    async fn apply_and_check(
+        &mut self,
+        before: &FleetSpec,
+        next: &FleetSpec,
+        broken: Option<BrokenRelease>,
+    ) -> ApplyReport {
         self.team
             .inputs
-            .environment
+            .process_environment
             .insert("SECRET_KEY".to_owned(), next.secret.to_owned());
-        self.team.write(&next.manifest());
-        self.history.look(&self.team).await;
+        self.team.write_manifest(&next.manifest());
+        self.history.refresh(&self.team).await;
         let old: BTreeMap<String, String> = self
             .history
-            .there()
+            .existing()
             .map(|life| (life.id.clone(), life.group.clone()))
             .collect();
         let asked = self.team.sandbox.requests().len();
-        let from = now(&self.team).await;
+        let from = sandbox_now(&self.team).await;
         let report = self.team.try_apply(None).await.unwrap();
-        let to = now(&self.team).await;
-        self.history.look(&self.team).await;
-        let apply = Apply {
+        let to = sandbox_now(&self.team).await;
+        self.history.refresh(&self.team).await;
+        let apply = ApplyWindow {
             next,
             broken,
             from,
             to,
         };
         for (at, (group, name)) in next.groups.iter().zip(GROUPS).enumerate() {
-            self.availability(&apply, at);
-            if group.succeeds(next.strategy) {
-                self.history.one_generation_serves(name, from, to);
+            self.assert_availability(&apply, at);
+            if group.is_blue_green(next.strategy) {
+                self.history.assert_single_version_serves(name, from, to);
             }
-            if !before.changes(next, at) {
-                self.untouched(name, &old, asked);
+            if !before.group_changes(next, at) {
+                self.assert_group_untouched(name, &old, asked);
             }
         }
-        self.sleep_on(&apply);
-        self.outcome(&apply, &report).await;
+        self.assert_sleepers_not_woken(&apply);
+        self.assert_outcome(&apply, &report).await;
         // Whatever was hidden by hand is shown by whatever apply got as far as its machine.
         self.hidden.clear();
         report
     }
 
     /// Whether the machine of a slot sleeps, and so does every machine that takes its place.
-    fn sleeps(&self, slot: &str) -> bool {
+    fn is_asleep(&self, slot: &str) -> bool {
         is_standby(slot) || self.asleep.contains(slot)
     }
 
     /// The slots of a group whose machines should serve all the time.
-    fn awake(&self, apply: &Apply<'_>, at: usize) -> BTreeSet<&str> {
+    fn awake_slots(&self, apply: &ApplyWindow<'_>, at: usize) -> BTreeSet<&str> {
         let wanted = self.team.desired().fly_machine;
-        let there = self.history.slots(GROUPS[at], apply.from, &|_| true);
+        let there = self.history.slots_where(GROUPS[at], apply.from, &|_| true);
         let stays = |slot: &&str| {
-            wanted.contains_key(*slot) && !self.sleeps(slot) && !self.hidden.contains(*slot)
+            wanted.contains_key(*slot) && !self.is_asleep(slot) && !self.hidden.contains(*slot)
         };
         there.into_iter().filter(stays).collect()
     }
 
     /// Never more machines are unavailable than may be; where new ones come up beside old ones, none is, but for the
     /// moment in which they take over.
-    fn availability(&self, apply: &Apply<'_>, at: usize) {
+    fn assert_availability(&self, apply: &ApplyWindow<'_>, at: usize) {
         let (group, name) = (&apply.next.groups[at], GROUPS[at]);
-        let awake = self.awake(apply, at);
+        let awake = self.awake_slots(apply, at);
         // What crashes again and again is not well in between.
         let broken = apply
             .broken
-            .is_some_and(|broken| apply.next.is_broken(broken, at));
-        let is_well = |view: &View<'_>| view.is_well() && !(broken && view.image.contains(BAD));
+            .is_some_and(|broken| apply.next.breaks_group(broken, at));
+        let is_well = |view: &MachineView<'_>| {
+            view.is_healthy() && !(broken && view.image.contains(BROKEN_IMAGE))
+        };
         let down = awake
-            .difference(&self.history.slots(name, apply.from, &is_well))
+            .difference(&self.history.slots_where(name, apply.from, &is_well))
             .count();
-        let succeeds = group.succeeds(apply.next.strategy);
+        let succeeds = group.is_blue_green(apply.next.strategy);
         let told: Vec<i64> = self
             .history
-            .group(name)
-            .flat_map(|life| life.told(apply.from, apply.to))
+            .machines_of_group(name)
+            .flat_map(|life| life.cordon_times(apply.from, apply.to))
             .collect();
         let window = told.iter().min().copied().zip(told.iter().max().copied());
-        let allowed = match apply.next.allowed(group) {
+        let allowed = match apply.next.max_unavailable_of(group) {
             _ if succeeds => down,
             Some(allowed) => allowed.max(down),
             None => return,
         };
-        for moment in self.history.moments(apply.from, apply.to) {
-            let well = self.history.slots(name, moment, &is_well);
+        for moment in self.history.change_times(apply.from, apply.to) {
+            let well = self.history.slots_where(name, moment, &is_well);
             let missing: Vec<_> = awake.difference(&well).collect();
             let taking_over = window.is_some_and(|(first, last)| (first..last).contains(&moment));
             assert!(
                 missing.len() <= allowed || (succeeds && taking_over),
                 "{} ms in, group {name}, {allowed} may be unavailable: {missing:?} of {awake:?}\n{:#?}",
                 moment - apply.from,
-                self.history.group(name).collect::<Vec<_>>(),
+                self.history.machines_of_group(name).collect::<Vec<_>>(),
             );
         }
     }
 
     /// No machine of a group that does not change is written to.
-    fn untouched(&self, group: &str, old: &BTreeMap<String, String>, asked: usize) {
+    fn assert_group_untouched(&self, group: &str, old: &BTreeMap<String, String>, asked: usize) {
         let requests = self.team.sandbox.requests();
         for id in old
             .iter()
@@ -202,7 +214,7 @@ impl Trial {
             let about = format!("/machines/{id}");
             let slot = &self
                 .history
-                .group(group)
+                .machines_of_group(group)
                 .find(|life| life.id == *id)
                 .unwrap()
                 .slot;
@@ -219,18 +231,24 @@ impl Trial {
     }
 
     /// What sleeps is not woken, and neither is who takes its place; cron machines are not started.
-    fn sleep_on(&self, apply: &Apply<'_>) {
-        for life in GROUPS.iter().flat_map(|group| self.history.group(group)) {
-            let woken = self.sleeps(&life.slot) && life.woke(apply.from, apply.to);
+    fn assert_sleepers_not_woken(&self, apply: &ApplyWindow<'_>) {
+        for life in GROUPS
+            .iter()
+            .flat_map(|group| self.history.machines_of_group(group))
+        {
+            let woken = self.is_asleep(&life.slot) && life.was_started(apply.from, apply.to);
             assert!(!woken, "{life:#?} was woken");
         }
-        for life in self.history.there().filter(|life| life.schedule) {
-            assert!(!life.woke(apply.from, apply.to), "{life:#?} was started");
+        for life in self.history.existing().filter(|life| life.is_cron) {
+            assert!(
+                !life.was_started(apply.from, apply.to),
+                "{life:#?} was started"
+            );
         }
     }
 
     /// Every machine is as it shall be, or the report says what stopped it and it is as it was.
-    async fn outcome(&self, apply: &Apply<'_>, report: &Report) {
+    async fn assert_outcome(&self, apply: &ApplyWindow<'_>, report: &ApplyReport) {
         let world = self.team.world().await;
         let mut fails = false;
         for (slot, spec) in &self.team.desired().fly_machine {
@@ -238,16 +256,16 @@ impl Trial {
                 .iter()
                 .position(|group| *group == spec.group)
                 .unwrap();
-            let starts = !self.sleeps(slot.as_str());
-            let broken = apply.broken.filter(|_| apply.next.is_bad());
-            fails |= starts && broken.is_some_and(|broken| apply.next.is_broken(broken, at));
-            match told(report, slot) {
-                Told::Failed => assert!(broken.is_some(), "{slot}: {report:#?}"),
-                Told::Done => {
+            let starts = !self.is_asleep(slot.as_str());
+            let broken = apply.broken.filter(|_| apply.next.has_broken_image());
+            fails |= starts && broken.is_some_and(|broken| apply.next.breaks_group(broken, at));
+            match slot_outcome(report, slot) {
+                SlotOutcome::Failed => assert!(broken.is_some(), "{slot}: {report:#?}"),
+                SlotOutcome::Done => {
                     let live = &world.fly_machine[slot].workload;
                     let text =
                         |pointer: &str| live.raw.pointer(pointer).cloned().unwrap_or_default();
-                    let (image, release, memory) = apply.next.wants(at);
+                    let (image, release, memory) = apply.next.expected_config(at);
                     assert!(
                         text("/image").as_str().unwrap().starts_with(&image),
                         "{slot}: {live:#?}"
@@ -257,14 +275,14 @@ impl Trial {
                         (release.into(), memory.into())
                     );
                     assert!(
-                        !live.health.cordoned && live.is_well() == starts,
+                        !live.health.cordoned && live.is_healthy() == starts,
                         "{slot}: {live:#?}"
                     );
                 }
-                Told::Skipped => {
+                SlotOutcome::Skipped => {
                     let mut lives = self
                         .history
-                        .there()
+                        .existing()
                         .filter(|life| life.slot == slot.as_str());
                     assert!(
                         !lives.any(|life| life.was_updated(apply.from)),
@@ -277,13 +295,13 @@ impl Trial {
         if report.is_complete() {
             assert_eq!(self.team.summary().await, Vec::<String>::new());
             assert_eq!(
-                self.history.there().filter(|life| !life.schedule).count(),
+                self.history.existing().filter(|life| !life.is_cron).count(),
                 world.fly_machine.len()
             );
             assert!(
-                world.found.unmanaged.is_empty(),
+                world.findings.unmanaged.is_empty(),
                 "{:?}",
-                world.found.unmanaged
+                world.findings.unmanaged
             );
         }
     }
@@ -291,14 +309,14 @@ impl Trial {
 
 /// What a report says of a slot as a whole.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum SlotOutcome {
     Done,
     Failed,
     Skipped,
 }
 
-fn told(report: &Report, slot: &Name) -> Told {
-    let address = Address::of::<Machine>(slot);
+fn slot_outcome(report: &ApplyReport, slot: &Name) -> SlotOutcome {
+    let address = Address::new::<Machine>(slot);
     let mine = report
         .outcomes
         .iter()
@@ -308,60 +326,67 @@ fn told(report: &Report, slot: &Name) -> Told {
         .iter()
         .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
     {
-        Told::Failed
+        SlotOutcome::Failed
     } else if mine.iter().all(|(_, outcome)| **outcome == Outcome::Done) {
-        Told::Done
+        SlotOutcome::Done
     } else {
-        Told::Skipped
+        SlotOutcome::Skipped
     }
 }
 
-async fn holds(fleet: Fleet, change: Change, naps: Vec<(usize, bool)>, hidden: Option<usize>) {
-    let mut trial = Trial::begin(&fleet, &naps, hidden).await;
-    let (second, broken) = (fleet.after(&change), change.broken);
+async fn check_rollout(
+    fleet: FleetSpec,
+    change: ReleaseChange,
+    naps: Vec<(usize, bool)>,
+    hidden: Option<usize>,
+) {
+    let mut trial = RolloutTest::start(&fleet, &naps, hidden).await;
+    let (second, broken) = (fleet.with_change(&change), change.broken);
     if let Some(broken) = broken {
         trial
             .team
-            .by_hand("POST", "/_sandbox/rules", broken.rule())
+            .send_manual_request("POST", "/_sandbox/rules", broken.sandbox_rule())
             .await;
     }
-    let report = trial.apply(&fleet, &second, broken).await;
+    let report = trial.apply_and_check(&fleet, &second, broken).await;
     if !report.is_complete() {
         // Whoever tries the same again gets no further, and breaks nothing more.
-        trial.apply(&fleet, &second, broken).await;
-        let repaired = second.repaired();
-        let report = trial.apply(&second, &repaired, broken).await;
+        trial.apply_and_check(&fleet, &second, broken).await;
+        let repaired = second.with_working_image();
+        let report = trial.apply_and_check(&second, &repaired, broken).await;
         assert!(report.is_complete(), "{report:#?}");
     }
 }
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(proptest_config(12))]
 
     #[test]
-    fn any_rollout_keeps_its_promises(
-        fleet in fleet(),
-        change in change(),
+    fn any_rollout_keeps_its_guarantees(
+        fleet in any_fleet(),
+        change in any_release_change(),
         naps in vec((0..20usize, any::<bool>()), 0..4),
         hidden in prop::option::weighted(0.2, 0..20usize),
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(holds(fleet, change, naps, hidden));
+        runtime.block_on(check_rollout(fleet, change, naps, hidden));
     }
 }
 
 /// A program that crashes every few seconds runs most of the time, and so looks well to whoever looks once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_nobody_saw_succeed_is_watched_before_the_next_machine_changes() {
+async fn unconfirmed_start_is_watched_before_next_machine() {
     let regions = BTreeMap::from([("ewr", 3)]);
-    let fleet = Fleet::plain(regions, Style::Rolling);
-    let broken = Broken::later();
-    let trial = Trial::begin(&fleet, &[], None).await;
+    let fleet = FleetSpec::single_group(regions, RolloutStyle::Rolling);
+    let broken = BrokenRelease::crash_later();
+    let trial = RolloutTest::start(&fleet, &[], None).await;
     trial
         .team
-        .by_hand("POST", "/_sandbox/rules", broken.rule())
+        .send_manual_request("POST", "/_sandbox/rules", broken.sandbox_rule())
         .await;
-    trial.team.write(&fleet.broken().manifest());
+    trial
+        .team
+        .write_manifest(&fleet.with_broken_image().manifest());
     for _ in 0..2 {
         let report = trial.team.try_apply(None).await.unwrap();
         assert_eq!(report.counts(), (0, 1, 2, 0), "{report:#?}");
@@ -369,15 +394,16 @@ async fn a_start_that_nobody_saw_succeed_is_watched_before_the_next_machine_chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_of_a_rollout_comes_too_soon() {
+async fn rollout_is_not_rate_limited() {
     // At this speed the spacing of requests is far longer than what a busy machine delays them by.
     const SPEED: f64 = 10.0;
-    let fleet = Fleet::plain(BTreeMap::from([("ewr", 4)]), Style::BlueGreen).with_command();
+    let fleet = FleetSpec::single_group(BTreeMap::from([("ewr", 4)]), RolloutStyle::BlueGreen)
+        .with_release_command();
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), fleet.manifest()).unwrap();
-    let team = Team::paced(dir, "test", inputs(&[]), Vec::new(), SPEED).await;
+    let team = TestEnv::with_speed(dir, "test", inputs_with(&[]), Vec::new(), SPEED).await;
     team.apply().await;
-    team.write(&fleet.repaired().manifest());
+    team.write_manifest(&fleet.with_working_image().manifest());
     team.apply().await;
     let requests = team.sandbox.requests();
     let refused: Vec<_> = requests

@@ -7,7 +7,7 @@ use petgraph::graph::NodeIndex;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
 use trimtab::{
-    apply::Queue,
+    apply::StepQueue,
     clouds::fly::wire,
     kinds::{
         Desired, Impact, World,
@@ -18,51 +18,60 @@ use trimtab::{
         },
     },
     manifest,
-    model::{Mark, Name},
-    plan::{Action, Because, Plan, Step, plan},
+    model::{Name, OwnershipMark},
+    plan::{Action, EdgeReason, Plan, Step, plan},
 };
 
 use super::{
-    config,
-    fleet::{Change, Fleet, GROUPS, Style, change, fleet},
+    fleet::{FleetSpec, GROUPS, ReleaseChange, RolloutStyle, any_fleet, any_release_change},
+    proptest_config,
 };
-use crate::support::inputs;
+use crate::support::inputs_with;
 
 /// How a machine of the first release is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum InitialState {
     Running,
     Asleep,
     /// It was started, and nobody saw it succeed.
-    Unproven,
-    Hidden,
+    Unconfirmed,
+    Cordoned,
     Missing,
 }
 
-fn found() -> impl Strategy<Value = Found> {
-    use Found::{Asleep, Hidden, Missing, Running, Unproven};
+fn initial_state() -> impl Strategy<Value = InitialState> {
+    use InitialState::{Asleep, Cordoned, Missing, Running, Unconfirmed};
     select(vec![
-        Running, Running, Running, Running, Asleep, Unproven, Hidden, Missing,
+        Running,
+        Running,
+        Running,
+        Running,
+        Asleep,
+        Unconfirmed,
+        Cordoned,
+        Missing,
     ])
 }
 
-fn desired(fleet: &Fleet) -> Desired {
+fn load_fleet(fleet: &FleetSpec) -> Desired {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("test.toml"), fleet.manifest()).unwrap();
-    let inputs = inputs(&[("SECRET_KEY", fleet.secret)]);
+    let inputs = inputs_with(&[("SECRET_KEY", fleet.secret)]);
     manifest::load(dir.path(), "test", &inputs)
         .unwrap_or_else(|_| panic!("{}", fleet.manifest()))
         .desired
 }
 
 /// A machine as the first release made it.
-fn live(name: &Name, spec: &MachineSpec, found: Found) -> MachineLive {
-    let mut config = spec.workload.first_body();
-    let mut labels = spec.workload.marks();
-    labels
-        .extend((found == Found::Unproven).then(|| (Mark::STARTING.to_owned(), "true".to_owned())));
+fn live_machine(name: &Name, spec: &MachineSpec, found: InitialState) -> MachineLive {
+    let mut config = spec.workload.create_body();
+    let mut labels = spec.workload.base_metadata();
+    labels.extend(
+        (found == InitialState::Unconfirmed)
+            .then(|| (OwnershipMark::STARTING_KEY.to_owned(), "true".to_owned())),
+    );
     config["metadata"] = json!(labels);
-    let asleep = found == Found::Asleep || spec.workload.standby_for.is_some();
+    let asleep = found == InitialState::Asleep || spec.workload.standby_for.is_some();
     let machine = json!({
         "id": name.as_str().replace('/', ""),
         "name": "any",
@@ -70,11 +79,12 @@ fn live(name: &Name, spec: &MachineSpec, found: Found) -> MachineLive {
         "region": spec.workload.region.as_str(),
         "instance_id": "1",
         "created_at": "2026-01-01T00:00:00Z",
-        "cordoned": found == Found::Hidden,
+        "cordoned": found == InitialState::Cordoned,
         "config": config,
     });
-    let machine: wire::Machine = serde_json::from_value(machine).unwrap();
-    let workload = WorkloadLive::read(&spec.workload.app, &machine, &spec.workload.mark).unwrap();
+    let machine: wire::MachineResponse = serde_json::from_value(machine).unwrap();
+    let workload =
+        WorkloadLive::from_wire(&spec.workload.app, &machine, &spec.workload.mark).unwrap();
     MachineLive {
         workload,
         volume: None,
@@ -83,10 +93,10 @@ fn live(name: &Name, spec: &MachineSpec, found: Found) -> MachineLive {
     }
 }
 
-fn world(desired: &Desired, found: &[Found]) -> World {
+fn world_with(desired: &Desired, found: &[InitialState]) -> World {
     let mut world = World::default();
     for (name, spec) in &desired.fly_app {
-        let labels = vec![spec.mark.label()];
+        let labels = vec![spec.mark.app_label()];
         let (name_there, org) = (spec.name.clone(), spec.org.clone());
         let app = AppLive {
             name: name_there,
@@ -98,23 +108,23 @@ fn world(desired: &Desired, found: &[Found]) -> World {
         world.fly_app.insert(name.clone(), app);
     }
     let machines = desired.fly_machine.iter().zip(found.iter().cycle());
-    for ((name, spec), found) in machines.filter(|(_, found)| **found != Found::Missing) {
+    for ((name, spec), found) in machines.filter(|(_, found)| **found != InitialState::Missing) {
         world
             .fly_machine
-            .insert(name.clone(), live(name, spec, *found));
+            .insert(name.clone(), live_machine(name, spec, *found));
     }
     world
 }
 
 /// The process group that a machine's step belongs to; `None` for everything else.
-fn group(step: &Step) -> Option<&str> {
+fn machine_group(step: &Step) -> Option<&str> {
     (step.address.kind() == "fly.machine")
-        .then(|| step.address.name().parts().nth(1))
+        .then(|| step.address.name().segments().nth(1))
         .flatten()
 }
 
 /// Whether a step makes a machine of its group unavailable, or may find it so.
-fn takes_a_turn(step: &Step) -> bool {
+fn is_disruptive(step: &Step) -> bool {
     let confirms = step.lines.iter().any(|line| line.path == "start");
     match step.action {
         Action::Update => step.impact == Impact::Restart || confirms,
@@ -124,17 +134,17 @@ fn takes_a_turn(step: &Step) -> bool {
 }
 
 /// One run of the queue.
-struct Walk<'p> {
+struct QueueRun<'p> {
     plan: &'p Plan,
     running: Vec<NodeIndex>,
     begun: BTreeSet<NodeIndex>,
     done: BTreeSet<NodeIndex>,
 }
 
-impl Walk<'_> {
+impl QueueRun<'_> {
     fn steps(&self, within: &str, action: impl Fn(&Step) -> bool) -> Vec<NodeIndex> {
         let nodes = self.plan.graph().node_indices();
-        let fits = |step: &Step| group(step) == Some(within) && action(step);
+        let fits = |step: &Step| machine_group(step) == Some(within) && action(step);
         nodes.filter(|node| fits(self.plan.step(*node))).collect()
     }
 
@@ -145,9 +155,9 @@ impl Walk<'_> {
     }
 
     /// The machines of a group whose turn has begun and has not ended.
-    fn in_turn(&self, within: &str) -> BTreeSet<&Name> {
+    fn machines_in_turn(&self, within: &str) -> BTreeSet<&Name> {
         let mut turns: BTreeMap<&Name, Vec<NodeIndex>> = BTreeMap::new();
-        for node in self.steps(within, takes_a_turn) {
+        for node in self.steps(within, is_disruptive) {
             turns
                 .entry(self.plan.step(node).address.name())
                 .or_default()
@@ -165,28 +175,28 @@ impl Walk<'_> {
     }
 
     /// What must be so when a step begins.
-    fn begins(&self, node: NodeIndex, fleet: &Fleet) {
+    fn assert_may_start(&self, node: NodeIndex, fleet: &FleetSpec) {
         let step = self.plan.step(node);
-        let Some(within) = group(step) else {
-            return self.follows(step);
+        let Some(within) = machine_group(step) else {
+            return self.assert_cron_is_last(step);
         };
         let at = GROUPS.iter().position(|group| *group == within).unwrap();
         let told = || format!("{:?} {} in {fleet:?}", step.action, step.address);
-        let allowed = fleet.allowed(&fleet.groups[at]);
-        if takes_a_turn(step) {
-            let turns = self.in_turn(within);
+        let allowed = fleet.max_unavailable_of(&fleet.groups[at]);
+        if is_disruptive(step) {
+            let turns = self.machines_in_turn(within);
             assert!(
                 allowed.is_none_or(|allowed| turns.len() <= allowed),
                 "{turns:?}: {}",
                 told()
             );
             let ended = self
-                .steps(within, takes_a_turn)
+                .steps(within, is_disruptive)
                 .into_iter()
                 .any(|node| self.done.contains(&node));
             let first = turns.len() == 1;
             assert!(
-                fleet.strategy != Style::Canary || first || ended,
+                fleet.strategy != RolloutStyle::Canary || first || ended,
                 "{turns:?}: {}",
                 told()
             );
@@ -207,7 +217,7 @@ impl Walk<'_> {
             Action::Create => assert!(handed_over, "{}", told()),
             Action::Delete => {
                 assert!(handed_over, "{}", told());
-                assert!(self.are_done(within, takes_a_turn), "{}", told());
+                assert!(self.are_done(within, is_disruptive), "{}", told());
                 assert!(
                     self.are_done(within, |step| step.action == Action::Create),
                     "{}",
@@ -218,11 +228,11 @@ impl Walk<'_> {
                 assert!(handed_over, "{}", told());
             }
             Action::Update
-                if step.impact == Impact::Asleep && fleet.strategy != Style::Immediate =>
+                if step.impact == Impact::Asleep && fleet.strategy != RolloutStyle::Immediate =>
             {
                 // A standby that runs in another's stead waits for that one, which may sleep.
                 let leads = |step: &Step| {
-                    takes_a_turn(step) && !step.address.name().as_str().ends_with("/standby")
+                    is_disruptive(step) && !step.address.name().as_str().ends_with("/standby")
                 };
                 assert!(self.are_done(within, leads), "{}", told());
             }
@@ -231,7 +241,7 @@ impl Walk<'_> {
     }
 
     /// Cron machines come when every machine is as it shall be.
-    fn follows(&self, step: &Step) {
+    fn assert_cron_is_last(&self, step: &Step) {
         if step.address.kind() == "fly.cron" {
             let goes = |step: &Step| matches!(step.action, Action::Delete | Action::Retire);
             let all = GROUPS
@@ -244,12 +254,12 @@ impl Walk<'_> {
 
 /// So many edges, and no more: one for each thing that a step refers to, one for each turn, and one for each pair where
 /// several wait for several.
-fn few_edges(plan: &Plan) {
+fn assert_edge_count_is_bounded(plan: &Plan) {
     let graph = plan.graph();
     let count = |within: &str, fits: &dyn Fn(&Step) -> bool| {
         graph
             .node_weights()
-            .filter(|step| group(step) == Some(within) && fits(step))
+            .filter(|step| machine_group(step) == Some(within) && fits(step))
             .count()
     };
     let mut most = graph.node_count() * 6;
@@ -268,11 +278,11 @@ fn few_edges(plan: &Plan) {
     // A turn has one before it, and the canary, whatever the size of its group; what goes and what sleeps has several.
     for node in graph
         .node_indices()
-        .filter(|node| takes_a_turn(plan.step(*node)))
+        .filter(|node| is_disruptive(plan.step(*node)))
     {
         let before = graph.edges_directed(node, petgraph::Direction::Incoming);
         let turns = before
-            .filter(|edge| matches!(edge.weight(), Because::InTurn | Because::Healthy))
+            .filter(|edge| matches!(edge.weight(), EdgeReason::InTurn | EdgeReason::Healthy))
             .count();
         assert!(
             turns <= 2,
@@ -282,22 +292,22 @@ fn few_edges(plan: &Plan) {
     }
 }
 
-fn ordered(fleet: &Fleet, change: &Change, found: &[Found], picks: &[usize]) {
-    let next = fleet.after(change);
-    let plan = plan(&desired(&next), &world(&desired(fleet), found)).unwrap();
-    few_edges(&plan);
-    let mut queue = Queue::new(plan.graph());
+fn run_queue(fleet: &FleetSpec, change: &ReleaseChange, found: &[InitialState], picks: &[usize]) {
+    let next = fleet.with_change(change);
+    let plan = plan(&load_fleet(&next), &world_with(&load_fleet(fleet), found)).unwrap();
+    assert_edge_count_is_bounded(&plan);
+    let mut queue = StepQueue::new(plan.graph());
     let (running, begun, done) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut walk = Walk {
+    let mut walk = QueueRun {
         plan: &plan,
         running,
         begun,
         done,
     };
     for pick in picks.iter().cycle() {
-        while let Some(node) = queue.take() {
+        while let Some(node) = queue.take_ready() {
             walk.begun.insert(node);
-            walk.begins(node, &next);
+            walk.assert_may_start(node, &next);
             walk.running.push(node);
         }
         if walk.running.is_empty() {
@@ -305,7 +315,7 @@ fn ordered(fleet: &Fleet, change: &Change, found: &[Found], picks: &[usize]) {
         }
         let node = walk.running.swap_remove(pick % walk.running.len());
         walk.done.insert(node);
-        queue.succeed(node);
+        queue.complete(node);
     }
     assert_eq!(
         walk.done.len(),
@@ -315,15 +325,15 @@ fn ordered(fleet: &Fleet, change: &Change, found: &[Found], picks: &[usize]) {
 }
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(proptest_config(96))]
 
     #[test]
-    fn steps_begin_only_when_they_may_however_long_others_take(
-        fleet in fleet(),
-        change in change(),
-        found in vec(found(), 1..20),
+    fn steps_start_only_when_allowed(
+        fleet in any_fleet(),
+        change in any_release_change(),
+        found in vec(initial_state(), 1..20),
         picks in vec(0..64usize, 1..40),
     ) {
-        ordered(&fleet, &change, &found, &picks);
+        run_queue(&fleet, &change, &found, &picks);
     }
 }

@@ -6,13 +6,13 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
 /// The name of the app on Fly.
-pub(crate) const APP: &str = "any-fleet";
+pub(crate) const APP_NAME: &str = "any-fleet";
 /// What images are called that a rule makes fail.
-pub(crate) const BAD: &str = "bad";
+pub(crate) const BROKEN_IMAGE: &str = "bad";
 
 /// How a release comes out, as a manifest says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum RolloutStyle {
     Rolling,
     Canary,
     BlueGreen,
@@ -21,7 +21,7 @@ pub(crate) enum Style {
 
 /// One process group.
 #[derive(Clone, Debug)]
-pub(crate) struct Group {
+pub(crate) struct GroupSpec {
     pub(crate) regions: BTreeMap<&'static str, u32>,
     service: bool,
     checks: bool,
@@ -32,14 +32,14 @@ pub(crate) struct Group {
 
 /// One app.
 #[derive(Clone, Debug)]
-pub(crate) struct Fleet {
-    pub(crate) groups: Vec<Group>,
-    pub(crate) strategy: Style,
-    limit: Option<&'static str>,
+pub(crate) struct FleetSpec {
+    pub(crate) groups: Vec<GroupSpec>,
+    pub(crate) strategy: RolloutStyle,
+    max_unavailable: Option<&'static str>,
     secrets: bool,
     cron: bool,
     /// Whether a release command runs before each release.
-    pub(crate) command: bool,
+    pub(crate) release_command: bool,
     image: &'static str,
     env: u32,
     pub(crate) secret: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct Fleet {
 
 /// What the second release changes.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub(crate) struct ReleaseChange {
     image: bool,
     env: bool,
     secret: bool,
@@ -55,45 +55,47 @@ pub(crate) struct Change {
     memory: Vec<bool>,
     /// How many machines more or fewer in the first region of each group.
     count: Vec<i8>,
-    pub(crate) broken: Option<Broken>,
+    pub(crate) broken: Option<BrokenRelease>,
 }
 
 /// What the second release does wrong.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Broken {
-    how: How,
+pub(crate) struct BrokenRelease {
+    mode: FailureMode,
     /// Which group it breaks; otherwise all of them.
     group: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+enum FailureMode {
     /// The program never comes up.
     Crash,
     /// It comes up, answers no check, and ends after six seconds.
     CrashLater,
     /// It runs out of memory at once.
-    Memory,
+    OutOfMemory,
     /// It runs, and its checks fail.
-    Checks,
+    FailingChecks,
 }
 
-fn group() -> impl Strategy<Value = Group> {
+fn any_group() -> impl Strategy<Value = GroupSpec> {
     let region = select(vec!["ewr", "iad", "fra"]);
     let regions =
         prop::collection::btree_map(region, select(vec![0, 1, 1, 2, 2, 3, 4, 5]), 1..4usize);
-    (regions, any::<[bool; 4]>()).prop_map(|(regions, [service, checks, volume, standby])| Group {
-        regions,
-        service,
-        checks,
-        volume,
-        standby,
-        memory: 512,
+    (regions, any::<[bool; 4]>()).prop_map(|(regions, [service, checks, volume, standby])| {
+        GroupSpec {
+            regions,
+            service,
+            checks,
+            volume,
+            standby,
+            memory: 512,
+        }
     })
 }
 
-pub(crate) fn fleet() -> impl Strategy<Value = Fleet> {
-    use Style::{BlueGreen, Canary, Immediate, Rolling};
+pub(crate) fn any_fleet() -> impl Strategy<Value = FleetSpec> {
+    use RolloutStyle::{BlueGreen, Canary, Immediate, Rolling};
     let strategy = select(vec![Rolling, Canary, BlueGreen, BlueGreen, Immediate]);
     let limit = select(vec![
         None,
@@ -103,14 +105,14 @@ pub(crate) fn fleet() -> impl Strategy<Value = Fleet> {
         Some("0.5"),
         Some("0.9"),
     ]);
-    (vec(group(), 1..4), strategy, limit, any::<[bool; 2]>()).prop_map(
-        |(groups, strategy, limit, [secrets, cron])| Fleet {
+    (vec(any_group(), 1..4), strategy, limit, any::<[bool; 2]>()).prop_map(
+        |(groups, strategy, limit, [secrets, cron])| FleetSpec {
             groups,
             strategy,
-            limit,
+            max_unavailable: limit,
             secrets,
             cron,
-            command: false,
+            release_command: false,
             image: "any:1",
             env: 1,
             secret: "canary-one",
@@ -118,49 +120,64 @@ pub(crate) fn fleet() -> impl Strategy<Value = Fleet> {
     )
 }
 
-fn broken() -> impl Strategy<Value = Option<Broken>> {
-    let how = select(vec![How::Crash, How::CrashLater, How::Memory, How::Checks]);
+fn any_broken_release() -> impl Strategy<Value = Option<BrokenRelease>> {
+    let how = select(vec![
+        FailureMode::Crash,
+        FailureMode::CrashLater,
+        FailureMode::OutOfMemory,
+        FailureMode::FailingChecks,
+    ]);
     let group = prop::option::of(0..3usize);
-    prop::option::of((how, group).prop_map(|(how, group)| Broken { how, group }))
+    prop::option::of((how, group).prop_map(|(how, group)| BrokenRelease { mode: how, group }))
 }
 
-pub(crate) fn change() -> impl Strategy<Value = Change> {
+pub(crate) fn any_release_change() -> impl Strategy<Value = ReleaseChange> {
     let count = vec(select(vec![0, 0, 0, 1, -1, 2]), 3);
-    (any::<[bool; 3]>(), vec(any::<bool>(), 3), count, broken()).prop_map(
-        |([image, env, secret], memory, count, broken)| Change {
-            image,
-            env,
-            secret,
-            memory,
-            count,
-            broken,
-        },
+    (
+        any::<[bool; 3]>(),
+        vec(any::<bool>(), 3),
+        count,
+        any_broken_release(),
     )
+        .prop_map(
+            |([image, env, secret], memory, count, broken)| ReleaseChange {
+                image,
+                env,
+                secret,
+                memory,
+                count,
+                broken,
+            },
+        )
 }
 
 /// The names of the groups, in the order of the fleet.
 pub(crate) const GROUPS: [&str; 3] = ["app", "side", "work"];
 
-impl Group {
+impl GroupSpec {
     pub(crate) fn size(&self) -> u32 {
         self.regions.values().sum()
     }
 
-    fn has_volume(&self, strategy: Style) -> bool {
-        self.volume && strategy != Style::BlueGreen
+    fn has_volume(&self, strategy: RolloutStyle) -> bool {
+        self.volume && strategy != RolloutStyle::BlueGreen
     }
 
     /// Whether new machines of it come up beside the old ones.
-    pub(crate) fn succeeds(&self, strategy: Style) -> bool {
-        strategy == Style::BlueGreen && self.service
+    pub(crate) fn is_blue_green(&self, strategy: RolloutStyle) -> bool {
+        strategy == RolloutStyle::BlueGreen && self.service
     }
 }
 
-impl Fleet {
+impl FleetSpec {
     /// One group without anything, or for blue and green with a service.
-    pub(crate) fn plain(regions: BTreeMap<&'static str, u32>, strategy: Style) -> Self {
-        let (service, volume, standby, memory) = (strategy == Style::BlueGreen, false, false, 512);
-        let group = Group {
+    pub(crate) fn single_group(
+        regions: BTreeMap<&'static str, u32>,
+        strategy: RolloutStyle,
+    ) -> Self {
+        let (service, volume, standby, memory) =
+            (strategy == RolloutStyle::BlueGreen, false, false, 512);
+        let group = GroupSpec {
             regions,
             service,
             checks: service,
@@ -173,10 +190,10 @@ impl Fleet {
         Self {
             groups,
             strategy,
-            limit: None,
+            max_unavailable: None,
             secrets,
             cron,
-            command,
+            release_command: command,
             image,
             env,
             secret,
@@ -184,15 +201,15 @@ impl Fleet {
     }
 
     /// The same with a release command.
-    pub(crate) fn with_command(self) -> Self {
+    pub(crate) fn with_release_command(self) -> Self {
         Self {
-            command: true,
+            release_command: true,
             ..self
         }
     }
 
     /// The same with an image that fails.
-    pub(crate) fn broken(&self) -> Self {
+    pub(crate) fn with_broken_image(&self) -> Self {
         Self {
             image: "any:bad2",
             ..self.clone()
@@ -200,25 +217,25 @@ impl Fleet {
     }
 
     /// How many machines of a group may be unavailable at once; nothing when all may be.
-    pub(crate) fn allowed(&self, group: &Group) -> Option<usize> {
+    pub(crate) fn max_unavailable_of(&self, group: &GroupSpec) -> Option<usize> {
         let size = f64::from(group.size().max(1));
-        let limit: f64 = self.limit.unwrap_or("0.33").parse().unwrap();
+        let limit: f64 = self.max_unavailable.unwrap_or("0.33").parse().unwrap();
         let count = if limit < 1.0 {
             (size * limit).ceil()
         } else {
             limit.min(size)
         };
-        (self.strategy != Style::Immediate).then_some(count as usize)
+        (self.strategy != RolloutStyle::Immediate).then_some(count as usize)
     }
 
     /// The second release.
-    pub(crate) fn after(&self, change: &Change) -> Self {
+    pub(crate) fn with_change(&self, change: &ReleaseChange) -> Self {
         let mut next = self.clone();
         if change.image {
             next.image = "any:2";
         }
         if change.broken.is_some() {
-            next = next.broken();
+            next = next.with_broken_image();
         }
         next.env += u32::from(change.env);
         if change.secret {
@@ -234,7 +251,7 @@ impl Fleet {
     }
 
     /// The same with an image that works.
-    pub(crate) fn repaired(&self) -> Self {
+    pub(crate) fn with_working_image(&self) -> Self {
         Self {
             image: "any:3",
             ..self.clone()
@@ -242,7 +259,7 @@ impl Fleet {
     }
 
     /// Whether the configuration or the number of machines of a group is another in another release.
-    pub(crate) fn changes(&self, next: &Self, at: usize) -> bool {
+    pub(crate) fn group_changes(&self, next: &Self, at: usize) -> bool {
         let of = |fleet: &Self| {
             let group = &fleet.groups[at];
             let secret = fleet.secrets.then_some(fleet.secret);
@@ -258,18 +275,18 @@ impl Fleet {
     }
 
     /// Whether what is broken makes the machines of a group fail that run a broken image.
-    pub(crate) fn is_broken(&self, broken: Broken, at: usize) -> bool {
+    pub(crate) fn breaks_group(&self, broken: BrokenRelease, at: usize) -> bool {
         let meant = broken.group.is_none_or(|group| group == at);
-        meant && (broken.how != How::Checks || self.groups[at].checks)
+        meant && (broken.mode != FailureMode::FailingChecks || self.groups[at].checks)
     }
 
     /// Whether the release as a whole has a broken image.
-    pub(crate) fn is_bad(&self) -> bool {
-        self.image.contains(BAD)
+    pub(crate) fn has_broken_image(&self) -> bool {
+        self.image.contains(BROKEN_IMAGE)
     }
 
     /// What every machine of a group shall have in its configuration.
-    pub(crate) fn wants(&self, at: usize) -> (String, String, u64) {
+    pub(crate) fn expected_config(&self, at: usize) -> (String, String, u64) {
         (
             self.image.to_owned(),
             self.env.to_string(),
@@ -280,20 +297,20 @@ impl Fleet {
     /// The manifest.
     pub(crate) fn manifest(&self) -> String {
         let mut text = format!(
-            "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nname = \"{APP}\"\nprimary_region = \"ewr\"\n\
+            "project = \"any\"\n[fly]\norg = \"any\"\n[apps.web]\nname = \"{APP_NAME}\"\nprimary_region = \"ewr\"\n\
              image = \"{}\"\nips = []\n[apps.web.env]\nRELEASE = \"{}\"\n",
             self.image, self.env
         );
         let strategy = format!("{:?}", self.strategy).to_lowercase();
         write!(text, "[apps.web.deploy]\nstrategy = \"{strategy}\"\n").unwrap();
-        if let Some(limit) = self.limit {
+        if let Some(limit) = self.max_unavailable {
             writeln!(text, "max_unavailable = {limit}").unwrap();
         }
-        if self.command {
+        if self.release_command {
             writeln!(text, "release_command = \"bin/migrate\"").unwrap();
         }
         // A check that never passes is waited for as long as this.
-        if self.is_bad() {
+        if self.has_broken_image() {
             writeln!(text, "wait_timeout = \"40s\"").unwrap();
         }
         text.push_str("[apps.web.processes]\n");
@@ -301,7 +318,7 @@ impl Fleet {
             writeln!(text, "{name} = \"bin/{name}\"").unwrap();
         }
         for (at, group) in self.groups.iter().enumerate() {
-            group.write(&mut text, at, self.strategy);
+            group.write_toml(&mut text, at, self.strategy);
         }
         if self.secrets {
             text.push_str("[apps.web.secrets]\nSECRET_KEY = { env = \"SECRET_KEY\" }\n");
@@ -313,8 +330,8 @@ impl Fleet {
     }
 }
 
-impl Group {
-    fn write(&self, text: &mut String, at: usize, strategy: Style) {
+impl GroupSpec {
+    fn write_toml(&self, text: &mut String, at: usize, strategy: RolloutStyle) {
         let (name, port) = (GROUPS[at], 8_000 + at);
         let count: Vec<String> = self
             .regions
@@ -361,24 +378,26 @@ impl Group {
     }
 }
 
-impl Broken {
+impl BrokenRelease {
     /// It crashes after some seconds, again and again.
-    pub(crate) fn later() -> Self {
+    pub(crate) fn crash_later() -> Self {
         Self {
-            how: How::CrashLater,
+            mode: FailureMode::CrashLater,
             group: None,
         }
     }
 
     /// The rule for the sandbox.
-    pub(crate) fn rule(self) -> Value {
-        let behave = match self.how {
-            How::Crash => json!({ "exit_code": 1, "after_ms": 0 }),
-            How::CrashLater => json!({ "exit_code": 1, "after_ms": 6_000, "checks": "critical" }),
-            How::Memory => json!({ "oom": true, "after_ms": 0 }),
-            How::Checks => json!({ "checks": "critical" }),
+    pub(crate) fn sandbox_rule(self) -> Value {
+        let behave = match self.mode {
+            FailureMode::Crash => json!({ "exit_code": 1, "after_ms": 0 }),
+            FailureMode::CrashLater => {
+                json!({ "exit_code": 1, "after_ms": 6_000, "checks": "critical" })
+            }
+            FailureMode::OutOfMemory => json!({ "oom": true, "after_ms": 0 }),
+            FailureMode::FailingChecks => json!({ "checks": "critical" }),
         };
-        let mut matches = json!({ "image_contains": BAD });
+        let mut matches = json!({ "image_contains": BROKEN_IMAGE });
         if let Some(group) = self.group {
             matches["process_group"] = GROUPS[group].into();
         }

@@ -5,85 +5,86 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::fleet::APP;
-use crate::support::Team;
+use super::fleet::APP_NAME;
+use crate::support::TestEnv;
 
 /// The sandbox keeps so many events of a machine; with as many, older ones may be lost.
-const KEPT: usize = 50;
+const MAX_EVENTS: usize = 50;
 /// The sandbox's machines answer their checks so long after their start.
-const FIRST_CHECK: i64 = 1_000;
+const FIRST_CHECK_MS: i64 = 1_000;
 
 /// One machine, from its first moment on.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct MachineHistory {
     pub(crate) id: String,
     /// Its slot in the manifest.
     pub(crate) slot: String,
     pub(crate) group: String,
-    pub(crate) schedule: bool,
+    pub(crate) is_cron: bool,
     /// Whether the proxy leaves it out now.
     pub(crate) cordoned: bool,
     pub(crate) state: String,
-    versions: Vec<Version>,
+    versions: Vec<VersionRecord>,
     /// By identifier, and so by time.
-    events: BTreeMap<String, Event>,
+    events: BTreeMap<String, EventRecord>,
 }
 
 #[derive(Debug)]
-struct Version {
+struct VersionRecord {
     at: i64,
     image: String,
     /// Everything that it is started with.
-    generation: String,
-    checked: bool,
+    fingerprint: String,
+    has_checks: bool,
 }
 
 #[derive(Debug)]
-struct Event {
+struct EventRecord {
     at: i64,
     kind: String,
     /// The state from then on.
     state: Option<String>,
     /// Whether it is the end of a program that did what it should.
-    succeeds: bool,
+    exited_cleanly: bool,
 }
 
 /// What a machine is at one moment.
 #[derive(Debug)]
-pub(crate) struct View<'l> {
+pub(crate) struct MachineView<'l> {
     pub(crate) started: bool,
     pub(crate) cordoned: bool,
     /// Whether its first checks have been made.
-    checked: bool,
+    checks_done: bool,
     pub(crate) image: &'l str,
-    pub(crate) generation: &'l str,
+    pub(crate) fingerprint: &'l str,
 }
 
-impl View<'_> {
+impl MachineView<'_> {
     /// Whether the proxy sends requests to it.
     pub(crate) fn serves(&self) -> bool {
         self.started && !self.cordoned
     }
 
     /// Whether it serves, and its checks have had the time to pass.
-    pub(crate) fn is_well(&self) -> bool {
-        self.serves() && self.checked
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.serves() && self.checks_done
     }
 }
 
 /// All machines of the app, as far as they were looked at.
 #[derive(Debug, Default)]
-pub(crate) struct History(BTreeMap<String, Life>);
+pub(crate) struct AppHistory(BTreeMap<String, MachineHistory>);
 
 /// The sandbox's clock.
-pub(crate) async fn now(team: &Team) -> i64 {
-    team.by_hand("GET", "/_sandbox/clock", json!(null)).await["now_ms"]
+pub(crate) async fn sandbox_now(team: &TestEnv) -> i64 {
+    team.send_manual_request("GET", "/_sandbox/clock", json!(null))
+        .await["now_ms"]
         .as_i64()
         .unwrap()
 }
 
 /// The moment in a ULID.
-fn moment(ulid: &str) -> i64 {
+fn ulid_time(ulid: &str) -> i64 {
     const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let digit = |c: char| i64::try_from(DIGITS.find(c).unwrap()).unwrap();
     ulid.chars()
@@ -91,7 +92,7 @@ fn moment(ulid: &str) -> i64 {
         .fold(0, |number, c| number * 32 + digit(c))
 }
 
-fn version(value: &Value) -> Version {
+fn parse_version(value: &Value) -> VersionRecord {
     let mut config = value["user_config"].clone();
     let metadata = config["metadata"].take();
     config["standbys"] = json!(null);
@@ -103,15 +104,15 @@ fn version(value: &Value) -> Version {
         || services
             .filter_map(|service| service["checks"].as_array())
             .any(|checks| !checks.is_empty());
-    Version {
-        at: moment(value["version"].as_str().unwrap()),
+    VersionRecord {
+        at: ulid_time(value["version"].as_str().unwrap()),
         image: config["image"].as_str().unwrap().to_owned(),
-        generation: format!("{config} {}", metadata["trimtab_secrets"]),
-        checked,
+        fingerprint: format!("{config} {}", metadata["trimtab_secrets"]),
+        has_checks: checked,
     }
 }
 
-fn event(value: &Value) -> (String, Event) {
+fn parse_event(value: &Value) -> (String, EventRecord) {
     let text = |key: &str| value[key].as_str().unwrap().to_owned();
     let kind = text("type");
     let exit = &value["request"]["exit_event"];
@@ -123,37 +124,37 @@ fn event(value: &Value) -> (String, Event) {
     };
     (
         text("id"),
-        Event {
+        EventRecord {
             at: value["timestamp"].as_i64().unwrap(),
             kind,
             state,
-            succeeds,
+            exited_cleanly: succeeds,
         },
     )
 }
 
-impl Life {
-    fn read(machine: &Value) -> Self {
+impl MachineHistory {
+    fn parse(machine: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let list = |key: &str| machine[key].as_array().unwrap();
-        let mut versions: Vec<Version> = list("versions").iter().map(version).collect();
+        let mut versions: Vec<VersionRecord> = list("versions").iter().map(parse_version).collect();
         versions.sort_by_key(|version| version.at);
         let first = &list("versions").last().unwrap()["user_config"];
         Self {
             id: text(&machine["id"]),
             slot: text(&first["metadata"]["trimtab_name"]),
             group: text(&first["metadata"]["fly_process_group"]),
-            schedule: !first["schedule"].is_null(),
+            is_cron: !first["schedule"].is_null(),
             cordoned: machine["cordoned"] == true,
             state: text(&machine["state"]),
             versions,
-            events: list("events").iter().map(event).collect(),
+            events: list("events").iter().map(parse_event).collect(),
         }
     }
 
     /// Takes over what an earlier look saw and the sandbox has forgotten.
-    fn remember(&mut self, before: Self) {
-        let cut = self.events.len() == KEPT;
+    fn merge_earlier(&mut self, before: Self) {
+        let cut = self.events.len() == MAX_EVENTS;
         let known = self
             .events
             .first_key_value()
@@ -163,7 +164,7 @@ impl Life {
     }
 
     /// What it is at a moment; nothing before it is made and after it is gone.
-    pub(crate) fn at(&self, moment: i64) -> Option<View<'_>> {
+    pub(crate) fn view_at(&self, moment: i64) -> Option<MachineView<'_>> {
         let version = self
             .versions
             .iter()
@@ -182,20 +183,21 @@ impl Life {
             }
         }
         let started = state == "started";
-        let checked = !version.checked || moment >= since + FIRST_CHECK;
-        let (image, generation) = (version.image.as_str(), version.generation.as_str());
-        (state != "destroyed").then_some(View {
+        let checked = !version.has_checks || moment >= since + FIRST_CHECK_MS;
+        let (image, generation) = (version.image.as_str(), version.fingerprint.as_str());
+        (state != "destroyed").then_some(MachineView {
             started,
             cordoned,
-            checked,
+            checks_done: checked,
             image,
-            generation,
+            fingerprint: generation,
         })
     }
 
     /// Whether it was begun to start in a span of time.
-    pub(crate) fn woke(&self, from: i64, to: i64) -> bool {
-        let wakes = |event: &&Event| matches!(event.state.as_deref(), Some("starting" | "started"));
+    pub(crate) fn was_started(&self, from: i64, to: i64) -> bool {
+        let wakes =
+            |event: &&EventRecord| matches!(event.state.as_deref(), Some("starting" | "started"));
         self.events
             .values()
             .filter(wakes)
@@ -203,8 +205,8 @@ impl Life {
     }
 
     /// Whether its program ended by itself, and well.
-    pub(crate) fn succeeded(&self) -> bool {
-        self.events.values().any(|event| event.succeeds)
+    pub(crate) fn exited_cleanly(&self) -> bool {
+        self.events.values().any(|event| event.exited_cleanly)
     }
 
     /// Whether somebody sent it a new configuration in a span of time.
@@ -216,7 +218,7 @@ impl Life {
     }
 
     /// The moments at which the proxy was told about it.
-    pub(crate) fn told(&self, from: i64, to: i64) -> impl Iterator<Item = i64> {
+    pub(crate) fn cordon_times(&self, from: i64, to: i64) -> impl Iterator<Item = i64> {
         let mine = self
             .events
             .values()
@@ -230,16 +232,22 @@ impl Life {
     }
 }
 
-impl History {
+impl AppHistory {
     /// Looks again.
-    pub(crate) async fn look(&mut self, team: &Team) {
-        let state = team.by_hand("GET", "/_sandbox/state", json!(null)).await;
-        for machine in state["apps"][APP]["machines"].as_object().unwrap().values() {
-            let mut life = Life::read(machine);
+    pub(crate) async fn refresh(&mut self, team: &TestEnv) {
+        let state = team
+            .send_manual_request("GET", "/_sandbox/state", json!(null))
+            .await;
+        for machine in state["apps"][APP_NAME]["machines"]
+            .as_object()
+            .unwrap()
+            .values()
+        {
+            let mut life = MachineHistory::parse(machine);
             match self.0.remove(&life.id) {
-                Some(before) => life.remember(before),
+                Some(before) => life.merge_earlier(before),
                 None => assert!(
-                    life.events.len() < KEPT,
+                    life.events.len() < MAX_EVENTS,
                     "a history without a beginning proves nothing"
                 ),
             }
@@ -248,50 +256,53 @@ impl History {
     }
 
     /// Those that are there now.
-    pub(crate) fn there(&self) -> impl Iterator<Item = &Life> {
+    pub(crate) fn existing(&self) -> impl Iterator<Item = &MachineHistory> {
         self.0.values().filter(|life| !life.is_gone())
     }
 
     /// Every moment in a span of time at which anything may be other than before.
-    pub(crate) fn moments(&self, from: i64, to: i64) -> BTreeSet<i64> {
+    pub(crate) fn change_times(&self, from: i64, to: i64) -> BTreeSet<i64> {
         let events = self
             .0
             .values()
             .flat_map(|life| life.events.values())
             .map(|event| event.at);
         let all = events
-            .flat_map(|at| [at, at + FIRST_CHECK])
+            .flat_map(|at| [at, at + FIRST_CHECK_MS])
             .chain([from, to]);
         all.filter(|at| (from..=to).contains(at)).collect()
     }
 
-    pub(crate) fn group(&self, group: &str) -> impl Iterator<Item = &Life> {
+    pub(crate) fn machines_of_group(&self, group: &str) -> impl Iterator<Item = &MachineHistory> {
         self.0
             .values()
-            .filter(move |life| life.group == group && !life.schedule)
+            .filter(move |life| life.group == group && !life.is_cron)
     }
 
     /// The slots of a group in which a machine is at a moment what it should be.
-    pub(crate) fn slots(
+    pub(crate) fn slots_where(
         &self,
         group: &str,
         at: i64,
-        is: &dyn Fn(&View<'_>) -> bool,
+        is: &dyn Fn(&MachineView<'_>) -> bool,
     ) -> BTreeSet<&str> {
-        let fits = |life: &&Life| life.at(at).is_some_and(|view| is(&view));
-        self.group(group)
+        let fits = |life: &&MachineHistory| life.view_at(at).is_some_and(|view| is(&view));
+        self.machines_of_group(group)
             .filter(fits)
             .map(|life| life.slot.as_str())
             .collect()
     }
 
     /// Demands that at no moment two generations of a group serve.
-    pub(crate) fn one_generation_serves(&self, group: &str, from: i64, to: i64) {
-        for at in self.moments(from, to) {
+    pub(crate) fn assert_single_version_serves(&self, group: &str, from: i64, to: i64) {
+        for at in self.change_times(from, to) {
             let mut serving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for life in self.group(group) {
-                if let Some(view) = life.at(at).filter(View::serves) {
-                    serving.entry(view.generation).or_default().push(&life.slot);
+            for life in self.machines_of_group(group) {
+                if let Some(view) = life.view_at(at).filter(MachineView::serves) {
+                    serving
+                        .entry(view.fingerprint)
+                        .or_default()
+                        .push(&life.slot);
                 }
             }
             assert!(

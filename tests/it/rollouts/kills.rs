@@ -4,51 +4,56 @@
 use std::collections::BTreeMap;
 
 use trimtab::{
-    clouds::{Burnt, Fuse, Nth},
-    kinds::fly::release::GROUP,
+    clouds::{CrashMode, CrashPoint, RequestOrdinal},
+    kinds::fly::release::RELEASE_COMMAND_GROUP,
 };
 
 use super::{
-    fleet::{Fleet, GROUPS, Style},
-    history::{History, now},
+    fleet::{FleetSpec, GROUPS, RolloutStyle},
+    history::{AppHistory, sandbox_now},
 };
-use crate::support::Team;
+use crate::support::TestEnv;
 
 /// What comes after the run that was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum RecoveryMode {
     /// The same release again.
-    Finished,
+    Retry,
     /// The release before.
-    TakenBack,
+    Revert,
 }
 
 /// One run that is killed, and what comes after it. Says whether the fuse was reached.
-async fn killed(fleet: &Fleet, fuse: Fuse, next: Next) -> bool {
+async fn crash_and_recover(fleet: &FleetSpec, fuse: CrashPoint, next: RecoveryMode) -> bool {
     let what = format!("{fuse:?}, {next:?}");
-    let team = Team::new(&fleet.manifest()).await;
+    let team = TestEnv::new(&fleet.manifest()).await;
     team.apply().await;
-    let mut history = History::default();
-    history.look(&team).await;
-    let commands = |history: &History| history.group(GROUP).filter(|life| life.succeeded()).count();
-    let (from, before) = (now(&team).await, commands(&history));
-    team.write(&fleet.repaired().manifest());
+    let mut history = AppHistory::default();
+    history.refresh(&team).await;
+    let commands = |history: &AppHistory| {
+        history
+            .machines_of_group(RELEASE_COMMAND_GROUP)
+            .filter(|life| life.exited_cleanly())
+            .count()
+    };
+    let (from, before) = (sandbox_now(&team).await, commands(&history));
+    team.write_manifest(&fleet.with_working_image().manifest());
     let burnt = !team.try_apply(Some(fuse)).await.unwrap().is_complete();
     // What is hidden from its first moment on shows only until it is shown.
-    history.look(&team).await;
-    if fleet.strategy == Style::BlueGreen {
-        history.one_generation_serves(GROUPS[0], from, now(&team).await);
+    history.refresh(&team).await;
+    if fleet.strategy == RolloutStyle::BlueGreen {
+        history.assert_single_version_serves(GROUPS[0], from, sandbox_now(&team).await);
     }
-    if next == Next::TakenBack {
-        team.write(&fleet.manifest());
+    if next == RecoveryMode::Revert {
+        team.write_manifest(&fleet.manifest());
     }
     team.apply().await;
-    history.look(&team).await;
-    if fleet.strategy == Style::BlueGreen {
-        history.one_generation_serves(GROUPS[0], from, now(&team).await);
+    history.refresh(&team).await;
+    if fleet.strategy == RolloutStyle::BlueGreen {
+        history.assert_single_version_serves(GROUPS[0], from, sandbox_now(&team).await);
     }
     assert_eq!(team.summary().await, Vec::<String>::new(), "{what}");
-    let slots: Vec<&str> = history.there().map(|life| life.slot.as_str()).collect();
+    let slots: Vec<&str> = history.existing().map(|life| life.slot.as_str()).collect();
     let mut wanted: Vec<String> = team
         .desired()
         .fly_machine
@@ -60,13 +65,13 @@ async fn killed(fleet: &Fleet, fuse: Fuse, next: Next) -> bool {
     sorted.sort_unstable();
     assert_eq!(sorted, wanted, "{what}: {history:#?}");
     assert!(
-        history.there().all(|life| !life.cordoned),
+        history.existing().all(|life| !life.cordoned),
         "{what}: {history:#?}"
     );
-    if next == Next::Finished {
+    if next == RecoveryMode::Retry {
         assert_eq!(
             commands(&history) - before,
-            usize::from(fleet.command),
+            usize::from(fleet.release_command),
             "{what}: {history:#?}"
         );
     }
@@ -74,15 +79,15 @@ async fn killed(fleet: &Fleet, fuse: Fuse, next: Next) -> bool {
 }
 
 /// Kills at each write until there is none left to kill at.
-async fn at_every_write(fleet: Fleet, next: Next, least: u64) {
+async fn crash_at_every_write(fleet: FleetSpec, next: RecoveryMode, least: u64) {
     for after in [false, true] {
         for write in 1.. {
-            if !killed(
+            if !crash_and_recover(
                 &fleet,
-                Fuse {
-                    at: Nth::Write(write),
-                    after,
-                    then: Burnt::FallSilent,
+                CrashPoint {
+                    request: RequestOrdinal::Write(write),
+                    after_response: after,
+                    mode: CrashMode::Simulate,
                 },
                 next,
             )
@@ -95,22 +100,27 @@ async fn at_every_write(fleet: Fleet, next: Next, least: u64) {
     }
 }
 
-fn blue_green() -> Fleet {
-    Fleet::plain(BTreeMap::from([("ewr", 2)]), Style::BlueGreen)
+fn blue_green_fleet() -> FleetSpec {
+    FleetSpec::single_group(BTreeMap::from([("ewr", 2)]), RolloutStyle::BlueGreen)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_versions_never_serve_when_a_killed_release_is_taken_back() {
-    at_every_write(blue_green(), Next::TakenBack, 10).await;
+async fn reverting_crashed_release_never_mixes_versions() {
+    crash_at_every_write(blue_green_fleet(), RecoveryMode::Revert, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_command_runs_once_wherever_its_run_is_killed() {
-    let fleet = Fleet::plain(BTreeMap::from([("ewr", 2)]), Style::Immediate);
-    at_every_write(fleet.with_command(), Next::Finished, 5).await;
+async fn release_command_runs_once_after_crash() {
+    let fleet = FleetSpec::single_group(BTreeMap::from([("ewr", 2)]), RolloutStyle::Immediate);
+    crash_at_every_write(fleet.with_release_command(), RecoveryMode::Retry, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_versions_never_serve_when_a_killed_release_is_finished() {
-    at_every_write(blue_green().with_command(), Next::Finished, 11).await;
+async fn finishing_crashed_release_never_mixes_versions() {
+    crash_at_every_write(
+        blue_green_fleet().with_release_command(),
+        RecoveryMode::Retry,
+        11,
+    )
+    .await;
 }

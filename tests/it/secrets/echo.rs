@@ -9,11 +9,11 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use trimtab_sandbox::{self as sandbox, Options, Running};
+use trimtab_sandbox::{self as sandbox, RunningSandbox, SandboxOptions};
 
 /// How an answer repeats the request.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Style {
+pub(super) enum EchoFormat {
     /// A message in JSON, as Fly's.
     Json(u16),
     /// The text alone, as a proxy's.
@@ -26,44 +26,48 @@ pub(super) enum Style {
     Identity,
 }
 
-struct Echo {
-    sandbox: Running,
+struct EchoServer {
+    sandbox: RunningSandbox,
     token: String,
     /// What the path of a request that is repeated ends with; nothing is all of them.
-    place: Option<&'static str>,
-    style: Style,
-    identity: String,
+    path_suffix: Option<&'static str>,
+    format: EchoFormat,
+    identity_token: String,
 }
 
 /// Serves it; the address of what repeats.
-pub(super) async fn serve(place: Option<&'static str>, style: Style, identity: &str) -> String {
-    let sandbox = sandbox::start(Options {
+pub(super) async fn start(
+    place: Option<&'static str>,
+    style: EchoFormat,
+    identity: &str,
+) -> String {
+    let sandbox = sandbox::start(SandboxOptions {
         speed: 200.0,
-        ..Options::in_memory()
+        ..SandboxOptions::in_memory()
     })
     .await
     .unwrap();
     let token = sandbox.org_token("acme").unwrap();
-    let echo = Arc::new(Echo {
+    let echo = Arc::new(EchoServer {
         sandbox,
         token,
-        place,
-        style,
-        identity: identity.to_owned(),
+        path_suffix: place,
+        format: style,
+        identity_token: identity.to_owned(),
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(answer).with_state(echo);
+    let router = Router::new().fallback(handle).with_state(echo);
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
 }
 
-async fn answer(State(echo): State<Arc<Echo>>, request: Request) -> Response<Body> {
+async fn handle(State(echo): State<Arc<EchoServer>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let uri = parts.uri.to_string();
     let here = echo
-        .place
+        .path_suffix
         .is_none_or(|place| parts.uri.path().ends_with(place) && parts.method != "GET");
     if here {
         let headers = parts
@@ -76,7 +80,7 @@ async fn answer(State(echo): State<Arc<Echo>>, request: Request) -> Response<Bod
             headers.join(" "),
             String::from_utf8_lossy(&body)
         );
-        return repeat(&echo, &uri, &said);
+        return echo_request(&echo, &uri, &said);
     }
     let url = format!("{}{uri}", echo.sandbox.url());
     let mut onward = reqwest::Client::new().request(parts.method, url);
@@ -98,7 +102,7 @@ async fn answer(State(echo): State<Arc<Echo>>, request: Request) -> Response<Bod
         .unwrap()
 }
 
-fn repeat(echo: &Echo, uri: &str, said: &str) -> Response<Body> {
+fn echo_request(echo: &EchoServer, uri: &str, said: &str) -> Response<Body> {
     let escaped = said
         .replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -108,22 +112,22 @@ fn repeat(echo: &Echo, uri: &str, said: &str) -> Response<Body> {
             format!("<Error><Code>{code}</Code><Message>refused: {escaped}</Message></Error>");
         (403, format!("<ErrorResponse>{error}</ErrorResponse>"))
     };
-    let (status, text) = match echo.style {
-        Style::Json(status) => (
+    let (status, text) = match echo.format {
+        EchoFormat::Json(status) => (
             status,
             serde_json::json!({ "error": format!("refused: {said}") }).to_string(),
         ),
-        Style::Text(status) => (status, said.to_owned()),
-        Style::Malformed => (
+        EchoFormat::Text(status) => (status, said.to_owned()),
+        EchoFormat::Malformed => (
             200,
             serde_json::json!({ "secrets": said, "version": said }).to_string(),
         ),
-        Style::Xml(code) => xml(code),
-        Style::Identity if uri.contains("audience=") => (
+        EchoFormat::Xml(code) => xml(code),
+        EchoFormat::Identity if uri.contains("audience=") => (
             200,
-            serde_json::json!({ "value": echo.identity }).to_string(),
+            serde_json::json!({ "value": echo.identity_token }).to_string(),
         ),
-        Style::Identity => xml("AccessDenied"),
+        EchoFormat::Identity => xml("AccessDenied"),
     };
     // A header of the answer repeats it as well.
     let header: String = said.chars().filter(char::is_ascii_graphic).collect();

@@ -3,18 +3,18 @@
 //! print their environment, and signals.
 
 use serde_json::json;
-use trimtab_sandbox::{self as sandbox, Options};
+use trimtab_sandbox::{self as sandbox, SandboxOptions};
 
 use super::{
-    Level,
-    echo::{Style, serve},
-    marks::Marks,
-    signal,
-    stage::{STATE, Stage},
+    LogLevel,
+    echo::{EchoFormat, start},
+    marks::Canaries,
+    send_signal,
+    stage::{LeakTest, STATE_DIR},
 };
 
 /// Ways to write a secret's value where it does not belong, `{}`.
-const MISTAKES: [&str; 16] = [
+const MISPLACED_SECRETS: [&str; 16] = [
     "[apps.web.secrets]\nOTHER = \"{}\"",
     "[apps.web.secrets]\nOTHER = { value = \"{}\" }",
     "[apps.web.secrets]\nOTHER = { env = \"{}\" }",
@@ -33,7 +33,7 @@ const MISTAKES: [&str; 16] = [
     "[fly]\ntoken = { env = \"fm2-{}\" }",
 ];
 /// A secret as somebody would paste it. It may be no key of TOML's, and needs no escape in a text.
-const PASTED: &str = "own.env";
+const PASTED_SECRET: &str = "own.env";
 
 /// What happens to the request that sets the secrets; `N` is its number among those that write.
 const FAULTS: [&str; 7] = [
@@ -47,63 +47,63 @@ const FAULTS: [&str; 7] = [
 ];
 
 /// Who repeats what: the place (nothing is everywhere), how, and which variables lead there.
-const ECHOES: [(Option<&str>, Style, &[&str]); 11] = [
-    (None, Style::Json(401), &FLY),
-    (None, Style::Text(403), &FLY),
-    (Some("/secrets"), Style::Json(422), &FLY),
-    (Some("/secrets"), Style::Text(400), &FLY),
-    (Some("/secrets"), Style::Malformed, &FLY),
-    (None, Style::Malformed, &FLY),
-    (None, Style::Text(400), &["TRIMTAB_REGISTRY_BASE_URL"]),
+const ECHO_CASES: [(Option<&str>, EchoFormat, &[&str]); 11] = [
+    (None, EchoFormat::Json(401), &FLY_URL_VARIABLES),
+    (None, EchoFormat::Text(403), &FLY_URL_VARIABLES),
+    (Some("/secrets"), EchoFormat::Json(422), &FLY_URL_VARIABLES),
+    (Some("/secrets"), EchoFormat::Text(400), &FLY_URL_VARIABLES),
+    (Some("/secrets"), EchoFormat::Malformed, &FLY_URL_VARIABLES),
+    (None, EchoFormat::Malformed, &FLY_URL_VARIABLES),
+    (None, EchoFormat::Text(400), &["TRIMTAB_REGISTRY_BASE_URL"]),
     (
         None,
-        Style::Xml("SignatureDoesNotMatch"),
+        EchoFormat::Xml("SignatureDoesNotMatch"),
         &["AWS_ENDPOINT_URL"],
     ),
-    (None, Style::Xml("AccessDenied"), &["AWS_ENDPOINT_URL"]),
-    (None, Style::Malformed, &["AWS_ENDPOINT_URL"]),
+    (None, EchoFormat::Xml("AccessDenied"), &["AWS_ENDPOINT_URL"]),
+    (None, EchoFormat::Malformed, &["AWS_ENDPOINT_URL"]),
     (
         None,
-        Style::Identity,
+        EchoFormat::Identity,
         &["AWS_ENDPOINT_URL", "ACTIONS_ID_TOKEN_REQUEST_URL"],
     ),
 ];
-const FLY: [&str; 3] = [
+const FLY_URL_VARIABLES: [&str; 3] = [
     "FLY_FLAPS_BASE_URL",
     "FLY_API_BASE_URL",
     "FLY_UIEX_BASE_URL",
 ];
 
-pub(super) fn play<'m>(marks: &'m Marks, nth: usize, level: &Level) -> Stage<'m> {
-    let mut stage = Stage::new(marks);
-    level.of(&mut stage);
-    mistakes(&mut stage, nth, level);
-    missing(&mut stage, level);
-    let write = refusals_and_the_number_of_the_write(&mut stage, level);
-    faults(&mut stage, level, write);
+pub(super) fn run_failures<'m>(marks: &'m Canaries, nth: usize, level: &LogLevel) -> LeakTest<'m> {
+    let mut stage = LeakTest::new(marks);
+    level.configure(&mut stage);
+    run_misplaced_secrets(&mut stage, nth, level);
+    run_missing_secrets(&mut stage, level);
+    let write = run_refusals(&mut stage, level);
+    run_faults(&mut stage, level, write);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(printed(&stage));
-    a_program_that_prints_its_secrets(&mut stage, level);
-    signals(&mut stage, level, write);
-    in_the_open_before(&mut stage, nth, level);
-    echoes(&mut stage, level, &runtime);
+    runtime.block_on(make_release_command_print_secrets(&stage));
+    run_program_that_prints_secrets(&mut stage, level);
+    run_with_signals(&mut stage, level, write);
+    run_with_former_plain_variable(&mut stage, nth, level);
+    run_echo_cases(&mut stage, level, &runtime);
     stage
 }
 
-fn args<'a>(line: &'a str, level: &'a Level) -> Vec<&'a str> {
+fn args_with_level<'a>(line: &'a str, level: &'a LogLevel) -> Vec<&'a str> {
     line.split_whitespace()
         .chain(level.args.iter().copied())
         .collect()
 }
 
-fn anew(stage: &Stage) {
-    drop(std::fs::remove_dir_all(stage.path(STATE)));
+fn reset_state(stage: &LeakTest) {
+    drop(std::fs::remove_dir_all(stage.path(STATE_DIR)));
 }
 
-fn mistakes(stage: &mut Stage, nth: usize, level: &Level) {
-    for (at, mistake) in MISTAKES.iter().enumerate() {
-        let wrong = mistake.replace("{}", stage.marks.value(PASTED));
-        stage.write(
+fn run_misplaced_secrets(stage: &mut LeakTest, nth: usize, level: &LogLevel) {
+    for (at, mistake) in MISPLACED_SECRETS.iter().enumerate() {
+        let wrong = mistake.replace("{}", stage.canaries.value(PASTED_SECRET));
+        stage.write_file(
             "environments/wrong.toml",
             &format!("project = \"vault\"\nextends = \"plain.toml\"\n{wrong}\n"),
         );
@@ -113,25 +113,29 @@ fn mistakes(stage: &mut Stage, nth: usize, level: &Level) {
         } else {
             "plan wrong --sandbox=state"
         };
-        let ran = stage.run(&args(line, level));
-        assert_eq!(ran.code, Some(1), "{wrong}: {}{}", ran.out, ran.err);
+        let ran = stage.run(&args_with_level(line, level));
+        assert_eq!(ran.code, Some(1), "{wrong}: {}{}", ran.stdout, ran.stderr);
     }
     std::fs::remove_file(stage.path("environments/wrong.toml")).unwrap();
 }
 
-fn missing(stage: &mut Stage, level: &Level) {
+fn run_missing_secrets(stage: &mut LeakTest, level: &LogLevel) {
     for (name, line) in [
         ("VAULT_ENV", "plan plain --sandbox=state"),
         ("FLY_API_TOKEN", "plan plain"),
     ] {
-        stage.set(name, "");
-        assert_eq!(stage.run(&args(line, level)).code, Some(1), "{name}");
+        stage.set_variable(name, "");
+        assert_eq!(
+            stage.run(&args_with_level(line, level)).code,
+            Some(1),
+            "{name}"
+        );
         stage.variables.remove(name);
     }
     // A line that is none, in a file that is full of secrets.
-    let text = format!("{}\nOTHER=1\n", stage.marks.value(PASTED));
-    stage.write("sources/broken.env", &text);
-    let ran = stage.run(&args(
+    let text = format!("{}\nOTHER=1\n", stage.canaries.value(PASTED_SECRET));
+    stage.write_file("sources/broken.env", &text);
+    let ran = stage.run(&args_with_level(
         "plan plain --sandbox=state --env-file sources/broken.env",
         level,
     ));
@@ -139,14 +143,17 @@ fn missing(stage: &mut Stage, level: &Level) {
 }
 
 /// A plan that is refused; on the way, which write sets the secrets.
-fn refusals_and_the_number_of_the_write(stage: &mut Stage, level: &Level) -> usize {
-    stage.set(
+fn run_refusals(stage: &mut LeakTest, level: &LogLevel) -> usize {
+    stage.set_variable(
         "TRIMTAB_SANDBOX_RECORD",
         stage.path("tmp/record").to_str().unwrap(),
     );
     let line = "apply plain --sandbox=state --yes --parallel 1";
     // Not searched: the record is elsewhere, and the next runs do the same.
-    let output = stage.command(&args(line, level)).output().unwrap();
+    let output = stage
+        .command(&args_with_level(line, level))
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -163,54 +170,57 @@ fn refusals_and_the_number_of_the_write(stage: &mut Stage, level: &Level) -> usi
     let sets =
         |exchange: &serde_json::Value| exchange["path"].as_str().unwrap().ends_with("/secrets");
     let full = std::iter::from_fn(|| writes.next())
-        .position(|write| sets(&write) && is_full(&write))
+        .position(|write| sets(&write) && sets_manifest_secrets(&write))
         .unwrap();
     let text = std::fs::read_to_string(stage.path("environments/plain.toml")).unwrap();
-    stage.write(
+    stage.write_file(
         "environments/plain.toml",
         &text.replace("[apps.web]", "[apps.web]\nprotected = true"),
     );
-    assert_eq!(stage.run(&args(line, level)).code, Some(0));
+    assert_eq!(stage.run(&args_with_level(line, level)).code, Some(0));
     assert_eq!(
         stage
-            .run(&args("destroy plain --sandbox=state --yes", level))
+            .run(&args_with_level(
+                "destroy plain --sandbox=state --yes",
+                level
+            ))
             .code,
         Some(3)
     );
-    stage.write("environments/plain.toml", &text);
+    stage.write_file("environments/plain.toml", &text);
     full + 1
 }
 
 /// Whether a request sets secrets of the manifest, and not only our mark.
-fn is_full(write: &serde_json::Value) -> bool {
+fn sets_manifest_secrets(write: &serde_json::Value) -> bool {
     write["body"].as_str().unwrap().contains("FROM_ENV")
 }
 
-fn faults(stage: &mut Stage, level: &Level, write: usize) {
+fn run_faults(stage: &mut LeakTest, level: &LogLevel, write: usize) {
     for fault in FAULTS {
-        anew(stage);
-        stage.set(
+        reset_state(stage);
+        stage.set_variable(
             "TRIMTAB_SANDBOX_FAULT",
             &fault.replace('N', &write.to_string()),
         );
-        let ran = stage.run(&args(
+        let ran = stage.run(&args_with_level(
             "apply plain --sandbox=state --yes --parallel 1",
             level,
         ));
-        assert!(ran.code.is_some(), "{fault}: {}{}", ran.out, ran.err);
+        assert!(ran.code.is_some(), "{fault}: {}{}", ran.stdout, ran.stderr);
     }
     stage.variables.remove("TRIMTAB_SANDBOX_FAULT");
 }
 
 /// From now on, the release command prints its environment and fails.
-async fn printed(stage: &Stage<'_>) {
-    anew(stage);
-    let running = sandbox::start(Options::new(stage.path(STATE)))
+async fn make_release_command_print_secrets(stage: &LeakTest<'_>) {
+    reset_state(stage);
+    let running = sandbox::start(SandboxOptions::new(stage.path(STATE_DIR)))
         .await
         .unwrap();
     let whole: Vec<String> = ["VAULT_ENV", "key.pem"]
         .iter()
-        .map(|what| format!("{what}={}", stage.marks.value(what)))
+        .map(|what| format!("{what}={}", stage.canaries.value(what)))
         .collect();
     let rule = json!({
         "match": { "process_group": "fly_app_release_command" },
@@ -231,50 +241,50 @@ async fn printed(stage: &Stage<'_>) {
     running.stop().await;
 }
 
-fn a_program_that_prints_its_secrets(stage: &mut Stage, level: &Level) {
+fn run_program_that_prints_secrets(stage: &mut LeakTest, level: &LogLevel) {
     // The rule is in the state, and the log in the record of the answers.
     stage.state_is_searched = false;
-    stage.set("TRIMTAB_SANDBOX_RECORD", "");
-    let ran = stage.run(&args("apply plain --sandbox=state --yes", level));
-    assert_eq!(ran.code, Some(4), "{}{}", ran.out, ran.err);
-    let said = format!("{}{}", ran.out, ran.err);
+    stage.set_variable("TRIMTAB_SANDBOX_RECORD", "");
+    let ran = stage.run(&args_with_level("apply plain --sandbox=state --yes", level));
+    assert_eq!(ran.code, Some(4), "{}{}", ran.stdout, ran.stderr);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
     if !said.contains("VAULT_ENV=‹secret›") {
         stage
-            .wrong
+            .leaks
             .push(format!("the line is not told without the secret: {said}"));
     }
     stage.variables.remove("TRIMTAB_SANDBOX_RECORD");
     stage.state_is_searched = true;
-    anew(stage);
+    reset_state(stage);
 }
 
-fn signals(stage: &mut Stage, level: &Level, write: usize) {
-    stage.set("TRIMTAB_SANDBOX_FAULT", &format!("hold-after:w{write}"));
+fn run_with_signals(stage: &mut LeakTest, level: &LogLevel, write: usize) {
+    stage.set_variable("TRIMTAB_SANDBOX_FAULT", &format!("hold-after:w{write}"));
     for name in ["INT", "TERM"] {
-        anew(stage);
+        reset_state(stage);
         let mut sent = 0;
         let line = "apply plain --sandbox=state --yes --parallel 1 --format json";
-        let ran = stage.run_until(&args(line, level), |id, said| {
+        let ran = stage.run_until(&args_with_level(line, level), |id, said| {
             let (begun, stops) = (
                 said.contains("fly.secrets/web"),
                 said.contains("\"stopping\""),
             );
             if (begun && sent == 0) || (stops && sent == 1) {
                 sent += 1;
-                signal(id, name);
+                send_signal(id, name);
             }
         });
-        assert!(sent > 0, "{}{}", ran.out, ran.err);
+        assert!(sent > 0, "{}{}", ran.stdout, ran.stderr);
     }
     stage.variables.remove("TRIMTAB_SANDBOX_FAULT");
 }
 
 /// What is a secret now was a variable in the open before, and still is one in the machine.
-fn in_the_open_before(stage: &mut Stage, nth: usize, level: &Level) {
-    anew(stage);
+fn run_with_former_plain_variable(stage: &mut LeakTest, nth: usize, level: &LogLevel) {
+    reset_state(stage);
     let text = std::fs::read_to_string(stage.path("environments/plain.toml")).unwrap();
-    let open = serde_json::to_string(stage.marks.value("VAULT_ENV")).unwrap();
-    stage.write(
+    let open = serde_json::to_string(stage.canaries.value("VAULT_ENV")).unwrap();
+    stage.write_file(
         "environments/plain.toml",
         &text.replace("[apps.web]", &format!("[apps.web]\nenv.OPEN = {open}")),
     );
@@ -287,36 +297,36 @@ fn in_the_open_before(stage: &mut Stage, nth: usize, level: &Level) {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    stage.write("environments/plain.toml", &text);
+    stage.write_file("environments/plain.toml", &text);
     drop(std::fs::remove_file(stage.path("record.jsonl")));
     stage.state_is_searched = false;
-    stage.set("TRIMTAB_SANDBOX_RECORD", ""); // the machine's configuration is in it
+    stage.set_variable("TRIMTAB_SANDBOX_RECORD", ""); // the machine's configuration is in it
     // As many as there are levels.
     let format = ["text", "markdown", "json", "tf-json"][nth];
     let line = format!("plan plain --sandbox=state --out tmp/plan --format {format}");
-    assert_eq!(stage.run(&args(&line, level)).code, Some(0));
+    assert_eq!(stage.run(&args_with_level(&line, level)).code, Some(0));
     let (drift, status) = (
         "drift plain --sandbox=state",
         "status plain --sandbox=state --format json",
     );
     for line in [drift, status, "graph plain --plan --sandbox=state"] {
-        stage.run(&args(line, level));
+        stage.run(&args_with_level(line, level));
     }
     stage.variables.remove("TRIMTAB_SANDBOX_RECORD");
     stage.state_is_searched = true;
-    anew(stage);
+    reset_state(stage);
 }
 
-fn echoes(stage: &mut Stage, level: &Level, runtime: &tokio::runtime::Runtime) {
-    let identity = stage.marks.value("GITHUB_OIDC").to_owned();
-    let faithful = runtime.block_on(serve(Some("nothing"), Style::Malformed, &identity));
-    for (place, style, variables) in ECHOES {
-        let echo = runtime.block_on(serve(place, style, &identity));
-        for name in FLY
+fn run_echo_cases(stage: &mut LeakTest, level: &LogLevel, runtime: &tokio::runtime::Runtime) {
+    let identity = stage.canaries.value("GITHUB_OIDC").to_owned();
+    let faithful = runtime.block_on(start(Some("nothing"), EchoFormat::Malformed, &identity));
+    for (place, style, variables) in ECHO_CASES {
+        let echo = runtime.block_on(start(place, style, &identity));
+        for name in FLY_URL_VARIABLES
             .iter()
             .chain(&["TRIMTAB_REGISTRY_BASE_URL", "AWS_ENDPOINT_URL"])
         {
-            stage.set(
+            stage.set_variable(
                 name,
                 if variables.contains(name) {
                     &echo
@@ -325,10 +335,10 @@ fn echoes(stage: &mut Stage, level: &Level, runtime: &tokio::runtime::Runtime) {
                 },
             );
         }
-        if matches!(style, Style::Identity) {
-            stage.set("AWS_ACCESS_KEY_ID", "");
-            stage.set("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/deploy");
-            stage.set("ACTIONS_ID_TOKEN_REQUEST_URL", &echo);
+        if matches!(style, EchoFormat::Identity) {
+            stage.set_variable("AWS_ACCESS_KEY_ID", "");
+            stage.set_variable("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/deploy");
+            stage.set_variable("ACTIONS_ID_TOKEN_REQUEST_URL", &echo);
         }
         let environment = if variables.contains(&"AWS_ENDPOINT_URL") {
             "vault"
@@ -336,14 +346,14 @@ fn echoes(stage: &mut Stage, level: &Level, runtime: &tokio::runtime::Runtime) {
             "plain"
         };
         let line = format!("apply {environment} --yes --parallel 1");
-        let ran = stage.run(&args(&line, level));
-        let said = format!("{}{}", ran.out, ran.err);
+        let ran = stage.run(&args_with_level(&line, level));
+        let said = format!("{}{}", ran.stdout, ran.stderr);
         assert!(
             ran.code != Some(0),
             "{style:?} for {variables:?} at {place:?}: {said}"
         );
         if place.is_some() && !said.contains("‹secret›") {
-            stage.wrong.push(format!(
+            stage.leaks.push(format!(
                 "what was refused is not told without the secret: {said}"
             ));
         }

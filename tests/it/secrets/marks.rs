@@ -8,56 +8,61 @@ use base64::{
 };
 
 /// A value that must not be seen.
-pub(super) struct Mark {
+pub(super) struct Canary {
     /// Where it is given to the program.
-    pub(super) what: &'static str,
+    pub(super) source: &'static str,
     pub(super) value: String,
     forms: Vec<(&'static str, String)>,
 }
 
-impl Mark {
+impl Canary {
     fn new(what: &'static str, value: &str) -> Self {
         Self {
-            what,
+            source: what,
             value: value.to_owned(),
-            forms: forms(value),
+            forms: encoded_forms(value),
         }
     }
 }
 
 /// All of them. Characters that encodings change stand in the middle, so that no encoding leaves a long part as it is.
-pub(super) struct Marks(pub(super) Vec<Mark>);
+pub(super) struct Canaries(pub(super) Vec<Canary>);
 
 /// The first line of a private key is the same in all of them.
-const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
+const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMrkPem7QzV4hT9sLx2Kd\nMrkPem8WnR5jY3uGp6Fb\n-----END PRIVATE KEY-----";
 
-impl Marks {
+impl Canaries {
     pub(super) fn new() -> Self {
         Self(vec![
-            Mark::new("VAULT_ENV", "MrkEnv4kW8\"q<7&'xR2\\tZ/+v9Yb"),
-            Mark::new("key.pem", PEM),
-            Mark::new("own.env", "MrkOwn6dH3 nB5#vL0%pS8=qJ1"),
-            Mark::new("all.env", "MrkAll2fG9cX4mT7wK5é8rE1"),
-            Mark::new(
+            Canary::new("VAULT_ENV", "MrkEnv4kW8\"q<7&'xR2\\tZ/+v9Yb"),
+            Canary::new("key.pem", PRIVATE_KEY),
+            Canary::new("own.env", "MrkOwn6dH3 nB5#vL0%pS8=qJ1"),
+            Canary::new("all.env", "MrkAll2fG9cX4mT7wK5é8rE1"),
+            Canary::new(
                 "FLY_API_TOKEN",
                 "FlyV1 fm2_MrkTokenA3zN8bQ6,fm2_MrkTokenB5yD1hV9",
             ),
-            Mark::new("AWS_SECRET_ACCESS_KEY", "MrkAwsKey9+tP4/sM7wU2jC6xL8"),
-            Mark::new("AWS_SESSION_TOKEN", "MrkSession5//gR1==oF3kA8nE6"),
-            Mark::new(
+            Canary::new("AWS_SECRET_ACCESS_KEY", "MrkAwsKey9+tP4/sM7wU2jC6xL8"),
+            Canary::new("AWS_SESSION_TOKEN", "MrkSession5//gR1==oF3kA8nE6"),
+            Canary::new(
                 "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
                 "MrkActions7.vB2.hW9qI4zO6",
             ),
-            Mark::new("GITHUB_OIDC", "MrkIdentity3.eS8.yT5lU1rK7"),
+            Canary::new("GITHUB_OIDC", "MrkIdentity3.eS8.yT5lU1rK7"),
         ])
     }
 
     pub(super) fn value(&self, what: &str) -> &str {
-        &self.0.iter().find(|mark| mark.what == what).unwrap().value
+        &self
+            .0
+            .iter()
+            .find(|mark| mark.source == what)
+            .unwrap()
+            .value
     }
 
     /// What of it stands in a text, such as `own.env in base64`.
-    pub(super) fn found(&self, text: &str) -> Option<String> {
+    pub(super) fn find_in(&self, text: &str) -> Option<String> {
         let forms = self
             .0
             .iter()
@@ -65,12 +70,12 @@ impl Marks {
         let mut found = forms.filter(|(_, (_, text_of_it))| text.contains(text_of_it.as_str()));
         found
             .next()
-            .map(|(mark, (form, _))| format!("{} {form}", mark.what))
+            .map(|(mark, (form, _))| format!("{} {form}", mark.source))
     }
 }
 
 /// A value and its lines and parts, each as it is and encoded.
-fn forms(value: &str) -> Vec<(&'static str, String)> {
+fn encoded_forms(value: &str) -> Vec<(&'static str, String)> {
     let lines = value.lines().filter(|line| !line.starts_with("-----"));
     let parts = value
         .split(',')
@@ -78,7 +83,7 @@ fn forms(value: &str) -> Vec<(&'static str, String)> {
         .filter(|part| part.len() > 12);
     let mut forms = Vec::new();
     for value in [value].into_iter().chain(lines).chain(parts) {
-        forms.extend(encoded(value));
+        forms.extend(encodings(value));
     }
     forms.sort_by_key(|(_, text)| text.len());
     // Where a form is, there is what it contains.
@@ -91,7 +96,7 @@ fn forms(value: &str) -> Vec<(&'static str, String)> {
     few
 }
 
-fn encoded(value: &str) -> Vec<(&'static str, String)> {
+fn encodings(value: &str) -> Vec<(&'static str, String)> {
     let json = serde_json::to_string(value).unwrap();
     let percent = |keep: &str| {
         value.bytes().fold(String::new(), |mut out, byte| {
@@ -136,10 +141,14 @@ fn encoded(value: &str) -> Vec<(&'static str, String)> {
 
 /// The search itself: a marked value that is planted is found, whatever its form and whatever stands around it.
 #[test]
-fn a_planted_secret_is_found_in_every_form() {
-    let marks = Marks::new();
+fn planted_canary_is_found_in_every_encoding() {
+    let marks = Canaries::new();
     for mark in &marks.0 {
-        let Mark { what, value, .. } = mark;
+        let Canary {
+            source: what,
+            value,
+            ..
+        } = mark;
         let base64 = base64::engine::general_purpose::STANDARD;
         let mut planted = vec![
             format!("error: {value}!"),
@@ -160,13 +169,13 @@ fn a_planted_secret_is_found_in_every_form() {
         );
         for text in planted {
             let found = marks
-                .found(&format!("before{text}after"))
+                .find_in(&format!("before{text}after"))
                 .unwrap_or_default();
             assert!(found.starts_with(what), "{what} in {text}: {found:?}");
         }
     }
     assert_eq!(
-        marks.found("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"),
+        marks.find_in("FlyV1 -----BEGIN PRIVATE KEY----- ‹secret› (sensitive)"),
         None
     );
 }

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::marks::Marks;
+use super::marks::Canaries;
 
 /// Every source of secrets, files made of them, a release command, and the part of AWS.
 const MANIFEST: &str = r#"
@@ -43,7 +43,7 @@ secret_name = "FROM_FILE"
 "#;
 /// The same without AWS, where what counts requests counts Fly's alone, and with half the secrets, whose fingerprints take
 /// the most time of a run.
-fn plain() -> String {
+fn manifest_without_aws() -> String {
     let (from, to) = (
         MANIFEST.find("[aws]").unwrap(),
         MANIFEST.find("[apps.web]").unwrap(),
@@ -56,14 +56,14 @@ fn plain() -> String {
 }
 
 /// Where the values come from; nothing may write here, and what is here is not searched.
-const SOURCES: &str = "sources";
+const SOURCES_DIR: &str = "sources";
 /// Where the embedded sandbox keeps its state.
-pub(super) const STATE: &str = "state";
-const RECORD: &str = "record.jsonl";
+pub(super) const STATE_DIR: &str = "state";
+const RECORD_FILE: &str = "record.jsonl";
 
-pub(super) struct Stage<'m> {
+pub(super) struct LeakTest<'m> {
     pub(super) dir: tempfile::TempDir,
-    pub(super) marks: &'m Marks,
+    pub(super) canaries: &'m Canaries,
     /// Added to the environment of every run; an empty value takes a variable away.
     pub(super) variables: BTreeMap<String, String>,
     /// Whether the state holds nothing secret besides secrets.
@@ -71,45 +71,45 @@ pub(super) struct Stage<'m> {
     /// What was searched, as it was then.
     searched: BTreeMap<PathBuf, Vec<u8>>,
     pub(super) runs: usize,
-    pub(super) wrong: Vec<String>,
+    pub(super) leaks: Vec<String>,
 }
 
 /// How a run ended.
 #[derive(Default)]
-pub(super) struct Ran {
+pub(super) struct RunOutput {
     pub(super) code: Option<i32>,
-    pub(super) out: String,
-    pub(super) err: String,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
-impl<'m> Stage<'m> {
-    pub(super) fn new(marks: &'m Marks) -> Self {
+impl<'m> LeakTest<'m> {
+    pub(super) fn new(marks: &'m Canaries) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for folder in [SOURCES, "environments", "home", "tmp", "bin"] {
+        for folder in [SOURCES_DIR, "environments", "home", "tmp", "bin"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
         let stage = Self {
             dir,
-            marks,
+            canaries: marks,
             variables: BTreeMap::new(),
             state_is_searched: true,
             searched: BTreeMap::new(),
             runs: 0,
-            wrong: Vec::new(),
+            leaks: Vec::new(),
         };
-        stage.write("environments/vault.toml", MANIFEST);
-        stage.write("environments/plain.toml", &plain());
-        stage.write("sources/key.pem", &format!("{}\n", marks.value("key.pem")));
-        stage.write(
+        stage.write_file("environments/vault.toml", MANIFEST);
+        stage.write_file("environments/plain.toml", &manifest_without_aws());
+        stage.write_file("sources/key.pem", &format!("{}\n", marks.value("key.pem")));
+        stage.write_file(
             "sources/own.env",
             &format!("OWN='{}'\n", marks.value("own.env")),
         );
-        stage.write(
+        stage.write_file(
             "sources/all.env",
             &format!("VAULT_FALLBACK={}\n", marks.value("all.env")),
         );
         // Whoever is called tells how. This `git` knows a commit.
-        stage.write(
+        stage.write_file(
             "bin/git",
             "#!/bin/sh\necho git \"$@\" >> \"$HOME/called\"\necho 0a1b2c\necho message\n",
         );
@@ -121,11 +121,11 @@ impl<'m> Stage<'m> {
         self.dir.path().join(file)
     }
 
-    pub(super) fn write(&self, file: &str, text: &str) {
+    pub(super) fn write_file(&self, file: &str, text: &str) {
         fs::write(self.path(file), text).unwrap();
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
@@ -142,7 +142,7 @@ impl<'m> Stage<'m> {
             .args(args)
             .current_dir(self.dir.path())
             .env_clear()
-            .envs(given.map(|name| (name, self.marks.value(name))))
+            .envs(given.map(|name| (name, self.canaries.value(name))))
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env(
                 "PATH",
@@ -155,7 +155,7 @@ impl<'m> Stage<'m> {
             .env("RUST_BACKTRACE", "full")
             .env("RUST_LOG", "trace")
             .env("TRIMTAB_SANDBOX_SPEED", "200")
-            .env("TRIMTAB_SANDBOX_RECORD", self.path(RECORD))
+            .env("TRIMTAB_SANDBOX_RECORD", self.path(RECORD_FILE))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -170,16 +170,20 @@ impl<'m> Stage<'m> {
     }
 
     /// Runs the program to its end, and searches everything.
-    pub(super) fn run(&mut self, args: &[&str]) -> Ran {
+    pub(super) fn run(&mut self, args: &[&str]) -> RunOutput {
         self.run_until(args, |_, _| {})
     }
 
     /// The same; whenever it has said something, this sees the process and what it said so far.
-    pub(super) fn run_until(&mut self, args: &[&str], mut heard: impl FnMut(u32, &str)) -> Ran {
+    pub(super) fn run_until(
+        &mut self,
+        args: &[&str],
+        mut heard: impl FnMut(u32, &str),
+    ) -> RunOutput {
         let mut child = self.command(args).spawn().unwrap();
         let id = child.id();
         let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (mut ran, mut called) = (Ran::default(), String::new());
+        let (mut ran, mut called) = (RunOutput::default(), String::new());
         std::thread::scope(|scope| {
             let talk = scope.spawn(move || {
                 let mut text = Vec::new();
@@ -189,47 +193,48 @@ impl<'m> Stage<'m> {
             let (mut said, mut part) = (Vec::new(), [0; 4096]);
             while let Ok(count @ 1..) = stdout.read(&mut part) {
                 said.extend_from_slice(&part[..count]);
-                arguments(id, &mut called);
+                collect_arguments(id, &mut called);
                 heard(id, &String::from_utf8_lossy(&said));
             }
-            ran.out = String::from_utf8_lossy(&said).into_owned();
-            ran.err = talk.join().unwrap();
+            ran.stdout = String::from_utf8_lossy(&said).into_owned();
+            ran.stderr = talk.join().unwrap();
         });
         ran.code = child.wait().unwrap().code();
         self.runs += 1;
         let what = args.join(" ");
         let said = [
-            ("its output", &ran.out),
-            ("what it said", &ran.err),
+            ("its output", &ran.stdout),
+            ("what it said", &ran.stderr),
             ("its arguments", &called),
         ];
         for (place, text) in said {
-            self.search(&what, place, text);
+            self.search_text(&what, place, text);
         }
         self.search_files(&what);
-        if ran.code == Some(101) || ran.err.contains("panicked at") {
-            self.wrong.push(format!("`{what}` panicked:\n{}", ran.err));
+        if ran.code == Some(101) || ran.stderr.contains("panicked at") {
+            self.leaks
+                .push(format!("`{what}` panicked:\n{}", ran.stderr));
         }
         ran
     }
 
-    fn search(&mut self, run: &str, place: &str, text: &str) {
-        if let Some(found) = self.marks.found(text) {
+    fn search_text(&mut self, run: &str, place: &str, text: &str) {
+        if let Some(found) = self.canaries.find_in(text) {
             let mut text = text.to_owned();
             text.truncate(text.floor_char_boundary(3000));
-            self.wrong
+            self.leaks
                 .push(format!("`{run}`: {found} is in {place}:\n{text}"));
         }
     }
 
     fn search_files(&mut self, run: &str) {
         let mut files = Vec::new();
-        walk(self.dir.path(), &mut files);
+        collect_files(self.dir.path(), &mut files);
         for file in files {
             let name = file.strip_prefix(self.dir.path()).unwrap().to_owned();
-            if name.starts_with(SOURCES)
+            if name.starts_with(SOURCES_DIR)
                 || name.starts_with("environments")
-                || (name.starts_with(STATE) && !self.state_is_searched)
+                || (name.starts_with(STATE_DIR) && !self.state_is_searched)
             {
                 continue;
             }
@@ -238,21 +243,21 @@ impl<'m> Stage<'m> {
             if self.searched.get(&file) == Some(&bytes) {
                 continue;
             }
-            let text = self.without_what_is_kept(run, &name, &String::from_utf8_lossy(&bytes));
-            self.search(run, &name.display().to_string(), &text);
+            let text = self.without_allowed_secrets(run, &name, &String::from_utf8_lossy(&bytes));
+            self.search_text(run, &name.display().to_string(), &text);
             self.searched.insert(file, bytes);
         }
         // Each run's exchanges are looked through once.
-        drop(fs::remove_file(self.path(RECORD)));
+        drop(fs::remove_file(self.path(RECORD_FILE)));
     }
 
     /// A file without the values that belong into it: the sandbox keeps an app's secrets in `apps/NAME.json`, and a record
     /// has the bodies of the requests that set them. Nobody else may read either.
-    fn without_what_is_kept(&mut self, run: &str, name: &Path, text: &str) -> String {
+    fn without_allowed_secrets(&mut self, run: &str, name: &Path, text: &str) -> String {
         let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
-        if name.starts_with(format!("{STATE}/apps")) {
+        if name.starts_with(format!("{STATE_DIR}/apps")) {
             assert_eq!(
-                mode(&self.path(STATE)),
+                mode(&self.path(STATE_DIR)),
                 0o700,
                 "`{run}`: others can read the sandbox's state"
             );
@@ -262,9 +267,9 @@ impl<'m> Stage<'m> {
             }
             return app.to_string();
         }
-        if name == Path::new(RECORD) {
+        if name == Path::new(RECORD_FILE) {
             assert_eq!(
-                mode(&self.path(RECORD)),
+                mode(&self.path(RECORD_FILE)),
                 0o600,
                 "`{run}`: others can read the record"
             );
@@ -285,11 +290,11 @@ impl<'m> Stage<'m> {
     }
 }
 
-fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
+fn collect_files(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            walk(&path, out)
+            collect_files(&path, out)
         } else {
             out.push(path)
         }
@@ -297,7 +302,7 @@ fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
 }
 
 /// Adds how a process and those that it started were called, where the system tells.
-fn arguments(id: u32, out: &mut String) {
+fn collect_arguments(id: u32, out: &mut String) {
     let Ok(called) = fs::read_to_string(format!("/proc/{id}/cmdline")) else {
         return;
     };
@@ -310,7 +315,7 @@ fn arguments(id: u32, out: &mut String) {
     for thread in threads {
         let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
-            arguments(child, out);
+            collect_arguments(child, out);
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Every command that there is, one after the other as they follow in an environment's life, all at one log level.
 
 use super::{
-    Choice, LEVELS, Level,
-    marks::Marks,
-    stage::{STATE, Stage},
+    FormatSelection, LOG_LEVELS, LogLevel,
+    marks::Canaries,
+    stage::{LeakTest, STATE_DIR},
 };
 
 /// The commands in the order of their runs; `{format}` is one of those that the command knows.
-const STORY: &[(&str, &str)] = &[
+const COMMANDS: &[(&str, &str)] = &[
     ("validate", "vault"),
     ("plan", "vault --format {format} --out home/plan"),
     ("graph", "vault --format {format}"),
@@ -36,7 +36,7 @@ const STORY: &[(&str, &str)] = &[
 ];
 
 /// What `--help` lists.
-fn commands(help: &str) -> Vec<&str> {
+fn listed_commands(help: &str) -> Vec<&str> {
     let list = help
         .split("Commands:\n")
         .nth(1)
@@ -50,7 +50,7 @@ fn commands(help: &str) -> Vec<&str> {
 }
 
 /// The formats that a command's help lists; nothing where it knows none.
-fn formats(help: &str) -> Vec<String> {
+fn listed_formats(help: &str) -> Vec<String> {
     let Some(about) = help.split("--format <FORMAT>").nth(1) else {
         return vec![String::new()];
     };
@@ -61,19 +61,24 @@ fn formats(help: &str) -> Vec<String> {
     values.map(str::to_owned).collect()
 }
 
-pub(super) fn play<'m>(marks: &'m Marks, nth: usize, level: &Level, choice: Choice) -> Stage<'m> {
-    let mut stage = Stage::new(marks);
-    level.of(&mut stage);
-    let help = stage.run(&["--help"]).out;
-    for command in commands(&help) {
+pub(super) fn run_all_commands<'m>(
+    marks: &'m Canaries,
+    nth: usize,
+    level: &LogLevel,
+    choice: FormatSelection,
+) -> LeakTest<'m> {
+    let mut stage = LeakTest::new(marks);
+    level.configure(&mut stage);
+    let help = stage.run(&["--help"]).stdout;
+    for command in listed_commands(&help) {
         assert!(
-            STORY.iter().any(|(known, _)| *known == command),
+            COMMANDS.iter().any(|(known, _)| *known == command),
             "a new command, `{command}`: add it to STORY"
         );
     }
-    for (command, rest) in STORY {
+    for (command, rest) in COMMANDS {
         let formats = match rest.contains("{format}") {
-            true => formats(&stage.run(&[command, "--help"]).out),
+            true => listed_formats(&stage.run(&[command, "--help"]).stdout),
             false => vec![String::new()],
         };
         assert!(
@@ -82,19 +87,19 @@ pub(super) fn play<'m>(marks: &'m Marks, nth: usize, level: &Level, choice: Choi
         );
         let reads = !matches!(*command, "apply" | "rollback" | "destroy");
         let chosen = match choice {
-            Choice::All if reads => formats,
+            FormatSelection::All if reads => formats,
             // Where there are fewer levels than formats, some levels have two.
-            _ if formats.len() > LEVELS.len() && reads => formats
+            _ if formats.len() > LOG_LEVELS.len() && reads => formats
                 .iter()
                 .skip(nth)
-                .step_by(LEVELS.len())
+                .step_by(LOG_LEVELS.len())
                 .cloned()
                 .collect(),
             _ => vec![formats[nth % formats.len()].clone()],
         };
         for format in chosen {
             let rest = rest.replace("{format}", &format);
-            let state = format!("--sandbox={STATE}");
+            let state = format!("--sandbox={STATE_DIR}");
             let mut args = vec![*command];
             args.extend(rest.split_whitespace());
             if *command != "help" {
@@ -108,15 +113,15 @@ pub(super) fn play<'m>(marks: &'m Marks, nth: usize, level: &Level, choice: Choi
             let ran = stage.run_until(&args, |id, said| {
                 if serves && !told && said.contains("FLY_API_TOKEN") {
                     told = true;
-                    super::signal(id, "INT");
+                    super::send_signal(id, "INT");
                 }
             });
             // What was applied last is another image than the manifest's.
             let expected = if *command == "drift" { 2 } else { 0 };
             if ran.code != Some(expected) {
-                stage.wrong.push(format!(
+                stage.leaks.push(format!(
                     "{args:?} ended with {:?}: {}{}",
-                    ran.code, ran.out, ran.err
+                    ran.code, ran.stdout, ran.stderr
                 ));
             }
         }

@@ -3,53 +3,62 @@
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use trimtab::{clouds::{Fuse, Readers, Settings, aws, fly::Reader}, kinds::Desired, model::Secret};
-use trimtab_sandbox::{self as sandbox, Running};
+use trimtab::{
+    clouds::{ClientConfig, CloudReaders, CrashPoint, aws, fly::FlyReader},
+    kinds::Desired,
+    model::Secret,
+};
+use trimtab_sandbox::{self as sandbox, RunningSandbox};
 
 /// How Fly is asked with the token of an organization.
-pub(crate) fn settings(sandbox: &Running, org: &str, speed: f64, fuse: Option<Fuse>) -> Settings {
+pub(crate) fn fly_settings(
+    sandbox: &RunningSandbox,
+    org: &str,
+    speed: f64,
+    fuse: Option<CrashPoint>,
+) -> ClientConfig {
     let token = Secret::new(sandbox.org_token(org).unwrap());
-    Settings {
-        fuse,
-        ..Settings::imitation(sandbox.url(), token, speed)
+    ClientConfig {
+        crash_point: fuse,
+        ..ClientConfig::for_sandbox(sandbox.url(), token, speed)
     }
 }
 
 /// The clients of all clouds that a manifest names.
-pub(crate) async fn readers(
-    sandbox: &Running,
+pub(crate) async fn sandbox_readers(
+    sandbox: &RunningSandbox,
     desired: &Desired,
     speed: f64,
-    fuse: Option<Fuse>,
-) -> Readers {
-    let fly = Reader::new(&settings(sandbox, &desired.meta.org, speed, fuse)).unwrap();
+    fuse: Option<CrashPoint>,
+) -> CloudReaders {
+    let fly = FlyReader::new(&fly_settings(sandbox, &desired.meta.org, speed, fuse)).unwrap();
     let Some(meta) = &desired.meta.aws else {
-        return Readers { fly, aws: None };
+        return CloudReaders { fly, aws: None };
     };
-    let sandbox::AwsKeys { id, secret } = sandbox.aws_keys(&meta.account).unwrap();
-    let keys = aws::Keys {
-        id,
-        secret: Secret::new(secret),
-        session: None,
+    let sandbox::AwsAccessKey { id, secret } = sandbox.aws_keys(&meta.account).unwrap();
+    let keys = aws::StaticCredentials {
+        access_key_id: id,
+        secret_access_key: Secret::new(secret),
+        session_token: None,
     };
     let settings =
-        aws::Settings::imitation(&meta.account, &meta.region, sandbox.aws_url(), keys, speed);
-    let aws = aws::Reader::new(settings, &fly).await.unwrap();
-    Readers {
+        aws::AwsSettings::for_sandbox(&meta.account, &meta.region, sandbox.aws_url(), keys, speed);
+    let aws = aws::AwsReader::new(settings, &fly).await.unwrap();
+    CloudReaders {
         fly,
         aws: Some(aws),
     }
 }
 
 /// A request as somebody with a token would send it by hand; where it is refused, the status and what was said.
-pub(crate) async fn ask(
-    sandbox: &Running,
+pub(crate) async fn send_request(
+    sandbox: &RunningSandbox,
     method: &str,
     path: &str,
     body: &Value,
 ) -> Result<Value, (reqwest::StatusCode, String)> {
     let url = format!("{}{path}", sandbox.url());
-    let request = client()
+    let request = http_client()
         .request(method.parse().unwrap(), url)
         .bearer_auth(sandbox.user_token().unwrap());
     // Nothing is no body: `null` would be one.
@@ -68,7 +77,7 @@ pub(crate) async fn ask(
 
 /// One for each runtime would be tidier; but making one takes longer than most requests, and without idle connections
 /// none outlives the runtime that it was made in.
-fn client() -> &'static reqwest::Client {
+fn http_client() -> &'static reqwest::Client {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     CLIENT.get_or_init(|| {
         reqwest::Client::builder()

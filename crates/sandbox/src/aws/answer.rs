@@ -1,19 +1,19 @@
 //! Answers and errors of the AWS APIs: S3's bare documents, and the envelopes of the query protocol.
 
-use super::xml::Node;
+use super::xml::XmlNode;
 
 /// The namespace of everything that S3 says.
-pub(crate) const S3_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+pub(crate) const S3_XML_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// What an operation answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reply {
+pub(crate) struct AwsResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
+impl AwsResponse {
     /// A status alone.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
@@ -23,31 +23,31 @@ impl Reply {
     }
 
     /// A document of S3.
-    pub(crate) fn xml(node: &Node) -> Self {
-        Self::document(200, node, Some(S3_NAMESPACE))
+    pub(crate) fn s3_document(node: &XmlNode) -> Self {
+        Self::xml_document(200, node, Some(S3_XML_NAMESPACE))
     }
 
     /// A document.
-    pub(crate) fn document(status: u16, node: &Node, namespace: Option<&str>) -> Self {
-        let body = node.document(namespace);
+    pub(crate) fn xml_document(status: u16, node: &XmlNode, namespace: Option<&str>) -> Self {
+        let body = node.to_document(namespace);
         Self {
             status,
             headers: Vec::new(),
             body,
         }
-        .header("content-type", "application/xml")
+        .with_header("content-type", "application/xml")
     }
 
     /// The same with one more header.
-    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// The same, with the header if there is something to say.
-    pub(crate) fn maybe(self, name: &str, value: Option<impl Into<String>>) -> Self {
+    pub(crate) fn with_optional_header(self, name: &str, value: Option<impl Into<String>>) -> Self {
         match value {
-            Some(value) => self.header(name, value),
+            Some(value) => self.with_header(name, value),
             None => self,
         }
     }
@@ -55,16 +55,16 @@ impl Reply {
 
 /// Why an operation did nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub(crate) struct AwsError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
     /// What else the error document of S3 tells.
-    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) extra_elements: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
-impl Problem {
+impl AwsError {
     /// An error by its code.
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self {
@@ -76,19 +76,19 @@ impl Problem {
     }
 
     /// The same with one more element in its document.
-    pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.fields.push((name, value.into()));
+    pub(crate) fn with_element(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.extra_elements.push((name, value.into()));
         self
     }
 
     /// The same with one more header.
-    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
     /// `403 AccessDenied`.
-    pub(crate) fn denied(message: impl Into<String>) -> Self {
+    pub(crate) fn access_denied(message: impl Into<String>) -> Self {
         Self::new(403, "AccessDenied", message)
     }
 
@@ -99,58 +99,64 @@ impl Problem {
     }
 
     /// `400 InvalidArgument`.
-    pub(crate) fn argument(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(400, "InvalidArgument", message)
     }
 
     /// `400 InvalidRequest`.
-    pub(crate) fn request(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_request(message: impl Into<String>) -> Self {
         Self::new(400, "InvalidRequest", message)
     }
 
     /// `400 ValidationError` of the query protocol.
-    pub(crate) fn validation(message: impl Into<String>) -> Self {
+    pub(crate) fn validation_error(message: impl Into<String>) -> Self {
         Self::new(400, "ValidationError", message)
     }
 
     /// `404 NoSuchEntity` of IAM.
-    pub(crate) fn no_entity(message: impl Into<String>) -> Self {
+    pub(crate) fn no_such_entity(message: impl Into<String>) -> Self {
         Self::new(404, "NoSuchEntity", message)
     }
 
     /// As S3 says it.
-    pub(crate) fn s3(&self, resource: &str, id: &str) -> Reply {
-        let node = Node::new("Error")
-            .text("Code", &self.code)
-            .text("Message", &self.message);
-        let node = node.all(
-            self.fields
+    pub(crate) fn to_s3_response(&self, resource: &str, id: &str) -> AwsResponse {
+        let node = XmlNode::new("Error")
+            .with_text("Code", &self.code)
+            .with_text("Message", &self.message);
+        let node = node.with_children(
+            self.extra_elements
                 .iter()
-                .map(|(name, value)| Node::leaf(*name, value)),
+                .map(|(name, value)| XmlNode::leaf(*name, value)),
         );
         let node = node
-            .text("Resource", resource)
-            .text("RequestId", id)
-            .text("HostId", id);
-        self.finish(Reply::document(self.status, &node, None))
+            .with_text("Resource", resource)
+            .with_text("RequestId", id)
+            .with_text("HostId", id);
+        self.append_headers(AwsResponse::xml_document(self.status, &node, None))
     }
 
     /// As IAM and STS say it.
-    pub(crate) fn query(&self, namespace: &str, id: &str) -> Reply {
+    pub(crate) fn to_query_response(&self, namespace: &str, id: &str) -> AwsResponse {
         let side = if self.status < 500 {
             "Sender"
         } else {
             "Receiver"
         };
-        let error = Node::new("Error").text("Type", side);
+        let error = XmlNode::new("Error").with_text("Type", side);
         let error = error
-            .text("Code", &self.code)
-            .text("Message", &self.message);
-        let node = Node::new("ErrorResponse").with(error).text("RequestId", id);
-        self.finish(Reply::document(self.status, &node, Some(namespace)))
+            .with_text("Code", &self.code)
+            .with_text("Message", &self.message);
+        let node = XmlNode::new("ErrorResponse")
+            .with_child(error)
+            .with_text("RequestId", id);
+        self.append_headers(AwsResponse::xml_document(
+            self.status,
+            &node,
+            Some(namespace),
+        ))
     }
 
-    fn finish(&self, mut reply: Reply) -> Reply {
+    fn append_headers(&self, mut reply: AwsResponse) -> AwsResponse {
         reply.headers.extend(
             self.headers
                 .iter()

@@ -7,68 +7,70 @@ use axum::extract::{ConnectInfo, Request as HttpRequest};
 use axum::http::response::Builder;
 use axum::http::{HeaderValue, Response, StatusCode};
 
-use super::answer::{Problem, Reply};
-use super::iam::{self, Query};
-use super::request::Request;
-use super::s3::{self, Call, Class, Operation};
-use super::{state::Cloud, who};
-use crate::aws::policy::Context;
-use crate::connection::Cut;
-use crate::faults::{Blow, Kind};
+use super::answer::{AwsError, AwsResponse};
+use super::iam::{self, QueryRequest};
+use super::request::AwsRequest;
+use super::s3::{self, OperationClass, S3Call, S3Operation};
+use super::{state::AwsState, who};
+use crate::aws::policy::RequestContext;
+use crate::connection::ConnectionBreaker;
+use crate::faults::{Injected, RequestKind};
 use crate::ids;
-use crate::server::{Core, Server};
-use crate::wire::{cut_short, hang_up};
+use crate::server::{Server, SharedState};
+use crate::wire::{drop_connection, truncated_body_response};
 
 /// The largest body. A single write of S3 may have 5 GiB, but here it is held in memory.
-const BODY_MAX: usize = 256 << 20;
+const BODY_MAX_BYTES: usize = 256 << 20;
 
 /// What a request asks for.
 #[derive(Debug)]
-enum Plan {
-    S3(Option<&'static Operation>),
-    Query(Query),
+enum RoutedRequest {
+    S3(Option<&'static S3Operation>),
+    Query(QueryRequest),
 }
 
-impl Plan {
-    fn of(request: &Request) -> Self {
-        match iam::query(request) {
+impl RoutedRequest {
+    fn from_request(request: &AwsRequest) -> Self {
+        match iam::parse_query_request(request) {
             Some(query) => Self::Query(query),
-            None => Self::S3(s3::find(request)),
+            None => Self::S3(s3::find_operation(request)),
         }
     }
 
     /// What faults tell apart.
-    fn kind(&self, request: &Request) -> Kind {
+    fn fault_kind(&self, request: &AwsRequest) -> RequestKind {
         let conditional = ["if-match", "if-none-match"]
             .iter()
             .any(|name| request.headers.contains_key(*name));
         match self {
             Self::S3(Some(operation)) => match operation.class {
-                Class::Read => Kind::Read,
-                Class::Configure => Kind::Configure,
-                Class::Write if conditional => Kind::Conditional,
-                Class::Write => Kind::Write,
+                OperationClass::Read => RequestKind::Read,
+                OperationClass::Configure => RequestKind::BucketConfiguration,
+                OperationClass::Write if conditional => RequestKind::ConditionalWrite,
+                OperationClass::Write => RequestKind::Write,
             },
-            Self::S3(None) if matches!(request.method.as_str(), "GET" | "HEAD") => Kind::Read,
-            Self::S3(None) => Kind::Write,
-            Self::Query(query) if query.writes() => Kind::Write,
-            Self::Query(_) => Kind::Read,
+            Self::S3(None) if matches!(request.method.as_str(), "GET" | "HEAD") => {
+                RequestKind::Read
+            }
+            Self::S3(None) => RequestKind::Write,
+            Self::Query(query) if query.is_write() => RequestKind::Write,
+            Self::Query(_) => RequestKind::Read,
         }
     }
 
     /// The path under which the request is recorded.
-    fn readable(&self, request: &Request) -> String {
+    fn recorded_path(&self, request: &AwsRequest) -> String {
         match self {
-            Self::S3(operation) => s3::readable(request, *operation),
+            Self::S3(operation) => s3::recorded_path(request, *operation),
             Self::Query(query) => query.to_string(),
         }
     }
 
     /// An error in the words of the API that was asked.
-    fn refuse(&self, request: &Request, problem: &Problem, id: &str) -> Reply {
+    fn render_error(&self, request: &AwsRequest, problem: &AwsError, id: &str) -> AwsResponse {
         match self {
-            Self::S3(_) => problem.s3(&request.path, id),
-            Self::Query(query) => problem.query(query.namespace(), id),
+            Self::S3(_) => problem.to_s3_response(&request.path, id),
+            Self::Query(query) => problem.to_query_response(query.namespace(), id),
         }
     }
 }
@@ -77,62 +79,63 @@ impl Plan {
 pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<HttpBody> {
     let cut = request
         .extensions()
-        .get::<ConnectInfo<Cut>>()
+        .get::<ConnectInfo<ConnectionBreaker>>()
         .map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_MAX).await;
-    if server.core().closed {
-        return hang_up(cut);
+    let body = to_bytes(body, BODY_MAX_BYTES).await;
+    if server.lock_state().closed {
+        return drop_connection(cut);
     }
     let too_large = body.is_err();
-    let request = Request::new(
+    let request = AwsRequest::new(
         parts.method.to_string(),
         &parts.uri,
         parts.headers,
         body.unwrap_or_default(),
     );
-    let plan = Plan::of(&request);
+    let plan = RoutedRequest::from_request(&request);
     let (n, blow) = {
-        let mut core = server.core();
-        let kind = plan.kind(&request);
-        let (path, query) = (plan.readable(&request), request.raw_query.clone());
-        core.arrive(&request.method, path, query, false, kind)
+        let mut core = server.lock_state();
+        let kind = plan.fault_kind(&request);
+        let (path, query) = (plan.recorded_path(&request), request.raw_query.clone());
+        core.begin_request(&request.method, path, query, false, kind)
     };
-    server.hold(blow, Blow::HoldBefore).await;
-    let id = ids::hex(&ids::draw(&["aws request", &n.to_string()])[..8]).to_ascii_uppercase();
+    server.hold_if_injected(blow, Injected::HoldBefore).await;
+    let id =
+        ids::hex(&ids::derive_bytes(&["aws request", &n.to_string()])[..8]).to_ascii_uppercase();
     let reply = match too_large {
-        true => Err(Problem::new(
+        true => Err(AwsError::new(
             400,
             "EntityTooLarge",
             "Your proposed upload exceeds the maximum allowed object size.",
         )),
-        false => struck(server, &plan, &request, blow, &id),
+        false => execute_with_faults(server, &plan, &request, blow, &id),
     };
-    let reply = reply.unwrap_or_else(|problem| plan.refuse(&request, &problem, &id));
-    server.hold(blow, Blow::HoldAfter).await;
-    server.linger().await;
-    let dropped = matches!(blow, Some(Blow::DropBefore | Blow::DropAfter));
-    server.depart(
+    let reply = reply.unwrap_or_else(|problem| plan.render_error(&request, &problem, &id));
+    server.hold_if_injected(blow, Injected::HoldAfter).await;
+    server.delay().await;
+    let dropped = matches!(blow, Some(Injected::DropBefore | Injected::DropAfter));
+    server.finish_request(
         n,
         if dropped { 0 } else { reply.status },
-        blow == Some(Blow::Limited),
+        blow == Some(Injected::RateLimited),
     );
     if dropped {
-        return hang_up(cut);
+        return drop_connection(cut);
     }
     // Neither has a body, whatever there would be to say, and half of nothing is nothing.
     let silent = request.method == "HEAD" || matches!(reply.status, 204 | 304);
-    let now = server.core().clock.now();
-    match blow == Some(Blow::Truncate) {
-        true if silent => hang_up(cut),
-        true => cut_short(head(&reply, &id, now), &reply.body),
+    let now = server.lock_state().clock.now_ms();
+    match blow == Some(Injected::Truncate) {
+        true if silent => drop_connection(cut),
+        true => truncated_body_response(response_builder(&reply, &id, now), &reply.body),
         false => {
             let body = if silent {
                 Vec::new()
             } else {
                 reply.body.clone()
             };
-            head(&reply, &id, now)
+            response_builder(&reply, &id, now)
                 .body(HttpBody::from(body))
                 .unwrap_or_default()
         }
@@ -140,29 +143,29 @@ pub(crate) async fn serve(server: &Server, request: HttpRequest) -> Response<Htt
 }
 
 /// Does the request, unless a fault forbids it.
-fn struck(
+fn execute_with_faults(
     server: &Server,
-    plan: &Plan,
-    request: &Request,
-    blow: Option<Blow>,
+    plan: &RoutedRequest,
+    request: &AwsRequest,
+    blow: Option<Injected>,
     id: &str,
-) -> Result<Reply, Problem> {
-    let s3 = matches!(plan, Plan::S3(_));
+) -> Result<AwsResponse, AwsError> {
+    let s3 = matches!(plan, RoutedRequest::S3(_));
     match blow {
-        Some(Blow::DropBefore) => Ok(Reply::empty(500)),
-        Some(Blow::Status(code)) => Err(words(code, s3)),
-        Some(Blow::Limited) => Err(words(429, s3)),
-        Some(Blow::Aborted) => Err(words(409, s3)),
-        Some(Blow::Conflict) => {
+        Some(Injected::DropBefore) => Ok(AwsResponse::empty(500)),
+        Some(Injected::Status(code)) => Err(error_for_status(code, s3)),
+        Some(Injected::RateLimited) => Err(error_for_status(429, s3)),
+        Some(Injected::OperationAborted) => Err(error_for_status(409, s3)),
+        Some(Injected::ConditionalConflict) => {
             let message = "The conditional request cannot succeed due to a conflicting operation against this resource.";
-            Err(Problem::new(409, "ConditionalRequestConflict", message))
+            Err(AwsError::new(409, "ConditionalRequestConflict", message))
         }
-        Some(Blow::StatusAfter(code)) => {
+        Some(Injected::StatusAfter(code)) => {
             // Its answer is lost, good or bad.
-            let _ = run(server, plan, request, id);
-            Err(words(code, s3))
+            let _ = execute(server, plan, request, id);
+            Err(error_for_status(code, s3))
         }
-        Some(Blow::Expired) => Err(Problem::new(
+        Some(Injected::TokenExpired) => Err(AwsError::new(
             if s3 { 400 } else { 403 },
             "ExpiredToken",
             if s3 {
@@ -171,19 +174,20 @@ fn struck(
                 "The security token included in the request is expired"
             },
         )),
-        Some(Blow::Twice) => {
+        Some(Injected::Twice) => {
             // The first answer is the one that was lost.
-            let _ = run(server, plan, request, id);
-            run(server, plan, request, id)
+            let _ = execute(server, plan, request, id);
+            execute(server, plan, request, id)
         }
-        Some(Blow::DropAfter | Blow::Truncate | Blow::HoldBefore | Blow::HoldAfter) | None => {
-            run(server, plan, request, id)
-        }
+        Some(
+            Injected::DropAfter | Injected::Truncate | Injected::HoldBefore | Injected::HoldAfter,
+        )
+        | None => execute(server, plan, request, id),
     }
 }
 
 /// What AWS says with a status that a fault asks for.
-fn words(code: u16, s3: bool) -> Problem {
+fn error_for_status(code: u16, s3: bool) -> AwsError {
     let (status, name, message) = match (code, s3) {
         (400, _) => (400, "InvalidRequest", "Invalid Request"),
         (403, _) => (403, "AccessDenied", "Access Denied"),
@@ -217,69 +221,73 @@ fn words(code: u16, s3: bool) -> Problem {
             "We encountered an internal error. Please try again.",
         ),
     };
-    Problem::new(status, name, message)
+    AwsError::new(status, name, message)
 }
 
-fn run(server: &Server, plan: &Plan, request: &Request, id: &str) -> Result<Reply, Problem> {
-    let mut core = server.core();
-    core.catch_up();
+fn execute(
+    server: &Server,
+    plan: &RoutedRequest,
+    request: &AwsRequest,
+    id: &str,
+) -> Result<AwsResponse, AwsError> {
+    let mut core = server.lock_state();
+    core.catch_up_with_clock();
     let reply = match plan {
-        Plan::S3(operation) => bucket_or_object(&mut core, *operation, request),
-        Plan::Query(query) => {
-            iam::run(&mut core.world, query, request).map(|node| query.envelope(&node, id))
-        }
+        RoutedRequest::S3(operation) => execute_s3(&mut core, *operation, request),
+        RoutedRequest::Query(query) => iam::dispatch(&mut core.world, query, request)
+            .map(|node| query.wrap_response(&node, id)),
     };
     core.save().map_err(|error| {
         tracing::error!(%error, "the sandbox could not store its state");
-        Problem::new(500, "InternalError", error.to_string())
+        AwsError::new(500, "InternalError", error.to_string())
     })?;
-    server.tell();
+    server.notify_waiters();
     reply
 }
 
-fn bucket_or_object(
-    core: &mut Core,
-    operation: Option<&Operation>,
-    request: &Request,
-) -> Result<Reply, Problem> {
+fn execute_s3(
+    core: &mut SharedState,
+    operation: Option<&S3Operation>,
+    request: &AwsRequest,
+) -> Result<AwsResponse, AwsError> {
     let (who, claim) = who::authenticate(&core.world, request, "s3")?;
-    let operation = operation.ok_or_else(|| unknown(request))?;
-    let (bucket, key) = request.target();
-    if operation.class == Class::Configure
-        && is_late(
+    let operation = operation.ok_or_else(|| unsupported_operation(request))?;
+    let (bucket, key) = request.bucket_and_key();
+    if operation.class == OperationClass::Configure
+        && is_config_not_yet_visible(
             &core.world.aws,
             &bucket,
-            core.world.now,
-            core.faults.late_ms(),
+            core.world.now_ms,
+            core.faults.late_bucket_ms(),
         )
     {
-        return Err(s3::no_bucket(&bucket));
+        return Err(s3::no_such_bucket(&bucket));
     }
-    let (content, trailer) = request.content()?;
-    let mut call = Call {
-        unconditional: core.faults.unconditional(),
+    let (content, trailer) = request.decode_body()?;
+    let mut call = S3Call {
+        ignore_preconditions: core.faults.ignores_conditions(),
         region: claim.map(|claim| claim.region).unwrap_or_default(),
         world: &mut core.world,
         request,
-        who: &who,
+        caller: &who,
         bucket,
         key,
-        content,
+        body: content,
         trailer,
-        context: Context::default(),
+        context: RequestContext::default(),
     };
-    s3::run(&mut call, operation)
+    s3::execute(&mut call, operation)
 }
 
 /// Why a request is no operation.
-fn unknown(request: &Request) -> Problem {
+fn unsupported_operation(request: &AwsRequest) -> AwsError {
     match request.method.as_str() {
         "GET" | "HEAD" | "PUT" | "POST" | "DELETE" => {
             let message =
                 "A header or query you provided implies functionality that is not imitated here";
-            Problem::new(501, "NotImplemented", message)
+            AwsError::new(501, "NotImplemented", message)
         }
-        _ => Problem::new(
+        _ => AwsError::new(
             405,
             "MethodNotAllowed",
             "The specified method is not allowed against this resource.",
@@ -288,7 +296,7 @@ fn unknown(request: &Request) -> Problem {
 }
 
 /// Whether a bucket is so new that its configuration is not there yet, because a fault says so.
-fn is_late(cloud: &Cloud, bucket: &str, now: i64, late_ms: i64) -> bool {
+fn is_config_not_yet_visible(cloud: &AwsState, bucket: &str, now: i64, late_ms: i64) -> bool {
     late_ms > 0
         && cloud
             .buckets
@@ -297,11 +305,11 @@ fn is_late(cloud: &Cloud, bucket: &str, now: i64, late_ms: i64) -> bool {
 }
 
 /// The status line and the headers.
-fn head(reply: &Reply, id: &str, now: i64) -> Builder {
+fn response_builder(reply: &AwsResponse, id: &str, now: i64) -> Builder {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let builder = Response::builder()
         .status(status)
-        .header("date", s3::http_date(now));
+        .header("date", s3::format_http_date(now));
     let builder = builder
         .header("x-amz-request-id", id)
         .header("x-amzn-requestid", id)

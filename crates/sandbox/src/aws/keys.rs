@@ -3,18 +3,18 @@
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::iam::User;
+use super::iam::IamUser;
 use super::policy;
-use super::who::Key;
+use super::who::StoredAccessKey;
 use crate::ids;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// The user that administrators' keys belong to.
-const ADMINISTRATOR: &str = "administrator";
+const ADMINISTRATOR_USER: &str = "administrator";
 
 /// An access key of the imitated AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwsKeys {
+pub struct AwsAccessKey {
     /// `AWS_ACCESS_KEY_ID`.
     pub id: String,
     /// `AWS_SECRET_ACCESS_KEY`.
@@ -22,75 +22,83 @@ pub struct AwsKeys {
 }
 
 /// Whether this is a name that an account can have.
-pub(crate) fn is_account(text: &str) -> bool {
+pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The administrator's key of an account, made if it is missing.
-pub(crate) fn administrator(world: &mut World, account: &str) -> AwsKeys {
-    let own = |key: &&Key| key.account == account && key.user == ADMINISTRATOR;
-    if let Some((id, key)) = world.aws.root.keys.iter().find(|(_, key)| own(key)) {
-        return AwsKeys {
+pub(crate) fn ensure_administrator_key(world: &mut SimulatedWorld, account: &str) -> AwsAccessKey {
+    let own = |key: &&StoredAccessKey| key.account == account && key.user == ADMINISTRATOR_USER;
+    if let Some((id, key)) = world.aws.global.keys.iter().find(|(_, key)| own(key)) {
+        return AwsAccessKey {
             id: id.clone(),
             secret: key.secret.clone(),
         };
     }
-    let user = User {
-        attached: [policy::ADMINISTRATOR_ACCESS.to_owned()].into(),
-        ..user(world)
+    let user = IamUser {
+        attached: [policy::ADMINISTRATOR_ACCESS_ARN.to_owned()].into(),
+        ..new_user(world)
     };
     world
         .aws
-        .account(account)
+        .account_mut(account)
         .users
-        .insert(ADMINISTRATOR.to_owned(), user);
-    mint(world, account, ADMINISTRATOR)
+        .insert(ADMINISTRATOR_USER.to_owned(), user);
+    create_access_key(world, account, ADMINISTRATOR_USER)
 }
 
 /// The key of a new user who may do what a policy says.
 ///
 /// # Errors
 /// What is wrong with the policy.
-pub(crate) fn limited(world: &mut World, account: &str, policy: &Value) -> Result<AwsKeys, String> {
+pub(crate) fn create_key_with_policy(
+    world: &mut SimulatedWorld,
+    account: &str,
+    policy: &Value,
+) -> Result<AwsAccessKey, String> {
     let text = policy.to_string();
-    policy::identity(&text)?;
-    let user = User {
+    policy::parse_identity_policy(&text)?;
+    let user = IamUser {
         inline: [("limits".to_owned(), text)].into(),
-        ..user(world)
+        ..new_user(world)
     };
     let name = format!("user-{}", &user.id[user.id.len() - 8..]);
-    world.aws.account(account).users.insert(name.clone(), user);
-    Ok(mint(world, account, &name))
+    world
+        .aws
+        .account_mut(account)
+        .users
+        .insert(name.clone(), user);
+    Ok(create_access_key(world, account, &name))
 }
 
-fn user(world: &mut World) -> User {
-    User {
-        id: unique(world, "AIDA"),
-        ..User::default()
+fn new_user(world: &mut SimulatedWorld) -> IamUser {
+    IamUser {
+        id: generate_unique_id(world, "AIDA"),
+        ..IamUser::default()
     }
 }
 
-fn mint(world: &mut World, account: &str, user: &str) -> AwsKeys {
-    let id = unique(world, "AKIA");
-    let secret = secret(world);
-    let key = Key {
+fn create_access_key(world: &mut SimulatedWorld, account: &str, user: &str) -> AwsAccessKey {
+    let id = generate_unique_id(world, "AKIA");
+    let secret = generate_secret(world);
+    let key = StoredAccessKey {
         secret: secret.clone(),
         account: account.to_owned(),
         user: user.to_owned(),
     };
-    world.aws.root.keys.insert(id.clone(), key);
-    AwsKeys { id, secret }
+    world.aws.global.keys.insert(id.clone(), key);
+    AwsAccessKey { id, secret }
 }
 
 /// An identifier by whose first letters AWS tells kinds of things apart: keys have 20 characters, all others 21.
-pub(crate) fn unique(world: &mut World, prefix: &str) -> String {
+pub(crate) fn generate_unique_id(world: &mut SimulatedWorld, prefix: &str) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let length = if matches!(prefix, "AKIA" | "ASIA") {
         16
     } else {
         17
     };
-    let draw = world.draw_aws(prefix);
+    let draw = world.draw_aws_bytes(prefix);
     let tail = draw
         .iter()
         .take(length)
@@ -99,17 +107,17 @@ pub(crate) fn unique(world: &mut World, prefix: &str) -> String {
 }
 
 /// Forty characters.
-pub(crate) fn secret(world: &mut World) -> String {
-    let draw = world.draw_aws("secret");
+pub(crate) fn generate_secret(world: &mut SimulatedWorld) -> String {
+    let draw = world.draw_aws_bytes("secret");
     base64::engine::general_purpose::STANDARD.encode(&draw[..30])
 }
 
 /// What a session proves itself with besides its key.
-pub(crate) fn token(world: &mut World) -> String {
+pub(crate) fn generate_session_token(world: &mut SimulatedWorld) -> String {
     let draws = [
-        world.draw_aws("token"),
-        world.draw_aws("token"),
-        world.draw_aws("token"),
+        world.draw_aws_bytes("token"),
+        world.draw_aws_bytes("token"),
+        world.draw_aws_bytes("token"),
     ];
     format!("IQoJb3JpZ2luX2Vj{}", ids::hex(&draws.concat()))
 }

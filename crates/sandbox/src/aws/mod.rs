@@ -20,7 +20,9 @@ mod who;
 mod xml;
 
 pub(crate) use front::serve;
-pub(crate) use identity::{begin, discovery, machine_token, workflow_token};
-pub use keys::AwsKeys;
-pub(crate) use keys::{administrator, is_account, limited};
-pub(crate) use state::Cloud;
+pub(crate) use identity::{
+    issue_machine_token, issue_workflow_token, serve_oidc_discovery, start_workflow,
+};
+pub use keys::AwsAccessKey;
+pub(crate) use keys::{create_key_with_policy, ensure_administrator_key, is_account_id};
+pub(crate) use state::AwsState;

@@ -6,22 +6,22 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::Problem;
-use super::request::{Request, encode};
+use super::answer::AwsError;
+use super::request::{AwsRequest, percent_encode};
 use crate::ids::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// A claim to have signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    pub(crate) key: String,
+pub(crate) struct RequestSignature {
+    pub(crate) access_key_id: String,
     pub(crate) region: String,
     pub(crate) service: String,
-    pub(crate) token: Option<String>,
-    day: String,
-    time: String,
-    headers: String,
+    pub(crate) session_token: Option<String>,
+    date: String,
+    timestamp: String,
+    signed_headers: String,
     signature: String,
     /// Whether it stands in the query, as in a link that was signed beforehand.
     presigned: bool,
@@ -31,27 +31,31 @@ pub(crate) struct Claim {
 ///
 /// # Errors
 /// `400` when there is one that cannot be read.
-pub(crate) fn claim(request: &Request) -> Result<Option<Claim>, Problem> {
+pub(crate) fn parse_signature(request: &AwsRequest) -> Result<Option<RequestSignature>, AwsError> {
     let malformed = || {
         let message =
             "The authorization header is malformed; the authorization component is malformed.";
-        Problem::new(400, "AuthorizationHeaderMalformed", message)
+        AwsError::new(400, "AuthorizationHeaderMalformed", message)
     };
-    if request.query("X-Amz-Signature").is_some() {
-        return presigned(request).ok_or_else(malformed).map(Some);
+    if request.query_parameter("X-Amz-Signature").is_some() {
+        return parse_presigned_query(request)
+            .ok_or_else(malformed)
+            .map(Some);
     }
     let Some(header) = request.header("authorization") else {
         return Ok(None);
     };
     let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
-        Problem::request(
+        AwsError::invalid_request(
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
         )
     })?;
-    signed(request, rest).ok_or_else(malformed).map(Some)
+    parse_authorization_header(request, rest)
+        .ok_or_else(malformed)
+        .map(Some)
 }
 
-fn signed(request: &Request, header: &str) -> Option<Claim> {
+fn parse_authorization_header(request: &AwsRequest, header: &str) -> Option<RequestSignature> {
     let part = |name: &str| {
         let mut parts = header.split(',').map(str::trim);
         parts
@@ -65,65 +69,72 @@ fn signed(request: &Request, header: &str) -> Option<Claim> {
     );
     let time = request.header("x-amz-date")?.to_owned();
     let token = request.header("x-amz-security-token").map(str::to_owned);
-    Claim {
-        time,
-        headers,
+    RequestSignature {
+        timestamp: time,
+        signed_headers: headers,
         signature,
-        token,
-        ..scope(&credential)?
+        session_token: token,
+        ..parse_credential_scope(&credential)?
     }
     .into()
 }
 
-fn presigned(request: &Request) -> Option<Claim> {
-    let part = |name: &str| request.query(name).map(str::to_owned);
-    let claim = Claim {
-        time: part("X-Amz-Date")?,
-        headers: part("X-Amz-SignedHeaders")?,
+fn parse_presigned_query(request: &AwsRequest) -> Option<RequestSignature> {
+    let part = |name: &str| request.query_parameter(name).map(str::to_owned);
+    let claim = RequestSignature {
+        timestamp: part("X-Amz-Date")?,
+        signed_headers: part("X-Amz-SignedHeaders")?,
         signature: part("X-Amz-Signature")?,
-        token: part("X-Amz-Security-Token"),
+        session_token: part("X-Amz-Security-Token"),
         presigned: true,
-        ..scope(request.query("X-Amz-Credential")?)?
+        ..parse_credential_scope(request.query_parameter("X-Amz-Credential")?)?
     };
     Some(claim)
 }
 
 /// `AKIA…/20260101/eu-central-1/s3/aws4_request`
-fn scope(credential: &str) -> Option<Claim> {
+fn parse_credential_scope(credential: &str) -> Option<RequestSignature> {
     let [key, day, region, service, "aws4_request"] = credential.split('/').collect::<Vec<_>>()[..]
     else {
         return None;
     };
     let own = str::to_owned;
-    Some(Claim {
-        key: own(key),
+    Some(RequestSignature {
+        access_key_id: own(key),
         region: own(region),
         service: own(service),
-        day: own(day),
-        token: None,
-        time: String::new(),
-        headers: String::new(),
+        date: own(day),
+        session_token: None,
+        timestamp: String::new(),
+        signed_headers: String::new(),
         signature: String::new(),
         presigned: false,
     })
 }
 
-impl Claim {
+impl RequestSignature {
     /// Whether the holder of this secret signed this request.
-    pub(crate) fn holds(&self, request: &Request, secret: &str) -> bool {
-        let scope = format!("{}/{}/{}/aws4_request", self.day, self.region, self.service);
-        let canonical = Sha256::digest(self.canonical(request));
-        let text = format!("{ALGORITHM}\n{}\n{scope}\n{}", self.time, hex(&canonical));
+    pub(crate) fn is_signed_with(&self, request: &AwsRequest, secret: &str) -> bool {
+        let scope = format!(
+            "{}/{}/{}/aws4_request",
+            self.date, self.region, self.service
+        );
+        let canonical = Sha256::digest(self.canonical_request(request));
+        let text = format!(
+            "{ALGORITHM}\n{}\n{scope}\n{}",
+            self.timestamp,
+            hex(&canonical)
+        );
         let mut key = format!("AWS4{secret}").into_bytes();
-        for part in [&self.day, &self.region, &self.service, "aws4_request"] {
-            key = sign(&key, part.as_bytes());
+        for part in [&self.date, &self.region, &self.service, "aws4_request"] {
+            key = hmac_sha256(&key, part.as_bytes());
         }
-        hex(&sign(&key, text.as_bytes())) == self.signature
+        hex(&hmac_sha256(&key, text.as_bytes())) == self.signature
     }
 
     /// The headers that must be signed and are not.
-    pub(crate) fn unsigned(&self, request: &Request) -> Vec<String> {
-        let signed: Vec<&str> = self.headers.split(';').collect();
+    pub(crate) fn unsigned_headers(&self, request: &AwsRequest) -> Vec<String> {
+        let signed: Vec<&str> = self.signed_headers.split(';').collect();
         let must = |name: &&str| *name == "host" || name.starts_with("x-amz-");
         let names = request
             .headers
@@ -136,18 +147,18 @@ impl Claim {
             .collect()
     }
 
-    fn canonical(&self, request: &Request) -> String {
-        let mut query: Vec<(String, String)> = request.query.clone();
+    fn canonical_request(&self, request: &AwsRequest) -> String {
+        let mut query: Vec<(String, String)> = request.query_pairs.clone();
         query.retain(|(name, _)| name != "X-Amz-Signature");
         let mut query: Vec<String> = query
             .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+            .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
             .collect();
         query.sort();
         let headers: String = self
-            .headers
+            .signed_headers
             .split(';')
-            .map(|name| header(request, name))
+            .map(|name| canonical_header(request, name))
             .collect();
         let payload = match request.header("x-amz-content-sha256") {
             Some(said) => said.to_owned(),
@@ -155,13 +166,13 @@ impl Claim {
             None => hex(&Sha256::digest(&request.body)),
         };
         let query = query.join("&");
-        let (method, path, signed) = (&request.method, &request.path, &self.headers);
+        let (method, path, signed) = (&request.method, &request.path, &self.signed_headers);
         format!("{method}\n{path}\n{query}\n{headers}\n{signed}\n{payload}")
     }
 }
 
 /// `name:value` in the canonical form, with the end of its line.
-fn header(request: &Request, name: &str) -> String {
+fn canonical_header(request: &AwsRequest, name: &str) -> String {
     let values = request
         .headers
         .get_all(name)
@@ -173,7 +184,7 @@ fn header(request: &Request, name: &str) -> String {
     format!("{name}:{}\n", trimmed.join(","))
 }
 
-fn sign(key: &[u8], text: &[u8]) -> Vec<u8> {
+fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text);
     mac.finalize().into_bytes().to_vec()
@@ -183,12 +194,12 @@ fn sign(key: &[u8], text: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// `400` when they differ.
-pub(crate) fn check_payload(request: &Request) -> Result<(), Problem> {
+pub(crate) fn verify_payload_hash(request: &AwsRequest) -> Result<(), AwsError> {
     let said = request.header("x-amz-content-sha256").unwrap_or_default();
     if said.len() == 64 && said != hex(&Sha256::digest(&request.body)) {
         let message =
             "The provided 'x-amz-content-sha256' header does not match what was computed.";
-        return Err(Problem::new(400, "XAmzContentSHA256Mismatch", message));
+        return Err(AwsError::new(400, "XAmzContentSHA256Mismatch", message));
     }
     Ok(())
 }

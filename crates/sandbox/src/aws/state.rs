@@ -12,87 +12,87 @@ use std::path::{Path, PathBuf};
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::iam::Account;
-use super::identity::{Issuer, Workflow};
-use super::s3::Bucket;
-use super::who::{Key, Session};
+use super::iam::AccountState;
+use super::identity::{TokenIssuer, WorkflowRun};
+use super::s3::BucketState;
+use super::who::{RoleSession, StoredAccessKey};
 use crate::ids;
-use crate::store::{StoreError, io_error, read, remove, write};
-use crate::world::World;
+use crate::store::{StoreError, io_error, read_json, remove_file, write_json};
+use crate::world::SimulatedWorld;
 
 /// The state of all accounts, and what this process adds to it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cloud {
-    pub(crate) root: Root,
-    pub(crate) buckets: BTreeMap<String, Bucket>,
+pub(crate) struct AwsState {
+    pub(crate) global: GlobalState,
+    pub(crate) buckets: BTreeMap<String, BucketState>,
     /// Buckets to write (or, when gone, to remove) before the answer is sent.
-    pub(crate) dirty: BTreeSet<String>,
-    pub(crate) root_dirty: bool,
-    pub(crate) contents: Contents,
+    pub(crate) dirty_buckets: BTreeSet<String>,
+    pub(crate) global_dirty: bool,
+    pub(crate) contents: ContentStore,
     /// How old a bucket's configuration is when it is read, while a fault says so.
-    pub(crate) stale_ms: i64,
+    pub(crate) config_lag_ms: i64,
     /// For how long IAM still shows what was removed, while a fault says so.
-    pub(crate) lost_ms: i64,
+    pub(crate) removal_lag_ms: i64,
 }
 
 /// What belongs to no bucket.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Root {
+pub(crate) struct GlobalState {
     /// How many things were named so far; with the seed it makes the next identifier.
     pub(crate) drawn: u64,
-    pub(crate) accounts: BTreeMap<String, Account>,
-    pub(crate) keys: BTreeMap<String, Key>,
-    pub(crate) sessions: BTreeMap<String, Session>,
+    pub(crate) accounts: BTreeMap<String, AccountState>,
+    pub(crate) keys: BTreeMap<String, StoredAccessKey>,
+    pub(crate) sessions: BTreeMap<String, RoleSession>,
     /// Who signs identity tokens, by issuer.
-    pub(crate) issuers: BTreeMap<String, Issuer>,
-    pub(crate) workflows: BTreeMap<String, Workflow>,
+    pub(crate) issuers: BTreeMap<String, TokenIssuer>,
+    pub(crate) workflows: BTreeMap<String, WorkflowRun>,
     /// The aliases under which keys of KMS were named so far, by the key's ARN.
     pub(crate) aliases: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The contents of objects, by name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Contents {
+pub(crate) struct ContentStore {
     dir: PathBuf,
     /// Not on disk yet.
-    fresh: BTreeMap<String, Bytes>,
+    unsaved: BTreeMap<String, Bytes>,
     /// On disk, and no longer needed.
-    stale: VecDeque<String>,
+    pending_removal: VecDeque<String>,
 }
 
-impl Contents {
+impl ContentStore {
     /// Keeps a content under a new name.
     pub(crate) fn put(&mut self, name: &str, content: Bytes) {
-        self.fresh.insert(name.to_owned(), content);
+        self.unsaved.insert(name.to_owned(), content);
     }
 
     /// Reads a content.
     pub(crate) fn get(&self, name: &str) -> io::Result<Bytes> {
-        match self.fresh.get(name) {
+        match self.unsaved.get(name) {
             Some(content) => Ok(content.clone()),
             None => fs::read(self.dir.join(name)).map(Bytes::from),
         }
     }
 
     /// Lets go of a content.
-    pub(crate) fn drop(&mut self, name: String) {
-        if self.fresh.remove(&name).is_none() {
-            self.stale.push_back(name);
+    pub(crate) fn remove(&mut self, name: String) {
+        if self.unsaved.remove(&name).is_none() {
+            self.pending_removal.push_back(name);
         }
     }
 }
 
-impl Cloud {
+impl AwsState {
     /// Reads everything; a folder without it is an empty cloud.
     ///
     /// # Errors
     /// When a file cannot be read or is not ours, with its name.
     pub(crate) fn load(dir: &Path) -> Result<Self, StoreError> {
         let dir = dir.join("aws");
-        let contents = Contents {
+        let contents = ContentStore {
             dir: dir.join("content"),
-            ..Contents::default()
+            ..ContentStore::default()
         };
         let mut cloud = Self {
             contents,
@@ -101,14 +101,14 @@ impl Cloud {
         for folder in [&dir.join("buckets"), &cloud.contents.dir] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
-        cloud.root = read(&dir.join("accounts.json"))?.unwrap_or_default();
+        cloud.global = read_json(&dir.join("accounts.json"))?.unwrap_or_default();
         let buckets = dir.join("buckets");
         for entry in fs::read_dir(&buckets).map_err(io_error(&buckets))? {
             let path = entry.map_err(io_error(&buckets))?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let Some(bucket) = read::<Bucket>(&path)? else {
+            let Some(bucket) = read_json::<BucketState>(&path)? else {
                 continue;
             };
             if path
@@ -122,13 +122,17 @@ impl Cloud {
             }
             cloud.buckets.insert(bucket.name.clone(), bucket);
         }
-        cloud.sweep()?;
+        cloud.remove_orphaned_contents()?;
         Ok(cloud)
     }
 
     /// Removes the contents that a killed process left behind.
-    fn sweep(&self) -> Result<(), StoreError> {
-        let named: BTreeSet<&str> = self.buckets.values().flat_map(Bucket::contents).collect();
+    fn remove_orphaned_contents(&self) -> Result<(), StoreError> {
+        let named: BTreeSet<&str> = self
+            .buckets
+            .values()
+            .flat_map(BucketState::content_names)
+            .collect();
         let dir = &self.contents.dir;
         for entry in fs::read_dir(dir).map_err(io_error(dir))? {
             let entry = entry.map_err(io_error(dir))?;
@@ -137,7 +141,7 @@ impl Cloud {
                 .to_str()
                 .is_some_and(|name| named.contains(name))
             {
-                remove(&entry.path())?;
+                remove_file(&entry.path())?;
             }
         }
         Ok(())
@@ -149,48 +153,48 @@ impl Cloud {
     /// When the file system refuses; the answer must then not be sent.
     pub(crate) fn save(&mut self, dir: &Path) -> Result<(), StoreError> {
         let dir = dir.join("aws");
-        while let Some((name, content)) = self.contents.fresh.first_key_value() {
+        while let Some((name, content)) = self.contents.unsaved.first_key_value() {
             let path = self.contents.dir.join(name);
             fs::write(&path, content).map_err(io_error(&path))?;
-            self.contents.fresh.pop_first();
+            self.contents.unsaved.pop_first();
         }
-        if self.root_dirty {
-            write(&dir.join("accounts.json"), &self.root)?;
-            self.root_dirty = false;
+        if self.global_dirty {
+            write_json(&dir.join("accounts.json"), &self.global)?;
+            self.global_dirty = false;
         }
-        while let Some(name) = self.dirty.first().cloned() {
+        while let Some(name) = self.dirty_buckets.first().cloned() {
             let path = dir.join("buckets").join(format!("{name}.json"));
             match self.buckets.get(&name) {
-                Some(bucket) => write(&path, bucket)?,
-                None => remove(&path)?,
+                Some(bucket) => write_json(&path, bucket)?,
+                None => remove_file(&path)?,
             }
-            self.dirty.remove(&name);
+            self.dirty_buckets.remove(&name);
         }
-        while let Some(name) = self.contents.stale.front() {
-            remove(&self.contents.dir.join(name))?;
-            self.contents.stale.pop_front();
+        while let Some(name) = self.contents.pending_removal.front() {
+            remove_file(&self.contents.dir.join(name))?;
+            self.contents.pending_removal.pop_front();
         }
         Ok(())
     }
 
     /// The account, made if it is missing: any twelve digits are somebody's.
-    pub(crate) fn account(&mut self, id: &str) -> &mut Account {
-        self.root_dirty = true;
-        self.root.accounts.entry(id.to_owned()).or_default()
+    pub(crate) fn account_mut(&mut self, id: &str) -> &mut AccountState {
+        self.global_dirty = true;
+        self.global.accounts.entry(id.to_owned()).or_default()
     }
 }
 
-impl World {
+impl SimulatedWorld {
     /// Draws the bytes of a new identifier in AWS. They have a counter of their own, so that asking for a key does not
     /// change what Fly's things are called.
-    pub(crate) fn draw_aws(&mut self, what: &str) -> [u8; 32] {
-        self.aws.root.drawn += 1;
-        self.aws.root_dirty = true;
-        ids::draw(&[
+    pub(crate) fn draw_aws_bytes(&mut self, what: &str) -> [u8; 32] {
+        self.aws.global.drawn += 1;
+        self.aws.global_dirty = true;
+        ids::derive_bytes(&[
             "aws",
-            &self.root.seed.to_string(),
+            &self.global.seed.to_string(),
             what,
-            &self.aws.root.drawn.to_string(),
+            &self.aws.global.drawn.to_string(),
         ])
     }
 }

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::Problem;
-use super::request::Request;
-use super::sigv4::{self, Claim};
-use crate::world::World;
+use super::answer::AwsError;
+use super::request::AwsRequest;
+use super::sigv4::{self, RequestSignature};
+use crate::world::SimulatedWorld;
 
 /// A user's access key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Key {
+pub(crate) struct StoredAccessKey {
     pub(crate) secret: String,
     pub(crate) account: String,
     pub(crate) user: String,
@@ -17,7 +17,7 @@ pub(crate) struct Key {
 
 /// What a role was assumed for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Session {
+pub(crate) struct RoleSession {
     pub(crate) secret: String,
     pub(crate) token: String,
     pub(crate) account: String,
@@ -37,7 +37,7 @@ pub(crate) struct Session {
     pub(crate) policy: Option<String>,
 }
 
-impl Session {
+impl RoleSession {
     /// The role behind it.
     pub(crate) fn role_arn(&self) -> String {
         format!(
@@ -49,7 +49,7 @@ impl Session {
 
 /// The caller of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum Caller {
     /// Nobody signed.
     Anonymous,
     /// A user.
@@ -60,16 +60,16 @@ pub(crate) enum Who {
         name: String,
     },
     /// Somebody who assumed a role.
-    Session(Box<Session>),
+    AssumedRole(Box<RoleSession>),
 }
 
-impl Who {
+impl Caller {
     /// The caller's account; strangers have none.
     pub(crate) fn account(&self) -> &str {
         match self {
             Self::Anonymous => "",
             Self::User { account, .. } => account,
-            Self::Session(session) => &session.account,
+            Self::AssumedRole(session) => &session.account,
         }
     }
 
@@ -78,8 +78,8 @@ impl Who {
         match self {
             Self::Anonymous => "anonymous".to_owned(),
             Self::User { account, name } => format!("arn:aws:iam::{account}:user/{name}"),
-            Self::Session(session) => {
-                let Session {
+            Self::AssumedRole(session) => {
+                let RoleSession {
                     account,
                     role,
                     name,
@@ -96,25 +96,25 @@ impl Who {
 /// # Errors
 /// As S3 and the query protocol each word them, when the signature does not hold.
 pub(crate) fn authenticate(
-    world: &World,
-    request: &Request,
+    world: &SimulatedWorld,
+    request: &AwsRequest,
     service: &str,
-) -> Result<(Who, Option<Claim>), Problem> {
-    let Some(claim) = sigv4::claim(request)? else {
-        return Ok((Who::Anonymous, None));
+) -> Result<(Caller, Option<RequestSignature>), AwsError> {
+    let Some(claim) = sigv4::parse_signature(request)? else {
+        return Ok((Caller::Anonymous, None));
     };
     let s3 = service == "s3";
     check_scope(&claim, request, service)?;
-    let (who, secret) = match find(world, &claim, s3)? {
+    let (who, secret) = match find_credentials(world, &claim, s3)? {
         Some(found) => found,
         None if s3 => {
             let message = "The AWS Access Key Id you provided does not exist in our records.";
-            let problem = Problem::new(403, "InvalidAccessKeyId", message);
-            return Err(problem.field("AWSAccessKeyId", &claim.key));
+            let problem = AwsError::new(403, "InvalidAccessKeyId", message);
+            return Err(problem.with_element("AWSAccessKeyId", &claim.access_key_id));
         }
-        None => return Err(invalid_token(s3)),
+        None => return Err(invalid_token_error(s3)),
     };
-    if !claim.holds(request, &secret) {
+    if !claim.is_signed_with(request, &secret) {
         let message = match s3 {
             true => {
                 "The request signature we calculated does not match the signature you provided. Check your key and signing method."
@@ -123,14 +123,18 @@ pub(crate) fn authenticate(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
             }
         };
-        return Err(Problem::new(403, "SignatureDoesNotMatch", message));
+        return Err(AwsError::new(403, "SignatureDoesNotMatch", message));
     }
-    sigv4::check_payload(request)?;
+    sigv4::verify_payload_hash(request)?;
     Ok((who, Some(claim)))
 }
 
 /// Holds a claim to the service that it is for, and to what it must cover.
-fn check_scope(claim: &Claim, request: &Request, service: &str) -> Result<(), Problem> {
+fn check_scope(
+    claim: &RequestSignature,
+    request: &AwsRequest,
+    service: &str,
+) -> Result<(), AwsError> {
     let s3 = service == "s3";
     if claim.service != service {
         return Err(match s3 {
@@ -139,60 +143,66 @@ fn check_scope(claim: &Claim, request: &Request, service: &str) -> Result<(), Pr
                 let message = format!(
                     "The authorization header is malformed; incorrect service \"{said}\". This endpoint belongs to \"s3\"."
                 );
-                Problem::new(400, "AuthorizationHeaderMalformed", message)
+                AwsError::new(400, "AuthorizationHeaderMalformed", message)
             }
             false => {
                 let message =
                     format!("Credential should be scoped to correct service: '{service}'. ");
-                Problem::new(403, "SignatureDoesNotMatch", message)
+                AwsError::new(403, "SignatureDoesNotMatch", message)
             }
         });
     }
-    let loose = claim.unsigned(request);
+    let loose = claim.unsigned_headers(request);
     if s3 && !loose.is_empty() {
         let message = "There were headers present in the request which were not signed";
-        return Err(Problem::denied(message).field("HeadersNotSigned", loose.join(", ")));
+        return Err(
+            AwsError::access_denied(message).with_element("HeadersNotSigned", loose.join(", "))
+        );
     }
     Ok(())
 }
 
-fn invalid_token(s3: bool) -> Problem {
+fn invalid_token_error(s3: bool) -> AwsError {
     match s3 {
-        true => Problem::new(
+        true => AwsError::new(
             400,
             "InvalidToken",
             "The provided token is malformed or otherwise invalid.",
         ),
         false => {
             let message = "The security token included in the request is invalid.";
-            Problem::new(403, "InvalidClientTokenId", message)
+            AwsError::new(403, "InvalidClientTokenId", message)
         }
     }
 }
 
 /// The holder of a key and its secret.
-fn find(world: &World, claim: &Claim, s3: bool) -> Result<Option<(Who, String)>, Problem> {
-    let root = &world.aws.root;
-    if let Some(key) = root.keys.get(&claim.key) {
-        if claim.token.is_some() {
-            return Err(invalid_token(s3));
+fn find_credentials(
+    world: &SimulatedWorld,
+    claim: &RequestSignature,
+    s3: bool,
+) -> Result<Option<(Caller, String)>, AwsError> {
+    let root = &world.aws.global;
+    if let Some(key) = root.keys.get(&claim.access_key_id) {
+        if claim.session_token.is_some() {
+            return Err(invalid_token_error(s3));
         }
-        let who = Who::User {
+        let who = Caller::User {
             account: key.account.clone(),
             name: key.user.clone(),
         };
         return Ok(Some((who, key.secret.clone())));
     }
-    let Some(session) = root.sessions.get(&claim.key) else {
+    let Some(session) = root.sessions.get(&claim.access_key_id) else {
         return Ok(None);
     };
-    if claim.token.as_ref() != Some(&session.token) {
-        return Err(invalid_token(s3));
+    if claim.session_token.as_ref() != Some(&session.token) {
+        return Err(invalid_token_error(s3));
     }
-    if session.expires_ms <= world.now {
+    if session.expires_ms <= world.now_ms {
         return Err(match s3 {
-            true => Problem::new(400, "ExpiredToken", "The provided token has expired."),
-            false => Problem::new(
+            true => AwsError::new(400, "ExpiredToken", "The provided token has expired."),
+            false => AwsError::new(
                 403,
                 "ExpiredToken",
                 "The security token included in the request is expired",
@@ -200,7 +210,7 @@ fn find(world: &World, claim: &Claim, s3: bool) -> Result<Option<(Who, String)>,
         });
     }
     Ok(Some((
-        Who::Session(Box::new(session.clone())),
+        Caller::AssumedRole(Box::new(session.clone())),
         session.secret.clone(),
     )))
 }

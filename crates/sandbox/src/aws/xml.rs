@@ -8,19 +8,19 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use serde::{Deserialize, Serialize};
 
 /// No body of these APIs nests deeper; it bounds what a broken client can make the sandbox follow.
-const DEPTH_MAX: usize = 32;
+const NESTING_MAX: usize = 32;
 
 /// An element.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Node {
+pub(crate) struct XmlNode {
     pub(crate) name: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) children: Vec<Node>,
+    pub(crate) children: Vec<XmlNode>,
 }
 
-impl Node {
+impl XmlNode {
     /// An empty element.
     pub(crate) fn new(name: impl Into<String>) -> Self {
         Self {
@@ -43,53 +43,53 @@ impl Node {
     }
 
     /// The same with one more child.
-    pub(crate) fn with(mut self, child: Self) -> Self {
+    pub(crate) fn with_child(mut self, child: Self) -> Self {
         self.children.push(child);
         self
     }
 
     /// The same with a child that holds a text.
-    pub(crate) fn text(self, name: &str, text: impl ToString) -> Self {
-        self.with(Self::leaf(name, text))
+    pub(crate) fn with_text(self, name: &str, text: impl ToString) -> Self {
+        self.with_child(Self::leaf(name, text))
     }
 
     /// The same, with the child if there is something to say.
-    pub(crate) fn maybe(self, name: &str, text: Option<impl ToString>) -> Self {
+    pub(crate) fn with_optional_text(self, name: &str, text: Option<impl ToString>) -> Self {
         match text {
-            Some(text) => self.text(name, text),
+            Some(text) => self.with_text(name, text),
             None => self,
         }
     }
 
     /// The same with many children.
-    pub(crate) fn all(mut self, children: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn with_children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         self.children.extend(children);
         self
     }
 
     /// The first child of this name.
-    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
     /// The text of the first child of this name.
-    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
-        self.get(name).map(|child| child.text.as_str())
+    pub(crate) fn child_text(&self, name: &str) -> Option<&str> {
+        self.child(name).map(|child| child.text.as_str())
     }
 
     /// All children of this name.
-    pub(crate) fn each<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    pub(crate) fn children_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The document, with the namespace that its API gives its root.
-    pub(crate) fn document(&self, namespace: Option<&str>) -> Vec<u8> {
+    pub(crate) fn to_document(&self, namespace: Option<&str>) -> Vec<u8> {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        self.write(namespace, &mut out);
+        self.write_to(namespace, &mut out);
         out.into_bytes()
     }
 
-    fn write(&self, namespace: Option<&str>, out: &mut String) {
+    fn write_to(&self, namespace: Option<&str>, out: &mut String) {
         out.push('<');
         out.push_str(&self.name);
         if let Some(namespace) = namespace {
@@ -100,7 +100,7 @@ impl Node {
         out.push('>');
         out.push_str(&escape(self.text.as_str()).replace('\r', "&#13;"));
         for child in &self.children {
-            child.write(None, out);
+            child.write_to(None, out);
         }
         out.push_str("</");
         out.push_str(&self.name);
@@ -109,20 +109,20 @@ impl Node {
 }
 
 /// Reads a document; `None` when it is not well-formed.
-pub(crate) fn parse(bytes: &[u8]) -> Option<Node> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<XmlNode> {
     let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
-    let mut open: Vec<Node> = Vec::new();
+    let mut open: Vec<XmlNode> = Vec::new();
     loop {
         let ended = match reader.read_event().ok()? {
-            Event::Start(start) if open.len() < DEPTH_MAX => {
-                open.push(begin(&start)?);
+            Event::Start(start) if open.len() < NESTING_MAX => {
+                open.push(open_element(&start)?);
                 None
             }
-            Event::Empty(start) => Some(begin(&start)?),
+            Event::Empty(start) => Some(open_element(&start)?),
             Event::End(_) => Some(open.pop()?),
-            Event::Text(text) => add(&mut open, &text.decode().ok()?),
-            Event::CData(text) => add(&mut open, &text.decode().ok()?),
-            Event::GeneralRef(entity) => add(&mut open, &resolve(&entity)?),
+            Event::Text(text) => append_text(&mut open, &text.decode().ok()?),
+            Event::CData(text) => append_text(&mut open, &text.decode().ok()?),
+            Event::GeneralRef(entity) => append_text(&mut open, &resolve_entity(&entity)?),
             Event::Decl(_) | Event::Comment(_) | Event::PI(_) => None,
             Event::Start(_) | Event::DocType(_) | Event::Eof => return None,
         };
@@ -138,19 +138,19 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Node> {
     }
 }
 
-fn begin(start: &BytesStart<'_>) -> Option<Node> {
+fn open_element(start: &BytesStart<'_>) -> Option<XmlNode> {
     let name = start.local_name();
-    Some(Node::new(std::str::from_utf8(name.as_ref()).ok()?))
+    Some(XmlNode::new(std::str::from_utf8(name.as_ref()).ok()?))
 }
 
-fn add(open: &mut [Node], text: &str) -> Option<Node> {
+fn append_text(open: &mut [XmlNode], text: &str) -> Option<XmlNode> {
     if let Some(node) = open.last_mut() {
         node.text.push_str(text);
     }
     None
 }
 
-fn resolve(entity: &BytesRef<'_>) -> Option<String> {
+fn resolve_entity(entity: &BytesRef<'_>) -> Option<String> {
     if let Some(letter) = entity.resolve_char_ref().ok()? {
         return Some(letter.to_string());
     }
@@ -163,11 +163,11 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_the_same() {
-        let node = Node::new("A")
-            .text("B", "a < b & \"c\"\r\n")
-            .with(Node::new("C"))
-            .text("B", "2");
-        assert_eq!(parse(&node.document(Some("urn:x"))), Some(node));
+        let node = XmlNode::new("A")
+            .with_text("B", "a < b & \"c\"\r\n")
+            .with_child(XmlNode::new("C"))
+            .with_text("B", "2");
+        assert_eq!(parse(&node.to_document(Some("urn:x"))), Some(node));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::duration;
-use crate::answer::Refusal;
-use crate::world::Object;
+use crate::answer::ApiError;
+use crate::world::JsonObject;
 
 /// Health checks of services outside one second to one minute are moved to the nearer end.
 const CHECK_BOUNDS_NS: (u64, u64) = (1_000_000_000, 60_000_000_000);
@@ -13,9 +13,9 @@ const CHECK_BOUNDS_NS: (u64, u64) = (1_000_000_000, 60_000_000_000);
 ///
 /// # Errors
 /// `400` for an unknown size, or a size beside a guest.
-pub(super) fn fill(config: &mut Object) -> Result<(), Refusal> {
+pub(super) fn apply_defaults(config: &mut JsonObject) -> Result<(), ApiError> {
     let size = config.remove("size");
-    let guest = guest_of(size.as_ref().and_then(Value::as_str), config.get("guest"))?;
+    let guest = resolve_guest(size.as_ref().and_then(Value::as_str), config.get("guest"))?;
     config.insert("guest".to_owned(), guest);
     config.entry("dns").or_insert_with(|| json!({}));
     let restart = config.entry("restart").or_insert_with(|| json!({}));
@@ -38,17 +38,17 @@ pub(super) fn fill(config: &mut Object) -> Result<(), Refusal> {
             .into_iter()
             .flatten()
         {
-            clamp(check);
+            clamp_check_times(check);
         }
     }
     Ok(())
 }
 
-fn clamp(check: &mut Value) {
+fn clamp_check_times(check: &mut Value) {
     let (low, high) = CHECK_BOUNDS_NS;
     for key in ["interval", "timeout"] {
-        if let Some(nanos) = check.get(key).and_then(duration::parse_or_nanos) {
-            check[key] = duration::format(nanos.clamp(low, high)).into();
+        if let Some(nanos) = check.get(key).and_then(duration::parse_duration_nanos) {
+            check[key] = duration::format_duration(nanos.clamp(low, high)).into();
         }
     }
 }
@@ -57,15 +57,14 @@ fn clamp(check: &mut Value) {
 ///
 /// # Errors
 /// `400` for an unknown size, or both at once.
-pub(crate) fn guest_of(size: Option<&str>, guest: Option<&Value>) -> Result<Value, Refusal> {
+pub(crate) fn resolve_guest(size: Option<&str>, guest: Option<&Value>) -> Result<Value, ApiError> {
     match (size, guest) {
-        (Some(_), Some(_)) => Err(Refusal::invalid(
+        (Some(_), Some(_)) => Err(ApiError::bad_request(
             "invalid config: size and guest are mutually exclusive",
         )),
-        (Some(size), None) => {
-            preset(size).ok_or_else(|| Refusal::invalid(format!("invalid machine size: {size:?}")))
-        }
-        (None, guest) => Ok(complete(
+        (Some(size), None) => guest_preset(size)
+            .ok_or_else(|| ApiError::bad_request(format!("invalid machine size: {size:?}"))),
+        (None, guest) => Ok(complete_guest(
             guest
                 .and_then(Value::as_object)
                 .cloned()
@@ -74,7 +73,7 @@ pub(crate) fn guest_of(size: Option<&str>, guest: Option<&Value>) -> Result<Valu
     }
 }
 
-fn complete(mut guest: Object) -> Value {
+fn complete_guest(mut guest: JsonObject) -> Value {
     let kind = guest
         .entry("cpu_kind")
         .or_insert_with(|| "shared".into())
@@ -91,7 +90,7 @@ fn complete(mut guest: Object) -> Value {
     Value::Object(guest)
 }
 
-fn preset(size: &str) -> Option<Value> {
+fn guest_preset(size: &str) -> Option<Value> {
     let (kind, count, per_cpu) = if let Some(count) = size.strip_prefix("shared-cpu-") {
         ("shared", count, 256)
     } else {

@@ -17,15 +17,15 @@ const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// Nanoseconds of a duration in either form; nothing when it is neither, or negative.
-pub(crate) fn parse_or_nanos(value: &Value) -> Option<u64> {
+pub(crate) fn parse_duration_nanos(value: &Value) -> Option<u64> {
     match value {
-        Value::String(text) => parse(text),
+        Value::String(text) => parse_go_duration(text),
         Value::Number(number) => number.as_u64(),
         _ => None,
     }
 }
 
-fn parse(text: &str) -> Option<u64> {
+fn parse_go_duration(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }
@@ -48,15 +48,15 @@ fn parse(text: &str) -> Option<u64> {
 }
 
 /// The canonical spelling.
-pub(crate) fn format(nanos: u64) -> String {
+pub(crate) fn format_duration(nanos: u64) -> String {
     match nanos {
         0 => "0s".to_owned(),
         1..MICRO => format!("{nanos}ns"),
-        MICRO..MILLI => format!("{}µs", fraction(nanos, MICRO)),
-        MILLI..SECOND => format!("{}ms", fraction(nanos, MILLI)),
+        MICRO..MILLI => format!("{}µs", format_fraction(nanos, MICRO)),
+        MILLI..SECOND => format!("{}ms", format_fraction(nanos, MILLI)),
         _ => {
             let (minutes, rest) = (nanos / (60 * SECOND), nanos % (60 * SECOND));
-            let seconds = format!("{}s", fraction(rest, SECOND));
+            let seconds = format!("{}s", format_fraction(rest, SECOND));
             match (minutes / 60, minutes % 60) {
                 (0, 0) => seconds,
                 (0, minutes) => format!("{minutes}m{seconds}"),
@@ -66,7 +66,7 @@ pub(crate) fn format(nanos: u64) -> String {
     }
 }
 
-fn fraction(nanos: u64, unit: u64) -> String {
+fn format_fraction(nanos: u64, unit: u64) -> String {
     let (whole, part) = (nanos / unit, nanos % unit);
     if part == 0 {
         return whole.to_string();
@@ -98,7 +98,7 @@ mod tests {
             (json!("0"), "0s"),
         ] {
             assert_eq!(
-                parse_or_nanos(&sent).map(format).as_deref(),
+                parse_duration_nanos(&sent).map(format_duration).as_deref(),
                 Some(shown),
                 "{sent}"
             );
@@ -112,7 +112,7 @@ mod tests {
             json!("-5s"),
             json!(true),
         ] {
-            assert_eq!(parse_or_nanos(&wrong), None, "{wrong}");
+            assert_eq!(parse_duration_nanos(&wrong), None, "{wrong}");
         }
     }
 }

@@ -6,22 +6,22 @@ mod duration;
 mod schema;
 mod validate;
 
-pub(crate) use defaults::guest_of;
-pub(crate) use duration::parse_or_nanos;
+pub(crate) use defaults::resolve_guest;
+pub(crate) use duration::parse_duration_nanos;
 
 use serde_json::Value;
 
-use super::answer::Refusal;
-use super::world::Object;
+use super::answer::ApiError;
+use super::world::JsonObject;
 
 /// Takes a configuration as it was sent and gives it back as Fly stores and shows it; mounts still lack what only
 /// their volumes know.
 ///
 /// # Errors
 /// `400` with the path of what is wrong.
-pub(crate) fn accept(sent: &Value) -> Result<Object, Refusal> {
-    let mut config = decode::object("config", schema::CONFIG, sent)?;
-    defaults::fill(&mut config)?;
-    validate::check(&config)?;
+pub(crate) fn normalize(sent: &Value) -> Result<JsonObject, ApiError> {
+    let mut config = decode::decode_object("config", schema::CONFIG, sent)?;
+    defaults::apply_defaults(&mut config)?;
+    validate::validate(&config)?;
     Ok(config)
 }

@@ -5,33 +5,33 @@
 
 /// How a key decodes, and whether its zero value survives.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum FieldType {
     /// A string; gone when empty.
-    Text,
+    Str,
     /// A string behind a pointer: the empty one stays.
-    MaybeText,
+    OptionalStr,
     /// A string, shown even when empty.
-    TextAlways,
+    StrAlways,
     /// A string or null, always shown.
-    TextOrNull,
+    StrOrNull,
     /// One of a few strings; gone when empty.
-    Choice(&'static [&'static str]),
+    Enum(&'static [&'static str]),
     /// A boolean; gone when false.
-    Flag,
+    Bool,
     /// A boolean behind a pointer: false stays.
-    MaybeFlag,
+    OptionalBool,
     /// An integer; gone when zero.
-    Number,
+    Integer,
     /// An integer behind a pointer: zero stays.
-    MaybeNumber,
+    OptionalInteger,
     /// Any number; gone when zero.
-    Real,
+    Float,
     /// A duration: a string or integer nanoseconds, shown as a string.
-    Time,
+    Duration,
     /// A list of strings; gone when empty.
-    Texts,
+    StrList,
     /// A map from strings to strings; gone when empty.
-    TextMap,
+    StrMap,
     /// `off`, `stop`, `suspend` or a boolean; shown as a boolean except for `suspend`.
     Autostop,
     /// `never`, `restart`, `always` or 0 to 3.
@@ -39,245 +39,243 @@ pub(super) enum Kind {
     /// Kept as it is.
     Any,
     /// An object; gone when absent.
-    Object(&'static [Field]),
+    Object(&'static [FieldSchema]),
     /// An object, shown even when empty.
-    ObjectAlways(&'static [Field]),
+    ObjectAlways(&'static [FieldSchema]),
     /// A list of objects; gone when empty.
-    List(&'static [Field]),
+    List(&'static [FieldSchema]),
     /// A map from names to objects; gone when empty.
-    Map(&'static [Field]),
+    Map(&'static [FieldSchema]),
 }
 
 /// A key and its kind.
-pub(super) type Field = (&'static str, Kind);
+pub(super) type FieldSchema = (&'static str, FieldType);
 
-use Kind::{
-    Any, Autostop, Choice, Flag, List, Map, MaybeFlag, MaybeNumber, MaybeText, Number, Object,
-    ObjectAlways, Persist, Real, Text, TextAlways, TextMap, TextOrNull, Texts, Time,
+use FieldType::{
+    Any, Autostop, Bool, Duration, Enum, Float, Integer, List, Map, Object, ObjectAlways,
+    OptionalBool, OptionalInteger, OptionalStr, Persist, Str, StrAlways, StrList, StrMap,
+    StrOrNull,
 };
 
 /// `config`.
-pub(super) const CONFIG: &[Field] = &[
-    ("env", TextMap),
+pub(super) const CONFIG: &[FieldSchema] = &[
+    ("env", StrMap),
     ("init", ObjectAlways(INIT)),
     ("guest", Object(GUEST)),
-    ("metadata", TextMap),
+    ("metadata", StrMap),
     ("mounts", List(MOUNT)),
     ("services", List(SERVICE)),
     ("metrics", Object(METRICS)),
     ("checks", Map(CHECK)),
     ("statics", List(STATIC)),
-    ("image", Text),
+    ("image", Str),
     ("files", List(FILE)),
-    (
-        "schedule",
-        Choice(&["hourly", "daily", "weekly", "monthly"]),
-    ),
+    ("schedule", Enum(&["hourly", "daily", "weekly", "monthly"])),
     ("restart", Object(RESTART)),
-    ("auto_destroy", Flag),
+    ("auto_destroy", Bool),
     ("dns", Object(DNS)),
     ("processes", List(PROCESS)),
     ("containers", List(CONTAINER)),
     ("volumes", Any),
-    ("standbys", Texts),
+    ("standbys", StrList),
     ("stop_config", Object(STOP)),
     (
         "rootfs",
-        Object(&[("persist", Persist), ("size_gb", Number)]),
+        Object(&[("persist", Persist), ("size_gb", Integer)]),
     ),
-    ("cache_drive", Object(&[("size_mb", Number)])),
-    ("spot", Object(&[("max_price_fraction", Real)])),
-    ("size", Text),
-    ("disable_machine_autostart", MaybeFlag),
+    ("cache_drive", Object(&[("size_mb", Integer)])),
+    ("spot", Object(&[("max_price_fraction", Float)])),
+    ("size", Str),
+    ("disable_machine_autostart", OptionalBool),
 ];
 
-const INIT: &[Field] = &[
-    ("exec", Texts),
-    ("entrypoint", Texts),
-    ("cmd", Texts),
-    ("tty", Flag),
-    ("swap_size_mb", MaybeNumber),
-    ("kernel_args", Texts),
+const INIT: &[FieldSchema] = &[
+    ("exec", StrList),
+    ("entrypoint", StrList),
+    ("cmd", StrList),
+    ("tty", Bool),
+    ("swap_size_mb", OptionalInteger),
+    ("kernel_args", StrList),
 ];
 
-const GUEST: &[Field] = &[
-    ("cpu_kind", Text),
-    ("cpus", Number),
-    ("memory_mb", Number),
-    ("max_memory_mb", Number),
-    ("gpus", Number),
-    ("gpu_kind", Text),
-    ("host_dedication_id", Text),
-    ("kernel_args", Texts),
+const GUEST: &[FieldSchema] = &[
+    ("cpu_kind", Str),
+    ("cpus", Integer),
+    ("memory_mb", Integer),
+    ("max_memory_mb", Integer),
+    ("gpus", Integer),
+    ("gpu_kind", Str),
+    ("host_dedication_id", Str),
+    ("kernel_args", StrList),
     ("persist_rootfs", Persist),
 ];
 
-const MOUNT: &[Field] = &[
-    ("encrypted", Flag),
-    ("path", Text),
-    ("size_gb", Number),
-    ("volume", Text),
-    ("name", Text),
-    ("extend_threshold_percent", Number),
-    ("add_size_gb", Number),
-    ("size_gb_limit", Number),
+const MOUNT: &[FieldSchema] = &[
+    ("encrypted", Bool),
+    ("path", Str),
+    ("size_gb", Integer),
+    ("volume", Str),
+    ("name", Str),
+    ("extend_threshold_percent", Integer),
+    ("add_size_gb", Integer),
+    ("size_gb_limit", Integer),
 ];
 
-const SERVICE: &[Field] = &[
-    ("protocol", Text),
-    ("internal_port", Number),
+const SERVICE: &[FieldSchema] = &[
+    ("protocol", Str),
+    ("internal_port", Integer),
     ("autostop", Autostop),
-    ("autostart", MaybeFlag),
-    ("min_machines_running", MaybeNumber),
+    ("autostart", OptionalBool),
+    ("min_machines_running", OptionalInteger),
     ("ports", List(PORT)),
     ("checks", List(SERVICE_CHECK)),
     (
         "concurrency",
         Object(&[
-            ("type", Text),
-            ("hard_limit", Number),
-            ("soft_limit", Number),
+            ("type", Str),
+            ("hard_limit", Integer),
+            ("soft_limit", Integer),
         ]),
     ),
-    ("force_instance_key", TextOrNull),
-    ("force_instance_description", Text),
+    ("force_instance_key", StrOrNull),
+    ("force_instance_description", Str),
 ];
 
-const PORT: &[Field] = &[
-    ("port", MaybeNumber),
-    ("start_port", MaybeNumber),
-    ("end_port", MaybeNumber),
-    ("handlers", Texts),
-    ("force_https", Flag),
+const PORT: &[FieldSchema] = &[
+    ("port", OptionalInteger),
+    ("start_port", OptionalInteger),
+    ("end_port", OptionalInteger),
+    ("handlers", StrList),
+    ("force_https", Bool),
     (
         "tls_options",
         Object(&[
-            ("alpn", Texts),
-            ("versions", Texts),
-            ("default_self_signed", MaybeFlag),
+            ("alpn", StrList),
+            ("versions", StrList),
+            ("default_self_signed", OptionalBool),
         ]),
     ),
     ("http_options", Object(HTTP)),
-    ("proxy_proto_options", Object(&[("version", Text)])),
+    ("proxy_proto_options", Object(&[("version", Str)])),
 ];
 
-const HTTP: &[Field] = &[
-    ("compress", MaybeFlag),
+const HTTP: &[FieldSchema] = &[
+    ("compress", OptionalBool),
     (
         "response",
-        Object(&[("headers", Any), ("pristine", MaybeFlag)]),
+        Object(&[("headers", Any), ("pristine", OptionalBool)]),
     ),
-    ("h2_backend", MaybeFlag),
-    ("idle_timeout", MaybeNumber),
-    ("headers_read_timeout", MaybeNumber),
+    ("h2_backend", OptionalBool),
+    ("idle_timeout", OptionalInteger),
+    ("headers_read_timeout", OptionalInteger),
     ("replay_cache", List(REPLAY)),
 ];
 
-const REPLAY: &[Field] = &[
-    ("path_prefix", TextAlways),
-    ("ttl_seconds", Number),
-    ("type", Choice(&["cookie", "header"])),
-    ("name", Text),
-    ("allow_bypass", Flag),
+const REPLAY: &[FieldSchema] = &[
+    ("path_prefix", StrAlways),
+    ("ttl_seconds", Integer),
+    ("type", Enum(&["cookie", "header"])),
+    ("name", Str),
+    ("allow_bypass", Bool),
 ];
 
-const HEADER: &[Field] = &[("name", Text), ("values", Texts)];
+const HEADER: &[FieldSchema] = &[("name", Str), ("values", StrList)];
 
-const SERVICE_CHECK: &[Field] = &[
-    ("port", MaybeNumber),
-    ("type", Choice(&["tcp", "http"])),
-    ("interval", Time),
-    ("timeout", Time),
-    ("grace_period", Time),
-    ("method", MaybeText),
-    ("path", MaybeText),
-    ("protocol", MaybeText),
-    ("tls_skip_verify", MaybeFlag),
-    ("tls_server_name", MaybeText),
+const SERVICE_CHECK: &[FieldSchema] = &[
+    ("port", OptionalInteger),
+    ("type", Enum(&["tcp", "http"])),
+    ("interval", Duration),
+    ("timeout", Duration),
+    ("grace_period", Duration),
+    ("method", OptionalStr),
+    ("path", OptionalStr),
+    ("protocol", OptionalStr),
+    ("tls_skip_verify", OptionalBool),
+    ("tls_server_name", OptionalStr),
     ("headers", List(HEADER)),
 ];
 
-const CHECK: &[Field] = &[
-    ("port", MaybeNumber),
-    ("type", Choice(&["tcp", "http"])),
-    ("kind", Choice(&["informational", "readiness"])),
-    ("interval", Time),
-    ("timeout", Time),
-    ("grace_period", Time),
-    ("method", MaybeText),
-    ("path", MaybeText),
-    ("protocol", MaybeText),
-    ("tls_skip_verify", MaybeFlag),
-    ("tls_server_name", MaybeText),
+const CHECK: &[FieldSchema] = &[
+    ("port", OptionalInteger),
+    ("type", Enum(&["tcp", "http"])),
+    ("kind", Enum(&["informational", "readiness"])),
+    ("interval", Duration),
+    ("timeout", Duration),
+    ("grace_period", Duration),
+    ("method", OptionalStr),
+    ("path", OptionalStr),
+    ("protocol", OptionalStr),
+    ("tls_skip_verify", OptionalBool),
+    ("tls_server_name", OptionalStr),
     ("headers", List(HEADER)),
 ];
 
-const METRICS: &[Field] = &[("port", Number), ("path", Text), ("https", Flag)];
+const METRICS: &[FieldSchema] = &[("port", Integer), ("path", Str), ("https", Bool)];
 
-const STATIC: &[Field] = &[
-    ("guest_path", TextAlways),
-    ("url_prefix", TextAlways),
-    ("tigris_bucket", TextAlways),
-    ("index_document", TextAlways),
+const STATIC: &[FieldSchema] = &[
+    ("guest_path", StrAlways),
+    ("url_prefix", StrAlways),
+    ("tigris_bucket", StrAlways),
+    ("index_document", StrAlways),
 ];
 
-const FILE: &[Field] = &[
-    ("guest_path", Text),
-    ("raw_value", MaybeText),
-    ("secret_name", MaybeText),
-    ("image_config", Text),
-    ("mode", Number),
+const FILE: &[FieldSchema] = &[
+    ("guest_path", Str),
+    ("raw_value", OptionalStr),
+    ("secret_name", OptionalStr),
+    ("image_config", Str),
+    ("mode", Integer),
 ];
 
-const RESTART: &[Field] = &[
+const RESTART: &[FieldSchema] = &[
     (
         "policy",
-        Choice(&["no", "on-failure", "always", "spot-price"]),
+        Enum(&["no", "on-failure", "always", "spot-price"]),
     ),
-    ("max_retries", Number),
-    ("gpu_bid_price", Real),
+    ("max_retries", Integer),
+    ("gpu_bid_price", Float),
 ];
 
-const DNS: &[Field] = &[
-    ("skip_registration", Flag),
-    ("nameservers", Texts),
-    ("searches", Texts),
-    ("options", List(&[("name", Text), ("value", Text)])),
+const DNS: &[FieldSchema] = &[
+    ("skip_registration", Bool),
+    ("nameservers", StrList),
+    ("searches", StrList),
+    ("options", List(&[("name", Str), ("value", Str)])),
     (
         "dns_forward_rules",
-        List(&[("basename", Text), ("addr", Text)]),
+        List(&[("basename", Str), ("addr", Str)]),
     ),
-    ("hostname", Text),
-    ("hostname_fqdn", Text),
+    ("hostname", Str),
+    ("hostname_fqdn", Str),
 ];
 
-const SECRET: &[Field] = &[("env_var", TextAlways), ("name", Text)];
+const SECRET: &[FieldSchema] = &[("env_var", StrAlways), ("name", Str)];
 const FIELD_REFS: &[&str] = &["id", "version", "app_name", "private_ip", "region", "image"];
-const ENV_FROM: &[Field] = &[("env_var", TextAlways), ("field_ref", Choice(FIELD_REFS))];
+const ENV_FROM: &[FieldSchema] = &[("env_var", StrAlways), ("field_ref", Enum(FIELD_REFS))];
 const SIGNALS: &[&str] = &[
     "SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM",
 ];
-const STOP: &[Field] = &[("timeout", Time), ("signal", Choice(SIGNALS))];
+const STOP: &[FieldSchema] = &[("timeout", Duration), ("signal", Enum(SIGNALS))];
 
-const PROCESS: &[Field] = &[
-    ("exec", Texts),
-    ("entrypoint", Texts),
-    ("cmd", Texts),
-    ("user", Text),
-    ("env", TextMap),
+const PROCESS: &[FieldSchema] = &[
+    ("exec", StrList),
+    ("entrypoint", StrList),
+    ("cmd", StrList),
+    ("user", Str),
+    ("env", StrMap),
     ("secrets", List(SECRET)),
-    ("ignore_app_secrets", Flag),
+    ("ignore_app_secrets", Bool),
     ("env_from", List(ENV_FROM)),
 ];
 
-const CONTAINER: &[Field] = &[
-    ("name", Text),
-    ("image", Text),
-    ("exec", Texts),
-    ("entrypoint", Texts),
-    ("cmd", Texts),
-    ("user", Text),
-    ("env", TextMap),
+const CONTAINER: &[FieldSchema] = &[
+    ("name", Str),
+    ("image", Str),
+    ("exec", StrList),
+    ("entrypoint", StrList),
+    ("cmd", StrList),
+    ("user", Str),
+    ("env", StrMap),
     ("secrets", List(SECRET)),
     ("env_from", List(ENV_FROM)),
     ("files", List(FILE)),
@@ -285,27 +283,27 @@ const CONTAINER: &[Field] = &[
     ("stop", Object(STOP)),
     ("depends_on", List(DEPENDS)),
     ("healthchecks", List(HEALTHCHECK)),
-    ("mounts", List(&[("name", Text), ("path", Text)])),
+    ("mounts", List(&[("name", Str), ("path", Str)])),
 ];
 
-const DEPENDS: &[Field] = &[
-    ("name", Text),
+const DEPENDS: &[FieldSchema] = &[
+    ("name", Str),
     (
         "condition",
-        Choice(&["exited_successfully", "healthy", "started"]),
+        Enum(&["exited_successfully", "healthy", "started"]),
     ),
 ];
 
-const HEALTHCHECK: &[Field] = &[
-    ("name", Text),
-    ("interval", Number),
-    ("grace_period", Number),
-    ("success_threshold", Number),
-    ("failure_threshold", Number),
-    ("timeout", Number),
-    ("kind", Choice(&["readiness", "liveness"])),
-    ("unhealthy", Choice(&["stop"])),
+const HEALTHCHECK: &[FieldSchema] = &[
+    ("name", Str),
+    ("interval", Integer),
+    ("grace_period", Integer),
+    ("success_threshold", Integer),
+    ("failure_threshold", Integer),
+    ("timeout", Integer),
+    ("kind", Enum(&["readiness", "liveness"])),
+    ("unhealthy", Enum(&["stop"])),
     ("http", Any),
-    ("tcp", Object(&[("port", Number)])),
-    ("exec", Object(&[("command", Texts)])),
+    ("tcp", Object(&[("port", Integer)])),
+    ("exec", Object(&[("command", StrList)])),
 ];

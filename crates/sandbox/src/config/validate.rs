@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::duration;
-use crate::answer::Refusal;
-use crate::world::Object;
+use crate::answer::ApiError;
+use crate::world::JsonObject;
 
 const SHARED_CPUS: [i64; 5] = [1, 2, 4, 6, 8];
 const PERFORMANCE_CPUS: [i64; 12] = [1, 2, 4, 6, 8, 10, 12, 14, 16, 32, 64, 128];
@@ -17,14 +17,14 @@ const MAX_STOP_NS: u64 = 300_000_000_000;
 ///
 /// # Errors
 /// `400` for the first thing that is wrong.
-pub(super) fn check(config: &Object) -> Result<(), Refusal> {
-    if text(config, "image").is_empty() && items(config, "containers").is_empty() {
-        return Err(invalid("config.image is required"));
+pub(super) fn validate(config: &JsonObject) -> Result<(), ApiError> {
+    if string_value(config, "image").is_empty() && array_items(config, "containers").is_empty() {
+        return Err(invalid_config("config.image is required"));
     }
-    guest(config.get("guest").unwrap_or(&Value::Null))?;
-    mounts(items(config, "mounts"))?;
-    for service in items(config, "services") {
-        self::service(service)?;
+    validate_guest(config.get("guest").unwrap_or(&Value::Null))?;
+    validate_mounts(array_items(config, "mounts"))?;
+    for service in array_items(config, "services") {
+        self::validate_service(service)?;
     }
     for (name, check) in config
         .get("checks")
@@ -32,84 +32,84 @@ pub(super) fn check(config: &Object) -> Result<(), Refusal> {
         .into_iter()
         .flatten()
     {
-        top_check(name, check)?;
+        validate_machine_check(name, check)?;
     }
-    files(items(config, "files"))?;
-    if items(config, "statics").len() > MAX_STATICS {
-        return Err(invalid(format!(
+    validate_files(array_items(config, "files"))?;
+    if array_items(config, "statics").len() > MAX_STATICS {
+        return Err(invalid_config(format!(
             "config.statics can have at most {MAX_STATICS} entries"
         )));
     }
-    if !items(config, "standbys").is_empty() && !items(config, "services").is_empty() {
-        return Err(invalid(
+    if !array_items(config, "standbys").is_empty() && !array_items(config, "services").is_empty() {
+        return Err(invalid_config(
             "config.standbys is only allowed on machines without services",
         ));
     }
-    stop(config.get("stop_config"))
+    validate_stop_config(config.get("stop_config"))
 }
 
-fn invalid(what: impl std::fmt::Display) -> Refusal {
-    Refusal::invalid(format!("invalid {what}"))
+fn invalid_config(what: impl std::fmt::Display) -> ApiError {
+    ApiError::bad_request(format!("invalid {what}"))
 }
 
-fn items<'a>(config: &'a Object, key: &str) -> &'a [Value] {
+fn array_items<'a>(config: &'a JsonObject, key: &str) -> &'a [Value] {
     config
         .get(key)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
 }
 
-fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+fn string_value<'a>(object: &'a JsonObject, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Memory goes with the processor: shared ones have 256 MB to 2 GB each, performance ones 2 GB to 8 GB.
-fn guest(guest: &Value) -> Result<(), Refusal> {
+fn validate_guest(guest: &Value) -> Result<(), ApiError> {
     let number = |key: &str| guest.get(key).and_then(Value::as_i64).unwrap_or(0);
     let (cpus, memory) = (number("cpus"), number("memory_mb"));
     let (allowed, step, low, high) = match guest.get("cpu_kind").and_then(Value::as_str) {
         Some("shared") => (SHARED_CPUS.as_slice(), 256, 256, 2048),
         Some("performance") => (PERFORMANCE_CPUS.as_slice(), 1024, 2048, 8192),
         kind => {
-            return Err(invalid(format!(
+            return Err(invalid_config(format!(
                 "config.guest.cpu_kind: {:?}",
                 kind.unwrap_or_default()
             )));
         }
     };
     if !allowed.contains(&cpus) {
-        return Err(invalid(format!(
+        return Err(invalid_config(format!(
             "config.guest.cpus: {cpus}, must be one of {allowed:?}"
         )));
     }
     if memory < low * cpus {
-        return Err(invalid(format!(
+        return Err(invalid_config(format!(
             "config.guest.memory_mb, minimum required {} MiB",
             low * cpus
         )));
     }
     if memory > high * cpus {
-        return Err(invalid(format!(
+        return Err(invalid_config(format!(
             "config.guest.memory_mb, maximum allowed {} MiB",
             high * cpus
         )));
     }
     if memory % step != 0 {
-        return Err(invalid(format!(
+        return Err(invalid_config(format!(
             "config.guest.memory_mb, must be a multiple of {step} MiB"
         )));
     }
     if number("gpus") > 0 || guest.get("gpu_kind").is_some() {
-        return Err(invalid(
+        return Err(invalid_config(
             "config.guest: GPU machines are no longer available",
         ));
     }
     Ok(())
 }
 
-fn mounts(mounts: &[Value]) -> Result<(), Refusal> {
+fn validate_mounts(mounts: &[Value]) -> Result<(), ApiError> {
     if mounts.len() > 1 {
-        return Err(invalid(
+        return Err(invalid_config(
             "config.mounts: a machine can have at most one volume",
         ));
     }
@@ -119,35 +119,37 @@ fn mounts(mounts: &[Value]) -> Result<(), Refusal> {
             .and_then(Value::as_str)
             .unwrap_or_default();
         if !path.starts_with('/') || path.trim_end_matches('/').is_empty() {
-            return Err(invalid(format!(
+            return Err(invalid_config(format!(
                 "config.mounts: path {path:?} must be absolute and not /"
             )));
         }
         if mount.get("volume").is_none() && mount.get("name").is_none() {
-            return Err(invalid("config.mounts: volume is required"));
+            return Err(invalid_config("config.mounts: volume is required"));
         }
     }
     Ok(())
 }
 
-fn port_in_range(port: i64) -> bool {
+fn is_port(port: i64) -> bool {
     (1..=65_535).contains(&port)
 }
 
-fn service(service: &Value) -> Result<(), Refusal> {
+fn validate_service(service: &Value) -> Result<(), ApiError> {
     const HANDLERS: [&str; 5] = ["http", "tls", "pg_tls", "proxy_proto", "edge_http"];
     if !matches!(
         service.get("protocol").and_then(Value::as_str),
         Some("tcp" | "udp")
     ) {
-        return Err(invalid("config.services: protocol must be tcp or udp"));
+        return Err(invalid_config(
+            "config.services: protocol must be tcp or udp",
+        ));
     }
     if !service
         .get("internal_port")
         .and_then(Value::as_i64)
-        .is_some_and(port_in_range)
+        .is_some_and(is_port)
     {
-        return Err(invalid("config.services: internal_port is required"));
+        return Err(invalid_config("config.services: internal_port is required"));
     }
     for port in service
         .get("ports")
@@ -157,14 +159,12 @@ fn service(service: &Value) -> Result<(), Refusal> {
     {
         let number = |key: &str| port.get(key).and_then(Value::as_i64);
         let fits = match (number("port"), number("start_port"), number("end_port")) {
-            (Some(port), None, None) => port_in_range(port),
-            (None, Some(start), Some(end)) => {
-                port_in_range(start) && port_in_range(end) && start <= end
-            }
+            (Some(port), None, None) => is_port(port),
+            (None, Some(start), Some(end)) => is_port(start) && is_port(end) && start <= end,
             _ => false,
         };
         if !fits {
-            return Err(invalid(
+            return Err(invalid_config(
                 "config.services.ports: port, or start_port and end_port, is required",
             ));
         }
@@ -178,7 +178,7 @@ fn service(service: &Value) -> Result<(), Refusal> {
                 .as_str()
                 .is_some_and(|handler| HANDLERS.contains(&handler))
             {
-                return Err(invalid(format!(
+                return Err(invalid_config(format!(
                     "config.services.ports: unknown handler {handler}"
                 )));
             }
@@ -189,32 +189,34 @@ fn service(service: &Value) -> Result<(), Refusal> {
         .and_then(|concurrency| concurrency.get("type")?.as_str())
     {
         None | Some("connections" | "requests") => Ok(()),
-        Some(other) => Err(invalid(format!(
+        Some(other) => Err(invalid_config(format!(
             "config.services.concurrency.type: {other:?}"
         ))),
     }
 }
 
 /// Fly enforces for checks of a machine what it only corrects for checks of a service.
-fn top_check(name: &str, check: &Value) -> Result<(), Refusal> {
-    let nanos = |key: &str| check.get(key).and_then(duration::parse_or_nanos);
+fn validate_machine_check(name: &str, check: &Value) -> Result<(), ApiError> {
+    let nanos = |key: &str| check.get(key).and_then(duration::parse_duration_nanos);
     if check.get("port").is_none() {
-        return Err(invalid(format!("config.checks.{name}: port is required")));
+        return Err(invalid_config(format!(
+            "config.checks.{name}: port is required"
+        )));
     }
     if nanos("interval").is_some_and(|nanos| nanos < 2_000_000_000) {
-        return Err(invalid(format!(
+        return Err(invalid_config(format!(
             "config.checks.{name}: interval must be at least 2s"
         )));
     }
     if nanos("timeout").is_some_and(|nanos| nanos > 60_000_000_000) {
-        return Err(invalid(format!(
+        return Err(invalid_config(format!(
             "config.checks.{name}: timeout must be at most 1m0s"
         )));
     }
     Ok(())
 }
 
-fn files(files: &[Value]) -> Result<(), Refusal> {
+fn validate_files(files: &[Value]) -> Result<(), ApiError> {
     use base64::Engine as _;
     for file in files {
         let path = file
@@ -222,7 +224,7 @@ fn files(files: &[Value]) -> Result<(), Refusal> {
             .and_then(Value::as_str)
             .unwrap_or_default();
         if !path.starts_with('/') {
-            return Err(invalid(format!(
+            return Err(invalid_config(format!(
                 "config.files: guest_path {path:?} must be absolute"
             )));
         }
@@ -233,7 +235,7 @@ fn files(files: &[Value]) -> Result<(), Refusal> {
             .count()
             > 1
         {
-            return Err(invalid(format!(
+            return Err(invalid_config(format!(
                 "config.files: {path} must have one source"
             )));
         }
@@ -245,7 +247,7 @@ fn files(files: &[Value]) -> Result<(), Refusal> {
             .decode(raw)
             .is_err()
         {
-            return Err(invalid(format!(
+            return Err(invalid_config(format!(
                 "config.files: raw_value of {path} is not base64"
             )));
         }
@@ -253,12 +255,12 @@ fn files(files: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn stop(stop: Option<&Value>) -> Result<(), Refusal> {
+fn validate_stop_config(stop: Option<&Value>) -> Result<(), ApiError> {
     let timeout = stop
         .and_then(|stop| stop.get("timeout"))
-        .and_then(duration::parse_or_nanos);
+        .and_then(duration::parse_duration_nanos);
     if timeout.is_some_and(|nanos| nanos > MAX_STOP_NS) {
-        return Err(invalid("config.stop_config.timeout: at most 5m0s"));
+        return Err(invalid_config("config.stop_config.timeout: at most 5m0s"));
     }
     Ok(())
 }

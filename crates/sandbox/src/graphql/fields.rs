@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, connection, text, tokens};
-use crate::access::Grant;
-use crate::answer::Call;
+use super::{GraphqlError, connection, string_argument, tokens};
+use crate::access::TokenGrant;
+use crate::answer::ApiCall;
 use crate::clock;
-use crate::images::Reference;
+use crate::images::ImageReference;
 use crate::machine::Machine;
-use crate::world::{App, Ip, Object, Org, Release, Volume, World};
+use crate::world::{App, Ip, JsonObject, Org, Release, SimulatedWorld, Volume};
 
 /// What an image of unknown size is said to weigh: a number that any client can show.
-const IMAGE_BYTES: &str = "52428800";
+const IMAGE_SIZE_BYTES: &str = "52428800";
 
 /// An application. Its identifier is its name, as Fly's is.
-pub(super) fn app(app: &App) -> Value {
+pub(super) fn app_object(app: &App) -> Value {
     let newest = app.releases.last();
     json!({
         "__typename": "App",
@@ -30,7 +30,7 @@ pub(super) fn app(app: &App) -> Value {
         "network": app.network,
         "networkId": null,
         "platformVersion": "machines",
-        "createdAt": clock::seconds(app.created_ms),
+        "createdAt": clock::format_seconds(app.created_ms),
         "services": [],
         "regions": [],
         "imageDetails": null,
@@ -43,7 +43,7 @@ pub(super) fn app(app: &App) -> Value {
 }
 
 /// An organisation. Its number is a string here and a number for applications; clients rely on both.
-pub(super) fn org(org: &Org) -> Value {
+pub(super) fn org_object(org: &Org) -> Value {
     json!({
         "__typename": "Organization",
         "id": org.id,
@@ -63,12 +63,12 @@ pub(super) fn org(org: &Org) -> Value {
         "allowedReplaySourceOrgSlugs": org.replay_sources,
         "allowAllCrossNetworkReplays": org.cross_network_replays,
         "addOns": connection([]),
-        "members": members(),
+        "members": members_connection(),
     })
 }
 
 /// Everybody who is in an organisation: the one person that the sandbox knows.
-fn members() -> Value {
+fn members_connection() -> Value {
     let person = json!({ "__typename": "User", "id": "user-1", "name": "Sandbox", "email": "me@example.com" });
     let edge = json!({
         "__typename": "OrganizationMembershipEdge",
@@ -81,14 +81,14 @@ fn members() -> Value {
 }
 
 /// A volume with its snapshots, whose sizes are text here.
-pub(super) fn volume(app: &App, volume: &Volume) -> Value {
+pub(super) fn volume_object(app: &App, volume: &Volume) -> Value {
     let snapshots = volume.snapshots.iter().map(|snapshot| {
         json!({
             "__typename": "VolumeSnapshot",
             "id": snapshot.id,
             "size": snapshot.size.to_string(),
             "digest": snapshot.digest,
-            "createdAt": clock::seconds(snapshot.created_ms),
+            "createdAt": clock::format_seconds(snapshot.created_ms),
             "retentionDays": snapshot.retention_days,
         })
     });
@@ -101,14 +101,14 @@ pub(super) fn volume(app: &App, volume: &Volume) -> Value {
         "region": volume.region,
         "sizeGb": volume.size_gb,
         "encrypted": volume.encrypted,
-        "createdAt": clock::seconds(volume.created_ms),
-        "app": self::app(app),
+        "createdAt": clock::format_seconds(volume.created_ms),
+        "app": self::app_object(app),
         "snapshots": connection(snapshots),
     })
 }
 
 /// A machine as GraphQL shows it.
-pub(super) fn machine(app: &App, machine: &Machine) -> Value {
+pub(super) fn machine_object(app: &App, machine: &Machine) -> Value {
     let ip = json!({
         "__typename": "MachineIP",
         "family": "v6",
@@ -124,16 +124,16 @@ pub(super) fn machine(app: &App, machine: &Machine) -> Value {
         "region": machine.region,
         "instanceId": machine.instance_id,
         "config": machine.config,
-        "createdAt": clock::seconds(machine.created_ms),
-        "updatedAt": clock::seconds(machine.updated_ms),
-        "app": self::app(app),
+        "createdAt": clock::format_seconds(machine.created_ms),
+        "updatedAt": clock::format_seconds(machine.updated_ms),
+        "app": self::app_object(app),
         "ips": connection([ip]),
         "host": { "__typename": "Host", "id": "host-1" },
     })
 }
 
 /// A release, finished or not.
-pub(super) fn release(release: &Release) -> Value {
+pub(super) fn release_object(release: &Release) -> Value {
     let complete = release.status == "complete";
     json!({
         "__typename": "Release",
@@ -150,14 +150,14 @@ pub(super) fn release(release: &Release) -> Value {
         "configDefinition": release.definition,
         "metadata": release.metadata,
         "user": { "__typename": "User", "id": "user-1", "name": "Sandbox", "email": release.user },
-        "createdAt": clock::seconds(release.created_ms),
+        "createdAt": clock::format_seconds(release.created_ms),
     })
 }
 
 /// An address.
-pub(super) fn ip(world: &World, ip: &Ip) -> Value {
+pub(super) fn ip_object(world: &SimulatedWorld, ip: &Ip) -> Value {
     let network = ip.network.as_ref().map(|(name, slug)| {
-        let org = world.find_org(slug).map(org);
+        let org = world.find_org(slug).map(org_object);
         json!({ "__typename": "Network", "name": name, "organization": org })
     });
     json!({
@@ -168,8 +168,8 @@ pub(super) fn ip(world: &World, ip: &Ip) -> Value {
         "type": ip.kind,
         "version": if ip.kind.ends_with("v6") { 6 } else { 4 },
         "region": ip.region,
-        "createdAt": clock::seconds(ip.created_ms),
-        "updatedAt": clock::seconds(ip.created_ms),
+        "createdAt": clock::format_seconds(ip.created_ms),
+        "updatedAt": clock::format_seconds(ip.created_ms),
         "serviceName": ip.service_name,
         "network": network,
     })
@@ -180,12 +180,12 @@ pub(super) fn ip(world: &World, ip: &Ip) -> Value {
 /// # Errors
 /// When its type has no such field.
 pub(super) fn resolve(
-    world: &World,
-    call: &Call,
-    object: &Object,
+    world: &SimulatedWorld,
+    call: &ApiCall,
+    object: &JsonObject,
     name: &str,
-    arguments: &Object,
-) -> Result<Value, Problem> {
+    arguments: &JsonObject,
+) -> Result<Value, GraphqlError> {
     let kind = object
         .get("__typename")
         .and_then(Value::as_str)
@@ -195,18 +195,18 @@ pub(super) fn resolve(
             .get("name")
             .and_then(Value::as_str)
             .and_then(|name| world.apps.get(name))
-        && let Some(value) = app_field(world, app, name, arguments)
+        && let Some(value) = resolve_app_field(world, app, name, arguments)
     {
         return Ok(value);
     }
     if name == "limitedAccessTokens" {
         let own = |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
         return Ok(tokens::list(world, call, |grant| match grant {
-            Grant::App { app, .. } => kind == "App" && own("name", app),
-            Grant::Org { org } | Grant::ReadOnly { org } => {
+            TokenGrant::App { app, .. } => kind == "App" && own("name", app),
+            TokenGrant::Org { org } | TokenGrant::ReadOnly { org } => {
                 kind == "Organization" && own("slug", org)
             }
-            Grant::User => false,
+            TokenGrant::User => false,
         }));
     }
     if kind == "Organization" && name == "apps" {
@@ -217,44 +217,49 @@ pub(super) fn resolve(
         let apps = world
             .apps
             .values()
-            .filter(|app| app.org == slug && call.who.sees_app(app));
-        return Ok(connection(apps.map(app)));
+            .filter(|app| app.org == slug && call.caller.can_see_app(app));
+        return Ok(connection(apps.map(app_object)));
     }
     match object.get(name) {
         Some(value) => Ok(value.clone()),
-        None => Err(Problem::new(
+        None => Err(GraphqlError::new(
             format!("Field '{name}' doesn't exist on type '{kind}'"),
             "undefinedField",
         )),
     }
 }
 
-fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option<Value> {
+fn resolve_app_field(
+    world: &SimulatedWorld,
+    app: &App,
+    name: &str,
+    arguments: &JsonObject,
+) -> Option<Value> {
     let ips = |wanted: fn(&Ip) -> bool| {
         let ips = app
             .ips
             .iter()
-            .filter(|ip| wanted(ip) && world.listed(ip.created_ms));
-        connection(ips.map(|ip| self::ip(world, ip)))
+            .filter(|ip| wanted(ip) && world.is_listed(ip.created_ms));
+        connection(ips.map(|ip| self::ip_object(world, ip)))
     };
     Some(match name {
-        "organization" => world.root.orgs.get(&app.org).map(org).into(),
-        "image" => image(world, text(arguments, "ref")),
+        "organization" => world.global.orgs.get(&app.org).map(org_object).into(),
+        "image" => image_object(world, string_argument(arguments, "ref")),
         "ipAddresses" => ips(|ip| ip.kind != "shared_v4" && !ip.kind.starts_with("egress")),
         "egressIpAddresses" => ips(|ip| ip.kind.starts_with("egress")),
         "machines" => {
             let machines = app.machines.values().filter(|machine| !machine.is_gone());
-            connection(machines.map(|machine| self::machine(app, machine)))
+            connection(machines.map(|machine| self::machine_object(app, machine)))
         }
-        "secrets" => secrets(app),
+        "secrets" => secret_objects(app),
         "currentRelease" => app
             .releases
             .iter()
             .rev()
             .find(|r| r.status == "complete")
-            .map(release)
+            .map(release_object)
             .into(),
-        "currentReleaseUnprocessed" => app.releases.last().map(release).into(),
+        "currentReleaseUnprocessed" => app.releases.last().map(release_object).into(),
         "releases" | "releasesUnprocessed" => {
             let first = arguments.get("first").and_then(Value::as_u64).unwrap_or(25);
             let newest = app
@@ -262,7 +267,7 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
                 .iter()
                 .rev()
                 .take(usize::try_from(first).unwrap_or(usize::MAX));
-            connection(newest.map(release))
+            connection(newest.map(release_object))
         }
         _ => return None,
     })
@@ -271,15 +276,15 @@ fn app_field(world: &World, app: &App, name: &str, arguments: &Object) -> Option
 /// An image that can be pulled.
 ///
 /// `ref` carries a digest only when there is no tag: flyctl itself writes `{ref}@{digest}`.
-fn image(world: &World, reference: &str) -> Value {
-    let reference = Reference::read(reference.trim());
+fn image_object(world: &SimulatedWorld, reference: &str) -> Value {
+    let reference = ImageReference::parse(reference.trim());
     let found = reference
-        .digest_now(&world.root.images)
+        .current_digest(&world.global.images)
         .filter(|_| !reference.repository.ends_with('/'));
     let Some(digest) = found else {
         return Value::Null;
     };
-    let Reference {
+    let ImageReference {
         registry,
         repository,
         tag,
@@ -296,20 +301,20 @@ fn image(world: &World, reference: &str) -> Value {
         "digest": digest,
         "ref": format!("{registry}/{repository}{version}"),
         "compressedSize": 52_428_800,
-        "compressedSizeFull": IMAGE_BYTES,
+        "compressedSizeFull": IMAGE_SIZE_BYTES,
         "manifest": null,
         "config": null,
         "label": "",
     })
 }
 
-fn secrets(app: &App) -> Value {
+fn secret_objects(app: &App) -> Value {
     let all = app.secrets.iter().map(|(name, secret)| {
         json!({
             "__typename": "Secret",
             "name": name,
             "digest": secret.digest,
-            "createdAt": clock::millis(secret.created_ms),
+            "createdAt": clock::format_millis(secret.created_ms),
         })
     });
     all.collect()

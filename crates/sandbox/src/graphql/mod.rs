@@ -19,9 +19,9 @@ use graphql_parser::query::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Call, Refusal, Reply};
+use super::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use super::routes::{Route, route};
-use super::world::{Object, World};
+use super::world::{JsonObject, SimulatedWorld};
 
 type Document = ast::Document<'static, String>;
 type Directive = ast::Directive<'static, String>;
@@ -32,22 +32,24 @@ type Operation = OperationDefinition<'static, String>;
 type SelectionSet = ast::SelectionSet<'static, String>;
 
 /// How deep a document may nest. Fly's own clients stay below ten; a deeper one could exhaust the stack.
-const DEPTH_MAX: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// How deep fragments may nest. One that contains itself twice would otherwise double with each level.
-const FRAGMENT_DEPTH_MAX: usize = 8;
+const MAX_FRAGMENT_DEPTH: usize = 8;
 
 pub(crate) fn routes() -> [Route; 1] {
-    [route("POST", "/graphql", post).unlimited().reading()]
+    [route("POST", "/graphql", execute)
+        .without_rate_limit()
+        .read_only()]
 }
 
 /// Why a field has no value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Problem {
+pub(crate) struct GraphqlError {
     message: String,
     code: &'static str,
 }
 
-impl Problem {
+impl GraphqlError {
     pub(crate) fn new(message: impl Into<String>, code: &'static str) -> Self {
         Self {
             message: message.into(),
@@ -56,13 +58,13 @@ impl Problem {
     }
 
     /// The sentence that flyctl looks for.
-    pub(crate) fn missing(what: &str) -> Self {
+    pub(crate) fn not_found(what: &str) -> Self {
         Self::new(format!("Could not find {what}"), "NOT_FOUND")
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<ApiError> for GraphqlError {
+    fn from(refusal: ApiError) -> Self {
         let code = match refusal.status {
             403 => "UNAUTHORIZED",
             404 => "NOT_FOUND",
@@ -74,32 +76,32 @@ impl From<Refusal> for Problem {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Request {
+struct GraphqlRequest {
     query: String,
-    variables: Option<Object>,
+    variables: Option<JsonObject>,
     #[serde(rename = "operationName")]
     operation_name: Option<String>,
 }
 
 /// What the parts of one document share.
-struct Run<'a> {
-    call: &'a Call,
-    variables: Object,
+struct Execution<'a> {
+    call: &'a ApiCall,
+    variables: JsonObject,
     fragments: BTreeMap<&'a str, &'a Fragment>,
     errors: Vec<Value>,
 }
 
-fn post(world: &mut World, call: &Call) -> Reply {
-    let request: Request = call.body()?;
+fn execute(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: GraphqlRequest = call.body()?;
     let document = match parse_query::<String>(&request.query) {
         Ok(document) => document.into_static(),
-        Err(error) => return Ok(failed(&format!("Parse error: {error}"))),
+        Err(error) => return Ok(request_error(&format!("Parse error: {error}"))),
     };
-    let Some(operation) = operation(
+    let Some(operation) = find_operation(
         &document,
         request.operation_name.as_deref().unwrap_or_default(),
     ) else {
-        return Ok(failed("the document has no such operation"));
+        return Ok(request_error("the document has no such operation"));
     };
     let (mutation, definitions, selection) = match operation {
         OperationDefinition::SelectionSet(selection) => (false, [].as_slice(), selection),
@@ -114,17 +116,20 @@ fn post(world: &mut World, call: &Call) -> Reply {
             &mutation.selection_set,
         ),
         OperationDefinition::Subscription(_) => {
-            return Ok(failed("subscriptions are not supported"));
+            return Ok(request_error("subscriptions are not supported"));
         }
     };
-    if mutation && !call.who.writes() {
-        return Ok(failed("Not authorized to perform this mutation"));
+    if mutation && !call.caller.can_write() {
+        return Ok(request_error("Not authorized to perform this mutation"));
     }
     let mut variables = request.variables.unwrap_or_default();
     for definition in definitions {
         if let (None, Some(default)) = (variables.get(&definition.name), &definition.default_value)
         {
-            variables.insert(definition.name.clone(), literal(default, &Map::new()));
+            variables.insert(
+                definition.name.clone(),
+                resolve_literal(default, &Map::new()),
+            );
         }
     }
     let fragments = document
@@ -134,28 +139,28 @@ fn post(world: &mut World, call: &Call) -> Reply {
             Definition::Fragment(fragment) => Some((fragment.name.as_str(), fragment)),
             Definition::Operation(_) => None,
         });
-    let mut run = Run {
+    let mut run = Execution {
         call,
         variables,
         fragments: fragments.collect(),
         errors: Vec::new(),
     };
-    let data = run.roots(world, selection, mutation);
+    let data = run.execute_roots(world, selection, mutation);
     let mut answer = json!({ "data": data });
     if !run.errors.is_empty() {
         answer["errors"] = run.errors.into();
     }
-    Ok(Answer::ok(answer))
+    Ok(ApiResponse::ok(answer))
 }
 
-fn failed(message: &str) -> Answer {
-    Answer::ok(
+fn request_error(message: &str) -> ApiResponse {
+    ApiResponse::ok(
         json!({ "errors": [{ "message": message, "extensions": { "code": "GRAPHQL_VALIDATION_FAILED" } }] }),
     )
 }
 
 /// The operation with this name, or the only one.
-fn operation<'a>(document: &'a Document, name: &str) -> Option<&'a Operation> {
+fn find_operation<'a>(document: &'a Document, name: &str) -> Option<&'a Operation> {
     let named = |operation: &&Operation| match operation {
         OperationDefinition::Query(query) => query.name.as_deref() == Some(name),
         OperationDefinition::Mutation(mutation) => mutation.name.as_deref() == Some(name),
@@ -178,7 +183,7 @@ fn operation<'a>(document: &'a Document, name: &str) -> Option<&'a Operation> {
 }
 
 /// A literal with its variables filled in.
-fn literal(value: &Literal, variables: &Object) -> Value {
+fn resolve_literal(value: &Literal, variables: &JsonObject) -> Value {
     match value {
         Literal::Variable(name) => variables.get(name).cloned().unwrap_or_default(),
         Literal::Int(number) => number.as_i64().into(),
@@ -187,29 +192,32 @@ fn literal(value: &Literal, variables: &Object) -> Value {
         Literal::Boolean(on) => (*on).into(),
         Literal::Null => Value::Null,
         Literal::Enum(name) => name.clone().into(),
-        Literal::List(items) => items.iter().map(|item| literal(item, variables)).collect(),
+        Literal::List(items) => items
+            .iter()
+            .map(|item| resolve_literal(item, variables))
+            .collect(),
         Literal::Object(object) => {
             let fields = object
                 .iter()
-                .map(|(name, value)| (name.clone(), literal(value, variables)));
+                .map(|(name, value)| (name.clone(), resolve_literal(value, variables)));
             Value::Object(fields.collect())
         }
     }
 }
 
-impl Run<'_> {
-    fn arguments(&self, field: &Field) -> Object {
+impl Execution<'_> {
+    fn argument_values(&self, field: &Field) -> JsonObject {
         let pairs = field.arguments.iter();
         pairs
-            .map(|(name, value)| (name.clone(), literal(value, &self.variables)))
+            .map(|(name, value)| (name.clone(), resolve_literal(value, &self.variables)))
             .collect()
     }
 
     /// `@skip` and `@include`.
-    fn wanted(&self, directives: &[Directive]) -> bool {
+    fn is_included(&self, directives: &[Directive]) -> bool {
         directives.iter().all(|directive| {
             let on = directive.arguments.iter().find(|(name, _)| name == "if");
-            let on = on.is_some_and(|(_, value)| literal(value, &self.variables) == true);
+            let on = on.is_some_and(|(_, value)| resolve_literal(value, &self.variables) == true);
             match directive.name.as_str() {
                 "skip" => !on,
                 "include" => on,
@@ -218,9 +226,14 @@ impl Run<'_> {
         })
     }
 
-    fn roots(&mut self, world: &mut World, selection: &SelectionSet, mutation: bool) -> Value {
+    fn execute_roots(
+        &mut self,
+        world: &mut SimulatedWorld,
+        selection: &SelectionSet,
+        mutation: bool,
+    ) -> Value {
         let mut fields = Vec::new();
-        self.flatten(
+        self.collect_fields(
             selection,
             if mutation { "Mutation" } else { "Query" },
             &mut fields,
@@ -228,65 +241,76 @@ impl Run<'_> {
         );
         let mut data = Map::new();
         for field in fields {
-            let arguments = self.arguments(&field);
+            let arguments = self.argument_values(&field);
             let name = field.alias.as_ref().unwrap_or(&field.name).clone();
             let found = match (field.name.as_str(), mutation) {
                 ("__typename", _) => Ok(json!(if mutation { "Mutation" } else { "Query" })),
                 (root, true) => mutations::resolve(world, self.call, root, &arguments),
                 (root, false) => queries::resolve(world, self.call, root, &arguments),
             };
-            let value = self.value(world, found, &field, std::slice::from_ref(&name));
+            let value = self.complete_value(world, found, &field, std::slice::from_ref(&name));
             data.insert(name, value);
         }
         data.into()
     }
 
     /// The fields of a selection for an object of this type, with fragments laid open.
-    fn flatten(&self, selection: &SelectionSet, kind: &str, fields: &mut Vec<Field>, depth: usize) {
+    fn collect_fields(
+        &self,
+        selection: &SelectionSet,
+        kind: &str,
+        fields: &mut Vec<Field>,
+        depth: usize,
+    ) {
         let on = |condition: Option<&TypeCondition<'static, String>>| {
             condition.is_none_or(|TypeCondition::On(wanted)| wanted == kind || wanted == "Node")
         };
         for item in &selection.items {
             match item {
-                Selection::Field(field) if self.wanted(&field.directives) => {
+                Selection::Field(field) if self.is_included(&field.directives) => {
                     fields.push(field.clone())
                 }
-                Selection::InlineFragment(part) if self.wanted(&part.directives) => {
+                Selection::InlineFragment(part) if self.is_included(&part.directives) => {
                     let inside =
                         Some(&part.selection_set).filter(|_| on(part.type_condition.as_ref()));
-                    self.flatten_part(inside, kind, fields, depth);
+                    self.collect_fragment_fields(inside, kind, fields, depth);
                 }
-                Selection::FragmentSpread(spread) if self.wanted(&spread.directives) => {
+                Selection::FragmentSpread(spread) if self.is_included(&spread.directives) => {
                     let part = self.fragments.get(spread.fragment_name.as_str());
                     let part = part.filter(|part| on(Some(&part.type_condition)));
-                    self.flatten_part(part.map(|part| &part.selection_set), kind, fields, depth);
+                    self.collect_fragment_fields(
+                        part.map(|part| &part.selection_set),
+                        kind,
+                        fields,
+                        depth,
+                    );
                 }
                 _ => {}
             }
         }
     }
 
-    fn flatten_part(
+    fn collect_fragment_fields(
         &self,
         part: Option<&SelectionSet>,
         kind: &str,
         fields: &mut Vec<Field>,
         depth: usize,
     ) {
-        if let Some(part) = part.filter(|_| depth < FRAGMENT_DEPTH_MAX) {
-            self.flatten(part, kind, fields, depth + 1);
+        if let Some(part) = part.filter(|_| depth < MAX_FRAGMENT_DEPTH) {
+            self.collect_fields(part, kind, fields, depth + 1);
         }
     }
 
-    fn value(
+    fn complete_value(
         &mut self,
-        world: &World,
-        found: Result<Value, Problem>,
+        world: &SimulatedWorld,
+        found: Result<Value, GraphqlError>,
         field: &Field,
         path: &[String],
     ) -> Value {
         match found {
-            Ok(value) => self.select(world, value, &field.selection_set, path),
+            Ok(value) => self.complete_selection(world, value, &field.selection_set, path),
             Err(problem) => {
                 self.errors.push(json!({
                     "message": problem.message,
@@ -299,9 +323,9 @@ impl Run<'_> {
     }
 
     /// Takes out of a value what the document asks of it.
-    fn select(
+    fn complete_selection(
         &mut self,
-        world: &World,
+        world: &SimulatedWorld,
         value: Value,
         selection: &SelectionSet,
         path: &[String],
@@ -310,10 +334,10 @@ impl Run<'_> {
             Value::Array(items) => {
                 return items
                     .into_iter()
-                    .map(|item| self.select(world, item, selection, path))
+                    .map(|item| self.complete_selection(world, item, selection, path))
                     .collect();
             }
-            Value::Object(object) if !selection.items.is_empty() && path.len() < DEPTH_MAX => {
+            Value::Object(object) if !selection.items.is_empty() && path.len() < MAX_DEPTH => {
                 object
             }
             // A scalar, which includes JSON that is asked for as a whole.
@@ -325,14 +349,14 @@ impl Run<'_> {
             .unwrap_or_default()
             .to_owned();
         let mut fields = Vec::new();
-        self.flatten(selection, &kind, &mut fields, 0);
+        self.collect_fields(selection, &kind, &mut fields, 0);
         let mut shown = Map::new();
         for field in fields {
             let name = field.alias.as_ref().unwrap_or(&field.name).clone();
-            let arguments = self.arguments(&field);
+            let arguments = self.argument_values(&field);
             let found = fields::resolve(world, self.call, &object, &field.name, &arguments);
             let path: Vec<String> = path.iter().cloned().chain([name.clone()]).collect();
-            let value = self.value(world, found, &field, &path);
+            let value = self.complete_value(world, found, &field, &path);
             shown.insert(name, value);
         }
         shown.into()
@@ -340,7 +364,7 @@ impl Run<'_> {
 }
 
 /// A text argument; absent and null are empty.
-fn text<'a>(arguments: &'a Object, name: &str) -> &'a str {
+fn string_argument<'a>(arguments: &'a JsonObject, name: &str) -> &'a str {
     arguments
         .get(name)
         .and_then(Value::as_str)

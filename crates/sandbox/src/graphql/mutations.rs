@@ -2,30 +2,30 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, fields, organizations, queries, text, tokens};
-use crate::answer::Call;
+use super::{GraphqlError, fields, organizations, queries, string_argument, tokens};
+use crate::answer::ApiCall;
 use crate::uiex;
-use crate::v1::ips::{self, Order};
+use crate::v1::ips::{self, NewIp};
 use crate::v1::{NewApp, add_app, secrets};
-use crate::world::{Object, World};
+use crate::world::{JsonObject, SimulatedWorld};
 
 /// Resolves one root field. Newer mutations take everything in `input`, older ones side by side.
 ///
 /// # Errors
 /// What Fly puts into `errors`.
 pub(super) fn resolve(
-    world: &mut World,
-    call: &Call,
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
     root: &str,
-    arguments: &Object,
-) -> Result<Value, Problem> {
+    arguments: &JsonObject,
+) -> Result<Value, GraphqlError> {
     let input = arguments
         .get("input")
         .and_then(Value::as_object)
         .unwrap_or(arguments);
     let mut shown = match root {
-        "allocateIpAddress" => allocate(world, call, input)?,
-        "releaseIpAddress" => release(world, call, input)?,
+        "allocateIpAddress" => allocate_ip(world, call, input)?,
+        "releaseIpAddress" => release_ip(world, call, input)?,
         "createApp" => create_app(world, call, input)?,
         "deleteApp" => delete_app(world, call, input)?,
         "setSecrets" => set_secrets(world, call, input)?,
@@ -37,15 +37,17 @@ pub(super) fn resolve(
         "createOrganization" => organizations::create(world, call, input)?,
         "deleteOrganization" => organizations::delete(world, call, input)?,
         "addAllowedReplaySourceOrgs" => organizations::allow_replays(world, call, input)?,
-        "removeAllowedReplaySourceOrgs" => organizations::forbid_replays(world, call, input)?,
-        "setAllowAllCrossNetworkReplays" => organizations::cross_networks(world, call, input)?,
+        "removeAllowedReplaySourceOrgs" => organizations::disallow_replays(world, call, input)?,
+        "setAllowAllCrossNetworkReplays" => {
+            organizations::set_cross_network_replays(world, call, input)?
+        }
         "allocateEgressIpAddress" => allocate_egress(world, call, input)?,
         "releaseEgressIpAddress" => release_egress(world, call, input)?,
-        "enablePostgresConsul" => consul(world, call, input)?,
-        "attachPostgresCluster" => attach(world, call, input)?,
+        "enablePostgresConsul" => enable_postgres_consul(world, call, input)?,
+        "attachPostgresCluster" => attach_postgres_cluster(world, call, input)?,
         _ => {
             let message = format!("Field '{root}' doesn't exist on type 'Mutation'");
-            return Err(Problem::new(message, "undefinedField"));
+            return Err(GraphqlError::new(message, "undefinedField"));
         }
     };
     shown["__typename"] = format!("{root}Payload").into();
@@ -54,20 +56,29 @@ pub(super) fn resolve(
 }
 
 /// The name of the application that a mutation means, which the caller may see.
-fn app_of(world: &World, call: &Call, input: &Object, key: &str) -> Result<String, Problem> {
-    queries::app(world, call, text(input, key)).map(|app| app.name.clone())
+fn app_name(
+    world: &SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+    key: &str,
+) -> Result<String, GraphqlError> {
+    queries::find_app(world, call, string_argument(input, key)).map(|app| app.name.clone())
 }
 
-fn allocate(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    let kind = text(input, "type");
-    let org = match text(input, "organizationId") {
+fn allocate_ip(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    let kind = string_argument(input, "type");
+    let org = match string_argument(input, "organizationId") {
         "" => world
             .apps
             .get(&name)
             .map(|app| app.org.clone())
             .unwrap_or_default(),
-        id => queries::org(world, call, id)?.slug.clone(),
+        id => queries::find_org(world, call, id)?.slug.clone(),
     };
     let shared = world
         .apps
@@ -76,66 +87,91 @@ fn allocate(world: &mut World, call: &Call, input: &Object) -> Result<Value, Pro
     let ip = match shared.filter(|_| kind == "shared_v4").cloned() {
         Some(ip) => ip,
         None => {
-            let order = Order {
+            let order = NewIp {
                 kind,
-                region: Some(text(input, "region")).filter(|region| !region.is_empty()),
-                service_name: text(input, "serviceName").to_owned(),
-                network: (kind == "private_v6").then(|| (text(input, "network").to_owned(), org)),
+                region: Some(string_argument(input, "region")).filter(|region| !region.is_empty()),
+                service_name: string_argument(input, "serviceName").to_owned(),
+                network: (kind == "private_v6")
+                    .then(|| (string_argument(input, "network").to_owned(), org)),
             };
-            ips::allocate(world, &name, call, order)?
+            ips::allocate_ip(world, &name, call, order)?
         }
     };
-    let app = queries::app(world, call, &name).map(fields::app)?;
+    let app = queries::find_app(world, call, &name).map(fields::app_object)?;
     // The shared address is the application's, not an address of its own.
     let address = if kind == "shared_v4" {
         Value::Null
     } else {
-        fields::ip(world, &ip)
+        fields::ip_object(world, &ip)
     };
     Ok(json!({ "ipAddress": address, "app": app }))
 }
 
-fn release(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let ip = [text(input, "ip"), text(input, "ipAddressId")].concat();
-    let apps = world.apps.values().filter(|app| call.who.sees_app(app));
+fn release_ip(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let ip = [
+        string_argument(input, "ip"),
+        string_argument(input, "ipAddressId"),
+    ]
+    .concat();
+    let apps = world
+        .apps
+        .values()
+        .filter(|app| call.caller.can_see_app(app));
     let mut owners = apps.filter(|app| app.ips.iter().any(|have| have.ip == ip || have.id == ip));
-    let named = text(input, "appId");
+    let named = string_argument(input, "appId");
     let owner = owners
         .find(|app| named.is_empty() || app.name == named)
         .map(|app| app.name.clone());
-    let name = owner.ok_or_else(|| Problem::missing("IP Address"))?;
-    world.dirty.insert(name.clone());
+    let name = owner.ok_or_else(|| GraphqlError::not_found("IP Address"))?;
+    world.dirty_apps.insert(name.clone());
     if let Some(app) = world.apps.get_mut(&name) {
-        ips::remove(app, &ip)?;
+        ips::remove_ip(app, &ip)?;
     }
-    Ok(json!({ "app": queries::app(world, call, &name).map(fields::app)? }))
+    Ok(json!({ "app": queries::find_app(world, call, &name).map(fields::app_object)? }))
 }
 
-fn create_app(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
+fn create_app(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
     let wanted = NewApp {
-        org: queries::org(world, call, text(input, "organizationId"))?
+        org: queries::find_org(world, call, string_argument(input, "organizationId"))?
             .slug
             .clone(),
-        name: text(input, "name").to_owned(),
-        network: Some(text(input, "network").to_owned()).filter(|network| !network.is_empty()),
-        role: text(input, "appRoleId").to_owned(),
+        name: string_argument(input, "name").to_owned(),
+        network: Some(string_argument(input, "network").to_owned())
+            .filter(|network| !network.is_empty()),
+        role: string_argument(input, "appRoleId").to_owned(),
         idempotency_key: None,
     };
-    Ok(json!({ "app": fields::app(&add_app(world, wanted)?) }))
+    Ok(json!({ "app": fields::app_object(&add_app(world, wanted)?) }))
 }
 
-fn delete_app(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    world.dirty.insert(name.clone());
+fn delete_app(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    world.dirty_apps.insert(name.clone());
     let app = world.apps.remove(&name);
-    let org = app.and_then(|app| world.root.orgs.get(&app.org).map(fields::org));
+    let org = app.and_then(|app| world.global.orgs.get(&app.org).map(fields::org_object));
     Ok(json!({ "organization": org }))
 }
 
-fn set_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    let now = world.now;
-    world.dirty.insert(name.clone());
+fn set_secrets(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    let now = world.now_ms;
+    world.dirty_apps.insert(name.clone());
     if let Some(app) = world.apps.get_mut(&name) {
         if input.get("replaceAll").is_some_and(|all| *all == true) {
             app.secrets.clear();
@@ -147,16 +183,22 @@ fn set_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value, 
             .flatten()
         {
             let part = |key: &str| pair.get(key).and_then(Value::as_str).unwrap_or_default();
-            secrets::put(app, part("key"), part("value").to_owned(), now);
+            secrets::set_secret(app, part("key"), part("value").to_owned(), now);
         }
         app.secrets_version += 1;
     }
-    Ok(json!({ "app": queries::app(world, call, &name).map(fields::app)?, "release": null }))
+    Ok(
+        json!({ "app": queries::find_app(world, call, &name).map(fields::app_object)?, "release": null }),
+    )
 }
 
-fn unset_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    world.dirty.insert(name.clone());
+fn unset_secrets(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    world.dirty_apps.insert(name.clone());
     if let Some(app) = world.apps.get_mut(&name) {
         for key in input
             .get("keys")
@@ -168,49 +210,67 @@ fn unset_secrets(world: &mut World, call: &Call, input: &Object) -> Result<Value
         }
         app.secrets_version += 1;
     }
-    Ok(json!({ "app": queries::app(world, call, &name).map(fields::app)?, "release": null }))
+    Ok(
+        json!({ "app": queries::find_app(world, call, &name).map(fields::app_object)?, "release": null }),
+    )
 }
 
-fn create_release(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
+fn create_release(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
     let definition = input.get("definition").cloned().unwrap_or_default();
-    let draft = uiex::Draft {
-        image: text(input, "image"),
-        strategy: text(input, "strategy"),
+    let draft = uiex::NewRelease {
+        image: string_argument(input, "image"),
+        strategy: string_argument(input, "strategy"),
         definition,
     };
     let release = uiex::add_release(world, call, &name, draft);
-    let app = queries::app(world, call, &name).map(fields::app)?;
-    Ok(json!({ "release": release.as_ref().map(fields::release), "app": app }))
+    let app = queries::find_app(world, call, &name).map(fields::app_object)?;
+    Ok(json!({ "release": release.as_ref().map(fields::release_object), "app": app }))
 }
 
-fn update_release(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let release = uiex::change_release(world, call, text(input, "releaseId"), input)?;
-    Ok(json!({ "release": fields::release(&release) }))
+fn update_release(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let release = uiex::patch_release(world, call, string_argument(input, "releaseId"), input)?;
+    Ok(json!({ "release": fields::release_object(&release) }))
 }
 
 /// Two addresses for what leaves the machines of an application in one region.
-fn allocate_egress(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    let region = text(input, "region");
-    if !text(input, "machineId").is_empty() || region.is_empty() {
-        return Err(Problem::new(
+fn allocate_egress(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    let region = string_argument(input, "region");
+    if !string_argument(input, "machineId").is_empty() || region.is_empty() {
+        return Err(GraphqlError::new(
             "Egress IPs of single machines are not supported anymore",
             "UNPROCESSABLE",
         ));
     }
-    let (v4, v6) = ips::egress(world, &name, call, region)?;
+    let (v4, v6) = ips::allocate_egress_pair(world, &name, call, region)?;
     Ok(json!({ "v4": v4.ip, "v6": v6.ip }))
 }
 
-fn release_egress(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    let ip = text(input, "ip");
-    world.dirty.insert(name.clone());
+fn release_egress(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    let ip = string_argument(input, "ip");
+    world.dirty_apps.insert(name.clone());
     let app = world
         .apps
         .get_mut(&name)
-        .ok_or_else(|| Problem::missing("App"))?;
+        .ok_or_else(|| GraphqlError::not_found("App"))?;
     let kind = app
         .ips
         .iter()
@@ -218,36 +278,44 @@ fn release_egress(world: &mut World, call: &Call, input: &Object) -> Result<Valu
         .map(|have| have.kind.clone())
         .unwrap_or_default();
     if !kind.starts_with("egress") {
-        return Err(Problem::missing("Egress IP"));
+        return Err(GraphqlError::not_found("Egress IP"));
     }
-    ips::remove(app, ip)?;
+    ips::remove_ip(app, ip)?;
     let gone = |wanted: &str| (kind == wanted).then_some(ip);
     Ok(json!({ "v4": gone("egress_v4"), "v6": gone("egress_v6") }))
 }
 
-fn consul(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
+fn enable_postgres_consul(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
     Ok(json!({ "consulUrl": format!("https://:sandbox@consul-{name}.fly-shared.net/{name}/") }))
 }
 
-fn attach(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    let name = app_of(world, call, input, "appId")?;
-    let cluster = app_of(world, call, input, "postgresClusterAppId")?;
+fn attach_postgres_cluster(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let name = app_name(world, call, input, "appId")?;
+    let cluster = app_name(world, call, input, "postgresClusterAppId")?;
     let plain = name.replace('-', "_");
     let or = |key: &str| {
-        if text(input, key).is_empty() {
+        if string_argument(input, key).is_empty() {
             plain.clone()
         } else {
-            text(input, key).to_owned()
+            string_argument(input, key).to_owned()
         }
     };
     let (user, database) = (or("databaseUser"), or("databaseName"));
-    let variable = Some(text(input, "variableName"))
+    let variable = Some(string_argument(input, "variableName"))
         .filter(|name| !name.is_empty())
         .unwrap_or("DATABASE_URL");
     Ok(json!({
-        "app": queries::app(world, call, &name).map(fields::app)?,
-        "postgresClusterApp": queries::app(world, call, &cluster).map(fields::app)?,
+        "app": queries::find_app(world, call, &name).map(fields::app_object)?,
+        "postgresClusterApp": queries::find_app(world, call, &cluster).map(fields::app_object)?,
         "environmentVariableName": variable,
         "connectionString": format!("postgres://{user}:sandbox@{cluster}.flycast:5432/{database}?sslmode=disable"),
     }))

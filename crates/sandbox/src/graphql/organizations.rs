@@ -2,29 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, fields, queries, text};
-use crate::access::Grant;
-use crate::answer::Call;
-use crate::world::{Object, Org, World};
+use super::{GraphqlError, fields, queries, string_argument};
+use crate::access::TokenGrant;
+use crate::answer::ApiCall;
+use crate::world::{JsonObject, Org, SimulatedWorld};
 
-fn person(call: &Call, may: &str) -> Result<(), Problem> {
+fn require_user_token(call: &ApiCall, may: &str) -> Result<(), GraphqlError> {
     if call
-        .who
+        .caller
         .tokens
         .iter()
-        .any(|token| token.grant == Grant::User)
+        .any(|token| token.grant == TokenGrant::User)
     {
         return Ok(());
     }
-    Err(Problem::new(
+    Err(GraphqlError::new(
         format!("Not authorized to {may}"),
         "UNAUTHORIZED",
     ))
 }
 
-pub(super) fn create(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    person(call, "create organizations")?;
-    let name = text(input, "name");
+pub(super) fn create(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    require_user_token(call, "create organizations")?;
+    let name = string_argument(input, "name");
     let letters = name.chars().map(|c| {
         if c.is_ascii_alphanumeric() {
             c.to_ascii_lowercase()
@@ -34,51 +38,55 @@ pub(super) fn create(world: &mut World, call: &Call, input: &Object) -> Result<V
     });
     let slug: String = letters.collect();
     if slug.trim_matches('-').is_empty() {
-        return Err(Problem::new(
+        return Err(GraphqlError::new(
             "Validation failed: Name can't be blank",
             "UNPROCESSABLE",
         ));
     }
     let org = world.ensure_org(slug.trim_matches('-'));
-    Ok(json!({ "organization": fields::org(&org), "token": "" }))
+    Ok(json!({ "organization": fields::org_object(&org), "token": "" }))
 }
 
 /// Only an empty one goes, and the person's own never.
-pub(super) fn delete(world: &mut World, call: &Call, input: &Object) -> Result<Value, Problem> {
-    person(call, "delete this organization")?;
-    let org = queries::org(world, call, text(input, "organizationId"))?.clone();
+pub(super) fn delete(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    require_user_token(call, "delete this organization")?;
+    let org = queries::find_org(world, call, string_argument(input, "organizationId"))?.clone();
     if org.slug == "personal" || world.apps.values().any(|app| app.org == org.slug) {
-        return Err(Problem::new(
+        return Err(GraphqlError::new(
             "Organization must not be personal, and have no apps, to be deleted",
             "UNPROCESSABLE",
         ));
     }
-    world.root.orgs.remove(&org.slug);
-    world.root_dirty = true;
+    world.global.orgs.remove(&org.slug);
+    world.global_dirty = true;
     Ok(json!({ "deletedOrganizationId": org.id }))
 }
 
 /// Changes what an organisation allows, and shows it.
-fn change(
-    world: &mut World,
-    call: &Call,
-    input: &Object,
+fn update_org(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
     edit: impl FnOnce(&mut Org),
-) -> Result<Value, Problem> {
-    let slug = queries::org(world, call, text(input, "organizationSlug"))?
+) -> Result<Value, GraphqlError> {
+    let slug = queries::find_org(world, call, string_argument(input, "organizationSlug"))?
         .slug
         .clone();
-    world.root_dirty = true;
+    world.global_dirty = true;
     let org = world
-        .root
+        .global
         .orgs
         .get_mut(&slug)
-        .ok_or_else(|| Problem::missing("Organization"))?;
+        .ok_or_else(|| GraphqlError::not_found("Organization"))?;
     edit(org);
-    Ok(json!({ "organization": fields::org(org) }))
+    Ok(json!({ "organization": fields::org_object(org) }))
 }
 
-fn slugs(input: &Object, key: &str) -> Vec<String> {
+fn slug_list(input: &JsonObject, key: &str) -> Vec<String> {
     let slugs = input
         .get(key)
         .and_then(Value::as_array)
@@ -89,35 +97,35 @@ fn slugs(input: &Object, key: &str) -> Vec<String> {
 }
 
 pub(super) fn allow_replays(
-    world: &mut World,
-    call: &Call,
-    input: &Object,
-) -> Result<Value, Problem> {
-    let allowed = slugs(input, "allowedOrgSlugs");
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let allowed = slug_list(input, "allowedOrgSlugs");
     for slug in &allowed {
         world
             .find_org(slug)
-            .ok_or_else(|| Problem::missing("Organization"))?;
+            .ok_or_else(|| GraphqlError::not_found("Organization"))?;
     }
-    change(world, call, input, |org| org.replay_sources.extend(allowed))
+    update_org(world, call, input, |org| org.replay_sources.extend(allowed))
 }
 
-pub(super) fn forbid_replays(
-    world: &mut World,
-    call: &Call,
-    input: &Object,
-) -> Result<Value, Problem> {
-    let forbidden = slugs(input, "orgSlugsToRemove");
-    change(world, call, input, |org| {
+pub(super) fn disallow_replays(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
+    let forbidden = slug_list(input, "orgSlugsToRemove");
+    update_org(world, call, input, |org| {
         org.replay_sources.retain(|slug| !forbidden.contains(slug))
     })
 }
 
-pub(super) fn cross_networks(
-    world: &mut World,
-    call: &Call,
-    input: &Object,
-) -> Result<Value, Problem> {
+pub(super) fn set_cross_network_replays(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    input: &JsonObject,
+) -> Result<Value, GraphqlError> {
     let allow = input.get("allow").is_some_and(|allow| *allow == true);
-    change(world, call, input, |org| org.cross_network_replays = allow)
+    update_org(world, call, input, |org| org.cross_network_replays = allow)
 }

@@ -5,28 +5,29 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Identifier, Rate, Route, route};
-use crate::access::{Grant, Token, forbidden};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use super::{RateLimit, RateLimitKey, Route, route};
+use crate::access::{Token, TokenGrant, forbidden};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::ids;
-use crate::world::{App, World};
+use crate::world::{App, SimulatedWorld};
 
 /// A label of a host name, which an application's name becomes, holds at most 63 characters.
-const NAME_MAX: usize = 63;
+const MAX_NAME_LENGTH: usize = 63;
 
 pub(super) fn routes() -> [Route; 5] {
     [
         route("GET", "/v1/apps", list),
         route("POST", "/v1/apps", create),
         route("GET", "/v1/apps/{app}", show),
-        route("DELETE", "/v1/apps/{app}", delete).rated(Rate::DELETE_APP, Identifier::Token),
+        route("DELETE", "/v1/apps/{app}", delete)
+            .with_rate_limit(RateLimit::DELETE_APP, RateLimitKey::Token),
         route("POST", "/v1/apps/{app}/deploy_token", deploy_token),
     ]
 }
 
 /// An application as the API shows it.
-pub(crate) fn view(world: &World, app: &App) -> Value {
-    let org = world.root.orgs.get(&app.org);
+pub(crate) fn app_view(world: &SimulatedWorld, app: &App) -> Value {
+    let org = world.global.orgs.get(&app.org);
     let mut shown = json!({
         "id": app.id,
         "internal_numeric_id": app.number,
@@ -34,7 +35,7 @@ pub(crate) fn view(world: &World, app: &App) -> Value {
         "network": app.network,
         "status": app.status(),
         "machine_count": app.machines.values().filter(|machine| !machine.is_gone()).count(),
-        "volume_count": app.volumes.values().filter(|volume| !volume.is_going()).count(),
+        "volume_count": app.volumes.values().filter(|volume| !volume.is_deleted()).count(),
         "organization": {
             "name": org.map_or(app.org.as_str(), |org| org.name.as_str()),
             "slug": app.org,
@@ -48,28 +49,28 @@ pub(crate) fn view(world: &World, app: &App) -> Value {
     shown
 }
 
-fn list(world: &mut World, call: &Call) -> Reply {
+fn list(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let slug = call
         .query("org_slug")
-        .ok_or_else(|| Refusal::invalid("org_slug is required"))?;
-    let org = world.org(slug, &call.who)?.slug.clone();
+        .ok_or_else(|| ApiError::bad_request("org_slug is required"))?;
+    let org = world.org(slug, &call.caller)?.slug.clone();
     let role = call.query("app_role");
     let apps = world
         .apps
         .values()
-        .filter(|app| app.org == org && world.listed(app.created_ms));
+        .filter(|app| app.org == org && world.is_listed(app.created_ms));
     let apps: Vec<Value> = apps
         .filter(|app| role.is_none_or(|role| app.role == role))
-        .map(|app| view(world, app))
+        .map(|app| app_view(world, app))
         .collect();
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "total_apps": apps.len(), "apps": apps }),
     ))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Create {
+struct CreateAppRequest {
     name: Option<String>,
     /// The older spelling, which the documentation still shows.
     app_name: Option<String>,
@@ -80,22 +81,23 @@ struct Create {
     idempotency_key: Option<String>,
 }
 
-fn create(world: &mut World, call: &Call) -> Reply {
-    let request: Create = call.body()?;
+fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: CreateAppRequest = call.body()?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let slug = given(request.org_slug).ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let slug =
+        given(request.org_slug).ok_or_else(|| ApiError::bad_request("org_slug is required"))?;
     let wanted = NewApp {
-        org: world.org(&slug, &call.who)?.slug.clone(),
+        org: world.org(&slug, &call.caller)?.slug.clone(),
         name: given(request.name).or(request.app_name).unwrap_or_default(),
         network: given(request.network),
         role: request.app_role_id.unwrap_or_default(),
         idempotency_key: given(request.idempotency_key),
     };
     // The documentation shows `id` and `created_at` only, flyctl reads a whole application: both get what they expect.
-    let app = add(world, wanted)?;
-    let mut shown = view(world, &app);
+    let app = add_app(world, wanted)?;
+    let mut shown = app_view(world, &app);
     shown["created_at"] = app.created_ms.into();
-    Ok(Answer::json(201, shown))
+    Ok(ApiResponse::json(201, shown))
 }
 
 /// An application that somebody wants.
@@ -112,13 +114,13 @@ pub(crate) struct NewApp {
 ///
 /// # Errors
 /// `422` when the name is taken by any organisation, or is none, or the key belongs to another name.
-pub(crate) fn add(world: &mut World, wanted: NewApp) -> Result<App, Refusal> {
+pub(crate) fn add_app(world: &mut SimulatedWorld, wanted: NewApp) -> Result<App, ApiError> {
     let key = wanted.idempotency_key;
     let mut apps = world.apps.values().filter(|app| app.org == wanted.org);
     if let Some(app) = apps.find(|app| key.is_some() && app.idempotency_key == key) {
         let same = app.name == wanted.name;
         let refusal = || {
-            Refusal::new(
+            ApiError::new(
                 422,
                 "Validation failed: idempotency key was used for another name",
             )
@@ -129,33 +131,33 @@ pub(crate) fn add(world: &mut World, wanted: NewApp) -> Result<App, Refusal> {
             Err(refusal())
         };
     }
-    let draw = world.draw("app");
+    let draw = world.next_id_bytes("app");
     let name = if wanted.name.is_empty() {
-        ids::name(&draw)
+        ids::generated_name(&draw)
     } else {
         wanted.name
     };
-    if !is_name(&name) {
+    if !is_app_name(&name) {
         let rule =
             "Validation failed: Name under 63 chars using numbers, lowercase letters and dashes";
-        return Err(Refusal::new(422, rule));
+        return Err(ApiError::new(422, rule));
     }
     if world.apps.contains_key(&name) {
-        return Err(Refusal::with_code(
+        return Err(ApiError::with_code(
             422,
             "Validation failed: Name has already been taken",
             "name_taken",
         ));
     }
     let app = App {
-        id: ids::lower(&draw),
-        number: ids::number(&draw),
+        id: ids::base32_id(&draw),
+        number: ids::to_u31(&draw),
         name: name.clone(),
         org: wanted.org,
         network: wanted.network.unwrap_or_else(|| "default".to_owned()),
         role: wanted.role,
         idempotency_key: key,
-        created_ms: world.now,
+        created_ms: world.now_ms,
         drawn: 0,
         machines: BTreeMap::new(),
         volumes: BTreeMap::new(),
@@ -165,40 +167,40 @@ pub(crate) fn add(world: &mut World, wanted: NewApp) -> Result<App, Refusal> {
         certificates: BTreeMap::new(),
         releases: Vec::new(),
     };
-    world.dirty.insert(name.clone());
+    world.dirty_apps.insert(name.clone());
     world.apps.insert(name, app.clone());
     Ok(app)
 }
 
 /// A name also becomes a file of the state folder and a host name, so nothing but these characters passes.
-fn is_name(name: &str) -> bool {
+fn is_app_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=NAME_MAX).contains(&name.len())
+    (1..=MAX_NAME_LENGTH).contains(&name.len())
         && name.chars().all(fits)
         && !name.starts_with('-')
         && !name.ends_with('-')
 }
 
-fn show(world: &mut World, call: &Call) -> Reply {
+fn show(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
-    Ok(Answer::ok(view(world, app)))
+    Ok(ApiResponse::ok(app_view(world, app)))
 }
 
 /// Machines, volumes, secrets, addresses and certificates go with it, running or not: flyctl deletes without `force`.
-fn delete(world: &mut World, call: &Call) -> Reply {
-    let Some(app) = world.apps.get(call.param("app")) else {
-        return Err(Refusal::new(404, "Could not find App"));
+fn delete(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let Some(app) = world.apps.get(call.path_param("app")) else {
+        return Err(ApiError::new(404, "Could not find App"));
     };
-    if !call.who.sees_app(app) {
+    if !call.caller.can_see_app(app) {
         return Err(forbidden());
     }
     let name = app.name.clone();
     world.apps.remove(&name);
-    world.dirty.insert(name);
-    Ok(Answer::empty(202))
+    world.dirty_apps.insert(name);
+    Ok(ApiResponse::empty(202))
 }
 
-fn deploy_token(world: &mut World, call: &Call) -> Reply {
+fn deploy_token(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Request {
@@ -210,32 +212,36 @@ fn deploy_token(world: &mut World, call: &Call) -> Reply {
         .filter(|expiry| !expiry.is_empty())
         .map(Value::from);
     let nanos = expiry.map(|expiry| {
-        crate::config::parse_or_nanos(&expiry)
-            .ok_or_else(|| Refusal::invalid("invalid expiry"))
+        crate::config::parse_duration_nanos(&expiry)
+            .ok_or_else(|| ApiError::bad_request("invalid expiry"))
     });
     let expires_ms = nanos
         .transpose()?
-        .map(|nanos| world.now + (nanos / 1_000_000).cast_signed());
+        .map(|nanos| world.now_ms + (nanos / 1_000_000).cast_signed());
     let app = world.app(call)?;
-    let grant = Grant::App {
+    let grant = TokenGrant::App {
         org: app.org.clone(),
         app: app.name.clone(),
     };
-    let token = mint(world, grant, expires_ms);
-    Ok(Answer::ok(json!({ "token": token })))
+    let token = issue_token(world, grant, expires_ms);
+    Ok(ApiResponse::ok(json!({ "token": token })))
 }
 
 /// Makes a token. Its text is that of an OAuth token: flyctl throws away macaroons that do not decode.
-pub(crate) fn mint(world: &mut World, grant: Grant, expires_ms: Option<i64>) -> String {
-    let draw = world.draw("token");
+pub(crate) fn issue_token(
+    world: &mut SimulatedWorld,
+    grant: TokenGrant,
+    expires_ms: Option<i64>,
+) -> String {
+    let draw = world.next_id_bytes("token");
     let text = format!("fo1_{}", ids::hex(&draw[..20]));
     let token = Token {
-        id: ids::lower(&draw),
+        id: ids::base32_id(&draw),
         grant,
         expires_ms,
         name: None,
         revoked_ms: None,
     };
-    world.root.tokens.insert(text.clone(), token);
+    world.global.tokens.insert(text.clone(), token);
     text
 }

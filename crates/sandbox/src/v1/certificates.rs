@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
-use crate::world::{App, Certificate, World};
+use crate::world::{App, Certificate, SimulatedWorld};
 
 /// How many a page holds without `limit`, and at most.
-const PAGE: (i64, i64) = (25, 500);
+const PAGE_LIMITS: (i64, i64) = (25, 500);
 /// When the records are set and the authority has signed.
-const VALIDATE_MS: i64 = 10_000;
+const VALIDATION_MS: i64 = 10_000;
 /// Certificates live for ninety days.
-const LIFE_MS: i64 = 90 * 24 * 3_600_000;
+const LIFETIME_MS: i64 = 90 * 24 * 3_600_000;
 
 pub(super) fn routes() -> [Route; 8] {
     [
@@ -44,12 +44,12 @@ pub(super) fn routes() -> [Route; 8] {
 }
 
 impl Certificate {
-    fn valid(&self, now: i64) -> bool {
+    fn is_valid(&self, now: i64) -> bool {
         self.valid_from_ms.is_some_and(|from| from <= now)
     }
 
     fn status(&self, now: i64) -> &'static str {
-        if self.valid(now) {
+        if self.is_valid(now) {
             "active"
         } else {
             "pending_validation"
@@ -58,7 +58,7 @@ impl Certificate {
 }
 
 fn summary(certificate: &Certificate, now: i64) -> Value {
-    let valid = certificate.valid(now);
+    let valid = certificate.is_valid(now);
     json!({
         "hostname": certificate.hostname,
         "status": certificate.status(now),
@@ -71,13 +71,13 @@ fn summary(certificate: &Certificate, now: i64) -> Value {
         "ownership_txt_configured": false,
         "has_custom_certificate": certificate.custom,
         "has_fly_certificate": certificate.acme && valid,
-        "created_at": clock::seconds(certificate.created_ms),
-        "updated_at": clock::seconds(certificate.updated_ms),
+        "created_at": clock::format_seconds(certificate.created_ms),
+        "updated_at": clock::format_seconds(certificate.updated_ms),
     })
 }
 
 fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
-    let valid = certificate.valid(now);
+    let valid = certificate.is_valid(now);
     let public = |v6: bool| {
         let ips = app
             .ips
@@ -94,7 +94,7 @@ fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
         "configured": valid,
         "acme_requested": certificate.acme,
         "dns_provider": "",
-        "certificates": entries(certificate, now),
+        "certificates": certificate_entries(certificate, now),
         "validation": {
             "dns_configured": valid,
             "alpn_configured": valid,
@@ -119,15 +119,15 @@ fn detail(app: &App, certificate: &Certificate, now: i64) -> Value {
     })
 }
 
-fn entries(certificate: &Certificate, now: i64) -> Vec<Value> {
+fn certificate_entries(certificate: &Certificate, now: i64) -> Vec<Value> {
     let mut all = Vec::new();
     let from = certificate.valid_from_ms.unwrap_or(certificate.created_ms);
-    let expires = clock::seconds(from.saturating_add(LIFE_MS));
+    let expires = clock::format_seconds(from.saturating_add(LIFETIME_MS));
     if certificate.custom {
         all.push(json!({
             "source": "custom",
             "status": "active",
-            "created_at": clock::seconds(certificate.created_ms),
+            "created_at": clock::format_seconds(certificate.created_ms),
             "expires_at": expires,
             "issuer": "Sandbox Test Authority",
             "issued": [],
@@ -137,11 +137,11 @@ fn entries(certificate: &Certificate, now: i64) -> Vec<Value> {
         let mut entry = json!({
             "source": "fly",
             "status": certificate.status(now),
-            "created_at": clock::seconds(certificate.created_ms),
+            "created_at": clock::format_seconds(certificate.created_ms),
             "issuer": "Let's Encrypt",
             "issued": [],
         });
-        if certificate.valid(now) {
+        if certificate.is_valid(now) {
             let of = |kind| json!({ "type": kind, "expires_at": expires, "certificate_authority": "lets_encrypt" });
             entry["expires_at"] = expires.clone().into();
             entry["issued"] = json!([of("ecdsa"), of("rsa")]);
@@ -152,12 +152,12 @@ fn entries(certificate: &Certificate, now: i64) -> Vec<Value> {
 }
 
 /// Pages are counted by host name: the cursor is the last one shown.
-fn list(world: &mut World, call: &Call) -> Reply {
+fn list(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
     let limit = call
-        .number("limit")?
-        .unwrap_or(PAGE.0)
-        .clamp(1, PAGE.1)
+        .query_number("limit")?
+        .unwrap_or(PAGE_LIMITS.0)
+        .clamp(1, PAGE_LIMITS.1)
         .unsigned_abs() as usize;
     let (after, filter) = (
         call.query("cursor"),
@@ -166,7 +166,7 @@ fn list(world: &mut World, call: &Call) -> Reply {
     let all = app
         .certificates
         .values()
-        .filter(|c| c.hostname.contains(filter) && world.listed(c.created_ms));
+        .filter(|c| c.hostname.contains(filter) && world.is_listed(c.created_ms));
     let all: Vec<&Certificate> = all.collect();
     let mut rest = all
         .iter()
@@ -177,8 +177,8 @@ fn list(world: &mut World, call: &Call) -> Reply {
         .peek()
         .and(page.last())
         .map_or("", |last| last.hostname.as_str());
-    Ok(Answer::ok(json!({
-        "certificates": page.iter().map(|c| summary(c, world.now)).collect::<Vec<_>>(),
+    Ok(ApiResponse::ok(json!({
+        "certificates": page.iter().map(|c| summary(c, world.now_ms)).collect::<Vec<_>>(),
         "next_cursor": next,
         "total_count": all.len(),
     })))
@@ -186,37 +186,37 @@ fn list(world: &mut World, call: &Call) -> Reply {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Create {
+struct CreateCertificateRequest {
     hostname: Option<String>,
     fullchain: Option<String>,
     private_key: Option<String>,
 }
 
-fn create_acme(world: &mut World, call: &Call) -> Reply {
-    add(world, call, false)
+fn create_acme(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    add_certificate(world, call, false)
 }
 
-fn create_custom(world: &mut World, call: &Call) -> Reply {
-    add(world, call, true)
+fn create_custom(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    add_certificate(world, call, true)
 }
 
-fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
-    let request: Create = call.body()?;
+fn add_certificate(world: &mut SimulatedWorld, call: &ApiCall, custom: bool) -> ApiResult {
+    let request: CreateCertificateRequest = call.body()?;
     let host = request.hostname.unwrap_or_default().to_ascii_lowercase();
     if !is_hostname(&host) {
-        return Err(Refusal::new(422, "Validation failed: Hostname is invalid"));
+        return Err(ApiError::new(422, "Validation failed: Hostname is invalid"));
     }
     let pem = |text: &Option<String>| {
         text.as_deref()
             .is_some_and(|text| text.contains("-----BEGIN"))
     };
     if custom && !(pem(&request.fullchain) && pem(&request.private_key)) {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             422,
             "Validation failed: fullchain and private_key must be PEM",
         ));
     }
-    let now = world.now;
+    let now = world.now_ms;
     let app = world.app_mut(call)?;
     let fresh = || Certificate {
         hostname: host.clone(),
@@ -232,7 +232,7 @@ fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
     } else {
         certificate.acme
     } {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             422,
             "Validation failed: Hostname has already been taken",
         ));
@@ -243,9 +243,9 @@ fn add(world: &mut World, call: &Call, custom: bool) -> Reply {
         certificate.acme = true;
     }
     certificate.updated_ms = now;
-    certificate.valid_from_ms = Some(certificate.valid_from_ms.unwrap_or(now + VALIDATE_MS));
+    certificate.valid_from_ms = Some(certificate.valid_from_ms.unwrap_or(now + VALIDATION_MS));
     let certificate = certificate.clone();
-    Ok(Answer::json(201, detail(app, &certificate, now)))
+    Ok(ApiResponse::json(201, detail(app, &certificate, now)))
 }
 
 /// A domain name with at least two labels; the first may be a star.
@@ -261,24 +261,28 @@ fn is_hostname(host: &str) -> bool {
     plain.len() <= 253 && plain.contains('.') && plain.split('.').all(label)
 }
 
-fn find<'a>(app: &'a App, call: &Call) -> Result<&'a Certificate, Refusal> {
+fn find_certificate<'a>(app: &'a App, call: &ApiCall) -> Result<&'a Certificate, ApiError> {
     let found = app
         .certificates
-        .get(&call.param("hostname").to_ascii_lowercase());
-    found.ok_or_else(|| Refusal::not_found("certificate"))
+        .get(&call.path_param("hostname").to_ascii_lowercase());
+    found.ok_or_else(|| ApiError::not_found("certificate"))
 }
 
-fn show(world: &mut World, call: &Call) -> Reply {
+fn show(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
-    Ok(Answer::ok(detail(app, find(app, call)?, world.now)))
+    Ok(ApiResponse::ok(detail(
+        app,
+        find_certificate(app, call)?,
+        world.now_ms,
+    )))
 }
 
-fn check(world: &mut World, call: &Call) -> Reply {
+fn check(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
-    let certificate = find(app, call)?;
-    let mut shown = detail(app, certificate, world.now);
+    let certificate = find_certificate(app, call)?;
+    let mut shown = detail(app, certificate, world.now_ms);
     let seen = |key: &str| {
-        if certificate.valid(world.now) {
+        if certificate.is_valid(world.now_ms) {
             shown["dns_requirements"][key].clone()
         } else {
             json!([])
@@ -294,38 +298,42 @@ fn check(world: &mut World, call: &Call) -> Reply {
         "resolved_addresses": a,
         "soa": "",
     });
-    Ok(Answer::ok(shown))
+    Ok(ApiResponse::ok(shown))
 }
 
-fn delete(world: &mut World, call: &Call) -> Reply {
-    find(world.app(call)?, call)?;
+fn delete(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    find_certificate(world.app(call)?, call)?;
     world
         .app_mut(call)?
         .certificates
-        .remove(&call.param("hostname").to_ascii_lowercase());
-    Ok(Answer::empty(204))
+        .remove(&call.path_param("hostname").to_ascii_lowercase());
+    Ok(ApiResponse::empty(204))
 }
 
-fn delete_acme(world: &mut World, call: &Call) -> Reply {
-    reduce(world, call, |certificate| certificate.acme = false)
+fn delete_acme(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    remove_source(world, call, |certificate| certificate.acme = false)
 }
 
-fn delete_custom(world: &mut World, call: &Call) -> Reply {
-    let mut answer = reduce(world, call, |certificate| certificate.custom = false)?;
-    if let crate::answer::Body::Json(shown) = &mut answer.body {
+fn delete_custom(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let mut answer = remove_source(world, call, |certificate| certificate.custom = false)?;
+    if let crate::answer::ResponseBody::Json(shown) = &mut answer.body {
         shown["warning"] = "".into();
     }
     Ok(answer)
 }
 
 /// Takes one of the two sources away; without any the host name goes too.
-fn reduce(world: &mut World, call: &Call, edit: fn(&mut Certificate)) -> Reply {
-    let now = world.now;
-    let mut certificate = find(world.app(call)?, call)?.clone();
+fn remove_source(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    edit: fn(&mut Certificate),
+) -> ApiResult {
+    let now = world.now_ms;
+    let mut certificate = find_certificate(world.app(call)?, call)?.clone();
     let before = (certificate.acme, certificate.custom);
     edit(&mut certificate);
     if before == (certificate.acme, certificate.custom) {
-        return Err(Refusal::not_found("certificate"));
+        return Err(ApiError::not_found("certificate"));
     }
     let app = world.app_mut(call)?;
     let shown = detail(app, &certificate, now);
@@ -335,5 +343,5 @@ fn reduce(world: &mut World, call: &Call, edit: fn(&mut Certificate)) -> Reply {
     } else {
         app.certificates.remove(&certificate.hostname);
     }
-    Ok(Answer::ok(shown))
+    Ok(ApiResponse::ok(shown))
 }

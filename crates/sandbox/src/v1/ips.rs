@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, platform, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
 use crate::ids;
-use crate::world::{App, Ip, World};
+use crate::world::{App, Ip, SimulatedWorld};
 
 pub(super) fn routes() -> [Route; 3] {
     [
@@ -17,7 +17,7 @@ pub(super) fn routes() -> [Route; 3] {
     ]
 }
 
-fn view(ip: &Ip) -> Value {
+fn ip_view(ip: &Ip) -> Value {
     let network = ip
         .network
         .as_ref()
@@ -29,24 +29,24 @@ fn view(ip: &Ip) -> Value {
         "shared": ip.kind == "shared_v4",
         "egress": ip.kind.starts_with("egress"),
         "network": network,
-        "created_at": clock::seconds(ip.created_ms),
+        "created_at": clock::format_seconds(ip.created_ms),
     })
 }
 
-fn list(world: &mut World, call: &Call) -> Reply {
+fn list(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
     let ips: Vec<Value> = app
         .ips
         .iter()
-        .filter(|ip| world.listed(ip.created_ms))
-        .map(view)
+        .filter(|ip| world.is_listed(ip.created_ms))
+        .map(ip_view)
         .collect();
-    Ok(Answer::ok(json!({ "ips": ips })))
+    Ok(ApiResponse::ok(json!({ "ips": ips })))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Assign {
+struct AssignIpRequest {
     #[serde(rename = "type")]
     kind: Option<String>,
     region: Option<String>,
@@ -55,25 +55,25 @@ struct Assign {
     service_name: Option<String>,
 }
 
-fn assign(world: &mut World, call: &Call) -> Reply {
-    let request: Assign = call.body()?;
+fn assign(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: AssignIpRequest = call.body()?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let kind = request.kind.unwrap_or_default();
     let region = given(request.region);
     region
         .as_deref()
         .filter(|region| *region != "global")
-        .map(platform::known_region)
+        .map(platform::check_region)
         .transpose()?;
     let network = given(request.network);
     if network
         .as_deref()
         .is_some_and(|name| world.apps.values().all(|app| app.network != name))
     {
-        return Err(Refusal::invalid("network not found"));
+        return Err(ApiError::bad_request("network not found"));
     }
-    let org =
-        given(request.org_slug).map(|slug| world.org(&slug, &call.who).map(|org| org.slug.clone()));
+    let org = given(request.org_slug)
+        .map(|slug| world.org(&slug, &call.caller).map(|org| org.slug.clone()));
     let org = org.transpose()?.unwrap_or_else(|| {
         world
             .app(call)
@@ -82,9 +82,9 @@ fn assign(world: &mut World, call: &Call) -> Reply {
     });
     let app = world.app(call)?;
     if kind == "egress_pair" {
-        return egress_pair(world, call, region.as_deref().unwrap_or_default());
+        return assign_egress_pair(world, call, region.as_deref().unwrap_or_default());
     }
-    let order = Order {
+    let order = NewIp {
         kind: &kind,
         region: region.as_deref(),
         service_name: request.service_name.unwrap_or_default(),
@@ -96,15 +96,15 @@ fn assign(world: &mut World, call: &Call) -> Reply {
         .iter()
         .find(|ip| kind == "shared_v4" && ip.kind == kind)
     {
-        return Ok(Answer::ok(view(shared)));
+        return Ok(ApiResponse::ok(ip_view(shared)));
     }
-    let ip = allocate(world, call.param("app"), call, order)?;
-    Ok(Answer::ok(view(&ip)))
+    let ip = allocate_ip(world, call.path_param("app"), call, order)?;
+    Ok(ApiResponse::ok(ip_view(&ip)))
 }
 
 /// What an address is to be.
 #[derive(Debug)]
-pub(crate) struct Order<'a> {
+pub(crate) struct NewIp<'a> {
     pub(crate) kind: &'a str,
     pub(crate) region: Option<&'a str>,
     pub(crate) service_name: String,
@@ -115,30 +115,30 @@ pub(crate) struct Order<'a> {
 ///
 /// # Errors
 /// `400` for an unknown type; as [`World::app_mut`].
-pub(crate) fn allocate(
-    world: &mut World,
+pub(crate) fn allocate_ip(
+    world: &mut SimulatedWorld,
     app: &str,
-    call: &Call,
-    order: Order<'_>,
-) -> Result<Ip, Refusal> {
-    let now = world.now;
-    let org = world.app_named(app, &call.who)?.org.clone();
-    let org = world.root.orgs.get(&org).map_or(0, |org| org.number);
-    world.dirty.insert(app.to_owned());
+    call: &ApiCall,
+    order: NewIp<'_>,
+) -> Result<Ip, ApiError> {
+    let now = world.now_ms;
+    let org = world.app_named(app, &call.caller)?.org.clone();
+    let org = world.global.orgs.get(&org).map_or(0, |org| org.number);
+    world.dirty_apps.insert(app.to_owned());
     let app = world
         .apps
         .get_mut(app)
-        .ok_or_else(|| Refusal::not_found("app"))?;
-    let draw = app.draw("ip");
-    let ip = address(order.kind, org, &draw)
-        .ok_or_else(|| Refusal::invalid(format!("invalid ip type: {:?}", order.kind)))?;
+        .ok_or_else(|| ApiError::not_found("app"))?;
+    let draw = app.next_id_bytes("ip");
+    let ip = generate_address(order.kind, org, &draw)
+        .ok_or_else(|| ApiError::bad_request(format!("invalid ip type: {:?}", order.kind)))?;
     let global = if matches!(order.kind, "v4" | "v6" | "private_v6") {
         "global"
     } else {
         ""
     };
     let ip = Ip {
-        id: format!("ip_{}", ids::lower(&draw)),
+        id: format!("ip_{}", ids::base32_id(&draw)),
         ip,
         kind: order.kind.to_owned(),
         region: order.region.unwrap_or(global).to_owned(),
@@ -151,7 +151,7 @@ pub(crate) fn allocate(
 }
 
 /// An address of the ranges that Fly announces, or of its private network.
-fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
+fn generate_address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
     let group = |at: usize| u16::from_be_bytes([draw[at], draw[at + 1]]);
     Some(match kind {
         "v4" => format!("149.248.{}.{}", draw[0], draw[1].clamp(1, 254)),
@@ -179,50 +179,50 @@ fn address(kind: &str, org: u32, draw: &[u8; 32]) -> Option<String> {
 ///
 /// # Errors
 /// `400` for an unknown region; as [`allocate`].
-pub(crate) fn egress(
-    world: &mut World,
+pub(crate) fn allocate_egress_pair(
+    world: &mut SimulatedWorld,
     app: &str,
-    call: &Call,
+    call: &ApiCall,
     region: &str,
-) -> Result<(Ip, Ip), Refusal> {
-    platform::known_region(region)?;
+) -> Result<(Ip, Ip), ApiError> {
+    platform::check_region(region)?;
     let mut order = |kind| {
-        let order = Order {
+        let order = NewIp {
             kind,
             region: Some(region),
             service_name: String::new(),
             network: None,
         };
-        allocate(world, app, call, order)
+        allocate_ip(world, app, call, order)
     };
     Ok((order("egress_v4")?, order("egress_v6")?))
 }
 
-fn egress_pair(world: &mut World, call: &Call, region: &str) -> Reply {
-    let app = call.param("app").to_owned();
-    let (v4, v6) = egress(world, &app, call, region)?;
-    let mut shown = view(&v4);
+fn assign_egress_pair(world: &mut SimulatedWorld, call: &ApiCall, region: &str) -> ApiResult {
+    let app = call.path_param("app").to_owned();
+    let (v4, v6) = allocate_egress_pair(world, &app, call, region)?;
+    let mut shown = ip_view(&v4);
     shown["ip"] = Value::Null;
     shown["ip_pair"] = json!({ "v4": v4.ip, "v6": v6.ip });
-    Ok(Answer::ok(shown))
+    Ok(ApiResponse::ok(shown))
 }
 
-fn release(world: &mut World, call: &Call) -> Reply {
+fn release(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app_mut(call)?;
-    remove(app, call.param("ip"))?;
-    Ok(Answer::empty(204))
+    remove_ip(app, call.path_param("ip"))?;
+    Ok(ApiResponse::empty(204))
 }
 
 /// Gives an address back.
 ///
 /// # Errors
 /// `404` when the application has no such address.
-pub(crate) fn remove(app: &mut App, ip: &str) -> Result<(), Refusal> {
+pub(crate) fn remove_ip(app: &mut App, ip: &str) -> Result<(), ApiError> {
     let at = app
         .ips
         .iter()
         .position(|have| have.ip == ip || have.id == ip);
     app.ips
-        .remove(at.ok_or_else(|| Refusal::not_found("ip address"))?);
+        .remove(at.ok_or_else(|| ApiError::not_found("ip address"))?);
     Ok(())
 }

@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, machines, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
 use crate::ids;
 use crate::machine::{Lease, Machine};
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// How long a lease lasts that asks for nothing.
 const DEFAULT_TTL_S: i64 = 60;
@@ -26,10 +26,10 @@ pub(super) fn routes() -> [Route; 3] {
 /// # Errors
 /// `409` otherwise, also for the nonce of a lease that has run out: whoever sends one believes to be alone. Only a
 /// destruction asks for less.
-pub(super) fn guard(machine: &Machine, call: &Call, now: i64) -> Result<(), Refusal> {
-    match (active(machine, now), &call.nonce) {
+pub(super) fn check_lease(machine: &Machine, call: &ApiCall, now: i64) -> Result<(), ApiError> {
+    match (active_lease(machine, now), &call.lease_nonce) {
         (Some(lease), Some(nonce)) if lease.nonce == *nonce => Ok(()),
-        (Some(lease), _) => Err(conflict(machine, lease)),
+        (Some(lease), _) => Err(lease_conflict(machine, lease)),
         (None, Some(_)) => Err(lease_error(
             409,
             &format!("machine ID {} lease not found", machine.id),
@@ -39,7 +39,7 @@ pub(super) fn guard(machine: &Machine, call: &Call, now: i64) -> Result<(), Refu
 }
 
 /// The lease in force.
-pub(super) fn active(machine: &Machine, now: i64) -> Option<&Lease> {
+pub(super) fn active_lease(machine: &Machine, now: i64) -> Option<&Lease> {
     machine
         .lease
         .as_ref()
@@ -47,31 +47,31 @@ pub(super) fn active(machine: &Machine, now: i64) -> Option<&Lease> {
 }
 
 /// A new lease.
-pub(super) fn grant(
+pub(super) fn new_lease(
     draw: &[u8; 32],
-    call: &Call,
+    call: &ApiCall,
     description: String,
     ttl_s: i64,
     now: i64,
 ) -> Lease {
     Lease {
         nonce: ids::hex(&draw[..6]),
-        owner: call.who.email(),
+        owner: call.caller.email(),
         description,
         expires_ms: now.saturating_add(ttl_s.saturating_mul(1000)),
     }
 }
 
 /// Leases have an error shape of their own: `message`, not `error`.
-fn lease_error(status: u16, message: &str) -> Refusal {
-    Refusal {
+fn lease_error(status: u16, message: &str) -> ApiError {
+    ApiError {
         status,
         body: json!({ "status": "error", "message": message, "code": "invalid" }),
     }
 }
 
-fn conflict(machine: &Machine, lease: &Lease) -> Refusal {
-    let expires = clock::seconds(lease.expires_ms)
+fn lease_conflict(machine: &Machine, lease: &Lease) -> ApiError {
+    let expires = clock::format_seconds(lease.expires_ms)
         .replace('T', " ")
         .replace('Z', " +0000 UTC");
     let (id, owner) = (&machine.id, &lease.owner);
@@ -81,11 +81,11 @@ fn conflict(machine: &Machine, lease: &Lease) -> Refusal {
     )
 }
 
-fn missing() -> Refusal {
+fn lease_not_found() -> ApiError {
     lease_error(404, "lease not found")
 }
 
-fn envelope(machine: &Machine, lease: &Lease) -> Value {
+fn lease_view(machine: &Machine, lease: &Lease) -> Value {
     json!({
         "status": "success",
         "data": {
@@ -98,43 +98,43 @@ fn envelope(machine: &Machine, lease: &Lease) -> Value {
     })
 }
 
-fn show(world: &mut World, call: &Call) -> Reply {
-    let machine = machines::find(world, call)?;
-    let lease = active(machine, world.now).ok_or_else(missing)?;
-    Ok(Answer::ok(envelope(machine, lease)))
+fn show(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let machine = machines::find_machine(world, call)?;
+    let lease = active_lease(machine, world.now_ms).ok_or_else(lease_not_found)?;
+    Ok(ApiResponse::ok(lease_view(machine, lease)))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Acquire {
+struct AcquireLeaseRequest {
     ttl: Option<i64>,
     description: Option<String>,
 }
 
 /// Takes a lease, or with its nonce extends it; the nonce stays the same then.
-fn acquire(world: &mut World, call: &Call) -> Reply {
-    let request: Acquire = call.body()?;
+fn acquire(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: AcquireLeaseRequest = call.body()?;
     let ttl = call
-        .number("ttl")?
+        .query_number("ttl")?
         .or(request.ttl)
         .filter(|ttl| *ttl != 0)
         .unwrap_or(DEFAULT_TTL_S);
     if ttl < 0 {
-        return Err(Refusal::invalid("invalid ttl"));
+        return Err(ApiError::bad_request("invalid ttl"));
     }
-    let now = world.now;
-    machines::find_mut(world, call)?;
-    let draw = world.app_mut(call)?.draw("lease");
-    let machine = machines::find_mut(world, call)?;
-    let held = active(machine, now).cloned();
-    let lease = match (held, &call.nonce) {
+    let now = world.now_ms;
+    machines::find_machine_mut(world, call)?;
+    let draw = world.app_mut(call)?.next_id_bytes("lease");
+    let machine = machines::find_machine_mut(world, call)?;
+    let held = active_lease(machine, now).cloned();
+    let lease = match (held, &call.lease_nonce) {
         (Some(lease), Some(nonce)) if lease.nonce == *nonce => Lease {
             expires_ms: now.saturating_add(ttl.saturating_mul(1000)),
             ..lease
         },
-        (Some(lease), _) => return Err(conflict(machine, &lease)),
-        (None, Some(_)) => return Err(missing()),
-        (None, None) => grant(
+        (Some(lease), _) => return Err(lease_conflict(machine, &lease)),
+        (None, Some(_)) => return Err(lease_not_found()),
+        (None, None) => new_lease(
             &draw,
             call,
             request.description.unwrap_or_default(),
@@ -143,18 +143,18 @@ fn acquire(world: &mut World, call: &Call) -> Reply {
         ),
     };
     machine.lease = Some(lease.clone());
-    Ok(Answer::json(201, envelope(machine, &lease)))
+    Ok(ApiResponse::json(201, lease_view(machine, &lease)))
 }
 
-fn release(world: &mut World, call: &Call) -> Reply {
-    let now = world.now;
-    let machine = machines::find_mut(world, call)?;
-    let lease = active(machine, now).ok_or_else(missing)?;
-    if call.nonce.as_ref() != Some(&lease.nonce) {
-        return Err(conflict(machine, lease));
+fn release(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let now = world.now_ms;
+    let machine = machines::find_machine_mut(world, call)?;
+    let lease = active_lease(machine, now).ok_or_else(lease_not_found)?;
+    if call.lease_nonce.as_ref() != Some(&lease.nonce) {
+        return Err(lease_conflict(machine, lease));
     }
     machine.lease = None;
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "status": "success", "data": { "ok": true } }),
     ))
 }

@@ -11,10 +11,10 @@ pub(crate) mod secrets;
 mod tokens;
 mod volumes;
 
-pub(crate) use apps::{NewApp, add as add_app, mint};
+pub(crate) use apps::{NewApp, add_app, issue_token};
 
-use super::limits::Rate;
-use super::routes::{Handler, Identifier, Route, route};
+use super::limits::RateLimit;
+use super::routes::{RateLimitKey, Route, RouteHandler, route};
 
 /// Every route under `/v1`.
 pub(crate) fn routes() -> Vec<Route> {

@@ -4,25 +4,25 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::config;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// Where the imitated caller is, and so where machines without a region go.
-pub(crate) const NEAREST: &str = "iad";
+pub(crate) const NEAREST_REGION: &str = "iad";
 /// How many machines of one application are imagined to fit into a region: no real number is public.
-const ROOM: u64 = 100;
+const REGION_CAPACITY: u64 = 100;
 
 /// A region as Fly lists it.
-pub(crate) struct Region {
+pub(crate) struct RegionInfo {
     pub(crate) code: &'static str,
     pub(crate) name: &'static str,
     pub(crate) latitude: f64,
     pub(crate) longitude: f64,
     pub(crate) gateway: bool,
-    pub(crate) area: &'static str,
+    pub(crate) geo_region: &'static str,
     /// Whether Managed Postgres runs there.
-    pub(crate) mpg: bool,
+    pub(crate) managed_postgres: bool,
 }
 
 const fn region(
@@ -31,20 +31,20 @@ const fn region(
     (latitude, longitude): (f64, f64),
     area: &'static str,
     (gateway, mpg): (bool, bool),
-) -> Region {
-    Region {
+) -> RegionInfo {
+    RegionInfo {
         code,
         name,
         latitude,
         longitude,
         gateway,
-        area,
-        mpg,
+        geo_region: area,
+        managed_postgres: mpg,
     }
 }
 
 /// The regions in service in 2026. Those that were closed are unknown, as they are to the real service.
-pub(crate) const REGIONS: &[Region] = &[
+pub(crate) const REGIONS: &[RegionInfo] = &[
     region(
         "ams",
         "Amsterdam, Netherlands",
@@ -175,8 +175,8 @@ pub(crate) const REGIONS: &[Region] = &[
 
 pub(super) fn routes() -> [Route; 2] {
     [
-        route("GET", "/v1/platform/regions", regions),
-        route("POST", "/v1/platform/placements", placements).reading(),
+        route("GET", "/v1/platform/regions", list_regions),
+        route("POST", "/v1/platform/placements", list_placements).read_only(),
     ]
 }
 
@@ -184,12 +184,12 @@ pub(super) fn routes() -> [Route; 2] {
 ///
 /// # Errors
 /// `400` when Fly has no such region.
-pub(crate) fn known_region(code: &str) -> Result<(), Refusal> {
+pub(crate) fn check_region(code: &str) -> Result<(), ApiError> {
     let known = REGIONS.iter().any(|region| region.code == code);
     if known {
         Ok(())
     } else {
-        Err(Refusal::invalid(format!("invalid region: {code:?}")))
+        Err(ApiError::bad_request(format!("invalid region: {code:?}")))
     }
 }
 
@@ -197,7 +197,10 @@ pub(crate) fn known_region(code: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `400` when a part is neither a region nor an area.
-pub(crate) fn choose(world: &World, expression: &str) -> Result<&'static str, Refusal> {
+pub(crate) fn choose_region(
+    world: &SimulatedWorld,
+    expression: &str,
+) -> Result<&'static str, ApiError> {
     let mut fits = Vec::new();
     for part in expression
         .split(',')
@@ -205,43 +208,44 @@ pub(crate) fn choose(world: &World, expression: &str) -> Result<&'static str, Re
         .filter(|part| !part.is_empty())
     {
         fits.extend(
-            area(part).ok_or_else(|| Refusal::invalid(format!("invalid region: {part:?}")))?,
+            resolve_area(part)
+                .ok_or_else(|| ApiError::bad_request(format!("invalid region: {part:?}")))?,
         );
     }
-    let room = |code: &&&str| !world.root.full_regions.contains(**code);
+    let room = |code: &&&str| !world.global.full_regions.contains(**code);
     // When nothing has room the first is named, and refused with the reason of whatever is to be placed there.
     Ok(fits
         .iter()
         .find(room)
         .or(fits.first())
         .copied()
-        .unwrap_or(NEAREST))
+        .unwrap_or(NEAREST_REGION))
 }
 
 /// The regions of a code or of an area's alias, the nearest first.
-fn area(part: &str) -> Option<Vec<&'static str>> {
-    let within = |wanted: &dyn Fn(&Region) -> bool| {
+fn resolve_area(part: &str) -> Option<Vec<&'static str>> {
+    let within = |wanted: &dyn Fn(&RegionInfo) -> bool| {
         let mut codes: Vec<&str> = REGIONS
             .iter()
             .filter(|r| wanted(r))
             .map(|r| r.code)
             .collect();
-        codes.sort_by_key(|code| *code != NEAREST);
+        codes.sort_by_key(|code| *code != NEAREST_REGION);
         codes
     };
     let codes = match part {
         "any" => within(&|_| true),
-        "apac" => within(&|r| r.area == "asia_pacific"),
-        "eu" => within(&|r| r.area == "europe"),
-        "na" => within(&|r| r.area == "north_america"),
-        "sa" => within(&|r| r.area == "south_america"),
+        "apac" => within(&|r| r.geo_region == "asia_pacific"),
+        "eu" => within(&|r| r.geo_region == "europe"),
+        "na" => within(&|r| r.geo_region == "north_america"),
+        "sa" => within(&|r| r.geo_region == "south_america"),
         "us" | "usa" => within(&|r| r.name.ends_with("(US)")),
         code => within(&|r| r.code == code),
     };
     Some(codes).filter(|codes| !codes.is_empty())
 }
 
-fn regions(_: &mut World, _: &Call) -> Reply {
+fn list_regions(_: &mut SimulatedWorld, _: &ApiCall) -> ApiResult {
     let rows = REGIONS.iter().map(|region| {
         json!({
             "code": region.code,
@@ -251,18 +255,18 @@ fn regions(_: &mut World, _: &Call) -> Reply {
             "gateway_available": region.gateway,
             "requires_paid_plan": false,
             "deprecated": false,
-            "geo_region": region.area,
-            "mpg_available": region.mpg,
+            "geo_region": region.geo_region,
+            "mpg_available": region.managed_postgres,
         })
     });
-    Ok(Answer::ok(
-        json!({ "nearest": NEAREST, "regions": rows.collect::<Vec<_>>() }),
+    Ok(ApiResponse::ok(
+        json!({ "nearest": NEAREST_REGION, "regions": rows.collect::<Vec<_>>() }),
     ))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Placement {
+struct PlacementRequest {
     org_slug: Option<String>,
     region: Option<String>,
     count: Option<u64>,
@@ -271,13 +275,13 @@ struct Placement {
 }
 
 /// Every known region takes what is asked for, unless it was declared full.
-fn placements(world: &mut World, call: &Call) -> Reply {
-    let request: Placement = call.body()?;
+fn list_placements(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: PlacementRequest = call.body()?;
     let slug = request
         .org_slug
-        .ok_or_else(|| Refusal::invalid("org_slug is required"))?;
-    let org = world.org(&slug, &call.who)?.slug.clone();
-    config::guest_of(None, request.compute.as_ref())?;
+        .ok_or_else(|| ApiError::bad_request("org_slug is required"))?;
+    let org = world.org(&slug, &call.caller)?.slug.clone();
+    config::resolve_guest(None, request.compute.as_ref())?;
     let asked = request.region.unwrap_or_default();
     let asked: Vec<&str> = asked
         .split(',')
@@ -285,7 +289,7 @@ fn placements(world: &mut World, call: &Call) -> Reply {
         .filter(|code| !code.is_empty() && *code != "any")
         .collect();
     let areas = asked.iter().map(|part| {
-        area(part).ok_or_else(|| Refusal::invalid(format!("invalid region: {part:?}")))
+        resolve_area(part).ok_or_else(|| ApiError::bad_request(format!("invalid region: {part:?}")))
     });
     let asked: Vec<&str> = areas.collect::<Result<Vec<_>, _>>()?.concat();
     let volume = request.volume_name.filter(|name| !name.is_empty());
@@ -301,10 +305,13 @@ fn placements(world: &mut World, call: &Call) -> Reply {
     let wanted = request.count.unwrap_or(1);
     let fits = REGIONS.iter().map(|region| region.code).filter(|code| {
         (asked.is_empty() || asked.contains(code))
-            && !world.root.full_regions.contains(*code)
+            && !world.global.full_regions.contains(*code)
             && holds(code)
     });
-    let rows =
-        fits.map(|code| json!({ "region": code, "count": wanted.min(ROOM), "concurrency": 1 }));
-    Ok(Answer::ok(json!({ "regions": rows.collect::<Vec<_>>() })))
+    let rows = fits.map(
+        |code| json!({ "region": code, "count": wanted.min(REGION_CAPACITY), "concurrency": 1 }),
+    );
+    Ok(ApiResponse::ok(
+        json!({ "regions": rows.collect::<Vec<_>>() }),
+    ))
 }

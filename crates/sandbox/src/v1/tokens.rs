@@ -3,36 +3,36 @@
 use serde_json::{Value, json};
 
 use super::{Route, route};
-use crate::access::{Grant, Token};
-use crate::answer::{Answer, Call, Reply};
-use crate::world::World;
+use crate::access::{Token, TokenGrant};
+use crate::answer::{ApiCall, ApiResponse, ApiResult};
+use crate::world::SimulatedWorld;
 
 pub(super) fn routes() -> [Route; 1] {
-    [route("GET", "/v1/tokens/current", current)]
+    [route("GET", "/v1/tokens/current", show_current)]
 }
 
-fn view(world: &World, token: &Token) -> Value {
+fn token_view(world: &SimulatedWorld, token: &Token) -> Value {
     let org = match &token.grant {
-        Grant::User => "personal",
-        Grant::Org { org } | Grant::ReadOnly { org } | Grant::App { org, .. } => org,
+        TokenGrant::User => "personal",
+        TokenGrant::Org { org } | TokenGrant::ReadOnly { org } | TokenGrant::App { org, .. } => org,
     };
     let name = world.find_org(org).map_or(org, |org| org.name.as_str());
     let mut shown =
         json!({ "token_id": token.id, "org_slug": org, "organization": name, "apps": [] });
     match &token.grant {
-        Grant::User => shown["user"] = "me@example.com".into(),
-        Grant::App { app, .. } => shown["apps"] = json!([app]),
-        Grant::Org { .. } | Grant::ReadOnly { .. } => {}
+        TokenGrant::User => shown["user"] = "me@example.com".into(),
+        TokenGrant::App { app, .. } => shown["apps"] = json!([app]),
+        TokenGrant::Org { .. } | TokenGrant::ReadOnly { .. } => {}
     }
     shown
 }
 
-fn current(world: &mut World, call: &Call) -> Reply {
+fn show_current(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let shown: Vec<Value> = call
-        .who
+        .caller
         .tokens
         .iter()
-        .map(|token| view(world, token))
+        .map(|token| token_view(world, token))
         .collect();
-    Ok(Answer::ok(json!({ "tokens": shown })))
+    Ok(ApiResponse::ok(json!({ "tokens": shown })))
 }

@@ -4,22 +4,22 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, platform, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
 use crate::ids;
-use crate::world::{App, Snapshot, Volume, World};
+use crate::world::{App, SimulatedWorld, Volume, VolumeSnapshot};
 
 /// The size of a volume that asks for none (REST documentation), and the largest that Fly makes.
 const SIZE_GB: (u64, u64) = (3, 500);
 /// Days that snapshots are kept, by default and at most.
 const RETENTION_DAYS: (u64, u64) = (5, 60);
 /// A deleted volume can be restored for a day.
-const LINGER_MS: i64 = 24 * 3_600_000;
+const RESTORE_WINDOW_MS: i64 = 24 * 3_600_000;
 /// Copying the blocks of a volume or snapshot into a new one.
-const HYDRATE_MS: i64 = 2_000;
+const HYDRATION_MS: i64 = 2_000;
 /// Blocks are 4 KiB.
-const BLOCK: u64 = 4_096;
-const GB: u64 = 1 << 30;
+const BLOCK_BYTES: u64 = 4_096;
+const GIB: u64 = 1 << 30;
 
 pub(super) fn routes() -> [Route; 8] {
     [
@@ -32,19 +32,19 @@ pub(super) fn routes() -> [Route; 8] {
         route(
             "GET",
             "/v1/apps/{app}/volumes/{volume}/snapshots",
-            snapshots,
+            list_snapshots,
         ),
         route(
             "POST",
             "/v1/apps/{app}/volumes/{volume}/snapshots",
-            snapshot,
+            create_snapshot,
         ),
     ]
 }
 
 /// A volume as the API shows it.
-pub(crate) fn view(volume: &Volume) -> Value {
-    let blocks = volume.size_gb * GB / BLOCK;
+pub(crate) fn volume_view(volume: &Volume) -> Value {
+    let blocks = volume.size_gb * GIB / BLOCK_BYTES;
     // A fresh ext4 file system keeps about five per cent for the superuser and uses next to nothing.
     let used = blocks / 100;
     json!({
@@ -57,13 +57,13 @@ pub(crate) fn view(volume: &Volume) -> Value {
         "encrypted": volume.encrypted,
         "attached_machine_id": volume.attached,
         "attached_alloc_id": null,
-        "created_at": clock::millis(volume.created_ms),
+        "created_at": clock::format_millis(volume.created_ms),
         "blocks": blocks,
-        "block_size": BLOCK,
+        "block_size": BLOCK_BYTES,
         "blocks_free": blocks - used,
         "blocks_avail": blocks - used - blocks / 20,
-        "bytes_used": used * BLOCK,
-        "bytes_total": blocks * BLOCK,
+        "bytes_used": used * BLOCK_BYTES,
+        "bytes_total": blocks * BLOCK_BYTES,
         "fstype": volume.fstype,
         "snapshot_retention": volume.snapshot_retention,
         "auto_backup_enabled": volume.auto_backup_enabled,
@@ -73,19 +73,21 @@ pub(crate) fn view(volume: &Volume) -> Value {
     })
 }
 
-fn list(world: &mut World, call: &Call) -> Reply {
+fn list(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
     let volumes = app
         .volumes
         .values()
-        .filter(|v| v.state != "destroyed" && world.listed(v.created_ms));
-    Ok(Answer::ok(volumes.map(view).collect::<Vec<_>>().into()))
+        .filter(|v| v.state != "destroyed" && world.is_listed(v.created_ms));
+    Ok(ApiResponse::ok(
+        volumes.map(volume_view).collect::<Vec<_>>().into(),
+    ))
 }
 
 /// Go's client sends every key, null when unset.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Create {
+struct NewVolumeRequest {
     name: Option<String>,
     region: Option<String>,
     size_gb: Option<u64>,
@@ -97,27 +99,27 @@ struct Create {
     source_volume_id: Option<String>,
 }
 
-fn create(world: &mut World, call: &Call) -> Reply {
-    let request: Create = call.body()?;
-    let now = world.now;
+fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: NewVolumeRequest = call.body()?;
+    let now = world.now_ms;
     let app = world.app(call)?;
-    let source = source(app, &request)?.cloned();
+    let source = find_source(app, &request)?.cloned();
     let name = request
         .name
         .filter(|name| !name.is_empty())
         .or(source.as_ref().map(|source| source.name.clone()));
-    let name = name.ok_or_else(|| Refusal::invalid("name is required"))?;
-    if !is_name(&name) {
-        return Err(Refusal::invalid(
+    let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
+    if !is_volume_name(&name) {
+        return Err(ApiError::bad_request(
             "volume names have at most 30 lowercase letters, digits and underscores",
         ));
     }
     let region = request.region.filter(|region| !region.is_empty());
     let region = region.or(source.as_ref().map(|source| source.region.clone()));
-    let region = region.unwrap_or_else(|| platform::NEAREST.to_owned());
-    platform::known_region(&region)?;
-    if world.root.full_regions.contains(&region) {
-        return Err(Refusal::invalid("no capacity"));
+    let region = region.unwrap_or_else(|| platform::NEAREST_REGION.to_owned());
+    platform::check_region(&region)?;
+    if world.global.full_regions.contains(&region) {
+        return Err(ApiError::bad_request("no capacity"));
     }
     let least = source.as_ref().map_or(1, |source| source.size_gb);
     // A fork is its source block for block, and flyctl asks for no size: it is the source's, however small.
@@ -125,9 +127,9 @@ fn create(world: &mut World, call: &Call) -> Reply {
     let size_gb = request.size_gb.filter(|size| *size > 0).unwrap_or(unasked);
     check_size(size_gb, least)?;
     let app = world.app_mut(call)?;
-    let draw = app.draw("volume");
+    let draw = app.next_id_bytes("volume");
     let volume = Volume {
-        id: ids::volume(&draw),
+        id: ids::volume_id(&draw),
         name,
         state: if source.is_some() {
             "hydrating"
@@ -139,8 +141,9 @@ fn create(world: &mut World, call: &Call) -> Reply {
         region,
         zone: ids::hex(&draw[16..18]),
         encrypted: request.encrypted.unwrap_or(true),
-        fstype: fstype(request.fstype.as_deref())?,
-        snapshot_retention: retention(request.snapshot_retention)?.unwrap_or(RETENTION_DAYS.0),
+        fstype: parse_fstype(request.fstype.as_deref())?,
+        snapshot_retention: check_retention(request.snapshot_retention)?
+            .unwrap_or(RETENTION_DAYS.0),
         auto_backup_enabled: request.auto_backup_enabled.unwrap_or(true),
         attached: None,
         host_status: "ok".to_owned(),
@@ -149,42 +152,42 @@ fn create(world: &mut World, call: &Call) -> Reply {
         snapshots: Vec::new(),
         due: source
             .is_some()
-            .then(|| (now + HYDRATE_MS, "created".to_owned())),
+            .then(|| (now + HYDRATION_MS, "created".to_owned())),
     };
-    let shown = view(&volume);
+    let shown = volume_view(&volume);
     app.volumes.insert(volume.id.clone(), volume);
-    Ok(Answer::ok(shown))
+    Ok(ApiResponse::ok(shown))
 }
 
 /// The rule is not documented; the names in Fly's examples all follow this one.
-fn is_name(name: &str) -> bool {
+fn is_volume_name(name: &str) -> bool {
     name.len() <= 30
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-fn check_size(size_gb: u64, least: u64) -> Result<(), Refusal> {
+fn check_size(size_gb: u64, least: u64) -> Result<(), ApiError> {
     if (least..=SIZE_GB.1).contains(&size_gb) {
         return Ok(());
     }
-    Err(Refusal::invalid(format!(
+    Err(ApiError::bad_request(format!(
         "invalid size_gb: {size_gb}, must be between {least} and {}",
         SIZE_GB.1
     )))
 }
 
-fn fstype(wanted: Option<&str>) -> Result<String, Refusal> {
+fn parse_fstype(wanted: Option<&str>) -> Result<String, ApiError> {
     match wanted {
         None | Some("" | "ext4") => Ok("ext4".to_owned()),
         Some("raw") => Ok("raw".to_owned()),
-        Some(other) => Err(Refusal::invalid(format!("invalid fstype: {other:?}"))),
+        Some(other) => Err(ApiError::bad_request(format!("invalid fstype: {other:?}"))),
     }
 }
 
-fn retention(days: Option<u64>) -> Result<Option<u64>, Refusal> {
+fn check_retention(days: Option<u64>) -> Result<Option<u64>, ApiError> {
     match days.filter(|days| *days != 0) {
-        Some(days) if days > RETENTION_DAYS.1 => Err(Refusal::invalid(format!(
+        Some(days) if days > RETENTION_DAYS.1 => Err(ApiError::bad_request(format!(
             "invalid snapshot_retention: {days}, must be between 1 and 60"
         ))),
         days => Ok(days),
@@ -192,7 +195,10 @@ fn retention(days: Option<u64>) -> Result<Option<u64>, Refusal> {
 }
 
 /// The volume that a new one copies: a fork's own, or the one that a snapshot was taken of.
-fn source<'a>(app: &'a App, request: &Create) -> Result<Option<&'a Volume>, Refusal> {
+fn find_source<'a>(
+    app: &'a App,
+    request: &NewVolumeRequest,
+) -> Result<Option<&'a Volume>, ApiError> {
     let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
     match (
         given(&request.source_volume_id),
@@ -206,19 +212,19 @@ fn source<'a>(app: &'a App, request: &Create) -> Result<Option<&'a Volume>, Refu
                 .values()
                 .find(taken)
                 .map(Some)
-                .ok_or_else(|| Refusal::not_found("snapshot"))
+                .ok_or_else(|| ApiError::not_found("snapshot"))
         }
         (None, None) => Ok(None),
     }
 }
 
-fn show(world: &mut World, call: &Call) -> Reply {
-    Ok(Answer::ok(view(
-        world.app(call)?.volume(call.param("volume"))?,
+fn show(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    Ok(ApiResponse::ok(volume_view(
+        world.app(call)?.volume(call.path_param("volume"))?,
     )))
 }
 
-fn update(world: &mut World, call: &Call) -> Reply {
+fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Request {
@@ -226,35 +232,39 @@ fn update(world: &mut World, call: &Call) -> Reply {
         auto_backup_enabled: Option<bool>,
     }
     let request: Request = call.body()?;
-    let days = retention(request.snapshot_retention)?;
-    let now = world.now;
-    let volume = world.app_mut(call)?.volume_mut(call.param("volume"))?;
+    let days = check_retention(request.snapshot_retention)?;
+    let now = world.now_ms;
+    let volume = world.app_mut(call)?.volume_mut(call.path_param("volume"))?;
     volume.snapshot_retention = days.unwrap_or(volume.snapshot_retention);
     volume.auto_backup_enabled = request
         .auto_backup_enabled
         .unwrap_or(volume.auto_backup_enabled);
     volume.updated_ms = now;
-    Ok(Answer::ok(view(volume)))
+    Ok(ApiResponse::ok(volume_view(volume)))
 }
 
-fn extend(world: &mut World, call: &Call) -> Reply {
+fn extend(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Request {
         size_gb: Option<u64>,
     }
     let request: Request = call.body()?;
-    let now = world.now;
+    let now = world.now_ms;
     let app = world.app_mut(call)?;
-    let volume = app.volume_mut(call.param("volume"))?;
+    let volume = app.volume_mut(call.path_param("volume"))?;
     let size = request
         .size_gb
-        .ok_or_else(|| Refusal::invalid("size_gb is required"))?;
+        .ok_or_else(|| ApiError::bad_request("size_gb is required"))?;
     check_size(size, volume.size_gb)?;
     let grown = size > volume.size_gb;
     volume.size_gb = size;
     volume.updated_ms = now;
-    let (shown, attached, id) = (view(volume), volume.attached.clone(), volume.id.clone());
+    let (shown, attached, id) = (
+        volume_view(volume),
+        volume.attached.clone(),
+        volume.id.clone(),
+    );
     let machine = attached.and_then(|id| app.machines.get_mut(&id));
     // A running machine sees the new size only after a restart.
     let needs_restart = grown && machine.is_some();
@@ -268,40 +278,40 @@ fn extend(world: &mut World, call: &Call) -> Reply {
             mount["size_gb"] = size.into();
         }
     }
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "volume": shown, "needs_restart": needs_restart }),
     ))
 }
 
-fn delete(world: &mut World, call: &Call) -> Reply {
-    let now = world.now;
-    let volume = world.app_mut(call)?.volume_mut(call.param("volume"))?;
+fn delete(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let now = world.now_ms;
+    let volume = world.app_mut(call)?.volume_mut(call.path_param("volume"))?;
     if let Some(machine) = &volume.attached {
-        return Err(Refusal::precondition(format!(
+        return Err(ApiError::failed_precondition(format!(
             "volume is currently bound to machine: {machine}"
         )));
     }
     volume.state = "pending_destroy".to_owned();
     volume.updated_ms = now;
-    volume.due = Some((now + LINGER_MS, "destroyed".to_owned()));
-    Ok(Answer::ok(view(volume)))
+    volume.due = Some((now + RESTORE_WINDOW_MS, "destroyed".to_owned()));
+    Ok(ApiResponse::ok(volume_view(volume)))
 }
 
-fn snapshot_view(snapshot: &Snapshot) -> Value {
+fn snapshot_view(snapshot: &VolumeSnapshot) -> Value {
     json!({
         "id": snapshot.id,
         "size": snapshot.size,
         "volume_size": snapshot.volume_size,
         "digest": snapshot.digest,
-        "created_at": clock::millis(snapshot.created_ms),
+        "created_at": clock::format_millis(snapshot.created_ms),
         "status": "created",
         "retention_days": snapshot.retention_days,
     })
 }
 
-fn snapshots(world: &mut World, call: &Call) -> Reply {
-    let volume = world.app(call)?.volume(call.param("volume"))?;
-    Ok(Answer::ok(
+fn list_snapshots(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let volume = world.app(call)?.volume(call.path_param("volume"))?;
+    Ok(ApiResponse::ok(
         volume
             .snapshots
             .iter()
@@ -311,20 +321,20 @@ fn snapshots(world: &mut World, call: &Call) -> Reply {
     ))
 }
 
-fn snapshot(world: &mut World, call: &Call) -> Reply {
-    let now = world.now;
+fn create_snapshot(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let now = world.now_ms;
     let app = world.app_mut(call)?;
-    let draw = app.draw("snapshot");
-    let volume = app.volume_mut(call.param("volume"))?;
-    let snapshot = Snapshot {
-        id: ids::snapshot(&draw),
+    let draw = app.next_id_bytes("snapshot");
+    let volume = app.volume_mut(call.path_param("volume"))?;
+    let snapshot = VolumeSnapshot {
+        id: ids::snapshot_id(&draw),
         digest: ids::hex(&draw[16..]),
-        size: volume.size_gb * GB / 100,
-        volume_size: volume.size_gb * GB,
+        size: volume.size_gb * GIB / 100,
+        volume_size: volume.size_gb * GIB,
         retention_days: volume.snapshot_retention,
         created_ms: now,
     };
     let shown = snapshot_view(&snapshot);
     volume.snapshots.insert(0, snapshot);
-    Ok(Answer::ok(shown))
+    Ok(ApiResponse::ok(shown))
 }

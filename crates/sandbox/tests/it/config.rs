@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Box;
+use crate::kit::TestSandbox;
 
-async fn launched(config: Value) -> Value {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn create_machine(config: Value) -> Value {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     sandbox
-        .machine(json!({ "config": config, "region": "fra" }))
+        .create_machine(json!({ "config": config, "region": "fra" }))
         .await
         .0
 }
 
 #[tokio::test]
-async fn the_server_fills_in_what_is_left_out() {
-    let machine = launched(json!({ "image": "nginx" })).await;
+async fn defaults_are_filled_in() {
+    let machine = create_machine(json!({ "image": "nginx" })).await;
     let expected = json!({
         "image": "nginx",
         "init": {},
@@ -37,9 +37,9 @@ async fn the_server_fills_in_what_is_left_out() {
 }
 
 #[tokio::test]
-async fn an_image_by_digest_keeps_it() {
+async fn image_digest_is_kept() {
     let digest = format!("sha256:{}", "a".repeat(64));
-    let machine = launched(json!({ "image": format!("registry.fly.io/web@{digest}") })).await;
+    let machine = create_machine(json!({ "image": format!("registry.fly.io/web@{digest}") })).await;
     let expected = json!({
         "registry": "registry.fly.io", "repository": "web", "tag": "", "digest": digest, "labels": {},
     });
@@ -47,8 +47,8 @@ async fn an_image_by_digest_keeps_it() {
 }
 
 #[tokio::test]
-async fn zero_values_and_unknown_keys_vanish_as_in_go() {
-    let machine = launched(json!({
+async fn zero_values_and_unknown_keys_are_dropped() {
+    let machine = create_machine(json!({
         "image": "nginx", "nonsense": 1, "auto_destroy": false, "env": {}, "schedule": "",
         "stop_config": { "timeout": 90_000_000_000u64, "signal": "SIGTERM" },
         "services": [{
@@ -77,9 +77,9 @@ async fn zero_values_and_unknown_keys_vanish_as_in_go() {
 }
 
 #[tokio::test]
-async fn what_fly_refuses_is_refused_with_a_reason() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn invalid_config_is_rejected_with_reason() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let guest = |kind: &str, cpus: i64, memory: i64| json!({ "image": "x", "guest": { "cpu_kind": kind, "cpus": cpus, "memory_mb": memory } });
     for (config, part) in [
         (json!({}), "config.image is required"),
@@ -133,48 +133,51 @@ async fn what_fly_refuses_is_refused_with_a_reason() {
                 json!({ "config": config, "region": "fra" }),
             )
             .await;
-        got.refused(400, part);
-        sandbox.pass(1_000);
+        got.assert_error(400, part);
+        sandbox.advance_ms(1_000);
     }
     let body = json!({ "config": { "image": "x" }, "region": "xyz" });
     sandbox
         .post("/v1/apps/web/machines", body)
         .await
-        .refused(400, "invalid region");
+        .assert_error(400, "invalid region");
 }
 
 #[tokio::test]
-async fn an_update_replaces_everything_and_keeps_what_cannot_change() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn update_replaces_config_and_keeps_identity() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let config = json!({ "image": "nginx:1", "env": { "A": "1" } });
     let (machine, path) = sandbox
-        .machine(json!({ "config": config, "region": "fra", "name": "one" }))
+        .create_machine(json!({ "config": config, "region": "fra", "name": "one" }))
         .await;
-    sandbox.pass(2_000);
+    sandbox.advance_ms(2_000);
     let wrong = |key: &str, value: &str| json!({ "config": { "image": "nginx:2" }, key: value });
     sandbox
         .post(&path, wrong("region", "ams"))
         .await
-        .refused(400, "region");
+        .assert_error(400, "region");
     sandbox
         .post(&path, wrong("name", "two"))
         .await
-        .refused(400, "name");
+        .assert_error(400, "name");
     sandbox
         .post(&path, wrong("current_version", "01J"))
         .await
-        .refused(412, "failed_precondition");
-    sandbox.pass(1_000);
+        .assert_error(412, "failed_precondition");
+    sandbox.advance_ms(1_000);
     let right = wrong("current_version", machine["instance_id"].as_str().unwrap());
-    let updated = sandbox.post(&path, right).await.is(200);
+    let updated = sandbox.post(&path, right).await.assert_status(200);
     assert_eq!(updated["id"], machine["id"]);
     assert_ne!(updated["instance_id"], machine["instance_id"]);
     assert_eq!(updated["state"], "replacing");
     assert_eq!(updated["config"].get("env"), None);
-    sandbox.pass(2_000);
-    assert_eq!(sandbox.state(&path).await, "started");
-    let versions = sandbox.get(&format!("{path}/versions")).await.is(200);
+    sandbox.advance_ms(2_000);
+    assert_eq!(sandbox.machine_state(&path).await, "started");
+    let versions = sandbox
+        .get(&format!("{path}/versions"))
+        .await
+        .assert_status(200);
     assert_eq!(versions.as_array().unwrap().len(), 2);
     sandbox
         .post(
@@ -182,7 +185,7 @@ async fn an_update_replaces_everything_and_keeps_what_cannot_change() {
             json!({ "config": { "image": "nginx:3" }, "skip_launch": true }),
         )
         .await
-        .is(200);
-    sandbox.pass(2_000);
-    assert_eq!(sandbox.state(&path).await, "stopped");
+        .assert_status(200);
+    sandbox.advance_ms(2_000);
+    assert_eq!(sandbox.machine_state(&path).await, "stopped");
 }

@@ -2,45 +2,45 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::kit::{TestSandbox, nginx_machine};
 
-async fn ask(sandbox: &Box, query: &str, variables: Value) -> Value {
+async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
     sandbox
         .post(
             "/graphql",
             json!({ "query": query, "variables": variables }),
         )
         .await
-        .is(200)
+        .assert_status(200)
 }
 
 #[tokio::test]
-async fn an_application_is_found_under_an_alias() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn aliased_fields_are_resolved() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let query = "query ($appName: String!) { appcompact:app(name: $appName) { id internalNumericId name hostname \
                  deployed status appUrl platformVersion organization { id internalNumericId slug paidPlan } \
                  postgresAppRole: role { name } } }";
-    let answer = ask(&sandbox, query, json!({ "appName": "web" })).await;
+    let answer = graphql(&sandbox, query, json!({ "appName": "web" })).await;
     let app = &answer["data"]["appcompact"];
     assert_eq!(app["hostname"], "web.fly.dev");
     assert!(app["internalNumericId"].is_u64());
     assert!(app["organization"]["internalNumericId"].is_string());
     assert_eq!(app["postgresAppRole"], Value::Null);
     assert_eq!(answer.get("errors"), None);
-    let answer = ask(&sandbox, query, json!({ "appName": "none" })).await;
+    let answer = graphql(&sandbox, query, json!({ "appName": "none" })).await;
     assert_eq!(answer["errors"][0]["message"], "Could not find App");
     assert_eq!(answer["errors"][0]["path"], json!(["appcompact"]));
     assert_eq!(answer["data"]["appcompact"], Value::Null);
 }
 
 #[tokio::test]
-async fn an_image_resolves_to_a_reference_with_a_digest_and_a_size_in_words() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn image_resolves_to_reference_and_digest() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let query = "query ($appName: String!, $imageRef: String!) { app(name: $appName) { id image(ref: $imageRef) \
                  { id digest ref compressedSize: compressedSizeFull manifest } } }";
-    let answer = ask(
+    let answer = graphql(
         &sandbox,
         query,
         json!({ "appName": "web", "imageRef": "nginx:1" }),
@@ -61,11 +61,11 @@ async fn an_image_resolves_to_a_reference_with_a_digest_and_a_size_in_words() {
 
 /// `fly machine run` sends `{ref}@{digest}`, `fly deploy` the reference, a person the short name.
 #[tokio::test]
-async fn all_ways_to_write_an_image_are_one_image() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn image_spellings_share_one_digest() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let query = "query ($ref: String!) { app(name: \"web\") { image(ref: $ref) { digest ref } } }";
-    let answer = ask(&sandbox, query, json!({ "ref": "nginx:1" })).await;
+    let answer = graphql(&sandbox, query, json!({ "ref": "nginx:1" })).await;
     let image = &answer["data"]["app"]["image"];
     let (reference, digest) = (
         image["ref"].as_str().unwrap(),
@@ -77,31 +77,31 @@ async fn all_ways_to_write_an_image_are_one_image() {
         "nginx:1".to_owned(),
     ] {
         let (machine, _) = sandbox
-            .machine(json!({ "config": { "image": image } }))
+            .create_machine(json!({ "config": { "image": image } }))
             .await;
         assert_eq!(machine["image_ref"]["digest"], digest, "{image}");
     }
     let by_digest = format!("ghcr.io/acme/web@{digest}");
-    let answer = ask(&sandbox, query, json!({ "ref": by_digest })).await;
+    let answer = graphql(&sandbox, query, json!({ "ref": by_digest })).await;
     assert_eq!(answer["data"]["app"]["image"]["ref"], by_digest);
 }
 
 /// flyctl calls a secret deployed when it is not younger than the release that its machines run.
 #[tokio::test]
-async fn a_release_is_dated_as_finely_as_a_secret() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    sandbox.pass(300);
+async fn release_and_secret_times_are_comparable() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    sandbox.advance_ms(300);
     sandbox
         .post("/v1/apps/web/secrets", json!({ "values": { "A": "b" } }))
         .await
-        .is(200);
-    sandbox.pass(300);
+        .assert_status(200);
+    sandbox.advance_ms(300);
     let made = sandbox
         .post("/api/v1/releases", json!({ "app_name": "web" }))
         .await
-        .is(201);
-    let secrets = sandbox.get("/v1/apps/web/secrets").await.is(200);
+        .assert_status(201);
+    let secrets = sandbox.get("/v1/apps/web/secrets").await.assert_status(200);
     let times = (
         secrets["secrets"][0]["updated_at"].as_str(),
         made["release"]["created_at"].as_str(),
@@ -110,24 +110,24 @@ async fn a_release_is_dated_as_finely_as_a_secret() {
 }
 
 #[tokio::test]
-async fn a_volume_tells_its_state_and_its_snapshots() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn volume_query_includes_snapshots() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let volume = sandbox
         .post(
             "/v1/apps/web/volumes",
             json!({ "name": "data", "region": "fra" }),
         )
         .await
-        .is(200);
+        .assert_status(200);
     let path = format!(
         "/v1/apps/web/volumes/{}/snapshots",
         volume["id"].as_str().unwrap()
     );
-    let snapshot = sandbox.post(&path, json!({})).await.is(200);
+    let snapshot = sandbox.post(&path, json!({})).await.assert_status(200);
     let query = "query ($id: ID!) { volume: volume(id: $id) { ... on Volume { app { name } state \
                  snapshots { nodes { id size retentionDays } } } } }";
-    let answer = ask(&sandbox, query, json!({ "id": volume["id"] })).await;
+    let answer = graphql(&sandbox, query, json!({ "id": volume["id"] })).await;
     let nodes =
         json!([{ "id": snapshot["id"], "size": snapshot["size"].to_string(), "retentionDays": 5 }]);
     let expected =
@@ -136,19 +136,19 @@ async fn a_volume_tells_its_state_and_its_snapshots() {
 }
 
 #[tokio::test]
-async fn lists_organisations_regions_and_fragments_work() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn list_queries_and_fragments() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let query = "query($org: ID, $role: String, $after: String) { apps(type: \"container\", first: 200, after: $after, \
                  organizationId: $org, role: $role) { pageInfo { hasNextPage endCursor } nodes { name status \
                  currentRelease { createdAt status } organization { slug name } } } }";
-    let answer = ask(&sandbox, query, json!({ "after": "" })).await;
+    let answer = graphql(&sandbox, query, json!({ "after": "" })).await;
     assert_eq!(answer["data"]["apps"]["nodes"][0]["name"], "web");
     assert_eq!(answer["data"]["apps"]["pageInfo"]["hasNextPage"], false);
     let query = "query { organizations(admin: false) { nodes { ...Org } } \
                  viewer { ... on User { email } ... on Macaroon { nonsense } } \
                  platform { requestRegion regions { code } } } fragment Org on Organization { slug rawSlug type }";
-    let answer = ask(&sandbox, query, json!({})).await;
+    let answer = graphql(&sandbox, query, json!({})).await;
     let expected = json!([{ "slug": "acme", "rawSlug": "acme", "type": "SHARED" }]);
     assert_eq!(answer["data"]["organizations"]["nodes"], expected);
     assert_eq!(
@@ -160,7 +160,7 @@ async fn lists_organisations_regions_and_fragments_work() {
     );
     assert!(answer["data"]["viewer"]["email"].is_string());
     assert_eq!(answer.get("errors"), None);
-    let answer = ask(
+    let answer = graphql(
         &sandbox,
         "{ nearestRegion { code gatewayAvailable deprecated } }",
         json!({}),
@@ -168,12 +168,12 @@ async fn lists_organisations_regions_and_fragments_work() {
     .await;
     let nearest = json!({ "code": "iad", "gatewayAvailable": true, "deprecated": false });
     assert_eq!(answer["data"]["nearestRegion"], nearest);
-    let answer = ask(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
+    let answer = graphql(&sandbox, "{ app(name: \"web\") { nonsense } }", json!({})).await;
     assert_eq!(
         answer["errors"][0]["message"],
         "Field 'nonsense' doesn't exist on type 'App'"
     );
-    let answer = ask(&sandbox, "{ app(name: ", json!({})).await;
+    let answer = graphql(&sandbox, "{ app(name: ", json!({})).await;
     assert!(
         answer["errors"][0]["message"]
             .as_str()
@@ -183,33 +183,36 @@ async fn lists_organisations_regions_and_fragments_work() {
 }
 
 #[tokio::test]
-async fn both_views_of_addresses_agree() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn graphql_and_rest_list_same_addresses() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let mutation = "mutation($input: AllocateIPAddressInput!) { allocateIpAddress(input: $input) \
                     { ipAddress { id address type region createdAt } app { sharedIpAddress } } }";
-    let v6 = ask(
+    let v6 = graphql(
         &sandbox,
         mutation,
         json!({ "input": { "appId": "web", "type": "v6", "region": "" } }),
     )
     .await;
     let address = &v6["data"]["allocateIpAddress"]["ipAddress"]["address"];
-    let shared = ask(
+    let shared = graphql(
         &sandbox,
         mutation,
         json!({ "input": { "appId": "web", "type": "shared_v4" } }),
     )
     .await;
     let shared = &shared["data"]["allocateIpAddress"]["app"]["sharedIpAddress"];
-    let listed = sandbox.get("/v1/apps/web/ip_assignments").await.is(200);
+    let listed = sandbox
+        .get("/v1/apps/web/ip_assignments")
+        .await
+        .assert_status(200);
     assert_eq!(
         (&listed["ips"][0]["ip"], &listed["ips"][1]["ip"]),
         (address, shared)
     );
     let query = "{ app(name: \"web\") { ipAddresses { nodes { address type network { name } } } sharedIpAddress \
                  egressIpAddresses { nodes { id } } } }";
-    let seen = ask(&sandbox, query, json!({})).await;
+    let seen = graphql(&sandbox, query, json!({})).await;
     assert_eq!(
         seen["data"]["app"]["ipAddresses"]["nodes"]
             .as_array()
@@ -219,14 +222,17 @@ async fn both_views_of_addresses_agree() {
     );
     assert_eq!(&seen["data"]["app"]["sharedIpAddress"], shared);
     let release = "mutation($input: ReleaseIPAddressInput!) { releaseIpAddress(input: $input) { clientMutationId } }";
-    ask(
+    graphql(
         &sandbox,
         release,
         json!({ "input": { "appId": "web", "ip": address } }),
     )
     .await;
     assert_eq!(
-        sandbox.get("/v1/apps/web/ip_assignments").await.is(200)["ips"]
+        sandbox
+            .get("/v1/apps/web/ip_assignments")
+            .await
+            .assert_status(200)["ips"]
             .as_array()
             .unwrap()
             .len(),
@@ -235,13 +241,13 @@ async fn both_views_of_addresses_agree() {
 }
 
 #[tokio::test]
-async fn a_read_only_token_queries_and_does_not_mutate() {
-    let mut sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn read_only_token_cannot_mutate() {
+    let mut sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     sandbox.token = sandbox.running.read_only_token("acme").unwrap();
-    let read = ask(&sandbox, "{ app(name: \"web\") { name } }", json!({})).await;
+    let read = graphql(&sandbox, "{ app(name: \"web\") { name } }", json!({})).await;
     assert_eq!(read["data"]["app"]["name"], "web");
-    let written = ask(
+    let written = graphql(
         &sandbox,
         "mutation { deleteApp(appId: \"web\") { organization { id } } }",
         json!({}),
@@ -253,18 +259,21 @@ async fn a_read_only_token_queries_and_does_not_mutate() {
             .unwrap()
             .contains("Not authorized")
     );
-    sandbox.get("/v1/apps/web").await.is(200);
+    sandbox.get("/v1/apps/web").await.assert_status(200);
 }
 
 #[tokio::test]
-async fn a_release_is_wrapped_when_made_and_bare_when_changed() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn release_create_and_update_responses() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let body = json!({
         "app_name": "web", "build_id": 0, "image": "nginx:1", "strategy": "ROLLING",
         "definition": { "app": "web" },
     });
-    let made = sandbox.post("/api/v1/releases", body).await.is(201);
+    let made = sandbox
+        .post("/api/v1/releases", body)
+        .await
+        .assert_status(201);
     assert_eq!(
         (&made["release"]["version"], &made["release"]["status"]),
         (&json!(1), &json!("pending"))
@@ -272,7 +281,7 @@ async fn a_release_is_wrapped_when_made_and_bare_when_changed() {
     sandbox
         .get("/api/v1/apps/web/releases/current")
         .await
-        .refused(404, "not found");
+        .assert_error(404, "not found");
     let at = format!(
         "/api/v1/releases/{}",
         made["release"]["id"].as_str().unwrap()
@@ -281,7 +290,7 @@ async fn a_release_is_wrapped_when_made_and_bare_when_changed() {
     let changed = sandbox
         .send(sandbox.request("PATCH", &at).json(&change))
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(
         (&changed["status"], &changed["stable"]),
         (&json!("complete"), &json!(true))
@@ -289,18 +298,21 @@ async fn a_release_is_wrapped_when_made_and_bare_when_changed() {
     let current = sandbox
         .get("/api/v1/apps/web/releases/current")
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(current["image_ref"], "nginx:1");
     let query = "{ app(name: \"web\") { currentReleaseUnprocessed { version configDefinition imageRef } } }";
-    let seen = ask(&sandbox, query, json!({})).await;
+    let seen = graphql(&sandbox, query, json!({})).await;
     let expected =
         json!({ "version": 1, "configDefinition": { "app": "web" }, "imageRef": "nginx:1" });
     assert_eq!(seen["data"]["app"]["currentReleaseUnprocessed"], expected);
-    let org = sandbox.get("/api/v1/organizations/acme").await.is(200);
+    let org = sandbox
+        .get("/api/v1/organizations/acme")
+        .await
+        .assert_status(200);
     assert_eq!(org["organization"]["raw_slug"], "acme");
 }
 
-fn words(logs: &Value) -> Vec<&str> {
+fn log_messages(logs: &Value) -> Vec<&str> {
     let lines = logs["data"].as_array().unwrap().iter();
     lines
         .map(|line| line["attributes"]["message"].as_str().unwrap())
@@ -308,34 +320,40 @@ fn words(logs: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn logs_tell_what_is_printed_and_go_on_from_a_token() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn logs_continue_from_next_token() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let rule = json!({ "match": { "image_contains": "bad" },
         "behave": { "oom": true, "after_ms": 100, "logs": ["listening"] } });
-    sandbox.admin("rules", rule).await;
-    let (machine, _) = sandbox.machine(nginx()).await;
-    sandbox.pass(2_000);
-    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
-    assert_eq!(words(&logs)[0], " INFO Starting init (commit: 15238e9)...");
+    sandbox.post_admin("rules", rule).await;
+    let (machine, _) = sandbox.create_machine(nginx_machine()).await;
+    sandbox.advance_ms(2_000);
+    let logs = sandbox
+        .get("/api/v1/apps/web/logs")
+        .await
+        .assert_status(200);
+    assert_eq!(
+        log_messages(&logs)[0],
+        " INFO Starting init (commit: 15238e9)..."
+    );
     let next = logs["meta"]["next_token"].as_str().unwrap().to_owned();
     let more = sandbox
         .get(&format!("/api/v1/apps/web/logs?next_token={next}"))
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(more["data"], json!([]));
     let restart = json!({ "policy": "on-failure", "max_retries": 1 });
     let (bad, _) = sandbox
-        .machine(json!({ "config": { "image": "bad:1", "restart": restart } }))
+        .create_machine(json!({ "config": { "image": "bad:1", "restart": restart } }))
         .await;
-    sandbox.pass(10_000);
+    sandbox.advance_ms(10_000);
     let instance = bad["id"].as_str().unwrap();
     let logs = sandbox
         .get(&format!(
             "/api/v1/apps/web/logs?instance={instance}&next_token="
         ))
         .await
-        .is(200);
+        .assert_status(200);
     let round = [
         " INFO Starting init (commit: 15238e9)...",
         " INFO Preparing to run: `/bin/app` as root",
@@ -348,7 +366,7 @@ async fn logs_tell_what_is_printed_and_go_on_from_a_token() {
     ];
     let mut expected = round.repeat(2);
     expected.push("machine has reached its max restart count (1)");
-    assert_eq!(words(&logs), expected);
+    assert_eq!(log_messages(&logs), expected);
     assert_eq!(
         logs["data"][0]["attributes"]["meta"]["event"]["provider"],
         "app"
@@ -358,14 +376,17 @@ async fn logs_tell_what_is_printed_and_go_on_from_a_token() {
 
 /// A release command exits and goes away in one millisecond; its log must not say that it ended before it began.
 #[tokio::test]
-async fn logs_keep_the_order_of_what_happened_at_once() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn logs_keep_order_of_simultaneous_events() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     for _ in 0..8 {
-        sandbox.machine(json!({ "config": { "image": "nginx:1", "auto_destroy": true, "restart": { "policy": "no" } } })).await;
-        sandbox.pass(10_000);
+        sandbox.create_machine(json!({ "config": { "image": "nginx:1", "auto_destroy": true, "restart": { "policy": "no" } } })).await;
+        sandbox.advance_ms(10_000);
     }
-    let logs = sandbox.get("/api/v1/apps/web/logs").await.is(200);
+    let logs = sandbox
+        .get("/api/v1/apps/web/logs")
+        .await
+        .assert_status(200);
     let life = [
         " INFO Starting init (commit: 15238e9)...",
         " INFO Preparing to run: `/bin/app` as root",
@@ -373,5 +394,5 @@ async fn logs_keep_the_order_of_what_happened_at_once() {
         " INFO Starting clean up.",
         "[    4.184512] reboot: Restarting system",
     ];
-    assert_eq!(words(&logs), life.repeat(8));
+    assert_eq!(log_messages(&logs), life.repeat(8));
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Box;
+use crate::kit::TestSandbox;
 use crate::openapi;
 
-fn junk() -> Vec<Value> {
+fn malformed_bodies() -> Vec<Value> {
     let huge = i64::MAX;
     vec![
         json!([]),
@@ -22,19 +22,19 @@ fn junk() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn nonsense_is_refused_in_words() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let (machine, _) = sandbox.machine(crate::kit::nginx()).await;
+async fn malformed_bodies_are_rejected() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, _) = sandbox.create_machine(crate::kit::nginx_machine()).await;
     let volume = sandbox
         .post(
             "/v1/apps/web/volumes",
             json!({ "name": "d", "region": "fra" }),
         )
         .await
-        .is(200);
+        .assert_status(200);
     let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
-    sandbox.pass(2_000);
+    sandbox.advance_ms(2_000);
     for operation in openapi::operations()
         .iter()
         .filter(|operation| *operation != "DELETE /apps/{app_name}")
@@ -46,14 +46,14 @@ async fn nonsense_is_refused_in_words() {
             .replace("{volume_id}", &id(&volume))
             .replace("{org_slug}", "acme")
             .replace(['{', '}'], "%00");
-        for body in junk() {
+        for body in malformed_bodies() {
             let at = format!("/v1{path}?limit=x&ttl=&timeout=0&state=stopped&cursor=%F0%9F%A6%80");
             let answer = sandbox.request(method, &at).json(&body).send().await;
             let status = answer
                 .unwrap_or_else(|error| panic!("{operation} {body}: {error}"))
                 .status();
             assert!(!status.is_server_error(), "{operation} {body}: {status}");
-            sandbox.pass(1_000);
+            sandbox.advance_ms(1_000);
         }
     }
     let left = std::fs::read_dir(sandbox.dir.path().join("apps"))
@@ -63,34 +63,37 @@ async fn nonsense_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn documents_that_would_not_end_do() {
-    let sandbox = Box::scripted().await;
+async fn recursive_documents_terminate() {
+    let sandbox = TestSandbox::scripted().await;
     let query =
         "{ organizations { ...A } } fragment A on Connection { ...A ...A ...A nodes { id } }";
     let answer = sandbox
         .post("/graphql", json!({ "query": query }))
         .await
-        .is(200);
+        .assert_status(200);
     assert!(answer["data"].is_object());
     let deep = format!("{}{}", "{ app ".repeat(500), "}".repeat(500));
     sandbox
         .post("/graphql", json!({ "query": deep }))
         .await
-        .is(200);
+        .assert_status(200);
     sandbox
         .post("/graphql", json!({ "query": 1 }))
         .await
-        .refused(400, "invalid request body");
+        .assert_error(400, "invalid request body");
     sandbox
-        .admin(
+        .post_admin(
             "rules",
             json!({ "behave": { "exit_code": 1, "after_ms": i64::MAX, "boot_ms": i64::MIN } }),
         )
         .await;
-    sandbox.app().await;
-    sandbox.machine(crate::kit::nginx()).await;
+    sandbox.create_app().await;
+    sandbox.create_machine(crate::kit::nginx_machine()).await;
     sandbox
-        .admin("clock", json!({ "advance_ms": i64::MAX }))
+        .post_admin("clock", json!({ "advance_ms": i64::MAX }))
         .await;
-    sandbox.get("/v1/apps/web/machines").await.is(200);
+    sandbox
+        .get("/v1/apps/web/machines")
+        .await
+        .assert_status(200);
 }

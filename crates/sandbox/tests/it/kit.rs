@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trimtab_sandbox::{ClockMode, Options, Running, start};
+use trimtab_sandbox::{ClockMode, RunningSandbox, SandboxOptions, start};
 
 /// Where every exchange is recorded, for the validator of the OpenAPI document.
 #[expect(
@@ -18,48 +18,48 @@ fn record() -> Option<std::path::PathBuf> {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Got {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) text: String,
 }
 
-impl Got {
+impl TestResponse {
     /// The body of an answer that must have this status.
     #[track_caller]
-    pub(crate) fn is(&self, status: u16) -> Value {
+    pub(crate) fn assert_status(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     /// An error with this status and a text that contains this.
     #[track_caller]
-    pub(crate) fn refused(&self, status: u16, part: &str) {
+    pub(crate) fn assert_error(&self, status: u16, part: &str) {
         assert_eq!(self.status, status, "{}", self.text);
         assert!(self.text.contains(part), "{part:?} is not in {}", self.text);
     }
 }
 
 /// A sandbox under test.
-pub(crate) struct Box {
+pub(crate) struct TestSandbox {
     pub(crate) dir: TempDir,
-    pub(crate) running: Running,
+    pub(crate) running: RunningSandbox,
     pub(crate) token: String,
     client: reqwest::Client,
 }
 
-impl Box {
+impl TestSandbox {
     /// Time stands still, and moves by [`Box::pass`].
     pub(crate) async fn scripted() -> Self {
-        Self::with(|options| options.clock = ClockMode::Scripted).await
+        Self::with_options(|options| options.clock = ClockMode::Manual).await
     }
 
-    pub(crate) async fn with(edit: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn with_options(edit: impl FnOnce(&mut SandboxOptions)) -> Self {
         Self::in_dir(TempDir::new().unwrap(), edit).await
     }
 
-    pub(crate) async fn in_dir(dir: TempDir, edit: impl FnOnce(&mut Options)) -> Self {
-        let mut options = Options::new(dir.path());
+    pub(crate) async fn in_dir(dir: TempDir, edit: impl FnOnce(&mut SandboxOptions)) -> Self {
+        let mut options = SandboxOptions::new(dir.path());
         options.record = record();
         edit(&mut options);
         let running = start(options).await.unwrap();
@@ -74,14 +74,16 @@ impl Box {
     }
 
     /// Stops it and starts another one on the same folder.
-    pub(crate) async fn again(self, edit: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn restart(self, edit: impl FnOnce(&mut SandboxOptions)) -> Self {
         self.running.stop().await;
         Self::in_dir(self.dir, edit).await
     }
 
     /// Lets time pass.
-    pub(crate) fn pass(&self, ms: u64) {
-        self.running.advance(Duration::from_millis(ms)).unwrap();
+    pub(crate) fn advance_ms(&self, ms: u64) {
+        self.running
+            .advance_clock(Duration::from_millis(ms))
+            .unwrap();
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
@@ -92,7 +94,7 @@ impl Box {
     }
 
     /// Sends a request and holds the answer to the OpenAPI document.
-    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Got {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> TestResponse {
         let request = request.build().unwrap();
         let (method, path) = (
             request.method().to_string(),
@@ -100,7 +102,7 @@ impl Box {
         );
         let answer = self.client.execute(request).await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let got = Got {
+        let got = TestResponse {
             status,
             headers,
             text: answer.text().await.unwrap(),
@@ -109,56 +111,61 @@ impl Box {
             got.headers.contains_key("fly-request-id"),
             "{method} {path} has no request id"
         );
-        let complaints = crate::openapi::complaints(&method, &path, got.status, &got.text);
+        let complaints = crate::openapi::violations(&method, &path, got.status, &got.text);
         assert!(complaints.is_empty(), "{method} {path}: {complaints:#?}");
         got
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Got {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         self.send(self.request("GET", path)).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Got {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> TestResponse {
         self.send(self.request("POST", path).json(&body)).await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Got {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> TestResponse {
         self.send(self.request("PUT", path).json(&body)).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Got {
+    pub(crate) async fn delete(&self, path: &str) -> TestResponse {
         self.send(self.request("DELETE", path)).await
     }
 
     /// An application called `web`.
-    pub(crate) async fn app(&self) {
+    pub(crate) async fn create_app(&self) {
         self.post("/v1/apps", json!({ "name": "web", "org_slug": "acme" }))
             .await
-            .is(201);
+            .assert_status(201);
     }
 
     /// A machine of `web`, and the path to it.
-    pub(crate) async fn machine(&self, body: Value) -> (Value, String) {
-        let machine = self.post("/v1/apps/web/machines", body).await.is(200);
+    pub(crate) async fn create_machine(&self, body: Value) -> (Value, String) {
+        let machine = self
+            .post("/v1/apps/web/machines", body)
+            .await
+            .assert_status(200);
         let path = format!("/v1/apps/web/machines/{}", machine["id"].as_str().unwrap());
         (machine, path)
     }
 
     /// The state of a machine.
-    pub(crate) async fn state(&self, path: &str) -> String {
-        self.get(path).await.is(200)["state"]
+    pub(crate) async fn machine_state(&self, path: &str) -> String {
+        self.get(path).await.assert_status(200)["state"]
             .as_str()
             .unwrap()
             .to_owned()
     }
 
     /// Posts to the administration.
-    pub(crate) async fn admin(&self, path: &str, body: Value) -> Value {
-        self.post(&format!("/_sandbox/{path}"), body).await.is(200)
+    pub(crate) async fn post_admin(&self, path: &str, body: Value) -> Value {
+        self.post(&format!("/_sandbox/{path}"), body)
+            .await
+            .assert_status(200)
     }
 }
 
 /// The smallest launch.
-pub(crate) fn nginx() -> Value {
+pub(crate) fn nginx_machine() -> Value {
     json!({ "config": { "image": "nginx:1" }, "region": "fra" })
 }

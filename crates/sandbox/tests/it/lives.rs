@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::kit::{TestSandbox, nginx_machine};
 
-fn events(machine: &Value) -> Vec<String> {
+fn event_summaries(machine: &Value) -> Vec<String> {
     let events = machine["events"].as_array().unwrap();
     let show = |event: &Value| {
         let text = |key: &str| event[key].as_str().unwrap().to_owned();
@@ -14,82 +14,88 @@ fn events(machine: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_machine_is_created_boots_and_runs() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let (machine, path) = sandbox.machine(nginx()).await;
+async fn machine_is_created_and_starts() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, path) = sandbox.create_machine(nginx_machine()).await;
     assert_eq!(machine["state"], "created");
-    sandbox.pass(300);
-    assert_eq!(sandbox.state(&path).await, "starting");
-    sandbox.pass(1_000);
-    let machine = sandbox.get(&path).await.is(200);
+    sandbox.advance_ms(300);
+    assert_eq!(sandbox.machine_state(&path).await, "starting");
+    sandbox.advance_ms(1_000);
+    let machine = sandbox.get(&path).await.assert_status(200);
     assert_eq!(machine["state"], "started");
     let expected = [
         "launch/created/user",
         "start/starting/flyd",
         "start/started/flyd",
     ];
-    assert_eq!(events(&machine), expected);
+    assert_eq!(event_summaries(&machine), expected);
 }
 
 #[tokio::test]
-async fn a_machine_that_is_not_launched_ends_stopped_and_cannot_be_started_before() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let mut body = nginx();
+async fn skip_launch_machine_ends_stopped() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let mut body = nginx_machine();
     body["skip_launch"] = true.into();
-    let (_, path) = sandbox.machine(body).await;
+    let (_, path) = sandbox.create_machine(body).await;
     sandbox
         .post(&format!("{path}/start"), json!({}))
         .await
-        .refused(
+        .assert_error(
             412,
             "failed_precondition: unable to start machine from current state: 'created'",
         );
-    sandbox.pass(1_000);
-    assert_eq!(sandbox.state(&path).await, "stopped");
+    sandbox.advance_ms(1_000);
+    assert_eq!(sandbox.machine_state(&path).await, "stopped");
     let started = sandbox
         .post(&format!("{path}/start"), json!({}))
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(
         started,
         json!({ "previous_state": "stopped", "migrated": false, "new_host": "" })
     );
-    sandbox.pass(1_000);
-    assert_eq!(sandbox.state(&path).await, "started");
+    sandbox.advance_ms(1_000);
+    assert_eq!(sandbox.machine_state(&path).await, "started");
 }
 
 #[tokio::test]
-async fn a_name_belongs_to_one_living_machine() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let mut body = nginx();
+async fn machine_name_is_unique_while_it_exists() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let mut body = nginx_machine();
     body["name"] = "one".into();
-    let (machine, path) = sandbox.machine(body.clone()).await;
+    let (machine, path) = sandbox.create_machine(body.clone()).await;
     let id = machine["id"].as_str().unwrap();
     sandbox
         .post("/v1/apps/web/machines", body.clone())
         .await
-        .refused(409, &format!("machine ID {id} already exists"));
-    sandbox.pass(2_000);
-    sandbox.delete(&path).await.refused(
+        .assert_error(409, &format!("machine ID {id} already exists"));
+    sandbox.advance_ms(2_000);
+    sandbox.delete(&path).await.assert_error(
         412,
         "unable to destroy machine from current state: 'started'",
     );
-    sandbox.delete(&format!("{path}?force=true")).await.is(200);
-    sandbox.pass(1_000);
-    sandbox.machine(body).await;
-    assert_eq!(sandbox.get(&path).await.is(200)["state"], "destroyed");
+    sandbox
+        .delete(&format!("{path}?force=true"))
+        .await
+        .assert_status(200);
+    sandbox.advance_ms(1_000);
+    sandbox.create_machine(body).await;
+    assert_eq!(
+        sandbox.get(&path).await.assert_status(200)["state"],
+        "destroyed"
+    );
     sandbox
         .delete(&path)
         .await
-        .refused(404, "machine not found");
+        .assert_error(404, "machine not found");
     assert_eq!(
         sandbox
             .get("/v1/apps/web/machines")
             .await
-            .is(200)
+            .assert_status(200)
             .as_array()
             .unwrap()
             .len(),
@@ -98,16 +104,16 @@ async fn a_name_belongs_to_one_living_machine() {
     let all = sandbox
         .get("/v1/apps/web/machines?include_deleted=true")
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(all.as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn stop_suspend_and_restart_pass_through_their_states() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let (_, path) = sandbox.machine(nginx()).await;
-    sandbox.pass(2_000);
+async fn stop_suspend_and_restart_states() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (_, path) = sandbox.create_machine(nginx_machine()).await;
+    sandbox.advance_ms(2_000);
     for (action, during, after) in [
         ("suspend", "suspending", "suspended"),
         ("start", "starting", "started"),
@@ -119,29 +125,29 @@ async fn stop_suspend_and_restart_pass_through_their_states() {
         sandbox
             .post(&format!("{path}/{action}"), json!({}))
             .await
-            .is(200);
-        assert_eq!(sandbox.state(&path).await, during, "{action}");
-        sandbox.pass(2_000);
-        assert_eq!(sandbox.state(&path).await, after, "{action}");
+            .assert_status(200);
+        assert_eq!(sandbox.machine_state(&path).await, during, "{action}");
+        sandbox.advance_ms(2_000);
+        assert_eq!(sandbox.machine_state(&path).await, after, "{action}");
     }
     sandbox
         .post(&format!("{path}/stop"), json!({ "signal": "SIGWRONG" }))
         .await
-        .refused(400, "invalid signal");
+        .assert_error(400, "invalid signal");
 }
 
 #[tokio::test]
-async fn a_failing_program_is_restarted_until_its_retries_are_used_up() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn failing_program_is_restarted_up_to_max_retries() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let rule = json!({ "match": { "image_contains": "bad" }, "behave": { "exit_code": 3, "after_ms": 100 } });
-    sandbox.admin("rules", rule).await;
+    sandbox.post_admin("rules", rule).await;
     let restart = json!({ "policy": "on-failure", "max_retries": 2 });
     let (_, path) = sandbox
-        .machine(json!({ "config": { "image": "bad:1", "restart": restart } }))
+        .create_machine(json!({ "config": { "image": "bad:1", "restart": restart } }))
         .await;
-    sandbox.pass(60_000);
-    let machine = sandbox.get(&path).await.is(200);
+    sandbox.advance_ms(60_000);
+    let machine = sandbox.get(&path).await.assert_status(200);
     assert_eq!(machine["state"], "stopped");
     let exits: Vec<&Value> = machine["events"]
         .as_array()
@@ -158,20 +164,20 @@ async fn a_failing_program_is_restarted_until_its_retries_are_used_up() {
 }
 
 #[tokio::test]
-async fn a_scheduled_machine_runs_once_a_period_and_not_by_hand() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let mut body = nginx();
+async fn scheduled_machine_runs_once_per_period() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let mut body = nginx_machine();
     body["config"]["schedule"] = "hourly".into();
-    let (_, path) = sandbox.machine(body).await;
-    sandbox.pass(5_000);
-    assert_eq!(sandbox.state(&path).await, "stopped");
+    let (_, path) = sandbox.create_machine(body).await;
+    sandbox.advance_ms(5_000);
+    assert_eq!(sandbox.machine_state(&path).await, "stopped");
     sandbox
         .post(&format!("{path}/start"), json!({}))
         .await
-        .refused(412, "scheduled");
-    sandbox.pass(3 * 3_600_000);
-    let machine = sandbox.get(&path).await.is(200);
+        .assert_error(412, "scheduled");
+    sandbox.advance_ms(3 * 3_600_000);
+    let machine = sandbox.get(&path).await.assert_status(200);
     let exits = machine["events"]
         .as_array()
         .unwrap()
@@ -182,15 +188,15 @@ async fn a_scheduled_machine_runs_once_a_period_and_not_by_hand() {
 }
 
 #[tokio::test]
-async fn checks_pass_or_not_as_the_rule_says_after_the_grace_period() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn checks_follow_rule_after_grace_period() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let check = json!({ "type": "http", "port": 80, "path": "/up", "grace_period": "10s" });
     let service = json!({ "protocol": "tcp", "internal_port": 80, "checks": [{ "type": "tcp" }] });
     let config = json!({ "image": "nginx", "checks": { "up": check }, "services": [service] });
-    let (_, path) = sandbox.machine(json!({ "config": config })).await;
+    let (_, path) = sandbox.create_machine(json!({ "config": config })).await;
     let checks = async || {
-        let machine = sandbox.get(&path).await.is(200);
+        let machine = sandbox.get(&path).await.assert_status(200);
         let show = |check: &Value| {
             format!(
                 "{}={}",
@@ -209,23 +215,23 @@ async fn checks_pass_or_not_as_the_rule_says_after_the_grace_period() {
         checks().await,
         ["up=warning", "servicecheck-00-tcp-80=warning"]
     );
-    sandbox.pass(1_500);
+    sandbox.advance_ms(1_500);
     assert_eq!(
         checks().await,
         ["up=critical", "servicecheck-00-tcp-80=critical"]
     );
-    sandbox.pass(1_000);
+    sandbox.advance_ms(1_000);
     assert_eq!(
         checks().await,
         ["up=passing", "servicecheck-00-tcp-80=passing"]
     );
     sandbox
-        .admin(
+        .post_admin(
             "rules",
             json!({ "behave": { "checks": "critical", "check_output": "no" } }),
         )
         .await;
-    sandbox.pass(10_000);
+    sandbox.advance_ms(10_000);
     assert_eq!(
         checks().await,
         ["up=critical", "servicecheck-00-tcp-80=critical"]

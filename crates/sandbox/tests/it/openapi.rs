@@ -13,7 +13,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// Properties that the document lacks: `Schema.property`, and where they come from.
-const EXTRA: &[(&str, &str)] = &[
+const EXTRA_PROPERTIES: &[(&str, &str)] = &[
     ("App.cname_target", "fly-go's App"),
     ("App.app_role", "fly-go's App"),
     ("App.created_at", "the create example of the documentation"),
@@ -61,7 +61,7 @@ const EXTRA: &[(&str, &str)] = &[
 ];
 
 /// Values that the document does not allow: `Schema.property`, the value, and where it comes from.
-const VALUES: &[(&str, &str, &str)] = &[
+const EXTRA_VALUES: &[(&str, &str, &str)] = &[
     (
         "Volume.attached_machine_id",
         "null",
@@ -100,7 +100,7 @@ const VALUES: &[(&str, &str, &str)] = &[
 ];
 
 /// What an answer says against the document; nothing for paths outside it.
-pub(crate) fn complaints(method: &str, path: &str, status: u16, text: &str) -> Vec<String> {
+pub(crate) fn violations(method: &str, path: &str, status: u16, text: &str) -> Vec<String> {
     let Some(path) = path.strip_prefix("/v1") else {
         return Vec::new();
     };
@@ -125,7 +125,7 @@ pub(crate) fn complaints(method: &str, path: &str, status: u16, text: &str) -> V
         )];
     };
     let mut found = Vec::new();
-    check(schema, &body, template, &mut found);
+    check_value(schema, &body, template, &mut found);
     found
 }
 
@@ -168,10 +168,10 @@ pub(crate) fn operation(method: &str, path: &str) -> Option<(&'static str, &'sta
         .find_map(|(template, item)| Some((template.as_str(), item.get(method.to_lowercase())?)))
 }
 
-fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+fn check_value(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap();
-        return check(&DOCUMENT["components"]["schemas"][name], value, name, found);
+        return check_value(&DOCUMENT["components"]["schemas"][name], value, name, found);
     }
     for part in schema
         .get("allOf")
@@ -179,10 +179,10 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         .into_iter()
         .flatten()
     {
-        check(part, value, at, found);
+        check_value(part, value, at, found);
     }
     let shown = value.to_string();
-    if VALUES
+    if EXTRA_VALUES
         .iter()
         .any(|(place, allowed, _)| *place == at && *allowed == shown)
     {
@@ -207,7 +207,7 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     if let (Some(items), Some(item)) = (value.as_array(), schema.get("items")) {
         items
             .iter()
-            .for_each(|value| check(item, value, &format!("{at}[]"), found));
+            .for_each(|value| check_value(item, value, &format!("{at}[]"), found));
     }
     if let Some(object) = value.as_object() {
         check_object(schema, object, at, found);
@@ -232,12 +232,12 @@ fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, found: &m
             properties.and_then(|known| known.get(name)),
             schema.get("additionalProperties"),
         ) {
-            (Some(schema), _) => check(schema, value, &place, found),
+            (Some(schema), _) => check_value(schema, value, &place, found),
             (None, Some(schema)) if schema.is_object() => {
-                check(schema, value, &format!("{at}.*"), found)
+                check_value(schema, value, &format!("{at}.*"), found)
             }
             (None, _) if properties.is_none() => {}
-            (None, _) if EXTRA.iter().any(|(known, _)| *known == place) => {}
+            (None, _) if EXTRA_PROPERTIES.iter().any(|(known, _)| *known == place) => {}
             (None, _) => found.push(format!("{place} is unknown")),
         }
     }
@@ -256,9 +256,9 @@ fn has_type(kind: &str, value: &Value) -> bool {
 }
 
 #[test]
-fn the_check_itself_finds_wrong_shapes() {
+fn check_reports_violations() {
     let found = |method: &str, path: &str, status: u16, body: Value| {
-        complaints(method, path, status, &body.to_string()).join("; ")
+        violations(method, path, status, &body.to_string()).join("; ")
     };
     let app = serde_json::json!({ "name": 1, "organization": { "slug": [] }, "nonsense": 2 });
     let expected = "App.name is 1, not string; App.nonsense is unknown; AppOrganizationInfo.slug is [], not string";

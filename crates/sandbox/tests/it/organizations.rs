@@ -3,20 +3,20 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::kit::Box;
+use crate::kit::TestSandbox;
 
-async fn ask(sandbox: &Box, query: &str, variables: Value) -> Value {
+async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
     sandbox
         .post(
             "/graphql",
             json!({ "query": query, "variables": variables }),
         )
         .await
-        .is(200)
+        .assert_status(200)
 }
 
-async fn acme(sandbox: &Box, fields: &str) -> Value {
-    ask(
+async fn query_organization(sandbox: &TestSandbox, fields: &str) -> Value {
+    graphql(
         sandbox,
         &format!("{{ organization(slug: \"acme\") {{ {fields} }} }}"),
         json!({}),
@@ -26,11 +26,11 @@ async fn acme(sandbox: &Box, fields: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_organization_has_a_member_and_no_extensions() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn organization_has_member_and_no_addons() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let members = "members { edges { cursor node { id name email } joinedAt role } }";
-    let edge = &acme(&sandbox, members).await["members"]["edges"][0];
+    let edge = &query_organization(&sandbox, members).await["members"]["edges"][0];
     assert_eq!(
         (&edge["role"], &edge["node"]["email"]),
         (&json!("ADMIN"), &json!("me@example.com"))
@@ -40,18 +40,21 @@ async fn an_organization_has_a_member_and_no_extensions() {
                  app(name: \"web\") { addOns(type: $type) { nodes { id } } } }";
     let none = json!({ "addOns": { "nodes": [] }, "app": { "addOns": { "nodes": [] } } });
     assert_eq!(
-        ask(&sandbox, query, json!({ "type": "sentry" })).await["data"],
+        graphql(&sandbox, query, json!({ "type": "sentry" })).await["data"],
         none
     );
 }
 
 #[tokio::test]
-async fn replays_are_allowed_and_forbidden() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn replay_sources_can_be_changed() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let fields = "allowedReplaySourceOrgSlugs allowAllCrossNetworkReplays";
     let shown = |slugs: &[&str], all: bool| json!({ "allowedReplaySourceOrgSlugs": slugs, "allowAllCrossNetworkReplays": all });
-    assert_eq!(acme(&sandbox, fields).await, shown(&[], false));
+    assert_eq!(
+        query_organization(&sandbox, fields).await,
+        shown(&[], false)
+    );
     for (mutation, input, expected) in [
         (
             "addAllowedReplaySourceOrgs",
@@ -74,16 +77,20 @@ async fn replays_are_allowed_and_forbidden() {
         let document = format!(
             "mutation($input: Input!) {{ {mutation}(input: $input) {{ organization {{ slug }} }} }}"
         );
-        let answer = ask(&sandbox, &document, json!({ "input": input })).await;
+        let answer = graphql(&sandbox, &document, json!({ "input": input })).await;
         assert_eq!(
             answer["data"][mutation]["organization"]["slug"], "acme",
             "{answer}"
         );
-        assert_eq!(acme(&sandbox, fields).await, expected, "{mutation}");
+        assert_eq!(
+            query_organization(&sandbox, fields).await,
+            expected,
+            "{mutation}"
+        );
     }
     let document = "mutation($input: Input!) { addAllowedReplaySourceOrgs(input: $input) { organization { slug } } }";
     let input = json!({ "organizationSlug": "acme", "allowedOrgSlugs": ["nobody"] });
-    let answer = ask(&sandbox, document, json!({ "input": input })).await;
+    let answer = graphql(&sandbox, document, json!({ "input": input })).await;
     assert_eq!(
         answer["errors"][0]["message"],
         "Could not find Organization"
@@ -91,22 +98,22 @@ async fn replays_are_allowed_and_forbidden() {
 }
 
 #[tokio::test]
-async fn only_a_person_makes_and_deletes_an_organization_and_only_an_empty_one() {
-    let mut sandbox = Box::scripted().await;
+async fn organization_create_and_delete_rules() {
+    let mut sandbox = TestSandbox::scripted().await;
     let create = "mutation { createOrganization(input: { name: \"Two Words\" }) { organization { id slug } } }";
-    let refused = ask(&sandbox, create, json!({})).await;
+    let refused = graphql(&sandbox, create, json!({})).await;
     assert_eq!(
         refused["errors"][0]["message"],
         "Not authorized to create organizations"
     );
     sandbox.token = sandbox.running.user_token().unwrap();
-    let made = ask(&sandbox, create, json!({})).await;
+    let made = graphql(&sandbox, create, json!({})).await;
     let org = &made["data"]["createOrganization"]["organization"];
     assert_eq!(org["slug"], "two-words");
     let delete = "mutation($id: ID!) { deleteOrganization(input: { organizationId: $id }) { deletedOrganizationId } }";
     let app = json!({ "name": "web", "org_slug": "two-words" });
-    sandbox.post("/v1/apps", app).await.is(201);
-    let full = ask(&sandbox, delete, json!({ "id": org["id"] })).await;
+    sandbox.post("/v1/apps", app).await.assert_status(201);
+    let full = graphql(&sandbox, delete, json!({ "id": org["id"] })).await;
     assert!(
         full["errors"][0]["message"]
             .as_str()
@@ -115,12 +122,12 @@ async fn only_a_person_makes_and_deletes_an_organization_and_only_an_empty_one()
         "{full}"
     );
     sandbox.delete("/v1/apps/web").await;
-    let gone = ask(&sandbox, delete, json!({ "id": org["id"] })).await;
+    let gone = graphql(&sandbox, delete, json!({ "id": org["id"] })).await;
     assert_eq!(
         gone["data"]["deleteOrganization"]["deletedOrganizationId"],
         org["id"]
     );
-    let missing = ask(
+    let missing = graphql(
         &sandbox,
         "{ organization(slug: \"two-words\") { id } }",
         json!({}),
@@ -135,14 +142,14 @@ async fn only_a_person_makes_and_deletes_an_organization_and_only_an_empty_one()
 /// One made for an application is listed there, one for the organisation here; what is revoked opens nothing, and stays
 /// in the list.
 #[tokio::test]
-async fn tokens_are_listed_expire_and_are_revoked() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let org = acme(&sandbox, "id").await["id"].clone();
+async fn tokens_are_listed_expired_and_revoked() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let org = query_organization(&sandbox, "id").await["id"].clone();
     let create = "mutation($input: Input!) { createLimitedAccessToken(input: $input) { limitedAccessToken { id tokenHeader expiresAt } } }";
     let make = async |name: &str, expiry: &str, profile: Value| {
         let input = json!({ "organizationId": org, "name": name, "profile": "deploy", "profileParams": profile, "expiry": expiry });
-        let mut made = ask(&sandbox, create, json!({ "input": input })).await;
+        let mut made = graphql(&sandbox, create, json!({ "input": input })).await;
         made["data"]["createLimitedAccessToken"]["limitedAccessToken"].take()
     };
     let ours = make("ours", "1h0m0s", json!({ "app_id": "web" })).await;
@@ -151,7 +158,7 @@ async fn tokens_are_listed_expire_and_are_revoked() {
     let list = "{ app(name: \"web\") { limitedAccessTokens { nodes { name revokedAt token } } } \
                 organization(slug: \"acme\") { limitedAccessTokens { nodes { name revokedAt token } } } }";
     let names = async |whose: &str| {
-        let listed = ask(&sandbox, list, json!({})).await;
+        let listed = graphql(&sandbox, list, json!({})).await;
         let nodes = listed["data"][whose]["limitedAccessTokens"]["nodes"]
             .as_array()
             .unwrap()
@@ -179,27 +186,27 @@ async fn tokens_are_listed_expire_and_are_revoked() {
     };
     assert_eq!(opens(&all).await, 200);
     let delete = "mutation($id: ID!) { deleteLimitedAccessToken(input: { id: $id }) { token } }";
-    let revoked = ask(&sandbox, delete, json!({ "id": all["id"] })).await;
+    let revoked = graphql(&sandbox, delete, json!({ "id": all["id"] })).await;
     assert_eq!(revoked.get("errors"), None);
     assert_eq!(opens(&all).await, 401);
     assert_eq!(names("organization").await, [(json!("all"), false)]);
-    let none = ask(&sandbox, delete, json!({ "id": "none" })).await;
+    let none = graphql(&sandbox, delete, json!({ "id": "none" })).await;
     assert_eq!(none["errors"][0]["message"], "Could not find Token");
     assert_eq!(opens(&ours).await, 200);
-    sandbox.pass(3_601_000);
+    sandbox.advance_ms(3_601_000);
     assert_eq!(opens(&ours).await, 401);
 }
 
 #[tokio::test]
-async fn outgoing_addresses_come_in_pairs_and_go_one_by_one() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn egress_addresses_are_allocated_in_pairs() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let allocate = "mutation($input: Input!) { allocateEgressIpAddress(input: $input) { v4 v6 } }";
     let input = json!({ "input": { "appId": "web", "machineId": "", "region": "fra" } });
-    let pair = ask(&sandbox, allocate, input).await["data"]["allocateEgressIpAddress"].take();
+    let pair = graphql(&sandbox, allocate, input).await["data"]["allocateEgressIpAddress"].take();
     let list = "{ app(name: \"web\") { egressIpAddresses { nodes { ip version region } } } }";
     let nodes = async || {
-        ask(&sandbox, list, json!({})).await["data"]["app"]["egressIpAddresses"]["nodes"].take()
+        graphql(&sandbox, list, json!({})).await["data"]["app"]["egressIpAddresses"]["nodes"].take()
     };
     let v6 = json!({ "ip": pair["v6"], "version": 6, "region": "fra" });
     assert_eq!(
@@ -207,7 +214,7 @@ async fn outgoing_addresses_come_in_pairs_and_go_one_by_one() {
         json!([{ "ip": pair["v4"], "version": 4, "region": "fra" }, v6])
     );
     let release = "mutation($input: Input!) { releaseEgressIpAddress(input: $input) { v4 v6 } }";
-    let gone = ask(
+    let gone = graphql(
         &sandbox,
         release,
         json!({ "input": { "appId": "web", "ip": pair["v4"] } }),
@@ -218,7 +225,7 @@ async fn outgoing_addresses_come_in_pairs_and_go_one_by_one() {
         json!({ "v4": pair["v4"], "v6": null })
     );
     assert_eq!(nodes().await, json!([v6]));
-    let none = ask(
+    let none = graphql(
         &sandbox,
         release,
         json!({ "input": { "appId": "web", "ip": pair["v4"] } }),
@@ -226,7 +233,7 @@ async fn outgoing_addresses_come_in_pairs_and_go_one_by_one() {
     .await;
     assert_eq!(none["errors"][0]["message"], "Could not find Egress IP");
     let input = json!({ "input": { "appId": "web", "region": "nowhere" } });
-    let unknown = ask(&sandbox, allocate, input).await;
+    let unknown = graphql(&sandbox, allocate, input).await;
     assert!(
         unknown["errors"][0]["message"]
             .as_str()

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use trimtab_sandbox::{Options, StartError, start};
+use trimtab_sandbox::{SandboxOptions, StartError, start};
 
-use crate::kit::Box;
+use crate::kit::TestSandbox;
 
-async fn recorded(file: &Path, fault: Option<&str>) -> Box {
-    Box::with(|options| {
+async fn recording_sandbox(file: &Path, fault: Option<&str>) -> TestSandbox {
+    TestSandbox::with_options(|options| {
         options.record = Some(file.to_owned());
         options.faults = fault
             .into_iter()
@@ -19,7 +19,7 @@ async fn recorded(file: &Path, fault: Option<&str>) -> Box {
     .await
 }
 
-fn lines(file: &Path) -> Vec<Value> {
+fn read_lines(file: &Path) -> Vec<Value> {
     fs::read_to_string(file)
         .unwrap()
         .lines()
@@ -28,11 +28,11 @@ fn lines(file: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_exchange_is_recorded_as_it_was() {
+async fn exchanges_are_recorded_verbatim() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("exchanges");
-    let sandbox = recorded(&file, None).await;
-    sandbox.app().await;
+    let sandbox = recording_sandbox(&file, None).await;
+    sandbox.create_app().await;
     // The spaces of this body must survive.
     let body = r#"{ "values": { "KEY":  "canary" } }"#;
     let request = sandbox
@@ -42,9 +42,9 @@ async fn every_exchange_is_recorded_as_it_was() {
     sandbox
         .get("/v1/apps/web/machines?region=fra&summary=true")
         .await
-        .is(200);
+        .assert_status(200);
     sandbox.get("/_sandbox/requests").await;
-    let lines = lines(&file);
+    let lines = read_lines(&file);
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert_eq!(
         [&lines[0]["method"], &lines[0]["status"]],
@@ -69,12 +69,12 @@ async fn every_exchange_is_recorded_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_record_is_private_and_holds_no_token() {
+async fn record_is_private_and_has_no_token() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("exchanges");
     fs::write(&file, "{\"there\":\"before\"}\n").unwrap();
-    let sandbox = recorded(&file, None).await;
-    sandbox.app().await;
+    let sandbox = recording_sandbox(&file, None).await;
+    sandbox.create_app().await;
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("{\"there\":\"before\"}\n{"), "{text}");
     assert!(
@@ -92,35 +92,35 @@ async fn a_record_is_private_and_holds_no_token() {
 }
 
 #[tokio::test]
-async fn what_was_cut_has_no_status_and_is_cut_all_the_same() {
+async fn cut_response_is_recorded_without_status() {
     let dir = tempfile::tempdir().unwrap();
     for fault in ["drop-after:1", "truncate:1"] {
         let file = dir.path().join(fault.replace(':', "-"));
-        let sandbox = recorded(&file, Some(fault)).await;
+        let sandbox = recording_sandbox(&file, Some(fault)).await;
         let body = json!({ "name": "web", "org_slug": "acme" });
         match sandbox.request("POST", "/v1/apps").json(&body).send().await {
             Ok(answer) => drop(answer.bytes().await.unwrap_err()),
             Err(error) => assert!(error.is_request(), "{error:?}"),
         }
-        let lines = lines(&file);
+        let lines = read_lines(&file);
         assert_eq!(
             [&lines[0]["status"], &lines[0]["answer"]],
             [&json!(0), &json!("")],
             "{fault}"
         );
         assert_eq!(lines[0]["body"], body.to_string());
-        sandbox.get("/v1/apps/web").await.is(200);
+        sandbox.get("/v1/apps/web").await.assert_status(200);
     }
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_kept_stops_the_start() {
+async fn unwritable_record_prevents_start() {
     let dir = tempfile::tempdir().unwrap();
-    let mut options = Options::new(dir.path().join("state"));
+    let mut options = SandboxOptions::new(dir.path().join("state"));
     options.record = Some(dir.path().join("missing/exchanges"));
     let error = start(options).await.unwrap_err();
     assert!(
-        matches!(&error, StartError::Record { path, .. } if path.ends_with("missing/exchanges")),
+        matches!(&error, StartError::OpenRecording { path, .. } if path.ends_with("missing/exchanges")),
         "{error}"
     );
 }

@@ -2,15 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Box;
+use crate::kit::TestSandbox;
 
-fn url(sandbox: &Box, path: &str) -> String {
+fn sandbox_url(sandbox: &TestSandbox, path: &str) -> String {
     format!("{}{path}", sandbox.running.url())
 }
 
-async fn get(sandbox: &Box, path: &str, password: Option<&str>) -> (u16, String, Value) {
+async fn get_manifest(
+    sandbox: &TestSandbox,
+    path: &str,
+    password: Option<&str>,
+) -> (u16, String, Value) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = client.get(url(sandbox, path));
+    let mut request = client.get(sandbox_url(sandbox, path));
     if let Some(password) = password {
         request = request.basic_auth("x", Some(password));
     }
@@ -26,15 +30,18 @@ async fn get(sandbox: &Box, path: &str, password: Option<&str>) -> (u16, String,
     )
 }
 
-async fn machine(sandbox: &Box, image: &str) -> Value {
+async fn create_machine(sandbox: &TestSandbox, image: &str) -> Value {
     let body = json!({ "region": "fra", "config": { "image": image } });
-    sandbox.post("/v1/apps/web/machines", body).await.is(200)
+    sandbox
+        .post("/v1/apps/web/machines", body)
+        .await
+        .assert_status(200)
 }
 
 #[tokio::test]
-async fn a_manifest_has_the_digest_that_a_machine_shows() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn manifest_digest_matches_machine() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     for (image, path) in [
         ("nginx", "/v2/library/nginx/manifests/latest?ns=docker.io"),
         (
@@ -42,8 +49,8 @@ async fn a_manifest_has_the_digest_that_a_machine_shows() {
             "/v2/acme/team/web/manifests/v1?ns=ghcr.io",
         ),
     ] {
-        let made = machine(&sandbox, image).await;
-        let (status, digest, _) = get(&sandbox, path, None).await;
+        let made = create_machine(&sandbox, image).await;
+        let (status, digest, _) = get_manifest(&sandbox, path, None).await;
         assert_eq!(
             (status, digest.as_str()),
             (200, made["image_ref"]["digest"].as_str().unwrap()),
@@ -52,7 +59,7 @@ async fn a_manifest_has_the_digest_that_a_machine_shows() {
     }
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let head = client
-        .head(url(
+        .head(sandbox_url(
             &sandbox,
             "/v2/library/nginx/manifests/latest?ns=docker.io",
         ))
@@ -68,9 +75,9 @@ async fn a_manifest_has_the_digest_that_a_machine_shows() {
 }
 
 #[tokio::test]
-async fn flys_own_registry_wants_a_token_that_sees_the_app() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn fly_registry_requires_app_token() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let path = "/v2/web/manifests/v1";
     let other = sandbox.running.org_token("other").unwrap();
     for (password, status, code) in [
@@ -78,14 +85,20 @@ async fn flys_own_registry_wants_a_token_that_sees_the_app() {
         (Some("fo1_unknown"), 401, "UNAUTHORIZED"),
         (Some(other.as_str()), 403, "DENIED"),
     ] {
-        let (got, _, body) = get(&sandbox, path, password).await;
+        let (got, _, body) = get_manifest(&sandbox, path, password).await;
         assert_eq!((got, &body["errors"][0]["code"]), (status, &json!(code)));
     }
-    assert_eq!(get(&sandbox, path, Some(&sandbox.token)).await.0, 200);
-    assert_eq!(get(&sandbox, "/v2/", None).await.0, 401);
-    assert_eq!(get(&sandbox, "/v2/", Some(&sandbox.token)).await.0, 200);
     assert_eq!(
-        get(&sandbox, "/v2/web/tags/list", Some(&sandbox.token))
+        get_manifest(&sandbox, path, Some(&sandbox.token)).await.0,
+        200
+    );
+    assert_eq!(get_manifest(&sandbox, "/v2/", None).await.0, 401);
+    assert_eq!(
+        get_manifest(&sandbox, "/v2/", Some(&sandbox.token)).await.0,
+        200
+    );
+    assert_eq!(
+        get_manifest(&sandbox, "/v2/web/tags/list", Some(&sandbox.token))
             .await
             .0,
         404
@@ -93,12 +106,16 @@ async fn flys_own_registry_wants_a_token_that_sees_the_app() {
 }
 
 #[tokio::test]
-async fn a_missing_image_is_missing_everywhere_and_for_good() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn missing_image_is_rejected_everywhere() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     let body = json!({ "reference": "registry.fly.io/web:v1", "missing": true });
-    sandbox.post("/_sandbox/images", body.clone()).await.is(200);
-    let (status, _, said) = get(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token)).await;
+    sandbox
+        .post("/_sandbox/images", body.clone())
+        .await
+        .assert_status(200);
+    let (status, _, said) =
+        get_manifest(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token)).await;
     assert_eq!(
         (status, &said["errors"][0]["code"]),
         (404, &json!("MANIFEST_UNKNOWN"))
@@ -107,14 +124,14 @@ async fn a_missing_image_is_missing_everywhere_and_for_good() {
     sandbox
         .post("/v1/apps/web/machines", config.clone())
         .await
-        .refused(400, "MANIFEST_UNKNOWN");
-    let made = machine(&sandbox, "registry.fly.io/web:v2").await;
+        .assert_error(400, "MANIFEST_UNKNOWN");
+    let made = create_machine(&sandbox, "registry.fly.io/web:v2").await;
     let path = format!("/v1/apps/web/machines/{}", made["id"].as_str().unwrap());
     sandbox
         .post(&path, config)
         .await
-        .refused(400, "MANIFEST_UNKNOWN");
-    let stored = sandbox.get("/_sandbox/images").await.is(200);
+        .assert_error(400, "MANIFEST_UNKNOWN");
+    let stored = sandbox.get("/_sandbox/images").await.assert_status(200);
     assert_eq!(stored, json!({ "registry.fly.io/web:v1": "missing" }));
     sandbox
         .post(
@@ -122,9 +139,9 @@ async fn a_missing_image_is_missing_everywhere_and_for_good() {
             json!({ "reference": "registry.fly.io/web:v1" }),
         )
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(
-        get(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token))
+        get_manifest(&sandbox, "/v2/web/manifests/v1", Some(&sandbox.token))
             .await
             .0,
         200
@@ -132,10 +149,10 @@ async fn a_missing_image_is_missing_everywhere_and_for_good() {
 }
 
 #[tokio::test]
-async fn a_machine_runs_what_its_tag_meant_when_it_was_made() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let before = machine(&sandbox, "nginx:1").await;
+async fn machine_keeps_digest_when_tag_moves() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let before = create_machine(&sandbox, "nginx:1").await;
     let moved = format!("sha256:{}", "be".repeat(32));
     sandbox
         .post(
@@ -143,20 +160,20 @@ async fn a_machine_runs_what_its_tag_meant_when_it_was_made() {
             json!([{ "reference": "docker.io/nginx:1", "digest": moved }]),
         )
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(
-        get(&sandbox, "/v2/library/nginx/manifests/1?ns=docker.io", None)
+        get_manifest(&sandbox, "/v2/library/nginx/manifests/1?ns=docker.io", None)
             .await
             .1,
         moved
     );
     let path = format!("/v1/apps/web/machines/{}", before["id"].as_str().unwrap());
     assert_eq!(
-        sandbox.get(&path).await.is(200)["image_ref"],
+        sandbox.get(&path).await.assert_status(200)["image_ref"],
         before["image_ref"]
     );
     assert_eq!(
-        machine(&sandbox, "nginx:1").await["image_ref"]["digest"],
+        create_machine(&sandbox, "nginx:1").await["image_ref"]["digest"],
         moved.as_str()
     );
     for wrong in [
@@ -167,6 +184,6 @@ async fn a_machine_runs_what_its_tag_meant_when_it_was_made() {
         sandbox
             .post("/_sandbox/images", wrong)
             .await
-            .refused(400, "");
+            .assert_error(400, "");
     }
 }

@@ -1,38 +1,38 @@
 //! The state folder: what it remembers, who may use it, and what it says when it is broken.
 
 use serde_json::{Value, json};
-use trimtab_sandbox::{ClockMode, Options, StartError, start};
+use trimtab_sandbox::{ClockMode, SandboxOptions, StartError, start};
 
-use crate::kit::{Box, nginx};
+use crate::kit::{TestSandbox, nginx_machine};
 
 #[tokio::test]
-async fn everything_survives_a_restart_and_time_goes_on() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
+async fn state_survives_restart() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
     sandbox
         .post("/v1/apps/web/secrets", json!({ "values": { "A": "1" } }))
         .await
-        .is(200);
-    let (machine, path) = sandbox.machine(nginx()).await;
+        .assert_status(200);
+    let (machine, path) = sandbox.create_machine(nginx_machine()).await;
     let token = sandbox.token.clone();
     let sandbox = sandbox
-        .again(|options| options.clock = ClockMode::Scripted)
+        .restart(|options| options.clock = ClockMode::Manual)
         .await;
     assert_eq!(sandbox.token, token);
-    assert_eq!(sandbox.state(&path).await, "created");
-    sandbox.pass(2_000);
-    let after = sandbox.get(&path).await.is(200);
+    assert_eq!(sandbox.machine_state(&path).await, "created");
+    sandbox.advance_ms(2_000);
+    let after = sandbox.get(&path).await.assert_status(200);
     assert_eq!(after["state"], "started");
     assert_eq!(after["created_at"], machine["created_at"]);
-    let secrets = sandbox.get("/v1/apps/web/secrets").await.is(200);
+    let secrets = sandbox.get("/v1/apps/web/secrets").await.assert_status(200);
     assert_eq!(secrets["secrets"][0]["name"], "A");
 }
 
 #[tokio::test]
-async fn what_was_answered_is_on_the_disk_already() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let (machine, _) = sandbox.machine(nginx()).await;
+async fn responses_follow_durable_writes() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, _) = sandbox.create_machine(nginx_machine()).await;
     let read = |name: &str| -> Value {
         let text = std::fs::read_to_string(sandbox.dir.path().join(name)).unwrap();
         serde_json::from_str(&text).unwrap()
@@ -59,9 +59,9 @@ async fn what_was_answered_is_on_the_disk_already() {
 }
 
 #[tokio::test]
-async fn a_folder_is_served_once() {
-    let sandbox = Box::scripted().await;
-    let second = start(Options::new(sandbox.dir.path())).await;
+async fn state_folder_is_locked() {
+    let sandbox = TestSandbox::scripted().await;
+    let second = start(SandboxOptions::new(sandbox.dir.path())).await;
     let Err(StartError::InUse { url }) = second else {
         panic!("{second:?}")
     };
@@ -69,18 +69,18 @@ async fn a_folder_is_served_once() {
 }
 
 #[tokio::test]
-async fn a_broken_file_is_named() {
+async fn corrupt_file_is_named() {
     let dir = tempfile::TempDir::new().unwrap();
     std::fs::create_dir(dir.path().join("apps")).unwrap();
     std::fs::write(dir.path().join("apps/web.json"), "{").unwrap();
-    let error = start(Options::new(dir.path())).await.unwrap_err();
+    let error = start(SandboxOptions::new(dir.path())).await.unwrap_err();
     assert!(error.to_string().contains("web.json"), "{error}");
 }
 
 #[tokio::test]
-async fn it_only_listens_where_nobody_else_reaches_it() {
+async fn only_loopback_addresses_are_allowed() {
     let dir = tempfile::TempDir::new().unwrap();
-    let mut options = Options::new(dir.path());
+    let mut options = SandboxOptions::new(dir.path());
     options.listen = "0.0.0.0:0".parse().unwrap();
     assert!(matches!(
         start(options).await,
@@ -89,42 +89,42 @@ async fn it_only_listens_where_nobody_else_reaches_it() {
 }
 
 #[tokio::test]
-async fn the_same_seed_and_requests_give_the_same_answers() {
+async fn same_seed_gives_same_responses() {
     let run = async |seed| {
-        let sandbox = Box::with(|options| {
-            options.clock = ClockMode::Scripted;
+        let sandbox = TestSandbox::with_options(|options| {
+            options.clock = ClockMode::Manual;
             options.seed = seed;
         })
         .await;
-        sandbox.app().await;
-        sandbox.machine(nginx()).await.0
+        sandbox.create_app().await;
+        sandbox.create_machine(nginx_machine()).await.0
     };
     assert_eq!(run(1).await, run(1).await);
     assert_ne!(run(1).await["id"], run(2).await["id"]);
 }
 
 #[tokio::test]
-async fn real_time_goes_on_while_nobody_serves_and_never_back() {
+async fn clock_is_monotonic_across_restarts() {
     // A thousand times faster: starting anew takes long enough for a boot.
-    let fast = |options: &mut Options| options.speed = 1_000.0;
-    let sandbox = Box::with(fast).await;
-    sandbox.app().await;
-    let (_, path) = sandbox.machine(nginx()).await;
-    let before = sandbox.get("/_sandbox/clock").await.is(200)["now_ms"].as_i64();
-    let sandbox = sandbox.again(fast).await;
-    let after = sandbox.get("/_sandbox/clock").await.is(200)["now_ms"].as_i64();
+    let fast = |options: &mut SandboxOptions| options.speed = 1_000.0;
+    let sandbox = TestSandbox::with_options(fast).await;
+    sandbox.create_app().await;
+    let (_, path) = sandbox.create_machine(nginx_machine()).await;
+    let before = sandbox.get("/_sandbox/clock").await.assert_status(200)["now_ms"].as_i64();
+    let sandbox = sandbox.restart(fast).await;
+    let after = sandbox.get("/_sandbox/clock").await.assert_status(200)["now_ms"].as_i64();
     assert!(after >= before, "{before:?} {after:?}");
     sandbox
         .get(&format!("{path}/wait?state=started"))
         .await
-        .is(200);
+        .assert_status(200);
 }
 
 #[tokio::test]
-async fn of_many_that_want_one_name_one_gets_it() {
-    let sandbox = Box::with(|options| options.speed = 1_000.0).await;
-    sandbox.app().await;
-    let mut body = nginx();
+async fn concurrent_creates_of_name_have_one_winner() {
+    let sandbox = TestSandbox::with_options(|options| options.speed = 1_000.0).await;
+    sandbox.create_app().await;
+    let mut body = nginx_machine();
     body["name"] = "one".into();
     let launch = async |_: usize| {
         sandbox

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::kit::{TestSandbox, nginx_machine};
 use crate::openapi;
 
 /// Operations that the sandbox does not have, with the reason.
-const LEFT_OUT: &[(&str, &str)] = &[
+const UNSUPPORTED: &[(&str, &str)] = &[
     (
         "/secretkeys",
         "keys that never leave Fly; no deployment uses them",
@@ -20,9 +20,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// Method, path with `{}` for the part that only a run knows, body, status.
-type Stop = (&'static str, &'static str, Value, u16);
+type ExpectedRequest = (&'static str, &'static str, Value, u16);
 
-fn machine_stops() -> Vec<Stop> {
+fn machine_requests() -> Vec<ExpectedRequest> {
     let stop = |method, path, body, status| (method, path, body, status);
     vec![
         stop("GET", "", Value::Null, 200),
@@ -51,7 +51,7 @@ fn machine_stops() -> Vec<Stop> {
     ]
 }
 
-fn app_stops() -> Vec<Stop> {
+fn app_requests() -> Vec<ExpectedRequest> {
     let stop = |method, path, body, status| (method, path, body, status);
     let pem = "-----BEGIN CERTIFICATE-----";
     vec![
@@ -94,13 +94,13 @@ fn app_stops() -> Vec<Stop> {
 }
 
 /// Walks and remembers where it was.
-struct Walk {
-    sandbox: Box,
+struct CoverageRun {
+    sandbox: TestSandbox,
     seen: BTreeSet<String>,
 }
 
-impl Walk {
-    async fn go(&mut self, base: &str, stops: Vec<Stop>) -> Value {
+impl CoverageRun {
+    async fn send_all(&mut self, base: &str, stops: Vec<ExpectedRequest>) -> Value {
         let mut last = Value::Null;
         for (method, path, body, status) in stops {
             let path = format!("{base}{path}");
@@ -121,17 +121,17 @@ impl Walk {
                 "{method} {}",
                 openapi::operation(method, &plain).unwrap().0
             ));
-            last = got.is(status);
-            self.sandbox.pass(1_000);
+            last = got.assert_status(status);
+            self.sandbox.advance_ms(1_000);
         }
         last
     }
 }
 
 /// Everything that hangs on one application, from its birth to just before its end.
-async fn see_application(walk: &mut Walk) {
+async fn cover_app(walk: &mut CoverageRun) {
     let app = json!({ "name": "web", "org_slug": "acme" });
-    walk.go(
+    walk.send_all(
         "/v1/apps",
         vec![
             ("POST", "?wait=true", app, 201),
@@ -139,10 +139,10 @@ async fn see_application(walk: &mut Walk) {
         ],
     )
     .await;
-    walk.go("/v1/apps/web", app_stops()).await;
+    walk.send_all("/v1/apps/web", app_requests()).await;
     let shared = json!({ "type": "shared_v4" });
     let address = walk
-        .go(
+        .send_all(
             "/v1/apps/web/ip_assignments",
             vec![("POST", "", shared, 200)],
         )
@@ -151,15 +151,15 @@ async fn see_application(walk: &mut Walk) {
         "/v1/apps/web/ip_assignments/{}",
         address["ip"].as_str().unwrap()
     );
-    walk.go(&address, vec![("DELETE", "", Value::Null, 204)])
+    walk.send_all(&address, vec![("DELETE", "", Value::Null, 204)])
         .await;
 }
 
 /// A volume, and the path to it.
-async fn see_volume(walk: &mut Walk) -> (Value, String) {
+async fn cover_volume(walk: &mut CoverageRun) -> (Value, String) {
     let volume = json!({ "name": "data", "region": "fra", "size_gb": 1 });
     let volume = walk
-        .go("/v1/apps/web/volumes", vec![("POST", "", volume, 200)])
+        .send_all("/v1/apps/web/volumes", vec![("POST", "", volume, 200)])
         .await;
     let at = format!("/v1/apps/web/volumes/{}", volume["id"].as_str().unwrap());
     let stops = vec![
@@ -169,13 +169,13 @@ async fn see_volume(walk: &mut Walk) -> (Value, String) {
         ("POST", "/snapshots", Value::Null, 200),
         ("GET", "/snapshots", Value::Null, 200),
     ];
-    walk.go(&at, stops).await;
+    walk.send_all(&at, stops).await;
     (volume["id"].clone(), at)
 }
 
 /// A machine with a volume, a service and a check, through its whole life.
-async fn see_machine(walk: &mut Walk, volume: &Value) {
-    let mut body = nginx();
+async fn cover_machine(walk: &mut CoverageRun, volume: &Value) {
+    let mut body = nginx_machine();
     body["config"]["mounts"] = json!([{ "volume": volume, "path": "/data" }]);
     body["config"]["services"] = json!([{
         "protocol": "tcp", "internal_port": 80, "autostop": "stop",
@@ -183,21 +183,21 @@ async fn see_machine(walk: &mut Walk, volume: &Value) {
         "checks": [{ "type": "http", "interval": "10s", "timeout": 2_000_000_000u64, "path": "/" }],
     }]);
     let machine = walk
-        .go(
+        .send_all(
             "/v1/apps/web/machines",
             vec![("POST", "", body.clone(), 200)],
         )
         .await;
-    walk.sandbox.pass(2_000);
+    walk.sandbox.advance_ms(2_000);
     let lists = vec![
         ("GET", "/machines", Value::Null, 200),
         ("GET", "/volumes", Value::Null, 200),
     ];
-    walk.go("/v1/orgs/acme", lists).await;
+    walk.send_all("/v1/orgs/acme", lists).await;
     let path = format!("/v1/apps/web/machines/{}", machine["id"].as_str().unwrap());
-    walk.go(&path, machine_stops()).await;
+    walk.send_all(&path, machine_requests()).await;
     // The lease of the walk runs out, so that what follows needs no nonce.
-    walk.sandbox.pass(13_000);
+    walk.sandbox.advance_ms(13_000);
     let none = Value::Null;
     let stops = vec![
         ("POST", "/cordon", none.clone(), 200),
@@ -217,20 +217,21 @@ async fn see_machine(walk: &mut Walk, volume: &Value) {
         ("DELETE", "/lease", none.clone(), 404),
         ("DELETE", "?kill=true", none, 200),
     ];
-    walk.go(&path, stops).await;
+    walk.send_all(&path, stops).await;
 }
 
 #[tokio::test]
-async fn every_operation_answers_as_the_document_says() {
-    let mut walk = Walk {
-        sandbox: Box::scripted().await,
+async fn every_operation_conforms_to_openapi() {
+    let mut walk = CoverageRun {
+        sandbox: TestSandbox::scripted().await,
         seen: BTreeSet::new(),
     };
-    see_application(&mut walk).await;
-    let (volume, at) = see_volume(&mut walk).await;
-    see_machine(&mut walk, &volume).await;
+    cover_app(&mut walk).await;
+    let (volume, at) = cover_volume(&mut walk).await;
+    cover_machine(&mut walk, &volume).await;
     let none = Value::Null;
-    walk.go(&at, vec![("DELETE", "", none.clone(), 200)]).await;
+    walk.send_all(&at, vec![("DELETE", "", none.clone(), 200)])
+        .await;
     let place = json!({ "org_slug": "acme", "region": "fra", "count": 2 });
     let stops = vec![
         ("GET", "/platform/regions", none.clone(), 200),
@@ -238,8 +239,9 @@ async fn every_operation_answers_as_the_document_says() {
         ("GET", "/tokens/current", none.clone(), 200),
         ("DELETE", "/apps/web", none, 202),
     ];
-    walk.go("/v1", stops).await;
-    let left_out = |operation: &String| LEFT_OUT.iter().any(|(part, _)| operation.contains(part));
+    walk.send_all("/v1", stops).await;
+    let left_out =
+        |operation: &String| UNSUPPORTED.iter().any(|(part, _)| operation.contains(part));
     let unseen: Vec<String> = openapi::operations()
         .into_iter()
         .filter(|o| !walk.seen.contains(o) && !left_out(o))

@@ -4,82 +4,84 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Box, nginx};
+use crate::kit::{TestSandbox, nginx_machine};
 
 #[tokio::test]
-async fn it_blocks_until_the_state_is_there() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let (machine, path) = sandbox.machine(nginx()).await;
+async fn wait_blocks_until_state_is_reached() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, path) = sandbox.create_machine(nginx_machine()).await;
     let at = format!("{path}/wait?state=started&timeout=60");
     let waiting = sandbox.get(&at);
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(30), &mut waiting).await;
     assert!(early.is_err(), "it answered while time stood still");
-    sandbox.pass(2_000);
-    let answer = waiting.await.is(200);
+    sandbox.advance_ms(2_000);
+    let answer = waiting.await.assert_status(200);
     assert_eq!(answer["ok"], true);
     assert_eq!(answer["state"], "started");
     assert_eq!(answer["version"], machine["instance_id"]);
 }
 
 #[tokio::test]
-async fn it_gives_up_with_408_and_says_what_is() {
-    let sandbox = Box::with(|options| options.speed = 500.0).await;
-    sandbox.app().await;
-    let (_, path) = sandbox.machine(nginx()).await;
+async fn wait_times_out_with_408() {
+    let sandbox = TestSandbox::with_options(|options| options.speed = 500.0).await;
+    sandbox.create_app().await;
+    let (_, path) = sandbox.create_machine(nginx_machine()).await;
     let got = sandbox
         .get(&format!("{path}/wait?state=stopped&timeout=5"))
         .await;
-    got.refused(
+    got.assert_error(
         408,
         "deadline_exceeded: machine failed to reach desired state, stopped, currently started",
     );
 }
 
 #[tokio::test]
-async fn in_stepped_time_it_never_sleeps() {
-    let sandbox = Box::with(|options| options.clock = trimtab_sandbox::ClockMode::Stepped).await;
-    sandbox.app().await;
-    let (_, path) = sandbox.machine(nginx()).await;
+async fn wait_does_not_sleep_with_stepped_clock() {
+    let sandbox =
+        TestSandbox::with_options(|options| options.clock = trimtab_sandbox::ClockMode::Stepped)
+            .await;
+    sandbox.create_app().await;
+    let (_, path) = sandbox.create_machine(nginx_machine()).await;
     sandbox
         .get(&format!("{path}/wait?state=settled"))
         .await
-        .is(200);
+        .assert_status(200);
     sandbox
         .get(&format!("{path}/wait?state=suspended&timeout=30"))
         .await
-        .refused(408, "currently started");
+        .assert_error(408, "currently started");
 }
 
 #[tokio::test]
-async fn a_state_that_came_and_went_still_counts_and_a_destroyed_machine_is_gone() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let mut body = nginx();
+async fn past_state_counts_and_destroyed_machine_is_gone() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let mut body = nginx_machine();
     body["skip_launch"] = true.into();
     body["config"]["restart"] = json!({ "policy": "no" });
     body["config"]["auto_destroy"] = true.into();
-    let (_, path) = sandbox.machine(body).await;
-    sandbox.pass(1_000);
+    let (_, path) = sandbox.create_machine(body).await;
+    sandbox.advance_ms(1_000);
     sandbox
         .get(&format!("{path}/wait?state=stopped"))
         .await
-        .is(200);
+        .assert_status(200);
     sandbox
         .post(&format!("{path}/start"), Value::Null)
         .await
-        .is(200);
-    sandbox.pass(10_000);
+        .assert_status(200);
+    sandbox.advance_ms(10_000);
     sandbox
         .get(&format!("{path}/wait?state=destroyed"))
         .await
-        .is(200);
+        .assert_status(200);
     sandbox
         .get(&format!("{path}/wait?state=started"))
         .await
-        .refused(404, "not_found: machine not found");
-    let machine = sandbox.get(&path).await.is(200);
+        .assert_error(404, "not_found: machine not found");
+    let machine = sandbox.get(&path).await.assert_status(200);
     let kinds: Vec<&str> = machine["events"]
         .as_array()
         .unwrap()
@@ -99,29 +101,32 @@ async fn a_state_that_came_and_went_still_counts_and_a_destroyed_machine_is_gone
 }
 
 #[tokio::test]
-async fn what_cannot_be_waited_for_is_refused() {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let (machine, path) = sandbox.machine(nginx()).await;
+async fn invalid_wait_is_rejected() {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let (machine, path) = sandbox.create_machine(nginx_machine()).await;
     sandbox
         .get(&format!("{path}/wait?state=nonsense"))
         .await
-        .refused(400, "invalid state");
+        .assert_error(400, "invalid state");
     sandbox
         .get("/v1/apps/web/machines/0000/wait")
         .await
-        .refused(404, "not_found: machine not found");
-    sandbox.pass(2_000);
+        .assert_error(404, "not_found: machine not found");
+    sandbox.advance_ms(2_000);
     let both = sandbox
         .get(&format!("{path}/wait?state=stopped&state=started"))
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(both["state"], "started");
-    sandbox.post(&path, nginx()).await.is(200);
+    sandbox
+        .post(&path, nginx_machine())
+        .await
+        .assert_status(200);
     let old = machine["instance_id"].as_str().unwrap();
-    sandbox.pass(1_000);
+    sandbox.advance_ms(1_000);
     sandbox
         .get(&format!("{path}/wait?state=stopped&instance_id={old}"))
         .await
-        .is(200);
+        .assert_status(200);
 }

@@ -11,18 +11,18 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::record::later;
+use super::record::saturating_add;
 
 /// How exact `Date` is (RFC 9110, section 5.6.7: whole seconds).
-const RESOLUTION: Duration = Duration::from_secs(1);
+const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
 /// How time passes on this machine, in seconds of the server's.
-pub(super) trait Pulse: Send + Sync + 'static {
+pub(super) trait TimeSource: Send + Sync + 'static {
     /// Time since a fixed moment. It never goes back, and may stand still while the machine sleeps.
-    fn steady(&self) -> Duration;
+    fn monotonic(&self) -> Duration;
 
     /// The same by the local clock: it may jump, and it also counts the time in which the machine slept.
-    fn wall(&self) -> Duration;
+    fn wall_clock(&self) -> Duration;
 
     /// Waits.
     fn sleep(&self, length: Duration) -> impl Future<Output = ()> + Send;
@@ -30,31 +30,31 @@ pub(super) trait Pulse: Send + Sync + 'static {
 
 /// The machine's own time.
 #[derive(Clone, Debug)]
-pub(super) struct Machine {
+pub(super) struct SystemTimeSource {
     start: Instant,
-    first: Timestamp,
-    wall: fn() -> Timestamp,
+    wall_start: Timestamp,
+    read_wall_clock: fn() -> Timestamp,
     speed: f64,
 }
 
-impl Machine {
+impl SystemTimeSource {
     pub(super) fn new(wall: fn() -> Timestamp, speed: f64) -> Self {
         Self {
             start: Instant::now(),
-            first: wall(),
-            wall,
-            speed: crate::clouds::http::bounded(speed),
+            wall_start: wall(),
+            read_wall_clock: wall,
+            speed: crate::clouds::http::clamp_speed(speed),
         }
     }
 }
 
-impl Pulse for Machine {
-    fn steady(&self) -> Duration {
+impl TimeSource for SystemTimeSource {
+    fn monotonic(&self) -> Duration {
         self.start.elapsed().mul_f64(self.speed)
     }
 
-    fn wall(&self) -> Duration {
-        let passed = (self.wall)().duration_since(self.first);
+    fn wall_clock(&self) -> Duration {
+        let passed = (self.read_wall_clock)().duration_since(self.wall_start);
         Duration::try_from(passed)
             .unwrap_or_default()
             .mul_f64(self.speed)
@@ -67,96 +67,107 @@ impl Pulse for Machine {
 
 /// What the server told last.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct ServerTime {
     date: Timestamp,
-    sent: Moment,
+    sent: LocalInstant,
     received: Duration,
 }
 
 /// How much time has passed on this machine at least since the clock was made, however it passed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment(Duration);
+pub(super) struct LocalInstant(Duration);
 
 /// Both times of this machine when they were read last, and how much had passed by the longer of the two, from one reading
 /// to the next: a local clock that is set back takes nothing away from what passed before.
 #[derive(Debug)]
-struct Passed {
-    steady: Duration,
-    wall: Duration,
-    total: Duration,
+struct ClockReadings {
+    monotonic: Duration,
+    wall_clock: Duration,
+    elapsed: Duration,
 }
 
 /// The server's clock as far as it is known.
 #[derive(Debug)]
-pub(super) struct Clock<P> {
-    pulse: P,
-    passed: Mutex<Passed>,
-    told: Mutex<Option<Told>>,
+pub(super) struct ServerClock<P> {
+    time_source: P,
+    last_readings: Mutex<ClockReadings>,
+    last_server_time: Mutex<Option<ServerTime>>,
 }
 
-impl<P: Pulse> Clock<P> {
+impl<P: TimeSource> ServerClock<P> {
     pub(super) fn new(pulse: P) -> Self {
-        let passed = Passed {
-            steady: pulse.steady(),
-            wall: pulse.wall(),
-            total: Duration::ZERO,
+        let passed = ClockReadings {
+            monotonic: pulse.monotonic(),
+            wall_clock: pulse.wall_clock(),
+            elapsed: Duration::ZERO,
         };
         Self {
-            pulse,
-            passed: Mutex::new(passed),
-            told: Mutex::default(),
+            time_source: pulse,
+            last_readings: Mutex::new(passed),
+            last_server_time: Mutex::default(),
         }
     }
 
-    pub(super) fn pulse(&self) -> &P {
-        &self.pulse
+    pub(super) fn time_source(&self) -> &P {
+        &self.time_source
     }
 
     /// Now, on this machine: to be kept while a request is under way.
-    pub(super) fn moment(&self) -> Moment {
-        let (steady, wall) = (self.pulse.steady(), self.pulse.wall());
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn local_now(&self) -> LocalInstant {
+        let (steady, wall) = (self.time_source.monotonic(), self.time_source.wall_clock());
+        let mut passed = self
+            .last_readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let since = steady
-            .saturating_sub(passed.steady)
-            .max(wall.saturating_sub(passed.wall));
-        *passed = Passed {
-            steady,
-            wall,
-            total: passed.total + since,
+            .saturating_sub(passed.monotonic)
+            .max(wall.saturating_sub(passed.wall_clock));
+        *passed = ClockReadings {
+            monotonic: steady,
+            wall_clock: wall,
+            elapsed: passed.elapsed + since,
         };
-        Moment(passed.total)
+        LocalInstant(passed.elapsed)
     }
 
     /// Notes what an answer to a request told that was sent at this moment. An answer without a date tells nothing.
-    pub(super) fn hear(&self, sent: Moment, date: Option<Timestamp>) {
+    pub(super) fn record_server_date(&self, sent: LocalInstant, date: Option<Timestamp>) {
         if let Some(date) = date {
-            *self.lock() = Some(Told {
+            *self.lock_server_time() = Some(ServerTime {
                 date,
                 sent,
-                received: self.pulse.steady(),
+                received: self.time_source.monotonic(),
             });
         }
     }
 
     /// The earliest that the server's time can be: by it others' locks have not run out yet.
-    pub(super) fn earliest(&self) -> Option<Timestamp> {
-        let Told { date, received, .. } = (*self.lock())?;
-        Some(later(date, self.pulse.steady().saturating_sub(received)))
+    pub(super) fn earliest_now(&self) -> Option<Timestamp> {
+        let ServerTime { date, received, .. } = (*self.lock_server_time())?;
+        Some(saturating_add(
+            date,
+            self.time_source.monotonic().saturating_sub(received),
+        ))
     }
 
     /// The latest that the server's time can be: by it our own lock has run out already. A machine that slept, or whose
     /// clock was set, is later rather than earlier.
-    pub(super) fn latest(&self) -> Option<Timestamp> {
-        let Moment(now) = self.moment();
-        let Told {
+    pub(super) fn latest_now(&self) -> Option<Timestamp> {
+        let LocalInstant(now) = self.local_now();
+        let ServerTime {
             date,
-            sent: Moment(sent),
+            sent: LocalInstant(sent),
             ..
-        } = (*self.lock())?;
-        Some(later(date, RESOLUTION + now.saturating_sub(sent)))
+        } = (*self.lock_server_time())?;
+        Some(saturating_add(
+            date,
+            DATE_RESOLUTION + now.saturating_sub(sent),
+        ))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_server_time(&self) -> MutexGuard<'_, Option<ServerTime>> {
+        self.last_server_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::Record;
-use crate::clouds::{CloudError, Trouble};
+use super::record::LockRecord;
+use crate::clouds::{CloudError, ErrorKind};
 
 /// A lock that could not be taken, kept or given back.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("lock {place}: {why}")]
+#[error("lock {target}: {kind}")]
 pub struct LockError {
     /// What is locked, as `project/environment`.
-    pub place: String,
+    pub target: String,
     /// Why.
-    pub why: Why,
+    pub kind: LockErrorKind,
 }
 
 /// The reasons.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Why {
+pub enum LockErrorKind {
     /// Somebody else has it, and did not let go.
     #[error(
         "{record} has held it since {}, until {expires} unless it is renewed, and did not let go within {} s",
@@ -27,7 +27,7 @@ pub enum Why {
     )]
     Held {
         /// The holder.
-        record: Box<Record>,
+        record: Box<LockRecord>,
         /// From when anybody may take it, if it is not renewed.
         until: Timestamp,
         /// How long was waited, in seconds of the server's.
@@ -35,13 +35,13 @@ pub enum Why {
     },
     /// We had it, and have it no longer.
     #[error("{0}; nothing more is written")]
-    Lost(Loss),
+    Lost(LockLoss),
     /// The store carries out what it should refuse.
     #[error(
         "this store ignores conditional writes (a write with `{0}` was carried out and had to be refused with 412), so two \
          runs would both believe to hold the lock"
     )]
-    Ignores(&'static str),
+    ConditionalWritesIgnored(&'static str),
     /// Something else is in the lock's place.
     #[error("{object} is not a lock: {what}")]
     NotALock {
@@ -52,10 +52,10 @@ pub enum Why {
     },
     /// The bucket is not there.
     #[error("there is no bucket {0}")]
-    NoBucket(String),
+    BucketNotFound(String),
     /// No answer had a `Date`.
     #[error("the store's answers have no `Date`, so nobody can tell when a lock runs out")]
-    NoDate,
+    MissingDateHeader,
     /// Others write at the same time, over and over.
     #[error("{0} writes in a row met another's; nobody seems to hold it")]
     Contended(u32),
@@ -64,32 +64,32 @@ pub enum Why {
     NotHeld,
     /// Another holder than the one that was named.
     #[error("`{asked}` does not hold it: {record} does, since {}", record.acquired_at)]
-    OtherHolder {
+    WrongHolder {
         /// The id that was given.
         asked: String,
         /// Who holds it.
-        record: Box<Record>,
+        record: Box<LockRecord>,
     },
     /// A request failed.
     #[error(transparent)]
     Cloud(Box<CloudError>),
     /// Giving it back took too long.
     #[error("giving it back takes too long; it runs out by itself")]
-    SlowRelease,
+    ReleaseTimedOut,
 }
 
-impl Why {
-    pub(super) fn of(error: CloudError) -> Self {
+impl LockErrorKind {
+    pub(super) fn from_cloud_error(error: CloudError) -> Self {
         Self::Cloud(Box::new(error))
     }
 }
 
 /// How a lock that was ours was lost.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Loss {
+pub enum LockLoss {
     /// It ran out, and somebody took it.
     #[error("the lock ran out, and {0} took it")]
-    Taken(Box<Record>),
+    TakenOver(Box<LockRecord>),
     /// Somebody gave it back for us.
     #[error("somebody released the lock with `trimtab unlock`")]
     Unlocked,
@@ -104,61 +104,69 @@ pub enum Loss {
     NotRenewed(String),
     /// We gave it back ourselves.
     #[error("the lock was given back")]
-    GivenBack,
+    Released,
 }
 
 impl LockError {
     /// What the user can do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let environment = self.place.rsplit('/').next().unwrap_or_default();
-        let unlock = |record: &Record| format!("trimtab unlock {environment} --id {}", record.id());
-        match &self.why {
-            Why::Held { record, until, .. } if record.unlocked => {
+        let environment = self.target.rsplit('/').next().unwrap_or_default();
+        let unlock = |record: &LockRecord| {
+            format!("trimtab unlock {environment} --id {}", record.short_id())
+        };
+        match &self.kind {
+            LockErrorKind::Held { record, until, .. } if record.unlocked => {
                 Some(format!("it was ended, and is free after {until}: run the same command again then"))
             }
-            Why::Held { record, until, .. } => Some(format!(
+            LockErrorKind::Held { record, until, .. } => Some(format!(
                 "wait for it; a run that is dead loses the lock at {until}; one that you know to have stopped: `{}`",
                 unlock(record)
             )),
-            Why::OtherHolder { record, .. } => {
+            LockErrorKind::WrongHolder { record, .. } => {
                 Some(format!("if that is the one, and you know it to have stopped: `{}`", unlock(record)))
             }
-            Why::Lost(_) | Why::Contended(_) => {
+            LockErrorKind::Lost(_) | LockErrorKind::Contended(_) => {
                 Some("run the same command again: what was done is not done twice".to_owned())
             }
-            Why::Ignores(_) => Some(
+            LockErrorKind::ConditionalWritesIgnored(_) => Some(
                 "name a bucket of S3 itself, or of a store that honours `If-Match` and `If-None-Match` on PUT"
                     .to_owned(),
             ),
-            Why::NotALock { object, .. } => {
+            LockErrorKind::NotALock { object, .. } => {
                 Some(format!("look at it, and if nothing needs it: `aws s3 rm {object}`"))
             }
-            Why::NoBucket(_) => Some("make it first, or name another in `[aws] lock`".to_owned()),
-            Why::NoDate | Why::NotHeld | Why::SlowRelease => None,
-            Why::Cloud(error) => error.hint().map(str::to_owned),
+            LockErrorKind::BucketNotFound(_) => Some("make it first, or name another in `[aws] lock`".to_owned()),
+            LockErrorKind::MissingDateHeader | LockErrorKind::NotHeld | LockErrorKind::ReleaseTimedOut => None,
+            LockErrorKind::Cloud(error) => error.hint().map(str::to_owned),
         }
     }
 }
 
 impl From<LockError> for CloudError {
     fn from(error: LockError) -> Self {
-        let LockError { place, why } = error;
+        let LockError {
+            target: place,
+            kind: why,
+        } = error;
         let doing = format!("lock {place}");
         let trouble = match &why {
-            Why::Cloud(error) => {
+            LockErrorKind::Cloud(error) => {
                 return Self {
-                    doing: format!("{doing}: {}", error.doing),
+                    operation: format!("{doing}: {}", error.operation),
                     ..*error.clone()
                 };
             }
-            Why::Held { .. } | Why::Lost(_) | Why::Contended(_) | Why::OtherHolder { .. } => {
-                Trouble::Conflict
-            }
-            Why::NoBucket(_) | Why::NotHeld => Trouble::NotFound,
-            Why::SlowRelease => Trouble::Ambiguous,
-            Why::Ignores(_) | Why::NotALock { .. } | Why::NoDate => Trouble::Refused,
+            LockErrorKind::Held { .. }
+            | LockErrorKind::Lost(_)
+            | LockErrorKind::Contended(_)
+            | LockErrorKind::WrongHolder { .. } => ErrorKind::Conflict,
+            LockErrorKind::BucketNotFound(_) | LockErrorKind::NotHeld => ErrorKind::NotFound,
+            LockErrorKind::ReleaseTimedOut => ErrorKind::Ambiguous,
+            LockErrorKind::ConditionalWritesIgnored(_)
+            | LockErrorKind::NotALock { .. }
+            | LockErrorKind::MissingDateHeader => ErrorKind::Rejected,
         };
-        Self::aws(doing, trouble, why.to_string())
+        Self::new_aws(doing, trouble, why.to_string())
     }
 }

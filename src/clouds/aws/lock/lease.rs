@@ -11,170 +11,192 @@ use tokio::{sync::Mutex as Turn, task::AbortHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LockError, Loss, Place, Terms, Why,
-    clock::{Clock, Pulse},
-    record::{Record, later},
-    store::{Only, Put, Removed, Store},
-    take::{Found, Tries, look, put},
+    LockError, LockErrorKind, LockLocation, LockLoss, LockTimings,
+    clock::{ServerClock, TimeSource},
+    record::{LockRecord, saturating_add},
+    store::{DeleteOutcome, LockStore, PutOutcome, WriteCondition},
+    take::{RetryBudget, StoredRecord, read_record, write_record},
 };
 
 /// Within how much time the server's clock must be known before a new end is written, see [`Core::renew`].
-const VAGUE: Duration = Duration::from_secs(10);
+const MAX_CLOCK_UNCERTAINTY: Duration = Duration::from_secs(10);
 
 /// A lock that is ours, in any store; see [`super::Lease`].
-pub(super) struct Kept<S, P> {
-    core: Arc<Core<S, P>>,
-    keeper: AbortHandle,
+pub(super) struct HeldLock<S, P> {
+    shared: Arc<LeaseShared<S, P>>,
+    renewal_task: AbortHandle,
 }
 
-impl<S, P> fmt::Debug for Kept<S, P> {
+impl<S, P> fmt::Debug for HeldLock<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("state", &self.core.state())
+            .field("state", &self.shared.lock_state())
             .finish_non_exhaustive()
     }
 }
 
 /// What the lease and its keeper share.
-pub(super) struct Core<S, P> {
+pub(super) struct LeaseShared<S, P> {
     store: S,
-    clock: Clock<P>,
-    place: Place,
-    terms: Terms,
-    state: Mutex<State>,
+    clock: ServerClock<P>,
+    location: LockLocation,
+    timings: LockTimings,
+    state: Mutex<LockLeaseState>,
     /// One renewal at a time: the second would not know the first one's `ETag`.
-    turn: Turn<()>,
-    over: CancellationToken,
+    renewal_mutex: Turn<()>,
+    cancellation: CancellationToken,
 }
 
 #[derive(Debug)]
-struct State {
-    found: Found,
-    lost: Option<Loss>,
+struct LockLeaseState {
+    stored: StoredRecord,
+    loss: Option<LockLoss>,
 }
 
 /// What a renewal came to when the lock is still ours.
-enum Renewal {
-    Done,
+enum RenewalOutcome {
+    Renewed,
     /// It failed in a way that may pass.
     Failed(String),
 }
 
-impl<S: Store, P: Pulse> Kept<S, P> {
-    pub(super) fn new(core: Arc<Core<S, P>>) -> Self {
-        let keeper = tokio::spawn(keep(core.clone())).abort_handle();
-        Self { core, keeper }
+impl<S: LockStore, P: TimeSource> HeldLock<S, P> {
+    pub(super) fn new(core: Arc<LeaseShared<S, P>>) -> Self {
+        let keeper = tokio::spawn(run_renewals(core.clone())).abort_handle();
+        Self {
+            shared: core,
+            renewal_task: keeper,
+        }
     }
 
-    pub(super) fn record(&self) -> Record {
-        self.core.state().found.record.clone()
+    pub(super) fn record(&self) -> LockRecord {
+        self.shared.lock_state().stored.record.clone()
     }
 
-    pub(super) fn is_mine(&self, margin: Duration) -> bool {
-        self.core.is_mine(margin)
+    pub(super) fn is_held_for(&self, margin: Duration) -> bool {
+        self.shared.is_held_for(margin)
     }
 
-    pub(super) fn over(&self) -> CancellationToken {
-        self.core.over.clone()
+    pub(super) fn cancellation_token(&self) -> CancellationToken {
+        self.shared.cancellation.clone()
     }
 
-    pub(super) async fn confirm(&self, margin: Duration) -> Result<(), LockError> {
+    pub(super) async fn ensure_held_for(&self, margin: Duration) -> Result<(), LockError> {
         let mut renewed = 0_u8;
         loop {
-            if self.core.is_mine(margin) {
+            if self.shared.is_held_for(margin) {
                 return Ok(());
             }
-            match self.core.renew().await {
-                Ok(_) if self.core.is_mine(margin) => return Ok(()),
+            match self.shared.renew().await {
+                Ok(_) if self.shared.is_held_for(margin) => return Ok(()),
                 // The first one's answer sets the clock right; one more is enough.
-                Ok(Renewal::Done) if renewed == 0 => renewed = 1,
-                Ok(Renewal::Done) => self
-                    .core
-                    .lose(Loss::NotRenewed("the store is too slow".to_owned())),
-                Ok(Renewal::Failed(_)) if self.core.is_mine(Duration::ZERO) => {
-                    self.core.clock.pulse().sleep(self.core.terms.retry()).await;
+                Ok(RenewalOutcome::Renewed) if renewed == 0 => renewed = 1,
+                Ok(RenewalOutcome::Renewed) => self
+                    .shared
+                    .mark_lost(LockLoss::NotRenewed("the store is too slow".to_owned())),
+                Ok(RenewalOutcome::Failed(_)) if self.shared.is_held_for(Duration::ZERO) => {
+                    self.shared
+                        .clock
+                        .time_source()
+                        .sleep(self.shared.timings.retry_delay())
+                        .await;
                 }
-                Ok(Renewal::Failed(why)) => self.core.lose(Loss::NotRenewed(why)),
-                Err(loss) => self.core.lose(loss),
+                Ok(RenewalOutcome::Failed(why)) => self.shared.mark_lost(LockLoss::NotRenewed(why)),
+                Err(loss) => self.shared.mark_lost(loss),
             }
-            if let Some(loss) = self.core.lost() {
-                return Err(self.core.place.error(Why::Lost(loss)));
+            if let Some(loss) = self.shared.loss() {
+                return Err(self.shared.location.error(LockErrorKind::Lost(loss)));
             }
         }
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.core.place
+    pub(super) fn location(&self) -> &LockLocation {
+        &self.shared.location
     }
 
     /// A renewal that is under way is dropped, as when the lock is given back.
-    pub(super) async fn retire(&self) -> Result<(), LockError> {
-        self.keeper.abort();
-        self.core
-            .remove()
+    pub(super) async fn delete_object(&self) -> Result<(), LockError> {
+        self.renewal_task.abort();
+        self.shared
+            .delete_object()
             .await
-            .map_err(|why| self.core.place.error(why))
+            .map_err(|why| self.shared.location.error(why))
     }
 
     /// A renewal that is under way is dropped. It may arrive all the same: before this write, which then finds another
     /// `ETag` and looks again, or after it, when its own condition does not hold any more.
     pub(super) async fn release(&self) -> Result<(), LockError> {
-        let core = &self.core;
-        self.keeper.abort();
-        core.lose(Loss::GivenBack);
-        let late = core.clock.pulse().sleep(core.terms.renewal());
+        let core = &self.shared;
+        self.renewal_task.abort();
+        core.mark_lost(LockLoss::Released);
+        let late = core
+            .clock
+            .time_source()
+            .sleep(core.timings.renew_interval());
         tokio::select! {
-            given_back = core.give_back() => given_back.map_err(|why| core.place.error(why)),
-            () = late => Err(core.place.error(Why::SlowRelease)),
+            given_back = core.write_release() => given_back.map_err(|why| core.location.error(why)),
+            () = late => Err(core.location.error(LockErrorKind::ReleaseTimedOut)),
         }
     }
 }
 
-impl<S, P> Drop for Kept<S, P> {
+impl<S, P> Drop for HeldLock<S, P> {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.renewal_task.abort();
     }
 }
 
-impl<S, P> Core<S, P> {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl<S, P> LeaseShared<S, P> {
+    fn lock_state(&self) -> MutexGuard<'_, LockLeaseState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn found(&self) -> Found {
-        self.state().found.clone()
+    fn stored(&self) -> StoredRecord {
+        self.lock_state().stored.clone()
     }
 
     /// Ends the lease. The first reason stays.
-    fn lose(&self, loss: Loss) {
-        self.state().lost.get_or_insert(loss);
-        self.over.cancel();
+    fn mark_lost(&self, loss: LockLoss) {
+        self.lock_state().loss.get_or_insert(loss);
+        self.cancellation.cancel();
     }
 
-    fn lost(&self) -> Option<Loss> {
-        self.state().lost.clone()
+    fn loss(&self) -> Option<LockLoss> {
+        self.lock_state().loss.clone()
     }
 }
 
-impl<S: Store, P: Pulse> Core<S, P> {
-    pub(super) fn new(store: S, clock: Clock<P>, place: Place, terms: Terms, found: Found) -> Self {
-        let state = Mutex::new(State { found, lost: None });
+impl<S: LockStore, P: TimeSource> LeaseShared<S, P> {
+    pub(super) fn new(
+        store: S,
+        clock: ServerClock<P>,
+        place: LockLocation,
+        terms: LockTimings,
+        found: StoredRecord,
+    ) -> Self {
+        let state = Mutex::new(LockLeaseState {
+            stored: found,
+            loss: None,
+        });
         Self {
             store,
             clock,
-            place,
-            terms,
+            location: place,
+            timings: terms,
             state,
-            turn: Turn::default(),
-            over: CancellationToken::new(),
+            renewal_mutex: Turn::default(),
+            cancellation: CancellationToken::new(),
         }
     }
 
-    fn is_mine(&self, margin: Duration) -> bool {
-        let state = self.state();
-        let ends = state.found.record.expires_at;
-        let latest = self.clock.latest().map(|now| later(now, margin));
-        state.lost.is_none() && latest.is_some_and(|now| now < ends)
+    fn is_held_for(&self, margin: Duration) -> bool {
+        let state = self.lock_state();
+        let ends = state.stored.record.expires_at;
+        let latest = self
+            .clock
+            .latest_now()
+            .map(|now| saturating_add(now, margin));
+        state.loss.is_none() && latest.is_some_and(|now| now < ends)
     }
 
     /// Writes a new end, on the condition that nobody has written since. A lock that has run out is renewed all the same
@@ -182,73 +204,85 @@ impl<S: Store, P: Pulse> Core<S, P> {
     ///
     /// # Errors
     /// When the lock is not ours any more.
-    async fn renew(&self) -> Result<Renewal, Loss> {
-        let _turn = self.turn.lock().await;
-        if let Some(loss) = self.lost() {
+    async fn renew(&self) -> Result<RenewalOutcome, LockLoss> {
+        let _turn = self.renewal_mutex.lock().await;
+        if let Some(loss) = self.loss() {
             return Err(loss);
         }
-        let hangs = self.clock.pulse().sleep(self.terms.attempt());
+        let hangs = self.clock.time_source().sleep(self.timings.renew_timeout());
         tokio::select! {
-            renewal = self.renew_now() => renewal,
-            () = hangs => Ok(Renewal::Failed("the store does not answer".to_owned())),
+            renewal = self.write_renewal() => renewal,
+            () = hangs => Ok(RenewalOutcome::Failed("the store does not answer".to_owned())),
         }
     }
 
-    async fn renew_now(&self) -> Result<Renewal, Loss> {
+    async fn write_renewal(&self) -> Result<RenewalOutcome, LockLoss> {
         // After a sleep the end would be written by a clock that stood still.
-        if self.is_vague() && !self.look_again().await? {
-            return Ok(Renewal::Failed("the store does not answer".to_owned()));
+        if self.is_server_time_stale() && !self.reload().await? {
+            return Ok(RenewalOutcome::Failed(
+                "the store does not answer".to_owned(),
+            ));
         }
-        let Found { record, etag } = self.found();
-        let Some(now) = self.clock.latest() else {
-            return Ok(Renewal::Failed(Why::NoDate.to_string()));
+        let StoredRecord { record, etag } = self.stored();
+        let Some(now) = self.clock.latest_now() else {
+            return Ok(RenewalOutcome::Failed(
+                LockErrorKind::MissingDateHeader.to_string(),
+            ));
         };
-        let record = record.renewed(now, self.terms.ttl);
-        let failed = match put(&self.store, &self.clock, &record, Only::IfStill(etag)).await {
-            Ok(Put::Written { etag }) => {
-                self.state().found = Found { record, etag };
-                return Ok(Renewal::Done);
+        let record = record.to_renewed(now, self.timings.ttl);
+        let failed = match write_record(
+            &self.store,
+            &self.clock,
+            &record,
+            WriteCondition::IfMatch(etag),
+        )
+        .await
+        {
+            Ok(PutOutcome::Written { etag }) => {
+                self.lock_state().stored = StoredRecord { record, etag };
+                return Ok(RenewalOutcome::Renewed);
             }
-            Ok(Put::NoBucket) => return Err(Loss::Deleted),
-            Ok(Put::Refused) => "its condition did not hold".to_owned(),
-            Ok(Put::Busy) => "another write was under way".to_owned(),
+            Ok(PutOutcome::BucketNotFound) => return Err(LockLoss::Deleted),
+            Ok(PutOutcome::PreconditionFailed) => "its condition did not hold".to_owned(),
+            Ok(PutOutcome::Conflict) => "another write was under way".to_owned(),
             Err(error) => error.to_string(),
         };
         // It may have been done: an answer that was lost, a request that was sent twice. The look tells it, and whether
         // the lock is somebody else's.
-        let before = self.found().record.expires_at;
-        self.look_again().await?;
-        let is_done = self.found().record.expires_at > before;
+        let before = self.stored().record.expires_at;
+        self.reload().await?;
+        let is_done = self.stored().record.expires_at > before;
         Ok(if is_done {
-            Renewal::Done
+            RenewalOutcome::Renewed
         } else {
-            Renewal::Failed(failed)
+            RenewalOutcome::Failed(failed)
         })
     }
 
     /// Whether the server's time is known only roughly.
-    fn is_vague(&self) -> bool {
-        let (Some(earliest), Some(latest)) = (self.clock.earliest(), self.clock.latest()) else {
+    fn is_server_time_stale(&self) -> bool {
+        let (Some(earliest), Some(latest)) = (self.clock.earliest_now(), self.clock.latest_now())
+        else {
             return true;
         };
-        latest > later(earliest, VAGUE)
+        latest > saturating_add(earliest, MAX_CLOCK_UNCERTAINTY)
     }
 
     /// Reads what stands there and takes it over if it is ours. Says whether there was an answer.
-    async fn look_again(&self) -> Result<bool, Loss> {
-        let found = match look(&self.store, &self.clock, &self.place).await {
+    async fn reload(&self) -> Result<bool, LockLoss> {
+        let found = match read_record(&self.store, &self.clock, &self.location).await {
             Ok(Some(found)) => found,
-            Ok(None) | Err(Why::NoBucket(_)) => return Err(Loss::Deleted),
-            Err(Why::Cloud(_)) => return Ok(false),
-            Err(other) => return Err(Loss::Overwritten(other.to_string())),
+            Ok(None) | Err(LockErrorKind::BucketNotFound(_)) => return Err(LockLoss::Deleted),
+            Err(LockErrorKind::Cloud(_)) => return Ok(false),
+            Err(other) => return Err(LockLoss::Overwritten(other.to_string())),
         };
-        if !found.record.is_same(&self.found().record) {
-            return Err(Loss::Taken(Box::new(found.record)));
+        if !found.record.is_same_acquisition(&self.stored().record) {
+            return Err(LockLoss::TakenOver(Box::new(found.record)));
         }
         let is_over = found.record.released || found.record.unlocked;
-        self.state().found = found;
+        self.lock_state().stored = found;
         if is_over {
-            Err(Loss::Unlocked)
+            Err(LockLoss::Unlocked)
         } else {
             Ok(true)
         }
@@ -256,53 +290,63 @@ impl<S: Store, P: Pulse> Core<S, P> {
 
     /// Removes the object while what stands there is ours, until there is none: a renewal may have arrived late, and where
     /// there are versions the one before comes to light.
-    async fn remove(&self) -> Result<(), Why> {
-        let mut tries = Tries::default();
+    async fn delete_object(&self) -> Result<(), LockErrorKind> {
+        let mut tries = RetryBudget::default();
         loop {
-            match self.look_again().await {
+            match self.reload().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tries.pause(&self.clock, None).await?;
+                    tries.wait_or_give_up(&self.clock, None).await?;
                     continue;
                 }
-                Err(Loss::Deleted) => return Ok(()),
-                Err(loss) => return Err(Why::Lost(loss)),
+                Err(LockLoss::Deleted) => return Ok(()),
+                Err(loss) => return Err(LockErrorKind::Lost(loss)),
             }
-            match self.store.remove(&self.found().etag).await {
-                Ok(Removed::Gone) => {}
+            match self.store.delete(&self.stored().etag).await {
+                Ok(DeleteOutcome::Deleted) => {}
                 // A renewal has arrived after the look.
-                Ok(Removed::Refused) => tries.pause(&self.clock, None).await?,
-                Err(error) => tries.bear(&self.clock, Why::of(error)).await?,
+                Ok(DeleteOutcome::PreconditionFailed) => {
+                    tries.wait_or_give_up(&self.clock, None).await?
+                }
+                Err(error) => {
+                    tries
+                        .retry_if_transient(&self.clock, LockErrorKind::from_cloud_error(error))
+                        .await?
+                }
             }
         }
     }
 
-    async fn give_back(&self) -> Result<(), Why> {
-        let mut tries = Tries::default();
+    async fn write_release(&self) -> Result<(), LockErrorKind> {
+        let mut tries = RetryBudget::default();
         loop {
-            let Found { record, etag } = self.found();
-            match put(
+            let StoredRecord { record, etag } = self.stored();
+            match write_record(
                 &self.store,
                 &self.clock,
-                &record.released(),
-                Only::IfStill(etag),
+                &record.to_released(),
+                WriteCondition::IfMatch(etag),
             )
             .await
             {
-                Ok(Put::Written { .. } | Put::NoBucket) => return Ok(()),
-                Ok(Put::Refused | Put::Busy) => {}
-                Err(error) => tries.bear(&self.clock, Why::of(error)).await?,
+                Ok(PutOutcome::Written { .. } | PutOutcome::BucketNotFound) => return Ok(()),
+                Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => {}
+                Err(error) => {
+                    tries
+                        .retry_if_transient(&self.clock, LockErrorKind::from_cloud_error(error))
+                        .await?
+                }
             }
-            match self.look_again().await {
+            match self.reload().await {
                 // Still ours: a renewal's answer was lost, or another write was under way.
-                Ok(true) => tries.pause(&self.clock, None).await?,
+                Ok(true) => tries.wait_or_give_up(&self.clock, None).await?,
                 Ok(false) => {}
                 // Whoever waits for it need not wait for its end.
-                Err(Loss::Unlocked) if !self.found().record.released => {
-                    tries.pause(&self.clock, None).await?;
+                Err(LockLoss::Unlocked) if !self.stored().record.released => {
+                    tries.wait_or_give_up(&self.clock, None).await?;
                 }
                 // Given back already, by a write whose answer was lost or by somebody else; or gone.
-                Err(Loss::Unlocked | Loss::Deleted) => return Ok(()),
+                Err(LockLoss::Unlocked | LockLoss::Deleted) => return Ok(()),
                 Err(loss) => {
                     tracing::warn!(%loss, "there was no lock to give back");
                     return Ok(());
@@ -313,18 +357,18 @@ impl<S: Store, P: Pulse> Core<S, P> {
 }
 
 /// Renews until the lease is given back, dropped or lost.
-async fn keep<S: Store, P: Pulse>(core: Arc<Core<S, P>>) {
-    let mut pause = core.terms.renewal();
+async fn run_renewals<S: LockStore, P: TimeSource>(core: Arc<LeaseShared<S, P>>) {
+    let mut pause = core.timings.renew_interval();
     loop {
-        core.clock.pulse().sleep(pause).await;
+        core.clock.time_source().sleep(pause).await;
         pause = match core.renew().await {
-            Ok(Renewal::Done) => core.terms.renewal(),
-            Ok(Renewal::Failed(why)) if core.is_mine(Duration::ZERO) => {
+            Ok(RenewalOutcome::Renewed) => core.timings.renew_interval(),
+            Ok(RenewalOutcome::Failed(why)) if core.is_held_for(Duration::ZERO) => {
                 tracing::warn!(%why, "the lock was not renewed, trying again");
-                core.terms.retry()
+                core.timings.retry_delay()
             }
-            Ok(Renewal::Failed(why)) => return core.lose(Loss::NotRenewed(why)),
-            Err(loss) => return core.lose(loss),
+            Ok(RenewalOutcome::Failed(why)) => return core.mark_lost(LockLoss::NotRenewed(why)),
+            Err(loss) => return core.mark_lost(loss),
         };
     }
 }

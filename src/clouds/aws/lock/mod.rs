@@ -32,31 +32,31 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-pub use error::{LockError, Loss, Why};
-pub use record::{Record, Who};
+pub use error::{LockError, LockErrorKind, LockLoss};
+pub use record::{LockHolder, LockRecord};
 
 use self::{
-    clock::{Clock, Machine},
-    store::Object,
+    clock::{ServerClock, SystemTimeSource},
+    store::S3LockStore,
 };
-use super::{Reader, Writer};
-use crate::{clouds::http::bounded, model::Mark};
+use super::{AwsReader, AwsWriter};
+use crate::{clouds::http::clamp_speed, model::OwnershipMark};
 
 /// A lock of ours on an environment, see [`take`]. Dropped without being given back, it runs out by itself.
 #[derive(Debug)]
-pub struct Lease(lease::Kept<Object, Machine>);
+pub struct LockLease(lease::HeldLock<S3LockStore, SystemTimeSource>);
 
-impl Lease {
+impl LockLease {
     /// What stands in the lock's object.
     #[must_use]
-    pub fn record(&self) -> Record {
+    pub fn record(&self) -> LockRecord {
         self.0.record()
     }
 
     /// Whether the lock is ours for so much longer at least, in seconds of the server's time, whatever its clock says now.
     #[must_use]
-    pub fn is_mine(&self, margin: Duration) -> bool {
-        self.0.is_mine(margin)
+    pub fn is_held_for(&self, margin: Duration) -> bool {
+        self.0.is_held_for(margin)
     }
 
     /// Makes sure that the lock is ours for so much longer, in the server's time, and renews it if it is not: to be asked
@@ -65,20 +65,20 @@ impl Lease {
     ///
     /// # Errors
     /// [`Why::Lost`]: nothing more may be written.
-    pub async fn confirm(&self, margin: Duration) -> Result<(), LockError> {
-        self.0.confirm(margin).await
+    pub async fn ensure_held_for(&self, margin: Duration) -> Result<(), LockError> {
+        self.0.ensure_held_for(margin).await
     }
 
     /// Cancelled when the lock is lost: the run has to stop. [`Self::confirm`] says why.
     #[must_use]
-    pub fn over(&self) -> CancellationToken {
-        self.0.over()
+    pub fn cancellation_token(&self) -> CancellationToken {
+        self.0.cancellation_token()
     }
 
     /// Whether this is the lock that is kept in a bucket.
     #[must_use]
-    pub fn is_in(&self, bucket: &str) -> bool {
-        self.0.place().bucket == bucket
+    pub fn is_in_bucket(&self, bucket: &str) -> bool {
+        self.0.location().bucket == bucket
     }
 
     /// Takes the lock out of its bucket, which is about to be removed by the run that holds it: renews it no more, and
@@ -87,8 +87,8 @@ impl Lease {
     ///
     /// # Errors
     /// [`Why::Lost`] when it is not ours, and as every request.
-    pub async fn retire(&self) -> Result<(), LockError> {
-        self.0.retire().await
+    pub async fn delete_object(&self) -> Result<(), LockError> {
+        self.0.delete_object().await
     }
 
     /// Gives the lock back, by overwriting its object: the count of takings stays, no right to delete is needed, and no
@@ -104,82 +104,82 @@ impl Lease {
 
 /// What is locked, and where the lock is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LockLocation {
     /// The bucket's name.
     pub bucket: String,
     /// The bucket's region.
     pub region: String,
     /// The environment.
-    pub mark: Mark,
+    pub mark: OwnershipMark,
 }
 
-impl Place {
+impl LockLocation {
     /// The key of the lock's object.
     #[must_use]
-    pub fn key(&self) -> String {
+    pub fn object_key(&self) -> String {
         self.mark.lock_key()
     }
 
     /// What is locked, in words.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn display_name(&self) -> String {
         format!("{}/{}", self.mark.project, self.mark.environment)
     }
 
-    fn address(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key())
+    fn s3_url(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.object_key())
     }
 
-    fn error(&self, why: Why) -> LockError {
+    fn error(&self, why: LockErrorKind) -> LockError {
         LockError {
-            place: self.name(),
-            why,
+            target: self.display_name(),
+            kind: why,
         }
     }
 }
 
 /// How long things last, in seconds of the server's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct LockTimings {
     /// How long a lock lasts unless it is renewed, which happens after every third of it.
     pub ttl: Duration,
     /// How long after its end a lock is left alone: as far as the clocks of two servers may be apart, and then some for a
     /// request that was sent in the last moment.
     pub margin: Duration,
     /// How often to look whether a lock has come free.
-    pub look: Duration,
+    pub poll_interval: Duration,
     /// How long to wait for a lock that somebody else has.
-    pub patience: Duration,
+    pub acquire_timeout: Duration,
 }
 
-impl Terms {
+impl LockTimings {
     /// Against AWS. Two renewals in a row may fail before a lock is lost; after a run that was killed the next one waits
     /// for 105 seconds at most, and is patient enough for that.
     pub const AWS: Self = Self {
         ttl: Duration::from_secs(90),
         margin: Duration::from_secs(15),
-        look: Duration::from_secs(5),
-        patience: Duration::from_secs(160),
+        poll_interval: Duration::from_secs(5),
+        acquire_timeout: Duration::from_secs(160),
     };
 
     /// From when anybody may take a lock that is not renewed any more.
     #[must_use]
-    pub fn free_at(self, record: &Record) -> Timestamp {
-        record::later(record.expires_at, self.margin)
+    pub fn available_at(self, record: &LockRecord) -> Timestamp {
+        record::saturating_add(record.expires_at, self.margin)
     }
 
     /// How often a lock is renewed, and how long giving it back may take.
-    fn renewal(self) -> Duration {
+    fn renew_interval(self) -> Duration {
         self.ttl / 3
     }
 
     /// How long one renewal may take: two that hang, and the pauses before them, leave time for a third.
-    fn attempt(self) -> Duration {
+    fn renew_timeout(self) -> Duration {
         self.ttl / 6
     }
 
     /// How soon a renewal that failed is tried again.
-    fn retry(self) -> Duration {
+    fn retry_delay(self) -> Duration {
         self.ttl / 12
     }
 
@@ -187,25 +187,25 @@ impl Terms {
     /// not get round to renewing it.
     #[must_use]
     pub fn at_speed(speed: f64) -> Self {
-        let outside = |millis: u64| Duration::from_millis(millis).mul_f64(bounded(speed));
+        let outside = |millis: u64| Duration::from_millis(millis).mul_f64(clamp_speed(speed));
         let Self {
             ttl,
             margin,
-            look,
-            patience,
+            poll_interval: look,
+            acquire_timeout: patience,
         } = Self::AWS;
         let ttl = ttl.max(outside(3000));
         let margin = margin.max(outside(200));
         Self {
             ttl,
             margin,
-            look: look.max(outside(20)),
-            patience: patience.max((ttl + margin) * 3 / 2),
+            poll_interval: look.max(outside(20)),
+            acquire_timeout: patience.max((ttl + margin) * 3 / 2),
         }
     }
 }
 
-impl Default for Terms {
+impl Default for LockTimings {
     fn default() -> Self {
         Self::AWS
     }
@@ -227,31 +227,34 @@ impl Default for Terms {
 /// # Errors
 /// [`Why::Held`] when somebody else does not let go, [`Why::Ignores`] for a store without conditional writes, and as every
 /// request.
-pub async fn take(
-    writer: &Writer,
-    place: &Place,
-    who: &Who,
-    terms: Terms,
+pub async fn acquire(
+    writer: &AwsWriter,
+    place: &LockLocation,
+    who: &LockHolder,
+    terms: LockTimings,
     wall: fn() -> Timestamp,
-    waiting: impl FnMut(&Record, Timestamp) + Send,
-) -> Result<Lease, LockError> {
-    let clock = Clock::new(Machine::new(wall, writer.settings().speed));
-    let store = Object::new(writer, place);
-    let taker = take::Taker::new(store, clock, place.clone(), who.clone(), terms);
-    taker.take(waiting).await.map(Lease)
+    waiting: impl FnMut(&LockRecord, Timestamp) + Send,
+) -> Result<LockLease, LockError> {
+    let clock = ServerClock::new(SystemTimeSource::new(wall, writer.settings().speed));
+    let store = S3LockStore::new(writer, place);
+    let taker = take::Acquirer::new(store, clock, place.clone(), who.clone(), terms);
+    taker.acquire(waiting).await.map(LockLease)
 }
 
 /// Who holds the lock of an environment; nobody when it is free, given back, or has run out.
 ///
 /// # Errors
 /// As every request.
-pub async fn holder(reader: &Reader, place: &Place) -> Result<Option<Record>, LockError> {
+pub async fn find_holder(
+    reader: &AwsReader,
+    place: &LockLocation,
+) -> Result<Option<LockRecord>, LockError> {
     // A look is too short for the machine to fall asleep in it, so no local clock needs to tell.
-    let clock = Clock::new(Machine::new(
+    let clock = ServerClock::new(SystemTimeSource::new(
         || Timestamp::UNIX_EPOCH,
         reader.settings().speed,
     ));
-    unlock::holder(&Object::new(reader, place), &clock, place).await
+    unlock::find_holder(&S3LockStore::new(reader, place), &clock, place).await
 }
 
 /// Ends the lock of an environment for its holder, who must be named: by at least four characters of [`Record::id`]. It is
@@ -262,27 +265,27 @@ pub async fn holder(reader: &Reader, place: &Place) -> Result<Option<Record>, Lo
 /// # Errors
 /// [`Why::OtherHolder`] when somebody else than the one who was named holds it, [`Why::NotHeld`] when nobody does.
 pub async fn unlock(
-    writer: &Writer,
-    place: &Place,
+    writer: &AwsWriter,
+    place: &LockLocation,
     id: &str,
     wall: fn() -> Timestamp,
-) -> Result<Record, LockError> {
-    let clock = Clock::new(Machine::new(wall, writer.settings().speed));
-    unlock::unlock(&Object::new(writer, place), &clock, place, id).await
+) -> Result<LockRecord, LockError> {
+    let clock = ServerClock::new(SystemTimeSource::new(wall, writer.settings().speed));
+    unlock::unlock(&S3LockStore::new(writer, place), &clock, place, id).await
 }
 
 /// Removes the lock's object, which nobody may hold, from a bucket that is about to be removed.
 ///
 /// # Errors
 /// [`Why::Held`] when somebody does, and as every request.
-pub async fn remove(writer: &Writer, place: &Place) -> Result<(), LockError> {
+pub async fn delete_lock(writer: &AwsWriter, place: &LockLocation) -> Result<(), LockError> {
     let speed = writer.settings().speed;
-    let clock = Clock::new(Machine::new(|| Timestamp::UNIX_EPOCH, speed));
-    unlock::remove(
-        &Object::new(writer, place),
+    let clock = ServerClock::new(SystemTimeSource::new(|| Timestamp::UNIX_EPOCH, speed));
+    unlock::delete_lock(
+        &S3LockStore::new(writer, place),
         &clock,
         place,
-        Terms::at_speed(speed).margin,
+        LockTimings::at_speed(speed).margin,
     )
     .await
 }

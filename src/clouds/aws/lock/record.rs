@@ -6,15 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How much of a text that somebody else wrote is shown, in characters.
-const SHOWN: usize = 200;
+const MAX_TEXT_CHARS: usize = 200;
 /// How many characters of a nonce tell one run from another, for people.
-const ID: usize = 8;
+const SHORT_ID_CHARS: usize = 8;
 /// With how many characters of it a lock can be named: fewer are a slip of the hand.
-const LEAST_ID: usize = 4;
+const MIN_ID_CHARS: usize = 4;
 
 /// Who wants a lock. A run has one of these, and no two runs have the same nonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Who {
+pub struct LockHolder {
     /// Random text. It tells our own write from another's when an answer was lost, and it makes every body another one, so
     /// that no two have the same `ETag`.
     pub nonce: String,
@@ -32,7 +32,7 @@ pub struct Who {
 
 /// The content of a lock's object. Times are by the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct LockRecord {
     /// See [`Who::nonce`].
     pub nonce: String,
     /// How often the lock has been taken. It only grows: releasing overwrites the object, and nothing deletes it.
@@ -60,10 +60,10 @@ pub struct Record {
     pub unlocked: bool,
 }
 
-impl Record {
+impl LockRecord {
     /// A lock that is taken now.
-    pub(super) fn new(who: &Who, generation: u64, now: Timestamp, ttl: Duration) -> Self {
-        let Who {
+    pub(super) fn new(who: &LockHolder, generation: u64, now: Timestamp, ttl: Duration) -> Self {
+        let LockHolder {
             nonce,
             holder,
             host,
@@ -71,7 +71,7 @@ impl Record {
             run_url,
             command,
         } = who.clone();
-        let expires_at = later(now, ttl);
+        let expires_at = saturating_add(now, ttl);
         Self {
             nonce,
             generation,
@@ -91,7 +91,7 @@ impl Record {
     ///
     /// # Errors
     /// When it is no lock, with the reason.
-    pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let mut read: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let Self {
             nonce,
@@ -104,28 +104,28 @@ impl Record {
         for text in [nonce, holder, host, command].into_iter().chain(run_url) {
             *text = text
                 .chars()
-                .filter(|c| !crate::model::is_unseen(*c))
-                .take(SHOWN)
+                .filter(|c| !crate::model::is_unprintable(*c))
+                .take(MAX_TEXT_CHARS)
                 .collect();
         }
         Ok(read)
     }
 
     /// As it is stored.
-    pub(super) fn body(&self) -> Vec<u8> {
+    pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and times can be written as JSON")
     }
 
     /// The same lock, held for longer.
-    pub(super) fn renewed(&self, now: Timestamp, ttl: Duration) -> Self {
+    pub(super) fn to_renewed(&self, now: Timestamp, ttl: Duration) -> Self {
         Self {
-            expires_at: later(now, ttl),
+            expires_at: saturating_add(now, ttl),
             ..self.clone()
         }
     }
 
     /// The same lock, given back.
-    pub(super) fn released(&self) -> Self {
+    pub(super) fn to_released(&self) -> Self {
         Self {
             released: true,
             ..self.clone()
@@ -134,7 +134,7 @@ impl Record {
 
     /// The same lock, ended by somebody else: it keeps its end, which a holder that lives after all still goes by, and is
     /// not renewed any more. One that has run out is given back.
-    pub(super) fn unlocked(&self, now: Timestamp) -> Self {
+    pub(super) fn to_unlocked(&self, now: Timestamp) -> Self {
         Self {
             unlocked: true,
             released: now > self.expires_at,
@@ -143,23 +143,23 @@ impl Record {
     }
 
     /// Whether both are the same taking of the lock, renewed or not.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(super) fn is_same_acquisition(&self, other: &Self) -> bool {
         (&self.nonce, self.generation) == (&other.nonce, other.generation)
     }
 
     /// What names this holder to `trimtab unlock --id`: the first eight characters of the nonce.
     #[must_use]
-    pub fn id(&self) -> String {
-        self.nonce.chars().take(ID).collect()
+    pub fn short_id(&self) -> String {
+        self.nonce.chars().take(SHORT_ID_CHARS).collect()
     }
 
     /// Whether this text names the holder: at least four characters that the nonce begins with.
-    pub(super) fn answers_to(&self, id: &str) -> bool {
-        id.chars().count() >= LEAST_ID && self.nonce.starts_with(id)
+    pub(super) fn matches_id(&self, id: &str) -> bool {
+        id.chars().count() >= MIN_ID_CHARS && self.nonce.starts_with(id)
     }
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for LockRecord {
     /// Such as ``ci-bot on runner-7 (process 42, `trimtab apply production`, https://…/runs/7)``.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -180,11 +180,11 @@ impl fmt::Display for Record {
 
 /// What a lock's object means to somebody who wants the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum LockStatus {
     /// It was never taken, or its object was removed.
-    Free,
+    Absent,
     /// It was given back, or its holder has let it run out: whoever overwrites this very object has it.
-    Takeable,
+    Available,
     /// It is ours: the answer to our own write was lost.
     Ours,
     /// Somebody else has it, until this moment unless it is renewed.
@@ -196,28 +196,28 @@ pub(super) enum Verdict {
 
 /// Judges a lock. `now` is the earliest that the server's time can be, so that nobody loses a lock to a clock; `margin` is
 /// how far the clocks of two servers may be apart.
-pub(super) fn judge(
-    found: Option<&Record>,
+pub(super) fn determine_status(
+    found: Option<&LockRecord>,
     nonce: &str,
     now: Timestamp,
     margin: Duration,
-) -> Verdict {
+) -> LockStatus {
     let Some(record) = found else {
-        return Verdict::Free;
+        return LockStatus::Absent;
     };
-    let until = later(record.expires_at, margin);
+    let until = saturating_add(record.expires_at, margin);
     match record.nonce == nonce && !record.unlocked {
-        _ if record.released => Verdict::Takeable,
-        true if now < record.expires_at => Verdict::Ours,
+        _ if record.released => LockStatus::Available,
+        true if now < record.expires_at => LockStatus::Ours,
         // Ours and run out: nobody has taken it, so it is taken again, with a new generation.
-        true => Verdict::Takeable,
-        false if now > until => Verdict::Takeable,
-        false => Verdict::Held { until },
+        true => LockStatus::Available,
+        false if now > until => LockStatus::Available,
+        false => LockStatus::Held { until },
     }
 }
 
 /// A moment after another; the end of time when there is none.
-pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn saturating_add(at: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by)
         .ok()
         .and_then(|by| at.checked_add(by).ok())

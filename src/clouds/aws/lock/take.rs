@@ -6,45 +6,48 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    LockError, Place, Terms, Who, Why,
-    clock::{Clock, Pulse},
-    lease::{Core, Kept},
-    record::{Record, Verdict, judge},
-    store::{Answer, Look, Only, Put, Store, is_passing},
+    LockError, LockErrorKind, LockHolder, LockLocation, LockTimings,
+    clock::{ServerClock, TimeSource},
+    lease::{HeldLock, LeaseShared},
+    record::{LockRecord, LockStatus, determine_status},
+    store::{GetOutcome, LockStore, PutOutcome, StoreResponse, WriteCondition, is_transient},
 };
 use crate::clouds::CloudError;
 
 /// How many requests in a row may fail, or meet another's write, before that is an error; and the pauses between them.
-const TRIES: u32 = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+const MAX_ATTEMPTS: u32 = 8;
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+const MAX_DELAY: Duration = Duration::from_secs(4);
 
 /// An `ETag` that no object has: those of S3 are hexadecimal.
-const NO_ETAG: &str = "\"trimtab-has-never-written-this\"";
+const NONEXISTENT_ETAG: &str = "\"trimtab-has-never-written-this\"";
 
 /// An object's record, and the `ETag` that it has now.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) record: Record,
+pub(super) struct StoredRecord {
+    pub(super) record: LockRecord,
     pub(super) etag: String,
 }
 
 /// Reads the lock, and tells the clock what time it is.
-pub(super) async fn look<S: Store, P: Pulse>(
+pub(super) async fn read_record<S: LockStore, P: TimeSource>(
     store: &S,
-    clock: &Clock<P>,
-    place: &Place,
-) -> Result<Option<Found>, Why> {
-    let sent = clock.moment();
-    let Answer { value, date } = store.get().await.map_err(Why::of)?;
-    clock.hear(sent, date);
+    clock: &ServerClock<P>,
+    place: &LockLocation,
+) -> Result<Option<StoredRecord>, LockErrorKind> {
+    let sent = clock.local_now();
+    let StoreResponse {
+        value,
+        server_date: date,
+    } = store.get().await.map_err(LockErrorKind::from_cloud_error)?;
+    clock.record_server_date(sent, date);
     match value {
-        Look::NoObject => Ok(None),
-        Look::NoBucket => Err(Why::NoBucket(place.bucket.clone())),
-        Look::There { body, etag } => match Record::read(&body) {
-            Ok(record) => Ok(Some(Found { record, etag })),
-            Err(what) => Err(Why::NotALock {
-                object: place.address(),
+        GetOutcome::ObjectNotFound => Ok(None),
+        GetOutcome::BucketNotFound => Err(LockErrorKind::BucketNotFound(place.bucket.clone())),
+        GetOutcome::Found { body, etag } => match LockRecord::parse(&body) {
+            Ok(record) => Ok(Some(StoredRecord { record, etag })),
+            Err(what) => Err(LockErrorKind::NotALock {
+                object: place.s3_url(),
                 what,
             }),
         },
@@ -52,99 +55,115 @@ pub(super) async fn look<S: Store, P: Pulse>(
 }
 
 /// Writes the lock, and tells the clock what time it is.
-pub(super) async fn put<S: Store, P: Pulse>(
+pub(super) async fn write_record<S: LockStore, P: TimeSource>(
     store: &S,
-    clock: &Clock<P>,
-    record: &Record,
-    only: Only,
-) -> Result<Put, CloudError> {
-    let sent = clock.moment();
-    let Answer { value, date } = store.put(record.body(), only).await?;
-    clock.hear(sent, date);
+    clock: &ServerClock<P>,
+    record: &LockRecord,
+    only: WriteCondition,
+) -> Result<PutOutcome, CloudError> {
+    let sent = clock.local_now();
+    let StoreResponse {
+        value,
+        server_date: date,
+    } = store.put(record.to_json(), only).await?;
+    clock.record_server_date(sent, date);
     Ok(value)
 }
 
 /// Tries in a row that came to nothing.
 #[derive(Debug, Default)]
-pub(super) struct Tries(u32);
+pub(super) struct RetryBudget(u32);
 
-impl Tries {
+impl RetryBudget {
     /// Waits for the next; `Err` when there were too many, with the last error or a word for it.
-    pub(super) async fn pause<P: Pulse>(
+    pub(super) async fn wait_or_give_up<P: TimeSource>(
         &mut self,
-        clock: &Clock<P>,
+        clock: &ServerClock<P>,
         error: Option<CloudError>,
-    ) -> Result<(), Why> {
+    ) -> Result<(), LockErrorKind> {
         self.0 += 1;
-        if self.0 >= TRIES {
-            return Err(error.map_or(Why::Contended(self.0), Why::of));
+        if self.0 >= MAX_ATTEMPTS {
+            return Err(error.map_or(
+                LockErrorKind::Contended(self.0),
+                LockErrorKind::from_cloud_error,
+            ));
         }
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << (self.0 - 1))
-            .min(LONGEST_PAUSE);
-        clock.pulse().sleep(pause).await;
+        let pause = FIRST_DELAY.saturating_mul(1 << (self.0 - 1)).min(MAX_DELAY);
+        clock.time_source().sleep(pause).await;
         Ok(())
     }
 
     /// Waits for the next, unless the error is one that trying again cannot mend.
-    pub(super) async fn bear<P: Pulse>(&mut self, clock: &Clock<P>, why: Why) -> Result<(), Why> {
+    pub(super) async fn retry_if_transient<P: TimeSource>(
+        &mut self,
+        clock: &ServerClock<P>,
+        why: LockErrorKind,
+    ) -> Result<(), LockErrorKind> {
         match why {
-            Why::Cloud(error) if is_passing(&error) => self.pause(clock, Some(*error)).await,
+            LockErrorKind::Cloud(error) if is_transient(&error) => {
+                self.wait_or_give_up(clock, Some(*error)).await
+            }
             other => Err(other),
         }
     }
 }
 
 /// Somebody who wants a lock.
-pub(super) struct Taker<S, P> {
+pub(super) struct Acquirer<S, P> {
     store: S,
-    clock: Clock<P>,
-    place: Place,
-    who: Who,
-    terms: Terms,
+    clock: ServerClock<P>,
+    location: LockLocation,
+    holder: LockHolder,
+    timings: LockTimings,
 }
 
 /// What one try came to.
-enum Step {
+enum AttemptOutcome {
     /// It is ours.
-    Ours(Found),
+    Acquired(StoredRecord),
     /// Somebody has it.
-    Held(Box<Record>, Timestamp),
+    Held(Box<LockRecord>, Timestamp),
     /// Nothing is known: look again.
-    Again(Option<CloudError>),
+    Retry(Option<CloudError>),
 }
 
-impl<S: Store, P: Pulse> Taker<S, P> {
-    pub(super) fn new(store: S, clock: Clock<P>, place: Place, who: Who, terms: Terms) -> Self {
+impl<S: LockStore, P: TimeSource> Acquirer<S, P> {
+    pub(super) fn new(
+        store: S,
+        clock: ServerClock<P>,
+        place: LockLocation,
+        who: LockHolder,
+        terms: LockTimings,
+    ) -> Self {
         Self {
             store,
             clock,
-            place,
-            who,
-            terms,
+            location: place,
+            holder: who,
+            timings: terms,
         }
     }
 
     /// See [`super::take`].
-    pub(super) async fn take(
+    pub(super) async fn acquire(
         self,
-        waiting: impl FnMut(&Record, Timestamp) + Send,
-    ) -> Result<Kept<S, P>, LockError> {
-        let place = self.place.clone();
+        waiting: impl FnMut(&LockRecord, Timestamp) + Send,
+    ) -> Result<HeldLock<S, P>, LockError> {
+        let place = self.location.clone();
         let taken = async {
-            let found = self.until_ours(waiting).await?;
-            self.prove(found).await
+            let found = self.wait_until_acquired(waiting).await?;
+            self.verify_conditional_writes(found).await
         };
         match taken.await {
             Ok(found) => {
                 let Self {
                     store,
                     clock,
-                    place,
-                    who: _,
-                    terms,
+                    location: place,
+                    holder: _,
+                    timings: terms,
                 } = self;
-                Ok(Kept::new(Arc::new(Core::new(
+                Ok(HeldLock::new(Arc::new(LeaseShared::new(
                     store, clock, place, terms, found,
                 ))))
             }
@@ -153,98 +172,125 @@ impl<S: Store, P: Pulse> Taker<S, P> {
     }
 
     /// Tries until the lock is ours or patience ends.
-    async fn until_ours(
+    async fn wait_until_acquired(
         &self,
-        mut waiting: impl FnMut(&Record, Timestamp) + Send,
-    ) -> Result<Found, Why> {
-        let begun = self.clock.pulse().steady();
-        let mut tries = Tries::default();
-        let mut told: Option<Record> = None;
+        mut waiting: impl FnMut(&LockRecord, Timestamp) + Send,
+    ) -> Result<StoredRecord, LockErrorKind> {
+        let begun = self.clock.time_source().monotonic();
+        let mut tries = RetryBudget::default();
+        let mut told: Option<LockRecord> = None;
         loop {
-            match self.once().await? {
-                Step::Ours(found) => return Ok(found),
-                Step::Again(error) => tries.pause(&self.clock, error).await?,
-                Step::Held(record, until) => {
-                    tries = Tries::default();
-                    let waited = self.clock.pulse().steady().saturating_sub(begun);
+            match self.try_acquire().await? {
+                AttemptOutcome::Acquired(found) => return Ok(found),
+                AttemptOutcome::Retry(error) => tries.wait_or_give_up(&self.clock, error).await?,
+                AttemptOutcome::Held(record, until) => {
+                    tries = RetryBudget::default();
+                    let waited = self.clock.time_source().monotonic().saturating_sub(begun);
                     let Some(left) = self
-                        .terms
-                        .patience
+                        .timings
+                        .acquire_timeout
                         .checked_sub(waited)
                         .filter(|left| !left.is_zero())
                     else {
-                        return Err(Why::Held {
+                        return Err(LockErrorKind::Held {
                             record,
                             until,
                             waited,
                         });
                     };
-                    if !told.as_ref().is_some_and(|told| told.is_same(&record)) {
+                    if !told
+                        .as_ref()
+                        .is_some_and(|told| told.is_same_acquisition(&record))
+                    {
                         waiting(&record, until);
                         told = Some(*record);
                     }
-                    self.clock.pulse().sleep(self.terms.look.min(left)).await;
+                    self.clock
+                        .time_source()
+                        .sleep(self.timings.poll_interval.min(left))
+                        .await;
                 }
             }
         }
     }
 
     /// Looks, and writes if the lock may be taken.
-    async fn once(&self) -> Result<Step, Why> {
-        let found = match look(&self.store, &self.clock, &self.place).await {
+    async fn try_acquire(&self) -> Result<AttemptOutcome, LockErrorKind> {
+        let found = match read_record(&self.store, &self.clock, &self.location).await {
             Ok(found) => found,
-            Err(Why::Cloud(error)) if is_passing(&error) => return Ok(Step::Again(Some(*error))),
+            Err(LockErrorKind::Cloud(error)) if is_transient(&error) => {
+                return Ok(AttemptOutcome::Retry(Some(*error)));
+            }
             Err(why) => return Err(why),
         };
-        let (Some(earliest), Some(latest)) = (self.clock.earliest(), self.clock.latest()) else {
-            return Err(Why::NoDate);
+        let (Some(earliest), Some(latest)) = (self.clock.earliest_now(), self.clock.latest_now())
+        else {
+            return Err(LockErrorKind::MissingDateHeader);
         };
         let record = found.as_ref().map(|found| &found.record);
-        let verdict = judge(record, &self.who.nonce, earliest, self.terms.margin);
+        let verdict = determine_status(record, &self.holder.nonce, earliest, self.timings.margin);
         let (generation, only) = match (verdict, found) {
-            (Verdict::Ours, Some(found)) => return Ok(Step::Ours(found)),
-            (Verdict::Held { until }, Some(found)) => {
-                return Ok(Step::Held(Box::new(found.record), until));
+            (LockStatus::Ours, Some(found)) => return Ok(AttemptOutcome::Acquired(found)),
+            (LockStatus::Held { until }, Some(found)) => {
+                return Ok(AttemptOutcome::Held(Box::new(found.record), until));
             }
-            (_, Some(Found { record, etag })) => {
-                (record.generation.saturating_add(1), Only::IfStill(etag))
-            }
-            (_, None) => (1, Only::IfAbsent),
+            (_, Some(StoredRecord { record, etag })) => (
+                record.generation.saturating_add(1),
+                WriteCondition::IfMatch(etag),
+            ),
+            (_, None) => (1, WriteCondition::IfAbsent),
         };
-        let record = Record::new(&self.who, generation, latest, self.terms.ttl);
-        match put(&self.store, &self.clock, &record, only).await {
-            Ok(Put::Written { etag }) => Ok(Step::Ours(Found { record, etag })),
+        let record = LockRecord::new(&self.holder, generation, latest, self.timings.ttl);
+        match write_record(&self.store, &self.clock, &record, only).await {
+            Ok(PutOutcome::Written { etag }) => {
+                Ok(AttemptOutcome::Acquired(StoredRecord { record, etag }))
+            }
             // Whose write it was that came first is told by the next look: it may have been our own.
-            Ok(Put::Refused | Put::Busy) => Ok(Step::Again(None)),
-            Ok(Put::NoBucket) => Err(Why::NoBucket(self.place.bucket.clone())),
-            Err(error) if is_passing(&error) => Ok(Step::Again(Some(error))),
-            Err(error) => Err(Why::of(error)),
+            Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => {
+                Ok(AttemptOutcome::Retry(None))
+            }
+            Ok(PutOutcome::BucketNotFound) => {
+                Err(LockErrorKind::BucketNotFound(self.location.bucket.clone()))
+            }
+            Err(error) if is_transient(&error) => Ok(AttemptOutcome::Retry(Some(error))),
+            Err(error) => Err(LockErrorKind::from_cloud_error(error)),
         }
     }
 
     /// Two writes that have to be refused. A store that carries one out has written the same as was there, so that nothing
     /// is lost; the lock is given back, and nobody relies on it. This is done at each taking: stores change, and a run may
     /// die between its first write and this.
-    async fn prove(&self, mut found: Found) -> Result<Found, Why> {
+    async fn verify_conditional_writes(
+        &self,
+        mut found: StoredRecord,
+    ) -> Result<StoredRecord, LockErrorKind> {
         let conditions = [
-            ("If-None-Match: *", Only::IfAbsent),
-            ("If-Match", Only::IfStill(NO_ETAG.to_owned())),
+            ("If-None-Match: *", WriteCondition::IfAbsent),
+            (
+                "If-Match",
+                WriteCondition::IfMatch(NONEXISTENT_ETAG.to_owned()),
+            ),
         ];
         for (name, only) in conditions {
-            let mut tries = Tries::default();
+            let mut tries = RetryBudget::default();
             loop {
-                match put(&self.store, &self.clock, &found.record, only.clone()).await {
+                match write_record(&self.store, &self.clock, &found.record, only.clone()).await {
                     // A conflict is an answer that only a store gives that knows conditions.
-                    Ok(Put::Refused | Put::Busy) => break,
-                    Ok(Put::Written { etag }) => {
+                    Ok(PutOutcome::PreconditionFailed | PutOutcome::Conflict) => break,
+                    Ok(PutOutcome::Written { etag }) => {
                         found.etag = etag;
-                        self.leave(&found).await;
-                        return Err(Why::Ignores(name));
+                        self.release_unverified(&found).await;
+                        return Err(LockErrorKind::ConditionalWritesIgnored(name));
                     }
-                    Ok(Put::NoBucket) => return Err(Why::NoBucket(self.place.bucket.clone())),
+                    Ok(PutOutcome::BucketNotFound) => {
+                        return Err(LockErrorKind::BucketNotFound(self.location.bucket.clone()));
+                    }
                     Err(error) => {
-                        if let Err(why) = tries.bear(&self.clock, Why::of(error)).await {
-                            self.leave(&found).await;
+                        if let Err(why) = tries
+                            .retry_if_transient(&self.clock, LockErrorKind::from_cloud_error(error))
+                            .await
+                        {
+                            self.release_unverified(&found).await;
                             return Err(why);
                         }
                     }
@@ -255,9 +301,11 @@ impl<S: Store, P: Pulse> Taker<S, P> {
     }
 
     /// Gives back what was taken a moment ago and is not wanted.
-    async fn leave(&self, found: &Found) {
-        let only = Only::IfStill(found.etag.clone());
-        if let Err(error) = put(&self.store, &self.clock, &found.record.released(), only).await {
+    async fn release_unverified(&self, found: &StoredRecord) {
+        let only = WriteCondition::IfMatch(found.etag.clone());
+        if let Err(error) =
+            write_record(&self.store, &self.clock, &found.record.to_released(), only).await
+        {
             tracing::warn!(%error, "a lock was not given back and will run out by itself");
         }
     }

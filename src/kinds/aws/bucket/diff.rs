@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::{Bucket, BucketLive, BucketSpec};
 use crate::{
     kinds::{
-        Announce, Around, Diff, Kind, Loss, Refused,
+        Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind,
         aws::{
-            policy::Policy,
+            policy::PolicyDocument,
             tags::{self, TagChange},
         },
     },
     model::{
-        Line, Shown,
+        DiffLine, DisplayValue,
         s3::{Encryption, LifecycleRule, PublicAccessBlock},
     },
 };
@@ -25,7 +25,7 @@ pub enum BucketEdit {
     /// Tags.
     Tags(TagChange),
     /// What of the public is kept out: before and after.
-    PublicAccess(PublicAccessBlock, PublicAccessBlock),
+    PublicAccessBlock(PublicAccessBlock, PublicAccessBlock),
     /// Who owns what others write: before and after.
     Ownership(Option<String>, String),
     /// How objects are encrypted: before and after.
@@ -35,52 +35,54 @@ pub enum BucketEdit {
     /// All rules: before and after.
     Lifecycle(Vec<LifecycleRule>, Vec<LifecycleRule>),
     /// The policy: before and after.
-    Policy(Option<Box<Policy>>, Option<Box<Policy>>),
+    Policy(Option<Box<PolicyDocument>>, Option<Box<PolicyDocument>>),
 }
 
-impl Announce for BucketEdit {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for BucketEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         match self {
             Self::Tags(change) => change.lines(),
-            Self::PublicAccess(from, to) => {
-                let open = |line: Line| {
-                    let opens = line.to == Some(Shown::Value(Value::Bool(false)));
+            Self::PublicAccessBlock(from, to) => {
+                let open = |line: DiffLine| {
+                    let opens = line.to == Some(DisplayValue::Value(Value::Bool(false)));
                     if opens {
                         line.with_note("the public may get in")
                     } else {
                         line
                     }
                 };
-                fields("public_access_block", &value(from), &value(to))
+                diff_fields("public_access_block", &to_json(from), &to_json(to))
                     .into_iter()
                     .map(open)
                     .collect()
             }
             Self::Ownership(Some(from), to) => {
-                vec![Line::change("ownership", from.clone(), to.clone())]
+                vec![DiffLine::change("ownership", from.clone(), to.clone())]
             }
-            Self::Ownership(None, to) => vec![Line::add("ownership", to.clone())],
+            Self::Ownership(None, to) => vec![DiffLine::add("ownership", to.clone())],
             Self::Encryption(from, to) => {
-                let from = from.as_ref().map(value).unwrap_or_default();
-                fields("encryption", &from, &value(to))
+                let from = from.as_ref().map(to_json).unwrap_or_default();
+                diff_fields("encryption", &from, &to_json(to))
             }
-            Self::Versioning(true) => vec![Line::change("versioning", false, true)],
+            Self::Versioning(true) => vec![DiffLine::change("versioning", false, true)],
             Self::Versioning(false) => {
-                let line = Line::change("versioning", true, false);
+                let line = DiffLine::change("versioning", true, false);
                 vec![line.with_note("what is overwritten or deleted from then on is gone for good")]
             }
-            Self::Lifecycle(from, to) => rules(from, to),
-            Self::Policy(from, to) => Policy::lines("policy", from.as_deref(), to.as_deref()),
+            Self::Lifecycle(from, to) => diff_lifecycle_rules(from, to),
+            Self::Policy(from, to) => {
+                PolicyDocument::diff_lines("policy", from.as_deref(), to.as_deref())
+            }
         }
     }
 }
 
-fn value(of: &impl serde::Serialize) -> Value {
+fn to_json(of: &impl serde::Serialize) -> Value {
     serde_json::to_value(of).unwrap_or_default()
 }
 
 /// A line for each field of two flat tables that differs.
-fn fields(path: &str, from: &Value, to: &Value) -> Vec<Line> {
+fn diff_fields(path: &str, from: &Value, to: &Value) -> Vec<DiffLine> {
     let keys = [from, to]
         .into_iter()
         .filter_map(Value::as_object)
@@ -90,19 +92,19 @@ fn fields(path: &str, from: &Value, to: &Value) -> Vec<Line> {
         let path = format!("{path}.{key}");
         match (from.get(key), to.get(key)) {
             (from, to) if from == to => None,
-            (Some(from), Some(to)) => Some(Line::change(path, from.clone(), to.clone())),
-            (None, Some(to)) => Some(Line::add(path, to.clone())),
-            (from, None) => Some(Line::remove(path, from.cloned().unwrap_or_default())),
+            (Some(from), Some(to)) => Some(DiffLine::change(path, from.clone(), to.clone())),
+            (None, Some(to)) => Some(DiffLine::add(path, to.clone())),
+            (from, None) => Some(DiffLine::remove(path, from.cloned().unwrap_or_default())),
         }
     };
     keys.into_iter().filter_map(line).collect()
 }
 
-fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
+fn diff_lifecycle_rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<DiffLine> {
     let by_id = |rules: &[LifecycleRule]| -> BTreeMap<String, Value> {
         rules
             .iter()
-            .map(|rule| (rule.id.clone(), value(rule)))
+            .map(|rule| (rule.id.clone(), to_json(rule)))
             .collect()
     };
     let (from, to) = (by_id(from), by_id(to));
@@ -110,9 +112,12 @@ fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
     let lines = ids.into_iter().flat_map(|id| {
         let path = format!("lifecycle.{id}");
         match (from.get(id), to.get(id)) {
-            (Some(from), Some(to)) => fields(&path, from, to).into_iter().map(deletes).collect(),
-            (None, Some(to)) => vec![deletes(Line::add(path, to.clone()))],
-            (from, None) => vec![Line::remove(path, from.cloned().unwrap_or_default())],
+            (Some(from), Some(to)) => diff_fields(&path, from, to)
+                .into_iter()
+                .map(warn_if_deletes)
+                .collect(),
+            (None, Some(to)) => vec![warn_if_deletes(DiffLine::add(path, to.clone()))],
+            (from, None) => vec![DiffLine::remove(path, from.cloned().unwrap_or_default())],
         }
     });
     lines.collect()
@@ -120,13 +125,13 @@ fn rules(from: &[LifecycleRule], to: &[LifecycleRule]) -> Vec<Line> {
 
 /// A rule that is new, in force at last, wider or shorter takes what is older without asking again. What expires where
 /// versions are kept is still there, as a version.
-fn deletes(line: Line) -> Line {
-    let days = |shown: &Option<Shown>| match shown {
-        Some(Shown::Value(value)) => value.as_i64(),
+fn warn_if_deletes(line: DiffLine) -> DiffLine {
+    let days = |shown: &Option<DisplayValue>| match shown {
+        Some(DisplayValue::Value(value)) => value.as_i64(),
         _ => None,
     };
-    let text = |shown: &Option<Shown>| {
-        matches!(shown, Some(Shown::Value(Value::Object(rule)))
+    let text = |shown: &Option<DisplayValue>| {
+        matches!(shown, Some(DisplayValue::Value(Value::Object(rule)))
         if rule.contains_key("expire_days") || rule.contains_key("noncurrent_days"))
     };
     let last = line.path.rsplit('.').next().unwrap_or_default();
@@ -135,7 +140,7 @@ fn deletes(line: Line) -> Line {
             days(&line.to).is_some_and(|to| days(&line.from).is_none_or(|from| to < from))
         }
         "prefix" => true,
-        "enabled" => line.to == Some(Shown::Value(Value::Bool(true))),
+        "enabled" => line.to == Some(DisplayValue::Value(Value::Bool(true))),
         _ => text(&line.to),
     };
     let note = match last {
@@ -147,7 +152,7 @@ fn deletes(line: Line) -> Line {
 }
 
 /// Whether two encryptions do the same. A bucket key saves calls to KMS and means nothing without it.
-fn is_same(from: &Encryption, to: &Encryption) -> bool {
+fn is_same_encryption(from: &Encryption, to: &Encryption) -> bool {
     let plain = to.algorithm == Encryption::AES256;
     from.algorithm == to.algorithm
         && from.kms_key == to.kms_key
@@ -157,7 +162,7 @@ fn is_same(from: &Encryption, to: &Encryption) -> bool {
 /// The calls that make a bucket what its spec says, in the order that S3 takes them: the public access block before a
 /// policy that it would refuse, versioning before rules about versions.
 #[must_use]
-pub fn edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
+pub fn compute_edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
     let BucketSpec {
         name: _,
         region: _,
@@ -171,9 +176,12 @@ pub fn edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
         needs: _,
     } = spec;
     let mut edits: Vec<BucketEdit> = Vec::new();
-    edits.extend(TagChange::between(tags, &live.tags).map(BucketEdit::Tags));
+    edits.extend(TagChange::diff(tags, &live.tags).map(BucketEdit::Tags));
     if *public_access != live.public_access {
-        edits.push(BucketEdit::PublicAccess(live.public_access, *public_access));
+        edits.push(BucketEdit::PublicAccessBlock(
+            live.public_access,
+            *public_access,
+        ));
     }
     if live.ownership.as_ref() != Some(ownership) {
         edits.push(BucketEdit::Ownership(
@@ -184,7 +192,7 @@ pub fn edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
     if !live
         .encryption
         .as_ref()
-        .is_some_and(|there| is_same(there, encryption))
+        .is_some_and(|there| is_same_encryption(there, encryption))
     {
         edits.push(BucketEdit::Encryption(
             live.encryption.clone(),
@@ -201,7 +209,7 @@ pub fn edits(spec: &BucketSpec, live: &BucketLive) -> Vec<BucketEdit> {
         ));
     }
     if *policy != live.policy {
-        let boxed = |policy: &Option<Policy>| policy.clone().map(Box::new);
+        let boxed = |policy: &Option<PolicyDocument>| policy.clone().map(Box::new);
         edits.push(BucketEdit::Policy(boxed(&live.policy), boxed(policy)));
     }
     edits
@@ -214,9 +222,9 @@ impl Kind for Bucket {
 
     const IN_APP: bool = false;
 
-    fn diff(spec: &BucketSpec, live: &BucketLive, _: &Around<'_>) -> Diff<BucketEdit> {
+    fn diff(spec: &BucketSpec, live: &BucketLive, _: &DiffContext<'_>) -> Diff<BucketEdit> {
         if spec.region != live.region {
-            return Diff::Refuse(Refused {
+            return Diff::Blocked(Blocker {
                 reason: format!(
                     "bucket {} is in {}, not in {}",
                     spec.name, live.region, spec.region
@@ -227,7 +235,7 @@ impl Kind for Bucket {
                 ),
             });
         }
-        let edits = edits(spec, live);
+        let edits = compute_edits(spec, live);
         if edits.is_empty() {
             Diff::Same
         } else {
@@ -235,7 +243,7 @@ impl Kind for Bucket {
         }
     }
 
-    fn outline(spec: &BucketSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &BucketSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         let BucketSpec {
             name,
             region,
@@ -249,36 +257,37 @@ impl Kind for Bucket {
             needs: _,
         } = spec;
         let mut lines = vec![
-            Line::add("name", name.clone()),
-            Line::add("region", region.clone()),
+            DiffLine::add("name", name.clone()),
+            DiffLine::add("region", region.clone()),
         ];
-        lines.push(Line::add("encryption", encryption.algorithm.clone()));
+        lines.push(DiffLine::add("encryption", encryption.algorithm.clone()));
         lines.extend(
             encryption
                 .kms_key
                 .clone()
-                .map(|key| Line::add("encryption.kms_key", key)),
+                .map(|key| DiffLine::add("encryption.kms_key", key)),
         );
         let open = *public_access != PublicAccessBlock::all(true);
         lines.push(match open {
-            false => Line::add("public_access_block", "all"),
-            true => Line::add("public_access_block", "none").with_note("the public may get in"),
+            false => DiffLine::add("public_access_block", "all"),
+            true => DiffLine::add("public_access_block", "none").with_note("the public may get in"),
         });
         lines.extend(
-            (ownership != super::NO_ACLS).then(|| Line::add("ownership", ownership.clone())),
+            (ownership != super::BUCKET_OWNER_ENFORCED)
+                .then(|| DiffLine::add("ownership", ownership.clone())),
         );
-        lines.push(Line::add("versioning", *versioning));
+        lines.push(DiffLine::add("versioning", *versioning));
         let told = lifecycle
             .iter()
-            .map(|rule| Line::says(format!("lifecycle.{}", rule.id), rule.words()));
+            .map(|rule| DiffLine::add_text(format!("lifecycle.{}", rule.id), rule.describe()));
         lines.extend(told);
         lines.extend(
             policy
                 .iter()
-                .flat_map(Policy::words)
-                .map(|words| Line::says("policy", words)),
+                .flat_map(PolicyDocument::describe)
+                .map(|words| DiffLine::add_text("policy", words)),
         );
-        lines.extend(tags::outline(tags));
+        lines.extend(tags::tag_lines(tags));
         lines
     }
 
@@ -290,14 +299,14 @@ impl Kind for Bucket {
         format!("{}, {}", live.name, live.region)
     }
 
-    fn loss(_: &BucketLive) -> Option<Loss> {
-        Some(Loss::Data)
+    fn data_loss(_: &BucketLive) -> Option<DataLoss> {
+        Some(DataLoss::Data)
     }
 
     /// trimtab never empties a bucket: what is in there may be the last copy.
-    fn stays(live: &BucketLive) -> Option<Refused> {
+    fn deletion_blocker(live: &BucketLive) -> Option<Blocker> {
         let key = live.holds.as_ref()?;
-        Some(Refused {
+        Some(Blocker {
             reason: format!("bucket {} holds objects, such as {key:?}", live.name),
             hint: format!(
                 "empty it first, versions and all (`aws s3 rm s3://{} --recursive` leaves versions), or keep its block; to let \
@@ -307,7 +316,7 @@ impl Kind for Bucket {
         })
     }
 
-    fn protected(live: &BucketLive) -> bool {
+    fn is_protected(live: &BucketLive) -> bool {
         tags::is_protected(&live.tags)
     }
 }

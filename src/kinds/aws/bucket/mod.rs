@@ -5,15 +5,18 @@ mod diff;
 mod drive;
 mod spec;
 
-pub use diff::{BucketEdit, edits};
-pub use spec::{BucketLive, BucketSpec, LOCKS, NO_ACLS, tls_only};
+pub use diff::{BucketEdit, compute_edits};
+pub use spec::{
+    BUCKET_OWNER_ENFORCED, BucketLive, BucketSpec, RESERVED_PREFIX,
+    deny_insecure_transport_statement,
+};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `aws.bucket`.
 #[derive(Clone, Copy, Debug)]
 pub enum Bucket {}
 
-impl Named for Bucket {
+impl KindName for Bucket {
     const NAME: &'static str = "aws.bucket";
 }

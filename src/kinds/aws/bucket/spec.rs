@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 
 use crate::{
     kinds::{
-        Refers,
-        aws::{policy::Policy, tags::Tags},
+        References,
+        aws::{policy::PolicyDocument, tags::Tags},
     },
     model::{
-        Address, Mark,
+        Address, OwnershipMark,
         s3::{Encryption, LifecycleRule, PublicAccessBlock},
     },
 };
 
 /// Where in a bucket trimtab keeps its own: the locks of environments.
-pub const LOCKS: &str = Mark::KEPT;
+pub const RESERVED_PREFIX: &str = OwnershipMark::BUCKET_PREFIX;
 
 /// Everything belongs to the bucket's owner, and ACLs do nothing: S3's own default since 2023.
-pub const NO_ACLS: &str = "BucketOwnerEnforced";
+pub const BUCKET_OWNER_ENFORCED: &str = "BucketOwnerEnforced";
 
 /// The statement that refuses requests without TLS.
 #[must_use]
-pub fn tls_only(bucket: &str) -> Value {
+pub fn deny_insecure_transport_statement(bucket: &str) -> Value {
     let arn = format!("arn:aws:s3:::{bucket}");
     json!({
         "Sid": "TlsOnly",
@@ -54,7 +54,7 @@ pub struct BucketSpec {
     /// Its lifecycle rules, by id.
     pub lifecycle: Vec<LifecycleRule>,
     /// Its policy.
-    pub policy: Option<Policy>,
+    pub policy: Option<PolicyDocument>,
     /// Its tags, our mark included.
     pub tags: Tags,
     /// What its policy names.
@@ -81,7 +81,7 @@ pub struct BucketLive {
     /// Its lifecycle rules, by id.
     pub lifecycle: Vec<LifecycleRule>,
     /// Its policy.
-    pub policy: Option<Policy>,
+    pub policy: Option<PolicyDocument>,
     /// Its tags.
     pub tags: Tags,
     /// A key that it holds beside our own; nothing when it is empty.
@@ -89,8 +89,8 @@ pub struct BucketLive {
     pub holds: Option<String>,
 }
 
-impl Refers for BucketSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for BucketSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             name: _,
             region: _,
@@ -107,8 +107,8 @@ impl Refers for BucketSpec {
     }
 }
 
-impl Refers for BucketLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for BucketLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             name: _,
             region: _,

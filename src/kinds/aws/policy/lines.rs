@@ -6,34 +6,46 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{
-    FIRST_VERSION, Policy, Statement,
-    pairs::{self, Pair},
-    word::Word,
+    DEFAULT_VERSION, PolicyDocument, Statement,
+    pairs::{self, StatementChange},
+    word::PolicyString,
 };
-use crate::model::{Line, Shown};
+use crate::model::{DiffLine, DisplayValue};
 
 /// The lines from one document to the other; nothing when both are equal.
-pub(super) fn of(path: &str, from: Option<&Policy>, to: Option<&Policy>) -> Vec<Line> {
+pub(super) fn diff_lines(
+    path: &str,
+    from: Option<&PolicyDocument>,
+    to: Option<&PolicyDocument>,
+) -> Vec<DiffLine> {
     match (from, to) {
         (None, None) => Vec::new(),
-        (Some(from), Some(to)) => changed(path, from, to),
-        (Some(whole), None) => alone(path, whole, &|path, value| Line::remove(path, value)),
-        (None, Some(whole)) => alone(path, whole, &|path, value| Line::add(path, value)),
+        (Some(from), Some(to)) => changed_document_lines(path, from, to),
+        (Some(whole), None) => {
+            whole_document_lines(path, whole, &|path, value| DiffLine::remove(path, value))
+        }
+        (None, Some(whole)) => {
+            whole_document_lines(path, whole, &|path, value| DiffLine::add(path, value))
+        }
     }
 }
 
 /// A document that comes or goes as a whole. Today's version of the language goes without saying.
-fn alone(path: &str, whole: &Policy, line: &dyn Fn(String, Value) -> Line) -> Vec<Line> {
-    let Policy {
+fn whole_document_lines(
+    path: &str,
+    whole: &PolicyDocument,
+    line: &dyn Fn(String, Value) -> DiffLine,
+) -> Vec<DiffLine> {
+    let PolicyDocument {
         version,
         statements,
-        rest,
+        other_elements: rest,
     } = whole;
     let mut out = Vec::new();
     if statements.is_empty() {
-        return vec![line(path.to_owned(), whole.json())];
+        return vec![line(path.to_owned(), whole.to_json())];
     }
-    if version == FIRST_VERSION {
+    if version == DEFAULT_VERSION {
         out.push(line(format!("{path}.Version"), version.as_str().into()));
     }
     out.extend(
@@ -41,44 +53,49 @@ fn alone(path: &str, whole: &Policy, line: &dyn Fn(String, Value) -> Line) -> Ve
             .map(|(key, value)| line(format!("{path}.{key}"), value.clone())),
     );
     let one = |at| {
-        line(place(path, statements, at), statements[at].json()).with_note(statements[at].words())
+        line(
+            statement_path(path, statements, at),
+            statements[at].to_json(),
+        )
+        .with_note(statements[at].describe())
     };
     out.extend((0..statements.len()).map(one));
     out
 }
 
-fn changed(path: &str, from: &Policy, to: &Policy) -> Vec<Line> {
+fn changed_document_lines(path: &str, from: &PolicyDocument, to: &PolicyDocument) -> Vec<DiffLine> {
     let mut out = Vec::new();
     if from.version != to.version {
-        out.push(Line::change(
+        out.push(DiffLine::change(
             format!("{path}.Version"),
             from.version.as_str(),
             to.version.as_str(),
         ));
     }
-    rest(&mut out, path, &from.rest, &to.rest);
-    for pair in pairs::of(&from.statements, &to.statements) {
+    diff_other_elements(&mut out, path, &from.other_elements, &to.other_elements);
+    for pair in pairs::match_statements(&from.statements, &to.statements) {
         match pair {
-            Pair::Changed(there, wanted) => {
-                let path = place(path, &to.statements, wanted);
-                statement(
+            StatementChange::Changed(there, wanted) => {
+                let path = statement_path(path, &to.statements, wanted);
+                diff_statement(
                     &mut out,
                     &path,
                     &from.statements[there],
                     &to.statements[wanted],
                 );
             }
-            Pair::New(at) => {
+            StatementChange::Added(at) => {
                 let new = &to.statements[at];
                 out.push(
-                    Line::add(place(path, &to.statements, at), new.json()).with_note(new.words()),
+                    DiffLine::add(statement_path(path, &to.statements, at), new.to_json())
+                        .with_note(new.describe()),
                 );
             }
-            Pair::Gone(at) => {
+            StatementChange::Removed(at) => {
                 let gone = &from.statements[at];
                 out.push(
-                    Line::remove(place(path, &from.statements, at), gone.json())
-                        .with_note(gone.words()),
+                    DiffLine::remove(statement_path(path, &from.statements, at), gone.to_json())
+                        .with_note(gone.describe()),
                 );
             }
         }
@@ -87,7 +104,7 @@ fn changed(path: &str, from: &Policy, to: &Policy) -> Vec<Line> {
 }
 
 /// Where a statement is: by its name when it has one that no other has and that no element of a document has.
-fn place(path: &str, all: &[Statement], at: usize) -> String {
+fn statement_path(path: &str, all: &[Statement], at: usize) -> String {
     let plain = |sid: &&str| {
         sid.bytes().all(|byte| byte.is_ascii_alphanumeric())
             && !["Version", "Id", "Statement"].contains(sid)
@@ -101,34 +118,36 @@ fn place(path: &str, all: &[Statement], at: usize) -> String {
 }
 
 /// What differs in one statement.
-fn statement(out: &mut Vec<Line>, path: &str, from: &Statement, to: &Statement) {
-    let (there, wanted) = (from.sets(), to.sets());
+fn diff_statement(out: &mut Vec<DiffLine>, path: &str, from: &Statement, to: &Statement) {
+    let (there, wanted) = (from.value_sets(), to.value_sets());
     let keys: BTreeSet<_> = there.keys().chain(wanted.keys()).collect();
     for key in keys {
         let (there, wanted) = (there.get(key), wanted.get(key));
         let Some((spelt, _)) = wanted.or(there) else {
             continue;
         };
-        set(
+        diff_set(
             out,
             &format!("{path}.{spelt}"),
             there.map(|(_, set)| set),
             wanted.map(|(_, set)| set),
         );
     }
-    rest(out, path, &from.rest, &to.rest);
+    diff_other_elements(out, path, &from.other_elements, &to.other_elements);
 }
 
 /// One line for each value that comes or goes; one that takes the place of one other is a change.
-fn set(
-    out: &mut Vec<Line>,
+fn diff_set(
+    out: &mut Vec<DiffLine>,
     path: &str,
-    from: Option<&BTreeSet<Word>>,
-    to: Option<&BTreeSet<Word>>,
+    from: Option<&BTreeSet<PolicyString>>,
+    to: Option<&BTreeSet<PolicyString>>,
 ) {
-    let shown = |word: &Word| Shown::Value(word.text().into());
-    let without = |side: Option<&BTreeSet<Word>>, other: Option<&BTreeSet<Word>>| -> Vec<Shown> {
-        let other = |word: &&Word| other.is_some_and(|other| other.contains(*word));
+    let shown = |word: &PolicyString| DisplayValue::Value(word.original().into());
+    let without = |side: Option<&BTreeSet<PolicyString>>,
+                   other: Option<&BTreeSet<PolicyString>>|
+     -> Vec<DisplayValue> {
+        let other = |word: &&PolicyString| other.is_some_and(|other| other.contains(*word));
         side.into_iter()
             .flatten()
             .filter(|word| !other(word))
@@ -136,35 +155,48 @@ fn set(
             .collect()
     };
     // A list without values is not the same as no list.
-    let empty = |side: Option<&BTreeSet<Word>>| {
+    let empty = |side: Option<&BTreeSet<PolicyString>>| {
         side.filter(|members| members.is_empty())
-            .map(|_| Shown::Value(Value::Array(Vec::new())))
+            .map(|_| DisplayValue::Value(Value::Array(Vec::new())))
     };
     match (&*without(from, to), &*without(to, from)) {
-        ([there], [wanted]) => out.push(Line::new(path, Some(there.clone()), Some(wanted.clone()))),
+        ([there], [wanted]) => out.push(DiffLine::new(
+            path,
+            Some(there.clone()),
+            Some(wanted.clone()),
+        )),
         ([], []) if from.is_some() != to.is_some() => {
-            out.push(Line::new(path, empty(from), empty(to)))
+            out.push(DiffLine::new(path, empty(from), empty(to)))
         }
         (gone, new) => {
             out.extend(
                 gone.iter()
-                    .map(|there| Line::new(path, Some(there.clone()), None)),
+                    .map(|there| DiffLine::new(path, Some(there.clone()), None)),
             );
             out.extend(
                 new.iter()
-                    .map(|wanted| Line::new(path, None, Some(wanted.clone()))),
+                    .map(|wanted| DiffLine::new(path, None, Some(wanted.clone()))),
             );
         }
     }
 }
 
 /// What we do not know, key by key.
-fn rest(out: &mut Vec<Line>, path: &str, from: &Map<String, Value>, to: &Map<String, Value>) {
+fn diff_other_elements(
+    out: &mut Vec<DiffLine>,
+    path: &str,
+    from: &Map<String, Value>,
+    to: &Map<String, Value>,
+) {
     let keys: BTreeSet<_> = from.keys().chain(to.keys()).collect();
     for key in keys {
-        let shown = |side: &Map<String, Value>| side.get(key).cloned().map(Shown::Value);
+        let shown = |side: &Map<String, Value>| side.get(key).cloned().map(DisplayValue::Value);
         if from.get(key) != to.get(key) {
-            out.push(Line::new(format!("{path}.{key}"), shown(from), shown(to)));
+            out.push(DiffLine::new(
+                format!("{path}.{key}"),
+                shown(from),
+                shown(to),
+            ));
         }
     }
 }

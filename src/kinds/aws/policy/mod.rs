@@ -18,14 +18,14 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-pub use read::NotAPolicy;
-pub use refused::Use;
+pub use read::InvalidPolicy;
+pub use refused::PolicyUse;
 pub use statement::{Effect, Statement};
 
-use crate::model::Line;
+use crate::model::DiffLine;
 
 /// The version of the language when a document does not say it (IAM User Guide, "Version").
-const FIRST_VERSION: &str = "2008-10-17";
+const DEFAULT_VERSION: &str = "2008-10-17";
 
 /// A policy document in canonical form: two that mean the same are equal.
 ///
@@ -42,41 +42,41 @@ const FIRST_VERSION: &str = "2008-10-17";
 ///
 /// Whatever is not known is kept, compared and shown.
 #[derive(Clone)]
-pub struct Policy {
+pub struct PolicyDocument {
     version: String,
     statements: Vec<Statement>,
     /// `Id`, and whatever else stands beside the statements.
-    rest: Map<String, Value>,
+    other_elements: Map<String, Value>,
 }
 
-impl Policy {
+impl PolicyDocument {
     /// Reads a document as AWS returns it, plain or percent-encoded (RFC 3986, so that `+` stays `+`), or as a user
     /// writes it.
     ///
     /// # Errors
     /// When it is not a policy document, says something twice, or is longer than any that AWS takes.
-    pub fn parse(text: &str) -> Result<Self, NotAPolicy> {
-        read::text(text)
+    pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
+        read::parse_text(text)
     }
 
     /// Reads a document that is JSON already.
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn of(document: &Value) -> Result<Self, NotAPolicy> {
-        read::document(document)
+    pub fn from_json(document: &Value) -> Result<Self, InvalidPolicy> {
+        read::parse_document(document)
     }
 
     /// The document as a value, with scalars where there is one value. The order of its keys is that of
     /// [`serde_json::Map`]; [`Self::text`] has the readable one.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         Value::Object(self.fields().into_iter().collect())
     }
 
     /// The document as text in the order in which people write it, without spaces: what is sent.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn to_json_string(&self) -> String {
         serde_json::to_string(self)
             .expect("keys are strings and nothing in it can fail to be written")
     }
@@ -89,71 +89,77 @@ impl Policy {
     /// The difference, statement by statement; empty exactly when both are equal. Statements are named by their `Sid`,
     /// or by their place, counted from 0, in the document that has them (in `to`, when both do).
     #[must_use]
-    pub fn lines(path: &str, from: Option<&Self>, to: Option<&Self>) -> Vec<Line> {
-        lines::of(path, from, to)
+    pub fn diff_lines(path: &str, from: Option<&Self>, to: Option<&Self>) -> Vec<DiffLine> {
+        lines::diff_lines(path, from, to)
     }
 
     /// What it grants or denies, in words a newcomer understands: one sentence for each statement. What these words do
     /// not know is said as the document has it.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        self.statements.iter().map(Statement::words).collect()
+    pub fn describe(&self) -> Vec<String> {
+        self.statements.iter().map(Statement::describe).collect()
     }
 
     fn fields(&self) -> Vec<(String, Value)> {
         let statements = match &*self.statements {
-            [one] => one.json(),
-            several => several.iter().map(Statement::json).collect(),
+            [one] => one.to_json(),
+            several => several.iter().map(Statement::to_json).collect(),
         };
         let mut fields = vec![("Version".to_owned(), self.version.clone().into())];
-        fields.extend(self.rest.clone());
+        fields.extend(self.other_elements.clone());
         fields.push(("Statement".to_owned(), statements));
         fields
     }
 
     /// The statements as canonical text, sorted: equal for documents whose statements are.
-    fn meanings(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.statements.iter().map(Statement::meaning).collect();
+    fn canonical_statements(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .statements
+            .iter()
+            .map(Statement::canonical_text)
+            .collect();
         all.sort_unstable();
         all
     }
 }
 
-impl PartialEq for Policy {
+impl PartialEq for PolicyDocument {
     fn eq(&self, other: &Self) -> bool {
         let Self {
             version,
             statements: _,
-            rest,
+            other_elements: rest,
         } = self;
-        *version == other.version && *rest == other.rest && self.meanings() == other.meanings()
+        *version == other.version
+            && *rest == other.other_elements
+            && self.canonical_statements() == other.canonical_statements()
     }
 }
 
-impl Eq for Policy {}
+impl Eq for PolicyDocument {}
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for PolicyDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        f.write_str(&self.to_json_string())
     }
 }
 
-impl Serialize for Policy {
+impl Serialize for PolicyDocument {
     /// As [`Policy::json`], in the readable order.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self {
             version,
             statements,
-            rest,
+            other_elements: rest,
         } = self;
         let id = rest
             .iter()
-            .map(|(key, value)| (key.as_str(), Part::Plain(value)));
+            .map(|(key, value)| (key.as_str(), DocumentField::Plain(value)));
         let statements = match &**statements {
-            [one] => Part::One(one),
-            several => Part::Several(several),
+            [one] => DocumentField::One(one),
+            several => DocumentField::Several(several),
         };
-        let parts = [("Version", Part::Text(version))]
+        let parts = [("Version", DocumentField::Text(version))]
             .into_iter()
             .chain(id)
             .chain([("Statement", statements)]);
@@ -164,7 +170,7 @@ impl Serialize for Policy {
 /// What can stand under a key of a document.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Part<'a> {
+enum DocumentField<'a> {
     Text(&'a str),
     Plain(&'a Value),
     One(&'a Statement),

@@ -10,63 +10,71 @@ use super::Statement;
 
 /// How much of two statements must be the same, in thousandths of both, for one to be a change of the other. Below it
 /// two whole statements read better than a list of everything in them.
-const LIKE: usize = 500;
+const MIN_SIMILARITY: usize = 500;
 
 /// Places in the two documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pair {
+pub(super) enum StatementChange {
     /// The same statement, changed.
     Changed(usize, usize),
     /// In the first document only.
-    Gone(usize),
+    Removed(usize),
     /// In the second document only.
-    New(usize),
+    Added(usize),
 }
 
 /// Everything that differs, in the order of the second document; what is gone comes last. Equal statements are left out.
-pub(super) fn of(from: &[Statement], to: &[Statement]) -> Vec<Pair> {
-    let mut open = Open {
+pub(super) fn match_statements(from: &[Statement], to: &[Statement]) -> Vec<StatementChange> {
+    let mut open = Unmatched {
         from: (0..from.len()).collect(),
         to: (0..to.len()).collect(),
-        pairs: BTreeMap::new(),
+        matches: BTreeMap::new(),
     };
-    let meaning =
-        |all: &[Statement]| -> Vec<_> { all.iter().map(|one| Some(one.meaning())).collect() };
-    open.by_name(&meaning(from), &meaning(to));
-    open.pairs.clear();
+    let meaning = |all: &[Statement]| -> Vec<_> {
+        all.iter().map(|one| Some(one.canonical_text())).collect()
+    };
+    open.match_by_name(&meaning(from), &meaning(to));
+    open.matches.clear();
     let sid = |all: &[Statement]| -> Vec<_> { all.iter().map(|one| one.sid.clone()).collect() };
-    open.by_name(&sid(from), &sid(to));
-    open.by_likeness(from, to);
-    let Open { from, to, pairs } = open;
-    let mut out: BTreeMap<usize, Pair> = to.into_iter().map(|at| (at, Pair::New(at))).collect();
+    open.match_by_name(&sid(from), &sid(to));
+    open.match_by_similarity(from, to);
+    let Unmatched {
+        from,
+        to,
+        matches: pairs,
+    } = open;
+    let mut out: BTreeMap<usize, StatementChange> = to
+        .into_iter()
+        .map(|at| (at, StatementChange::Added(at)))
+        .collect();
     out.extend(
         pairs
             .into_iter()
-            .map(|(to, from)| (to, Pair::Changed(from, to))),
+            .map(|(to, from)| (to, StatementChange::Changed(from, to))),
     );
     out.into_values()
-        .chain(from.into_iter().map(Pair::Gone))
+        .chain(from.into_iter().map(StatementChange::Removed))
         .collect()
 }
 
 /// What has no partner yet, and the pairs found, each from its place in the second document to that in the first.
-struct Open {
+struct Unmatched {
     from: BTreeSet<usize>,
     to: BTreeSet<usize>,
-    pairs: BTreeMap<usize, usize>,
+    matches: BTreeMap<usize, usize>,
 }
 
-impl Open {
-    fn pair(&mut self, from: usize, to: usize) {
+impl Unmatched {
+    fn record_match(&mut self, from: usize, to: usize) {
         if self.from.contains(&from) && self.to.contains(&to) {
             self.from.remove(&from);
             self.to.remove(&to);
-            self.pairs.insert(to, from);
+            self.matches.insert(to, from);
         }
     }
 
     /// Pairs what has the same name, in order. What has no name stays.
-    fn by_name(&mut self, from: &[Option<String>], to: &[Option<String>]) {
+    fn match_by_name(&mut self, from: &[Option<String>], to: &[Option<String>]) {
         let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for at in self.from.iter().rev() {
             if let Some(name) = &from[*at] {
@@ -79,15 +87,17 @@ impl Open {
                 .and_then(|name| places.get_mut(name))
                 .and_then(Vec::pop)
             {
-                self.pair(place, at);
+                self.record_match(place, at);
             }
         }
     }
 
     /// Pairs what is most alike first.
-    fn by_likeness(&mut self, from: &[Statement], to: &[Statement]) {
+    fn match_by_similarity(&mut self, from: &[Statement], to: &[Statement]) {
         let facts = |all: &[Statement], open: &BTreeSet<usize>| -> Vec<(usize, BTreeSet<String>)> {
-            open.iter().map(|at| (*at, facts(&all[*at]))).collect()
+            open.iter()
+                .map(|at| (*at, statement_facts(&all[*at])))
+                .collect()
         };
         let (there, wanted) = (facts(from, &self.from), facts(to, &self.to));
         let mut alike = Vec::new();
@@ -95,33 +105,33 @@ impl Open {
             for (to, wanted) in &wanted {
                 let same =
                     there.intersection(wanted).count() * 2000 / (there.len() + wanted.len()).max(1);
-                if same >= LIKE {
+                if same >= MIN_SIMILARITY {
                     alike.push((Reverse(same), *from, *to));
                 }
             }
         }
         alike.sort_unstable();
         for (_, from, to) in alike {
-            self.pair(from, to);
+            self.record_match(from, to);
         }
     }
 }
 
 /// Everything that a statement says, each as one text. Its name is no fact about what it does.
-fn facts(statement: &Statement) -> BTreeSet<String> {
+fn statement_facts(statement: &Statement) -> BTreeSet<String> {
     let sets = statement
-        .sets()
+        .value_sets()
         .into_iter()
         .filter(|(_, (path, _))| path != "Sid");
     let facts = sets.flat_map(|(key, (_, members))| {
         members
             .into_iter()
-            .map(move |member| format!("{key:?} {}", member.key()))
+            .map(move |member| format!("{key:?} {}", member.normalized()))
     });
     facts
         .chain(
             statement
-                .rest
+                .other_elements
                 .iter()
                 .map(|(key, value)| format!("{key} {value}")),
         )

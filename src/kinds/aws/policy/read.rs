@@ -9,39 +9,39 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    FIRST_VERSION, Policy, Statement,
-    statement::{Condition, Effect, Listed, Who},
-    unique::Unique,
-    word::Word,
+    DEFAULT_VERSION, PolicyDocument, Statement,
+    statement::{Conditions, Effect, ElementValues, PrincipalSet},
+    unique::UniqueKeysJson,
+    word::PolicyString,
 };
 
 /// How long a document may be, in bytes. AWS's longest is a bucket's with 20 KB; percent-encoding makes three of one, and
 /// spaces do not count everywhere.
-const LONGEST: usize = 128 * 1024;
+const MAX_BYTES: usize = 128 * 1024;
 /// How many values it may hold: as many as fit, in the shortest notation.
-const MOST_VALUES: usize = 32 * 1024;
+const MAX_VALUES: usize = 32 * 1024;
 /// How deep it may nest. The language itself needs five.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// How many statements: more than 20 KB can hold.
-const MOST_STATEMENTS: usize = 1000;
+const MAX_STATEMENTS: usize = 1000;
 /// Beyond this a number that is not written as text has lost digits when it was read.
-const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
 /// A document that is not a policy, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a policy document: {0}")]
-pub struct NotAPolicy(String);
+pub struct InvalidPolicy(String);
 
-type Read<T> = Result<T, NotAPolicy>;
+type ParseResult<T> = Result<T, InvalidPolicy>;
 
-fn wrong<T>(why: impl Into<String>) -> Read<T> {
-    Err(NotAPolicy(why.into()))
+fn invalid<T>(why: impl Into<String>) -> ParseResult<T> {
+    Err(InvalidPolicy(why.into()))
 }
 
 /// A document as text. IAM percent-encodes what it returns and S3 does not, so that the first character decides.
-pub(super) fn text(text: &str) -> Read<Policy> {
-    if text.len() > LONGEST {
-        return wrong(format!(
+pub(super) fn parse_text(text: &str) -> ParseResult<PolicyDocument> {
+    if text.len() > MAX_BYTES {
+        return invalid(format!(
             "it has {} bytes, and AWS takes none longer than 20 KB",
             text.len()
         ));
@@ -50,16 +50,16 @@ pub(super) fn text(text: &str) -> Read<Policy> {
     let plain = if text.starts_with('{') {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(decoded(text)?)
+        Cow::Owned(percent_decode(text)?)
     };
     match serde_json::from_str(&plain) {
-        Ok(Unique(value)) => document(&value),
-        Err(error) => wrong(error.to_string()),
+        Ok(UniqueKeysJson(value)) => parse_document(&value),
+        Err(error) => invalid(error.to_string()),
     }
 }
 
 /// Decodes as RFC 3986 has it: a plus sign is a plus sign.
-fn decoded(text: &str) -> Read<String> {
+fn percent_decode(text: &str) -> ParseResult<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -67,46 +67,49 @@ fn decoded(text: &str) -> Read<String> {
         match byte {
             b'%' => match (digit(), digit()) {
                 (Some(high), Some(low)) => out.extend(u8::try_from(high * 16 + low)),
-                _ => return wrong("it is neither JSON nor percent-encoded JSON"),
+                _ => return invalid("it is neither JSON nor percent-encoded JSON"),
             },
             other => out.push(other),
         }
     }
-    String::from_utf8(out).or_else(|_| wrong("it is not UTF-8"))
+    String::from_utf8(out).or_else(|_| invalid("it is not UTF-8"))
 }
 
 /// A document as JSON.
-pub(super) fn document(document: &Value) -> Read<Policy> {
-    bounded(document)?;
+pub(super) fn parse_document(document: &Value) -> ParseResult<PolicyDocument> {
+    check_size(document)?;
     let Value::Object(fields) = document else {
-        return wrong(format!("it is {}, not an object", sort(document)));
+        return invalid(format!("it is {}, not an object", json_type_name(document)));
     };
     let mut rest = fields.clone();
     let version = match rest.remove("Version") {
-        None => FIRST_VERSION.to_owned(),
+        None => DEFAULT_VERSION.to_owned(),
         Some(Value::String(version)) => version,
-        Some(other) => return wrong(format!("Version is {}, not a text", sort(&other))),
+        Some(other) => {
+            return invalid(format!("Version is {}, not a text", json_type_name(&other)));
+        }
     };
     let statements = match rest.remove("Statement") {
-        None => return wrong("it has no Statement"),
+        None => return invalid("it has no Statement"),
         Some(Value::Array(list)) => list,
         Some(one) => vec![one],
     };
-    if statements.len() > MOST_STATEMENTS {
-        return wrong(format!("it has {} statements", statements.len()));
+    if statements.len() > MAX_STATEMENTS {
+        return invalid(format!("it has {} statements", statements.len()));
     }
     let statements = statements.into_iter().enumerate().map(|(at, value)| {
-        statement(value).map_err(|NotAPolicy(why)| NotAPolicy(format!("Statement[{at}]: {why}")))
+        parse_statement(value)
+            .map_err(|InvalidPolicy(why)| InvalidPolicy(format!("Statement[{at}]: {why}")))
     });
-    Ok(Policy {
+    Ok(PolicyDocument {
         version,
-        statements: statements.collect::<Read<_>>()?,
-        rest,
+        statements: statements.collect::<ParseResult<_>>()?,
+        other_elements: rest,
     })
 }
 
 /// Refuses what would take long to work on, without recursion.
-fn bounded(document: &Value) -> Read<()> {
+fn check_size(document: &Value) -> ParseResult<()> {
     let (mut values, mut bytes) = (0, 0);
     let mut open = vec![(document, 0)];
     while let Some((value, depth)) = open.pop() {
@@ -120,18 +123,18 @@ fn bounded(document: &Value) -> Read<()> {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
-        if depth > DEEPEST {
-            return wrong(format!("it nests deeper than {DEEPEST} levels"));
+        if depth > MAX_DEPTH {
+            return invalid(format!("it nests deeper than {MAX_DEPTH} levels"));
         }
-        if values > MOST_VALUES || bytes > LONGEST {
-            return wrong("it is longer than any that AWS takes");
+        if values > MAX_VALUES || bytes > MAX_BYTES {
+            return invalid("it is longer than any that AWS takes");
         }
     }
     Ok(())
 }
 
 /// What a value is, for an error.
-fn sort(value: &Value) -> &'static str {
+fn json_type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -142,66 +145,66 @@ fn sort(value: &Value) -> &'static str {
     }
 }
 
-fn statement(value: Value) -> Read<Statement> {
+fn parse_statement(value: Value) -> ParseResult<Statement> {
     let mut rest = match value {
         Value::Object(fields) => fields,
-        other => return wrong(format!("it is {}, not an object", sort(&other))),
+        other => return invalid(format!("it is {}, not an object", json_type_name(&other))),
     };
     let effect = match rest.remove("Effect") {
         Some(Value::String(text)) if text == "Allow" => Effect::Allow,
         Some(Value::String(text)) if text == "Deny" => Effect::Deny,
         Some(other) => {
-            return wrong(format!(
+            return invalid(format!(
                 "Effect is {other}; AWS knows \"Allow\" and \"Deny\""
             ));
         }
-        None => return wrong("it has no Effect (names are case-sensitive)"),
+        None => return invalid("it has no Effect (names are case-sensitive)"),
     };
     let sid = match rest.remove("Sid") {
         None => None,
         Some(Value::String(sid)) => Some(sid).filter(|sid| !sid.is_empty()),
-        Some(other) => return wrong(format!("Sid is {}, not a text", sort(&other))),
+        Some(other) => return invalid(format!("Sid is {}, not a text", json_type_name(&other))),
     };
-    let Some((but, action)) = either(&mut rest, "Action", "NotAction")? else {
-        return wrong("it has neither Action nor NotAction (names are case-sensitive)");
+    let Some((but, action)) = take_element(&mut rest, "Action", "NotAction")? else {
+        return invalid("it has neither Action nor NotAction (names are case-sensitive)");
     };
-    let action = Listed {
-        but,
-        members: members("Action", &action, Word::caseless)?,
+    let action = ElementValues {
+        negated: but,
+        values: parse_values("Action", &action, PolicyString::case_insensitive)?,
     };
-    let resource = either(&mut rest, "Resource", "NotResource")?;
+    let resource = take_element(&mut rest, "Resource", "NotResource")?;
     let resource = resource.map(|(but, value)| {
-        Ok(Listed {
-            but,
-            members: members("Resource", &value, Word::exact)?,
+        Ok(ElementValues {
+            negated: but,
+            values: parse_values("Resource", &value, PolicyString::case_sensitive)?,
         })
     });
-    let principal =
-        either(&mut rest, "Principal", "NotPrincipal")?.map(|(but, value)| who(but, &value));
+    let principal = take_element(&mut rest, "Principal", "NotPrincipal")?
+        .map(|(but, value)| parse_principals(but, &value));
     let condition = rest
         .remove("Condition")
-        .map(|value| condition(&value))
+        .map(|value| parse_conditions(&value))
         .transpose()?
         .unwrap_or_default();
     Ok(Statement {
         sid,
         effect,
-        principal: principal.transpose()?,
-        action,
-        resource: resource.transpose()?,
-        condition,
-        rest,
+        principals: principal.transpose()?,
+        actions: action,
+        resources: resource.transpose()?,
+        conditions: condition,
+        other_elements: rest,
     })
 }
 
 /// The value of an element or of its negation, and whether it is the negation. AWS takes only one of the two.
-fn either(
+fn take_element(
     fields: &mut Map<String, Value>,
     name: &str,
     negated: &str,
-) -> Read<Option<(bool, Value)>> {
+) -> ParseResult<Option<(bool, Value)>> {
     match (fields.remove(name), fields.remove(negated)) {
-        (Some(_), Some(_)) => wrong(format!("it has both {name} and {negated}")),
+        (Some(_), Some(_)) => invalid(format!("it has both {name} and {negated}")),
         (Some(value), None) => Ok(Some((false, value))),
         (None, negated) => Ok(negated.map(|value| (true, value))),
     }
@@ -209,7 +212,11 @@ fn either(
 
 /// A set of texts, of which one may stand for itself. Of several spellings of one text the first in the order of bytes is
 /// kept (capitals come first), so that the order in which they stood does not show.
-fn members(name: &str, value: &Value, word: fn(&str) -> Word) -> Read<BTreeSet<Word>> {
+fn parse_values(
+    name: &str,
+    value: &Value,
+    word: fn(&str) -> PolicyString,
+) -> ParseResult<BTreeSet<PolicyString>> {
     let list = match value {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
@@ -217,12 +224,15 @@ fn members(name: &str, value: &Value, word: fn(&str) -> Word) -> Read<BTreeSet<W
     let mut out = BTreeSet::new();
     for value in list {
         let Value::String(text) = value else {
-            return wrong(format!("{name} holds {}, not a text", sort(value)));
+            return invalid(format!(
+                "{name} holds {}, not a text",
+                json_type_name(value)
+            ));
         };
         let word = word(text);
         if out
             .get(&word)
-            .is_none_or(|kept: &Word| word.text() < kept.text())
+            .is_none_or(|kept: &PolicyString| word.original() < kept.original())
         {
             out.replace(word);
         }
@@ -230,55 +240,69 @@ fn members(name: &str, value: &Value, word: fn(&str) -> Word) -> Read<BTreeSet<W
     Ok(out)
 }
 
-fn who(but: bool, value: &Value) -> Read<Who> {
+fn parse_principals(but: bool, value: &Value) -> ParseResult<PrincipalSet> {
     let kinds = match value {
-        Value::String(text) if text == "*" => {
-            BTreeMap::from([(Who::AWS.to_owned(), BTreeSet::from([Word::principal(text)]))])
-        }
+        Value::String(text) if text == "*" => BTreeMap::from([(
+            PrincipalSet::AWS.to_owned(),
+            BTreeSet::from([PolicyString::aws_principal(text)]),
+        )]),
         Value::Object(kinds) => {
             let one = |(kind, value): (&String, &Value)| {
-                let word = if kind == Who::AWS {
-                    Word::principal
+                let word = if kind == PrincipalSet::AWS {
+                    PolicyString::aws_principal
                 } else {
-                    Word::exact
+                    PolicyString::case_sensitive
                 };
                 Ok((
                     kind.clone(),
-                    members(&format!("Principal.{kind}"), value, word)?,
+                    parse_values(&format!("Principal.{kind}"), value, word)?,
                 ))
             };
-            kinds.iter().map(one).collect::<Read<_>>()?
+            kinds.iter().map(one).collect::<ParseResult<_>>()?
         }
-        other => return wrong(format!("Principal is {other}, neither \"*\" nor an object")),
+        other => return invalid(format!("Principal is {other}, neither \"*\" nor an object")),
     };
-    Ok(Who { but, kinds })
+    Ok(PrincipalSet {
+        negated: but,
+        by_type: kinds,
+    })
 }
 
 /// Operators, keys and values. An operator without keys asks for nothing and is left out.
-fn condition(value: &Value) -> Read<Condition> {
+fn parse_conditions(value: &Value) -> ParseResult<Conditions> {
     let Value::Object(operators) = value else {
-        return wrong(format!("Condition is {}, not an object", sort(value)));
+        return invalid(format!(
+            "Condition is {}, not an object",
+            json_type_name(value)
+        ));
     };
-    let mut out = Condition::new();
+    let mut out = Conditions::new();
     for (operator, keys) in operators {
         let Value::Object(keys) = keys else {
-            return wrong(format!(
+            return invalid(format!(
                 "Condition.{operator} is {}, not an object",
-                sort(keys)
+                json_type_name(keys)
             ));
         };
         let mut inner = BTreeMap::new();
         for (key, values) in keys {
             let name = format!("Condition.{operator}.{key}");
             if inner
-                .insert(Word::caseless(key), compared(&name, values)?)
+                .insert(
+                    PolicyString::case_insensitive(key),
+                    parse_condition_values(&name, values)?,
+                )
                 .is_some()
             {
-                return wrong(format!("{name} stands twice, in other letters"));
+                return invalid(format!("{name} stands twice, in other letters"));
             }
         }
-        if !inner.is_empty() && out.insert(Word::caseless(operator), inner).is_some() {
-            return wrong(format!(
+        if !inner.is_empty()
+            && out
+                .insert(PolicyString::case_insensitive(operator), inner)
+                .is_some()
+        {
+            return invalid(format!(
                 "Condition.{operator} stands twice, in other letters"
             ));
         }
@@ -287,16 +311,16 @@ fn condition(value: &Value) -> Read<Condition> {
 }
 
 /// What a condition compares with: texts, and what AWS takes for texts.
-fn compared(name: &str, value: &Value) -> Read<BTreeSet<Word>> {
+fn parse_condition_values(name: &str, value: &Value) -> ParseResult<BTreeSet<PolicyString>> {
     let text = |value: &Value| match value {
         Value::Bool(_) => Ok(Value::String(value.to_string())),
         Value::Number(number)
             if number.is_f64()
                 && number
                     .as_f64()
-                    .is_none_or(|value| value.abs() >= LARGEST_EXACT) =>
+                    .is_none_or(|value| value.abs() >= MAX_EXACT_NUMBER) =>
         {
-            wrong(format!(
+            invalid(format!(
                 "{name} holds a number of too many digits: write it as a text"
             ))
         }
@@ -304,8 +328,8 @@ fn compared(name: &str, value: &Value) -> Read<BTreeSet<Word>> {
         other => Ok(other.clone()),
     };
     let value = match value {
-        Value::Array(list) => list.iter().map(text).collect::<Read<_>>()?,
+        Value::Array(list) => list.iter().map(text).collect::<ParseResult<_>>()?,
         one => text(one)?,
     };
-    members(name, &value, Word::exact)
+    parse_values(name, &value, PolicyString::case_sensitive)
 }

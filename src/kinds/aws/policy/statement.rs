@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::{
-    word::{self, Side, Word},
+    word::{self, PolicyString, SelectSpelling},
     words,
 };
 
@@ -23,7 +23,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "Allow",
             Self::Deny => "Deny",
@@ -36,53 +36,53 @@ impl Effect {
 pub struct Statement {
     pub(super) sid: Option<String>,
     pub(super) effect: Effect,
-    pub(super) principal: Option<Who>,
-    pub(super) action: Listed,
-    pub(super) resource: Option<Listed>,
-    pub(super) condition: Condition,
+    pub(super) principals: Option<PrincipalSet>,
+    pub(super) actions: ElementValues,
+    pub(super) resources: Option<ElementValues>,
+    pub(super) conditions: Conditions,
     /// What we do not know.
-    pub(super) rest: Map<String, Value>,
+    pub(super) other_elements: Map<String, Value>,
 }
 
 /// Operators, their keys, and the values that each key is compared with.
-pub(super) type Condition = BTreeMap<Word, BTreeMap<Word, BTreeSet<Word>>>;
+pub(super) type Conditions = BTreeMap<PolicyString, BTreeMap<PolicyString, BTreeSet<PolicyString>>>;
 
 /// The sets of a statement, see [`Statement::sets`].
-pub(super) type Sets = BTreeMap<(u8, Vec<String>), (String, BTreeSet<Word>)>;
+pub(super) type ValueSets = BTreeMap<(u8, Vec<String>), (String, BTreeSet<PolicyString>)>;
 
 /// Actions or resources.
 #[derive(Clone)]
-pub(super) struct Listed {
+pub(super) struct ElementValues {
     /// Whether it is everything but these.
-    pub(super) but: bool,
-    pub(super) members: BTreeSet<Word>,
+    pub(super) negated: bool,
+    pub(super) values: BTreeSet<PolicyString>,
 }
 
 /// Principals, by their type.
 #[derive(Clone)]
-pub(super) struct Who {
+pub(super) struct PrincipalSet {
     /// Whether it is everyone but these.
-    pub(super) but: bool,
-    pub(super) kinds: BTreeMap<String, BTreeSet<Word>>,
+    pub(super) negated: bool,
+    pub(super) by_type: BTreeMap<String, BTreeSet<PolicyString>>,
 }
 
-impl Who {
+impl PrincipalSet {
     /// The type of accounts, roles and users.
     pub(super) const AWS: &'static str = "AWS";
 
     /// Whether the principals are everyone there is.
     pub(super) fn is_everyone(&self) -> bool {
         let mut all = self
-            .kinds
+            .by_type
             .iter()
             .flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
-        matches!((all.next(), all.next()), (Some((kind, one)), None) if kind == Self::AWS && one.key() == "*")
-            && self.kinds.len() == 1
+        matches!((all.next(), all.next()), (Some((kind, one)), None) if kind == Self::AWS && one.normalized() == "*")
+            && self.by_type.len() == 1
     }
 }
 
 /// The name of an element, or of its negation.
-fn named(but: bool, name: &str) -> String {
+fn element_name(but: bool, name: &str) -> String {
     if but {
         format!("Not{name}")
     } else {
@@ -105,42 +105,45 @@ impl Statement {
 
     /// As a value, with scalars where there is one value.
     #[must_use]
-    pub fn json(&self) -> Value {
-        Value::Object(self.fields(Word::text).into_iter().collect())
+    pub fn to_json(&self) -> Value {
+        Value::Object(self.fields(PolicyString::original).into_iter().collect())
     }
 
     /// What it grants or denies, in one sentence.
     #[must_use]
-    pub fn words(&self) -> String {
-        words::sentence(self)
+    pub fn describe(&self) -> String {
+        words::describe_statement(self)
     }
 
     /// Text that is the same for all statements that mean the same.
-    pub(super) fn meaning(&self) -> String {
-        let fields: Map<String, Value> = self.fields(Word::key).into_iter().collect();
+    pub(super) fn canonical_text(&self) -> String {
+        let fields: Map<String, Value> =
+            self.fields(PolicyString::normalized).into_iter().collect();
         Value::Object(fields).to_string()
     }
 
     /// In the order in which people write them.
-    fn fields(&self, side: Side) -> Vec<(String, Value)> {
+    fn fields(&self, side: SelectSpelling) -> Vec<(String, Value)> {
         let Self {
             sid,
             effect,
-            principal,
-            action,
-            resource,
-            condition,
-            rest,
+            principals: principal,
+            actions: action,
+            resources: resource,
+            conditions: condition,
+            other_elements: rest,
         } = self;
         let mut out = Vec::new();
         out.extend(sid.iter().map(|sid| ("Sid".to_owned(), json!(sid))));
-        out.push(("Effect".to_owned(), effect.name().into()));
+        out.push(("Effect".to_owned(), effect.as_str().into()));
         out.extend(principal.iter().map(|who| {
-            let kind = |(kind, members): (&String, &_)| (kind.clone(), word::value(members, side));
+            let kind = |(kind, members): (&String, &_)| {
+                (kind.clone(), word::values_to_json(members, side))
+            };
             let everyone = || json!("*");
-            let named_ones = || Value::Object(who.kinds.iter().map(kind).collect());
+            let named_ones = || Value::Object(who.by_type.iter().map(kind).collect());
             (
-                named(who.but, "Principal"),
+                element_name(who.negated, "Principal"),
                 if who.is_everyone() {
                     everyone()
                 } else {
@@ -149,19 +152,23 @@ impl Statement {
             )
         }));
         out.push((
-            named(action.but, "Action"),
-            word::value(&action.members, side),
+            element_name(action.negated, "Action"),
+            word::values_to_json(&action.values, side),
         ));
         out.extend(resource.iter().map(|listed| {
             (
-                named(listed.but, "Resource"),
-                word::value(&listed.members, side),
+                element_name(listed.negated, "Resource"),
+                word::values_to_json(&listed.values, side),
             )
         }));
         if !condition.is_empty() {
-            let key =
-                |(key, values): (&Word, &_)| (side(key).to_owned(), word::value(values, side));
-            let operator = |(operator, keys): (&Word, &BTreeMap<Word, BTreeSet<Word>>)| {
+            let key = |(key, values): (&PolicyString, &_)| {
+                (side(key).to_owned(), word::values_to_json(values, side))
+            };
+            let operator = |(operator, keys): (
+                &PolicyString,
+                &BTreeMap<PolicyString, BTreeSet<PolicyString>>,
+            )| {
                 (
                     side(operator).to_owned(),
                     Value::Object(keys.iter().map(key).collect()),
@@ -178,54 +185,65 @@ impl Statement {
 
     /// Every set of texts in it, in the order in which people write them. The key tells sets apart; the text beside the
     /// set is its path as the author spelt it.
-    pub(super) fn sets(&self) -> Sets {
+    pub(super) fn value_sets(&self) -> ValueSets {
         let Self {
             sid,
             effect,
-            principal,
-            action,
-            resource,
-            condition,
-            rest: _,
+            principals: principal,
+            actions: action,
+            resources: resource,
+            conditions: condition,
+            other_elements: _,
         } = self;
-        let mut out = Sets::new();
-        let mut put = |rank: u8, key: &[&str], path: String, members: BTreeSet<Word>| {
+        let mut out = ValueSets::new();
+        let mut put = |rank: u8, key: &[&str], path: String, members: BTreeSet<PolicyString>| {
             out.insert(
                 (rank, key.iter().map(|part| (*part).to_owned()).collect()),
                 (path, members),
             );
         };
-        let one = |text: &str| BTreeSet::from([Word::exact(text)]);
+        let one = |text: &str| BTreeSet::from([PolicyString::case_sensitive(text)]);
         if let Some(sid) = sid {
             put(0, &[], "Sid".to_owned(), one(sid));
         }
-        put(1, &[], "Effect".to_owned(), one(effect.name()));
+        put(1, &[], "Effect".to_owned(), one(effect.as_str()));
         if let Some(who) = principal {
-            let name = named(who.but, "Principal");
-            if who.is_everyone() || who.kinds.is_empty() {
+            let name = element_name(who.negated, "Principal");
+            if who.is_everyone() || who.by_type.is_empty() {
                 put(
                     2,
                     &[&name],
                     name.clone(),
-                    who.kinds.values().flatten().cloned().collect(),
+                    who.by_type.values().flatten().cloned().collect(),
                 );
             } else {
-                for (kind, members) in &who.kinds {
+                for (kind, members) in &who.by_type {
                     put(2, &[&name, kind], format!("{name}.{kind}"), members.clone());
                 }
             }
         }
         let resource = resource.iter().map(|listed| (4, "Resource", listed));
-        for (rank, name, Listed { but, members }) in
-            [(3, "Action", action)].into_iter().chain(resource)
+        for (
+            rank,
+            name,
+            ElementValues {
+                negated: but,
+                values: members,
+            },
+        ) in [(3, "Action", action)].into_iter().chain(resource)
         {
-            let name = named(*but, name);
+            let name = element_name(*but, name);
             put(rank, &[&name], name.clone(), members.clone());
         }
         for (operator, keys) in condition {
             for (key, values) in keys {
-                let path = format!("Condition.{}.{}", operator.text(), key.text());
-                put(5, &[operator.key(), key.key()], path, values.clone());
+                let path = format!("Condition.{}.{}", operator.original(), key.original());
+                put(
+                    5,
+                    &[operator.normalized(), key.normalized()],
+                    path,
+                    values.clone(),
+                );
             }
         }
         out
@@ -234,7 +252,7 @@ impl Statement {
 
 impl PartialEq for Statement {
     fn eq(&self, other: &Self) -> bool {
-        self.meaning() == other.meaning()
+        self.canonical_text() == other.canonical_text()
     }
 }
 
@@ -242,13 +260,13 @@ impl Eq for Statement {}
 
 impl fmt::Debug for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.json())
+        write!(f, "{}", self.to_json())
     }
 }
 
 impl Serialize for Statement {
     /// As [`Statement::json`], in the order in which people write it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.fields(Word::text))
+        serializer.collect_map(self.fields(PolicyString::original))
     }
 }

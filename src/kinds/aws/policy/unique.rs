@@ -10,17 +10,17 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// A value that was read so.
-pub(super) struct Unique(pub(super) Value);
+pub(super) struct UniqueKeysJson(pub(super) Value);
 
-impl<'de> Deserialize<'de> for Unique {
+impl<'de> Deserialize<'de> for UniqueKeysJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Self)
+        deserializer.deserialize_any(UniqueKeysVisitor).map(Self)
     }
 }
 
-struct Reader;
+struct UniqueKeysVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +53,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut out = Vec::new();
-        while let Some(Unique(value)) = list.next_element()? {
+        while let Some(UniqueKeysJson(value)) = list.next_element()? {
             out.push(value);
         }
         Ok(Value::Array(out))
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut out = Map::new();
-        while let Some((key, Unique(value))) = map.next_entry::<String, Unique>()? {
+        while let Some((key, UniqueKeysJson(value))) = map.next_entry::<String, UniqueKeysJson>()? {
             if out.contains_key(&key) {
                 return Err(A::Error::custom(format!(
                     "`{key}` stands twice in one object"

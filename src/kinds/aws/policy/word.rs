@@ -6,98 +6,98 @@ use serde_json::Value;
 
 /// A text that is equal to every other spelling of the same.
 #[derive(Clone, Debug)]
-pub(super) struct Word {
-    text: String,
-    key: String,
+pub(super) struct PolicyString {
+    original: String,
+    normalized: String,
 }
 
-impl Word {
+impl PolicyString {
     /// A text in which every character counts.
-    pub(super) fn exact(text: &str) -> Self {
+    pub(super) fn case_sensitive(text: &str) -> Self {
         Self {
-            text: text.to_owned(),
-            key: text.to_owned(),
+            original: text.to_owned(),
+            normalized: text.to_owned(),
         }
     }
 
     /// A text in which upper and lower case are the same.
-    pub(super) fn caseless(text: &str) -> Self {
+    pub(super) fn case_insensitive(text: &str) -> Self {
         Self {
-            text: text.to_owned(),
-            key: text.to_ascii_lowercase(),
+            original: text.to_owned(),
+            normalized: text.to_ascii_lowercase(),
         }
     }
 
     /// A principal of the type `AWS`: an account by its id is the same as by the ARN of its root. An id that IAM put in
     /// the place of somebody deleted (`AROA…`, `AIDA…`) is equal to itself only.
-    pub(super) fn principal(text: &str) -> Self {
-        let key = account(text).unwrap_or(text).to_owned();
+    pub(super) fn aws_principal(text: &str) -> Self {
+        let key = principal_account(text).unwrap_or(text).to_owned();
         Self {
-            text: text.to_owned(),
-            key,
+            original: text.to_owned(),
+            normalized: key,
         }
     }
 
     /// As the author spelt it.
-    pub(super) fn text(&self) -> &str {
-        &self.text
+    pub(super) fn original(&self) -> &str {
+        &self.original
     }
 
     /// What it is compared by.
-    pub(super) fn key(&self) -> &str {
-        &self.key
+    pub(super) fn normalized(&self) -> &str {
+        &self.normalized
     }
 }
 
-impl PartialEq for Word {
+impl PartialEq for PolicyString {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
+        self.normalized == other.normalized
     }
 }
 
-impl Eq for Word {}
+impl Eq for PolicyString {}
 
-impl PartialOrd for Word {
+impl PartialOrd for PolicyString {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Word {
+impl Ord for PolicyString {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.key.cmp(&other.key)
+        self.normalized.cmp(&other.normalized)
     }
 }
 
 /// The partitions of AWS whose ARNs are read; in any other an ARN is a text.
-const PARTITIONS: [&str; 3] = ["aws", "aws-cn", "aws-us-gov"];
+const KNOWN_PARTITIONS: [&str; 3] = ["aws", "aws-cn", "aws-us-gov"];
 
 /// What follows the partition of an ARN.
-pub(super) fn within_partition(arn: &str) -> Option<&str> {
+pub(super) fn strip_partition(arn: &str) -> Option<&str> {
     let (partition, rest) = arn.strip_prefix("arn:")?.split_once(':')?;
-    PARTITIONS.contains(&partition).then_some(rest)
+    KNOWN_PARTITIONS.contains(&partition).then_some(rest)
 }
 
 /// The id of an account that a principal names as a whole.
-pub(super) fn account(principal: &str) -> Option<&str> {
+pub(super) fn principal_account(principal: &str) -> Option<&str> {
     let root = || {
-        within_partition(principal)?
+        strip_partition(principal)?
             .strip_prefix("iam::")?
             .strip_suffix(":root")
     };
-    Some(root().unwrap_or(principal)).filter(|id| is_account(id))
+    Some(root().unwrap_or(principal)).filter(|id| is_account_id(id))
 }
 
 /// Whether it is the id of an account: twelve digits.
-pub(super) fn is_account(id: &str) -> bool {
+pub(super) fn is_account_id(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Which side of a [`Word`] is wanted.
-pub(super) type Side = fn(&Word) -> &str;
+pub(super) type SelectSpelling = fn(&PolicyString) -> &str;
 
 /// One value as itself, any other number as a list.
-pub(super) fn value(members: &BTreeSet<Word>, side: Side) -> Value {
+pub(super) fn values_to_json(members: &BTreeSet<PolicyString>, side: SelectSpelling) -> Value {
     let mut all: Vec<Value> = members.iter().map(|word| side(word).into()).collect();
     if all.len() == 1 {
         all.remove(0)

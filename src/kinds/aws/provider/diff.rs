@@ -1,61 +1,68 @@
 //! What of a provider changes in place: an audience that is missing is added. Others stay: they are somebody's. The
 //! thumbprint is never compared, because AWS fills it in and does not use it for issuers with a public certificate.
 
-use super::{AUDIENCE, Provider, ProviderLive, ProviderSpec, host};
+use super::{AUDIENCE, OidcProvider, OidcProviderLive, OidcProviderSpec, issuer_host};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Refused},
-    model::Line,
+    kinds::{Blocker, DescribeEdit, Diff, DiffContext, Kind},
+    model::DiffLine,
 };
 
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProviderEdit {
+pub enum OidcProviderEdit {
     /// Tokens for AWS are accepted as well.
     AddAudience,
 }
 
-impl Announce for ProviderEdit {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for OidcProviderEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         let Self::AddAudience = self;
-        vec![Line::add("audience", AUDIENCE)]
+        vec![DiffLine::add("audience", AUDIENCE)]
     }
 }
 
-impl Kind for Provider {
-    type Spec = ProviderSpec;
-    type Live = ProviderLive;
-    type Edit = ProviderEdit;
+impl Kind for OidcProvider {
+    type Spec = OidcProviderSpec;
+    type Live = OidcProviderLive;
+    type Edit = OidcProviderEdit;
 
     const IN_APP: bool = false;
 
-    fn diff(_: &ProviderSpec, live: &ProviderLive, _: &Around<'_>) -> Diff<ProviderEdit> {
+    fn diff(
+        _: &OidcProviderSpec,
+        live: &OidcProviderLive,
+        _: &DiffContext<'_>,
+    ) -> Diff<OidcProviderEdit> {
         if live.audiences.iter().any(|audience| audience == AUDIENCE) {
             Diff::Same
         } else {
-            Diff::Edit(vec![ProviderEdit::AddAudience])
+            Diff::Edit(vec![OidcProviderEdit::AddAudience])
         }
     }
 
-    fn complete(spec: &ProviderSpec, around: &Around<'_>) -> Result<ProviderSpec, Refused> {
-        Ok(ProviderSpec {
-            org: around.world.fly_org()?.to_owned(),
+    fn resolve_defaults(
+        spec: &OidcProviderSpec,
+        around: &DiffContext<'_>,
+    ) -> Result<OidcProviderSpec, Blocker> {
+        Ok(OidcProviderSpec {
+            org: around.world.fly_org_slug()?.to_owned(),
             ..spec.clone()
         })
     }
 
-    fn outline(spec: &ProviderSpec, _: &Around<'_>) -> Vec<Line> {
-        let ProviderSpec { account: _, org } = spec;
+    fn creation_lines(spec: &OidcProviderSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
+        let OidcProviderSpec { account: _, org } = spec;
         vec![
-            Line::add("url", format!("https://{}", host(org))),
-            Line::add("audience", AUDIENCE),
+            DiffLine::add("url", format!("https://{}", issuer_host(org))),
+            DiffLine::add("audience", AUDIENCE),
         ]
     }
 
-    fn identity(live: &ProviderLive) -> String {
+    fn identity(live: &OidcProviderLive) -> String {
         live.arn.clone()
     }
 
-    fn describe(live: &ProviderLive) -> String {
+    fn describe(live: &OidcProviderLive) -> String {
         live.arn
             .split_once("oidc-provider/")
             .map_or(live.arn.as_str(), |(_, host)| host)

@@ -1,17 +1,20 @@
 //! The calls of a provider.
 
-use super::{AUDIENCE, Provider, ProviderEdit, ProviderLive, ProviderSpec, SHARED, arn, host};
+use super::{
+    AUDIENCE, OidcProvider, OidcProviderEdit, OidcProviderLive, OidcProviderSpec, SHARED_TAG,
+    issuer_host, provider_arn,
+};
 use crate::{
-    clouds::{CloudError, Clouds, Trouble, aws::wire},
+    clouds::{CloudError, CloudWriters, ErrorKind, aws::wire},
     kinds::{Drive, World},
     model::Name,
 };
 
-impl ProviderLive {
+impl OidcProviderLive {
     /// A provider as IAM reports it.
     #[must_use]
-    pub fn read(provider: &wire::Provider) -> Self {
-        let wire::Provider {
+    pub fn from_iam(provider: &wire::OidcProviderDescription) -> Self {
+        let wire::OidcProviderDescription {
             arn,
             audiences,
             tags,
@@ -19,28 +22,32 @@ impl ProviderLive {
         Self {
             arn: arn.clone(),
             audiences: audiences.clone(),
-            ours: tags.contains_key(SHARED),
+            ours: tags.contains_key(SHARED_TAG),
         }
     }
 }
 
-impl Drive for Provider {
+impl Drive for OidcProvider {
     /// One that somebody else has made meanwhile is as good.
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
-        spec: &ProviderSpec,
+        spec: &OidcProviderSpec,
         _: &World,
-    ) -> Result<ProviderLive, CloudError> {
+    ) -> Result<OidcProviderLive, CloudError> {
         let aws = clouds.aws()?;
-        let tags = [(SHARED.to_owned(), "true".to_owned())].into();
-        aws.create_provider(&format!("https://{}", host(&spec.org)), AUDIENCE, &tags)
-            .await?;
-        let arn = arn(&spec.account, &spec.org);
-        match aws.provider(&arn).await? {
-            Some(made) => Ok(ProviderLive::read(&made)),
+        let tags = [(SHARED_TAG.to_owned(), "true".to_owned())].into();
+        aws.create_oidc_provider(
+            &format!("https://{}", issuer_host(&spec.org)),
+            AUDIENCE,
+            &tags,
+        )
+        .await?;
+        let arn = provider_arn(&spec.account, &spec.org);
+        match aws.read_oidc_provider(&arn).await? {
+            Some(made) => Ok(OidcProviderLive::from_iam(&made)),
             // It was made a moment ago, and IAM lags behind.
-            None => Ok(ProviderLive {
+            None => Ok(OidcProviderLive {
                 arn,
                 audiences: vec![AUDIENCE.to_owned()],
                 ours: true,
@@ -49,12 +56,12 @@ impl Drive for Provider {
     }
 
     async fn edit(
-        clouds: &Clouds,
-        live: &ProviderLive,
-        edit: &ProviderEdit,
+        clouds: &CloudWriters,
+        live: &OidcProviderLive,
+        edit: &OidcProviderEdit,
         _: &World,
-    ) -> Result<ProviderLive, CloudError> {
-        let ProviderEdit::AddAudience = edit;
+    ) -> Result<OidcProviderLive, CloudError> {
+        let OidcProviderEdit::AddAudience = edit;
         clouds.aws()?.add_audience(&live.arn, AUDIENCE).await?;
         let mut after = live.clone();
         after.audiences.push(AUDIENCE.to_owned());
@@ -62,25 +69,29 @@ impl Drive for Provider {
     }
 
     /// A role that has begun to trust it since the plan was made keeps it.
-    async fn delete(clouds: &Clouds, live: &ProviderLive, _: &World) -> Result<(), CloudError> {
+    async fn delete(
+        clouds: &CloudWriters,
+        live: &OidcProviderLive,
+        _: &World,
+    ) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
         if !aws
-            .provider(&live.arn)
+            .read_oidc_provider(&live.arn)
             .await?
-            .is_none_or(|now| now.tags.contains_key(SHARED))
+            .is_none_or(|now| now.tags.contains_key(SHARED_TAG))
         {
             let doing = format!("remove the identity provider {}", live.arn);
-            return Err(CloudError::aws(
+            return Err(CloudError::new_aws(
                 doing,
-                Trouble::Refused,
+                ErrorKind::Rejected,
                 "somebody else has made it",
             ));
         }
-        if let Some(role) = aws.trusts(&live.arn).await? {
+        if let Some(role) = aws.find_role_trusting(&live.arn).await? {
             let doing = format!("remove the identity provider {}", live.arn);
             let why = format!("role {role} has begun to trust it");
-            return Err(CloudError::aws(doing, Trouble::Busy, why));
+            return Err(CloudError::new_aws(doing, ErrorKind::Busy, why));
         }
-        aws.delete_provider(&live.arn).await
+        aws.delete_oidc_provider(&live.arn).await
     }
 }

@@ -6,15 +6,18 @@ mod diff;
 mod drive;
 mod spec;
 
-pub use diff::ProviderEdit;
-pub use spec::{AUDIENCE, NAME, ProviderLive, ProviderSpec, SHARED, arn, host};
+pub use diff::OidcProviderEdit;
+pub use spec::{
+    AUDIENCE, FLY_PROVIDER_NAME, OidcProviderLive, OidcProviderSpec, SHARED_TAG, issuer_host,
+    provider_arn,
+};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `aws.oidc_provider`.
 #[derive(Clone, Copy, Debug)]
-pub enum Provider {}
+pub enum OidcProvider {}
 
-impl Named for Provider {
+impl KindName for OidcProvider {
     const NAME: &'static str = "aws.oidc_provider";
 }

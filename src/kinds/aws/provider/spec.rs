@@ -2,31 +2,31 @@
 
 use serde::Serialize;
 
-use crate::{kinds::Refers, model::Address};
+use crate::{kinds::References, model::Address};
 
 /// The one name of the provider in an environment: that of the cloud whose tokens it believes.
-pub const NAME: &str = "fly";
+pub const FLY_PROVIDER_NAME: &str = "fly";
 /// The audience of the tokens that AWS's SDKs exchange, and that Fly's init asks for.
 pub const AUDIENCE: &str = "sts.amazonaws.com";
 /// The tag on a provider that trimtab made. It names no environment, because the provider is not one environment's.
-pub const SHARED: &str = "trimtab_shared";
+pub const SHARED_TAG: &str = "trimtab_shared";
 
 /// The issuer of an organization's tokens without its scheme, as condition keys name it. The organization's own slug
 /// counts, never the alias `personal` (Fly's documentation of OpenID Connect; `rawSlug` in its GraphQL schema).
 #[must_use]
-pub fn host(org: &str) -> String {
+pub fn issuer_host(org: &str) -> String {
     format!("oidc.fly.io/{org}")
 }
 
 /// The ARN of an organization's provider in an account.
 #[must_use]
-pub fn arn(account: &str, org: &str) -> String {
-    format!("arn:aws:iam::{account}:oidc-provider/{}", host(org))
+pub fn provider_arn(account: &str, org: &str) -> String {
+    format!("arn:aws:iam::{account}:oidc-provider/{}", issuer_host(org))
 }
 
 /// What the manifest asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProviderSpec {
+pub struct OidcProviderSpec {
     /// The account, twelve digits.
     pub account: String,
     /// The organization's own slug; empty until Fly has told it.
@@ -35,7 +35,7 @@ pub struct ProviderSpec {
 
 /// What IAM reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProviderLive {
+pub struct OidcProviderLive {
     /// Its ARN.
     pub arn: String,
     /// The audiences that its tokens may be for.
@@ -44,15 +44,15 @@ pub struct ProviderLive {
     pub ours: bool,
 }
 
-impl Refers for ProviderSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for OidcProviderSpec {
+    fn references(&self) -> Vec<Address> {
         let Self { account: _, org: _ } = self;
         Vec::new()
     }
 }
 
-impl Refers for ProviderLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for OidcProviderLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             arn: _,
             audiences: _,

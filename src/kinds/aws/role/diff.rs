@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use super::{Role, RoleLive, RoleSpec, Trust};
 use crate::{
     kinds::{
-        Announce, Around, Diff, Kind, Refused,
+        Blocker, DescribeEdit, Diff, DiffContext, Kind,
         aws::{
-            policy::Policy,
+            policy::PolicyDocument,
             tags::{self, TagChange},
         },
     },
-    model::{Line, Shown},
+    model::{DiffLine, DisplayValue},
 };
 
 /// One call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoleEdit {
     /// Who may take it.
-    Trust(Box<Policy>, Box<Policy>),
+    TrustPolicy(Box<PolicyDocument>, Box<PolicyDocument>),
     /// What it is for, and the longest session: one call sets both.
     Settings {
         /// What it is for: before and after.
@@ -27,21 +27,25 @@ pub enum RoleEdit {
         max_session: (i32, i32),
     },
     /// The permissions boundary: before and after.
-    Boundary(Option<String>, Option<String>),
+    PermissionsBoundary(Option<String>, Option<String>),
     /// Tags.
     Tags(TagChange),
     /// One of its own policies: before and after.
-    Policy(String, Option<Box<Policy>>, Option<Box<Policy>>),
+    InlinePolicy(
+        String,
+        Option<Box<PolicyDocument>>,
+        Option<Box<PolicyDocument>>,
+    ),
     /// A managed policy that is attached, or detached.
-    Attached(String, bool),
+    ManagedPolicy(String, bool),
 }
 
-impl Announce for RoleEdit {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for RoleEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         match self {
-            Self::Trust(from, to) => said_once(
-                Policy::lines("trust", Some(from), Some(to)),
-                grants(Some(from), Some(to)),
+            Self::TrustPolicy(from, to) => merge_grant_lines(
+                PolicyDocument::diff_lines("trust", Some(from), Some(to)),
+                diff_grants(Some(from), Some(to)),
             ),
             Self::Settings {
                 description,
@@ -49,13 +53,13 @@ impl Announce for RoleEdit {
             } => {
                 let (from, to) = description;
                 let text =
-                    (from != to).then(|| Line::change("description", from.clone(), to.clone()));
+                    (from != to).then(|| DiffLine::change("description", from.clone(), to.clone()));
                 let (from, to) = *max_session;
-                let secs = (from != to).then(|| Line::change("max_session_duration", from, to));
+                let secs = (from != to).then(|| DiffLine::change("max_session_duration", from, to));
                 text.into_iter().chain(secs).collect()
             }
-            Self::Boundary(from, to) => {
-                let line = change("permissions_boundary", from.as_ref(), to.as_ref());
+            Self::PermissionsBoundary(from, to) => {
+                let line = diff_text("permissions_boundary", from.as_ref(), to.as_ref());
                 let widens = from.is_some() && to.is_none();
                 vec![if widens {
                     line.with_note("nothing bounds the role any more")
@@ -64,19 +68,24 @@ impl Announce for RoleEdit {
                 }]
             }
             Self::Tags(change) => change.lines(),
-            Self::Policy(name, from, to) => {
+            Self::InlinePolicy(name, from, to) => {
                 let path = format!("policy.{name}");
                 let (from, to) = (from.as_deref(), to.as_deref());
-                said_once(Policy::lines(&path, from, to), grants(from, to))
+                merge_grant_lines(
+                    PolicyDocument::diff_lines(&path, from, to),
+                    diff_grants(from, to),
+                )
             }
-            Self::Attached(arn, true) => vec![Line::add("managed_policies", arn.clone())],
-            Self::Attached(arn, false) => vec![Line::remove("managed_policies", arn.clone())],
+            Self::ManagedPolicy(arn, true) => vec![DiffLine::add("managed_policies", arn.clone())],
+            Self::ManagedPolicy(arn, false) => {
+                vec![DiffLine::remove("managed_policies", arn.clone())]
+            }
         }
     }
 }
 
 /// The lines of the documents and those in words. A whole statement has its words beside it, which are left to the latter.
-fn said_once(mut lines: Vec<Line>, words: Vec<Line>) -> Vec<Line> {
+fn merge_grant_lines(mut lines: Vec<DiffLine>, words: Vec<DiffLine>) -> Vec<DiffLine> {
     let said = |note: &String| {
         let sides = words
             .iter()
@@ -84,7 +93,7 @@ fn said_once(mut lines: Vec<Line>, words: Vec<Line>) -> Vec<Line> {
             .flatten();
         sides
             .filter_map(|side| {
-                if let Shown::Words(text) = side {
+                if let DisplayValue::Words(text) = side {
                     Some(text)
                 } else {
                     None
@@ -100,29 +109,30 @@ fn said_once(mut lines: Vec<Line>, words: Vec<Line>) -> Vec<Line> {
 }
 
 /// What is granted from now on, and what no longer, in words.
-fn grants(from: Option<&Policy>, to: Option<&Policy>) -> Vec<Line> {
-    let words = |policy: Option<&Policy>| policy.map(Policy::words).unwrap_or_default();
+fn diff_grants(from: Option<&PolicyDocument>, to: Option<&PolicyDocument>) -> Vec<DiffLine> {
+    let words =
+        |policy: Option<&PolicyDocument>| policy.map(PolicyDocument::describe).unwrap_or_default();
     let (from, to) = (words(from), words(to));
     let gone = from.iter().filter(|words| !to.contains(words));
     let new = to.iter().filter(|words| !from.contains(words));
-    gone.map(|words| Line::unsays("grants", words.clone()))
-        .chain(new.map(|words| Line::says("grants", words.clone())))
+    gone.map(|words| DiffLine::remove_text("grants", words.clone()))
+        .chain(new.map(|words| DiffLine::add_text("grants", words.clone())))
         .collect()
 }
 
 /// A text that comes, changes or goes.
-fn change(path: &str, from: Option<&String>, to: Option<&String>) -> Line {
+fn diff_text(path: &str, from: Option<&String>, to: Option<&String>) -> DiffLine {
     match (from.cloned(), to.cloned()) {
-        (Some(from), Some(to)) => Line::change(path, from, to),
-        (None, Some(to)) => Line::add(path, to),
-        (from, None) => Line::remove(path, from.unwrap_or_default()),
+        (Some(from), Some(to)) => DiffLine::change(path, from, to),
+        (None, Some(to)) => DiffLine::add(path, to),
+        (from, None) => DiffLine::remove(path, from.unwrap_or_default()),
     }
 }
 
 /// The calls that make a role what its spec says. The boundary comes before the policies that it bounds, and tags before
 /// all, since they say whose it is.
 #[must_use]
-pub fn edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
+pub fn compute_edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
     let RoleSpec {
         name: _,
         account,
@@ -137,13 +147,16 @@ pub fn edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
         provider: _,
     } = spec;
     let mut edits: Vec<RoleEdit> = Vec::new();
-    edits.extend(TagChange::between_caseless(tags, &live.tags).map(RoleEdit::Tags));
+    edits.extend(TagChange::diff_ignoring_case(tags, &live.tags).map(RoleEdit::Tags));
     if *boundary != live.boundary {
-        edits.push(RoleEdit::Boundary(live.boundary.clone(), boundary.clone()));
+        edits.push(RoleEdit::PermissionsBoundary(
+            live.boundary.clone(),
+            boundary.clone(),
+        ));
     }
-    let trust = trust.policy(account, org);
+    let trust = trust.to_policy(account, org);
     if trust != live.trust {
-        edits.push(RoleEdit::Trust(
+        edits.push(RoleEdit::TrustPolicy(
             Box::new(live.trust.clone()),
             Box::new(trust),
         ));
@@ -158,18 +171,18 @@ pub fn edits(spec: &RoleSpec, live: &RoleLive, org: &str) -> Vec<RoleEdit> {
     for name in names {
         let (to, from) = (policies.get(name), live.policies.get(name));
         if to != from {
-            let boxed = |policy: Option<&Policy>| policy.cloned().map(Box::new);
-            edits.push(RoleEdit::Policy(name.clone(), boxed(from), boxed(to)));
+            let boxed = |policy: Option<&PolicyDocument>| policy.cloned().map(Box::new);
+            edits.push(RoleEdit::InlinePolicy(name.clone(), boxed(from), boxed(to)));
         }
     }
     if let Some(managed) = managed {
         let added = managed
             .difference(&live.managed)
-            .map(|arn| RoleEdit::Attached(arn.clone(), true));
+            .map(|arn| RoleEdit::ManagedPolicy(arn.clone(), true));
         let gone = live
             .managed
             .difference(managed)
-            .map(|arn| RoleEdit::Attached(arn.clone(), false));
+            .map(|arn| RoleEdit::ManagedPolicy(arn.clone(), false));
         edits.extend(added.chain(gone));
     }
     edits
@@ -182,9 +195,9 @@ impl Kind for Role {
 
     const IN_APP: bool = false;
 
-    fn diff(spec: &RoleSpec, live: &RoleLive, around: &Around<'_>) -> Diff<RoleEdit> {
+    fn diff(spec: &RoleSpec, live: &RoleLive, around: &DiffContext<'_>) -> Diff<RoleEdit> {
         if spec.path != live.path {
-            return Diff::Refuse(Refused {
+            return Diff::Blocked(Blocker {
                 reason: format!(
                     "role {} is at {}, not at {}",
                     spec.name, live.path, spec.path
@@ -193,11 +206,11 @@ impl Kind for Role {
                     .to_owned(),
             });
         }
-        let org = match (&spec.trust, around.world.fly_org()) {
-            (Trust::Fly { .. }, Err(refused)) => return Diff::Refuse(refused),
+        let org = match (&spec.trust, around.world.fly_org_slug()) {
+            (Trust::Fly { .. }, Err(refused)) => return Diff::Blocked(refused),
             (_, org) => org.unwrap_or_default(),
         };
-        let edits = edits(spec, live, org);
+        let edits = compute_edits(spec, live, org);
         if edits.is_empty() {
             Diff::Same
         } else {
@@ -205,15 +218,15 @@ impl Kind for Role {
         }
     }
 
-    fn complete(spec: &RoleSpec, around: &Around<'_>) -> Result<RoleSpec, Refused> {
-        let mut complete = spec.clone();
-        if let Trust::Fly { org, .. } = &mut complete.trust {
-            around.world.fly_org()?.clone_into(org);
+    fn resolve_defaults(spec: &RoleSpec, around: &DiffContext<'_>) -> Result<RoleSpec, Blocker> {
+        let mut resolve_defaults = spec.clone();
+        if let Trust::Fly { org, .. } = &mut resolve_defaults.trust {
+            around.world.fly_org_slug()?.clone_into(org);
         }
-        Ok(complete)
+        Ok(resolve_defaults)
     }
 
-    fn outline(spec: &RoleSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &RoleSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         let RoleSpec {
             name: _,
             account,
@@ -228,23 +241,23 @@ impl Kind for Role {
             provider: _,
         } = spec;
         let org = spec.trust.org();
-        let mut lines = vec![Line::add("arn", spec.arn())];
+        let mut lines = vec![DiffLine::add("arn", spec.arn())];
         lines.extend(
             boundary
                 .clone()
-                .map(|arn| Line::add("permissions_boundary", arn)),
+                .map(|arn| DiffLine::add("permissions_boundary", arn)),
         );
-        let session = (*max_session != RoleSpec::SESSION)
-            .then(|| Line::add("max_session_duration", *max_session));
+        let session = (*max_session != RoleSpec::DEFAULT_MAX_SESSION_SECS)
+            .then(|| DiffLine::add("max_session_duration", *max_session));
         lines.extend(session);
-        let said = trust.policy(account, org).words().into_iter();
+        let said = trust.to_policy(account, org).describe().into_iter();
         lines.extend(
-            said.chain(policies.values().flat_map(Policy::words))
-                .map(|words| Line::says("grants", words)),
+            said.chain(policies.values().flat_map(PolicyDocument::describe))
+                .map(|words| DiffLine::add_text("grants", words)),
         );
         let managed = managed.iter().flatten();
-        lines.extend(managed.map(|arn| Line::add("managed_policies", arn.clone())));
-        lines.extend(tags::outline(tags));
+        lines.extend(managed.map(|arn| DiffLine::add("managed_policies", arn.clone())));
+        lines.extend(tags::tag_lines(tags));
         lines
     }
 
@@ -256,12 +269,12 @@ impl Kind for Role {
         live.name.clone()
     }
 
-    fn protected(live: &RoleLive) -> bool {
+    fn is_protected(live: &RoleLive) -> bool {
         tags::is_protected(&live.tags)
     }
 }
 
 impl RoleSpec {
     /// The longest session when nothing is said, in seconds; IAM's own default.
-    pub const SESSION: i32 = 3600;
+    pub const DEFAULT_MAX_SESSION_SECS: i32 = 3600;
 }

@@ -1,16 +1,16 @@
 //! The calls of a role.
 
-use super::{Role, RoleEdit, RoleLive, RoleSpec, edits};
+use super::{Role, RoleEdit, RoleLive, RoleSpec, compute_edits};
 use crate::{
     clouds::{
-        CloudError, Clouds, Trouble,
-        aws::{NewRole, Writer, wire},
+        CloudError, CloudWriters, ErrorKind,
+        aws::{AwsWriter, NewRole, wire},
     },
     kinds::{
         Drive, World,
-        aws::{Provider, policy::Policy},
+        aws::{OidcProvider, policy::PolicyDocument},
     },
-    model::{Name, Ref},
+    model::{Name, ResourceRef},
 };
 
 impl RoleLive {
@@ -18,33 +18,33 @@ impl RoleLive {
     ///
     /// # Errors
     /// When one of its documents is no policy.
-    pub fn read(
-        role: &wire::Role,
-        provider: Option<(&str, Ref<Provider>)>,
+    pub fn from_iam(
+        role: &wire::RoleDescription,
+        provider: Option<(&str, ResourceRef<OidcProvider>)>,
     ) -> Result<Self, CloudError> {
-        let wire::Role {
+        let wire::RoleDescription {
             name,
             arn,
             path,
-            trust,
+            trust_policy: trust,
             description,
-            max_session,
-            boundary,
+            max_session_duration: max_session,
+            permissions_boundary: boundary,
             tags,
-            inline,
-            attached,
+            inline_policies: inline,
+            attached_policies: attached,
         } = role;
         let document = |what: &str, text: &str| {
-            Policy::parse(text).map_err(|error| {
+            PolicyDocument::parse(text).map_err(|error| {
                 let doing = format!("read {what} of role {name}");
-                CloudError::aws(doing, Trouble::Unreadable, error.to_string())
+                CloudError::new_aws(doing, ErrorKind::InvalidResponse, error.to_string())
             })
         };
         let policies = inline
             .iter()
             .map(|(name, text)| Ok((name.clone(), document(name, text)?)));
         let provider = provider
-            .filter(|(arn, _)| role.brief().trusts(arn))
+            .filter(|(arn, _)| role.summary().trusts(arn))
             .map(|(_, name)| name);
         Ok(Self {
             name: name.clone(),
@@ -63,7 +63,11 @@ impl RoleLive {
 }
 
 /// Makes the role, or finds the one that an unanswered attempt made.
-async fn make(aws: &Writer, spec: &RoleSpec, trust: &Policy) -> Result<wire::Role, CloudError> {
+async fn create_or_find_role(
+    aws: &AwsWriter,
+    spec: &RoleSpec,
+    trust: &PolicyDocument,
+) -> Result<wire::RoleDescription, CloudError> {
     let RoleSpec {
         name,
         path,
@@ -76,14 +80,14 @@ async fn make(aws: &Writer, spec: &RoleSpec, trust: &Policy) -> Result<wire::Rol
     let new = NewRole {
         name,
         path,
-        trust: trust.text(),
+        trust_policy: trust.to_json_string(),
         description,
-        max_session: *max_session,
-        boundary: boundary.as_deref(),
+        max_session_duration: *max_session,
+        permissions_boundary: boundary.as_deref(),
         tags,
     };
     let made = aws.create_role(&new).await;
-    let there = aws.role(name).await?;
+    let there = aws.read_role(name).await?;
     match (there, made) {
         (Some(role), Ok(())) => Ok(role),
         // An attempt whose answer was lost bears our tags and stands on our path.
@@ -93,20 +97,24 @@ async fn make(aws: &Writer, spec: &RoleSpec, trust: &Policy) -> Result<wire::Rol
             Ok(role)
         }
         (_, Err(error)) => Err(error),
-        (None, Ok(())) => Err(CloudError::aws(
+        (None, Ok(())) => Err(CloudError::new_aws(
             format!("make role {name}"),
-            Trouble::Ambiguous,
+            ErrorKind::Ambiguous,
             "it does not show",
         )),
     }
 }
 
 /// Carries one edit out; the role as it is then.
-async fn change(aws: &Writer, live: &RoleLive, edit: &RoleEdit) -> Result<RoleLive, CloudError> {
+async fn apply_edit(
+    aws: &AwsWriter,
+    live: &RoleLive,
+    edit: &RoleEdit,
+) -> Result<RoleLive, CloudError> {
     let (name, mut after) = (live.name.as_str(), live.clone());
     match edit {
-        RoleEdit::Trust(_, to) => {
-            aws.put_trust(name, &to.text()).await?;
+        RoleEdit::TrustPolicy(_, to) => {
+            aws.update_trust_policy(name, &to.to_json_string()).await?;
             after.trust = (**to).clone();
         }
         RoleEdit::Settings {
@@ -117,24 +125,25 @@ async fn change(aws: &Writer, live: &RoleLive, edit: &RoleEdit) -> Result<RoleLi
             after.description.clone_from(text);
             after.max_session = *secs;
         }
-        RoleEdit::Boundary(_, to) => {
-            aws.put_boundary(name, to.as_deref()).await?;
+        RoleEdit::PermissionsBoundary(_, to) => {
+            aws.put_permissions_boundary(name, to.as_deref()).await?;
             after.boundary.clone_from(to);
         }
         RoleEdit::Tags(change) => {
-            aws.tag_role(name, &change.set, &change.gone).await?;
-            after.tags = change.applied_to(&live.tags);
+            aws.update_role_tags(name, &change.set, &change.removed)
+                .await?;
+            after.tags = change.apply_to(&live.tags);
         }
-        RoleEdit::Policy(policy, _, to) => {
-            let text = to.as_ref().map(|to| to.text());
-            aws.put_role_policy(name, policy, text.as_deref()).await?;
+        RoleEdit::InlinePolicy(policy, _, to) => {
+            let text = to.as_ref().map(|to| to.to_json_string());
+            aws.set_role_policy(name, policy, text.as_deref()).await?;
             after.policies.remove(policy);
             after
                 .policies
                 .extend(to.as_ref().map(|to| (policy.clone(), (**to).clone())));
         }
-        RoleEdit::Attached(arn, attached) => {
-            aws.attach(name, arn, *attached).await?;
+        RoleEdit::ManagedPolicy(arn, attached) => {
+            aws.set_policy_attachment(name, arn, *attached).await?;
             after.managed.remove(arn);
             after.managed.extend(attached.then(|| arn.clone()));
         }
@@ -144,17 +153,18 @@ async fn change(aws: &Writer, live: &RoleLive, edit: &RoleEdit) -> Result<RoleLi
 
 impl Drive for Role {
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
         spec: &RoleSpec,
         world: &World,
     ) -> Result<RoleLive, CloudError> {
         let aws = clouds.aws()?;
         let org = spec.trust.org();
-        let made = make(aws, spec, &spec.trust.policy(&spec.account, org)).await?;
-        let mut live = RoleLive::read(&made, None)?;
+        let made =
+            create_or_find_role(aws, spec, &spec.trust.to_policy(&spec.account, org)).await?;
+        let mut live = RoleLive::from_iam(&made, None)?;
         live.provider.clone_from(&spec.provider);
-        for edit in edits(spec, &live, org) {
+        for edit in compute_edits(spec, &live, org) {
             live = Self::edit(clouds, &live, &edit, world).await?;
         }
         Ok(live)
@@ -162,14 +172,14 @@ impl Drive for Role {
 
     /// One call, and then looks until it shows: IAM spreads changes within seconds.
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &RoleLive,
         edit: &RoleEdit,
         _: &World,
     ) -> Result<RoleLive, CloudError> {
-        let after = change(clouds.aws()?, live, edit).await?;
-        let shows = |role: &wire::Role| {
-            let now = RoleLive::read(role, None);
+        let after = apply_edit(clouds.aws()?, live, edit).await?;
+        let shows = |role: &wire::RoleDescription| {
+            let now = RoleLive::from_iam(role, None);
             now.is_ok_and(|now| {
                 RoleLive {
                     provider: after.provider.clone(),
@@ -177,30 +187,30 @@ impl Drive for Role {
                 } == after
             })
         };
-        clouds.aws()?.until(&after.name, shows).await?;
+        clouds.aws()?.wait_for_role(&after.name, shows).await?;
         Ok(after)
     }
 
     /// IAM removes a role only when nothing hangs on it any more, so that goes first: what is there now, not what was
     /// there when the plan was made.
-    async fn delete(clouds: &Clouds, live: &RoleLive, _: &World) -> Result<(), CloudError> {
+    async fn delete(clouds: &CloudWriters, live: &RoleLive, _: &World) -> Result<(), CloudError> {
         let aws = clouds.aws()?;
-        let Some(now) = aws.role(&live.name).await? else {
+        let Some(now) = aws.read_role(&live.name).await? else {
             return Ok(());
         };
         if now.arn != live.arn {
             let what = format!("another has been made under its name: {}", now.arn);
-            return Err(CloudError::aws(
+            return Err(CloudError::new_aws(
                 format!("remove role {}", live.name),
-                Trouble::Conflict,
+                ErrorKind::Conflict,
                 what,
             ));
         }
-        for policy in now.inline.keys() {
-            aws.put_role_policy(&live.name, policy, None).await?;
+        for policy in now.inline_policies.keys() {
+            aws.set_role_policy(&live.name, policy, None).await?;
         }
-        for arn in &now.attached {
-            aws.attach(&live.name, arn, false).await?;
+        for arn in &now.attached_policies {
+            aws.set_policy_attachment(&live.name, arn, false).await?;
         }
         aws.delete_role(&live.name, &live.path).await
     }

@@ -6,16 +6,16 @@ mod drive;
 mod shadow;
 mod spec;
 
-pub use diff::{RoleEdit, edits};
-pub use shadow::Shadow;
-pub use spec::{RoleLive, RoleSpec, Trust, path};
+pub use diff::{RoleEdit, compute_edits};
+pub use shadow::CredentialOverride;
+pub use spec::{RoleLive, RoleSpec, Trust, role_path};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `aws.role`.
 #[derive(Clone, Copy, Debug)]
 pub enum Role {}
 
-impl Named for Role {
+impl KindName for Role {
     const NAME: &'static str = "aws.role";
 }

@@ -4,9 +4,9 @@
 
 /// Why a variable matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shadow {
+pub enum CredentialOverride {
     /// Static keys.
-    Keys,
+    StaticKeys,
     /// A profile of a file.
     Profile,
     /// Another role, or another token.
@@ -18,40 +18,40 @@ pub enum Shadow {
 }
 
 /// The variables, in the order in which the SDKs ask for them.
-const SHADOWS: [(&str, Shadow); 11] = [
-    ("AWS_ACCESS_KEY_ID", Shadow::Keys),
-    ("AWS_SECRET_ACCESS_KEY", Shadow::Keys),
-    ("AWS_SESSION_TOKEN", Shadow::Keys),
-    ("AWS_PROFILE", Shadow::Profile),
-    ("AWS_ROLE_ARN", Shadow::Role),
-    ("AWS_WEB_IDENTITY_TOKEN_FILE", Shadow::Role),
-    ("AWS_ENDPOINT_URL", Shadow::Endpoint),
-    ("AWS_ENDPOINT_URL_S3", Shadow::Endpoint),
-    ("AWS_ENDPOINT_URL_STS", Shadow::Endpoint),
-    ("AWS_REGION", Shadow::Region),
-    ("AWS_DEFAULT_REGION", Shadow::Region),
+const OVERRIDING_VARIABLES: [(&str, CredentialOverride); 11] = [
+    ("AWS_ACCESS_KEY_ID", CredentialOverride::StaticKeys),
+    ("AWS_SECRET_ACCESS_KEY", CredentialOverride::StaticKeys),
+    ("AWS_SESSION_TOKEN", CredentialOverride::StaticKeys),
+    ("AWS_PROFILE", CredentialOverride::Profile),
+    ("AWS_ROLE_ARN", CredentialOverride::Role),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", CredentialOverride::Role),
+    ("AWS_ENDPOINT_URL", CredentialOverride::Endpoint),
+    ("AWS_ENDPOINT_URL_S3", CredentialOverride::Endpoint),
+    ("AWS_ENDPOINT_URL_STS", CredentialOverride::Endpoint),
+    ("AWS_REGION", CredentialOverride::Region),
+    ("AWS_DEFAULT_REGION", CredentialOverride::Region),
 ];
 
-impl Shadow {
+impl CredentialOverride {
     /// What a variable of this name does to an identity.
     #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        SHADOWS
+    pub fn from_variable_name(name: &str) -> Option<Self> {
+        OVERRIDING_VARIABLES
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, shadow)| *shadow)
     }
 
     /// Every name, in the order in which the SDKs ask for them.
-    pub fn names() -> impl Iterator<Item = (&'static str, Self)> {
-        SHADOWS.into_iter()
+    pub fn variables() -> impl Iterator<Item = (&'static str, Self)> {
+        OVERRIDING_VARIABLES.into_iter()
     }
 
     /// Why it matters.
     #[must_use]
-    pub fn why(self) -> &'static str {
+    pub fn explain(self) -> &'static str {
         match self {
-            Self::Keys => "AWS's SDKs take static keys first and never ask for the role",
+            Self::StaticKeys => "AWS's SDKs take static keys first and never ask for the role",
             Self::Profile => "a profile is asked before the role",
             Self::Role => "another role or token is taken in its place",
             Self::Endpoint => {
@@ -76,7 +76,7 @@ impl Shadow {
                     .unwrap_or_default();
                 host.ends_with(".amazonaws.com")
             }
-            Self::Keys | Self::Profile | Self::Role => value.is_empty(),
+            Self::StaticKeys | Self::Profile | Self::Role => value.is_empty(),
         }
     }
 }

@@ -7,20 +7,20 @@ use serde_json::json;
 
 use crate::{
     kinds::{
-        Refers,
+        References,
         aws::{
-            Provider,
-            policy::Policy,
-            provider::{AUDIENCE, arn, host},
+            OidcProvider,
+            policy::PolicyDocument,
+            provider::{AUDIENCE, issuer_host, provider_arn},
             tags::Tags,
         },
     },
-    model::{Address, Mark, Ref},
+    model::{Address, OwnershipMark, ResourceRef},
 };
 
 /// The path of an environment's roles. IAM lists roles by path, so this finds what has left the manifest.
 #[must_use]
-pub fn path(mark: &Mark) -> String {
+pub fn role_path(mark: &OwnershipMark) -> String {
     format!("/trimtab/{}/{}/", mark.project, mark.environment)
 }
 
@@ -36,7 +36,7 @@ pub enum Trust {
         org: String,
     },
     /// Whoever a policy document says.
-    Document(Policy),
+    Document(PolicyDocument),
 }
 
 impl Trust {
@@ -52,17 +52,17 @@ impl Trust {
     /// The policy document. Any machine of the app is trusted, whatever its name: release machines and successors have
     /// names of their own. The colon after the app keeps out apps whose name begins the same.
     #[must_use]
-    pub fn policy(&self, account: &str, org: &str) -> Policy {
+    pub fn to_policy(&self, account: &str, org: &str) -> PolicyDocument {
         let app = match self {
             Self::Fly { app, .. } => app,
             Self::Document(policy) => return policy.clone(),
         };
-        let host = host(org);
+        let host = issuer_host(org);
         let document = json!({
             "Version": "2012-10-17",
             "Statement": [{
                 "Effect": "Allow",
-                "Principal": { "Federated": arn(account, org) },
+                "Principal": { "Federated": provider_arn(account, org) },
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": {
                     "StringEquals": { format!("{host}:aud"): AUDIENCE },
@@ -70,7 +70,7 @@ impl Trust {
                 },
             }],
         });
-        Policy::of(&document).expect("the document above is a policy")
+        PolicyDocument::from_json(&document).expect("the document above is a policy")
     }
 }
 
@@ -88,7 +88,7 @@ pub struct RoleSpec {
     /// Who may take it.
     pub trust: Trust,
     /// Its own policies, by name.
-    pub policies: BTreeMap<String, Policy>,
+    pub policies: BTreeMap<String, PolicyDocument>,
     /// The managed policies that are attached to it, by ARN. Where the manifest does not say any, those that are there
     /// stay.
     pub managed: Option<BTreeSet<String>>,
@@ -99,7 +99,7 @@ pub struct RoleSpec {
     /// Its tags, our mark included.
     pub tags: Tags,
     /// The provider whose tokens it trusts.
-    pub provider: Option<Ref<Provider>>,
+    pub provider: Option<ResourceRef<OidcProvider>>,
 }
 
 impl RoleSpec {
@@ -125,9 +125,9 @@ pub struct RoleLive {
     /// What it is for.
     pub description: String,
     /// Who may take it.
-    pub trust: Policy,
+    pub trust: PolicyDocument,
     /// Its own policies, by name.
-    pub policies: BTreeMap<String, Policy>,
+    pub policies: BTreeMap<String, PolicyDocument>,
     /// The managed policies that are attached to it.
     pub managed: BTreeSet<String>,
     /// The ARN of its permissions boundary.
@@ -138,11 +138,11 @@ pub struct RoleLive {
     pub tags: Tags,
     /// The provider whose tokens it trusts, if that is one of ours.
     #[serde(skip)]
-    pub provider: Option<Ref<Provider>>,
+    pub provider: Option<ResourceRef<OidcProvider>>,
 }
 
-impl Refers for RoleSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for RoleSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             name: _,
             account: _,
@@ -156,12 +156,12 @@ impl Refers for RoleSpec {
             tags: _,
             provider,
         } = self;
-        provider.iter().map(Ref::address).collect()
+        provider.iter().map(ResourceRef::address).collect()
     }
 }
 
-impl Refers for RoleLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for RoleLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             name: _,
             arn: _,
@@ -175,6 +175,6 @@ impl Refers for RoleLive {
             tags: _,
             provider,
         } = self;
-        provider.iter().map(Ref::address).collect()
+        provider.iter().map(ResourceRef::address).collect()
     }
 }

@@ -2,31 +2,31 @@
 
 use super::{App, AppLive, AppSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Loss, Refused},
-    model::{Line, Mark},
+    kinds::{Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind},
+    model::{DiffLine, OwnershipMark},
 };
 
 /// One call that sets an app's labels; nothing restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppEdit {
     /// Whose it shall be, when it bears no label yet.
-    pub owner: Option<Mark>,
+    pub owner: Option<OwnershipMark>,
     /// Whether it shall be protected, when it is otherwise.
     pub protect: Option<bool>,
 }
 
-impl Announce for AppEdit {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for AppEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         let Self { owner, protect } = self;
         let owner = owner.iter().map(
-            |Mark {
+            |OwnershipMark {
                  project,
                  environment,
-             }| Line::add("owner", format!("{project}/{environment}")),
+             }| DiffLine::add("owner", format!("{project}/{environment}")),
         );
         let protect = protect
             .iter()
-            .map(|protect| Line::change("protected", !protect, *protect));
+            .map(|protect| DiffLine::change("protected", !protect, *protect));
         owner.chain(protect).collect()
     }
 }
@@ -36,7 +36,7 @@ impl Kind for App {
     type Live = AppLive;
     type Edit = AppEdit;
 
-    fn diff(spec: &AppSpec, live: &AppLive, _: &Around<'_>) -> Diff<AppEdit> {
+    fn diff(spec: &AppSpec, live: &AppLive, _: &DiffContext<'_>) -> Diff<AppEdit> {
         let AppSpec {
             name,
             org,
@@ -46,7 +46,7 @@ impl Kind for App {
             verify: _,
         } = spec;
         if *org != live.org && org != "personal" {
-            return Diff::Refuse(Refused {
+            return Diff::Blocked(Blocker {
                 reason: format!(
                     "app {name} is in the organization `{}`, not in `{org}`",
                     live.org
@@ -58,12 +58,12 @@ impl Kind for App {
             });
         }
         if let Some(network) = network.as_ref().filter(|network| **network != live.network) {
-            let line = Line::change("network", live.network.clone(), network.clone())
+            let line = DiffLine::change("network", live.network.clone(), network.clone())
                 .with_note("a network is chosen when an app is made");
-            return Diff::Replace(vec![line.forcing()]);
+            return Diff::Replace(vec![line.forcing_replacement()]);
         }
-        let owner = (!live.is_labelled(mark)).then(|| mark.clone());
-        let protect = (live.protected() != *protected).then_some(*protected);
+        let owner = (!live.has_owner_label(mark)).then(|| mark.clone());
+        let protect = (live.is_protected() != *protected).then_some(*protected);
         let edit = AppEdit { owner, protect };
         if edit.lines().is_empty() {
             Diff::Same
@@ -72,7 +72,7 @@ impl Kind for App {
         }
     }
 
-    fn outline(spec: &AppSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &AppSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         let AppSpec {
             name,
             org,
@@ -82,15 +82,19 @@ impl Kind for App {
             verify: _,
         } = spec;
         let mut lines = vec![
-            Line::add("name", name.clone()),
-            Line::add("org", org.clone()),
+            DiffLine::add("name", name.clone()),
+            DiffLine::add("org", org.clone()),
         ];
-        lines.extend(network.clone().map(|network| Line::add("network", network)));
-        lines.extend(protected.then(|| Line::add("protected", true)));
+        lines.extend(
+            network
+                .clone()
+                .map(|network| DiffLine::add("network", network)),
+        );
+        lines.extend(protected.then(|| DiffLine::add("protected", true)));
         lines
     }
 
-    fn has_proof(spec: &AppSpec) -> bool {
+    fn has_verification(spec: &AppSpec) -> bool {
         spec.verify.is_some()
     }
 
@@ -103,11 +107,11 @@ impl Kind for App {
     }
 
     /// Whatever it serves goes with it, whether it holds data or not.
-    fn loss(_: &AppLive) -> Option<Loss> {
-        Some(Loss::App)
+    fn data_loss(_: &AppLive) -> Option<DataLoss> {
+        Some(DataLoss::App)
     }
 
-    fn protected(live: &AppLive) -> bool {
-        live.protected()
+    fn is_protected(live: &AppLive) -> bool {
+        live.is_protected()
     }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{App, AppEdit, AppLive, AppSpec};
 use crate::{
-    clouds::{CloudError, Clouds, Trouble, fly::wire},
+    clouds::{CloudError, CloudWriters, ErrorKind, fly::wire},
     kinds::{Drive, World},
-    model::{Mark, Name, Ref, Secret, within},
+    model::{Name, OwnershipMark, ResourceRef, Secret, resources_in_app},
 };
 
 impl AppLive {
     /// An app as Fly reports it.
     #[must_use]
-    pub fn read(app: &wire::App, labels: Vec<String>) -> Self {
-        let wire::App {
+    pub fn from_wire(app: &wire::AppResponse, labels: Vec<String>) -> Self {
+        let wire::AppResponse {
             id,
             name,
             status: _,
@@ -39,11 +39,14 @@ impl AppLive {
 ///
 /// # Errors
 /// When the app is not there: its own step must come first.
-pub(crate) fn fly_name<'w>(world: &'w World, app: &Ref<App>) -> Result<&'w str, CloudError> {
+pub(crate) fn fly_app_name<'w>(
+    world: &'w World,
+    app: &ResourceRef<App>,
+) -> Result<&'w str, CloudError> {
     let live = world.fly_app.get(app.name()).ok_or_else(|| {
         CloudError::new(
             format!("look up app {}", app.name()),
-            Trouble::NotFound,
+            ErrorKind::NotFound,
             "it does not exist yet",
         )
     })?;
@@ -51,7 +54,10 @@ pub(crate) fn fly_name<'w>(world: &'w World, app: &Ref<App>) -> Result<&'w str, 
 }
 
 /// Makes an app, or finds the one that an unanswered attempt made.
-async fn make(clouds: &Clouds, spec: &AppSpec) -> Result<wire::App, CloudError> {
+async fn create_or_find_app(
+    clouds: &CloudWriters,
+    spec: &AppSpec,
+) -> Result<wire::AppResponse, CloudError> {
     let AppSpec {
         name,
         org,
@@ -62,16 +68,24 @@ async fn make(clouds: &Clouds, spec: &AppSpec) -> Result<wire::App, CloudError> 
     } = spec;
     match clouds.fly.create_app(name, org, network.as_deref()).await {
         Err(error) if !(error.is_ambiguous() || error.status == Some(422)) => return Err(error),
-        Err(error) => return clouds.fly.app(name).await.map_err(|_| error),
+        Err(error) => return clouds.fly.get_app(name).await.map_err(|_| error),
         Ok(()) => {}
     }
     // A new app may not be readable at once; the answers until then are 401 and 404 (fly-go, WaitForApp).
-    let mut last = clouds.fly.app(name).await;
-    for _ in 0..NEW_APP_LOOKS {
+    let mut last = clouds.fly.get_app(name).await;
+    for _ in 0..NEW_APP_READ_ATTEMPTS {
         match last {
-            Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Denied) => {
-                clouds.fly.rest(std::time::Duration::from_secs(1)).await;
-                last = clouds.fly.app(name).await;
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied
+                ) =>
+            {
+                clouds
+                    .fly
+                    .sleep_scaled(std::time::Duration::from_secs(1))
+                    .await;
+                last = clouds.fly.get_app(name).await;
             }
             other => return other,
         }
@@ -80,13 +94,14 @@ async fn make(clouds: &Clouds, spec: &AppSpec) -> Result<wire::App, CloudError> 
 }
 
 /// Sets labels and takes them away.
-async fn label(clouds: &Clouds, app: &str, edit: &AppEdit) -> Result<(), CloudError> {
+async fn set_labels(clouds: &CloudWriters, app: &str, edit: &AppEdit) -> Result<(), CloudError> {
     let AppEdit { owner, protect } = edit;
     let word = Secret::new("set by trimtab; only the name means something");
-    let name = owner.as_ref().map(Mark::label);
+    let name = owner.as_ref().map(OwnershipMark::app_label);
     let mut values: BTreeMap<&str, Option<&Secret>> = BTreeMap::new();
     values.extend(name.as_deref().map(|name| (name, Some(&word))));
-    values.extend(protect.map(|protect| (Mark::PROTECTED, protect.then_some(&word))));
+    values
+        .extend(protect.map(|protect| (OwnershipMark::PROTECTED_LABEL, protect.then_some(&word))));
     clouds.fly.set_secrets(app, &values).await.map(drop)
 }
 
@@ -94,43 +109,52 @@ impl Drive for App {
     /// A creation whose answer was lost is found again by its name, which is unique over all of Fly. An app that was
     /// made and not yet labelled is empty, and so still counts as ours.
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
         spec: &AppSpec,
         _: &World,
     ) -> Result<AppLive, CloudError> {
-        let app = make(clouds, spec).await?;
+        let app = create_or_find_app(clouds, spec).await?;
         let edit = AppEdit {
             owner: Some(spec.mark.clone()),
             protect: spec.protected.then_some(true),
         };
-        label(clouds, &spec.name, &edit).await?;
-        let protected = spec.protected.then(|| Mark::PROTECTED.to_owned());
-        Ok(AppLive::read(
+        set_labels(clouds, &spec.name, &edit).await?;
+        let protected = spec
+            .protected
+            .then(|| OwnershipMark::PROTECTED_LABEL.to_owned());
+        Ok(AppLive::from_wire(
             &app,
-            [spec.mark.label()].into_iter().chain(protected).collect(),
+            [spec.mark.app_label()]
+                .into_iter()
+                .chain(protected)
+                .collect(),
         ))
     }
 
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &AppLive,
         edit: &AppEdit,
         _: &World,
     ) -> Result<AppLive, CloudError> {
-        label(clouds, &live.name, edit).await?;
+        set_labels(clouds, &live.name, edit).await?;
         let mut after = live.clone();
-        after.labels.extend(edit.owner.as_ref().map(Mark::label));
+        after
+            .labels
+            .extend(edit.owner.as_ref().map(OwnershipMark::app_label));
         if let Some(protect) = edit.protect {
-            after.labels.retain(|label| label != Mark::PROTECTED);
             after
                 .labels
-                .extend(protect.then(|| Mark::PROTECTED.to_owned()));
+                .retain(|label| label != OwnershipMark::PROTECTED_LABEL);
+            after
+                .labels
+                .extend(protect.then(|| OwnershipMark::PROTECTED_LABEL.to_owned()));
         }
         Ok(after)
     }
 
-    async fn delete(clouds: &Clouds, live: &AppLive, _: &World) -> Result<(), CloudError> {
+    async fn delete(clouds: &CloudWriters, live: &AppLive, _: &World) -> Result<(), CloudError> {
         match clouds.fly.delete_app(&live.name).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
@@ -139,8 +163,8 @@ impl Drive for App {
 
     /// Asks the app what the manifest says, until the answer is right or there are no tries left.
     /// Until then a machine remembers that it is not proven, so that a later run does not take it for done.
-    async fn prove(
-        clouds: &Clouds,
+    async fn verify(
+        clouds: &CloudWriters,
         name: &Name,
         spec: &AppSpec,
         world: &World,
@@ -149,13 +173,14 @@ impl Drive for App {
             return Ok(());
         };
         let machines = || {
-            let all = within(&world.fly_machine, name);
+            let all = resources_in_app(&world.fly_machine, name);
             all.map(|(_, live)| live)
                 .filter(|live| live.workload.health.host_ok)
         };
         let witness = machines().find(|live| !live.retired);
         let note = async |id: &str, value: &str| {
-            let label = BTreeMap::from([(Mark::UNVERIFIED.to_owned(), value.to_owned())]);
+            let label =
+                BTreeMap::from([(OwnershipMark::UNVERIFIED_KEY.to_owned(), value.to_owned())]);
             match clouds.fly.set_metadata(&spec.name, id, &label).await {
                 Err(error) if !error.is_not_found() => Err(error),
                 _ => Ok(()),
@@ -169,12 +194,15 @@ impl Drive for App {
         let mut left = verify.retries;
         loop {
             let why = match clouds.fly.probe(&host, &verify.path).await {
-                Ok(probe) => verify.judge(probe.status, &probe.body),
-                Err(error) => Some(error.answer),
+                Ok(probe) => verify.check_response(probe.status, &probe.body),
+                Err(error) => Some(error.message),
             };
             let Some(why) = why else {
-                let noted =
-                    machines().filter(|live| live.workload.metadata.contains_key(Mark::UNVERIFIED));
+                let noted = machines().filter(|live| {
+                    live.workload
+                        .metadata
+                        .contains_key(OwnershipMark::UNVERIFIED_KEY)
+                });
                 for id in witness
                     .into_iter()
                     .chain(noted.map(|live| live.workload.id.as_str()))
@@ -185,16 +213,18 @@ impl Drive for App {
             };
             if left == 0 {
                 let doing = format!("verify https://{host}{}", verify.path);
-                return Err(CloudError::new(doing, Trouble::Failed, why));
+                return Err(CloudError::new(doing, ErrorKind::Failed, why));
             }
             left -= 1;
             clouds
                 .fly
-                .rest(std::time::Duration::from_millis(verify.interval.millis()))
+                .sleep_scaled(std::time::Duration::from_millis(
+                    verify.interval.as_millis(),
+                ))
                 .await;
         }
     }
 }
 
 /// How often a new app is looked for, once a second: flyctl gives it a minute.
-const NEW_APP_LOOKS: u32 = 60;
+const NEW_APP_READ_ATTEMPTS: u32 = 60;

@@ -6,16 +6,16 @@ mod spec;
 mod verify;
 
 pub use diff::AppEdit;
-pub(crate) use drive::fly_name;
+pub(crate) use drive::fly_app_name;
 pub use spec::{AppLive, AppSpec};
-pub use verify::Verify;
+pub use verify::Verification;
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.app`.
 #[derive(Clone, Copy, Debug)]
 pub enum App {}
 
-impl Named for App {
+impl KindName for App {
     const NAME: &'static str = "fly.app";
 }

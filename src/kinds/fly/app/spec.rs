@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::Verify;
+use super::Verification;
 use crate::{
-    kinds::Refers,
-    model::{Address, Mark},
+    kinds::References,
+    model::{Address, OwnershipMark},
 };
 
 /// What the manifest asks for.
@@ -18,12 +18,12 @@ pub struct AppSpec {
     /// A private network of its own; fixed when the app is made.
     pub network: Option<String>,
     /// Whose it is.
-    pub mark: Mark,
+    pub mark: OwnershipMark,
     /// Whether it, and everything in it, must not be destroyed.
     pub protected: bool,
     /// What shows, at the end of a rollout, that it works.
     #[serde(skip)]
-    pub verify: Option<Verify>,
+    pub verify: Option<Verification>,
 }
 
 /// What Fly reports.
@@ -44,19 +44,21 @@ pub struct AppLive {
 impl AppLive {
     /// Whether it bears the label of protection.
     #[must_use]
-    pub fn protected(&self) -> bool {
-        self.labels.iter().any(|label| label == Mark::PROTECTED)
+    pub fn is_protected(&self) -> bool {
+        self.labels
+            .iter()
+            .any(|label| label == OwnershipMark::PROTECTED_LABEL)
     }
 
     /// Whether it bears the label of this owner.
     #[must_use]
-    pub fn is_labelled(&self, mark: &Mark) -> bool {
-        self.labels.contains(&mark.label())
+    pub fn has_owner_label(&self, mark: &OwnershipMark) -> bool {
+        self.labels.contains(&mark.app_label())
     }
 }
 
-impl Refers for AppSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for AppSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             name: _,
             org: _,
@@ -69,8 +71,8 @@ impl Refers for AppSpec {
     }
 }
 
-impl Refers for AppLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for AppLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             name: _,
             id: _,

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::model::Span;
+use crate::model::GoDuration;
 
 /// What shows that an app works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verify {
+pub struct Verification {
     /// The host name; the app's own under `fly.dev` when absent.
     pub host: Option<String>,
     /// The path, with its query.
@@ -18,15 +18,15 @@ pub struct Verify {
     /// How often it is tried again.
     pub retries: u32,
     /// How long to wait between two tries.
-    pub interval: Span,
+    pub interval: GoDuration,
 }
 
-impl Verify {
+impl Verification {
     /// How often it is tried again when nothing is said: together with the interval, half a minute, which outlasts the
     /// time in which Fly's proxies learn of new machines.
-    pub const RETRIES: u32 = 5;
+    pub const DEFAULT_RETRIES: u32 = 5;
     /// How long to wait between two tries when nothing is said.
-    pub const INTERVAL: Span = Span::from_secs(5);
+    pub const DEFAULT_INTERVAL: GoDuration = GoDuration::from_secs(5);
 
     /// The host that is asked.
     #[must_use]
@@ -38,7 +38,7 @@ impl Verify {
 
     /// Why an answer is not the one that was hoped for.
     #[must_use]
-    pub fn judge(&self, status: u16, body: &str) -> Option<String> {
+    pub fn check_response(&self, status: u16, body: &str) -> Option<String> {
         if status != self.status {
             return Some(format!(
                 "the answer has status {status}, not {}",
@@ -58,22 +58,22 @@ mod tests {
 
     #[test]
     fn status_and_body_decide() {
-        let verify = Verify {
+        let verify = Verification {
             host: None,
             path: "/".into(),
             status: 200,
             body: Some("ok|fine".into()),
             retries: 0,
-            interval: Verify::INTERVAL,
+            interval: Verification::DEFAULT_INTERVAL,
         };
         assert_eq!(verify.host("web"), "web.fly.dev");
-        assert_eq!(verify.judge(200, "all fine"), None);
+        assert_eq!(verify.check_response(200, "all fine"), None);
         assert_eq!(
-            verify.judge(200, "bad").as_deref(),
+            verify.check_response(200, "bad").as_deref(),
             Some("`ok|fine` does not match the body")
         );
         assert_eq!(
-            verify.judge(502, "ok").as_deref(),
+            verify.check_response(502, "ok").as_deref(),
             Some("the answer has status 502, not 200")
         );
     }

@@ -2,22 +2,22 @@
 
 use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
-    kinds::{Around, Diff, Kind, Never, Refers},
-    model::{Address, Line},
+    kinds::{Diff, DiffContext, Kind, NoEdit, References},
+    model::{Address, DiffLine},
 };
 
 impl Kind for Certificate {
     type Spec = CertificateSpec;
     type Live = CertificateLive;
-    type Edit = Never;
+    type Edit = NoEdit;
 
-    fn diff(_: &CertificateSpec, _: &CertificateLive, _: &Around<'_>) -> Diff<Never> {
+    fn diff(_: &CertificateSpec, _: &CertificateLive, _: &DiffContext<'_>) -> Diff<NoEdit> {
         Diff::Same
     }
 
-    fn outline(spec: &CertificateSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &CertificateSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         let CertificateSpec { app: _, hostname } = spec;
-        vec![Line::add("hostname", hostname.clone())]
+        vec![DiffLine::add("hostname", hostname.clone())]
     }
 
     fn identity(live: &CertificateLive) -> String {
@@ -28,7 +28,7 @@ impl Kind for Certificate {
         live.hostname.clone()
     }
 
-    fn goes_with(live: &CertificateLive) -> Option<Address> {
-        live.refs().pop()
+    fn deleted_with(live: &CertificateLive) -> Option<Address> {
+        live.references().pop()
     }
 }

@@ -2,19 +2,19 @@
 
 use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
-    clouds::{CloudError, Clouds, fly::wire},
+    clouds::{CloudError, CloudWriters, fly::wire},
     kinds::{
-        Drive, Never, World,
-        fly::{App, app::fly_name},
+        Drive, NoEdit, World,
+        fly::{App, app::fly_app_name},
     },
-    model::{Name, Ref},
+    model::{Name, ResourceRef},
 };
 
 impl CertificateLive {
     /// A certificate as Fly reports it.
     #[must_use]
-    pub fn read(app: &Ref<App>, certificate: &wire::Certificate) -> Self {
-        let wire::Certificate {
+    pub fn from_wire(app: &ResourceRef<App>, certificate: &wire::CertificateSummary) -> Self {
+        let wire::CertificateSummary {
             hostname,
             configured,
         } = certificate;
@@ -29,42 +29,42 @@ impl CertificateLive {
 impl Drive for Certificate {
     /// A request that was answered or lost before is found again by its hostname.
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
         spec: &CertificateSpec,
         world: &World,
     ) -> Result<CertificateLive, CloudError> {
         let CertificateSpec { app, hostname } = spec;
-        let name = fly_name(world, app)?;
+        let name = fly_app_name(world, app)?;
         match clouds.fly.create_certificate(name, hostname).await {
-            Ok(made) => Ok(CertificateLive::read(app, &made)),
+            Ok(made) => Ok(CertificateLive::from_wire(app, &made)),
             Err(error) => {
-                let all = clouds.fly.certificates(name).await?;
+                let all = clouds.fly.list_certificates(name).await?;
                 let there = all
                     .iter()
                     .find(|certificate| certificate.hostname == *hostname);
                 there
-                    .map(|there| CertificateLive::read(app, there))
+                    .map(|there| CertificateLive::from_wire(app, there))
                     .ok_or(error)
             }
         }
     }
 
     async fn edit(
-        _: &Clouds,
+        _: &CloudWriters,
         _: &CertificateLive,
-        edit: &Never,
+        edit: &NoEdit,
         _: &World,
     ) -> Result<CertificateLive, CloudError> {
         match *edit {}
     }
 
     async fn delete(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &CertificateLive,
         world: &World,
     ) -> Result<(), CloudError> {
-        let app = fly_name(world, &live.app)?;
+        let app = fly_app_name(world, &live.app)?;
         match clouds.fly.delete_certificate(app, &live.hostname).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),

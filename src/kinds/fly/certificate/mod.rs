@@ -6,12 +6,12 @@ mod spec;
 
 pub use spec::{CertificateLive, CertificateSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.certificate`.
 #[derive(Clone, Copy, Debug)]
 pub enum Certificate {}
 
-impl Named for Certificate {
+impl KindName for Certificate {
     const NAME: &'static str = "fly.certificate";
 }

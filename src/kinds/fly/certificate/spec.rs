@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use crate::{
-    kinds::{Refers, fly::App},
-    model::{Address, Ref},
+    kinds::{References, fly::App},
+    model::{Address, ResourceRef},
 };
 
 /// What the manifest asks for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CertificateSpec {
     /// The app that serves it.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The host, such as `example.com` or `*.example.com`.
     pub hostname: String,
 }
@@ -20,22 +20,22 @@ pub struct CertificateSpec {
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateLive {
     /// The app that serves it.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The host.
     pub hostname: String,
     /// Whether Fly finds it configured; until then DNS records are missing.
     pub configured: bool,
 }
 
-impl Refers for CertificateSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for CertificateSpec {
+    fn references(&self) -> Vec<Address> {
         let Self { app, hostname: _ } = self;
         vec![app.address()]
     }
 }
 
-impl Refers for CertificateLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for CertificateLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             hostname: _,

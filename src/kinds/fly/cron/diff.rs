@@ -3,10 +3,10 @@
 use super::{Cron, CronLive, CronSpec};
 use crate::{
     kinds::{
-        Around, Cause, Diff, Kind, Leased, Op, Phase, Refers, Refused, Takes,
-        fly::workload::{WorkloadEdit, app_image, compare, with_image},
+        Blocker, Cause, Cost, Diff, DiffContext, Kind, LeaseTarget, Op, Phase, References,
+        fly::workload::{WorkloadEdit, default_image, diff_workload, with_default_image},
     },
-    model::{Address, Line},
+    model::{Address, DiffLine},
 };
 
 impl Kind for Cron {
@@ -14,41 +14,41 @@ impl Kind for Cron {
     type Live = CronLive;
     type Edit = WorkloadEdit;
 
-    const PHASE: Phase = Phase::Follow;
+    const PHASE: Phase = Phase::PostRollout;
 
-    fn diff(spec: &CronSpec, live: &CronLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
+    fn diff(spec: &CronSpec, live: &CronLive, around: &DiffContext<'_>) -> Diff<WorkloadEdit> {
         let there = &live.workload;
         if spec.workload.region != there.region {
-            let line = Line::change(
+            let line = DiffLine::change(
                 "region",
                 there.region.as_str(),
                 spec.workload.region.as_str(),
             )
             .with_note("a machine never moves")
-            .forcing();
+            .forcing_replacement();
             return Diff::Replace(vec![line]);
         }
         let mut wanted = spec.workload.clone();
         if wanted.config.image.is_none() {
-            wanted.config.image = app_image(&wanted, around);
+            wanted.config.image = default_image(&wanted, around);
         }
-        compare(&wanted, there, around, false)
+        diff_workload(&wanted, there, around, false)
     }
 
     /// A cron machine without an image of its own follows its app's.
-    fn complete(spec: &CronSpec, around: &Around<'_>) -> Result<CronSpec, Refused> {
+    fn resolve_defaults(spec: &CronSpec, around: &DiffContext<'_>) -> Result<CronSpec, Blocker> {
         Ok(CronSpec {
-            workload: with_image(&spec.workload, around)?.released(around),
+            workload: with_default_image(&spec.workload, around)?.with_release(around),
             ..spec.clone()
         })
     }
 
-    fn outline(spec: &CronSpec, _: &Around<'_>) -> Vec<Line> {
-        spec.workload.outline()
+    fn creation_lines(spec: &CronSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
+        spec.workload.creation_lines()
     }
 
-    fn held(live: &CronLive) -> Option<Refused> {
-        live.workload.held()
+    fn unavailable(live: &CronLive) -> Option<Blocker> {
+        live.workload.unavailable()
     }
 
     fn identity(live: &CronLive) -> String {
@@ -64,27 +64,27 @@ impl Kind for Cron {
         )
     }
 
-    fn lease(live: &CronLive) -> Option<Leased> {
-        Some(live.workload.lease())
+    fn lease_target(live: &CronLive) -> Option<LeaseTarget> {
+        Some(live.workload.lease_target())
     }
 
     fn cause(spec: &CronSpec, live: &CronLive) -> Cause {
         live.workload.cause(&spec.workload)
     }
 
-    fn goes_with(live: &CronLive) -> Option<Address> {
-        live.refs().into_iter().next()
+    fn deleted_with(live: &CronLive) -> Option<Address> {
+        live.references().into_iter().next()
     }
 
-    fn takes(op: &Op<Self>) -> Takes {
+    fn cost(op: &Op<Self>) -> Cost {
         match op {
-            Op::Create(_) => Takes {
+            Op::Create(_) => Cost {
                 secs: 2,
-                makes: true,
+                is_create: true,
             },
-            _ => Takes {
+            _ => Cost {
                 secs: 3,
-                makes: false,
+                is_create: false,
             },
         }
     }

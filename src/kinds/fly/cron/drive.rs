@@ -2,14 +2,14 @@
 
 use super::{Cron, CronLive, CronSpec};
 use crate::{
-    clouds::{CloudError, Clouds, Trouble},
+    clouds::{CloudError, CloudWriters, ErrorKind},
     kinds::{
         Drive, World,
         fly::{
-            app::fly_name,
+            app::fly_app_name,
             workload::{
                 WorkloadEdit,
-                drive::{self, Birth},
+                drive::{self, CreateRequest},
             },
         },
     },
@@ -18,26 +18,32 @@ use crate::{
 
 /// How long an update waits for a running job to end, in seconds. A job that takes longer is not killed: the step
 /// fails, says so, and the next apply updates it.
-const JOB_LIMIT: u64 = 300;
+const JOB_TIMEOUT_SECS: u64 = 300;
 
 /// Waits until a running job has ended; says whether one ran. It may have begun since the plan was made.
-async fn await_job(clouds: &Clouds, live: &CronLive, world: &World) -> Result<bool, CloudError> {
-    let (app, id) = (fly_name(world, &live.workload.app)?, &live.workload.id);
+async fn wait_for_job(
+    clouds: &CloudWriters,
+    live: &CronLive,
+    world: &World,
+) -> Result<bool, CloudError> {
+    let (app, id) = (fly_app_name(world, &live.workload.app)?, &live.workload.id);
     if !matches!(
-        clouds.fly.machine(app, id).await?.state.as_str(),
+        clouds.fly.get_machine(app, id).await?.state.as_str(),
         "started" | "starting"
     ) {
         return Ok(false);
     }
     let ended = clouds
         .fly
-        .wait_for(app, id, None, "stopped", JOB_LIMIT, &clouds.voice)
+        .wait_for_state(app, id, None, "stopped", JOB_TIMEOUT_SECS, &clouds.progress)
         .await;
-    ended.map(|_| true).map_err(|error| match error.trouble {
-        Trouble::Failed => {
+    ended.map(|_| true).map_err(|error| match error.kind {
+        ErrorKind::Failed => {
             let doing = format!("change machine {id} of {app}");
-            let why = format!("its job runs, did not end within {JOB_LIMIT} s, and is not cut off");
-            CloudError::new(doing, Trouble::Busy, why)
+            let why = format!(
+                "its job runs, did not end within {JOB_TIMEOUT_SECS} s, and is not cut off"
+            );
+            CloudError::new(doing, ErrorKind::Busy, why)
         }
         _ => error,
     })
@@ -46,17 +52,17 @@ async fn await_job(clouds: &Clouds, live: &CronLive, world: &World) -> Result<bo
 impl Drive for Cron {
     /// A new cron machine runs once: Fly arms a schedule at the first start, and does not allow that start later.
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         name: &Name,
         spec: &CronSpec,
         world: &World,
     ) -> Result<CronLive, CloudError> {
-        let birth = Birth {
+        let birth = CreateRequest {
             spec: &spec.workload,
             name,
-            machine: Some(&spec.machine),
-            volume: None,
-            instead_of: None,
+            machine_name: Some(&spec.machine),
+            volume_id: None,
+            predecessor: None,
         };
         drive::create(clouds, &birth, world)
             .await
@@ -64,13 +70,13 @@ impl Drive for Cron {
     }
 
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &CronLive,
         edit: &WorkloadEdit,
         world: &World,
     ) -> Result<CronLive, CloudError> {
         let mut there = live.workload.clone();
-        if matches!(edit, WorkloadEdit::Update(_)) && await_job(clouds, live, world).await? {
+        if matches!(edit, WorkloadEdit::Update(_)) && wait_for_job(clouds, live, world).await? {
             "stopped".clone_into(&mut there.state);
         }
         drive::edit(clouds, &there, edit, world)
@@ -78,8 +84,12 @@ impl Drive for Cron {
             .map(|workload| CronLive { workload })
     }
 
-    async fn delete(clouds: &Clouds, live: &CronLive, world: &World) -> Result<(), CloudError> {
-        match await_job(clouds, live, world).await {
+    async fn delete(
+        clouds: &CloudWriters,
+        live: &CronLive,
+        world: &World,
+    ) -> Result<(), CloudError> {
+        match wait_for_job(clouds, live, world).await {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?,
         };

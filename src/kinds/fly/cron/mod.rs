@@ -7,12 +7,12 @@ mod spec;
 
 pub use spec::{CronLive, CronSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.cron`.
 #[derive(Clone, Copy, Debug)]
 pub enum Cron {}
 
-impl Named for Cron {
+impl KindName for Cron {
     const NAME: &'static str = "fly.cron";
 }

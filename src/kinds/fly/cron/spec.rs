@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     kinds::{
-        Refers,
+        References,
         fly::workload::{Workload, WorkloadLive},
     },
     model::Address,
@@ -26,18 +26,18 @@ pub struct CronLive {
     pub workload: WorkloadLive,
 }
 
-impl Refers for CronSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for CronSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             machine: _,
             workload,
         } = self;
-        workload.refs()
+        workload.references()
     }
 }
 
-impl Refers for CronLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for CronLive {
+    fn references(&self) -> Vec<Address> {
         let Self { workload } = self;
         vec![workload.app.address()]
     }

@@ -2,31 +2,31 @@
 
 use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
-    kinds::{Around, Diff, Kind, Loss, Never, Refers},
-    model::{Address, Line},
+    kinds::{DataLoss, Diff, DiffContext, Kind, NoEdit, References},
+    model::{Address, DiffLine},
 };
 
 impl Kind for Ip {
     type Spec = IpSpec;
     type Live = IpLive;
-    type Edit = Never;
+    type Edit = NoEdit;
 
-    fn diff(_: &IpSpec, _: &IpLive, _: &Around<'_>) -> Diff<Never> {
+    fn diff(_: &IpSpec, _: &IpLive, _: &DiffContext<'_>) -> Diff<NoEdit> {
         Diff::Same
     }
 
-    fn outline(spec: &IpSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &IpSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         let IpSpec {
             app: _,
             kind,
             region,
             stated: _,
         } = spec;
-        let mut lines = vec![Line::add("type", kind.as_str())];
+        let mut lines = vec![DiffLine::add("type", kind.as_str())];
         lines.extend(
             region
                 .as_ref()
-                .map(|region| Line::add("region", region.as_str())),
+                .map(|region| DiffLine::add("region", region.as_str())),
         );
         lines
     }
@@ -41,11 +41,11 @@ impl Kind for Ip {
 
     /// A dedicated IPv4 address cannot be had again, and DNS records outside point at it. The other sorts are free and
     /// come with every app.
-    fn loss(live: &IpLive) -> Option<Loss> {
-        (live.kind == IpKind::V4).then_some(Loss::Address)
+    fn data_loss(live: &IpLive) -> Option<DataLoss> {
+        (live.kind == IpKind::V4).then_some(DataLoss::Address)
     }
 
-    fn goes_with(live: &IpLive) -> Option<Address> {
-        live.refs().pop()
+    fn deleted_with(live: &IpLive) -> Option<Address> {
+        live.references().pop()
     }
 }

@@ -6,12 +6,12 @@ mod spec;
 
 pub use spec::{IpKind, IpLive, IpSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.ip`.
 #[derive(Clone, Copy, Debug)]
 pub enum Ip {}
 
-impl Named for Ip {
+impl KindName for Ip {
     const NAME: &'static str = "fly.ip";
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    kinds::{Refers, fly::App},
-    model::{Address, Ref, Region},
+    kinds::{References, fly::App},
+    model::{Address, Region, ResourceRef},
 };
 
 /// The sorts of address, by the names that the Machines API gives them.
@@ -41,7 +41,7 @@ impl IpKind {
     /// The sort of an address as Fly lists it, which has no type field: shared ones say so, private ones lie in
     /// `fdaa::/16`.
     #[must_use]
-    pub fn of(address: &str, shared: bool) -> Self {
+    pub fn from_address(address: &str, shared: bool) -> Self {
         match address {
             _ if shared => Self::SharedV4,
             private if private.starts_with("fdaa:") => Self::PrivateV6,
@@ -61,7 +61,7 @@ impl fmt::Display for IpKind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IpSpec {
     /// The app it belongs to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The sort of address.
     pub kind: IpKind,
     /// A region for a regional address; anycast when absent.
@@ -75,7 +75,7 @@ pub struct IpSpec {
 #[derive(Clone, Debug, Serialize)]
 pub struct IpLive {
     /// The app it belongs to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The address itself.
     pub address: String,
     /// The sort of address.
@@ -84,8 +84,8 @@ pub struct IpLive {
     pub region: String,
 }
 
-impl Refers for IpSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for IpSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             kind: _,
@@ -96,8 +96,8 @@ impl Refers for IpSpec {
     }
 }
 
-impl Refers for IpLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for IpLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             address: _,

@@ -3,53 +3,60 @@
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
     kinds::{
-        Announce, Around, Cause, Diff, Kind, Lane, Leased, Op, Phase, Refers, Refused, Takes,
-        fly::workload::{WorkloadEdit, WorkloadLive, compare, with_image},
+        Blocker, Cause, Cost, DescribeEdit, Diff, DiffContext, Kind, LeaseTarget, Op, Phase,
+        References, RolloutGroup,
+        fly::workload::{WorkloadEdit, WorkloadLive, diff_workload, with_default_image},
     },
-    model::{Address, Line, Mark, Name, Shown, Strategy, Turns},
+    model::{Address, DiffLine, DisplayValue, Name, OwnershipMark, RolloutPolicy, RolloutStrategy},
 };
 
 /// The volume that a spec's mount comes to: known, still to be made, or none.
-enum Wanted<'a> {
-    Nothing,
-    Unborn,
+enum WantedVolume<'a> {
+    NoVolume,
+    NotYetCreated,
     Id(&'a str),
 }
 
-fn wanted<'a>(spec: &MachineSpec, around: &'a Around<'_>) -> Wanted<'a> {
+fn wanted_volume<'a>(spec: &MachineSpec, around: &'a DiffContext<'_>) -> WantedVolume<'a> {
     match &spec.volume {
-        None => Wanted::Nothing,
-        Some(volume) if around.gone.contains(&volume.address()) => Wanted::Unborn,
+        None => WantedVolume::NoVolume,
+        Some(volume) if around.removed.contains(&volume.address()) => WantedVolume::NotYetCreated,
         Some(volume) => around
             .world
             .fly_volume
             .get(volume.name())
-            .map_or(Wanted::Unborn, |live| Wanted::Id(live.id.as_str())),
+            .map_or(WantedVolume::NotYetCreated, |live| {
+                WantedVolume::Id(live.id.as_str())
+            }),
     }
 }
 
 /// The line that says why the mount needs a new machine.
-fn mount_line(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Option<Line> {
+fn mount_line(
+    spec: &MachineSpec,
+    live: &MachineLive,
+    around: &DiffContext<'_>,
+) -> Option<DiffLine> {
     let there = live.volume.as_ref().map(|(id, _)| id.as_str());
-    let to = match (wanted(spec, around), there) {
-        (Wanted::Nothing, None) => return None,
-        (Wanted::Id(id), Some(there)) if id == there => return None,
-        (Wanted::Nothing, Some(_)) => None,
-        (Wanted::Id(id), _) => Some(Shown::Value(id.into())),
-        (Wanted::Unborn, _) => Some(Shown::KnownAfterApply),
+    let to = match (wanted_volume(spec, around), there) {
+        (WantedVolume::NoVolume, None) => return None,
+        (WantedVolume::Id(id), Some(there)) if id == there => return None,
+        (WantedVolume::NoVolume, Some(_)) => None,
+        (WantedVolume::Id(id), _) => Some(DisplayValue::Value(id.into())),
+        (WantedVolume::NotYetCreated, _) => Some(DisplayValue::KnownAfterApply),
     };
-    let from = there.map(|id| Shown::Value(id.into()));
+    let from = there.map(|id| DisplayValue::Value(id.into()));
     Some(
-        Line::new("mounts.volume", from, to)
+        DiffLine::new("mounts.volume", from, to)
             .with_note("a volume is attached when a machine is made")
-            .forcing(),
+            .forcing_replacement(),
     )
 }
 
 /// Whether a new version comes up beside the old one. What nobody sends requests to cannot be handed over, and a volume
 /// is held by one machine only.
-fn has_successors(spec: &MachineSpec, live: &MachineLive) -> bool {
-    let blue_green = spec.turns.strategy == Strategy::BlueGreen;
+fn uses_blue_green(spec: &MachineSpec, live: &MachineLive) -> bool {
+    let blue_green = spec.turns.strategy == RolloutStrategy::BlueGreen;
     blue_green
         && !spec.workload.config.services.is_empty()
         && spec.volume.is_none()
@@ -61,26 +68,26 @@ fn is_update(edit: &WorkloadEdit) -> bool {
 }
 
 /// How long a machine takes, by what its configuration says of its start.
-fn takes(op: &Op<Machine>) -> Takes {
-    let start = |spec: &MachineSpec| spec.workload.start_secs();
+fn op_cost(op: &Op<Machine>) -> Cost {
+    let start = |spec: &MachineSpec| spec.workload.estimated_start_secs();
     match op {
-        Op::Create(spec) | Op::Succeed(spec, _) => Takes {
+        Op::Create(spec) | Op::CreateSuccessor(spec, _) => Cost {
             secs: 2 + start(spec),
-            makes: true,
+            is_create: true,
         },
-        Op::Edit(_, edits) => Takes {
-            secs: edits.iter().map(WorkloadEdit::secs).sum(),
-            makes: false,
+        Op::Edit(_, edits) => Cost {
+            secs: edits.iter().map(WorkloadEdit::cost_secs).sum(),
+            is_create: false,
         },
-        Op::Delete(_) | Op::Retire(_) => Takes {
+        Op::Delete(_) | Op::Retire(_) => Cost {
             secs: 3,
-            makes: false,
+            is_create: false,
         },
-        Op::HandOver(_) => Takes {
+        Op::HandOver(_) => Cost {
             secs: 2,
-            makes: false,
+            is_create: false,
         },
-        Op::Prove(_) => Takes::A_CALL,
+        Op::Verify(_) => Cost::CALL,
     }
 }
 
@@ -91,22 +98,26 @@ impl Kind for Machine {
 
     const PHASE: Phase = Phase::Rollout;
 
-    fn diff(spec: &MachineSpec, live: &MachineLive, around: &Around<'_>) -> Diff<WorkloadEdit> {
+    fn diff(
+        spec: &MachineSpec,
+        live: &MachineLive,
+        around: &DiffContext<'_>,
+    ) -> Diff<WorkloadEdit> {
         let there = &live.workload;
         if let Some(line) = mount_line(spec, live, around) {
             return Diff::Replace(vec![line]);
         }
-        let diff = compare(&spec.workload, there, around, true);
+        let diff = diff_workload(&spec.workload, there, around, true);
         let mut edits = match diff {
-            Diff::Edit(edits) if has_successors(spec, live) && edits.iter().any(is_update) => {
-                return Diff::Succeed(edits.iter().flat_map(Announce::lines).collect());
+            Diff::Edit(edits) if uses_blue_green(spec, live) && edits.iter().any(is_update) => {
+                return Diff::Successor(edits.iter().flat_map(DescribeEdit::lines).collect());
             }
             Diff::Edit(edits) => edits,
             Diff::Same => Vec::new(),
             other => return other,
         };
         edits.extend(there.health.cordoned.then_some(WorkloadEdit::Uncordon));
-        let discard = |green: &WorkloadLive| WorkloadEdit::Discard {
+        let discard = |green: &WorkloadLive| WorkloadEdit::DiscardSuccessor {
             id: green.id.clone(),
         };
         edits.extend(live.successor.as_deref().map(discard));
@@ -118,39 +129,46 @@ impl Kind for Machine {
     }
 
     /// A new machine of an app that runs takes the image that runs, as scaling does.
-    fn complete(spec: &MachineSpec, around: &Around<'_>) -> Result<MachineSpec, Refused> {
-        let workload = with_image(&spec.workload, around)?.released(around);
+    fn resolve_defaults(
+        spec: &MachineSpec,
+        around: &DiffContext<'_>,
+    ) -> Result<MachineSpec, Blocker> {
+        let workload = with_default_image(&spec.workload, around)?.with_release(around);
         Ok(MachineSpec {
             workload,
             ..spec.clone()
         })
     }
 
-    fn outline(spec: &MachineSpec, around: &Around<'_>) -> Vec<Line> {
-        let mut lines = spec.workload.outline();
+    fn creation_lines(spec: &MachineSpec, around: &DiffContext<'_>) -> Vec<DiffLine> {
+        let mut lines = spec.workload.creation_lines();
         if spec.volume.is_some() {
-            let volume = match wanted(spec, around) {
-                Wanted::Id(id) => Shown::Value(id.into()),
-                Wanted::Nothing | Wanted::Unborn => Shown::KnownAfterApply,
+            let volume = match wanted_volume(spec, around) {
+                WantedVolume::Id(id) => DisplayValue::Value(id.into()),
+                WantedVolume::NoVolume | WantedVolume::NotYetCreated => {
+                    DisplayValue::KnownAfterApply
+                }
             };
-            lines.push(Line::new("mounts.volume", None, Some(volume)));
+            lines.push(DiffLine::new("mounts.volume", None, Some(volume)));
         }
         lines
     }
 
-    fn held(live: &MachineLive) -> Option<Refused> {
-        live.workload.held()
+    fn unavailable(live: &MachineLive) -> Option<Blocker> {
+        live.workload.unavailable()
     }
 
     /// One whose last start nobody saw succeed (even if it runs now, its program may be crashing again and again), and one
     /// that should serve and does not.
     fn is_down(live: &MachineLive) -> bool {
         let there = &live.workload;
-        there.is_unproven() || there.runs() && !there.is_well()
+        there.is_start_unconfirmed() || there.is_running() && !there.is_healthy()
     }
 
     fn is_unverified(live: &MachineLive) -> bool {
-        live.workload.metadata.contains_key(Mark::UNVERIFIED)
+        live.workload
+            .metadata
+            .contains_key(OwnershipMark::UNVERIFIED_KEY)
     }
 
     fn is_retired(live: &MachineLive) -> bool {
@@ -166,28 +184,28 @@ impl Kind for Machine {
         format!("{}, {}, {}", there.region, there.id, there.state)
     }
 
-    fn lease(live: &MachineLive) -> Option<Leased> {
-        Some(live.workload.lease())
+    fn lease_target(live: &MachineLive) -> Option<LeaseTarget> {
+        Some(live.workload.lease_target())
     }
 
     fn cause(spec: &MachineSpec, live: &MachineLive) -> Cause {
         live.workload.cause(&spec.workload)
     }
 
-    fn goes_with(live: &MachineLive) -> Option<Address> {
-        live.refs().into_iter().next()
+    fn deleted_with(live: &MachineLive) -> Option<Address> {
+        live.references().into_iter().next()
     }
 
     /// App and process group: `web/app` for `web/app/ewr/0`.
-    fn lane(name: &Name) -> Option<Lane> {
-        Name::parse(&name.parts().take(2).collect::<Vec<_>>().join("/")).ok()
+    fn rollout_group(name: &Name) -> Option<RolloutGroup> {
+        Name::parse(&name.segments().take(2).collect::<Vec<_>>().join("/")).ok()
     }
 
-    fn turns(spec: &MachineSpec) -> Turns {
+    fn rollout_policy(spec: &MachineSpec) -> RolloutPolicy {
         spec.turns
     }
 
-    fn takes(op: &Op<Self>) -> Takes {
-        takes(op)
+    fn cost(op: &Op<Self>) -> Cost {
+        op_cost(op)
     }
 }

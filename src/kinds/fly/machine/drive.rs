@@ -4,22 +4,22 @@ use futures_util::future::join_all;
 
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
-    clouds::{CloudError, Clouds, Trouble},
+    clouds::{CloudError, CloudWriters, ErrorKind},
     kinds::{
         Drive, World,
         fly::{
-            app::fly_name,
+            app::fly_app_name,
             workload::{
                 WorkloadEdit,
-                drive::{self, Birth},
+                drive::{self, CreateRequest},
             },
         },
     },
-    model::{Name, Ref},
+    model::{Name, ResourceRef},
 };
 
 /// Does the same to all of them at once, and finishes all before it says what failed.
-async fn all<'a, F: Future<Output = Result<(), CloudError>>>(
+async fn for_all<'a, F: Future<Output = Result<(), CloudError>>>(
     machines: &[&'a MachineLive],
     call: impl Fn(&'a MachineLive) -> F,
 ) -> Result<(), CloudError> {
@@ -28,10 +28,14 @@ async fn all<'a, F: Future<Output = Result<(), CloudError>>>(
 }
 
 /// Hides a machine from the proxy. One that is gone is hidden.
-async fn hide(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
+async fn cordon(
+    clouds: &CloudWriters,
+    live: &MachineLive,
+    world: &World,
+) -> Result<(), CloudError> {
     match clouds
         .fly
-        .cordon(fly_name(world, &live.workload.app)?, &live.workload.id)
+        .cordon_machine(fly_app_name(world, &live.workload.app)?, &live.workload.id)
         .await
     {
         Err(error) if error.is_not_found() => Ok(()),
@@ -39,43 +43,47 @@ async fn hide(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), 
     }
 }
 
-async fn show(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
+async fn uncordon(
+    clouds: &CloudWriters,
+    live: &MachineLive,
+    world: &World,
+) -> Result<(), CloudError> {
     clouds
         .fly
-        .uncordon(fly_name(world, &live.workload.app)?, &live.workload.id)
+        .uncordon_machine(fly_app_name(world, &live.workload.app)?, &live.workload.id)
         .await
 }
 
 /// Whether requests reached it when the plan was made.
-fn served(live: &MachineLive) -> bool {
+fn was_serving(live: &MachineLive) -> bool {
     !live.workload.health.cordoned && !live.retired
 }
 
 /// The first error is the one that is reported.
-fn log(error: &CloudError) {
+fn log_undo_error(error: &CloudError) {
     tracing::error!(%error, "could not undo the hand-over");
 }
 
 impl Drive for Machine {
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         name: &Name,
         spec: &MachineSpec,
         world: &World,
     ) -> Result<MachineLive, CloudError> {
-        let volume_id = |volume: &Ref<_>| {
+        let volume_id = |volume: &ResourceRef<_>| {
             world
                 .fly_volume
                 .get(volume.name())
                 .map(|live| live.id.clone())
         };
         let volume = spec.volume.as_ref().and_then(volume_id);
-        let birth = Birth {
+        let birth = CreateRequest {
             spec: &spec.workload,
             name,
-            machine: None,
-            volume: volume.clone(),
-            instead_of: None,
+            machine_name: None,
+            volume_id: volume.clone(),
+            predecessor: None,
         };
         let workload = drive::create(clouds, &birth, world).await?;
         let volume = volume.map(|id| (id, spec.volume.clone()));
@@ -87,22 +95,23 @@ impl Drive for Machine {
         })
     }
 
-    async fn succeed(
-        clouds: &Clouds,
+    async fn create_successor(
+        clouds: &CloudWriters,
         name: &Name,
         spec: &MachineSpec,
         old: &MachineLive,
         world: &World,
     ) -> Result<MachineLive, CloudError> {
         let instead_of = Some(&old.workload);
-        let birth = Birth {
+        let birth = CreateRequest {
             spec: &spec.workload,
             name,
-            machine: None,
-            volume: None,
-            instead_of,
+            machine_name: None,
+            volume_id: None,
+            predecessor: instead_of,
         };
-        let workload = drive::succeed(clouds, &birth, old.successor.as_deref(), world).await?;
+        let workload =
+            drive::create_successor(clouds, &birth, old.successor.as_deref(), world).await?;
         Ok(MachineLive {
             workload,
             volume: None,
@@ -114,7 +123,7 @@ impl Drive for Machine {
     /// First every old machine is hidden from the proxy, then every new one is shown: for the length of one call nobody
     /// serves, and the proxy holds requests; at no moment do two versions.
     async fn hand_over(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         old: &[(Name, MachineLive)],
         world: &World,
     ) -> Result<(), CloudError> {
@@ -128,21 +137,25 @@ impl Drive for Machine {
         };
         let green: Vec<&MachineLive> = old.iter().filter_map(successor).collect();
         // What was hidden before stays hidden when the hand-over is undone: it is of an earlier generation.
-        let served: Vec<&MachineLive> = blue.iter().copied().filter(|live| served(live)).collect();
-        if let Err(error) = all(&blue, |live| hide(clouds, live, world)).await {
-            all(&served, |live| show(clouds, live, world))
+        let served: Vec<&MachineLive> = blue
+            .iter()
+            .copied()
+            .filter(|live| was_serving(live))
+            .collect();
+        if let Err(error) = for_all(&blue, |live| cordon(clouds, live, world)).await {
+            for_all(&served, |live| uncordon(clouds, live, world))
                 .await
-                .unwrap_or_else(|undo| log(&undo));
+                .unwrap_or_else(|undo| log_undo_error(&undo));
             return Err(error);
         }
-        if let Err(error) = all(&green, |live| show(clouds, live, world)).await {
+        if let Err(error) = for_all(&green, |live| uncordon(clouds, live, world)).await {
             // A new one that cannot be hidden again serves; then the old ones must not.
-            match all(&green, |live| hide(clouds, live, world)).await {
-                Err(undo) => log(&undo),
+            match for_all(&green, |live| cordon(clouds, live, world)).await {
+                Err(undo) => log_undo_error(&undo),
                 Ok(()) => {
-                    all(&served, |live| show(clouds, live, world))
+                    for_all(&served, |live| uncordon(clouds, live, world))
                         .await
-                        .unwrap_or_else(|undo| log(&undo));
+                        .unwrap_or_else(|undo| log_undo_error(&undo));
                 }
             }
             return Err(error);
@@ -151,7 +164,7 @@ impl Drive for Machine {
     }
 
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &MachineLive,
         edit: &WorkloadEdit,
         world: &World,
@@ -165,12 +178,16 @@ impl Drive for Machine {
         })
     }
 
-    async fn delete(clouds: &Clouds, live: &MachineLive, world: &World) -> Result<(), CloudError> {
+    async fn delete(
+        clouds: &CloudWriters,
+        live: &MachineLive,
+        world: &World,
+    ) -> Result<(), CloudError> {
         if let Some(successor) = &live.successor {
-            let app = fly_name(world, &live.workload.app)?;
-            match drive::discard(clouds, app, &successor.id).await {
+            let app = fly_app_name(world, &live.workload.app)?;
+            match drive::discard_successor(clouds, app, &successor.id).await {
                 // It has taken over: that is why this one goes.
-                Err(error) if error.trouble == Trouble::Conflict => {}
+                Err(error) if error.kind == ErrorKind::Conflict => {}
                 other => other?,
             }
         }

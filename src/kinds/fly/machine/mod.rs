@@ -6,12 +6,12 @@ mod spec;
 
 pub use spec::{MachineLive, MachineSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.machine`.
 #[derive(Clone, Copy, Debug)]
 pub enum Machine {}
 
-impl Named for Machine {
+impl KindName for Machine {
     const NAME: &'static str = "fly.machine";
 }

@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use crate::{
     kinds::{
-        Refers,
+        References,
         fly::{
             ReleaseCommand, Volume,
             workload::{Workload, WorkloadLive},
         },
     },
-    model::{Address, Ref, Turns},
+    model::{Address, ResourceRef, RolloutPolicy},
 };
 
 /// What the manifest asks for.
@@ -21,13 +21,13 @@ pub struct MachineSpec {
     /// The machine itself.
     pub workload: Workload,
     /// The volume of its slot, when the group mounts one.
-    pub volume: Option<Ref<Volume>>,
+    pub volume: Option<ResourceRef<Volume>>,
     /// How the machines of its group take turns.
     #[serde(skip)]
-    pub turns: Turns,
+    pub turns: RolloutPolicy,
     /// The release command that runs before it changes.
     #[serde(skip)]
-    pub after: Option<Ref<ReleaseCommand>>,
+    pub after: Option<ResourceRef<ReleaseCommand>>,
 }
 
 /// What Fly reports.
@@ -36,7 +36,7 @@ pub struct MachineLive {
     /// The machine itself.
     pub workload: WorkloadLive,
     /// The volume it holds: Fly's id, and what the manifest calls it when it does.
-    pub volume: Option<(String, Option<Ref<Volume>>)>,
+    pub volume: Option<(String, Option<ResourceRef<Volume>>)>,
     /// The machine that is to take its place, and does not serve yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<Box<WorkloadLive>>,
@@ -45,8 +45,8 @@ pub struct MachineLive {
     pub retired: bool,
 }
 
-impl Refers for MachineSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for MachineSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             group: _,
             workload,
@@ -54,10 +54,10 @@ impl Refers for MachineSpec {
             turns: _,
             after,
         } = self;
-        let after = after.iter().map(Ref::address);
-        let volume = volume.iter().map(Ref::address);
+        let after = after.iter().map(ResourceRef::address);
+        let volume = volume.iter().map(ResourceRef::address);
         workload
-            .refs()
+            .references()
             .into_iter()
             .chain(volume)
             .chain(after)
@@ -65,8 +65,8 @@ impl Refers for MachineSpec {
     }
 }
 
-impl Refers for MachineLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for MachineLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             workload,
             volume,
@@ -76,7 +76,7 @@ impl Refers for MachineLive {
         let volume = volume
             .iter()
             .filter_map(|(_, volume)| volume.as_ref())
-            .map(Ref::address);
+            .map(ResourceRef::address);
         [workload.app.address()].into_iter().chain(volume).collect()
     }
 }

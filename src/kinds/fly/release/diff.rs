@@ -1,12 +1,12 @@
 //! When a release command runs: once for each release, and only when something is rolled out.
 
-use super::{Leftover, ReleaseCommand, ReleaseLive, ReleaseSpec};
+use super::{LeftoverMachine, ReleaseCommand, ReleaseLive, ReleaseSpec};
 use crate::{
     kinds::{
-        Announce, Around, Diff, Kind, Op, Phase, Refers as _, Refused, Takes,
-        fly::workload::with_image,
+        Blocker, Cost, DescribeEdit, Diff, DiffContext, Kind, Op, Phase, References as _,
+        fly::workload::with_default_image,
     },
-    model::{Address, Line, Shown},
+    model::{Address, DiffLine, DisplayValue},
 };
 
 /// What is done.
@@ -15,48 +15,54 @@ pub enum ReleaseEdit {
     /// The command runs.
     Run(Box<ReleaseSpec>),
     /// Machines that an earlier run left are removed, once their command has ended.
-    Sweep(Vec<Leftover>),
+    RemoveLeftovers(Vec<LeftoverMachine>),
 }
 
-impl Announce for ReleaseEdit {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for ReleaseEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         match self {
-            Self::Run(spec) => outline(spec),
-            Self::Sweep(machines) => machines
+            Self::Run(spec) => command_lines(spec),
+            Self::RemoveLeftovers(machines) => machines
                 .iter()
                 .map(|machine| {
-                    Line::remove("machine", machine.id.as_str()).with_note("left by an earlier run")
+                    DiffLine::remove("machine", machine.id.as_str())
+                        .with_note("left by an earlier run")
                 })
                 .collect(),
         }
     }
 
     /// Cleaning up is a part of what was reviewed when it was begun.
-    fn finishes(&self) -> bool {
-        matches!(self, Self::Sweep(_))
+    fn completes_earlier_apply(&self) -> bool {
+        matches!(self, Self::RemoveLeftovers(_))
     }
 }
 
-fn outline(spec: &ReleaseSpec) -> Vec<Line> {
+fn command_lines(spec: &ReleaseSpec) -> Vec<DiffLine> {
     let config = &spec.workload.config;
     let image = config.image.as_ref();
-    let image =
-        image.map(|image| Line::new("image", None, Some(Shown::Value(image.as_str().into()))));
+    let image = image.map(|image| {
+        DiffLine::new(
+            "image",
+            None,
+            Some(DisplayValue::Value(image.as_str().into())),
+        )
+    });
     let command = shell_words::join(&config.init.cmd);
-    [Line::add("command", command)]
+    [DiffLine::add("command", command)]
         .into_iter()
         .chain(image)
         .collect()
 }
 
 /// The command as it runs: with the app's image, for this release.
-fn ready(spec: &ReleaseSpec, around: &Around<'_>) -> Result<ReleaseSpec, Refused> {
+fn resolve_command(spec: &ReleaseSpec, around: &DiffContext<'_>) -> Result<ReleaseSpec, Blocker> {
     let release = around
         .releases
         .get(spec.workload.app.name())
         .map(ToString::to_string);
     Ok(ReleaseSpec {
-        workload: with_image(&spec.workload, around)?,
+        workload: with_default_image(&spec.workload, around)?,
         release,
         ..spec.clone()
     })
@@ -67,34 +73,38 @@ impl Kind for ReleaseCommand {
     type Live = ReleaseLive;
     type Edit = ReleaseEdit;
 
-    const PHASE: Phase = Phase::Before;
+    const PHASE: Phase = Phase::PreRollout;
 
-    fn diff(spec: &ReleaseSpec, live: &ReleaseLive, around: &Around<'_>) -> Diff<ReleaseEdit> {
+    fn diff(spec: &ReleaseSpec, live: &ReleaseLive, around: &DiffContext<'_>) -> Diff<ReleaseEdit> {
         let app = spec.workload.app.name();
         let release = around
             .releases
             .get(app)
-            .filter(|_| around.rolling.contains(app));
-        let new = release.is_some_and(|release| !live.done.iter().any(|done| release.is(done)));
+            .filter(|_| around.rolling_out.contains(app));
+        let new =
+            release.is_some_and(|release| !live.done.iter().any(|done| release.matches(done)));
         if new {
-            return match ready(spec, around) {
+            return match resolve_command(spec, around) {
                 Ok(spec) => Diff::Edit(vec![ReleaseEdit::Run(Box::new(spec))]),
-                Err(refused) => Diff::Refuse(refused),
+                Err(refused) => Diff::Blocked(refused),
             };
         }
         if live.leftovers.is_empty() {
             Diff::Same
         } else {
-            Diff::Edit(vec![ReleaseEdit::Sweep(live.leftovers.clone())])
+            Diff::Edit(vec![ReleaseEdit::RemoveLeftovers(live.leftovers.clone())])
         }
     }
 
-    fn complete(spec: &ReleaseSpec, around: &Around<'_>) -> Result<ReleaseSpec, Refused> {
-        ready(spec, around)
+    fn resolve_defaults(
+        spec: &ReleaseSpec,
+        around: &DiffContext<'_>,
+    ) -> Result<ReleaseSpec, Blocker> {
+        resolve_command(spec, around)
     }
 
-    fn outline(spec: &ReleaseSpec, _: &Around<'_>) -> Vec<Line> {
-        outline(spec)
+    fn creation_lines(spec: &ReleaseSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
+        command_lines(spec)
     }
 
     fn identity(_: &ReleaseLive) -> String {
@@ -105,16 +115,16 @@ impl Kind for ReleaseCommand {
         String::new()
     }
 
-    fn goes_with(live: &ReleaseLive) -> Option<Address> {
-        live.refs().pop()
+    fn deleted_with(live: &ReleaseLive) -> Option<Address> {
+        live.references().pop()
     }
 
     /// A machine is made and boots, and what the command itself takes, nobody knows: a migration that finds nothing to do
     /// is done in seconds.
-    fn takes(_: &Op<Self>) -> Takes {
-        Takes {
+    fn cost(_: &Op<Self>) -> Cost {
+        Cost {
             secs: 10,
-            makes: true,
+            is_create: true,
         }
     }
 }

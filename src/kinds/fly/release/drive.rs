@@ -5,64 +5,66 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{GROUP, Leftover, ReleaseCommand, ReleaseEdit, ReleaseLive, ReleaseSpec};
+use super::{
+    LeftoverMachine, RELEASE_COMMAND_GROUP, ReleaseCommand, ReleaseEdit, ReleaseLive, ReleaseSpec,
+};
 use crate::{
     clouds::{
-        CloudError, Clouds, Trouble,
-        fly::{NewMachine, wire},
+        CloudError, CloudWriters, ErrorKind,
+        fly::{MachineRequest, wire},
     },
     kinds::{
         Drive, World,
-        fly::{app::fly_name, workload::drive::secrets_version},
+        fly::{app::fly_app_name, workload::drive::secrets_version},
     },
-    model::{Mark, Name},
+    model::{Name, OwnershipMark},
 };
 
 /// What is read from a machine's marks.
-fn label<'m>(machine: &'m wire::Machine, key: &str) -> Option<&'m str> {
+fn metadata_value<'m>(machine: &'m wire::MachineResponse, key: &str) -> Option<&'m str> {
     machine.config.get("metadata")?.get(key)?.as_str()
 }
 
-fn is_of(machine: &wire::Machine, release: &str) -> bool {
-    label(machine, Mark::RELEASE) == Some(release)
+fn is_for_release(machine: &wire::MachineResponse, release: &str) -> bool {
+    metadata_value(machine, OwnershipMark::RELEASE_KEY) == Some(release)
 }
 
 /// The machines of release commands that we made in this app, newest first, those that are gone included.
-async fn attempts(
-    clouds: &Clouds,
+async fn find_release_machines(
+    clouds: &CloudWriters,
     app: &str,
-    mark: &Mark,
-) -> Result<Vec<wire::Machine>, CloudError> {
-    let mut all = clouds.fly.machines_ever(app).await?;
+    mark: &OwnershipMark,
+) -> Result<Vec<wire::MachineResponse>, CloudError> {
+    let mut all = clouds.fly.list_machines_with_deleted(app).await?;
     all.retain(|machine| {
-        label(machine, "fly_process_group") == Some(GROUP)
-            && label(machine, Mark::PROJECT) == Some(&mark.project)
-            && label(machine, Mark::ENVIRONMENT) == Some(&mark.environment)
+        metadata_value(machine, "fly_process_group") == Some(RELEASE_COMMAND_GROUP)
+            && metadata_value(machine, OwnershipMark::PROJECT_KEY) == Some(&mark.project)
+            && metadata_value(machine, OwnershipMark::ENVIRONMENT_KEY) == Some(&mark.environment)
     });
     Ok(all)
 }
 
 /// Waits until the command ends. One whose time is over is stopped.
-async fn end(
-    clouds: &Clouds,
+async fn wait_or_remove(
+    clouds: &CloudWriters,
     app: &str,
     id: &str,
     limit: Option<u64>,
-) -> Result<wire::Machine, CloudError> {
+) -> Result<wire::MachineResponse, CloudError> {
     let ended = clouds
         .fly
-        .wait_until_ended(app, id, limit, &clouds.voice)
+        .wait_until_finished(app, id, limit, &clouds.progress)
         .await;
     if ended
         .as_ref()
-        .is_err_and(|error| error.trouble == Trouble::Failed)
+        .is_err_and(|error| error.kind == ErrorKind::Failed)
     {
-        remove(clouds, app, id).await?;
+        destroy_machine(clouds, app, id).await?;
     }
     ended
 }
 
-async fn remove(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError> {
+async fn destroy_machine(clouds: &CloudWriters, app: &str, id: &str) -> Result<(), CloudError> {
     match clouds.fly.destroy_machine(app, id).await {
         Err(error) if error.is_not_found() => Ok(()),
         other => other,
@@ -70,63 +72,70 @@ async fn remove(clouds: &Clouds, app: &str, id: &str) -> Result<(), CloudError> 
 }
 
 /// Runs the command, unless it has already run for this release.
-async fn run(clouds: &Clouds, spec: &ReleaseSpec, world: &World) -> Result<(), CloudError> {
-    let app = fly_name(world, &spec.workload.app)?;
+async fn run_command(
+    clouds: &CloudWriters,
+    spec: &ReleaseSpec,
+    world: &World,
+) -> Result<(), CloudError> {
+    let app = fly_app_name(world, &spec.workload.app)?;
     let release = spec.release.as_deref().unwrap_or_default();
     // Of what an earlier run did only the last counts: another release may have come between.
     let mut ran = false;
-    for (at, earlier) in attempts(clouds, app, &spec.workload.mark)
+    for (at, earlier) in find_release_machines(clouds, app, &spec.workload.mark)
         .await?
         .into_iter()
         .enumerate()
     {
         let id = earlier.id.clone();
-        let ended = if earlier.has_ended() {
+        let ended = if earlier.has_finished() {
             earlier
         } else {
-            end(clouds, app, &id, spec.limit_secs).await?
+            wait_or_remove(clouds, app, &id, spec.limit_secs).await?
         };
-        ran |= at == 0 && is_of(&ended, release) && ended.exit_code() == Some(0);
-        if !ended.is_gone() {
-            remove(clouds, app, &id).await?;
+        ran |= at == 0 && is_for_release(&ended, release) && ended.exit_code() == Some(0);
+        if !ended.is_destroyed() {
+            destroy_machine(clouds, app, &id).await?;
         }
     }
     if ran {
         return Ok(());
     }
-    let id = start(clouds, app, spec, release, world).await?;
-    let ended = end(clouds, app, &id, spec.limit_secs).await?;
-    if !ended.is_gone() {
-        remove(clouds, app, &id).await?;
+    let id = create_machine(clouds, app, spec, release, world).await?;
+    let ended = wait_or_remove(clouds, app, &id, spec.limit_secs).await?;
+    if !ended.is_destroyed() {
+        destroy_machine(clouds, app, &id).await?;
     }
     if ended.exit_code() == Some(0) {
-        clouds.fly.tell_output(app, &ended, &clouds.voice).await;
+        clouds
+            .fly
+            .report_output(app, &ended, &clouds.progress)
+            .await;
         return Ok(());
     }
     let doing = format!("run the release command of {app} (machine {id})");
-    Err(clouds.fly.failed_command(doing, app, &ended).await)
+    Err(clouds.fly.command_error(doing, app, &ended).await)
 }
 
 /// Makes the machine. After an answer that was lost it is looked for, since it may be running already.
-async fn start(
-    clouds: &Clouds,
+async fn create_machine(
+    clouds: &CloudWriters,
     app: &str,
     spec: &ReleaseSpec,
     release: &str,
     world: &World,
 ) -> Result<String, CloudError> {
-    let new = NewMachine {
+    let new = MachineRequest {
         region: spec.workload.region.to_string(),
-        config: body(spec, release),
+        config: machine_config(spec, release),
         min_secrets_version: secrets_version(&spec.workload, world),
-        ..NewMachine::default()
+        ..MachineRequest::default()
     };
     match clouds.fly.create_machine(app, &new).await {
         Err(error) if error.is_ambiguous() => {
-            let all = attempts(clouds, app, &spec.workload.mark).await?;
+            let all = find_release_machines(clouds, app, &spec.workload.mark).await?;
             let mine = all
                 .into_iter()
-                .find(|attempt| is_of(attempt, release) && !attempt.has_ended());
+                .find(|attempt| is_for_release(attempt, release) && !attempt.has_finished());
             mine.map(|attempt| attempt.id).ok_or(error)
         }
         other => Ok(other?.id),
@@ -134,13 +143,16 @@ async fn start(
 }
 
 /// The configuration of the machine: the app's, marked, that destroys itself and is in nobody's DNS.
-fn body(spec: &ReleaseSpec, release: &str) -> Value {
-    let mut body = spec.workload.first_body();
-    let mut labels: BTreeMap<String, String> = spec.workload.marks();
-    labels.remove(Mark::APPLIED);
-    labels.insert("fly_process_group".to_owned(), GROUP.to_owned());
+fn machine_config(spec: &ReleaseSpec, release: &str) -> Value {
+    let mut body = spec.workload.create_body();
+    let mut labels: BTreeMap<String, String> = spec.workload.base_metadata();
+    labels.remove(OwnershipMark::APPLIED_HASH_KEY);
+    labels.insert(
+        "fly_process_group".to_owned(),
+        RELEASE_COMMAND_GROUP.to_owned(),
+    );
     labels.insert("fly_platform_version".to_owned(), "v2".to_owned());
-    labels.insert(Mark::RELEASE.to_owned(), release.to_owned());
+    labels.insert(OwnershipMark::RELEASE_KEY.to_owned(), release.to_owned());
     body["metadata"] = json!(labels);
     body["auto_destroy"] = json!(true);
     body["dns"] = json!({ "skip_registration": true });
@@ -148,21 +160,25 @@ fn body(spec: &ReleaseSpec, release: &str) -> Value {
 }
 
 /// Removes machines that an earlier run left. A command that still runs is waited for.
-async fn sweep(clouds: &Clouds, app: &str, leftovers: &[Leftover]) -> Result<(), CloudError> {
-    for Leftover { id, state: _ } in leftovers {
+async fn remove_leftovers(
+    clouds: &CloudWriters,
+    app: &str,
+    leftovers: &[LeftoverMachine],
+) -> Result<(), CloudError> {
+    for LeftoverMachine { id, state: _ } in leftovers {
         let limit = Some(ReleaseSpec::DEFAULT_LIMIT_SECS);
         match clouds
             .fly
-            .wait_until_ended(app, id, limit, &clouds.voice)
+            .wait_until_finished(app, id, limit, &clouds.progress)
             .await
         {
             Err(error) if error.is_not_found() => {}
-            Ok(ended) if ended.is_gone() => {}
-            Ok(_) => remove(clouds, app, id).await?,
+            Ok(ended) if ended.is_destroyed() => {}
+            Ok(_) => destroy_machine(clouds, app, id).await?,
             // Nobody knows how long it may take, so it is not cut off.
-            Err(error) if error.trouble == Trouble::Failed => {
+            Err(error) if error.kind == ErrorKind::Failed => {
                 return Err(CloudError {
-                    trouble: Trouble::Busy,
+                    kind: ErrorKind::Busy,
                     ..error
                 });
             }
@@ -174,9 +190,12 @@ async fn sweep(clouds: &Clouds, app: &str, leftovers: &[Leftover]) -> Result<(),
 
 /// Notes the success on a machine that is there, before any of them changes. That it cannot be noted is no reason not to
 /// go on: the machines themselves will bear the release.
-async fn note(clouds: &Clouds, app: &str, live: &ReleaseLive, release: &str) {
+async fn record_success(clouds: &CloudWriters, app: &str, live: &ReleaseLive, release: &str) {
     let Some(witness) = &live.witness else { return };
-    let label = BTreeMap::from([(Mark::RELEASED.to_owned(), release.to_owned())]);
+    let label = BTreeMap::from([(
+        OwnershipMark::RELEASE_COMMAND_SUCCEEDED_KEY.to_owned(),
+        release.to_owned(),
+    )]);
     if let Err(error) = clouds.fly.set_metadata(app, witness, &label).await {
         tracing::warn!(%error, "the release command's success could not be noted");
     }
@@ -184,12 +203,12 @@ async fn note(clouds: &Clouds, app: &str, live: &ReleaseLive, release: &str) {
 
 impl Drive for ReleaseCommand {
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
         spec: &ReleaseSpec,
         world: &World,
     ) -> Result<ReleaseLive, CloudError> {
-        run(clouds, spec, world).await?;
+        run_command(clouds, spec, world).await?;
         let done = spec.release.iter().cloned().collect();
         Ok(ReleaseLive {
             app: spec.workload.app.clone(),
@@ -200,21 +219,23 @@ impl Drive for ReleaseCommand {
     }
 
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &ReleaseLive,
         edit: &ReleaseEdit,
         world: &World,
     ) -> Result<ReleaseLive, CloudError> {
-        let app = fly_name(world, &live.app)?;
+        let app = fly_app_name(world, &live.app)?;
         let mut after = ReleaseLive {
             leftovers: Vec::new(),
             ..live.clone()
         };
         match edit {
-            ReleaseEdit::Sweep(leftovers) => sweep(clouds, app, leftovers).await?,
+            ReleaseEdit::RemoveLeftovers(leftovers) => {
+                remove_leftovers(clouds, app, leftovers).await?
+            }
             ReleaseEdit::Run(spec) => {
-                run(clouds, spec, world).await?;
-                note(
+                run_command(clouds, spec, world).await?;
+                record_success(
                     clouds,
                     app,
                     live,
@@ -227,7 +248,11 @@ impl Drive for ReleaseCommand {
         Ok(after)
     }
 
-    async fn delete(clouds: &Clouds, live: &ReleaseLive, world: &World) -> Result<(), CloudError> {
-        sweep(clouds, fly_name(world, &live.app)?, &live.leftovers).await
+    async fn delete(
+        clouds: &CloudWriters,
+        live: &ReleaseLive,
+        world: &World,
+    ) -> Result<(), CloudError> {
+        remove_leftovers(clouds, fly_app_name(world, &live.app)?, &live.leftovers).await
     }
 }

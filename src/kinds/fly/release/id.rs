@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     kinds::{
         Desired, World,
-        fly::workload::{MachineConfig, running},
+        fly::workload::{MachineConfig, running_app_image},
     },
     model::{Image, Name},
 };
@@ -26,7 +26,7 @@ impl Release {
     /// Whether this text, read from a machine, names the same release. What this command does not know of its secrets, it
     /// takes to be the same.
     #[must_use]
-    pub fn is(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         match (&self.secrets, text.split_once('-')) {
             (Some(secrets), Some((config, there))) => *config == self.config && there == secrets,
             (_, split) => split.map_or(text, |(config, _)| config) == self.config,
@@ -47,7 +47,7 @@ impl fmt::Display for Release {
 /// The release of each app that a manifest asks for. How many machines there are, and where, is no part of it, and
 /// neither are cron machines.
 #[must_use]
-pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
+pub fn desired_releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
     let mut groups: BTreeMap<Name, BTreeMap<&str, &MachineConfig>> = BTreeMap::new();
     for (name, machine) in &desired.fly_machine {
         if machine.workload.standby_for.is_some() {
@@ -59,8 +59,8 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
             .or_insert(&machine.workload.config);
     }
     let release = |app: &Name, groups: &BTreeMap<&str, &MachineConfig>| {
-        let running = running(world, app);
-        let of = |config: &MachineConfig| as_it_runs(config, running.as_ref());
+        let running = running_app_image(world, app);
+        let of = |config: &MachineConfig| with_resolved_image(config, running.as_ref());
         let groups: BTreeMap<&str, MachineConfig> = groups
             .iter()
             .map(|(group, config)| (*group, of(config)))
@@ -70,8 +70,8 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
             .get(app)
             .map(|command| of(&command.workload.config));
         Release {
-            config: hash(&(groups, command), 4),
-            secrets: secrets(desired, app),
+            config: hex_hash(&(groups, command), 4),
+            secrets: hash_secrets(desired, app),
         }
     };
     groups
@@ -82,7 +82,7 @@ pub fn releases(desired: &Desired, world: &World) -> BTreeMap<Name, Release> {
 
 /// A configuration with the image that it comes to, by digest where there is one: under which tag it was found makes no
 /// other release.
-fn as_it_runs(config: &MachineConfig, running: Option<&Image>) -> MachineConfig {
+fn with_resolved_image(config: &MachineConfig, running: Option<&Image>) -> MachineConfig {
     let image = config.image.as_ref().or(running);
     let image = image.map(|image| image.digest().map_or_else(|| image.clone(), Image::new));
     MachineConfig {
@@ -92,16 +92,16 @@ fn as_it_runs(config: &MachineConfig, running: Option<&Image>) -> MachineConfig 
 }
 
 /// A hash over the fingerprints of all secrets; none when one has no value here.
-fn secrets(desired: &Desired, app: &Name) -> Option<String> {
+fn hash_secrets(desired: &Desired, app: &Name) -> Option<String> {
     let spec = desired.fly_secrets.get(app);
     let values = spec.into_iter().flat_map(|spec| &spec.values);
     let prints: Option<BTreeMap<&str, &str>> = values
         .map(|(name, value)| Some((name.as_str(), value.fingerprint.as_ref()?.as_str())))
         .collect();
-    prints.map(|prints| hash(&prints, 2))
+    prints.map(|prints| hex_hash(&prints, 2))
 }
 
-fn hash(value: &impl Serialize, bytes: usize) -> String {
+fn hex_hash(value: &impl Serialize, bytes: usize) -> String {
     let hash = Sha256::digest(serde_json::to_vec(value).unwrap_or_default());
     hash.iter()
         .take(bytes)
@@ -124,9 +124,15 @@ mod tests {
             ..known.clone()
         };
         assert_eq!(known.to_string(), "3f2a91c0-77aa");
-        assert!(known.is("3f2a91c0-77aa") && unknown.is("3f2a91c0-77aa") && known.is("3f2a91c0"));
         assert!(
-            !known.is("3f2a91c0-77ab") && !known.is("00000000-77aa") && !unknown.is("00000000")
+            known.matches("3f2a91c0-77aa")
+                && unknown.matches("3f2a91c0-77aa")
+                && known.matches("3f2a91c0")
+        );
+        assert!(
+            !known.matches("3f2a91c0-77ab")
+                && !known.matches("00000000-77aa")
+                && !unknown.matches("00000000")
         );
     }
 }

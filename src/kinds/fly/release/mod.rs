@@ -11,18 +11,18 @@ mod id;
 mod spec;
 
 pub use diff::ReleaseEdit;
-pub use id::{Release, releases};
-pub use spec::{Leftover, ReleaseLive, ReleaseSpec};
+pub use id::{Release, desired_releases};
+pub use spec::{LeftoverMachine, ReleaseLive, ReleaseSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.release`.
 #[derive(Clone, Copy, Debug)]
 pub enum ReleaseCommand {}
 
-impl Named for ReleaseCommand {
+impl KindName for ReleaseCommand {
     const NAME: &'static str = "fly.release";
 }
 
 /// The process group of a release command's machine, as flyctl calls it.
-pub const GROUP: &str = "fly_app_release_command";
+pub const RELEASE_COMMAND_GROUP: &str = "fly_app_release_command";

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::{
     kinds::{
-        Refers,
+        References,
         fly::{App, workload::Workload},
     },
-    model::{Address, Ref},
+    model::{Address, ResourceRef},
 };
 
 /// What the manifest asks for.
@@ -33,37 +33,37 @@ impl ReleaseSpec {
 #[derive(Clone, Debug, Serialize)]
 pub struct ReleaseLive {
     /// The app it belongs to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The releases whose command has succeeded, or whose machines run, so that it must have.
     pub done: BTreeSet<String>,
     /// A machine that can remember a success before any machine changes: Fly's id.
     pub witness: Option<String>,
     /// Machines of release commands that are still there.
-    pub leftovers: Vec<Leftover>,
+    pub leftovers: Vec<LeftoverMachine>,
 }
 
 /// A machine that an earlier run left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Leftover {
+pub struct LeftoverMachine {
     /// Fly's id.
     pub id: String,
     /// Its state.
     pub state: String,
 }
 
-impl Refers for ReleaseSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for ReleaseSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             workload,
             limit_secs: _,
             release: _,
         } = self;
-        workload.refs()
+        workload.references()
     }
 }
 
-impl Refers for ReleaseLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for ReleaseLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             done: _,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SecretLive, SecretSpec, Secrets, SecretsLive, SecretsSpec};
 use crate::{
-    kinds::{Announce, Around, Cause, Diff, Kind, Refers},
-    model::{Address, Fingerprint, Line, Secret, Shown},
+    kinds::{Cause, DescribeEdit, Diff, DiffContext, Kind, References},
+    model::{Address, DiffLine, DisplayValue, Fingerprint, Secret},
 };
 
 /// The one batched call: some set, some unset.
@@ -23,12 +23,12 @@ pub struct SetSecret {
     /// The value and its fingerprint. A command that only looks has none, and what it plans is never carried out.
     pub value: Option<(Secret, Fingerprint)>,
     /// Why it is set.
-    pub why: SetWhy,
+    pub reason: SetReason,
 }
 
 /// Why a secret is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetWhy {
+pub enum SetReason {
     /// It is not there.
     Missing,
     /// Our value is another than the one that was set last.
@@ -39,7 +39,7 @@ pub enum SetWhy {
     Unverified,
 }
 
-impl SetWhy {
+impl SetReason {
     fn note(self) -> Option<&'static str> {
         match self {
             Self::Missing | Self::Changed => None,
@@ -49,37 +49,45 @@ impl SetWhy {
     }
 }
 
-impl Announce for SecretsEdit {
-    fn lines(&self) -> Vec<Line> {
+impl DescribeEdit for SecretsEdit {
+    fn lines(&self) -> Vec<DiffLine> {
         let Self { set, unset } = self;
-        let set = set.iter().map(|(name, SetSecret { value: _, why })| {
-            let from = (*why != SetWhy::Missing).then_some(Shown::Sensitive);
-            let line = Line::new(name.clone(), from, Some(Shown::Sensitive));
-            match why.note() {
-                Some(note) => line.with_note(note),
-                None => line,
-            }
-        });
+        let set = set.iter().map(
+            |(
+                name,
+                SetSecret {
+                    value: _,
+                    reason: why,
+                },
+            )| {
+                let from = (*why != SetReason::Missing).then_some(DisplayValue::Sensitive);
+                let line = DiffLine::new(name.clone(), from, Some(DisplayValue::Sensitive));
+                match why.note() {
+                    Some(note) => line.with_note(note),
+                    None => line,
+                }
+            },
+        );
         let unset = unset
             .iter()
-            .map(|name| Line::new(name.clone(), Some(Shown::Sensitive), None));
+            .map(|name| DiffLine::new(name.clone(), Some(DisplayValue::Sensitive), None));
         set.chain(unset).collect()
     }
 }
 
 /// Whether one secret must be set, and why.
-fn why(spec: &SecretSpec, live: Option<&SecretLive>, remembered: bool) -> Option<SetWhy> {
+fn set_reason(spec: &SecretSpec, live: Option<&SecretLive>, remembered: bool) -> Option<SetReason> {
     let Some(live) = live else {
-        return Some(SetWhy::Missing);
+        return Some(SetReason::Missing);
     };
     match (&live.fingerprint, &spec.fingerprint) {
         (_, None) => {
-            (live.known && live.fingerprint.is_none() && remembered).then_some(SetWhy::Outside)
+            (live.known && live.fingerprint.is_none() && remembered).then_some(SetReason::Outside)
         }
-        (Some(set), Some(wanted)) => (set != wanted).then_some(SetWhy::Changed),
-        (None, Some(_)) if live.known => Some(SetWhy::Outside),
+        (Some(set), Some(wanted)) => (set != wanted).then_some(SetReason::Changed),
+        (None, Some(_)) if live.known => Some(SetReason::Outside),
         // Without a machine, now or after this plan, nothing can remember a fingerprint, and nothing runs either.
-        (None, Some(_)) => remembered.then_some(SetWhy::Unverified),
+        (None, Some(_)) => remembered.then_some(SetReason::Unverified),
     }
 }
 
@@ -88,7 +96,7 @@ impl Kind for Secrets {
     type Live = SecretsLive;
     type Edit = SecretsEdit;
 
-    fn diff(spec: &SecretsSpec, live: &SecretsLive, _: &Around<'_>) -> Diff<SecretsEdit> {
+    fn diff(spec: &SecretsSpec, live: &SecretsLive, _: &DiffContext<'_>) -> Diff<SecretsEdit> {
         let SecretsSpec {
             app: _,
             values,
@@ -101,9 +109,12 @@ impl Kind for Secrets {
             unset: BTreeSet::new(),
         };
         for (name, wanted) in values {
-            if let Some(why) = why(wanted, live.present.get(name), live.has_machines || *used) {
+            if let Some(why) =
+                set_reason(wanted, live.present.get(name), live.has_machines || *used)
+            {
                 let value = wanted.value.clone().zip(wanted.fingerprint.clone());
-                edit.set.insert(name.clone(), SetSecret { value, why });
+                edit.set
+                    .insert(name.clone(), SetSecret { value, reason: why });
             }
         }
         edit.unset.extend(
@@ -121,10 +132,10 @@ impl Kind for Secrets {
         }
     }
 
-    fn outline(spec: &SecretsSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &SecretsSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         spec.values
             .keys()
-            .map(|name| Line::new(name.clone(), None, Some(Shown::Sensitive)))
+            .map(|name| DiffLine::new(name.clone(), None, Some(DisplayValue::Sensitive)))
             .collect()
     }
 
@@ -151,7 +162,7 @@ impl Kind for Secrets {
         }
     }
 
-    fn goes_with(live: &SecretsLive) -> Option<Address> {
-        live.refs().pop()
+    fn deleted_with(live: &SecretsLive) -> Option<Address> {
+        live.references().pop()
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec, SetSecret};
 use crate::{
-    clouds::{CloudError, Clouds, Trouble},
-    kinds::{Drive, World, fly::app::fly_name},
+    clouds::{CloudError, CloudWriters, ErrorKind},
+    kinds::{Drive, World, fly::app::fly_app_name},
     model::{Fingerprint, Name, Secret},
 };
 
@@ -13,13 +13,13 @@ use crate::{
 type Batch<'a> = BTreeMap<&'a str, Option<(&'a Secret, &'a Fingerprint)>>;
 
 /// Sends the batch and notes what Fly answered beside what we sent.
-async fn send(
-    clouds: &Clouds,
+async fn send_batch(
+    clouds: &CloudWriters,
     live: &SecretsLive,
     batch: Batch<'_>,
     world: &World,
 ) -> Result<SecretsLive, CloudError> {
-    let app = fly_name(world, &live.app)?;
+    let app = fly_app_name(world, &live.app)?;
     let values = batch
         .iter()
         .map(|(name, value)| (*name, value.map(|(secret, _)| secret)))
@@ -37,7 +37,7 @@ async fn send(
         .iter()
         .any(|(name, value)| value.is_some() && !digests.contains_key(*name))
     {
-        let all = clouds.fly.secrets(app).await?;
+        let all = clouds.fly.list_secrets(app).await?;
         digests = all
             .into_iter()
             .map(|secret| (secret.name, secret.digest))
@@ -51,7 +51,7 @@ async fn send(
                     let doing = format!("set secrets of {app}");
                     CloudError::new(
                         doing,
-                        Trouble::Unreadable,
+                        ErrorKind::InvalidResponse,
                         format!("{name} was accepted and is not listed"),
                     )
                 })?;
@@ -71,13 +71,13 @@ async fn send(
 }
 
 /// A value with its fingerprint, by reference.
-fn pair(secret: &SetSecret) -> Option<(&Secret, &Fingerprint)> {
+fn value_and_fingerprint(secret: &SetSecret) -> Option<(&Secret, &Fingerprint)> {
     secret.value.as_ref().map(|(value, print)| (value, print))
 }
 
 impl Drive for Secrets {
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
         spec: &SecretsSpec,
         world: &World,
@@ -99,11 +99,11 @@ impl Drive for Secrets {
                 )
             })
             .collect();
-        send(clouds, &none, batch, world).await
+        send_batch(clouds, &none, batch, world).await
     }
 
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &SecretsLive,
         edit: &SecretsEdit,
         world: &World,
@@ -113,26 +113,30 @@ impl Drive for Secrets {
             let doing = format!("set secrets of {}", live.app.name());
             return Err(CloudError::new(
                 doing,
-                Trouble::Refused,
+                ErrorKind::Rejected,
                 format!("this run has no value for {name}"),
             ));
         }
         let set = set
             .iter()
-            .map(|(name, secret)| (name.as_str(), pair(secret)));
+            .map(|(name, secret)| (name.as_str(), value_and_fingerprint(secret)));
         let batch = set
             .chain(unset.iter().map(|name| (name.as_str(), None)))
             .collect();
-        send(clouds, live, batch, world).await
+        send_batch(clouds, live, batch, world).await
     }
 
     /// Unsets what we set; secrets that somebody else set stay.
-    async fn delete(clouds: &Clouds, live: &SecretsLive, world: &World) -> Result<(), CloudError> {
+    async fn delete(
+        clouds: &CloudWriters,
+        live: &SecretsLive,
+        world: &World,
+    ) -> Result<(), CloudError> {
         let ours = live.present.iter().filter(|(_, secret)| secret.known);
         let batch: Batch<'_> = ours.map(|(name, _)| (name.as_str(), None)).collect();
         if batch.is_empty() {
             return Ok(());
         }
-        send(clouds, live, batch, world).await.map(drop)
+        send_batch(clouds, live, batch, world).await.map(drop)
     }
 }

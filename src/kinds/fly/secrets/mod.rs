@@ -5,16 +5,16 @@ mod drive;
 mod record;
 mod spec;
 
-pub use diff::{SecretsEdit, SetSecret, SetWhy};
-pub use record::{Record, Recorded};
+pub use diff::{SecretsEdit, SetReason, SetSecret};
+pub use record::{RecordedSecret, SecretsRecord};
 pub use spec::{SecretLive, SecretSpec, SecretsLive, SecretsSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.secrets`.
 #[derive(Clone, Copy, Debug)]
 pub enum Secrets {}
 
-impl Named for Secrets {
+impl KindName for Secrets {
     const NAME: &'static str = "fly.secrets";
 }

@@ -7,18 +7,18 @@ use crate::model::Fingerprint;
 
 /// The secrets a machine was started with, by name; one metadata value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record(pub BTreeMap<String, Recorded>);
+pub struct SecretsRecord(pub BTreeMap<String, RecordedSecret>);
 
 /// One secret as recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedSecret {
     /// Fly's opaque digest of the value.
     pub digest: String,
     /// Our fingerprint of the same value.
     pub fingerprint: Fingerprint,
 }
 
-impl Record {
+impl SecretsRecord {
     /// Reads `NAME=digest:fingerprint` pairs separated by spaces; a part that is not one is passed over, since the
     /// worst that follows is that a secret is set once more.
     #[must_use]
@@ -26,9 +26,9 @@ impl Record {
         let pair = |part: &str| {
             let (name, rest) = part.split_once('=')?;
             let (digest, fingerprint) = rest.rsplit_once(':')?;
-            let recorded = Recorded {
+            let recorded = RecordedSecret {
                 digest: digest.to_owned(),
-                fingerprint: Fingerprint::stored(fingerprint),
+                fingerprint: Fingerprint::from_stored(fingerprint),
             };
             Some((name.to_owned(), recorded))
         };
@@ -36,7 +36,7 @@ impl Record {
     }
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for SecretsRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, recorded)) in self.0.iter().enumerate() {
             let space = if at == 0 { "" } else { " " };
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn a_record_reads_back() {
         let text = "DATABASE_URL=abc123:F1ng SECRET_KEY=0f:pr1nt";
-        let record = Record::parse(text);
+        let record = SecretsRecord::parse(text);
         assert_eq!(record.to_string(), text);
         assert_eq!(record.0["SECRET_KEY"].digest, "0f");
-        assert_eq!(Record::parse("broken =x A=b").0.len(), 0);
+        assert_eq!(SecretsRecord::parse("broken =x A=b").0.len(), 0);
     }
 }

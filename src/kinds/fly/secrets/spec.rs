@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Record, Recorded};
+use super::{RecordedSecret, SecretsRecord};
 use crate::{
-    kinds::{Refers, fly::App},
-    model::{Address, Fingerprint, Ref, Salt, Secret},
+    kinds::{References, fly::App},
+    model::{Address, Fingerprint, ResourceRef, Salt, Secret},
 };
 
 /// What the manifest asks for.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretsSpec {
     /// The app they belong to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The secrets by name.
     pub values: BTreeMap<String, SecretSpec>,
     /// Optional secrets without a value here: whatever is there stays.
@@ -42,7 +42,7 @@ pub struct SecretSpec {
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretsLive {
     /// The app they belong to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The secrets by name.
     pub present: BTreeMap<String, SecretLive>,
     /// The version of the app's secrets after the last write that is known: of this run, or remembered by a machine. Machines
@@ -67,15 +67,15 @@ pub struct SecretLive {
 impl SecretsLive {
     /// What a machine started now shall remember.
     #[must_use]
-    pub fn record(&self) -> Record {
+    pub fn record(&self) -> SecretsRecord {
         let recorded = |live: &SecretLive| {
             let fingerprint = live.fingerprint.clone()?;
-            Some(Recorded {
+            Some(RecordedSecret {
                 digest: live.digest.clone(),
                 fingerprint,
             })
         };
-        Record(
+        SecretsRecord(
             self.present
                 .iter()
                 .filter_map(|(name, live)| Some((name.clone(), recorded(live)?)))
@@ -97,8 +97,8 @@ impl PartialEq for SecretsSpec {
     }
 }
 
-impl Refers for SecretsSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for SecretsSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             values: _,
@@ -110,8 +110,8 @@ impl Refers for SecretsSpec {
     }
 }
 
-impl Refers for SecretsLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for SecretsLive {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             present: _,

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Volume, VolumeLive, VolumeSpec};
 use crate::{
-    kinds::{Announce, Around, Diff, Kind, Lane, Loss, Refers, Refused},
-    model::{Address, Gib, Line, Name},
+    kinds::{Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind, References, RolloutGroup},
+    model::{Address, DiffLine, Gib, Name},
 };
 
 /// One call on a volume.
@@ -29,16 +29,16 @@ pub enum VolumeEdit {
     },
 }
 
-impl Announce for VolumeEdit {
+impl DescribeEdit for VolumeEdit {
     /// A disk that grows may restart its machine, and machines of a group go one after the other.
-    fn takes_turns(&self) -> bool {
+    fn obeys_rollout_policy(&self) -> bool {
         matches!(self, Self::Extend { attached: true, .. })
     }
 
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self) -> Vec<DiffLine> {
         match self {
             Self::Extend { from, to, attached } => {
-                let line = Line::change("size", from.to_string(), to.to_string());
+                let line = DiffLine::change("size", from.to_string(), to.to_string());
                 vec![if *attached {
                     line.with_note("Fly may ask for a restart of its machine")
                 } else {
@@ -49,10 +49,10 @@ impl Announce for VolumeEdit {
                 retention,
                 scheduled,
             } => {
-                let days =
-                    retention.map(|(from, to)| Line::change("snapshot_retention", json!(from), to));
+                let days = retention
+                    .map(|(from, to)| DiffLine::change("snapshot_retention", json!(from), to));
                 let daily = scheduled
-                    .map(|(from, to)| Line::change("scheduled_snapshots", json!(from), to));
+                    .map(|(from, to)| DiffLine::change("scheduled_snapshots", json!(from), to));
                 days.into_iter().chain(daily).collect()
             }
         }
@@ -65,9 +65,9 @@ impl Kind for Volume {
     type Edit = VolumeEdit;
 
     /// Volumes bear no mark: a new one is known by its name, its region, and not having been there before.
-    const MADE_IN_TURN: bool = true;
+    const SERIAL_CREATE: bool = true;
 
-    fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &Around<'_>) -> Diff<VolumeEdit> {
+    fn diff(spec: &VolumeSpec, live: &VolumeLive, _: &DiffContext<'_>) -> Diff<VolumeEdit> {
         let VolumeSpec {
             app: _,
             volume,
@@ -79,7 +79,7 @@ impl Kind for Volume {
             grows,
         } = spec;
         if let Some(size) = size.filter(|size| *size < live.size && !grows) {
-            return Diff::Refuse(Refused {
+            return Diff::Blocked(Blocker {
                 reason: format!(
                     "volume {volume} ({}) is {} and cannot shrink to {size}",
                     live.id, live.size
@@ -91,9 +91,9 @@ impl Kind for Volume {
             });
         }
         if let Some(encrypted) = encrypted.filter(|wanted| *wanted != live.encrypted) {
-            let line = Line::change("encrypted", live.encrypted, encrypted)
+            let line = DiffLine::change("encrypted", live.encrypted, encrypted)
                 .with_note("encryption is chosen when a volume is made");
-            return Diff::Replace(vec![line.forcing()]);
+            return Diff::Replace(vec![line.forcing_replacement()]);
         }
         let extend = size.filter(|size| *size > live.size);
         let retention = snapshot_retention
@@ -121,19 +121,19 @@ impl Kind for Volume {
         }
     }
 
-    fn outline(spec: &VolumeSpec, _: &Around<'_>) -> Vec<Line> {
+    fn creation_lines(spec: &VolumeSpec, _: &DiffContext<'_>) -> Vec<DiffLine> {
         let size = spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE);
         let mut lines = vec![
-            Line::add("region", spec.region.as_str()),
-            Line::add("size", size.to_string()),
+            DiffLine::add("region", spec.region.as_str()),
+            DiffLine::add("size", size.to_string()),
         ];
         lines.extend(
             spec.snapshot_retention
-                .map(|days| Line::add("snapshot_retention", days)),
+                .map(|days| DiffLine::add("snapshot_retention", days)),
         );
         lines.extend(
             spec.scheduled_snapshots
-                .map(|wanted| Line::add("scheduled_snapshots", wanted)),
+                .map(|wanted| DiffLine::add("scheduled_snapshots", wanted)),
         );
         lines
     }
@@ -146,12 +146,12 @@ impl Kind for Volume {
         format!("{}, {}, {}", live.region, live.size, live.id)
     }
 
-    fn loss(_: &VolumeLive) -> Option<Loss> {
-        Some(Loss::Data)
+    fn data_loss(_: &VolumeLive) -> Option<DataLoss> {
+        Some(DataLoss::Data)
     }
 
     /// A volume never moves, but a fork of it can be made elsewhere, and takes the free slot there.
-    fn rescue(live: &VolumeLive) -> Option<String> {
+    fn recovery_hint(live: &VolumeLive) -> Option<String> {
         let VolumeLive {
             id, volume, region, ..
         } = live;
@@ -161,15 +161,15 @@ impl Kind for Volume {
         ))
     }
 
-    fn goes_with(live: &VolumeLive) -> Option<Address> {
-        live.refs().pop()
+    fn deleted_with(live: &VolumeLive) -> Option<Address> {
+        live.references().pop()
     }
 
-    fn lane(name: &Name) -> Option<Lane> {
-        Name::parse(&name.parts().take(2).collect::<Vec<_>>().join("/")).ok()
+    fn rollout_group(name: &Name) -> Option<RolloutGroup> {
+        Name::parse(&name.segments().take(2).collect::<Vec<_>>().join("/")).ok()
     }
 
-    fn protected(live: &VolumeLive) -> bool {
+    fn is_protected(live: &VolumeLive) -> bool {
         live.protected
     }
 }

@@ -7,21 +7,25 @@ use serde_json::json;
 use super::{Volume, VolumeEdit, VolumeLive, VolumeSpec};
 use crate::{
     clouds::{
-        CloudError, Clouds, Trouble,
-        fly::{NewVolume, wire},
+        CloudError, CloudWriters, ErrorKind,
+        fly::{CreateVolumeRequest, wire},
     },
     kinds::{
         Drive, World,
-        fly::{App, app::fly_name, twin::elder, workload::Workload},
+        fly::{App, app::fly_app_name, twin::keep_oldest, workload::Workload},
     },
-    model::{Gib, Name, Ref, Region},
+    model::{Gib, Name, Region, ResourceRef},
 };
 
 impl VolumeLive {
     /// A volume as Fly reports it.
     #[must_use]
-    pub fn read(app: &Ref<App>, volume: &wire::Volume, protected: bool) -> Self {
-        let wire::Volume {
+    pub fn from_wire(
+        app: &ResourceRef<App>,
+        volume: &wire::VolumeResponse,
+        protected: bool,
+    ) -> Self {
+        let wire::VolumeResponse {
             id,
             name,
             state,
@@ -40,7 +44,7 @@ impl VolumeLive {
             app: app.clone(),
             id: id.clone(),
             volume: name.clone(),
-            region: Region::reported(region),
+            region: Region::from_api(region),
             size: Gib(*size_gb),
             snapshot_retention: *snapshot_retention,
             scheduled_snapshots: *auto_backup_enabled,
@@ -55,14 +59,14 @@ impl VolumeLive {
 }
 
 /// The volumes that look like a slot's and were not known when the run began, nor made by it since.
-async fn unknown(
-    clouds: &Clouds,
+async fn find_new_volumes(
+    clouds: &CloudWriters,
     app: &str,
     spec: &VolumeSpec,
     known: &BTreeSet<String>,
-) -> Result<Vec<wire::Volume>, CloudError> {
-    let all = clouds.fly.volumes(app).await?;
-    let fits = |volume: &wire::Volume| {
+) -> Result<Vec<wire::VolumeResponse>, CloudError> {
+    let all = clouds.fly.list_volumes(app).await?;
+    let fits = |volume: &wire::VolumeResponse| {
         volume.name == spec.volume
             && volume.region == spec.region.as_str()
             && !known.contains(&volume.id)
@@ -70,7 +74,7 @@ async fn unknown(
     Ok(all.into_iter().filter(fits).collect())
 }
 
-fn is_free(volume: &wire::Volume) -> bool {
+fn is_unattached(volume: &wire::VolumeResponse) -> bool {
     volume
         .attached_machine_id
         .as_deref()
@@ -80,13 +84,13 @@ fn is_free(volume: &wire::Volume) -> bool {
 
 /// Makes one, and makes sure that it is the only one, see [`elder`]. Volumes bear no mark, so a second would stay for good,
 /// and of an app that is protected nothing could take it away. What was just made here holds nothing yet.
-async fn make(
-    clouds: &Clouds,
+async fn create_single_volume(
+    clouds: &CloudWriters,
     app: &str,
     spec: &VolumeSpec,
     known: &BTreeSet<String>,
-) -> Result<wire::Volume, CloudError> {
-    let new = NewVolume {
+) -> Result<wire::VolumeResponse, CloudError> {
+    let new = CreateVolumeRequest {
         name: spec.volume.clone(),
         region: spec.region.to_string(),
         size_gb: spec.size.unwrap_or(VolumeSpec::DEFAULT_SIZE).0,
@@ -96,13 +100,13 @@ async fn make(
     };
     let made = match clouds.fly.create_volume(app, &new).await {
         Err(error) if error.is_ambiguous() => {
-            let found = unknown(clouds, app, spec, known).await?;
-            return found.into_iter().find(is_free).ok_or(error);
+            let found = find_new_volumes(clouds, app, spec, known).await?;
+            return found.into_iter().find(is_unattached).ok_or(error);
         }
         made => made?,
     };
-    let others = unknown(clouds, app, spec, known).await?;
-    match elder(&made, others, |volume| (&volume.created_at, &volume.id)) {
+    let others = find_new_volumes(clouds, app, spec, known).await?;
+    match keep_oldest(&made, others, |volume| (&volume.created_at, &volume.id)) {
         None => Ok(made),
         Some(first) => {
             clouds.fly.delete_volume(app, &made.id).await?;
@@ -113,18 +117,18 @@ async fn make(
 
 impl Drive for Volume {
     async fn create(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         _: &Name,
         spec: &VolumeSpec,
         world: &World,
     ) -> Result<VolumeLive, CloudError> {
-        let app = fly_name(world, &spec.app)?;
+        let app = fly_app_name(world, &spec.app)?;
         let mut ours = clouds
             .fly
-            .volume_turn(app, &spec.volume, spec.region.as_str())
+            .lock_volume_creation(app, &spec.volume, spec.region.as_str())
             .await;
         let before = world.fly_volume.values().map(|volume| volume.id.clone());
-        let made = make(
+        let made = create_single_volume(
             clouds,
             app,
             spec,
@@ -132,16 +136,16 @@ impl Drive for Volume {
         )
         .await?;
         ours.insert(made.id.clone());
-        Ok(VolumeLive::read(&spec.app, &made, false))
+        Ok(VolumeLive::from_wire(&spec.app, &made, false))
     }
 
     async fn edit(
-        clouds: &Clouds,
+        clouds: &CloudWriters,
         live: &VolumeLive,
         edit: &VolumeEdit,
         world: &World,
     ) -> Result<VolumeLive, CloudError> {
-        let app = fly_name(world, &live.app)?;
+        let app = fly_app_name(world, &live.app)?;
         let mut after = live.clone();
         match edit {
             VolumeEdit::Extend {
@@ -158,13 +162,13 @@ impl Drive for Volume {
                     clouds.fly.restart_machine(app, machine).await?;
                     clouds
                         .fly
-                        .wait_for(
+                        .wait_for_state(
                             app,
                             machine,
                             None,
                             "started",
                             Workload::DEFAULT_WAIT_SECS,
-                            &clouds.voice,
+                            &clouds.progress,
                         )
                         .await?;
                 }
@@ -190,13 +194,20 @@ impl Drive for Volume {
     }
 
     /// A volume detaches when its machine is gone, which may take a moment.
-    async fn delete(clouds: &Clouds, live: &VolumeLive, world: &World) -> Result<(), CloudError> {
-        let app = fly_name(world, &live.app)?;
-        for _ in 0..DETACH_LOOKS {
+    async fn delete(
+        clouds: &CloudWriters,
+        live: &VolumeLive,
+        world: &World,
+    ) -> Result<(), CloudError> {
+        let app = fly_app_name(world, &live.app)?;
+        for _ in 0..DELETE_ATTEMPTS {
             match clouds.fly.delete_volume(app, &live.id).await {
                 Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if error.trouble == Trouble::Conflict => {
-                    clouds.fly.rest(std::time::Duration::from_secs(2)).await;
+                Err(error) if error.kind == ErrorKind::Conflict => {
+                    clouds
+                        .fly
+                        .sleep_scaled(std::time::Duration::from_secs(2))
+                        .await;
                 }
                 other => return other,
             }
@@ -207,4 +218,4 @@ impl Drive for Volume {
 
 /// How often a volume that is still bound is tried again, two seconds apart: a machine stops within its kill timeout,
 /// which is at most 300 s but 5 s by default.
-const DETACH_LOOKS: u32 = 30;
+const DELETE_ATTEMPTS: u32 = 30;

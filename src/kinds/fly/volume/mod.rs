@@ -7,12 +7,12 @@ mod spec;
 pub use diff::VolumeEdit;
 pub use spec::{VolumeLive, VolumeSpec};
 
-use crate::model::Named;
+use crate::model::KindName;
 
 /// The kind `fly.volume`.
 #[derive(Clone, Copy, Debug)]
 pub enum Volume {}
 
-impl Named for Volume {
+impl KindName for Volume {
     const NAME: &'static str = "fly.volume";
 }

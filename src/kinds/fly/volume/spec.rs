@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use crate::{
-    kinds::{Refers, fly::App},
-    model::{Address, Gib, Ref, Region},
+    kinds::{References, fly::App},
+    model::{Address, Gib, Region, ResourceRef},
 };
 
 /// What the manifest asks for: one disk, for one machine slot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VolumeSpec {
     /// The app it belongs to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// The volume's name; all disks of a group share it.
     pub volume: String,
     /// Where it is.
@@ -38,7 +38,7 @@ impl VolumeSpec {
 #[derive(Clone, Debug, Serialize)]
 pub struct VolumeLive {
     /// The app it belongs to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// Fly's id, `vol_…`.
     pub id: String,
     /// The volume's name.
@@ -66,8 +66,8 @@ pub struct VolumeLive {
     pub protected: bool,
 }
 
-impl Refers for VolumeSpec {
-    fn refs(&self) -> Vec<Address> {
+impl References for VolumeSpec {
+    fn references(&self) -> Vec<Address> {
         let Self {
             app,
             volume: _,
@@ -82,8 +82,8 @@ impl Refers for VolumeSpec {
     }
 }
 
-impl Refers for VolumeLive {
-    fn refs(&self) -> Vec<Address> {
+impl References for VolumeLive {
+    fn references(&self) -> Vec<Address> {
         vec![self.app.address()]
     }
 }

@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{MachineConfig, Update, Workload, WorkloadEdit, WorkloadLive, delta, tree};
+use super::{ConfigUpdate, MachineConfig, Workload, WorkloadEdit, WorkloadLive, delta, tree};
 use crate::{
-    kinds::Refused,
-    model::{Image, Line, Mark},
+    kinds::Blocker,
+    model::{DiffLine, Image, OwnershipMark},
 };
 
 /// A configuration that a machine had.
 #[derive(Clone, Debug)]
-pub struct Earlier {
+pub struct PreviousConfig {
     /// As the platform kept it, metadata included.
     config: Value,
 }
 
 /// Marks that belong to one moment of a machine, and not to what it was.
-const PASSING: [&str; 6] = [
-    Mark::STARTING,
-    Mark::SUCCEEDS,
-    Mark::RELEASED,
-    Mark::UNVERIFIED,
-    Mark::SECRETS,
-    Mark::SECRETS_VERSION,
+const TRANSIENT_METADATA: [&str; 6] = [
+    OwnershipMark::STARTING_KEY,
+    OwnershipMark::SUCCEEDS_KEY,
+    OwnershipMark::RELEASE_COMMAND_SUCCEEDED_KEY,
+    OwnershipMark::UNVERIFIED_KEY,
+    OwnershipMark::SECRET_FINGERPRINTS_KEY,
+    OwnershipMark::SECRETS_VERSION_KEY,
 ];
 
-impl Earlier {
+impl PreviousConfig {
     /// A configuration from a list of versions.
     #[must_use]
     pub fn new(config: Value) -> Self {
@@ -36,9 +36,9 @@ impl Earlier {
 
     /// The configuration of a machine as it was seen, with the very image that it ran.
     #[must_use]
-    pub fn of(live: &WorkloadLive) -> Self {
+    pub fn from_live(live: &WorkloadLive) -> Self {
         let mut config = live.raw.clone();
-        if let Some(image) = live.running() {
+        if let Some(image) = live.running_image() {
             config["image"] = image.as_str().into();
         }
         Self { config }
@@ -55,16 +55,16 @@ impl Earlier {
 
     /// A metadata value.
     #[must_use]
-    pub fn label(&self, key: &str) -> Option<&str> {
+    pub fn metadata_value(&self, key: &str) -> Option<&str> {
         self.config.get("metadata")?.get(key)?.as_str()
     }
 
-    fn labels(&self) -> BTreeMap<String, String> {
+    fn lasting_metadata(&self) -> BTreeMap<String, String> {
         let all = self.config.get("metadata").cloned();
         let mut all: BTreeMap<String, String> = all
             .and_then(|all| serde_json::from_value(all).ok())
             .unwrap_or_default();
-        all.retain(|key, _| !PASSING.contains(&key.as_str()));
+        all.retain(|key, _| !TRANSIENT_METADATA.contains(&key.as_str()));
         all
     }
 }
@@ -73,14 +73,14 @@ impl Earlier {
 ///
 /// # Errors
 /// When the configuration has a shape that we do not know.
-pub fn back(
+pub fn rollback_edit(
     spec: &Workload,
     live: &WorkloadLive,
-    earlier: &Earlier,
+    earlier: &PreviousConfig,
     launch: bool,
-) -> Result<Option<WorkloadEdit>, Refused> {
+) -> Result<Option<WorkloadEdit>, Blocker> {
     let mut config: MachineConfig =
-        serde_json::from_value(earlier.config.clone()).map_err(|error| Refused {
+        serde_json::from_value(earlier.config.clone()).map_err(|error| Blocker {
             reason: format!(
                 "the earlier configuration of machine {} cannot be read: {error}",
                 live.id
@@ -89,7 +89,7 @@ pub fn back(
         })?;
     config.verbatim.clear();
     config.guest.get_or_insert_default();
-    let lines = lines(&config, live);
+    let lines = diff_lines(&config, live);
     if lines.is_empty() {
         return Ok(None);
     }
@@ -104,23 +104,23 @@ pub fn back(
             }
         }
     }
-    let launch = launch && (live.runs() || live.is_unproven());
+    let launch = launch && (live.is_running() || live.is_start_unconfirmed());
     let spec = Workload {
         config,
         ..spec.clone()
     };
-    let labels = Some(earlier.labels());
-    Ok(Some(WorkloadEdit::Update(Box::new(Update {
+    let labels = Some(earlier.lasting_metadata());
+    Ok(Some(WorkloadEdit::Update(Box::new(ConfigUpdate {
         spec,
         body,
         launch,
         lines,
-        labels,
+        restored_metadata: labels,
     }))))
 }
 
 /// What differs between what a machine was and what it is.
-fn lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<Line> {
+fn diff_lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<DiffLine> {
     let (mut wanted, mut there) = (earlier.clone(), live.config.clone());
     wanted.mounts.clear();
     there.mounts.clear();
@@ -128,7 +128,10 @@ fn lines(earlier: &MachineConfig, live: &WorkloadLive) -> Vec<Line> {
         .image
         .clone()
         .filter(|image| live.runs_image(image))
-        .or_else(|| live.running());
-    let lines = tree::diff(&delta::comparable(&wanted), &delta::comparable(&there));
-    lines.into_iter().map(delta::shown).collect()
+        .or_else(|| live.running_image());
+    let lines = tree::diff(
+        &delta::comparable_config(&wanted),
+        &delta::comparable_config(&there),
+    );
+    lines.into_iter().map(delta::for_display).collect()
 }

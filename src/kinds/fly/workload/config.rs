@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::model::{Image, Mib, Span};
+use crate::model::{GoDuration, Image, Mib};
 
 /// Leaves a field out when it says nothing.
 fn unsaid<T: Default + PartialEq>(value: &T) -> bool {
@@ -35,31 +35,31 @@ pub struct MachineConfig {
     pub env: BTreeMap<String, String>,
     /// What the machine runs.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub init: Init,
+    pub init: MachineInit,
     /// CPUs and memory.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub guest: Option<Guest>,
+    pub guest: Option<MachineGuest>,
     /// What the proxy reaches.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub services: Vec<Service>,
+    pub services: Vec<MachineService>,
     /// Checks of the machine itself, by name.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub checks: BTreeMap<String, Check>,
+    pub checks: BTreeMap<String, MachineCheck>,
     /// The mounted volume; Fly allows one.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub mounts: Vec<Mount>,
+    pub mounts: Vec<MachineMount>,
     /// Where Fly scrapes metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<Metrics>,
+    pub metrics: Option<MachineMetrics>,
     /// Files that the proxy serves by itself.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub statics: Vec<Static>,
+    pub statics: Vec<MachineStatic>,
     /// Files written into the machine.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub files: Vec<File>,
+    pub files: Vec<MachineFile>,
     /// When it is started again. `None` keeps what is there.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "restart")]
-    pub restart: Option<Restart>,
+    pub restart: Option<MachineRestart>,
     /// How it is stopped.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
     pub stop_config: StopConfig,
@@ -75,8 +75,8 @@ pub struct MachineConfig {
 }
 
 /// Fly answers `{"policy":""}` when nothing was said.
-fn restart<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Restart>, D::Error> {
-    Ok(Option::<Restart>::deserialize(from)?.filter(|restart| !restart.policy.is_empty()))
+fn restart<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MachineRestart>, D::Error> {
+    Ok(Option::<MachineRestart>::deserialize(from)?.filter(|restart| !restart.policy.is_empty()))
 }
 
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -86,7 +86,7 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
 /// The process a machine runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Init {
+pub struct MachineInit {
     /// Replaces entrypoint and command together.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
     pub exec: Vec<String>,
@@ -110,7 +110,7 @@ pub struct Init {
 /// CPUs and memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Guest {
+pub struct MachineGuest {
     /// `shared` or `performance`.
     pub cpu_kind: String,
     /// How many.
@@ -134,7 +134,7 @@ pub struct Guest {
     pub gpus: Option<u32>,
 }
 
-impl Default for Guest {
+impl Default for MachineGuest {
     /// `shared-cpu-1x`, the platform's default.
     fn default() -> Self {
         Self {
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for Autostop {
 /// A port that the proxy forwards to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Service {
+pub struct MachineService {
     /// `tcp` or `udp`.
     pub protocol: String,
     /// Where the app listens.
@@ -197,19 +197,19 @@ pub struct Service {
     pub min_machines_running: Option<u32>,
     /// Where the world connects.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub ports: Vec<Port>,
+    pub ports: Vec<MachinePort>,
     /// How much load one machine takes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<Concurrency>,
+    pub concurrency: Option<MachineConcurrency>,
     /// Whether the service answers.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub checks: Vec<Check>,
+    pub checks: Vec<MachineCheck>,
 }
 
 /// A public port, or a range of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Port {
+pub struct MachinePort {
     /// The port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -227,19 +227,19 @@ pub struct Port {
     pub force_https: bool,
     /// TLS settings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_options: Option<TlsOptions>,
+    pub tls_options: Option<MachineTlsOptions>,
     /// HTTP settings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_options: Option<HttpOptions>,
+    pub http_options: Option<MachineHttpOptions>,
     /// PROXY protocol settings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxy_proto_options: Option<ProxyProtoOptions>,
+    pub proxy_proto_options: Option<MachineProxyProtoOptions>,
 }
 
 /// How the proxy terminates TLS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct TlsOptions {
+pub struct MachineTlsOptions {
     /// Protocols offered.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
     pub alpn: Vec<String>,
@@ -254,13 +254,13 @@ pub struct TlsOptions {
 /// How the proxy speaks HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HttpOptions {
+pub struct MachineHttpOptions {
     /// Whether answers are compressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<bool>,
     /// What is done to answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<HttpResponse>,
+    pub response: Option<MachineHttpResponse>,
     /// Whether the app speaks HTTP/2 in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub h2_backend: Option<bool>,
@@ -272,13 +272,13 @@ pub struct HttpOptions {
     pub headers_read_timeout: Option<u32>,
     /// Cached `fly-replay` decisions.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub replay_cache: Vec<ReplayCache>,
+    pub replay_cache: Vec<MachineReplayCache>,
 }
 
 /// A `fly-replay` decision that the proxy remembers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ReplayCache {
+pub struct MachineReplayCache {
     /// The paths that it is for.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
     pub path_prefix: String,
@@ -303,7 +303,7 @@ pub struct ReplayCache {
 /// What the proxy does to answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HttpResponse {
+pub struct MachineHttpResponse {
     /// Headers to add (a text or a list) or to remove (`false`).
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
     pub headers: BTreeMap<String, Value>,
@@ -315,7 +315,7 @@ pub struct HttpResponse {
 /// Which PROXY protocol is spoken.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ProxyProtoOptions {
+pub struct MachineProxyProtoOptions {
     /// `v1` or `v2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -324,7 +324,7 @@ pub struct ProxyProtoOptions {
 /// How much load one machine takes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Concurrency {
+pub struct MachineConcurrency {
     /// `connections` or `requests`.
     #[serde(rename = "type", skip_serializing_if = "unsaid")]
     pub kind: String,
@@ -339,7 +339,7 @@ pub struct Concurrency {
 /// A health check, of a service or of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Check {
+pub struct MachineCheck {
     /// `tcp` or `http`.
     #[serde(rename = "type", skip_serializing_if = "unsaid")]
     pub kind: String,
@@ -351,13 +351,13 @@ pub struct Check {
     pub port: Option<u16>,
     /// How often.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval: Option<Span>,
+    pub interval: Option<GoDuration>,
     /// How long an answer may take.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Span>,
+    pub timeout: Option<GoDuration>,
     /// How long failures do not count after a start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub grace_period: Option<Span>,
+    pub grace_period: Option<GoDuration>,
     /// The HTTP method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -375,13 +375,13 @@ pub struct Check {
     pub tls_server_name: Option<String>,
     /// Headers sent.
     #[serde(skip_serializing_if = "unsaid", deserialize_with = "nullable")]
-    pub headers: Vec<Header>,
+    pub headers: Vec<CheckHeader>,
 }
 
 /// A header of a check.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Header {
+pub struct CheckHeader {
     /// Its name.
     pub name: String,
     /// Its values.
@@ -392,7 +392,7 @@ pub struct Header {
 /// A mounted volume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Mount {
+pub struct MachineMount {
     /// The volume's id; empty in a manifest, where a reference stands for it.
     #[serde(skip_serializing_if = "unsaid")]
     pub volume: String,
@@ -415,7 +415,7 @@ pub struct Mount {
 /// Where Fly scrapes metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Metrics {
+pub struct MachineMetrics {
     /// The port.
     pub port: u16,
     /// The path.
@@ -428,7 +428,7 @@ pub struct Metrics {
 /// Files that the proxy serves by itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Static {
+pub struct MachineStatic {
     /// Where they are in the machine.
     pub guest_path: String,
     /// Where they are on the web.
@@ -444,7 +444,7 @@ pub struct Static {
 /// A file written into the machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct File {
+pub struct MachineFile {
     /// Where.
     pub guest_path: String,
     /// Its content in base64.
@@ -461,7 +461,7 @@ pub struct File {
 /// When a machine is started again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Restart {
+pub struct MachineRestart {
     /// `no`, `on-failure` or `always`.
     pub policy: String,
     /// How often, with `on-failure`.
@@ -478,5 +478,5 @@ pub struct StopConfig {
     pub signal: Option<String>,
     /// How long it has before it is killed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Span>,
+    pub timeout: Option<GoDuration>,
 }

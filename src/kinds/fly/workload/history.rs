@@ -4,40 +4,41 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Earlier;
-use crate::model::Mark;
+use super::PreviousConfig;
+use crate::model::OwnershipMark;
 
 /// The past of one machine, newest first. The first entry is the present.
 #[derive(Clone, Debug, Default)]
-pub struct History(Vec<Entry>);
+pub struct VersionHistory(Vec<HistoryEntry>);
 
 /// One version.
 #[derive(Clone, Debug)]
-struct Entry {
+struct HistoryEntry {
     /// Fly's id of it. Such ids begin with the time, so that they sort by it.
     version: String,
-    config: Earlier,
+    config: PreviousConfig,
 }
 
-impl Entry {
+impl HistoryEntry {
     /// The release it belongs to: ours, or flyctl's; without either its own id.
     fn release(&self) -> &str {
-        Mark::release(|key| self.config.label(key)).unwrap_or(&self.version)
+        OwnershipMark::started_release(|key| self.config.metadata_value(key))
+            .unwrap_or(&self.version)
     }
 
     /// Whether somebody who says this means it. A release may be shortened, as a commit may.
-    fn is(&self, text: &str) -> bool {
+    fn matches(&self, text: &str) -> bool {
         let release = self.release();
         self.version == text || release == text || text.len() >= 4 && release.starts_with(text)
     }
 }
 
-impl History {
+impl VersionHistory {
     /// Versions with their configurations, newest first.
     pub fn new(versions: impl IntoIterator<Item = (String, Value)>) -> Self {
-        let entry = |(version, config)| Entry {
+        let entry = |(version, config)| HistoryEntry {
             version,
-            config: Earlier::new(config),
+            config: PreviousConfig::new(config),
         };
         Self(versions.into_iter().map(entry).collect())
     }
@@ -53,7 +54,7 @@ impl History {
 
     /// The configuration in a release: the last that the machine had in it.
     #[must_use]
-    pub fn at(&self, release: &str) -> Option<Earlier> {
+    pub fn config_in_release(&self, release: &str) -> Option<PreviousConfig> {
         self.0
             .iter()
             .find(|entry| entry.release() == release)
@@ -62,14 +63,14 @@ impl History {
 
     /// The release that an app goes back to: the one that is named, or the one that the present one has replaced.
     #[must_use]
-    pub fn target(all: &[&Self], to: Option<&str>) -> Option<String> {
+    pub fn rollback_target(all: &[&Self], to: Option<&str>) -> Option<String> {
         let entries = || all.iter().flat_map(|history| &history.0);
         if let Some(to) = to {
             return entries()
-                .find(|entry| entry.is(to))
+                .find(|entry| entry.matches(to))
                 .map(|entry| entry.release().to_owned());
         }
-        let mut all: Vec<&Entry> = entries().collect();
+        let mut all: Vec<&HistoryEntry> = entries().collect();
         all.sort_by(|a, b| a.version.cmp(&b.version));
         // What was taken back does not count: who returns to a release undoes everything that came after it.
         let mut path: Vec<&str> = Vec::new();
@@ -92,9 +93,9 @@ mod tests {
 
     use super::*;
 
-    fn entry(version: &str, release: &str) -> Entry {
-        let config = Earlier::new(json!({ "metadata": { "trimtab_release": release } }));
-        Entry {
+    fn entry(version: &str, release: &str) -> HistoryEntry {
+        let config = PreviousConfig::new(json!({ "metadata": { "trimtab_release": release } }));
+        HistoryEntry {
             version: version.into(),
             config,
         }
@@ -107,15 +108,15 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(at, release)| entry(&format!("0{at}"), release));
-        let mut entries: Vec<Entry> = entries.collect();
+        let mut entries: Vec<HistoryEntry> = entries.collect();
         entries.reverse();
         assert_eq!(
-            History::target(&[&History(entries.clone())], None).as_deref(),
+            VersionHistory::rollback_target(&[&VersionHistory(entries.clone())], None).as_deref(),
             Some("aaaa")
         );
         entries.remove(0);
         assert_eq!(
-            History::target(&[&History(entries)], None).as_deref(),
+            VersionHistory::rollback_target(&[&VersionHistory(entries)], None).as_deref(),
             Some("bbbb")
         );
     }
@@ -123,21 +124,33 @@ mod tests {
     #[test]
     fn back_is_the_release_before_the_newest_for_every_machine() {
         // The rollout of `bbbb` stopped after the first machine.
-        let first = History(vec![
+        let first = VersionHistory(vec![
             entry("05", "bbbb"),
             entry("02", "aaaa"),
             entry("01", "0000"),
         ]);
-        let second = History(vec![entry("03", "aaaa"), entry("01", "0000")]);
+        let second = VersionHistory(vec![entry("03", "aaaa"), entry("01", "0000")]);
         let all = [&first, &second];
-        assert_eq!(History::target(&all, None).as_deref(), Some("aaaa"));
-        assert_eq!(History::target(&all, Some("0000")).as_deref(), Some("0000"));
-        assert_eq!(History::target(&all, Some("05")).as_deref(), Some("bbbb"));
-        assert_eq!(History::target(&all, Some("cccc")), None);
         assert_eq!(
-            History::target(&[&History(vec![entry("01", "aaaa")])], None),
+            VersionHistory::rollback_target(&all, None).as_deref(),
+            Some("aaaa")
+        );
+        assert_eq!(
+            VersionHistory::rollback_target(&all, Some("0000")).as_deref(),
+            Some("0000")
+        );
+        assert_eq!(
+            VersionHistory::rollback_target(&all, Some("05")).as_deref(),
+            Some("bbbb")
+        );
+        assert_eq!(VersionHistory::rollback_target(&all, Some("cccc")), None);
+        assert_eq!(
+            VersionHistory::rollback_target(&[&VersionHistory(vec![entry("01", "aaaa")])], None),
             None
         );
-        assert!(second.at("aaaa").is_some() && second.at("bbbb").is_none());
+        assert!(
+            second.config_in_release("aaaa").is_some()
+                && second.config_in_release("bbbb").is_none()
+        );
     }
 }

@@ -8,17 +8,17 @@ use serde_json::Value;
 use super::{MachineConfig, Workload};
 use crate::{
     kinds::{
-        Cause, Leased, Refused,
-        fly::{App, secrets::Record},
+        Blocker, Cause, LeaseTarget,
+        fly::{App, secrets::SecretsRecord},
     },
-    model::{Image, Mark, Name, Ownership, Ref, Region},
+    model::{Image, Name, Ownership, OwnershipMark, Region, ResourceRef},
 };
 
 /// One machine as it is.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorkloadLive {
     /// The app it belongs to.
-    pub app: Ref<App>,
+    pub app: ResourceRef<App>,
     /// Fly's id of the machine.
     pub id: String,
     /// The machine's name on Fly.
@@ -49,7 +49,7 @@ pub struct WorkloadLive {
     pub health: Health,
     /// How its program ended last, as far as its history reaches.
     #[serde(skip)]
-    pub last_run: Option<Run>,
+    pub last_run: Option<ProcessExit>,
 }
 
 /// How a machine is, as far as the list tells.
@@ -65,28 +65,32 @@ pub struct Health {
 
 /// The end of a run of a machine's program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Run {
+pub struct ProcessExit {
     /// When it ended, in Unix milliseconds.
-    pub ended: i64,
+    pub ended_at_ms: i64,
     /// The code that it exited with.
     pub exit_code: Option<i64>,
     /// Whether it ran out of memory.
     pub oom_killed: bool,
     /// Whether it was asked to end: by a stop, an update, or the proxy.
-    pub requested: bool,
+    pub requested_stop: bool,
 }
 
 fn without_secrets<S: Serializer>(
     metadata: &BTreeMap<String, String>,
     to: S,
 ) -> Result<S::Ok, S::Error> {
-    to.collect_map(metadata.iter().filter(|(key, _)| *key != Mark::SECRETS))
+    to.collect_map(
+        metadata
+            .iter()
+            .filter(|(key, _)| *key != OwnershipMark::SECRET_FINGERPRINTS_KEY),
+    )
 }
 
 impl WorkloadLive {
     /// The process group, by flyctl's metadata key or its older alias; `app` when it has none, as flyctl does it.
     #[must_use]
-    pub fn group(&self) -> &str {
+    pub fn process_group(&self) -> &str {
         let named = self
             .metadata
             .get("fly_process_group")
@@ -97,34 +101,36 @@ impl WorkloadLive {
     /// The name in its mark.
     #[must_use]
     pub fn marked_name(&self) -> Option<Name> {
-        Mark::name(&self.metadata)
+        OwnershipMark::resource_name(&self.metadata)
     }
 
     /// The machine whose place it takes, or took, by id.
     #[must_use]
-    pub fn succeeds(&self) -> Option<&str> {
-        self.metadata.get(Mark::SUCCEEDS).map(String::as_str)
+    pub fn predecessor_id(&self) -> Option<&str> {
+        self.metadata
+            .get(OwnershipMark::SUCCEEDS_KEY)
+            .map(String::as_str)
     }
 
     /// The release it was started with, ours or flyctl's.
     #[must_use]
     pub fn release(&self) -> Option<&str> {
-        Mark::release(|key| self.metadata.get(key).map(String::as_str))
+        OwnershipMark::started_release(|key| self.metadata.get(key).map(String::as_str))
     }
 
     /// The secrets it was started with.
     #[must_use]
-    pub fn secrets(&self) -> Record {
+    pub fn secrets_record(&self) -> SecretsRecord {
         self.metadata
-            .get(Mark::SECRETS)
-            .map(|text| Record::parse(text))
+            .get(OwnershipMark::SECRET_FINGERPRINTS_KEY)
+            .map(|text| SecretsRecord::parse(text))
             .unwrap_or_default()
     }
 
     /// A machine on a host that does not answer can be neither read in full nor changed.
     #[must_use]
-    pub fn held(&self) -> Option<Refused> {
-        (!self.health.host_ok).then(|| Refused {
+    pub fn unavailable(&self) -> Option<Blocker> {
+        (!self.health.host_ok).then(|| Blocker {
             reason: format!("the host of machine {} in {} cannot be reached", self.id, self.region),
             hint: format!(
                 "wait until Fly has repaired it, or give it up with `fly machine destroy --force {}` and apply again",
@@ -135,8 +141,8 @@ impl WorkloadLive {
 
     /// What to lease while it is changed.
     #[must_use]
-    pub fn lease(&self) -> Leased {
-        Leased {
+    pub fn lease_target(&self) -> LeaseTarget {
+        LeaseTarget {
             app: self.app.name().clone(),
             id: self.id.clone(),
             version: self.version.clone(),
@@ -145,20 +151,20 @@ impl WorkloadLive {
 
     /// Whether its last start was never seen to succeed.
     #[must_use]
-    pub fn is_unproven(&self) -> bool {
-        self.metadata.contains_key(Mark::STARTING)
+    pub fn is_start_unconfirmed(&self) -> bool {
+        self.metadata.contains_key(OwnershipMark::STARTING_KEY)
     }
 
     /// Whether it runs and all its checks pass.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         let (passing, all) = self.health.checks;
         self.state == "started" && passing == all
     }
 
     /// The image it runs, by digest where Fly reports one: its tag may mean another image by now.
     #[must_use]
-    pub fn running(&self) -> Option<Image> {
+    pub fn running_image(&self) -> Option<Image> {
         let image = self.config.image.as_ref()?;
         Some(
             self.digest
@@ -178,34 +184,38 @@ impl WorkloadLive {
             Some(digest) => {
                 there.digest() == Some(digest) || self.digest.as_deref() == Some(digest)
             }
-            None => there == wanted || there.same_tag(wanted),
+            None => there == wanted || there.has_same_tag(wanted),
         }
     }
 
     /// Whether it runs what the very tag that is asked for meant before.
     #[must_use]
-    pub fn tag_moved(&self, spec: &Workload) -> bool {
+    pub fn has_tag_moved(&self, spec: &Workload) -> bool {
         let moved =
-            |wanted: &Image, there: &Image| wanted.same_tag(there) && !self.runs_image(wanted);
+            |wanted: &Image, there: &Image| wanted.has_same_tag(there) && !self.runs_image(wanted);
         matches!((&spec.config.image, &self.config.image), (Some(wanted), Some(there)) if moved(wanted, there))
     }
 
     /// Who made it other than it should be: what was asked for at the last apply is hashed in its mark.
     #[must_use]
     pub fn cause(&self, spec: &Workload) -> Cause {
-        match self.metadata.get(Mark::APPLIED) {
+        match self.metadata.get(OwnershipMark::APPLIED_HASH_KEY) {
             None => Cause::Unknown,
-            Some(applied) if *applied == spec.applied() && self.tag_moved(spec) => Cause::Moved,
+            Some(applied) if *applied == spec.applied_hash() && self.has_tag_moved(spec) => {
+                Cause::Moved
+            }
             // What an apply could not bring up, nobody has changed.
-            Some(applied) if *applied == spec.applied() && self.is_unproven() => Cause::Unknown,
-            Some(applied) if *applied == spec.applied() => Cause::Outside,
+            Some(applied) if *applied == spec.applied_hash() && self.is_start_unconfirmed() => {
+                Cause::Unknown
+            }
+            Some(applied) if *applied == spec.applied_hash() => Cause::Outside,
             Some(_) => Cause::Manifest,
         }
     }
 
     /// Whether it runs or is about to, so that an update restarts it.
     #[must_use]
-    pub fn runs(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         matches!(
             self.state.as_str(),
             "started" | "starting" | "restarting" | "failed" | "replacing" | "updating"

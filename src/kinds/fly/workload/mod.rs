@@ -12,10 +12,10 @@ mod outline;
 mod spec;
 pub mod tree;
 
-pub use back::{Earlier, back};
+pub use back::{PreviousConfig, rollback_edit};
 pub use config::MachineConfig;
-pub use delta::{Update, WorkloadEdit, compare};
-pub use history::History;
-pub use image::{app_image, running, with_image};
-pub use live::{Health, Run, WorkloadLive};
+pub use delta::{ConfigUpdate, WorkloadEdit, diff_workload};
+pub use history::VersionHistory;
+pub use image::{default_image, running_app_image, with_default_image};
+pub use live::{Health, ProcessExit, WorkloadLive};
 pub use spec::Workload;

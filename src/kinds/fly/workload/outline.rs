@@ -4,36 +4,36 @@ use serde_json::json;
 
 use super::{
     Workload,
-    config::{Guest, Mount, Port, Service},
+    config::{MachineGuest, MachineMount, MachinePort, MachineService},
 };
-use crate::model::Line;
+use crate::model::DiffLine;
 
 /// Variables that every machine gets, and that say nothing about this one.
-const GIVEN: [&str; 2] = ["FLY_PROCESS_GROUP", "PRIMARY_REGION"];
+const COMMON_VARIABLES: [&str; 2] = ["FLY_PROCESS_GROUP", "PRIMARY_REGION"];
 
 impl Workload {
     /// The attributes of a new machine that matter to a reader.
     #[must_use]
-    pub fn outline(&self) -> Vec<Line> {
+    pub fn creation_lines(&self) -> Vec<DiffLine> {
         let config = &self.config;
-        let mut lines = vec![Line::add("region", self.region.as_str())];
+        let mut lines = vec![DiffLine::add("region", self.region.as_str())];
         lines.extend(
             config
                 .image
                 .as_ref()
-                .map(|image| Line::add("image", image.as_str())),
+                .map(|image| DiffLine::add("image", image.as_str())),
         );
         lines.extend(
             config
                 .schedule
                 .as_ref()
-                .map(|schedule| Line::add("schedule", schedule.as_str())),
+                .map(|schedule| DiffLine::add("schedule", schedule.as_str())),
         );
         lines.extend(
             config
                 .guest
                 .as_ref()
-                .map(|guest| Line::add("vm", size(guest))),
+                .map(|guest| DiffLine::add("vm", describe_guest(guest))),
         );
         let process = [
             ("exec", &config.init.exec),
@@ -41,50 +41,50 @@ impl Workload {
             ("command", &config.init.cmd),
         ];
         let process = process.into_iter().filter(|(_, words)| !words.is_empty());
-        lines.extend(process.map(|(path, words)| Line::add(path, shell_words::join(words))));
+        lines.extend(process.map(|(path, words)| DiffLine::add(path, shell_words::join(words))));
         let env: Vec<&str> = config
             .env
             .keys()
             .map(String::as_str)
-            .filter(|name| !GIVEN.contains(name))
+            .filter(|name| !COMMON_VARIABLES.contains(name))
             .collect();
         if !env.is_empty() {
-            lines.push(Line::add("env", env.join(", ")));
+            lines.push(DiffLine::add("env", env.join(", ")));
         }
         lines.extend(
             config
                 .services
                 .iter()
-                .map(|service| Line::add("service", reach(service))),
+                .map(|service| DiffLine::add("service", describe_service(service))),
         );
         let checks: Vec<&str> = config.checks.keys().map(String::as_str).collect();
         if !checks.is_empty() {
-            lines.push(Line::add("checks", checks.join(", ")));
+            lines.push(DiffLine::add("checks", checks.join(", ")));
         }
         lines.extend(
             config
                 .mounts
                 .iter()
-                .map(|mount| Line::add("mount", place(mount))),
+                .map(|mount| DiffLine::add("mount", describe_mount(mount))),
         );
         lines.extend(
             config
                 .files
                 .iter()
-                .map(|file| Line::add("file", file.guest_path.as_str())),
+                .map(|file| DiffLine::add("file", file.guest_path.as_str())),
         );
         lines.extend(
             config
                 .verbatim
                 .keys()
-                .map(|key| Line::add(key.as_str(), json!("as in machine_config"))),
+                .map(|key| DiffLine::add(key.as_str(), json!("as in machine_config"))),
         );
         lines
     }
 }
 
 /// `shared-cpu-2x, 512mb`, as the presets are called.
-fn size(guest: &Guest) -> String {
+fn describe_guest(guest: &MachineGuest) -> String {
     match guest.cpu_kind.as_str() {
         "shared" => format!("shared-cpu-{}x, {}", guest.cpus, guest.memory_mb),
         kind => format!("{kind}-{}x, {}", guest.cpus, guest.memory_mb),
@@ -92,9 +92,9 @@ fn size(guest: &Guest) -> String {
 }
 
 /// `80, 443 → 8080/tcp`.
-fn reach(service: &Service) -> String {
+fn describe_service(service: &MachineService) -> String {
     let number = |port: Option<u16>| port.map(|port| port.to_string());
-    let text = |port: &Port| {
+    let text = |port: &MachinePort| {
         let range = || {
             Some(format!(
                 "{}-{}",
@@ -114,7 +114,7 @@ fn reach(service: &Service) -> String {
 }
 
 /// `data → /data`.
-fn place(mount: &Mount) -> String {
+fn describe_mount(mount: &MachineMount) -> String {
     if mount.name.is_empty() {
         mount.path.clone()
     } else {

@@ -5,17 +5,17 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::Line;
+use crate::model::DiffLine;
 
 /// Compares what is asked for with what is there; one line for each leaf that differs.
 #[must_use]
-pub fn diff(desired: &Value, live: &Value) -> Vec<Line> {
+pub fn diff(desired: &Value, live: &Value) -> Vec<DiffLine> {
     let mut lines = Vec::new();
-    walk(&mut lines, "", desired, live);
+    diff_values(&mut lines, "", desired, live);
     lines
 }
 
-fn walk(lines: &mut Vec<Line>, path: &str, desired: &Value, live: &Value) {
+fn diff_values(lines: &mut Vec<DiffLine>, path: &str, desired: &Value, live: &Value) {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {
             let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
@@ -25,16 +25,16 @@ fn walk(lines: &mut Vec<Line>, path: &str, desired: &Value, live: &Value) {
                 } else {
                     format!("{path}.{key}")
                 };
-                either(lines, &inner, desired.get(key), live.get(key));
+                diff_optional(lines, &inner, desired.get(key), live.get(key));
             }
         }
         (Value::Array(desired), Value::Array(live))
-            if keyed(path, desired) && keyed(path, live) =>
+            if has_unique_keys(path, desired) && has_unique_keys(path, live) =>
         {
-            let (desired, live) = (by_key(path, desired), by_key(path, live));
+            let (desired, live) = (index_by_key(path, desired), index_by_key(path, live));
             let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
             for key in keys {
-                either(
+                diff_optional(
                     lines,
                     &format!("{path}[{key}]"),
                     desired.get(key),
@@ -43,34 +43,46 @@ fn walk(lines: &mut Vec<Line>, path: &str, desired: &Value, live: &Value) {
             }
         }
         (desired, live) if desired != live => {
-            lines.push(Line::change(path, live.clone(), desired.clone()))
+            lines.push(DiffLine::change(path, live.clone(), desired.clone()))
         }
         _ => {}
     }
 }
 
-fn either(lines: &mut Vec<Line>, path: &str, desired: Option<&Value>, live: Option<&Value>) {
+fn diff_optional(
+    lines: &mut Vec<DiffLine>,
+    path: &str,
+    desired: Option<&Value>,
+    live: Option<&Value>,
+) {
     match (desired, live) {
-        (Some(desired), Some(live)) => walk(lines, path, desired, live),
-        (Some(desired), None) => {
-            spread(lines, path, desired, &|path, value| Line::add(path, value))
-        }
-        (None, Some(live)) => spread(lines, path, live, &|path, value| Line::remove(path, value)),
+        (Some(desired), Some(live)) => diff_values(lines, path, desired, live),
+        (Some(desired), None) => push_leaves(lines, path, desired, &|path, value| {
+            DiffLine::add(path, value)
+        }),
+        (None, Some(live)) => push_leaves(lines, path, live, &|path, value| {
+            DiffLine::remove(path, value)
+        }),
         (None, None) => {}
     }
 }
 
 /// A table that appears or vanishes as a whole reads better key by key; a list element stays one line.
-fn spread(lines: &mut Vec<Line>, path: &str, value: &Value, line: &dyn Fn(String, Value) -> Line) {
+fn push_leaves(
+    lines: &mut Vec<DiffLine>,
+    path: &str,
+    value: &Value,
+    line: &dyn Fn(String, Value) -> DiffLine,
+) {
     match value {
         Value::Object(map) if !path.ends_with(']') => {
             for (key, value) in map {
-                spread(lines, &format!("{path}.{key}"), value, line);
+                push_leaves(lines, &format!("{path}.{key}"), value, line);
             }
         }
-        Value::Array(list) if !list.is_empty() && keyed(path, list) => {
-            for (key, value) in by_key(path, list) {
-                spread(lines, &format!("{path}[{key}]"), &value, line);
+        Value::Array(list) if !list.is_empty() && has_unique_keys(path, list) => {
+            for (key, value) in index_by_key(path, list) {
+                push_leaves(lines, &format!("{path}[{key}]"), &value, line);
             }
         }
         other => lines.push(line(path.to_owned(), other.clone())),
@@ -79,11 +91,11 @@ fn spread(lines: &mut Vec<Line>, path: &str, value: &Value, line: &dyn Fn(String
 
 /// What of `raw` is not in `known`, laid over `desired`: the body of an update that loses nothing.
 #[must_use]
-pub fn graft(desired: &Value, raw: &Value, known: &Value) -> Value {
-    graft_at("", desired, raw, known)
+pub fn merge_unknown(desired: &Value, raw: &Value, known: &Value) -> Value {
+    merge_unknown_at("", desired, raw, known)
 }
 
-fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
+fn merge_unknown_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
     match (desired, raw) {
         (Value::Object(wanted), Value::Object(there)) => {
             let nothing = Map::new();
@@ -98,7 +110,7 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
                 match (wanted.get(key), known.get(key)) {
                     (None, None) => drop(out.insert(key.clone(), value.clone())),
                     (Some(wanted), Some(known)) => {
-                        out.insert(key.clone(), graft_at(&inner, wanted, value, known));
+                        out.insert(key.clone(), merge_unknown_at(&inner, wanted, value, known));
                     }
                     _ => {}
                 }
@@ -106,18 +118,18 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
             Value::Object(out)
         }
         (Value::Array(wanted), Value::Array(there))
-            if keyed(path, wanted) && keyed(path, there) =>
+            if has_unique_keys(path, wanted) && has_unique_keys(path, there) =>
         {
             let nothing = Vec::new();
             let (raw, known) = (
-                by_key(path, there),
-                by_key(path, known.as_array().unwrap_or(&nothing)),
+                index_by_key(path, there),
+                index_by_key(path, known.as_array().unwrap_or(&nothing)),
             );
             let one = |element: &Value| {
-                let key = key_of(path, element).unwrap_or_default();
+                let key = element_key(path, element).unwrap_or_default();
                 match (raw.get(&key), known.get(&key)) {
                     (Some(raw), Some(known)) => {
-                        graft_at(&format!("{path}[{key}]"), element, raw, known)
+                        merge_unknown_at(&format!("{path}[{key}]"), element, raw, known)
                     }
                     _ => element.clone(),
                 }
@@ -131,9 +143,9 @@ fn graft_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
 /// The paths in `raw` that `known` does not cover and that hold something: an empty text and `false` are how the platform
 /// spells nothing, and what knows such a key leaves it out.
 #[must_use]
-pub fn unknown(raw: &Value, known: &Value) -> Vec<String> {
+pub fn unknown_paths(raw: &Value, known: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    walk(&mut lines, "", &telling(&prune(raw)), known);
+    diff_values(&mut lines, "", &without_defaults(&prune(raw)), known);
     let extra = lines.into_iter().filter(|line| line.from.is_none());
     extra.map(|line| line.path).collect()
 }
@@ -157,34 +169,34 @@ pub fn prune(value: &Value) -> Value {
 }
 
 /// Drops texts that are empty and `false`.
-fn telling(value: &Value) -> Value {
+fn without_defaults(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let said = map
                 .iter()
                 .filter(|(_, value)| **value != Value::Bool(false) && *value != "");
             Value::Object(
-                said.map(|(key, value)| (key.clone(), telling(value)))
+                said.map(|(key, value)| (key.clone(), without_defaults(value)))
                     .collect(),
             )
         }
-        Value::Array(list) => Value::Array(list.iter().map(telling).collect()),
+        Value::Array(list) => Value::Array(list.iter().map(without_defaults).collect()),
         other => other.clone(),
     }
 }
 
 /// The last name in a path, without its key.
-fn last(path: &str) -> &str {
+fn last_segment(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or_default()
 }
 
-fn key_of(path: &str, element: &Value) -> Option<String> {
+fn element_key(path: &str, element: &Value) -> Option<String> {
     let text = |key: &str| match element.get(key) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    match last(path) {
+    match last_segment(path) {
         "services" => Some(format!("{}/{}", text("internal_port")?, text("protocol")?)),
         "ports" => {
             text("port").or_else(|| Some(format!("{}-{}", text("start_port")?, text("end_port")?)))
@@ -202,15 +214,17 @@ fn key_of(path: &str, element: &Value) -> Option<String> {
 }
 
 /// Whether every element has a key and no key stands twice.
-fn keyed(path: &str, list: &[Value]) -> bool {
-    let keys: Option<std::collections::BTreeSet<_>> =
-        list.iter().map(|element| key_of(path, element)).collect();
+fn has_unique_keys(path: &str, list: &[Value]) -> bool {
+    let keys: Option<std::collections::BTreeSet<_>> = list
+        .iter()
+        .map(|element| element_key(path, element))
+        .collect();
     keys.is_some_and(|keys| keys.len() == list.len())
 }
 
-fn by_key(path: &str, list: &[Value]) -> std::collections::BTreeMap<String, Value> {
+fn index_by_key(path: &str, list: &[Value]) -> std::collections::BTreeMap<String, Value> {
     list.iter()
-        .filter_map(|element| Some((key_of(path, element)?, element.clone())))
+        .filter_map(|element| Some((element_key(path, element)?, element.clone())))
         .collect()
 }
 
@@ -252,7 +266,7 @@ mod tests {
         let desired =
             json!({"env": {"NEW": "2"}, "services": [{"internal_port": 80, "protocol": "tcp"}]});
         assert_eq!(
-            graft(&desired, &raw, &known),
+            merge_unknown(&desired, &raw, &known),
             json!({"env": {"NEW": "2"}, "dns": {"skip_registration": true},
                 "services": [{"internal_port": 80, "protocol": "tcp", "future": 7}]})
         );
@@ -261,7 +275,10 @@ mod tests {
     #[test]
     fn what_is_unknown_is_named() {
         let raw = json!({"image": "x", "dns": {}, "rootfs": {"size_gb": 4}, "init": {}});
-        assert_eq!(unknown(&raw, &json!({"image": "x"})), ["rootfs.size_gb"]);
+        assert_eq!(
+            unknown_paths(&raw, &json!({"image": "x"})),
+            ["rootfs.size_gb"]
+        );
     }
 
     #[test]
@@ -270,6 +287,6 @@ mod tests {
             "statics": [{"guest_path": "/public", "url_prefix": "/", "tigris_bucket": ""}]});
         let known = json!({"services": [{"internal_port": 80, "protocol": "tcp"}],
             "statics": [{"guest_path": "/public", "url_prefix": "/"}]});
-        assert_eq!(unknown(&raw, &known), ["services[80/tcp].future"]);
+        assert_eq!(unknown_paths(&raw, &known), ["services[80/tcp].future"]);
     }
 }

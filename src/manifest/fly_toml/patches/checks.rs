@@ -1,17 +1,17 @@
 //! The old spellings of checks: bare numbers as durations, headers as lists, checks as a list.
 
-use super::{array, put, tables};
+use super::{section_tables, set_entry, table_array};
 use crate::manifest::{
     fly_toml::{
-        report::{Report, within},
+        report::{FlyTomlDiagnostics, qualified_key},
         text,
     },
-    node::{Entry, Node, Table, Value},
+    node::{TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
 /// What a bare number counts where flyctl patches it.
 #[derive(Clone, Copy)]
-pub(super) enum Unit {
+pub(super) enum BareNumberUnit {
     /// In checks.
     Millisecond,
     /// In `kill_timeout`.
@@ -19,70 +19,74 @@ pub(super) enum Unit {
 }
 
 /// The checks of a service: one, or a list of them. None are as if unsaid.
-pub(super) fn list(node: Node, section: &str, report: &mut Report) -> Option<Node> {
-    let at = node.at.clone();
-    let mut found = tables(node, section, report);
+pub(super) fn patch_service_checks(
+    node: TomlNode,
+    section: &str,
+    report: &mut FlyTomlDiagnostics,
+) -> Option<TomlNode> {
+    let at = node.location.clone();
+    let mut found = section_tables(node, section, report);
     for (_, table) in &mut found {
-        check(table, section, report);
+        patch_check(table, section, report);
     }
-    (!found.is_empty()).then(|| array(at, found))
+    (!found.is_empty()).then(|| table_array(at, found))
 }
 
 /// `[checks]`: a table of checks, or a list in which each says its `name`.
-pub(super) fn top_level(node: Node, report: &mut Report) -> Option<Node> {
+pub(super) fn patch_checks(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     let mut named = match node.value {
-        Value::Table(table) => table,
-        Value::Array(items) => {
-            let mut named = Table::default();
+        TomlValue::Table(table) => table,
+        TomlValue::Array(items) => {
+            let mut named = TomlTable::default();
             items
                 .into_iter()
-                .filter_map(|item| name(item, report))
-                .for_each(|entry| put(&mut named, entry));
+                .filter_map(|item| named_check(item, report))
+                .for_each(|entry| set_entry(&mut named, entry));
             named
         }
         other => {
-            report.wrong(
-                &node.at,
+            report.error(
+                &node.location,
                 "`checks` must be a table",
-                text::kind(&other),
+                text::describe_type(&other),
                 None,
             );
             return None;
         }
     };
     for entry in &mut named.0 {
-        if let Value::Table(table) = &mut entry.node.value {
-            check(table, "checks", report);
+        if let TomlValue::Table(table) = &mut entry.node.value {
+            patch_check(table, "checks", report);
         }
     }
-    Some(Node {
-        at: node.at,
-        value: Value::Table(named),
+    Some(TomlNode {
+        location: node.location,
+        value: TomlValue::Table(named),
     })
 }
 
-fn name(mut item: Node, report: &mut Report) -> Option<Entry> {
+fn named_check(mut item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
     let name = match &mut item.value {
-        Value::Table(table) => table.remove("name"),
+        TomlValue::Table(table) => table.remove("name"),
         _ => None,
     };
     match name {
-        Some(Entry {
+        Some(TomlEntry {
             node:
-                Node {
-                    at,
-                    value: Value::String(key),
+                TomlNode {
+                    location: at,
+                    value: TomlValue::String(key),
                 },
             ..
-        }) => Some(Entry {
+        }) => Some(TomlEntry {
             key,
-            key_at: at,
+            key_location: at,
             node: item,
         }),
         _ => {
             let help = Some("write `[checks.NAME]`".to_owned());
-            report.wrong(
-                &item.at,
+            report.error(
+                &item.location,
                 "a check needs a `name`",
                 "this one has none",
                 help,
@@ -92,95 +96,95 @@ fn name(mut item: Node, report: &mut Report) -> Option<Entry> {
     }
 }
 
-fn check(table: &mut Table, section: &str, report: &mut Report) {
+fn patch_check(table: &mut TomlTable, section: &str, report: &mut FlyTomlDiagnostics) {
     for key in ["interval", "timeout", "grace_period"] {
-        cast_duration(table, key, Unit::Millisecond, section, report);
+        cast_duration(table, key, BareNumberUnit::Millisecond, section, report);
     }
-    super::replace(table, "headers", report, headers);
+    super::replace_value(table, "headers", report, patch_headers);
 }
 
 /// Gives a bare number its unit. flyctl drops what is neither text nor number without a word.
 pub(super) fn cast_duration(
-    table: &mut Table,
+    table: &mut TomlTable,
     key: &str,
-    unit: Unit,
+    unit: BareNumberUnit,
     section: &str,
-    report: &mut Report,
+    report: &mut FlyTomlDiagnostics,
 ) {
-    super::replace(table, key, report, |node, report| {
+    super::replace_value(table, key, report, |node, report| {
         let number = match &node.value {
-            Value::String(text) => return (!text.is_empty()).then_some(node),
-            Value::Integer(number) => *number,
+            TomlValue::String(text) => return (!text.is_empty()).then_some(node),
+            TomlValue::Integer(number) => *number,
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "flyctl cuts off, and `as` saturates"
             )]
-            Value::Float(number) => *number as i64,
+            TomlValue::Float(number) => *number as i64,
             other => {
-                let message = format!("{} is not a duration", within(key, section));
-                report.odd(
-                    &node.at,
+                let message = format!("{} is not a duration", qualified_key(key, section));
+                report.warn(
+                    &node.location,
                     message,
                     "flyctl ignores it",
-                    Some(text::kind(other).to_owned()),
+                    Some(text::describe_type(other).to_owned()),
                 );
                 return None;
             }
         };
         let written = match unit {
-            Unit::Second => format!("{number}s"),
-            Unit::Millisecond if number % 1000 == 0 => format!("{}s", number / 1000),
-            Unit::Millisecond => format!("{number}ms"),
+            BareNumberUnit::Second => format!("{number}s"),
+            BareNumberUnit::Millisecond if number % 1000 == 0 => format!("{}s", number / 1000),
+            BareNumberUnit::Millisecond => format!("{number}ms"),
         };
-        Some(text::node(&node.at, written))
+        Some(text::string_node(&node.location, written))
     });
 }
 
 /// A table of texts, which may be a list of names and values.
-fn headers(node: Node, report: &mut Report) -> Option<Node> {
+fn patch_headers(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     let entries = match node.value {
-        Value::Table(Table(entries)) => entries,
-        Value::Array(items) => items
+        TomlValue::Table(TomlTable(entries)) => entries,
+        TomlValue::Array(items) => items
             .into_iter()
-            .filter_map(|item| header(item, report))
+            .filter_map(|item| header_entry(item, report))
             .collect(),
         other => {
-            report.wrong(
-                &node.at,
+            report.error(
+                &node.location,
                 "`headers` must be a table",
-                text::kind(&other),
+                text::describe_type(&other),
                 None,
             );
             return None;
         }
     };
-    let mut table = Table::default();
+    let mut table = TomlTable::default();
     for entry in entries {
-        let printed = text::printed(&entry.node.value);
-        let node = text::node(&entry.node.at, printed);
-        put(&mut table, Entry { node, ..entry });
+        let printed = text::format_value(&entry.node.value);
+        let node = text::string_node(&entry.node.location, printed);
+        set_entry(&mut table, TomlEntry { node, ..entry });
     }
-    (!table.0.is_empty()).then_some(Node {
-        at: node.at,
-        value: Value::Table(table),
+    (!table.0.is_empty()).then_some(TomlNode {
+        location: node.location,
+        value: TomlValue::Table(table),
     })
 }
 
-fn header(item: Node, report: &mut Report) -> Option<Entry> {
-    let at = item.at.clone();
+fn header_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
+    let at = item.location.clone();
     let (name, value) = match item.value {
-        Value::Table(mut table) => (table.remove("name"), table.remove("value")),
+        TomlValue::Table(mut table) => (table.remove("name"), table.remove("value")),
         _ => (None, None),
     };
     let Some(name) = name else {
         let help = Some("write `headers = { NAME = \"value\" }`".to_owned());
-        report.wrong(&at, "a header needs a `name`", "this one has none", help);
+        report.error(&at, "a header needs a `name`", "this one has none", help);
         return None;
     };
-    let node = value.map_or_else(|| text::node(&at, ""), |entry| entry.node);
-    Some(Entry {
-        key: text::printed(&name.node.value),
-        key_at: name.node.at,
+    let node = value.map_or_else(|| text::string_node(&at, ""), |entry| entry.node);
+    Some(TomlEntry {
+        key: text::format_value(&name.node.value),
+        key_location: name.node.location,
         node,
     })
 }

@@ -6,51 +6,66 @@ mod gather;
 mod sections;
 mod services;
 
-use super::report::Report;
-use crate::manifest::node::{Entry, Node, Place, Table, Value};
+use super::report::FlyTomlDiagnostics;
+use crate::manifest::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
 
 /// Rewrites what is old in a fly.toml. What cannot be rewritten is reported and taken out.
-pub(super) fn apply(root: &mut Table, at: &Place, report: &mut Report) {
-    replace(root, "env", report, sections::env);
-    replace(root, "services", report, services::services);
-    replace(root, "processes", report, sections::processes);
-    sections::experimental(root, report);
-    replace(root, "checks", report, checks::top_level);
-    gather::gather(root, at, &["compute", "computes", "vm"], report);
-    gather::gather(root, at, &["mount", "mounts"], report);
-    gather::gather(root, at, &["metric", "metrics"], report);
-    gather::stringify(root, "vm", "memory");
-    gather::stringify(root, "mounts", "initial_size");
-    checks::cast_duration(root, "kill_timeout", checks::Unit::Second, "", report);
-    replace(root, "build", report, sections::build);
+pub(super) fn apply(root: &mut TomlTable, at: &SourceLocation, report: &mut FlyTomlDiagnostics) {
+    replace_value(root, "env", report, sections::patch_env);
+    replace_value(root, "services", report, services::patch_services);
+    replace_value(root, "processes", report, sections::patch_processes);
+    sections::patch_experimental(root, report);
+    replace_value(root, "checks", report, checks::patch_checks);
+    gather::merge_aliases(root, at, &["compute", "computes", "vm"], report);
+    gather::merge_aliases(root, at, &["mount", "mounts"], report);
+    gather::merge_aliases(root, at, &["metric", "metrics"], report);
+    gather::numbers_to_strings(root, "vm", "memory");
+    gather::numbers_to_strings(root, "mounts", "initial_size");
+    checks::cast_duration(
+        root,
+        "kill_timeout",
+        checks::BareNumberUnit::Second,
+        "",
+        report,
+    );
+    replace_value(root, "build", report, sections::patch_build);
 }
 
 /// Rewrites the value of a key in its place; `None` takes the key out.
-fn replace(
-    table: &mut Table,
+fn replace_value(
+    table: &mut TomlTable,
     key: &str,
-    report: &mut Report,
-    patch: impl FnOnce(Node, &mut Report) -> Option<Node>,
+    report: &mut FlyTomlDiagnostics,
+    patch: impl FnOnce(TomlNode, &mut FlyTomlDiagnostics) -> Option<TomlNode>,
 ) {
     let Some(index) = table.0.iter().position(|entry| entry.key == key) else {
         return;
     };
     let entry = table.0.remove(index);
     if let Some(node) = patch(entry.node, report) {
-        table.0.insert(index, Entry { node, ..entry });
+        table.0.insert(index, TomlEntry { node, ..entry });
     }
 }
 
 /// The tables of a section that may be written as one table or as a list of them.
-fn tables(node: Node, section: &str, report: &mut Report) -> Vec<(Place, Table)> {
+fn section_tables(
+    node: TomlNode,
+    section: &str,
+    report: &mut FlyTomlDiagnostics,
+) -> Vec<(SourceLocation, TomlTable)> {
     match node.value {
-        Value::Table(table) => vec![(node.at, table)],
-        Value::Array(items) => {
-            let item = |item: Node| match item.value {
-                Value::Table(table) => Some((item.at, table)),
+        TomlValue::Table(table) => vec![(node.location, table)],
+        TomlValue::Array(items) => {
+            let item = |item: TomlNode| match item.value {
+                TomlValue::Table(table) => Some((item.location, table)),
                 other => {
                     let message = format!("an item of `{section}` must be a table");
-                    report.wrong(&item.at, message, super::text::kind(&other), None);
+                    report.error(
+                        &item.location,
+                        message,
+                        super::text::describe_type(&other),
+                        None,
+                    );
                     None
                 }
             };
@@ -58,26 +73,34 @@ fn tables(node: Node, section: &str, report: &mut Report) -> Vec<(Place, Table)>
         }
         other => {
             let message = format!("`{section}` must be a table or a list of tables");
-            report.wrong(&node.at, message, super::text::kind(&other), None);
+            report.error(
+                &node.location,
+                message,
+                super::text::describe_type(&other),
+                None,
+            );
             Vec::new()
         }
     }
 }
 
 /// A list of tables, at the place of what it was made from.
-fn array(at: Place, tables: impl IntoIterator<Item = (Place, Table)>) -> Node {
-    let item = |(at, table)| Node {
-        at,
-        value: Value::Table(table),
+fn table_array(
+    at: SourceLocation,
+    tables: impl IntoIterator<Item = (SourceLocation, TomlTable)>,
+) -> TomlNode {
+    let item = |(at, table)| TomlNode {
+        location: at,
+        value: TomlValue::Table(table),
     };
-    Node {
-        at,
-        value: Value::Array(tables.into_iter().map(item).collect()),
+    TomlNode {
+        location: at,
+        value: TomlValue::Array(tables.into_iter().map(item).collect()),
     }
 }
 
 /// Sets a key; a later value wins over an earlier one, as in flyctl.
-fn put(table: &mut Table, entry: Entry) {
+fn set_entry(table: &mut TomlTable, entry: TomlEntry) {
     table.remove(&entry.key);
     table.0.push(entry);
 }

@@ -1,70 +1,75 @@
 //! The old spellings of `env`, `processes`, `experimental` and `build`.
 
-use super::{put, replace};
+use super::{replace_value, set_entry};
 use crate::manifest::{
-    fly_toml::{mistakes, report::Report, text},
-    node::{Entry, Node, Table, Value},
+    fly_toml::{mistakes, report::FlyTomlDiagnostics, text},
+    node::{TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
 /// `[[env]]` becomes one table, and every value the text that Go prints for it.
-pub(super) fn env(node: Node, report: &mut Report) -> Option<Node> {
-    let at = node.at.clone();
-    let mut merged = Table::default();
+pub(super) fn patch_env(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+    let at = node.location.clone();
+    let mut merged = TomlTable::default();
     collect_env(node, &mut merged, report);
-    Some(Node {
-        at,
-        value: Value::Table(merged),
+    Some(TomlNode {
+        location: at,
+        value: TomlValue::Table(merged),
     })
 }
 
-fn collect_env(node: Node, merged: &mut Table, report: &mut Report) {
+fn collect_env(node: TomlNode, merged: &mut TomlTable, report: &mut FlyTomlDiagnostics) {
     match node.value {
-        Value::Array(items) => items
+        TomlValue::Array(items) => items
             .into_iter()
             .for_each(|item| collect_env(item, merged, report)),
-        Value::Table(Table(entries)) => {
+        TomlValue::Table(TomlTable(entries)) => {
             entries
                 .into_iter()
-                .for_each(|entry| put(merged, variable(entry, report)));
+                .for_each(|entry| set_entry(merged, env_entry(entry, report)));
         }
-        other => report.wrong(&node.at, "`env` must be a table", text::kind(&other), None),
+        other => report.error(
+            &node.location,
+            "`env` must be a table",
+            text::describe_type(&other),
+            None,
+        ),
     }
 }
 
-fn variable(entry: Entry, report: &mut Report) -> Entry {
-    let printed = text::printed(&entry.node.value);
-    if matches!(entry.node.value, Value::Table(_) | Value::Array(_)) {
-        report.odd(
-            &entry.node.at,
+fn env_entry(entry: TomlEntry, report: &mut FlyTomlDiagnostics) -> TomlEntry {
+    let printed = text::format_value(&entry.node.value);
+    if matches!(entry.node.value, TomlValue::Table(_) | TomlValue::Array(_)) {
+        report.warn(
+            &entry.node.location,
             format!("the variable `{}` becomes the text `{printed}`", entry.key),
-            text::kind(&entry.node.value),
+            text::describe_type(&entry.node.value),
             Some("a variable is one text; secrets are not named in fly.toml".to_owned()),
         );
     }
-    let node = text::node(&entry.node.at, printed);
-    Entry { node, ..entry }
+    let node = text::string_node(&entry.node.location, printed);
+    TomlEntry { node, ..entry }
 }
 
 /// `[[processes]]` with names and commands becomes a table from one to the other.
-pub(super) fn processes(node: Node, report: &mut Report) -> Option<Node> {
+pub(super) fn patch_processes(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     match node.value {
-        Value::Table(_) => Some(node),
-        Value::Array(items) => {
-            let mut groups = Table::default();
+        TomlValue::Table(_) => Some(node),
+        TomlValue::Array(items) => {
+            let mut groups = TomlTable::default();
             items
                 .into_iter()
-                .filter_map(|item| group(item, report))
-                .for_each(|entry| put(&mut groups, entry));
-            Some(Node {
-                at: node.at,
-                value: Value::Table(groups),
+                .filter_map(|item| process_group_entry(item, report))
+                .for_each(|entry| set_entry(&mut groups, entry));
+            Some(TomlNode {
+                location: node.location,
+                value: TomlValue::Table(groups),
             })
         }
         other => {
-            report.wrong(
-                &node.at,
+            report.error(
+                &node.location,
                 "`processes` must be a table",
-                text::kind(&other),
+                text::describe_type(&other),
                 None,
             );
             None
@@ -73,14 +78,14 @@ pub(super) fn processes(node: Node, report: &mut Report) -> Option<Node> {
 }
 
 /// One item of `[[processes]]`. flyctl passes over items without a name.
-fn group(item: Node, report: &mut Report) -> Option<Entry> {
-    let Value::Table(mut table) = item.value else {
+fn process_group_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlEntry> {
+    let TomlValue::Table(mut table) = item.value else {
         return None;
     };
     let Some(name) = table.remove("name") else {
         if !table.0.is_empty() {
-            report.odd(
-                &item.at,
+            report.warn(
+                &item.location,
                 "a process group has no `name`",
                 "flyctl ignores it",
                 None,
@@ -90,90 +95,100 @@ fn group(item: Node, report: &mut Report) -> Option<Entry> {
     };
     let command = table.remove("command");
     for entry in &table.0 {
-        let help = mistakes::meant("processes", &entry.key).map(str::to_owned);
+        let help = mistakes::key_hint("processes", &entry.key).map(str::to_owned);
         let message = format!("there is no key `{}` in `processes`", entry.key);
-        report.odd(&entry.key_at, message, "flyctl ignores it", help);
+        report.warn(&entry.key_location, message, "flyctl ignores it", help);
     }
     let node = command.map_or_else(
-        || text::node(&item.at, ""),
-        |command| text::node(&command.node.at, text::printed(&command.node.value)),
+        || text::string_node(&item.location, ""),
+        |command| {
+            text::string_node(
+                &command.node.location,
+                text::format_value(&command.node.value),
+            )
+        },
     );
-    Some(Entry {
-        key: text::printed(&name.node.value),
-        key_at: name.node.at,
+    Some(TomlEntry {
+        key: text::format_value(&name.node.value),
+        key_location: name.node.location,
         node,
     })
 }
 
 /// Texts become lists of one, and what has moved elsewhere goes there unless something is there already.
-pub(super) fn experimental(root: &mut Table, report: &mut Report) {
+pub(super) fn patch_experimental(root: &mut TomlTable, report: &mut FlyTomlDiagnostics) {
     let mut moved = Vec::new();
-    replace(root, "experimental", report, |node, report| {
-        let Value::Table(mut table) = node.value else {
+    replace_value(root, "experimental", report, |node, report| {
+        let TomlValue::Table(mut table) = node.value else {
             let message = "`experimental` must be a table";
-            report.wrong(&node.at, message, text::kind(&node.value), None);
+            report.error(
+                &node.location,
+                message,
+                text::describe_type(&node.value),
+                None,
+            );
             return None;
         };
         for key in ["cmd", "entrypoint", "exec"] {
-            replace(&mut table, key, report, |node, _| Some(listed(node)));
+            replace_value(&mut table, key, report, |node, _| Some(wrap_in_list(node)));
         }
         moved = ["kill_timeout", "metrics_port", "metrics_path"]
             .into_iter()
             .filter_map(|key| table.remove(key))
             .collect();
-        Some(Node {
-            at: node.at,
-            value: Value::Table(table),
+        Some(TomlNode {
+            location: node.location,
+            value: TomlValue::Table(table),
         })
     });
-    let (timeout, metrics): (Vec<Entry>, Vec<Entry>) = moved
+    let (timeout, metrics): (Vec<TomlEntry>, Vec<TomlEntry>) = moved
         .into_iter()
         .partition(|entry| entry.key == "kill_timeout");
     if root.get("kill_timeout").is_none() {
         root.0.extend(timeout);
     }
     if root.get("metrics").is_none() {
-        root.0.extend(scrape(metrics));
+        root.0.extend(metrics_section(metrics));
     }
 }
 
 /// `metrics_port` and `metrics_path` as a section.
-fn scrape(entries: Vec<Entry>) -> Option<Entry> {
+fn metrics_section(entries: Vec<TomlEntry>) -> Option<TomlEntry> {
     let (key_at, at) = entries
         .first()
-        .map(|entry| (entry.key_at.clone(), entry.node.at.clone()))?;
-    let short = |entry: Entry| Entry {
+        .map(|entry| (entry.key_location.clone(), entry.node.location.clone()))?;
+    let short = |entry: TomlEntry| TomlEntry {
         key: entry.key.trim_start_matches("metrics_").to_owned(),
         ..entry
     };
-    Some(Entry {
+    Some(TomlEntry {
         key: "metrics".to_owned(),
-        key_at,
-        node: Node {
-            at,
-            value: Value::Table(Table(entries.into_iter().map(short).collect())),
+        key_location: key_at,
+        node: TomlNode {
+            location: at,
+            value: TomlValue::Table(TomlTable(entries.into_iter().map(short).collect())),
         },
     })
 }
 
 /// One text becomes a list of it. flyctl does not split it at spaces.
-fn listed(node: Node) -> Node {
+fn wrap_in_list(node: TomlNode) -> TomlNode {
     match node.value {
-        Value::String(_) => Node {
-            at: node.at.clone(),
-            value: Value::Array(vec![node]),
+        TomlValue::String(_) => TomlNode {
+            location: node.location.clone(),
+            value: TomlValue::Array(vec![node]),
         },
         _ => node,
     }
 }
 
 /// `build_target` becomes `build-target`.
-pub(super) fn build(mut node: Node, _: &mut Report) -> Option<Node> {
-    if let Value::Table(table) = &mut node.value
+pub(super) fn patch_build(mut node: TomlNode, _: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+    if let TomlValue::Table(table) = &mut node.value
         && let Some(entry) = table.remove("build_target")
     {
         let key = "build-target".to_owned();
-        put(table, Entry { key, ..entry });
+        set_entry(table, TomlEntry { key, ..entry });
     }
     Some(node)
 }

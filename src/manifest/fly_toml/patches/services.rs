@@ -1,108 +1,113 @@
 //! The old spellings of `[[services]]`.
 
-use super::{array, checks, replace, tables};
+use super::{checks, replace_value, section_tables, table_array};
 use crate::manifest::{
-    fly_toml::{report::Report, text},
-    node::{Entry, Node, Place, Table, Value},
+    fly_toml::{report::FlyTomlDiagnostics, text},
+    node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
 /// Every service of a list, or the only one; empty ones do not count.
-pub(super) fn services(node: Node, report: &mut Report) -> Option<Node> {
-    let at = node.at.clone();
-    let mut found = tables(node, "services", report);
+pub(super) fn patch_services(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+    let at = node.location.clone();
+    let mut found = section_tables(node, "services", report);
     for (_, table) in &mut found {
-        service(table, report);
+        patch_service(table, report);
     }
-    Some(array(
+    Some(table_array(
         at,
         found.into_iter().filter(|(_, table)| !table.0.is_empty()),
     ))
 }
 
-fn service(table: &mut Table, report: &mut Report) {
-    replace(table, "concurrency", report, concurrency);
-    replace(table, "ports", report, ports);
-    replace(table, "tcp_checks", report, |node, report| {
-        checks::list(node, "services.tcp_checks", report)
+fn patch_service(table: &mut TomlTable, report: &mut FlyTomlDiagnostics) {
+    replace_value(table, "concurrency", report, patch_concurrency);
+    replace_value(table, "ports", report, patch_ports);
+    replace_value(table, "tcp_checks", report, |node, report| {
+        checks::patch_service_checks(node, "services.tcp_checks", report)
     });
-    replace(table, "http_checks", report, |node, report| {
-        checks::list(node, "services.http_checks", report)
+    replace_value(table, "http_checks", report, |node, report| {
+        checks::patch_service_checks(node, "services.http_checks", report)
     });
-    replace(table, "internal_port", report, |node, report| {
-        number(node, "`internal_port` in `services`", report)
+    replace_value(table, "internal_port", report, |node, report| {
+        integer_node(node, "`internal_port` in `services`", report)
     });
 }
 
-fn ports(node: Node, report: &mut Report) -> Option<Node> {
-    let at = node.at.clone();
-    let mut found = tables(node, "services.ports", report);
+fn patch_ports(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
+    let at = node.location.clone();
+    let mut found = section_tables(node, "services.ports", report);
     for (_, port) in &mut found {
-        replace(port, "port", report, |node, report| {
-            number(node, "`port` in `services.ports`", report)
+        replace_value(port, "port", report, |node, report| {
+            integer_node(node, "`port` in `services.ports`", report)
         });
     }
-    Some(array(at, found))
+    Some(table_array(at, found))
 }
 
 /// A whole number that may be written as a text, or with a fraction that is cut off.
-fn number(node: Node, name: &str, report: &mut Report) -> Option<Node> {
+fn integer_node(node: TomlNode, name: &str, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     let number = match &node.value {
-        Value::String(digits) => digits.parse().ok(),
-        Value::Integer(number) => Some(*number),
-        Value::Float(number) => text::whole(number.trunc()),
+        TomlValue::String(digits) => digits.parse().ok(),
+        TomlValue::Integer(number) => Some(*number),
+        TomlValue::Float(number) => text::exact_integer(number.trunc()),
         _ => None,
     };
     match number {
-        Some(number) => Some(Node {
-            at: node.at,
-            value: Value::Integer(number),
+        Some(number) => Some(TomlNode {
+            location: node.location,
+            value: TomlValue::Integer(number),
         }),
         None => {
             let message = format!("{name} must be a whole number");
-            report.wrong(&node.at, message, text::kind(&node.value), None);
+            report.error(
+                &node.location,
+                message,
+                text::describe_type(&node.value),
+                None,
+            );
             None
         }
     }
 }
 
 /// The form of the first years: `"20,25"`, soft before hard.
-fn concurrency(node: Node, report: &mut Report) -> Option<Node> {
+fn patch_concurrency(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlNode> {
     const HELP: &str = "write `[services.concurrency]` with `type`, `soft_limit` and `hard_limit`";
     let limits = match &node.value {
-        Value::Table(_) => return Some(node),
-        Value::String(limits) => limits.split_once(','),
+        TomlValue::Table(_) => return Some(node),
+        TomlValue::String(limits) => limits.split_once(','),
         _ => None,
     };
     let limits = limits.and_then(|(soft, hard)| Some((soft.parse().ok()?, hard.parse().ok()?)));
     let Some((soft, hard)) = limits else {
         let message = "`concurrency` in `services` must be one table";
-        report.wrong(
-            &node.at,
+        report.error(
+            &node.location,
             message,
-            text::kind(&node.value),
+            text::describe_type(&node.value),
             Some(HELP.to_owned()),
         );
         return None;
     };
-    let entry = |key: &str, value: Value| entry(&node.at, key, value);
-    let table = Table(vec![
+    let entry = |key: &str, value: TomlValue| new_entry(&node.location, key, value);
+    let table = TomlTable(vec![
         // Not flyctl's default, `connections`: this form predates it.
-        entry("type", Value::String("requests".to_owned())),
-        entry("soft_limit", Value::Integer(soft)),
-        entry("hard_limit", Value::Integer(hard)),
+        entry("type", TomlValue::String("requests".to_owned())),
+        entry("soft_limit", TomlValue::Integer(soft)),
+        entry("hard_limit", TomlValue::Integer(hard)),
     ]);
-    Some(Node {
-        value: Value::Table(table),
-        at: node.at,
+    Some(TomlNode {
+        value: TomlValue::Table(table),
+        location: node.location,
     })
 }
 
-fn entry(at: &Place, key: &str, value: Value) -> Entry {
-    Entry {
+fn new_entry(at: &SourceLocation, key: &str, value: TomlValue) -> TomlEntry {
+    TomlEntry {
         key: key.to_owned(),
-        key_at: at.clone(),
-        node: Node {
-            at: at.clone(),
+        key_location: at.clone(),
+        node: TomlNode {
+            location: at.clone(),
             value,
         },
     }

@@ -4,48 +4,64 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    kinds::aws::role::Shadow,
+    kinds::aws::role::CredentialOverride,
     manifest::{
-        lower::{Sink, scalars},
-        shape::{App, Scalar},
-        spot::Spot,
+        lower::{Diagnostics, scalars},
+        shape::{AppSection, EnvValue},
+        spot::Cursor,
     },
 };
 
 /// An identity, by key, and the region that the app's machines get with it.
 #[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
+pub(super) struct AppIdentity<'a> {
     pub(super) key: &'a str,
     pub(super) region: &'a str,
 }
 
 /// Warns of it, each where it stands.
-pub(super) fn shadowed(app: &App, at: Spot<'_>, given: Given<'_>, sink: &mut Sink) {
-    variables(&app.env, at.key("env"), given, sink);
+pub(super) fn warn_credential_overrides(
+    app: &AppSection,
+    at: Cursor<'_>,
+    given: AppIdentity<'_>,
+    sink: &mut Diagnostics,
+) {
+    check_env(&app.env, at.key("env"), given, sink);
     for (key, cron) in &app.cron {
-        variables(&cron.env, at.key("cron").key(key).key("env"), given, sink);
+        check_env(&cron.env, at.key("cron").key(key).key("env"), given, sink);
     }
     for name in app.secrets.keys() {
-        if let Some(shadow) = Shadow::of(name) {
-            warn(name, shadow, at.key("secrets").key(name), given, sink);
+        if let Some(shadow) = CredentialOverride::from_variable_name(name) {
+            warn_override(name, shadow, at.key("secrets").key(name), given, sink);
         }
     }
 }
 
-fn variables(env: &BTreeMap<String, Scalar>, at: Spot<'_>, given: Given<'_>, sink: &mut Sink) {
+fn check_env(
+    env: &BTreeMap<String, EnvValue>,
+    at: Cursor<'_>,
+    given: AppIdentity<'_>,
+    sink: &mut Diagnostics,
+) {
     for (name, value) in env {
-        let shadow = Shadow::of(name)
-            .filter(|shadow| !shadow.is_harmless(&scalars::text(value), given.region));
+        let shadow = CredentialOverride::from_variable_name(name)
+            .filter(|shadow| !shadow.is_harmless(&scalars::format_env_value(value), given.region));
         if let Some(shadow) = shadow {
-            warn(name, shadow, at.key(name), given, sink);
+            warn_override(name, shadow, at.key(name), given, sink);
         }
     }
 }
 
-fn warn(name: &str, shadow: Shadow, spot: Spot<'_>, given: Given<'_>, sink: &mut Sink) {
-    let problem = spot.key_problem(format!("`{name}` hides the identity `{}`", given.key));
-    let why = shadow.why();
-    sink.warn(problem.help(format!(
+fn warn_override(
+    name: &str,
+    shadow: CredentialOverride,
+    spot: Cursor<'_>,
+    given: AppIdentity<'_>,
+    sink: &mut Diagnostics,
+) {
+    let problem = spot.key_diagnostic(format!("`{name}` hides the identity `{}`", given.key));
+    let why = shadow.explain();
+    sink.warn(problem.with_help(format!(
         "{why}: leave it out, or say `env = false` for the identity"
     )));
 }

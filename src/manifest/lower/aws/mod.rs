@@ -3,25 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Lowered, Scene, Sink};
+use super::{Context, Diagnostics, Lowered};
 use crate::{
     kinds::{
         AwsMeta,
         aws::{
-            Provider,
-            provider::{self, ProviderSpec},
+            OidcProvider,
+            provider::{self, OidcProviderSpec},
         },
     },
     manifest::{
         references,
         shape::{
-            Document,
-            aws::{LockSource, Quotas},
+            Manifest,
+            aws::{IamQuotas, LockSource},
         },
-        spot::Spot,
+        spot::Cursor,
         suggest,
     },
-    model::{Address, Mark, Name, Ref, Table},
+    model::{Address, Name, OwnershipMark, ResourceMap, ResourceRef},
 };
 
 mod bucket;
@@ -34,7 +34,7 @@ mod tags;
 
 /// What the apps get.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ForApps {
+pub(super) struct AppAwsBindings {
     /// The variables that an app's machines get, by the app's key.
     pub(super) env: BTreeMap<String, BTreeMap<String, String>>,
     /// What must be there before an app's machines start.
@@ -42,24 +42,24 @@ pub(super) struct ForApps {
 }
 
 /// What lowering looks at.
-struct AwsScene<'a> {
-    document: &'a Document,
-    scene: &'a Scene<'a>,
-    at: Spot<'a>,
-    mark: Mark,
+struct AwsContext<'a> {
+    manifest: &'a Manifest,
+    context: &'a Context<'a>,
+    cursor: Cursor<'a>,
+    mark: OwnershipMark,
     account: String,
     region: String,
-    quotas: &'a Quotas,
+    quotas: &'a IamQuotas,
 }
 
 /// Lowers everything of AWS.
 pub(super) fn lower(
-    document: &Document,
-    scene: &Scene<'_>,
-    at: Spot<'_>,
+    document: &Manifest,
+    scene: &Context<'_>,
+    at: Cursor<'_>,
     out: &mut Lowered,
-    sink: &mut Sink,
-) -> ForApps {
+    sink: &mut Diagnostics,
+) -> AppAwsBindings {
     let first = [
         ("buckets", document.buckets.is_empty()),
         ("identities", document.identities.is_empty()),
@@ -69,79 +69,81 @@ pub(super) fn lower(
         if let Some((table, _)) = first.into_iter().find(|(_, empty)| !empty) {
             let problem = at
                 .key(table)
-                .problem(format!("`{table}` are on AWS, and `aws` is missing"));
+                .diagnostic(format!("`{table}` are on AWS, and `aws` is missing"));
             sink.error(
-                problem.help("say the account and a region: [aws] account = \"…\", region = \"…\""),
+                problem.with_help(
+                    "say the account and a region: [aws] account = \"…\", region = \"…\"",
+                ),
             );
         }
-        return ForApps::default();
+        return AppAwsBindings::default();
     };
     let of = |value: &Option<String>| value.clone().unwrap_or_default();
-    let aws = AwsScene {
-        document,
-        scene,
-        at,
+    let aws = AwsContext {
+        manifest: document,
+        context: scene,
+        cursor: at,
         mark: out.desired.meta.mark.clone(),
         account: of(&stated.account),
         region: of(&stated.region),
         quotas: &stated.quotas,
     };
-    aws.check(sink);
-    let mut apps = ForApps::default();
-    aws.buckets(out, sink);
-    aws.identities(&mut apps, out, sink);
-    aws.roles(out, sink);
-    aws.check_names(out, sink);
-    let lock = aws.lock(stated.lock.as_ref(), out, sink);
-    lifecycle::keep_locks_short(&mut out.desired.aws_bucket, lock.as_ref());
+    aws.check_account(sink);
+    let mut apps = AppAwsBindings::default();
+    aws.lower_buckets(out, sink);
+    aws.lower_identities(&mut apps, out, sink);
+    aws.lower_roles(out, sink);
+    aws.check_unique_names(out, sink);
+    let lock = aws.lock_bucket(stated.lock.as_ref(), out, sink);
+    lifecycle::add_lock_versions_rule(&mut out.desired.aws_bucket, lock.as_ref());
     out.desired.meta.aws = Some(AwsMeta {
         account: aws.account.clone(),
         region: aws.region.clone(),
-        lock,
-        prefix: references::bucket_prefix(&aws.mark),
-        leaving: false,
+        lock_bucket: lock,
+        bucket_prefix: references::bucket_name_prefix(&aws.mark),
+        is_destroying: false,
     });
     apps
 }
 
-impl<'a> AwsScene<'a> {
-    fn check(&self, sink: &mut Sink) {
-        let at = self.at.key("aws");
+impl<'a> AwsContext<'a> {
+    fn check_account(&self, sink: &mut Diagnostics) {
+        let at = self.cursor.key("aws");
         let digits = self.account.len() == 12 && self.account.bytes().all(|c| c.is_ascii_digit());
-        if !digits && at.key("account").is_written() {
+        if !digits && at.key("account").is_present() {
             let problem = at
                 .key("account")
-                .problem(format!("`{}` is no account of AWS", self.account));
-            sink.error(problem.help(
+                .diagnostic(format!("`{}` is no account of AWS", self.account));
+            sink.error(problem.with_help(
                 "write its twelve digits in quotes: `aws sts get-caller-identity` shows them",
             ));
         }
-        check_region(&self.region, at.key("region"), sink);
+        check_region_code(&self.region, at.key("region"), sink);
         let both = self
-            .document
+            .manifest
             .identities
             .keys()
-            .filter(|key| self.document.roles.contains_key(*key));
+            .filter(|key| self.manifest.roles.contains_key(*key));
         for key in both {
             let problem = self
-                .at
+                .cursor
                 .key("roles")
                 .key(key)
-                .key_problem(format!("there is an identity `{key}` too"));
-            sink.error(problem.help("both are roles: give one of them another key"));
+                .key_diagnostic(format!("there is an identity `{key}` too"));
+            sink.error(problem.with_help("both are roles: give one of them another key"));
         }
     }
 
     /// No two of a kind are called the same: names of buckets are unique in all of AWS, and names of roles in an account,
     /// whatever their case.
-    fn check_names(&self, out: &Lowered, sink: &mut Sink) {
+    fn check_unique_names(&self, out: &Lowered, sink: &mut Diagnostics) {
         let buckets = out
             .desired
             .aws_bucket
             .iter()
             .map(|(key, spec)| ("buckets", key, spec.name.clone()));
         let roles = out.desired.aws_role.iter().map(|(key, spec)| {
-            let table = if self.document.identities.contains_key(key.as_str()) {
+            let table = if self.manifest.identities.contains_key(key.as_str()) {
                 "identities"
             } else {
                 "roles"
@@ -151,95 +153,108 @@ impl<'a> AwsScene<'a> {
         let mut taken: BTreeMap<(bool, String), &Name> = BTreeMap::new();
         for (table, key, name) in buckets.chain(roles) {
             if let Some(other) = taken.insert((table == "buckets", name.clone()), key) {
-                let spot = self.at.key(table).key(key.as_str());
-                let problem = spot.key_problem(format!(
+                let spot = self.cursor.key(table).key(key.as_str());
+                let problem = spot.key_diagnostic(format!(
                     "`{key}` is called the same on AWS as `{other}`: {name}"
                 ));
-                sink.error(problem.help("say another `name` for one of them"));
+                sink.error(problem.with_help("say another `name` for one of them"));
             }
         }
     }
 
     /// A resource's name; `None`, with a problem, when its key cannot be one.
-    fn name(&self, table: &str, key: &str, sink: &mut Sink) -> Option<Name> {
+    fn parse_key(&self, table: &str, key: &str, sink: &mut Diagnostics) -> Option<Name> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if !key.is_empty() && key.chars().all(fits) {
             return Name::parse(key).ok();
         }
         let problem = self
-            .at
+            .cursor
             .key(table)
             .key(key)
-            .key_problem(format!("`{key}` cannot be a key here"));
-        sink.error(problem.help("use lower-case letters, digits, dashes and underscores"));
+            .key_diagnostic(format!("`{key}` cannot be a key here"));
+        sink.error(problem.with_help("use lower-case letters, digits, dashes and underscores"));
         None
     }
 
     /// Where a resource stands in the manifest.
-    fn place<K: crate::model::Named>(&self, table: &str, name: &Name, out: &mut Lowered) {
-        if let Some(place) = self.at.key(table).key(name.as_str()).place() {
-            out.places.insert(Address::of::<K>(name), place.clone());
+    fn record_location<K: crate::model::KindName>(
+        &self,
+        table: &str,
+        name: &Name,
+        out: &mut Lowered,
+    ) {
+        if let Some(place) = self.cursor.key(table).key(name.as_str()).location() {
+            out.locations.insert(Address::new::<K>(name), place.clone());
         }
     }
 
-    fn adopt<K: crate::model::Named>(&self, adopt: Option<bool>, name: &Name, out: &mut Lowered) {
+    fn record_adoption<K: crate::model::KindName>(
+        &self,
+        adopt: Option<bool>,
+        name: &Name,
+        out: &mut Lowered,
+    ) {
         if adopt == Some(true) {
-            out.desired.meta.adopt.insert(Address::of::<K>(name));
+            out.desired.meta.adopt.insert(Address::new::<K>(name));
         }
     }
 
     /// The provider, which is there as soon as a role trusts it.
-    fn provider(&self, out: &mut Lowered) -> Option<Ref<Provider>> {
-        let name = Name::parse(provider::NAME).ok()?;
-        let spec = ProviderSpec {
+    fn ensure_provider(&self, out: &mut Lowered) -> Option<ResourceRef<OidcProvider>> {
+        let name = Name::parse(provider::FLY_PROVIDER_NAME).ok()?;
+        let spec = OidcProviderSpec {
             account: self.account.clone(),
             org: String::new(),
         };
         out.desired.aws_provider.entry(name.clone()).or_insert(spec);
-        Some(Ref::to(name))
+        Some(ResourceRef::new(name))
     }
 
     /// Where the lock is.
-    fn lock(
+    fn lock_bucket(
         &self,
         stated: Option<&LockSource>,
         out: &Lowered,
-        sink: &mut Sink,
+        sink: &mut Diagnostics,
     ) -> Option<(String, String)> {
-        let at = self.at.key("aws").key("lock");
-        let buckets: &Table<_> = &out.desired.aws_bucket;
+        let at = self.cursor.key("aws").key("lock");
+        let buckets: &ResourceMap<_> = &out.desired.aws_bucket;
         let of =
             |spec: &crate::kinds::aws::bucket::BucketSpec| (spec.name.clone(), spec.region.clone());
         match stated {
             None if buckets.len() > 1 => {
                 // A lock that moved with the order of keys would be two locks for a while.
                 let problem = self
-                    .at
+                    .cursor
                     .key("aws")
-                    .key_problem("several buckets, and nothing says which holds the lock");
+                    .key_diagnostic("several buckets, and nothing says which holds the lock");
                 let first = buckets.keys().next().map(Name::as_str).unwrap_or_default();
-                sink.error(problem.help(format!("say it under `aws`: lock = \"{first}\"")));
+                sink.error(problem.with_help(format!("say it under `aws`: lock = \"{first}\"")));
                 None
             }
             None => buckets.values().next().map(of),
             Some(LockSource::Key(key)) => {
                 let found = buckets.get(key.as_str()).map(of);
                 if found.is_none() {
-                    let known = self.document.buckets.keys().map(String::as_str);
-                    let problem = at.problem(format!("there is no bucket `{key}`"));
-                    sink.error(problem.maybe_help(suggest::help(key, known).or_else(|| {
-                        Some(
-                            "for one that is managed elsewhere: lock = { name = \"…\" }".to_owned(),
-                        )
-                    })));
+                    let known = self.manifest.buckets.keys().map(String::as_str);
+                    let problem = at.diagnostic(format!("there is no bucket `{key}`"));
+                    sink.error(problem.with_optional_help(
+                        suggest::did_you_mean(key, known).or_else(|| {
+                            Some(
+                                "for one that is managed elsewhere: lock = { name = \"…\" }"
+                                    .to_owned(),
+                            )
+                        }),
+                    ));
                 }
                 found
             }
             Some(LockSource::Elsewhere(bucket)) => {
                 let name = bucket.name.clone()?;
-                bucket::check_lock_name(&name, at.key("name"), sink);
+                bucket::check_lock_bucket_name(&name, at.key("name"), sink);
                 let region = bucket.region.clone().unwrap_or_else(|| self.region.clone());
-                check_region(&region, at.key("region"), sink);
+                check_region_code(&region, at.key("region"), sink);
                 Some((name, region))
             }
         }
@@ -247,7 +262,7 @@ impl<'a> AwsScene<'a> {
 }
 
 /// The form of a region's code, such as `eu-central-1`. Which ones there are changes, so that is left to AWS.
-fn check_region(region: &str, at: Spot<'_>, sink: &mut Sink) {
+fn check_region_code(region: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
     let mut parts = region.split('-');
     let letters =
         |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|c| c.is_ascii_lowercase()));
@@ -256,15 +271,16 @@ fn check_region(region: &str, at: Spot<'_>, sink: &mut Sink) {
         && region.ends_with(|c: char| c.is_ascii_digit());
     let elsewhere = region.starts_with("cn-") || region.starts_with("us-gov-");
     if elsewhere {
-        let problem = at.problem(format!("`{region}` is in another partition of AWS"));
+        let problem = at.diagnostic(format!("`{region}` is in another partition of AWS"));
         sink.error(
-            problem
-                .help("trimtab knows the accounts of AWS itself, not those of China or GovCloud"),
+            problem.with_help(
+                "trimtab knows the accounts of AWS itself, not those of China or GovCloud",
+            ),
         );
         return;
     }
-    if !fits && at.is_written() {
-        let problem = at.problem(format!("`{region}` is no region of AWS"));
-        sink.error(problem.help("write its code, such as `eu-central-1`"));
+    if !fits && at.is_present() {
+        let problem = at.diagnostic(format!("`{region}` is no region of AWS"));
+        sink.error(problem.with_help("write its code, such as `eu-central-1`"));
     }
 }

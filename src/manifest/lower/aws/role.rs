@@ -5,62 +5,75 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    AwsScene, ForApps, grant,
-    keys::{Given, shadowed},
+    AppAwsBindings, AwsContext, grant,
+    keys::{AppIdentity, warn_credential_overrides},
     limits,
-    tags::{self, Keeper},
+    tags::{self, TagRules},
 };
 use crate::{
     kinds::aws::{
         Bucket, Role,
-        policy::{Policy, Use},
-        role::{RoleSpec, Trust, path},
-        tags::wanted,
+        policy::{PolicyDocument, PolicyUse},
+        role::{RoleSpec, Trust, role_path},
+        tags::desired_tags,
     },
     manifest::{
-        lower::{Lowered, Sink, scalars},
-        shape::{Seconds, aws as shape},
-        spot::Spot,
+        lower::{Diagnostics, Lowered, scalars},
+        shape::{DurationOrSeconds, aws as shape},
+        spot::Cursor,
         suggest,
     },
     model::{Address, Name},
 };
 
 /// The name of the policy that an identity's grants make.
-const ACCESS: &str = "access";
+const ACCESS_POLICY_NAME: &str = "access";
 /// How long a role's name may be.
-const NAME_MAX: usize = 64;
+const ROLE_NAME_MAX: usize = 64;
 
-impl AwsScene<'_> {
-    pub(super) fn identities(&self, apps: &mut ForApps, out: &mut Lowered, sink: &mut Sink) {
-        for (key, identity) in &self.document.identities {
-            let at = self.at.key("identities").key(key);
-            let Some(name) = self.name("identities", key, sink) else {
+impl AwsContext<'_> {
+    pub(super) fn lower_identities(
+        &self,
+        apps: &mut AppAwsBindings,
+        out: &mut Lowered,
+        sink: &mut Diagnostics,
+    ) {
+        for (key, identity) in &self.manifest.identities {
+            let at = self.cursor.key("identities").key(key);
+            let Some(name) = self.parse_key("identities", key, sink) else {
                 continue;
             };
-            let Some((app, trust)) = self.app(identity.app.as_ref(), at.key("app"), sink) else {
+            let Some((app, trust)) = self.app_trust(identity.app.as_ref(), at.key("app"), sink)
+            else {
                 continue;
             };
             let (statements, needs, region) =
-                self.grants(&name, identity, at.key("buckets"), out, sink);
+                self.lower_grants(&name, identity, at.key("buckets"), out, sink);
             apps.needs.entry(app.clone()).or_default().extend(needs);
             if identity.env.unwrap_or(true) {
                 let region = region.unwrap_or_else(|| self.region.clone());
-                if let Some(stated) = self.document.apps.get(&app) {
-                    let given = Given {
+                if let Some(stated) = self.manifest.apps.get(&app) {
+                    let given = AppIdentity {
                         key,
                         region: &region,
                     };
-                    shadowed(stated, self.at.key("apps").key(&app), given, sink);
+                    warn_credential_overrides(
+                        stated,
+                        self.cursor.key("apps").key(&app),
+                        given,
+                        sink,
+                    );
                 }
-                self.give(apps, &app, key, region, at, sink);
+                self.add_identity_env(apps, &app, key, region, at, sink);
             }
-            tags::check(&identity.tags, Keeper::Iam, at.key("tags"), sink);
+            tags::check_tags(&identity.tags, TagRules::Iam, at.key("tags"), sink);
             let policy = json!({ "Version": "2012-10-17", "Statement": statements });
-            let policies = Policy::of(&policy).ok().filter(|_| !statements.is_empty());
-            limits::inline(policies.iter(), at.key("buckets"), sink);
-            limits::trust(
-                &trust.policy(&self.account, &out.desired.meta.org),
+            let policies = PolicyDocument::from_json(&policy)
+                .ok()
+                .filter(|_| !statements.is_empty());
+            limits::check_inline_policies(policies.iter(), at.key("buckets"), sink);
+            limits::check_trust_policy(
+                &trust.to_policy(&self.account, &out.desired.meta.org),
                 self.quotas,
                 at,
                 sink,
@@ -68,73 +81,78 @@ impl AwsScene<'_> {
             let spec = RoleSpec {
                 name: self.role_name("identities", key, at, sink),
                 account: self.account.clone(),
-                path: path(&self.mark),
+                path: role_path(&self.mark),
                 description: format!("The app {app} on Fly.io, managed by trimtab"),
                 trust,
                 policies: policies
                     .into_iter()
-                    .map(|policy| (ACCESS.to_owned(), policy))
+                    .map(|policy| (ACCESS_POLICY_NAME.to_owned(), policy))
                     .collect(),
                 // An identity may do what stands here and nothing else, so what somebody attaches is taken off again.
                 managed: Some(BTreeSet::new()),
-                boundary: self.boundary(identity.permissions_boundary.as_ref(), at, sink),
-                max_session: session(identity.session.as_ref(), at, sink),
-                tags: wanted(
+                boundary: self.permissions_boundary(
+                    identity.permissions_boundary.as_ref(),
+                    at,
+                    sink,
+                ),
+                max_session: max_session_secs(identity.session.as_ref(), at, sink),
+                tags: desired_tags(
                     &self.mark,
                     &name,
                     &identity.tags,
                     identity.protected.unwrap_or_default(),
                 ),
-                provider: self.provider(out),
+                provider: self.ensure_provider(out),
             };
-            self.put("identities", &name, spec, out);
+            self.insert_role("identities", &name, spec, out);
         }
     }
 
     /// The variables that an app's machines get. Fly's init exchanges one role for an app.
-    fn give(
+    fn add_identity_env(
         &self,
-        apps: &mut ForApps,
+        apps: &mut AppAwsBindings,
         app: &str,
         key: &str,
         region: String,
-        at: Spot<'_>,
-        sink: &mut Sink,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
     ) {
         let env = apps.env.entry(app.to_owned()).or_default();
         let arn = self
-            .scene
-            .references
-            .value(&format!("identities.{key}.arn"));
+            .context
+            .aws_references
+            .value_or_empty(&format!("identities.{key}.arn"));
         if let Some(other) = env.insert("AWS_ROLE_ARN".to_owned(), arn) {
             let problem =
-                at.key_problem(format!("app `{app}` has another identity already: {other}"));
+                at.key_diagnostic(format!("app `{app}` has another identity already: {other}"));
             sink.error(
-                problem
-                    .help("Fly exchanges one role for an app: say `env = false` for one of them"),
+                problem.with_help(
+                    "Fly exchanges one role for an app: say `env = false` for one of them",
+                ),
             );
         }
         env.entry("AWS_REGION".to_owned()).or_insert(region);
     }
 
     /// What an identity's buckets grant: statements, what must be there first, and the region of the first bucket.
-    fn grants(
+    fn lower_grants(
         &self,
         role: &Name,
-        identity: &shape::Identity,
-        at: Spot<'_>,
+        identity: &shape::IdentitySection,
+        at: Cursor<'_>,
         out: &Lowered,
-        sink: &mut Sink,
+        sink: &mut Diagnostics,
     ) -> (Vec<Value>, BTreeSet<Address>, Option<String>) {
-        let mut needs = BTreeSet::from([Address::of::<Role>(role)]);
+        let mut needs = BTreeSet::from([Address::new::<Role>(role)]);
         let (mut statements, mut region, mut sids) = (Vec::new(), None, BTreeSet::new());
         for (key, granted) in &identity.buckets {
             let Some((name, bucket)) = out.desired.aws_bucket.get_key_value(key.as_str()) else {
-                let known = self.document.buckets.keys().map(String::as_str);
+                let known = self.manifest.buckets.keys().map(String::as_str);
                 let problem = at
                     .key(key)
-                    .key_problem(format!("there is no bucket `{key}`"));
-                sink.error(problem.maybe_help(suggest::help(key, known)));
+                    .key_diagnostic(format!("there is no bucket `{key}`"));
+                sink.error(problem.with_optional_help(suggest::did_you_mean(key, known)));
                 continue;
             };
             let prefix = granted.prefix.as_deref().unwrap_or_default();
@@ -142,39 +160,45 @@ impl AwsScene<'_> {
                 let problem = at
                     .key(key)
                     .key("prefix")
-                    .problem("below `.trimtab` trimtab keeps its lock");
-                sink.error(problem.help("choose another prefix"));
+                    .diagnostic("below `.trimtab` trimtab keeps its lock");
+                sink.error(problem.with_help("choose another prefix"));
             }
-            limits::prefix(granted.prefix.as_ref(), at.key(key), sink);
+            limits::check_prefix(granted.prefix.as_ref(), at.key(key), sink);
             if prefix.contains(['*', '?', '$']) {
                 let problem = at
                     .key(key)
                     .key("prefix")
-                    .problem("a prefix is taken literally");
+                    .diagnostic("a prefix is taken literally");
                 sink.error(
-                    problem.help("`*`, `?` and `$` have a meaning in policies: leave them out"),
+                    problem
+                        .with_help("`*`, `?` and `$` have a meaning in policies: leave them out"),
                 );
             }
-            needs.insert(Address::of::<Bucket>(name));
+            needs.insert(Address::new::<Bucket>(name));
             region.get_or_insert_with(|| bucket.region.clone());
-            statements.extend(grant::statements(key, bucket, granted, &mut sids));
+            statements.extend(grant::bucket_statements(key, bucket, granted, &mut sids));
         }
         (statements, needs, region)
     }
 
     /// An app by key, and who its machines are.
-    fn app(&self, key: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<(String, Trust)> {
+    fn app_trust(
+        &self,
+        key: Option<&String>,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Option<(String, Trust)> {
         let key = key?;
         let Some(app) = self
-            .scene
-            .names
+            .context
+            .app_names
             .get(key)
-            .filter(|_| self.document.apps.contains_key(key))
+            .filter(|_| self.manifest.apps.contains_key(key))
         else {
-            let help = suggest::help(key, self.document.apps.keys().map(String::as_str));
+            let help = suggest::did_you_mean(key, self.manifest.apps.keys().map(String::as_str));
             sink.error(
-                at.problem(format!("there is no app `{key}`"))
-                    .maybe_help(help),
+                at.diagnostic(format!("there is no app `{key}`"))
+                    .with_optional_help(help),
             );
             return None;
         };
@@ -187,38 +211,38 @@ impl AwsScene<'_> {
         ))
     }
 
-    pub(super) fn roles(&self, out: &mut Lowered, sink: &mut Sink) {
-        for (key, role) in &self.document.roles {
-            let at = self.at.key("roles").key(key);
-            let Some(name) = self.name("roles", key, sink) else {
+    pub(super) fn lower_roles(&self, out: &mut Lowered, sink: &mut Diagnostics) {
+        for (key, role) in &self.manifest.roles {
+            let at = self.cursor.key("roles").key(key);
+            let Some(name) = self.parse_key("roles", key, sink) else {
                 continue;
             };
-            let Some(trust) = self.trust(role, at, sink) else {
+            let Some(trust) = self.role_trust(role, at, sink) else {
                 continue;
             };
             let provider = match trust {
-                Trust::Fly { .. } => self.provider(out),
+                Trust::Fly { .. } => self.ensure_provider(out),
                 Trust::Document(_) => None,
             };
-            limits::trust(
-                &trust.policy(&self.account, &out.desired.meta.org),
+            limits::check_trust_policy(
+                &trust.to_policy(&self.account, &out.desired.meta.org),
                 self.quotas,
                 at.key("trust"),
                 sink,
             );
-            let policies = policies(role, at.key("policies"), sink);
-            limits::managed(
+            let policies = lower_role_policies(role, at.key("policies"), sink);
+            limits::check_managed_policies(
                 role.managed_policies.as_ref(),
                 (&self.account, self.quotas),
                 at.key("managed_policies"),
                 sink,
             );
-            limits::description(role.description.as_ref(), at.key("description"), sink);
-            tags::check(&role.tags, Keeper::Iam, at.key("tags"), sink);
+            limits::check_description(role.description.as_ref(), at.key("description"), sink);
+            tags::check_tags(&role.tags, TagRules::Iam, at.key("tags"), sink);
             let spec = RoleSpec {
                 name: self.role_name("roles", key, at, sink),
                 account: self.account.clone(),
-                path: path(&self.mark),
+                path: role_path(&self.mark),
                 description: role
                     .description
                     .clone()
@@ -229,9 +253,9 @@ impl AwsScene<'_> {
                     .managed_policies
                     .clone()
                     .map(|arns| arns.into_iter().collect()),
-                boundary: self.boundary(role.permissions_boundary.as_ref(), at, sink),
-                max_session: session(role.session.as_ref(), at, sink),
-                tags: wanted(
+                boundary: self.permissions_boundary(role.permissions_boundary.as_ref(), at, sink),
+                max_session: max_session_secs(role.session.as_ref(), at, sink),
+                tags: desired_tags(
                     &self.mark,
                     &name,
                     &role.tags,
@@ -239,17 +263,23 @@ impl AwsScene<'_> {
                 ),
                 provider,
             };
-            self.put("roles", &name, spec, out);
+            self.insert_role("roles", &name, spec, out);
         }
     }
 
-    fn trust(&self, role: &shape::Role, at: Spot<'_>, sink: &mut Sink) -> Option<Trust> {
+    fn role_trust(
+        &self,
+        role: &shape::RoleSection,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Option<Trust> {
         match (&role.app, &role.trust) {
             (Some(_), None) => self
-                .app(role.app.as_ref(), at.key("app"), sink)
+                .app_trust(role.app.as_ref(), at.key("app"), sink)
                 .map(|(_, trust)| trust),
             (None, Some(words)) => {
-                limits::document(words, Use::Trust, at.key("trust"), sink).map(Trust::Document)
+                limits::parse_policy(words, PolicyUse::Trust, at.key("trust"), sink)
+                    .map(Trust::Document)
             }
             (app, _) => {
                 let what = if app.is_some() {
@@ -257,8 +287,8 @@ impl AwsScene<'_> {
                 } else {
                     "does not say who may take it"
                 };
-                let problem = at.key_problem(format!("this role {what}"));
-                sink.error(problem.help(
+                let problem = at.key_diagnostic(format!("this role {what}"));
+                sink.error(problem.with_help(
                     "say `app`, for the machines of an app on Fly, or `trust`, a policy document",
                 ));
                 None
@@ -266,61 +296,75 @@ impl AwsScene<'_> {
         }
     }
 
-    fn put(&self, table: &str, name: &Name, spec: RoleSpec, out: &mut Lowered) {
+    fn insert_role(&self, table: &str, name: &Name, spec: RoleSpec, out: &mut Lowered) {
         out.desired.aws_role.insert(name.clone(), spec);
-        self.place::<Role>(table, name, out);
+        self.record_location::<Role>(table, name, out);
     }
 
-    fn role_name(&self, table: &str, key: &str, at: Spot<'_>, sink: &mut Sink) -> String {
-        let name = self.scene.references.value(&format!("{table}.{key}.name"));
-        if !limits::is_name(&name, NAME_MAX) {
+    fn role_name(&self, table: &str, key: &str, at: Cursor<'_>, sink: &mut Diagnostics) -> String {
+        let name = self
+            .context
+            .aws_references
+            .value_or_empty(&format!("{table}.{key}.name"));
+        if !limits::is_iam_name(&name, ROLE_NAME_MAX) {
             let problem = at
                 .key("name")
-                .problem(format!("`{name}` cannot be a role's name"));
-            sink.error(problem.help(format!(
-                "names have up to {NAME_MAX} characters: letters, digits and `+=,.@_-`; say `name`"
+                .diagnostic(format!("`{name}` cannot be a role's name"));
+            sink.error(problem.with_help(format!(
+                "names have up to {ROLE_NAME_MAX} characters: letters, digits and `+=,.@_-`; say `name`"
             )));
         }
         name
     }
 
-    fn boundary(&self, stated: Option<&String>, at: Spot<'_>, sink: &mut Sink) -> Option<String> {
+    fn permissions_boundary(
+        &self,
+        stated: Option<&String>,
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Option<String> {
         let arn = stated?;
-        limits::policy_arn(arn, &self.account, at.key("permissions_boundary"), sink);
+        limits::check_policy_arn(arn, &self.account, at.key("permissions_boundary"), sink);
         Some(arn.clone())
     }
 }
 
 /// A role's own policies.
-fn policies(role: &shape::Role, at: Spot<'_>, sink: &mut Sink) -> BTreeMap<String, Policy> {
+fn lower_role_policies(
+    role: &shape::RoleSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> BTreeMap<String, PolicyDocument> {
     let read = role.policies.iter().filter_map(|(name, words)| {
-        limits::policy_name(name, at.key(name), sink);
+        limits::check_policy_name(name, at.key(name), sink);
         Some((
             name.clone(),
-            limits::document(words, Use::Role, at.key(name), sink)?,
+            limits::parse_policy(words, PolicyUse::Role, at.key(name), sink)?,
         ))
     });
-    let policies: BTreeMap<String, Policy> = read.collect();
-    limits::inline(policies.values(), at, sink);
+    let policies: BTreeMap<String, PolicyDocument> = read.collect();
+    limits::check_inline_policies(policies.values(), at, sink);
     policies
 }
 
 /// The longest session, in seconds. IAM takes one to twelve hours.
-fn session(stated: Option<&Seconds>, at: Spot<'_>, sink: &mut Sink) -> i32 {
+fn max_session_secs(
+    stated: Option<&DurationOrSeconds>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> i32 {
     let at = at.key("session");
-    let Some(span) = scalars::seconds(stated, at, sink) else {
-        return RoleSpec::SESSION;
+    let Some(span) = scalars::parse_duration_or_seconds(stated, at, sink) else {
+        return RoleSpec::DEFAULT_MAX_SESSION_SECS;
     };
-    match i32::try_from(span.millis() / 1000) {
+    match i32::try_from(span.as_millis() / 1000) {
         Ok(secs) if (3600..=43200).contains(&secs) => secs,
         _ => {
-            let problem = at.problem("a session lasts from one hour to twelve");
-            sink.error(
-                problem.help(
-                    "this is the longest that is allowed; what takes the role may ask for less",
-                ),
-            );
-            RoleSpec::SESSION
+            let problem = at.diagnostic("a session lasts from one hour to twelve");
+            sink.error(problem.with_help(
+                "this is the longest that is allowed; what takes the role may ask for less",
+            ));
+            RoleSpec::DEFAULT_MAX_SESSION_SECS
         }
     }
 }

@@ -5,44 +5,44 @@
 
 use std::borrow::Cow;
 
-use super::query::Call;
-use super::{Account, Provider, Role};
+use super::query::QueryCall;
+use super::{AccountState, IamRole, OidcProvider};
 
 /// How many removals are remembered.
-const PAST_MAX: usize = 64;
+const REMOVALS_MAX: usize = 64;
 
 /// What an account lost.
 #[derive(Clone, Debug)]
-pub(super) enum Lost {
+pub(super) enum Removal {
     /// A role, with all that was left in it.
-    Role(Role),
+    Role(IamRole),
     /// A policy of the role with this identifier: its name and its text.
-    Inline(String, String, String),
+    InlinePolicy(String, String, String),
     /// A managed policy that was attached to the role with this identifier.
-    Attached(String, String),
+    AttachedPolicy(String, String),
     /// A provider, by its ARN.
-    Provider(String, Provider),
+    Provider(String, OidcProvider),
 }
 
 /// The last removals, each with its moment, newest last.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past(Vec<(i64, Lost)>);
+pub(crate) struct RemovalHistory(Vec<(i64, Removal)>);
 
-impl Call<'_> {
+impl QueryCall<'_> {
     /// Remembers a removal.
-    pub(super) fn lose(&mut self, lost: Lost) {
-        let now = self.world.now;
-        let past = &mut self.change().past.0;
+    pub(super) fn record_removal(&mut self, lost: Removal) {
+        let now = self.world.now_ms;
+        let past = &mut self.account_state_mut().past.0;
         past.push((now, lost));
-        if past.len() > PAST_MAX {
+        if past.len() > REMOVALS_MAX {
             past.remove(0);
         }
     }
 
     /// The account as a read shows it: with what it lost a moment ago.
-    pub(super) fn seen(&self) -> Option<Cow<'_, Account>> {
-        let account = self.look()?;
-        let since = self.world.now - self.world.aws.lost_ms;
+    pub(super) fn visible_account(&self) -> Option<Cow<'_, AccountState>> {
+        let account = self.account_state()?;
+        let since = self.world.now_ms - self.world.aws.removal_lag_ms;
         let recent = || {
             account
                 .past
@@ -59,36 +59,36 @@ impl Call<'_> {
         // Roles first, so that their policies find them. What was made anew since then is not covered by the old.
         for lost in recent() {
             match lost {
-                Lost::Role(role) => {
+                Removal::Role(role) => {
                     seen.roles
                         .entry(role.name.to_lowercase())
                         .or_insert_with(|| role.clone());
                 }
-                Lost::Provider(arn, old) => {
+                Removal::Provider(arn, old) => {
                     seen.providers
                         .entry(arn.clone())
                         .or_insert_with(|| old.clone());
                 }
-                Lost::Inline(..) | Lost::Attached(..) => {}
+                Removal::InlinePolicy(..) | Removal::AttachedPolicy(..) => {}
             }
         }
         for lost in recent() {
-            let (Lost::Inline(id, ..) | Lost::Attached(id, _)) = lost else {
+            let (Removal::InlinePolicy(id, ..) | Removal::AttachedPolicy(id, _)) = lost else {
                 continue;
             };
             let Some(role) = seen.roles.values_mut().find(|role| role.id == *id) else {
                 continue;
             };
             match lost {
-                Lost::Inline(_, name, text) => {
+                Removal::InlinePolicy(_, name, text) => {
                     role.inline
                         .entry(name.clone())
                         .or_insert_with(|| text.clone());
                 }
-                Lost::Attached(_, arn) => {
+                Removal::AttachedPolicy(_, arn) => {
                     role.attached.insert(arn.clone());
                 }
-                Lost::Role(_) | Lost::Provider(..) => {}
+                Removal::Role(_) | Removal::Provider(..) => {}
             }
         }
         Some(Cow::Owned(seen))

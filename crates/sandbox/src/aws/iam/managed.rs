@@ -1,62 +1,63 @@
 //! Managed policies: a few of AWS's, and the account's own.
 
-use super::query::Call;
-use super::{Policy, texts};
-use crate::aws::answer::Problem;
-use crate::aws::xml::Node;
+use super::query::QueryCall;
+use super::{ManagedPolicy, texts};
+use crate::aws::answer::AwsError;
+use crate::aws::xml::XmlNode;
 use crate::aws::{keys, policy};
 use crate::clock;
 use crate::ids;
 
 /// A policy's size; blanks do not count.
-const TEXT_MAX: usize = 6144;
+const POLICY_SIZE_MAX: usize = 6144;
 
 /// Whether there is such a policy.
 ///
 /// # Errors
 /// `404 NoSuchEntity`.
-pub(super) fn check(call: &Call<'_>, arn: &str) -> Result<(), Problem> {
+pub(super) fn check_attachable(call: &QueryCall<'_>, arn: &str) -> Result<(), AwsError> {
     let own = call
-        .look()
+        .account_state()
         .is_some_and(|account| account.policies.contains_key(arn));
-    match own || policy::managed(arn).is_some() {
+    match own || policy::find_aws_managed_policy(arn).is_some() {
         true => Ok(()),
-        false => Err(Problem::no_entity(format!(
+        false => Err(AwsError::no_such_entity(format!(
             "Policy {arn} does not exist or is not attachable."
         ))),
     }
 }
 
-fn view(arn: &str, policy: &Policy, attached: usize) -> Node {
-    let node = Node::new("Policy")
-        .text("PolicyName", &policy.name)
-        .text("PolicyId", &policy.id)
-        .text("Arn", arn);
+fn policy_node(arn: &str, policy: &ManagedPolicy, attached: usize) -> XmlNode {
+    let node = XmlNode::new("Policy")
+        .with_text("PolicyName", &policy.name)
+        .with_text("PolicyId", &policy.id)
+        .with_text("Arn", arn);
     let node = node
-        .text("Path", &policy.path)
-        .text("DefaultVersionId", "v1")
-        .text("AttachmentCount", attached);
+        .with_text("Path", &policy.path)
+        .with_text("DefaultVersionId", "v1")
+        .with_text("AttachmentCount", attached);
     let node = node
-        .text("PermissionsBoundaryUsageCount", 0)
-        .text("IsAttachable", true);
-    let node = node.maybe("Description", policy.description.as_ref());
-    let stamp = clock::seconds(policy.created_ms);
-    node.text("CreateDate", &stamp).text("UpdateDate", stamp)
+        .with_text("PermissionsBoundaryUsageCount", 0)
+        .with_text("IsAttachable", true);
+    let node = node.with_optional_text("Description", policy.description.as_ref());
+    let stamp = clock::format_seconds(policy.created_ms);
+    node.with_text("CreateDate", &stamp)
+        .with_text("UpdateDate", stamp)
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
+pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, document) = (
-        texts::policy_name(call)?,
-        texts::document(call, "PolicyDocument")?,
+        texts::require_policy_name(call)?,
+        texts::require_document(call, "PolicyDocument")?,
     );
-    let (path, description) = (texts::path(call)?, texts::description(call)?);
-    policy::identity(&document)
-        .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
-    if document.chars().filter(|c| !c.is_whitespace()).count() > TEXT_MAX {
-        let message = format!("Cannot exceed quota for PolicySize: {TEXT_MAX}");
-        return Err(Problem::new(409, "LimitExceeded", message));
+    let (path, description) = (texts::parse_path(call)?, texts::parse_description(call)?);
+    policy::parse_identity_policy(&document)
+        .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
+    if document.chars().filter(|c| !c.is_whitespace()).count() > POLICY_SIZE_MAX {
+        let message = format!("Cannot exceed quota for PolicySize: {POLICY_SIZE_MAX}");
+        return Err(AwsError::new(409, "LimitExceeded", message));
     }
-    if call.look().is_some_and(|account| {
+    if call.account_state().is_some_and(|account| {
         account
             .policies
             .values()
@@ -64,26 +65,26 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
     }) {
         let message =
             format!("A policy called {name} already exists. Duplicate names are not allowed.");
-        return Err(Problem::new(409, "EntityAlreadyExists", message));
+        return Err(AwsError::new(409, "EntityAlreadyExists", message));
     }
     let arn = format!("arn:aws:iam::{}:policy{path}{name}", call.account);
-    let id = keys::unique(call.world, "ANPA");
-    let policy = Policy {
+    let id = keys::generate_unique_id(call.world, "ANPA");
+    let policy = ManagedPolicy {
         id,
         name,
         path,
-        created_ms: call.world.now,
+        created_ms: call.world.now_ms,
         document,
         description,
     };
-    let node = view(&arn, &policy, 0);
-    call.change().policies.insert(arn, policy);
-    Ok(Node::new("").with(node))
+    let node = policy_node(&arn, &policy, 0);
+    call.account_state_mut().policies.insert(arn, policy);
+    Ok(XmlNode::new("").with_child(node))
 }
 
 /// How many roles it is attached to.
-fn users(call: &Call<'_>, arn: &str) -> usize {
-    let account = call.seen().unwrap_or_default();
+fn count_attachments(call: &QueryCall<'_>, arn: &str) -> usize {
+    let account = call.visible_account().unwrap_or_default();
     account
         .roles
         .values()
@@ -91,17 +92,18 @@ fn users(call: &Call<'_>, arn: &str) -> usize {
         .count()
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let arn = call.need("PolicyArn")?;
-    check(call, &arn).map_err(|_| Problem::no_entity(format!("Policy {arn} was not found.")))?;
+pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let arn = call.require("PolicyArn")?;
+    check_attachable(call, &arn)
+        .map_err(|_| AwsError::no_such_entity(format!("Policy {arn} was not found.")))?;
     let own = call
-        .look()
+        .account_state()
         .and_then(|account| account.policies.get(&arn))
         .cloned();
-    let theirs = policy::managed(&arn).map(|(name, about, _)| Policy {
+    let theirs = policy::find_aws_managed_policy(&arn).map(|(name, about, _)| ManagedPolicy {
         id: format!(
             "ANPA{}",
-            &ids::hex(&ids::draw(&[name])).to_ascii_uppercase()[..17]
+            &ids::hex(&ids::derive_bytes(&[name])).to_ascii_uppercase()[..17]
         ),
         name: name.to_owned(),
         path: "/".to_owned(),
@@ -109,20 +111,23 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
         document: String::new(),
         description: Some(about.to_owned()),
     });
-    let attached = users(call, &arn);
-    Ok(Node::new("").all(own.or(theirs).map(|policy| view(&arn, &policy, attached))))
+    let attached = count_attachments(call, &arn);
+    Ok(XmlNode::new("").with_children(
+        own.or(theirs)
+            .map(|policy| policy_node(&arn, &policy, attached)),
+    ))
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let arn = call.need("PolicyArn")?;
-    if users(call, &arn) > 0 {
-        return Err(Problem::new(
+pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let arn = call.require("PolicyArn")?;
+    if count_attachments(call, &arn) > 0 {
+        return Err(AwsError::new(
             409,
             "DeleteConflict",
             "Cannot delete a policy attached to entities.",
         ));
     }
-    let gone = call.change().policies.remove(&arn);
-    gone.map(|_| Node::new(""))
-        .ok_or_else(|| Problem::no_entity(format!("Policy {arn} was not found.")))
+    let gone = call.account_state_mut().policies.remove(&arn);
+    gone.map(|_| XmlNode::new(""))
+        .ok_or_else(|| AwsError::no_such_entity(format!("Policy {arn} was not found.")))
 }

@@ -16,30 +16,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::providers::arn as provider_arn;
-pub(crate) use self::query::{Call, Query, query};
-pub(crate) use self::routes::run;
-use super::keys::is_account;
-use super::state::Root;
+pub(crate) use self::providers::provider_arn;
+pub(crate) use self::query::{QueryCall, QueryRequest, parse_query_request};
+pub(crate) use self::routes::dispatch;
+use super::keys::is_account_id;
+use super::state::GlobalState;
 
 /// An account: `aws/accounts.json` has them all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Account {
-    pub(crate) users: BTreeMap<String, User>,
+pub(crate) struct AccountState {
+    pub(crate) users: BTreeMap<String, IamUser>,
     /// By name in lower case, because names that differ only in case are the same.
-    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) roles: BTreeMap<String, IamRole>,
     /// By ARN.
-    pub(crate) providers: BTreeMap<String, Provider>,
+    pub(crate) providers: BTreeMap<String, OidcProvider>,
     /// The account's own managed policies, by ARN.
-    pub(crate) policies: BTreeMap<String, Policy>,
+    pub(crate) policies: BTreeMap<String, ManagedPolicy>,
     #[serde(skip)]
-    past: late::Past,
+    past: late::RemovalHistory,
 }
 
 /// A user. They exist only to have keys and rights.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct User {
+pub(crate) struct IamUser {
     pub(crate) id: String,
     pub(crate) inline: BTreeMap<String, String>,
     pub(crate) attached: BTreeSet<String>,
@@ -47,7 +47,7 @@ pub(crate) struct User {
 
 /// A role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Role {
+pub(crate) struct IamRole {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) path: String,
@@ -66,7 +66,7 @@ pub(crate) struct Role {
 
 /// An OpenID Connect provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Provider {
+pub(crate) struct OidcProvider {
     /// Without its scheme.
     pub(crate) url: String,
     pub(crate) created_ms: i64,
@@ -77,7 +77,7 @@ pub(crate) struct Provider {
 
 /// A managed policy of the account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Policy {
+pub(crate) struct ManagedPolicy {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) path: String,
@@ -86,25 +86,25 @@ pub(crate) struct Policy {
     pub(crate) description: Option<String>,
 }
 
-impl Account {
+impl AccountState {
     /// A role, by its name in any case.
-    pub(crate) fn role(&self, name: &str) -> Option<&Role> {
+    pub(crate) fn find_role(&self, name: &str) -> Option<&IamRole> {
         self.roles.get(&name.to_lowercase())
     }
 }
 
-impl Role {
+impl IamRole {
     /// `arn:aws:iam::123456789012:role/path/name`
     pub(crate) fn arn(&self, account: &str) -> String {
         format!("arn:aws:iam::{account}:role{}{}", self.path, self.name)
     }
 }
 
-impl Root {
+impl GlobalState {
     /// Whether a policy may name this: an account, or a user or role that is there, also by its identifier.
-    pub(crate) fn has_principal(&self, arn: &str) -> bool {
+    pub(crate) fn principal_exists(&self, arn: &str) -> bool {
         if arn.starts_with("AROA") || arn.starts_with("AIDA") {
-            let has = |account: &Account| {
+            let has = |account: &AccountState| {
                 account.roles.values().any(|role| role.id == arn)
                     || account.users.values().any(|user| user.id == arn)
             };
@@ -116,7 +116,7 @@ impl Root {
         };
         let there = self.accounts.get(account);
         match (service, name.split_once('/')) {
-            ("iam", None) => name == "root" && is_account(account),
+            ("iam", None) => name == "root" && is_account_id(account),
             ("iam", Some(("user", user))) => {
                 there.is_some_and(|account| account.users.contains_key(user))
             }
@@ -125,7 +125,7 @@ impl Root {
             }
             ("sts", Some(("assumed-role", session))) => {
                 let role = session.split('/').next().unwrap_or_default();
-                there.is_some_and(|account| account.role(role).is_some())
+                there.is_some_and(|account| account.find_role(role).is_some())
             }
             _ => false,
         }

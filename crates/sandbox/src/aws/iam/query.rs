@@ -2,31 +2,31 @@
 
 use std::fmt;
 
-use super::Account;
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::policy::Context;
-use crate::aws::request::Request;
-use crate::aws::who::Who;
-use crate::aws::xml::Node;
-use crate::world::World;
+use super::AccountState;
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::policy::RequestContext;
+use crate::aws::request::AwsRequest;
+use crate::aws::who::Caller;
+use crate::aws::xml::XmlNode;
+use crate::world::SimulatedWorld;
 
-const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
-const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+const IAM_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// What a form asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Query {
+pub(crate) struct QueryRequest {
     pub(crate) action: String,
-    pub(crate) sts: bool,
-    form: Vec<(String, String)>,
+    pub(crate) is_sts: bool,
+    parameters: Vec<(String, String)>,
 }
 
 /// Reads a request of the query protocol; `None` when it is none.
-pub(crate) fn query(request: &Request) -> Option<Query> {
+pub(crate) fn parse_query_request(request: &AwsRequest) -> Option<QueryRequest> {
     if request.path != "/" || !matches!(request.method.as_str(), "POST" | "GET") {
         return None;
     }
-    let form = request.form();
+    let form = request.form_parameters();
     let value = |name: &str| {
         form.iter()
             .find(|(key, _)| key == name)
@@ -34,24 +34,28 @@ pub(crate) fn query(request: &Request) -> Option<Query> {
     };
     let action = value("Action")?;
     let sts = value("Version").as_deref() == Some("2011-06-15");
-    Some(Query { action, sts, form })
+    Some(QueryRequest {
+        action,
+        is_sts: sts,
+        parameters: form,
+    })
 }
 
-impl fmt::Display for Query {
+impl fmt::Display for QueryRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{}:{}",
-            if self.sts { "sts" } else { "iam" },
+            if self.is_sts { "sts" } else { "iam" },
             self.action
         )
     }
 }
 
-impl Query {
+impl QueryRequest {
     /// Whether it changes anything.
-    pub(crate) fn writes(&self) -> bool {
-        !self.sts
+    pub(crate) fn is_write(&self) -> bool {
+        !self.is_sts
             && !["Get", "List"]
                 .iter()
                 .any(|start| self.action.starts_with(start))
@@ -59,12 +63,16 @@ impl Query {
 
     /// The namespace of the answer.
     pub(crate) fn namespace(&self) -> &'static str {
-        if self.sts { STS } else { IAM }
+        if self.is_sts {
+            STS_NAMESPACE
+        } else {
+            IAM_NAMESPACE
+        }
     }
 
     /// A parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.form
+        self.parameters
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
@@ -90,13 +98,14 @@ impl Query {
     }
 
     /// Wraps an answer.
-    pub(crate) fn envelope(&self, node: &Node, id: &str) -> Reply {
+    pub(crate) fn wrap_response(&self, node: &XmlNode, id: &str) -> AwsResponse {
         let mut result = node.clone();
         result.name = format!("{}Result", self.action);
-        let response = Node::new(format!("{}Response", self.action)).with(result);
-        let response = response.with(Node::new("ResponseMetadata").text("RequestId", id));
-        let reply = Reply::document(200, &response, Some(self.namespace()));
-        Reply {
+        let response = XmlNode::new(format!("{}Response", self.action)).with_child(result);
+        let response =
+            response.with_child(XmlNode::new("ResponseMetadata").with_text("RequestId", id));
+        let reply = AwsResponse::xml_document(200, &response, Some(self.namespace()));
+        AwsResponse {
             headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
             ..reply
         }
@@ -105,29 +114,29 @@ impl Query {
 
 /// A request in progress.
 #[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) world: &'a mut World,
-    pub(crate) query: &'a Query,
-    pub(crate) who: &'a Who,
+pub(crate) struct QueryCall<'a> {
+    pub(crate) world: &'a mut SimulatedWorld,
+    pub(crate) query: &'a QueryRequest,
+    pub(crate) caller: &'a Caller,
     /// The account that it is about.
     pub(crate) account: String,
-    pub(crate) context: Context,
+    pub(crate) context: RequestContext,
 }
 
-impl Call<'_> {
+impl QueryCall<'_> {
     /// A parameter that must be there.
     ///
     /// # Errors
     /// `400 ValidationError`.
-    pub(crate) fn need(&self, name: &str) -> Result<String, Problem> {
+    pub(crate) fn require(&self, name: &str) -> Result<String, AwsError> {
         let value = self
             .query
             .get(name)
             .filter(|value| !value.is_empty())
             .map(str::to_owned);
-        let shown = decapitalized(name);
+        let shown = decapitalize(name);
         value.ok_or_else(|| {
-            Problem::validation(format!(
+            AwsError::validation_error(format!(
                 "1 validation error detected: Value null at '{shown}' failed to satisfy constraint: Member must not be null"
             ))
         })
@@ -137,13 +146,18 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `400 ValidationError`.
-    pub(crate) fn number(&self, name: &str, least: i64, most: i64) -> Result<Option<i64>, Problem> {
+    pub(crate) fn optional_number(
+        &self,
+        name: &str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<i64>, AwsError> {
         let Some(text) = self.query.get(name) else {
             return Ok(None);
         };
-        let shown = decapitalized(name);
+        let shown = decapitalize(name);
         let said = |bound: &str| {
-            Problem::validation(format!(
+            AwsError::validation_error(format!(
                 "1 validation error detected: Value '{text}' at '{shown}' failed to satisfy constraint: Member must have \
                  value {bound}"
             ))
@@ -152,46 +166,50 @@ impl Call<'_> {
             Ok(number) if number < least => Err(said(&format!("greater than or equal to {least}"))),
             Ok(number) if number > most => Err(said(&format!("less than or equal to {most}"))),
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Problem::new(400, "MalformedInput", "Invalid Argument")),
+            Err(_) => Err(AwsError::new(400, "MalformedInput", "Invalid Argument")),
         }
     }
 
     /// The account's state.
-    pub(crate) fn look(&self) -> Option<&Account> {
-        self.world.aws.root.accounts.get(&self.account)
+    pub(crate) fn account_state(&self) -> Option<&AccountState> {
+        self.world.aws.global.accounts.get(&self.account)
     }
 
     /// The account's state, to change it.
-    pub(crate) fn change(&mut self) -> &mut Account {
-        self.world.aws.account(&self.account)
+    pub(crate) fn account_state_mut(&mut self) -> &mut AccountState {
+        self.world.aws.account_mut(&self.account)
     }
 
     /// A page of a list: what follows the marker, and how the answer says whether there is more.
     ///
     /// # Errors
     /// `400 ValidationError`.
-    pub(crate) fn page(&self, name: &str, all: Vec<(String, Node)>) -> Result<Node, Problem> {
+    pub(crate) fn paginate(
+        &self,
+        name: &str,
+        all: Vec<(String, XmlNode)>,
+    ) -> Result<XmlNode, AwsError> {
         let max = self
-            .number("MaxItems", 1, 1000)?
+            .optional_number("MaxItems", 1, 1000)?
             .and_then(|max| usize::try_from(max).ok())
             .unwrap_or(100);
         let after = self.query.get("Marker").unwrap_or_default();
         let mut later = all
             .into_iter()
             .filter(|(key, _)| after.is_empty() || key.as_str() > after);
-        let shown: Vec<(String, Node)> = later.by_ref().take(max).collect();
+        let shown: Vec<(String, XmlNode)> = later.by_ref().take(max).collect();
         let more = later.next().is_some();
         let marker = shown.last().map(|(key, _)| key.clone()).filter(|_| more);
-        let members = Node::new(name).all(shown.into_iter().map(|(_, node)| node));
-        Ok(Node::new("")
-            .with(members)
-            .text("IsTruncated", more)
-            .maybe("Marker", marker))
+        let members = XmlNode::new(name).with_children(shown.into_iter().map(|(_, node)| node));
+        Ok(XmlNode::new("")
+            .with_child(members)
+            .with_text("IsTruncated", more)
+            .with_optional_text("Marker", marker))
     }
 }
 
 /// A parameter as messages call it.
-pub(super) fn decapitalized(name: &str) -> String {
+pub(super) fn decapitalize(name: &str) -> String {
     let mut letters = name.chars();
     letters
         .next()

@@ -1,110 +1,122 @@
 //! What roles may do: policies of their own, and attached ones.
 
-use super::late::Lost;
-use super::query::Call;
+use super::late::Removal;
+use super::query::QueryCall;
 use super::{managed, roles, texts};
-use crate::aws::answer::Problem;
+use crate::aws::answer::AwsError;
 use crate::aws::policy;
-use crate::aws::request::encode;
-use crate::aws::xml::Node;
+use crate::aws::request::percent_encode;
+use crate::aws::xml::XmlNode;
 
 /// The size of all policies of one role together; blanks do not count.
-const TEXT_MAX: usize = 10_240;
+const INLINE_POLICIES_SIZE_MAX: usize = 10_240;
 /// How many managed policies a role may have.
-const ATTACHED_MAX: usize = 10;
+const ATTACHED_POLICIES_MAX: usize = 10;
 
-fn no_policy(name: &str) -> Problem {
-    Problem::no_entity(format!("The role policy with name {name} cannot be found."))
+fn no_such_policy(name: &str) -> AwsError {
+    AwsError::no_such_entity(format!("The role policy with name {name} cannot be found."))
 }
 
-fn size(text: &str) -> usize {
+fn policy_size(text: &str) -> usize {
     text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
-pub(super) fn put(call: &mut Call<'_>) -> Result<Node, Problem> {
+pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, text) = (
-        texts::policy_name(call)?,
-        texts::document(call, "PolicyDocument")?,
+        texts::require_policy_name(call)?,
+        texts::require_document(call, "PolicyDocument")?,
     );
     let role = roles::find(call)?;
-    policy::identity(&text)
-        .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
+    policy::parse_identity_policy(&text)
+        .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
     let others = role
         .inline
         .iter()
         .filter(|(other, _)| **other != name)
-        .map(|(_, text)| size(text));
-    if others.sum::<usize>() + size(&text) > TEXT_MAX {
+        .map(|(_, text)| policy_size(text));
+    if others.sum::<usize>() + policy_size(&text) > INLINE_POLICIES_SIZE_MAX {
         let message = format!(
-            "Maximum policy size of {TEXT_MAX} bytes exceeded for role {}",
+            "Maximum policy size of {INLINE_POLICIES_SIZE_MAX} bytes exceeded for role {}",
             role.name
         );
-        return Err(Problem::new(409, "LimitExceeded", message));
+        return Err(AwsError::new(409, "LimitExceeded", message));
     }
     roles::find_mut(call)?.inline.insert(name, text);
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = texts::policy_name(call)?;
-    let role = roles::seen(call)?;
-    let text = role.inline.get(&name).ok_or_else(|| no_policy(&name))?;
-    let node = Node::new("")
-        .text("RoleName", &role.name)
-        .text("PolicyName", name);
-    Ok(node.text("PolicyDocument", encode(text)))
+pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let name = texts::require_policy_name(call)?;
+    let role = roles::find_visible(call)?;
+    let text = role
+        .inline
+        .get(&name)
+        .ok_or_else(|| no_such_policy(&name))?;
+    let node = XmlNode::new("")
+        .with_text("RoleName", &role.name)
+        .with_text("PolicyName", name);
+    Ok(node.with_text("PolicyDocument", percent_encode(text)))
 }
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let names = roles::seen(call)?.inline.into_keys();
+pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let names = roles::find_visible(call)?.inline.into_keys();
     let all = names
-        .map(|name| (name.clone(), Node::leaf("member", name)))
+        .map(|name| (name.clone(), XmlNode::leaf("member", name)))
         .collect();
-    call.page("PolicyNames", all)
+    call.paginate("PolicyNames", all)
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let name = texts::policy_name(call)?;
+pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let name = texts::require_policy_name(call)?;
     let role = roles::find_mut(call)?;
-    let text = role.inline.remove(&name).ok_or_else(|| no_policy(&name))?;
+    let text = role
+        .inline
+        .remove(&name)
+        .ok_or_else(|| no_such_policy(&name))?;
     let id = role.id.clone();
-    call.lose(Lost::Inline(id, name, text));
-    Ok(Node::new(""))
+    call.record_removal(Removal::InlinePolicy(id, name, text));
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn attached(call: &mut Call<'_>) -> Result<Node, Problem> {
+pub(super) fn list_attached(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let one = |arn: &String| {
         let name = arn.rsplit('/').next().unwrap_or_default();
         (
             arn.clone(),
-            Node::new("member")
-                .text("PolicyName", name)
-                .text("PolicyArn", arn),
+            XmlNode::new("member")
+                .with_text("PolicyName", name)
+                .with_text("PolicyArn", arn),
         )
     };
-    let all = roles::seen(call)?.attached.iter().map(one).collect();
-    call.page("AttachedPolicies", all)
+    let all = roles::find_visible(call)?
+        .attached
+        .iter()
+        .map(one)
+        .collect();
+    call.paginate("AttachedPolicies", all)
 }
 
-pub(super) fn attach(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let arn = call.need("PolicyArn")?;
+pub(super) fn attach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let arn = call.require("PolicyArn")?;
     let role = roles::find(call)?;
-    managed::check(call, &arn)?;
-    if role.attached.len() >= ATTACHED_MAX && !role.attached.contains(&arn) {
-        let message = format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_MAX}");
-        return Err(Problem::new(409, "LimitExceeded", message));
+    managed::check_attachable(call, &arn)?;
+    if role.attached.len() >= ATTACHED_POLICIES_MAX && !role.attached.contains(&arn) {
+        let message = format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES_MAX}");
+        return Err(AwsError::new(409, "LimitExceeded", message));
     }
     roles::find_mut(call)?.attached.insert(arn);
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn detach(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let arn = call.need("PolicyArn")?;
+pub(super) fn detach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let arn = call.require("PolicyArn")?;
     let role = roles::find_mut(call)?;
     if !role.attached.remove(&arn) {
-        return Err(Problem::no_entity(format!("Policy {arn} was not found.")));
+        return Err(AwsError::no_such_entity(format!(
+            "Policy {arn} was not found."
+        )));
     }
     let id = role.id.clone();
-    call.lose(Lost::Attached(id, arn));
-    Ok(Node::new(""))
+    call.record_removal(Removal::AttachedPolicy(id, arn));
+    Ok(XmlNode::new(""))
 }

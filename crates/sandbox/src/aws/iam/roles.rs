@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::late::Lost;
-use super::query::Call;
-use super::{Role, boundaries, tags, texts, view};
-use crate::aws::answer::Problem;
-use crate::aws::xml::Node;
+use super::late::Removal;
+use super::query::QueryCall;
+use super::{IamRole, boundaries, tags, texts, view};
+use crate::aws::answer::AwsError;
+use crate::aws::xml::XmlNode;
 use crate::aws::{keys, policy};
 
 /// A trust policy's size; blanks do not count.
-const TRUST_MAX: usize = 2048;
+const TRUST_POLICY_SIZE_MAX: usize = 2048;
 const SESSION_MIN_S: i64 = 3600;
 const SESSION_MAX_S: i64 = 43_200;
 
@@ -18,70 +18,74 @@ const SESSION_MAX_S: i64 = 43_200;
 ///
 /// # Errors
 /// `404 NoSuchEntity`.
-pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Role, Problem> {
-    let name = texts::role_name(call)?;
-    let there = call.look().and_then(|account| account.role(&name));
-    there.ok_or_else(|| no_role(&name))
+pub(super) fn find<'a>(call: &'a QueryCall<'_>) -> Result<&'a IamRole, AwsError> {
+    let name = texts::require_role_name(call)?;
+    let there = call
+        .account_state()
+        .and_then(|account| account.find_role(&name));
+    there.ok_or_else(|| no_such_role(&name))
 }
 
 /// The same as a read shows it, which may have been deleted a moment ago.
 ///
 /// # Errors
 /// As [`find`].
-pub(super) fn seen(call: &Call<'_>) -> Result<Role, Problem> {
-    let name = texts::role_name(call)?;
-    let there = call.seen().and_then(|account| account.role(&name).cloned());
-    there.ok_or_else(|| no_role(&name))
+pub(super) fn find_visible(call: &QueryCall<'_>) -> Result<IamRole, AwsError> {
+    let name = texts::require_role_name(call)?;
+    let there = call
+        .visible_account()
+        .and_then(|account| account.find_role(&name).cloned());
+    there.ok_or_else(|| no_such_role(&name))
 }
 
 /// The same, to change it.
 ///
 /// # Errors
 /// As [`find`].
-pub(super) fn find_mut<'a>(call: &'a mut Call<'_>) -> Result<&'a mut Role, Problem> {
-    let name = call.need("RoleName")?;
+pub(super) fn find_mut<'a>(call: &'a mut QueryCall<'_>) -> Result<&'a mut IamRole, AwsError> {
+    let name = call.require("RoleName")?;
     find(call)?;
-    call.change()
+    call.account_state_mut()
         .roles
         .get_mut(&name.to_lowercase())
-        .ok_or_else(|| no_role(&name))
+        .ok_or_else(|| no_such_role(&name))
 }
 
-fn no_role(name: &str) -> Problem {
-    Problem::no_entity(format!("The role with name {name} cannot be found."))
+fn no_such_role(name: &str) -> AwsError {
+    AwsError::no_such_entity(format!("The role with name {name} cannot be found."))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
+pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, path, description) = (
-        texts::role_name(call)?,
-        texts::path(call)?,
-        texts::description(call)?,
+        texts::require_role_name(call)?,
+        texts::parse_path(call)?,
+        texts::parse_description(call)?,
     );
-    let trust = trust(call, "AssumeRolePolicyDocument")?;
+    let trust = require_trust_policy(call, "AssumeRolePolicyDocument")?;
     let max_session_s = call
-        .number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?
+        .optional_number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?
         .unwrap_or(SESSION_MIN_S);
-    let tags = tags::check(call.query.tags(), tags::ROLES)?;
+    let tags = tags::check_tags(call.query.tags(), tags::CASE_INSENSITIVE_KEYS)?;
     let boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
     if let Some(arn) = &boundary {
-        boundaries::check(call, arn)?;
+        boundaries::check_boundary(call, arn)?;
     }
     let key = name.to_lowercase();
     if call
-        .seen()
+        .visible_account()
         .is_some_and(|account| account.roles.contains_key(&key))
     {
-        return Err(Problem::new(
+        return Err(AwsError::new(
             409,
             "EntityAlreadyExists",
             format!("Role with name {name} already exists."),
         ));
     }
-    let role = Role {
-        id: keys::unique(call.world, "AROA"),
+    let role = IamRole {
+        id: keys::generate_unique_id(call.world, "AROA"),
         name,
         path,
-        created_ms: call.world.now,
+        created_ms: call.world.now_ms,
         trust,
         description,
         max_session_s,
@@ -91,64 +95,65 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Node, Problem> {
         attached: BTreeSet::new(),
         used_ms: None,
     };
-    let node = view::role(&role, &call.account);
-    call.change().roles.insert(key, role);
-    Ok(Node::new("").with(node))
+    let node = view::role_detail(&role, &call.account);
+    call.account_state_mut().roles.insert(key, role);
+    Ok(XmlNode::new("").with_child(node))
 }
 
-fn trust(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
-    let text = texts::document(call, parameter)?;
-    let root = &call.world.aws.root;
-    policy::trust(&text, |arn| root.has_principal(arn))
-        .map_err(|message| Problem::new(400, "MalformedPolicyDocument", message))?;
-    if text.chars().filter(|c| !c.is_whitespace()).count() > TRUST_MAX {
-        let message = format!("Cannot exceed quota for ACLSizePerRole: {TRUST_MAX}");
-        return Err(Problem::new(409, "LimitExceeded", message));
+fn require_trust_policy(call: &QueryCall<'_>, parameter: &str) -> Result<String, AwsError> {
+    let text = texts::require_document(call, parameter)?;
+    let root = &call.world.aws.global;
+    policy::parse_trust_policy(&text, |arn| root.principal_exists(arn))
+        .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
+    if text.chars().filter(|c| !c.is_whitespace()).count() > TRUST_POLICY_SIZE_MAX {
+        let message = format!("Cannot exceed quota for ACLSizePerRole: {TRUST_POLICY_SIZE_MAX}");
+        return Err(AwsError::new(409, "LimitExceeded", message));
     }
     Ok(text)
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Node, Problem> {
-    Ok(Node::new("").with(view::role(&seen(call)?, &call.account)))
+pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    Ok(XmlNode::new("").with_child(view::role_detail(&find_visible(call)?, &call.account)))
 }
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let prefix = texts::path_prefix(call)?;
-    let shown = |role: &&Role| role.path.starts_with(prefix) && call.world.listed(role.created_ms);
-    let account = call.seen().unwrap_or_default();
+pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let prefix = texts::parse_path_prefix(call)?;
+    let shown =
+        |role: &&IamRole| role.path.starts_with(prefix) && call.world.is_listed(role.created_ms);
+    let account = call.visible_account().unwrap_or_default();
     let roles = account.roles.values();
-    let one = |role: &Role| {
+    let one = |role: &IamRole| {
         (
             role.name.to_lowercase(),
-            view::listed("member", role, &call.account),
+            view::role_summary("member", role, &call.account),
         )
     };
-    call.page("Roles", roles.filter(shown).map(one).collect())
+    call.paginate("Roles", roles.filter(shown).map(one).collect())
 }
 
-pub(super) fn update(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let description = texts::description(call)?;
+pub(super) fn update(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let description = texts::parse_description(call)?;
     let said = call.query.get("Description").is_some();
-    let seconds = call.number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
+    let seconds = call.optional_number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
     let role = find_mut(call)?;
     if said {
         role.description = description;
     }
     role.max_session_s = seconds.unwrap_or(role.max_session_s);
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn update_trust(call: &mut Call<'_>) -> Result<Node, Problem> {
+pub(super) fn update_trust(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     find(call)?;
-    let text = trust(call, "PolicyDocument")?;
+    let text = require_trust_policy(call, "PolicyDocument")?;
     find_mut(call)?.trust = text;
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
+pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     find(call)?;
-    let role = seen(call)?;
-    let conflict = |message: &str| Err(Problem::new(409, "DeleteConflict", message));
+    let role = find_visible(call)?;
+    let conflict = |message: &str| Err(AwsError::new(409, "DeleteConflict", message));
     if !role.inline.is_empty() {
         return conflict("Cannot delete entity, must delete policies first.");
     }
@@ -156,23 +161,23 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Node, Problem> {
         return conflict("Cannot delete entity, must detach all policies first.");
     }
     let key = role.name.to_lowercase();
-    if let Some(role) = call.change().roles.remove(&key) {
-        forget(call, &role.arn(&call.account), &role.id);
-        call.lose(Lost::Role(role));
+    if let Some(role) = call.account_state_mut().roles.remove(&key) {
+        replace_role_in_policies(call, &role.arn(&call.account), &role.id);
+        call.record_removal(Removal::Role(role));
     }
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
 /// Policies that named the role now name what only it was called: a role of the same name that comes later is another.
-fn forget(call: &mut Call<'_>, arn: &str, id: &str) {
+fn replace_role_in_policies(call: &mut QueryCall<'_>, arn: &str, id: &str) {
     let aws = &mut call.world.aws;
     for role in aws
-        .root
+        .global
         .accounts
         .values_mut()
         .flat_map(|account| account.roles.values_mut())
     {
-        if let Some(text) = policy::dangling(&role.trust, arn, id) {
+        if let Some(text) = policy::replace_deleted_principal(&role.trust, arn, id) {
             role.trust = text;
         }
     }
@@ -181,19 +186,19 @@ fn forget(call: &mut Call<'_>, arn: &str, id: &str) {
             .config
             .policy
             .as_ref()
-            .and_then(|text| policy::dangling(text, arn, id))
+            .and_then(|text| policy::replace_deleted_principal(text, arn, id))
         else {
             continue;
         };
         bucket.config.policy = Some(text);
-        aws.dirty.insert(bucket.name.clone());
+        aws.dirty_buckets.insert(bucket.name.clone());
     }
 }
 
 /// Nothing runs on EC2 here.
-pub(super) fn instance_profiles(call: &mut Call<'_>) -> Result<Node, Problem> {
-    seen(call)?;
-    Ok(Node::new("")
-        .with(Node::new("InstanceProfiles"))
-        .text("IsTruncated", false))
+pub(super) fn list_instance_profiles(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    find_visible(call)?;
+    Ok(XmlNode::new("")
+        .with_child(XmlNode::new("InstanceProfiles"))
+        .with_text("IsTruncated", false))
 }

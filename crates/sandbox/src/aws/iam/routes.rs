@@ -1,114 +1,166 @@
 //! Which action does what, and on which resource it needs a right.
 
-use super::query::{Call, Query};
+use super::query::{QueryCall, QueryRequest};
 use super::{boundaries, managed, providers, role_policies, roles, tags};
-use crate::aws::answer::Problem;
-use crate::aws::context::common;
-use crate::aws::policy::{self, Ask, Guard};
-use crate::aws::request::Request;
-use crate::aws::xml::Node;
+use crate::aws::answer::AwsError;
+use crate::aws::context::build_global_context;
+use crate::aws::policy::{self, AuthorizationRequest, ResourcePolicy};
+use crate::aws::request::AwsRequest;
+use crate::aws::xml::XmlNode;
 use crate::aws::{sts, who};
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// What an action is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
+enum ActionTarget {
     /// `RoleName`
     Role,
     /// All roles below `PathPrefix`.
-    Roles,
+    RolePath,
     /// A provider by `OpenIDConnectProviderArn`, or by the `Url` that it will have.
-    Provider,
+    OidcProvider,
     /// `PolicyArn`, or the name that it will have.
-    Policy,
+    ManagedPolicy,
     /// STS decides for itself.
-    Nothing,
+    AuthorizedByHandler,
 }
 
-type Run = fn(&mut Call<'_>) -> Result<Node, Problem>;
+type QueryHandler = fn(&mut QueryCall<'_>) -> Result<XmlNode, AwsError>;
 
-use About::{Nothing, Policy, Provider, Roles};
+use ActionTarget::{AuthorizedByHandler, ManagedPolicy, OidcProvider, RolePath};
 
-const IAM: &[(&str, About, Run)] = &[
-    ("CreateRole", About::Role, roles::create),
-    ("GetRole", About::Role, roles::get),
-    ("ListRoles", Roles, roles::list),
-    ("UpdateRole", About::Role, roles::update),
-    ("UpdateAssumeRolePolicy", About::Role, roles::update_trust),
-    ("DeleteRole", About::Role, roles::delete),
+const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
+    ("CreateRole", ActionTarget::Role, roles::create),
+    ("GetRole", ActionTarget::Role, roles::get),
+    ("ListRoles", RolePath, roles::list),
+    ("UpdateRole", ActionTarget::Role, roles::update),
+    (
+        "UpdateAssumeRolePolicy",
+        ActionTarget::Role,
+        roles::update_trust,
+    ),
+    ("DeleteRole", ActionTarget::Role, roles::delete),
     (
         "ListInstanceProfilesForRole",
-        About::Role,
-        roles::instance_profiles,
+        ActionTarget::Role,
+        roles::list_instance_profiles,
     ),
-    ("PutRolePolicy", About::Role, role_policies::put),
-    ("GetRolePolicy", About::Role, role_policies::get),
-    ("ListRolePolicies", About::Role, role_policies::list),
-    ("DeleteRolePolicy", About::Role, role_policies::delete),
+    ("PutRolePolicy", ActionTarget::Role, role_policies::put),
+    ("GetRolePolicy", ActionTarget::Role, role_policies::get),
+    ("ListRolePolicies", ActionTarget::Role, role_policies::list),
+    (
+        "DeleteRolePolicy",
+        ActionTarget::Role,
+        role_policies::delete,
+    ),
     (
         "ListAttachedRolePolicies",
-        About::Role,
-        role_policies::attached,
+        ActionTarget::Role,
+        role_policies::list_attached,
     ),
-    ("AttachRolePolicy", About::Role, role_policies::attach),
-    ("DetachRolePolicy", About::Role, role_policies::detach),
-    ("PutRolePermissionsBoundary", About::Role, boundaries::put),
+    (
+        "AttachRolePolicy",
+        ActionTarget::Role,
+        role_policies::attach,
+    ),
+    (
+        "DetachRolePolicy",
+        ActionTarget::Role,
+        role_policies::detach,
+    ),
+    (
+        "PutRolePermissionsBoundary",
+        ActionTarget::Role,
+        boundaries::put,
+    ),
     (
         "DeleteRolePermissionsBoundary",
-        About::Role,
+        ActionTarget::Role,
         boundaries::delete,
     ),
-    ("TagRole", About::Role, tags::tag_role),
-    ("UntagRole", About::Role, tags::untag_role),
-    ("ListRoleTags", About::Role, tags::of_role),
-    ("CreateOpenIDConnectProvider", Provider, providers::create),
-    ("GetOpenIDConnectProvider", Provider, providers::get),
-    ("ListOpenIDConnectProviders", Provider, providers::list),
-    ("DeleteOpenIDConnectProvider", Provider, providers::delete),
+    ("TagRole", ActionTarget::Role, tags::tag_role),
+    ("UntagRole", ActionTarget::Role, tags::untag_role),
+    ("ListRoleTags", ActionTarget::Role, tags::list_role_tags),
+    (
+        "CreateOpenIDConnectProvider",
+        OidcProvider,
+        providers::create,
+    ),
+    ("GetOpenIDConnectProvider", OidcProvider, providers::get),
+    ("ListOpenIDConnectProviders", OidcProvider, providers::list),
+    (
+        "DeleteOpenIDConnectProvider",
+        OidcProvider,
+        providers::delete,
+    ),
     (
         "AddClientIDToOpenIDConnectProvider",
-        Provider,
+        OidcProvider,
         providers::add_client,
     ),
     (
         "RemoveClientIDFromOpenIDConnectProvider",
-        Provider,
+        OidcProvider,
         providers::remove_client,
     ),
     (
         "UpdateOpenIDConnectProviderThumbprint",
-        Provider,
+        OidcProvider,
         providers::update_thumbprints,
     ),
-    ("TagOpenIDConnectProvider", Provider, tags::tag_provider),
-    ("UntagOpenIDConnectProvider", Provider, tags::untag_provider),
-    ("ListOpenIDConnectProviderTags", Provider, tags::of_provider),
-    ("CreatePolicy", Policy, managed::create),
-    ("GetPolicy", Policy, managed::get),
-    ("DeletePolicy", Policy, managed::delete),
+    ("TagOpenIDConnectProvider", OidcProvider, tags::tag_provider),
+    (
+        "UntagOpenIDConnectProvider",
+        OidcProvider,
+        tags::untag_provider,
+    ),
+    (
+        "ListOpenIDConnectProviderTags",
+        OidcProvider,
+        tags::list_provider_tags,
+    ),
+    ("CreatePolicy", ManagedPolicy, managed::create),
+    ("GetPolicy", ManagedPolicy, managed::get),
+    ("DeletePolicy", ManagedPolicy, managed::delete),
 ];
 
-const STS: &[(&str, About, Run)] = &[
-    ("GetCallerIdentity", Nothing, sts::caller),
-    ("AssumeRole", Nothing, sts::assume),
-    ("AssumeRoleWithWebIdentity", Nothing, sts::assume_with_token),
+const STS_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
+    (
+        "GetCallerIdentity",
+        AuthorizedByHandler,
+        sts::get_caller_identity,
+    ),
+    ("AssumeRole", AuthorizedByHandler, sts::assume_role),
+    (
+        "AssumeRoleWithWebIdentity",
+        AuthorizedByHandler,
+        sts::assume_role_with_web_identity,
+    ),
 ];
 
 /// Does an action of IAM or STS.
 ///
 /// # Errors
 /// What AWS answers instead.
-pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result<Node, Problem> {
-    let actions = if query.sts { STS } else { IAM };
-    let found = actions.iter().find(|(name, ..)| *name == query.action);
-    let open = query.sts && query.action == "AssumeRoleWithWebIdentity";
-    let (who, claim) = match open {
-        true => (who::Who::Anonymous, None),
-        false => who::authenticate(world, request, if query.sts { "sts" } else { "iam" })?,
+pub(crate) fn dispatch(
+    world: &mut SimulatedWorld,
+    query: &QueryRequest,
+    request: &AwsRequest,
+) -> Result<XmlNode, AwsError> {
+    let actions = if query.is_sts {
+        STS_ACTIONS
+    } else {
+        IAM_ACTIONS
     };
-    if who == who::Who::Anonymous && !open {
+    let found = actions.iter().find(|(name, ..)| *name == query.action);
+    let open = query.is_sts && query.action == "AssumeRoleWithWebIdentity";
+    let (who, claim) = match open {
+        true => (who::Caller::Anonymous, None),
+        false => who::authenticate(world, request, if query.is_sts { "sts" } else { "iam" })?,
+    };
+    if who == who::Caller::Anonymous && !open {
         let message = "Request is missing Authentication Token";
-        return Err(Problem::new(403, "MissingAuthenticationToken", message));
+        return Err(AwsError::new(403, "MissingAuthenticationToken", message));
     }
     // On AWS, IAM only takes `us-east-1`; clients that are given an address sign for the region that they are given.
     let region = claim.map(|claim| claim.region).unwrap_or_default();
@@ -117,9 +169,9 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
             "Could not find operation {} in this imitation",
             query.action
         );
-        Problem::new(400, "InvalidAction", message)
+        AwsError::new(400, "InvalidAction", message)
     })?;
-    let mut context = common(world, request, &who, &region);
+    let mut context = build_global_context(world, request, &who, &region);
     for (key, value) in query.tags() {
         context.add(&format!("aws:RequestTag/{key}"), value);
         context.add("aws:TagKeys", key);
@@ -128,29 +180,31 @@ pub(crate) fn run(world: &mut World, query: &Query, request: &Request) -> Result
         context.add("aws:TagKeys", key);
     }
     let account = who.account().to_owned();
-    let mut call = Call {
+    let mut call = QueryCall {
         world,
         query,
-        who: &who,
+        caller: &who,
         account,
         context,
     };
-    if *about != Nothing {
-        allow(&mut call, *about)?;
+    if *about != AuthorizedByHandler {
+        authorize_action(&mut call, *about)?;
     }
     run(&mut call)
 }
 
 /// Whether the caller may, by its own policies: nothing in IAM has a policy that opens it to others.
-fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
+fn authorize_action(call: &mut QueryCall<'_>, about: ActionTarget) -> Result<(), AwsError> {
     let account = call.account.clone();
     let get = |name: &str| call.query.get(name).unwrap_or_default();
     let mut boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
     let mut tags = Vec::new();
     let resource = match about {
-        About::Role => {
+        ActionTarget::Role => {
             let name = get("RoleName");
-            let there = call.seen().and_then(|account| account.role(name).cloned());
+            let there = call
+                .visible_account()
+                .and_then(|account| account.find_role(name).cloned());
             if call.query.action != "CreateRole"
                 && call.query.action != "PutRolePermissionsBoundary"
             {
@@ -170,13 +224,13 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
             "arn:aws:iam::{account}:role{}",
             call.query.get("PathPrefix").unwrap_or("/")
         ),
-        Provider if !get("Url").is_empty() => providers::arn(&account, get("Url")),
+        Provider if !get("Url").is_empty() => providers::provider_arn(&account, get("Url")),
         Provider if get("OpenIDConnectProviderArn").is_empty() => {
             format!("arn:aws:iam::{account}:oidc-provider/*")
         }
         Provider => {
             let arn = get("OpenIDConnectProviderArn").to_owned();
-            let there = call.seen();
+            let there = call.visible_account();
             let there = there
                 .as_ref()
                 .and_then(|account| account.providers.get(&arn));
@@ -193,9 +247,10 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
         ),
         Nothing => "*".to_owned(),
     };
-    call.context.maybe("iam:PermissionsBoundary", boundary);
     call.context
-        .maybe("iam:PolicyARN", call.query.get("PolicyArn"));
+        .add_optional("iam:PermissionsBoundary", boundary);
+    call.context
+        .add_optional("iam:PolicyARN", call.query.get("PolicyArn"));
     for (key, value) in tags {
         call.context.add(&format!("aws:ResourceTag/{key}"), &value);
         call.context.add(&format!("iam:ResourceTag/{key}"), value);
@@ -212,19 +267,19 @@ fn allow(call: &mut Call<'_>, about: About) -> Result<(), Problem> {
     if actions[0] == "CreateRole" && call.query.get("PermissionsBoundary").is_some() {
         actions.push("PutRolePermissionsBoundary".to_owned());
     }
-    let guard = Guard {
-        account,
-        ..Guard::default()
+    let guard = ResourcePolicy {
+        owner_account: account,
+        ..ResourcePolicy::default()
     };
     for action in actions {
         let action = format!("iam:{action}");
-        let ask = Ask {
-            who: call.who,
+        let ask = AuthorizationRequest {
+            caller: call.caller,
             action: &action,
             resource: &resource,
             context: &call.context,
         };
-        policy::decide(call.world, &ask, &guard)?;
+        policy::authorize(call.world, &ask, &guard)?;
     }
     Ok(())
 }

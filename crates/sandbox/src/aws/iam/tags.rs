@@ -2,33 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use super::query::Call;
+use super::query::QueryCall;
 use super::{providers, roles, texts, view};
-use crate::aws::answer::Problem;
-use crate::aws::xml::Node;
+use crate::aws::answer::AwsError;
+use crate::aws::xml::XmlNode;
 
-const COUNT_MAX: usize = 50;
+const TAGS_MAX: usize = 50;
 
-type Tags = Vec<(String, String)>;
+type TagList = Vec<(String, String)>;
 
 /// How the keys of a kind of thing are told apart.
-pub(super) type Same = fn(&str) -> String;
+pub(super) type KeyNormalizer = fn(&str) -> String;
 
 /// A role has a key only once, in whatever case; it keeps the case that was written last.
-pub(super) const ROLES: Same = |key| key.to_lowercase();
+pub(super) const CASE_INSENSITIVE_KEYS: KeyNormalizer = |key| key.to_lowercase();
 /// All else may have `Team` and `team`.
-pub(super) const OTHERS: Same = str::to_owned;
+pub(super) const CASE_SENSITIVE_KEYS: KeyNormalizer = str::to_owned;
 
 /// Holds tags to what IAM takes.
 ///
 /// # Errors
 /// `400` or `409`.
-pub(super) fn check(tags: Tags, same: Same) -> Result<Tags, Problem> {
-    let invalid = |message: &str| Problem::new(400, "InvalidInput", message);
+pub(super) fn check_tags(tags: TagList, same: KeyNormalizer) -> Result<TagList, AwsError> {
+    let invalid = |message: &str| AwsError::new(400, "InvalidInput", message);
     let mut keys = BTreeSet::new();
     for (at, (key, value)) in (1..).zip(&tags) {
-        texts::tag_key(key, &format!("tags.{at}.member.key"))?;
-        texts::tag_value(value, &format!("tags.{at}.member.value"))?;
+        texts::check_tag_key(key, &format!("tags.{at}.member.key"))?;
+        texts::check_tag_value(value, &format!("tags.{at}.member.value"))?;
         if key.to_lowercase().starts_with("aws:") {
             return Err(invalid("User-created tags may not begin with aws:"));
         }
@@ -38,27 +38,31 @@ pub(super) fn check(tags: Tags, same: Same) -> Result<Tags, Problem> {
             ));
         }
     }
-    if tags.len() > COUNT_MAX {
+    if tags.len() > TAGS_MAX {
         return Err(too_many());
     }
     Ok(tags)
 }
 
-fn too_many() -> Problem {
-    Problem::new(
+fn too_many() -> AwsError {
+    AwsError::new(
         409,
         "LimitExceeded",
-        format!("The number of tags has reached the maximum limit of {COUNT_MAX}."),
+        format!("The number of tags has reached the maximum limit of {TAGS_MAX}."),
     )
 }
 
-fn merged(old: &[(String, String)], new: Tags, same: Same) -> Result<Tags, Problem> {
+fn merge_tags(
+    old: &[(String, String)],
+    new: TagList,
+    same: KeyNormalizer,
+) -> Result<TagList, AwsError> {
     let mut all = old.to_vec();
-    for (key, value) in check(new, same)? {
+    for (key, value) in check_tags(new, same)? {
         all.retain(|(other, _)| same(other) != same(&key));
         all.push((key, value));
     }
-    if all.len() > COUNT_MAX {
+    if all.len() > TAGS_MAX {
         Err(too_many())
     } else {
         Ok(all)
@@ -66,55 +70,73 @@ fn merged(old: &[(String, String)], new: Tags, same: Same) -> Result<Tags, Probl
 }
 
 /// The keys that a request takes away.
-fn named(call: &Call<'_>) -> Result<Vec<String>, Problem> {
+fn requested_keys(call: &QueryCall<'_>) -> Result<Vec<String>, AwsError> {
     let keys = call.query.list("TagKeys");
     for (at, key) in (1..).zip(&keys) {
-        texts::tag_key(key, &format!("tagKeys.{at}.member"))?;
+        texts::check_tag_key(key, &format!("tagKeys.{at}.member"))?;
     }
-    if keys.len() > COUNT_MAX {
+    if keys.len() > TAGS_MAX {
         Err(too_many())
     } else {
         Ok(keys)
     }
 }
 
-fn without(tags: &mut Tags, keys: &[String], same: Same) {
+fn remove_tags(tags: &mut TagList, keys: &[String], same: KeyNormalizer) {
     tags.retain(|(key, _)| !keys.iter().any(|gone| same(gone) == same(key)));
 }
 
-pub(super) fn tag_role(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let tags = merged(&roles::find(call)?.tags, call.query.tags(), ROLES)?;
+pub(super) fn tag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let tags = merge_tags(
+        &roles::find(call)?.tags,
+        call.query.tags(),
+        CASE_INSENSITIVE_KEYS,
+    )?;
     roles::find_mut(call)?.tags = tags;
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn untag_role(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let keys = named(call)?;
-    without(&mut roles::find_mut(call)?.tags, &keys, ROLES);
-    Ok(Node::new(""))
+pub(super) fn untag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let keys = requested_keys(call)?;
+    remove_tags(
+        &mut roles::find_mut(call)?.tags,
+        &keys,
+        CASE_INSENSITIVE_KEYS,
+    );
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn of_role(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let tags = view::tags(&roles::seen(call)?.tags).children;
-    let keyed = |node: Node| (node.text_of("Key").unwrap_or_default().to_owned(), node);
-    let mut all: Vec<(String, Node)> = tags.into_iter().map(keyed).collect();
+pub(super) fn list_role_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let tags = view::tags_node(&roles::find_visible(call)?.tags).children;
+    let keyed = |node: XmlNode| (node.child_text("Key").unwrap_or_default().to_owned(), node);
+    let mut all: Vec<(String, XmlNode)> = tags.into_iter().map(keyed).collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
-    call.page("Tags", all)
+    call.paginate("Tags", all)
 }
 
-pub(super) fn tag_provider(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let tags = merged(&providers::find(call)?.tags, call.query.tags(), OTHERS)?;
+pub(super) fn tag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let tags = merge_tags(
+        &providers::find(call)?.tags,
+        call.query.tags(),
+        CASE_SENSITIVE_KEYS,
+    )?;
     providers::find_mut(call)?.tags = tags;
-    Ok(Node::new(""))
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn untag_provider(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let keys = named(call)?;
-    without(&mut providers::find_mut(call)?.tags, &keys, OTHERS);
-    Ok(Node::new(""))
+pub(super) fn untag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let keys = requested_keys(call)?;
+    remove_tags(
+        &mut providers::find_mut(call)?.tags,
+        &keys,
+        CASE_SENSITIVE_KEYS,
+    );
+    Ok(XmlNode::new(""))
 }
 
-pub(super) fn of_provider(call: &mut Call<'_>) -> Result<Node, Problem> {
-    let tags = view::tags(&providers::seen(call)?.tags);
-    Ok(Node::new("").with(tags).text("IsTruncated", false))
+pub(super) fn list_provider_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
+    let tags = view::tags_node(&providers::find_visible(call)?.tags);
+    Ok(XmlNode::new("")
+        .with_child(tags)
+        .with_text("IsTruncated", false))
 }

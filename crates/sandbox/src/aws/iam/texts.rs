@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::query::{Call, decapitalized};
-use crate::aws::answer::Problem;
+use super::query::{QueryCall, decapitalize};
+use crate::aws::answer::AwsError;
 
-const ROLE_MAX: usize = 64;
-const POLICY_MAX: usize = 128;
-const SESSION_MIN: usize = 2;
-const SESSION_MAX: usize = 64;
+const ROLE_NAME_MAX: usize = 64;
+const POLICY_NAME_MAX: usize = 128;
+const SESSION_NAME_MIN: usize = 2;
+const SESSION_NAME_MAX: usize = 64;
 const PATH_MAX: usize = 512;
 const DESCRIPTION_MAX: usize = 1000;
 /// The longest document that is read at all; how much of it counts is a matter of quotas.
@@ -21,29 +21,29 @@ const SESSION_POLICY_MAX: usize = 2048;
 pub(super) const TAG_KEY_MAX: usize = 128;
 pub(super) const TAG_VALUE_MAX: usize = 256;
 
-const DESCRIBING: &str = r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*";
-const DOCUMENT: &str = r"[\u0009\u000A\u000D\u0020-\u00FF]+";
-const TAGGING: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]";
+const DESCRIPTION_PATTERN: &str = r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*";
+const DOCUMENT_PATTERN: &str = r"[\u0009\u000A\u000D\u0020-\u00FF]+";
+const TAG_CHARACTER_PATTERN: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]";
 
-static TAG_LETTERS: LazyLock<Regex> = LazyLock::new(|| {
+static TAG_REGEX: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$").expect("the pattern of the API reference")
 });
 
 /// `400 ValidationError` about one parameter.
-fn broken(value: &str, at: &str, constraint: &str) -> Problem {
+fn constraint_error(value: &str, at: &str, constraint: &str) -> AwsError {
     let value = if value.is_empty() {
         String::new()
     } else {
         format!(" '{value}'")
     };
-    Problem::validation(format!(
+    AwsError::validation_error(format!(
         "1 validation error detected: Value{value} at '{at}' failed to satisfy constraint: {constraint}"
     ))
 }
 
-fn at_most(value: &str, at: &str, max: usize) -> Result<(), Problem> {
+fn check_max_length(value: &str, at: &str, max: usize) -> Result<(), AwsError> {
     match value.chars().count() > max {
-        true => Err(broken(
+        true => Err(constraint_error(
             value,
             at,
             &format!("Member must have length less than or equal to {max}"),
@@ -53,15 +53,15 @@ fn at_most(value: &str, at: &str, max: usize) -> Result<(), Problem> {
 }
 
 /// Holds a name to the letters that IAM's names are made of.
-fn name(parameter: &str, name: &str, max: usize) -> Result<(), Problem> {
-    let shown = decapitalized(parameter);
-    at_most(name, &shown, max)?;
+fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), AwsError> {
+    let shown = decapitalize(parameter);
+    check_max_length(name, &shown, max)?;
     if name.is_empty()
         || !name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
     {
-        return Err(Problem::validation(format!(
+        return Err(AwsError::validation_error(format!(
             "The specified value for {shown} is invalid. It must contain only alphanumeric characters and/or the \
              following: +=,.@_-"
         )));
@@ -73,30 +73,31 @@ fn name(parameter: &str, name: &str, max: usize) -> Result<(), Problem> {
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn role_name(call: &Call<'_>) -> Result<String, Problem> {
-    let text = call.need("RoleName")?;
-    name("RoleName", &text, ROLE_MAX).map(|()| text)
+pub(super) fn require_role_name(call: &QueryCall<'_>) -> Result<String, AwsError> {
+    let text = call.require("RoleName")?;
+    check_name("RoleName", &text, ROLE_NAME_MAX).map(|()| text)
 }
 
 /// The policy's name that a request must have.
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn policy_name(call: &Call<'_>) -> Result<String, Problem> {
-    let text = call.need("PolicyName")?;
-    name("PolicyName", &text, POLICY_MAX).map(|()| text)
+pub(super) fn require_policy_name(call: &QueryCall<'_>) -> Result<String, AwsError> {
+    let text = call.require("PolicyName")?;
+    check_name("PolicyName", &text, POLICY_NAME_MAX).map(|()| text)
 }
 
 /// The name of a session.
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(crate) fn session_name(text: &str) -> Result<(), Problem> {
-    if text.chars().count() < SESSION_MIN {
-        let constraint = format!("Member must have length greater than or equal to {SESSION_MIN}");
-        return Err(broken(text, "roleSessionName", &constraint));
+pub(crate) fn check_session_name(text: &str) -> Result<(), AwsError> {
+    if text.chars().count() < SESSION_NAME_MIN {
+        let constraint =
+            format!("Member must have length greater than or equal to {SESSION_NAME_MIN}");
+        return Err(constraint_error(text, "roleSessionName", &constraint));
     }
-    at_most(text, "roleSessionName", SESSION_MAX)?;
+    check_max_length(text, "roleSessionName", SESSION_NAME_MAX)?;
     match text
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
@@ -104,7 +105,7 @@ pub(crate) fn session_name(text: &str) -> Result<(), Problem> {
         true => Ok(()),
         false => {
             let constraint = "Member must satisfy regular expression pattern: [\\w+=,.@-]*";
-            Err(broken(text, "roleSessionName", constraint))
+            Err(constraint_error(text, "roleSessionName", constraint))
         }
     }
 }
@@ -113,23 +114,23 @@ pub(crate) fn session_name(text: &str) -> Result<(), Problem> {
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(crate) fn session_policy(text: &str) -> Result<(), Problem> {
-    at_most(text, "policy", SESSION_POLICY_MAX)?;
-    pattern(text, "policy", DOCUMENT, in_document)
+pub(crate) fn check_session_policy(text: &str) -> Result<(), AwsError> {
+    check_max_length(text, "policy", SESSION_POLICY_MAX)?;
+    check_characters(text, "policy", DOCUMENT_PATTERN, is_document_char)
 }
 
 /// The path of what is made: `/`, or `/a/b/`.
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn path(call: &Call<'_>) -> Result<String, Problem> {
+pub(super) fn parse_path(call: &QueryCall<'_>) -> Result<String, AwsError> {
     let path = call.query.get("Path").unwrap_or("/");
     let printable = path.chars().all(|c| ('\u{21}'..='\u{7e}').contains(&c));
     let framed = path == "/" || (path.len() > 2 && path.starts_with('/') && path.ends_with('/'));
     if path.len() <= PATH_MAX && framed && printable {
         return Ok(path.to_owned());
     }
-    Err(Problem::validation(
+    Err(AwsError::validation_error(
         "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters \
          and/or / characters.",
     ))
@@ -139,9 +140,9 @@ pub(super) fn path(call: &Call<'_>) -> Result<String, Problem> {
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn path_prefix<'a>(call: &'a Call<'_>) -> Result<&'a str, Problem> {
+pub(super) fn parse_path_prefix<'a>(call: &'a QueryCall<'_>) -> Result<&'a str, AwsError> {
     let prefix = call.query.get("PathPrefix").unwrap_or("/");
-    at_most(prefix, "pathPrefix", PATH_MAX)?;
+    check_max_length(prefix, "pathPrefix", PATH_MAX)?;
     match prefix
         .strip_prefix('/')
         .is_some_and(|rest| rest.chars().all(|c| ('!'..='\u{7f}').contains(&c)))
@@ -150,7 +151,7 @@ pub(super) fn path_prefix<'a>(call: &'a Call<'_>) -> Result<&'a str, Problem> {
         false => {
             let constraint =
                 "Member must satisfy regular expression pattern: \\u002F[\\u0021-\\u007F]*";
-            Err(broken(prefix, "pathPrefix", constraint))
+            Err(constraint_error(prefix, "pathPrefix", constraint))
         }
     }
 }
@@ -159,13 +160,13 @@ pub(super) fn path_prefix<'a>(call: &'a Call<'_>) -> Result<&'a str, Problem> {
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn description(call: &Call<'_>) -> Result<Option<String>, Problem> {
+pub(super) fn parse_description(call: &QueryCall<'_>) -> Result<Option<String>, AwsError> {
     let Some(text) = call.query.get("Description") else {
         return Ok(None);
     };
-    at_most(text, "description", DESCRIPTION_MAX)?;
+    check_max_length(text, "description", DESCRIPTION_MAX)?;
     let takes = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
-    pattern(text, "description", DESCRIBING, takes)?;
+    check_characters(text, "description", DESCRIPTION_PATTERN, takes)?;
     Ok(Some(text)
         .filter(|text| !text.is_empty())
         .map(str::to_owned))
@@ -175,26 +176,26 @@ pub(super) fn description(call: &Call<'_>) -> Result<Option<String>, Problem> {
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn document(call: &Call<'_>, parameter: &str) -> Result<String, Problem> {
-    let text = call.need(parameter)?;
-    let shown = decapitalized(parameter);
-    at_most(&text, &shown, DOCUMENT_MAX)?;
-    pattern(&text, &shown, DOCUMENT, in_document).map(|()| text)
+pub(super) fn require_document(call: &QueryCall<'_>, parameter: &str) -> Result<String, AwsError> {
+    let text = call.require(parameter)?;
+    let shown = decapitalize(parameter);
+    check_max_length(&text, &shown, DOCUMENT_MAX)?;
+    check_characters(&text, &shown, DOCUMENT_PATTERN, is_document_char).map(|()| text)
 }
 
-fn in_document(c: char) -> bool {
+fn is_document_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')
 }
 
-fn pattern(
+fn check_characters(
     text: &str,
     at: &str,
     pattern: &str,
     takes: impl Fn(char) -> bool,
-) -> Result<(), Problem> {
+) -> Result<(), AwsError> {
     match text.chars().all(takes) {
         true => Ok(()),
-        false => Err(broken(
+        false => Err(constraint_error(
             "",
             at,
             &format!("Member must satisfy regular expression pattern: {pattern}"),
@@ -206,34 +207,36 @@ fn pattern(
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn tag_key(key: &str, at: &str) -> Result<(), Problem> {
+pub(super) fn check_tag_key(key: &str, at: &str) -> Result<(), AwsError> {
     if key.is_empty() {
-        return Err(broken(
+        return Err(constraint_error(
             key,
             at,
             "Member must have length greater than or equal to 1",
         ));
     }
-    at_most(key, at, TAG_KEY_MAX)?;
-    tag_letters(key, at, "+")
+    check_max_length(key, at, TAG_KEY_MAX)?;
+    check_tag_characters(key, at, "+")
 }
 
 /// A value of a tag.
 ///
 /// # Errors
 /// `400 ValidationError`.
-pub(super) fn tag_value(value: &str, at: &str) -> Result<(), Problem> {
-    at_most(value, at, TAG_VALUE_MAX)?;
-    tag_letters(value, at, "*")
+pub(super) fn check_tag_value(value: &str, at: &str) -> Result<(), AwsError> {
+    check_max_length(value, at, TAG_VALUE_MAX)?;
+    check_tag_characters(value, at, "*")
 }
 
-fn tag_letters(text: &str, at: &str, times: &str) -> Result<(), Problem> {
-    match TAG_LETTERS.is_match(text) {
+fn check_tag_characters(text: &str, at: &str, times: &str) -> Result<(), AwsError> {
+    match TAG_REGEX.is_match(text) {
         true => Ok(()),
-        false => Err(broken(
+        false => Err(constraint_error(
             text,
             at,
-            &format!("Member must satisfy regular expression pattern: {TAGGING}{times}"),
+            &format!(
+                "Member must satisfy regular expression pattern: {TAG_CHARACTER_PATTERN}{times}"
+            ),
         )),
     }
 }

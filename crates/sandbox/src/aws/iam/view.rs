@@ -1,46 +1,51 @@
 //! How roles and tags look in answers.
 
-use super::Role;
-use crate::aws::request::encode;
-use crate::aws::xml::Node;
+use super::IamRole;
+use crate::aws::request::percent_encode;
+use crate::aws::xml::XmlNode;
 use crate::clock;
 
 /// `member` elements.
-pub(super) fn members(name: &str, texts: impl IntoIterator<Item = impl ToString>) -> Node {
-    Node::new(name).all(texts.into_iter().map(|text| Node::leaf("member", text)))
+pub(super) fn member_list(name: &str, texts: impl IntoIterator<Item = impl ToString>) -> XmlNode {
+    XmlNode::new(name).with_children(texts.into_iter().map(|text| XmlNode::leaf("member", text)))
 }
 
 /// Tags; none when there are none.
-pub(super) fn tags(tags: &[(String, String)]) -> Node {
-    let one =
-        |(key, value): &(String, String)| Node::new("member").text("Key", key).text("Value", value);
-    Node::new("Tags").all(tags.iter().map(one))
+pub(super) fn tags_node(tags: &[(String, String)]) -> XmlNode {
+    let one = |(key, value): &(String, String)| {
+        XmlNode::new("member")
+            .with_text("Key", key)
+            .with_text("Value", value)
+    };
+    XmlNode::new("Tags").with_children(tags.iter().map(one))
 }
 
 /// A role as lists show it: without tags, boundary and use.
-pub(super) fn listed(name: &str, role: &Role, account: &str) -> Node {
-    let node = Node::new(name)
-        .text("Path", &role.path)
-        .text("RoleName", &role.name)
-        .text("RoleId", &role.id);
+pub(super) fn role_summary(name: &str, role: &IamRole, account: &str) -> XmlNode {
+    let node = XmlNode::new(name)
+        .with_text("Path", &role.path)
+        .with_text("RoleName", &role.name)
+        .with_text("RoleId", &role.id);
     let node = node
-        .text("Arn", role.arn(account))
-        .text("CreateDate", clock::seconds(role.created_ms));
-    let node = node.text("AssumeRolePolicyDocument", encode(&role.trust));
-    node.maybe("Description", role.description.as_ref())
-        .text("MaxSessionDuration", role.max_session_s)
+        .with_text("Arn", role.arn(account))
+        .with_text("CreateDate", clock::format_seconds(role.created_ms));
+    let node = node.with_text("AssumeRolePolicyDocument", percent_encode(&role.trust));
+    node.with_optional_text("Description", role.description.as_ref())
+        .with_text("MaxSessionDuration", role.max_session_s)
 }
 
 /// A role in full.
-pub(super) fn role(role: &Role, account: &str) -> Node {
-    let mut node = listed("Role", role, account);
+pub(super) fn role_detail(role: &IamRole, account: &str) -> XmlNode {
+    let mut node = role_summary("Role", role, account);
     if let Some(arn) = &role.boundary {
-        let boundary = Node::new("PermissionsBoundary").text("PermissionsBoundaryType", "Policy");
-        node = node.with(boundary.text("PermissionsBoundaryArn", arn));
+        let boundary =
+            XmlNode::new("PermissionsBoundary").with_text("PermissionsBoundaryType", "Policy");
+        node = node.with_child(boundary.with_text("PermissionsBoundaryArn", arn));
     }
     if !role.tags.is_empty() {
-        node = node.with(tags(&role.tags));
+        node = node.with_child(tags_node(&role.tags));
     }
-    let used = Node::new("RoleLastUsed").maybe("LastUsedDate", role.used_ms.map(clock::seconds));
-    node.with(used)
+    let used = XmlNode::new("RoleLastUsed")
+        .with_optional_text("LastUsedDate", role.used_ms.map(clock::format_seconds));
+    node.with_child(used)
 }

@@ -3,22 +3,22 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::jwt::Issuer;
-use crate::answer::{Answer, Body, Refusal, Reply};
+use super::jwt::TokenIssuer;
+use crate::answer::{ApiError, ApiResponse, ApiResult, ResponseBody};
 use crate::ids;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// How long a token lives.
-const LIFE_S: i64 = 600;
+const TOKEN_LIFETIME_S: i64 = 600;
 
 /// `https://oidc.fly.io/acme`
-fn issuer(raw_slug: &str) -> String {
+fn issuer_url(raw_slug: &str) -> String {
     format!("https://oidc.fly.io/{raw_slug}")
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct MachineTokenRequest {
     app: String,
     /// Its name or identifier.
     machine: String,
@@ -29,30 +29,30 @@ struct Wanted {
 ///
 /// # Errors
 /// `404` when there is no such machine.
-pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
-    let wanted: Wanted = serde_json::from_value(body.clone())
-        .map_err(|error| Refusal::invalid(error.to_string()))?;
-    let now = world.now.div_euclid(1000);
-    let jti = ids::hex(&world.draw_aws("jti")[..16]);
+pub(crate) fn issue_machine_token(world: &mut SimulatedWorld, body: &Value) -> ApiResult {
+    let wanted: MachineTokenRequest = serde_json::from_value(body.clone())
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let now = world.now_ms.div_euclid(1000);
+    let jti = ids::hex(&world.draw_aws_bytes("jti")[..16]);
     let app = world
         .apps
         .get(&wanted.app)
-        .ok_or_else(|| Refusal::not_found("app"))?;
+        .ok_or_else(|| ApiError::not_found("app"))?;
     let machine = app.machines.values().find(|machine| {
         !machine.is_gone() && (machine.id == wanted.machine || machine.name == wanted.machine)
     });
-    let machine = machine.ok_or_else(|| Refusal::not_found("machine"))?;
+    let machine = machine.ok_or_else(|| ApiError::not_found("machine"))?;
     let org = world
         .find_org(&app.org)
-        .ok_or_else(|| Refusal::not_found("organization"))?;
-    let (org_name, iss) = (&org.raw_slug, issuer(&org.raw_slug));
+        .ok_or_else(|| ApiError::not_found("organization"))?;
+    let (org_name, iss) = (&org.raw_slug, issuer_url(&org.raw_slug));
     let claims = json!({
         "iss": iss,
         "aud": wanted.aud.unwrap_or_else(|| format!("https://fly.io/{org_name}")),
         "sub": format!("{org_name}:{}:{}", app.name, machine.name),
         "iat": now,
         "nbf": now,
-        "exp": now + LIFE_S,
+        "exp": now + TOKEN_LIFETIME_S,
         "jti": jti,
         "app_id": app.number.to_string(),
         "app_name": app.name,
@@ -65,11 +65,11 @@ pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
         "org_name": org_name,
         "region": machine.region,
     });
-    let token = Issuer::ensure(world, &iss).and_then(|issuer| issuer.sign(&claims));
-    let token = token.ok_or_else(|| Refusal::new(500, "the sandbox could not sign the token"))?;
-    Ok(Answer {
-        body: Body::Text(token),
-        ..Answer::empty(200)
+    let token = TokenIssuer::get_or_create(world, &iss).and_then(|issuer| issuer.sign(&claims));
+    let token = token.ok_or_else(|| ApiError::new(500, "the sandbox could not sign the token"))?;
+    Ok(ApiResponse {
+        body: ResponseBody::Text(token),
+        ..ApiResponse::empty(200)
     })
 }
 
@@ -78,15 +78,15 @@ pub(crate) fn machine_token(world: &mut World, body: &Value) -> Reply {
 ///
 /// # Errors
 /// `404` for anything else.
-pub(crate) fn discovery(world: &mut World, path: &str) -> Reply {
-    let nothing = || Refusal::not_found("endpoint");
+pub(crate) fn serve_oidc_discovery(world: &mut SimulatedWorld, path: &str) -> ApiResult {
+    let nothing = || ApiError::not_found("endpoint");
     let (slug, file) = path.split_once("/.well-known/").ok_or_else(nothing)?;
     let org = world
         .find_org(slug)
-        .ok_or_else(|| Refusal::not_found("organization"))?;
-    let (said, raw) = (issuer(slug), issuer(&org.raw_slug));
+        .ok_or_else(|| ApiError::not_found("organization"))?;
+    let (said, raw) = (issuer_url(slug), issuer_url(&org.raw_slug));
     match file {
-        "openid-configuration" => Ok(Answer::ok(json!({
+        "openid-configuration" => Ok(ApiResponse::ok(json!({
             "issuer": said,
             "jwks_uri": format!("{said}/.well-known/jwks"),
             "response_types_supported": ["id_token"],
@@ -96,9 +96,9 @@ pub(crate) fn discovery(world: &mut World, path: &str) -> Reply {
                 "image_digest", "machine_id", "machine_name", "machine_version", "org_id", "org_name", "region"],
         }))),
         "jwks" => {
-            let keys = Issuer::ensure(world, &raw).and_then(Issuer::keys);
-            keys.map(Answer::ok)
-                .ok_or_else(|| Refusal::new(500, "the sandbox could not make a key"))
+            let keys = TokenIssuer::get_or_create(world, &raw).and_then(TokenIssuer::jwks);
+            keys.map(ApiResponse::ok)
+                .ok_or_else(|| ApiError::new(500, "the sandbox could not make a key"))
         }
         _ => Err(nothing()),
     }

@@ -3,18 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::jwt::Issuer;
-use crate::answer::{Answer, Refusal, Reply};
+use super::jwt::TokenIssuer;
+use crate::answer::{ApiError, ApiResponse, ApiResult};
 use crate::ids;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
-const ISSUER: &str = "https://token.actions.githubusercontent.com";
+const ISSUER_URL: &str = "https://token.actions.githubusercontent.com";
 /// How long a token lives.
-const LIFE_S: i64 = 300;
+const TOKEN_LIFETIME_S: i64 = 300;
 
 /// A running workflow, by the number in its address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Workflow {
+pub(crate) struct WorkflowRun {
     repository: String,
     sub: String,
     token: String,
@@ -22,7 +22,7 @@ pub(crate) struct Workflow {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct WorkflowRequest {
     repository: String,
     sub: String,
 }
@@ -32,32 +32,32 @@ struct Wanted {
 ///
 /// # Errors
 /// `400` for a body that says nothing sensible.
-pub(crate) fn begin(world: &mut World, base: &str, body: &Value) -> Reply {
-    let Wanted { repository, sub } = serde_json::from_value(body.clone())
-        .map_err(|error| Refusal::invalid(error.to_string()))?;
-    let token = ids::hex(&world.draw_aws("workflow"));
-    let number = (world.aws.root.workflows.len() + 1).to_string();
+pub(crate) fn start_workflow(world: &mut SimulatedWorld, base: &str, body: &Value) -> ApiResult {
+    let WorkflowRequest { repository, sub } = serde_json::from_value(body.clone())
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let token = ids::hex(&world.draw_aws_bytes("workflow"));
+    let number = (world.aws.global.workflows.len() + 1).to_string();
     let url = format!("{base}/_github/token?x={number}");
-    world.aws.root.workflows.insert(
+    world.aws.global.workflows.insert(
         number,
-        Workflow {
+        WorkflowRun {
             repository,
             sub,
             token: token.clone(),
         },
     );
-    Ok(Answer::ok(json!({ "url": url, "token": token })))
+    Ok(ApiResponse::ok(json!({ "url": url, "token": token })))
 }
 
 /// The token of a workflow: `GET /_github/token?x=1&audience=sts.amazonaws.com`.
 ///
 /// # Errors
 /// `401` without the right to it.
-pub(crate) fn workflow_token(
-    world: &mut World,
+pub(crate) fn issue_workflow_token(
+    world: &mut SimulatedWorld,
     query: &[(String, String)],
     authorization: Option<&str>,
-) -> Reply {
+) -> ApiResult {
     let value = |name: &str| {
         query
             .iter()
@@ -65,31 +65,32 @@ pub(crate) fn workflow_token(
             .map(|(_, value)| value.as_str())
     };
     let workflow = value("x")
-        .and_then(|number| world.aws.root.workflows.get(number))
+        .and_then(|number| world.aws.global.workflows.get(number))
         .cloned();
     let said = authorization.and_then(|header| header.split_once(' '));
     let said = said
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let workflow = workflow.filter(|workflow| said == Some(workflow.token.as_str()));
-    let workflow = workflow.ok_or_else(|| Refusal {
+    let workflow = workflow.ok_or_else(|| ApiError {
         status: 401,
         body: json!({ "message": "Unauthorized" }),
     })?;
     let owner = workflow.repository.split('/').next().unwrap_or_default();
-    let now = world.now.div_euclid(1000);
+    let now = world.now_ms.div_euclid(1000);
     let claims = json!({
-        "iss": ISSUER,
+        "iss": ISSUER_URL,
         "aud": value("audience").map_or_else(|| format!("https://github.com/{owner}"), str::to_owned),
         "sub": workflow.sub,
         "iat": now,
         "nbf": now,
-        "exp": now + LIFE_S,
-        "jti": ids::hex(&world.draw_aws("jti")[..16]),
+        "exp": now + TOKEN_LIFETIME_S,
+        "jti": ids::hex(&world.draw_aws_bytes("jti")[..16]),
         "repository": workflow.repository,
         "repository_owner": owner,
     });
-    let token = Issuer::ensure(world, ISSUER).and_then(|issuer| issuer.sign(&claims));
-    let token = token.ok_or_else(|| Refusal::new(500, "the sandbox could not sign the token"))?;
-    Ok(Answer::ok(json!({ "value": token })))
+    let token =
+        TokenIssuer::get_or_create(world, ISSUER_URL).and_then(|issuer| issuer.sign(&claims));
+    let token = token.ok_or_else(|| ApiError::new(500, "the sandbox could not sign the token"))?;
+    Ok(ApiResponse::ok(json!({ "value": token })))
 }

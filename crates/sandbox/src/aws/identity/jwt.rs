@@ -9,13 +9,13 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::aws::answer::Problem;
+use crate::aws::answer::AwsError;
 use crate::ids;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// Who signs tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Issuer {
+pub(crate) struct TokenIssuer {
     /// The name of its key.
     kid: String,
     /// Its private key, as PEM. It opens nothing outside of this sandbox.
@@ -24,7 +24,7 @@ pub(crate) struct Issuer {
 
 /// What AWS reads of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Claims {
+pub(crate) struct TokenClaims {
     pub(crate) iss: String,
     pub(crate) sub: String,
     /// One audience or several.
@@ -32,7 +32,7 @@ pub(crate) struct Claims {
     pub(crate) exp: i64,
 }
 
-impl Claims {
+impl TokenClaims {
     /// Whom the token is for.
     pub(crate) fn audiences(&self) -> Vec<&str> {
         let one = std::slice::from_ref(&self.aud);
@@ -45,7 +45,7 @@ impl Claims {
     }
 }
 
-impl Issuer {
+impl TokenIssuer {
     fn generate() -> Option<Self> {
         let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
         let der: Pkcs8V1Der<'_> = pair.as_der().ok()?;
@@ -59,21 +59,21 @@ impl Issuer {
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
             lines.join("\n")
         );
-        let kid = ids::hex(&ids::draw(&["kid", &text])[..16]);
+        let kid = ids::hex(&ids::derive_bytes(&["kid", &text])[..16]);
         Some(Self { kid, key })
     }
 
     /// The issuer of this name, made if it is missing; `None` when the system has no key to give.
-    pub(super) fn ensure<'a>(world: &'a mut World, name: &str) -> Option<&'a Self> {
-        if !world.aws.root.issuers.contains_key(name) {
+    pub(super) fn get_or_create<'a>(world: &'a mut SimulatedWorld, name: &str) -> Option<&'a Self> {
+        if !world.aws.global.issuers.contains_key(name) {
             let issuer = Self::generate()?;
-            world.aws.root.issuers.insert(name.to_owned(), issuer);
-            world.aws.root_dirty = true;
+            world.aws.global.issuers.insert(name.to_owned(), issuer);
+            world.aws.global_dirty = true;
         }
-        world.aws.root.issuers.get(name)
+        world.aws.global.issuers.get(name)
     }
 
-    fn signing(&self) -> Option<EncodingKey> {
+    fn signing_key(&self) -> Option<EncodingKey> {
         EncodingKey::from_rsa_pem(self.key.as_bytes()).ok()
     }
 
@@ -83,16 +83,16 @@ impl Issuer {
             kid: Some(self.kid.clone()),
             ..Header::new(Algorithm::RS256)
         };
-        jsonwebtoken::encode(&header, claims, &self.signing()?).ok()
+        jsonwebtoken::encode(&header, claims, &self.signing_key()?).ok()
     }
 
-    fn public(&self) -> Option<Jwk> {
-        Jwk::from_encoding_key(&self.signing()?, Algorithm::RS256).ok()
+    fn public_key(&self) -> Option<Jwk> {
+        Jwk::from_encoding_key(&self.signing_key()?, Algorithm::RS256).ok()
     }
 
     /// Its keys, as everybody may read them.
-    pub(super) fn keys(&self) -> Option<Value> {
-        let mut key = serde_json::to_value(self.public()?).ok()?;
+    pub(super) fn jwks(&self) -> Option<Value> {
+        let mut key = serde_json::to_value(self.public_key()?).ok()?;
         key["kid"] = json!(self.kid);
         key["use"] = json!("sig");
         Some(json!({ "keys": [key] }))
@@ -103,19 +103,19 @@ impl Issuer {
 ///
 /// # Errors
 /// `400`, as STS says it.
-pub(crate) fn check(
-    world: &World,
+pub(crate) fn verify_token(
+    world: &SimulatedWorld,
     token: &str,
     registered: impl Fn(&str) -> bool,
-) -> Result<Claims, Problem> {
-    let invalid = |message: &str| Problem::new(400, "InvalidIdentityToken", message);
+) -> Result<TokenClaims, AwsError> {
+    let invalid = |message: &str| AwsError::new(400, "InvalidIdentityToken", message);
     let unreadable = || {
         invalid(
             "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)",
         )
     };
     let header = jsonwebtoken::decode_header(token).map_err(|_| unreadable())?;
-    let said = jsonwebtoken::dangerous::insecure_decode::<Claims>(token)
+    let said = jsonwebtoken::dangerous::insecure_decode::<TokenClaims>(token)
         .map_err(|_| unreadable())?
         .claims;
     if !registered(&said.iss) {
@@ -131,7 +131,7 @@ pub(crate) fn check(
     };
     let issuer = world
         .aws
-        .root
+        .global
         .issuers
         .get(&said.iss)
         .ok_or_else(unverified)?;
@@ -139,7 +139,7 @@ pub(crate) fn check(
         return Err(unverified());
     }
     let key = issuer
-        .public()
+        .public_key()
         .and_then(|key| DecodingKey::from_jwk(&key).ok())
         .ok_or_else(unverified)?;
     let mut validation = Validation::new(Algorithm::RS256);
@@ -147,17 +147,17 @@ pub(crate) fn check(
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation);
+    let claims = jsonwebtoken::decode::<TokenClaims>(token, &key, &validation);
     let claims = claims
         .map_err(|_| invalid("Token signature is invalid"))?
         .claims;
-    let now = world.now.div_euclid(1000);
+    let now = world.now_ms.div_euclid(1000);
     if claims.exp <= now {
         let message = format!(
             "Token expired: current date/time {now} must be before the expiration date/time {}",
             claims.exp
         );
-        return Err(Problem::new(400, "ExpiredTokenException", message));
+        return Err(AwsError::new(400, "ExpiredTokenException", message));
     }
     Ok(claims)
 }

@@ -7,6 +7,6 @@ mod fly;
 mod github;
 mod jwt;
 
-pub(crate) use fly::{discovery, machine_token};
-pub(crate) use github::{Workflow, begin, workflow_token};
-pub(crate) use jwt::{Issuer, check};
+pub(crate) use fly::{issue_machine_token, serve_oidc_discovery};
+pub(crate) use github::{WorkflowRun, issue_workflow_token, start_workflow};
+pub(crate) use jwt::{TokenIssuer, verify_token};

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::pattern::{like, like_arn};
+use super::pattern::{matches_arn, matches_wildcard};
 use crate::clock;
 
 /// What is known about a request, by condition key in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Context(BTreeMap<String, Vec<String>>);
+pub(crate) struct RequestContext(BTreeMap<String, Vec<String>>);
 
-impl Context {
+impl RequestContext {
     /// Adds a value.
     pub(crate) fn add(&mut self, key: &str, value: impl Into<String>) {
         self.0
@@ -20,7 +20,7 @@ impl Context {
     }
 
     /// Adds a value if there is one.
-    pub(crate) fn maybe(&mut self, key: &str, value: Option<impl Into<String>>) {
+    pub(crate) fn add_optional(&mut self, key: &str, value: Option<impl Into<String>>) {
         if let Some(value) = value {
             self.add(key, value);
         }
@@ -29,7 +29,7 @@ impl Context {
     /// Gives a key another value, or none.
     pub(crate) fn set(&mut self, key: &str, value: Option<&str>) {
         self.0.remove(&key.to_ascii_lowercase());
-        self.maybe(key, value);
+        self.add_optional(key, value);
     }
 
     fn get(&self, key: &str) -> &[String] {
@@ -39,7 +39,7 @@ impl Context {
     }
 
     /// A pattern with its variables (`${aws:username}`) replaced; what is unknown stays and matches nothing.
-    pub(crate) fn fill(&self, pattern: &str) -> String {
+    pub(crate) fn expand_variables(&self, pattern: &str) -> String {
         let mut out = String::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {
@@ -59,38 +59,38 @@ impl Context {
 
 /// How a condition treats keys with several values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
+enum SetOperator {
     Single,
-    Any,
-    All,
+    ForAnyValue,
+    ForAllValues,
 }
 
 /// One line of a statement's `Condition`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Condition {
-    set: Set,
-    test: Test,
-    negative: bool,
+pub(crate) struct PolicyCondition {
+    set_operator: SetOperator,
+    comparison: Comparison,
+    negated: bool,
     if_exists: bool,
     pub(crate) key: String,
     pub(crate) values: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Test {
+enum Comparison {
     Equals,
-    EqualsAnyCase,
+    EqualsIgnoreCase,
     Like,
     Arn,
     Bool,
     Null,
-    Ip,
-    Number(Order),
-    Date(Order),
+    IpAddress,
+    Numeric(Relation),
+    Date(Relation),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum Relation {
     Equal,
     Less,
     LessOrEqual,
@@ -99,70 +99,98 @@ enum Order {
 }
 
 /// Every operator without its prefix and suffix, what it asks, and whether it asks for the contrary.
-const OPERATORS: &[(&str, Test, bool)] = &[
-    ("stringequals", Test::Equals, false),
-    ("stringnotequals", Test::Equals, true),
-    ("stringequalsignorecase", Test::EqualsAnyCase, false),
-    ("stringnotequalsignorecase", Test::EqualsAnyCase, true),
-    ("stringlike", Test::Like, false),
-    ("stringnotlike", Test::Like, true),
-    ("arnequals", Test::Arn, false),
-    ("arnlike", Test::Arn, false),
-    ("arnnotequals", Test::Arn, true),
-    ("arnnotlike", Test::Arn, true),
-    ("bool", Test::Bool, false),
-    ("null", Test::Null, false),
-    ("ipaddress", Test::Ip, false),
-    ("notipaddress", Test::Ip, true),
-    ("binaryequals", Test::Equals, false),
-    ("numericequals", Test::Number(Order::Equal), false),
-    ("numericnotequals", Test::Number(Order::Equal), true),
-    ("numericlessthan", Test::Number(Order::Less), false),
+const OPERATORS: &[(&str, Comparison, bool)] = &[
+    ("stringequals", Comparison::Equals, false),
+    ("stringnotequals", Comparison::Equals, true),
+    (
+        "stringequalsignorecase",
+        Comparison::EqualsIgnoreCase,
+        false,
+    ),
+    (
+        "stringnotequalsignorecase",
+        Comparison::EqualsIgnoreCase,
+        true,
+    ),
+    ("stringlike", Comparison::Like, false),
+    ("stringnotlike", Comparison::Like, true),
+    ("arnequals", Comparison::Arn, false),
+    ("arnlike", Comparison::Arn, false),
+    ("arnnotequals", Comparison::Arn, true),
+    ("arnnotlike", Comparison::Arn, true),
+    ("bool", Comparison::Bool, false),
+    ("null", Comparison::Null, false),
+    ("ipaddress", Comparison::IpAddress, false),
+    ("notipaddress", Comparison::IpAddress, true),
+    ("binaryequals", Comparison::Equals, false),
+    ("numericequals", Comparison::Numeric(Relation::Equal), false),
+    (
+        "numericnotequals",
+        Comparison::Numeric(Relation::Equal),
+        true,
+    ),
+    (
+        "numericlessthan",
+        Comparison::Numeric(Relation::Less),
+        false,
+    ),
     (
         "numericlessthanequals",
-        Test::Number(Order::LessOrEqual),
+        Comparison::Numeric(Relation::LessOrEqual),
         false,
     ),
-    ("numericgreaterthan", Test::Number(Order::Greater), false),
+    (
+        "numericgreaterthan",
+        Comparison::Numeric(Relation::Greater),
+        false,
+    ),
     (
         "numericgreaterthanequals",
-        Test::Number(Order::GreaterOrEqual),
+        Comparison::Numeric(Relation::GreaterOrEqual),
         false,
     ),
-    ("dateequals", Test::Date(Order::Equal), false),
-    ("datenotequals", Test::Date(Order::Equal), true),
-    ("datelessthan", Test::Date(Order::Less), false),
-    ("datelessthanequals", Test::Date(Order::LessOrEqual), false),
-    ("dategreaterthan", Test::Date(Order::Greater), false),
+    ("dateequals", Comparison::Date(Relation::Equal), false),
+    ("datenotequals", Comparison::Date(Relation::Equal), true),
+    ("datelessthan", Comparison::Date(Relation::Less), false),
+    (
+        "datelessthanequals",
+        Comparison::Date(Relation::LessOrEqual),
+        false,
+    ),
+    (
+        "dategreaterthan",
+        Comparison::Date(Relation::Greater),
+        false,
+    ),
     (
         "dategreaterthanequals",
-        Test::Date(Order::GreaterOrEqual),
+        Comparison::Date(Relation::GreaterOrEqual),
         false,
     ),
 ];
 
-impl Condition {
+impl PolicyCondition {
     /// Reads an operator; `None` when there is no such one.
-    pub(crate) fn read(operator: &str, key: &str, values: Vec<String>) -> Option<Self> {
+    pub(crate) fn parse(operator: &str, key: &str, values: Vec<String>) -> Option<Self> {
         let operator = operator.to_ascii_lowercase();
         let (set, rest) = match operator.split_once(':') {
-            Some(("foranyvalue", rest)) => (Set::Any, rest),
-            Some(("forallvalues", rest)) => (Set::All, rest),
+            Some(("foranyvalue", rest)) => (SetOperator::ForAnyValue, rest),
+            Some(("forallvalues", rest)) => (SetOperator::ForAllValues, rest),
             Some(_) => return None,
-            None => (Set::Single, operator.as_str()),
+            None => (SetOperator::Single, operator.as_str()),
         };
         let (rest, if_exists) = rest
             .strip_suffix("ifexists")
             .map_or((rest, false), |rest| (rest, true));
         let (_, test, negative) = OPERATORS.iter().find(|(name, ..)| *name == rest)?;
-        if *test == Test::Null && if_exists {
+        if *test == Comparison::Null && if_exists {
             // To ask whether a key is there, if it is there, asks nothing.
             return None;
         }
         Some(Self {
-            set,
-            test: *test,
-            negative: *negative,
+            set_operator: set,
+            comparison: *test,
+            negated: *negative,
             if_exists,
             key: key.to_owned(),
             values,
@@ -170,38 +198,43 @@ impl Condition {
     }
 
     /// Whether it holds.
-    pub(crate) fn holds(&self, context: &Context) -> bool {
+    pub(crate) fn is_met(&self, context: &RequestContext) -> bool {
         let said = context.get(&self.key);
-        if self.test == Test::Null {
+        if self.comparison == Comparison::Null {
             return self
                 .values
                 .iter()
                 .any(|value| (value == "true") == said.is_empty());
         }
-        let empty = match self.set {
-            Set::Single => said.is_empty(),
+        let empty = match self.set_operator {
+            SetOperator::Single => said.is_empty(),
             // A set of empty texts is no set.
-            Set::Any | Set::All => said.iter().all(String::is_empty),
+            SetOperator::ForAnyValue | SetOperator::ForAllValues => {
+                said.iter().all(String::is_empty)
+            }
         };
         if empty {
-            return match self.set {
+            return match self.set_operator {
                 _ if self.if_exists && said.is_empty() => true,
                 // The contrary of something is true of nothing.
-                Set::Single => self.negative,
-                Set::All => true,
+                SetOperator::Single => self.negated,
+                SetOperator::ForAllValues => true,
                 // Of nothing there is not one, whatever it should be or not be.
-                Set::Any => false,
+                SetOperator::ForAnyValue => false,
             };
         }
         let values: Vec<String> = self
             .values
             .iter()
-            .map(|value| context.fill(value))
+            .map(|value| context.expand_variables(value))
             .collect();
         let one = |said: &String| {
-            values.iter().any(|value| self.test.passes(value, said)) != self.negative
+            values
+                .iter()
+                .any(|value| self.comparison.matches(value, said))
+                != self.negated
         };
-        if self.set == Set::All {
+        if self.set_operator == SetOperator::ForAllValues {
             said.iter().all(one)
         } else {
             said.iter().any(one)
@@ -209,37 +242,37 @@ impl Condition {
     }
 
     /// Whether it asks for one fixed value, not for the contrary of one or for a pattern of everything.
-    pub(crate) fn pins(&self) -> bool {
-        !self.negative
+    pub(crate) fn restricts_to_fixed_value(&self) -> bool {
+        !self.negated
             && !self.if_exists
-            && self.set != Set::All
+            && self.set_operator != SetOperator::ForAllValues
             && !self.values.iter().any(|v| v.starts_with('*'))
     }
 }
 
-impl Test {
-    fn passes(self, wanted: &str, said: &str) -> bool {
+impl Comparison {
+    fn matches(self, wanted: &str, said: &str) -> bool {
         match self {
             Self::Equals => wanted == said,
-            Self::EqualsAnyCase | Self::Bool => wanted.eq_ignore_ascii_case(said),
-            Self::Like => like(wanted, said),
-            Self::Arn => like_arn(wanted, said),
-            Self::Ip => in_range(wanted, said).unwrap_or(false),
-            Self::Number(order) => match (said.parse::<f64>(), wanted.parse::<f64>()) {
-                (Ok(said), Ok(wanted)) => order.holds(said.partial_cmp(&wanted)),
+            Self::EqualsIgnoreCase | Self::Bool => wanted.eq_ignore_ascii_case(said),
+            Self::Like => matches_wildcard(wanted, said),
+            Self::Arn => matches_arn(wanted, said),
+            Self::IpAddress => cidr_contains(wanted, said).unwrap_or(false),
+            Self::Numeric(order) => match (said.parse::<f64>(), wanted.parse::<f64>()) {
+                (Ok(said), Ok(wanted)) => order.matches(said.partial_cmp(&wanted)),
                 _ => false,
             },
             Self::Date(order) => {
-                let read = moment;
-                matches!((read(said), read(wanted)), (Some(said), Some(wanted)) if order.holds(Some(said.cmp(&wanted))))
+                let read = parse_date;
+                matches!((read(said), read(wanted)), (Some(said), Some(wanted)) if order.matches(Some(said.cmp(&wanted))))
             }
             Self::Null => false,
         }
     }
 }
 
-impl Order {
-    fn holds(self, found: Option<std::cmp::Ordering>) -> bool {
+impl Relation {
+    fn matches(self, found: Option<std::cmp::Ordering>) -> bool {
         found.is_some_and(|found| match self {
             Self::Equal => found.is_eq(),
             Self::Less => found.is_lt(),
@@ -251,13 +284,15 @@ impl Order {
 }
 
 /// A moment in ISO 8601, as a day alone, or in seconds since 1970.
-fn moment(text: &str) -> Option<i64> {
-    let day = || clock::parse(&format!("{text}T00:00:00Z"));
+fn parse_date(text: &str) -> Option<i64> {
+    let day = || clock::parse_timestamp(&format!("{text}T00:00:00Z"));
     let epoch = || text.parse::<i64>().ok()?.checked_mul(1000);
-    epoch().or_else(|| clock::parse(text)).or_else(day)
+    epoch()
+        .or_else(|| clock::parse_timestamp(text))
+        .or_else(day)
 }
 
-fn in_range(range: &str, address: &str) -> Option<bool> {
+fn cidr_contains(range: &str, address: &str) -> Option<bool> {
     let (base, bits) = range.split_once('/').unwrap_or((range, ""));
     let wide = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => (u128::from(u32::from(ip)) << 96, 32),
@@ -280,13 +315,13 @@ mod tests {
     use super::*;
 
     fn holds(operator: &str, key: &str, value: &str, said: &[(&str, &str)]) -> bool {
-        let mut context = Context::default();
+        let mut context = RequestContext::default();
         for (key, value) in said {
             context.add(key, *value);
         }
-        Condition::read(operator, key, vec![value.to_owned()])
+        PolicyCondition::parse(operator, key, vec![value.to_owned()])
             .unwrap()
-            .holds(&context)
+            .is_met(&context)
     }
 
     #[test]
@@ -343,8 +378,11 @@ mod tests {
             "x-${aws:username}",
             &[("a", "x-me"), ("aws:username", "me")]
         ));
-        assert_eq!(Condition::read("StringIs", "a", Vec::new()), None);
-        assert_eq!(Condition::read("NullIfExists", "a", Vec::new()), None);
+        assert_eq!(PolicyCondition::parse("StringIs", "a", Vec::new()), None);
+        assert_eq!(
+            PolicyCondition::parse("NullIfExists", "a", Vec::new()),
+            None
+        );
         let time = [
             ("aws:CurrentTime", "2026-01-01T00:00:00Z"),
             ("aws:EpochTime", "1767225600"),
@@ -371,8 +409,15 @@ mod tests {
 
     #[test]
     fn of_a_missing_key_each_operator_knows_what_to_say() {
-        for (name, test, negative) in OPERATORS.iter().filter(|(_, test, _)| *test != Test::Null) {
-            let value = if *test == Test::Bool { "true" } else { "1" };
+        for (name, test, negative) in OPERATORS
+            .iter()
+            .filter(|(_, test, _)| *test != Comparison::Null)
+        {
+            let value = if *test == Comparison::Bool {
+                "true"
+            } else {
+                "1"
+            };
             for (operator, expected) in [
                 (name.to_string(), *negative),
                 (format!("{name}IfExists"), true),

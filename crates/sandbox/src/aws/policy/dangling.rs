@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The policy with one principal's ARN turned into its identifier; nothing when it does not name it.
-pub(crate) fn dangling(text: &str, arn: &str, id: &str) -> Option<String> {
+pub(crate) fn replace_deleted_principal(text: &str, arn: &str, id: &str) -> Option<String> {
     let mut policy: Value = serde_json::from_str(text).ok()?;
     let statements = match policy.get_mut("Statement")? {
         Value::Array(list) => list.as_mut_slice(),
@@ -38,13 +38,16 @@ mod tests {
         let text =
             r#"{"Statement":[{"Principal":{"AWS":["a","b"]},"Resource":"a"},{"Principal":"*"}]}"#;
         let turned = r#"{"Statement":[{"Principal":{"AWS":["AROA","b"]},"Resource":"a"},{"Principal":"*"}]}"#;
-        assert_eq!(dangling(text, "a", "AROA").as_deref(), Some(turned));
+        assert_eq!(
+            replace_deleted_principal(text, "a", "AROA").as_deref(),
+            Some(turned)
+        );
         let one = r#"{"Statement":{"NotPrincipal":{"AWS":"a"}}}"#;
         assert_eq!(
-            dangling(one, "a", "X").as_deref(),
+            replace_deleted_principal(one, "a", "X").as_deref(),
             Some(r#"{"Statement":{"NotPrincipal":{"AWS":"X"}}}"#)
         );
-        assert_eq!(dangling(text, "c", "AROA"), None);
-        assert_eq!(dangling("{", "a", "AROA"), None);
+        assert_eq!(replace_deleted_principal(text, "c", "AROA"), None);
+        assert_eq!(replace_deleted_principal("{", "a", "AROA"), None);
     }
 }

@@ -1,45 +1,45 @@
 //! The decision: all policies that have a say in one request, added up as AWS adds them up.
 
-use super::condition::Context;
-use super::document::{Document, Names, Principals, Statement};
-use super::pattern::{like, like_any_case};
-use super::{identity, managed};
-use crate::aws::answer::Problem;
-use crate::aws::iam::Account;
-use crate::aws::who::Who;
-use crate::world::World;
+use super::condition::RequestContext;
+use super::document::{PatternSet, PolicyDocument, PolicyStatement, Principals};
+use super::pattern::{matches_wildcard, matches_wildcard_ignore_case};
+use super::{find_aws_managed_policy, parse_identity_policy};
+use crate::aws::answer::AwsError;
+use crate::aws::iam::AccountState;
+use crate::aws::who::Caller;
+use crate::world::SimulatedWorld;
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask<'a> {
-    pub(crate) who: &'a Who,
+pub(crate) struct AuthorizationRequest<'a> {
+    pub(crate) caller: &'a Caller,
     /// `s3:GetObject`
     pub(crate) action: &'a str,
     /// The ARN of what it is done to.
     pub(crate) resource: &'a str,
-    pub(crate) context: &'a Context,
+    pub(crate) context: &'a RequestContext,
 }
 
 /// Whose the resource is, and what it says itself.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guard {
-    pub(crate) account: String,
-    pub(crate) policy: Option<Document>,
+pub(crate) struct ResourcePolicy {
+    pub(crate) owner_account: String,
+    pub(crate) document: Option<PolicyDocument>,
     /// Whether a policy that lets in everybody counts only for the owner's account (`RestrictPublicBuckets`).
-    pub(crate) restricted: bool,
+    pub(crate) restrict_public_buckets: bool,
 }
 
 /// What one set of policies says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Voice {
+struct PolicyVerdict {
     allows: bool,
     denies: bool,
 }
 
-impl Voice {
-    fn of<'a>(
-        documents: impl IntoIterator<Item = &'a Document>,
-        holds: impl Fn(&Statement) -> bool,
+impl PolicyVerdict {
+    fn evaluate<'a>(
+        documents: impl IntoIterator<Item = &'a PolicyDocument>,
+        holds: impl Fn(&PolicyStatement) -> bool,
     ) -> Self {
         let mut voice = Self::default();
         for statement in documents
@@ -57,64 +57,76 @@ impl Voice {
 
 /// The policies of the caller itself.
 #[derive(Debug, Default)]
-struct Own {
-    policies: Vec<Document>,
-    boundary: Option<Document>,
-    session: Option<Document>,
+struct CallerPolicies {
+    identity_policies: Vec<PolicyDocument>,
+    permissions_boundary: Option<PolicyDocument>,
+    session_policy: Option<PolicyDocument>,
 }
 
-fn own(world: &World, who: &Who) -> Own {
-    let account = world.aws.root.accounts.get(who.account());
+fn load_caller_policies(world: &SimulatedWorld, who: &Caller) -> CallerPolicies {
+    let account = world.aws.global.accounts.get(who.account());
     match (who, account) {
-        (Who::User { name, .. }, Some(account)) => {
+        (Caller::User { name, .. }, Some(account)) => {
             let Some(user) = account.users.get(name) else {
-                return Own::default();
+                return CallerPolicies::default();
             };
-            Own {
-                policies: gather(account, user.inline.values(), &user.attached),
-                ..Own::default()
+            CallerPolicies {
+                identity_policies: collect_identity_policies(
+                    account,
+                    user.inline.values(),
+                    &user.attached,
+                ),
+                ..CallerPolicies::default()
             }
         }
-        (Who::Session(session), Some(account)) => {
+        (Caller::AssumedRole(session), Some(account)) => {
             let role = account
-                .role(&session.role)
+                .find_role(&session.role)
                 .filter(|role| role.id == session.role_id);
             let Some(role) = role else {
-                return Own::default();
+                return CallerPolicies::default();
             };
             // A boundary that is gone allows nothing.
             let boundary = role
                 .boundary
                 .as_ref()
-                .map(|arn| known(account, arn).unwrap_or_default());
+                .map(|arn| find_managed_policy(account, arn).unwrap_or_default());
             let session = session
                 .policy
                 .as_ref()
-                .map(|text| identity(text).unwrap_or_default());
-            Own {
-                policies: gather(account, role.inline.values(), &role.attached),
-                boundary,
-                session,
+                .map(|text| parse_identity_policy(text).unwrap_or_default());
+            CallerPolicies {
+                identity_policies: collect_identity_policies(
+                    account,
+                    role.inline.values(),
+                    &role.attached,
+                ),
+                permissions_boundary: boundary,
+                session_policy: session,
             }
         }
-        _ => Own::default(),
+        _ => CallerPolicies::default(),
     }
 }
 
 /// A managed policy: AWS's, or the account's own.
-fn known(account: &Account, arn: &str) -> Option<Document> {
-    let custom = || identity(&account.policies.get(arn)?.document).ok();
-    managed(arn).map(|(.., document)| document).or_else(custom)
+fn find_managed_policy(account: &AccountState, arn: &str) -> Option<PolicyDocument> {
+    let custom = || parse_identity_policy(&account.policies.get(arn)?.document).ok();
+    find_aws_managed_policy(arn)
+        .map(|(.., document)| document)
+        .or_else(custom)
 }
 
-fn gather<'a>(
-    account: &Account,
+fn collect_identity_policies<'a>(
+    account: &AccountState,
     inline: impl Iterator<Item = &'a String>,
     attached: impl IntoIterator<Item = &'a String>,
-) -> Vec<Document> {
-    let attached = attached.into_iter().filter_map(|arn| known(account, arn));
+) -> Vec<PolicyDocument> {
+    let attached = attached
+        .into_iter()
+        .filter_map(|arn| find_managed_policy(account, arn));
     inline
-        .filter_map(|text| identity(text).ok())
+        .filter_map(|text| parse_identity_policy(text).ok())
         .chain(attached)
         .collect()
 }
@@ -123,27 +135,39 @@ fn gather<'a>(
 ///
 /// # Errors
 /// `403 AccessDenied`, with AWS's words for why not.
-pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), Problem> {
-    let own = own(world, ask.who);
-    let mine = Voice::of(&own.policies, |statement| applies(statement, ask));
-    let limit = |document: &Option<Document>| match document {
-        Some(document) => Voice::of([document], |statement| applies(statement, ask)),
-        None => Voice {
+pub(crate) fn authorize(
+    world: &SimulatedWorld,
+    ask: &AuthorizationRequest<'_>,
+    guard: &ResourcePolicy,
+) -> Result<(), AwsError> {
+    let own = load_caller_policies(world, ask.caller);
+    let mine = PolicyVerdict::evaluate(&own.identity_policies, |statement| {
+        statement_matches(statement, ask)
+    });
+    let limit = |document: &Option<PolicyDocument>| match document {
+        Some(document) => {
+            PolicyVerdict::evaluate([document], |statement| statement_matches(statement, ask))
+        }
+        None => PolicyVerdict {
             allows: true,
             denies: false,
         },
     };
-    let (boundary, session) = (limit(&own.boundary), limit(&own.session));
-    let named = |statement: &Statement| applies(statement, ask) && addresses(statement, ask);
-    let direct = Voice::of(&guard.policy, |statement| {
-        named(statement) && standing(statement, ask, &guard.account) == Standing::Itself
+    let (boundary, session) = (limit(&own.permissions_boundary), limit(&own.session_policy));
+    let named = |statement: &PolicyStatement| {
+        statement_matches(statement, ask) && principal_matches(statement, ask)
+    };
+    let direct = PolicyVerdict::evaluate(&guard.document, |statement| {
+        named(statement)
+            && match_principal(statement, ask, &guard.owner_account) == PrincipalMatch::Direct
     });
-    let as_role = Voice::of(&guard.policy, |statement| {
-        named(statement) && standing(statement, ask, &guard.account) == Standing::Role
+    let as_role = PolicyVerdict::evaluate(&guard.document, |statement| {
+        named(statement)
+            && match_principal(statement, ask, &guard.owner_account) == PrincipalMatch::Role
     });
-    let delegated = Voice::of(&guard.policy, named);
-    let foreign = ask.who.account() != guard.account;
-    let refuse = |why: &str| Err(refusal(ask, foreign, why));
+    let delegated = PolicyVerdict::evaluate(&guard.document, named);
+    let foreign = ask.caller.account() != guard.owner_account;
+    let refuse = |why: &str| Err(access_denied_error(ask, foreign, why));
     for (voice, kind) in [
         (mine, "an identity-based policy"),
         (delegated, "a resource-based policy"),
@@ -157,8 +181,8 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
     let inside = boundary.allows && session.allows;
     let allowed = match foreign {
         false => ((mine.allows || as_role.allows) && inside) || direct.allows,
-        true if guard.restricted => false,
-        true if *ask.who == Who::Anonymous => direct.allows,
+        true if guard.restrict_public_buckets => false,
+        true if *ask.caller == Caller::Anonymous => direct.allows,
         true => mine.allows && inside && delegated.allows,
     };
     if allowed {
@@ -183,11 +207,11 @@ pub(crate) fn decide(world: &World, ask: &Ask<'_>, guard: &Guard) -> Result<(), 
 }
 
 /// Only those of the same account learn why.
-fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
+fn access_denied_error(ask: &AuthorizationRequest<'_>, foreign: bool, why: &str) -> AwsError {
     if foreign {
-        return Problem::denied("Access Denied");
+        return AwsError::access_denied("Access Denied");
     }
-    let (who, action) = (ask.who.arn(), ask.action);
+    let (who, action) = (ask.caller.arn(), ask.action);
     let quote = if action.starts_with("s3:") { "\"" } else { "" };
     // IAM calls a role by its name alone.
     let role = || {
@@ -198,113 +222,123 @@ fn refusal(ask: &Ask<'_>, foreign: bool, why: &str) -> Problem {
     };
     let role = action.starts_with("iam:").then(role).flatten();
     let resource = role.unwrap_or_else(|| ask.resource.to_owned());
-    Problem::denied(format!(
+    AwsError::access_denied(format!(
         "User: {who} is not authorized to perform: {action} on resource: {quote}{resource}{quote} {why}"
     ))
 }
 
 /// Whether a statement is about an action on a resource under these circumstances.
-fn applies(statement: &Statement, ask: &Ask<'_>) -> bool {
-    let action = one_of(&statement.actions, |name| like_any_case(name, ask.action));
-    let resource = |name: &str| like(&ask.context.fill(name), ask.resource);
+fn statement_matches(statement: &PolicyStatement, ask: &AuthorizationRequest<'_>) -> bool {
+    let action = element_matches(&statement.actions, |name| {
+        matches_wildcard_ignore_case(name, ask.action)
+    });
+    let resource = |name: &str| matches_wildcard(&ask.context.expand_variables(name), ask.resource);
     let resource = statement
         .resources
         .as_ref()
-        .is_none_or(|names| one_of(names, resource));
+        .is_none_or(|names| element_matches(names, resource));
     action
         && resource
         && statement
             .conditions
             .iter()
-            .all(|condition| condition.holds(ask.context))
+            .all(|condition| condition.is_met(ask.context))
 }
 
-fn one_of(names: &Names, is: impl Fn(&str) -> bool) -> bool {
-    names.list.iter().any(|name| is(name)) != names.not
+fn element_matches(names: &PatternSet, is: impl Fn(&str) -> bool) -> bool {
+    names.patterns.iter().any(|name| is(name)) != names.negated
 }
 
 /// Whether a resource's statement is about the caller.
-fn addresses(statement: &Statement, ask: &Ask<'_>) -> bool {
+fn principal_matches(statement: &PolicyStatement, ask: &AuthorizationRequest<'_>) -> bool {
     let Some(principals) = &statement.principals else {
         return false;
     };
     let names = principals
-        .by_kind
+        .by_type
         .get("AWS")
         .map_or(&[] as &[String], Vec::as_slice);
-    let named = names.iter().any(|name| is_called(ask.who, name));
-    named != principals.not
+    let named = names.iter().any(|name| is_named_by(ask.caller, name));
+    named != principals.negated
 }
 
-fn is_called(who: &Who, name: &str) -> bool {
+fn is_named_by(who: &Caller, name: &str) -> bool {
     let account = who.account();
     let by_account =
         !account.is_empty() && (name == account || name == format!("arn:aws:iam::{account}:root"));
     let role = match who {
-        Who::Session(session) => session.role_arn() == name || session.role_id == name,
-        Who::User { .. } | Who::Anonymous => false,
+        Caller::AssumedRole(session) => session.role_arn() == name || session.role_id == name,
+        Caller::User { .. } | Caller::Anonymous => false,
     };
-    name == "*" || by_account || role || (*who != Who::Anonymous && name == who.arn())
+    name == "*" || by_account || role || (*who != Caller::Anonymous && name == who.arn())
 }
 
 /// As what a statement of a resource names the caller, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
+enum PrincipalMatch {
     /// As somebody of the account that owns the resource: that lets the account decide, and no more.
     Account,
     /// As whoever holds a role: what is granted to a role stays within its boundary and the session's policy.
     Role,
     /// As the user or session that it is, or as anybody: what is missing in its own policies does not matter.
-    Itself,
+    Direct,
 }
 
-fn standing(statement: &Statement, ask: &Ask<'_>, owner: &str) -> Standing {
-    let account = ask.who.account();
+fn match_principal(
+    statement: &PolicyStatement,
+    ask: &AuthorizationRequest<'_>,
+    owner: &str,
+) -> PrincipalMatch {
+    let account = ask.caller.account();
     let Some(Principals {
-        not: false,
-        by_kind,
+        negated: false,
+        by_type: by_kind,
     }) = &statement.principals
     else {
-        return Standing::Itself;
+        return PrincipalMatch::Direct;
     };
     if !statement.allow || account != owner {
-        return Standing::Itself;
+        return PrincipalMatch::Direct;
     }
     let root = format!("arn:aws:iam::{account}:root");
     let names = by_kind
         .get("AWS")
         .into_iter()
         .flatten()
-        .filter(|name| is_called(ask.who, name));
-    let by = |name: &String| match ask.who {
-        _ if *name == root || name == account => Standing::Account,
-        Who::Session(session) if session.role_arn() == *name || session.role_id == *name => {
-            Standing::Role
+        .filter(|name| is_named_by(ask.caller, name));
+    let by = |name: &String| match ask.caller {
+        _ if *name == root || name == account => PrincipalMatch::Account,
+        Caller::AssumedRole(session) if session.role_arn() == *name || session.role_id == *name => {
+            PrincipalMatch::Role
         }
-        _ => Standing::Itself,
+        _ => PrincipalMatch::Direct,
     };
-    names.map(by).max().unwrap_or(Standing::Account)
+    names.map(by).max().unwrap_or(PrincipalMatch::Account)
 }
 
 /// Whether a role's trust policy lets somebody in: a caller of AWS, or with `federated` the holder of a token. A caller
 /// of AWS has policies of its own, which [`decide`] adds.
-pub(crate) fn trusts(document: &Document, ask: &Ask<'_>, federated: Option<&str>) -> bool {
-    let named = |statement: &Statement| {
+pub(crate) fn trust_policy_allows(
+    document: &PolicyDocument,
+    ask: &AuthorizationRequest<'_>,
+    federated: Option<&str>,
+) -> bool {
+    let named = |statement: &PolicyStatement| {
         let Some(principals) = &statement.principals else {
             return false;
         };
         let by = |kind: &str| {
             principals
-                .by_kind
+                .by_type
                 .get(kind)
                 .map_or(&[] as &[String], Vec::as_slice)
         };
         let named = match federated {
             Some(provider) => by("Federated").iter().any(|name| name == provider),
-            None => by("AWS").iter().any(|name| is_called(ask.who, name)),
+            None => by("AWS").iter().any(|name| is_named_by(ask.caller, name)),
         };
-        applies(statement, ask) && named != principals.not
+        statement_matches(statement, ask) && named != principals.negated
     };
-    let all = Voice::of([document], named);
+    let all = PolicyVerdict::evaluate([document], named);
     all.allows && !all.denies
 }

@@ -4,62 +4,62 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::condition::Condition;
+use super::condition::PolicyCondition;
 
 /// A policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Document {
-    pub(crate) statements: Vec<Statement>,
+pub(crate) struct PolicyDocument {
+    pub(crate) statements: Vec<PolicyStatement>,
 }
 
 /// Names that a statement is, or with `Not`, is not about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Names {
-    pub(crate) not: bool,
-    pub(crate) list: Vec<String>,
+pub(crate) struct PatternSet {
+    pub(crate) negated: bool,
+    pub(crate) patterns: Vec<String>,
 }
 
 /// Whom a statement is about: kinds (`AWS`, `Federated`, `Service`) and their names; `"*"` is `AWS: *`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Principals {
-    pub(crate) not: bool,
-    pub(crate) by_kind: BTreeMap<String, Vec<String>>,
+    pub(crate) negated: bool,
+    pub(crate) by_type: BTreeMap<String, Vec<String>>,
 }
 
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Statement {
+pub(crate) struct PolicyStatement {
     pub(crate) sid: Option<String>,
     pub(crate) allow: bool,
     pub(crate) principals: Option<Principals>,
-    pub(crate) actions: Names,
-    pub(crate) resources: Option<Names>,
-    pub(crate) conditions: Vec<Condition>,
+    pub(crate) actions: PatternSet,
+    pub(crate) resources: Option<PatternSet>,
+    pub(crate) conditions: Vec<PolicyCondition>,
 }
 
-const SYNTAX: &str = "Syntax errors in policy.";
+const SYNTAX_ERROR: &str = "Syntax errors in policy.";
 
 /// A policy of a user or role.
 ///
 /// # Errors
 /// What IAM says against it.
-pub(crate) fn identity(text: &str) -> Result<Document, String> {
-    let document = read(text)?;
+pub(crate) fn parse_identity_policy(text: &str) -> Result<PolicyDocument, String> {
+    let document = parse_document(text)?;
     for statement in &document.statements {
         if statement.principals.is_some() {
             return Err("Policy document should not specify a principal.".to_owned());
         }
         check_sid(statement)?;
-        if statement.actions.list.is_empty() {
+        if statement.actions.patterns.is_empty() {
             return Err("Policy statement must contain actions.".to_owned());
         }
         let resources = statement
             .resources
             .as_ref()
-            .filter(|names| !names.list.is_empty());
+            .filter(|names| !names.patterns.is_empty());
         let resources = resources.ok_or("Policy statement must contain resources.")?;
         resources
-            .list
+            .patterns
             .iter()
             .try_for_each(|name| check_resource(name))?;
     }
@@ -70,8 +70,11 @@ pub(crate) fn identity(text: &str) -> Result<Document, String> {
 ///
 /// # Errors
 /// What IAM says against it.
-pub(crate) fn trust(text: &str, exists: impl Fn(&str) -> bool) -> Result<Document, String> {
-    let document = read(text)?;
+pub(crate) fn parse_trust_policy(
+    text: &str,
+    exists: impl Fn(&str) -> bool,
+) -> Result<PolicyDocument, String> {
+    let document = parse_document(text)?;
     for statement in &document.statements {
         if statement.resources.is_some() {
             return Err("Has prohibited field Resource.".to_owned());
@@ -81,12 +84,12 @@ pub(crate) fn trust(text: &str, exists: impl Fn(&str) -> bool) -> Result<Documen
             .as_ref()
             .ok_or("Missing required field Principal.")?;
         check_sid(statement)?;
-        check_principals(principals, exists_or(&exists))?;
+        check_principals(principals, with_accounts_and_wildcard(&exists))?;
         if !statement
             .actions
-            .list
+            .patterns
             .iter()
-            .all(|action| is_about_assuming(action))
+            .all(|action| is_assume_role_action(action))
         {
             return Err("AssumeRole policy may only specify STS AssumeRole actions.".to_owned());
         }
@@ -95,7 +98,7 @@ pub(crate) fn trust(text: &str, exists: impl Fn(&str) -> bool) -> Result<Documen
 }
 
 /// IAM's identifiers of statements have letters and digits alone; S3 is not so strict.
-fn check_sid(statement: &Statement) -> Result<(), String> {
+fn check_sid(statement: &PolicyStatement) -> Result<(), String> {
     let sid = statement.sid.as_deref().unwrap_or_default();
     match sid.chars().all(|c| c.is_ascii_alphanumeric()) {
         true => Ok(()),
@@ -126,7 +129,7 @@ fn check_resource(name: &str) -> Result<(), String> {
 }
 
 /// Whether an action has to do with assuming a role.
-fn is_about_assuming(action: &str) -> bool {
+fn is_assume_role_action(action: &str) -> bool {
     const BESIDE: [&str; 3] = ["tagsession", "setsourceidentity", "setcontext"];
     let action = action.to_ascii_lowercase();
     let Some(name) = action.strip_prefix("sts:") else {
@@ -139,24 +142,24 @@ fn is_about_assuming(action: &str) -> bool {
 ///
 /// # Errors
 /// What S3 says against it.
-pub(crate) fn bucket(
+pub(crate) fn parse_bucket_policy(
     text: &str,
     bucket: &str,
     exists: impl Fn(&str) -> bool,
-) -> Result<Document, String> {
+) -> Result<PolicyDocument, String> {
     if !text.trim_start().starts_with('{') {
         return Err("Policies must be valid JSON and the first byte must be '{'".to_owned());
     }
-    let document = read(text)?;
+    let document = parse_document(text)?;
     let arn = format!("arn:aws:s3:::{bucket}");
     for statement in &document.statements {
         let principals = statement
             .principals
             .as_ref()
             .ok_or("Missing required field Principal")?;
-        check_principals(principals, exists_or(&exists))
+        check_principals(principals, with_accounts_and_wildcard(&exists))
             .map_err(|_| "Invalid principal in policy")?;
-        let actions = &statement.actions.list;
+        let actions = &statement.actions.patterns;
         if !actions
             .iter()
             .all(|action| action == "*" || action.to_ascii_lowercase().starts_with("s3:"))
@@ -167,7 +170,7 @@ pub(crate) fn bucket(
             .resources
             .as_ref()
             .ok_or("Missing required field Resource")?
-            .list;
+            .patterns;
         let inside = |name: &String| {
             name.strip_prefix(&arn)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '*']))
@@ -179,7 +182,7 @@ pub(crate) fn bucket(
             action.contains(['*', '?'])
                 || resources
                     .iter()
-                    .any(|name| fits(action, &name[arn.len()..]))
+                    .any(|name| action_applies_to(action, &name[arn.len()..]))
         };
         if !actions.iter().all(applies) {
             return Err("Action does not apply to any resource(s) in statement".to_owned());
@@ -189,29 +192,29 @@ pub(crate) fn bucket(
 }
 
 /// Whether an action can be done to a resource, of which this is what follows the bucket's name.
-fn fits(action: &str, rest: &str) -> bool {
-    rest.starts_with('*') || rest.starts_with('/') == is_about_objects(action)
+fn action_applies_to(action: &str, rest: &str) -> bool {
+    rest.starts_with('*') || rest.starts_with('/') == is_object_action(action)
 }
 
-fn is_about_objects(action: &str) -> bool {
+fn is_object_action(action: &str) -> bool {
     let name = action.to_ascii_lowercase();
     let object = name.contains("object") && !name.contains("bucketobjectlock");
     object || name.ends_with(":abortmultipartupload") || name.ends_with(":listmultipartuploadparts")
 }
 
-fn exists_or<'a>(exists: &'a dyn Fn(&str) -> bool) -> impl Fn(&str) -> bool + 'a {
-    move |name| name == "*" || crate::aws::keys::is_account(name) || exists(name)
+fn with_accounts_and_wildcard<'a>(exists: &'a dyn Fn(&str) -> bool) -> impl Fn(&str) -> bool + 'a {
+    move |name| name == "*" || crate::aws::keys::is_account_id(name) || exists(name)
 }
 
 fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> Result<(), String> {
-    for (kind, names) in &principals.by_kind {
+    for (kind, names) in &principals.by_type {
         for name in names {
             let known = match kind.as_str() {
                 "AWS" => exists(name),
                 // Nobody looks whether a provider is there: that shows when a token comes.
                 "Federated" | "CanonicalUser" => true,
                 "Service" => name.ends_with(".amazonaws.com"),
-                _ => return Err(SYNTAX.to_owned()),
+                _ => return Err(SYNTAX_ERROR.to_owned()),
             };
             if !known {
                 return Err(format!(
@@ -223,14 +226,14 @@ fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> R
     Ok(())
 }
 
-fn read(text: &str) -> Result<Document, String> {
-    let value: Value = serde_json::from_str(text).map_err(|_| SYNTAX)?;
-    let top = value.as_object().ok_or(SYNTAX)?;
+fn parse_document(text: &str) -> Result<PolicyDocument, String> {
+    let value: Value = serde_json::from_str(text).map_err(|_| SYNTAX_ERROR)?;
+    let top = value.as_object().ok_or(SYNTAX_ERROR)?;
     if top
         .keys()
         .any(|key| !matches!(key.as_str(), "Version" | "Id" | "Statement"))
     {
-        return Err(SYNTAX.to_owned());
+        return Err(SYNTAX_ERROR.to_owned());
     }
     if let Some(version) = top
         .get("Version")
@@ -245,7 +248,10 @@ fn read(text: &str) -> Result<Document, String> {
         Some(one @ Value::Object(_)) => std::slice::from_ref(one),
         _ => return Err("Missing required field Statement".to_owned()),
     };
-    let statements = list.iter().map(statement).collect::<Result<Vec<_>, _>>()?;
+    let statements = list
+        .iter()
+        .map(parse_statement)
+        .collect::<Result<Vec<_>, _>>()?;
     let mut sids = BTreeSet::new();
     if !statements
         .iter()
@@ -254,10 +260,10 @@ fn read(text: &str) -> Result<Document, String> {
     {
         return Err("Statement IDs (SID) in a single policy must be unique.".to_owned());
     }
-    Ok(Document { statements })
+    Ok(PolicyDocument { statements })
 }
 
-const FIELDS: [&str; 9] = [
+const STATEMENT_FIELDS: [&str; 9] = [
     "Sid",
     "Effect",
     "Principal",
@@ -269,13 +275,16 @@ const FIELDS: [&str; 9] = [
     "Condition",
 ];
 
-fn statement(value: &Value) -> Result<Statement, String> {
-    let fields = value.as_object().ok_or(SYNTAX)?;
-    if fields.keys().any(|key| !FIELDS.contains(&key.as_str())) {
-        return Err(SYNTAX.to_owned());
+fn parse_statement(value: &Value) -> Result<PolicyStatement, String> {
+    let fields = value.as_object().ok_or(SYNTAX_ERROR)?;
+    if fields
+        .keys()
+        .any(|key| !STATEMENT_FIELDS.contains(&key.as_str()))
+    {
+        return Err(SYNTAX_ERROR.to_owned());
     }
     let sid = match fields.get("Sid") {
-        Some(sid) => Some(sid.as_str().ok_or(SYNTAX)?.to_owned()),
+        Some(sid) => Some(sid.as_str().ok_or(SYNTAX_ERROR)?.to_owned()),
         None => None,
     };
     let allow = match fields.get("Effect").map(Value::as_str) {
@@ -284,9 +293,10 @@ fn statement(value: &Value) -> Result<Statement, String> {
         Some(other) => return Err(format!("Invalid effect: {}", other.unwrap_or_default())),
         None => return Err("Missing required field Effect".to_owned()),
     };
-    let actions = names(fields, "Action", "NotAction")?.ok_or("Missing required field Action")?;
+    let actions =
+        parse_patterns(fields, "Action", "NotAction")?.ok_or("Missing required field Action")?;
     if actions
-        .list
+        .patterns
         .iter()
         .any(|action| action != "*" && !action.contains(':'))
     {
@@ -294,59 +304,66 @@ fn statement(value: &Value) -> Result<Statement, String> {
             "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.".to_owned(),
         );
     }
-    let resources = names(fields, "Resource", "NotResource")?;
-    let conditions = conditions(fields.get("Condition"))?;
-    Ok(Statement {
+    let resources = parse_patterns(fields, "Resource", "NotResource")?;
+    let conditions = parse_conditions(fields.get("Condition"))?;
+    Ok(PolicyStatement {
         sid,
         allow,
-        principals: principals(fields)?,
+        principals: parse_principals(fields)?,
         actions,
         resources,
         conditions,
     })
 }
 
-fn names(fields: &Map<String, Value>, name: &str, not: &str) -> Result<Option<Names>, String> {
+fn parse_patterns(
+    fields: &Map<String, Value>,
+    name: &str,
+    not: &str,
+) -> Result<Option<PatternSet>, String> {
     match (fields.get(name), fields.get(not)) {
         (None, None) => Ok(None),
-        (Some(value), None) => Ok(Some(Names {
-            not: false,
-            list: texts(value)?,
+        (Some(value), None) => Ok(Some(PatternSet {
+            negated: false,
+            patterns: parse_strings(value)?,
         })),
-        (None, Some(value)) => Ok(Some(Names {
-            not: true,
-            list: texts(value)?,
+        (None, Some(value)) => Ok(Some(PatternSet {
+            negated: true,
+            patterns: parse_strings(value)?,
         })),
-        (Some(_), Some(_)) => Err(SYNTAX.to_owned()),
+        (Some(_), Some(_)) => Err(SYNTAX_ERROR.to_owned()),
     }
 }
 
-fn principals(fields: &Map<String, Value>) -> Result<Option<Principals>, String> {
+fn parse_principals(fields: &Map<String, Value>) -> Result<Option<Principals>, String> {
     let (not, value) = match (fields.get("Principal"), fields.get("NotPrincipal")) {
         (None, None) => return Ok(None),
         (Some(value), None) => (false, value),
         (None, Some(value)) => (true, value),
-        (Some(_), Some(_)) => return Err(SYNTAX.to_owned()),
+        (Some(_), Some(_)) => return Err(SYNTAX_ERROR.to_owned()),
     };
     let by_kind = match value {
         Value::String(all) if all == "*" => [("AWS".to_owned(), vec!["*".to_owned()])].into(),
         Value::Object(kinds) if !kinds.is_empty() => {
-            let read = |(kind, names): (&String, &Value)| Ok((kind.clone(), texts(names)?));
+            let read = |(kind, names): (&String, &Value)| Ok((kind.clone(), parse_strings(names)?));
             kinds.iter().map(read).collect::<Result<_, String>>()?
         }
         _ => return Err("Invalid principal in policy".to_owned()),
     };
-    Ok(Some(Principals { not, by_kind }))
+    Ok(Some(Principals {
+        negated: not,
+        by_type: by_kind,
+    }))
 }
 
-fn conditions(value: Option<&Value>) -> Result<Vec<Condition>, String> {
+fn parse_conditions(value: Option<&Value>) -> Result<Vec<PolicyCondition>, String> {
     let Some(value) = value else {
         return Ok(Vec::new());
     };
     let mut conditions = Vec::new();
-    for (operator, keys) in value.as_object().ok_or(SYNTAX)? {
-        for (key, values) in keys.as_object().ok_or(SYNTAX)? {
-            let condition = Condition::read(operator, key, texts(values)?);
+    for (operator, keys) in value.as_object().ok_or(SYNTAX_ERROR)? {
+        for (key, values) in keys.as_object().ok_or(SYNTAX_ERROR)? {
+            let condition = PolicyCondition::parse(operator, key, parse_strings(values)?);
             conditions
                 .push(condition.ok_or_else(|| format!("Invalid Condition type : {operator}."))?);
         }
@@ -355,11 +372,11 @@ fn conditions(value: Option<&Value>) -> Result<Vec<Condition>, String> {
 }
 
 /// One text or a list; numbers and truth values count as texts.
-fn texts(value: &Value) -> Result<Vec<String>, String> {
+fn parse_strings(value: &Value) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        _ => Err(SYNTAX.to_owned()),
+        _ => Err(SYNTAX_ERROR.to_owned()),
     };
     match value {
         Value::Array(list) => list.iter().map(text).collect(),
@@ -368,24 +385,26 @@ fn texts(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// The document as S3 keeps it: lists of one are the one, truth values are texts, and an account is its root.
-pub(crate) fn normal(value: &Value) -> Value {
+pub(crate) fn normalize(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let one = |(name, value): (&String, &Value)| (name.clone(), field(name, normal(value)));
+            let one = |(name, value): (&String, &Value)| {
+                (name.clone(), normalize_field(name, normalize(value)))
+            };
             Value::Object(fields.iter().map(one).collect())
         }
-        Value::Array(list) => Value::Array(list.iter().map(normal).collect()),
+        Value::Array(list) => Value::Array(list.iter().map(normalize).collect()),
         Value::Bool(truth) => Value::String(truth.to_string()),
         other => other.clone(),
     }
 }
 
-fn field(name: &str, value: Value) -> Value {
+fn normalize_field(name: &str, value: Value) -> Value {
     match value {
         Value::Array(mut list) if name != "Statement" && list.len() == 1 => {
-            field(name, list.remove(0))
+            normalize_field(name, list.remove(0))
         }
-        Value::String(text) if name == "AWS" && crate::aws::keys::is_account(&text) => {
+        Value::String(text) if name == "AWS" && crate::aws::keys::is_account_id(&text) => {
             Value::String(format!("arn:aws:iam::{text}:root"))
         }
         other => other,

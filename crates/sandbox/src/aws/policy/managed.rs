@@ -1,12 +1,12 @@
 //! A few of the policies that AWS keeps for everybody.
 
-use super::document::{Document, identity};
+use super::document::{PolicyDocument, parse_identity_policy};
 
 /// Everything.
-pub(crate) const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+pub(crate) const ADMINISTRATOR_ACCESS_ARN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 /// The last part of each one's ARN, what it says of itself, and what it allows.
-const MANAGED: &[(&str, &str, &str)] = &[
+const AWS_MANAGED_POLICIES: &[(&str, &str, &str)] = &[
     (
         "AdministratorAccess",
         "Provides full access to AWS services and resources.",
@@ -45,10 +45,14 @@ const MANAGED: &[(&str, &str, &str)] = &[
 ];
 
 /// A policy that AWS keeps: its name, what it says of itself, and what it allows.
-pub(crate) fn managed(arn: &str) -> Option<(&'static str, &'static str, Document)> {
+pub(crate) fn find_aws_managed_policy(
+    arn: &str,
+) -> Option<(&'static str, &'static str, PolicyDocument)> {
     let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
-    let (name, about, text) = MANAGED.iter().find(|(known, ..)| *known == name)?;
-    Some((name, about, identity(text).unwrap_or_default()))
+    let (name, about, text) = AWS_MANAGED_POLICIES
+        .iter()
+        .find(|(known, ..)| *known == name)?;
+    Some((name, about, parse_identity_policy(text).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -57,9 +61,9 @@ mod tests {
 
     #[test]
     fn every_one_can_be_read() {
-        for (name, _, text) in MANAGED {
+        for (name, _, text) in AWS_MANAGED_POLICIES {
             assert!(
-                identity(text).is_ok_and(|document| !document.statements.is_empty()),
+                parse_identity_policy(text).is_ok_and(|document| !document.statements.is_empty()),
                 "{name}"
             );
         }

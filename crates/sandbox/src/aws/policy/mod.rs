@@ -11,9 +11,11 @@ mod managed;
 mod pattern;
 mod public;
 
-pub(crate) use condition::Context;
-pub(crate) use dangling::dangling;
-pub(crate) use decide::{Ask, Guard, decide, trusts};
-pub(crate) use document::{bucket, identity, normal, trust};
-pub(crate) use managed::{ADMINISTRATOR_ACCESS, managed};
+pub(crate) use condition::RequestContext;
+pub(crate) use dangling::replace_deleted_principal;
+pub(crate) use decide::{AuthorizationRequest, ResourcePolicy, authorize, trust_policy_allows};
+pub(crate) use document::{
+    normalize, parse_bucket_policy, parse_identity_policy, parse_trust_policy,
+};
+pub(crate) use managed::{ADMINISTRATOR_ACCESS_ARN, find_aws_managed_policy};
 pub(crate) use public::is_public;

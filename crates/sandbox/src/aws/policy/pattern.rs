@@ -1,7 +1,7 @@
 //! Wildcards: `*` is any text, `?` any one character, in actions, resources and the values of conditions.
 
 /// Whether a text matches a pattern.
-pub(crate) fn like(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches_wildcard(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut seen) = (0, 0);
@@ -31,12 +31,12 @@ pub(crate) fn like(pattern: &str, text: &str) -> bool {
 }
 
 /// The same for names that are the same in any case, as those of actions are.
-pub(crate) fn like_any_case(pattern: &str, text: &str) -> bool {
-    like(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
+pub(crate) fn matches_wildcard_ignore_case(pattern: &str, text: &str) -> bool {
+    matches_wildcard(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
 }
 
 /// The same for ARNs, part by part: no star reaches over a colon, except in the last part.
-pub(crate) fn like_arn(pattern: &str, arn: &str) -> bool {
+pub(crate) fn matches_arn(pattern: &str, arn: &str) -> bool {
     let (pattern, arn): (Vec<&str>, Vec<&str>) = (
         pattern.splitn(6, ':').collect(),
         arn.splitn(6, ':').collect(),
@@ -45,7 +45,7 @@ pub(crate) fn like_arn(pattern: &str, arn: &str) -> bool {
         && pattern
             .iter()
             .zip(&arn)
-            .all(|(pattern, part)| like(pattern, part))
+            .all(|(pattern, part)| matches_wildcard(pattern, part))
 }
 
 #[cfg(test)]
@@ -64,11 +64,11 @@ mod tests {
             ("acme:shop:*", "acme:shop-two:m", false),
             ("", "a", false),
         ] {
-            assert_eq!(like(pattern, text), matches, "{pattern} {text}");
+            assert_eq!(matches_wildcard(pattern, text), matches, "{pattern} {text}");
         }
-        assert!(like_any_case("S3:get*", "s3:GetObject"));
-        assert!(!like_arn("arn:aws:*:role/x", "arn:aws:iam::1:role/x"));
-        assert!(like_arn(
+        assert!(matches_wildcard_ignore_case("S3:get*", "s3:GetObject"));
+        assert!(!matches_arn("arn:aws:*:role/x", "arn:aws:iam::1:role/x"));
+        assert!(matches_arn(
             "arn:aws:iam::*:role/x/*",
             "arn:aws:iam::1:role/x/y"
         ));

@@ -2,63 +2,63 @@
 
 use axum::body::Bytes;
 
-use super::{Bucket, Config};
-use crate::aws::answer::Problem;
-use crate::aws::policy::{self, Ask, Context, Guard};
-use crate::aws::request::Request;
-use crate::aws::who::Who;
-use crate::aws::xml::{self, Node};
-use crate::world::World;
+use super::{BucketConfig, BucketState};
+use crate::aws::answer::AwsError;
+use crate::aws::policy::{self, AuthorizationRequest, RequestContext, ResourcePolicy};
+use crate::aws::request::AwsRequest;
+use crate::aws::who::Caller;
+use crate::aws::xml::{self, XmlNode};
+use crate::world::SimulatedWorld;
 
 /// A request in progress.
 #[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) world: &'a mut World,
-    pub(crate) request: &'a Request,
-    pub(crate) who: &'a Who,
+pub(crate) struct S3Call<'a> {
+    pub(crate) world: &'a mut SimulatedWorld,
+    pub(crate) request: &'a AwsRequest,
+    pub(crate) caller: &'a Caller,
     pub(crate) bucket: String,
     pub(crate) key: String,
     /// What the body says, without its frame, and what followed it.
-    pub(crate) content: Bytes,
+    pub(crate) body: Bytes,
     pub(crate) trailer: Vec<(String, String)>,
     /// The region that the request was signed for, which a single address takes as the one that was asked.
     pub(crate) region: String,
-    pub(crate) context: Context,
+    pub(crate) context: RequestContext,
     /// Whether a fault makes the store ignore conditional headers.
-    pub(crate) unconditional: bool,
+    pub(crate) ignore_preconditions: bool,
 }
 
 /// `404 NoSuchBucket`.
-pub(crate) fn no_bucket(name: &str) -> Problem {
-    Problem::new(404, "NoSuchBucket", "The specified bucket does not exist")
-        .field("BucketName", name)
+pub(crate) fn no_such_bucket(name: &str) -> AwsError {
+    AwsError::new(404, "NoSuchBucket", "The specified bucket does not exist")
+        .with_element("BucketName", name)
 }
 
-impl Call<'_> {
+impl S3Call<'_> {
     /// The bucket.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
-    pub(crate) fn look(&self) -> Result<&Bucket, Problem> {
+    pub(crate) fn bucket_state(&self) -> Result<&BucketState, AwsError> {
         self.world
             .aws
             .buckets
             .get(&self.bucket)
-            .ok_or_else(|| no_bucket(&self.bucket))
+            .ok_or_else(|| no_such_bucket(&self.bucket))
     }
 
     /// The bucket, to change it; it will be written before the answer goes out.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
-    pub(crate) fn change(&mut self) -> Result<&mut Bucket, Problem> {
+    pub(crate) fn bucket_state_mut(&mut self) -> Result<&mut BucketState, AwsError> {
         let bucket = self
             .world
             .aws
             .buckets
             .get_mut(&self.bucket)
-            .ok_or_else(|| no_bucket(&self.bucket))?;
-        self.world.aws.dirty.insert(self.bucket.clone());
+            .ok_or_else(|| no_such_bucket(&self.bucket))?;
+        self.world.aws.dirty_buckets.insert(self.bucket.clone());
         Ok(bucket)
     }
 
@@ -66,19 +66,22 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
-    pub(crate) fn config(&self) -> Result<&Config, Problem> {
+    pub(crate) fn visible_config(&self) -> Result<&BucketConfig, AwsError> {
         Ok(self
-            .look()?
-            .config_at(self.world.now - self.world.aws.stale_ms))
+            .bucket_state()?
+            .config_at(self.world.now_ms - self.world.aws.config_lag_ms))
     }
 
     /// Changes the bucket's configuration.
     ///
     /// # Errors
     /// `404 NoSuchBucket`.
-    pub(crate) fn configure(&mut self, change: impl FnOnce(&mut Config)) -> Result<(), Problem> {
-        let now = self.world.now;
-        self.change()?.configure(now, change);
+    pub(crate) fn update_config(
+        &mut self,
+        change: impl FnOnce(&mut BucketConfig),
+    ) -> Result<(), AwsError> {
+        let now = self.world.now_ms;
+        self.bucket_state_mut()?.update_config(now, change);
         Ok(())
     }
 
@@ -86,14 +89,14 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `400 MalformedXML`.
-    pub(crate) fn document(&self, root: &str) -> Result<Node, Problem> {
-        xml::parse(&self.content)
+    pub(crate) fn parse_document(&self, root: &str) -> Result<XmlNode, AwsError> {
+        xml::parse(&self.body)
             .filter(|node| node.name == root)
-            .ok_or_else(Problem::malformed_xml)
+            .ok_or_else(AwsError::malformed_xml)
     }
 
     /// What the request says under a name of a header, before or after its body.
-    pub(crate) fn said(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header_or_trailer(&self, name: &str) -> Option<&str> {
         let trailed = || {
             self.trailer
                 .iter()
@@ -104,7 +107,7 @@ impl Call<'_> {
     }
 
     /// Whether the request says what its body adds up to.
-    pub(crate) fn has_digest(&self) -> bool {
+    pub(crate) fn has_body_digest(&self) -> bool {
         let sums = |name: &str| {
             // The algorithm and the type are no sums.
             let kind = name.strip_prefix("x-amz-checksum-");
@@ -124,12 +127,12 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `403 AccessDenied`.
-    pub(crate) fn may(&self, action: &str, resource: &str) -> Result<(), Problem> {
+    pub(crate) fn authorize(&self, action: &str, resource: &str) -> Result<(), AwsError> {
         let name = resource.strip_prefix("arn:aws:s3:::").unwrap_or_default();
-        self.decide(
+        self.authorize_against(
             action,
             resource,
-            &self.guard(name.split('/').next().unwrap_or_default()),
+            &self.bucket_resource_policy(name.split('/').next().unwrap_or_default()),
         )
     }
 
@@ -137,15 +140,20 @@ impl Call<'_> {
     ///
     /// # Errors
     /// `403 AccessDenied`.
-    pub(crate) fn may_make(&self, action: &str, resource: &str) -> Result<(), Problem> {
-        self.decide(action, resource, &self.unguarded())
+    pub(crate) fn authorize_creation(&self, action: &str, resource: &str) -> Result<(), AwsError> {
+        self.authorize_against(action, resource, &self.caller_owned_resource())
     }
 
-    fn decide(&self, action: &str, resource: &str, guard: &Guard) -> Result<(), Problem> {
-        policy::decide(
+    fn authorize_against(
+        &self,
+        action: &str,
+        resource: &str,
+        guard: &ResourcePolicy,
+    ) -> Result<(), AwsError> {
+        policy::authorize(
             self.world,
-            &Ask {
-                who: self.who,
+            &AuthorizationRequest {
+                caller: self.caller,
                 action,
                 resource,
                 context: &self.context,
@@ -154,28 +162,29 @@ impl Call<'_> {
         )
     }
 
-    fn unguarded(&self) -> Guard {
-        Guard {
-            account: self.who.account().to_owned(),
-            ..Guard::default()
+    fn caller_owned_resource(&self) -> ResourcePolicy {
+        ResourcePolicy {
+            owner_account: self.caller.account().to_owned(),
+            ..ResourcePolicy::default()
         }
     }
 
-    fn guard(&self, bucket: &str) -> Guard {
+    fn bucket_resource_policy(&self, bucket: &str) -> ResourcePolicy {
         let Some(bucket) = self.world.aws.buckets.get(bucket) else {
-            return self.unguarded();
+            return self.caller_owned_resource();
         };
         let text = bucket.config.policy.as_deref();
-        let policy = text.and_then(|text| policy::bucket(text, &bucket.name, |_| true).ok());
+        let policy =
+            text.and_then(|text| policy::parse_bucket_policy(text, &bucket.name, |_| true).ok());
         let restricts = bucket
             .config
             .public_access
             .is_some_and(|block| block.restrict_public_buckets);
         let restricted = restricts && policy.as_ref().is_some_and(policy::is_public);
-        Guard {
-            account: bucket.account.clone(),
-            policy,
-            restricted,
+        ResourcePolicy {
+            owner_account: bucket.account.clone(),
+            document: policy,
+            restrict_public_buckets: restricted,
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
-use super::lifecycle::Lifecycle;
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::xml::Node;
+use super::call::S3Call;
+use super::lifecycle::LifecycleConfiguration;
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::xml::XmlNode;
 
 /// What may be said about who owns objects that others write.
-pub(super) const OWNERSHIPS: [&str; 3] = [
+pub(super) const OBJECT_OWNERSHIP_VALUES: [&str; 3] = [
     "BucketOwnerEnforced",
     "BucketOwnerPreferred",
     "ObjectWriter",
@@ -16,32 +16,32 @@ pub(super) const OWNERSHIPS: [&str; 3] = [
 
 /// All of it. Documents that are nobody's business but the client's are kept as they came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Config {
-    pub(crate) encryption: Node,
-    pub(crate) public_access: Option<PublicAccess>,
+pub(crate) struct BucketConfig {
+    pub(crate) encryption: XmlNode,
+    pub(crate) public_access: Option<PublicAccessBlockConfiguration>,
     pub(crate) ownership: Option<String>,
     /// `Enabled` or `Suspended`; nothing when it never was.
     pub(crate) versioning: Option<String>,
-    pub(crate) lifecycle: Option<Lifecycle>,
+    pub(crate) lifecycle: Option<LifecycleConfiguration>,
     pub(crate) policy: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
 }
 
 /// What is blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PublicAccess {
+pub(crate) struct PublicAccessBlockConfiguration {
     pub(crate) block_public_acls: bool,
     pub(crate) ignore_public_acls: bool,
     pub(crate) block_public_policy: bool,
     pub(crate) restrict_public_buckets: bool,
 }
 
-impl Config {
+impl BucketConfig {
     /// What a bucket begins with.
-    pub(super) fn modern() -> Self {
+    pub(super) fn default_for_new_bucket() -> Self {
         Self {
-            encryption: default_encryption(),
-            public_access: Some(PublicAccess {
+            encryption: default_encryption_document(),
+            public_access: Some(PublicAccessBlockConfiguration {
                 block_public_acls: true,
                 ignore_public_acls: true,
                 block_public_policy: true,
@@ -56,12 +56,12 @@ impl Config {
     }
 
     /// The algorithm that objects are encrypted with unless they say otherwise, and the key if it is one of KMS.
-    pub(super) fn cipher(&self) -> (&str, Option<&str>) {
+    pub(super) fn default_cipher(&self) -> (&str, Option<&str>) {
         let by_default = self
             .encryption
-            .get("Rule")
-            .and_then(|rule| rule.get("ApplyServerSideEncryptionByDefault"));
-        let text = |name| by_default.and_then(|node| node.text_of(name));
+            .child("Rule")
+            .and_then(|rule| rule.child("ApplyServerSideEncryptionByDefault"));
+        let text = |name| by_default.and_then(|node| node.child_text(name));
         (
             text("SSEAlgorithm").unwrap_or("AES256"),
             text("KMSMasterKeyID"),
@@ -69,9 +69,9 @@ impl Config {
     }
 
     /// Whether one key of the bucket stands between its objects and KMS, unless they say otherwise.
-    pub(super) fn has_bucket_key(&self) -> bool {
-        let rule = self.encryption.get("Rule");
-        rule.and_then(|rule| rule.text_of("BucketKeyEnabled"))
+    pub(super) fn is_bucket_key_enabled(&self) -> bool {
+        let rule = self.encryption.child("Rule");
+        rule.and_then(|rule| rule.child_text("BucketKeyEnabled"))
             .is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 
@@ -79,79 +79,81 @@ impl Config {
     pub(super) fn blocks_customer_keys(&self) -> bool {
         let blocked = self
             .encryption
-            .get("Rule")
-            .and_then(|rule| rule.get("BlockedEncryptionTypes"));
+            .child("Rule")
+            .and_then(|rule| rule.child("BlockedEncryptionTypes"));
         blocked.is_some_and(|types| {
             types
-                .each("EncryptionType")
+                .children_named("EncryptionType")
                 .any(|kind| kind.text == "SSE-C")
         })
     }
 }
 
-fn default_encryption() -> Node {
-    let rule = Node::new("Rule")
-        .with(Node::new("ApplyServerSideEncryptionByDefault").text("SSEAlgorithm", "AES256"))
-        .text("BucketKeyEnabled", false)
-        .with(Node::new("BlockedEncryptionTypes").text("EncryptionType", "SSE-C"));
-    Node::new("ServerSideEncryptionConfiguration").with(rule)
+fn default_encryption_document() -> XmlNode {
+    let rule = XmlNode::new("Rule")
+        .with_child(
+            XmlNode::new("ApplyServerSideEncryptionByDefault").with_text("SSEAlgorithm", "AES256"),
+        )
+        .with_text("BucketKeyEnabled", false)
+        .with_child(XmlNode::new("BlockedEncryptionTypes").with_text("EncryptionType", "SSE-C"));
+    XmlNode::new("ServerSideEncryptionConfiguration").with_child(rule)
 }
 
-pub(super) fn get_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::xml(&call.config()?.encryption))
+pub(super) fn get_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    Ok(AwsResponse::s3_document(&call.visible_config()?.encryption))
 }
 
 /// Replaces the whole rule: who does not repeat that SSE-C is blocked lets it in again.
-pub(super) fn put_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let mut node = call.document("ServerSideEncryptionConfiguration")?;
+pub(super) fn put_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let mut node = call.parse_document("ServerSideEncryptionConfiguration")?;
     let [rule] = node.children.as_mut_slice() else {
-        return Err(Problem::malformed_xml());
+        return Err(AwsError::malformed_xml());
     };
-    let by_default = rule.get("ApplyServerSideEncryptionByDefault");
-    let algorithm = by_default.map(|node| node.text_of("SSEAlgorithm").unwrap_or_default());
+    let by_default = rule.child("ApplyServerSideEncryptionByDefault");
+    let algorithm = by_default.map(|node| node.child_text("SSEAlgorithm").unwrap_or_default());
     if algorithm.is_some_and(|name| !matches!(name, "AES256" | "aws:kms" | "aws:kms:dsse")) {
-        return Err(Problem::malformed_xml());
+        return Err(AwsError::malformed_xml());
     }
-    let key = by_default.and_then(|node| node.text_of("KMSMasterKeyID"));
+    let key = by_default.and_then(|node| node.child_text("KMSMasterKeyID"));
     if algorithm == Some("AES256") && key.is_some() {
         let message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse";
-        return Err(Problem::argument(message));
+        return Err(AwsError::invalid_argument(message));
     }
-    let types = rule.get("BlockedEncryptionTypes");
-    let odd = |node: &Node| !matches!(node.text.as_str(), "SSE-C" | "NONE");
-    if types.is_some_and(|types| types.each("EncryptionType").any(odd)) {
-        return Err(Problem::malformed_xml());
+    let types = rule.child("BlockedEncryptionTypes");
+    let odd = |node: &XmlNode| !matches!(node.text.as_str(), "SSE-C" | "NONE");
+    if types.is_some_and(|types| types.children_named("EncryptionType").any(odd)) {
+        return Err(AwsError::malformed_xml());
     }
-    if rule.get("BucketKeyEnabled").is_none() {
-        rule.children.push(Node::leaf("BucketKeyEnabled", false));
+    if rule.child("BucketKeyEnabled").is_none() {
+        rule.children.push(XmlNode::leaf("BucketKeyEnabled", false));
     }
-    call.configure(|config| config.encryption = node)?;
-    Ok(Reply::empty(200))
+    call.update_config(|config| config.encryption = node)?;
+    Ok(AwsResponse::empty(200))
 }
 
 /// Back to the default: there is no bucket without encryption.
-pub(super) fn delete_encryption(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    call.configure(|config| config.encryption = default_encryption())?;
-    Ok(Reply::empty(204))
+pub(super) fn delete_encryption(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    call.update_config(|config| config.encryption = default_encryption_document())?;
+    Ok(AwsResponse::empty(204))
 }
 
-const ACCESS: [&str; 4] = [
+const PUBLIC_ACCESS_SETTINGS: [&str; 4] = [
     "BlockPublicAcls",
     "IgnorePublicAcls",
     "BlockPublicPolicy",
     "RestrictPublicBuckets",
 ];
 
-pub(super) fn get_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let Some(block) = call.config()?.public_access else {
+pub(super) fn get_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let Some(block) = call.visible_config()?.public_access else {
         let message = "The public access block configuration was not found";
-        return Err(absent(
+        return Err(no_such_configuration(
             call,
             "NoSuchPublicAccessBlockConfiguration",
             message,
         ));
     };
-    let PublicAccess {
+    let PublicAccessBlockConfiguration {
         block_public_acls,
         ignore_public_acls,
         block_public_policy,
@@ -163,28 +165,28 @@ pub(super) fn get_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
         block_public_policy,
         restrict_public_buckets,
     ];
-    let children = ACCESS
+    let children = PUBLIC_ACCESS_SETTINGS
         .iter()
         .zip(values)
-        .map(|(name, value)| Node::leaf(*name, value));
-    Ok(Reply::xml(
-        &Node::new("PublicAccessBlockConfiguration").all(children),
+        .map(|(name, value)| XmlNode::leaf(*name, value));
+    Ok(AwsResponse::s3_document(
+        &XmlNode::new("PublicAccessBlockConfiguration").with_children(children),
     ))
 }
 
-pub(super) fn put_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let node = call.document("PublicAccessBlockConfiguration")?;
+pub(super) fn put_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let node = call.parse_document("PublicAccessBlockConfiguration")?;
     let mut values = [false; 4];
     for child in &node.children {
-        let at = ACCESS
+        let at = PUBLIC_ACCESS_SETTINGS
             .iter()
             .position(|name| *name == child.name)
-            .ok_or_else(Problem::malformed_xml)?;
+            .ok_or_else(AwsError::malformed_xml)?;
         values[at] = child
             .text
             .to_ascii_lowercase()
             .parse()
-            .map_err(|_| Problem::malformed_xml())?;
+            .map_err(|_| AwsError::malformed_xml())?;
     }
     let [
         block_public_acls,
@@ -192,111 +194,119 @@ pub(super) fn put_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
         block_public_policy,
         restrict_public_buckets,
     ] = values;
-    let block = PublicAccess {
+    let block = PublicAccessBlockConfiguration {
         block_public_acls,
         ignore_public_acls,
         block_public_policy,
         restrict_public_buckets,
     };
-    call.configure(|config| config.public_access = Some(block))?;
-    Ok(Reply::empty(200))
+    call.update_config(|config| config.public_access = Some(block))?;
+    Ok(AwsResponse::empty(200))
 }
 
-pub(super) fn delete_public_access(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    call.configure(|config| config.public_access = None)?;
-    Ok(Reply::empty(204))
+pub(super) fn delete_public_access(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    call.update_config(|config| config.public_access = None)?;
+    Ok(AwsResponse::empty(204))
 }
 
-pub(super) fn get_ownership(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let Some(ownership) = &call.config()?.ownership else {
-        return Err(absent(
+pub(super) fn get_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let Some(ownership) = &call.visible_config()?.ownership else {
+        return Err(no_such_configuration(
             call,
             "OwnershipControlsNotFoundError",
             "The bucket ownership controls were not found",
         ));
     };
-    let rule = Node::new("Rule").text("ObjectOwnership", ownership);
-    Ok(Reply::xml(&Node::new("OwnershipControls").with(rule)))
-}
-
-pub(super) fn put_ownership(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let node = call.document("OwnershipControls")?;
-    let [rule] = node.children.as_slice() else {
-        return Err(Problem::malformed_xml());
-    };
-    let said = rule
-        .text_of("ObjectOwnership")
-        .filter(|said| OWNERSHIPS.contains(said));
-    let said = said.ok_or_else(Problem::malformed_xml)?.to_owned();
-    call.configure(|config| config.ownership = Some(said))?;
-    Ok(Reply::empty(200))
-}
-
-pub(super) fn delete_ownership(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    call.configure(|config| config.ownership = None)?;
-    Ok(Reply::empty(204))
-}
-
-pub(super) fn get_versioning(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let status = call.config()?.versioning.clone();
-    Ok(Reply::xml(
-        &Node::new("VersioningConfiguration").maybe("Status", status),
+    let rule = XmlNode::new("Rule").with_text("ObjectOwnership", ownership);
+    Ok(AwsResponse::s3_document(
+        &XmlNode::new("OwnershipControls").with_child(rule),
     ))
 }
 
-pub(super) fn put_versioning(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let node = call.document("VersioningConfiguration")?;
+pub(super) fn put_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let node = call.parse_document("OwnershipControls")?;
+    let [rule] = node.children.as_slice() else {
+        return Err(AwsError::malformed_xml());
+    };
+    let said = rule
+        .child_text("ObjectOwnership")
+        .filter(|said| OBJECT_OWNERSHIP_VALUES.contains(said));
+    let said = said.ok_or_else(AwsError::malformed_xml)?.to_owned();
+    call.update_config(|config| config.ownership = Some(said))?;
+    Ok(AwsResponse::empty(200))
+}
+
+pub(super) fn delete_ownership(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    call.update_config(|config| config.ownership = None)?;
+    Ok(AwsResponse::empty(204))
+}
+
+pub(super) fn get_versioning(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let status = call.visible_config()?.versioning.clone();
+    Ok(AwsResponse::s3_document(
+        &XmlNode::new("VersioningConfiguration").with_optional_text("Status", status),
+    ))
+}
+
+pub(super) fn put_versioning(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let node = call.parse_document("VersioningConfiguration")?;
     let status = node
-        .text_of("Status")
+        .child_text("Status")
         .filter(|said| matches!(*said, "Enabled" | "Suspended"));
     let status = status.map(str::to_owned).ok_or_else(|| {
         let message = "The Versioning element must be specified";
-        Problem::new(400, "IllegalVersioningConfigurationException", message)
+        AwsError::new(400, "IllegalVersioningConfigurationException", message)
     })?;
-    call.configure(|config| config.versioning = Some(status))?;
-    Ok(Reply::empty(200))
+    call.update_config(|config| config.versioning = Some(status))?;
+    Ok(AwsResponse::empty(200))
 }
 
 /// `404` for a part of the configuration that is not there.
-pub(super) fn absent(call: &Call<'_>, code: &str, message: &str) -> Problem {
-    Problem::new(404, code, message).field("BucketName", &call.bucket)
+pub(super) fn no_such_configuration(call: &S3Call<'_>, code: &str, message: &str) -> AwsError {
+    AwsError::new(404, code, message).with_element("BucketName", &call.bucket)
 }
 
-pub(super) fn get_abac(_: &mut Call<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::xml(
-        &Node::new("AbacStatus").text("Status", "Disabled"),
+pub(super) fn get_abac(_: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    Ok(AwsResponse::s3_document(
+        &XmlNode::new("AbacStatus").with_text("Status", "Disabled"),
     ))
 }
 
-pub(super) fn get_logging(_: &mut Call<'_>) -> Result<Reply, Problem> {
-    Ok(Reply::xml(&Node::new("BucketLoggingStatus")))
+pub(super) fn get_logging(_: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    Ok(AwsResponse::s3_document(&XmlNode::new(
+        "BucketLoggingStatus",
+    )))
 }
 
-pub(super) fn get_cors(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    Err(absent(
+pub(super) fn get_cors(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    Err(no_such_configuration(
         call,
         "NoSuchCORSConfiguration",
         "The CORS configuration does not exist",
     ))
 }
 
-pub(super) fn get_website(call: &mut Call<'_>) -> Result<Reply, Problem> {
+pub(super) fn get_website(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let message = "The specified bucket does not have a website configuration";
-    Err(absent(call, "NoSuchWebsiteConfiguration", message))
+    Err(no_such_configuration(
+        call,
+        "NoSuchWebsiteConfiguration",
+        message,
+    ))
 }
 
-pub(super) fn get_replication(call: &mut Call<'_>) -> Result<Reply, Problem> {
+pub(super) fn get_replication(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let message = "The replication configuration was not found";
-    Err(absent(
+    Err(no_such_configuration(
         call,
         "ReplicationConfigurationNotFoundError",
         message,
     ))
 }
 
-pub(super) fn get_object_lock(call: &mut Call<'_>) -> Result<Reply, Problem> {
+pub(super) fn get_object_lock(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     let message = "Object Lock configuration does not exist for this bucket";
-    Err(absent(
+    Err(no_such_configuration(
         call,
         "ObjectLockConfigurationNotFoundError",
         message,

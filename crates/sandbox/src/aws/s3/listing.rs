@@ -3,58 +3,58 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
-use super::buckets::owner;
-use super::call::Call;
-use super::object::Version;
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::request::encode;
-use crate::aws::xml::Node;
+use super::buckets::canonical_user_id;
+use super::call::S3Call;
+use super::object::ObjectVersion;
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::request::percent_encode;
+use crate::aws::xml::XmlNode;
 use crate::clock;
 
 /// No page is longer.
-pub(super) const PAGE_MAX: usize = 1000;
+pub(super) const LIST_PAGE_MAX: usize = 1000;
 
 /// What a request wants listed.
 #[derive(Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct ListParameters<'a> {
     pub(super) prefix: &'a str,
     pub(super) delimiter: &'a str,
-    pub(super) max: usize,
-    pub(super) encoded: bool,
+    pub(super) max_entries: usize,
+    pub(super) url_encode_keys: bool,
 }
 
 /// One line of a list.
 #[derive(Debug)]
-pub(super) enum Line<T> {
+pub(super) enum ListEntry<T> {
     /// A thing by its key.
-    Thing(String, T),
+    Item(String, T),
     /// What several keys begin with.
-    Common(String),
+    CommonPrefix(String),
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> ListParameters<'a> {
     /// Reads what every list understands.
     ///
     /// # Errors
     /// `400` for what is no number, and for an encoding that there is not.
-    pub(super) fn read(call: &'a Call<'_>, max: &str) -> Result<Self, Problem> {
+    pub(super) fn from_call(call: &'a S3Call<'_>, max: &str) -> Result<Self, AwsError> {
         let request = call.request;
-        let encoding = request.value("encoding-type");
+        let encoding = request.nonempty_query_parameter("encoding-type");
         if encoding.is_some_and(|encoding| encoding != "url") {
-            return Err(Problem::argument(
+            return Err(AwsError::invalid_argument(
                 "Invalid Encoding Method specified in Request",
             ));
         }
         Ok(Self {
-            prefix: request.query("prefix").unwrap_or_default(),
-            delimiter: request.query("delimiter").unwrap_or_default(),
-            max: request.number(max, PAGE_MAX)?,
-            encoded: encoding.is_some(),
+            prefix: request.query_parameter("prefix").unwrap_or_default(),
+            delimiter: request.query_parameter("delimiter").unwrap_or_default(),
+            max_entries: request.query_number(max, LIST_PAGE_MAX)?,
+            url_encode_keys: encoding.is_some(),
         })
     }
 
     /// What a key is folded into, if it is.
-    pub(super) fn common(&self, key: &'a str) -> Option<&'a str> {
+    pub(super) fn common_prefix(&self, key: &'a str) -> Option<&'a str> {
         let rest = key.strip_prefix(self.prefix)?;
         let end = rest
             .find(self.delimiter)
@@ -63,52 +63,54 @@ impl<'a> Wanted<'a> {
     }
 
     /// A page of things in the order of their keys, and whether there are more.
-    pub(super) fn page<T>(
+    pub(super) fn paginate<T>(
         &self,
         things: impl Iterator<Item = (&'a str, T)>,
-    ) -> (Vec<Line<T>>, bool) {
-        let mut lines: Vec<Line<T>> = Vec::new();
+    ) -> (Vec<ListEntry<T>>, bool) {
+        let mut lines: Vec<ListEntry<T>> = Vec::new();
         for (key, thing) in things.filter(|(key, _)| key.starts_with(self.prefix)) {
-            let common = self.common(key);
-            if let (Some(common), Some(Line::Common(last))) = (common, lines.last())
+            let common = self.common_prefix(key);
+            if let (Some(common), Some(ListEntry::CommonPrefix(last))) = (common, lines.last())
                 && common == last
             {
                 continue;
             }
-            if lines.len() == self.max {
+            if lines.len() == self.max_entries {
                 // A page of nothing promises nothing.
-                return (lines, self.max > 0);
+                return (lines, self.max_entries > 0);
             }
             lines.push(match common {
-                Some(common) => Line::Common(common.to_owned()),
-                None => Line::Thing(key.to_owned(), thing),
+                Some(common) => ListEntry::CommonPrefix(common.to_owned()),
+                None => ListEntry::Item(key.to_owned(), thing),
             });
         }
         (lines, false)
     }
 
     /// A key as the answer spells it.
-    pub(super) fn spell(&self, key: &str) -> String {
-        if self.encoded {
-            encode(key).replace("%2F", "/")
+    pub(super) fn encode_key(&self, key: &str) -> String {
+        if self.url_encode_keys {
+            percent_encode(key).replace("%2F", "/")
         } else {
             key.to_owned()
         }
     }
 
     /// The lines of a page; common beginnings come after all things.
-    pub(super) fn render<T>(
+    pub(super) fn render_entries<T>(
         &self,
-        lines: &[Line<T>],
-        render: impl Fn(&str, &T) -> Node,
-    ) -> Vec<Node> {
-        let thing = |line: &Line<T>| match line {
-            Line::Thing(key, thing) => Some(render(&self.spell(key), thing)),
-            Line::Common(_) => None,
+        lines: &[ListEntry<T>],
+        render: impl Fn(&str, &T) -> XmlNode,
+    ) -> Vec<XmlNode> {
+        let thing = |line: &ListEntry<T>| match line {
+            ListEntry::Item(key, thing) => Some(render(&self.encode_key(key), thing)),
+            ListEntry::CommonPrefix(_) => None,
         };
-        let common = |line: &Line<T>| match line {
-            Line::Common(key) => Some(Node::new("CommonPrefixes").text("Prefix", self.spell(key))),
-            Line::Thing(..) => None,
+        let common = |line: &ListEntry<T>| match line {
+            ListEntry::CommonPrefix(key) => {
+                Some(XmlNode::new("CommonPrefixes").with_text("Prefix", self.encode_key(key)))
+            }
+            ListEntry::Item(..) => None,
         };
         lines
             .iter()
@@ -118,46 +120,51 @@ impl<'a> Wanted<'a> {
     }
 
     /// The beginning of every answer.
-    pub(super) fn head(&self, root: &str, bucket: &str) -> Node {
-        let node = Node::new(root)
-            .text("Name", bucket)
-            .text("Prefix", self.spell(self.prefix));
-        let node = node.maybe(
+    pub(super) fn result_node(&self, root: &str, bucket: &str) -> XmlNode {
+        let node = XmlNode::new(root)
+            .with_text("Name", bucket)
+            .with_text("Prefix", self.encode_key(self.prefix));
+        let node = node.with_optional_text(
             "Delimiter",
-            Some(self.spell(self.delimiter)).filter(|text| !text.is_empty()),
+            Some(self.encode_key(self.delimiter)).filter(|text| !text.is_empty()),
         );
-        node.maybe("EncodingType", self.encoded.then_some("url"))
+        node.with_optional_text("EncodingType", self.url_encode_keys.then_some("url"))
     }
 }
 
 /// The key of the last line.
-pub(super) fn last<T>(lines: &[Line<T>]) -> String {
+pub(super) fn last_key<T>(lines: &[ListEntry<T>]) -> String {
     match lines.last() {
-        Some(Line::Thing(key, _) | Line::Common(key)) => key.clone(),
+        Some(ListEntry::Item(key, _) | ListEntry::CommonPrefix(key)) => key.clone(),
         None => String::new(),
     }
 }
 
 /// `2026-01-01T00:00:00.000Z`: lists show whole seconds so.
-pub(super) fn stamp(ms: i64) -> String {
-    clock::millis(ms - ms.rem_euclid(1000))
+pub(super) fn format_timestamp(ms: i64) -> String {
+    clock::format_millis(ms - ms.rem_euclid(1000))
 }
 
-fn entry(key: &str, version: &Version, account: Option<&str>) -> Node {
-    let node = Node::new("Contents")
-        .text("Key", key)
-        .text("LastModified", stamp(version.modified_ms));
-    let node = node.text("ETag", format!("\"{}\"", version.etag));
+fn object_node(key: &str, version: &ObjectVersion, account: Option<&str>) -> XmlNode {
+    let node = XmlNode::new("Contents")
+        .with_text("Key", key)
+        .with_text("LastModified", format_timestamp(version.modified_ms));
+    let node = node.with_text("ETag", format!("\"{}\"", version.etag));
     let checksum = version.checksum.as_ref();
-    let node = node.maybe(
+    let node = node.with_optional_text(
         "ChecksumAlgorithm",
         checksum.map(|checksum| checksum.algorithm.name()),
     );
     let node = node
-        .maybe("ChecksumType", checksum.map(super::Checksum::kind))
-        .text("Size", version.size);
-    let node = node.all(account.map(|account| Node::new("Owner").text("ID", owner(account))));
-    node.text(
+        .with_optional_text(
+            "ChecksumType",
+            checksum.map(super::ObjectChecksum::checksum_type),
+        )
+        .with_text("Size", version.size);
+    let node = node.with_children(
+        account.map(|account| XmlNode::new("Owner").with_text("ID", canonical_user_id(account))),
+    );
+    node.with_text(
         "StorageClass",
         version
             .headers
@@ -166,75 +173,90 @@ fn entry(key: &str, version: &Version, account: Option<&str>) -> Node {
     )
 }
 
-type Page<'a> = (Vec<Line<&'a Version>>, bool);
+type ObjectPage<'a> = (Vec<ListEntry<&'a ObjectVersion>>, bool);
 
-fn current<'a>(call: &'a Call<'_>, wanted: &Wanted<'a>, after: &str) -> Result<Page<'a>, Problem> {
-    let objects = &call.look()?.objects;
+fn list_current_versions<'a>(
+    call: &'a S3Call<'_>,
+    wanted: &ListParameters<'a>,
+    after: &str,
+) -> Result<ObjectPage<'a>, AwsError> {
+    let objects = &call.bucket_state()?.objects;
     let live = objects.iter().filter_map(|(key, versions)| {
         let version = versions.last().filter(|version| !version.marker)?;
         Some((key.as_str(), version))
     });
-    let later = live
-        .filter(|(key, _)| *key > after && wanted.common(key).is_none_or(|common| common != after));
-    Ok(wanted.page(later))
+    let later = live.filter(|(key, _)| {
+        *key > after
+            && wanted
+                .common_prefix(key)
+                .is_none_or(|common| common != after)
+    });
+    Ok(wanted.paginate(later))
 }
 
 /// `ListObjectsV2`
-pub(super) fn second(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let wanted = Wanted::read(call, "max-keys")?;
+pub(super) fn list_objects_v2(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let wanted = ListParameters::from_call(call, "max-keys")?;
     let request = call.request;
-    let start = request.value("start-after").unwrap_or_default();
-    let token = request.value("continuation-token");
+    let start = request
+        .nonempty_query_parameter("start-after")
+        .unwrap_or_default();
+    let token = request.nonempty_query_parameter("continuation-token");
     let after = match token {
         Some(token) => {
             let bytes = URL_SAFE
                 .decode(token)
                 .ok()
                 .and_then(|bytes| String::from_utf8(bytes).ok());
-            bytes
-                .ok_or_else(|| Problem::argument("The continuation token provided is incorrect"))?
+            bytes.ok_or_else(|| {
+                AwsError::invalid_argument("The continuation token provided is incorrect")
+            })?
         }
         None => start.to_owned(),
     };
-    let (lines, more) = current(call, &wanted, &after)?;
-    let account = &call.look()?.account;
+    let (lines, more) = list_current_versions(call, &wanted, &after)?;
+    let account = &call.bucket_state()?.account;
     let account = request
-        .query("fetch-owner")
+        .query_parameter("fetch-owner")
         .filter(|said| *said == "true")
         .map(|_| account.as_str());
     let node = wanted
-        .head("ListBucketResult", &call.bucket)
-        .text("KeyCount", lines.len())
-        .text("MaxKeys", wanted.max);
+        .result_node("ListBucketResult", &call.bucket)
+        .with_text("KeyCount", lines.len())
+        .with_text("MaxKeys", wanted.max_entries);
     let node = node
-        .text("IsTruncated", more)
-        .maybe("ContinuationToken", token);
-    let node = node.maybe(
+        .with_text("IsTruncated", more)
+        .with_optional_text("ContinuationToken", token);
+    let node = node.with_optional_text(
         "NextContinuationToken",
-        more.then(|| URL_SAFE.encode(last(&lines))),
+        more.then(|| URL_SAFE.encode(last_key(&lines))),
     );
-    let node = node.maybe(
+    let node = node.with_optional_text(
         "StartAfter",
-        Some(wanted.spell(start)).filter(|text| !text.is_empty()),
+        Some(wanted.encode_key(start)).filter(|text| !text.is_empty()),
     );
-    Ok(Reply::xml(&node.all(
-        wanted.render(&lines, |key, version| entry(key, version, account)),
+    Ok(AwsResponse::s3_document(&node.with_children(
+        wanted.render_entries(&lines, |key, version| object_node(key, version, account)),
     )))
 }
 
 /// `ListObjects`, the old one.
-pub(super) fn first(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let wanted = Wanted::read(call, "max-keys")?;
-    let marker = call.request.query("marker").unwrap_or_default();
-    let (lines, more) = current(call, &wanted, marker)?;
-    let account = call.look()?.account.as_str();
+pub(super) fn list_objects_v1(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let wanted = ListParameters::from_call(call, "max-keys")?;
+    let marker = call.request.query_parameter("marker").unwrap_or_default();
+    let (lines, more) = list_current_versions(call, &wanted, marker)?;
+    let account = call.bucket_state()?.account.as_str();
     let node = wanted
-        .head("ListBucketResult", &call.bucket)
-        .text("Marker", wanted.spell(marker));
-    let node = node.text("MaxKeys", wanted.max).text("IsTruncated", more);
-    let next = (more && !wanted.delimiter.is_empty()).then(|| wanted.spell(&last(&lines)));
-    let node = node.maybe("NextMarker", next);
-    Ok(Reply::xml(&node.all(
-        wanted.render(&lines, |key, version| entry(key, version, Some(account))),
+        .result_node("ListBucketResult", &call.bucket)
+        .with_text("Marker", wanted.encode_key(marker));
+    let node = node
+        .with_text("MaxKeys", wanted.max_entries)
+        .with_text("IsTruncated", more);
+    let next = (more && !wanted.delimiter.is_empty()).then(|| wanted.encode_key(&last_key(&lines)));
+    let node = node.with_optional_text("NextMarker", next);
+    Ok(AwsResponse::s3_document(&node.with_children(
+        wanted.render_entries(&lines, |key, version| {
+            object_node(key, version, Some(account))
+        }),
     )))
 }

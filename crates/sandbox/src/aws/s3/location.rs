@@ -1,11 +1,11 @@
 //! Regions: where a bucket may be made, and where it is.
 
-use super::call::Call;
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::xml::Node;
+use super::call::S3Call;
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::xml::XmlNode;
 
 /// The region that never names itself, because it was once the only one.
-pub(crate) const FIRST: &str = "us-east-1";
+pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 
 const REGIONS: [&str; 34] = [
     "af-south-1",
@@ -48,24 +48,24 @@ const REGIONS: [&str; 34] = [
 ///
 /// # Errors
 /// `400` when the two differ, or when there is no such region.
-pub(crate) fn choose(said: Option<&str>, asked: &str) -> Result<String, Problem> {
+pub(crate) fn choose_bucket_region(said: Option<&str>, asked: &str) -> Result<String, AwsError> {
     let illegal = |constraint: &str| {
         let message = format!(
             "The {constraint} location constraint is incompatible for the region specific endpoint this request was sent to."
         );
-        Problem::new(400, "IllegalLocationConstraintException", message)
+        AwsError::new(400, "IllegalLocationConstraintException", message)
     };
     match said {
-        None if asked == FIRST => Ok(FIRST.to_owned()),
+        None if asked == DEFAULT_REGION => Ok(DEFAULT_REGION.to_owned()),
         None => Err(illegal("unspecified")),
-        Some(said) if !REGIONS.contains(&said) || said == FIRST => {
+        Some(said) if !REGIONS.contains(&said) || said == DEFAULT_REGION => {
             let message = "The specified location-constraint is not valid";
-            Err(Problem::new(400, "InvalidLocationConstraint", message)
-                .field("LocationConstraint", said))
+            Err(AwsError::new(400, "InvalidLocationConstraint", message)
+                .with_element("LocationConstraint", said))
         }
-        Some("EU") if matches!(asked, FIRST | "eu-west-1") => Ok("eu-west-1".to_owned()),
+        Some("EU") if matches!(asked, DEFAULT_REGION | "eu-west-1") => Ok("eu-west-1".to_owned()),
         // Whoever asks the first region may name any other.
-        Some(said) if said == asked || asked == FIRST => Ok(said.to_owned()),
+        Some(said) if said == asked || asked == DEFAULT_REGION => Ok(said.to_owned()),
         Some(said) => Err(illegal(said)),
     }
 }
@@ -74,8 +74,11 @@ pub(crate) fn choose(said: Option<&str>, asked: &str) -> Result<String, Problem>
 ///
 /// # Errors
 /// `404 NoSuchBucket`.
-pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let region = &call.look()?.region;
-    let said = if region == FIRST { "" } else { region };
-    Ok(Reply::xml(&Node::leaf("LocationConstraint", said)))
+pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let region = &call.bucket_state()?.region;
+    let said = if region == DEFAULT_REGION { "" } else { region };
+    Ok(AwsResponse::s3_document(&XmlNode::leaf(
+        "LocationConstraint",
+        said,
+    )))
 }

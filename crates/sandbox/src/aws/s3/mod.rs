@@ -27,37 +27,37 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::call::{Call, no_bucket};
-pub(crate) use self::config::Config;
-use self::multipart::Upload;
-pub(crate) use self::object::{Checksum, Version};
-pub(crate) use self::read::http_date;
-pub(crate) use self::rights::run;
-pub(crate) use self::routes::{Class, Operation, find, readable};
+pub(crate) use self::call::{S3Call, no_such_bucket};
+pub(crate) use self::config::BucketConfig;
+use self::multipart::MultipartUpload;
+pub(crate) use self::object::{ObjectChecksum, ObjectVersion};
+pub(crate) use self::read::format_http_date;
+pub(crate) use self::rights::execute;
+pub(crate) use self::routes::{OperationClass, S3Operation, find_operation, recorded_path};
 
 /// How many former configurations are kept for reads that lag.
-const PAST_MAX: usize = 64;
+const CONFIG_HISTORY_MAX: usize = 64;
 
 /// A bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Bucket {
+pub(crate) struct BucketState {
     pub(crate) name: String,
     pub(crate) account: String,
     pub(crate) region: String,
     pub(crate) created_ms: i64,
-    pub(crate) config: Config,
+    pub(crate) config: BucketConfig,
     /// The versions of each key, newest last.
-    pub(crate) objects: BTreeMap<String, Vec<Version>>,
+    pub(crate) objects: BTreeMap<String, Vec<ObjectVersion>>,
     #[serde(default)]
-    pub(crate) uploads: BTreeMap<String, Upload>,
+    pub(crate) uploads: BTreeMap<String, MultipartUpload>,
     /// Former configurations, each with the moment of its end.
     #[serde(skip)]
-    past: Vec<(i64, Config)>,
+    past: Vec<(i64, BucketConfig)>,
 }
 
-impl Bucket {
+impl BucketState {
     /// The names of all contents that it holds.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn content_names(&self) -> impl Iterator<Item = &str> {
         let versions = self
             .objects
             .values()
@@ -78,16 +78,16 @@ impl Bucket {
     }
 
     /// Changes the configuration, and remembers the old one for reads that lag.
-    fn configure(&mut self, now: i64, change: impl FnOnce(&mut Config)) {
+    fn update_config(&mut self, now: i64, change: impl FnOnce(&mut BucketConfig)) {
         self.past.push((now, self.config.clone()));
-        if self.past.len() > PAST_MAX {
+        if self.past.len() > CONFIG_HISTORY_MAX {
             self.past.remove(0);
         }
         change(&mut self.config);
     }
 
     /// The configuration as it was at some moment.
-    fn config_at(&self, moment: i64) -> &Config {
+    fn config_at(&self, moment: i64) -> &BucketConfig {
         self.past
             .iter()
             .find(|(end, _)| *end > moment)
@@ -95,7 +95,7 @@ impl Bucket {
     }
 
     /// The newest version of a key, unless that is a delete marker.
-    pub(crate) fn current(&self, key: &str) -> Option<&Version> {
+    pub(crate) fn current_version(&self, key: &str) -> Option<&ObjectVersion> {
         self.objects
             .get(key)?
             .last()
@@ -103,12 +103,12 @@ impl Bucket {
     }
 
     /// Adds a version as the state of versioning wants it, and gives back the contents that nobody needs any more.
-    fn store(&mut self, key: &str, version: Version) -> Vec<String> {
+    fn add_version(&mut self, key: &str, version: ObjectVersion) -> Vec<String> {
         let versions = self.objects.entry(key.to_owned()).or_default();
         let mut freed = Vec::new();
-        if version.id == NULL {
+        if version.id == NULL_VERSION_ID {
             freed = versions
-                .extract_if(.., |old| old.id == NULL)
+                .extract_if(.., |old| old.id == NULL_VERSION_ID)
                 .map(|old| old.content)
                 .collect();
         }
@@ -118,4 +118,4 @@ impl Bucket {
 }
 
 /// What a version is called that was written while versioning was not enabled.
-pub(crate) const NULL: &str = "null";
+pub(crate) const NULL_VERSION_ID: &str = "null";

@@ -7,19 +7,19 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
-use super::checksum::Algorithm;
-use super::{Config, NULL, conditions, kms, read, tags};
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::request::Request;
+use super::call::S3Call;
+use super::checksum::ChecksumAlgorithm;
+use super::{BucketConfig, NULL_VERSION_ID, conditions, kms, read, tags};
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::request::AwsRequest;
 use crate::ids;
 
 /// A key's length in bytes.
-pub(super) const KEY_MAX: usize = 1024;
+pub(super) const OBJECT_KEY_MAX_BYTES: usize = 1024;
 
 /// One version of an object, or a delete marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Version {
+pub(crate) struct ObjectVersion {
     pub(crate) id: String,
     /// Whether it only says that the object is deleted.
     #[serde(default)]
@@ -31,7 +31,7 @@ pub(crate) struct Version {
     pub(crate) content: String,
     /// Headers that every read gives back.
     pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) checksum: Option<Checksum>,
+    pub(crate) checksum: Option<ObjectChecksum>,
     #[serde(default)]
     pub(crate) tags: Vec<(String, String)>,
     /// The sizes of its parts, if it was written in parts.
@@ -41,14 +41,14 @@ pub(crate) struct Version {
 
 /// A checksum that is stored with a content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Checksum {
-    pub(crate) algorithm: Algorithm,
+pub(crate) struct ObjectChecksum {
+    pub(crate) algorithm: ChecksumAlgorithm,
     pub(crate) value: String,
 }
 
-impl Checksum {
+impl ObjectChecksum {
     /// Whether it is of the whole, or of the sums of its parts.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn checksum_type(&self) -> &'static str {
         if self.value.contains('-') {
             "COMPOSITE"
         } else {
@@ -58,8 +58,16 @@ impl Checksum {
 }
 
 /// The MD5 of a content; of one that a key of KMS encrypts, nobody learns it.
-pub(super) fn etag(content: &[u8], headers: &BTreeMap<String, String>, name: &str) -> String {
-    let secret = if kms::encrypts(headers) { name } else { "" };
+pub(super) fn compute_etag(
+    content: &[u8],
+    headers: &BTreeMap<String, String>,
+    name: &str,
+) -> String {
+    let secret = if kms::is_kms_encrypted(headers) {
+        name
+    } else {
+        ""
+    };
     ids::hex(
         &Md5::new()
             .chain_update(secret)
@@ -69,61 +77,73 @@ pub(super) fn etag(content: &[u8], headers: &BTreeMap<String, String>, name: &st
 }
 
 /// `PutObject`
-pub(super) fn put(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    if call.key.len() > KEY_MAX {
-        return Err(Problem::new(400, "KeyTooLongError", "Your key is too long"));
+pub(super) fn put_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    if call.key.len() > OBJECT_KEY_MAX_BYTES {
+        return Err(AwsError::new(
+            400,
+            "KeyTooLongError",
+            "Your key is too long",
+        ));
     }
-    let checksum = check_content(call)?;
-    let headers = headers(call)?;
-    kms::may(call, kms::WRITE, &headers, &call.object_arn(&call.key))?;
-    conditions::write(call, &call.key.clone())?;
-    let content = content_name(call);
-    let version = Version {
-        etag: etag(&call.content, &headers, &content),
-        size: call.content.len() as u64,
+    let checksum = verify_body_digests(call)?;
+    let headers = headers_to_store(call)?;
+    kms::authorize_key_use(
+        call,
+        kms::GENERATE_DATA_KEY,
+        &headers,
+        &call.object_arn(&call.key),
+    )?;
+    conditions::check_write(call, &call.key.clone())?;
+    let content = new_content_name(call);
+    let version = ObjectVersion {
+        etag: compute_etag(&call.body, &headers, &content),
+        size: call.body.len() as u64,
         content,
         headers,
         checksum: Some(checksum),
         tags: tags::from_header(call)?,
-        ..Version::default()
+        ..ObjectVersion::default()
     };
     call.world
         .aws
         .contents
-        .put(&version.content, call.content.clone());
-    let version = keep(call, version)?;
-    let reply = Reply::empty(200).header("etag", format!("\"{}\"", version.etag));
-    let reply = read::with_cipher(read::with_checksum(reply, &version), &version.headers);
-    Ok(read::with_version(call, reply, &version.id))
+        .put(&version.content, call.body.clone());
+    let version = store_version(call, version)?;
+    let reply = AwsResponse::empty(200).with_header("etag", format!("\"{}\"", version.etag));
+    let reply = read::with_encryption(read::with_checksum(reply, &version), &version.headers);
+    Ok(read::with_version_id(call, reply, &version.id))
 }
 
 /// A name for a new content.
-pub(super) fn content_name(call: &mut Call<'_>) -> String {
-    ids::hex(&call.world.draw_aws("content")[..16])
+pub(super) fn new_content_name(call: &mut S3Call<'_>) -> String {
+    ids::hex(&call.world.draw_aws_bytes("content")[..16])
 }
 
 /// Makes a version the newest of the key.
 ///
 /// # Errors
 /// `404 NoSuchBucket`.
-pub(super) fn keep(call: &mut Call<'_>, version: Version) -> Result<Version, Problem> {
-    let id = match call.look()?.config.versioning.as_deref() {
+pub(super) fn store_version(
+    call: &mut S3Call<'_>,
+    version: ObjectVersion,
+) -> Result<ObjectVersion, AwsError> {
+    let id = match call.bucket_state()?.config.versioning.as_deref() {
         Some("Enabled") => STANDARD
-            .encode(&call.world.draw_aws("version")[..24])
+            .encode(&call.world.draw_aws_bytes("version")[..24])
             .replace(['+', '/'], "_"),
-        _ => NULL.to_owned(),
+        _ => NULL_VERSION_ID.to_owned(),
     };
-    let version = Version {
+    let version = ObjectVersion {
         id,
-        modified_ms: call.world.now,
+        modified_ms: call.world.now_ms,
         ..version
     };
     let key = call.key.clone();
-    let freed = call.change()?.store(&key, version.clone());
+    let freed = call.bucket_state_mut()?.add_version(&key, version.clone());
     freed
         .into_iter()
         .filter(|name| !name.is_empty())
-        .for_each(|name| call.world.aws.contents.drop(name));
+        .for_each(|name| call.world.aws.contents.remove(name));
     Ok(version)
 }
 
@@ -131,50 +151,50 @@ pub(super) fn keep(call: &mut Call<'_>, version: Version) -> Result<Version, Pro
 ///
 /// # Errors
 /// `400` when they differ.
-pub(super) fn check_content(call: &Call<'_>) -> Result<Checksum, Problem> {
+pub(super) fn verify_body_digests(call: &S3Call<'_>) -> Result<ObjectChecksum, AwsError> {
     if let Some(said) = call.request.header("content-md5") {
         let bytes = STANDARD.decode(said).ok().filter(|bytes| bytes.len() == 16);
         let bytes = bytes.ok_or_else(|| {
-            Problem::new(
+            AwsError::new(
                 400,
                 "InvalidDigest",
                 "The Content-MD5 you specified is not valid.",
             )
         })?;
-        if bytes != Md5::digest(&call.content).to_vec() {
+        if bytes != Md5::digest(&call.body).to_vec() {
             let message = "The Content-MD5 you specified did not match what we received.";
-            return Err(Problem::new(400, "BadDigest", message));
+            return Err(AwsError::new(400, "BadDigest", message));
         }
     }
-    if call.said("x-amz-checksum-sha1").is_some() {
-        return Err(Problem::new(
+    if call.header_or_trailer("x-amz-checksum-sha1").is_some() {
+        return Err(AwsError::new(
             501,
             "NotImplemented",
             "SHA1 checksums are not imitated here",
         ));
     }
-    for algorithm in Algorithm::ALL {
-        let Some(said) = call.said(&algorithm.header()) else {
+    for algorithm in ChecksumAlgorithm::ALL {
+        let Some(said) = call.header_or_trailer(&algorithm.header_name()) else {
             continue;
         };
-        let value = algorithm.sum(&call.content);
+        let value = algorithm.compute(&call.body);
         if said != value {
             let name = algorithm.name();
             let message =
                 format!("The {name} you specified did not match the calculated checksum.");
-            return Err(Problem::new(400, "BadDigest", message));
+            return Err(AwsError::new(400, "BadDigest", message));
         }
-        return Ok(Checksum { algorithm, value });
+        return Ok(ObjectChecksum { algorithm, value });
     }
-    let algorithm = Algorithm::Crc64nvme;
-    Ok(Checksum {
+    let algorithm = ChecksumAlgorithm::Crc64nvme;
+    Ok(ObjectChecksum {
         algorithm,
-        value: algorithm.sum(&call.content),
+        value: algorithm.compute(&call.body),
     })
 }
 
 /// How an object may be stored.
-const CLASSES: [&str; 8] = [
+const STORAGE_CLASSES: [&str; 8] = [
     "STANDARD",
     "REDUCED_REDUNDANCY",
     "STANDARD_IA",
@@ -186,20 +206,21 @@ const CLASSES: [&str; 8] = [
 ];
 
 /// What a client may say about an object in headers of its own, names and values together.
-const METADATA_MAX: usize = 2048;
+const METADATA_MAX_BYTES: usize = 2048;
 
 /// Whether a write also says who else has access.
-pub(super) fn grants(request: &Request) -> bool {
+pub(super) fn has_acl_headers(request: &AwsRequest) -> bool {
     let mut names = request.headers.keys().map(axum::http::HeaderName::as_str);
     names.any(|name| name == "x-amz-acl" || name.starts_with("x-amz-grant-"))
 }
 
 /// Holds access lists to what the bucket takes: none, or none that are public.
-fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
+fn check_acl(request: &AwsRequest, config: &BucketConfig) -> Result<(), AwsError> {
     let acl = request.header("x-amz-acl");
-    let listed = grants(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
+    let listed =
+        has_acl_headers(request) && !matches!(acl, Some("bucket-owner-full-control" | "private"));
     if listed && config.ownership.as_deref() == Some("BucketOwnerEnforced") {
-        return Err(Problem::new(
+        return Err(AwsError::new(
             400,
             "AccessControlListNotSupported",
             "The bucket does not allow ACLs",
@@ -214,7 +235,7 @@ fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
             .public_access
             .is_some_and(|block| block.block_public_acls)
     {
-        true => Err(Problem::denied("Access Denied")),
+        true => Err(AwsError::access_denied("Access Denied")),
         false => Ok(()),
     }
 }
@@ -223,7 +244,7 @@ fn check_acl(request: &Request, config: &Config) -> Result<(), Problem> {
 ///
 /// # Errors
 /// `403 InvalidObjectState`.
-pub(super) fn at_hand(version: &Version) -> Result<(), Problem> {
+pub(super) fn check_not_archived(version: &ObjectVersion) -> Result<(), AwsError> {
     let class = version
         .headers
         .get("x-amz-storage-class")
@@ -232,11 +253,11 @@ pub(super) fn at_hand(version: &Version) -> Result<(), Problem> {
         return Ok(());
     }
     let message = "The operation is not valid for the object's storage class";
-    Err(Problem::new(403, "InvalidObjectState", message).field("StorageClass", class))
+    Err(AwsError::new(403, "InvalidObjectState", message).with_element("StorageClass", class))
 }
 
 /// Headers that are kept with an object and given back.
-const KEPT: [&str; 7] = [
+const STORED_HEADERS: [&str; 7] = [
     "content-type",
     "cache-control",
     "content-disposition",
@@ -250,19 +271,21 @@ const KEPT: [&str; 7] = [
 ///
 /// # Errors
 /// `400` or `403` for what this bucket does not take.
-pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, Problem> {
-    let config = &call.look()?.config;
+pub(super) fn headers_to_store(
+    call: &mut S3Call<'_>,
+) -> Result<BTreeMap<String, String>, AwsError> {
+    let config = &call.bucket_state()?.config;
     let said = |name: &str| call.request.header(name).map(str::to_owned);
     check_acl(call.request, config)?;
     if let Some(class) =
-        said("x-amz-storage-class").filter(|class| !CLASSES.contains(&class.as_str()))
+        said("x-amz-storage-class").filter(|class| !STORAGE_CLASSES.contains(&class.as_str()))
     {
-        let problem = Problem::new(
+        let problem = AwsError::new(
             400,
             "InvalidStorageClass",
             "The storage class you specified is not valid",
         );
-        return Err(problem.field("StorageClassRequested", class));
+        return Err(problem.with_element("StorageClassRequested", class));
     }
     if call
         .request
@@ -270,19 +293,19 @@ pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, P
         .keys()
         .any(|name| name.as_str().starts_with("x-amz-object-lock-"))
     {
-        return Err(Problem::request(
+        return Err(AwsError::invalid_request(
             "Bucket is missing Object Lock Configuration",
         ));
     }
     if said("x-amz-server-side-encryption-customer-algorithm").is_some() {
         return Err(match config.blocks_customer_keys() {
-            true => Problem::denied(
+            true => AwsError::access_denied(
                 "Access Denied: server-side encryption with customer provided keys (SSE-C) is blocked for this bucket",
             ),
-            false => Problem::new(501, "NotImplemented", "SSE-C is not imitated here"),
+            false => AwsError::new(501, "NotImplemented", "SSE-C is not imitated here"),
         });
     }
-    let mut kept: BTreeMap<String, String> = KEPT
+    let mut kept: BTreeMap<String, String> = STORED_HEADERS
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), said(name)?)))
         .collect();
@@ -309,10 +332,10 @@ pub(super) fn headers(call: &mut Call<'_>) -> Result<BTreeMap<String, String>, P
     let metadata = kept
         .iter()
         .filter_map(|(name, value)| Some(name.strip_prefix("x-amz-meta-")?.len() + value.len()));
-    if metadata.sum::<usize>() > METADATA_MAX {
+    if metadata.sum::<usize>() > METADATA_MAX_BYTES {
         let message = "Your metadata headers exceed the maximum allowed metadata size";
-        return Err(Problem::new(400, "MetadataTooLarge", message));
+        return Err(AwsError::new(400, "MetadataTooLarge", message));
     }
-    kept.extend(kms::choose(call)?);
+    kept.extend(kms::choose_encryption(call)?);
     Ok(kept)
 }

@@ -2,32 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
-use super::checksum::Algorithm;
-use super::listing::stamp;
+use super::call::S3Call;
+use super::checksum::ChecksumAlgorithm;
+use super::listing::format_timestamp;
 use super::{kms, multipart, object, read};
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::xml::Node;
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::xml::XmlNode;
 
 /// Parts are numbered from 1 to this.
-const NUMBER_MAX: u32 = 10_000;
+const PART_NUMBER_MAX: u32 = 10_000;
 /// No page is longer.
-const PAGE_MAX: usize = 1000;
+const PARTS_PAGE_MAX: usize = 1000;
 
 /// A part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Part {
+pub(crate) struct UploadedPart {
     pub(crate) etag: String,
     pub(crate) size: u64,
     pub(crate) modified_ms: i64,
     pub(crate) content: String,
-    pub(crate) checksum: object::Checksum,
+    pub(crate) checksum: object::ObjectChecksum,
 }
 
 /// `UploadPart`
-pub(super) fn upload(call: &mut Call<'_>) -> Result<Reply, Problem> {
+pub(super) fn upload_part(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     if call.request.header("x-amz-copy-source").is_some() {
-        return Err(Problem::new(
+        return Err(AwsError::new(
             501,
             "NotImplemented",
             "UploadPartCopy is not imitated here",
@@ -35,94 +35,101 @@ pub(super) fn upload(call: &mut Call<'_>) -> Result<Reply, Problem> {
     }
     let number = call
         .request
-        .value("partNumber")
+        .nonempty_query_parameter("partNumber")
         .and_then(|text| text.parse::<u32>().ok());
     let number = number
-        .filter(|number| (1..=NUMBER_MAX).contains(number))
+        .filter(|number| (1..=PART_NUMBER_MAX).contains(number))
         .ok_or_else(|| {
-            Problem::argument("Part number must be an integer between 1 and 10000, inclusive")
+            AwsError::invalid_argument(
+                "Part number must be an integer between 1 and 10000, inclusive",
+            )
         })?;
-    let (id, upload) = multipart::named(call)?;
-    kms::none_said(call)?;
-    kms::may(
+    let (id, upload) = multipart::find_upload(call)?;
+    kms::reject_encryption_headers(call)?;
+    kms::authorize_key_use(
         call,
-        kms::READ,
+        kms::DECRYPT,
         &upload.headers,
         &call.object_arn(&call.key),
     )?;
-    upload.check_sum(
-        Algorithm::ALL
+    upload.check_part_algorithm(
+        ChecksumAlgorithm::ALL
             .into_iter()
-            .find(|algorithm| call.said(&algorithm.header()).is_some()),
+            .find(|algorithm| call.header_or_trailer(&algorithm.header_name()).is_some()),
     )?;
     let (id, algorithm, headers) = (id.to_owned(), upload.algorithm, upload.headers.clone());
-    let mut checksum = object::check_content(call)?;
+    let mut checksum = object::verify_body_digests(call)?;
     if checksum.algorithm != algorithm {
         // Whatever came along was right; what is kept is what the whole was begun with, though nobody named it.
-        checksum = object::Checksum {
+        checksum = object::ObjectChecksum {
             algorithm,
-            value: algorithm.sum(&call.content),
+            value: algorithm.compute(&call.body),
         };
     }
-    let content = object::content_name(call);
-    let part = Part {
-        etag: object::etag(&call.content, &headers, &content),
-        size: call.content.len() as u64,
-        modified_ms: call.world.now,
+    let content = object::new_content_name(call);
+    let part = UploadedPart {
+        etag: object::compute_etag(&call.body, &headers, &content),
+        size: call.body.len() as u64,
+        modified_ms: call.world.now_ms,
         content,
         checksum,
     };
     call.world
         .aws
         .contents
-        .put(&part.content, call.content.clone());
-    let reply = Reply::empty(200).header("etag", format!("\"{}\"", part.etag));
-    let reply = read::with_cipher(reply, &headers);
-    let reply = reply.header(&part.checksum.algorithm.header(), &part.checksum.value);
+        .put(&part.content, call.body.clone());
+    let reply = AwsResponse::empty(200).with_header("etag", format!("\"{}\"", part.etag));
+    let reply = read::with_encryption(reply, &headers);
+    let reply = reply.with_header(&part.checksum.algorithm.header_name(), &part.checksum.value);
     let replaced = call
-        .change()?
+        .bucket_state_mut()?
         .uploads
         .get_mut(&id)
         .and_then(|upload| upload.parts.insert(number, part));
     if let Some(part) = replaced {
-        call.world.aws.contents.drop(part.content);
+        call.world.aws.contents.remove(part.content);
     }
     Ok(reply)
 }
 
 /// `ListParts`
-pub(super) fn list(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    let max = call.request.number("max-parts", PAGE_MAX)?;
+pub(super) fn list_parts(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let max = call.request.query_number("max-parts", PARTS_PAGE_MAX)?;
     let after = call
         .request
-        .value("part-number-marker")
+        .nonempty_query_parameter("part-number-marker")
         .and_then(|text| text.parse::<u32>().ok())
         .unwrap_or(0);
-    let (id, upload) = multipart::named(call)?;
+    let (id, upload) = multipart::find_upload(call)?;
     let mut parts = upload.parts.range(after.saturating_add(1)..);
     let shown: Vec<_> = parts.by_ref().take(max).collect();
     let more = parts.next().is_some();
-    let node = Node::new("ListPartsResult")
-        .text("Bucket", &call.bucket)
-        .text("Key", &call.key)
-        .text("UploadId", id);
+    let node = XmlNode::new("ListPartsResult")
+        .with_text("Bucket", &call.bucket)
+        .with_text("Key", &call.key)
+        .with_text("UploadId", id);
     let node = node
-        .text("StorageClass", "STANDARD")
-        .text("PartNumberMarker", after)
-        .text("MaxParts", max);
+        .with_text("StorageClass", "STANDARD")
+        .with_text("PartNumberMarker", after)
+        .with_text("MaxParts", max);
     let next = shown.last().map(|(number, _)| **number).filter(|_| more);
     let node = node
-        .text("IsTruncated", more)
-        .maybe("NextPartNumberMarker", next);
-    let node = node.text("ChecksumAlgorithm", upload.algorithm.name());
-    let entry = |(number, part): (&u32, &Part)| {
-        let node = Node::new("Part")
-            .text("PartNumber", number)
-            .text("LastModified", stamp(part.modified_ms));
+        .with_text("IsTruncated", more)
+        .with_optional_text("NextPartNumberMarker", next);
+    let node = node.with_text("ChecksumAlgorithm", upload.algorithm.name());
+    let entry = |(number, part): (&u32, &UploadedPart)| {
+        let node = XmlNode::new("Part")
+            .with_text("PartNumber", number)
+            .with_text("LastModified", format_timestamp(part.modified_ms));
         let node = node
-            .text("ETag", format!("\"{}\"", part.etag))
-            .text("Size", part.size);
-        node.text(&part.checksum.algorithm.element(), &part.checksum.value)
+            .with_text("ETag", format!("\"{}\"", part.etag))
+            .with_text("Size", part.size);
+        node.with_text(
+            &part.checksum.algorithm.xml_element_name(),
+            &part.checksum.value,
+        )
     };
-    Ok(Reply::xml(&node.all(shown.into_iter().map(entry))))
+    Ok(AwsResponse::s3_document(
+        &node.with_children(shown.into_iter().map(entry)),
+    ))
 }

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::call::Call;
-use super::object::{self, Version};
+use super::call::S3Call;
+use super::object::{self, ObjectVersion};
 use super::{conditions, kms};
-use crate::aws::answer::{Problem, Reply};
+use crate::aws::answer::{AwsError, AwsResponse};
 
 /// The version that a request means. Who may not list the bucket does not learn that a key is not there.
 ///
 /// # Errors
 /// `404`, `403`, or `405` for a delete marker that is named itself.
-pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Version, Problem> {
-    let versions = call.look()?.objects.get(&call.key);
-    let Some(id) = call.request.value("versionId") else {
+pub(super) fn find_version<'a>(call: &'a S3Call<'_>) -> Result<&'a ObjectVersion, AwsError> {
+    let versions = call.bucket_state()?.objects.get(&call.key);
+    let Some(id) = call.request.nonempty_query_parameter("versionId") else {
         let Some(newest) = versions.and_then(|versions| versions.last()) else {
-            return Err(missing(call));
+            return Err(missing_key_error(call));
         };
         return match newest.marker {
             false => Ok(newest),
-            true => Err(missing(call)
-                .header("x-amz-delete-marker", "true")
-                .header("x-amz-version-id", &newest.id)),
+            true => Err(missing_key_error(call)
+                .with_header("x-amz-delete-marker", "true")
+                .with_header("x-amz-version-id", &newest.id)),
         };
     };
     let found = versions.and_then(|versions| versions.iter().find(|version| version.id == id));
@@ -29,60 +29,69 @@ pub(super) fn find<'a>(call: &'a Call<'_>) -> Result<&'a Version, Problem> {
         Some(version) if !version.marker => Ok(version),
         Some(_) => {
             let message = "The specified method is not allowed against this resource.";
-            Err(Problem::new(405, "MethodNotAllowed", message)
-                .header("x-amz-delete-marker", "true"))
+            Err(AwsError::new(405, "MethodNotAllowed", message)
+                .with_header("x-amz-delete-marker", "true"))
         }
         None => {
-            let problem = Problem::new(
+            let problem = AwsError::new(
                 404,
                 "NoSuchVersion",
                 "The specified version does not exist.",
             );
-            Err(problem.field("Key", &call.key).field("VersionId", id))
+            Err(problem
+                .with_element("Key", &call.key)
+                .with_element("VersionId", id))
         }
     }
 }
 
-fn missing(call: &Call<'_>) -> Problem {
+fn missing_key_error(call: &S3Call<'_>) -> AwsError {
     let arn = format!("arn:aws:s3:::{}", call.bucket);
-    call.may("s3:ListBucket", &arn)
+    call.authorize("s3:ListBucket", &arn)
         .err()
-        .unwrap_or_else(|| conditions::no_key(&call.key))
+        .unwrap_or_else(|| conditions::no_such_key(&call.key))
 }
 
 /// The same with the version's name, in buckets that have versions.
-pub(super) fn with_version(call: &Call<'_>, reply: Reply, id: &str) -> Reply {
+pub(super) fn with_version_id(call: &S3Call<'_>, reply: AwsResponse, id: &str) -> AwsResponse {
     let versioned = call
-        .look()
+        .bucket_state()
         .is_ok_and(|bucket| bucket.config.versioning.is_some());
-    reply.maybe("x-amz-version-id", versioned.then_some(id))
+    reply.with_optional_header("x-amz-version-id", versioned.then_some(id))
 }
 
 /// The same with the checksum.
-pub(super) fn with_checksum(reply: Reply, version: &Version) -> Reply {
+pub(super) fn with_checksum(reply: AwsResponse, version: &ObjectVersion) -> AwsResponse {
     let Some(checksum) = &version.checksum else {
         return reply;
     };
-    let reply = reply.header(&checksum.algorithm.header(), &checksum.value);
-    reply.header("x-amz-checksum-type", checksum.kind())
+    let reply = reply.with_header(&checksum.algorithm.header_name(), &checksum.value);
+    reply.with_header("x-amz-checksum-type", checksum.checksum_type())
 }
 
 /// The same with how it is encrypted.
-pub(super) fn with_cipher(reply: Reply, headers: &BTreeMap<String, String>) -> Reply {
-    let names = [kms::ALGORITHM, kms::KEY, kms::BUCKET_KEY];
-    names
-        .into_iter()
-        .fold(reply, |reply, name| reply.maybe(name, headers.get(name)))
+pub(super) fn with_encryption(
+    reply: AwsResponse,
+    headers: &BTreeMap<String, String>,
+) -> AwsResponse {
+    let names = [
+        kms::SSE_ALGORITHM_HEADER,
+        kms::SSE_KMS_KEY_ID_HEADER,
+        kms::SSE_BUCKET_KEY_HEADER,
+    ];
+    names.into_iter().fold(reply, |reply, name| {
+        reply.with_optional_header(name, headers.get(name))
+    })
 }
 
 /// `Thu, 01 Jan 2026 00:00:00 GMT`
-pub(crate) fn http_date(ms: i64) -> String {
+pub(crate) fn format_http_date(ms: i64) -> String {
     let stamp = jiff::Timestamp::from_second(ms.div_euclid(1000)).unwrap_or_default();
     stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// Headers of the answer that a query may replace.
-const REPLACED: [(&str, &str); 6] = [
+const RESPONSE_HEADER_OVERRIDES: [(&str, &str); 6] = [
     ("response-content-type", "content-type"),
     ("response-content-language", "content-language"),
     ("response-expires", "expires"),
@@ -91,32 +100,33 @@ const REPLACED: [(&str, &str); 6] = [
     ("response-content-encoding", "content-encoding"),
 ];
 
-fn described(call: &Call<'_>, version: &Version) -> Reply {
+fn metadata_response(call: &S3Call<'_>, version: &ObjectVersion) -> AwsResponse {
     let mut headers = version.headers.clone();
-    for (query, name) in REPLACED {
-        if let Some(value) = call.request.value(query) {
+    for (query, name) in RESPONSE_HEADER_OVERRIDES {
+        if let Some(value) = call.request.nonempty_query_parameter(query) {
             headers.insert(name.to_owned(), value.to_owned());
         }
     }
-    let reply = Reply {
+    let reply = AwsResponse {
         headers: headers.into_iter().collect(),
-        ..Reply::empty(200)
+        ..AwsResponse::empty(200)
     };
     let reply = reply
-        .header("etag", format!("\"{}\"", version.etag))
-        .header("accept-ranges", "bytes");
-    let reply = reply.header("last-modified", http_date(version.modified_ms));
+        .with_header("etag", format!("\"{}\"", version.etag))
+        .with_header("accept-ranges", "bytes");
+    let reply = reply.with_header("last-modified", format_http_date(version.modified_ms));
     let count = Some(version.tags.len()).filter(|count| *count > 0);
-    let reply = reply.maybe("x-amz-tagging-count", count.map(|count| count.to_string()));
-    with_version(call, reply, &version.id)
+    let reply =
+        reply.with_optional_header("x-amz-tagging-count", count.map(|count| count.to_string()));
+    with_version_id(call, reply, &version.id)
 }
 
 /// Which bytes are asked for: the first and the one after the last.
-fn range(call: &Call<'_>, version: &Version) -> Result<Option<(u64, u64)>, Problem> {
+fn parse_range(call: &S3Call<'_>, version: &ObjectVersion) -> Result<Option<(u64, u64)>, AwsError> {
     let size = version.size;
-    if let Some(text) = call.request.value("partNumber") {
+    if let Some(text) = call.request.nonempty_query_parameter("partNumber") {
         let wrong = || {
-            Problem::new(
+            AwsError::new(
                 416,
                 "InvalidPartNumber",
                 "The requested partnumber is not satisfiable",
@@ -152,25 +162,25 @@ fn range(call: &Call<'_>, version: &Version) -> Result<Option<(u64, u64)>, Probl
         _ => return Ok(None),
     };
     if start >= end {
-        let problem = Problem::new(
+        let problem = AwsError::new(
             416,
             "InvalidRange",
             "The requested range is not satisfiable",
         );
-        return Err(problem.field("ActualObjectSize", size.to_string()));
+        return Err(problem.with_element("ActualObjectSize", size.to_string()));
     }
     Ok(Some((start, end)))
 }
 
 /// `GetObject`
-pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    kms::none_said(call)?;
-    let version = find(call)?;
-    conditions::read(call, version)?;
-    object::at_hand(version)?;
-    kms::may(
+pub(super) fn get_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    kms::reject_encryption_headers(call)?;
+    let version = find_version(call)?;
+    conditions::check_read(call, version)?;
+    object::check_not_archived(version)?;
+    kms::authorize_key_use(
         call,
-        kms::READ,
+        kms::DECRYPT,
         &version.headers,
         &call.object_arn(&call.key),
     )?;
@@ -180,18 +190,18 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
         .contents
         .get(&version.content)
         .map_err(|error| {
-            Problem::new(
+            AwsError::new(
                 500,
                 "InternalError",
                 format!("the sandbox has lost the content: {error}"),
             )
         })?;
-    let mut reply = described(call, version);
+    let mut reply = metadata_response(call, version);
     let asked = call
         .request
         .header("x-amz-checksum-mode")
         .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
-    let part = range(call, version)?;
+    let part = parse_range(call, version)?;
     if asked && part.is_none() {
         reply = with_checksum(reply, version);
     }
@@ -203,38 +213,44 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Reply, Problem> {
             usize::try_from(end).unwrap_or(0),
         );
         reply.body = content.get(from..to).unwrap_or_default().to_vec();
-        reply = reply.header(
+        reply = reply.with_header(
             "content-range",
             format!("bytes {start}-{}/{}", end - 1, version.size),
         );
-        let count = Some(version.parts.len())
-            .filter(|count| *count > 0 && call.request.value("partNumber").is_some());
-        reply = reply.maybe("x-amz-mp-parts-count", count.map(|count| count.to_string()));
+        let count = Some(version.parts.len()).filter(|count| {
+            *count > 0
+                && call
+                    .request
+                    .nonempty_query_parameter("partNumber")
+                    .is_some()
+        });
+        reply = reply
+            .with_optional_header("x-amz-mp-parts-count", count.map(|count| count.to_string()));
     }
     Ok(reply)
 }
 
 /// `HeadObject`
-pub(super) fn head(call: &mut Call<'_>) -> Result<Reply, Problem> {
-    kms::none_said(call)?;
-    let version = find(call)?;
-    conditions::read(call, version)?;
+pub(super) fn head_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    kms::reject_encryption_headers(call)?;
+    let version = find_version(call)?;
+    conditions::check_read(call, version)?;
     let asked = call
         .request
         .header("x-amz-checksum-mode")
         .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
     if asked {
         // What is known about an object is not encrypted, but for its checksum.
-        kms::may(
+        kms::authorize_key_use(
             call,
-            kms::READ,
+            kms::DECRYPT,
             &version.headers,
             &call.object_arn(&call.key),
         )?;
     }
-    let part = range(call, version)?;
+    let part = parse_range(call, version)?;
     let length = part.map_or(version.size, |(start, end)| end - start);
-    let reply = described(call, version).header("content-length", length.to_string());
+    let reply = metadata_response(call, version).with_header("content-length", length.to_string());
     Ok(if asked {
         with_checksum(reply, version)
     } else {

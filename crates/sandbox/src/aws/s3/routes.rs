@@ -1,16 +1,16 @@
 //! Which operation a request is, which right it needs, and what does it.
 
-use super::call::Call;
+use super::call::S3Call;
 use super::{
     buckets, config, copy, delete, lifecycle, listing, location, multipart, object, parts,
     policies, read, tags, versions,
 };
-use crate::aws::answer::{Problem, Reply};
-use crate::aws::request::Request;
+use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::request::AwsRequest;
 
 /// What an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub(crate) enum ResourceLevel {
     Service,
     Bucket,
     Object,
@@ -18,52 +18,52 @@ pub(crate) enum Level {
 
 /// What faults and counters tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub(crate) enum OperationClass {
     Read,
     Write,
     /// A bucket's configuration is written.
     Configure,
 }
 
-type Run = fn(&mut Call<'_>) -> Result<Reply, Problem>;
+type S3Handler = fn(&mut S3Call<'_>) -> Result<AwsResponse, AwsError>;
 
 /// An operation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Operation {
+pub(crate) struct S3Operation {
     method: &'static str,
-    pub(crate) level: Level,
+    pub(crate) level: ResourceLevel,
     /// The query key, or with a colon the header, that tells it from its neighbours.
-    marker: &'static str,
+    selector: &'static str,
     /// The right it needs, in IAM's words; none when it asks for each thing by itself.
     pub(crate) action: &'static str,
-    pub(crate) class: Class,
-    pub(crate) run: Run,
+    pub(crate) class: OperationClass,
+    pub(crate) handler: S3Handler,
 }
 
-const fn row(
+const fn s3_operation(
     method: &'static str,
-    level: Level,
+    level: ResourceLevel,
     marker: &'static str,
     action: &'static str,
-    class: Class,
-    run: Run,
-) -> Operation {
-    Operation {
+    class: OperationClass,
+    run: S3Handler,
+) -> S3Operation {
+    S3Operation {
         method,
         level,
-        marker,
+        selector: marker,
         action,
         class,
-        run,
+        handler: run,
     }
 }
 
-use Class::{Configure, Read, Write};
-use Level::{Bucket, Object, Service};
+use OperationClass::{Configure, Read, Write};
+use ResourceLevel::{Bucket, Object, Service};
 
 /// Every operation; of those that a request could be, the first with its marker, else the one without.
-const OPERATIONS: &[Operation] = &[
-    row(
+const OPERATIONS: &[S3Operation] = &[
+    s3_operation(
         "GET",
         Service,
         "",
@@ -71,7 +71,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         buckets::list,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "encryption",
@@ -79,7 +79,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::put_encryption,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "encryption",
@@ -87,7 +87,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_encryption,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Bucket,
         "encryption",
@@ -95,7 +95,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::delete_encryption,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "publicAccessBlock",
@@ -103,7 +103,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::put_public_access,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "publicAccessBlock",
@@ -111,7 +111,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_public_access,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Bucket,
         "publicAccessBlock",
@@ -119,7 +119,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::delete_public_access,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "ownershipControls",
@@ -127,7 +127,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::put_ownership,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "ownershipControls",
@@ -135,7 +135,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_ownership,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Bucket,
         "ownershipControls",
@@ -143,7 +143,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::delete_ownership,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "versioning",
@@ -151,7 +151,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         config::put_versioning,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "versioning",
@@ -159,7 +159,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_versioning,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "lifecycle",
@@ -167,7 +167,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         lifecycle::put,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "lifecycle",
@@ -175,7 +175,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         lifecycle::get,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Bucket,
         "lifecycle",
@@ -183,7 +183,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         lifecycle::delete,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "policy",
@@ -191,7 +191,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         policies::put,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "policy",
@@ -199,7 +199,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         policies::get,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Bucket,
         "policy",
@@ -207,15 +207,15 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         policies::delete,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "policyStatus",
         "s3:GetBucketPolicyStatus",
         Read,
-        policies::status,
+        policies::get_status,
     ),
-    row(
+    s3_operation(
         "PUT",
         Bucket,
         "tagging",
@@ -223,7 +223,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         tags::put,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "tagging",
@@ -231,7 +231,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         tags::get,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Bucket,
         "tagging",
@@ -239,7 +239,7 @@ const OPERATIONS: &[Operation] = &[
         Configure,
         tags::delete,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "location",
@@ -247,7 +247,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         location::get,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "abac",
@@ -255,7 +255,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_abac,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "logging",
@@ -263,7 +263,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_logging,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "cors",
@@ -271,7 +271,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_cors,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "website",
@@ -279,7 +279,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_website,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "replication",
@@ -287,7 +287,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_replication,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "object-lock",
@@ -295,7 +295,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         config::get_object_lock,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "versions",
@@ -303,7 +303,7 @@ const OPERATIONS: &[Operation] = &[
         Read,
         versions::list,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "uploads",
@@ -311,18 +311,18 @@ const OPERATIONS: &[Operation] = &[
         Read,
         multipart::list,
     ),
-    row(
+    s3_operation(
         "GET",
         Bucket,
         "list-type",
         "s3:ListBucket",
         Read,
-        listing::second,
+        listing::list_objects_v2,
     ),
-    row("POST", Bucket, "delete", "", Write, delete::many),
-    row("PUT", Bucket, "", "s3:CreateBucket", Write, buckets::create),
-    row("HEAD", Bucket, "", "s3:ListBucket", Read, buckets::head),
-    row(
+    s3_operation("POST", Bucket, "delete", "", Write, delete::delete_objects),
+    s3_operation("PUT", Bucket, "", "s3:CreateBucket", Write, buckets::create),
+    s3_operation("HEAD", Bucket, "", "s3:ListBucket", Read, buckets::head),
+    s3_operation(
         "DELETE",
         Bucket,
         "",
@@ -330,48 +330,55 @@ const OPERATIONS: &[Operation] = &[
         Write,
         buckets::delete,
     ),
-    row("GET", Bucket, "", "s3:ListBucket", Read, listing::first),
-    row(
+    s3_operation(
+        "GET",
+        Bucket,
+        "",
+        "s3:ListBucket",
+        Read,
+        listing::list_objects_v1,
+    ),
+    s3_operation(
         "PUT",
         Object,
         "tagging",
         "s3:PutObjectTagging",
         Write,
-        tags::put_object,
+        tags::put_object_tags,
     ),
-    row(
+    s3_operation(
         "GET",
         Object,
         "tagging",
         "s3:GetObjectTagging",
         Read,
-        tags::get_object,
+        tags::get_object_tags,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Object,
         "tagging",
         "s3:DeleteObjectTagging",
         Write,
-        tags::delete_object,
+        tags::delete_object_tags,
     ),
-    row(
+    s3_operation(
         "PUT",
         Object,
         "uploadId",
         "s3:PutObject",
         Write,
-        parts::upload,
+        parts::upload_part,
     ),
-    row(
+    s3_operation(
         "GET",
         Object,
         "uploadId",
         "s3:ListMultipartUploadParts",
         Read,
-        parts::list,
+        parts::list_parts,
     ),
-    row(
+    s3_operation(
         "DELETE",
         Object,
         "uploadId",
@@ -379,7 +386,7 @@ const OPERATIONS: &[Operation] = &[
         Write,
         multipart::abort,
     ),
-    row(
+    s3_operation(
         "POST",
         Object,
         "uploadId",
@@ -387,7 +394,7 @@ const OPERATIONS: &[Operation] = &[
         Write,
         multipart::complete,
     ),
-    row(
+    s3_operation(
         "POST",
         Object,
         "uploads",
@@ -395,22 +402,29 @@ const OPERATIONS: &[Operation] = &[
         Write,
         multipart::create,
     ),
-    row(
+    s3_operation(
         "PUT",
         Object,
         ":x-amz-copy-source",
         "s3:PutObject",
         Write,
-        copy::run,
+        copy::copy_object,
     ),
-    row("PUT", Object, "", "s3:PutObject", Write, object::put),
-    row("GET", Object, "", "s3:GetObject", Read, read::get),
-    row("HEAD", Object, "", "s3:GetObject", Read, read::head),
-    row("DELETE", Object, "", "s3:DeleteObject", Write, delete::one),
+    s3_operation("PUT", Object, "", "s3:PutObject", Write, object::put_object),
+    s3_operation("GET", Object, "", "s3:GetObject", Read, read::get_object),
+    s3_operation("HEAD", Object, "", "s3:GetObject", Read, read::head_object),
+    s3_operation(
+        "DELETE",
+        Object,
+        "",
+        "s3:DeleteObject",
+        Write,
+        delete::delete_object,
+    ),
 ];
 
 /// Names of other things than objects and lists, which must not be mistaken for these.
-const OTHERS: [&str; 19] = [
+const UNSUPPORTED_SUBRESOURCES: [&str; 19] = [
     "accelerate",
     "acl",
     "analytics",
@@ -433,15 +447,15 @@ const OTHERS: [&str; 19] = [
 ];
 
 /// The operation that a request asks for; none when there is no such one here.
-pub(crate) fn find(request: &Request) -> Option<&'static Operation> {
-    let level = match request.target() {
+pub(crate) fn find_operation(request: &AwsRequest) -> Option<&'static S3Operation> {
+    let level = match request.bucket_and_key() {
         (bucket, _) if bucket.is_empty() => Service,
         (_, key) if key.is_empty() => Bucket,
         _ => Object,
     };
-    let marked = |row: &&&Operation| match row.marker.strip_prefix(':') {
+    let marked = |row: &&&S3Operation| match row.selector.strip_prefix(':') {
         Some(header) => request.header(header).is_some(),
-        None => !row.marker.is_empty() && request.query(row.marker).is_some(),
+        None => !row.selector.is_empty() && request.query_parameter(row.selector).is_some(),
     };
     let rows: Vec<_> = OPERATIONS
         .iter()
@@ -453,17 +467,19 @@ pub(crate) fn find(request: &Request) -> Option<&'static Operation> {
     let known = OPERATIONS
         .iter()
         .filter(|row| row.level == level)
-        .map(|row| row.marker);
-    let mut other = known.chain(OTHERS).filter(|name| !name.is_empty());
+        .map(|row| row.selector);
+    let mut other = known
+        .chain(UNSUPPORTED_SUBRESOURCES)
+        .filter(|name| !name.is_empty());
     // Somebody else's sub-resource is not the thing itself.
-    let foreign = other.any(|name| name != "list-type" && request.query(name).is_some());
+    let foreign = other.any(|name| name != "list-type" && request.query_parameter(name).is_some());
     rows.into_iter()
-        .find(|row| row.marker.is_empty() && !foreign)
+        .find(|row| row.selector.is_empty() && !foreign)
 }
 
 /// `/bucket?encryption`: the path, and what tells the operation from its neighbours.
-pub(crate) fn readable(request: &Request, operation: Option<&Operation>) -> String {
-    let marker = operation.map_or("", |row| row.marker);
+pub(crate) fn recorded_path(request: &AwsRequest, operation: Option<&S3Operation>) -> String {
+    let marker = operation.map_or("", |row| row.selector);
     let plain = marker.is_empty() || marker.starts_with(':');
     let bucket = operation.is_some_and(|row| row.level == Bucket);
     let path = if bucket {

@@ -6,19 +6,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::view;
-use crate::answer::{Answer, Call, Refusal, Reply};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::config;
 use crate::ids;
 use crate::images;
-use crate::machine::{Machine, State, Step, Version};
+use crate::machine::{ConfigVersion, Machine, MachineState, MachineTransition};
 use crate::settle;
 use crate::v1::{lease, platform};
-use crate::world::{App, Object, Volume, World};
+use crate::world::{App, JsonObject, SimulatedWorld, Volume};
 
 /// The body of create and update; Go's client sends zero values for what it does not mean.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Launch {
+pub(super) struct LaunchRequest {
     pub(super) config: Value,
     pub(super) name: Option<String>,
     pub(super) region: Option<String>,
@@ -29,33 +29,33 @@ pub(super) struct Launch {
     pub(super) current_version: Option<String>,
 }
 
-pub(super) fn create(world: &mut World, call: &Call) -> Reply {
-    let request: Launch = call.body()?;
+pub(super) fn create(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: LaunchRequest = call.body()?;
     let app = world.app(call)?;
-    let mut config = config::accept(&request.config)?;
-    unique(app, request.name.as_deref().unwrap_or_default())?;
-    has_secrets(app, request.min_secrets_version)?;
-    let image_digest = images::pull(&world.root.images, &config)?;
+    let mut config = config::normalize(&request.config)?;
+    check_unique_name(app, request.name.as_deref().unwrap_or_default())?;
+    check_secrets_version(app, request.min_secrets_version)?;
+    let image_digest = images::resolve_config_image(&world.global.images, &config)?;
     let wanted = request
         .region
         .as_deref()
         .filter(|region| !region.is_empty());
     let wanted = wanted
-        .map(|region| platform::choose(world, region))
+        .map(|region| platform::choose_region(world, region))
         .transpose()?;
     let volume = resolve_mount(app, &config, wanted)?.cloned();
     let region = wanted
         .or(volume.as_ref().map(|volume| volume.region.as_str()))
-        .unwrap_or(platform::NEAREST);
-    if world.root.full_regions.contains(region) {
-        return Err(no_room(volume.as_ref()));
+        .unwrap_or(platform::NEAREST_REGION);
+    if world.global.full_regions.contains(region) {
+        return Err(insufficient_capacity(volume.as_ref()));
     }
     if let Some(volume) = &volume {
         fill_mount(&mut config, volume);
     }
-    let org = world.root.orgs.get(&app.org).map_or(0, |org| org.number);
-    let (region, now) = (region.to_owned(), world.now);
-    let mut machine = place(
+    let org = world.global.orgs.get(&app.org).map_or(0, |org| org.number);
+    let (region, now) = (region.to_owned(), world.now_ms);
+    let mut machine = new_machine(
         world.app_mut(call)?,
         call,
         org,
@@ -72,7 +72,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     }
     app.machines.insert(machine.id.clone(), machine.clone());
     let leased = machine.lease.is_some();
-    Ok(Answer::ok(view::launched(
+    Ok(ApiResponse::ok(view::launch_view(
         world,
         world.app(call)?,
         &machine,
@@ -80,26 +80,26 @@ pub(super) fn create(world: &mut World, call: &Call) -> Reply {
     )))
 }
 
-fn place(
+fn new_machine(
     app: &mut App,
-    call: &Call,
+    call: &ApiCall,
     org: u32,
-    request: &Launch,
+    request: &LaunchRequest,
     region: String,
-    config: Object,
+    config: JsonObject,
     now: i64,
 ) -> Machine {
-    let draw = app.draw("machine");
+    let draw = app.next_id_bytes("machine");
     let instance_id = ids::ulid(now, &draw);
     let named = request.name.clone().filter(|name| !name.is_empty());
     let lease_ttl = request.lease_ttl.filter(|ttl| *ttl > 0);
     let mut machine = Machine {
-        id: ids::machine(&draw),
-        name: named.unwrap_or_else(|| ids::name(&draw)),
-        state: State::Created,
+        id: ids::machine_id(&draw),
+        name: named.unwrap_or_else(|| ids::generated_name(&draw)),
+        state: MachineState::Created,
         region,
         private_ip: ids::private_ip(org, &draw),
-        versions: vec![Version {
+        versions: vec![ConfigVersion {
             version: instance_id.clone(),
             user_config: config.clone(),
         }],
@@ -108,7 +108,9 @@ fn place(
         image_digest: None,
         events: VecDeque::new(),
         passed: Vec::new(),
-        lease: lease_ttl.map(|ttl| lease::grant(&app.draw("lease"), call, String::new(), ttl, now)),
+        lease: lease_ttl.map(|ttl| {
+            lease::new_lease(&app.next_id_bytes("lease"), call, String::new(), ttl, now)
+        }),
         cordoned: request.skip_service_registration.unwrap_or(false),
         host_status: "ok".to_owned(),
         secrets_version: app.secrets_version,
@@ -121,26 +123,26 @@ fn place(
         due: None,
         logs: VecDeque::new(),
     };
-    machine.enter(State::Created, now, "launch", "user");
+    machine.enter_state(MachineState::Created, now, "launch", "user");
     if request.skip_launch.unwrap_or(false) {
-        machine.then(now + settle::PREPARE_MS, Step::Prepared);
+        machine.schedule_transition(now + settle::PREPARE_MS, MachineTransition::Prepared);
     } else {
-        machine.then(now + settle::BOOT_DELAY_MS, Step::Boot);
+        machine.schedule_transition(now + settle::BOOT_DELAY_MS, MachineTransition::Boot);
     }
     machine
 }
 
 /// A name belongs to one machine of an application, until that one is gone.
-fn unique(app: &App, name: &str) -> Result<(), Refusal> {
+fn check_unique_name(app: &App, name: &str) -> Result<(), ApiError> {
     let taken = app
         .machines
         .values()
-        .find(|machine| machine.name == name && machine.state != State::Destroyed);
+        .find(|machine| machine.name == name && machine.state != MachineState::Destroyed);
     let Some(other) = taken.filter(|_| !name.is_empty()) else {
         return Ok(());
     };
     let id = &other.id;
-    Err(Refusal::new(
+    Err(ApiError::new(
         409,
         format!(
             "already_exists: unique machine name violation, machine ID {id} already exists with name \"{name}\""
@@ -149,23 +151,23 @@ fn unique(app: &App, name: &str) -> Result<(), Refusal> {
 }
 
 /// A host boots a machine only once it knows secrets at least as new as asked for.
-pub(super) fn has_secrets(app: &App, wanted: Option<u64>) -> Result<(), Refusal> {
+pub(super) fn check_secrets_version(app: &App, wanted: Option<u64>) -> Result<(), ApiError> {
     let have = app.secrets_version;
     match wanted.filter(|wanted| *wanted > have) {
-        Some(wanted) => Err(Refusal::precondition(format!(
+        Some(wanted) => Err(ApiError::failed_precondition(format!(
             "secrets version {wanted} is not available, the newest is {have}"
         ))),
         None => Ok(()),
     }
 }
 
-fn no_room(volume: Option<&Volume>) -> Refusal {
+fn insufficient_capacity(volume: Option<&Volume>) -> ApiError {
     match volume {
-        Some(volume) => Refusal::precondition(format!(
+        Some(volume) => ApiError::failed_precondition(format!(
             "insufficient resources to create new machine with existing volume '{}'",
             volume.id
         )),
-        None => Refusal::new(
+        None => ApiError::new(
             409,
             "aborted: could not reserve resource for machine: insufficient memory available to fulfill request",
         ),
@@ -175,48 +177,48 @@ fn no_room(volume: Option<&Volume>) -> Refusal {
 /// The volume that the configuration mounts, by identifier or, as flyctl's manifests do, by name and region.
 fn resolve_mount<'a>(
     app: &'a App,
-    config: &Object,
+    config: &JsonObject,
     region: Option<&str>,
-) -> Result<Option<&'a Volume>, Refusal> {
+) -> Result<Option<&'a Volume>, ApiError> {
     let Some(mount) = config.get("mounts").and_then(|mounts| mounts.get(0)) else {
         return Ok(None);
     };
     let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
     let volume = if text("volume").is_empty() {
-        let free = |volume: &&Volume| volume.attached.is_none() && !volume.is_going();
+        let free = |volume: &&Volume| volume.attached.is_none() && !volume.is_deleted();
         let named = app
             .volumes
             .values()
             .filter(|volume| volume.name == text("name"));
         let mut near = named.filter(|volume| region.is_none_or(|region| volume.region == region));
         near.find(free)
-            .ok_or_else(|| Refusal::not_found("volume"))?
+            .ok_or_else(|| ApiError::not_found("volume"))?
     } else {
         app.volume(text("volume"))
             .ok()
-            .filter(|v| !v.is_going())
-            .ok_or_else(|| Refusal::not_found("volume"))?
+            .filter(|v| !v.is_deleted())
+            .ok_or_else(|| ApiError::not_found("volume"))?
     };
     let id = &volume.id;
     if let Some(machine) = &volume.attached {
-        return Err(Refusal::precondition(format!(
+        return Err(ApiError::failed_precondition(format!(
             "volume {id} is currently bound to machine: {machine}"
         )));
     }
     if region.is_some_and(|region| region != volume.region) {
-        return Err(Refusal::invalid(format!(
+        return Err(ApiError::bad_request(format!(
             "volume {id} is in region {}",
             volume.region
         )));
     }
     if volume.host_status != "ok" {
-        return Err(no_room(Some(volume)));
+        return Err(insufficient_capacity(Some(volume)));
     }
     Ok(Some(volume))
 }
 
 /// Shows with a mount what only its volume knows.
-fn fill_mount(config: &mut Object, volume: &Volume) {
+fn fill_mount(config: &mut JsonObject, volume: &Volume) {
     if let Some(mount) = config
         .get_mut("mounts")
         .and_then(|mounts| mounts.get_mut(0))

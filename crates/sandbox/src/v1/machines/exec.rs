@@ -3,16 +3,24 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Route, find, find_mut, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
-use crate::machine::{Machine, State};
-use crate::world::World;
+use super::{Route, find_machine, find_machine_mut, route};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::machine::{Machine, MachineState};
+use crate::world::SimulatedWorld;
 
 pub(super) fn routes() -> [Route; 5] {
     [
         route("POST", "/v1/apps/{app}/machines/{machine}/exec", exec),
-        route("GET", "/v1/apps/{app}/machines/{machine}/ps", processes),
-        route("GET", "/v1/apps/{app}/machines/{machine}/memory", memory),
+        route(
+            "GET",
+            "/v1/apps/{app}/machines/{machine}/ps",
+            list_processes,
+        ),
+        route(
+            "GET",
+            "/v1/apps/{app}/machines/{machine}/memory",
+            show_memory,
+        ),
         route(
             "PUT",
             "/v1/apps/{app}/machines/{machine}/memory",
@@ -21,22 +29,22 @@ pub(super) fn routes() -> [Route; 5] {
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/memory/reclaim",
-            reclaim,
+            reclaim_memory,
         ),
     ]
 }
 
-fn running(machine: &Machine) -> Result<(), Refusal> {
-    if machine.state == State::Started {
+fn require_started(machine: &Machine) -> Result<(), ApiError> {
+    if machine.state == MachineState::Started {
         Ok(())
     } else {
-        Err(Refusal::precondition("machine not running"))
+        Err(ApiError::failed_precondition("machine not running"))
     }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Exec {
+struct ExecRequest {
     cmd: Option<String>,
     command: Option<Vec<String>>,
     container: Option<String>,
@@ -44,11 +52,11 @@ struct Exec {
 }
 
 /// No program runs here: `echo` says its words, everything else succeeds in silence.
-fn exec(world: &mut World, call: &Call) -> Reply {
-    let request: Exec = call.body()?;
-    running(find_mut(world, call)?)?;
+fn exec(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: ExecRequest = call.body()?;
+    require_started(find_machine_mut(world, call)?)?;
     if request.machine.unwrap_or(false) && request.container.is_some_and(|name| !name.is_empty()) {
-        return Err(Refusal::invalid(
+        return Err(ApiError::bad_request(
             "machine and container are mutually exclusive",
         ));
     }
@@ -58,27 +66,27 @@ fn exec(world: &mut World, call: &Call) -> Reply {
     let words: Vec<String> = request.command.or(words).unwrap_or_default();
     let (program, arguments) = words
         .split_first()
-        .ok_or_else(|| Refusal::invalid("command is required"))?;
+        .ok_or_else(|| ApiError::bad_request("command is required"))?;
     let stdout = if program == "echo" {
         format!("{}\n", arguments.join(" "))
     } else {
         String::new()
     };
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "exit_code": 0, "exit_signal": 0, "stdout": stdout, "stderr": "" }),
     ))
 }
 
 /// One process that listens wherever the services expect it.
-fn processes(world: &mut World, call: &Call) -> Reply {
+fn list_processes(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     if let Some(order) = call
         .query("order")
         .filter(|order| !matches!(*order, "asc" | "desc"))
     {
-        return Err(Refusal::invalid(format!("invalid order: {order:?}")));
+        return Err(ApiError::bad_request(format!("invalid order: {order:?}")));
     }
-    let machine = find(world, call)?;
-    running(machine)?;
+    let machine = find_machine(world, call)?;
+    require_started(machine)?;
     let services = machine
         .config
         .get("services")
@@ -99,10 +107,10 @@ fn processes(world: &mut World, call: &Call) -> Reply {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    Ok(Answer::ok(json!([{
+    Ok(ApiResponse::ok(json!([{
         "pid": 1,
         "stime": 1,
-        "rtime": (world.now - machine.started_ms.unwrap_or(world.now)) / 1000,
+        "rtime": (world.now_ms - machine.started_ms.unwrap_or(world.now_ms)) / 1000,
         "command": if command.is_empty() { "/init".to_owned() } else { command.join(" ") },
         "directory": "/",
         "cpu": 0,
@@ -111,7 +119,7 @@ fn processes(world: &mut World, call: &Call) -> Reply {
     }])))
 }
 
-fn size_mb(machine: &Machine) -> u64 {
+fn memory_size_mb(machine: &Machine) -> u64 {
     let guest = machine.config.get("guest");
     let number = |key: &str| guest.and_then(|guest| guest.get(key)?.as_u64());
     number("max_memory_mb")
@@ -120,44 +128,46 @@ fn size_mb(machine: &Machine) -> u64 {
 }
 
 fn memory_view(machine: &Machine) -> Value {
-    let limit = machine.memory_limit_mb.unwrap_or_else(|| size_mb(machine));
+    let limit = machine
+        .memory_limit_mb
+        .unwrap_or_else(|| memory_size_mb(machine));
     // A quarter in use is as good a lie as any, and it is always the same one.
     json!({ "limit_mb": limit, "available_mb": limit - limit / 4 })
 }
 
-fn memory(world: &mut World, call: &Call) -> Reply {
-    let machine = find(world, call)?;
-    running(machine)?;
-    Ok(Answer::ok(memory_view(machine)))
+fn show_memory(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let machine = find_machine(world, call)?;
+    require_started(machine)?;
+    Ok(ApiResponse::ok(memory_view(machine)))
 }
 
-fn set_memory(world: &mut World, call: &Call) -> Reply {
+fn set_memory(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Request {
         limit_mb: Option<u64>,
     }
     let request: Request = call.body()?;
-    let machine = find_mut(world, call)?;
-    running(machine)?;
+    let machine = find_machine_mut(world, call)?;
+    require_started(machine)?;
     let limit = request
         .limit_mb
-        .filter(|limit| (1..=size_mb(machine)).contains(limit));
-    machine.memory_limit_mb = Some(limit.ok_or_else(|| Refusal::invalid("invalid limit_mb"))?);
-    Ok(Answer::ok(memory_view(machine)))
+        .filter(|limit| (1..=memory_size_mb(machine)).contains(limit));
+    machine.memory_limit_mb = Some(limit.ok_or_else(|| ApiError::bad_request("invalid limit_mb"))?);
+    Ok(ApiResponse::ok(memory_view(machine)))
 }
 
-fn reclaim(world: &mut World, call: &Call) -> Reply {
+fn reclaim_memory(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Request {
         amount_mb: Option<u64>,
     }
     let request: Request = call.body()?;
-    let machine = find(world, call)?;
-    running(machine)?;
+    let machine = find_machine(world, call)?;
+    require_started(machine)?;
     let free = memory_view(machine)["available_mb"].as_u64().unwrap_or(0);
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "actual_mb": request.amount_mb.unwrap_or(0).min(free) }),
     ))
 }

@@ -3,18 +3,18 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{find, find_mut, find_unleased};
-use crate::answer::{Answer, Call, Refusal, Reply};
-use crate::behaviour::Behave;
+use super::{find_machine, find_machine_mut, find_machine_with_lease};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::behaviour::ProgramBehaviour;
 use crate::config;
-use crate::machine::{Machine, State, Step};
+use crate::machine::{Machine, MachineState, MachineTransition};
 use crate::settle;
 use crate::v1::lease;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 /// Above this much memory a machine cannot be suspended (fly.io/docs/reference/suspend-resume).
 const SUSPEND_MAX_MB: i64 = 2_048;
-const SIGNALS: [(&str, i64); 14] = [
+const KNOWN_SIGNALS: [(&str, i64); 14] = [
     ("SIGHUP", 1),
     ("SIGINT", 2),
     ("SIGQUIT", 3),
@@ -31,113 +31,117 @@ const SIGNALS: [(&str, i64); 14] = [
     ("SIGTERM", 15),
 ];
 /// The signals that end a program that does not handle them and are commonly used for that.
-const ENDING: [i64; 4] = [2, 3, 9, 15];
+const TERMINATING_SIGNALS: [i64; 4] = [2, 3, 9, 15];
 
-pub(super) fn start(world: &mut World, call: &Call) -> Reply {
-    let now = world.now;
-    find_unleased(world, call)?;
+pub(super) fn start(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let now = world.now_ms;
+    find_machine_with_lease(world, call)?;
     let (app, secrets) = (
         world.app(call)?.name.clone(),
         world.app(call)?.secrets_version,
     );
-    let behave = Behave::of(&world.root.rules, &app, find(world, call)?);
-    let machine = find_mut(world, call)?;
+    let behave =
+        ProgramBehaviour::for_machine(&world.global.rules, &app, find_machine(world, call)?);
+    let machine = find_machine_mut(world, call)?;
     let before = machine.state;
     match before {
-        State::Started | State::Starting => {}
-        State::Stopped | State::Suspended | State::Failed => {
+        MachineState::Started | MachineState::Starting => {}
+        MachineState::Stopped | MachineState::Suspended | MachineState::Failed => {
             if machine.schedule().is_some() && machine.first_run_ms.is_some() {
-                return Err(Refusal::precondition(
+                return Err(ApiError::failed_precondition(
                     "scheduled machines cannot be started manually",
                 ));
             }
-            machine.forget_past();
+            machine.reset_transitions();
             machine.restart_count = 0;
             machine.secrets_version = secrets;
-            settle::boot(machine, &behave, now, "user");
+            settle::begin_boot(machine, &behave, now, "user");
         }
-        State::Replacing => {
-            return Err(Refusal::precondition(
+        MachineState::Replacing => {
+            return Err(ApiError::failed_precondition(
                 "machine getting replaced, refusing to start",
             ));
         }
-        _ => return Err(cannot("start", machine)),
+        _ => return Err(wrong_state("start", machine)),
     }
-    Ok(Answer::ok(
+    Ok(ApiResponse::ok(
         json!({ "previous_state": before.as_str(), "migrated": false, "new_host": "" }),
     ))
 }
 
-fn cannot(what: &str, machine: &Machine) -> Refusal {
+fn wrong_state(what: &str, machine: &Machine) -> ApiError {
     let state = machine.state.as_str();
-    Refusal::precondition(format!(
+    ApiError::failed_precondition(format!(
         "unable to {what} machine from current state: '{state}'"
     ))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Stop {
+struct StopRequest {
     signal: Value,
     timeout: Value,
 }
 
 /// Stopping what is stopped succeeds, and stopping what is suspended drops its snapshot.
-pub(super) fn stop(world: &mut World, call: &Call) -> Reply {
-    let request: Stop = call.body()?;
-    signal_number(&request.signal)?;
+pub(super) fn stop(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: StopRequest = call.body()?;
+    parse_signal(&request.signal)?;
     if !matches!(&request.timeout, Value::Null)
-        && config::parse_or_nanos(&request.timeout).is_none()
+        && config::parse_duration_nanos(&request.timeout).is_none()
     {
-        return Err(Refusal::invalid("invalid timeout"));
+        return Err(ApiError::bad_request("invalid timeout"));
     }
-    let now = world.now;
-    let machine = find_unleased(world, call)?;
+    let now = world.now_ms;
+    let machine = find_machine_with_lease(world, call)?;
     match machine.state {
-        State::Stopped | State::Stopping | State::Failed => {}
-        State::Suspended => {
-            machine.forget_past();
-            machine.enter(State::Stopped, now, "stop", "user");
+        MachineState::Stopped | MachineState::Stopping | MachineState::Failed => {}
+        MachineState::Suspended => {
+            machine.reset_transitions();
+            machine.enter_state(MachineState::Stopped, now, "stop", "user");
         }
-        State::Started | State::Starting | State::Restarting | State::Suspending => {
-            machine.forget_past();
-            machine.enter(State::Stopping, now, "stop", "user");
-            machine.then(now + settle::STOP_MS, Step::Stopped);
+        MachineState::Started
+        | MachineState::Starting
+        | MachineState::Restarting
+        | MachineState::Suspending => {
+            machine.reset_transitions();
+            machine.enter_state(MachineState::Stopping, now, "stop", "user");
+            machine.schedule_transition(now + settle::STOP_MS, MachineTransition::Stopped);
         }
-        _ => return Err(cannot("stop", machine)),
+        _ => return Err(wrong_state("stop", machine)),
     }
-    Ok(Answer::done())
+    Ok(ApiResponse::ok_true())
 }
 
-pub(super) fn restart(world: &mut World, call: &Call) -> Reply {
+pub(super) fn restart(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     if let Some(timeout) = call.query("timeout") {
         let number = timeout.parse::<u64>().is_ok();
-        if !number && config::parse_or_nanos(&timeout.into()).is_none() {
-            return Err(Refusal::invalid("invalid timeout"));
+        if !number && config::parse_duration_nanos(&timeout.into()).is_none() {
+            return Err(ApiError::bad_request("invalid timeout"));
         }
     }
-    signal_number(&call.query("signal").map_or(Value::Null, Value::from))?;
-    let now = world.now;
-    let machine = find_unleased(world, call)?;
+    parse_signal(&call.query("signal").map_or(Value::Null, Value::from))?;
+    let now = world.now_ms;
+    let machine = find_machine_with_lease(world, call)?;
     match machine.state {
-        State::Started | State::Starting | State::Restarting => {
-            machine.forget_past();
+        MachineState::Started | MachineState::Starting | MachineState::Restarting => {
+            machine.reset_transitions();
             machine.restart_count = 0;
-            machine.enter(State::Restarting, now, "restart", "user");
-            machine.then(now + settle::STOP_MS, Step::Restarted);
-            Ok(Answer::done())
+            machine.enter_state(MachineState::Restarting, now, "restart", "user");
+            machine.schedule_transition(now + settle::STOP_MS, MachineTransition::Restarted);
+            Ok(ApiResponse::ok_true())
         }
-        State::Stopped | State::Suspended | State::Failed => {
+        MachineState::Stopped | MachineState::Suspended | MachineState::Failed => {
             start(world, call)?;
-            Ok(Answer::done())
+            Ok(ApiResponse::ok_true())
         }
-        _ => Err(cannot("restart", machine)),
+        _ => Err(wrong_state("restart", machine)),
     }
 }
 
-pub(super) fn suspend(world: &mut World, call: &Call) -> Reply {
-    let now = world.now;
-    let machine = find_unleased(world, call)?;
+pub(super) fn suspend(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let now = world.now_ms;
+    let machine = find_machine_with_lease(world, call)?;
     let number = |at: &str| {
         machine
             .config
@@ -151,103 +155,108 @@ pub(super) fn suspend(world: &mut World, call: &Call) -> Reply {
         .and_then(|init| init.get("swap_size_mb")?.as_i64())
         .unwrap_or(0);
     if number("memory_mb") > SUSPEND_MAX_MB || swap > 0 || machine.schedule().is_some() {
-        return Err(Refusal::precondition("this machine cannot be suspended"));
+        return Err(ApiError::failed_precondition(
+            "this machine cannot be suspended",
+        ));
     }
     match machine.state {
-        State::Suspended | State::Suspending => {}
-        State::Started => {
-            machine.forget_past();
-            machine.enter(State::Suspending, now, "suspend", "user");
-            machine.then(now + settle::SUSPEND_MS, Step::Suspended);
+        MachineState::Suspended | MachineState::Suspending => {}
+        MachineState::Started => {
+            machine.reset_transitions();
+            machine.enter_state(MachineState::Suspending, now, "suspend", "user");
+            machine.schedule_transition(now + settle::SUSPEND_MS, MachineTransition::Suspended);
         }
-        _ => return Err(cannot("suspend", machine)),
+        _ => return Err(wrong_state("suspend", machine)),
     }
-    Ok(Answer::done())
+    Ok(ApiResponse::ok_true())
 }
 
 /// A signal by name or number; flyctl sends numbers. Nothing is nothing.
-fn signal_number(value: &Value) -> Result<Option<i64>, Refusal> {
+fn parse_signal(value: &Value) -> Result<Option<i64>, ApiError> {
     let known = match value {
         Value::Null => return Ok(None),
         Value::String(name) if name.is_empty() => return Ok(None),
-        Value::String(name) => SIGNALS.iter().find(|(known, _)| known == name),
-        value => SIGNALS
+        Value::String(name) => KNOWN_SIGNALS.iter().find(|(known, _)| known == name),
+        value => KNOWN_SIGNALS
             .iter()
             .find(|(_, number)| value.as_i64() == Some(*number)),
     };
     known
         .map(|(_, number)| Some(*number))
-        .ok_or_else(|| Refusal::invalid(format!("invalid signal: {value}")))
+        .ok_or_else(|| ApiError::bad_request(format!("invalid signal: {value}")))
 }
 
 /// Sends a signal. It reaches programs that the restart policy then looks after, unlike a stop.
-pub(super) fn signal(world: &mut World, call: &Call) -> Reply {
+pub(super) fn signal(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Signal {
         signal: Value,
     }
     let request: Signal = call.body()?;
-    let number =
-        signal_number(&request.signal)?.ok_or_else(|| Refusal::invalid("signal is required"))?;
-    let now = world.now;
+    let number = parse_signal(&request.signal)?
+        .ok_or_else(|| ApiError::bad_request("signal is required"))?;
+    let now = world.now_ms;
     // The client sends no nonce with it, so a lease does not guard it.
-    let machine = find_mut(world, call)?;
-    if machine.state != State::Started {
-        return Err(cannot("signal", machine));
+    let machine = find_machine_mut(world, call)?;
+    if machine.state != MachineState::Started {
+        return Err(wrong_state("signal", machine));
     }
-    if ENDING.contains(&number) {
-        let exit = crate::behaviour::Exit {
+    if TERMINATING_SIGNALS.contains(&number) {
+        let exit = crate::behaviour::SimulatedExit {
             code: 128 + number,
             signal: number,
             oom: false,
         };
-        machine.then(now, Step::Exit(exit));
+        machine.schedule_transition(now, MachineTransition::Exit(exit));
     }
-    Ok(Answer::done())
+    Ok(ApiResponse::ok_true())
 }
 
-pub(super) fn cordon(world: &mut World, call: &Call) -> Reply {
+pub(super) fn cordon(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     set_cordon(world, call, true)
 }
 
-pub(super) fn uncordon(world: &mut World, call: &Call) -> Reply {
+pub(super) fn uncordon(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     set_cordon(world, call, false)
 }
 
-fn set_cordon(world: &mut World, call: &Call, cordoned: bool) -> Reply {
-    let now = world.now;
-    let machine = find_unleased(world, call)?;
+fn set_cordon(world: &mut SimulatedWorld, call: &ApiCall, cordoned: bool) -> ApiResult {
+    let now = world.now_ms;
+    let machine = find_machine_with_lease(world, call)?;
     machine.cordoned = cordoned;
     machine.updated_ms = now;
     let state = machine.state.as_str();
-    machine.record(
+    machine.record_event(
         if cordoned { "cordon" } else { "uncordon" },
         state,
         "user",
         now,
         None,
     );
-    Ok(Answer::done())
+    Ok(ApiResponse::ok_true())
 }
 
 /// Destroys a machine that does not run, or any with `force` (the documentation) or `kill` (flyctl).
-pub(super) fn destroy(world: &mut World, call: &Call) -> Reply {
-    let force = call.flag("force") || call.flag("kill");
-    let now = world.now;
+pub(super) fn destroy(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let force = call.query_flag("force") || call.query_flag("kill");
+    let now = world.now_ms;
     // The nonce of a lease that was given back does not hinder: flyctl destroys its canaries with one.
-    let machine = find_mut(world, call)?;
-    if lease::active(machine, now).is_some() {
-        lease::guard(machine, call, now)?;
+    let machine = find_machine_mut(world, call)?;
+    if lease::active_lease(machine, now).is_some() {
+        lease::check_lease(machine, call, now)?;
     }
     match machine.state {
-        State::Destroying => return Ok(Answer::done()),
-        State::Created | State::Stopped | State::Suspended | State::Failed => {}
+        MachineState::Destroying => return Ok(ApiResponse::ok_true()),
+        MachineState::Created
+        | MachineState::Stopped
+        | MachineState::Suspended
+        | MachineState::Failed => {}
         _ if force => {}
-        _ => return Err(cannot("destroy", machine)),
+        _ => return Err(wrong_state("destroy", machine)),
     }
-    machine.forget_past();
-    machine.enter(State::Destroying, now, "destroy", "user");
-    machine.then(now + settle::DESTROY_MS, Step::Destroyed);
-    Ok(Answer::done())
+    machine.reset_transitions();
+    machine.enter_state(MachineState::Destroying, now, "destroy", "user");
+    machine.schedule_transition(now + settle::DESTROY_MS, MachineTransition::Destroyed);
+    Ok(ApiResponse::ok_true())
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Route, find, find_mut, route};
-use crate::answer::{Answer, Call, Refusal, Reply};
+use super::{Route, find_machine, find_machine_mut, route};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::machine::Machine;
-use crate::world::World;
+use crate::world::SimulatedWorld;
 
 pub(super) fn routes() -> [Route; 6] {
     [
@@ -34,13 +34,13 @@ pub(super) fn routes() -> [Route; 6] {
 }
 
 /// Leases do not guard metadata.
-fn change(
-    world: &mut World,
-    call: &Call,
-    edit: impl FnOnce(&mut Machine) -> Result<Vec<(String, Option<String>)>, Refusal>,
-) -> Reply {
-    let now = world.now;
-    let machine = find_mut(world, call)?;
+fn apply_changes(
+    world: &mut SimulatedWorld,
+    call: &ApiCall,
+    edit: impl FnOnce(&mut Machine) -> Result<Vec<(String, Option<String>)>, ApiError>,
+) -> ApiResult {
+    let now = world.now_ms;
+    let machine = find_machine_mut(world, call)?;
     let edits = edit(machine)?;
     let metadata = machine
         .config
@@ -55,37 +55,37 @@ fn change(
         }
     }
     machine.updated_ms = now;
-    Ok(Answer::empty(204))
+    Ok(ApiResponse::empty(204))
 }
 
-fn show(world: &mut World, call: &Call) -> Reply {
-    let metadata = find(world, call)?.config.get("metadata").cloned();
-    Ok(Answer::ok(metadata.unwrap_or_else(|| json!({}))))
+fn show(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let metadata = find_machine(world, call)?.config.get("metadata").cloned();
+    Ok(ApiResponse::ok(metadata.unwrap_or_else(|| json!({}))))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Update {
+struct MetadataUpdate {
     metadata: Option<BTreeMap<String, Option<String>>>,
     machine_version: Option<String>,
 }
 
-impl Update {
-    fn for_machine(self, machine: &Machine) -> Result<BTreeMap<String, Option<String>>, Refusal> {
+impl MetadataUpdate {
+    fn into_changes(self, machine: &Machine) -> Result<BTreeMap<String, Option<String>>, ApiError> {
         let version = self.machine_version.filter(|version| !version.is_empty());
         if version.is_some_and(|version| version != machine.instance_id) {
-            return Err(Refusal::precondition("machine version mismatch"));
+            return Err(ApiError::failed_precondition("machine version mismatch"));
         }
         self.metadata
-            .ok_or_else(|| Refusal::invalid("metadata is required"))
+            .ok_or_else(|| ApiError::bad_request("metadata is required"))
     }
 }
 
 /// `PUT` says all there is: keys that it leaves out go.
-fn replace(world: &mut World, call: &Call) -> Reply {
-    let request: Update = call.body()?;
-    change(world, call, |machine| {
-        let wanted = request.for_machine(machine)?;
+fn replace(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: MetadataUpdate = call.body()?;
+    apply_changes(world, call, |machine| {
+        let wanted = request.into_changes(machine)?;
         let have = machine
             .config
             .get("metadata")
@@ -99,20 +99,20 @@ fn replace(world: &mut World, call: &Call) -> Reply {
 }
 
 /// `PATCH` says what changes; null or an empty string removes.
-fn merge(world: &mut World, call: &Call) -> Reply {
-    let request: Update = call.body()?;
-    change(world, call, |machine| {
-        Ok(request.for_machine(machine)?.into_iter().collect())
+fn merge(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let request: MetadataUpdate = call.body()?;
+    apply_changes(world, call, |machine| {
+        Ok(request.into_changes(machine)?.into_iter().collect())
     })
 }
 
-fn show_key(world: &mut World, call: &Call) -> Reply {
-    let value = find(world, call)?.metadata(call.param("key"));
-    let value = value.ok_or_else(|| Refusal::not_found("metadata key"))?;
-    Ok(Answer::ok(json!({ "value": value })))
+fn show_key(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let value = find_machine(world, call)?.metadata_value(call.path_param("key"));
+    let value = value.ok_or_else(|| ApiError::not_found("metadata key"))?;
+    Ok(ApiResponse::ok(json!({ "value": value })))
 }
 
-fn set_key(world: &mut World, call: &Call) -> Reply {
+fn set_key(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Request {
@@ -121,14 +121,14 @@ fn set_key(world: &mut World, call: &Call) -> Reply {
     let request: Request = call.body()?;
     let value = request
         .value
-        .ok_or_else(|| Refusal::invalid("value is required"))?;
-    change(world, call, |_| {
-        Ok(vec![(call.param("key").to_owned(), Some(value))])
+        .ok_or_else(|| ApiError::bad_request("value is required"))?;
+    apply_changes(world, call, |_| {
+        Ok(vec![(call.path_param("key").to_owned(), Some(value))])
     })
 }
 
-fn remove_key(world: &mut World, call: &Call) -> Reply {
-    change(world, call, |_| {
-        Ok(vec![(call.param("key").to_owned(), None)])
+fn remove_key(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    apply_changes(world, call, |_| {
+        Ok(vec![(call.path_param("key").to_owned(), None)])
     })
 }

@@ -9,21 +9,21 @@ mod update;
 mod view;
 mod wait;
 
-pub(crate) use read::Filter;
-pub(crate) use view::{checks, overview};
+pub(crate) use read::MachineFilter;
+pub(crate) use view::{check_results, org_list_view};
 
-use super::{Handler, Identifier, Rate, Route, lease, route};
-use crate::answer::{Call, Refusal};
-use crate::machine::{Machine, State};
-use crate::world::{App, World};
+use super::{RateLimit, RateLimitKey, Route, RouteHandler, lease, route};
+use crate::answer::{ApiCall, ApiError};
+use crate::machine::{Machine, MachineState};
+use crate::world::{App, SimulatedWorld};
 
 pub(super) fn routes() -> Vec<Route> {
-    let waits = Handler::Waits(wait::wait);
+    let waits = RouteHandler::LongPoll(wait::wait);
     let mut all = vec![
         route("GET", "/v1/apps/{app}/machines", read::list),
         route("POST", "/v1/apps/{app}/machines", create::create),
         route("GET", "/v1/apps/{app}/machines/{machine}", read::show)
-            .rated(Rate::GET_MACHINE, Identifier::Path),
+            .with_rate_limit(RateLimit::GET_MACHINE, RateLimitKey::Path),
         route("POST", "/v1/apps/{app}/machines/{machine}", update::update),
         route("DELETE", "/v1/apps/{app}/machines/{machine}", life::destroy),
         route(
@@ -64,12 +64,12 @@ pub(super) fn routes() -> Vec<Route> {
         route(
             "GET",
             "/v1/apps/{app}/machines/{machine}/events",
-            read::events,
+            read::list_events,
         ),
         route(
             "GET",
             "/v1/apps/{app}/machines/{machine}/versions",
-            read::versions,
+            read::list_versions,
         ),
     ];
     all.extend(metadata::routes());
@@ -81,44 +81,50 @@ pub(super) fn routes() -> Vec<Route> {
 ///
 /// # Errors
 /// As [`World::app`], and `404`.
-pub(super) fn find<'a>(world: &'a World, call: &Call) -> Result<&'a Machine, Refusal> {
-    world.app(call)?.machine(call.param("machine"))
+pub(super) fn find_machine<'a>(
+    world: &'a SimulatedWorld,
+    call: &ApiCall,
+) -> Result<&'a Machine, ApiError> {
+    world.app(call)?.machine(call.path_param("machine"))
 }
 
 /// The machine a call wants to change, which must still be there, on a host that answers.
 ///
 /// # Errors
 /// As [`find`]; `503` when its host is unreachable.
-pub(super) fn find_mut<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Machine, Refusal> {
-    let machine = find(world, call)?;
-    if machine.state == State::Destroyed {
-        return Err(Refusal::not_found("machine"));
+pub(super) fn find_machine_mut<'a>(
+    world: &'a mut SimulatedWorld,
+    call: &ApiCall,
+) -> Result<&'a mut Machine, ApiError> {
+    let machine = find_machine(world, call)?;
+    if machine.state == MachineState::Destroyed {
+        return Err(ApiError::not_found("machine"));
     }
     if machine.host_status != "ok" {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             503,
             "unavailable: the host of this machine is unreachable",
         ));
     }
-    in_app(world.app_mut(call)?, call.param("machine"))
+    machine_in_app(world.app_mut(call)?, call.path_param("machine"))
 }
 
 /// The same, if nobody else holds a lease on it.
 ///
 /// # Errors
 /// As [`find_mut`]; `409` when the lease is another's.
-pub(super) fn find_unleased<'a>(
-    world: &'a mut World,
-    call: &Call,
-) -> Result<&'a mut Machine, Refusal> {
-    let now = world.now;
-    let machine = find_mut(world, call)?;
-    lease::guard(machine, call, now)?;
+pub(super) fn find_machine_with_lease<'a>(
+    world: &'a mut SimulatedWorld,
+    call: &ApiCall,
+) -> Result<&'a mut Machine, ApiError> {
+    let now = world.now_ms;
+    let machine = find_machine_mut(world, call)?;
+    lease::check_lease(machine, call, now)?;
     Ok(machine)
 }
 
-fn in_app<'a>(app: &'a mut App, id: &str) -> Result<&'a mut Machine, Refusal> {
+fn machine_in_app<'a>(app: &'a mut App, id: &str) -> Result<&'a mut Machine, ApiError> {
     app.machines
         .get_mut(id)
-        .ok_or_else(|| Refusal::not_found("machine"))
+        .ok_or_else(|| ApiError::not_found("machine"))
 }

@@ -2,49 +2,53 @@
 
 use serde_json::{Value, json};
 
-use super::{find, view};
-use crate::answer::{Answer, Call, Refusal, Reply};
-use crate::machine::{Machine, State};
-use crate::world::World;
+use super::{find_machine, view};
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::machine::{Machine, MachineState};
+use crate::world::SimulatedWorld;
 
 /// How many events are shown without `limit`, and at most.
-const EVENTS: (i64, i64) = (20, 50);
+const EVENT_LIMITS: (i64, i64) = (20, 50);
 
 /// A destroyed machine stays readable: whoever waited for its end reads the exit code here.
-pub(super) fn show(world: &mut World, call: &Call) -> Reply {
+pub(super) fn show(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
-    Ok(Answer::ok(view::view(world, app, find(world, call)?)))
+    Ok(ApiResponse::ok(view::machine_view(
+        world,
+        app,
+        find_machine(world, call)?,
+    )))
 }
 
-pub(super) fn list(world: &mut World, call: &Call) -> Reply {
+pub(super) fn list(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let app = world.app(call)?;
-    let filter = Filter::of(call)?;
+    let filter = MachineFilter::from_call(call)?;
     let machines = app
         .machines
         .values()
-        .filter(|m| filter.passes(m) && world.listed(m.created_ms));
-    let shown: Vec<Value> = if call.flag("summary") {
-        machines.map(view::summary).collect()
+        .filter(|m| filter.matches(m) && world.is_listed(m.created_ms));
+    let shown: Vec<Value> = if call.query_flag("summary") {
+        machines.map(view::machine_summary).collect()
     } else {
         machines
-            .map(|machine| view::view(world, app, machine))
+            .map(|machine| view::machine_view(world, app, machine))
             .collect()
     };
-    Ok(Answer::ok(shown.into()))
+    Ok(ApiResponse::ok(shown.into()))
 }
 
 /// What a list leaves out; organisation-wide lists filter the same way.
-pub(crate) struct Filter<'a> {
+pub(crate) struct MachineFilter<'a> {
     include_deleted: bool,
     region: Option<&'a str>,
     states: Vec<&'a str>,
     metadata: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Filter<'a> {
+impl<'a> MachineFilter<'a> {
     /// # Errors
     /// `400` for a state that cannot be asked for.
-    pub(crate) fn of(call: &'a Call) -> Result<Self, Refusal> {
+    pub(crate) fn from_call(call: &'a ApiCall) -> Result<Self, ApiError> {
         const STATES: [&str; 6] = [
             "created",
             "started",
@@ -55,34 +59,37 @@ impl<'a> Filter<'a> {
         ];
         let states = call.query_list("state");
         if let Some(wrong) = states.iter().find(|state| !STATES.contains(state)) {
-            return Err(Refusal::invalid(format!("invalid state: {wrong:?}")));
+            return Err(ApiError::bad_request(format!("invalid state: {wrong:?}")));
         }
         let pairs = call.query.iter();
         let metadata =
             pairs.filter_map(|(key, value)| Some((key.strip_prefix("metadata.")?, value.as_str())));
         Ok(Self {
-            include_deleted: call.flag("include_deleted") || states.contains(&"destroyed"),
+            include_deleted: call.query_flag("include_deleted") || states.contains(&"destroyed"),
             region: call.query("region"),
             states,
             metadata: metadata.collect(),
         })
     }
 
-    pub(crate) fn passes(&self, machine: &Machine) -> bool {
-        (self.include_deleted || machine.state != State::Destroyed)
+    pub(crate) fn matches(&self, machine: &Machine) -> bool {
+        (self.include_deleted || machine.state != MachineState::Destroyed)
             && self.region.is_none_or(|region| machine.region == region)
             && (self.states.is_empty() || self.states.contains(&machine.state.as_str()))
             && self
                 .metadata
                 .iter()
-                .all(|(key, value)| machine.metadata(key) == Some(*value))
+                .all(|(key, value)| machine.metadata_value(key) == Some(*value))
     }
 }
 
-pub(super) fn events(world: &mut World, call: &Call) -> Reply {
-    let limit = call.number("limit")?.unwrap_or(EVENTS.0).clamp(1, EVENTS.1);
-    let machine = find(world, call)?;
-    Ok(Answer::ok(json!(
+pub(super) fn list_events(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    let limit = call
+        .query_number("limit")?
+        .unwrap_or(EVENT_LIMITS.0)
+        .clamp(1, EVENT_LIMITS.1);
+    let machine = find_machine(world, call)?;
+    Ok(ApiResponse::ok(json!(
         machine
             .events
             .iter()
@@ -91,6 +98,6 @@ pub(super) fn events(world: &mut World, call: &Call) -> Reply {
     )))
 }
 
-pub(super) fn versions(world: &mut World, call: &Call) -> Reply {
-    Ok(Answer::ok(json!(find(world, call)?.versions)))
+pub(super) fn list_versions(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
+    Ok(ApiResponse::ok(json!(find_machine(world, call)?.versions)))
 }

@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::behaviour::{Behave, Health, Rule};
+use crate::behaviour::{CheckOutcome, ProgramBehaviour, Rule};
 use crate::clock;
-use crate::config::parse_or_nanos;
+use crate::config::parse_duration_nanos;
 use crate::images::image_ref;
-use crate::machine::{Machine, State};
+use crate::machine::{Machine, MachineState};
 use crate::settle;
 use crate::v1::lease;
-use crate::world::{App, Object, World};
+use crate::world::{App, JsonObject, SimulatedWorld};
 
 /// A machine in full.
-pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
-    let mut shown = summary(machine);
-    let checks = checks(&world.root.rules, app, machine, world.now);
+pub(crate) fn machine_view(world: &SimulatedWorld, app: &App, machine: &Machine) -> Value {
+    let mut shown = machine_summary(machine);
+    let checks = check_results(&world.global.rules, app, machine, world.now_ms);
     shown["image_ref"] = image_ref(machine.image(), machine.image_digest.as_deref());
     shown["host_status"] = machine.host_status.clone().into();
     shown["cordoned"] = machine.cordoned.into();
@@ -22,16 +22,16 @@ pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
     if machine.host_status == "ok" {
         shown["config"] = machine.config.clone().into();
     } else {
-        shown["incomplete_config"] = incomplete(&machine.config).into();
+        shown["incomplete_config"] = incomplete_config(&machine.config).into();
     }
-    let containers = containers(machine);
+    let containers = container_views(machine);
     if !containers.is_empty() {
         shown["containers"] = containers.into();
     }
     if !checks.is_empty() {
         shown["checks"] = checks.into();
     }
-    if let Some(lease) = lease::active(machine, world.now) {
+    if let Some(lease) = lease::active_lease(machine, world.now_ms) {
         shown["lease"] = json!({
             "description": lease.description,
             "expires_at": lease.expires_ms.div_euclid(1000),
@@ -42,8 +42,13 @@ pub(crate) fn view(world: &World, app: &App, machine: &Machine) -> Value {
 }
 
 /// The answer to a launch that asked for a lease: nobody else ever sees the nonce.
-pub(super) fn launched(world: &World, app: &App, machine: &Machine, leased: bool) -> Value {
-    let mut shown = view(world, app, machine);
+pub(super) fn launch_view(
+    world: &SimulatedWorld,
+    app: &App,
+    machine: &Machine,
+    leased: bool,
+) -> Value {
+    let mut shown = machine_view(world, app, machine);
     if let Some(lease) = machine.lease.as_ref().filter(|_| leased) {
         shown["nonce"] = lease.nonce.clone().into();
     }
@@ -51,7 +56,7 @@ pub(super) fn launched(world: &World, app: &App, machine: &Machine, leased: bool
 }
 
 /// What `?summary=true` leaves.
-pub(super) fn summary(machine: &Machine) -> Value {
+pub(super) fn machine_summary(machine: &Machine) -> Value {
     json!({
         "id": machine.id,
         "name": machine.name,
@@ -60,25 +65,28 @@ pub(super) fn summary(machine: &Machine) -> Value {
         "instance_id": machine.instance_id,
         "version": machine.instance_id,
         "private_ip": machine.private_ip,
-        "created_at": clock::seconds(machine.created_ms),
-        "updated_at": clock::seconds(machine.updated_ms),
+        "created_at": clock::format_seconds(machine.created_ms),
+        "updated_at": clock::format_seconds(machine.updated_ms),
         "image_ref": image_ref(machine.image(), machine.image_digest.as_deref()),
     })
 }
 
 /// A machine in the list of an organisation: three parts of the configuration and no more.
-pub(crate) fn overview(app: &App, machine: &Machine) -> Value {
-    let mut shown = summary(machine);
+pub(crate) fn org_list_view(app: &App, machine: &Machine) -> Value {
+    let mut shown = machine_summary(machine);
     if let Some(shown) = shown.as_object_mut() {
         shown.remove("image_ref");
         shown.insert("app_name".to_owned(), app.name.clone().into());
-        shown.insert("config".to_owned(), incomplete(&machine.config).into());
+        shown.insert(
+            "config".to_owned(),
+            incomplete_config(&machine.config).into(),
+        );
     }
     shown
 }
 
 /// What is known about a machine without asking its host.
-fn incomplete(config: &Object) -> Object {
+fn incomplete_config(config: &JsonObject) -> JsonObject {
     let known = config
         .iter()
         .filter(|(key, _)| matches!(key.as_str(), "image" | "guest" | "metadata"));
@@ -88,8 +96,8 @@ fn incomplete(config: &Object) -> Object {
 }
 
 /// The containers of a machine live and die with it.
-fn containers(machine: &Machine) -> Vec<Value> {
-    let running = machine.state == State::Started;
+fn container_views(machine: &Machine) -> Vec<Value> {
+    let running = machine.state == MachineState::Started;
     let all = machine
         .config
         .get("containers")
@@ -103,9 +111,9 @@ fn containers(machine: &Machine) -> Vec<Value> {
 }
 
 /// The outcome of every check: a machine's own by their names, those of services by position, kind and port.
-pub(crate) fn checks(rules: &[Rule], app: &App, machine: &Machine, now: i64) -> Vec<Value> {
-    let behave = Behave::of(rules, &app.name, machine);
-    let outcome = |name: String, check: &Value| outcome(&behave, machine, &name, check, now);
+pub(crate) fn check_results(rules: &[Rule], app: &App, machine: &Machine, now: i64) -> Vec<Value> {
+    let behave = ProgramBehaviour::for_machine(rules, &app.name, machine);
+    let outcome = |name: String, check: &Value| check_result(&behave, machine, &name, check, now);
     let own = machine
         .config
         .get("checks")
@@ -144,28 +152,34 @@ pub(crate) fn checks(rules: &[Rule], app: &App, machine: &Machine, now: i64) -> 
     all
 }
 
-fn outcome(behave: &Behave, machine: &Machine, name: &str, check: &Value, now: i64) -> Value {
+fn check_result(
+    behave: &ProgramBehaviour,
+    machine: &Machine,
+    name: &str,
+    check: &Value,
+    now: i64,
+) -> Value {
     let (health, output, since) = match machine
         .started_ms
-        .filter(|_| machine.state == State::Started)
+        .filter(|_| machine.state == MachineState::Started)
     {
         None => (
-            Health::Warning,
+            CheckOutcome::Warning,
             "the machine hasn't started".to_owned(),
             machine.updated_ms,
         ),
         Some(started) => {
-            let wanted = behave.checks.unwrap_or(Health::Passing);
+            let wanted = behave.checks.unwrap_or(CheckOutcome::Passing);
             // Success counts at once; failure only after the grace period.
-            let grace = if wanted == Health::Passing {
+            let grace = if wanted == CheckOutcome::Passing {
                 0
             } else {
-                millis(check, "grace_period")
+                duration_ms(check, "grace_period")
             };
             let known = started + settle::FIRST_CHECK_MS.max(grace);
             if now < known {
                 (
-                    Health::Critical,
+                    CheckOutcome::Critical,
                     "waiting for the first check".to_owned(),
                     started,
                 )
@@ -175,27 +189,27 @@ fn outcome(behave: &Behave, machine: &Machine, name: &str, check: &Value, now: i
                     behave
                         .check_output
                         .clone()
-                        .unwrap_or_else(|| words(wanted, check)),
+                        .unwrap_or_else(|| default_output(wanted, check)),
                     known,
                 )
             }
         }
     };
-    json!({ "name": name, "status": health.as_str(), "output": output, "updated_at": clock::millis(since) })
+    json!({ "name": name, "status": health.as_str(), "output": output, "updated_at": clock::format_millis(since) })
 }
 
-fn millis(check: &Value, key: &str) -> i64 {
+fn duration_ms(check: &Value, key: &str) -> i64 {
     check
         .get(key)
-        .and_then(parse_or_nanos)
+        .and_then(parse_duration_nanos)
         .map_or(0, |nanos| (nanos / 1_000_000).cast_signed())
 }
 
-fn words(health: Health, check: &Value) -> String {
+fn default_output(health: CheckOutcome, check: &Value) -> String {
     let http = check.get("type").and_then(Value::as_str) == Some("http");
     match (health, http) {
-        (Health::Passing, true) => "200 OK",
-        (Health::Passing, false) => "Success",
+        (CheckOutcome::Passing, true) => "200 OK",
+        (CheckOutcome::Passing, false) => "Success",
         (_, true) => "503 Service Unavailable",
         (_, false) => "connection refused",
     }

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::find;
-use crate::answer::{Answer, Call, Refusal, Reply};
-use crate::machine::{Machine, State};
-use crate::world::World;
+use super::find_machine;
+use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::machine::{Machine, MachineState};
+use crate::world::SimulatedWorld;
 
 /// How long it blocks without `timeout`, and at most: the public proxy cuts every request at a minute.
-const TIMEOUT_S: i64 = 60;
+const MAX_TIMEOUT_S: i64 = 60;
 const STATES: [&str; 6] = [
     "started",
     "stopped",
@@ -19,29 +19,29 @@ const STATES: [&str; 6] = [
 ];
 
 /// Answers, or says until when it would wait.
-pub(super) fn wait(world: &mut World, call: &Call) -> Result<Reply, i64> {
-    let timeout = match parse(call) {
+pub(super) fn wait(world: &mut SimulatedWorld, call: &ApiCall) -> Result<ApiResult, i64> {
+    let timeout = match parse_timeout(call) {
         Ok(timeout) => timeout,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let machine = match find(world, call) {
+    let machine = match find_machine(world, call) {
         Ok(machine) => machine,
-        Err(refusal) if refusal.status == 404 => return Ok(Err(gone())),
+        Err(refusal) if refusal.status == 404 => return Ok(Err(machine_not_found())),
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let wanted = states(call);
-    if let Some(state) = reached(machine, &wanted, call) {
-        return Ok(Ok(Answer::ok(answer(machine, state))));
+    let wanted = requested_states(call);
+    if let Some(state) = satisfied_state(machine, &wanted, call) {
+        return Ok(Ok(ApiResponse::ok(wait_view(machine, state))));
     }
-    if machine.state == State::Destroyed {
-        return Ok(Err(gone()));
+    if machine.state == MachineState::Destroyed {
+        return Ok(Err(machine_not_found()));
     }
-    let deadline = call.arrived_ms + timeout * 1000;
-    if world.now < deadline {
+    let deadline = call.received_ms + timeout * 1000;
+    if world.now_ms < deadline {
         return Err(deadline);
     }
     let (wanted, actual) = (wanted.join(","), machine.state.as_str());
-    Ok(Err(Refusal::new(
+    Ok(Err(ApiError::new(
         408,
         format!(
             "deadline_exceeded: machine failed to reach desired state, {wanted}, currently {actual}"
@@ -49,11 +49,11 @@ pub(super) fn wait(world: &mut World, call: &Call) -> Result<Reply, i64> {
     )))
 }
 
-fn gone() -> Refusal {
-    Refusal::new(404, "not_found: machine not found")
+fn machine_not_found() -> ApiError {
+    ApiError::new(404, "not_found: machine not found")
 }
 
-fn states(call: &Call) -> Vec<&str> {
+fn requested_states(call: &ApiCall) -> Vec<&str> {
     let states = call.query_list("state");
     if states.is_empty() {
         vec!["started"]
@@ -62,21 +62,24 @@ fn states(call: &Call) -> Vec<&str> {
     }
 }
 
-fn parse(call: &Call) -> Result<i64, Refusal> {
-    if let Some(wrong) = states(call).iter().find(|state| !STATES.contains(state)) {
-        return Err(Refusal::invalid(format!("invalid state: {wrong:?}")));
+fn parse_timeout(call: &ApiCall) -> Result<i64, ApiError> {
+    if let Some(wrong) = requested_states(call)
+        .iter()
+        .find(|state| !STATES.contains(state))
+    {
+        return Err(ApiError::bad_request(format!("invalid state: {wrong:?}")));
     }
-    let timeout = call.number("timeout")?.unwrap_or(TIMEOUT_S);
+    let timeout = call.query_number("timeout")?.unwrap_or(MAX_TIMEOUT_S);
     if timeout < 0 {
-        Err(Refusal::invalid("invalid timeout"))
+        Err(ApiError::bad_request("invalid timeout"))
     } else {
-        Ok(timeout.min(TIMEOUT_S))
+        Ok(timeout.min(MAX_TIMEOUT_S))
     }
 }
 
 /// The state that satisfies the wait: the present one, or one passed since somebody last asked for a change (and
 /// since the event that the caller has seen). An old version only ever ends.
-fn reached(machine: &Machine, wanted: &[&str], call: &Call) -> Option<&'static str> {
+fn satisfied_state(machine: &Machine, wanted: &[&str], call: &ApiCall) -> Option<&'static str> {
     let version = call.query("version").or(call.query("instance_id"));
     if version.is_some_and(|version| version != machine.instance_id) {
         return wanted
@@ -84,7 +87,7 @@ fn reached(machine: &Machine, wanted: &[&str], call: &Call) -> Option<&'static s
             .any(|state| matches!(*state, "stopped" | "destroyed" | "settled"))
             .then_some("stopped");
     }
-    let fits = |state: State| {
+    let fits = |state: MachineState| {
         wanted.contains(&state.as_str()) || (wanted.contains(&"settled") && state.is_settled())
     };
     if fits(machine.state) {
@@ -104,7 +107,7 @@ fn reached(machine: &Machine, wanted: &[&str], call: &Call) -> Option<&'static s
         .map(|(state, _)| state.as_str())
 }
 
-fn answer(machine: &Machine, state: &str) -> serde_json::Value {
+fn wait_view(machine: &Machine, state: &str) -> serde_json::Value {
     let event = machine.events.front().map_or("", |event| event.id.as_str());
     json!({ "ok": true, "event_id": event, "state": state, "version": machine.instance_id })
 }

@@ -4,10 +4,12 @@ use aws_sdk_s3::types::{
     BucketLocationConstraint, CreateBucketConfiguration, ObjectOwnership, ServerSideEncryption, Tag,
 };
 
-use super::kit::{ACCOUNT, CENTRAL, EAST, OTHER, clients, fails, ids};
-use crate::kit::Box;
+use super::kit::{
+    ACCOUNT, EU_CENTRAL, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, has_request_ids,
+};
+use crate::kit::TestSandbox;
 
-fn in_region(region: &str) -> CreateBucketConfiguration {
+fn bucket_in_region(region: &str) -> CreateBucketConfiguration {
     let tag = Tag::builder().key("app").value("shop").build().unwrap();
     let builder = CreateBucketConfiguration::builder().tags(tag);
     builder
@@ -16,46 +18,46 @@ fn in_region(region: &str) -> CreateBucketConfiguration {
 }
 
 #[tokio::test]
-async fn a_new_bucket_has_the_defaults_of_today() {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, CENTRAL).s3;
+async fn new_bucket_has_current_defaults() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, EU_CENTRAL).s3;
     let create = || s3.create_bucket().bucket("acme-state");
-    fails(
+    assert_error(
         create().send().await,
         400,
         "IllegalLocationConstraintException",
     );
-    fails(
+    assert_error(
         create()
-            .create_bucket_configuration(in_region("us-east-1"))
+            .create_bucket_configuration(bucket_in_region("us-east-1"))
             .send()
             .await,
         400,
         "InvalidLocationConstraint",
     );
-    fails(
+    assert_error(
         create()
-            .create_bucket_configuration(in_region("mars-1"))
+            .create_bucket_configuration(bucket_in_region("mars-1"))
             .send()
             .await,
         400,
         "InvalidLocationConstraint",
     );
-    fails(
+    assert_error(
         create()
-            .create_bucket_configuration(in_region("eu-west-1"))
+            .create_bucket_configuration(bucket_in_region("eu-west-1"))
             .send()
             .await,
         400,
         "IllegalLocationConstraintException",
     );
     let made = create()
-        .create_bucket_configuration(in_region(CENTRAL))
+        .create_bucket_configuration(bucket_in_region(EU_CENTRAL))
         .send()
         .await
         .unwrap();
     assert_eq!(made.location(), Some("/acme-state"));
-    assert_eq!(ids(&made), (true, true));
+    assert_eq!(has_request_ids(&made), (true, true));
     let head = s3
         .head_bucket()
         .bucket("acme-state")
@@ -63,7 +65,7 @@ async fn a_new_bucket_has_the_defaults_of_today() {
         .send()
         .await
         .unwrap();
-    assert_eq!(head.bucket_region(), Some(CENTRAL));
+    assert_eq!(head.bucket_region(), Some(EU_CENTRAL));
     let cipher = s3
         .get_bucket_encryption()
         .bucket("acme-state")
@@ -124,12 +126,12 @@ async fn a_new_bucket_has_the_defaults_of_today() {
         (tags.tag_set()[0].key(), tags.tag_set()[0].value()),
         ("app", "shop")
     );
-    fails(
+    assert_error(
         s3.get_bucket_policy().bucket("acme-state").send().await,
         404,
         "NoSuchBucketPolicy",
     );
-    fails(
+    assert_error(
         s3.get_bucket_lifecycle_configuration()
             .bucket("acme-state")
             .send()
@@ -153,40 +155,40 @@ async fn a_new_bucket_has_the_defaults_of_today() {
 }
 
 #[tokio::test]
-async fn a_name_belongs_to_one_account_in_all_of_aws() {
-    let sandbox = Box::scripted().await;
+async fn bucket_name_is_globally_unique() {
+    let sandbox = TestSandbox::scripted().await;
     let (mine, theirs) = (
-        clients(&sandbox, ACCOUNT, EAST).s3,
-        clients(&sandbox, OTHER, EAST).s3,
+        admin_clients(&sandbox, ACCOUNT, US_EAST).s3,
+        admin_clients(&sandbox, OTHER_ACCOUNT, US_EAST).s3,
     );
     mine.create_bucket().bucket("first").send().await.unwrap();
     mine.create_bucket().bucket("first").send().await.unwrap();
-    fails(
+    assert_error(
         theirs.create_bucket().bucket("first").send().await,
         409,
         "BucketAlreadyExists",
     );
-    fails(theirs.head_bucket().bucket("first").send().await, 403, "");
-    fails(
+    assert_error(theirs.head_bucket().bucket("first").send().await, 403, "");
+    assert_error(
         theirs.get_bucket_tagging().bucket("first").send().await,
         403,
         "AccessDenied",
     );
-    fails(
+    assert_error(
         mine.head_bucket()
             .bucket("first")
-            .expected_bucket_owner(OTHER)
+            .expected_bucket_owner(OTHER_ACCOUNT)
             .send()
             .await,
         403,
         "",
     );
-    fails(
+    assert_error(
         mine.head_bucket().bucket("second").send().await,
         404,
         "NotFound",
     );
-    fails(
+    assert_error(
         mine.get_bucket_tagging().bucket("second").send().await,
         404,
         "NoSuchBucket",
@@ -195,15 +197,15 @@ async fn a_name_belongs_to_one_account_in_all_of_aws() {
         let made = mine.create_bucket().bucket(wrong).send().await;
         assert!(made.is_err(), "{wrong}");
     }
-    let central = clients(&sandbox, ACCOUNT, CENTRAL).s3;
+    let central = admin_clients(&sandbox, ACCOUNT, EU_CENTRAL).s3;
     let create = || {
         central
             .create_bucket()
             .bucket("third")
-            .create_bucket_configuration(in_region(CENTRAL))
+            .create_bucket_configuration(bucket_in_region(EU_CENTRAL))
     };
     create().send().await.unwrap();
-    fails(create().send().await, 409, "BucketAlreadyOwnedByYou");
+    assert_error(create().send().await, 409, "BucketAlreadyOwnedByYou");
     let moved = mine.head_bucket().bucket("third").send().await.unwrap_err();
     let raw = moved.raw_response().unwrap();
     assert_eq!(
@@ -211,9 +213,9 @@ async fn a_name_belongs_to_one_account_in_all_of_aws() {
             raw.status().as_u16(),
             raw.headers().get("x-amz-bucket-region")
         ),
-        (301, Some(CENTRAL))
+        (301, Some(EU_CENTRAL))
     );
-    fails(
+    assert_error(
         mine.get_bucket_tagging().bucket("third").send().await,
         301,
         "PermanentRedirect",
@@ -224,20 +226,20 @@ async fn a_name_belongs_to_one_account_in_all_of_aws() {
         .send()
         .await
         .unwrap();
-    assert_eq!(place.location_constraint().unwrap().as_str(), CENTRAL);
+    assert_eq!(place.location_constraint().unwrap().as_str(), EU_CENTRAL);
 }
 
 #[tokio::test]
-async fn buckets_are_listed_by_page_and_region() {
-    let sandbox = Box::scripted().await;
+async fn bucket_list_is_paged_and_filtered() {
+    let sandbox = TestSandbox::scripted().await;
     let (east, central) = (
-        clients(&sandbox, ACCOUNT, EAST).s3,
-        clients(&sandbox, ACCOUNT, CENTRAL).s3,
+        admin_clients(&sandbox, ACCOUNT, US_EAST).s3,
+        admin_clients(&sandbox, ACCOUNT, EU_CENTRAL).s3,
     );
     for name in ["acme-one", "acme-two", "other"] {
         east.create_bucket().bucket(name).send().await.unwrap();
     }
-    let there = in_region(CENTRAL);
+    let there = bucket_in_region(EU_CENTRAL);
     central
         .create_bucket()
         .bucket("acme-three")
@@ -258,7 +260,7 @@ async fn buckets_are_listed_by_page_and_region() {
         .filter_map(|bucket| bucket.name())
         .collect();
     assert_eq!(names, ["acme-one", "acme-three"]);
-    assert_eq!(page.buckets()[1].bucket_region(), Some(CENTRAL));
+    assert_eq!(page.buckets()[1].bucket_region(), Some(EU_CENTRAL));
     let token = page.continuation_token().unwrap();
     let rest = east
         .list_buckets()
@@ -270,13 +272,13 @@ async fn buckets_are_listed_by_page_and_region() {
     assert_eq!((rest.buckets().len(), rest.continuation_token()), (1, None));
     let some = east
         .list_buckets()
-        .bucket_region(CENTRAL)
+        .bucket_region(EU_CENTRAL)
         .send()
         .await
         .unwrap();
     assert_eq!(some.buckets().len(), 1);
     assert!(
-        clients(&sandbox, OTHER, EAST)
+        admin_clients(&sandbox, OTHER_ACCOUNT, US_EAST)
             .s3
             .list_buckets()
             .send()
@@ -288,9 +290,9 @@ async fn buckets_are_listed_by_page_and_region() {
 }
 
 #[tokio::test]
-async fn only_an_empty_bucket_can_be_deleted() {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+async fn deleting_nonempty_bucket_fails() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("gone").send().await.unwrap();
     s3.put_object()
         .bucket("gone")
@@ -298,7 +300,7 @@ async fn only_an_empty_bucket_can_be_deleted() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.delete_bucket().bucket("gone").send().await,
         409,
         "BucketNotEmpty",
@@ -310,7 +312,7 @@ async fn only_an_empty_bucket_can_be_deleted() {
         .await
         .unwrap();
     s3.delete_bucket().bucket("gone").send().await.unwrap();
-    fails(
+    assert_error(
         s3.delete_bucket().bucket("gone").send().await,
         404,
         "NoSuchBucket",

@@ -4,16 +4,16 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 
-use super::kit::{ACCOUNT, EAST, clients, fails};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error};
+use crate::kit::TestSandbox;
 
-async fn bucket(sandbox: &Box) -> Client {
-    let s3 = clients(sandbox, ACCOUNT, EAST).s3;
+async fn create_bucket(sandbox: &TestSandbox) -> Client {
+    let s3 = admin_clients(sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     s3
 }
 
-fn put(
+fn put_lock(
     s3: &Client,
     text: &str,
 ) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
@@ -24,35 +24,35 @@ fn put(
 }
 
 #[tokio::test]
-async fn a_write_happens_only_as_its_condition_says() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
-    fails(
-        put(&s3, "0").if_match("\"abc\"").send().await,
+async fn write_preconditions_are_enforced() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
+    assert_error(
+        put_lock(&s3, "0").if_match("\"abc\"").send().await,
         404,
         "NoSuchKey",
     );
-    let first = put(&s3, "1").if_none_match("*").send().await.unwrap();
-    fails(
-        put(&s3, "2").if_none_match("*").send().await,
+    let first = put_lock(&s3, "1").if_none_match("*").send().await.unwrap();
+    assert_error(
+        put_lock(&s3, "2").if_none_match("*").send().await,
         412,
         "PreconditionFailed",
     );
-    fails(
-        put(&s3, "2").if_none_match("\"abc\"").send().await,
+    assert_error(
+        put_lock(&s3, "2").if_none_match("\"abc\"").send().await,
         501,
         "NotImplemented",
     );
-    fails(
-        put(&s3, "2").if_match("\"abc\"").send().await,
+    assert_error(
+        put_lock(&s3, "2").if_match("\"abc\"").send().await,
         412,
         "PreconditionFailed",
     );
     let etag = first.e_tag().unwrap();
     assert_eq!(etag, "\"c4ca4238a0b923820dcc509a6f75849b\"");
-    put(&s3, "2").if_match(etag).send().await.unwrap();
+    put_lock(&s3, "2").if_match(etag).send().await.unwrap();
     let delete = || s3.delete_object().bucket("box").key("lock");
-    fails(
+    assert_error(
         delete().if_match(etag).send().await,
         412,
         "PreconditionFailed",
@@ -69,14 +69,14 @@ async fn a_write_happens_only_as_its_condition_says() {
         .send()
         .await
         .unwrap();
-    fails(delete().if_match(etag).send().await, 404, "NoSuchKey");
+    assert_error(delete().if_match(etag).send().await, 404, "NoSuchKey");
     delete().send().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_delete_marker_counts_as_nothing() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
+async fn delete_marker_counts_as_absent() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
     let versions = VersioningConfiguration::builder()
         .status(BucketVersioningStatus::Enabled)
         .build();
@@ -86,7 +86,7 @@ async fn a_delete_marker_counts_as_nothing() {
         .send()
         .await
         .unwrap();
-    put(&s3, "1").if_none_match("*").send().await.unwrap();
+    put_lock(&s3, "1").if_none_match("*").send().await.unwrap();
     let gone = s3
         .delete_object()
         .bucket("box")
@@ -95,17 +95,17 @@ async fn a_delete_marker_counts_as_nothing() {
         .await
         .unwrap();
     assert_eq!(gone.delete_marker(), Some(true));
-    put(&s3, "2").if_none_match("*").send().await.unwrap();
+    put_lock(&s3, "2").if_none_match("*").send().await.unwrap();
 }
 
 #[tokio::test]
-async fn of_sixteen_at_once_one_wins() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
+async fn concurrent_creates_have_one_winner() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
     let texts: Vec<String> = (0..16).map(|at| at.to_string()).collect();
     let tries = texts
         .iter()
-        .map(|text| put(&s3, text).if_none_match("*").send());
+        .map(|text| put_lock(&s3, text).if_none_match("*").send());
     let results = futures_util::future::join_all(tries).await;
     let won: Vec<usize> = results
         .iter()
@@ -115,7 +115,7 @@ async fn of_sixteen_at_once_one_wins() {
         .collect();
     assert_eq!(won.len(), 1);
     for result in results.into_iter().filter(Result::is_err) {
-        fails(result, 412, "PreconditionFailed");
+        assert_error(result, 412, "PreconditionFailed");
     }
     let got = s3
         .get_object()
@@ -131,10 +131,10 @@ async fn of_sixteen_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_the_time_of_the_sandbox() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
-    sandbox.pass(90_000);
+async fn responses_carry_sandbox_time() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
+    sandbox.advance_ms(90_000);
     let error = s3
         .head_object()
         .bucket("box")

@@ -11,12 +11,12 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, EAST, OTHER, clients, fails, refused};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, error_parts};
+use crate::kit::TestSandbox;
 
-async fn bucket() -> (Box, aws_sdk_s3::Client) {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+async fn sandbox_with_bucket() -> (TestSandbox, aws_sdk_s3::Client) {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     (sandbox, s3)
 }
@@ -30,8 +30,8 @@ fn tagging(tags: impl IntoIterator<Item = (String, String)>) -> Tagging {
 }
 
 #[tokio::test]
-async fn tags_are_replaced_and_held_to_their_limits() {
-    let (_sandbox, s3) = bucket().await;
+async fn tags_are_replaced_and_limited() {
+    let (_sandbox, s3) = sandbox_with_bucket().await;
     let put = |tags: Vec<(&str, &str)>| {
         let tags = tags
             .into_iter()
@@ -41,7 +41,7 @@ async fn tags_are_replaced_and_held_to_their_limits() {
             .tagging(tagging(tags))
             .send()
     };
-    fails(
+    assert_error(
         s3.get_bucket_tagging().bucket("box").send().await,
         404,
         "NoSuchTagSet",
@@ -53,11 +53,11 @@ async fn tags_are_replaced_and_held_to_their_limits() {
         tags.tag_set().iter().map(Tag::key).collect::<Vec<_>>(),
         ["c"]
     );
-    fails(put(vec![("aws:x", "1")]).await, 400, "InvalidTag");
-    fails(put(vec![("a", "1"), ("a", "2")]).await, 400, "InvalidTag");
-    fails(put(vec![(&"k".repeat(129), "1")]).await, 400, "InvalidTag");
+    assert_error(put(vec![("aws:x", "1")]).await, 400, "InvalidTag");
+    assert_error(put(vec![("a", "1"), ("a", "2")]).await, 400, "InvalidTag");
+    assert_error(put(vec![(&"k".repeat(129), "1")]).await, 400, "InvalidTag");
     let many = tagging((0..51).map(|at| (format!("k{at}"), String::new())));
-    fails(
+    assert_error(
         s3.put_bucket_tagging()
             .bucket("box")
             .tagging(many)
@@ -71,7 +71,7 @@ async fn tags_are_replaced_and_held_to_their_limits() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.get_bucket_tagging().bucket("box").send().await,
         404,
         "NoSuchTagSet",
@@ -79,14 +79,14 @@ async fn tags_are_replaced_and_held_to_their_limits() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_absent_or_back_at_its_default() {
-    let (_sandbox, s3) = bucket().await;
+async fn deleted_settings_return_to_default() {
+    let (_sandbox, s3) = sandbox_with_bucket().await;
     s3.delete_public_access_block()
         .bucket("box")
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.get_public_access_block().bucket("box").send().await,
         404,
         "NoSuchPublicAccessBlockConfiguration",
@@ -96,7 +96,7 @@ async fn what_is_deleted_is_absent_or_back_at_its_default() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.get_bucket_ownership_controls()
             .bucket("box")
             .send()
@@ -126,12 +126,12 @@ async fn what_is_deleted_is_absent_or_back_at_its_default() {
             .server_side_encryption_configuration(config)
             .send()
     };
-    fails(
+    assert_error(
         rule("AES256", Some("alias/x")).await,
         400,
         "InvalidArgument",
     );
-    fails(rule("rot13", None).await, 400, "MalformedXML");
+    assert_error(rule("rot13", None).await, 400, "MalformedXML");
     rule("aws:kms", Some("alias/x")).await.unwrap();
     let put = s3.put_object().bucket("box").key("a").send().await.unwrap();
     assert_eq!(
@@ -157,7 +157,7 @@ async fn what_is_deleted_is_absent_or_back_at_its_default() {
             .versioning_configuration(config)
             .send()
     };
-    fails(
+    assert_error(
         versions(None).await,
         400,
         "IllegalVersioningConfigurationException",
@@ -174,7 +174,7 @@ async fn what_is_deleted_is_absent_or_back_at_its_default() {
     assert_eq!(status.status(), Some(&BucketVersioningStatus::Enabled));
 }
 
-fn expire(id: Option<&str>, days: i32) -> LifecycleRuleBuilder {
+fn expiration_rule(id: Option<&str>, days: i32) -> LifecycleRuleBuilder {
     let expiration = LifecycleExpiration::builder().days(days).build();
     let filter = LifecycleRuleFilter::builder().prefix("").build();
     let rule = LifecycleRule::builder()
@@ -184,8 +184,8 @@ fn expire(id: Option<&str>, days: i32) -> LifecycleRuleBuilder {
 }
 
 #[tokio::test]
-async fn lifecycle_rules_come_back_in_no_order_and_all_with_names() {
-    let (_sandbox, s3) = bucket().await;
+async fn lifecycle_rules_are_unordered_and_named() {
+    let (_sandbox, s3) = sandbox_with_bucket().await;
     let put = |rules: Vec<LifecycleRule>| {
         let config = BucketLifecycleConfiguration::builder()
             .set_rules(Some(rules))
@@ -199,7 +199,7 @@ async fn lifecycle_rules_come_back_in_no_order_and_all_with_names() {
     let ids = ["one", "two", "three", "four"];
     let mut rules: Vec<LifecycleRule> = ids
         .iter()
-        .map(|id| expire(Some(id), 3).build().unwrap())
+        .map(|id| expiration_rule(Some(id), 3).build().unwrap())
         .collect();
     #[expect(deprecated, reason = "the legacy form is what is under test")]
     let legacy = LifecycleRule::builder()
@@ -237,39 +237,42 @@ async fn lifecycle_rules_come_back_in_no_order_and_all_with_names() {
         "all_storage_classes_128K"
     );
     assert_eq!(read().await.unwrap().rules(), first.rules());
-    fails(
-        put(vec![expire(Some("a"), 0).build().unwrap()]).await,
+    assert_error(
+        put(vec![expiration_rule(Some("a"), 0).build().unwrap()]).await,
         400,
         "InvalidArgument",
     );
     let twice = vec![
-        expire(Some("a"), 1).build().unwrap(),
-        expire(Some("a"), 2).build().unwrap(),
+        expiration_rule(Some("a"), 1).build().unwrap(),
+        expiration_rule(Some("a"), 2).build().unwrap(),
     ];
-    fails(put(twice).await, 400, "InvalidArgument");
-    let nothing = expire(Some("a"), 1).set_expiration(None).build().unwrap();
-    fails(put(vec![nothing]).await, 400, "InvalidRequest");
+    assert_error(put(twice).await, 400, "InvalidArgument");
+    let nothing = expiration_rule(Some("a"), 1)
+        .set_expiration(None)
+        .build()
+        .unwrap();
+    assert_error(put(vec![nothing]).await, 400, "InvalidRequest");
     let both = LifecycleExpiration::builder()
         .days(1)
         .expired_object_delete_marker(true)
         .build();
-    let both = expire(Some("a"), 1)
+    let both = expiration_rule(Some("a"), 1)
         .set_expiration(Some(both))
         .build()
         .unwrap();
-    fails(put(vec![both]).await, 400, "MalformedXML");
+    assert_error(put(vec![both]).await, 400, "MalformedXML");
     s3.delete_bucket_lifecycle()
         .bucket("box")
         .send()
         .await
         .unwrap();
-    fails(read().await, 404, "NoSuchLifecycleConfiguration");
+    assert_error(read().await, 404, "NoSuchLifecycleConfiguration");
 }
 
 #[tokio::test]
-async fn objects_move_to_classes_that_there_are_and_in_time() {
+async fn transitions_are_validated() {
     use TransitionStorageClass::{DeepArchive, Glacier, GlacierIr, StandardIa};
-    let (_sandbox, s3) = bucket().await;
+    let (_sandbox, s3) = sandbox_with_bucket().await;
     let put = |rule: LifecycleRuleBuilder| {
         let config = BucketLifecycleConfiguration::builder()
             .rules(rule.build().unwrap())
@@ -286,7 +289,7 @@ async fn objects_move_to_classes_that_there_are_and_in_time() {
             .storage_class(class)
             .build()
     };
-    let expires = || expire(Some("a"), 100);
+    let expires = || expiration_rule(Some("a"), 100);
     put(expires()
         .transitions(to(StandardIa, 30))
         .transitions(to(Glacier, 99)))
@@ -350,14 +353,14 @@ async fn objects_move_to_classes_that_there_are_and_in_time() {
             "InvalidArgument",
         ),
     ] {
-        fails(put(rule).await, 400, code);
+        assert_error(put(rule).await, 400, code);
     }
 }
 
 #[tokio::test]
-async fn what_is_said_about_a_document_must_be_right() {
-    let (_sandbox, s3) = bucket().await;
-    let policy = statement(
+async fn wrong_content_md5_is_rejected() {
+    let (_sandbox, s3) = sandbox_with_bucket().await;
+    let policy = policy_with_statement(
         "Deny",
         json!("*"),
         json!({ "Bool": { "aws:SecureTransport": false } }),
@@ -368,15 +371,15 @@ async fn what_is_said_about_a_document_must_be_right() {
         .bucket("box")
         .policy(policy)
         .content_md5("AAAAAAAAAAAAAAAAAAAAAA==");
-    fails(put.send().await, 400, "BadDigest");
-    fails(
+    assert_error(put.send().await, 400, "BadDigest");
+    assert_error(
         s3.get_bucket_policy().bucket("box").send().await,
         404,
         "NoSuchBucketPolicy",
     );
 }
 
-fn statement(effect: &str, principal: Value, condition: Value) -> Value {
+fn policy_with_statement(effect: &str, principal: Value, condition: Value) -> Value {
     let resources = ["arn:aws:s3:::box", "arn:aws:s3:::box/*"];
     let mut statement = json!({ "Effect": effect, "Action": ["s3:*"], "Resource": resources });
     statement["Principal"] = principal;
@@ -385,8 +388,8 @@ fn statement(effect: &str, principal: Value, condition: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_policy_is_understood_before_it_is_kept() {
-    let (_sandbox, s3) = bucket().await;
+async fn bucket_policy_is_validated() {
+    let (_sandbox, s3) = sandbox_with_bucket().await;
     let put = |policy: Value| {
         s3.put_bucket_policy()
             .bucket("box")
@@ -394,7 +397,9 @@ async fn a_policy_is_understood_before_it_is_kept() {
             .send()
     };
     let insecure = json!({ "Bool": { "aws:SecureTransport": false } });
-    put(statement("Deny", json!("*"), insecure)).await.unwrap();
+    put(policy_with_statement("Deny", json!("*"), insecure))
+        .await
+        .unwrap();
     let text = s3.get_bucket_policy().bucket("box").send().await.unwrap();
     let kept: Value = serde_json::from_str(text.policy().unwrap()).unwrap();
     assert_eq!(
@@ -409,22 +414,26 @@ async fn a_policy_is_understood_before_it_is_kept() {
         .await
         .unwrap();
     assert_eq!(status.policy_status().unwrap().is_public(), Some(false));
-    put(statement("Allow", json!({ "AWS": [OTHER] }), json!({})))
-        .await
-        .unwrap();
+    put(policy_with_statement(
+        "Allow",
+        json!({ "AWS": [OTHER_ACCOUNT] }),
+        json!({}),
+    ))
+    .await
+    .unwrap();
     let text = s3.get_bucket_policy().bucket("box").send().await.unwrap();
     assert!(
         text.policy()
             .unwrap()
-            .contains(&format!("arn:aws:iam::{OTHER}:root"))
+            .contains(&format!("arn:aws:iam::{OTHER_ACCOUNT}:root"))
     );
     for (policy, message) in [
         (
-            statement("Maybe", json!("*"), json!({})),
+            policy_with_statement("Maybe", json!("*"), json!({})),
             "Invalid effect: Maybe",
         ),
         (
-            statement(
+            policy_with_statement(
                 "Allow",
                 json!({ "AWS": "arn:aws:iam::1:role/x" }),
                 json!({}),
@@ -432,7 +441,7 @@ async fn a_policy_is_understood_before_it_is_kept() {
             "Invalid principal in policy",
         ),
         (
-            statement("Allow", json!("*"), json!({ "Huh": { "a": "b" } })),
+            policy_with_statement("Allow", json!("*"), json!({ "Huh": { "a": "b" } })),
             "Invalid Condition type : Huh.",
         ),
         (
@@ -444,21 +453,21 @@ async fn a_policy_is_understood_before_it_is_kept() {
             "Policies must be valid JSON and the first byte must be '{'",
         ),
     ] {
-        let (status, code, said) = refused(put(policy).await);
+        let (status, code, said) = error_parts(put(policy).await);
         assert_eq!(
             (status, code.as_str(), said.as_str()),
             (400, "MalformedPolicy", message)
         );
     }
-    let mut foreign = statement("Allow", json!({ "AWS": OTHER }), json!({}));
+    let mut foreign = policy_with_statement("Allow", json!({ "AWS": OTHER_ACCOUNT }), json!({}));
     foreign["Statement"][0]["Resource"] = json!("arn:aws:s3:::other/*");
-    fails(put(foreign).await, 400, "MalformedPolicy");
-    let mut useless = statement("Allow", json!({ "AWS": OTHER }), json!({}));
+    assert_error(put(foreign).await, 400, "MalformedPolicy");
+    let mut useless = policy_with_statement("Allow", json!({ "AWS": OTHER_ACCOUNT }), json!({}));
     useless["Statement"][0]["Action"] = json!("s3:ListBucket");
     useless["Statement"][0]["Resource"] = json!("arn:aws:s3:::box/*");
-    fails(put(useless).await, 400, "MalformedPolicy");
-    let open = statement("Allow", json!("*"), json!({}));
-    let (status, code, said) = refused(put(open.clone()).await);
+    assert_error(put(useless).await, 400, "MalformedPolicy");
+    let open = policy_with_statement("Allow", json!("*"), json!({}));
+    let (status, code, said) = error_parts(put(open.clone()).await);
     assert_eq!((status, code.as_str()), (403, "AccessDenied"));
     assert!(said.contains("BlockPublicPolicy"), "{said}");
     let none = PublicAccessBlockConfiguration::builder()
@@ -482,7 +491,7 @@ async fn a_policy_is_understood_before_it_is_kept() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.get_bucket_policy().bucket("box").send().await,
         404,
         "NoSuchBucketPolicy",

@@ -4,12 +4,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, TaggingDirective, VersioningConfiguration};
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, EAST, clients, fails, limited};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy};
+use crate::kit::TestSandbox;
 
-async fn stage() -> (Box, Client) {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+async fn sandbox_with_buckets() -> (TestSandbox, Client) {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     for bucket in ["from", "into"] {
         s3.create_bucket().bucket(bucket).send().await.unwrap();
     }
@@ -25,9 +25,9 @@ async fn stage() -> (Box, Client) {
     (sandbox, s3)
 }
 
-async fn with(sandbox: &Box, actions: Value) -> Client {
+async fn client_allowed(sandbox: &TestSandbox, actions: Value) -> Client {
     let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
-    limited(
+    clients_with_policy(
         sandbox,
         json!({ "Version": "2012-10-17", "Statement": [statement] }),
     )
@@ -36,8 +36,8 @@ async fn with(sandbox: &Box, actions: Value) -> Client {
 }
 
 #[tokio::test]
-async fn a_copy_needs_a_right_on_each_thing_that_it_takes() {
-    let (sandbox, s3) = stage().await;
+async fn copy_needs_permissions_on_source_and_target() {
+    let (sandbox, s3) = sandbox_with_buckets().await;
     let put = s3
         .put_object()
         .bucket("from")
@@ -74,7 +74,7 @@ async fn a_copy_needs_a_right_on_each_thing_that_it_takes() {
         (&full[..], "from/none", "AccessDenied"),
         (&["s3:*"], "from/none", "NoSuchKey"),
     ] {
-        let limited = with(&sandbox, json!(actions)).await;
+        let limited = client_allowed(&sandbox, json!(actions)).await;
         let copied = limited
             .copy_object()
             .bucket("into")
@@ -92,7 +92,7 @@ async fn a_copy_needs_a_right_on_each_thing_that_it_takes() {
         );
         assert_eq!(code, expected, "{actions:?} {source}");
     }
-    let limited = with(&sandbox, json!(full[..2])).await;
+    let limited = client_allowed(&sandbox, json!(full[..2])).await;
     let own = limited
         .copy_object()
         .bucket("into")
@@ -113,8 +113,8 @@ async fn a_copy_needs_a_right_on_each_thing_that_it_takes() {
 }
 
 #[tokio::test]
-async fn a_copy_happens_only_as_the_conditions_on_its_source_say() {
-    let (_sandbox, s3) = stage().await;
+async fn copy_preconditions_are_enforced() {
+    let (_sandbox, s3) = sandbox_with_buckets().await;
     let put = s3
         .put_object()
         .bucket("from")
@@ -129,17 +129,17 @@ async fn a_copy_happens_only_as_the_conditions_on_its_source_say() {
             .key("b")
             .copy_source("from/a")
     };
-    fails(
+    assert_error(
         copy().copy_source_if_match("\"x\"").send().await,
         412,
         "PreconditionFailed",
     );
-    fails(
+    assert_error(
         copy().copy_source_if_none_match(etag).send().await,
         412,
         "PreconditionFailed",
     );
-    fails(
+    assert_error(
         copy()
             .expected_source_bucket_owner("210987654321")
             .send()
@@ -147,7 +147,7 @@ async fn a_copy_happens_only_as_the_conditions_on_its_source_say() {
         403,
         "AccessDenied",
     );
-    fails(
+    assert_error(
         s3.get_object().bucket("into").key("b").send().await,
         404,
         "NoSuchKey",
@@ -166,14 +166,14 @@ async fn a_copy_happens_only_as_the_conditions_on_its_source_say() {
         .send()
         .await
         .unwrap();
-    fails(copy().send().await, 404, "NoSuchKey");
+    assert_error(copy().send().await, 404, "NoSuchKey");
     let marker = format!("from/a?versionId={}", gone.version_id().unwrap());
-    fails(
+    assert_error(
         copy().copy_source(marker).send().await,
         400,
         "InvalidRequest",
     );
-    fails(
+    assert_error(
         copy().copy_source("from/a?versionId=none").send().await,
         404,
         "NoSuchVersion",

@@ -6,11 +6,11 @@ use aws_sdk_s3::types::{
 };
 use serde_json::json;
 
-use super::kit::{ACCOUNT, EAST, clients, fails, limited};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy};
+use crate::kit::TestSandbox;
 
-async fn bucket(sandbox: &Box, versions: bool) -> Client {
-    let s3 = clients(sandbox, ACCOUNT, EAST).s3;
+async fn create_bucket(sandbox: &TestSandbox, versions: bool) -> Client {
+    let s3 = admin_clients(sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     if versions {
         let config = VersioningConfiguration::builder()
@@ -26,7 +26,7 @@ async fn bucket(sandbox: &Box, versions: bool) -> Client {
     s3
 }
 
-async fn put(s3: &Client, key: &str) -> String {
+async fn put_object(s3: &Client, key: &str) -> String {
     let done = s3
         .put_object()
         .bucket("box")
@@ -37,11 +37,11 @@ async fn put(s3: &Client, key: &str) -> String {
     done.unwrap().e_tag.unwrap()
 }
 
-fn name(key: &str) -> aws_sdk_s3::types::builders::ObjectIdentifierBuilder {
+fn object_id(key: &str) -> aws_sdk_s3::types::builders::ObjectIdentifierBuilder {
     ObjectIdentifier::builder().key(key)
 }
 
-async fn delete(
+async fn delete_objects(
     s3: &Client,
     quiet: bool,
     names: Vec<aws_sdk_s3::types::builders::ObjectIdentifierBuilder>,
@@ -64,23 +64,23 @@ async fn delete(
 }
 
 #[tokio::test]
-async fn a_deletion_happens_only_as_its_condition_says() {
-    let sandbox = Box::scripted().await;
+async fn delete_preconditions_are_enforced() {
+    let sandbox = TestSandbox::scripted().await;
     for versions in [false, true] {
-        let s3 = bucket(&sandbox, versions).await;
+        let s3 = create_bucket(&sandbox, versions).await;
         let delete = || s3.delete_object().bucket("box").key("a");
-        fails(delete().if_match("*").send().await, 404, "NoSuchKey");
-        let etag = put(&s3, "a").await;
-        fails(
-            delete().if_match(put(&s3, "b").await).send().await,
+        assert_error(delete().if_match("*").send().await, 404, "NoSuchKey");
+        let etag = put_object(&s3, "a").await;
+        assert_error(
+            delete().if_match(put_object(&s3, "b").await).send().await,
             412,
             "PreconditionFailed",
         );
         delete().if_match(&etag).send().await.unwrap();
-        fails(delete().if_match(&etag).send().await, 404, "NoSuchKey");
-        put(&s3, "a").await;
+        assert_error(delete().if_match(&etag).send().await, 404, "NoSuchKey");
+        put_object(&s3, "a").await;
         delete().if_match("*").send().await.unwrap();
-        fails(
+        assert_error(
             s3.get_object().bucket("box").key("a").send().await,
             404,
             "NoSuchKey",
@@ -89,15 +89,19 @@ async fn a_deletion_happens_only_as_its_condition_says() {
 }
 
 #[tokio::test]
-async fn many_are_deleted_each_with_its_own_answer() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox, true).await;
-    let etag = put(&s3, "a").await;
-    put(&s3, "b").await;
-    let done = delete(
+async fn batch_delete_reports_each_object() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox, true).await;
+    let etag = put_object(&s3, "a").await;
+    put_object(&s3, "b").await;
+    let done = delete_objects(
         &s3,
         false,
-        vec![name("a").e_tag("\"x\""), name("b"), name("none")],
+        vec![
+            object_id("a").e_tag("\"x\""),
+            object_id("b"),
+            object_id("none"),
+        ],
     )
     .await;
     let error = &done.errors()[0];
@@ -112,32 +116,41 @@ async fn many_are_deleted_each_with_its_own_answer() {
         .collect();
     assert_eq!(marked, [("b", Some(true)), ("none", Some(true))]);
     let marker = done.deleted()[0].delete_marker_version_id().unwrap();
-    let undone = delete(&s3, false, vec![name("b").version_id(marker)]).await;
+    let undone = delete_objects(&s3, false, vec![object_id("b").version_id(marker)]).await;
     let undone = &undone.deleted()[0];
     assert_eq!(
         (undone.version_id(), undone.delete_marker()),
         (Some(marker), Some(true))
     );
     assert_eq!(undone.delete_marker_version_id(), Some(marker));
-    let quiet = delete(
+    let quiet = delete_objects(
         &s3,
         true,
-        vec![name("a").e_tag(etag), name("b").e_tag("\"x\"")],
+        vec![object_id("a").e_tag(etag), object_id("b").e_tag("\"x\"")],
     )
     .await;
     assert_eq!((quiet.deleted().len(), quiet.errors().len()), (0, 1));
-    let long = delete(&s3, false, vec![name(&"k".repeat(1025)), name("b")]).await;
+    let long = delete_objects(
+        &s3,
+        false,
+        vec![object_id(&"k".repeat(1025)), object_id("b")],
+    )
+    .await;
     assert_eq!(
         (long.errors()[0].code(), long.deleted().len()),
         (Some("KeyTooLongError"), 1)
     );
     let only_b = json!({ "Version": "2012-10-17", "Statement":
         [{ "Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::box/b" }] });
-    let other = limited(&sandbox, only_b).await.s3;
-    let done = delete(
+    let other = clients_with_policy(&sandbox, only_b).await.s3;
+    let done = delete_objects(
         &other,
         false,
-        vec![name("a"), name("b"), name("b").version_id("null")],
+        vec![
+            object_id("a"),
+            object_id("b"),
+            object_id("b").version_id("null"),
+        ],
     )
     .await;
     let errors: Vec<_> = done
@@ -150,14 +163,14 @@ async fn many_are_deleted_each_with_its_own_answer() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_wrong_deletes_nothing() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox, false).await;
-    put(&s3, "a").await;
+async fn malformed_batch_delete_deletes_nothing() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox, false).await;
+    put_object(&s3, "a").await;
     let send = async |body: String, digest: Option<&str>| {
         let open = s3.delete_objects().bucket("box").delete(
             Delete::builder()
-                .objects(name("x").build().unwrap())
+                .objects(object_id("x").build().unwrap())
                 .build()
                 .unwrap(),
         );
@@ -192,8 +205,8 @@ async fn a_document_that_is_wrong_deletes_nothing() {
         base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(text))
     };
     let whole = format!("<Delete>{object}</Delete>");
-    fails(send(whole.clone(), None).await, 400, "InvalidRequest");
-    fails(
+    assert_error(send(whole.clone(), None).await, 400, "InvalidRequest");
+    assert_error(
         send(whole.clone(), Some(&md5("other"))).await,
         400,
         "BadDigest",
@@ -206,7 +219,7 @@ async fn a_document_that_is_wrong_deletes_nothing() {
         format!("<Delete>{}</Delete>", object.repeat(1001)),
         format!("<Other>{object}</Other>"),
     ] {
-        fails(
+        assert_error(
             send(wrong.clone(), Some(&md5(&wrong))).await,
             400,
             "MalformedXML",
@@ -220,7 +233,7 @@ async fn a_document_that_is_wrong_deletes_nothing() {
         .unwrap();
     let thousand = format!("<Delete>{}</Delete>", object.repeat(1000));
     send(thousand.clone(), Some(&md5(&thousand))).await.unwrap();
-    fails(
+    assert_error(
         s3.head_object().bucket("box").key("a").send().await,
         404,
         "NotFound",

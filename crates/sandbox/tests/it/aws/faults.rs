@@ -5,21 +5,21 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use serde_json::json;
 use trimtab_sandbox::ClockMode;
 
-use super::kit::{ACCOUNT, EAST, clients, fails};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error};
+use crate::kit::TestSandbox;
 
-async fn faulty(faults: &[&str]) -> (Box, Client) {
-    let sandbox = Box::with(|options| {
-        options.clock = ClockMode::Scripted;
+async fn sandbox_with_faults(faults: &[&str]) -> (TestSandbox, Client) {
+    let sandbox = TestSandbox::with_options(|options| {
+        options.clock = ClockMode::Manual;
         options.faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
     })
     .await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     (sandbox, s3)
 }
 
-async fn versions(
+async fn enable_versioning(
     s3: &Client,
 ) -> Result<
     (),
@@ -39,42 +39,42 @@ async fn versions(
 }
 
 #[tokio::test]
-async fn another_write_of_the_configuration_is_in_progress() {
-    let (_sandbox, s3) = faulty(&["operation-aborted:2:1"]).await;
-    versions(&s3).await.unwrap();
+async fn operation_aborted_fault() {
+    let (_sandbox, s3) = sandbox_with_faults(&["operation-aborted:2:1"]).await;
+    enable_versioning(&s3).await.unwrap();
     s3.put_object().bucket("box").key("a").send().await.unwrap();
-    fails(versions(&s3).await, 409, "OperationAborted");
-    versions(&s3).await.unwrap();
+    assert_error(enable_versioning(&s3).await, 409, "OperationAborted");
+    enable_versioning(&s3).await.unwrap();
 }
 
 #[tokio::test]
-async fn another_conditional_write_is_in_progress() {
-    let (_sandbox, s3) = faulty(&["conditional-conflict:1:1"]).await;
+async fn conditional_conflict_fault() {
+    let (_sandbox, s3) = sandbox_with_faults(&["conditional-conflict:1:1"]).await;
     s3.put_object().bucket("box").key("a").send().await.unwrap();
     let put = || s3.put_object().bucket("box").key("b").if_none_match("*");
-    fails(put().send().await, 409, "ConditionalRequestConflict");
+    assert_error(put().send().await, 409, "ConditionalRequestConflict");
     put().send().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_store_can_ignore_conditions() {
-    let (_sandbox, s3) = faulty(&["no-conditions"]).await;
+async fn no_conditions_fault() {
+    let (_sandbox, s3) = sandbox_with_faults(&["no-conditions"]).await;
     let put = || s3.put_object().bucket("box").key("b").if_none_match("*");
     put().send().await.unwrap();
     put().send().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_new_bucket_is_not_everywhere_yet() {
-    let (sandbox, s3) = faulty(&["late-bucket:2000"]).await;
-    fails(versions(&s3).await, 404, "NoSuchBucket");
-    sandbox.pass(2000);
-    versions(&s3).await.unwrap();
+async fn late_bucket_fault() {
+    let (sandbox, s3) = sandbox_with_faults(&["late-bucket:2000"]).await;
+    assert_error(enable_versioning(&s3).await, 404, "NoSuchBucket");
+    sandbox.advance_ms(2000);
+    enable_versioning(&s3).await.unwrap();
 }
 
 #[tokio::test]
-async fn configuration_can_read_as_it_was() {
-    let (sandbox, s3) = faulty(&["stale-config:1000"]).await;
+async fn stale_config_fault() {
+    let (sandbox, s3) = sandbox_with_faults(&["stale-config:1000"]).await;
     let read = async || {
         s3.get_bucket_versioning()
             .bucket("box")
@@ -84,16 +84,16 @@ async fn configuration_can_read_as_it_was() {
             .status()
             .cloned()
     };
-    versions(&s3).await.unwrap();
+    enable_versioning(&s3).await.unwrap();
     assert_eq!(read().await, None);
-    sandbox.pass(1000);
+    sandbox.advance_ms(1000);
     assert_eq!(read().await, Some(BucketVersioningStatus::Enabled));
 }
 
 #[tokio::test]
-async fn what_iam_lost_still_shows_and_stands_in_the_way() {
-    let (sandbox, _) = faulty(&["late-removal:1000"]).await;
-    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
+async fn late_removal_fault() {
+    let (sandbox, _) = sandbox_with_faults(&["late-removal:1000"]).await;
+    let iam = admin_clients(&sandbox, ACCOUNT, US_EAST).iam;
     let trust = json!({ "Version": "2012-10-17", "Statement":
         [{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } }] });
     let create = || {
@@ -159,18 +159,18 @@ async fn what_iam_lost_still_shows_and_stands_in_the_way() {
     };
     remove().await.unwrap();
     // It is gone all the same: it cannot be removed again.
-    fails(remove().await, 404, "NoSuchEntity");
+    assert_error(remove().await, 404, "NoSuchEntity");
     detach().await.unwrap();
-    fails(detach().await, 404, "NoSuchEntity");
+    assert_error(detach().await, 404, "NoSuchEntity");
     assert_eq!((inline().await, listed().await), (true, (1, 1)));
-    fails(delete().await, 409, "DeleteConflict");
-    sandbox.pass(1000);
+    assert_error(delete().await, 409, "DeleteConflict");
+    sandbox.advance_ms(1000);
     assert_eq!((inline().await, listed().await), (false, (0, 0)));
     delete().await.unwrap();
-    fails(delete().await, 404, "NoSuchEntity");
+    assert_error(delete().await, 404, "NoSuchEntity");
     iam.get_role().role_name("r").send().await.unwrap();
     assert_eq!(iam.list_roles().send().await.unwrap().roles().len(), 1);
-    fails(create().await, 409, "EntityAlreadyExists");
+    assert_error(create().await, 409, "EntityAlreadyExists");
     let url = "https://oidc.fly.io/acme";
     let made = iam
         .create_open_id_connect_provider()
@@ -191,10 +191,10 @@ async fn what_iam_lost_still_shows_and_stands_in_the_way() {
     let list = async || iam.list_open_id_connect_providers().send().await.unwrap();
     get().await.unwrap();
     assert_eq!(list().await.open_id_connect_provider_list().len(), 1);
-    sandbox.pass(1000);
-    fails(get().await, 404, "NoSuchEntity");
+    sandbox.advance_ms(1000);
+    assert_error(get().await, 404, "NoSuchEntity");
     assert!(list().await.open_id_connect_provider_list().is_empty());
-    fails(
+    assert_error(
         iam.get_role().role_name("r").send().await,
         404,
         "NoSuchEntity",
@@ -208,8 +208,8 @@ async fn what_iam_lost_still_shows_and_stands_in_the_way() {
 }
 
 #[tokio::test]
-async fn the_faults_of_all_requests_strike_these_as_well() {
-    let (sandbox, s3) = faulty(&[
+async fn general_faults_apply_to_aws_requests() {
+    let (sandbox, s3) = sandbox_with_faults(&[
         "status:2:503",
         "429:3:1",
         "drop-after:w2",
@@ -217,12 +217,12 @@ async fn the_faults_of_all_requests_strike_these_as_well() {
         "status:w3:403",
     ])
     .await;
-    fails(
+    assert_error(
         s3.get_bucket_tagging().bucket("box").send().await,
         503,
         "SlowDown",
     );
-    fails(s3.list_buckets().send().await, 503, "SlowDown");
+    assert_error(s3.list_buckets().send().await, 503, "SlowDown");
     let lost = s3
         .put_object()
         .bucket("box")
@@ -242,14 +242,14 @@ async fn the_faults_of_all_requests_strike_these_as_well() {
             .key_count(),
         Some(1)
     );
-    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
+    let iam = admin_clients(&sandbox, ACCOUNT, US_EAST).iam;
     let role = iam
         .create_role()
         .role_name("x")
         .assume_role_policy_document("{}")
         .send()
         .await;
-    fails(role, 403, "AccessDenied");
+    assert_error(role, 403, "AccessDenied");
     let statuses: Vec<u16> = sandbox
         .running
         .requests()

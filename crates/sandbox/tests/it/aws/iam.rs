@@ -5,10 +5,10 @@ use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, CENTRAL, EAST, clients, fails, refused};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, EU_CENTRAL, US_EAST, admin_clients, assert_error, error_parts};
+use crate::kit::TestSandbox;
 
-fn trust() -> Value {
+fn trust_policy() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
         "Principal": { "Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.fly.io/acme") },
@@ -16,47 +16,47 @@ fn trust() -> Value {
     }] })
 }
 
-fn grant() -> Value {
+fn access_policy() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::box/a+b/*" },
     ] })
 }
 
-fn tag(key: &str, value: &str) -> Tag {
+fn iam_tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().unwrap()
 }
 
-fn decoded(text: Option<&str>) -> Value {
+fn decode_policy(text: Option<&str>) -> Value {
     let text = text.unwrap();
     assert!(!text.contains(['{', '/', '*', '+', ' ']), "{text}");
     serde_json::from_str(&percent_decode_str(text).decode_utf8().unwrap()).unwrap()
 }
 
-fn create(
+fn create_role(
     iam: &Client,
     name: &str,
 ) -> aws_sdk_iam::operation::create_role::builders::CreateRoleFluentBuilder {
     iam.create_role()
         .role_name(name)
         .path("/trimtab/shop/")
-        .assume_role_policy_document(trust().to_string())
+        .assume_role_policy_document(trust_policy().to_string())
 }
 
 #[tokio::test]
-async fn a_role_reads_as_it_was_made() {
-    let sandbox = Box::scripted().await;
-    let iam = clients(&sandbox, ACCOUNT, CENTRAL).iam;
-    let made = create(&iam, "backup")
+async fn role_round_trips() {
+    let sandbox = TestSandbox::scripted().await;
+    let iam = admin_clients(&sandbox, ACCOUNT, EU_CENTRAL).iam;
+    let made = create_role(&iam, "backup")
         .description("for backups")
         .max_session_duration(7200);
     let made = made
-        .tags(tag("app", "shop"))
+        .tags(iam_tag("app", "shop"))
         .permissions_boundary("arn:aws:iam::aws:policy/PowerUserAccess");
     let made = made.send().await.unwrap();
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/trimtab/shop/backup");
     assert_eq!(made.role().unwrap().arn(), arn);
-    fails(
-        create(&iam, "BACKUP").send().await,
+    assert_error(
+        create_role(&iam, "BACKUP").send().await,
         409,
         "EntityAlreadyExists",
     );
@@ -66,8 +66,11 @@ async fn a_role_reads_as_it_was_made() {
         (role.path(), role.description(), role.max_session_duration()),
         ("/trimtab/shop/", Some("for backups"), Some(7200))
     );
-    assert_eq!(decoded(role.assume_role_policy_document()), trust());
-    assert_eq!(role.tags(), [tag("app", "shop")]);
+    assert_eq!(
+        decode_policy(role.assume_role_policy_document()),
+        trust_policy()
+    );
+    assert_eq!(role.tags(), [iam_tag("app", "shop")]);
     assert!(role.permissions_boundary().is_some());
     let list = iam
         .list_roles()
@@ -95,8 +98,8 @@ async fn a_role_reads_as_it_was_made() {
         .unwrap();
     iam.tag_role()
         .role_name("backup")
-        .tags(tag("APP", "store"))
-        .tags(tag("x", "y"))
+        .tags(iam_tag("APP", "store"))
+        .tags(iam_tag("x", "y"))
         .send()
         .await
         .unwrap();
@@ -119,7 +122,7 @@ async fn a_role_reads_as_it_was_made() {
     );
     assert_eq!(
         (role.tags(), role.permissions_boundary()),
-        (&[tag("APP", "store")][..], None)
+        (&[iam_tag("APP", "store")][..], None)
     );
     let tags = iam
         .list_role_tags()
@@ -131,36 +134,39 @@ async fn a_role_reads_as_it_was_made() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_about_a_role_is_said() {
-    let sandbox = Box::scripted().await;
-    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
-    fails(
-        create(&iam, "no spaces").send().await,
+async fn invalid_role_is_rejected_with_reason() {
+    let sandbox = TestSandbox::scripted().await;
+    let iam = admin_clients(&sandbox, ACCOUNT, US_EAST).iam;
+    assert_error(
+        create_role(&iam, "no spaces").send().await,
         400,
         "ValidationError",
     );
-    fails(
-        create(&iam, &"n".repeat(65)).send().await,
+    assert_error(
+        create_role(&iam, &"n".repeat(65)).send().await,
         400,
         "ValidationError",
     );
-    fails(
-        create(&iam, "r").path("shop").send().await,
+    assert_error(
+        create_role(&iam, "r").path("shop").send().await,
         400,
         "ValidationError",
     );
-    fails(
-        create(&iam, "r").max_session_duration(60).send().await,
+    assert_error(
+        create_role(&iam, "r").max_session_duration(60).send().await,
         400,
         "ValidationError",
     );
-    fails(
-        create(&iam, "r").tags(tag("aws:x", "y")).send().await,
+    assert_error(
+        create_role(&iam, "r")
+            .tags(iam_tag("aws:x", "y"))
+            .send()
+            .await,
         400,
         "InvalidInput",
     );
-    fails(
-        create(&iam, "r")
+    assert_error(
+        create_role(&iam, "r")
             .permissions_boundary("arn:aws:iam::aws:policy/No")
             .send()
             .await,
@@ -192,27 +198,29 @@ async fn what_is_wrong_about_a_role_is_said() {
             .assume_role_policy_document(document)
             .send()
             .await;
-        let (status, code, said) = refused(made);
+        let (status, code, said) = error_parts(made);
         assert_eq!(
             (status, code.as_str(), said.as_str()),
             (400, "MalformedPolicyDocument", message)
         );
     }
-    let long = trust().to_string().replace("acme:shop", &"a".repeat(2048));
-    fails(
-        create(&iam, "r")
+    let long = trust_policy()
+        .to_string()
+        .replace("acme:shop", &"a".repeat(2048));
+    assert_error(
+        create_role(&iam, "r")
             .assume_role_policy_document(long)
             .send()
             .await,
         409,
         "LimitExceeded",
     );
-    fails(
+    assert_error(
         iam.get_role().role_name("r").send().await,
         404,
         "NoSuchEntity",
     );
-    fails(
+    assert_error(
         iam.delete_role().role_name("r").send().await,
         404,
         "NoSuchEntity",
@@ -220,10 +228,10 @@ async fn what_is_wrong_about_a_role_is_said() {
 }
 
 #[tokio::test]
-async fn a_role_goes_after_its_policies() {
-    let sandbox = Box::scripted().await;
-    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
-    create(&iam, "r").send().await.unwrap();
+async fn role_with_policies_cannot_be_deleted() {
+    let sandbox = TestSandbox::scripted().await;
+    let iam = admin_clients(&sandbox, ACCOUNT, US_EAST).iam;
+    create_role(&iam, "r").send().await.unwrap();
     let put = |text: String| {
         iam.put_role_policy()
             .role_name("r")
@@ -231,19 +239,22 @@ async fn a_role_goes_after_its_policies() {
             .policy_document(text)
             .send()
     };
-    fails(put("{}".to_owned()).await, 400, "MalformedPolicyDocument");
-    fails(
-        put(grant().to_string().replace("arn:", "urn:")).await,
+    assert_error(put("{}".to_owned()).await, 400, "MalformedPolicyDocument");
+    assert_error(
+        put(access_policy().to_string().replace("arn:", "urn:")).await,
         400,
         "MalformedPolicyDocument",
     );
-    fails(
-        put(grant().to_string().replace("box", &"b".repeat(10_240))).await,
+    assert_error(
+        put(access_policy()
+            .to_string()
+            .replace("box", &"b".repeat(10_240)))
+        .await,
         409,
         "LimitExceeded",
     );
-    put(grant().to_string()).await.unwrap();
-    put(grant().to_string()).await.unwrap();
+    put(access_policy().to_string()).await.unwrap();
+    put(access_policy().to_string()).await.unwrap();
     let got = iam
         .get_role_policy()
         .role_name("r")
@@ -251,7 +262,7 @@ async fn a_role_goes_after_its_policies() {
         .send()
         .await
         .unwrap();
-    assert_eq!(decoded(Some(got.policy_document())), grant());
+    assert_eq!(decode_policy(Some(got.policy_document())), access_policy());
     assert_eq!(
         iam.list_role_policies()
             .role_name("r")
@@ -262,7 +273,7 @@ async fn a_role_goes_after_its_policies() {
         ["p"]
     );
     let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
-    fails(
+    assert_error(
         iam.attach_role_policy()
             .role_name("r")
             .policy_arn("arn:aws:iam::aws:policy/No")
@@ -289,7 +300,7 @@ async fn a_role_goes_after_its_policies() {
     );
     let policy = iam.get_policy().policy_arn(arn).send().await.unwrap();
     assert_eq!(policy.policy().unwrap().attachment_count(), Some(1));
-    fails(
+    assert_error(
         iam.delete_role().role_name("r").send().await,
         409,
         "DeleteConflict",
@@ -300,7 +311,7 @@ async fn a_role_goes_after_its_policies() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         iam.delete_role_policy()
             .role_name("r")
             .policy_name("p")
@@ -309,7 +320,7 @@ async fn a_role_goes_after_its_policies() {
         404,
         "NoSuchEntity",
     );
-    fails(
+    assert_error(
         iam.delete_role().role_name("r").send().await,
         409,
         "DeleteConflict",
@@ -320,7 +331,7 @@ async fn a_role_goes_after_its_policies() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         iam.detach_role_policy()
             .role_name("r")
             .policy_arn(arn)
@@ -340,11 +351,11 @@ async fn a_role_goes_after_its_policies() {
 }
 
 #[tokio::test]
-async fn roles_are_listed_page_by_page() {
-    let sandbox = Box::scripted().await;
-    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
+async fn role_list_is_paged() {
+    let sandbox = TestSandbox::scripted().await;
+    let iam = admin_clients(&sandbox, ACCOUNT, US_EAST).iam;
     for name in ["a", "b", "c"] {
-        create(&iam, name).send().await.unwrap();
+        create_role(&iam, name).send().await.unwrap();
     }
     let first = iam.list_roles().max_items(2).send().await.unwrap();
     assert!(first.is_truncated());
@@ -365,14 +376,14 @@ async fn roles_are_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_provider_reads_as_it_was_made() {
-    let sandbox = Box::scripted().await;
-    let iam = clients(&sandbox, ACCOUNT, EAST).iam;
+async fn provider_round_trips() {
+    let sandbox = TestSandbox::scripted().await;
+    let iam = admin_clients(&sandbox, ACCOUNT, US_EAST).iam;
     let create = |url: &str| {
         iam.create_open_id_connect_provider()
             .url(url)
             .client_id_list("sts.amazonaws.com")
-            .tags(tag("a", "b"))
+            .tags(iam_tag("a", "b"))
     };
     for wrong in [
         "http://oidc.fly.io/acme",
@@ -380,7 +391,7 @@ async fn a_provider_reads_as_it_was_made() {
         "https://",
         "https://x/?y=z",
     ] {
-        fails(create(wrong).send().await, 400, "InvalidInput");
+        assert_error(create(wrong).send().await, 400, "InvalidInput");
     }
     let made = create("https://oidc.fly.io/acme").send().await.unwrap();
     let arn = made.open_id_connect_provider_arn().unwrap();
@@ -388,7 +399,7 @@ async fn a_provider_reads_as_it_was_made() {
         arn,
         format!("arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.fly.io/acme")
     );
-    fails(
+    assert_error(
         create("https://oidc.fly.io/acme").send().await,
         409,
         "EntityAlreadyExists",
@@ -412,7 +423,7 @@ async fn a_provider_reads_as_it_was_made() {
         (got.thumbprint_list().len(), got.thumbprint_list()[0].len()),
         (1, 40)
     );
-    assert_eq!(got.tags(), [tag("a", "b")]);
+    assert_eq!(got.tags(), [iam_tag("a", "b")]);
     assert!(got.create_date().is_some());
     for _ in 0..2 {
         let remove = iam
@@ -422,7 +433,7 @@ async fn a_provider_reads_as_it_was_made() {
     }
     iam.tag_open_id_connect_provider()
         .open_id_connect_provider_arn(arn)
-        .tags(tag("a", "c"))
+        .tags(iam_tag("a", "c"))
         .send()
         .await
         .unwrap();
@@ -435,7 +446,7 @@ async fn a_provider_reads_as_it_was_made() {
     let got = get().await.unwrap();
     assert_eq!(
         (got.client_id_list().len(), got.tags()),
-        (1, &[tag("a", "c")][..])
+        (1, &[iam_tag("a", "c")][..])
     );
     let list = iam.list_open_id_connect_providers().send().await.unwrap();
     assert_eq!(list.open_id_connect_provider_list()[0].arn(), Some(arn));
@@ -446,5 +457,5 @@ async fn a_provider_reads_as_it_was_made() {
             .await
             .unwrap();
     }
-    fails(get().await, 404, "NoSuchEntity");
+    assert_error(get().await, 404, "NoSuchEntity");
 }

@@ -5,25 +5,29 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::{RequestId, RequestIdExt};
 use serde_json::Value;
-use trimtab_sandbox::AwsKeys;
+use trimtab_sandbox::AwsAccessKey;
 
-use crate::kit::Box;
+use crate::kit::TestSandbox;
 
 pub(crate) const ACCOUNT: &str = "123456789012";
-pub(crate) const OTHER: &str = "210987654321";
-pub(crate) const EAST: &str = "us-east-1";
-pub(crate) const CENTRAL: &str = "eu-central-1";
+pub(crate) const OTHER_ACCOUNT: &str = "210987654321";
+pub(crate) const US_EAST: &str = "us-east-1";
+pub(crate) const EU_CENTRAL: &str = "eu-central-1";
 
 /// Clients that share a key and a region. They try once: what the sandbox answers is what is looked at.
-pub(crate) struct Clients {
+pub(crate) struct SandboxAwsClients {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) sts: aws_sdk_sts::Client,
 }
 
 /// The clients of an account's administrator.
-pub(crate) fn clients(sandbox: &Box, account: &str, region: &str) -> Clients {
-    with_keys(
+pub(crate) fn admin_clients(
+    sandbox: &TestSandbox,
+    account: &str,
+    region: &str,
+) -> SandboxAwsClients {
+    clients_with_keys(
         sandbox,
         &sandbox.running.aws_keys(account).unwrap(),
         None,
@@ -32,13 +36,13 @@ pub(crate) fn clients(sandbox: &Box, account: &str, region: &str) -> Clients {
 }
 
 /// The clients of whoever has a key.
-pub(crate) fn with_keys(
-    sandbox: &Box,
-    keys: &AwsKeys,
+pub(crate) fn clients_with_keys(
+    sandbox: &TestSandbox,
+    keys: &AwsAccessKey,
     token: Option<String>,
     region: &str,
-) -> Clients {
-    let AwsKeys { id, secret } = keys;
+) -> SandboxAwsClients {
+    let AwsAccessKey { id, secret } = keys;
     let credentials = Credentials::new(id, secret, token, None, "test");
     let (url, region) = (sandbox.running.aws_url(), region.to_owned());
     macro_rules! config {
@@ -51,7 +55,7 @@ pub(crate) fn with_keys(
                 .credentials_provider(credentials.clone())
         };
     }
-    Clients {
+    SandboxAwsClients {
         s3: aws_sdk_s3::Client::from_conf(config!(aws_sdk_s3).force_path_style(true).build()),
         iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam).build()),
         sts: aws_sdk_sts::Client::from_conf(config!(aws_sdk_sts).build()),
@@ -59,20 +63,20 @@ pub(crate) fn with_keys(
 }
 
 /// The clients of a new user with this policy.
-pub(crate) async fn limited(sandbox: &Box, policy: Value) -> Clients {
+pub(crate) async fn clients_with_policy(sandbox: &TestSandbox, policy: Value) -> SandboxAwsClients {
     let body = serde_json::json!({ "account": ACCOUNT, "policy": policy });
-    let keys = sandbox.admin("aws/keys", body).await;
+    let keys = sandbox.post_admin("aws/keys", body).await;
     let text = |name: &str| keys[name].as_str().unwrap().to_owned();
-    let keys = AwsKeys {
+    let keys = AwsAccessKey {
         id: text("access_key_id"),
         secret: text("secret_access_key"),
     };
-    with_keys(sandbox, &keys, None, EAST)
+    clients_with_keys(sandbox, &keys, None, US_EAST)
 }
 
 /// Why a request failed: status, code, and message.
 #[track_caller]
-pub(crate) fn refused<T: std::fmt::Debug, E>(
+pub(crate) fn error_parts<T: std::fmt::Debug, E>(
     result: Result<T, SdkError<E>>,
 ) -> (u16, String, String)
 where
@@ -88,16 +92,19 @@ where
 
 /// A request that must have failed so.
 #[track_caller]
-pub(crate) fn fails<T: std::fmt::Debug, E>(result: Result<T, SdkError<E>>, status: u16, code: &str)
-where
+pub(crate) fn assert_error<T: std::fmt::Debug, E>(
+    result: Result<T, SdkError<E>>,
+    status: u16,
+    code: &str,
+) where
     E: ProvideErrorMetadata + std::fmt::Debug,
 {
-    let (got, name, message) = refused(result);
+    let (got, name, message) = error_parts(result);
     assert_eq!((got, name.as_str()), (status, code), "{message}");
 }
 
 /// Both of S3's names of a request.
-pub(crate) fn ids(answer: &(impl RequestId + RequestIdExt)) -> (bool, bool) {
+pub(crate) fn has_request_ids(answer: &(impl RequestId + RequestIdExt)) -> (bool, bool) {
     (
         answer.request_id().is_some(),
         answer.extended_request_id().is_some(),

@@ -7,22 +7,25 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, Clients, EAST, OTHER, clients, fails, limited, refused};
-use crate::kit::Box;
+use super::kit::{
+    ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
+    clients_with_policy, error_parts,
+};
+use crate::kit::TestSandbox;
 
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc";
-const VAULT: &str = "arn:aws:kms:us-east-1:123456789012:alias/vault";
+const VAULT_ALIAS: &str = "arn:aws:kms:us-east-1:123456789012:alias/vault";
 
 /// A bucket that a key encrypts.
-async fn stage(key: Option<&str>) -> (Box, Clients) {
-    let sandbox = Box::scripted().await;
-    let admin = clients(&sandbox, ACCOUNT, EAST);
+async fn sandbox_with_encrypted_bucket(key: Option<&str>) -> (TestSandbox, SandboxAwsClients) {
+    let sandbox = TestSandbox::scripted().await;
+    let admin = admin_clients(&sandbox, ACCOUNT, US_EAST);
     admin.s3.create_bucket().bucket("box").send().await.unwrap();
-    encrypt(&admin.s3, key, true).await;
+    set_bucket_encryption(&admin.s3, key, true).await;
     (sandbox, admin)
 }
 
-async fn encrypt(s3: &Client, key: Option<&str>, bucket_key: bool) {
+async fn set_bucket_encryption(s3: &Client, key: Option<&str>, bucket_key: bool) {
     let by_default =
         ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKms);
     let by_default = by_default
@@ -44,7 +47,7 @@ async fn encrypt(s3: &Client, key: Option<&str>, bucket_key: bool) {
 }
 
 /// The ARN of the key that an object was written with.
-async fn key_of(s3: &Client, key: &str) -> String {
+async fn kms_key_of(s3: &Client, key: &str) -> String {
     let head = s3
         .head_object()
         .bucket("box")
@@ -56,10 +59,10 @@ async fn key_of(s3: &Client, key: &str) -> String {
 }
 
 /// What somebody may do who may do all of S3, and this: write an object, write one in parts, read one.
-async fn rights(sandbox: &Box, statements: &[Value]) -> String {
+async fn granted_operations(sandbox: &TestSandbox, statements: &[Value]) -> String {
     let mut all = vec![json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "*" })];
     all.extend_from_slice(statements);
-    let s3 = limited(
+    let s3 = clients_with_policy(
         sandbox,
         json!({ "Version": "2012-10-17", "Statement": all }),
     )
@@ -104,7 +107,7 @@ async fn rights(sandbox: &Box, statements: &[Value]) -> String {
     may
 }
 
-fn allow(action: Value, resource: &str, condition: Value) -> Value {
+fn allow_statement(action: Value, resource: &str, condition: Value) -> Value {
     let mut statement = json!({ "Effect": "Allow", "Resource": resource });
     statement["Action"] = action;
     statement["Condition"] = condition;
@@ -112,7 +115,7 @@ fn allow(action: Value, resource: &str, condition: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_object_needs_a_right_on_its_key() {
+async fn object_access_needs_kms_permission() {
     let both = || json!(["kms:GenerateDataKey", "kms:Decrypt"]);
     let via = |region: &str| json!({ "StringEquals": { "kms:ViaService": format!("s3.{region}.amazonaws.com") } });
     let named = |alias: &str| {
@@ -123,9 +126,9 @@ async fn an_object_needs_a_right_on_its_key() {
         KEY,
         "1f0c2d3e-0000-4000-8000-123456789abc",
         "alias/vault",
-        VAULT,
+        VAULT_ALIAS,
     ] {
-        let (sandbox, admin) = stage(Some(said)).await;
+        let (sandbox, admin) = sandbox_with_encrypted_bucket(Some(said)).await;
         let put = admin
             .s3
             .put_object()
@@ -140,29 +143,46 @@ async fn an_object_needs_a_right_on_its_key() {
         let deny = json!({ "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*" });
         for (statements, may) in [
             (vec![], "---"),
-            (vec![allow(both(), key, json!({}))], "wpr"),
-            (vec![allow(json!("kms:*"), "*", json!({}))], "wpr"),
+            (vec![allow_statement(both(), key, json!({}))], "wpr"),
+            (vec![allow_statement(json!("kms:*"), "*", json!({}))], "wpr"),
             (
-                vec![allow(json!("kms:GenerateDataKey*"), key, json!({}))],
+                vec![allow_statement(
+                    json!("kms:GenerateDataKey*"),
+                    key,
+                    json!({}),
+                )],
                 "wb-",
             ),
-            (vec![allow(json!("kms:Decrypt"), key, json!({}))], "--r"),
             (
-                vec![allow(both(), &KEY.replace("1f0c", "2f0c"), json!({}))],
+                vec![allow_statement(json!("kms:Decrypt"), key, json!({}))],
+                "--r",
+            ),
+            (
+                vec![allow_statement(
+                    both(),
+                    &KEY.replace("1f0c", "2f0c"),
+                    json!({}),
+                )],
                 "---",
             ),
-            (vec![allow(both(), VAULT, json!({}))], "---"),
-            (vec![allow(both(), key, via("us-east-1"))], "wpr"),
-            (vec![allow(both(), key, via("eu-central-1"))], "---"),
+            (vec![allow_statement(both(), VAULT_ALIAS, json!({}))], "---"),
+            (vec![allow_statement(both(), key, via("us-east-1"))], "wpr"),
             (
-                vec![allow(both(), "*", named("alias/vault"))],
+                vec![allow_statement(both(), key, via("eu-central-1"))],
+                "---",
+            ),
+            (
+                vec![allow_statement(both(), "*", named("alias/vault"))],
                 if aliased { "wpr" } else { "---" },
             ),
-            (vec![allow(both(), "*", named("alias/other"))], "---"),
-            (vec![allow(both(), key, json!({})), deny], "wb-"),
+            (
+                vec![allow_statement(both(), "*", named("alias/other"))],
+                "---",
+            ),
+            (vec![allow_statement(both(), key, json!({})), deny], "wb-"),
         ] {
             assert_eq!(
-                rights(&sandbox, &statements).await,
+                granted_operations(&sandbox, &statements).await,
                 may,
                 "{said} {statements:?}"
             );
@@ -171,8 +191,8 @@ async fn an_object_needs_a_right_on_its_key() {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_which_key_it_is() {
-    let (sandbox, admin) = stage(Some(KEY)).await;
+async fn denial_names_the_kms_key() {
+    let (sandbox, admin) = sandbox_with_encrypted_bucket(Some(KEY)).await;
     admin
         .s3
         .put_object()
@@ -183,7 +203,7 @@ async fn who_may_not_is_told_which_key_it_is() {
         .unwrap();
     let policy = json!({ "Version": "2012-10-17", "Statement":
         [{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }] });
-    let user = limited(&sandbox, policy).await;
+    let user = clients_with_policy(&sandbox, policy).await;
     let me = user
         .sts
         .get_caller_identity()
@@ -204,9 +224,9 @@ async fn who_may_not_is_told_which_key_it_is() {
         message
     };
     let put = user.s3.put_object().bucket("box").key("b").send().await;
-    assert_eq!(denied(refused(put)), words("kms:GenerateDataKey"));
+    assert_eq!(denied(error_parts(put)), words("kms:GenerateDataKey"));
     let get = user.s3.get_object().bucket("box").key("a").send().await;
-    assert_eq!(denied(refused(get)), words("kms:Decrypt"));
+    assert_eq!(denied(error_parts(get)), words("kms:Decrypt"));
     let copy = user
         .s3
         .copy_object()
@@ -215,12 +235,12 @@ async fn who_may_not_is_told_which_key_it_is() {
         .copy_source("box/a")
         .send()
         .await;
-    assert_eq!(denied(refused(copy)), words("kms:Decrypt"));
+    assert_eq!(denied(error_parts(copy)), words("kms:Decrypt"));
     // What is known about it is no secret, but for its checksum.
     let head = || user.s3.head_object().bucket("box").key("a");
     head().send().await.unwrap();
     assert_eq!(
-        refused(head().checksum_mode(ChecksumMode::Enabled).send().await).0,
+        error_parts(head().checksum_mode(ChecksumMode::Enabled).send().await).0,
         403
     );
     user.s3
@@ -233,8 +253,8 @@ async fn who_may_not_is_told_which_key_it_is() {
 }
 
 #[tokio::test]
-async fn limits_of_a_role_count_for_keys_as_well() {
-    let (sandbox, admin) = stage(Some(KEY)).await;
+async fn permissions_boundary_applies_to_kms() {
+    let (sandbox, admin) = sandbox_with_encrypted_bucket(Some(KEY)).await;
     let all = json!({ "Version": "2012-10-17", "Statement":
         [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] });
     let trust = json!({ "Version": "2012-10-17", "Statement":
@@ -265,25 +285,26 @@ async fn limits_of_a_role_count_for_keys_as_well() {
         .await
         .unwrap();
     let given = assumed.credentials().unwrap();
-    let keys = trimtab_sandbox::AwsKeys {
+    let keys = trimtab_sandbox::AwsAccessKey {
         id: given.access_key_id().to_owned(),
         secret: given.secret_access_key().to_owned(),
     };
-    let session = super::kit::with_keys(
+    let session = super::kit::clients_with_keys(
         &sandbox,
         &keys,
         Some(given.session_token().to_owned()),
-        EAST,
+        US_EAST,
     );
-    let (status, _, message) = refused(session.s3.put_object().bucket("box").key("a").send().await);
+    let (status, _, message) =
+        error_parts(session.s3.put_object().bucket("box").key("a").send().await);
     let end = "because no permissions boundary allows the kms:GenerateDataKey action";
     assert!(status == 403 && message.ends_with(end), "{message}");
 }
 
 #[tokio::test]
-async fn the_key_that_aws_keeps_serves_its_account_and_nobody_else() {
+async fn aws_managed_key_is_for_its_account_only() {
     for said in [None, Some("alias/aws/s3")] {
-        let (sandbox, admin) = stage(said).await;
+        let (sandbox, admin) = sandbox_with_encrypted_bucket(said).await;
         admin
             .s3
             .put_object()
@@ -293,13 +314,13 @@ async fn the_key_that_aws_keeps_serves_its_account_and_nobody_else() {
             .await
             .unwrap();
         assert!(
-            key_of(&admin.s3, "a")
+            kms_key_of(&admin.s3, "a")
                 .await
                 .starts_with("arn:aws:kms:us-east-1:123456789012:key/")
         );
-        assert_eq!(rights(&sandbox, &[]).await, "wpr");
+        assert_eq!(granted_operations(&sandbox, &[]).await, "wpr");
         let open = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "s3:*Object",
-            "Resource": "arn:aws:s3:::box/*", "Principal": { "AWS": OTHER } }] });
+            "Resource": "arn:aws:s3:::box/*", "Principal": { "AWS": OTHER_ACCOUNT } }] });
         admin
             .s3
             .put_bucket_policy()
@@ -308,9 +329,9 @@ async fn the_key_that_aws_keeps_serves_its_account_and_nobody_else() {
             .send()
             .await
             .unwrap();
-        let stranger = clients(&sandbox, OTHER, EAST).s3;
+        let stranger = admin_clients(&sandbox, OTHER_ACCOUNT, US_EAST).s3;
         let (status, code, message) =
-            refused(stranger.get_object().bucket("box").key("a").send().await);
+            error_parts(stranger.get_object().bucket("box").key("a").send().await);
         assert_eq!((status, code.as_str()), (403, "AccessDenied"));
         assert!(
             message.contains("kms:Decrypt on resource: arn:aws:kms:us-east-1:123456789012:key/"),
@@ -331,7 +352,7 @@ async fn the_key_that_aws_keeps_serves_its_account_and_nobody_else() {
             .send()
             .await
             .unwrap();
-        fails(
+        assert_error(
             admin.s3.get_object().bucket("box").key("b").send().await,
             403,
             "AccessDenied",
@@ -340,8 +361,8 @@ async fn the_key_that_aws_keeps_serves_its_account_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
-    let (_sandbox, admin) = stage(Some(KEY)).await;
+async fn put_response_reports_encryption() {
+    let (_sandbox, admin) = sandbox_with_encrypted_bucket(Some(KEY)).await;
     let s3 = &admin.s3;
     let put = |key: &str| {
         s3.put_object()
@@ -387,7 +408,7 @@ async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
         .await
         .unwrap();
     assert_ne!(kept.ssekms_key_id(), Some(KEY));
-    fails(
+    assert_error(
         put("d").ssekms_key_id(KEY).send().await,
         400,
         "InvalidArgument",
@@ -395,7 +416,7 @@ async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
     let aes = put("d")
         .server_side_encryption(ServerSideEncryption::Aes256)
         .ssekms_key_id(KEY);
-    fails(aes.send().await, 400, "InvalidArgument");
+    assert_error(aes.send().await, 400, "InvalidArgument");
     let kms = |key: &str| {
         put("d")
             .server_side_encryption(ServerSideEncryption::AwsKms)
@@ -407,9 +428,9 @@ async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
         "alias/",
         "arn:aws:kms:us-east-1:1:x",
     ] {
-        fails(kms(wrong).send().await, 400, "KMS.NotFoundException");
+        assert_error(kms(wrong).send().await, 400, "KMS.NotFoundException");
     }
-    encrypt(s3, Some("alias/vault"), false).await;
+    set_bucket_encryption(s3, Some("alias/vault"), false).await;
     let copied = s3
         .copy_object()
         .bucket("box")
@@ -420,7 +441,7 @@ async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
         .unwrap();
     assert_eq!(
         (copied.ssekms_key_id(), copied.bucket_key_enabled()),
-        (Some(key_of(s3, "e").await.as_str()), None)
+        (Some(kms_key_of(s3, "e").await.as_str()), None)
     );
     let begun = s3
         .create_multipart_upload()
@@ -436,12 +457,12 @@ async fn a_write_says_how_it_is_encrypted_and_is_told_so() {
             .headers_mut()
             .insert("x-amz-server-side-encryption", "aws:kms");
     });
-    fails(get.send().await, 400, "InvalidArgument");
+    assert_error(get.send().await, 400, "InvalidArgument");
 }
 
 #[tokio::test]
-async fn aliases_survive_a_restart() {
-    let (sandbox, admin) = stage(Some("alias/vault")).await;
+async fn kms_aliases_survive_restart() {
+    let (sandbox, admin) = sandbox_with_encrypted_bucket(Some("alias/vault")).await;
     admin
         .s3
         .put_object()
@@ -451,11 +472,11 @@ async fn aliases_survive_a_restart() {
         .await
         .unwrap();
     let sandbox = sandbox
-        .again(|options| options.clock = trimtab_sandbox::ClockMode::Scripted)
+        .restart(|options| options.clock = trimtab_sandbox::ClockMode::Manual)
         .await;
     let named = json!({ "ForAnyValue:StringEquals": { "kms:ResourceAliases": "alias/vault" } });
     assert_eq!(
-        rights(&sandbox, &[allow(json!("kms:*"), "*", named)]).await,
+        granted_operations(&sandbox, &[allow_statement(json!("kms:*"), "*", named)]).await,
         "wpr"
     );
 }

@@ -7,16 +7,16 @@ use aws_sdk_s3::types::{
     CompletedPart, Delete, ObjectIdentifier, VersioningConfiguration,
 };
 
-use super::kit::{ACCOUNT, EAST, clients, fails};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error};
+use crate::kit::TestSandbox;
 
-async fn bucket(sandbox: &Box) -> Client {
-    let s3 = clients(sandbox, ACCOUNT, EAST).s3;
+async fn create_bucket(sandbox: &TestSandbox) -> Client {
+    let s3 = admin_clients(sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     s3
 }
 
-async fn put(s3: &Client, key: &str, text: &str) {
+async fn put_object(s3: &Client, key: &str, text: &str) {
     let body = ByteStream::from(text.as_bytes().to_vec());
     s3.put_object()
         .bucket("box")
@@ -28,9 +28,9 @@ async fn put(s3: &Client, key: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn an_object_reads_as_it_was_written() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
+async fn object_round_trips() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
     let key = "a b/ü+%?#&/c";
     let put = s3
         .put_object()
@@ -60,7 +60,7 @@ async fn an_object_reads_as_it_was_written() {
     assert_eq!(part.body.collect().await.unwrap().to_vec(), b"world");
     let tail = get().range("bytes=-5").send().await.unwrap();
     assert_eq!(tail.body.collect().await.unwrap().to_vec(), b"world");
-    fails(get().range("bytes=12-").send().await, 416, "InvalidRange");
+    assert_error(get().range("bytes=12-").send().await, 416, "InvalidRange");
     let head = s3
         .head_object()
         .bucket("box")
@@ -69,7 +69,7 @@ async fn an_object_reads_as_it_was_written() {
         .await
         .unwrap();
     assert_eq!((head.content_length(), head.version_id()), (Some(12), None));
-    fails(
+    assert_error(
         get().if_match("\"x\"").send().await,
         412,
         "PreconditionFailed",
@@ -80,12 +80,12 @@ async fn an_object_reads_as_it_was_written() {
         .await
         .unwrap_err();
     assert_eq!(same.raw_response().unwrap().status().as_u16(), 304);
-    fails(
+    assert_error(
         s3.get_object().bucket("box").key("none").send().await,
         404,
         "NoSuchKey",
     );
-    fails(
+    assert_error(
         s3.head_object().bucket("box").key("none").send().await,
         404,
         "NotFound",
@@ -107,9 +107,9 @@ async fn an_object_reads_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_body_that_streams_is_taken_out_of_its_frame() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
+async fn chunked_upload_is_decoded() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
     let path = sandbox.dir.path().join("body");
     let content = b"0123456789".repeat(20_000);
     std::fs::write(&path, &content).unwrap();
@@ -136,7 +136,7 @@ async fn a_body_that_streams_is_taken_out_of_its_frame() {
         .bucket("box")
         .key("b")
         .body(ByteStream::from_static(b"x"));
-    fails(
+    assert_error(
         wrong.content_md5("AAAAAAAAAAAAAAAAAAAAAA==").send().await,
         400,
         "BadDigest",
@@ -144,11 +144,11 @@ async fn a_body_that_streams_is_taken_out_of_its_frame() {
 }
 
 #[tokio::test]
-async fn lists_fold_what_keys_have_in_common() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
+async fn list_groups_common_prefixes() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
     for key in ["a", "b/1", "b/2", "c", "d/1"] {
-        put(&s3, key, "x").await;
+        put_object(&s3, key, "x").await;
     }
     let list = || s3.list_objects_v2().bucket("box").delimiter("/");
     let all = list().send().await.unwrap();
@@ -208,10 +208,10 @@ async fn lists_fold_what_keys_have_in_common() {
 }
 
 #[tokio::test]
-async fn versions_stay_until_they_are_named() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
-    put(&s3, "a", "before").await;
+async fn versions_are_kept_until_deleted_by_id() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
+    put_object(&s3, "a", "before").await;
     let versions = |status| {
         let config = VersioningConfiguration::builder().status(status).build();
         s3.put_bucket_versioning()
@@ -220,15 +220,15 @@ async fn versions_stay_until_they_are_named() {
             .send()
     };
     versions(BucketVersioningStatus::Enabled).await.unwrap();
-    put(&s3, "a", "one").await;
-    put(&s3, "a", "two").await;
+    put_object(&s3, "a", "one").await;
+    put_object(&s3, "a", "two").await;
     s3.delete_object()
         .bucket("box")
         .key("a")
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.get_object().bucket("box").key("a").send().await,
         404,
         "NoSuchKey",
@@ -282,7 +282,7 @@ async fn versions_stay_until_they_are_named() {
         .unwrap();
     assert_eq!((rest.versions().len(), rest.delete_markers().len()), (2, 0));
     let marker = list.delete_markers()[0].version_id().unwrap();
-    fails(
+    assert_error(
         s3.get_object()
             .bucket("box")
             .key("a")
@@ -304,7 +304,7 @@ async fn versions_stay_until_they_are_named() {
     let got = s3.get_object().bucket("box").key("a").send().await.unwrap();
     assert_eq!(got.body.collect().await.unwrap().to_vec(), b"two");
     versions(BucketVersioningStatus::Suspended).await.unwrap();
-    put(&s3, "a", "three").await;
+    put_object(&s3, "a", "three").await;
     let list = s3
         .list_object_versions()
         .bucket("box")
@@ -315,7 +315,7 @@ async fn versions_stay_until_they_are_named() {
         (list.versions().len(), list.versions()[0].version_id()),
         (3, Some("null"))
     );
-    fails(
+    assert_error(
         s3.delete_bucket().bucket("box").send().await,
         409,
         "BucketNotEmpty",
@@ -342,9 +342,9 @@ async fn versions_stay_until_they_are_named() {
 }
 
 #[tokio::test]
-async fn an_object_can_be_written_in_parts() {
-    let sandbox = Box::scripted().await;
-    let s3 = bucket(&sandbox).await;
+async fn multipart_upload() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = create_bucket(&sandbox).await;
     let begin = async || {
         let begun = s3
             .create_multipart_upload()
@@ -405,9 +405,9 @@ async fn an_object_can_be_written_in_parts() {
         1
     );
     let turned: Vec<_> = parts.iter().rev().cloned().collect();
-    fails(complete(&id, turned).send().await, 400, "InvalidPartOrder");
+    assert_error(complete(&id, turned).send().await, 400, "InvalidPartOrder");
     let odd = CompletedPart::builder().part_number(3).e_tag("x").build();
-    fails(complete(&id, vec![odd]).send().await, 400, "InvalidPart");
+    assert_error(complete(&id, vec![odd]).send().await, 400, "InvalidPart");
     let done = complete(&id, parts)
         .if_none_match("*")
         .send()
@@ -425,7 +425,7 @@ async fn an_object_can_be_written_in_parts() {
         got.body.collect().await.unwrap().to_vec(),
         [one, two].concat()
     );
-    fails(
+    assert_error(
         s3.list_parts()
             .bucket("box")
             .key("big")
@@ -437,12 +437,12 @@ async fn an_object_can_be_written_in_parts() {
     );
     let id = begin().await;
     let parts = vec![upload(&id, 1, vec![1]).await, upload(&id, 2, vec![2]).await];
-    fails(
+    assert_error(
         complete(&id, parts.clone()).send().await,
         400,
         "EntityTooSmall",
     );
-    fails(
+    assert_error(
         complete(&id, parts[..1].to_vec())
             .if_none_match("*")
             .send()

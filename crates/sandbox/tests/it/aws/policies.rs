@@ -2,25 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, Clients, EAST, OTHER, clients, fails, limited, refused};
-use crate::kit::Box;
+use super::kit::{
+    ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
+    clients_with_policy, error_parts,
+};
+use crate::kit::TestSandbox;
 
-fn policy(statements: Value) -> Value {
+fn policy_with(statements: Value) -> Value {
     let mut policy = json!({ "Version": "2012-10-17" });
     policy["Statement"] = statements;
     policy
 }
 
-fn allow(action: Value, resource: Value) -> Value {
+fn allow_statement(action: Value, resource: Value) -> Value {
     let mut statement = json!({ "Effect": "Allow" });
     statement["Action"] = action;
     statement["Resource"] = resource;
     statement
 }
 
-async fn sandbox() -> (Box, Clients) {
-    let sandbox = Box::scripted().await;
-    let admin = clients(&sandbox, ACCOUNT, EAST);
+async fn sandbox_with_objects() -> (TestSandbox, SandboxAwsClients) {
+    let sandbox = TestSandbox::scripted().await;
+    let admin = admin_clients(&sandbox, ACCOUNT, US_EAST);
     admin.s3.create_bucket().bucket("box").send().await.unwrap();
     for key in ["a/1", "b/1"] {
         admin
@@ -36,8 +39,10 @@ async fn sandbox() -> (Box, Clients) {
 }
 
 /// What somebody with these statements may do: read a/1, read b/1, read what is not there, write a/2, list all, list a/.
-async fn rights(sandbox: &Box, statements: Value) -> String {
-    let s3 = limited(sandbox, policy(statements)).await.s3;
+async fn granted_operations(sandbox: &TestSandbox, statements: Value) -> String {
+    let s3 = clients_with_policy(sandbox, policy_with(statements))
+        .await
+        .s3;
     let read = async |key: &str| match s3.get_object().bucket("box").key(key).send().await {
         Ok(_) => 'r',
         Err(error) if error.raw_response().unwrap().status().as_u16() == 404 => '0',
@@ -61,10 +66,10 @@ async fn rights(sandbox: &Box, statements: Value) -> String {
 }
 
 #[tokio::test]
-async fn statements_add_up() {
-    let (sandbox, _admin) = sandbox().await;
+async fn statements_are_combined() {
+    let (sandbox, _admin) = sandbox_with_objects().await;
     let deny = |action: &str, resource: &str| json!({ "Effect": "Deny", "Action": action, "Resource": resource });
-    let all = || allow(json!("*"), json!("*"));
+    let all = || allow_statement(json!("*"), json!("*"));
     let (bucket, objects) = ("arn:aws:s3:::box", "arn:aws:s3:::box/*");
     let only_a = json!({ "StringLike": { "s3:prefix": "a/*" } });
     let not_get = json!({ "Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*" });
@@ -77,24 +82,33 @@ async fn statements_add_up() {
     };
     for (statements, may) in [
         (json!([all()]), "rr0wll"),
-        (json!([allow(json!("iam:*"), json!("*"))]), "------"),
         (
-            json!([allow(json!("s3:GetObject"), json!(objects))]),
+            json!([allow_statement(json!("iam:*"), json!("*"))]),
+            "------",
+        ),
+        (
+            json!([allow_statement(json!("s3:GetObject"), json!(objects))]),
             "rr----",
         ),
         (
-            json!([allow(json!("S3:getobject"), json!("arn:aws:s3:::box/a/?"))]),
+            json!([allow_statement(
+                json!("S3:getobject"),
+                json!("arn:aws:s3:::box/a/?")
+            )]),
             "r-----",
         ),
         (
-            json!([allow(
+            json!([allow_statement(
                 json!(["s3:Get*", "s3:ListBucket"]),
                 json!([bucket, objects])
             )]),
             "rr0-ll",
         ),
         (
-            json!([allow(json!("s3:PutObject"), json!("arn:aws:s3:::box/a/*"))]),
+            json!([allow_statement(
+                json!("s3:PutObject"),
+                json!("arn:aws:s3:::box/a/*")
+            )]),
             "---w--",
         ),
         (
@@ -114,7 +128,7 @@ async fn statements_add_up() {
         ),
         (
             json!([when(
-                json!({ "StringNotEquals": { "aws:PrincipalAccount": OTHER } })
+                json!({ "StringNotEquals": { "aws:PrincipalAccount": OTHER_ACCOUNT } })
             )]),
             "rr0wll",
         ),
@@ -142,7 +156,7 @@ async fn statements_add_up() {
         ),
     ] {
         assert_eq!(
-            rights(&sandbox, statements.clone()).await,
+            granted_operations(&sandbox, statements.clone()).await,
             may,
             "{statements}"
         );
@@ -150,8 +164,8 @@ async fn statements_add_up() {
 }
 
 #[tokio::test]
-async fn actions_are_called_as_iam_calls_them() {
-    let (sandbox, admin) = sandbox().await;
+async fn requests_map_to_iam_actions() {
+    let (sandbox, admin) = sandbox_with_objects().await;
     let read = [
         "s3:ListBucket",
         "s3:GetEncryptionConfiguration",
@@ -159,9 +173,12 @@ async fn actions_are_called_as_iam_calls_them() {
         "s3:GetBucketTagging",
         "s3:GetLifecycleConfiguration",
     ];
-    let reader = limited(
+    let reader = clients_with_policy(
         &sandbox,
-        policy(json!([allow(json!(read), json!("arn:aws:s3:::box"))])),
+        policy_with(json!([allow_statement(
+            json!(read),
+            json!("arn:aws:s3:::box")
+        )])),
     )
     .await
     .s3;
@@ -178,12 +195,12 @@ async fn actions_are_called_as_iam_calls_them() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         reader.get_bucket_tagging().bucket("box").send().await,
         404,
         "NoSuchTagSet",
     );
-    fails(
+    assert_error(
         reader
             .get_bucket_lifecycle_configuration()
             .bucket("box")
@@ -192,18 +209,18 @@ async fn actions_are_called_as_iam_calls_them() {
         404,
         "NoSuchLifecycleConfiguration",
     );
-    fails(
+    assert_error(
         reader.get_bucket_versioning().bucket("box").send().await,
         403,
         "AccessDenied",
     );
-    fails(
+    assert_error(
         reader.list_object_versions().bucket("box").send().await,
         403,
         "AccessDenied",
     );
-    fails(reader.list_buckets().send().await, 403, "AccessDenied");
-    fails(
+    assert_error(reader.list_buckets().send().await, 403, "AccessDenied");
+    assert_error(
         reader
             .delete_public_access_block()
             .bucket("box")
@@ -212,7 +229,7 @@ async fn actions_are_called_as_iam_calls_them() {
         403,
         "AccessDenied",
     );
-    let (_, _, message) = refused(reader.delete_bucket().bucket("box").send().await);
+    let (_, _, message) = error_parts(reader.delete_bucket().bucket("box").send().await);
     assert!(
         message.starts_with("User: arn:aws:iam::123456789012:user/user-"),
         "{message}"
@@ -221,9 +238,9 @@ async fn actions_are_called_as_iam_calls_them() {
                 policy allows the s3:DeleteBucket action";
     assert!(message.ends_with(tail), "{message}");
     let object = json!("arn:aws:s3:::box/*");
-    let writer = limited(
+    let writer = clients_with_policy(
         &sandbox,
-        policy(json!([allow(json!("s3:PutObject"), object)])),
+        policy_with(json!([allow_statement(json!("s3:PutObject"), object)])),
     )
     .await
     .s3;
@@ -239,13 +256,13 @@ async fn actions_are_called_as_iam_calls_them() {
         .unwrap();
     let put = || writer.put_object().bucket("box").key("a/1");
     put().send().await.unwrap();
-    fails(put().if_match(etag).send().await, 403, "AccessDenied");
+    assert_error(put().if_match(etag).send().await, 403, "AccessDenied");
 }
 
 #[tokio::test]
-async fn a_bucket_decides_about_strangers_and_with_its_account_about_its_own() {
-    let (sandbox, admin) = sandbox().await;
-    let stranger = clients(&sandbox, OTHER, EAST).s3;
+async fn bucket_policy_grants_cross_account_access() {
+    let (sandbox, admin) = sandbox_with_objects().await;
+    let stranger = admin_clients(&sandbox, OTHER_ACCOUNT, US_EAST).s3;
     let get = async |s3: &aws_sdk_s3::Client| {
         s3.get_object()
             .bucket("box")
@@ -255,7 +272,7 @@ async fn a_bucket_decides_about_strangers_and_with_its_account_about_its_own() {
             .is_ok()
     };
     let put = |statement: Value| {
-        let text = policy(json!([statement])).to_string();
+        let text = policy_with(json!([statement])).to_string();
         admin
             .s3
             .put_bucket_policy()
@@ -264,11 +281,15 @@ async fn a_bucket_decides_about_strangers_and_with_its_account_about_its_own() {
             .send()
     };
     assert!(!get(&stranger).await);
-    let mut statement = allow(json!("s3:GetObject"), json!("arn:aws:s3:::box/*"));
-    statement["Principal"] = json!({ "AWS": OTHER });
+    let mut statement = allow_statement(json!("s3:GetObject"), json!("arn:aws:s3:::box/*"));
+    statement["Principal"] = json!({ "AWS": OTHER_ACCOUNT });
     put(statement.clone()).await.unwrap();
     assert!(get(&stranger).await);
-    let powerless = limited(&sandbox, policy(json!([allow(json!("iam:*"), json!("*"))]))).await;
+    let powerless = clients_with_policy(
+        &sandbox,
+        policy_with(json!([allow_statement(json!("iam:*"), json!("*"))])),
+    )
+    .await;
     assert!(!get(&powerless.s3).await);
     let me = powerless.sts.get_caller_identity().send().await.unwrap();
     statement["Principal"] = json!({ "AWS": me.arn().unwrap() });
@@ -286,7 +307,7 @@ async fn a_bucket_decides_about_strangers_and_with_its_account_about_its_own() {
     statement["Condition"] = json!({});
     put(statement).await.unwrap();
     assert!(!get(&admin.s3).await);
-    let (_, _, message) = refused(admin.s3.get_object().bucket("box").key("a/1").send().await);
+    let (_, _, message) = error_parts(admin.s3.get_object().bucket("box").key("a/1").send().await);
     assert!(
         message.ends_with("with an explicit deny in a resource-based policy"),
         "{message}"
@@ -294,20 +315,20 @@ async fn a_bucket_decides_about_strangers_and_with_its_account_about_its_own() {
 }
 
 #[tokio::test]
-async fn a_role_is_held_by_its_boundary_and_its_session() {
-    let (sandbox, admin) = sandbox().await;
+async fn role_is_limited_by_boundary_and_session_policy() {
+    let (sandbox, admin) = sandbox_with_objects().await;
     let trust =
         json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } });
     let role = admin
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy(json!([trust])).to_string());
+        .assume_role_policy_document(policy_with(json!([trust])).to_string());
     role.permissions_boundary("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
         .send()
         .await
         .unwrap();
-    let all = policy(json!([allow(json!("*"), json!("*"))])).to_string();
+    let all = policy_with(json!([allow_statement(json!("*"), json!("*"))])).to_string();
     admin
         .iam
         .put_role_policy()
@@ -318,33 +339,41 @@ async fn a_role_is_held_by_its_boundary_and_its_session() {
         .await
         .unwrap();
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/r");
-    let assume = |clients: &Clients| {
+    let assume = |clients: &SandboxAwsClients| {
         clients
             .sts
             .assume_role()
             .role_arn(&arn)
             .role_session_name("test")
     };
-    let nobody = limited(&sandbox, policy(json!([allow(json!("s3:*"), json!("*"))]))).await;
-    fails(assume(&nobody).send().await, 403, "AccessDenied");
-    fails(
+    let nobody = clients_with_policy(
+        &sandbox,
+        policy_with(json!([allow_statement(json!("s3:*"), json!("*"))])),
+    )
+    .await;
+    assert_error(assume(&nobody).send().await, 403, "AccessDenied");
+    assert_error(
         assume(&admin).duration_seconds(7200).send().await,
         400,
         "ValidationError",
     );
-    fails(
+    assert_error(
         assume(&admin).duration_seconds(60).send().await,
         400,
         "ValidationError",
     );
-    let narrow = policy(json!([allow(json!("*"), json!("arn:aws:s3:::box/a/*"))])).to_string();
+    let narrow = policy_with(json!([allow_statement(
+        json!("*"),
+        json!("arn:aws:s3:::box/a/*")
+    )]))
+    .to_string();
     for (session_policy, may_read_b) in [(None, true), (Some(narrow), false)] {
         let begun = assume(&admin)
             .set_policy(session_policy)
             .send()
             .await
             .unwrap();
-        let session = session(&sandbox, begun.credentials().unwrap());
+        let session = session_clients(&sandbox, begun.credentials().unwrap());
         let who = session.sts.get_caller_identity().send().await.unwrap();
         assert_eq!(
             who.arn(),
@@ -366,7 +395,7 @@ async fn a_role_is_held_by_its_boundary_and_its_session() {
             .send()
             .await;
         assert_eq!(b.is_ok(), may_read_b);
-        let (status, _, message) = refused(
+        let (status, _, message) = error_parts(
             session
                 .s3
                 .put_object()
@@ -383,41 +412,46 @@ async fn a_role_is_held_by_its_boundary_and_its_session() {
     }
 }
 
-fn session(sandbox: &Box, credentials: &aws_sdk_sts::types::Credentials) -> Clients {
-    let keys = trimtab_sandbox::AwsKeys {
+fn session_clients(
+    sandbox: &TestSandbox,
+    credentials: &aws_sdk_sts::types::Credentials,
+) -> SandboxAwsClients {
+    let keys = trimtab_sandbox::AwsAccessKey {
         id: credentials.access_key_id().to_owned(),
         secret: credentials.secret_access_key().to_owned(),
     };
-    super::kit::with_keys(
+    super::kit::clients_with_keys(
         sandbox,
         &keys,
         Some(credentials.session_token().to_owned()),
-        EAST,
+        US_EAST,
     )
 }
 
 #[tokio::test]
-async fn iam_asks_for_paths_tags_and_boundaries() {
-    let (sandbox, _admin) = sandbox().await;
+async fn iam_conditions_are_evaluated() {
+    let (sandbox, _admin) = sandbox_with_objects().await;
     let boundary = "arn:aws:iam::aws:policy/PowerUserAccess";
-    let mut create = allow(
+    let mut create = allow_statement(
         json!(["iam:CreateRole", "iam:PutRolePermissionsBoundary"]),
         json!("arn:aws:iam::*:role/trimtab/*"),
     );
     create["Condition"] = json!({ "StringEquals": { "iam:PermissionsBoundary": boundary } });
-    let mut tag = allow(json!("iam:TagRole"), json!("*"));
+    let mut tag = allow_statement(json!("iam:TagRole"), json!("*"));
     tag["Condition"] = json!({ "StringEquals": { "aws:RequestTag/app": "shop" } });
-    let iam = limited(&sandbox, policy(json!([create, tag]))).await.iam;
+    let iam = clients_with_policy(&sandbox, policy_with(json!([create, tag])))
+        .await
+        .iam;
     let trust =
         json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } });
     let role = |path: &str, name: &str| {
         iam.create_role()
             .path(path)
             .role_name(name)
-            .assume_role_policy_document(policy(json!([trust.clone()])).to_string())
+            .assume_role_policy_document(policy_with(json!([trust.clone()])).to_string())
     };
-    fails(role("/trimtab/", "a").send().await, 403, "AccessDenied");
-    fails(
+    assert_error(role("/trimtab/", "a").send().await, 403, "AccessDenied");
+    assert_error(
         role("/other/", "a")
             .permissions_boundary(boundary)
             .send()
@@ -437,7 +471,7 @@ async fn iam_asks_for_paths_tags_and_boundaries() {
             .build()
             .unwrap()
     };
-    fails(
+    assert_error(
         role("/trimtab/", "b")
             .permissions_boundary(boundary)
             .tags(tagged("x"))
@@ -452,7 +486,7 @@ async fn iam_asks_for_paths_tags_and_boundaries() {
         .send()
         .await
         .unwrap();
-    let (_, _, message) = refused(iam.get_role().role_name("a").send().await);
+    let (_, _, message) = error_parts(iam.get_role().role_name("a").send().await);
     assert!(
         message
             .contains("perform: iam:GetRole on resource: role a because no identity-based policy"),

@@ -2,37 +2,40 @@
 
 use aws_sdk_sts::types::Credentials;
 use serde_json::{Value, json};
-use trimtab_sandbox::AwsKeys;
+use trimtab_sandbox::AwsAccessKey;
 
-use super::kit::{ACCOUNT, Clients, EAST, clients, limited, refused, with_keys};
-use crate::kit::Box;
+use super::kit::{
+    ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, clients_with_keys, clients_with_policy,
+    error_parts,
+};
+use crate::kit::TestSandbox;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 
-fn policy(statements: Value) -> String {
+fn policy_with(statements: Value) -> String {
     let mut policy = json!({ "Version": "2012-10-17" });
     policy["Statement"] = statements;
     policy.to_string()
 }
 
-fn session(sandbox: &Box, credentials: &Credentials) -> Clients {
+fn session_clients(sandbox: &TestSandbox, credentials: &Credentials) -> SandboxAwsClients {
     let id = credentials.access_key_id().to_owned();
-    let keys = AwsKeys {
+    let keys = AwsAccessKey {
         id,
         secret: credentials.secret_access_key().to_owned(),
     };
-    with_keys(
+    clients_with_keys(
         sandbox,
         &keys,
         Some(credentials.session_token().to_owned()),
-        EAST,
+        US_EAST,
     )
 }
 
 /// A bucket with an object, and a role that may nothing, and would be kept to IAM if it might.
-async fn stage(boundary: Option<&str>) -> (Box, Clients) {
-    let sandbox = Box::scripted().await;
-    let admin = clients(&sandbox, ACCOUNT, EAST);
+async fn sandbox_with_role(boundary: Option<&str>) -> (TestSandbox, SandboxAwsClients) {
+    let sandbox = TestSandbox::scripted().await;
+    let admin = admin_clients(&sandbox, ACCOUNT, US_EAST);
     admin.s3.create_bucket().bucket("box").send().await.unwrap();
     admin
         .s3
@@ -48,7 +51,7 @@ async fn stage(boundary: Option<&str>) -> (Box, Clients) {
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy(trust));
+        .assume_role_policy_document(policy_with(trust));
     role.set_permissions_boundary(boundary.map(str::to_owned))
         .send()
         .await
@@ -56,36 +59,36 @@ async fn stage(boundary: Option<&str>) -> (Box, Clients) {
     (sandbox, admin)
 }
 
-async fn open(admin: &Clients, principal: &str) {
+async fn allow_in_bucket_policy(admin: &SandboxAwsClients, principal: &str) {
     let statement = json!([{ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::box/*",
         "Principal": { "AWS": principal } }]);
     admin
         .s3
         .put_bucket_policy()
         .bucket("box")
-        .policy(policy(statement))
+        .policy(policy_with(statement))
         .send()
         .await
         .unwrap();
 }
 
-async fn reads(clients: &Clients) -> Result<(), String> {
+async fn read_object(clients: &SandboxAwsClients) -> Result<(), String> {
     match clients.s3.get_object().bucket("box").key("a").send().await {
         Ok(_) => Ok(()),
-        error => Err(refused(error).2),
+        error => Err(error_parts(error).2),
     }
 }
 
 #[tokio::test]
-async fn what_is_granted_to_a_role_stays_within_its_limits() {
+async fn resource_policy_for_role_respects_its_limits() {
     const IAM_ONLY: &str = "arn:aws:iam::aws:policy/IAMFullAccess";
-    let other = policy(json!([{ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }]));
+    let other = policy_with(json!([{ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }]));
     for (boundary, narrow, missing) in [
         (None, None, None),
         (Some(IAM_ONLY), None, Some("permissions boundary")),
         (None, Some(other), Some("session policy")),
     ] {
-        let (sandbox, admin) = stage(boundary).await;
+        let (sandbox, admin) = sandbox_with_role(boundary).await;
         let assumed = admin
             .sts
             .assume_role()
@@ -93,7 +96,7 @@ async fn what_is_granted_to_a_role_stays_within_its_limits() {
             .role_session_name("session")
             .set_policy(narrow);
         let assumed = assumed.send().await.unwrap();
-        let session = session(&sandbox, assumed.credentials().unwrap());
+        let session = session_clients(&sandbox, assumed.credentials().unwrap());
         let own = session
             .sts
             .get_caller_identity()
@@ -103,8 +106,11 @@ async fn what_is_granted_to_a_role_stays_within_its_limits() {
             .arn()
             .unwrap()
             .to_owned();
-        assert!(reads(&session).await.is_err(), "nothing is granted yet");
-        open(&admin, ROLE).await;
+        assert!(
+            read_object(&session).await.is_err(),
+            "nothing is granted yet"
+        );
+        allow_in_bucket_policy(&admin, ROLE).await;
         let expected = match missing {
             None => Ok(()),
             Some(kind) => Err(format!(
@@ -112,10 +118,10 @@ async fn what_is_granted_to_a_role_stays_within_its_limits() {
                  {kind} allows the s3:GetObject action"
             )),
         };
-        assert_eq!(reads(&session).await, expected);
-        open(&admin, &own).await;
+        assert_eq!(read_object(&session).await, expected);
+        allow_in_bucket_policy(&admin, &own).await;
         assert_eq!(
-            reads(&session).await,
+            read_object(&session).await,
             Ok(()),
             "what is granted to the session has no limits"
         );
@@ -123,15 +129,15 @@ async fn what_is_granted_to_a_role_stays_within_its_limits() {
 }
 
 #[tokio::test]
-async fn a_trust_policy_does_not_reach_past_the_limits_of_its_caller() {
-    let (sandbox, admin) = stage(None).await;
+async fn trust_policy_does_not_override_caller_deny() {
+    let (sandbox, admin) = sandbox_with_role(None).await;
     let deny = json!({ "Version": "2012-10-17", "Statement":
         [{ "Effect": "Deny", "Action": "sts:AssumeRole", "Resource": "*" }] });
-    let denied = limited(&sandbox, deny).await;
+    let denied = clients_with_policy(&sandbox, deny).await;
     let powerless = json!({ "Version": "2012-10-17", "Statement":
         [{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }] });
-    let powerless = limited(&sandbox, powerless).await;
-    let name = async |clients: &Clients| {
+    let powerless = clients_with_policy(&sandbox, powerless).await;
+    let name = async |clients: &SandboxAwsClients| {
         clients
             .sts
             .get_caller_identity()
@@ -148,9 +154,9 @@ async fn a_trust_policy_does_not_reach_past_the_limits_of_its_caller() {
         .iam
         .update_assume_role_policy()
         .role_name("r")
-        .policy_document(policy(trust));
+        .policy_document(policy_with(trust));
     update.send().await.unwrap();
-    let assume = |clients: &Clients| {
+    let assume = |clients: &SandboxAwsClients| {
         clients
             .sts
             .assume_role()
@@ -159,7 +165,7 @@ async fn a_trust_policy_does_not_reach_past_the_limits_of_its_caller() {
             .send()
     };
     assume(&powerless).await.unwrap();
-    let (status, _, message) = refused(assume(&denied).await);
+    let (status, _, message) = error_parts(assume(&denied).await);
     assert!(
         status == 403 && message.ends_with("with an explicit deny in an identity-based policy"),
         "{message}"
@@ -167,8 +173,8 @@ async fn a_trust_policy_does_not_reach_past_the_limits_of_its_caller() {
 }
 
 #[tokio::test]
-async fn a_role_that_comes_later_is_another_to_whatever_named_the_first() {
-    let (sandbox, admin) = stage(None).await;
+async fn recreated_role_is_a_new_principal() {
+    let (sandbox, admin) = sandbox_with_role(None).await;
     let first = admin
         .iam
         .get_role()
@@ -180,20 +186,20 @@ async fn a_role_that_comes_later_is_another_to_whatever_named_the_first() {
         .unwrap()
         .role_id()
         .to_owned();
-    open(&admin, ROLE).await;
+    allow_in_bucket_policy(&admin, ROLE).await;
     let trust = json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": [ROLE, ACCOUNT] } }]);
     let other = admin
         .iam
         .create_role()
         .role_name("other")
-        .assume_role_policy_document(policy(trust.clone()));
+        .assume_role_policy_document(policy_with(trust.clone()));
     other.send().await.unwrap();
     admin.iam.delete_role().role_name("r").send().await.unwrap();
     let again = admin
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy(trust[0].clone()));
+        .assume_role_policy_document(policy_with(trust[0].clone()));
     assert!(
         again.send().await.is_err(),
         "a role does not trust itself before it is there"
@@ -204,7 +210,7 @@ async fn a_role_that_comes_later_is_another_to_whatever_named_the_first() {
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy(plain));
+        .assume_role_policy_document(policy_with(plain));
     again.send().await.unwrap();
     let assumed = admin
         .sts
@@ -215,7 +221,7 @@ async fn a_role_that_comes_later_is_another_to_whatever_named_the_first() {
         .await
         .unwrap();
     assert!(
-        reads(&session(&sandbox, assumed.credentials().unwrap()))
+        read_object(&session_clients(&sandbox, assumed.credentials().unwrap()))
             .await
             .is_err()
     );
@@ -251,5 +257,5 @@ async fn a_role_that_comes_later_is_another_to_whatever_named_the_first() {
         .policy(kept.to_string())
         .send()
         .await;
-    assert_eq!(refused(put).1, "MalformedPolicy");
+    assert_eq!(error_parts(put).1, "MalformedPolicy");
 }

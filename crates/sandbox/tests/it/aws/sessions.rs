@@ -1,21 +1,21 @@
 //! What policies may ask about the session of a role.
 
 use serde_json::{Value, json};
-use trimtab_sandbox::AwsKeys;
+use trimtab_sandbox::AwsAccessKey;
 
-use super::kit::{ACCOUNT, EAST, clients, fails, with_keys};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_keys};
+use crate::kit::TestSandbox;
 
-fn policy(statements: Value) -> String {
+fn policy_with(statements: Value) -> String {
     let mut policy = json!({ "Version": "2012-10-17" });
     policy["Statement"] = statements;
     policy.to_string()
 }
 
 #[tokio::test]
-async fn a_session_can_be_told_by_its_role_and_its_age() {
-    let sandbox = Box::scripted().await;
-    let admin = clients(&sandbox, ACCOUNT, EAST);
+async fn session_condition_keys_are_evaluated() {
+    let sandbox = TestSandbox::scripted().await;
+    let admin = admin_clients(&sandbox, ACCOUNT, US_EAST);
     admin.s3.create_bucket().bucket("box").send().await.unwrap();
     let trust =
         json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": ACCOUNT } }]);
@@ -28,7 +28,7 @@ async fn a_session_can_be_told_by_its_role_and_its_age() {
         .iam
         .create_role()
         .role_name("r")
-        .assume_role_policy_document(policy(trust))
+        .assume_role_policy_document(policy_with(trust))
         .tags(tag);
     role.send().await.unwrap();
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/r");
@@ -41,15 +41,15 @@ async fn a_session_can_be_told_by_its_role_and_its_age() {
         .await
         .unwrap();
     let given = assumed.credentials().unwrap();
-    let keys = AwsKeys {
+    let keys = AwsAccessKey {
         id: given.access_key_id().to_owned(),
         secret: given.secret_access_key().to_owned(),
     };
-    let session = with_keys(
+    let session = clients_with_keys(
         &sandbox,
         &keys,
         Some(given.session_token().to_owned()),
-        EAST,
+        US_EAST,
     );
     let all = json!({ "Effect": "Allow", "Action": "*", "Resource": "*" });
     let begun = "2026-01-01T00:00:00Z";
@@ -79,7 +79,7 @@ async fn a_session_can_be_told_by_its_role_and_its_age() {
     ] {
         let mut deny = json!({ "Effect": "Deny", "Action": "s3:*", "Resource": "*" });
         deny["Condition"] = condition.clone();
-        let text = policy(json!([all, deny]));
+        let text = policy_with(json!([all, deny]));
         admin
             .iam
             .put_role_policy()
@@ -91,7 +91,7 @@ async fn a_session_can_be_told_by_its_role_and_its_age() {
             .unwrap();
         let head = session.s3.list_objects_v2().bucket("box").send().await;
         match holds {
-            true => fails(head, 403, "AccessDenied"),
+            true => assert_error(head, 403, "AccessDenied"),
             false => assert!(head.is_ok(), "{condition}"),
         }
     }

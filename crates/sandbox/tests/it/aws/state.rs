@@ -5,15 +5,15 @@ use std::time::Duration;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::json;
-use trimtab_sandbox::{AwsKeys, announced};
+use trimtab_sandbox::{AwsAccessKey, find_server};
 
-use super::kit::{ACCOUNT, EAST, OTHER, clients, fails, with_keys};
-use crate::kit::Box;
+use super::kit::{ACCOUNT, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_keys};
+use crate::kit::TestSandbox;
 
 #[tokio::test]
-async fn everything_survives_a_restart() {
-    let sandbox = Box::scripted().await;
-    let aws = clients(&sandbox, ACCOUNT, EAST);
+async fn state_survives_restart() {
+    let sandbox = TestSandbox::scripted().await;
+    let aws = admin_clients(&sandbox, ACCOUNT, US_EAST);
     let keys = sandbox.running.aws_keys(ACCOUNT).unwrap();
     aws.s3.create_bucket().bucket("box").send().await.unwrap();
     for key in ["kept", "gone"] {
@@ -59,12 +59,12 @@ async fn everything_survives_a_restart() {
     )
     .unwrap();
     let sandbox = sandbox
-        .again(|options| options.clock = trimtab_sandbox::ClockMode::Scripted)
+        .restart(|options| options.clock = trimtab_sandbox::ClockMode::Manual)
         .await;
     assert_eq!(sandbox.running.aws_keys(ACCOUNT).unwrap(), keys);
-    let file = announced(sandbox.dir.path()).unwrap();
+    let file = find_server(sandbox.dir.path()).unwrap();
     assert_eq!(file.aws_url, sandbox.running.aws_url());
-    let aws = clients(&sandbox, ACCOUNT, EAST);
+    let aws = admin_clients(&sandbox, ACCOUNT, US_EAST);
     let got = aws
         .s3
         .get_object()
@@ -74,7 +74,7 @@ async fn everything_survives_a_restart() {
         .await
         .unwrap();
     assert_eq!(got.body.collect().await.unwrap().to_vec(), b"kept");
-    fails(
+    assert_error(
         aws.s3.get_object().bucket("box").key("gone").send().await,
         404,
         "NoSuchKey",
@@ -94,41 +94,41 @@ async fn everything_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn only_signed_requests_are_heard() {
-    let sandbox = Box::scripted().await;
+async fn unsigned_requests_are_rejected() {
+    let sandbox = TestSandbox::scripted().await;
     let keys = sandbox.running.aws_keys(ACCOUNT).unwrap();
-    let wrong = AwsKeys {
+    let wrong = AwsAccessKey {
         secret: "wrong".to_owned(),
         ..keys.clone()
     };
-    let aws = with_keys(&sandbox, &wrong, None, EAST);
-    fails(
+    let aws = clients_with_keys(&sandbox, &wrong, None, US_EAST);
+    assert_error(
         aws.s3.list_buckets().send().await,
         403,
         "SignatureDoesNotMatch",
     );
-    fails(
+    assert_error(
         aws.sts.get_caller_identity().send().await,
         403,
         "SignatureDoesNotMatch",
     );
-    let unknown = AwsKeys {
+    let unknown = AwsAccessKey {
         id: "AKIAUNKNOWN".to_owned(),
         ..keys.clone()
     };
-    let aws = with_keys(&sandbox, &unknown, None, EAST);
-    fails(
+    let aws = clients_with_keys(&sandbox, &unknown, None, US_EAST);
+    assert_error(
         aws.s3.list_buckets().send().await,
         403,
         "InvalidAccessKeyId",
     );
-    fails(
+    assert_error(
         aws.iam.list_roles().send().await,
         403,
         "InvalidClientTokenId",
     );
-    let odd = with_keys(&sandbox, &keys, Some("token".to_owned()), EAST);
-    fails(odd.s3.list_buckets().send().await, 400, "InvalidToken");
+    let odd = clients_with_keys(&sandbox, &keys, Some("token".to_owned()), US_EAST);
+    assert_error(odd.s3.list_buckets().send().await, 400, "InvalidToken");
     let anonymous = reqwest::get(sandbox.running.aws_url()).await.unwrap();
     assert_eq!(anonymous.status(), 403);
     assert!(
@@ -145,9 +145,9 @@ async fn only_signed_requests_are_heard() {
 }
 
 #[tokio::test]
-async fn a_signature_is_for_one_service_and_covers_what_s3_is_told() {
-    let sandbox = Box::scripted().await;
-    let aws = clients(&sandbox, ACCOUNT, EAST);
+async fn signature_is_bound_to_service_and_headers() {
+    let sandbox = TestSandbox::scripted().await;
+    let aws = admin_clients(&sandbox, ACCOUNT, US_EAST);
     aws.s3.create_bucket().bucket("box").send().await.unwrap();
     // A client for one service, sent to another.
     let stolen = aws.s3.list_buckets().customize().mutate_request(|request| {
@@ -198,16 +198,16 @@ async fn a_signature_is_for_one_service_and_covers_what_s3_is_told() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+async fn malformed_requests_are_rejected() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
-    fails(
+    assert_error(
         s3.get_bucket_acl().bucket("box").send().await,
         501,
         "NotImplemented",
     );
-    fails(
+    assert_error(
         s3.get_object()
             .bucket("box")
             .key("a")
@@ -217,7 +217,7 @@ async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
         404,
         "NoSuchVersion",
     );
-    fails(
+    assert_error(
         s3.list_parts()
             .bucket("box")
             .key("a")
@@ -227,7 +227,7 @@ async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
         404,
         "NoSuchUpload",
     );
-    fails(
+    assert_error(
         s3.list_objects_v2()
             .bucket("box")
             .continuation_token("%")
@@ -236,7 +236,7 @@ async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
         400,
         "InvalidArgument",
     );
-    fails(
+    assert_error(
         s3.put_object()
             .bucket("box")
             .key("k".repeat(1025))
@@ -271,9 +271,9 @@ async fn what_makes_no_sense_is_refused_and_breaks_nothing() {
 }
 
 #[tokio::test]
-async fn a_link_can_be_signed_and_a_bucket_opened() {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+async fn presigned_urls_and_public_buckets() {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     let body = ByteStream::from_static(b"shared");
     s3.put_object()
@@ -321,20 +321,22 @@ async fn a_link_can_be_signed_and_a_bucket_opened() {
 }
 
 #[tokio::test]
-async fn administration_gives_keys_of_any_account() {
-    let sandbox = Box::scripted().await;
-    let keys = sandbox.admin("aws/keys", json!({ "account": OTHER })).await;
+async fn admin_issues_keys_for_any_account() {
+    let sandbox = TestSandbox::scripted().await;
+    let keys = sandbox
+        .post_admin("aws/keys", json!({ "account": OTHER_ACCOUNT }))
+        .await;
     assert_eq!(
         keys["access_key_id"],
-        sandbox.running.aws_keys(OTHER).unwrap().id
+        sandbox.running.aws_keys(OTHER_ACCOUNT).unwrap().id
     );
-    let identity = clients(&sandbox, OTHER, EAST)
+    let identity = admin_clients(&sandbox, OTHER_ACCOUNT, US_EAST)
         .sts
         .get_caller_identity()
         .send()
         .await
         .unwrap();
-    assert_eq!(identity.account(), Some(OTHER));
+    assert_eq!(identity.account(), Some(OTHER_ACCOUNT));
     assert_eq!(
         identity.arn(),
         Some("arn:aws:iam::210987654321:user/administrator")
@@ -342,11 +344,11 @@ async fn administration_gives_keys_of_any_account() {
     sandbox
         .post("/_sandbox/aws/keys", json!({ "account": "x" }))
         .await
-        .refused(400, "twelve digits");
+        .assert_error(400, "twelve digits");
     let policy = json!({ "Statement": [{ "Effect": "Maybe" }] });
-    let body = json!({ "account": OTHER, "policy": policy });
+    let body = json!({ "account": OTHER_ACCOUNT, "policy": policy });
     sandbox
         .post("/_sandbox/aws/keys", body)
         .await
-        .refused(400, "Invalid effect");
+        .assert_error(400, "Invalid effect");
 }

@@ -6,27 +6,30 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::{
 };
 use base64::Engine as _;
 use serde_json::{Value, json};
-use trimtab_sandbox::AwsKeys;
+use trimtab_sandbox::AwsAccessKey;
 
-use super::kit::{ACCOUNT, Clients, EAST, OTHER, clients, fails, with_keys};
-use crate::kit::{Box, Got, nginx};
+use super::kit::{
+    ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
+    clients_with_keys,
+};
+use crate::kit::{TestResponse, TestSandbox, nginx_machine};
 
 const AUDIENCE: &str = "sts.amazonaws.com";
 
 /// A sandbox with a machine `worker` of `web`, and a role for machines of `web`.
-async fn sandbox() -> (Box, Clients) {
-    let sandbox = Box::scripted().await;
-    sandbox.app().await;
-    let mut body = nginx();
+async fn sandbox_with_role() -> (TestSandbox, SandboxAwsClients) {
+    let sandbox = TestSandbox::scripted().await;
+    sandbox.create_app().await;
+    let mut body = nginx_machine();
     body["name"] = json!("worker");
-    sandbox.machine(body).await;
-    let aws = clients(&sandbox, ACCOUNT, EAST);
-    provider(&aws, "https://oidc.fly.io/acme").await;
-    role(&aws, "oidc.fly.io/acme", "acme:web:*").await;
+    sandbox.create_machine(body).await;
+    let aws = admin_clients(&sandbox, ACCOUNT, US_EAST);
+    create_provider(&aws, "https://oidc.fly.io/acme").await;
+    create_role(&aws, "oidc.fly.io/acme", "acme:web:*").await;
     (sandbox, aws)
 }
 
-async fn provider(aws: &Clients, url: &str) {
+async fn create_provider(aws: &SandboxAwsClients, url: &str) {
     aws.iam
         .create_open_id_connect_provider()
         .url(url)
@@ -36,7 +39,7 @@ async fn provider(aws: &Clients, url: &str) {
         .unwrap();
 }
 
-async fn role(aws: &Clients, issuer: &str, sub: &str) {
+async fn create_role(aws: &SandboxAwsClients, issuer: &str, sub: &str) {
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
         "Principal": { "Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}") },
@@ -53,7 +56,7 @@ async fn role(aws: &Clients, issuer: &str, sub: &str) {
     role.send().await.unwrap();
 }
 
-async fn ask(sandbox: &Box, app: &str, machine: &str, aud: &str) -> Got {
+async fn request_token(sandbox: &TestSandbox, app: &str, machine: &str, aud: &str) -> TestResponse {
     sandbox
         .post(
             "/_sandbox/oidc",
@@ -62,8 +65,8 @@ async fn ask(sandbox: &Box, app: &str, machine: &str, aud: &str) -> Got {
         .await
 }
 
-async fn token(sandbox: &Box, aud: &str) -> String {
-    let got = ask(sandbox, "web", "worker", aud).await;
+async fn machine_token(sandbox: &TestSandbox, aud: &str) -> String {
+    let got = request_token(sandbox, "web", "worker", aud).await;
     assert_eq!(
         (got.status, got.headers["content-type"].to_str().unwrap()),
         (200, "text/plain; charset=utf-8")
@@ -71,7 +74,7 @@ async fn token(sandbox: &Box, aud: &str) -> String {
     got.text
 }
 
-fn claims(token: &str) -> Value {
+fn token_claims(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(
         &base64::engine::general_purpose::URL_SAFE_NO_PAD
@@ -81,8 +84,8 @@ fn claims(token: &str) -> Value {
     .unwrap()
 }
 
-async fn assume(
-    aws: &Clients,
+async fn assume_role(
+    aws: &SandboxAwsClients,
     token: &str,
 ) -> Result<AssumeRoleWithWebIdentityOutput, SdkError<AssumeRoleWithWebIdentityError>> {
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/backup");
@@ -95,10 +98,10 @@ async fn assume(
 }
 
 #[tokio::test]
-async fn a_machine_becomes_its_role() {
-    let (sandbox, aws) = sandbox().await;
-    let token = token(&sandbox, AUDIENCE).await;
-    let said = claims(&token);
+async fn machine_token_assumes_role() {
+    let (sandbox, aws) = sandbox_with_role().await;
+    let token = machine_token(&sandbox, AUDIENCE).await;
+    let said = token_claims(&token);
     assert_eq!(said["iss"], "https://oidc.fly.io/acme");
     assert_eq!(said["sub"], "acme:web:worker");
     assert_eq!(
@@ -109,21 +112,21 @@ async fn a_machine_becomes_its_role() {
         said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(),
         600
     );
-    let begun = assume(&aws, &token).await.unwrap();
+    let begun = assume_role(&aws, &token).await.unwrap();
     assert_eq!(
         begun.subject_from_web_identity_token(),
         Some("acme:web:worker")
     );
     let credentials = begun.credentials().unwrap();
-    let keys = AwsKeys {
+    let keys = AwsAccessKey {
         id: credentials.access_key_id.clone(),
         secret: credentials.secret_access_key.clone(),
     };
-    let machine = with_keys(
+    let machine = clients_with_keys(
         &sandbox,
         &keys,
         Some(credentials.session_token.clone()),
-        EAST,
+        US_EAST,
     );
     let who = machine.sts.get_caller_identity().send().await.unwrap();
     assert_eq!(
@@ -132,7 +135,7 @@ async fn a_machine_becomes_its_role() {
     );
     aws.s3.create_bucket().bucket("box").send().await.unwrap();
     let put = || machine.s3.put_object().bucket("box").key("a");
-    fails(put().send().await, 403, "AccessDenied");
+    assert_error(put().send().await, 403, "AccessDenied");
     let grant = json!({ "Statement": { "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::box/*" } });
     let policy = aws
         .iam
@@ -142,9 +145,9 @@ async fn a_machine_becomes_its_role() {
         .policy_document(grant.to_string());
     policy.send().await.unwrap();
     put().send().await.unwrap();
-    sandbox.pass(3_600_000);
-    fails(put().send().await, 400, "ExpiredToken");
-    fails(
+    sandbox.advance_ms(3_600_000);
+    assert_error(put().send().await, 400, "ExpiredToken");
+    assert_error(
         machine.sts.get_caller_identity().send().await,
         403,
         "ExpiredToken",
@@ -152,58 +155,60 @@ async fn a_machine_becomes_its_role() {
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_fit_opens_nothing() {
-    let (sandbox, aws) = sandbox().await;
-    fails(
-        assume(&aws, &token(&sandbox, "other").await).await,
+async fn mismatched_token_is_rejected() {
+    let (sandbox, aws) = sandbox_with_role().await;
+    assert_error(
+        assume_role(&aws, &machine_token(&sandbox, "other").await).await,
         400,
         "InvalidIdentityToken",
     );
-    fails(
-        assume(&aws, "not.a.token").await,
+    assert_error(
+        assume_role(&aws, "not.a.token").await,
         400,
         "InvalidIdentityToken",
     );
-    let good = token(&sandbox, AUDIENCE).await;
+    let good = machine_token(&sandbox, AUDIENCE).await;
     let mut parts: Vec<&str> = good.split('.').collect();
-    let forged = claims(&good).to_string().replace("web:worker", "web:admin");
+    let forged = token_claims(&good)
+        .to_string()
+        .replace("web:worker", "web:admin");
     let forged = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(forged);
     parts[1] = &forged;
-    fails(
-        assume(&aws, &parts.join(".")).await,
+    assert_error(
+        assume_role(&aws, &parts.join(".")).await,
         400,
         "InvalidIdentityToken",
     );
-    let (other, _) = self::sandbox().await;
-    fails(
-        assume(&aws, &token(&other, AUDIENCE).await).await,
+    let (other, _) = self::sandbox_with_role().await;
+    assert_error(
+        assume_role(&aws, &machine_token(&other, AUDIENCE).await).await,
         400,
         "InvalidIdentityToken",
     );
     sandbox
         .post("/v1/apps", json!({ "name": "web-two", "org_slug": "acme" }))
         .await
-        .is(201);
+        .assert_status(201);
     sandbox
         .post(
             "/v1/apps/web-two/machines",
             json!({ "name": "m", "config": { "image": "nginx:1" } }),
         )
         .await
-        .is(200);
-    let foreign = ask(&sandbox, "web-two", "m", AUDIENCE).await;
-    fails(assume(&aws, &foreign.text).await, 403, "AccessDenied");
-    assume(&aws, &good).await.unwrap();
-    sandbox.pass(600_000);
-    fails(assume(&aws, &good).await, 400, "ExpiredTokenException");
-    let fresh = token(&sandbox, AUDIENCE).await;
-    let elsewhere = format!("arn:aws:iam::{OTHER}:role/backup");
+        .assert_status(200);
+    let foreign = request_token(&sandbox, "web-two", "m", AUDIENCE).await;
+    assert_error(assume_role(&aws, &foreign.text).await, 403, "AccessDenied");
+    assume_role(&aws, &good).await.unwrap();
+    sandbox.advance_ms(600_000);
+    assert_error(assume_role(&aws, &good).await, 400, "ExpiredTokenException");
+    let fresh = machine_token(&sandbox, AUDIENCE).await;
+    let elsewhere = format!("arn:aws:iam::{OTHER_ACCOUNT}:role/backup");
     let request = aws
         .sts
         .assume_role_with_web_identity()
         .role_arn(elsewhere)
         .role_session_name("worker");
-    fails(
+    assert_error(
         request.web_identity_token(&fresh).send().await,
         400,
         "InvalidIdentityToken",
@@ -215,18 +220,18 @@ async fn a_token_that_does_not_fit_opens_nothing() {
         .send()
         .await
         .unwrap();
-    fails(assume(&aws, &fresh).await, 400, "InvalidIdentityToken");
-    ask(&sandbox, "web", "nobody", AUDIENCE)
+    assert_error(assume_role(&aws, &fresh).await, 400, "InvalidIdentityToken");
+    request_token(&sandbox, "web", "nobody", AUDIENCE)
         .await
-        .refused(404, "machine not found");
-    ask(&sandbox, "nothing", "worker", AUDIENCE)
+        .assert_error(404, "machine not found");
+    request_token(&sandbox, "nothing", "worker", AUDIENCE)
         .await
-        .refused(404, "app not found");
+        .assert_error(404, "app not found");
 }
 
 #[tokio::test]
-async fn tokens_of_a_person_come_from_the_name_behind_the_alias() {
-    let sandbox = Box::scripted().await;
+async fn personal_org_tokens_use_raw_slug() {
+    let sandbox = TestSandbox::scripted().await;
     let user = sandbox.running.user_token().unwrap();
     let body = json!({ "name": "mine", "org_slug": "personal" });
     sandbox
@@ -259,7 +264,7 @@ async fn tokens_of_a_person_come_from_the_name_behind_the_alias() {
     let org: Value = serde_json::from_str(&post("/graphql", query).await).unwrap();
     let raw = org["data"]["organization"]["rawSlug"].as_str().unwrap();
     assert_ne!(raw, "personal");
-    let said = claims(&ask(&sandbox, "mine", "m", AUDIENCE).await.text);
+    let said = token_claims(&request_token(&sandbox, "mine", "m", AUDIENCE).await.text);
     assert_eq!(said["iss"], format!("https://oidc.fly.io/{raw}"));
     assert_eq!(said["sub"], format!("{raw}:mine:m"));
     let found = sandbox
@@ -267,12 +272,12 @@ async fn tokens_of_a_person_come_from_the_name_behind_the_alias() {
             "/_sandbox/oidc/{raw}/.well-known/openid-configuration"
         ))
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(found["issuer"], said["iss"]);
     let keys = sandbox
         .get(&format!("/_sandbox/oidc/{raw}/.well-known/jwks"))
         .await
-        .is(200);
+        .assert_status(200);
     assert_eq!(
         (
             keys["keys"][0]["kty"].as_str(),
@@ -283,15 +288,15 @@ async fn tokens_of_a_person_come_from_the_name_behind_the_alias() {
 }
 
 #[tokio::test]
-async fn a_workflow_becomes_its_role() {
-    let sandbox = Box::scripted().await;
-    let aws = clients(&sandbox, ACCOUNT, EAST);
+async fn github_token_assumes_role() {
+    let sandbox = TestSandbox::scripted().await;
+    let aws = admin_clients(&sandbox, ACCOUNT, US_EAST);
     let issuer = "token.actions.githubusercontent.com";
-    provider(&aws, &format!("https://{issuer}")).await;
-    role(&aws, issuer, "repo:acme/shop:ref:refs/heads/main").await;
+    create_provider(&aws, &format!("https://{issuer}")).await;
+    create_role(&aws, issuer, "repo:acme/shop:ref:refs/heads/main").await;
     let begin = async |sub: &str| {
         sandbox
-            .admin("github", json!({ "repository": "acme/shop", "sub": sub }))
+            .post_admin("github", json!({ "repository": "acme/shop", "sub": sub }))
             .await
     };
     let ask = async |run: &Value, bearer: &str| {
@@ -311,20 +316,20 @@ async fn a_workflow_becomes_its_role() {
         .await
         .unwrap();
     let token = token["value"].as_str().unwrap();
-    let said = claims(token);
+    let said = token_claims(token);
     assert_eq!(
         said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(),
         300
     );
-    assume(&aws, token).await.unwrap();
+    assume_role(&aws, token).await.unwrap();
     let run = begin("repo:acme/shop:pull_request").await;
     let token: Value = ask(&run, run["token"].as_str().unwrap())
         .await
         .json()
         .await
         .unwrap();
-    fails(
-        assume(&aws, token["value"].as_str().unwrap()).await,
+    assert_error(
+        assume_role(&aws, token["value"].as_str().unwrap()).await,
         403,
         "AccessDenied",
     );

@@ -8,18 +8,20 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, EAST, OTHER, clients, fails, limited};
-use crate::kit::Box;
+use super::kit::{
+    ACCOUNT, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy,
+};
+use crate::kit::TestSandbox;
 
-async fn stage() -> (Box, Client) {
-    let sandbox = Box::scripted().await;
-    let s3 = clients(&sandbox, ACCOUNT, EAST).s3;
+async fn sandbox_with_bucket() -> (TestSandbox, Client) {
+    let sandbox = TestSandbox::scripted().await;
+    let s3 = admin_clients(&sandbox, ACCOUNT, US_EAST).s3;
     s3.create_bucket().bucket("box").send().await.unwrap();
     (sandbox, s3)
 }
 
-async fn with(sandbox: &Box, statements: Value) -> Client {
-    limited(
+async fn client_with_statements(sandbox: &TestSandbox, statements: Value) -> Client {
+    clients_with_policy(
         sandbox,
         json!({ "Version": "2012-10-17", "Statement": statements }),
     )
@@ -28,15 +30,15 @@ async fn with(sandbox: &Box, statements: Value) -> Client {
 }
 
 #[tokio::test]
-async fn an_object_is_stored_as_there_are_ways() {
-    let (sandbox, s3) = stage().await;
+async fn put_options_are_validated() {
+    let (sandbox, s3) = sandbox_with_bucket().await;
     let put = || s3.put_object().bucket("box").key("a");
-    fails(
+    assert_error(
         put().storage_class("WARM".into()).send().await,
         400,
         "InvalidStorageClass",
     );
-    fails(
+    assert_error(
         put()
             .object_lock_mode(ObjectLockMode::Compliance)
             .send()
@@ -44,7 +46,7 @@ async fn an_object_is_stored_as_there_are_ways() {
         400,
         "InvalidRequest",
     );
-    fails(
+    assert_error(
         put().metadata("k", "v".repeat(2048)).send().await,
         400,
         "MetadataTooLarge",
@@ -61,7 +63,7 @@ async fn an_object_is_stored_as_there_are_ways() {
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         s3.get_object().bucket("box").key("a").send().await,
         403,
         "InvalidObjectState",
@@ -73,25 +75,25 @@ async fn an_object_is_stored_as_there_are_ways() {
         .await
         .unwrap();
     let copy = s3.copy_object().bucket("box").key("b").copy_source("box/a");
-    fails(copy.send().await, 403, "InvalidObjectState");
-    fails(
+    assert_error(copy.send().await, 403, "InvalidObjectState");
+    assert_error(
         put().acl(ObjectCannedAcl::PublicRead).send().await,
         400,
         "AccessControlListNotSupported",
     );
-    fails(
+    assert_error(
         put().grant_read("id=x").send().await,
         400,
         "AccessControlListNotSupported",
     );
     let make = |name: &str| s3.create_bucket().bucket(name);
     let public = make("open").acl(BucketCannedAcl::PublicRead);
-    fails(
+    assert_error(
         public.send().await,
         400,
         "InvalidBucketAclWithObjectOwnership",
     );
-    fails(
+    assert_error(
         make("open")
             .object_lock_enabled_for_bucket(true)
             .send()
@@ -111,7 +113,7 @@ async fn an_object_is_stored_as_there_are_ways() {
             .acl(ObjectCannedAcl::PublicRead)
             .send()
     };
-    fails(public().await, 403, "AccessDenied");
+    assert_error(public().await, 403, "AccessDenied");
     s3.delete_public_access_block()
         .bucket("open")
         .send()
@@ -119,10 +121,10 @@ async fn an_object_is_stored_as_there_are_ways() {
         .unwrap();
     public().await.unwrap();
     let writes = json!([{ "Effect": "Allow", "Action": "s3:PutObject", "Resource": "*" }]);
-    let writer = with(&sandbox, writes).await;
+    let writer = client_with_statements(&sandbox, writes).await;
     let put = || writer.put_object().bucket("box").key("a");
     put().send().await.unwrap();
-    fails(
+    assert_error(
         put()
             .acl(ObjectCannedAcl::BucketOwnerFullControl)
             .send()
@@ -133,8 +135,8 @@ async fn an_object_is_stored_as_there_are_ways() {
 }
 
 #[tokio::test]
-async fn tags_of_objects_count_in_policies() {
-    let (sandbox, s3) = stage().await;
+async fn object_tags_are_policy_conditions() {
+    let (sandbox, s3) = sandbox_with_bucket().await;
     s3.put_object()
         .bucket("box")
         .key("open")
@@ -150,7 +152,7 @@ async fn tags_of_objects_count_in_policies() {
         .await
         .unwrap();
     let statement = |effect: &str, action: &str, condition: Value| json!({ "Effect": effect, "Action": action, "Resource": "*", "Condition": condition });
-    let reader = with(
+    let reader = client_with_statements(
         &sandbox,
         json!([
             statement("Allow", "s3:*", json!({})),
@@ -169,7 +171,7 @@ async fn tags_of_objects_count_in_policies() {
     .await;
     let get = |key: &str| reader.get_object().bucket("box").key(key).send();
     get("open").await.unwrap();
-    fails(get("closed").await, 403, "AccessDenied");
+    assert_error(get("closed").await, 403, "AccessDenied");
     let put = |tags: &str| {
         reader
             .put_object()
@@ -179,15 +181,15 @@ async fn tags_of_objects_count_in_policies() {
             .send()
     };
     put("level=public").await.unwrap();
-    fails(put("level=secret").await, 403, "AccessDenied");
+    assert_error(put("level=secret").await, 403, "AccessDenied");
 }
 
 #[tokio::test]
-async fn only_its_owner_reads_and_writes_the_policy_of_a_bucket() {
-    let (sandbox, s3) = stage().await;
+async fn bucket_policy_is_for_owner_account_only() {
+    let (sandbox, s3) = sandbox_with_bucket().await;
     let open =
         json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "s3:*",
-        "Resource": "arn:aws:s3:::box", "Principal": { "AWS": OTHER } }] })
+        "Resource": "arn:aws:s3:::box", "Principal": { "AWS": OTHER_ACCOUNT } }] })
         .to_string();
     s3.put_bucket_policy()
         .bucket("box")
@@ -195,19 +197,19 @@ async fn only_its_owner_reads_and_writes_the_policy_of_a_bucket() {
         .send()
         .await
         .unwrap();
-    let stranger = clients(&sandbox, OTHER, EAST).s3;
+    let stranger = admin_clients(&sandbox, OTHER_ACCOUNT, US_EAST).s3;
     stranger
         .get_bucket_versioning()
         .bucket("box")
         .send()
         .await
         .unwrap();
-    fails(
+    assert_error(
         stranger.get_bucket_policy().bucket("box").send().await,
         405,
         "MethodNotAllowed",
     );
-    fails(
+    assert_error(
         stranger
             .put_bucket_policy()
             .bucket("box")
@@ -217,7 +219,7 @@ async fn only_its_owner_reads_and_writes_the_policy_of_a_bucket() {
         405,
         "MethodNotAllowed",
     );
-    fails(
+    assert_error(
         stranger.delete_bucket_policy().bucket("box").send().await,
         405,
         "MethodNotAllowed",
@@ -225,17 +227,17 @@ async fn only_its_owner_reads_and_writes_the_policy_of_a_bucket() {
 }
 
 #[tokio::test]
-async fn parts_have_the_checksums_that_their_upload_was_begun_with() {
-    let (_sandbox, s3) = stage().await;
+async fn part_checksums_match_upload() {
+    let (_sandbox, s3) = sandbox_with_bucket().await;
     let begin = || s3.create_multipart_upload().bucket("box").key("a");
     let odd = begin()
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_type(ChecksumType::FullObject);
-    fails(odd.send().await, 400, "InvalidRequest");
+    assert_error(odd.send().await, 400, "InvalidRequest");
     let odd = begin()
         .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
         .checksum_type(ChecksumType::Composite);
-    fails(odd.send().await, 400, "InvalidRequest");
+    assert_error(odd.send().await, 400, "InvalidRequest");
     let begun = begin()
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .send()
@@ -251,7 +253,7 @@ async fn parts_have_the_checksums_that_their_upload_was_begun_with() {
             .part_number(1);
         part.body(ByteStream::from_static(b"x"))
     };
-    fails(
+    assert_error(
         part()
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .send()
@@ -278,7 +280,7 @@ async fn parts_have_the_checksums_that_their_upload_was_begun_with() {
             .multipart_upload(parts)
             .send()
     };
-    fails(complete(None).await, 400, "InvalidRequest");
+    assert_error(complete(None).await, 400, "InvalidRequest");
     complete(done.checksum_sha256().map(str::to_owned))
         .await
         .unwrap();

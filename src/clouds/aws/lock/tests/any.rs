@@ -10,28 +10,31 @@ use proptest::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Fault, Lease, LockError, Node, Record, World, patient, place, secs, who};
+use super::{
+    LockError, LockRecord, RequestFault, SimulatedClient, Simulation, TestLease, secs, test_holder,
+    test_location, timings_with_timeout,
+};
 use crate::clouds::aws::lock::unlock::unlock;
 
 #[derive(Clone, Debug)]
 enum Event {
     /// A run begins to want it.
-    Begin(usize),
+    Start(usize),
     /// It gives it back, or is killed.
-    End(usize, bool),
+    Stop(usize, bool),
     /// It makes sure that it has it.
     Confirm(usize),
     /// Somebody believes that whoever holds it is dead.
     Unlock,
     /// What happens to its next requests.
-    Faults(usize, Vec<Fault>),
+    NextFaults(usize, Vec<RequestFault>),
     /// From now on every request of it fails so.
-    Broken(usize, Fault),
+    PermanentFault(usize, RequestFault),
     Sleep(usize),
     Wake(usize),
     SetClock(usize, bool),
     /// Time passes, in seconds.
-    Pass(u64),
+    AdvanceTime(u64),
 }
 
 const RUNS: usize = 4;
@@ -39,7 +42,7 @@ const RUNS: usize = 4;
 const CASES: u32 = 48;
 
 /// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
-fn config() -> Config {
+fn proptest_config() -> Config {
     let asked = Config::default();
     Config {
         cases: if asked.cases == 256 {
@@ -57,143 +60,153 @@ fn config() -> Config {
     }
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+fn arbitrary_fault() -> impl Strategy<Value = RequestFault> {
     prop_oneof![
-        Just(Fault::None),
-        Just(Fault::Lost),
-        Just(Fault::AnswerLost),
-        Just(Fault::Busy),
-        Just(Fault::Hangs),
-        (1_u64..40).prop_map(Fault::Slow),
-        (1_u64..200).prop_map(Fault::Ghost),
+        Just(RequestFault::None),
+        Just(RequestFault::RequestLost),
+        Just(RequestFault::ResponseLost),
+        Just(RequestFault::Conflict),
+        Just(RequestFault::Hangs),
+        (1_u64..40).prop_map(RequestFault::Slow),
+        (1_u64..200).prop_map(RequestFault::AppliedLate),
     ]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn arbitrary_event() -> impl Strategy<Value = Event> {
     let run = 0..RUNS;
     prop_oneof![
-        3 => run.clone().prop_map(Event::Begin),
-        2 => (run.clone(), any::<bool>()).prop_map(|(run, kindly)| Event::End(run, kindly)),
+        3 => run.clone().prop_map(Event::Start),
+        2 => (run.clone(), any::<bool>()).prop_map(|(run, kindly)| Event::Stop(run, kindly)),
         1 => run.clone().prop_map(Event::Confirm),
         1 => Just(Event::Unlock),
-        3 => (run.clone(), vec(fault(), 1..6)).prop_map(|(run, faults)| Event::Faults(run, faults)),
-        1 => (run.clone(), fault()).prop_map(|(run, fault)| Event::Broken(run, fault)),
+        3 => (run.clone(), vec(arbitrary_fault(), 1..6)).prop_map(|(run, faults)| Event::NextFaults(run, faults)),
+        1 => (run.clone(), arbitrary_fault()).prop_map(|(run, fault)| Event::PermanentFault(run, fault)),
         1 => run.clone().prop_map(Event::Sleep),
         1 => run.clone().prop_map(Event::Wake),
         1 => (run, any::<bool>()).prop_map(|(run, forward)| Event::SetClock(run, forward)),
-        6 => (1_u64..130).prop_map(Event::Pass),
+        6 => (1_u64..130).prop_map(Event::AdvanceTime),
     ]
 }
 
 /// A run, as far as it is.
-enum Run {
-    Nothing,
-    Waits(JoinHandle<Result<Lease, LockError>>),
-    Has(Lease),
+enum RunState {
+    Idle,
+    Acquiring(JoinHandle<Result<TestLease, LockError>>),
+    Holding(TestLease),
     /// It makes sure, and then has it or not.
-    Asks(JoinHandle<Lease>),
+    Confirming(JoinHandle<TestLease>),
 }
 
-struct Story {
-    world: World,
-    nodes: Vec<Node>,
-    runs: Vec<Run>,
-    begun: usize,
+struct Scenario {
+    simulation: Simulation,
+    clients: Vec<SimulatedClient>,
+    runs: Vec<RunState>,
+    started: usize,
 }
 
-impl Story {
+impl Scenario {
     fn new() -> Self {
-        let world = World::default();
+        let world = Simulation::default();
         // The servers' clocks differ, together by less than the margin.
-        let nodes: Vec<Node> = (0..RUNS).map(|_| world.node()).collect();
+        let nodes: Vec<SimulatedClient> = (0..RUNS).map(|_| world.new_client()).collect();
         for (node, skew) in nodes.iter().zip([0, 3, -3, 5]) {
-            node.skew(skew);
+            node.set_server_skew(skew);
         }
         Self {
-            world,
-            nodes,
-            runs: (0..RUNS).map(|_| Run::Nothing).collect(),
-            begun: 0,
+            simulation: world,
+            clients: nodes,
+            runs: (0..RUNS).map(|_| RunState::Idle).collect(),
+            started: 0,
         }
     }
 
-    async fn happen(&mut self, event: Event) {
+    async fn apply_event(&mut self, event: Event) {
         match event {
-            Event::Begin(at) if matches!(self.runs[at], Run::Nothing) => {
-                self.begun += 1;
-                let name = format!("run{}", self.begun);
-                let taker = self.nodes[at].clone().taker(who(&name), patient(400));
-                self.runs[at] = Run::Waits(tokio::spawn(taker.take(|_, _| {})));
+            Event::Start(at) if matches!(self.runs[at], RunState::Idle) => {
+                self.started += 1;
+                let name = format!("run{}", self.started);
+                let taker = self.clients[at]
+                    .clone()
+                    .acquirer(test_holder(&name), timings_with_timeout(400));
+                self.runs[at] = RunState::Acquiring(tokio::spawn(taker.acquire(|_, _| {})));
             }
-            Event::End(at, kindly) => match std::mem::replace(&mut self.runs[at], Run::Nothing) {
-                Run::Has(lease) if kindly => {
-                    drop(tokio::spawn(async move { lease.release().await }))
+            Event::Stop(at, kindly) => {
+                match std::mem::replace(&mut self.runs[at], RunState::Idle) {
+                    RunState::Holding(lease) if kindly => {
+                        drop(tokio::spawn(async move { lease.release().await }))
+                    }
+                    RunState::Acquiring(task) => task.abort(),
+                    RunState::Confirming(task) => task.abort(),
+                    RunState::Holding(_) | RunState::Idle => {}
                 }
-                Run::Waits(task) => task.abort(),
-                Run::Asks(task) => task.abort(),
-                Run::Has(_) | Run::Nothing => {}
-            },
-            Event::Confirm(at) => match std::mem::replace(&mut self.runs[at], Run::Nothing) {
-                Run::Has(lease) => {
-                    self.runs[at] = Run::Asks(tokio::spawn(async move {
+            }
+            Event::Confirm(at) => match std::mem::replace(&mut self.runs[at], RunState::Idle) {
+                RunState::Holding(lease) => {
+                    self.runs[at] = RunState::Confirming(tokio::spawn(async move {
                         // Whether it was confirmed shows in `is_mine`.
-                        drop(lease.confirm(secs(20)).await);
+                        drop(lease.ensure_held_for(secs(20)).await);
                         lease
                     }));
                 }
                 other => self.runs[at] = other,
             },
             Event::Unlock => {
-                let (node, place) = (self.world.node(), place());
-                if let Some(object) = self.world.object() {
-                    let id = Record::read(&object).unwrap().id();
+                let (node, place) = (self.simulation.new_client(), test_location());
+                if let Some(object) = self.simulation.object() {
+                    let id = LockRecord::parse(&object).unwrap().short_id();
                     // Nobody may hold it by now.
                     let clock = node.clock();
-                    drop(self.world.run(unlock(&node, &clock, &place, &id)).await);
+                    drop(
+                        self.simulation
+                            .run_to_completion(unlock(&node, &clock, &place, &id))
+                            .await,
+                    );
                 }
             }
-            Event::Faults(at, faults) => self.nodes[at].next(&faults),
-            Event::Broken(at, fault) => self.nodes[at].always(fault),
-            Event::Sleep(at) => self.nodes[at].fall_asleep(),
-            Event::Wake(at) => self.nodes[at].wake(),
-            Event::SetClock(at, true) => self.nodes[at].set_forward(secs(500)),
+            Event::NextFaults(at, faults) => self.clients[at].queue_faults(&faults),
+            Event::PermanentFault(at, fault) => self.clients[at].set_permanent_fault(fault),
+            Event::Sleep(at) => self.clients[at].fall_asleep(),
+            Event::Wake(at) => self.clients[at].wake_up(),
+            Event::SetClock(at, true) => self.clients[at].set_forward(secs(500)),
             // A machine that is set back while it sleeps cannot know that it slept.
-            Event::SetClock(at, false) if !self.nodes[at].is_asleep() => {
-                self.nodes[at].set_back(secs(500))
+            Event::SetClock(at, false) if !self.clients[at].is_asleep() => {
+                self.clients[at].set_back(secs(500))
             }
-            Event::Pass(length) => {
+            Event::AdvanceTime(length) => {
                 for _ in 0..length {
-                    self.world.pass(secs(1)).await;
-                    self.look().await;
+                    self.simulation.advance(secs(1)).await;
+                    self.check_invariants().await;
                 }
             }
-            Event::Begin(_) | Event::SetClock(..) => {}
+            Event::Start(_) | Event::SetClock(..) => {}
         }
-        self.world.settle().await;
-        self.look().await;
+        self.simulation.run_ready_tasks().await;
+        self.check_invariants().await;
     }
 
     /// At most one has it, and what it has is what stands there.
-    async fn look(&mut self) {
+    async fn check_invariants(&mut self) {
         for run in &mut self.runs {
-            *run = match std::mem::replace(run, Run::Nothing) {
-                Run::Waits(task) if task.is_finished() => match task.await.unwrap() {
-                    Ok(lease) => Run::Has(lease),
-                    Err(_) => Run::Nothing,
+            *run = match std::mem::replace(run, RunState::Idle) {
+                RunState::Acquiring(task) if task.is_finished() => match task.await.unwrap() {
+                    Ok(lease) => RunState::Holding(lease),
+                    Err(_) => RunState::Idle,
                 },
-                Run::Asks(task) if task.is_finished() => Run::Has(task.await.unwrap()),
+                RunState::Confirming(task) if task.is_finished() => {
+                    RunState::Holding(task.await.unwrap())
+                }
                 other => other,
             };
         }
         let mine = self.runs.iter().filter_map(|run| match run {
-            Run::Has(lease) if lease.is_mine(secs(0)) => Some(lease.record()),
+            RunState::Holding(lease) if lease.is_held_for(secs(0)) => Some(lease.record()),
             _ => None,
         });
         let mine: Vec<_> = mine.collect();
         assert!(mine.len() <= 1, "{mine:#?}");
         if let Some(mine) = mine.first() {
             assert!(
-                mine.is_same(&self.world.record()),
+                mine.is_same_acquisition(&self.simulation.record()),
                 "{mine:?} is not what stands there"
             );
         }
@@ -201,11 +214,11 @@ impl Story {
 }
 
 /// Every write follows the one before it: the same taking renewed or given back, or the next one of what was over.
-fn is_in_order(world: &World) {
-    let written = world.written();
+fn assert_writes_in_order(world: &Simulation) {
+    let written = world.writes();
     for pair in written.windows(2) {
         let (before, after) = (&pair[0], &pair[1]);
-        if after.is_same(before) {
+        if after.is_same_acquisition(before) {
             assert!(
                 !before.released,
                 "{pair:#?}: what was given back was written again"
@@ -226,27 +239,27 @@ fn is_in_order(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(proptest_config())]
 
     #[test]
-    fn never_do_two_have_it(events in vec(event(), 1..60)) {
+    fn never_do_two_have_it(events in vec(arbitrary_event(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut story = Story::new();
+            let mut story = Scenario::new();
             for event in VecDeque::from(events) {
-                story.happen(event).await;
+                story.apply_event(event).await;
             }
-            is_in_order(&story.world);
+            assert_writes_in_order(&story.simulation);
             // Whatever was, a run without faults gets it in the end.
-            for node in &story.nodes {
-                node.always(Fault::None);
+            for node in &story.clients {
+                node.set_permanent_fault(RequestFault::None);
             }
             for at in 0..RUNS {
-                story.happen(Event::End(at, false)).await;
+                story.apply_event(Event::Stop(at, false)).await;
             }
-            let last = story.world.node();
-            let lease = story.world.run(last.taker(who("last"), patient(2000)).take(|_, _| {})).await;
-            assert!(lease.unwrap().is_mine(secs(60)));
+            let last = story.simulation.new_client();
+            let lease = story.simulation.run_to_completion(last.acquirer(test_holder("last"), timings_with_timeout(2000)).acquire(|_, _| {})).await;
+            assert!(lease.unwrap().is_held_for(secs(60)));
         });
     }
 }

@@ -10,32 +10,35 @@ mod world;
 
 use std::time::Duration;
 
-use world::{Fault, Node, World};
+use world::{RequestFault, SimulatedClient, Simulation};
 
-use super::{LockError, Loss, Place, Record, Terms, Who, Why, lease::Kept};
-use crate::model::Mark;
+use super::{
+    LockError, LockErrorKind, LockHolder, LockLocation, LockLoss, LockRecord, LockTimings,
+    lease::HeldLock,
+};
+use crate::model::OwnershipMark;
 
-type Lease = Kept<Node, Node>;
+type TestLease = HeldLock<SimulatedClient, SimulatedClient>;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn place() -> Place {
+fn test_location() -> LockLocation {
     let [bucket, region, project, environment] =
         ["harbor-locks", "eu-west-1", "harbor", "production"].map(str::to_owned);
-    Place {
+    LockLocation {
         bucket,
         region,
-        mark: Mark {
+        mark: OwnershipMark {
             project,
             environment,
         },
     }
 }
 
-fn who(name: &str) -> Who {
-    Who {
+fn test_holder(name: &str) -> LockHolder {
+    LockHolder {
         nonce: format!("{name}-0123456789abcdef"),
         holder: name.to_owned(),
         host: format!("host-of-{name}"),
@@ -46,38 +49,46 @@ fn who(name: &str) -> Who {
 }
 
 /// Terms with this patience.
-fn patient(secs: u64) -> Terms {
-    Terms {
-        patience: Duration::from_secs(secs),
-        ..Terms::AWS
+fn timings_with_timeout(secs: u64) -> LockTimings {
+    LockTimings {
+        acquire_timeout: Duration::from_secs(secs),
+        ..LockTimings::AWS
     }
 }
 
 /// Takes the lock, with as much time as it wants.
-async fn take(node: &Node, name: &str, terms: Terms) -> Result<Lease, LockError> {
-    node.world()
-        .run(node.clone().taker(who(name), terms).take(|_, _| {}))
+async fn acquire(
+    node: &SimulatedClient,
+    name: &str,
+    terms: LockTimings,
+) -> Result<TestLease, LockError> {
+    node.simulation()
+        .run_to_completion(
+            node.clone()
+                .acquirer(test_holder(name), terms)
+                .acquire(|_, _| {}),
+        )
         .await
 }
 
-async fn taken(node: &Node, name: &str) -> Lease {
-    take(node, name, patient(0))
+async fn acquire_or_panic(node: &SimulatedClient, name: &str) -> TestLease {
+    acquire(node, name, timings_with_timeout(0))
         .await
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Why somebody else does not get it, when they ask once.
-async fn refusal(node: &Node, name: &str) -> Why {
-    take(node, name, patient(0))
+async fn acquire_error(node: &SimulatedClient, name: &str) -> LockErrorKind {
+    acquire(node, name, timings_with_timeout(0))
         .await
         .err()
         .unwrap_or_else(|| panic!("{name} got it"))
-        .why
+        .kind
 }
 
-fn loss(why: Why) -> Loss {
+fn expect_loss(why: LockErrorKind) -> LockLoss {
     match why {
-        Why::Lost(loss) => loss,
+        LockErrorKind::Lost(loss) => loss,
         other => panic!("{other}"),
     }
 }

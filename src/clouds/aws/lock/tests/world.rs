@@ -12,55 +12,55 @@ use tokio::sync::Notify;
 
 use super::{
     super::{
-        Terms, Who,
-        clock::{Clock, Pulse},
-        record::Record,
-        store::{Answer, Look, Only, Put, Removed, Store},
-        take::Taker,
+        LockHolder, LockTimings,
+        clock::{ServerClock, TimeSource},
+        record::LockRecord,
+        store::{DeleteOutcome, GetOutcome, LockStore, PutOutcome, StoreResponse, WriteCondition},
+        take::Acquirer,
     },
-    place,
+    test_location,
 };
-use crate::clouds::{CloudError, Trouble};
+use crate::clouds::{CloudError, ErrorKind};
 
 /// In which steps time passes.
-const STEP: Duration = Duration::from_millis(500);
+const TIME_STEP: Duration = Duration::from_millis(500);
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum RequestFault {
     /// It is answered.
     None,
     /// It never arrives.
-    Lost,
+    RequestLost,
     /// It is done, and the answer is lost.
-    AnswerLost,
+    ResponseLost,
     /// 409.
-    Busy,
+    Conflict,
     /// 403.
-    Denied,
+    AccessDenied,
     /// It is done after so many seconds, and answered then.
     Slow(u64),
     /// It is done after so many seconds, although the client was told long before that it failed.
-    Ghost(u64),
+    AppliedLate(u64),
     /// It never arrives, and nobody is told.
     Hangs,
 }
 
 /// The server and its time.
 #[derive(Debug, Default)]
-struct Inner {
+struct ServerState {
     now: Duration,
     object: Option<Vec<u8>>,
-    no_bucket: bool,
+    bucket_deleted: bool,
     /// Conditions that are not looked at.
-    ignores: Vec<&'static str>,
-    written: Vec<Record>,
+    ignored_conditions: Vec<&'static str>,
+    writes: Vec<LockRecord>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct World {
-    inner: Arc<Mutex<Inner>>,
-    moved: Arc<Notify>,
+pub(super) struct Simulation {
+    server: Arc<Mutex<ServerState>>,
+    time_advanced: Arc<Notify>,
 }
 
 /// As S3 makes them: of the content, so that the same content has the same.
@@ -73,63 +73,63 @@ fn etag(body: &[u8]) -> String {
     format!("\"{digits}\"")
 }
 
-impl World {
+impl Simulation {
     /// Noon.
     const START: &str = "2026-11-21T12:00:00Z";
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap()
+    fn server(&self) -> MutexGuard<'_, ServerState> {
+        self.server.lock().unwrap()
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.inner().now
+        self.server().now
     }
 
     /// A client whose time passes as the server's.
-    pub(super) fn node(&self) -> Node {
-        Node {
-            world: self.clone(),
-            own: Arc::default(),
+    pub(super) fn new_client(&self) -> SimulatedClient {
+        SimulatedClient {
+            simulation: self.clone(),
+            state: Arc::default(),
         }
     }
 
     pub(super) fn object(&self) -> Option<Vec<u8>> {
-        self.inner().object.clone()
+        self.server().object.clone()
     }
 
     /// What stands there.
-    pub(super) fn record(&self) -> Record {
-        Record::read(&self.object().expect("there is an object")).unwrap()
+    pub(super) fn record(&self) -> LockRecord {
+        LockRecord::parse(&self.object().expect("there is an object")).unwrap()
     }
 
-    pub(super) fn set(&self, body: Option<&[u8]>) {
-        self.inner().object = body.map(<[u8]>::to_vec);
+    pub(super) fn set_object(&self, body: Option<&[u8]>) {
+        self.server().object = body.map(<[u8]>::to_vec);
     }
 
-    pub(super) fn drop_bucket(&self) {
-        let mut inner = self.inner();
-        (inner.object, inner.no_bucket) = (None, true);
+    pub(super) fn delete_bucket(&self) {
+        let mut inner = self.server();
+        (inner.object, inner.bucket_deleted) = (None, true);
     }
 
-    pub(super) fn ignore(&self, conditions: &[&'static str]) {
-        self.inner().ignores = conditions.to_vec();
+    pub(super) fn ignore_conditions(&self, conditions: &[&'static str]) {
+        self.server().ignored_conditions = conditions.to_vec();
     }
 
     /// Every write that was done.
-    pub(super) fn written(&self) -> Vec<Record> {
-        self.inner().written.clone()
+    pub(super) fn writes(&self) -> Vec<LockRecord> {
+        self.server().writes.clone()
     }
 
-    fn tick(&self, by: Duration) {
-        self.inner().now += by;
-        self.moved.notify_waiters();
+    fn advance_clock(&self, by: Duration) {
+        self.server().now += by;
+        self.time_advanced.notify_waiters();
     }
 
     /// Waits by the server's time.
-    async fn wait(&self, length: Duration) {
+    async fn wait_for(&self, length: Duration) {
         let until = self.now() + length;
         loop {
-            let moved = self.moved.notified();
+            let moved = self.time_advanced.notified();
             if self.now() >= until {
                 return;
             }
@@ -138,30 +138,30 @@ impl World {
     }
 
     /// Lets everybody who can go on do so. There is one thread, and nobody waits for anything but this clock.
-    pub(super) async fn settle(&self) {
+    pub(super) async fn run_ready_tasks(&self) {
         for _ in 0..40 {
             tokio::task::yield_now().await;
         }
     }
 
     /// Lets time pass.
-    pub(super) async fn pass(&self, length: Duration) {
+    pub(super) async fn advance(&self, length: Duration) {
         let until = self.now() + length;
-        self.settle().await;
+        self.run_ready_tasks().await;
         while self.now() < until {
-            self.tick((until - self.now()).min(STEP));
-            self.settle().await;
+            self.advance_clock((until - self.now()).min(TIME_STEP));
+            self.run_ready_tasks().await;
         }
     }
 
     /// Runs something to its end; time passes whenever it waits.
-    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn run_to_completion<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         for _ in 0..100_000 {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = self.settle() => self.tick(STEP),
+                () = self.run_ready_tasks() => self.advance_clock(TIME_STEP),
             }
         }
         panic!("it waits for ever");
@@ -170,153 +170,162 @@ impl World {
 
 /// What one client has for itself.
 #[derive(Debug, Default)]
-struct Own {
-    faults: VecDeque<Fault>,
-    every: Option<Fault>,
+struct ClientState {
+    next_faults: VecDeque<RequestFault>,
+    permanent_fault: Option<RequestFault>,
     /// How long its machine slept, and its steady time stood still.
-    slept: Duration,
+    total_sleep: Duration,
     asleep_since: Option<Duration>,
     /// How far its local clock was set forward, and back.
-    wall: Duration,
-    back: Duration,
+    wall_forward: Duration,
+    wall_back: Duration,
     /// How far the server that it talks to is from the others, in seconds.
-    skew: i64,
-    no_date: bool,
-    requests: usize,
+    server_skew_secs: i64,
+    omits_date: bool,
+    request_count: usize,
 }
 
 /// A client: its requests and its time.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    world: World,
-    own: Arc<Mutex<Own>>,
+pub(super) struct SimulatedClient {
+    simulation: Simulation,
+    state: Arc<Mutex<ClientState>>,
 }
 
-impl Node {
-    fn own(&self) -> MutexGuard<'_, Own> {
-        self.own.lock().unwrap()
+impl SimulatedClient {
+    fn state(&self) -> MutexGuard<'_, ClientState> {
+        self.state.lock().unwrap()
     }
 
-    pub(super) fn world(&self) -> &World {
-        &self.world
+    pub(super) fn simulation(&self) -> &Simulation {
+        &self.simulation
     }
 
-    pub(super) fn clock(&self) -> Clock<Self> {
-        Clock::new(self.clone())
+    pub(super) fn clock(&self) -> ServerClock<Self> {
+        ServerClock::new(self.clone())
     }
 
-    pub(super) fn taker(self, who: Who, terms: Terms) -> Taker<Self, Self> {
-        Taker::new(self.clone(), self.clock(), place(), who, terms)
+    pub(super) fn acquirer(self, who: LockHolder, terms: LockTimings) -> Acquirer<Self, Self> {
+        Acquirer::new(self.clone(), self.clock(), test_location(), who, terms)
     }
 
     /// What happens to the next requests.
-    pub(super) fn next(&self, faults: &[Fault]) {
-        self.own().faults.extend(faults);
+    pub(super) fn queue_faults(&self, faults: &[RequestFault]) {
+        self.state().next_faults.extend(faults);
     }
 
     /// What happens to every request after those.
-    pub(super) fn always(&self, fault: Fault) {
-        self.own().every = Some(fault);
+    pub(super) fn set_permanent_fault(&self, fault: RequestFault) {
+        self.state().permanent_fault = Some(fault);
     }
 
-    pub(super) fn requests(&self) -> usize {
-        self.own().requests
+    pub(super) fn request_count(&self) -> usize {
+        self.state().request_count
     }
 
     /// The server that it talks to is ahead of the others by so many seconds.
-    pub(super) fn skew(&self, secs: i64) {
-        self.own().skew = secs;
+    pub(super) fn set_server_skew(&self, secs: i64) {
+        self.state().server_skew_secs = secs;
     }
 
-    pub(super) fn without_date(&self) {
-        self.own().no_date = true;
+    pub(super) fn omit_date(&self) {
+        self.state().omits_date = true;
     }
 
     /// Its local clock is set forward.
     pub(super) fn set_forward(&self, by: Duration) {
-        self.own().wall += by;
+        self.state().wall_forward += by;
     }
 
     /// Its local clock is set back.
     pub(super) fn set_back(&self, by: Duration) {
-        self.own().back += by;
+        self.state().wall_back += by;
     }
 
     /// Its machine falls asleep: its steady time stands still.
     pub(super) fn fall_asleep(&self) {
-        self.own().asleep_since = Some(self.world.now());
+        self.state().asleep_since = Some(self.simulation.now());
     }
 
     pub(super) fn is_asleep(&self) -> bool {
-        self.own().asleep_since.is_some()
+        self.state().asleep_since.is_some()
     }
 
-    pub(super) fn wake(&self) {
-        let mut own = self.own();
+    pub(super) fn wake_up(&self) {
+        let mut own = self.state();
         if let Some(since) = own.asleep_since.take() {
-            own.slept += self.world.now() - since;
+            own.total_sleep += self.simulation.now() - since;
         }
     }
 
     /// One request, with what happens to it; `what` is what the server does.
     async fn request<T>(
         &self,
-        done: impl Fn(&mut Inner) -> T + Send + 'static,
+        done: impl Fn(&mut ServerState) -> T + Send + 'static,
         busy: Option<T>,
-    ) -> Result<Answer<T>, CloudError> {
+    ) -> Result<StoreResponse<T>, CloudError> {
         let fault = {
-            let mut own = self.own();
-            own.requests += 1;
-            own.faults.pop_front().or(own.every).unwrap_or(Fault::None)
+            let mut own = self.state();
+            own.request_count += 1;
+            own.next_faults
+                .pop_front()
+                .or(own.permanent_fault)
+                .unwrap_or(RequestFault::None)
         };
         // Every request is a moment in which others go on.
         tokio::task::yield_now().await;
-        let error = |trouble| Err(CloudError::aws("ask the store", trouble, "a test says so"));
+        let error = |trouble| {
+            Err(CloudError::new_aws(
+                "ask the store",
+                trouble,
+                "a test says so",
+            ))
+        };
         let value = match (fault, busy) {
-            (Fault::Lost, _) => return error(Trouble::Ambiguous),
-            (Fault::Denied, _) => return error(Trouble::Denied),
-            (Fault::Hangs, _) => std::future::pending().await,
-            (Fault::AnswerLost, _) => {
-                done(&mut self.world.inner());
-                return error(Trouble::Ambiguous);
+            (RequestFault::RequestLost, _) => return error(ErrorKind::Ambiguous),
+            (RequestFault::AccessDenied, _) => return error(ErrorKind::PermissionDenied),
+            (RequestFault::Hangs, _) => std::future::pending().await,
+            (RequestFault::ResponseLost, _) => {
+                done(&mut self.simulation.server());
+                return error(ErrorKind::Ambiguous);
             }
-            (Fault::Ghost(secs), _) => {
-                let world = self.world.clone();
+            (RequestFault::AppliedLate(secs), _) => {
+                let world = self.simulation.clone();
                 drop(tokio::spawn(async move {
-                    world.wait(Duration::from_secs(secs)).await;
-                    done(&mut world.inner());
+                    world.wait_for(Duration::from_secs(secs)).await;
+                    done(&mut world.server());
                 }));
-                return error(Trouble::Ambiguous);
+                return error(ErrorKind::Ambiguous);
             }
-            (Fault::Busy, Some(busy)) => busy,
-            (Fault::Slow(secs), _) => {
+            (RequestFault::Conflict, Some(busy)) => busy,
+            (RequestFault::Slow(secs), _) => {
                 self.sleep(Duration::from_secs(secs)).await;
-                done(&mut self.world.inner())
+                done(&mut self.simulation.server())
             }
-            (Fault::None | Fault::Busy, _) => done(&mut self.world.inner()),
+            (RequestFault::None | RequestFault::Conflict, _) => done(&mut self.simulation.server()),
         };
         tokio::task::yield_now().await;
-        Ok(Answer {
+        Ok(StoreResponse {
             value,
-            date: self.date(),
+            server_date: self.server_date(),
         })
     }
 
     /// As a `Date` tells it: in whole seconds.
-    fn date(&self) -> Option<Timestamp> {
-        let own = self.own();
-        let start: Timestamp = World::START.parse().unwrap();
-        let secs = i64::try_from(self.world.now().as_secs()).unwrap() + own.skew;
-        (!own.no_date).then(|| start + SignedDuration::from_secs(secs))
+    fn server_date(&self) -> Option<Timestamp> {
+        let own = self.state();
+        let start: Timestamp = Simulation::START.parse().unwrap();
+        let secs = i64::try_from(self.simulation.now().as_secs()).unwrap() + own.server_skew_secs;
+        (!own.omits_date).then(|| start + SignedDuration::from_secs(secs))
     }
 }
 
-impl Store for Node {
-    async fn get(&self) -> Result<Answer<Look>, CloudError> {
-        let look = |inner: &mut Inner| match (&inner.object, inner.no_bucket) {
-            (_, true) => Look::NoBucket,
-            (None, false) => Look::NoObject,
-            (Some(body), false) => Look::There {
+impl LockStore for SimulatedClient {
+    async fn get(&self) -> Result<StoreResponse<GetOutcome>, CloudError> {
+        let look = |inner: &mut ServerState| match (&inner.object, inner.bucket_deleted) {
+            (_, true) => GetOutcome::BucketNotFound,
+            (None, false) => GetOutcome::ObjectNotFound,
+            (Some(body), false) => GetOutcome::Found {
                 body: body.clone(),
                 etag: etag(body),
             },
@@ -324,56 +333,62 @@ impl Store for Node {
         self.request(look, None).await
     }
 
-    async fn put(&self, body: Vec<u8>, only: Only) -> Result<Answer<Put>, CloudError> {
-        let put = move |inner: &mut Inner| {
+    async fn put(
+        &self,
+        body: Vec<u8>,
+        only: WriteCondition,
+    ) -> Result<StoreResponse<PutOutcome>, CloudError> {
+        let put = move |inner: &mut ServerState| {
             let now = inner.object.as_deref().map(etag);
             let (name, holds) = match &only {
-                Only::IfAbsent => ("If-None-Match", now.is_none()),
-                Only::IfStill(etag) => ("If-Match", now.as_ref() == Some(etag)),
+                WriteCondition::IfAbsent => ("If-None-Match", now.is_none()),
+                WriteCondition::IfMatch(etag) => ("If-Match", now.as_ref() == Some(etag)),
             };
             match () {
-                () if inner.no_bucket => Put::NoBucket,
-                () if !holds && !inner.ignores.contains(&name) => Put::Refused,
+                () if inner.bucket_deleted => PutOutcome::BucketNotFound,
+                () if !holds && !inner.ignored_conditions.contains(&name) => {
+                    PutOutcome::PreconditionFailed
+                }
                 () => {
-                    inner.written.push(Record::read(&body).unwrap());
+                    inner.writes.push(LockRecord::parse(&body).unwrap());
                     inner.object = Some(body.clone());
-                    Put::Written { etag: etag(&body) }
+                    PutOutcome::Written { etag: etag(&body) }
                 }
             }
         };
-        self.request(put, Some(Put::Busy)).await
+        self.request(put, Some(PutOutcome::Conflict)).await
     }
 
-    async fn remove(&self, only: &str) -> Result<Removed, CloudError> {
+    async fn delete(&self, only: &str) -> Result<DeleteOutcome, CloudError> {
         let only = only.to_owned();
-        let remove = move |inner: &mut Inner| {
+        let delete = move |inner: &mut ServerState| {
             if inner.object.as_deref().map(etag).as_ref() != Some(&only) {
-                return Removed::Refused;
+                return DeleteOutcome::PreconditionFailed;
             }
             inner.object = None;
-            Removed::Gone
+            DeleteOutcome::Deleted
         };
-        self.request(remove, None).await.map(|answer| answer.value)
+        self.request(delete, None).await.map(|answer| answer.value)
     }
 }
 
-impl Pulse for Node {
-    fn steady(&self) -> Duration {
-        let own = self.own();
-        own.asleep_since.unwrap_or_else(|| self.world.now()) - own.slept
+impl TimeSource for SimulatedClient {
+    fn monotonic(&self) -> Duration {
+        let own = self.state();
+        own.asleep_since.unwrap_or_else(|| self.simulation.now()) - own.total_sleep
     }
 
-    fn wall(&self) -> Duration {
-        let own = self.own();
+    fn wall_clock(&self) -> Duration {
+        let own = self.state();
         // Long after the moment from which it counts, so that it can be set back.
-        Duration::from_secs(1 << 30) + self.world.now() + own.wall - own.back
+        Duration::from_secs(1 << 30) + self.simulation.now() + own.wall_forward - own.wall_back
     }
 
     async fn sleep(&self, length: Duration) {
-        let until = self.steady() + length;
+        let until = self.monotonic() + length;
         loop {
-            let moved = self.world.moved.notified();
-            if self.steady() >= until {
+            let moved = self.simulation.time_advanced.notified();
+            if self.monotonic() >= until {
                 return;
             }
             moved.await;

@@ -7,10 +7,10 @@ use proptest::{
 };
 use serde_json::{Map, Value, json};
 
-use super::Policy;
+use super::PolicyDocument;
 
 /// The same cases on every machine; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
-fn config() -> Config {
+fn proptest_config() -> Config {
     let asked = Config::default();
     let rng_seed = if asked.rng_seed == RngSeed::Random {
         RngSeed::Fixed(5)
@@ -25,18 +25,18 @@ fn config() -> Config {
 }
 
 /// One of a few words, in some letters.
-fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+fn select_word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::sample::select(words).prop_map(str::to_owned)
 }
 
-fn statement() -> impl Strategy<Value = Value> {
+fn arbitrary_statement() -> impl Strategy<Value = Value> {
     let names = (
-        word(&["", "A", "B", "C d"]),
-        word(&["Allow", "Deny"]),
-        word(&["Action", "NotAction"]),
+        select_word(&["", "A", "B", "C d"]),
+        select_word(&["Allow", "Deny"]),
+        select_word(&["Action", "NotAction"]),
     );
     let actions = vec(
-        word(&[
+        select_word(&[
             "s3:GetObject",
             "S3:getobject",
             "s3:PutObject",
@@ -46,14 +46,14 @@ fn statement() -> impl Strategy<Value = Value> {
         0..4,
     );
     let resources = prop::option::of(vec(
-        word(&["*", "arn:aws:s3:::b", "arn:aws:s3:::b/db/*", "x"]),
+        select_word(&["*", "arn:aws:s3:::b", "arn:aws:s3:::b/db/*", "x"]),
         0..3,
     ));
     let who = prop::option::of(prop_oneof![
         Just(json!("*")),
         Just(json!({})),
         vec(
-            word(&[
+            select_word(&[
                 "*",
                 "123456789012",
                 "arn:aws:iam::123456789012:root",
@@ -62,7 +62,7 @@ fn statement() -> impl Strategy<Value = Value> {
             0..3
         )
         .prop_map(|all| json!({"AWS": all, "Service": ["s"]})),
-        vec(word(&["*", "123456789012"]), 0..3).prop_map(|all| json!({"AWS": all})),
+        vec(select_word(&["*", "123456789012"]), 0..3).prop_map(|all| json!({"AWS": all})),
     ]);
     let values = vec(
         prop_oneof![
@@ -74,8 +74,12 @@ fn statement() -> impl Strategy<Value = Value> {
         0..3,
     );
     let condition = prop::collection::btree_map(
-        word(&["Bool", "StringLike", "Null"]),
-        prop::collection::btree_map(word(&["aws:SecureTransport", "s3:prefix"]), values, 0..3),
+        select_word(&["Bool", "StringLike", "Null"]),
+        prop::collection::btree_map(
+            select_word(&["aws:SecureTransport", "s3:prefix"]),
+            values,
+            0..3,
+        ),
         0..3,
     );
     (
@@ -105,49 +109,51 @@ fn statement() -> impl Strategy<Value = Value> {
 }
 
 /// Numbers that decide how something is written.
-struct Whim(Vec<usize>);
+struct SpellingVariation(Vec<usize>);
 
-impl Whim {
-    fn next(&mut self, below: usize) -> usize {
+impl SpellingVariation {
+    fn choose_below(&mut self, below: usize) -> usize {
         self.0.rotate_left(1);
         self.0[0] % below.max(1)
     }
 
     /// The same in another writing: order, repetition, letters, scalars.
-    fn list(&mut self, value: &Value, caseless: bool) -> Value {
+    fn vary_list(&mut self, value: &Value, caseless: bool) -> Value {
         let mut list = match value {
             Value::Array(list) => list.clone(),
             one => vec![one.clone()],
         };
         if !list.is_empty() {
-            let again = list[self.next(list.len())].clone();
-            list.extend(vec![again; self.next(3)]);
-            let by = self.next(list.len());
+            let again = list[self.choose_below(list.len())].clone();
+            list.extend(vec![again; self.choose_below(3)]);
+            let by = self.choose_below(list.len());
             list.rotate_left(by);
         }
-        let lower = caseless && self.next(2) == 0;
+        let lower = caseless && self.choose_below(2) == 0;
         let mut list: Vec<Value> = list
             .into_iter()
             .map(|one| match one {
                 Value::String(text) if lower => text.to_lowercase().into(),
-                Value::Bool(_) | Value::Number(_) if self.next(2) == 0 => one.to_string().into(),
+                Value::Bool(_) | Value::Number(_) if self.choose_below(2) == 0 => {
+                    one.to_string().into()
+                }
                 other => other,
             })
             .collect();
-        if list.len() == 1 && self.next(2) == 0 {
+        if list.len() == 1 && self.choose_below(2) == 0 {
             list.remove(0)
         } else {
             Value::Array(list)
         }
     }
 
-    fn statement(&mut self, statement: &Value) -> Value {
+    fn vary_statement(&mut self, statement: &Value) -> Value {
         let fields = statement.as_object().unwrap().iter();
         let written = fields.map(|(key, value)| {
             let value = match key.as_str() {
-                "Action" | "NotAction" => self.list(value, true),
-                "Resource" => self.list(value, false),
-                "Condition" => self.condition(value),
+                "Action" | "NotAction" => self.vary_list(value, true),
+                "Resource" => self.vary_list(value, false),
+                "Condition" => self.vary_conditions(value),
                 _ => value.clone(),
             };
             (key.clone(), value)
@@ -155,8 +161,8 @@ impl Whim {
         Value::Object(written.collect())
     }
 
-    fn condition(&mut self, condition: &Value) -> Value {
-        let lower = self.next(2) == 0;
+    fn vary_conditions(&mut self, condition: &Value) -> Value {
+        let lower = self.choose_below(2) == 0;
         let spelt = |key: &str| {
             if lower {
                 key.to_lowercase()
@@ -168,18 +174,21 @@ impl Whim {
         for (operator, keys) in condition.as_object().unwrap() {
             let keys = keys.as_object().unwrap().iter();
             let keys: Map<String, Value> = keys
-                .map(|(key, values)| (spelt(key), self.list(values, false)))
+                .map(|(key, values)| (spelt(key), self.vary_list(values, false)))
                 .collect();
             out.insert(spelt(operator), Value::Object(keys));
         }
         Value::Object(out)
     }
 
-    fn document(&mut self, statements: &[Value]) -> Value {
-        let mut all: Vec<Value> = statements.iter().map(|one| self.statement(one)).collect();
-        let by = self.next(all.len());
+    fn vary_document(&mut self, statements: &[Value]) -> Value {
+        let mut all: Vec<Value> = statements
+            .iter()
+            .map(|one| self.vary_statement(one))
+            .collect();
+        let by = self.choose_below(all.len());
         all.rotate_left(by);
-        let all = if all.len() == 1 && self.next(2) == 0 {
+        let all = if all.len() == 1 && self.choose_below(2) == 0 {
             all.remove(0)
         } else {
             Value::Array(all)
@@ -189,52 +198,52 @@ impl Whim {
 }
 
 /// As IAM returns it.
-fn encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(proptest_config())]
 
     #[test]
     fn how_it_is_written_changes_nothing(
-        statements in vec(statement(), 0..4),
+        statements in vec(arbitrary_statement(), 0..4),
         whim in vec(0_usize..100, 7..40),
     ) {
         let document = json!({"Version": "2012-10-17", "Statement": statements});
-        let policy = Policy::of(&document).unwrap();
-        let other = Policy::of(&Whim(whim).document(&statements)).unwrap();
+        let policy = PolicyDocument::from_json(&document).unwrap();
+        let other = PolicyDocument::from_json(&SpellingVariation(whim).vary_document(&statements)).unwrap();
         prop_assert_eq!(&policy, &other);
-        prop_assert_eq!(Policy::lines("p", Some(&policy), Some(&other)), vec![]);
-        for text in [policy.text(), policy.json().to_string(), encoded(&other.text())] {
-            prop_assert_eq!(Policy::parse(&text), Ok(policy.clone()));
+        prop_assert_eq!(PolicyDocument::diff_lines("p", Some(&policy), Some(&other)), vec![]);
+        for text in [policy.to_json_string(), policy.to_json().to_string(), percent_encode(&other.to_json_string())] {
+            prop_assert_eq!(PolicyDocument::parse(&text), Ok(policy.clone()));
         }
-        let again = Policy::of(&policy.json()).unwrap();
-        prop_assert_eq!(again.text(), policy.text());
+        let again = PolicyDocument::from_json(&policy.to_json()).unwrap();
+        prop_assert_eq!(again.to_json_string(), policy.to_json_string());
     }
 
     #[test]
     fn there_are_lines_exactly_when_they_differ(
-        a in vec(statement(), 0..4),
-        b in vec(statement(), 0..4),
+        a in vec(arbitrary_statement(), 0..4),
+        b in vec(arbitrary_statement(), 0..4),
         kept in 0_usize..4,
     ) {
         let mut b = b;
         b.extend(a.iter().take(kept).cloned());
-        let read = |all: &[Value]| Policy::of(&json!({"Statement": all})).unwrap();
+        let read = |all: &[Value]| PolicyDocument::from_json(&json!({"Statement": all})).unwrap();
         let (a, b) = (read(&a), read(&b));
-        let lines = Policy::lines("p", Some(&a), Some(&b));
+        let lines = PolicyDocument::diff_lines("p", Some(&a), Some(&b));
         prop_assert_eq!(lines.is_empty(), a == b, "{:?}", lines);
         for line in lines {
             prop_assert_ne!(line.from, line.to);
         }
-        prop_assert!(!Policy::lines("p", None, Some(&a)).is_empty());
+        prop_assert!(!PolicyDocument::diff_lines("p", None, Some(&a)).is_empty());
     }
 
     #[test]
-    fn every_value_is_in_the_words_or_stands_for_a_verb(statement in statement()) {
-        let policy = Policy::of(&json!({"Statement": statement})).unwrap();
-        let words = policy.words().remove(0);
+    fn every_value_is_in_the_words_or_stands_for_a_verb(statement in arbitrary_statement()) {
+        let policy = PolicyDocument::from_json(&json!({"Statement": statement})).unwrap();
+        let words = policy.describe().remove(0);
         let denies = statement["Effect"] == "Deny";
         prop_assert_eq!(
             denies,
@@ -249,8 +258,8 @@ proptest! {
     #[test]
     fn nothing_panics(text in "\\PC{0,60}", tail in vec(any::<u8>(), 0..60)) {
         let tail = String::from_utf8_lossy(&tail).into_owned();
-        for text in [text.clone(), encoded(&text), format!("%{text}"), format!("{{{tail}")] {
-            prop_assert!(Policy::parse(&text).is_err(), "{}", text);
+        for text in [text.clone(), percent_encode(&text), format!("%{text}"), format!("{{{tail}")] {
+            prop_assert!(PolicyDocument::parse(&text).is_err(), "{}", text);
         }
     }
 }

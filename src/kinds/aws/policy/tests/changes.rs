@@ -1,12 +1,12 @@
 //! Differences as a user reads them, and as machines get them.
 
-use super::{Policy, one, read};
-use crate::model::{Line, Shown};
+use super::{PolicyDocument, parse_or_panic, policy_with_statement};
+use crate::model::{DiffLine, DisplayValue};
 
 /// A line as the text output has it.
-fn written(line: &Line) -> String {
-    let side = |side: &Option<Shown>| match side {
-        Some(Shown::Value(value)) => Some(value.to_string()),
+fn format_line(line: &DiffLine) -> String {
+    let side = |side: &Option<DisplayValue>| match side {
+        Some(DisplayValue::Value(value)) => Some(value.to_string()),
         None => None,
         other => panic!("{other:?} in a policy"),
     };
@@ -23,53 +23,53 @@ fn written(line: &Line) -> String {
     }
 }
 
-fn lines(from: Option<&Policy>, to: Option<&Policy>) -> Vec<String> {
-    Policy::lines("policy", from, to)
+fn diff_text(from: Option<&PolicyDocument>, to: Option<&PolicyDocument>) -> Vec<String> {
+    PolicyDocument::diff_lines("policy", from, to)
         .iter()
-        .map(written)
+        .map(format_line)
         .collect()
 }
 
-const WRITE: &str =
+const WRITE_STATEMENT: &str =
     r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#;
-const TRUST: &str =
+const TRUST_STATEMENT: &str =
     r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/a"},"Action":"sts:AssumeRole""#;
 
 /// One statement before and after, and the lines.
 const CHANGES: &[(&str, &str, &[&str])] = &[
-    (WRITE, WRITE, &[]),
+    (WRITE_STATEMENT, WRITE_STATEMENT, &[]),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::b/db/*""#,
         &[r#"+ policy.Write.Action "s3:DeleteObject""#],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Write","Action":"s3:getobject","Resource":"arn:aws:s3:::b/db/*""#,
         &[r#"- policy.Write.Action "s3:PutObject""#],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/*""#,
         &[r#"~ policy.Write.Resource "arn:aws:s3:::b/db/*" → "arn:aws:s3:::b/*""#],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Save","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
         &[r#"~ policy.Save.Sid "Write" → "Save""#],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
         &[r#"- policy[0].Sid "Write""#],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Write","Effect":"Deny","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
         &[r#"~ policy.Write.Effect "Allow" → "Deny""#],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Write","NotAction":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::b/db/*""#,
         &[
             r#"- policy.Write.Action "s3:GetObject""#,
@@ -79,7 +79,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        WRITE,
+        WRITE_STATEMENT,
         r#""Sid":"Write","Action":["s3:PutObject","s3:GetObject"],"Resource":[]"#,
         &[r#"- policy.Write.Resource "arn:aws:s3:::b/db/*""#],
     ),
@@ -115,7 +115,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        TRUST,
+        TRUST_STATEMENT,
         r#""Principal":"*","Action":"sts:AssumeRole""#,
         &[
             r#"+ policy[0].Principal "*""#,
@@ -123,7 +123,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        TRUST,
+        TRUST_STATEMENT,
         r#""Principal":{"AWS":"AROAJQABLZS4A3QDU576Q"},"Action":"sts:AssumeRole""#,
         &[
             r#"~ policy[0].Principal.AWS "arn:aws:iam::123456789012:role/a" → "AROAJQABLZS4A3QDU576Q""#,
@@ -153,7 +153,10 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
 fn a_change_of_one_value_is_one_line() {
     for (from, to, expected) in CHANGES {
         assert_eq!(
-            lines(Some(&one(from)), Some(&one(to))),
+            diff_text(
+                Some(&policy_with_statement(from)),
+                Some(&policy_with_statement(to))
+            ),
             *expected,
             "{from} to {to}"
         );
@@ -162,14 +165,14 @@ fn a_change_of_one_value_is_one_line() {
 
 #[test]
 fn statements_are_found_again_wherever_they_went() {
-    let from = read(
+    let from = parse_or_panic(
         r#"{"Version":"2012-10-17","Statement":[
             {"Sid":"A","Effect":"Allow","Action":"a:A","Resource":"x"},
             {"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::b/*"},
             {"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b"},
             {"Sid":"Same","Effect":"Deny","Action":"*","Resource":"*"}]}"#,
     );
-    let to = read(
+    let to = parse_or_panic(
         r#"{"Version":"2012-10-17","Statement":[
             {"Sid":"Same","Effect":"Deny","Action":["*"],"Resource":["*"]},
             {"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::c"},
@@ -178,7 +181,7 @@ fn statements_are_found_again_wherever_they_went() {
             {"Sid":"A","Effect":"Allow","Action":"a:Z","Resource":"z"}]}"#,
     );
     assert_eq!(
-        lines(Some(&from), Some(&to)),
+        diff_text(Some(&from), Some(&to)),
         [
             r#"~ policy[1].Resource "arn:aws:s3:::b" → "arn:aws:s3:::c""#,
             r#"+ policy.New {"Action":"a:New","Effect":"Allow","Resource":"new","Sid":"New"} (may call a:New on new)"#,
@@ -192,39 +195,39 @@ fn statements_are_found_again_wherever_they_went() {
 #[test]
 fn names_that_two_statements_have_do_not_name_either() {
     let document = |action: &str| {
-        read(&format!(
+        parse_or_panic(&format!(
             r#"{{"Statement":[{{"Sid":"A","Effect":"Allow","Action":"a:B"}},{{"Sid":"A","Effect":"Allow","Action":"{action}"}}]}}"#
         ))
     };
     assert_eq!(
-        lines(Some(&document("a:C")), Some(&document("a:D"))),
+        diff_text(Some(&document("a:C")), Some(&document("a:D"))),
         [r#"~ policy[1].Action "a:C" → "a:D""#]
     );
 }
 
 #[test]
 fn a_whole_document_is_a_line_for_each_statement() {
-    let policy = one(WRITE);
+    let policy = policy_with_statement(WRITE_STATEMENT);
     let expected = r#"policy.Write {"Action":["s3:GetObject","s3:PutObject"],"Effect":"Allow","Resource":"arn:aws:s3:::b/db/*","Sid":"Write"} (may read and write objects under db/ of bucket b)"#;
-    assert_eq!(lines(None, Some(&policy)), [format!("+ {expected}")]);
-    assert_eq!(lines(Some(&policy), None), [format!("- {expected}")]);
-    assert!(lines(None, None).is_empty());
-    let old = read(r#"{"Id":"i","Statement":{"Effect":"Allow","Action":"a:B"}}"#);
+    assert_eq!(diff_text(None, Some(&policy)), [format!("+ {expected}")]);
+    assert_eq!(diff_text(Some(&policy), None), [format!("- {expected}")]);
+    assert!(diff_text(None, None).is_empty());
+    let old = parse_or_panic(r#"{"Id":"i","Statement":{"Effect":"Allow","Action":"a:B"}}"#);
     assert_eq!(
-        lines(None, Some(&old)),
+        diff_text(None, Some(&old)),
         [
             r#"+ policy.Version "2008-10-17""#,
             r#"+ policy.Id "i""#,
             r#"+ policy[0] {"Action":"a:B","Effect":"Allow"} (may call a:B)"#,
         ]
     );
-    let empty = read(r#"{"Version":"2012-10-17","Statement":[]}"#);
+    let empty = parse_or_panic(r#"{"Version":"2012-10-17","Statement":[]}"#);
     assert_eq!(
-        lines(None, Some(&empty)),
+        diff_text(None, Some(&empty)),
         [r#"+ policy {"Statement":[],"Version":"2012-10-17"}"#]
     );
     assert_eq!(
-        lines(Some(&read(r#"{"Statement":[]}"#)), Some(&empty)),
+        diff_text(Some(&parse_or_panic(r#"{"Statement":[]}"#)), Some(&empty)),
         [r#"~ policy.Version "2008-10-17" → "2012-10-17""#]
     );
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::Policy;
+use super::PolicyDocument;
 
 /// Text, and what the refusal must say.
-const REFUSED: &[(&str, &str)] = &[
+const INVALID_DOCUMENTS: &[(&str, &str)] = &[
     ("", "EOF"),
     ("   ", "EOF"),
     ("null", "it is null"),
@@ -112,8 +112,8 @@ const REFUSED: &[(&str, &str)] = &[
 
 #[test]
 fn what_is_no_policy_is_refused_with_the_place() {
-    for (text, why) in REFUSED {
-        let error = Policy::parse(text).expect_err(text).to_string();
+    for (text, why) in INVALID_DOCUMENTS {
+        let error = PolicyDocument::parse(text).expect_err(text).to_string();
         assert!(
             error.starts_with("not a policy document: ") && error.contains(why),
             "{text}: {error}"
@@ -127,11 +127,11 @@ fn depth_costs_nothing() {
     let objects = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
     let within = format!(r#"{{"Statement":{{"Effect":"Allow","Action":"a:B","Future":{lists}}}}}"#);
     for text in [lists, objects, within] {
-        assert!(Policy::parse(&text).is_err());
+        assert!(PolicyDocument::parse(&text).is_err());
     }
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     let document = json!({"Statement": {"Effect": "Allow", "Action": "a:B", "Future": deep}});
-    let error = Policy::of(&document).expect_err("it is too deep");
+    let error = PolicyDocument::from_json(&document).expect_err("it is too deep");
     assert!(error.to_string().contains("deeper than 32"), "{error}");
 }
 
@@ -143,11 +143,11 @@ fn length_is_bounded() {
     let many = json!({"Statement": vec![statement("a:B".into()); 1001]});
     let other = json!({"Statement": statement("a:B".into()), "x".repeat(1 << 20): 1});
     for document in [long, many_values, many, other] {
-        assert!(Policy::of(&document).is_err());
-        assert!(Policy::parse(&document.to_string()).is_err());
+        assert!(PolicyDocument::from_json(&document).is_err());
+        assert!(PolicyDocument::parse(&document.to_string()).is_err());
     }
-    assert!(Policy::parse(&"%".repeat(1 << 20)).is_err());
-    assert!(Policy::parse(&"\u{0}".repeat(100_000)).is_err());
+    assert!(PolicyDocument::parse(&"%".repeat(1 << 20)).is_err());
+    assert!(PolicyDocument::parse(&"\u{0}".repeat(100_000)).is_err());
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn the_largest_that_is_taken_is_compared_without_waiting() {
     let statement = |at: usize, salt: &str| json!({"Effect": "Allow", "Action": [format!("a:{salt}{at}"), "a:B"], "Resource": "r"});
     let document = |salt: &str| {
         let all: Vec<Value> = (0..1000).map(|at| statement(at, salt)).collect();
-        Policy::of(&json!({"Statement": all})).unwrap()
+        PolicyDocument::from_json(&json!({"Statement": all})).unwrap()
     };
-    let lines = Policy::lines("policy", Some(&document("x")), Some(&document("y")));
+    let lines = PolicyDocument::diff_lines("policy", Some(&document("x")), Some(&document("y")));
     assert_eq!(lines.len(), 1000, "each is a change of one action");
 }

@@ -1,12 +1,12 @@
 //! What statements mean, in words.
 
-use super::one;
+use super::policy_with_statement;
 
 const FLY: &str = r#""Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/oidc.fly.io/harbor"},"Action":"sts:AssumeRoleWithWebIdentity""#;
 const GITHUB: &str = r#""Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"},"Action":"sts:AssumeRoleWithWebIdentity""#;
 
 /// A statement without braces, and its sentence.
-const DEEDS: &[(&str, &str)] = &[
+const PERMISSIONS: &[(&str, &str)] = &[
     (
         r#""Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::harbor-backups/db/*""#,
         "may read and write objects under db/ of bucket harbor-backups",
@@ -361,8 +361,12 @@ const CONDITIONS: &[(&str, &str)] = &[
 
 #[test]
 fn deeds() {
-    for (fields, expected) in DEEDS.iter().chain(SUBJECTS) {
-        assert_eq!(one(fields).words(), [*expected], "{fields}");
+    for (fields, expected) in PERMISSIONS.iter().chain(SUBJECTS) {
+        assert_eq!(
+            policy_with_statement(fields).describe(),
+            [*expected],
+            "{fields}"
+        );
     }
 }
 
@@ -375,7 +379,8 @@ fn tokens() {
             "token.actions.githubusercontent.com"
         };
         let condition = condition.replace('$', issuer);
-        let words = one(&format!(r#"{provider},"Condition":{condition}"#)).words();
+        let words =
+            policy_with_statement(&format!(r#"{provider},"Condition":{condition}"#)).describe();
         assert_eq!(words, [*expected], "{condition}");
     }
 }
@@ -389,7 +394,7 @@ fn conditions() {
         ] {
             let fields = format!(r#""Effect":"{effect}","Action":"a:B","Condition":{condition}"#);
             assert_eq!(
-                one(&fields).words(),
+                policy_with_statement(&fields).describe(),
                 [format!("{when} {expected}")],
                 "{condition}"
             );

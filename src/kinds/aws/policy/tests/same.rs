@@ -1,9 +1,9 @@
 //! Which documents mean the same: one row for each rule, and beside each what must not be taken for it.
 
-use super::{Policy, one, read};
+use super::{PolicyDocument, parse_or_panic, policy_with_statement};
 
 const SAME: bool = true;
-const OTHER: bool = false;
+const DIFFERENT: bool = false;
 
 /// Two statements, without braces.
 const STATEMENTS: &[(&str, bool, &str, &str)] = &[
@@ -39,25 +39,25 @@ const STATEMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "another action",
-        OTHER,
+        DIFFERENT,
         r#""Action":"s3:GetObject""#,
         r#""Action":"s3:PutObject""#,
     ),
     (
         "one action more",
-        OTHER,
+        DIFFERENT,
         r#""Action":["a:B","a:C"]"#,
         r#""Action":"a:B""#,
     ),
     (
         "a wildcard is not what it covers",
-        OTHER,
+        DIFFERENT,
         r#""Action":"s3:*""#,
         r#""Action":["s3:*","s3:GetObject"]"#,
     ),
     (
         "all but an action",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B""#,
         r#""NotAction":"a:B""#,
     ),
@@ -69,7 +69,7 @@ const STATEMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "no action and no such list",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B""#,
         r#""Action":[]"#,
     ),
@@ -87,31 +87,31 @@ const STATEMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "a resource in other letters",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B","Resource":"arn:aws:s3:::b/K""#,
         r#""Action":"a:B","Resource":"arn:aws:s3:::b/k""#,
     ),
     (
         "a resource in another partition",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B","Resource":"arn:aws:s3:::b""#,
         r#""Action":"a:B","Resource":"arn:aws-cn:s3:::b""#,
     ),
     (
         "all but a resource",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B","Resource":"r""#,
         r#""Action":"a:B","NotResource":"r""#,
     ),
     (
         "no resources",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B""#,
         r#""Action":"a:B","Resource":[]"#,
     ),
     (
         "another effect",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B""#,
         r#""Effect":"Deny","Action":"a:B""#,
     ),
@@ -123,25 +123,25 @@ const STATEMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "a name",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B""#,
         r#""Sid":"A","Action":"a:B""#,
     ),
     (
         "a name in other letters",
-        OTHER,
+        DIFFERENT,
         r#""Sid":"a","Action":"a:B""#,
         r#""Sid":"A","Action":"a:B""#,
     ),
     (
         "what we do not know, missing",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B""#,
         r#""Action":"a:B","Future":1"#,
     ),
     (
         "what we do not know, other",
-        OTHER,
+        DIFFERENT,
         r#""Action":"a:B","Future":[1]"#,
         r#""Action":"a:B","Future":1"#,
     ),
@@ -159,17 +159,17 @@ const PRINCIPALS: &[(&str, bool, &str, &str)] = &[
     ("everyone in a list", SAME, r#""*""#, r#"{"AWS":["*"]}"#),
     (
         "everyone and every service",
-        OTHER,
+        DIFFERENT,
         r#""*""#,
         r#"{"AWS":"*","Service":"*"}"#,
     ),
     (
         "everyone of another type",
-        OTHER,
+        DIFFERENT,
         r#""*""#,
         r#"{"Federated":"*"}"#,
     ),
-    ("everyone and nobody", OTHER, r#""*""#, "{}"),
+    ("everyone and nobody", DIFFERENT, r#""*""#, "{}"),
     (
         "an account by its root",
         SAME,
@@ -196,43 +196,43 @@ const PRINCIPALS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "an unknown partition",
-        OTHER,
+        DIFFERENT,
         r#"{"AWS":"123456789012"}"#,
         r#"{"AWS":"arn:moon:iam::123456789012:root"}"#,
     ),
     (
         "a root of no account",
-        OTHER,
+        DIFFERENT,
         r#"{"AWS":"1234"}"#,
         r#"{"AWS":"arn:aws:iam::1234:root"}"#,
     ),
     (
         "another account",
-        OTHER,
+        DIFFERENT,
         r#"{"AWS":"123456789012"}"#,
         r#"{"AWS":"123456789013"}"#,
     ),
     (
         "an account of another type",
-        OTHER,
+        DIFFERENT,
         r#"{"Federated":"123456789012"}"#,
         r#"{"Federated":"arn:aws:iam::123456789012:root"}"#,
     ),
     (
         "a role in another partition",
-        OTHER,
+        DIFFERENT,
         r#"{"AWS":"arn:aws:iam::123456789012:role/r"}"#,
         r#"{"AWS":"arn:aws-cn:iam::123456789012:role/r"}"#,
     ),
     (
         "a role that was deleted",
-        OTHER,
+        DIFFERENT,
         r#"{"AWS":"arn:aws:iam::123456789012:role/r"}"#,
         r#"{"AWS":"AROAJQABLZS4A3QDU576Q"}"#,
     ),
     (
         "a user that was deleted",
-        OTHER,
+        DIFFERENT,
         r#"{"AWS":"arn:aws:iam::123456789012:user/u"}"#,
         r#"{"AWS":"AIDAJQABLZS4A3QDU576Q"}"#,
     ),
@@ -250,7 +250,7 @@ const PRINCIPALS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "a service as an account",
-        OTHER,
+        DIFFERENT,
         r#"{"Service":"x"}"#,
         r#"{"AWS":"x"}"#,
     ),
@@ -290,7 +290,7 @@ const CONDITIONS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "a value in other letters",
-        OTHER,
+        DIFFERENT,
         r#"{"StringEquals":{"k":"a"}}"#,
         r#"{"StringEquals":{"k":"A"}}"#,
     ),
@@ -302,7 +302,7 @@ const CONDITIONS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "the other boolean",
-        OTHER,
+        DIFFERENT,
         r#"{"Bool":{"k":false}}"#,
         r#"{"Bool":{"k":"true"}}"#,
     ),
@@ -320,32 +320,32 @@ const CONDITIONS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "another operator",
-        OTHER,
+        DIFFERENT,
         r#"{"StringEquals":{"k":"a"}}"#,
         r#"{"StringLike":{"k":"a"}}"#,
     ),
     (
         "where it may be missing",
-        OTHER,
+        DIFFERENT,
         r#"{"StringEquals":{"k":"a"}}"#,
         r#"{"StringEqualsIfExists":{"k":"a"}}"#,
     ),
     (
         "one key more",
-        OTHER,
+        DIFFERENT,
         r#"{"StringEquals":{"k":"a"}}"#,
         r#"{"StringEquals":{"k":"a","l":"a"}}"#,
     ),
     ("no operator", SAME, "{}", r#"{"StringEquals":{}}"#),
     (
         "no value never holds",
-        OTHER,
+        DIFFERENT,
         "{}",
         r#"{"StringEquals":{"k":[]}}"#,
     ),
     (
         "dots in names",
-        OTHER,
+        DIFFERENT,
         r#"{"a.b":{"c":"v"}}"#,
         r#"{"a":{"b.c":"v"}}"#,
     ),
@@ -367,13 +367,13 @@ const DOCUMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "a statement twice",
-        OTHER,
+        DIFFERENT,
         r#"{"Statement":[{"Effect":"Allow","Action":"a:B"},{"Effect":"Allow","Action":"A:B"}]}"#,
         r#"{"Statement":[{"Effect":"Allow","Action":"a:B"}]}"#,
     ),
     (
         "two statements are not one with both",
-        OTHER,
+        DIFFERENT,
         r#"{"Statement":[{"Effect":"Allow","Action":"a:B"},{"Effect":"Allow","Action":"a:C"}]}"#,
         r#"{"Statement":[{"Effect":"Allow","Action":["a:B","a:C"]}]}"#,
     ),
@@ -385,13 +385,13 @@ const DOCUMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "no version is not today's",
-        OTHER,
+        DIFFERENT,
         r#"{"Statement":[]}"#,
         r#"{"Version":"2012-10-17","Statement":[]}"#,
     ),
     (
         "a document's id",
-        OTHER,
+        DIFFERENT,
         r#"{"Id":"a","Statement":[]}"#,
         r#"{"Statement":[]}"#,
     ),
@@ -421,7 +421,7 @@ const DOCUMENTS: &[(&str, bool, &str, &str)] = &[
     ),
     (
         "plain text is not decoded",
-        OTHER,
+        DIFFERENT,
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Resource":"a%20b"}}"#,
         r#"{"Statement":{"Effect":"Allow","Action":"a:B","Resource":"a b"}}"#,
     ),
@@ -433,24 +433,33 @@ const DOCUMENTS: &[(&str, bool, &str, &str)] = &[
     ),
 ];
 
-fn check(name: &str, same: bool, a: &Policy, b: &Policy) {
+fn check_equality(name: &str, same: bool, a: &PolicyDocument, b: &PolicyDocument) {
     assert_eq!(a == b, same, "{name}: {a:?} and {b:?}");
-    let lines = Policy::lines("policy", Some(a), Some(b));
+    let lines = PolicyDocument::diff_lines("policy", Some(a), Some(b));
     assert_eq!(lines.is_empty(), same, "{name}: {lines:#?}");
     for policy in [a, b] {
         assert_eq!(
-            &read(&policy.text()),
+            &parse_or_panic(&policy.to_json_string()),
             policy,
             "{name}: it is not what was written"
         );
-        assert_eq!(Policy::of(&policy.json()).as_ref(), Ok(policy), "{name}");
+        assert_eq!(
+            PolicyDocument::from_json(&policy.to_json()).as_ref(),
+            Ok(policy),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn statements() {
     for (name, same, a, b) in STATEMENTS {
-        check(name, *same, &one(a), &one(b));
+        check_equality(
+            name,
+            *same,
+            &policy_with_statement(a),
+            &policy_with_statement(b),
+        );
     }
 }
 
@@ -458,15 +467,16 @@ fn statements() {
 fn principals() {
     for (name, same, a, b) in PRINCIPALS {
         for element in ["Principal", "NotPrincipal"] {
-            let [a, b] = [a, b].map(|who| one(&format!(r#""Action":"a:B","{element}":{who}"#)));
-            check(name, *same, &a, &b);
+            let [a, b] = [a, b]
+                .map(|who| policy_with_statement(&format!(r#""Action":"a:B","{element}":{who}"#)));
+            check_equality(name, *same, &a, &b);
         }
         let [a, b] = [a, b].map(|who| format!(r#""Action":"a:B","Principal":{who}"#));
-        check(
+        check_equality(
             "all but them",
-            OTHER,
-            &one(&a),
-            &one(&b.replace("Principal", "NotPrincipal")),
+            DIFFERENT,
+            &policy_with_statement(&a),
+            &policy_with_statement(&b.replace("Principal", "NotPrincipal")),
         );
     }
 }
@@ -474,21 +484,22 @@ fn principals() {
 #[test]
 fn conditions() {
     for (name, same, a, b) in CONDITIONS {
-        let [a, b] =
-            [a, b].map(|condition| one(&format!(r#""Action":"a:B","Condition":{condition}"#)));
-        check(name, *same, &a, &b);
+        let [a, b] = [a, b].map(|condition| {
+            policy_with_statement(&format!(r#""Action":"a:B","Condition":{condition}"#))
+        });
+        check_equality(name, *same, &a, &b);
     }
-    check(
+    check_equality(
         "an empty condition is none",
         SAME,
-        &one(r#""Action":"a:B","Condition":{}"#),
-        &one(r#""Action":"a:B""#),
+        &policy_with_statement(r#""Action":"a:B","Condition":{}"#),
+        &policy_with_statement(r#""Action":"a:B""#),
     );
 }
 
 #[test]
 fn documents() {
     for (name, same, a, b) in DOCUMENTS {
-        check(name, *same, &read(a), &read(b));
+        check_equality(name, *same, &parse_or_panic(a), &parse_or_panic(b));
     }
 }

@@ -9,18 +9,19 @@ mod who;
 
 use std::fmt::Write as _;
 
-use deeds::Deeds;
+use deeds::ActionPhrases;
 
 use super::{
     Effect, Statement,
-    statement::{Listed, Who},
-    word::Word,
+    statement::{ElementValues, PrincipalSet},
+    word::PolicyString,
 };
 
 /// What a statement grants or denies.
-pub(super) fn sentence(statement: &Statement) -> String {
-    let mut text = tokens::assumed(statement).unwrap_or_else(|| deed(statement));
-    for (key, value) in &statement.rest {
+pub(super) fn describe_statement(statement: &Statement) -> String {
+    let mut text =
+        tokens::describe_assume_role(statement).unwrap_or_else(|| describe_permission(statement));
+    for (key, value) in &statement.other_elements {
         // Writing to a text cannot fail.
         let _ = write!(text, ", with \"{key}\": {value}");
     }
@@ -28,44 +29,52 @@ pub(super) fn sentence(statement: &Statement) -> String {
 }
 
 /// Any statement but one that says who may assume a role.
-fn deed(statement: &Statement) -> String {
+fn describe_permission(statement: &Statement) -> String {
     let Statement {
         sid: _,
         effect,
-        principal,
-        action,
-        resource,
-        condition,
-        rest: _,
+        principals: principal,
+        actions: action,
+        resources: resource,
+        conditions: condition,
+        other_elements: _,
     } = statement;
     let mut open = condition.clone();
     let denies = *effect == Effect::Deny;
-    let what = deeds::of(action, resource.as_ref(), denies, &mut open);
+    let what = deeds::describe_actions(action, resource.as_ref(), denies, &mut open);
     let what = match what {
         // A bucket's policy speaks of nothing but the bucket.
-        Deeds::Everything(_)
-            if denies && principal.is_some() && is_all_of_a_bucket(action, resource.as_ref()) =>
+        ActionPhrases::Everything(_)
+            if denies && principal.is_some() && covers_whole_bucket(action, resource.as_ref()) =>
         {
-            Deeds::Everything("everything".to_owned())
+            ActionPhrases::Everything("everything".to_owned())
         }
         other => other,
     };
-    let subject = principal.as_ref().map(|who| who::subject(who, denies));
+    let subject = principal
+        .as_ref()
+        .map(|who| who::describe_subject(who, denies));
     let nobody = denies
         && principal
             .as_ref()
-            .is_some_and(|who| who.is_everyone() && !who.but);
+            .is_some_and(|who| who.is_everyone() && !who.negated);
     let text = match (what, denies) {
-        (Deeds::Named(what), true) if nobody => format!("nobody may ever {what}"),
-        (Deeds::Everything(what), true) => spaced(subject, &format!("is denied {what}")),
-        (Deeds::Everything(what), false) => spaced(subject, &format!("may do {what}")),
-        (Deeds::Named(what), true) => spaced(subject, &format!("may never {what}")),
-        (Deeds::Named(what), false) => spaced(subject, &format!("may {what}")),
+        (ActionPhrases::Specific(what), true) if nobody => format!("nobody may ever {what}"),
+        (ActionPhrases::Everything(what), true) => {
+            with_subject(subject, &format!("is denied {what}"))
+        }
+        (ActionPhrases::Everything(what), false) => {
+            with_subject(subject, &format!("may do {what}"))
+        }
+        (ActionPhrases::Specific(what), true) => {
+            with_subject(subject, &format!("may never {what}"))
+        }
+        (ActionPhrases::Specific(what), false) => with_subject(subject, &format!("may {what}")),
     };
-    format!("{text}{}", when::clauses(open, denies))
+    format!("{text}{}", when::describe_conditions(open, denies))
 }
 
-fn spaced(subject: Option<String>, rest: &str) -> String {
+fn with_subject(subject: Option<String>, rest: &str) -> String {
     match subject {
         Some(subject) => format!("{subject} {rest}"),
         None => rest.to_owned(),
@@ -73,39 +82,40 @@ fn spaced(subject: Option<String>, rest: &str) -> String {
 }
 
 /// Whether it is every action of S3 on one bucket and everything in it.
-fn is_all_of_a_bucket(action: &Listed, resource: Option<&Listed>) -> bool {
-    let all = matches!(only(action), Some(action) if ["*", "s3:*"].contains(&action.key()));
-    let Some(resource) = resource.filter(|listed| !listed.but && listed.members.len() == 2) else {
+fn covers_whole_bucket(action: &ElementValues, resource: Option<&ElementValues>) -> bool {
+    let all = matches!(single_value(action), Some(action) if ["*", "s3:*"].contains(&action.normalized()));
+    let Some(resource) = resource.filter(|listed| !listed.negated && listed.values.len() == 2)
+    else {
         return false;
     };
-    let mut names = resource.members.iter().map(Word::text);
+    let mut names = resource.values.iter().map(PolicyString::original);
     let (bucket, objects) = (
         names.next().unwrap_or_default(),
         names.next().unwrap_or_default(),
     );
-    all && places::is_bucket(bucket) && objects.strip_prefix(bucket) == Some("/*")
+    all && places::is_bucket_arn(bucket) && objects.strip_prefix(bucket) == Some("/*")
 }
 
 /// The member of a list that has one.
-fn only(listed: &Listed) -> Option<&Word> {
-    let mut members = listed.members.iter();
+fn single_value(listed: &ElementValues) -> Option<&PolicyString> {
+    let mut members = listed.values.iter();
     members
         .next()
-        .filter(|_| !listed.but && members.next().is_none())
+        .filter(|_| !listed.negated && members.next().is_none())
 }
 
 /// The one principal of a type when there is no other.
-fn only_principal<'a>(who: &'a Who, kind: &str) -> Option<&'a str> {
-    let mut all = who.kinds.iter();
+fn single_principal<'a>(who: &'a PrincipalSet, kind: &str) -> Option<&'a str> {
+    let mut all = who.by_type.iter();
     let (found, members) = all.next()?;
     let mut members = members.iter();
     let one = members.next()?;
-    (!who.but && found == kind && all.next().is_none() && members.next().is_none())
-        .then(|| one.text())
+    (!who.negated && found == kind && all.next().is_none() && members.next().is_none())
+        .then(|| one.original())
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn joined<T: AsRef<str>>(parts: &[T], word: &str) -> String {
+fn join_list<T: AsRef<str>>(parts: &[T], word: &str) -> String {
     let texts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
     match texts.split_last() {
         None => String::new(),

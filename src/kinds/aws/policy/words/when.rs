@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{statement::Condition, word::Word},
-    joined, places,
+    super::{statement::Conditions, word::PolicyString},
+    join_list, places,
 };
 
 /// Operators as comparisons, and whether they are negations (IAM User Guide, "Condition operators"). A negation also
@@ -47,68 +47,83 @@ const OPERATORS: [(&str, &str, bool); 25] = [
 ];
 
 /// Takes one key of one operator out, and gives its values as the author spelt them.
-pub(super) fn take(open: &mut Condition, operator: &str, key: &str) -> Option<Vec<String>> {
-    let (operator, key) = (Word::caseless(operator), Word::caseless(key));
+pub(super) fn take_values(open: &mut Conditions, operator: &str, key: &str) -> Option<Vec<String>> {
+    let (operator, key) = (
+        PolicyString::case_insensitive(operator),
+        PolicyString::case_insensitive(key),
+    );
     let keys = open.get_mut(&operator)?;
     let values = keys.remove(&key)?;
     if keys.is_empty() {
         open.remove(&operator);
     }
-    Some(values.iter().map(|value| value.text().to_owned()).collect())
+    Some(
+        values
+            .iter()
+            .map(|value| value.original().to_owned())
+            .collect(),
+    )
 }
 
 /// The values of one key, left where they are.
-pub(super) fn look<'a>(open: &'a Condition, operator: &str, key: &str) -> Option<Vec<&'a str>> {
+pub(super) fn find_values<'a>(
+    open: &'a Conditions,
+    operator: &str,
+    key: &str,
+) -> Option<Vec<&'a str>> {
     let values = open
-        .get(&Word::caseless(operator))?
-        .get(&Word::caseless(key))?;
-    Some(values.iter().map(Word::text).collect())
+        .get(&PolicyString::case_insensitive(operator))?
+        .get(&PolicyString::case_insensitive(key))?;
+    Some(values.iter().map(PolicyString::original).collect())
 }
 
 /// ` under db/`, when the only thing said of the prefix of a listing is that it lies in folders.
-pub(super) fn take_prefix(open: &mut Condition) -> Option<String> {
+pub(super) fn take_prefix_phrase(open: &mut Conditions) -> Option<String> {
     const KEY: (&str, &str) = ("StringLike", "s3:prefix");
     let folder = |value: &str| {
         let folder = value.strip_suffix('*')?;
-        (folder.ends_with('/') && places::is_plain(folder)).then(|| folder.to_owned())
+        (folder.ends_with('/') && places::is_literal(folder)).then(|| folder.to_owned())
     };
-    let folders: Option<Vec<String>> = look(open, KEY.0, KEY.1)?.into_iter().map(folder).collect();
+    let folders: Option<Vec<String>> = find_values(open, KEY.0, KEY.1)?
+        .into_iter()
+        .map(folder)
+        .collect();
     let folders = folders.filter(|folders| !folders.is_empty())?;
-    take(open, KEY.0, KEY.1)?;
-    Some(format!(" under {}", joined(&folders, "or")))
+    take_values(open, KEY.0, KEY.1)?;
+    Some(format!(" under {}", join_list(&folders, "or")))
 }
 
 /// What is left of a condition: `, only when …` for what is granted and `, when …` for what is denied.
-pub(super) fn clauses(mut open: Condition, denies: bool) -> String {
-    let tls = tls(&mut open, denies).unwrap_or_default();
+pub(super) fn describe_conditions(mut open: Conditions, denies: bool) -> String {
+    let tls = take_tls_phrase(&mut open, denies).unwrap_or_default();
     let tls = format!(
         "{tls}{}",
         if denies {
             String::new()
         } else {
-            key(&mut open)
+            take_kms_phrase(&mut open)
         }
     );
-    let one = |(operator, keys): (&Word, &BTreeMap<Word, _>)| -> Vec<String> {
+    let one = |(operator, keys): (&PolicyString, &BTreeMap<PolicyString, _>)| -> Vec<String> {
         keys.iter()
-            .map(|(key, values)| comparison(operator, key.text(), values))
+            .map(|(key, values)| describe_comparison(operator, key.original(), values))
             .collect()
     };
     let all: Vec<String> = open.iter().flat_map(one).collect();
     match (all.is_empty(), denies) {
         (true, _) => tls,
-        (false, true) => format!("{tls}, when {}", joined(&all, "and")),
-        (false, false) => format!("{tls}, only when {}", joined(&all, "and")),
+        (false, true) => format!("{tls}, when {}", join_list(&all, "and")),
+        (false, false) => format!("{tls}, only when {}", join_list(&all, "and")),
     }
 }
 
 /// With which key of KMS, by its alias, and on whose behalf.
-fn key(open: &mut Condition) -> String {
-    let aliases = take(open, "ForAnyValue:StringEquals", "kms:ResourceAliases");
+fn take_kms_phrase(open: &mut Conditions) -> String {
+    let aliases = take_values(open, "ForAnyValue:StringEquals", "kms:ResourceAliases");
     let mut out = aliases
-        .map(|names| format!(", only with the key {}", joined(&names, "or")))
+        .map(|names| format!(", only with the key {}", join_list(&names, "or")))
         .unwrap_or_default();
-    let service = look(open, "StringEquals", "kms:ViaService").unwrap_or_default();
+    let service = find_values(open, "StringEquals", "kms:ViaService").unwrap_or_default();
     let region = match &*service {
         [service] => service
             .strip_prefix("s3.")
@@ -116,34 +131,38 @@ fn key(open: &mut Condition) -> String {
         _ => None,
     };
     if let Some(region) = region.map(str::to_owned) {
-        take(open, "StringEquals", "kms:ViaService");
+        take_values(open, "StringEquals", "kms:ViaService");
         out += &format!(", only through S3 in {region}");
     }
     out
 }
 
 /// Whether the connection is encrypted.
-fn tls(open: &mut Condition, denies: bool) -> Option<&'static str> {
+fn take_tls_phrase(open: &mut Conditions, denies: bool) -> Option<&'static str> {
     const KEY: (&str, &str) = ("Bool", "aws:SecureTransport");
-    let words = match (&*look(open, KEY.0, KEY.1)?, denies) {
+    let words = match (&*find_values(open, KEY.0, KEY.1)?, denies) {
         (["false"], true) => " without TLS",
         (["true"], true) => " with TLS",
         (["false"], false) => ", only without TLS",
         (["true"], false) => ", only with TLS",
         _ => return None,
     };
-    take(open, KEY.0, KEY.1).map(|_| words)
+    take_values(open, KEY.0, KEY.1).map(|_| words)
 }
 
 /// One key and what it is compared with.
-fn comparison(operator: &Word, key: &str, values: &BTreeSet<Word>) -> String {
+fn describe_comparison(
+    operator: &PolicyString,
+    key: &str,
+    values: &BTreeSet<PolicyString>,
+) -> String {
     let quoted: Vec<String> = values
         .iter()
-        .map(|value| format!("{:?}", value.text()))
+        .map(|value| format!("{:?}", value.original()))
         .collect();
-    let (name, if_exists) = match operator.key().strip_suffix("ifexists") {
+    let (name, if_exists) = match operator.normalized().strip_suffix("ifexists") {
         Some(name) => (name, true),
-        None => (operator.key(), false),
+        None => (operator.normalized(), false),
     };
     let known = OPERATORS
         .iter()
@@ -151,18 +170,18 @@ fn comparison(operator: &Word, key: &str, values: &BTreeSet<Word>) -> String {
     match (known, name, &*quoted) {
         (Some((_, words, false)), ..) => {
             let absent = if if_exists { " (or is absent)" } else { "" };
-            format!("{key} {words} {}{absent}", joined(&quoted, "or"))
+            format!("{key} {words} {}{absent}", join_list(&quoted, "or"))
         }
         (Some((_, words, true)), ..) => {
-            format!("{key} {words} {} (or is absent)", joined(&quoted, "nor"))
+            format!("{key} {words} {} (or is absent)", join_list(&quoted, "nor"))
         }
         (None, "null", [one]) if one == "\"true\"" => format!("{key} is absent"),
         (None, "null", [one]) if one == "\"false\"" => format!("{key} is present"),
-        (None, _, []) => format!("{key} passes {} of no value", operator.text()),
+        (None, _, []) => format!("{key} passes {} of no value", operator.original()),
         (None, ..) => format!(
             "{key} passes {} of {}",
-            operator.text(),
-            joined(&quoted, "or")
+            operator.original(),
+            join_list(&quoted, "or")
         ),
     }
 }

@@ -2,51 +2,53 @@
 
 use super::{
     super::{
-        statement::Who,
-        word::{account, is_account, within_partition},
+        statement::PrincipalSet,
+        word::{is_account_id, principal_account, strip_partition},
     },
-    joined,
+    join_list,
 };
 
 /// Who a statement speaks of, as the subject of a sentence.
-pub(super) fn subject(who: &Who, denies: bool) -> String {
+pub(super) fn describe_subject(who: &PrincipalSet, denies: bool) -> String {
     let everyone = if denies { "everyone" } else { "EVERYONE" };
-    match (who.but, who.is_everyone()) {
+    match (who.negated, who.is_everyone()) {
         (false, true) => everyone.to_owned(),
-        (false, false) => named(who, "and"),
-        (true, _) => format!("{everyone} except {}", named(who, "and")),
+        (false, false) => describe_principals(who, "and"),
+        (true, _) => format!("{everyone} except {}", describe_principals(who, "and")),
     }
 }
 
 /// Everyone who is named.
-pub(super) fn named(who: &Who, and: &str) -> String {
+pub(super) fn describe_principals(who: &PrincipalSet, and: &str) -> String {
     let all = who
-        .kinds
+        .by_type
         .iter()
         .flat_map(|(kind, members)| members.iter().map(move |one| (kind, one)));
-    let all: Vec<String> = all.map(|(kind, one)| principal(kind, one.text())).collect();
+    let all: Vec<String> = all
+        .map(|(kind, one)| describe_principal(kind, one.original()))
+        .collect();
     if all.is_empty() {
         "nobody".to_owned()
     } else {
-        joined(&all, and)
+        join_list(&all, and)
     }
 }
 
-fn principal(kind: &str, name: &str) -> String {
+fn describe_principal(kind: &str, name: &str) -> String {
     let known = match kind {
-        _ if kind == Who::AWS => in_aws(name),
+        _ if kind == PrincipalSet::AWS => describe_aws_principal(name),
         "Service" => Some(format!("the AWS service {name}")),
-        "Federated" => issuer(name).map(|issuer| format!("whoever has a token of {issuer}")),
+        "Federated" => oidc_issuer(name).map(|issuer| format!("whoever has a token of {issuer}")),
         _ => None,
     };
     known.unwrap_or_else(|| format!("{kind} {name}"))
 }
 
-fn in_aws(name: &str) -> Option<String> {
+fn describe_aws_principal(name: &str) -> Option<String> {
     if name == "*" {
         return Some("everyone".to_owned());
     }
-    if let Some(account) = account(name) {
+    if let Some(account) = principal_account(name) {
         return Some(format!("whoever account {account} lets"));
     }
     // IAM puts a unique id in the place of an ARN when whom it names was deleted ("IAM identifiers", unique ids).
@@ -57,18 +59,18 @@ fn in_aws(name: &str) -> Option<String> {
         Some("AIDA") if plain => return Some(gone("user")),
         _ => {}
     }
-    let (account, path) = within_partition(name)?
+    let (account, path) = strip_partition(name)?
         .strip_prefix("iam::")?
         .split_once(':')?;
     let (sort, path) = path.split_once('/')?;
-    let known = is_account(account) && ["role", "user"].contains(&sort);
+    let known = is_account_id(account) && ["role", "user"].contains(&sort);
     known.then(|| format!("{sort} {path} of account {account}"))
 }
 
 /// The issuer of tokens that a provider's ARN names, without its scheme.
-pub(super) fn issuer(arn: &str) -> Option<&str> {
-    let (account, issuer) = within_partition(arn)?
+pub(super) fn oidc_issuer(arn: &str) -> Option<&str> {
+    let (account, issuer) = strip_partition(arn)?
         .strip_prefix("iam::")?
         .split_once(":oidc-provider/")?;
-    (is_account(account) && !issuer.is_empty()).then_some(issuer)
+    (is_account_id(account) && !issuer.is_empty()).then_some(issuer)
 }
