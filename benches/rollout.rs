@@ -17,10 +17,10 @@ use std::{
 use trimtab::{
     apply::{ApplyOptions, ApplyReport, apply},
     clouds::{
-        ClientConfig, CloudWriters, ProgressSink,
+        ClientConfig, ProgressSink,
         fly::{FlyReader, FlyWriter},
     },
-    kinds::Desired,
+    kinds::{CloudWriters, Desired},
     manifest::{self, Inputs, SecretsMode},
     model::Secret,
     observe::observe,

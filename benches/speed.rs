@@ -227,7 +227,7 @@ async fn apply_once(dir: &std::path::Path, desired: &Desired) {
         &trimtab::plan::Limits::default(),
     )
     .unwrap();
-    let clouds = trimtab::clouds::CloudWriters {
+    let clouds = trimtab::kinds::CloudWriters {
         fly: trimtab::clouds::fly::FlyWriter::new(readers.fly),
         aws: readers.aws.map(aws::AwsWriter::new),
         lock: None,

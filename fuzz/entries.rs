@@ -10,7 +10,8 @@ use serde_json::Value;
 use trimtab::{
     cli,
     clouds::{aws, fly::wire},
-    kinds::{Desired, World, aws::policy::PolicyDocument},
+    iam::policy::PolicyDocument,
+    kinds::{Desired, World},
     manifest::{
         self, Inputs, SecretsMode, SourceFiles,
         fly_toml::{canonicalize, parse},
@@ -18,9 +19,8 @@ use trimtab::{
     model::Name,
     observe::{self, AppExistence, AppSnapshot, AwsSnapshot, BucketSnapshot, FlySnapshot},
     plan::{Limits, Plan, plan, refusals},
-    render::{
-        Headline, TextOptions, fleet::EnvironmentStatus, graph, json, markdown, text, tfjson,
-    },
+    render::{Headline, TextOptions, graph, json, markdown, text, tfjson},
+    status::EnvironmentStatus,
 };
 
 /// A budget of Markdown that cuts most plans.
@@ -58,7 +58,7 @@ pub(crate) fn fly_toml(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    drop(manifest::dotenv::parse(text));
+    drop(manifest::syntax::dotenv::parse(text));
     for name in ["fly.toml", "fly.json"] {
         let mut files = SourceFiles::default();
         let file = files.add(name.into(), text.to_owned());
@@ -223,7 +223,7 @@ fn tags_at(all: &Value, path: &str) -> BTreeMap<String, String> {
 
 /// What AWS answers; its SDK has read it, so that only the texts in it are anybody's.
 fn aws_snapshot(all: &Value) -> AwsSnapshot {
-    let bucket = aws::wire::BucketDescription {
+    let bucket = aws::types::BucketDescription {
         region: string_at(all, "/bucket/region"),
         versioning: all
             .get("bucket")
@@ -232,9 +232,9 @@ fn aws_snapshot(all: &Value) -> AwsSnapshot {
             .pointer("/bucket/policy")
             .map(|_| string_at(all, "/bucket/policy")),
         tags: tags_at(all, "/bucket/tags"),
-        ..aws::wire::BucketDescription::default()
+        ..aws::types::BucketDescription::default()
     };
-    let role = aws::wire::RoleDescription {
+    let role = aws::types::RoleDescription {
         name: string_at(all, "/role/name"),
         arn: string_at(all, "/role/arn"),
         path: string_at(all, "/role/path"),
@@ -243,14 +243,14 @@ fn aws_snapshot(all: &Value) -> AwsSnapshot {
         tags: tags_at(all, "/role/tags"),
         inline_policies: tags_at(all, "/role/inline"),
         attached_policies: tags_at(all, "/role/attached").into_values().collect(),
-        ..aws::wire::RoleDescription::default()
+        ..aws::types::RoleDescription::default()
     };
     let mut shot = AwsSnapshot {
         fly_org_slug: Some("acme".to_owned()),
         ..AwsSnapshot::default()
     };
     if all.get("bucket").is_some() {
-        let look = aws::wire::BucketLookup::Found(Box::new(bucket));
+        let look = aws::types::BucketLookup::Found(Box::new(bucket));
         let holds = all
             .pointer("/bucket/holds")
             .and_then(Value::as_str)

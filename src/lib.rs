@@ -36,9 +36,13 @@
 pub mod apply;
 pub mod cli;
 pub mod clouds;
+pub mod iam;
 pub mod kinds;
+pub mod lock;
 pub mod manifest;
 pub mod model;
 pub mod observe;
+pub mod ops;
 pub mod plan;
 pub mod render;
+pub mod status;

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 
 use crate::{
-    clouds::{CloudError, CloudWriters, ErrorKind},
-    kinds::{LeaseTarget, World},
+    clouds::{CloudError, ErrorKind},
+    kinds::{CloudWriters, LeaseTarget, World},
     plan::{Action, Plan},
 };
 

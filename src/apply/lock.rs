@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::clouds::{
-    CloudError,
-    aws::lock::{LockError, LockLease},
+use crate::{
+    clouds::CloudError,
+    lock::{LockError, LockLease},
 };
 
 /// How much time must be left on the lock when a step begins, by the server's clock: a request and its retries.

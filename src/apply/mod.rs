@@ -14,10 +14,9 @@ use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clouds::{
-        CloudError, CloudWriters, ErrorKind, MachineStatus, ProgressSink, aws::lock::LockLease,
-    },
-    kinds::{Phase, StepResult, World},
+    clouds::{CloudError, ErrorKind, MachineStatus, ProgressSink},
+    kinds::{CloudWriters, Phase, StepResult, World},
+    lock::LockLease,
     model::{Address, Name},
     plan::{Action, Approved, Plan, Step},
 };

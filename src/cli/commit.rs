@@ -5,8 +5,8 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{CommandError, environment::EnvVars};
-use crate::manifest::disk;
+use super::{CommandError, env_vars::EnvVars};
+use crate::manifest::syntax::bounded_read;
 
 /// The variables that hold a commit's message and its id, by pipeline. GitLab and Woodpecker share theirs.
 const COMMIT_VARIABLES: [(&str, &str); 7] = [
@@ -135,7 +135,7 @@ fn read_github_event(file: &Path) -> Result<Option<Commit>, CommandError> {
         ))
         .with_hint(UNKNOWN_MESSAGE_HINT)
     };
-    let text = disk::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
+    let text = bounded_read::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
     let event: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     Ok(parse_github_event(&event))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     CommandError,
-    environment::{EnvVars, names},
+    env_vars::{EnvVars, names},
 };
 use crate::{
     clouds::{

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::{exit, ui::Terminal};
 use crate::{
-    clouds::{CloudError, aws::lock::LockError, format_error_chain},
+    clouds::{CloudError, format_error_chain},
+    lock::LockError,
     manifest::ManifestError,
     plan::{CycleError, Refusal},
 };

@@ -37,7 +37,7 @@ pub(super) fn schema(context: &CommandContext<'_>, args: &Schema) -> Result<u8, 
     let schema = match args.of {
         SchemaDocument::Manifest => manifest::editor_schema(),
         SchemaDocument::Plan => render::json::schema(),
-        SchemaDocument::Status => render::fleet::schema(),
+        SchemaDocument::Status => crate::status::schema(),
     };
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     context.ui.print(&text)?;

@@ -3,15 +3,13 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    CommandContext, CommandError, clock, holder, progress::ProgressArgs, session::Session,
+    CommandContext, CommandError, clock, progress::ProgressArgs, run_identity, session::Session,
 };
 use crate::{
     apply::ApplyOptions,
-    clouds::aws::{
-        AwsWriter,
-        lock::{self, LockLocation, LockRecord, LockTimings},
-    },
+    clouds::aws::AwsWriter,
     kinds::{EnvironmentMeta, World},
+    lock::{self, LockLocation, LockRecord, LockTimings},
 };
 
 /// Where an environment's lock is; nothing when it has none.
@@ -64,7 +62,7 @@ pub(super) async fn acquire_lock(
             return Ok(LockOutcome::NoLock);
         }
     }
-    let who = holder::lock_holder(command, &place.mark.environment, &context.environment)?;
+    let who = run_identity::lock_holder(command, &place.mark.environment, &context.environment)?;
     let terms = LockTimings::at_speed(session.speed);
     // A time that the user gave counts as it is; the default must outlast a run that died.
     let patience = if show.wait_timeout() == ApplyOptions::DEFAULT_LOCK_TIMEOUT {

@@ -12,12 +12,11 @@ mod connect;
 mod demo;
 mod destroy;
 mod drift;
-mod environment;
+mod env_vars;
 mod error;
 pub mod exit;
 mod generate;
 mod graph;
-mod holder;
 mod images;
 mod locking;
 mod log;
@@ -28,6 +27,7 @@ pub mod plan_file;
 mod progress;
 mod recover;
 mod rollback;
+mod run_identity;
 mod sandbox;
 mod session;
 mod status;
@@ -35,7 +35,7 @@ mod ui;
 mod unlock;
 mod validate;
 
-use environment::EnvVars;
+use env_vars::EnvVars;
 use error::CommandError;
 use ui::{ColorMode, Terminal};
 
@@ -134,10 +134,10 @@ pub fn run() -> ExitCode {
         Err(shown) => return print_usage(&shown),
     };
     let environment = EnvVars::from_process();
-    let github = environment.get(environment::names::GITHUB) == Some("true");
+    let github = environment.get(env_vars::names::GITHUB) == Some("true");
     let ui = Terminal::new(
         cli.global.color,
-        environment.get(environment::names::CI).is_some(),
+        environment.get(env_vars::names::CI).is_some(),
         github,
     );
     log::init_logging(

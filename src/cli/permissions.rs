@@ -7,8 +7,8 @@ use super::{
     session::{InputArgs, load_manifest},
 };
 use crate::{
-    kinds::aws::permissions::{Purpose, build_policy},
     manifest::SecretsMode,
+    ops::permissions::{Purpose, build_policy},
 };
 
 /// Print the IAM policy that trimtab's own credentials need.

@@ -11,7 +11,7 @@ use super::{
     session::{AllowArgs, InputArgs, TargetArgs},
 };
 use crate::{
-    manifest::disk,
+    manifest::syntax::bounded_read,
     model::Address,
     plan::{Plan, PlanId, Refusal},
     render::{self, Headline},
@@ -70,7 +70,7 @@ pub(super) fn read(file: &Path) -> Result<(TargetArgs, AllowArgs, PlanId), Comma
     let wrong = |why: String| {
         CommandError::new(format!("cannot read the plan in {}: {why}", file.display()))
     };
-    let text = disk::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
+    let text = bounded_read::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
     parse(&text).map_err(wrong)
 }
 

@@ -9,14 +9,14 @@ use tokio::{
     sync::mpsc::unbounded_channel,
 };
 
-use super::{CommandContext, clock, exit, holder::lease_holder, session::Session};
+use super::{CommandContext, clock, exit, run_identity::lease_holder, session::Session};
 use crate::{
     apply::{ApplyEvent, ApplyOptions, ApplyReport, apply},
     clouds::{
-        CloudWriters, aws,
+        aws,
         fly::{FlyWriter, Leases},
     },
-    kinds::World,
+    kinds::{CloudWriters, World},
     model::GoDuration,
     plan::Approved,
     render,
@@ -181,10 +181,10 @@ pub(super) async fn apply_with_progress(
         match show.format {
             ProgressFormat::Json => lines::show_json(context, receive).await,
             ProgressFormat::Text if context.ui.is_github() => {
-                lines::show_github_groups(context, receive, &steps).await
+                lines::show_github_groups(context, receive, &steps).await;
             }
             ProgressFormat::Text if context.ui.is_live() => {
-                live::show_live(context, receive, &steps).await
+                live::show_live(context, receive, &steps).await;
             }
             ProgressFormat::Text => lines::show_plain(context, receive, &steps).await,
         }

@@ -9,7 +9,8 @@ use crate::{
     kinds::{Desired, World, fly::Machine},
     model::{KindName, Name},
     plan::{Action, Limits, Plan, PreviousStates, Verb, guard, plan_rollback},
-    render::{self, fleet::EnvironmentStatus},
+    render,
+    status::EnvironmentStatus,
 };
 
 /// What the run that failed worked with.

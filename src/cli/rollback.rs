@@ -24,7 +24,8 @@ use crate::{
     manifest::SecretsMode,
     model::{Address, Image, Name, OwnershipMark, ResourceMap},
     plan::{Limits, Plan, PreviousState, PreviousStates, guard, is_selected, plan_rollback},
-    render::{self, fleet::EnvironmentStatus},
+    render,
+    status::EnvironmentStatus,
 };
 
 /// Take machines back to an earlier release: image, variables and configuration.
@@ -239,7 +240,7 @@ fn predecessor_configs(
     while let Some(machine) = succeeds.and_then(|id| all.iter().find(|machine| machine.id == id)) {
         line.push((machine.instance_id.clone(), machine.config.clone()));
         // Marks that lead in a circle are nobody's past.
-        succeeds = self::predecessor_id(&machine.config).filter(|_| line.len() <= all.len());
+        succeeds = predecessor_id(&machine.config).filter(|_| line.len() <= all.len());
     }
     line
 }

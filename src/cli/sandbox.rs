@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     CommandContext, CommandError,
     connect::parse_latency,
-    environment::names::{REGISTRIES, SANDBOX_SPEED},
+    env_vars::names::{REGISTRIES, SANDBOX_SPEED},
     exit,
 };
 use trimtab_sandbox::{self as sandbox, Fault, StartError};

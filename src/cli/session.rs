@@ -15,13 +15,10 @@ use super::{
     images,
 };
 use crate::{
-    clouds::{
-        CloudReaders, RegistryClient,
-        aws::{self, lock::LockLease},
-        fly,
-    },
+    clouds::{CloudReaders, RegistryClient, aws, fly},
     kinds::{Desired, World},
-    manifest::{self, Inputs, LoadedEnvironment, SecretsMode, disk},
+    lock::LockLease,
+    manifest::{self, Inputs, LoadedEnvironment, SecretsMode, syntax::bounded_read},
     model::{Address, Image},
     observe::{self, ResolvedImages},
     plan::{self, Plan},
@@ -126,8 +123,8 @@ fn parse_name_value(text: &str) -> Result<(String, String), String> {
 /// The variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let wrong = |why: String| CommandError::new(format!("cannot read {}: {why}", file.display()));
-    let text = disk::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
-    manifest::dotenv::parse(&text)
+    let text = bounded_read::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
+    manifest::syntax::dotenv::parse(&text)
         .map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 

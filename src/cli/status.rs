@@ -6,10 +6,7 @@ use super::{
     CommandContext, CommandError, exit,
     session::{Session, TargetArgs},
 };
-use crate::{
-    manifest::SecretsMode,
-    render::{self, fleet::EnvironmentStatus},
-};
+use crate::{manifest::SecretsMode, render, status::EnvironmentStatus};
 
 /// Show what runs.
 #[derive(Debug, Args)]

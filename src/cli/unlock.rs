@@ -7,10 +7,8 @@ use super::{
     session::{InputArgs, Session, TargetArgs},
 };
 use crate::{
-    clouds::aws::{
-        AwsReader, AwsWriter,
-        lock::{self, LockLocation, LockTimings},
-    },
+    clouds::aws::{AwsReader, AwsWriter},
+    lock::{self, LockLocation, LockTimings},
     manifest::SecretsMode,
 };
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::{
-    CloudError, CloudProvider, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter,
-    format_error_chain, gauge::RequestCounter, reach,
+    CloudError, CloudProvider, CrashPoint, ErrorKind, RateLimitedAction, RateLimiter, endpoint,
+    format_error_chain, request_counter::RequestCounter,
 };
 use crate::model::redact;
 
@@ -34,7 +34,7 @@ const MIN_SPEED: f64 = 0.01;
 const MAX_SPEED: f64 = 100_000.0;
 
 /// A speed that durations can be divided by.
-pub(super) fn clamp_speed(speed: f64) -> f64 {
+pub(crate) fn clamp_speed(speed: f64) -> f64 {
     speed.clamp(MIN_SPEED, MAX_SPEED)
 }
 
@@ -109,7 +109,7 @@ pub(super) struct HttpClients {
 
 impl HttpClients {
     /// One TLS stack, one set of time limits. A redirect is never followed by itself, so that no token goes where it was
-    /// not meant to. Plain HTTP is spoken to this machine only, see [`reach::safe`]: no proxy of another one may read it.
+    /// not meant to. Plain HTTP is spoken to this machine only, see [`endpoint::safe`]: no proxy of another one may read it.
     /// Nor does it need the certificates that the system trusts, and reading them takes longer than many a whole run
     /// against an imitation; so a client for TLS is made only where it is wanted.
     pub(super) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
@@ -125,7 +125,7 @@ impl HttpClients {
         };
         let wants_tls = addresses
             .into_iter()
-            .any(|address| !reach::is_plain_http(address));
+            .any(|address| !endpoint::is_plain_http(address));
         let tls = wants_tls.then(|| made(builder())).transpose()?;
         Ok(Self {
             plain: made(builder().no_proxy().tls_certs_only([]))?,
@@ -137,7 +137,7 @@ impl HttpClients {
     pub(super) fn for_url(&self, address: &str) -> &reqwest::Client {
         self.tls
             .as_ref()
-            .filter(|_| !reach::is_plain_http(address))
+            .filter(|_| !endpoint::is_plain_http(address))
             .unwrap_or(&self.plain)
     }
 }
@@ -177,7 +177,7 @@ impl ApiClient {
         ];
         let addresses = addresses.into_iter().flatten().map(String::as_str);
         for address in addresses.clone() {
-            reach::parse_token_url(address).map_err(|why| wrong(&why))?;
+            endpoint::parse_token_url(address).map_err(|why| wrong(&why))?;
         }
         Ok(Self(Arc::new(ApiClientInner {
             clients: HttpClients::new(addresses).map_err(|why| wrong(&why))?,
@@ -291,8 +291,8 @@ impl ApiClient {
             &text
         };
         serde_json::from_str(text).map_err(|error| {
-            let why = reach::summarize_html(text)
-                .unwrap_or_else(|| reach::to_single_line(&redact(&error.to_string())));
+            let why = endpoint::summarize_html(text)
+                .unwrap_or_else(|| endpoint::to_single_line(&redact(&error.to_string())));
             invalid_response_error(call, &why, request_id)
         })
     }
@@ -348,12 +348,12 @@ impl ApiClient {
             .map(redact);
         tracing::debug!(method = %call.method, path = call.path, status = status.as_u16(), request_id);
         if !status.is_success() {
-            let pointed = reach::redirect_target(&answer);
-            let text = reach::read_error_body(&call.operation, answer).await?;
+            let pointed = endpoint::redirect_target(&answer);
+            let text = endpoint::read_error_body(&call.operation, answer).await?;
             gauge.end_request(&call.operation, turn)?;
             return Err(status_error(call, status, &text, pointed, request_id));
         }
-        let body = reach::read_body(&call.operation, answer).await;
+        let body = endpoint::read_body(&call.operation, answer).await;
         gauge.end_request(&call.operation, turn)?;
         match body.map(String::from_utf8) {
             Ok(Ok(text)) => Ok((text, request_id)),
@@ -497,7 +497,7 @@ fn status_error(
             "it points to {place}, and a redirect is not followed, since the token would go along: use the address \
              that is meant"
         ),
-        None => said.map_or_else(|| reach::summarize_text(text), reach::to_single_line),
+        None => said.map_or_else(|| endpoint::summarize_text(text), endpoint::to_single_line),
     };
     CloudError {
         operation: call.operation.clone(),

@@ -2,56 +2,24 @@
 //! above both. It knows no kind and no plan.
 
 pub mod aws;
+mod endpoint;
 mod error;
 pub mod fly;
-mod gauge;
-mod http;
-mod pacing;
+pub(crate) mod http;
 mod probe;
-mod reach;
+mod progress;
+mod rate_limiter;
 mod registry;
-mod voice;
+mod request_counter;
 
 pub(crate) use error::format_error_chain;
 pub use error::{CloudError, CloudProvider, ErrorKind};
-pub use gauge::{CrashMode, CrashPoint, RequestOrdinal};
 pub use http::{ApiClient, ClientConfig};
-pub use pacing::{RateLimitedAction, RateLimiter};
 pub use probe::ProbeResponse;
+pub use progress::{MachineStatus, ProgressSink};
+pub use rate_limiter::{RateLimitedAction, RateLimiter};
 pub use registry::RegistryClient;
-pub use voice::{MachineStatus, ProgressSink};
-
-use std::sync::Arc;
-
-/// The clients of every cloud, with write access. Only `apply` holds one.
-#[derive(Clone, Debug)]
-pub struct CloudWriters {
-    /// Fly.io.
-    pub fly: fly::FlyWriter,
-    /// AWS, where the manifest names an account.
-    pub aws: Option<aws::AwsWriter>,
-    /// The lock of the environment, where it has one. Whoever took it gives it back.
-    pub lock: Option<Arc<aws::lock::LockLease>>,
-    /// Whom a long wait tells what it sees.
-    pub progress: ProgressSink,
-}
-
-impl CloudWriters {
-    /// AWS.
-    ///
-    /// # Errors
-    /// When there is no client: the manifest that the plan was made from names no account.
-    pub fn aws(&self) -> Result<&aws::AwsWriter, CloudError> {
-        let none = || {
-            CloudError::new_aws(
-                "call AWS",
-                ErrorKind::Rejected,
-                "the manifest names no account",
-            )
-        };
-        self.aws.as_ref().ok_or_else(none)
-    }
-}
+pub use request_counter::{CrashMode, CrashPoint, RequestOrdinal};
 
 /// The clients of every cloud, without write access.
 #[derive(Clone, Debug)]

@@ -1,10 +1,7 @@
 //! The effects of a kind: the calls that carry its operations to its cloud.
 
 use super::{Kind, Op, RegisteredKind, StepResult, World};
-use crate::{
-    clouds::{CloudError, CloudWriters},
-    model::Name,
-};
+use crate::{clouds::CloudError, kinds::CloudWriters, model::Name};
 
 /// The calls of a kind. Every kind has the first three; the others are for what is rolled out.
 ///

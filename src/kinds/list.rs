@@ -76,7 +76,7 @@ macro_rules! define_kinds {
             /// # Errors
             /// What the cloud answered; the operation may have been done in part, and the next plan will tell.
             pub async fn run(
-                &self, name: &Name, clouds: &crate::clouds::CloudWriters, world: &World,
+                &self, name: &Name, clouds: &crate::kinds::CloudWriters, world: &World,
             ) -> Result<StepResult, crate::clouds::CloudError> {
                 match self {
                     $(Self::$Variant(op) => drive::run_op::<$Kind>(op, name, clouds, world).await,)+

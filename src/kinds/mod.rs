@@ -16,11 +16,13 @@ use crate::model::{Address, DiffLine, KindName, Name, OwnershipMark, ResourceMap
 pub mod aws;
 mod drive;
 pub mod fly;
+mod writers;
 #[macro_use]
 mod list;
 
 pub use drive::Drive;
 pub use list::{KindVisitor, RegisteredKind};
+pub use writers::CloudWriters;
 
 /// A kind of resource, described without touching a cloud.
 pub trait Kind: KindName + Sized + 'static {

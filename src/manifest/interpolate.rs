@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    node::{Diagnostic, FileId, SourceLocation, TomlNode, TomlValue},
-    references::AwsReferences,
-    suggest,
+    aws_references::AwsReferences,
+    syntax::{
+        node::{Diagnostic, FileId, SourceLocation, TomlNode, TomlValue},
+        suggest,
+    },
 };
 use crate::model::Address;
 
@@ -60,7 +62,7 @@ impl Scope {
         }
         match &mut node.value {
             TomlValue::String(text) if text.contains("${") => {
-                *text = self.interpolate_string(text, &node.location, outcome)
+                *text = self.interpolate_string(text, &node.location, outcome);
             }
             TomlValue::Array(items) => items
                 .iter_mut()
@@ -233,7 +235,7 @@ fn error_at(at: &SourceLocation, message: impl Into<String>) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::node::SourceFiles;
+    use crate::manifest::syntax::node::SourceFiles;
 
     fn resolve(text: &str) -> (String, Vec<String>) {
         let mut files = SourceFiles::default();

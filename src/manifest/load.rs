@@ -7,15 +7,16 @@ use std::{
 
 use super::{
     Inputs, LoadedEnvironment, ManifestError, SecretsMode, TokenSource,
-    decode::decode_manifest,
+    aws_references::AwsReferences,
     interpolate::{InterpolationResult, Scope, Variable},
     list_environments,
     lower::{self, Context},
-    node::{Diagnostic, TomlEntry, TomlNode, TomlTable},
-    read::{ManifestReader, entry_mut, table_mut},
-    references::AwsReferences,
-    schema, suggest,
-    validate::validate,
+    reader::{ManifestReader, entry_mut, table_mut},
+    schema::{decode::decode_manifest, json_schema, validate::validate},
+    syntax::{
+        node::{Diagnostic, TomlEntry, TomlNode, TomlTable},
+        suggest,
+    },
 };
 use crate::model::{Address, OwnershipMark};
 
@@ -39,7 +40,7 @@ pub fn load(
         return Err(ManifestError::new(reader.files, reader.errors));
     };
     let resolved = resolve_references(&mut root, environment, inputs, &mut reader);
-    let shape = validate(schema::strict_schema(), &mut root);
+    let shape = validate(json_schema::strict_schema(), &mut root);
     reader.errors.extend(shape);
     let document = match decode_manifest(&root) {
         Ok(document) => document,

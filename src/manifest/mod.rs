@@ -14,29 +14,19 @@ use crate::{
     model::{Address, Name},
 };
 
-mod decode;
-pub mod disk;
-pub mod dotenv;
+mod aws_references;
 pub mod fly_toml;
 mod interpolate;
 mod load;
 mod lower;
-mod mask;
-pub mod node;
-mod problem;
-mod read;
-mod references;
-mod schema;
-mod sensitive;
-pub mod shape;
-mod spot;
-mod suggest;
-mod validate;
+mod reader;
+pub mod schema;
+pub mod syntax;
 
 pub use load::load;
-pub use node::{Diagnostic, SourceFiles, SourceLocation};
-pub use problem::ManifestError;
-pub use schema::editor_schema;
+pub use schema::json_schema::editor_schema;
+pub use syntax::error::ManifestError;
+pub use syntax::node::{Diagnostic, SourceFiles, SourceLocation};
 
 /// What a manifest takes from outside.
 #[derive(Clone)]

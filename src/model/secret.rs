@@ -27,7 +27,7 @@ impl Secret {
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
         let value = value.into();
-        super::veil::register_secret(&value);
+        super::redact::register_secret(&value);
         Self(value)
     }
 

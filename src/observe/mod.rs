@@ -17,18 +17,13 @@ use crate::{
     kinds::{Desired, World},
 };
 
-mod assemble;
 mod aws;
-mod aws_world;
-mod collect;
+mod fly;
 mod images;
-mod inside;
-mod left_behind;
-mod owner;
-mod slots;
+mod ownership;
 
-pub use aws::{AwsSnapshot, BucketSnapshot};
-pub use collect::{AppExistence, AppSnapshot, FlySnapshot};
+pub use aws::collect::{AwsSnapshot, BucketSnapshot};
+pub use fly::collect::{AppExistence, AppSnapshot, FlySnapshot};
 pub use images::{ImageLookupFailure, ResolvedImages, resolve_images};
 
 /// Reads everything that concerns an environment.
@@ -46,8 +41,8 @@ pub async fn observe(readers: &CloudReaders, desired: &Desired) -> Result<World,
         "looks at the world"
     );
     let (fly, aws) = tokio::join!(
-        collect::collect(&readers.fly, desired),
-        aws::collect(readers, desired)
+        fly::collect::collect(&readers.fly, desired),
+        aws::collect::collect(readers, desired)
     );
     // An answer that the account is another one matters more than whatever else went wrong.
     let (aws, fly) = (aws?, fly?);
@@ -64,13 +59,13 @@ pub fn assemble_world(
     aws: &AwsSnapshot,
     desired: &Desired,
 ) -> Result<World, CloudError> {
-    let mut world = assemble::assemble(fly, desired)?;
-    aws_world::assemble(&mut world, aws, desired)?;
+    let mut world = fly::assemble::assemble(fly, desired)?;
+    aws::assemble::assemble(&mut world, aws, desired)?;
     world
         .findings
         .warnings
-        .extend(aws_world::credential_override_warnings(fly, desired));
-    let left = left_behind::orphaned_role_conflicts(&world, desired);
+        .extend(aws::assemble::credential_override_warnings(fly, desired));
+    let left = aws::orphaned_roles::orphaned_role_conflicts(&world, desired);
     world.findings.ownership_conflicts.extend(left);
     Ok(world)
 }

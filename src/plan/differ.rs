@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Action, BlockedChange, CascadeDelete, Step,
+    builder::PlanBuilder,
     rollout::{GroupSteps, Member},
-    steps::PlanBuilder,
 };
 use crate::{
     kinds::{

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use petgraph::Direction::Incoming;
 
 use super::Plan;
-use crate::model::{Name, pace};
+use crate::model::{Name, fly_limits};
 
 impl Plan {
     /// From the first request to the last, when every step can begin as soon as what it waits for is done.
@@ -24,8 +24,8 @@ impl Plan {
             if step.cost.is_create {
                 // When the next would begin if there were no burst.
                 let next = paces.entry(step.address.name().root()).or_default();
-                let each = Duration::from_secs(1) / pace::REQUESTS_PER_SECOND;
-                begins = begins.max(next.saturating_sub(each * (pace::REQUEST_BURST - 1)));
+                let each = Duration::from_secs(1) / fly_limits::REQUESTS_PER_SECOND;
+                begins = begins.max(next.saturating_sub(each * (fly_limits::REQUEST_BURST - 1)));
                 *next = begins.max(*next) + each;
             }
             ends[node.index()] = begins + Duration::from_secs(step.cost.secs);

@@ -25,7 +25,7 @@ use crate::{
     model::{Address, DiffLine, Name, OwnershipMark, RolloutPolicy},
 };
 
-mod back;
+mod builder;
 mod change;
 mod differ;
 mod estimate;
@@ -33,15 +33,15 @@ mod guard;
 mod id;
 mod only;
 mod order;
+mod rollback;
 mod rollout;
-mod steps;
 
-pub use back::{PreviousState, PreviousStates, plan_rollback};
 pub use change::{Change, Verb};
 pub use guard::{Approved, Limits, Refusal, guard, refusals};
 pub use id::{InvalidPlanId, PlanId};
 pub use only::{OnlySelection, is_selected, unknown_addresses};
 pub use order::CycleError;
+pub use rollback::{PreviousState, PreviousStates, plan_rollback};
 
 /// One operation on one resource.
 #[derive(Clone, Debug)]
@@ -220,7 +220,7 @@ pub struct GroupRollout {
 /// # Errors
 /// When the steps wait for each other in a circle.
 pub fn plan(desired: &Desired, world: &World) -> Result<Plan, CycleError> {
-    steps::PlanBuilder::collect(desired, world).build()
+    builder::PlanBuilder::collect(desired, world).build()
 }
 
 impl Plan {

@@ -8,7 +8,7 @@ use petgraph::{
     visit::EdgeRef,
 };
 
-use super::{EdgeReason, Plan, Step, rollout::GroupSteps, steps::PlanBuilder};
+use super::{EdgeReason, Plan, Step, builder::PlanBuilder, rollout::GroupSteps};
 use crate::{
     kinds::fly::Volume,
     model::{Address, KindName, Name},

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{TextOptions, text, value::sanitize, words};
+use super::{TextOptions, text, value::sanitize, wording};
 use crate::{apply::event::ApplyEvent, model::Address};
 
 /// How many steps there are, by the group they are told in.
@@ -71,7 +71,10 @@ impl LogGroups {
                 action, failure, ..
             } => {
                 group.failed += 1;
-                let title = format!("could not {} {address}", words::action_imperative(*action));
+                let title = format!(
+                    "could not {} {address}",
+                    wording::action_imperative(*action)
+                );
                 let id = failure
                     .request_id
                     .as_ref()

@@ -19,27 +19,26 @@
 
 use std::time::Duration;
 
-mod detail;
-mod entry;
-pub mod fleet;
+mod attribute_rows;
+mod change_groups;
 pub mod github;
 pub mod graph;
 pub mod json;
 pub mod markdown;
 mod rollout;
-mod style;
 pub mod text;
 pub mod tfjson;
+mod theme;
 mod value;
-mod words;
+mod wording;
 
-pub use style::Theme;
+pub use theme::Theme;
 pub use value::sanitize_output;
 
 /// A duration as people say it: `0.9 s`, `12 s`, `1m50s`.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
-    words::format_duration(duration)
+    wording::format_duration(duration)
 }
 
 /// How text is to look.
@@ -103,9 +102,12 @@ impl Headline {
 
     /// What the look at the world cost: `live read: 4 requests, 0.9 s`.
     fn read_cost(&self) -> String {
-        let requests = words::format_count(self.requests, "request");
+        let requests = wording::format_count(self.requests, "request");
         match self.elapsed {
-            Some(elapsed) => format!("live read: {requests}, {}", words::format_duration(elapsed)),
+            Some(elapsed) => format!(
+                "live read: {requests}, {}",
+                wording::format_duration(elapsed)
+            ),
             None => format!("live read: {requests}"),
         }
     }

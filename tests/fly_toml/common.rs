@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value as Json};
 use trimtab::manifest::{
     fly_toml::{self, CanonicalFlyToml},
-    node::{Diagnostic, SourceFiles, TomlNode, TomlTable, TomlValue},
+    syntax::node::{Diagnostic, SourceFiles, TomlNode, TomlTable, TomlValue},
 };
 
 /// A modernised text and the files that its places point into.

@@ -2,8 +2,8 @@
 
 pub(crate) mod common;
 mod corpus;
+mod diagnostics;
 mod fixtures;
 mod json;
 mod legacy;
-mod problems;
-mod robust;
+mod robustness;

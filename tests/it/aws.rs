@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use crate::support::TestEnv;
 
+mod concurrent;
 mod crash;
 mod destroy;
 mod drift;
 mod github;
 mod identity;
 mod permissions;
-mod together;
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-central-1";

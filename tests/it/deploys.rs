@@ -4,13 +4,13 @@
 use serde_json::json;
 
 use crate::support::{TestEnv, apply_plan};
-use shop::{Production, RELEASE_COMMAND_GROUP, UserManifest, runs_image, versions};
+use production::{Production, RELEASE_COMMAND_GROUP, UserManifest, runs_image, versions};
 
-#[path = "deploys/shop.rs"]
-mod shop;
+#[path = "deploys/production.rs"]
+mod production;
 
 const PRISM: UserManifest = UserManifest {
-    folder: "000",
+    folder: "prism",
     app: "web",
     fly_name: "prism",
     secrets: &[],
@@ -20,7 +20,7 @@ const PRISM: UserManifest = UserManifest {
     has_checks: false,
 };
 const VIBEGRAPHER: UserManifest = UserManifest {
-    folder: "001",
+    folder: "vibegrapher",
     app: "api",
     fly_name: "vibegrapher-api",
     secrets: &["OPENAI_API_KEY"],
@@ -30,7 +30,7 @@ const VIBEGRAPHER: UserManifest = UserManifest {
     has_checks: true,
 };
 const LEDGER: UserManifest = UserManifest {
-    folder: "002",
+    folder: "ledger",
     app: "app",
     fly_name: "ledger-app-production",
     secrets: &[],
@@ -40,7 +40,7 @@ const LEDGER: UserManifest = UserManifest {
     has_checks: true,
 };
 const DRAFTGURU: UserManifest = UserManifest {
-    folder: "003",
+    folder: "draftguru",
     app: "web",
     fly_name: "draft-app-prod",
     secrets: &["PROD_DATABASE_URL", "PROD_SECRET_KEY"],
@@ -50,7 +50,7 @@ const DRAFTGURU: UserManifest = UserManifest {
     has_checks: false,
 };
 const REIFY: UserManifest = UserManifest {
-    folder: "004",
+    folder: "reify",
     app: "web",
     fly_name: "reify",
     secrets: &["SECRET_KEY_BASE"],
@@ -237,7 +237,10 @@ async fn kill_during_release_command(shop: &Production) {
 }
 
 /// Waits until a machine has the new image, and cannot become healthy.
-async fn begin_unhealthy_rollout<'s>(shop: &'s Production, tag: &str) -> shop::RunningApply<'s> {
+async fn begin_unhealthy_rollout<'s>(
+    shop: &'s Production,
+    tag: &str,
+) -> production::RunningApply<'s> {
     shop.add_rule("app", tag, json!({ "checks": "critical" }))
         .await;
     let mut run = shop.start_apply("guarded", tag);

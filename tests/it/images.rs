@@ -19,7 +19,7 @@ use trimtab::{
 };
 
 use crate::{
-    story::MANIFEST,
+    reconcile::MANIFEST,
     support::{TestEnv, plan_summary},
 };
 

@@ -10,14 +10,12 @@ use serde_json::{Value, json};
 use trimtab::{
     clouds::{
         ErrorKind,
-        aws::{
-            self, AwsWriter, BucketRef,
-            lock::{
-                self, LockError, LockErrorKind, LockHolder, LockLease, LockLocation, LockLoss,
-                LockRecord, LockTimings,
-            },
-        },
+        aws::{self, AwsWriter, BucketRef},
         fly,
+    },
+    lock::{
+        self, LockError, LockErrorKind, LockHolder, LockLease, LockLocation, LockLoss, LockRecord,
+        LockTimings,
     },
     model::{OwnershipMark, Secret},
 };

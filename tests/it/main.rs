@@ -6,28 +6,28 @@
     reason = "a test that cannot go on stops where it is"
 )]
 
+mod architecture;
 mod aws;
-mod corpus;
 mod deploys;
-mod floors;
+mod fuzz_corpus;
 mod health;
 mod hostile;
 mod images;
 mod leases;
 mod locks;
-mod lost;
+mod lost_responses;
 mod machines;
-mod manifests;
+mod manifest_lifecycle;
 mod matrix;
-mod picture;
 mod properties;
-mod public;
+mod public_endpoint;
 mod readme;
+mod readme_screenshot;
+mod reconcile;
 mod rollouts;
 mod scripts;
 mod secrets;
-mod skip;
-mod story;
+mod skip_if_message;
 mod support;
 
 #[path = "../fly_toml/main.rs"]

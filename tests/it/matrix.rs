@@ -12,12 +12,12 @@
 //! `cargo test matrix` takes a part of the cases: each sort at each manifest, striking at requests that lie apart.
 //! `TRIMTAB_MATRIX=full` takes all. A case that fails is named; `TRIMTAB_MATRIX='its name'` runs it alone.
 
-mod blows;
-pub(crate) mod census;
-mod killed;
-mod meddling;
-mod scenes;
-mod stage;
+mod baselines;
+mod case_runner;
+mod disruptions;
+pub(crate) mod normalized_state;
+mod outside_changes;
+mod sigkill;
 
 use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Instant};
 
@@ -25,8 +25,8 @@ use futures_util::{StreamExt as _, stream};
 
 use trimtab_sandbox::RequestSelector;
 
-use blows::Disruption;
-use scenes::BaselineRun;
+use baselines::BaselineRun;
+use disruptions::Disruption;
 
 /// How many cases run side by side: they wait for booting machines most of the time.
 const PARALLEL_CASES: usize = 12;
@@ -69,7 +69,7 @@ impl CaseSelection {
             }
             Self::All => scenes
                 .iter()
-                .map(|scene| blows::all_disruptions(scene.requests, scene.writes))
+                .map(|scene| disruptions::all_disruptions(scene.requests, scene.writes))
                 .collect(),
             Self::Named(text) => scenes
                 .iter()
@@ -93,7 +93,7 @@ fn sample_cases(scenes: &[Arc<BaselineRun>], share: u64) -> Vec<Vec<Disruption>>
             let most = if writes { scene.writes } else { scene.requests };
             n.is_multiple_of(stride.min((most / 2).max(1)))
         };
-        blows::all_disruptions(scene.requests, scene.writes)
+        disruptions::all_disruptions(scene.requests, scene.writes)
             .into_iter()
             .filter(chosen)
             .collect()
@@ -102,7 +102,7 @@ fn sample_cases(scenes: &[Arc<BaselineRun>], share: u64) -> Vec<Vec<Disruption>>
 }
 
 fn cases_named(scene: &BaselineRun, text: &str) -> Vec<Disruption> {
-    let all = blows::all_disruptions(scene.requests, scene.writes).into_iter();
+    let all = disruptions::all_disruptions(scene.requests, scene.writes).into_iter();
     all.filter(|blow| format!("{}: {blow}", scene.name).contains(text))
         .collect()
 }
@@ -118,7 +118,7 @@ struct CaseTally {
 
 async fn run_cases(choice: &CaseSelection) -> CaseTally {
     let mut tally = CaseTally::default();
-    let scenes: Vec<Arc<BaselineRun>> = scenes::all_baselines()
+    let scenes: Vec<Arc<BaselineRun>> = baselines::all_baselines()
         .await
         .into_iter()
         .map(Arc::new)
@@ -127,13 +127,13 @@ async fn run_cases(choice: &CaseSelection) -> CaseTally {
         let mut sorts: BTreeSet<String> = match choice {
             CaseSelection::Named(_) => cases.iter().map(Disruption::category).collect(),
             CaseSelection::Sample | CaseSelection::All => {
-                blows::all_categories(scene.requests, scene.writes)
+                disruptions::all_categories(scene.requests, scene.writes)
             }
         };
         // Tasks of their own, so that they use all cores.
         let cases = stream::iter(cases).map(|blow| {
             let scene = Arc::clone(scene);
-            let case = tokio::spawn(async move { stage::run_case(&scene, blow).await });
+            let case = tokio::spawn(async move { case_runner::run_case(&scene, blow).await });
             async move { (blow, case.await.unwrap()) }
         });
         let mut cases = cases.buffer_unordered(PARALLEL_CASES);
@@ -195,7 +195,7 @@ fn next_apply_converges_after_any_fault() {
     match choice {
         CaseSelection::Named(name) => assert!(tally.ran > 0, "no case is called {name}"),
         CaseSelection::Sample | CaseSelection::All => {
-            assert!(tally.ran >= MIN_CASES_RUN, "only {} cases ran", tally.ran)
+            assert!(tally.ran >= MIN_CASES_RUN, "only {} cases ran", tally.ran);
         }
     }
 }

@@ -3,19 +3,19 @@
 //!
 //! `PROPTEST_CASES=1000 cargo test properties` takes more cases.
 
+mod applies;
 mod aws;
-mod back;
-mod deeds;
-mod fit;
+mod consistency;
+mod desired_from_live;
 mod generator;
-mod live;
-mod proxy;
-mod pure;
-mod schema;
+mod manual_requests;
+mod plans;
+mod scenario;
+mod schema_keys;
 mod service;
-mod story;
-mod text;
-mod words;
+mod shuffling_proxy;
+mod strategies;
+mod toml_files;
 
 use proptest::test_runner::{Config, RngSeed};
 

@@ -2,11 +2,11 @@
 //! that two versions never serve beside each other, that what sleeps sleeps on, and that a run that is killed anywhere
 //! can be repeated.
 
-mod any;
-mod edges;
+mod crashes;
 mod fleet;
 mod history;
-mod kills;
+mod ordering;
+mod random_rollouts;
 
 use proptest::test_runner::{Config, RngSeed};
 

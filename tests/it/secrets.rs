@@ -9,17 +9,17 @@
 //! `cargo test secrets` runs each command and each failure at each level, and each format at one of them;
 //! `TRIMTAB_SECRETS=full` every format at every level.
 
-mod echo;
+mod all_commands;
+mod canaries;
+mod debug_output;
+mod echo_server;
 mod failures;
-mod marks;
-mod prints;
-mod stage;
-mod story;
+mod leak_test;
 
 use std::{io::Write as _, process::Command};
 
-use marks::Canaries;
-use stage::LeakTest;
+use canaries::Canaries;
+use leak_test::LeakTest;
 
 /// What the ordinary run must reach, so that one that shrinks is noticed.
 const MIN_RUNS: usize = 270;
@@ -102,7 +102,7 @@ fn no_secret_leaks() {
         let levels = levels.map(|(nth, level)| {
             scope.spawn(move || {
                 [
-                    story::run_all_commands(marks, nth, level, choice),
+                    all_commands::run_all_commands(marks, nth, level, choice),
                     failures::run_failures(marks, nth, level),
                 ]
             })

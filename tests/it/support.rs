@@ -16,11 +16,10 @@ use tokio::sync::mpsc::unbounded_channel;
 use trimtab::{
     apply::{ApplyOptions, ApplyReport, apply},
     clouds::{
-        ClientConfig, CloudError, CloudReaders, CloudWriters, CrashPoint, ProgressSink,
-        RegistryClient, aws,
+        ClientConfig, CloudError, CloudReaders, CrashPoint, ProgressSink, RegistryClient, aws,
         fly::{FlyReader, FlyWriter, MachineRequest, wire},
     },
-    kinds::{Desired, World},
+    kinds::{CloudWriters, Desired, World},
     manifest::{self, Inputs, SecretsMode},
     model::{Address, Secret},
     observe::{ResolvedImages, observe, resolve_images},

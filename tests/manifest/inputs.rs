@@ -241,7 +241,7 @@ fn missing_environment_is_reported() {
 #[test]
 fn every_resource_has_a_position() {
     let loaded = load(
-        &repo_path("tests/manifests/003"),
+        &repo_path("tests/manifests/draftguru"),
         "staging",
         &unchecked_inputs(),
     )

@@ -1,13 +1,13 @@
 //! Manifests as users write them: what they become, and what is said of broken ones.
 
-mod bad;
+mod aws_limits;
 mod corpus;
-mod good;
-mod grants;
+mod iam_policies;
 mod inputs;
-mod junk;
-mod limits;
+mod invalid;
 mod lowering;
 mod machine_config;
+mod mangled;
 mod schema;
 pub(crate) mod support;
+mod valid;

@@ -23,7 +23,7 @@ use crate::render::{
         CANARY, CANARY_FINGERPRINT, PLAIN, cron_spec, desired, headline, image_with_digest,
         machine_spec, parse_name, plan_with_refusals, pretty_json, ref_to, world_after_apply,
     },
-    machine::assert_conforms,
+    machine_readable::assert_conforms,
 };
 
 const REGIONS: [&str; 3] = ["ewr", "lhr", "nrt"];

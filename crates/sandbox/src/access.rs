@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
-use super::answer::ApiError;
+use super::api::ApiError;
 use super::world::{App, SimulatedWorld};
 
 /// What a token is good for.

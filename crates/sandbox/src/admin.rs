@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{ApiError, ApiResponse, ApiResult};
+use super::api::{ApiError, ApiResponse, ApiResult};
 use super::aws;
 use super::behaviour::Rule;
 use super::faults::{FAULT_HELP, Fault};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::ApiError;
+use super::api::ApiError;
 use super::ids;
 
 /// Where images come from whose reference names no registry.

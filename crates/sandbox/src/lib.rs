@@ -129,7 +129,7 @@
 
 mod access;
 mod admin;
-mod answer;
+mod api;
 mod aws;
 mod behaviour;
 mod clock;
@@ -139,42 +139,42 @@ mod console;
 mod faults;
 mod gate;
 mod graphql;
+mod http;
 mod ids;
 mod images;
-mod limits;
 mod machine;
-mod public;
-mod record;
+mod proxy;
+mod rate_limit;
+mod recorder;
 mod registry;
 mod routes;
 mod running;
 mod server;
-mod settle;
 mod store;
+mod transitions;
 mod uiex;
 mod v1;
-mod wire;
 mod world;
 
-pub use aws::AwsAccessKey;
-pub use clock::ClockMode;
-pub use faults::{FAULT_HELP, Fault, FaultError, RequestSelector};
-pub use running::{
+pub use crate::aws::AwsAccessKey;
+pub use crate::clock::ClockMode;
+pub use crate::faults::{FAULT_HELP, Fault, FaultError, RequestSelector};
+pub use crate::running::{
     RunningSandbox, SandboxOptions, SandboxSnapshot, StartError, find_server, start,
 };
-pub use server::RequestRecord;
-pub use store::{ServerFile, StoreError};
+pub use crate::server::RequestRecord;
+pub use crate::store::{ServerFile, StoreError};
 
 /// How long a machine takes in here, in milliseconds: what no client can be faster than.
 pub mod times {
-    use super::settle;
+    use super::transitions;
 
     /// Replacing the old version by the new one.
-    pub const REPLACE_MS: i64 = settle::REPLACE_MS;
+    pub const REPLACE_MS: i64 = transitions::REPLACE_MS;
     /// A new machine waits so long before it boots.
-    pub const BOOT_DELAY_MS: i64 = settle::BOOT_DELAY_MS;
+    pub const BOOT_DELAY_MS: i64 = transitions::BOOT_DELAY_MS;
     /// From the beginning of a boot until it is started.
-    pub const BOOT_MS: i64 = settle::BOOT_MS;
+    pub const BOOT_MS: i64 = transitions::BOOT_MS;
     /// From then until its checks are known.
-    pub const FIRST_CHECK_MS: i64 = settle::FIRST_CHECK_MS;
+    pub const FIRST_CHECK_MS: i64 = transitions::FIRST_CHECK_MS;
 }

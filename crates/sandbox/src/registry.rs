@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::answer::{ApiCall, ApiResponse, ApiResult, ResponseBody};
+use super::api::{ApiCall, ApiResponse, ApiResult, ResponseBody};
 use super::images::{ImageReference, MANIFEST_TYPE, is_digest};
 use super::routes::{Route, route};
 use super::world::SimulatedWorld;

@@ -1,7 +1,7 @@
 //! What a route is: method, path, endpoint, and the bucket that limits it.
 
-use super::answer::{ApiCall, ApiResult};
-use super::limits::RateLimit;
+use super::api::{ApiCall, ApiResult};
+use super::rate_limit::RateLimit;
 use super::world::SimulatedWorld;
 
 /// An endpoint.

@@ -22,8 +22,8 @@ use super::connection::{BreakableListener, ConnectionBreaker};
 use super::faults::{Fault, Faults};
 use super::gate::Gate;
 use super::graphql;
-use super::limits::ApiRateLimiter;
-use super::record::{self, ExchangeRecorder};
+use super::rate_limit::ApiRateLimiter;
+use super::recorder::{self, ExchangeRecorder};
 use super::registry;
 use super::server::{RequestRecord, Server, SharedState};
 use super::store::{self, ServerFile, StateStore, StoreError};
@@ -198,7 +198,7 @@ pub async fn start(options: SandboxOptions) -> Result<RunningSandbox, StartError
         None => fly_router(Arc::clone(&server)),
         Some(recorder) => fly_router(Arc::clone(&server)).layer(middleware::from_fn_with_state(
             recorder,
-            record::record_exchange,
+            recorder::record_exchange,
         )),
     };
     let tasks = [

@@ -13,18 +13,18 @@ use tokio::sync::Notify;
 
 use super::access;
 use super::admin;
-use super::answer::{ApiCall, ApiError, ApiResponse, ApiResult, ResponseBody};
+use super::api::{ApiCall, ApiError, ApiResponse, ApiResult, ResponseBody};
 use super::aws;
 use super::clock::SandboxClock;
 use super::connection::ConnectionBreaker;
 use super::faults::{self, Faults, Injected, RequestKind};
 use super::gate::Gate;
-use super::limits::{self, ApiRateLimiter};
-use super::public::{self, PublicRequest};
+use super::http::{drop_connection, read_json_body, render_response, truncated_response};
+use super::proxy::{self, PublicRequest};
+use super::rate_limit::{self, ApiRateLimiter};
 use super::routes::{Route, RouteHandler};
-use super::settle;
 use super::store::{StateStore, StoreError};
-use super::wire::{drop_connection, read_json_body, render_response, truncated_response};
+use super::transitions;
 use super::world::SimulatedWorld;
 
 /// One request as `GET /_sandbox/requests` shows it.
@@ -97,7 +97,7 @@ impl SharedState {
         self.world.list_lag_ms = self.faults.stale_list_ms();
         self.world.aws.config_lag_ms = self.faults.stale_config_ms();
         self.world.aws.removal_lag_ms = self.faults.late_removal_ms();
-        settle::apply_due(&mut self.world);
+        transitions::apply_due(&mut self.world);
     }
 
     /// Everything that would be stored.
@@ -223,7 +223,7 @@ impl Server {
             .headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
-        let public = public::public_host(&self.lock_state().world, asked);
+        let public = proxy::public_host(&self.lock_state().world, asked);
         if let Some(host) = public {
             return self.serve_visit(host, cut).await;
         }
@@ -296,7 +296,7 @@ impl Server {
             received_ms: arrived_ms,
         };
         let answer = self
-            .poll_until_ready(|world| public::respond(world, &visit))
+            .poll_until_ready(|world| proxy::respond(world, &visit))
             .await;
         self.delay().await;
         match answer {
@@ -376,7 +376,7 @@ impl Server {
         match blow {
             Some(Injected::DropBefore) => (ApiResponse::empty(500), false),
             Some(Injected::Status(code)) => (said(code), code == 429),
-            Some(Injected::RateLimited) => (limits::rate_limited().into(), true),
+            Some(Injected::RateLimited) => (rate_limit::rate_limited().into(), true),
             Some(Injected::OperationAborted | Injected::ConditionalConflict) => (said(409), false),
             Some(Injected::StatusAfter(code)) => {
                 self.call_handler(route, incoming).await;
@@ -504,8 +504,8 @@ impl Server {
                     return Ok(saved.map(|()| answer));
                 }
                 Err(deadline) => {
-                    let next =
-                        settle::next_due_ms(&core.world).map_or(deadline, |due| due.min(deadline));
+                    let next = transitions::next_due_ms(&core.world)
+                        .map_or(deadline, |due| due.min(deadline));
                     if !core.clock.try_jump_to(next) {
                         return Err(core.clock.sleep_duration_until(next));
                     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::forbidden;
-use super::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use super::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use super::clock;
 use super::ids;
 use super::routes::{Route, route};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::access::{ApiCaller, Token, forbidden};
-use super::answer::{ApiCall, ApiError};
+use super::api::{ApiCall, ApiError};
 use super::aws::AwsState;
 use super::behaviour::Rule;
 use super::clock::SavedClock;

@@ -9,12 +9,11 @@ use aws_credential_types::{
 };
 use serde::Deserialize;
 
-use super::again::to_cloud_error;
+use super::retry::to_cloud_error;
 use crate::{
     clouds::{
-        CloudError, CloudProvider, ErrorKind,
+        CloudError, CloudProvider, ErrorKind, endpoint,
         http::{self, HttpClients, Idempotency},
-        reach,
     },
     model::{Secret, register_secret},
 };
@@ -75,7 +74,7 @@ impl GitHubCredentialsProvider {
             ..
         } = &self.job;
         let place = url.split('?').next().unwrap_or_default();
-        reach::parse_token_url(place).map_err(|why| wrong(ErrorKind::Rejected, why))?;
+        endpoint::parse_token_url(place).map_err(|why| wrong(ErrorKind::Rejected, why))?;
         let asked = self
             .clients
             .for_url(url)
@@ -95,7 +94,7 @@ impl GitHubCredentialsProvider {
                 ..wrong(trouble, status.as_u16().to_string())
             });
         }
-        let body = reach::read_body(doing, answer).await?;
+        let body = endpoint::read_body(doing, answer).await?;
         let identity: IdTokenResponse = serde_json::from_slice(&body).map_err(|_| {
             wrong(
                 ErrorKind::InvalidResponse,

@@ -7,11 +7,11 @@ use aws_sdk_iam::types::Tag;
 
 use super::{
     AwsWriter,
-    again::{
+    retry::{
         PropagationBackoff, RETRYABLE_ON_IAM_WRITE, RETRYABLE_ON_NEW_ROLE,
         RETRYABLE_ON_POLICY_ATTACHMENT, RETRYABLE_ON_ROLE_DELETION, retry,
     },
-    wire::RoleDescription,
+    types::RoleDescription,
 };
 use crate::clouds::{CloudError, ErrorKind};
 
@@ -50,7 +50,7 @@ fn ignore_not_found(answer: Result<(), CloudError>) -> Result<(), CloudError> {
 }
 
 impl AwsWriter {
-    async fn retry_iam<T, E: super::again::OperationError, F>(
+    async fn retry_iam<T, E: super::retry::OperationError, F>(
         &self,
         doing: &str,
         these: &[&str],

@@ -13,18 +13,17 @@
 //! lock/        one run at a time: a lease on an object of S3
 //! ```
 
-mod account;
-mod again;
+mod clients;
+mod convert;
 mod github;
 mod iam;
-pub mod lock;
+mod interceptor;
 mod read;
+pub(crate) mod retry;
 mod s3;
-mod shape;
-mod watch;
-pub mod wire;
+pub mod types;
 
-pub use account::{AwsSettings, ServiceEndpoints, StaticCredentials};
+pub use clients::{AwsSettings, ServiceEndpoints, StaticCredentials};
 pub use github::GitHubJob;
 pub use iam::NewRole;
 pub use read::AwsReader;

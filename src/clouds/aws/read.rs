@@ -11,16 +11,16 @@ use aws_sdk_s3::{
 
 use super::{
     AwsSettings,
-    account::AwsClients,
-    again::{OperationError, PropagationBackoff, error_code, http_status, to_cloud_error},
-    shape,
-    wire::{
+    clients::AwsClients,
+    convert,
+    retry::{OperationError, PropagationBackoff, error_code, http_status, to_cloud_error},
+    types::{
         BucketDescription, BucketLookup, CallerIdentity, OidcProviderDescription, RoleDescription,
         RoleSummary,
     },
 };
 use crate::{
-    clouds::{CloudError, ErrorKind, gauge::RequestCounter},
+    clouds::{CloudError, ErrorKind, request_counter::RequestCounter},
     model::s3::{Encryption, LifecycleRule, PublicAccessBlock},
 };
 
@@ -76,8 +76,18 @@ impl AwsReader {
         self.account.interceptor().request_count()
     }
 
+    /// The S3 client of a region, for the environment lock.
+    pub(crate) fn s3_client(&self, region: &str) -> aws_sdk_s3::Client {
+        self.account.s3(region)
+    }
+
+    /// The newest `Date` header that AWS sent in a response to a request sent at or after `sent`.
+    pub(crate) fn server_date_since(&self, sent: std::time::Instant) -> Option<jiff::Timestamp> {
+        self.account.interceptor().server_date_since(sent)
+    }
+
     /// The account that is expected to own every bucket.
-    pub(super) fn expected_bucket_owner(&self) -> &str {
+    pub(crate) fn expected_bucket_owner(&self) -> &str {
         &self.account.settings().account
     }
 
@@ -217,7 +227,7 @@ impl AwsReader {
             &codes,
         )?;
         let config = answer.and_then(|answer| answer.server_side_encryption_configuration);
-        Ok(config.map(shape::encryption_from_sdk).unwrap_or_default())
+        Ok(config.map(convert::encryption_from_sdk).unwrap_or_default())
     }
 
     /// A bucket's public access block.
@@ -242,7 +252,7 @@ impl AwsReader {
             &codes,
         )?;
         let config = answer.and_then(|answer| answer.public_access_block_configuration);
-        Ok(config.as_ref().map(shape::public_access_block_from_sdk))
+        Ok(config.as_ref().map(convert::public_access_block_from_sdk))
     }
 
     /// Who owns what others write into a bucket.
@@ -299,7 +309,7 @@ impl AwsReader {
         Ok(rules
             .unwrap_or_default()
             .into_iter()
-            .map(shape::lifecycle_rule_from_sdk)
+            .map(convert::lifecycle_rule_from_sdk)
             .collect())
     }
 
@@ -364,7 +374,7 @@ impl AwsReader {
         let doing = format!("read the tags of bucket {name}");
         let answer = absent_as_none(&doing, answer, &["NoSuchTagSet"])?;
         Ok(answer
-            .map(|answer| shape::tags_from_sdk(answer.tag_set))
+            .map(|answer| convert::tags_from_sdk(answer.tag_set))
             .unwrap_or_default())
     }
 

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use aws_sdk_s3::types as sdk;
 
 use super::{
-    AwsWriter,
-    again::{
+    AwsWriter, convert,
+    retry::{
         self, PropagationBackoff, RETRYABLE_ON_BUCKET_POLICY, RETRYABLE_ON_BUCKET_SETTINGS,
         RETRYABLE_ON_EXISTING_BUCKET, RETRYABLE_ON_PUBLIC_BUCKET_POLICY, retry, to_cloud_error,
     },
-    shape,
-    wire::{BucketDescription, BucketLookup},
+    types::{BucketDescription, BucketLookup},
 };
 use crate::{
     clouds::{CloudError, ErrorKind},
@@ -82,7 +81,7 @@ impl AwsWriter {
             (at.region != "us-east-1").then(|| sdk::BucketLocationConstraint::from(at.region));
         let config = sdk::CreateBucketConfiguration::builder()
             .set_location_constraint(place)
-            .set_tags(Some(shape::tags_to_sdk(tags).map_err(unfit)?))
+            .set_tags(Some(convert::tags_to_sdk(tags).map_err(unfit)?))
             .build();
         let client = self.account.s3(at.region);
         let made = retry(self.speed(), &doing, RETRYABLE_ON_EXISTING_BUCKET, || {
@@ -105,7 +104,7 @@ impl AwsWriter {
                 .expected_bucket_owner(self.expected_bucket_owner());
             match asked.send().await {
                 Ok(_) => Ok(true),
-                Err(error) if again::http_status(&error) == Some(404) => Ok(false),
+                Err(error) if retry::http_status(&error) == Some(404) => Ok(false),
                 Err(error) => Err(to_cloud_error(&doing, &error)),
             }
         })
@@ -155,7 +154,7 @@ impl AwsWriter {
                 .collect()
         };
         let unfit = |why: String| CloudError::new_aws(&doing, ErrorKind::Rejected, why);
-        let list = shape::tags_to_sdk(&own(to)).map_err(unfit)?;
+        let list = convert::tags_to_sdk(&own(to)).map_err(unfit)?;
         let tagging = sdk::Tagging::builder().set_tag_set(Some(list)).build();
         let tagging = tagging.map_err(|error| unfit(error.to_string()))?;
         let client = self.account.s3(at.region);
@@ -190,7 +189,7 @@ impl AwsWriter {
                 .bucket(at.name)
                 .expected_bucket_owner(self.expected_bucket_owner());
             asked
-                .public_access_block_configuration(shape::public_access_block_to_sdk(&to))
+                .public_access_block_configuration(convert::public_access_block_to_sdk(&to))
                 .send()
         })
         .await?;
@@ -248,7 +247,7 @@ impl AwsWriter {
         blocked: &[String],
     ) -> Result<(), CloudError> {
         let doing = format!("set the encryption of bucket {}", at.name);
-        let config = shape::encryption_to_sdk(to, blocked)
+        let config = convert::encryption_to_sdk(to, blocked)
             .map_err(|why| CloudError::new_aws(&doing, ErrorKind::Rejected, why))?;
         let client = self.account.s3(at.region);
         retry(self.speed(), &doing, RETRYABLE_ON_BUCKET_SETTINGS, || {
@@ -326,7 +325,7 @@ impl AwsWriter {
         } else {
             let rules: Vec<_> = to
                 .iter()
-                .map(shape::lifecycle_rule_to_sdk)
+                .map(convert::lifecycle_rule_to_sdk)
                 .collect::<Result<_, _>>()
                 .map_err(unfit)?;
             let config = sdk::BucketLifecycleConfiguration::builder()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{FlyReader, fate, wire};
+use super::{FlyReader, exit_diagnosis, wire};
 use crate::{
     clouds::RateLimitedAction,
     model::{is_unprintable, redact},
@@ -53,11 +53,11 @@ impl FlyReader {
         app: &str,
         machine: &wire::MachineResponse,
     ) -> String {
-        let mut text = fate::describe_outcome(machine);
+        let mut text = exit_diagnosis::describe_outcome(machine);
         let lines = self
-            .read_logs_since(app, &machine.id, fate::run_started_at(machine))
+            .read_logs_since(app, &machine.id, exit_diagnosis::run_started_at(machine))
             .await;
-        let lines = if fate::is_restarting_repeatedly(machine) {
+        let lines = if exit_diagnosis::is_restarting_repeatedly(machine) {
             last_complete_run(&lines)
         } else {
             &lines

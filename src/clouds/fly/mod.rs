@@ -2,19 +2,19 @@
 //!
 //! `plan`, `drift` and `status` hold a [`Reader`]; only `apply` and `destroy` hold a [`Writer`].
 
-mod fate;
-mod job;
+mod command;
+mod exit_diagnosis;
+mod keyed_locks;
 mod lease;
 mod logs;
-mod new;
 mod read;
-mod turns;
+mod requests;
 mod wait;
 pub mod wire;
 mod write;
 
 pub use lease::{AcquiredLease, Leases};
-pub use new::{CreateVolumeRequest, MachineRequest};
 pub use read::FlyReader;
+pub use requests::{CreateVolumeRequest, MachineRequest};
 pub use wait::WaitOutcome;
 pub use write::FlyWriter;

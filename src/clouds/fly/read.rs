@@ -50,7 +50,9 @@ impl FlyReader {
     }
 
     /// The count of this run's requests.
-    pub(in crate::clouds) fn request_counter(&self) -> &crate::clouds::gauge::RequestCounter {
+    pub(in crate::clouds) fn request_counter(
+        &self,
+    ) -> &crate::clouds::request_counter::RequestCounter {
         self.http.request_counter()
     }
 

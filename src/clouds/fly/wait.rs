@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{FlyReader, fate, wire};
+use super::{FlyReader, exit_diagnosis, wire};
 use crate::{
     clouds::{
         CloudError, ErrorKind, MachineStatus, ProgressSink, RateLimitedAction,
         http::{ApiRequest, Idempotency},
     },
-    model::pace::SMOKE_CHECK_SECS,
+    model::fly_limits::SMOKE_CHECK_SECS,
 };
 
 /// How waiting ended.
@@ -82,7 +82,7 @@ impl FlyReader {
             if machine.state == state {
                 return Ok(WaitOutcome::Reached);
             }
-            if fate::is_inactive(&machine) {
+            if exit_diagnosis::is_inactive(&machine) {
                 return Err(watch.failure_error(&machine).await);
             }
             if left == 0 {
@@ -116,7 +116,7 @@ impl FlyReader {
         let deadline = self.http.deadline_in(limit_secs);
         loop {
             let machine = watch.read_running_machine().await?;
-            let sign = fate::machine_status(&machine);
+            let sign = exit_diagnosis::machine_status(&machine);
             if sign.state == "started"
                 && sign.checks_total > 0
                 && sign.checks_passing == sign.checks_total
@@ -159,7 +159,7 @@ impl FlyReader {
             // What a look tells is as old as the question.
             let is_over = steady.has_passed();
             let machine = watch.read_running_machine().await?;
-            let seen = fate::last_start_or_exit(&machine);
+            let seen = exit_diagnosis::last_start_or_exit(&machine);
             if machine.state != "started" || turn != Some(seen) {
                 steady = self.http.deadline_in(smoke);
                 turn = Some(seen);
@@ -211,7 +211,8 @@ impl MachineWait<'_> {
             }
             // What cannot be read now is looked at after the poll.
             if let Ok(Some(machine)) = self.read_machine().await
-                && (fate::is_crash_looping(&machine) || fate::has_exited(&machine))
+                && (exit_diagnosis::is_crash_looping(&machine)
+                    || exit_diagnosis::has_exited(&machine))
             {
                 return Err(self.failure_error(&machine).await);
             }
@@ -224,8 +225,10 @@ impl MachineWait<'_> {
             Err(gone) if gone.is_not_found() => Ok(None),
             Err(error) => Err(error),
             Ok(machine) => {
-                self.progress
-                    .report_change(&mut self.last_status, fate::machine_status(&machine));
+                self.progress.report_change(
+                    &mut self.last_status,
+                    exit_diagnosis::machine_status(&machine),
+                );
                 Ok(Some(machine))
             }
         }
@@ -240,7 +243,7 @@ impl MachineWait<'_> {
                 "it is gone",
             ));
         };
-        if fate::is_crash_looping(&machine) || fate::is_inactive(&machine) {
+        if exit_diagnosis::is_crash_looping(&machine) || exit_diagnosis::is_inactive(&machine) {
             return Err(self.failure_error(&machine).await);
         }
         Ok(machine)
@@ -257,7 +260,7 @@ impl MachineWait<'_> {
 
     async fn failure_error(&self, machine: &wire::MachineResponse) -> CloudError {
         // What it was waited for is chance, too.
-        let doing = match fate::is_restarting_repeatedly(machine) {
+        let doing = match exit_diagnosis::is_restarting_repeatedly(machine) {
             true => format!("start machine {} of {}", self.id, self.app),
             false => self.operation.clone(),
         };

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{CreateVolumeRequest, FlyReader, Leases, MachineRequest, turns::KeyedLocks, wire};
+use super::{
+    CreateVolumeRequest, FlyReader, Leases, MachineRequest, keyed_locks::KeyedLocks, wire,
+};
 use crate::{
     clouds::{
         CloudError, RateLimitedAction,

@@ -4,7 +4,7 @@
 //! Docker configuration has it. That token goes to no other host: not along a redirect, and not where a challenge points.
 
 mod challenge;
-mod look;
+mod digest_lookup;
 
 use std::sync::{
     Arc,
@@ -14,11 +14,10 @@ use std::sync::{
 use base64::Engine as _;
 use reqwest::{Url, header::HeaderValue};
 
-use self::look::DigestLookup;
+use self::digest_lookup::DigestLookup;
 use super::{
-    CloudError, ErrorKind,
+    CloudError, ErrorKind, endpoint,
     http::{self, ClientConfig, HttpClients, Idempotency},
-    reach,
 };
 use crate::model::Image;
 
@@ -58,7 +57,7 @@ impl RegistryClient {
             )
         };
         if let Some(base) = &settings.registry_url {
-            reach::parse_token_url(base).map_err(wrong)?;
+            endpoint::parse_token_url(base).map_err(wrong)?;
         }
         let token = strip_auth_scheme(settings.token.expose());
         let basic =
@@ -128,7 +127,7 @@ fn registry_url(registry: &str) -> String {
         registry
     };
     match Url::parse(&format!("http://{host}")) {
-        Ok(url) if reach::is_loopback(&url) => format!("http://{host}"),
+        Ok(url) if endpoint::is_loopback(&url) => format!("http://{host}"),
         _ => format!("https://{host}"),
     }
 }

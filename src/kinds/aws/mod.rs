@@ -1,13 +1,10 @@
 //! The kinds of AWS: what an app on Fly needs there to keep backups without a static key.
 
 pub mod bucket;
-pub mod kms;
-pub mod permissions;
-pub mod policy;
-pub mod provider;
+pub mod oidc_provider;
 pub mod role;
 pub mod tags;
 
 pub use bucket::Bucket;
-pub use provider::OidcProvider;
+pub use oidc_provider::OidcProvider;
 pub use role::Role;

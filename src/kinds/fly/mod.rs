@@ -3,11 +3,11 @@
 pub mod app;
 pub mod certificate;
 pub mod cron;
+mod duplicates;
 pub mod ip;
 pub mod machine;
 pub mod release;
 pub mod secrets;
-mod twin;
 pub mod volume;
 pub mod workload;
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    mistakes,
-    report::{FlyTomlDiagnostics, qualified_key},
+    diagnostics::{FlyTomlDiagnostics, qualified_key},
+    go_format, key_hints,
     scalars::{self, Decoded, TypeMismatch},
     schema::{KeyHandling, KeySchema, SectionSchema, ValueType},
-    text,
 };
-use crate::manifest::node::{TomlEntry, TomlNode, TomlTable, TomlValue};
+use crate::manifest::syntax::node::{TomlEntry, TomlNode, TomlTable, TomlValue};
 
 /// Decodes a section.
 pub(super) fn decode_section(
@@ -92,7 +91,7 @@ fn warn_unknown_key(section: &SectionSchema, entry: &TomlEntry, report: &mut Fly
             .nearest_key(&entry.key)
             .map(|name| format!("did you mean `{name}`?"))
     };
-    let help = mistakes::key_hint(section.name, &entry.key)
+    let help = key_hints::key_hint(section.name, &entry.key)
         .map(str::to_owned)
         .or_else(nearest);
     let place = if section.name.is_empty() {
@@ -115,7 +114,7 @@ fn decode_value(
         location: at,
         value: found,
     } = node;
-    let kind = text::describe_type(&found);
+    let kind = go_format::describe_type(&found);
     let decoded = match shape {
         ValueType::Any => Ok(Some(found)),
         ValueType::String => scalars::string(found),

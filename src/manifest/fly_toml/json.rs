@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::manifest::{
     fly_toml::empty_node,
-    node::{
+    syntax::node::{
         Diagnostic, FileId, SourceFiles, SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue,
     },
 };

@@ -10,20 +10,20 @@
 //! a YAML reader with places.
 
 mod decode;
+mod diagnostics;
+mod flatten;
+mod go_format;
 mod json;
-mod lift;
-mod mistakes;
+mod key_hints;
 mod mounts;
 mod patches;
-mod report;
 mod scalars;
 mod schema;
 mod sections;
-mod text;
 mod validate;
 
-use self::report::FlyTomlDiagnostics;
-use super::node::{
+use self::diagnostics::FlyTomlDiagnostics;
+use super::syntax::node::{
     Diagnostic, FileId, SourceFiles, SourceLocation, TomlNode, TomlTable, TomlValue,
 };
 
@@ -60,14 +60,14 @@ pub fn canonicalize(node: TomlNode) -> CanonicalFlyToml {
         patches::apply(&mut root, &at, &mut report);
         let groups = validate::DeclaredGroups::from_root(&root, declared);
         let mut root = decode::decode_section(&sections::ROOT, root, &mut report);
-        lift::flatten(&mut root);
+        flatten::flatten(&mut root);
         validate::validate(&root, &groups, &mut report);
         root
     } else {
         report.error(
             &at,
             "a fly.toml is a table of keys",
-            text::describe_type(&value),
+            go_format::describe_type(&value),
             None,
         );
         TomlTable::default()

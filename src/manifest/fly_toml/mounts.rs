@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::{report::FlyTomlDiagnostics, text};
-use crate::manifest::node::{SourceLocation, TomlNode, TomlTable, TomlValue};
+use super::{diagnostics::FlyTomlDiagnostics, go_format};
+use crate::manifest::syntax::node::{SourceLocation, TomlNode, TomlTable, TomlValue};
 
 /// Applies the rules to a mount.
 pub(super) fn validate_mount(mount: &TomlNode, report: &mut FlyTomlDiagnostics) {
@@ -24,7 +24,7 @@ fn mount_size(
     report: &mut FlyTomlDiagnostics,
 ) -> Option<i64> {
     let node = table.get(key)?;
-    let Some(gigabytes) = node.as_str().and_then(text::parse_gigabytes) else {
+    let Some(gigabytes) = node.as_str().and_then(go_format::parse_gigabytes) else {
         let message = format!("`{key}` in `mounts` must be a size such as \"10gb\"");
         report.error(&node.location, message, "this is no size", None);
         return Some(0);

@@ -1,7 +1,7 @@
 //! Single values as flyctl's types take them, each in its one modern spelling.
 
-use super::{report::FlyTomlDiagnostics, text};
-use crate::manifest::node::{SourceLocation, TomlValue};
+use super::{diagnostics::FlyTomlDiagnostics, go_format};
+use crate::manifest::syntax::node::{SourceLocation, TomlValue};
 
 /// A value in its canonical form, `None` when it says nothing.
 pub(super) type Decoded = Result<Option<TomlValue>, TypeMismatch>;
@@ -39,7 +39,7 @@ pub(super) fn string(found: TomlValue) -> Decoded {
             Ok((!text.is_empty()).then_some(TomlValue::String(text)))
         }
         TomlValue::Integer(_) | TomlValue::Float(_) | TomlValue::Boolean(_) => {
-            let help = format!("write \"{}\", in quotes", text::format_value(&found));
+            let help = format!("write \"{}\", in quotes", go_format::format_value(&found));
             Err(TypeMismatch::with_help("a text", help))
         }
         TomlValue::Array(_) | TomlValue::Table(_) => Err(TypeMismatch::new("a text")),
@@ -66,7 +66,8 @@ pub(super) fn any_table(found: TomlValue) -> Decoded {
 
 /// A text in capitals.
 pub(super) fn uppercase(found: TomlValue) -> Decoded {
-    Ok(string(found)?.map(|value| TomlValue::String(text::format_value(&value).to_uppercase())))
+    Ok(string(found)?
+        .map(|value| TomlValue::String(go_format::format_value(&value).to_uppercase())))
 }
 
 /// One of several words.
@@ -90,7 +91,7 @@ pub(super) fn integer_in_range(least: i64, most: i64, found: &TomlValue) -> Deco
     let number = match found {
         TomlValue::Integer(number) => *number,
         TomlValue::Float(number) => {
-            text::exact_integer(*number).ok_or_else(|| TypeMismatch::new("a whole number"))?
+            go_format::exact_integer(*number).ok_or_else(|| TypeMismatch::new("a whole number"))?
         }
         TomlValue::String(digits) if digits.parse::<i64>().is_ok() => {
             let help = format!("write {digits}, without quotes");
@@ -157,7 +158,7 @@ pub(super) fn persist_rootfs(found: TomlValue) -> Decoded {
     };
     let number = match found {
         TomlValue::Integer(number) => Some(number),
-        TomlValue::Float(number) => text::exact_integer(number),
+        TomlValue::Float(number) => go_format::exact_integer(number),
         _ => return one_of(&WORDS, found),
     };
     let word = number
@@ -176,7 +177,7 @@ pub(super) fn duration(
     let nanoseconds = match found {
         TomlValue::String(written) => return parse_duration(&written),
         TomlValue::Integer(number) => number,
-        TomlValue::Float(number) => text::exact_integer(number.trunc())
+        TomlValue::Float(number) => go_format::exact_integer(number.trunc())
             .ok_or_else(|| TypeMismatch::new(DURATION_DESCRIPTION))?,
         _ => return Err(TypeMismatch::new(DURATION_DESCRIPTION)),
     };
@@ -193,7 +194,7 @@ pub(super) fn duration(
 const DURATION_DESCRIPTION: &str = "a duration such as \"15s\" or \"1m30s\"";
 
 fn parse_duration(written: &str) -> Decoded {
-    if text::parse_duration_secs(written).is_some() {
+    if go_format::parse_duration_secs(written).is_some() {
         // Go knows two signs for "micro"; the canonical form has neither.
         return Ok(Some(TomlValue::String(written.replace(['µ', 'μ'], "u"))));
     }

@@ -1,8 +1,8 @@
 //! The rules of `flyctl config validate`, with the place of each violation. Whether a machine of this size exists, or a
 //! check without a port has an `http_service` to take it from, is left to the lowering, which knows the groups.
 
-use super::{mounts, report::FlyTomlDiagnostics, text};
-use crate::manifest::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
+use super::{diagnostics::FlyTomlDiagnostics, go_format, mounts};
+use crate::manifest::syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
 
 /// The process groups that sections may name.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ fn validate_time_bound(
 ) {
     let node = check.get(key);
     if let Some((node, seconds)) =
-        node.and_then(|node| Some((node, text::parse_duration_secs(node.as_str()?)?)))
+        node.and_then(|node| Some((node, go_format::parse_duration_secs(node.as_str()?)?)))
         && outside(seconds)
     {
         report.error(
@@ -227,7 +227,7 @@ fn warn_clamped_times(service: &TomlTable, checks: &str, report: &mut FlyTomlDia
             };
             // Nanoseconds have had their warning.
             let written = node.as_str().filter(|written| !written.ends_with("ns"));
-            let Some(seconds) = written.and_then(text::parse_duration_secs) else {
+            let Some(seconds) = written.and_then(go_format::parse_duration_secs) else {
                 continue;
             };
             let none = key == "grace_period" && seconds == 0.0;

@@ -5,39 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Diagnostic, Inputs,
+    aws_references::AwsReferences,
     load::UsedReferences,
-    node::{SourceFiles, SourceLocation, TomlNode},
-    references::AwsReferences,
-    shape::Manifest,
-    spot::Cursor,
+    schema::Manifest,
+    syntax::{
+        cursor::Cursor,
+        node::{SourceFiles, SourceLocation, TomlNode},
+    },
 };
 use crate::{
     kinds::{Desired, EnvironmentMeta},
     model::{Address, Name, OwnershipMark},
 };
 
-mod app;
 mod aws;
-mod checks;
-mod container;
-mod cron;
-mod depends;
-mod deploy;
-mod env;
-mod files;
-mod groups;
-mod guest;
-mod machine_config;
-mod machines;
-mod mounts;
+mod fly;
 mod names;
-mod network;
-mod parts;
-mod ports;
-mod scalars;
-mod secrets;
-mod services;
-mod sources;
 
 pub(super) use names::default_app_name;
 
@@ -128,10 +111,11 @@ pub(super) fn lower(
     };
     names::check_app_names(document, scene, at, &mut sink);
     let for_apps = aws::lower(document, scene, at, &mut lowered, &mut sink);
-    let mut found = sources::SecretReader::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
+    let mut found =
+        fly::secret_sources::SecretReader::new(scene, document.dotenv.as_deref(), at.key("dotenv"));
     for (key, app) in &document.apps {
         if names::check_app_key(key, at.key("apps").key(key), &mut sink) {
-            let app = app::AppContext::new(
+            let app = fly::app::AppContext::new(
                 scene,
                 key,
                 app,
@@ -145,9 +129,9 @@ pub(super) fn lower(
             }
         }
     }
-    secrets::mark_used_secrets(&mut lowered.desired);
-    secrets::compute_fingerprints(&mut lowered.desired);
-    depends::lower_depends_on(document, at, &mut lowered.desired, &mut sink);
+    fly::secrets::mark_used_secrets(&mut lowered.desired);
+    fly::secrets::compute_fingerprints(&mut lowered.desired);
+    fly::depends_on::lower_depends_on(document, at, &mut lowered.desired, &mut sink);
     lowered.desired.meta.warnings = format_warnings(scene.files, sink.warnings);
     lowered.errors = sink.errors;
     lowered

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Context, Diagnostics};
-use crate::manifest::{sensitive, shape::Manifest, spot::Cursor, suggest};
+use crate::manifest::{
+    schema::Manifest,
+    syntax::{cursor::Cursor, secret_detection, suggest},
+};
 
 /// The name on Fly of an app that states none: `PROJECT-KEY-ENVIRONMENT`.
 pub(in crate::manifest) fn default_app_name(project: &str, key: &str, environment: &str) -> String {
@@ -56,7 +59,7 @@ pub(super) fn check_environment_names(
         .fly
         .as_ref()
         .and_then(|fly| fly.token.as_ref()?.env.as_deref());
-    if let Some(token) = token.filter(|name| !sensitive::is_variable_name(name)) {
+    if let Some(token) = token.filter(|name| !secret_detection::is_variable_name(name)) {
         // The text is not repeated: whoever mistakes this for the token's place would read it in a log.
         let problem = at
             .key("fly")

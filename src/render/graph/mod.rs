@@ -12,12 +12,12 @@ use crate::{
     plan::{Plan, Verb},
 };
 
+mod build;
 mod dot;
 mod layout;
 mod mermaid;
-mod of;
+mod simplify;
 mod svg;
-mod tidy;
 
 /// Boxes and arrows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::{
     plan::EdgeReason,
     render::{
         value::{sanitize, truncate_middle},
-        words,
+        wording,
     },
 };
 
@@ -122,7 +122,7 @@ impl<'a> SvgWriter<'a> {
 
     fn title(&self) -> String {
         let count = |number: usize, noun| {
-            words::format_count(u64::try_from(number).unwrap_or(u64::MAX), noun)
+            wording::format_count(u64::try_from(number).unwrap_or(u64::MAX), noun)
         };
         format!(
             "{}, {}",

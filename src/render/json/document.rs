@@ -14,7 +14,7 @@ use crate::{
     plan::{Action, Change, EdgeReason, Plan, Refusal, Verb},
     render::{
         Headline,
-        entry::{ChangeCounts, all_refusals},
+        change_groups::{ChangeCounts, all_refusals},
         value::redact_line,
     },
 };

@@ -7,7 +7,7 @@ use crate::{
     apply::event::{ApplyEvent, ApplyFailure, ApplyReport},
     model::Address,
     plan::{Action, Plan},
-    render::{TextOptions, entry::ChangeCounts, text, tfjson::naming, words},
+    render::{TextOptions, change_groups::ChangeCounts, text, tfjson::naming, wording},
 };
 
 /// One line for one event.
@@ -102,7 +102,7 @@ pub fn event(event: &ApplyEvent) -> Value {
         } => {
             format!(
                 "{address}: {}",
-                words::format_progress(state, *passing, *checks)
+                wording::format_progress(state, *passing, *checks)
             )
         }
         other => text::event(other, &TextOptions::LOG).unwrap_or_default(),

@@ -3,14 +3,14 @@
 
 use super::{
     Headline,
-    entry::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
+    change_groups::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
     value::sanitize,
-    words,
+    wording,
 };
 use crate::plan::{Plan, Refusal};
 
+mod details;
 mod escape;
-mod fence;
 mod rollout;
 mod table;
 
@@ -114,7 +114,7 @@ impl PlanComment<'_> {
         }
         parts.extend(self.narrowed_note());
         if level.details {
-            parts.extend(fence::render_details(&self.entries, &self.refusals));
+            parts.extend(details::render_details(&self.entries, &self.refusals));
         } else if !self.entries.is_empty() {
             parts.push(
                 "_The details are left out here because they are too long; the log has them._\n"
@@ -186,7 +186,7 @@ impl PlanComment<'_> {
         (number > 0).then(|| {
             format!(
                 "Left out by `--only`, so still to do: {}.\n",
-                words::format_count(number, "object")
+                wording::format_count(number, "object")
             )
         })
     }
@@ -204,17 +204,17 @@ impl PlanComment<'_> {
         let mut out = String::new();
         if self.totals.unchanged > 0 {
             let number = u64::try_from(self.totals.unchanged).unwrap_or(u64::MAX);
-            let matches = words::inflect_match(self.totals.unchanged);
+            let matches = wording::inflect_match(self.totals.unchanged);
             out += &format!(
                 "No action: {} {matches}.\n",
-                words::format_count(number, "object")
+                wording::format_count(number, "object")
             );
         }
         if !unmanaged.is_empty() {
             let number = u64::try_from(unmanaged.len()).unwrap_or(u64::MAX);
             let title = format!(
                 "Not managed: {} left alone",
-                words::format_count(number, "object")
+                wording::format_count(number, "object")
             );
             out += &format!("\n<details><summary>{}</summary>\n\n", escape_html(&title));
             for unmanaged in unmanaged {
@@ -236,7 +236,7 @@ impl PlanComment<'_> {
             return format!("<sub>{place} · {}</sub>\n", self.headline.read_cost());
         }
         let id = self.plan.id();
-        let takes = words::estimate_sentence(self.plan.estimate(), self.totals.run);
+        let takes = wording::estimate_sentence(self.plan.estimate(), self.totals.run);
         let facts: String = self
             .totals
             .restart_sentence()

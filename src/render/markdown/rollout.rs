@@ -5,7 +5,7 @@ use crate::{
     plan::Plan,
     render::{
         rollout::{Phrase, RolloutRow, RolloutSummary, summarize_rollouts},
-        words,
+        wording,
     },
 };
 
@@ -26,7 +26,7 @@ pub(super) fn render_rollouts(plan: &Plan) -> Option<String> {
         let number = u64::try_from(more).unwrap_or(u64::MAX);
         parts.push(format!(
             "and of {}\n",
-            words::format_count(number, "more app")
+            wording::format_count(number, "more app")
         ));
     }
     (!parts.is_empty()).then(|| parts.join("\n"))
@@ -58,7 +58,7 @@ fn phrase_text(say: &Phrase) -> String {
         Phrase::List(lead, items) => format!(
             "{}: {}",
             escape_prose(lead),
-            escape_prose(&words::join_limited(items, MAX_NAMES))
+            escape_prose(&wording::join_limited(items, MAX_NAMES))
         ),
         Phrase::Code(text, words) => format!("{}{}", code_span(text), escape_prose(words)),
     }

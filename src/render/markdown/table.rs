@@ -3,7 +3,7 @@
 use super::escape::{code_span, escape_prose};
 use crate::{
     plan::{Refusal, Verb},
-    render::{entry::ChangeGroup, words},
+    render::{change_groups::ChangeGroup, wording},
 };
 
 /// The table with at most so many rows, the gravest first. `None` without changes, and without rows.
@@ -21,7 +21,7 @@ pub(super) fn render_table(
     }
     if let Some(more) = entries.len().checked_sub(rows).filter(|more| *more > 0) {
         let number = u64::try_from(more).unwrap_or(u64::MAX);
-        out += &format!("\nand {}\n", words::format_count(number, "more change"));
+        out += &format!("\nand {}\n", wording::format_count(number, "more change"));
     }
     Some(out)
 }
@@ -37,7 +37,7 @@ fn table_row(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
         code_span(&entry.address()),
         entry.verb().word(),
         changed_paths(entry),
-        words::restart_text(entry.verb(), entry.impact()),
+        wording::restart_text(entry.verb(), entry.impact()),
         risk_cell(entry, refusals),
     )
 }
@@ -52,7 +52,7 @@ fn changed_paths(entry: &ChangeGroup) -> String {
         .iter()
         .map(|line| escape_prose(&line.path))
         .collect();
-    format!(": {}", words::join_limited(&paths, 4))
+    format!(": {}", wording::join_limited(&paths, 4))
 }
 
 fn risk_cell(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
@@ -70,7 +70,7 @@ fn risk_cell(entry: &ChangeGroup, refusals: &[Refusal]) -> String {
         let number = u64::try_from(along).unwrap_or(u64::MAX);
         risks.push(format!(
             "takes {} along",
-            words::format_count(number, "object")
+            wording::format_count(number, "object")
         ));
     }
     risks.join(", ")

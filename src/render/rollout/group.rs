@@ -4,7 +4,7 @@ use super::{MAX_LISTED, Phrase, slot_name};
 use crate::{
     model::RolloutStrategy,
     plan::GroupRollout,
-    render::words::{format_count, join_limited},
+    render::wording::{format_count, join_limited},
 };
 
 /// One process group.

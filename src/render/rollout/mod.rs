@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{value::sanitize, words};
+use super::{value::sanitize, wording};
 use crate::{
     kinds::{
         AnyOp, Kind as _, Op,
@@ -166,15 +166,15 @@ impl<'p> AppRollout<'p> {
         let name = step.address.name();
         match (&step.op, step.action) {
             (AnyOp::FlySecrets(_), Action::Create | Action::Update) => {
-                self.secrets = step.lines.len()
+                self.secrets = step.lines.len();
             }
             (AnyOp::FlyRelease(op), _) => {
-                self.release = release_command(op).map(|command| (name.clone(), command))
+                self.release = release_command(op).map(|command| (name.clone(), command));
             }
             (_, Action::Prove) => self.verify_step = Some(step),
             (AnyOp::FlyCron(_), Action::Update) => self.crons.0.push(slot_name(name, 1)),
             (AnyOp::FlyCron(_), Action::Create | Action::ReplaceCreate) => {
-                self.crons.1.push(slot_name(name, 1))
+                self.crons.1.push(slot_name(name, 1));
             }
             (AnyOp::FlyMachine(_), Action::Create | Action::Delete | Action::ReplaceCreate) => {
                 self.add_machine(name, step.action);
@@ -263,7 +263,7 @@ impl<'p> AppRollout<'p> {
             return say;
         };
         let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
-        let after = format!("after {}", words::join_limited(&apps, MAX_LISTED));
+        let after = format!("after {}", wording::join_limited(&apps, MAX_LISTED));
         match say {
             Phrase::Text(words) => Phrase::Text(format!("{after}, {words}")),
             Phrase::List(lead, items) => Phrase::List(format!("{after}, {lead}"), items),
@@ -287,8 +287,12 @@ impl<'p> AppRollout<'p> {
             "are new, and run once"
         };
         let say = |names: &[String], words| {
-            (!names.is_empty())
-                .then(|| Phrase::Text(format!("{}{words}", words::join_limited(names, MAX_LISTED))))
+            (!names.is_empty()).then(|| {
+                Phrase::Text(format!(
+                    "{}{words}",
+                    wording::join_limited(names, MAX_LISTED)
+                ))
+            })
         };
         say(changed, ", not started")
             .into_iter()

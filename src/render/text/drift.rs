@@ -6,11 +6,11 @@ use crate::{
     plan::{Plan, Verb},
     render::{
         Headline, TextOptions,
-        detail::{DiffWording, attribute_rows},
-        entry::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
-        style::paint,
+        attribute_rows::{DiffWording, attribute_rows},
+        change_groups::{ChangeCounts, ChangeGroup, all_refusals, group_changes},
+        theme::paint,
         value::sanitize,
-        words,
+        wording,
     },
 };
 
@@ -123,13 +123,13 @@ impl TextWriter {
         let of = |number: usize, words: &str| (number > 0).then(|| format!("{number} {words}"));
         let blocked = of(totals.blocked, "cannot be compared or repaired");
         let parts = [
-            of(differ, words::inflect_verb(differ, "differ").as_str()),
+            of(differ, wording::inflect_verb(differ, "differ").as_str()),
             of(totals.add, "missing"),
             of(totals.destroy, "extra"),
             blocked,
             of(
                 totals.unchanged + follow,
-                words::inflect_match(totals.unchanged + follow),
+                wording::inflect_match(totals.unchanged + follow),
             ),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();

@@ -5,18 +5,18 @@ use std::time::Duration;
 use crate::{
     apply::event::{ApplyEvent, ApplyFailure},
     plan::Action,
-    render::{TextOptions, Theme, style::paint, value::sanitize, words},
+    render::{TextOptions, Theme, theme::paint, value::sanitize, wording},
 };
 
 /// How much there is to do, and how long it may take.
 #[must_use]
 pub fn begin_text(total: usize, estimate_secs: Option<u64>) -> String {
-    let steps = words::format_count(u64::try_from(total).unwrap_or(u64::MAX), "step");
+    let steps = wording::format_count(u64::try_from(total).unwrap_or(u64::MAX), "step");
     match estimate_secs {
         Some(secs) if secs > 0 => {
             format!(
                 "{steps}, about {}",
-                words::format_estimate(Duration::from_secs(secs))
+                wording::format_estimate(Duration::from_secs(secs))
             )
         }
         _ => steps,
@@ -41,15 +41,15 @@ pub fn event(event: &ApplyEvent, look: &TextOptions) -> Option<String> {
             lines.iter().map(line).collect::<Vec<_>>().join("\n")
         }
         ApplyEvent::Started { address, action } => {
-            format!("{address}: {}", words::action_participles(*action).0)
+            format!("{address}: {}", wording::action_participles(*action).0)
         }
         ApplyEvent::Finished {
             address,
             action,
             millis,
         } => {
-            let took = words::format_duration(Duration::from_millis(*millis));
-            let done = paint(style.create, words::action_participles(*action).1);
+            let took = wording::format_duration(Duration::from_millis(*millis));
+            let done = paint(style.create, wording::action_participles(*action).1);
             format!("{address}: {done} in {took}")
         }
         ApplyEvent::Failed {
@@ -60,7 +60,7 @@ pub fn event(event: &ApplyEvent, look: &TextOptions) -> Option<String> {
             let word = paint(style.error, "FAILED");
             let action = match action {
                 Action::Succeed => "start the new one beside the old",
-                other => words::action_imperative(*other),
+                other => wording::action_imperative(*other),
             };
             format!(
                 "{address}: {word} to {action}: {}",

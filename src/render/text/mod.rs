@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use super::{
     TextOptions, Theme,
-    detail::{AttributeRow, LineMarker, path_width},
-    style::paint,
+    attribute_rows::{AttributeRow, LineMarker, path_width},
+    theme::paint,
     value::sanitize,
 };
 use crate::{kinds::Findings, plan::Plan};
 
-mod board;
 mod drift;
 mod event;
+mod live_progress;
 mod plan;
 mod report;
 mod rollout;
@@ -20,9 +20,9 @@ mod status;
 mod versions;
 mod why;
 
-pub use board::LiveProgress;
 pub use drift::drift;
 pub use event::{begin_text, event};
+pub use live_progress::LiveProgress;
 pub use plan::plan;
 pub use report::{report, rollback_report};
 pub use status::status;
@@ -117,7 +117,7 @@ impl TextWriter {
             return;
         }
         let objects =
-            super::words::format_count(u64::try_from(number).unwrap_or(u64::MAX), "object");
+            super::wording::format_count(u64::try_from(number).unwrap_or(u64::MAX), "object");
         let end = if number <= MAX_LISTED { ":" } else { "." };
         self.write_line(format!("Not managed: {objects} left alone{end}"));
         for unmanaged in found.unmanaged.iter().filter(|_| number <= MAX_LISTED) {
@@ -135,7 +135,7 @@ impl TextWriter {
         };
         let list = |addresses: &[crate::model::Address]| {
             let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            super::words::join_limited(&texts, MAX_LISTED)
+            super::wording::join_limited(&texts, MAX_LISTED)
         };
         if !narrowed.pulled_in.is_empty() {
             let also = list(&narrowed.pulled_in);
@@ -144,7 +144,7 @@ impl TextWriter {
         if !narrowed.left_out.is_empty() {
             let number = u64::try_from(narrowed.left_out.len()).unwrap_or(u64::MAX);
             let (count, left) = (
-                super::words::format_count(number, "object"),
+                super::wording::format_count(number, "object"),
                 list(&narrowed.left_out),
             );
             self.write_line(format!(

@@ -6,11 +6,11 @@ use crate::{
     plan::{Plan, Refusal, Verb},
     render::{
         Headline, TextOptions,
-        detail::{DiffWording, attribute_rows},
-        entry::{ChangeCounts, ChangeGroup, NOT_STARTED, all_refusals, group_changes},
-        style::paint,
+        attribute_rows::{DiffWording, attribute_rows},
+        change_groups::{ChangeCounts, ChangeGroup, NOT_STARTED, all_refusals, group_changes},
+        theme::paint,
         value::sanitize,
-        words,
+        wording,
     },
 };
 
@@ -113,7 +113,7 @@ impl TextWriter {
         for folded in along {
             let lost = folded
                 .loss
-                .map(|loss| format!(", {}", words::data_loss_remark(loss)));
+                .map(|loss| format!(", {}", wording::data_loss_remark(loss)));
             let what = sanitize(&folded.what);
             let word = paint(self.theme.destroy, "takes along");
             let lost = lost.unwrap_or_default();
@@ -138,12 +138,12 @@ impl TextWriter {
             let matches = if number == 1 { "matches" } else { "match" };
             self.write_line(format!(
                 "No action: {} {matches}.",
-                words::format_count(number, "object")
+                wording::format_count(number, "object")
             ));
         }
         let sentence = format!("Plan: {}.", totals.summary());
         self.write_line(paint(self.theme.title, sentence));
-        let takes = words::estimate_sentence(plan.estimate(), totals.run);
+        let takes = wording::estimate_sentence(plan.estimate(), totals.run);
         totals
             .restart_sentence()
             .into_iter()

@@ -7,7 +7,7 @@ use crate::{
     apply::event::{ApplyFailure, ApplyReport, Outcome, StepReport},
     model::Address,
     plan::Action,
-    render::{TextOptions, style::paint, value::sanitize, words},
+    render::{TextOptions, theme::paint, value::sanitize, wording},
 };
 
 /// So many skipped steps are named for each cause.
@@ -67,7 +67,7 @@ impl TextWriter {
 
     fn write_failed(&mut self, ended: &StepReport, failure: &ApplyFailure) {
         let word = paint(self.theme.error, "FAILED:");
-        let action = words::action_imperative(ended.action);
+        let action = wording::action_imperative(ended.action);
         self.write_line(format!("{word} could not {action} {}", ended.address));
         self.write_failure(failure);
     }
@@ -100,7 +100,7 @@ impl TextWriter {
             skipped.sort();
             skipped.dedup();
             let word = paint(self.theme.change, "skipped:");
-            let list = words::join_limited(&skipped, MAX_NAMED);
+            let list = wording::join_limited(&skipped, MAX_NAMED);
             self.write_line(format!("{word} {list}, because {because} failed"));
         }
         let skipped = |ended: &&StepReport| matches!(ended.outcome, Outcome::Skipped { .. });
@@ -153,7 +153,7 @@ impl TextWriter {
             let word = paint(self.theme.change, word);
             self.write_line(format!(
                 "{word} {}, {why}",
-                words::join_limited(&names, MAX_NAMED)
+                wording::join_limited(&names, MAX_NAMED)
             ));
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     plan::Plan,
     render::{
         rollout::{Phrase, RolloutRow, RolloutSummary, summarize_rollouts},
-        style::paint,
+        theme::paint,
         value::truncate_middle,
     },
 };

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{TextWriter, pad_to_width, versions::ImageFormat};
-use crate::render::{
-    Headline, TextOptions,
-    fleet::{
+use crate::{
+    render::{
+        Headline, TextOptions,
+        theme::paint,
+        value::{sanitize, truncate_middle, wrap_words},
+        wording,
+    },
+    status::{
         Activity, AppSummary, AwsResourceSummary, CheckCounts, CronSummary, EnvironmentStatus,
         GroupSummary, ImageSummary, LastRun, MachineSummary, VolumeSummary,
     },
-    style::paint,
-    value::{sanitize, truncate_middle, wrap_words},
-    words,
 };
 
 /// An image gets at least this much of a line; where there is less, it gets a line of its own.
@@ -363,7 +365,7 @@ impl TextWriter {
         let run = cron.machine.last_run.as_ref();
         match run {
             Some(run) if is_failed_run(run) => {
-                self.write_note(&format!("last run ended {}", last_run_text(run)))
+                self.write_note(&format!("last run ended {}", last_run_text(run)));
             }
             Some(run) => {
                 let text = format!(
@@ -561,11 +563,11 @@ impl TextWriter {
             .filter(|group| group.is_mixed())
             .count();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let runs = words::inflect_verb(running.max(usize::from(desired == 1)), "run");
+        let runs = wording::inflect_verb(running.max(usize::from(desired == 1)), "run");
         let parts = [
             Some(format!(
                 "{running} of {} {runs}",
-                words::format_count(number(desired), "machine")
+                wording::format_count(number(desired), "machine")
             )),
             (asleep > 0).then(|| format!("{asleep} asleep, woken by the next request")),
             (standby > 0).then(|| format!("{standby} on standby")),
@@ -573,7 +575,7 @@ impl TextWriter {
             (mixed > 0).then(|| {
                 format!(
                     "{} with different versions",
-                    words::format_count(number(mixed), "group")
+                    wording::format_count(number(mixed), "group")
                 )
             }),
         ];
@@ -601,7 +603,7 @@ fn machine_problems(machine: &MachineSummary) -> Vec<String> {
             all.push(format!(
                 "fails {} of {}",
                 total - passing,
-                words::format_count(u64::try_from(total).unwrap_or(u64::MAX), "check")
+                wording::format_count(u64::try_from(total).unwrap_or(u64::MAX), "check")
             ));
         }
         Activity::Running | Activity::Changing | Activity::Asleep | Activity::Standby => {}

@@ -3,11 +3,13 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{TextWriter, pad_to_width};
-use crate::render::{
-    TextOptions,
-    fleet::{EnvironmentStatus, GroupVersions, ImageSummary, RunningVersion},
-    style::paint,
-    value::{sanitize, shorten_digests, truncate_middle},
+use crate::{
+    render::{
+        TextOptions,
+        theme::paint,
+        value::{sanitize, shorten_digests, truncate_middle},
+    },
+    status::{EnvironmentStatus, GroupVersions, ImageSummary, RunningVersion},
 };
 
 /// Below this many columns an image says nothing, so a narrower page has lines that are too long instead.

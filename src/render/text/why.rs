@@ -9,11 +9,11 @@ use crate::{
     plan::{Action, Change, EdgeReason, Plan, Step, Verb},
     render::{
         TextOptions,
-        detail::{DiffWording, attribute_rows},
+        attribute_rows::{DiffWording, attribute_rows},
         rollout::verification,
-        style::paint,
+        theme::paint,
         value::sanitize,
-        words,
+        wording,
     },
 };
 
@@ -25,7 +25,7 @@ pub fn why(plan: &Plan, address: &Address, look: &TextOptions) -> String {
     match changes.iter().find(|change| change.address == *address) {
         Some(change) => page.write_change_reason(change),
         None if intermediate_steps(plan, address).next().is_none() => {
-            page.write_no_change(plan, address)
+            page.write_no_change(plan, address);
         }
         None => {}
     }
@@ -99,7 +99,7 @@ impl TextWriter {
         if let Some(loss) = change.loss {
             self.write_line(format!(
                 "       {}",
-                paint(self.theme.error, words::data_loss_remark(loss))
+                paint(self.theme.error, wording::data_loss_remark(loss))
             ));
         }
         let rows = attribute_rows(&change.lines, self.detail_width(), DiffWording::Plan);

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::sides::{ApplyEdit, BeforeAfter};
+use super::before_after::{ApplyEdit, BeforeAfter};
 use crate::kinds::aws::{
-    bucket::BucketEdit, provider::OidcProviderEdit, role::RoleEdit, tags::TagChange,
+    bucket::BucketEdit, oidc_provider::OidcProviderEdit, role::RoleEdit, tags::TagChange,
 };
 
 /// The tags afterwards, as far as they change.
@@ -19,7 +19,7 @@ fn set_tags(sides: &mut BeforeAfter, change: &TagChange) {
 impl ApplyEdit for OidcProviderEdit {
     fn apply_edit(&self, sides: &mut BeforeAfter) {
         let Self::AddAudience = self;
-        sides.set_after("audience", crate::kinds::aws::provider::AUDIENCE);
+        sides.set_after("audience", crate::kinds::aws::oidc_provider::AUDIENCE);
     }
 }
 
@@ -62,7 +62,7 @@ impl ApplyEdit for BucketEdit {
             Self::Ownership(_, to) => sides.set_after("ownership", to),
             Self::Encryption(_, to) => sides.set_after("encryption", to),
             Self::Versioning(on) => {
-                sides.set_after("versioning", if *on { "Enabled" } else { "Suspended" })
+                sides.set_after("versioning", if *on { "Enabled" } else { "Suspended" });
             }
             Self::Lifecycle(_, to) => sides.set_after("lifecycle", to),
             Self::Policy(_, to) => sides.set_after("policy", to),

@@ -15,10 +15,10 @@ use crate::{
 };
 
 mod aws;
+mod before_after;
 pub(super) mod naming;
-mod sides;
 
-use sides::{BeforeAfter, sensitive_mask};
+use before_after::{BeforeAfter, sensitive_mask};
 
 /// The version of Terraform's document that this is.
 const FORMAT_VERSION: &str = "1.2";

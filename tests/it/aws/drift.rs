@@ -143,8 +143,7 @@ async fn role_drift_is_detected_and_repaired() {
             .send()
             .await
             .unwrap();
-        let text =
-            trimtab::kinds::aws::policy::PolicyDocument::parse(&got.policy_document).unwrap();
+        let text = trimtab::iam::policy::PolicyDocument::parse(&got.policy_document).unwrap();
         text.to_json()
     };
     let put = async |document: &Value| {
@@ -338,7 +337,7 @@ async fn removed_blocks_are_destroyed_and_foreign_resources_kept() {
         .unwrap()
         .assume_role_policy_document
         .unwrap();
-    let document = trimtab::kinds::aws::policy::PolicyDocument::parse(&document)
+    let document = trimtab::iam::policy::PolicyDocument::parse(&document)
         .unwrap()
         .to_json_string();
     iam.create_role()

@@ -6,12 +6,10 @@ use aws_sdk_s3::config::Credentials;
 use serde_json::{Value, json};
 use trimtab::{
     clouds::{CloudReaders, ErrorKind, aws},
-    kinds::aws::{
-        permissions::{Purpose, build_policy},
-        policy::PolicyDocument,
-    },
+    iam::policy::PolicyDocument,
     model::Secret,
     observe::observe,
+    ops::permissions::{Purpose, build_policy},
 };
 
 use super::{ACCOUNT, BUCKET, MANIFEST, REGION, SdkClients, error_code, post_admin, stderr};
@@ -195,7 +193,7 @@ async fn apply_without_lock_permission_is_denied() {
         .statements()
         .filter(|one| !one.sid().is_some_and(|sid| sid.starts_with("Lock")));
     let others: Vec<Value> = others
-        .map(trimtab::kinds::aws::policy::Statement::to_json)
+        .map(trimtab::iam::policy::Statement::to_json)
         .collect();
     assert_eq!(others.len() + 1, printed.statements().count());
     let without =

@@ -7,7 +7,7 @@ use trimtab::clouds::{
 };
 use trimtab::model::Secret;
 
-use crate::hostile::odd::{RawResponse, RawServer, TOKEN};
+use crate::hostile::raw_server::{RawResponse, RawServer, TOKEN};
 
 const STATUSES: [&str; 7] = [
     "300 x", "301 x", "302 x", "303 x", "305 x", "307 x", "308 x",

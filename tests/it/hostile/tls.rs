@@ -19,8 +19,8 @@ use tokio_rustls::{
 };
 
 use crate::hostile::{
-    addresses::{MANIFEST, run_trimtab},
-    odd::TOKEN,
+    insecure_endpoints::{MANIFEST, run_trimtab},
+    raw_server::TOKEN,
 };
 
 /// An authority of our own, and the file by which a client trusts it.

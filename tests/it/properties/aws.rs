@@ -3,7 +3,7 @@
 use proptest::strategy::Strategy as _;
 use serde_json::json;
 
-use super::words::{
+use super::strategies::{
     ValueStrategy, boolean, key_with_probability, number, one_string_of, one_value_of,
     optional_key, required_key, subset_of, table, table_of,
 };

@@ -5,14 +5,14 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
 use super::{
-    aws, fit,
+    aws, consistency,
     service::{self, GROUPS, processes},
-    text,
-    words::{
+    strategies::{
         ValueStrategy, any_string as any_text, boolean, command, key_with_probability, list,
         number, one_or_list, one_string_of, one_value_of, optional_key, required_key, subset_of,
         table, table_of,
     },
+    toml_files,
 };
 
 /// Where machines run.
@@ -26,7 +26,7 @@ pub(super) struct GeneratedManifest(pub(super) Value);
 
 impl std::fmt::Debug for GeneratedManifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        text::manifest_files(self, 0)
+        toml_files::manifest_files(self, 0)
             .iter()
             .try_for_each(|(name, text)| write!(f, "\n# {name}\n{text}"))
     }
@@ -173,7 +173,11 @@ fn app() -> ValueStrategy {
         ],
         0..4,
     );
-    let config = json!([fit::MACHINE_CONFIG, "machine.json", fit::CONTAINERS_CONFIG]);
+    let config = json!([
+        consistency::MACHINE_CONFIG,
+        "machine.json",
+        consistency::CONTAINERS_CONFIG
+    ]);
     let first = vec![
         optional_key("name", one_string_of(&["any"])),
         key_with_probability("primary_region", 0.9, one_string_of(REGIONS)),
@@ -281,7 +285,7 @@ pub(super) fn manifest(with_aws: bool) -> BoxedStrategy<GeneratedManifest> {
             panic!("two tables")
         };
         whole.extend(aws);
-        fit::make_consistent(&mut whole);
+        consistency::make_consistent(&mut whole);
         GeneratedManifest(Value::Object(whole))
     };
     (table(keys), aws).prop_map(joined).boxed()
@@ -298,7 +302,7 @@ pub(super) fn mix_manifests(
     other: &GeneratedManifest,
     seed: u64,
 ) -> GeneratedManifest {
-    let (mut dice, mut whole) = (text::SeededRng(seed), Map::new());
+    let (mut dice, mut whole) = (toml_files::SeededRng(seed), Map::new());
     let (one, other) = (one.0.as_object().unwrap(), other.0.as_object().unwrap());
     for (key, value) in one {
         let mixed = match key.as_str() {
@@ -313,12 +317,12 @@ pub(super) fn mix_manifests(
         };
         whole.insert(key.clone(), mixed);
     }
-    fit::make_consistent(&mut whole);
+    consistency::make_consistent(&mut whole);
     GeneratedManifest(Value::Object(whole))
 }
 
 /// Every entry from one of two tables; what both have is mixed in turn, once.
-fn mix_tables(one: &Value, other: &Value, dice: &mut text::SeededRng, deeper: bool) -> Value {
+fn mix_tables(one: &Value, other: &Value, dice: &mut toml_files::SeededRng, deeper: bool) -> Value {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else {
         return one.clone();
     };

@@ -3,7 +3,7 @@
 use proptest::strategy::Strategy as _;
 use serde_json::json;
 
-use super::words::{
+use super::strategies::{
     ValueStrategy, any_string, boolean, command, key_with_probability, list, number, one_or_list,
     one_string_of, one_value_of, optional_key, required_key, scalar, subset_of, table, table_of,
 };
@@ -120,7 +120,7 @@ fn http_options() -> ValueStrategy {
 }
 
 /// What the proxy does for both sorts of service.
-fn common_service_keys() -> Vec<super::words::KeyStrategy> {
+fn common_service_keys() -> Vec<super::strategies::KeyStrategy> {
     vec![
         required_key("internal_port", number(8080..8083)),
         optional_key("auto_start_machines", boolean()),

@@ -7,10 +7,10 @@ use trimtab_sandbox::{self as sandbox, SandboxOptions};
 
 use super::{
     LogLevel,
-    echo::{EchoFormat, start},
-    marks::Canaries,
+    canaries::Canaries,
+    echo_server::{EchoFormat, start},
+    leak_test::{LeakTest, STATE_DIR},
     send_signal,
-    stage::{LeakTest, STATE_DIR},
 };
 
 /// Ways to write a secret's value where it does not belong, `{}`.

@@ -4,25 +4,25 @@
 //! permissions boundary and session policy, and the policy of the bucket. New buckets look as they do on AWS since April
 //! 2026: AES256 and no SSE-C, all public access blocked, no access lists, no versions.
 
-mod answer;
-mod context;
-mod front;
+mod access_keys;
+mod caller;
 mod iam;
 mod identity;
-mod keys;
 mod policy;
 mod request;
+mod request_context;
+mod response;
 mod s3;
+mod serve;
 mod sigv4;
 mod state;
 mod sts;
-mod who;
 mod xml;
 
-pub(crate) use front::serve;
+pub use access_keys::AwsAccessKey;
+pub(crate) use access_keys::{create_key_with_policy, ensure_administrator_key, is_account_id};
 pub(crate) use identity::{
     issue_machine_token, issue_workflow_token, serve_oidc_discovery, start_workflow,
 };
-pub use keys::AwsAccessKey;
-pub(crate) use keys::{create_key_with_policy, ensure_administrator_key, is_account_id};
+pub(crate) use serve::serve;
 pub(crate) use state::AwsState;

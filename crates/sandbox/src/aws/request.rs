@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::answer::AwsError;
+use super::response::AwsError;
 
 /// What RFC 3986 leaves as it is; signatures and IAM's documents encode everything else.
 const RFC3986_ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC

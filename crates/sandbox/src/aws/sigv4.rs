@@ -6,8 +6,8 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::AwsError;
 use super::request::{AwsRequest, percent_encode};
+use super::response::AwsError;
 use crate::ids::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::caller::{RoleSession, StoredAccessKey};
 use super::iam::AccountState;
 use super::identity::{TokenIssuer, WorkflowRun};
 use super::s3::BucketState;
-use super::who::{RoleSession, StoredAccessKey};
 use crate::ids;
 use crate::store::{StoreError, io_error, read_json, remove_file, write_json};
 use crate::world::SimulatedWorld;

@@ -1,10 +1,10 @@
 //! STS: who somebody is, and sessions of roles for those whom their trust policies let in.
 
-use super::answer::AwsError;
-use super::iam::{IamRole, QueryCall, provider_arn, texts};
-use super::keys;
+use super::access_keys;
+use super::caller::{Caller, RoleSession};
+use super::iam::{IamRole, QueryCall, provider_arn, validation};
 use super::policy::{self, AuthorizationRequest, ResourcePolicy};
-use super::who::{Caller, RoleSession};
+use super::response::AwsError;
 use super::{identity, xml::XmlNode};
 use crate::clock;
 
@@ -51,13 +51,13 @@ fn parse_assume_role_request(call: &QueryCall<'_>) -> Result<AssumeRoleRequest, 
         return Err(AwsError::validation_error(format!("{arn} is invalid")));
     };
     let name = call.require("RoleSessionName")?;
-    texts::check_session_name(&name)?;
+    validation::check_session_name(&name)?;
     let seconds = call
         .optional_number("DurationSeconds", SESSION_MIN_S, SESSION_MAX_S)?
         .unwrap_or(SESSION_DEFAULT_S);
     let policy = call.query.get("Policy").map(str::to_owned);
     if let Some(text) = &policy {
-        texts::check_session_policy(text)?;
+        validation::check_session_policy(text)?;
         policy::parse_identity_policy(text)
             .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
     }
@@ -181,8 +181,8 @@ fn create_session(
     }
     let now = call.world.now_ms;
     let session = RoleSession {
-        secret: keys::generate_secret(call.world),
-        token: keys::generate_session_token(call.world),
+        secret: access_keys::generate_secret(call.world),
+        token: access_keys::generate_session_token(call.world),
         account: wanted.account.clone(),
         role: role.name.clone(),
         role_id: role.id.clone(),
@@ -193,7 +193,7 @@ fn create_session(
         provider,
         policy: wanted.session_policy.clone(),
     };
-    let key = keys::generate_unique_id(call.world, "ASIA");
+    let key = access_keys::generate_unique_id(call.world, "ASIA");
     let credentials = XmlNode::new("Credentials")
         .with_text("AccessKeyId", &key)
         .with_text("SecretAccessKey", &session.secret);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::duration;
 use super::schema::{FieldSchema, FieldType};
-use crate::answer::ApiError;
+use crate::api::ApiError;
 use crate::world::JsonObject;
 
 /// Decodes an object; null counts as empty.

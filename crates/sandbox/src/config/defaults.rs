@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::duration;
-use crate::answer::ApiError;
+use crate::api::ApiError;
 use crate::world::JsonObject;
 
 /// Health checks of services outside one second to one minute are moved to the nearer end.

@@ -11,7 +11,7 @@ pub(crate) use duration::parse_duration_nanos;
 
 use serde_json::Value;
 
-use super::answer::ApiError;
+use super::api::ApiError;
 use super::world::JsonObject;
 
 /// Takes a configuration as it was sent and gives it back as Fly stores and shows it; mounts still lack what only

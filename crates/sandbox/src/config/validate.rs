@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::duration;
-use crate::answer::ApiError;
+use crate::api::ApiError;
 use crate::world::JsonObject;
 
 const SHARED_CPUS: [i64; 5] = [1, 2, 4, 6, 8];
@@ -24,7 +24,7 @@ pub(super) fn validate(config: &JsonObject) -> Result<(), ApiError> {
     validate_guest(config.get("guest").unwrap_or(&Value::Null))?;
     validate_mounts(array_items(config, "mounts"))?;
     for service in array_items(config, "services") {
-        self::validate_service(service)?;
+        validate_service(service)?;
     }
     for (name, check) in config
         .get("checks")

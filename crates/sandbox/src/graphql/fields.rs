@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{GraphqlError, connection, string_argument, tokens};
 use crate::access::TokenGrant;
-use crate::answer::ApiCall;
+use crate::api::ApiCall;
 use crate::clock;
 use crate::images::ImageReference;
 use crate::machine::Machine;
@@ -102,7 +102,7 @@ pub(super) fn volume_object(app: &App, volume: &Volume) -> Value {
         "sizeGb": volume.size_gb,
         "encrypted": volume.encrypted,
         "createdAt": clock::format_seconds(volume.created_ms),
-        "app": self::app_object(app),
+        "app": app_object(app),
         "snapshots": connection(snapshots),
     })
 }
@@ -126,7 +126,7 @@ pub(super) fn machine_object(app: &App, machine: &Machine) -> Value {
         "config": machine.config,
         "createdAt": clock::format_seconds(machine.created_ms),
         "updatedAt": clock::format_seconds(machine.updated_ms),
-        "app": self::app_object(app),
+        "app": app_object(app),
         "ips": connection([ip]),
         "host": { "__typename": "Host", "id": "host-1" },
     })
@@ -240,7 +240,7 @@ fn resolve_app_field(
             .ips
             .iter()
             .filter(|ip| wanted(ip) && world.is_listed(ip.created_ms));
-        connection(ips.map(|ip| self::ip_object(world, ip)))
+        connection(ips.map(|ip| ip_object(world, ip)))
     };
     Some(match name {
         "organization" => world.global.orgs.get(&app.org).map(org_object).into(),
@@ -249,7 +249,7 @@ fn resolve_app_field(
         "egressIpAddresses" => ips(|ip| ip.kind.starts_with("egress")),
         "machines" => {
             let machines = app.machines.values().filter(|machine| !machine.is_gone());
-            connection(machines.map(|machine| self::machine_object(app, machine)))
+            connection(machines.map(|machine| machine_object(app, machine)))
         }
         "secrets" => secret_objects(app),
         "currentRelease" => app

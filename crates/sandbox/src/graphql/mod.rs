@@ -19,7 +19,7 @@ use graphql_parser::query::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use super::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use super::routes::{Route, route};
 use super::world::{JsonObject, SimulatedWorld};
 
@@ -268,7 +268,7 @@ impl Execution<'_> {
         for item in &selection.items {
             match item {
                 Selection::Field(field) if self.is_included(&field.directives) => {
-                    fields.push(field.clone())
+                    fields.push(field.clone());
                 }
                 Selection::InlineFragment(part) if self.is_included(&part.directives) => {
                     let inside =

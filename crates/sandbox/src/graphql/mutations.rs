@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{GraphqlError, fields, organizations, queries, string_argument, tokens};
-use crate::answer::ApiCall;
+use crate::api::ApiCall;
 use crate::uiex;
 use crate::v1::ips::{self, NewIp};
 use crate::v1::{NewApp, add_app, secrets};

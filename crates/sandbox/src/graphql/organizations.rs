@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{GraphqlError, fields, queries, string_argument};
 use crate::access::TokenGrant;
-use crate::answer::ApiCall;
+use crate::api::ApiCall;
 use crate::world::{JsonObject, Org, SimulatedWorld};
 
 fn require_user_token(call: &ApiCall, may: &str) -> Result<(), GraphqlError> {
@@ -117,7 +117,7 @@ pub(super) fn disallow_replays(
 ) -> Result<Value, GraphqlError> {
     let forbidden = slug_list(input, "orgSlugsToRemove");
     update_org(world, call, input, |org| {
-        org.replay_sources.retain(|slug| !forbidden.contains(slug))
+        org.replay_sources.retain(|slug| !forbidden.contains(slug));
     })
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{GraphqlError, connection, fields, string_argument};
 use crate::access::TokenGrant;
-use crate::answer::ApiCall;
+use crate::api::ApiCall;
 use crate::v1::platform;
 use crate::world::{App, JsonObject, Org, SimulatedWorld};
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{GraphqlError, connection, queries, string_argument};
 use crate::access::{Token, TokenGrant};
-use crate::answer::ApiCall;
+use crate::api::ApiCall;
 use crate::clock;
 use crate::config;
 use crate::v1::issue_token;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{RateLimit, RateLimitKey, Route, route};
 use crate::access::{Token, TokenGrant, forbidden};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::ids;
 use crate::world::{App, SimulatedWorld};
 

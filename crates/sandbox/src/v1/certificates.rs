@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, route};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
 use crate::world::{App, Certificate, SimulatedWorld};
 
@@ -316,7 +316,7 @@ fn delete_acme(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
 
 fn delete_custom(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     let mut answer = remove_source(world, call, |certificate| certificate.custom = false)?;
-    if let crate::answer::ResponseBody::Json(shown) = &mut answer.body {
+    if let crate::api::ResponseBody::Json(shown) = &mut answer.body {
         shown["warning"] = "".into();
     }
     Ok(answer)

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, platform, route};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
 use crate::ids;
 use crate::world::{App, Ip, SimulatedWorld};

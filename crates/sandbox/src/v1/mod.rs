@@ -13,7 +13,7 @@ mod volumes;
 
 pub(crate) use apps::{NewApp, add_app, issue_token};
 
-use super::limits::RateLimit;
+use super::rate_limit::RateLimit;
 use super::routes::{RateLimitKey, Route, RouteHandler, route};
 
 /// Every route under `/v1`.

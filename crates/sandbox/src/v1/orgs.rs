@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::machines::{MachineFilter, org_list_view};
 use super::{Route, route, volumes};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::clock;
 use crate::world::{App, SimulatedWorld};
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, route};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::config;
 use crate::world::SimulatedWorld;
 

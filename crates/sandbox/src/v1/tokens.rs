@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Route, route};
 use crate::access::{Token, TokenGrant};
-use crate::answer::{ApiCall, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiResponse, ApiResult};
 use crate::world::SimulatedWorld;
 
 pub(super) fn routes() -> [Route; 1] {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{TestSandbox, nginx_machine};
+use crate::support::{TestSandbox, nginx_machine};
 
 #[tokio::test]
 async fn token_is_required_in_either_scheme() {

@@ -1,19 +1,19 @@
 //! The imitation of AWS, asked with AWS's own clients.
 
+mod bucket_config;
 mod buckets;
-mod conditional;
-mod config;
+mod conditional_writes;
 mod copies;
 mod deletes;
 mod faults;
 mod iam;
-mod kit;
+mod iam_validation;
 mod kms;
+mod object_writes;
 mod objects;
+mod oidc;
 mod policies;
 mod principals;
-mod sessions;
+mod session_conditions;
 mod state;
-mod texts;
-mod tokens;
-mod writes;
+mod support;

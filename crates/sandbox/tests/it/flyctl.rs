@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{TestSandbox, nginx_machine};
+use crate::support::{TestSandbox, nginx_machine};
 
 async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
     sandbox

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{TestResponse, TestSandbox, nginx_machine};
+use crate::support::{TestResponse, TestSandbox, nginx_machine};
 
 async fn leased_machine(sandbox: &TestSandbox) -> (String, Value) {
     sandbox.create_app().await;

@@ -7,18 +7,18 @@
 
 mod access;
 mod aws;
-mod config;
-mod failures;
+mod faults;
 mod flyctl;
-mod junk;
-mod kit;
 mod leases;
-mod lives;
+mod machine_config;
+mod machine_lifecycle;
+mod malformed_requests;
 mod openapi;
+mod openapi_coverage;
 mod organizations;
 mod record;
 mod registry;
+mod resources;
 mod state;
-mod things;
-mod tour;
+mod support;
 mod wait;

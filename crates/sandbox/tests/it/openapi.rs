@@ -234,7 +234,7 @@ fn check_object(schema: &Value, object: &Map<String, Value>, at: &str, found: &m
         ) {
             (Some(schema), _) => check_value(schema, value, &place, found),
             (None, Some(schema)) if schema.is_object() => {
-                check_value(schema, value, &format!("{at}.*"), found)
+                check_value(schema, value, &format!("{at}.*"), found);
             }
             (None, _) if properties.is_none() => {}
             (None, _) if EXTRA_PROPERTIES.iter().any(|(known, _)| *known == place) => {}

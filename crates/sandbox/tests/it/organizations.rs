@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 async fn graphql(sandbox: &TestSandbox, query: &str, variables: Value) -> Value {
     sandbox

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use trimtab_sandbox::{SandboxOptions, StartError, start};
 
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 async fn recording_sandbox(file: &Path, fault: Option<&str>) -> TestSandbox {
     TestSandbox::with_options(|options| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 fn sandbox_url(sandbox: &TestSandbox, path: &str) -> String {
     format!("{}{path}", sandbox.running.url())

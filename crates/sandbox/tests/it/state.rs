@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use trimtab_sandbox::{ClockMode, SandboxOptions, StartError, start};
 
-use crate::kit::{TestSandbox, nginx_machine};
+use crate::support::{TestSandbox, nginx_machine};
 
 #[tokio::test]
 async fn state_survives_restart() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::kit::{TestSandbox, nginx_machine};
+use crate::support::{TestSandbox, nginx_machine};
 
 #[tokio::test]
 async fn wait_blocks_until_state_is_reached() {

@@ -6,12 +6,10 @@ use serde_json::Value;
 
 use super::{Bucket, BucketLive, BucketSpec};
 use crate::{
+    iam::policy::PolicyDocument,
     kinds::{
         Blocker, DataLoss, DescribeEdit, Diff, DiffContext, Kind,
-        aws::{
-            policy::PolicyDocument,
-            tags::{self, TagChange},
-        },
+        aws::tags::{self, TagChange},
     },
     model::{
         DiffLine, DisplayValue,

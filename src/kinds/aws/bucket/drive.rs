@@ -3,14 +3,12 @@
 use super::{Bucket, BucketEdit, BucketLive, BucketSpec, compute_edits};
 use crate::{
     clouds::{
-        CloudError, CloudWriters, ErrorKind,
-        aws::{
-            BucketRef,
-            lock::{self, LockLocation},
-            wire,
-        },
+        CloudError, ErrorKind,
+        aws::{BucketRef, types},
     },
-    kinds::{Drive, World, aws::policy::PolicyDocument},
+    iam::policy::PolicyDocument,
+    kinds::{CloudWriters, Drive, World},
+    lock::{self, LockLocation},
     model::{Name, OwnershipMark, s3::PublicAccessBlock},
 };
 
@@ -21,10 +19,10 @@ impl BucketLive {
     /// When its policy is none.
     pub fn from_s3(
         name: &str,
-        bucket: &wire::BucketDescription,
+        bucket: &types::BucketDescription,
         holds: Option<String>,
     ) -> Result<Self, CloudError> {
-        let wire::BucketDescription {
+        let types::BucketDescription {
             region,
             encryption,
             blocked_encryption,

@@ -6,10 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::{
-        References,
-        aws::{policy::PolicyDocument, tags::Tags},
-    },
+    iam::policy::PolicyDocument,
+    kinds::{References, aws::tags::Tags},
     model::{
         Address, OwnershipMark,
         s3::{Encryption, LifecycleRule, PublicAccessBlock},

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Role, RoleLive, RoleSpec, Trust};
 use crate::{
+    iam::policy::PolicyDocument,
     kinds::{
         Blocker, DescribeEdit, Diff, DiffContext, Kind,
-        aws::{
-            policy::PolicyDocument,
-            tags::{self, TagChange},
-        },
+        aws::tags::{self, TagChange},
     },
     model::{DiffLine, DisplayValue},
 };

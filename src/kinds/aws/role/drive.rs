@@ -3,13 +3,11 @@
 use super::{Role, RoleEdit, RoleLive, RoleSpec, compute_edits};
 use crate::{
     clouds::{
-        CloudError, CloudWriters, ErrorKind,
-        aws::{AwsWriter, NewRole, wire},
+        CloudError, ErrorKind,
+        aws::{AwsWriter, NewRole, types},
     },
-    kinds::{
-        Drive, World,
-        aws::{OidcProvider, policy::PolicyDocument},
-    },
+    iam::policy::PolicyDocument,
+    kinds::{CloudWriters, Drive, World, aws::OidcProvider},
     model::{Name, ResourceRef},
 };
 
@@ -19,10 +17,10 @@ impl RoleLive {
     /// # Errors
     /// When one of its documents is no policy.
     pub fn from_iam(
-        role: &wire::RoleDescription,
+        role: &types::RoleDescription,
         provider: Option<(&str, ResourceRef<OidcProvider>)>,
     ) -> Result<Self, CloudError> {
-        let wire::RoleDescription {
+        let types::RoleDescription {
             name,
             arn,
             path,
@@ -67,7 +65,7 @@ async fn create_or_find_role(
     aws: &AwsWriter,
     spec: &RoleSpec,
     trust: &PolicyDocument,
-) -> Result<wire::RoleDescription, CloudError> {
+) -> Result<types::RoleDescription, CloudError> {
     let RoleSpec {
         name,
         path,
@@ -178,7 +176,7 @@ impl Drive for Role {
         _: &World,
     ) -> Result<RoleLive, CloudError> {
         let after = apply_edit(clouds.aws()?, live, edit).await?;
-        let shows = |role: &wire::RoleDescription| {
+        let shows = |role: &types::RoleDescription| {
             let now = RoleLive::from_iam(role, None);
             now.is_ok_and(|now| {
                 RoleLive {

@@ -1,13 +1,13 @@
 //! A role: who may take it, and what it may then do. Its path says whose it is, and its name follows from the manifest, so
 //! that its ARN is known before it exists.
 
+mod credential_override;
 mod diff;
 mod drive;
-mod shadow;
 mod spec;
 
+pub use credential_override::CredentialOverride;
 pub use diff::{RoleEdit, compute_edits};
-pub use shadow::CredentialOverride;
 pub use spec::{RoleLive, RoleSpec, Trust, role_path};
 
 use crate::model::KindName;

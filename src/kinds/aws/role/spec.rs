@@ -6,12 +6,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
+    iam::policy::PolicyDocument,
     kinds::{
         References,
         aws::{
             OidcProvider,
-            policy::PolicyDocument,
-            provider::{AUDIENCE, issuer_host, provider_arn},
+            oidc_provider::{AUDIENCE, issuer_host, provider_arn},
             tags::Tags,
         },
     },

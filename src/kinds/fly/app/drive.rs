@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{App, AppEdit, AppLive, AppSpec};
 use crate::{
-    clouds::{CloudError, CloudWriters, ErrorKind, fly::wire},
-    kinds::{Drive, World},
+    clouds::{CloudError, ErrorKind, fly::wire},
+    kinds::{CloudWriters, Drive, World},
     model::{Name, OwnershipMark, ResourceRef, Secret, resources_in_app},
 };
 

@@ -2,9 +2,9 @@
 
 use super::{Certificate, CertificateLive, CertificateSpec};
 use crate::{
-    clouds::{CloudError, CloudWriters, fly::wire},
+    clouds::{CloudError, fly::wire},
     kinds::{
-        Drive, NoEdit, World,
+        CloudWriters, Drive, NoEdit, World,
         fly::{App, app::fly_app_name},
     },
     model::{Name, ResourceRef},

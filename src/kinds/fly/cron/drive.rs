@@ -2,9 +2,9 @@
 
 use super::{Cron, CronLive, CronSpec};
 use crate::{
-    clouds::{CloudError, CloudWriters, ErrorKind},
+    clouds::{CloudError, ErrorKind},
     kinds::{
-        Drive, World,
+        CloudWriters, Drive, World,
         fly::{
             app::fly_app_name,
             workload::{

@@ -2,10 +2,10 @@
 
 use super::{Ip, IpKind, IpLive, IpSpec};
 use crate::{
-    clouds::{CloudError, CloudWriters, ErrorKind, fly::wire},
+    clouds::{CloudError, ErrorKind, fly::wire},
     kinds::{
-        Drive, NoEdit, World,
-        fly::{App, app::fly_app_name, twin::keep_oldest},
+        CloudWriters, Drive, NoEdit, World,
+        fly::{App, app::fly_app_name, duplicates::keep_oldest},
     },
     model::{Name, Region, ResourceRef},
 };

@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 
 use super::{Machine, MachineLive, MachineSpec};
 use crate::{
-    clouds::{CloudError, CloudWriters, ErrorKind},
+    clouds::{CloudError, ErrorKind},
     kinds::{
-        Drive, World,
+        CloudWriters, Drive, World,
         fly::{
             app::fly_app_name,
             workload::{

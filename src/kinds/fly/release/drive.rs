@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     clouds::{
-        CloudError, CloudWriters, ErrorKind,
+        CloudError, ErrorKind,
         fly::{MachineRequest, wire},
     },
     kinds::{
-        Drive, World,
+        CloudWriters, Drive, World,
         fly::{app::fly_app_name, workload::drive::secrets_version},
     },
     model::{Name, OwnershipMark},
@@ -231,7 +231,7 @@ impl Drive for ReleaseCommand {
         };
         match edit {
             ReleaseEdit::RemoveLeftovers(leftovers) => {
-                remove_leftovers(clouds, app, leftovers).await?
+                remove_leftovers(clouds, app, leftovers).await?;
             }
             ReleaseEdit::Run(spec) => {
                 run_command(clouds, spec, world).await?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{SecretLive, Secrets, SecretsEdit, SecretsLive, SecretsSpec, SetSecret};
 use crate::{
-    clouds::{CloudError, CloudWriters, ErrorKind},
-    kinds::{Drive, World, fly::app::fly_app_name},
+    clouds::{CloudError, ErrorKind},
+    kinds::{CloudWriters, Drive, World, fly::app::fly_app_name},
     model::{Fingerprint, Name, Secret},
 };
 

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::{Volume, VolumeEdit, VolumeLive, VolumeSpec};
 use crate::{
     clouds::{
-        CloudError, CloudWriters, ErrorKind,
+        CloudError, ErrorKind,
         fly::{CreateVolumeRequest, wire},
     },
     kinds::{
-        Drive, World,
-        fly::{App, app::fly_app_name, twin::keep_oldest, workload::Workload},
+        CloudWriters, Drive, World,
+        fly::{App, app::fly_app_name, duplicates::keep_oldest, workload::Workload},
     },
     model::{Gib, Name, Region, ResourceRef},
 };

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::{
     ConfigUpdate, Health, MachineConfig, ProcessExit, Workload, WorkloadEdit, WorkloadLive,
-    delta::update_body, tree,
+    diff::update_body, json_tree,
 };
 use crate::{
     clouds::{
-        CloudError, CloudWriters, ErrorKind,
+        CloudError, ErrorKind,
         fly::{MachineRequest, WaitOutcome, wire},
     },
     kinds::{
-        World,
+        CloudWriters, World,
         fly::{App, app::fly_app_name},
     },
     model::{Name, OwnershipMark, Region, ResourceRef},
@@ -116,7 +116,7 @@ fn unmanaged_paths(raw: &Value, config: &MachineConfig) -> Vec<String> {
             || path == "auto_destroy"
             || path.starts_with("services[") && path.ends_with(".force_instance_key")
     };
-    tree::unknown_paths(raw, &known)
+    json_tree::unknown_paths(raw, &known)
         .into_iter()
         .filter(|path| !filled_in(path))
         .collect()

@@ -11,7 +11,7 @@ use crate::{
         DiffContext,
         fly::{App, Machine, Secrets},
     },
-    model::{Address, Image, OwnershipMark, Region, ResourceRef, pace::SMOKE_CHECK_SECS},
+    model::{Address, Image, OwnershipMark, Region, ResourceRef, fly_limits::SMOKE_CHECK_SECS},
 };
 
 /// A Firecracker machine boots in about a second, and the image is on its host or is fetched within a few.

@@ -3,10 +3,10 @@
 use super::{section_tables, set_entry, table_array};
 use crate::manifest::{
     fly_toml::{
-        report::{FlyTomlDiagnostics, qualified_key},
-        text,
+        diagnostics::{FlyTomlDiagnostics, qualified_key},
+        go_format,
     },
-    node::{TomlEntry, TomlNode, TomlTable, TomlValue},
+    syntax::node::{TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
 /// What a bare number counts where flyctl patches it.
@@ -48,7 +48,7 @@ pub(super) fn patch_checks(node: TomlNode, report: &mut FlyTomlDiagnostics) -> O
             report.error(
                 &node.location,
                 "`checks` must be a table",
-                text::describe_type(&other),
+                go_format::describe_type(&other),
                 None,
             );
             return None;
@@ -126,7 +126,7 @@ pub(super) fn cast_duration(
                     &node.location,
                     message,
                     "flyctl ignores it",
-                    Some(text::describe_type(other).to_owned()),
+                    Some(go_format::describe_type(other).to_owned()),
                 );
                 return None;
             }
@@ -136,7 +136,7 @@ pub(super) fn cast_duration(
             BareNumberUnit::Millisecond if number % 1000 == 0 => format!("{}s", number / 1000),
             BareNumberUnit::Millisecond => format!("{number}ms"),
         };
-        Some(text::string_node(&node.location, written))
+        Some(go_format::string_node(&node.location, written))
     });
 }
 
@@ -152,7 +152,7 @@ fn patch_headers(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<Toml
             report.error(
                 &node.location,
                 "`headers` must be a table",
-                text::describe_type(&other),
+                go_format::describe_type(&other),
                 None,
             );
             return None;
@@ -160,8 +160,8 @@ fn patch_headers(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<Toml
     };
     let mut table = TomlTable::default();
     for entry in entries {
-        let printed = text::format_value(&entry.node.value);
-        let node = text::string_node(&entry.node.location, printed);
+        let printed = go_format::format_value(&entry.node.value);
+        let node = go_format::string_node(&entry.node.location, printed);
         set_entry(&mut table, TomlEntry { node, ..entry });
     }
     (!table.0.is_empty()).then_some(TomlNode {
@@ -181,9 +181,9 @@ fn header_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<TomlE
         report.error(&at, "a header needs a `name`", "this one has none", help);
         return None;
     };
-    let node = value.map_or_else(|| text::string_node(&at, ""), |entry| entry.node);
+    let node = value.map_or_else(|| go_format::string_node(&at, ""), |entry| entry.node);
     Some(TomlEntry {
-        key: text::format_value(&name.node.value),
+        key: go_format::format_value(&name.node.value),
         key_location: name.node.location,
         node,
     })

@@ -1,13 +1,13 @@
 //! Old spellings, rewritten: what flyctl's `patches.go` does to the raw tree before it looks at types. The order is
 //! flyctl's too, since some patches look at what others made.
 
+mod aliases;
 mod checks;
-mod gather;
 mod sections;
 mod services;
 
-use super::report::FlyTomlDiagnostics;
-use crate::manifest::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
+use super::diagnostics::FlyTomlDiagnostics;
+use crate::manifest::syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue};
 
 /// Rewrites what is old in a fly.toml. What cannot be rewritten is reported and taken out.
 pub(super) fn apply(root: &mut TomlTable, at: &SourceLocation, report: &mut FlyTomlDiagnostics) {
@@ -16,11 +16,11 @@ pub(super) fn apply(root: &mut TomlTable, at: &SourceLocation, report: &mut FlyT
     replace_value(root, "processes", report, sections::patch_processes);
     sections::patch_experimental(root, report);
     replace_value(root, "checks", report, checks::patch_checks);
-    gather::merge_aliases(root, at, &["compute", "computes", "vm"], report);
-    gather::merge_aliases(root, at, &["mount", "mounts"], report);
-    gather::merge_aliases(root, at, &["metric", "metrics"], report);
-    gather::numbers_to_strings(root, "vm", "memory");
-    gather::numbers_to_strings(root, "mounts", "initial_size");
+    aliases::merge_aliases(root, at, &["compute", "computes", "vm"], report);
+    aliases::merge_aliases(root, at, &["mount", "mounts"], report);
+    aliases::merge_aliases(root, at, &["metric", "metrics"], report);
+    aliases::numbers_to_strings(root, "vm", "memory");
+    aliases::numbers_to_strings(root, "mounts", "initial_size");
     checks::cast_duration(
         root,
         "kill_timeout",
@@ -63,7 +63,7 @@ fn section_tables(
                     report.error(
                         &item.location,
                         message,
-                        super::text::describe_type(&other),
+                        super::go_format::describe_type(&other),
                         None,
                     );
                     None
@@ -76,7 +76,7 @@ fn section_tables(
             report.error(
                 &node.location,
                 message,
-                super::text::describe_type(&other),
+                super::go_format::describe_type(&other),
                 None,
             );
             Vec::new()

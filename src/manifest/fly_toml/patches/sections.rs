@@ -2,8 +2,8 @@
 
 use super::{replace_value, set_entry};
 use crate::manifest::{
-    fly_toml::{mistakes, report::FlyTomlDiagnostics, text},
-    node::{TomlEntry, TomlNode, TomlTable, TomlValue},
+    fly_toml::{diagnostics::FlyTomlDiagnostics, go_format, key_hints},
+    syntax::node::{TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
 /// `[[env]]` becomes one table, and every value the text that Go prints for it.
@@ -30,23 +30,23 @@ fn collect_env(node: TomlNode, merged: &mut TomlTable, report: &mut FlyTomlDiagn
         other => report.error(
             &node.location,
             "`env` must be a table",
-            text::describe_type(&other),
+            go_format::describe_type(&other),
             None,
         ),
     }
 }
 
 fn env_entry(entry: TomlEntry, report: &mut FlyTomlDiagnostics) -> TomlEntry {
-    let printed = text::format_value(&entry.node.value);
+    let printed = go_format::format_value(&entry.node.value);
     if matches!(entry.node.value, TomlValue::Table(_) | TomlValue::Array(_)) {
         report.warn(
             &entry.node.location,
             format!("the variable `{}` becomes the text `{printed}`", entry.key),
-            text::describe_type(&entry.node.value),
+            go_format::describe_type(&entry.node.value),
             Some("a variable is one text; secrets are not named in fly.toml".to_owned()),
         );
     }
-    let node = text::string_node(&entry.node.location, printed);
+    let node = go_format::string_node(&entry.node.location, printed);
     TomlEntry { node, ..entry }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn patch_processes(node: TomlNode, report: &mut FlyTomlDiagnostics) -
             report.error(
                 &node.location,
                 "`processes` must be a table",
-                text::describe_type(&other),
+                go_format::describe_type(&other),
                 None,
             );
             None
@@ -95,21 +95,21 @@ fn process_group_entry(item: TomlNode, report: &mut FlyTomlDiagnostics) -> Optio
     };
     let command = table.remove("command");
     for entry in &table.0 {
-        let help = mistakes::key_hint("processes", &entry.key).map(str::to_owned);
+        let help = key_hints::key_hint("processes", &entry.key).map(str::to_owned);
         let message = format!("there is no key `{}` in `processes`", entry.key);
         report.warn(&entry.key_location, message, "flyctl ignores it", help);
     }
     let node = command.map_or_else(
-        || text::string_node(&item.location, ""),
+        || go_format::string_node(&item.location, ""),
         |command| {
-            text::string_node(
+            go_format::string_node(
                 &command.node.location,
-                text::format_value(&command.node.value),
+                go_format::format_value(&command.node.value),
             )
         },
     );
     Some(TomlEntry {
-        key: text::format_value(&name.node.value),
+        key: go_format::format_value(&name.node.value),
         key_location: name.node.location,
         node,
     })
@@ -124,7 +124,7 @@ pub(super) fn patch_experimental(root: &mut TomlTable, report: &mut FlyTomlDiagn
             report.error(
                 &node.location,
                 message,
-                text::describe_type(&node.value),
+                go_format::describe_type(&node.value),
                 None,
             );
             return None;

@@ -2,8 +2,8 @@
 
 use super::{checks, replace_value, section_tables, table_array};
 use crate::manifest::{
-    fly_toml::{report::FlyTomlDiagnostics, text},
-    node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue},
+    fly_toml::{diagnostics::FlyTomlDiagnostics, go_format},
+    syntax::node::{SourceLocation, TomlEntry, TomlNode, TomlTable, TomlValue},
 };
 
 /// Every service of a list, or the only one; empty ones do not count.
@@ -49,7 +49,7 @@ fn integer_node(node: TomlNode, name: &str, report: &mut FlyTomlDiagnostics) -> 
     let number = match &node.value {
         TomlValue::String(digits) => digits.parse().ok(),
         TomlValue::Integer(number) => Some(*number),
-        TomlValue::Float(number) => text::exact_integer(number.trunc()),
+        TomlValue::Float(number) => go_format::exact_integer(number.trunc()),
         _ => None,
     };
     match number {
@@ -62,7 +62,7 @@ fn integer_node(node: TomlNode, name: &str, report: &mut FlyTomlDiagnostics) -> 
             report.error(
                 &node.location,
                 message,
-                text::describe_type(&node.value),
+                go_format::describe_type(&node.value),
                 None,
             );
             None
@@ -84,7 +84,7 @@ fn patch_concurrency(node: TomlNode, report: &mut FlyTomlDiagnostics) -> Option<
         report.error(
             &node.location,
             message,
-            text::describe_type(&node.value),
+            go_format::describe_type(&node.value),
             Some(HELP.to_owned()),
         );
         return None;

@@ -7,16 +7,16 @@ use super::{
     tags::{self, TagRules},
 };
 use crate::{
+    iam::policy::{PolicyDocument, PolicyUse},
     kinds::aws::{
         Bucket, Role,
         bucket::{BucketSpec, deny_insecure_transport_statement},
-        policy::{PolicyDocument, PolicyUse},
         tags::desired_tags,
     },
     manifest::{
         lower::{Diagnostics, Lowered},
-        shape::aws::{self as shape, EncryptionAlgorithm, EncryptionSource, ObjectOwnership},
-        spot::Cursor,
+        schema::aws::{self as shape, EncryptionAlgorithm, EncryptionSource, ObjectOwnership},
+        syntax::cursor::Cursor,
     },
     model::{
         KindName,

@@ -6,9 +6,8 @@ use crate::kinds::aws::bucket::{BucketSpec, RESERVED_PREFIX};
 use crate::{
     manifest::{
         lower::Diagnostics,
-        shape::aws::{BucketSection, LifecycleRuleSection as Stated},
-        spot::Cursor,
-        suggest,
+        schema::aws::{BucketSection, LifecycleRuleSection as Stated},
+        syntax::{cursor::Cursor, suggest},
     },
     model::{
         ResourceMap,

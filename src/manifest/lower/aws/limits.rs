@@ -4,11 +4,11 @@
 use serde_json::json;
 
 use crate::{
-    kinds::aws::policy::{PolicyDocument, PolicyUse},
+    iam::policy::{PolicyDocument, PolicyUse},
     manifest::{
         lower::Diagnostics,
-        shape::aws::{IamQuotas, PolicyJson},
-        spot::Cursor,
+        schema::aws::{IamQuotas, PolicyJson},
+        syntax::cursor::Cursor,
     },
 };
 

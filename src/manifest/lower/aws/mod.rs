@@ -9,24 +9,23 @@ use crate::{
         AwsMeta,
         aws::{
             OidcProvider,
-            provider::{self, OidcProviderSpec},
+            oidc_provider::{self, OidcProviderSpec},
         },
     },
     manifest::{
-        references,
-        shape::{
+        aws_references,
+        schema::{
             Manifest,
             aws::{IamQuotas, LockSource},
         },
-        spot::Cursor,
-        suggest,
+        syntax::{cursor::Cursor, suggest},
     },
     model::{Address, Name, OwnershipMark, ResourceMap, ResourceRef},
 };
 
 mod bucket;
-mod grant;
-mod keys;
+mod credential_overrides;
+mod identity_policy;
 mod lifecycle;
 mod limits;
 mod role;
@@ -100,7 +99,7 @@ pub(super) fn lower(
         account: aws.account.clone(),
         region: aws.region.clone(),
         lock_bucket: lock,
-        bucket_prefix: references::bucket_name_prefix(&aws.mark),
+        bucket_prefix: aws_references::bucket_name_prefix(&aws.mark),
         is_destroying: false,
     });
     apps
@@ -202,7 +201,7 @@ impl<'a> AwsContext<'a> {
 
     /// The provider, which is there as soon as a role trusts it.
     fn ensure_provider(&self, out: &mut Lowered) -> Option<ResourceRef<OidcProvider>> {
-        let name = Name::parse(provider::FLY_PROVIDER_NAME).ok()?;
+        let name = Name::parse(oidc_provider::FLY_PROVIDER_NAME).ok()?;
         let spec = OidcProviderSpec {
             account: self.account.clone(),
             org: String::new(),

@@ -5,23 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    AppAwsBindings, AwsContext, grant,
-    keys::{AppIdentity, warn_credential_overrides},
-    limits,
+    AppAwsBindings, AwsContext,
+    credential_overrides::{AppIdentity, warn_credential_overrides},
+    identity_policy, limits,
     tags::{self, TagRules},
 };
 use crate::{
+    iam::policy::{PolicyDocument, PolicyUse},
     kinds::aws::{
         Bucket, Role,
-        policy::{PolicyDocument, PolicyUse},
         role::{RoleSpec, Trust, role_path},
         tags::desired_tags,
     },
     manifest::{
-        lower::{Diagnostics, Lowered, scalars},
-        shape::{DurationOrSeconds, aws as shape},
-        spot::Cursor,
-        suggest,
+        lower::{Diagnostics, Lowered, fly::scalars},
+        schema::{DurationOrSeconds, aws as shape},
+        syntax::{cursor::Cursor, suggest},
     },
     model::{Address, Name},
 };
@@ -176,7 +175,9 @@ impl AwsContext<'_> {
             }
             needs.insert(Address::new::<Bucket>(name));
             region.get_or_insert_with(|| bucket.region.clone());
-            statements.extend(grant::bucket_statements(key, bucket, granted, &mut sids));
+            statements.extend(identity_policy::bucket_statements(
+                key, bucket, granted, &mut sids,
+            ));
         }
         (statements, needs, region)
     }

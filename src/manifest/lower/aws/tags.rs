@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::manifest::{lower::Diagnostics, spot::Cursor};
+use crate::manifest::{lower::Diagnostics, syntax::cursor::Cursor};
 
 /// How long a tag's name, and its value, may be. S3 counts in UTF-16, which is never less than IAM's count of characters.
 const TAG_KEY_MAX: usize = 128;

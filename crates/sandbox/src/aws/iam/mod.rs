@@ -1,25 +1,25 @@
 //! IAM: roles, their policies, and OpenID Connect providers; and the query protocol, which STS speaks as well.
 
-mod boundaries;
-mod late;
-mod managed;
-mod providers;
+mod managed_policies;
+mod oidc_providers;
+mod permissions_boundary;
 mod query;
+mod removals;
 mod role_policies;
 mod roles;
 mod routes;
 mod tags;
-pub(crate) mod texts;
-mod view;
+pub(crate) mod validation;
+mod xml_views;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::providers::provider_arn;
+pub(crate) use self::oidc_providers::provider_arn;
 pub(crate) use self::query::{QueryCall, QueryRequest, parse_query_request};
 pub(crate) use self::routes::dispatch;
-use super::keys::is_account_id;
+use super::access_keys::is_account_id;
 use super::state::GlobalState;
 
 /// An account: `aws/accounts.json` has them all.
@@ -34,7 +34,7 @@ pub(crate) struct AccountState {
     /// The account's own managed policies, by ARN.
     pub(crate) policies: BTreeMap<String, ManagedPolicy>,
     #[serde(skip)]
-    past: late::RemovalHistory,
+    past: removals::RemovalHistory,
 }
 
 /// A user. They exist only to have keys and rights.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::AccountState;
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::caller::Caller;
 use crate::aws::policy::RequestContext;
 use crate::aws::request::AwsRequest;
-use crate::aws::who::Caller;
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 use crate::world::SimulatedWorld;
 

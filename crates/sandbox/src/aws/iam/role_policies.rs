@@ -1,11 +1,11 @@
 //! What roles may do: policies of their own, and attached ones.
 
-use super::late::Removal;
 use super::query::QueryCall;
-use super::{managed, roles, texts};
-use crate::aws::answer::AwsError;
+use super::removals::Removal;
+use super::{managed_policies, roles, validation};
 use crate::aws::policy;
 use crate::aws::request::percent_encode;
+use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
 
 /// The size of all policies of one role together; blanks do not count.
@@ -23,8 +23,8 @@ fn policy_size(text: &str) -> usize {
 
 pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, text) = (
-        texts::require_policy_name(call)?,
-        texts::require_document(call, "PolicyDocument")?,
+        validation::require_policy_name(call)?,
+        validation::require_document(call, "PolicyDocument")?,
     );
     let role = roles::find(call)?;
     policy::parse_identity_policy(&text)
@@ -46,7 +46,7 @@ pub(super) fn put(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
 }
 
 pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let name = texts::require_policy_name(call)?;
+    let name = validation::require_policy_name(call)?;
     let role = roles::find_visible(call)?;
     let text = role
         .inline
@@ -67,7 +67,7 @@ pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
 }
 
 pub(super) fn delete(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let name = texts::require_policy_name(call)?;
+    let name = validation::require_policy_name(call)?;
     let role = roles::find_mut(call)?;
     let text = role
         .inline
@@ -99,7 +99,7 @@ pub(super) fn list_attached(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsErro
 pub(super) fn attach(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let arn = call.require("PolicyArn")?;
     let role = roles::find(call)?;
-    managed::check_attachable(call, &arn)?;
+    managed_policies::check_attachable(call, &arn)?;
     if role.attached.len() >= ATTACHED_POLICIES_MAX && !role.attached.contains(&arn) {
         let message = format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES_MAX}");
         return Err(AwsError::new(409, "LimitExceeded", message));

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::late::Removal;
 use super::query::QueryCall;
-use super::{IamRole, boundaries, tags, texts, view};
-use crate::aws::answer::AwsError;
+use super::removals::Removal;
+use super::{IamRole, permissions_boundary, tags, validation, xml_views};
+use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
-use crate::aws::{keys, policy};
+use crate::aws::{access_keys, policy};
 
 /// A trust policy's size; blanks do not count.
 const TRUST_POLICY_SIZE_MAX: usize = 2048;
@@ -19,7 +19,7 @@ const SESSION_MAX_S: i64 = 43_200;
 /// # Errors
 /// `404 NoSuchEntity`.
 pub(super) fn find<'a>(call: &'a QueryCall<'_>) -> Result<&'a IamRole, AwsError> {
-    let name = texts::require_role_name(call)?;
+    let name = validation::require_role_name(call)?;
     let there = call
         .account_state()
         .and_then(|account| account.find_role(&name));
@@ -31,7 +31,7 @@ pub(super) fn find<'a>(call: &'a QueryCall<'_>) -> Result<&'a IamRole, AwsError>
 /// # Errors
 /// As [`find`].
 pub(super) fn find_visible(call: &QueryCall<'_>) -> Result<IamRole, AwsError> {
-    let name = texts::require_role_name(call)?;
+    let name = validation::require_role_name(call)?;
     let there = call
         .visible_account()
         .and_then(|account| account.find_role(&name).cloned());
@@ -57,9 +57,9 @@ fn no_such_role(name: &str) -> AwsError {
 
 pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let (name, path, description) = (
-        texts::require_role_name(call)?,
-        texts::parse_path(call)?,
-        texts::parse_description(call)?,
+        validation::require_role_name(call)?,
+        validation::parse_path(call)?,
+        validation::parse_description(call)?,
     );
     let trust = require_trust_policy(call, "AssumeRolePolicyDocument")?;
     let max_session_s = call
@@ -68,7 +68,7 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let tags = tags::check_tags(call.query.tags(), tags::CASE_INSENSITIVE_KEYS)?;
     let boundary = call.query.get("PermissionsBoundary").map(str::to_owned);
     if let Some(arn) = &boundary {
-        boundaries::check_boundary(call, arn)?;
+        permissions_boundary::check_boundary(call, arn)?;
     }
     let key = name.to_lowercase();
     if call
@@ -82,7 +82,7 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
         ));
     }
     let role = IamRole {
-        id: keys::generate_unique_id(call.world, "AROA"),
+        id: access_keys::generate_unique_id(call.world, "AROA"),
         name,
         path,
         created_ms: call.world.now_ms,
@@ -95,13 +95,13 @@ pub(super) fn create(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
         attached: BTreeSet::new(),
         used_ms: None,
     };
-    let node = view::role_detail(&role, &call.account);
+    let node = xml_views::role_detail(&role, &call.account);
     call.account_state_mut().roles.insert(key, role);
     Ok(XmlNode::new("").with_child(node))
 }
 
 fn require_trust_policy(call: &QueryCall<'_>, parameter: &str) -> Result<String, AwsError> {
-    let text = texts::require_document(call, parameter)?;
+    let text = validation::require_document(call, parameter)?;
     let root = &call.world.aws.global;
     policy::parse_trust_policy(&text, |arn| root.principal_exists(arn))
         .map_err(|message| AwsError::new(400, "MalformedPolicyDocument", message))?;
@@ -113,11 +113,11 @@ fn require_trust_policy(call: &QueryCall<'_>, parameter: &str) -> Result<String,
 }
 
 pub(super) fn get(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    Ok(XmlNode::new("").with_child(view::role_detail(&find_visible(call)?, &call.account)))
+    Ok(XmlNode::new("").with_child(xml_views::role_detail(&find_visible(call)?, &call.account)))
 }
 
 pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let prefix = texts::parse_path_prefix(call)?;
+    let prefix = validation::parse_path_prefix(call)?;
     let shown =
         |role: &&IamRole| role.path.starts_with(prefix) && call.world.is_listed(role.created_ms);
     let account = call.visible_account().unwrap_or_default();
@@ -125,14 +125,14 @@ pub(super) fn list(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let one = |role: &IamRole| {
         (
             role.name.to_lowercase(),
-            view::role_summary("member", role, &call.account),
+            xml_views::role_summary("member", role, &call.account),
         )
     };
     call.paginate("Roles", roles.filter(shown).map(one).collect())
 }
 
 pub(super) fn update(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let description = texts::parse_description(call)?;
+    let description = validation::parse_description(call)?;
     let said = call.query.get("Description").is_some();
     let seconds = call.optional_number("MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S)?;
     let role = find_mut(call)?;

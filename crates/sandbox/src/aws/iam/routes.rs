@@ -1,13 +1,13 @@
 //! Which action does what, and on which resource it needs a right.
 
 use super::query::{QueryCall, QueryRequest};
-use super::{boundaries, managed, providers, role_policies, roles, tags};
-use crate::aws::answer::AwsError;
-use crate::aws::context::build_global_context;
+use super::{managed_policies, oidc_providers, permissions_boundary, role_policies, roles, tags};
 use crate::aws::policy::{self, AuthorizationRequest, ResourcePolicy};
 use crate::aws::request::AwsRequest;
+use crate::aws::request_context::build_global_context;
+use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
-use crate::aws::{sts, who};
+use crate::aws::{caller, sts};
 use crate::world::SimulatedWorld;
 
 /// What an action is about.
@@ -71,12 +71,12 @@ const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
     (
         "PutRolePermissionsBoundary",
         ActionTarget::Role,
-        boundaries::put,
+        permissions_boundary::put,
     ),
     (
         "DeleteRolePermissionsBoundary",
         ActionTarget::Role,
-        boundaries::delete,
+        permissions_boundary::delete,
     ),
     ("TagRole", ActionTarget::Role, tags::tag_role),
     ("UntagRole", ActionTarget::Role, tags::untag_role),
@@ -84,29 +84,37 @@ const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
     (
         "CreateOpenIDConnectProvider",
         OidcProvider,
-        providers::create,
+        oidc_providers::create,
     ),
-    ("GetOpenIDConnectProvider", OidcProvider, providers::get),
-    ("ListOpenIDConnectProviders", OidcProvider, providers::list),
+    (
+        "GetOpenIDConnectProvider",
+        OidcProvider,
+        oidc_providers::get,
+    ),
+    (
+        "ListOpenIDConnectProviders",
+        OidcProvider,
+        oidc_providers::list,
+    ),
     (
         "DeleteOpenIDConnectProvider",
         OidcProvider,
-        providers::delete,
+        oidc_providers::delete,
     ),
     (
         "AddClientIDToOpenIDConnectProvider",
         OidcProvider,
-        providers::add_client,
+        oidc_providers::add_client,
     ),
     (
         "RemoveClientIDFromOpenIDConnectProvider",
         OidcProvider,
-        providers::remove_client,
+        oidc_providers::remove_client,
     ),
     (
         "UpdateOpenIDConnectProviderThumbprint",
         OidcProvider,
-        providers::update_thumbprints,
+        oidc_providers::update_thumbprints,
     ),
     ("TagOpenIDConnectProvider", OidcProvider, tags::tag_provider),
     (
@@ -119,9 +127,9 @@ const IAM_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
         OidcProvider,
         tags::list_provider_tags,
     ),
-    ("CreatePolicy", ManagedPolicy, managed::create),
-    ("GetPolicy", ManagedPolicy, managed::get),
-    ("DeletePolicy", ManagedPolicy, managed::delete),
+    ("CreatePolicy", ManagedPolicy, managed_policies::create),
+    ("GetPolicy", ManagedPolicy, managed_policies::get),
+    ("DeletePolicy", ManagedPolicy, managed_policies::delete),
 ];
 
 const STS_ACTIONS: &[(&str, ActionTarget, QueryHandler)] = &[
@@ -155,10 +163,10 @@ pub(crate) fn dispatch(
     let found = actions.iter().find(|(name, ..)| *name == query.action);
     let open = query.is_sts && query.action == "AssumeRoleWithWebIdentity";
     let (who, claim) = match open {
-        true => (who::Caller::Anonymous, None),
-        false => who::authenticate(world, request, if query.is_sts { "sts" } else { "iam" })?,
+        true => (caller::Caller::Anonymous, None),
+        false => caller::authenticate(world, request, if query.is_sts { "sts" } else { "iam" })?,
     };
-    if who == who::Caller::Anonymous && !open {
+    if who == caller::Caller::Anonymous && !open {
         let message = "Request is missing Authentication Token";
         return Err(AwsError::new(403, "MissingAuthenticationToken", message));
     }
@@ -220,15 +228,17 @@ fn authorize_action(call: &mut QueryCall<'_>, about: ActionTarget) -> Result<(),
                 |role| role.arn(&account),
             )
         }
-        Roles => format!(
+        RolePath => format!(
             "arn:aws:iam::{account}:role{}",
             call.query.get("PathPrefix").unwrap_or("/")
         ),
-        Provider if !get("Url").is_empty() => providers::provider_arn(&account, get("Url")),
-        Provider if get("OpenIDConnectProviderArn").is_empty() => {
+        OidcProvider if !get("Url").is_empty() => {
+            oidc_providers::provider_arn(&account, get("Url"))
+        }
+        OidcProvider if get("OpenIDConnectProviderArn").is_empty() => {
             format!("arn:aws:iam::{account}:oidc-provider/*")
         }
-        Provider => {
+        OidcProvider => {
             let arn = get("OpenIDConnectProviderArn").to_owned();
             let there = call.visible_account();
             let there = there
@@ -239,13 +249,13 @@ fn authorize_action(call: &mut QueryCall<'_>, about: ActionTarget) -> Result<(),
                 .unwrap_or_default();
             arn
         }
-        Policy if !get("PolicyArn").is_empty() => get("PolicyArn").to_owned(),
-        Policy => format!(
+        ManagedPolicy if !get("PolicyArn").is_empty() => get("PolicyArn").to_owned(),
+        ManagedPolicy => format!(
             "arn:aws:iam::{account}:policy{}{}",
             call.query.get("Path").unwrap_or("/"),
             get("PolicyName")
         ),
-        Nothing => "*".to_owned(),
+        AuthorizedByHandler => "*".to_owned(),
     };
     call.context
         .add_optional("iam:PermissionsBoundary", boundary);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::query::QueryCall;
-use super::{providers, roles, texts, view};
-use crate::aws::answer::AwsError;
+use super::{oidc_providers, roles, validation, xml_views};
+use crate::aws::response::AwsError;
 use crate::aws::xml::XmlNode;
 
 const TAGS_MAX: usize = 50;
@@ -27,8 +27,8 @@ pub(super) fn check_tags(tags: TagList, same: KeyNormalizer) -> Result<TagList, 
     let invalid = |message: &str| AwsError::new(400, "InvalidInput", message);
     let mut keys = BTreeSet::new();
     for (at, (key, value)) in (1..).zip(&tags) {
-        texts::check_tag_key(key, &format!("tags.{at}.member.key"))?;
-        texts::check_tag_value(value, &format!("tags.{at}.member.value"))?;
+        validation::check_tag_key(key, &format!("tags.{at}.member.key"))?;
+        validation::check_tag_value(value, &format!("tags.{at}.member.value"))?;
         if key.to_lowercase().starts_with("aws:") {
             return Err(invalid("User-created tags may not begin with aws:"));
         }
@@ -73,7 +73,7 @@ fn merge_tags(
 fn requested_keys(call: &QueryCall<'_>) -> Result<Vec<String>, AwsError> {
     let keys = call.query.list("TagKeys");
     for (at, key) in (1..).zip(&keys) {
-        texts::check_tag_key(key, &format!("tagKeys.{at}.member"))?;
+        validation::check_tag_key(key, &format!("tagKeys.{at}.member"))?;
     }
     if keys.len() > TAGS_MAX {
         Err(too_many())
@@ -107,7 +107,7 @@ pub(super) fn untag_role(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> 
 }
 
 pub(super) fn list_role_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let tags = view::tags_node(&roles::find_visible(call)?.tags).children;
+    let tags = xml_views::tags_node(&roles::find_visible(call)?.tags).children;
     let keyed = |node: XmlNode| (node.child_text("Key").unwrap_or_default().to_owned(), node);
     let mut all: Vec<(String, XmlNode)> = tags.into_iter().map(keyed).collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
@@ -116,18 +116,18 @@ pub(super) fn list_role_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsErr
 
 pub(super) fn tag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let tags = merge_tags(
-        &providers::find(call)?.tags,
+        &oidc_providers::find(call)?.tags,
         call.query.tags(),
         CASE_SENSITIVE_KEYS,
     )?;
-    providers::find_mut(call)?.tags = tags;
+    oidc_providers::find_mut(call)?.tags = tags;
     Ok(XmlNode::new(""))
 }
 
 pub(super) fn untag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
     let keys = requested_keys(call)?;
     remove_tags(
-        &mut providers::find_mut(call)?.tags,
+        &mut oidc_providers::find_mut(call)?.tags,
         &keys,
         CASE_SENSITIVE_KEYS,
     );
@@ -135,7 +135,7 @@ pub(super) fn untag_provider(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsErr
 }
 
 pub(super) fn list_provider_tags(call: &mut QueryCall<'_>) -> Result<XmlNode, AwsError> {
-    let tags = view::tags_node(&providers::find_visible(call)?.tags);
+    let tags = xml_views::tags_node(&oidc_providers::find_visible(call)?.tags);
     Ok(XmlNode::new("")
         .with_child(tags)
         .with_text("IsTruncated", false))

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::jwt::TokenIssuer;
-use crate::answer::{ApiError, ApiResponse, ApiResult, ResponseBody};
+use crate::api::{ApiError, ApiResponse, ApiResult, ResponseBody};
 use crate::ids;
 use crate::world::SimulatedWorld;
 

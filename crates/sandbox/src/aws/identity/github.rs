@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::jwt::TokenIssuer;
-use crate::answer::{ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiError, ApiResponse, ApiResult};
 use crate::ids;
 use crate::world::SimulatedWorld;
 

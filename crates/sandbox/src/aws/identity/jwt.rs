@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::aws::answer::AwsError;
+use crate::aws::response::AwsError;
 use crate::ids;
 use crate::world::SimulatedWorld;
 

@@ -203,7 +203,7 @@ fn is_object_action(action: &str) -> bool {
 }
 
 fn with_accounts_and_wildcard<'a>(exists: &'a dyn Fn(&str) -> bool) -> impl Fn(&str) -> bool + 'a {
-    move |name| name == "*" || crate::aws::keys::is_account_id(name) || exists(name)
+    move |name| name == "*" || crate::aws::access_keys::is_account_id(name) || exists(name)
 }
 
 fn check_principals(principals: &Principals, exists: impl Fn(&str) -> bool) -> Result<(), String> {
@@ -404,7 +404,7 @@ fn normalize_field(name: &str, value: Value) -> Value {
         Value::Array(mut list) if name != "Statement" && list.len() == 1 => {
             normalize_field(name, list.remove(0))
         }
-        Value::String(text) if name == "AWS" && crate::aws::keys::is_account_id(&text) => {
+        Value::String(text) if name == "AWS" && crate::aws::access_keys::is_account_id(&text) => {
             Value::String(format!("arn:aws:iam::{text}:root"))
         }
         other => other,

@@ -3,19 +3,19 @@
 //! [`document`] reads and refuses texts, [`condition`] and [`pattern`] match, [`decide`] adds up all policies that have
 //! a say in one request.
 
+mod authorize;
+mod aws_managed;
 mod condition;
-mod dangling;
-mod decide;
+mod deleted_principal;
 mod document;
-mod managed;
 mod pattern;
 mod public;
 
+pub(crate) use authorize::{AuthorizationRequest, ResourcePolicy, authorize, trust_policy_allows};
+pub(crate) use aws_managed::{ADMINISTRATOR_ACCESS_ARN, find_aws_managed_policy};
 pub(crate) use condition::RequestContext;
-pub(crate) use dangling::replace_deleted_principal;
-pub(crate) use decide::{AuthorizationRequest, ResourcePolicy, authorize, trust_policy_allows};
+pub(crate) use deleted_principal::replace_deleted_principal;
 pub(crate) use document::{
     normalize, parse_bucket_policy, parse_identity_policy, parse_trust_policy,
 };
-pub(crate) use managed::{ADMINISTRATOR_ACCESS_ARN, find_aws_managed_policy};
 pub(crate) use public::is_public;

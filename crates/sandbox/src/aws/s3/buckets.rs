@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::call::S3Call;
 use super::config::{BucketConfig, OBJECT_OWNERSHIP_VALUES};
 use super::{BucketState, location, object, tags};
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::{self, XmlNode};
 use crate::clock;
 

@@ -3,10 +3,10 @@
 use axum::body::Bytes;
 
 use super::{BucketConfig, BucketState};
-use crate::aws::answer::AwsError;
+use crate::aws::caller::Caller;
 use crate::aws::policy::{self, AuthorizationRequest, RequestContext, ResourcePolicy};
 use crate::aws::request::AwsRequest;
-use crate::aws::who::Caller;
+use crate::aws::response::AwsError;
 use crate::aws::xml::{self, XmlNode};
 use crate::world::SimulatedWorld;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::S3Call;
 use super::lifecycle::LifecycleConfiguration;
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// What may be said about who owns objects that others write.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::call::{S3Call, no_such_bucket};
 use super::listing::format_timestamp;
 use super::object::{self, ObjectVersion};
-use super::{conditions, kms, read, tags};
-use crate::aws::answer::{AwsError, AwsResponse};
+use super::{kms, preconditions, read, tags};
 use crate::aws::request::percent_decode;
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// `CopyObject`
@@ -32,7 +32,7 @@ pub(super) fn copy_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError
         &headers,
         &call.object_arn(&call.key),
     )?;
-    conditions::check_write(call, &call.key.clone())?;
+    preconditions::check_write(call, &call.key.clone())?;
     let content = call.world.aws.contents.get(&old.content);
     let content = content.map_err(|error| {
         AwsError::new(500, "InternalError", format!("a content is lost: {error}"))
@@ -138,11 +138,11 @@ impl CopySource {
                 Some(found) => found,
                 None => {
                     call.authorize("s3:ListBucket", &from.arn())?;
-                    return Err(conditions::no_such_key(&self.key));
+                    return Err(preconditions::no_such_key(&self.key));
                 }
             },
         };
-        conditions::check_copy_source(call, found)?;
+        preconditions::check_copy_source(call, found)?;
         Ok(found.clone())
     }
 }

@@ -2,8 +2,8 @@
 
 use super::call::S3Call;
 use super::object::{self, ObjectVersion};
-use super::{NULL_VERSION_ID, conditions, read};
-use crate::aws::answer::{AwsError, AwsResponse};
+use super::{NULL_VERSION_ID, preconditions, read};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// How many keys one request may name.
@@ -18,7 +18,7 @@ struct DeletionResult {
 
 /// `DeleteObject`
 pub(super) fn delete_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
-    conditions::check_write(call, &call.key.clone())?;
+    preconditions::check_write(call, &call.key.clone())?;
     let id = call
         .request
         .nonempty_query_parameter("versionId")
@@ -159,10 +159,10 @@ fn authorize_entry(call: &S3Call<'_>, entry: &XmlNode, id: Option<&str>) -> Resu
     let current = call
         .bucket_state()?
         .current_version(&call.key)
-        .ok_or_else(|| conditions::no_such_key(&call.key))?;
+        .ok_or_else(|| preconditions::no_such_key(&call.key))?;
     let same = etag == "*" || etag.trim_matches('"') == current.etag;
     same.then_some(())
-        .ok_or_else(|| conditions::precondition_failed("If-Match"))
+        .ok_or_else(|| preconditions::precondition_failed("If-Match"))
 }
 
 fn deleted_entry_node(key: &str, id: Option<&str>, done: &DeletionResult) -> XmlNode {

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::call::S3Call;
-use crate::aws::answer::AwsError;
-use crate::aws::context::build_global_context;
+use crate::aws::caller::Caller;
 use crate::aws::policy::{self, AuthorizationRequest, ResourcePolicy};
-use crate::aws::who::Caller;
+use crate::aws::request_context::build_global_context;
+use crate::aws::response::AwsError;
 use crate::ids;
 
 /// The header that says how an object is encrypted.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::S3Call;
 use super::config::no_such_configuration;
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 use crate::clock;
 use crate::ids;
@@ -100,7 +100,7 @@ pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         config.lifecycle = Some(LifecycleConfiguration {
             rules,
             minimum_size,
-        })
+        });
     })?;
     Ok(answer)
 }
@@ -256,7 +256,7 @@ fn check_filter(node: &XmlNode) -> Result<bool, AwsError> {
         match part.name.as_str() {
             "Prefix" => {}
             "Tag" if part.child_text("Key").is_some() && part.child_text("Value").is_some() => {
-                narrow = true
+                narrow = true;
             }
             "ObjectSizeGreaterThan" | "ObjectSizeLessThan" => {
                 part.text

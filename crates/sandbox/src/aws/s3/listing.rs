@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE;
 use super::buckets::canonical_user_id;
 use super::call::S3Call;
 use super::object::ObjectVersion;
-use crate::aws::answer::{AwsError, AwsResponse};
 use crate::aws::request::percent_encode;
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 use crate::clock;
 

@@ -1,7 +1,7 @@
 //! Regions: where a bucket may be made, and where it is.
 
 use super::call::S3Call;
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// The region that never names itself, because it was once the only one.

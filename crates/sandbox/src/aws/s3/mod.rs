@@ -2,13 +2,14 @@
 //!
 //! [`routes`] says which operation a request is, and which right it needs; the files beside it do them.
 
+mod bucket_policy;
 mod buckets;
 mod call;
 mod checksum;
-mod conditions;
 mod config;
 mod copy;
 mod delete;
+mod dispatch;
 mod kms;
 mod lifecycle;
 mod listing;
@@ -16,9 +17,8 @@ mod location;
 mod multipart;
 mod object;
 mod parts;
-mod policies;
+mod preconditions;
 mod read;
-mod rights;
 mod routes;
 mod tags;
 mod versions;
@@ -29,10 +29,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::call::{S3Call, no_such_bucket};
 pub(crate) use self::config::BucketConfig;
+pub(crate) use self::dispatch::execute;
 use self::multipart::MultipartUpload;
 pub(crate) use self::object::{ObjectChecksum, ObjectVersion};
 pub(crate) use self::read::format_http_date;
-pub(crate) use self::rights::execute;
 pub(crate) use self::routes::{OperationClass, S3Operation, find_operation, recorded_path};
 
 /// How many former configurations are kept for reads that lag.

@@ -10,9 +10,9 @@ use super::checksum::ChecksumAlgorithm;
 use super::listing::{ListEntry, ListParameters, format_timestamp, last_key};
 use super::object::{self, ObjectChecksum, ObjectVersion};
 use super::parts::UploadedPart;
-use super::{conditions, kms, read, tags};
-use crate::aws::answer::{AwsError, AwsResponse};
+use super::{kms, preconditions, read, tags};
 use crate::aws::request::percent_encode;
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 use crate::ids;
 
@@ -172,7 +172,7 @@ pub(super) fn complete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
         &call.object_arn(&call.key),
     )?;
     let parts = select_parts(&node, &upload)?;
-    conditions::check_write(call, &call.key.clone())?;
+    preconditions::check_write(call, &call.key.clone())?;
     let (content, etag) = join_parts(call, &parts)?;
     let value = match upload.whole {
         true => upload.algorithm.compute(&content),

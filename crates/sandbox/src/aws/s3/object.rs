@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::call::S3Call;
 use super::checksum::ChecksumAlgorithm;
-use super::{BucketConfig, NULL_VERSION_ID, conditions, kms, read, tags};
-use crate::aws::answer::{AwsError, AwsResponse};
+use super::{BucketConfig, NULL_VERSION_ID, kms, preconditions, read, tags};
 use crate::aws::request::AwsRequest;
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::ids;
 
 /// A key's length in bytes.
@@ -93,7 +93,7 @@ pub(super) fn put_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
         &headers,
         &call.object_arn(&call.key),
     )?;
-    conditions::check_write(call, &call.key.clone())?;
+    preconditions::check_write(call, &call.key.clone())?;
     let content = new_content_name(call);
     let version = ObjectVersion {
         etag: compute_etag(&call.body, &headers, &content),

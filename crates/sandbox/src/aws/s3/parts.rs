@@ -6,7 +6,7 @@ use super::call::S3Call;
 use super::checksum::ChecksumAlgorithm;
 use super::listing::format_timestamp;
 use super::{kms, multipart, object, read};
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// Parts are numbered from 1 to this.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::call::S3Call;
 use super::object::{self, ObjectVersion};
-use super::{conditions, kms};
-use crate::aws::answer::{AwsError, AwsResponse};
+use super::{kms, preconditions};
+use crate::aws::response::{AwsError, AwsResponse};
 
 /// The version that a request means. Who may not list the bucket does not learn that a key is not there.
 ///
@@ -49,7 +49,7 @@ fn missing_key_error(call: &S3Call<'_>) -> AwsError {
     let arn = format!("arn:aws:s3:::{}", call.bucket);
     call.authorize("s3:ListBucket", &arn)
         .err()
-        .unwrap_or_else(|| conditions::no_such_key(&call.key))
+        .unwrap_or_else(|| preconditions::no_such_key(&call.key))
 }
 
 /// The same with the version's name, in buckets that have versions.
@@ -176,7 +176,7 @@ fn parse_range(call: &S3Call<'_>, version: &ObjectVersion) -> Result<Option<(u64
 pub(super) fn get_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     kms::reject_encryption_headers(call)?;
     let version = find_version(call)?;
-    conditions::check_read(call, version)?;
+    preconditions::check_read(call, version)?;
     object::check_not_archived(version)?;
     kms::authorize_key_use(
         call,
@@ -234,7 +234,7 @@ pub(super) fn get_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError>
 pub(super) fn head_object(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
     kms::reject_encryption_headers(call)?;
     let version = find_version(call)?;
-    conditions::check_read(call, version)?;
+    preconditions::check_read(call, version)?;
     let asked = call
         .request
         .header("x-amz-checksum-mode")

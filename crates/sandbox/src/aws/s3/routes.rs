@@ -2,11 +2,11 @@
 
 use super::call::S3Call;
 use super::{
-    buckets, config, copy, delete, lifecycle, listing, location, multipart, object, parts,
-    policies, read, tags, versions,
+    bucket_policy, buckets, config, copy, delete, lifecycle, listing, location, multipart, object,
+    parts, read, tags, versions,
 };
-use crate::aws::answer::{AwsError, AwsResponse};
 use crate::aws::request::AwsRequest;
+use crate::aws::response::{AwsError, AwsResponse};
 
 /// What an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ const OPERATIONS: &[S3Operation] = &[
         "policy",
         "s3:PutBucketPolicy",
         Configure,
-        policies::put,
+        bucket_policy::put,
     ),
     s3_operation(
         "GET",
@@ -197,7 +197,7 @@ const OPERATIONS: &[S3Operation] = &[
         "policy",
         "s3:GetBucketPolicy",
         Read,
-        policies::get,
+        bucket_policy::get,
     ),
     s3_operation(
         "DELETE",
@@ -205,7 +205,7 @@ const OPERATIONS: &[S3Operation] = &[
         "policy",
         "s3:DeleteBucketPolicy",
         Configure,
-        policies::delete,
+        bucket_policy::delete,
     ),
     s3_operation(
         "GET",
@@ -213,7 +213,7 @@ const OPERATIONS: &[S3Operation] = &[
         "policyStatus",
         "s3:GetBucketPolicyStatus",
         Read,
-        policies::get_status,
+        bucket_policy::get_status,
     ),
     s3_operation(
         "PUT",

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::call::S3Call;
 use super::config::no_such_configuration;
 use super::read;
-use crate::aws::answer::{AwsError, AwsResponse};
 use crate::aws::request::percent_decode;
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 const BUCKET_TAGS_MAX: usize = 50;

@@ -4,7 +4,7 @@ use super::buckets::canonical_user_id;
 use super::call::S3Call;
 use super::listing::{ListEntry, ListParameters, format_timestamp};
 use super::object::ObjectVersion;
-use crate::aws::answer::{AwsError, AwsResponse};
+use crate::aws::response::{AwsError, AwsResponse};
 use crate::aws::xml::XmlNode;
 
 /// `ListObjectVersions`

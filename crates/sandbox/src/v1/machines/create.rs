@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::view;
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::config;
 use crate::ids;
 use crate::images;
 use crate::machine::{ConfigVersion, Machine, MachineState, MachineTransition};
-use crate::settle;
+use crate::transitions;
 use crate::v1::{lease, platform};
 use crate::world::{App, JsonObject, SimulatedWorld, Volume};
 
@@ -125,9 +125,9 @@ fn new_machine(
     };
     machine.enter_state(MachineState::Created, now, "launch", "user");
     if request.skip_launch.unwrap_or(false) {
-        machine.schedule_transition(now + settle::PREPARE_MS, MachineTransition::Prepared);
+        machine.schedule_transition(now + transitions::PREPARE_MS, MachineTransition::Prepared);
     } else {
-        machine.schedule_transition(now + settle::BOOT_DELAY_MS, MachineTransition::Boot);
+        machine.schedule_transition(now + transitions::BOOT_DELAY_MS, MachineTransition::Boot);
     }
     machine
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Route, find_machine, find_machine_mut, route};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::machine::Machine;
 use crate::world::SimulatedWorld;
 

@@ -2,7 +2,7 @@
 
 mod create;
 mod exec;
-mod life;
+mod lifecycle;
 mod metadata;
 mod read;
 mod update;
@@ -13,7 +13,7 @@ pub(crate) use read::MachineFilter;
 pub(crate) use view::{check_results, org_list_view};
 
 use super::{RateLimit, RateLimitKey, Route, RouteHandler, lease, route};
-use crate::answer::{ApiCall, ApiError};
+use crate::api::{ApiCall, ApiError};
 use crate::machine::{Machine, MachineState};
 use crate::world::{App, SimulatedWorld};
 
@@ -25,37 +25,45 @@ pub(super) fn routes() -> Vec<Route> {
         route("GET", "/v1/apps/{app}/machines/{machine}", read::show)
             .with_rate_limit(RateLimit::GET_MACHINE, RateLimitKey::Path),
         route("POST", "/v1/apps/{app}/machines/{machine}", update::update),
-        route("DELETE", "/v1/apps/{app}/machines/{machine}", life::destroy),
+        route(
+            "DELETE",
+            "/v1/apps/{app}/machines/{machine}",
+            lifecycle::destroy,
+        ),
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/start",
-            life::start,
+            lifecycle::start,
         ),
-        route("POST", "/v1/apps/{app}/machines/{machine}/stop", life::stop),
+        route(
+            "POST",
+            "/v1/apps/{app}/machines/{machine}/stop",
+            lifecycle::stop,
+        ),
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/restart",
-            life::restart,
+            lifecycle::restart,
         ),
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/suspend",
-            life::suspend,
+            lifecycle::suspend,
         ),
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/signal",
-            life::signal,
+            lifecycle::signal,
         ),
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/cordon",
-            life::cordon,
+            lifecycle::cordon,
         ),
         route(
             "POST",
             "/v1/apps/{app}/machines/{machine}/uncordon",
-            life::uncordon,
+            lifecycle::uncordon,
         ),
         Route {
             handler: waits,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{find_machine, view};
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::machine::{Machine, MachineState};
 use crate::world::SimulatedWorld;
 

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::create::{LaunchRequest, check_secrets_version};
 use super::view;
-use crate::answer::{ApiCall, ApiError, ApiResponse, ApiResult};
+use crate::api::{ApiCall, ApiError, ApiResponse, ApiResult};
 use crate::config;
 use crate::ids;
 use crate::images;
 use crate::machine::{ConfigVersion, Machine, MachineState, MachineTransition};
-use crate::settle;
+use crate::transitions;
 use crate::v1::lease;
 use crate::world::{JsonObject, SimulatedWorld};
 
@@ -48,7 +48,7 @@ pub(super) fn update(world: &mut SimulatedWorld, call: &ApiCall) -> ApiResult {
     machine.secrets_version = secrets_version;
     machine.cordoned |= request.skip_service_registration.unwrap_or(false);
     machine.schedule_transition(
-        now + settle::REPLACE_MS,
+        now + transitions::REPLACE_MS,
         MachineTransition::Replaced {
             launch: !request.skip_launch.unwrap_or(false),
         },

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::config::parse_duration_nanos;
 use crate::images::image_ref;
 use crate::machine::{Machine, MachineState};
-use crate::settle;
+use crate::transitions;
 use crate::v1::lease;
 use crate::world::{App, JsonObject, SimulatedWorld};
 
@@ -176,7 +176,7 @@ fn check_result(
             } else {
                 duration_ms(check, "grace_period")
             };
-            let known = started + settle::FIRST_CHECK_MS.max(grace);
+            let known = started + transitions::FIRST_CHECK_MS.max(grace);
             if now < known {
                 (
                     CheckOutcome::Critical,

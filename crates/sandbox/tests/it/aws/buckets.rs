@@ -4,10 +4,10 @@ use aws_sdk_s3::types::{
     BucketLocationConstraint, CreateBucketConfiguration, ObjectOwnership, ServerSideEncryption, Tag,
 };
 
-use super::kit::{
+use super::support::{
     ACCOUNT, EU_CENTRAL, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, has_request_ids,
 };
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 fn bucket_in_region(region: &str) -> CreateBucketConfiguration {
     let tag = Tag::builder().key("app").value("shop").build().unwrap();

@@ -4,8 +4,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketVersioningStatus, TaggingDirective, VersioningConfiguration};
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy};
-use crate::kit::TestSandbox;
+use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy};
+use crate::support::TestSandbox;
 
 async fn sandbox_with_buckets() -> (TestSandbox, Client) {
     let sandbox = TestSandbox::scripted().await;

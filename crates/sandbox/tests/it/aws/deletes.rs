@@ -6,8 +6,8 @@ use aws_sdk_s3::types::{
 };
 use serde_json::json;
 
-use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy};
-use crate::kit::TestSandbox;
+use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_policy};
+use crate::support::TestSandbox;
 
 async fn create_bucket(sandbox: &TestSandbox, versions: bool) -> Client {
     let s3 = admin_clients(sandbox, ACCOUNT, US_EAST).s3;

@@ -5,8 +5,8 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use serde_json::json;
 use trimtab_sandbox::ClockMode;
 
-use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error};
-use crate::kit::TestSandbox;
+use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error};
+use crate::support::TestSandbox;
 
 async fn sandbox_with_faults(faults: &[&str]) -> (TestSandbox, Client) {
     let sandbox = TestSandbox::with_options(|options| {

@@ -5,8 +5,8 @@ use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::kit::{ACCOUNT, EU_CENTRAL, US_EAST, admin_clients, assert_error, error_parts};
-use crate::kit::TestSandbox;
+use super::support::{ACCOUNT, EU_CENTRAL, US_EAST, admin_clients, assert_error, error_parts};
+use crate::support::TestSandbox;
 
 fn trust_policy() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [{

@@ -7,11 +7,11 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Value, json};
 
-use super::kit::{
+use super::support::{
     ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
     clients_with_policy, error_parts,
 };
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1f0c2d3e-0000-4000-8000-123456789abc";
 const VAULT_ALIAS: &str = "arn:aws:kms:us-east-1:123456789012:alias/vault";
@@ -289,7 +289,7 @@ async fn permissions_boundary_applies_to_kms() {
         id: given.access_key_id().to_owned(),
         secret: given.secret_access_key().to_owned(),
     };
-    let session = super::kit::clients_with_keys(
+    let session = super::support::clients_with_keys(
         &sandbox,
         &keys,
         Some(given.session_token().to_owned()),

@@ -7,8 +7,8 @@ use aws_sdk_s3::types::{
     CompletedPart, Delete, ObjectIdentifier, VersioningConfiguration,
 };
 
-use super::kit::{ACCOUNT, US_EAST, admin_clients, assert_error};
-use crate::kit::TestSandbox;
+use super::support::{ACCOUNT, US_EAST, admin_clients, assert_error};
+use crate::support::TestSandbox;
 
 async fn create_bucket(sandbox: &TestSandbox) -> Client {
     let s3 = admin_clients(sandbox, ACCOUNT, US_EAST).s3;

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::kit::{
+use super::support::{
     ACCOUNT, OTHER_ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, assert_error,
     clients_with_policy, error_parts,
 };
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 fn policy_with(statements: Value) -> Value {
     let mut policy = json!({ "Version": "2012-10-17" });
@@ -420,7 +420,7 @@ fn session_clients(
         id: credentials.access_key_id().to_owned(),
         secret: credentials.secret_access_key().to_owned(),
     };
-    super::kit::clients_with_keys(
+    super::support::clients_with_keys(
         sandbox,
         &keys,
         Some(credentials.session_token().to_owned()),

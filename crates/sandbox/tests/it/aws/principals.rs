@@ -4,11 +4,11 @@ use aws_sdk_sts::types::Credentials;
 use serde_json::{Value, json};
 use trimtab_sandbox::AwsAccessKey;
 
-use super::kit::{
+use super::support::{
     ACCOUNT, SandboxAwsClients, US_EAST, admin_clients, clients_with_keys, clients_with_policy,
     error_parts,
 };
-use crate::kit::TestSandbox;
+use crate::support::TestSandbox;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 

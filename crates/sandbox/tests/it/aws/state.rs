@@ -7,8 +7,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::json;
 use trimtab_sandbox::{AwsAccessKey, find_server};
 
-use super::kit::{ACCOUNT, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_keys};
-use crate::kit::TestSandbox;
+use super::support::{
+    ACCOUNT, OTHER_ACCOUNT, US_EAST, admin_clients, assert_error, clients_with_keys,
+};
+use crate::support::TestSandbox;
 
 #[tokio::test]
 async fn state_survives_restart() {

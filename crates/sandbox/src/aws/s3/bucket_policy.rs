@@ -1,0 +1,96 @@
+//! The policy of a bucket.
+
+use super::call::S3Call;
+use super::config::no_such_configuration;
+use crate::aws::policy;
+use crate::aws::response::{AwsError, AwsResponse};
+use crate::aws::xml::XmlNode;
+
+/// No policy is longer.
+const POLICY_MAX_BYTES: usize = 20 << 10;
+
+pub(super) fn put(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    check_bucket_owner(call)?;
+    let malformed = |message: String| AwsError::new(400, "MalformedPolicy", message);
+    if call.body.len() > POLICY_MAX_BYTES {
+        return Err(AwsError::new(
+            400,
+            "PolicyTooLarge",
+            "The policy exceeds the maximum of 20480 bytes.",
+        ));
+    }
+    let text = String::from_utf8_lossy(&call.body).into_owned();
+    let root = &call.world.aws.global;
+    let document =
+        policy::parse_bucket_policy(&text, &call.bucket, |arn| root.principal_exists(arn))
+            .map_err(malformed)?;
+    let blocks = call
+        .bucket_state()?
+        .config
+        .public_access
+        .is_some_and(|block| block.block_public_policy);
+    if blocks && policy::is_public(&document) {
+        let (who, resource) = (call.caller.arn(), call.bucket_state()?.arn());
+        return Err(AwsError::access_denied(format!(
+            "User: {who} is not authorized to perform: s3:PutBucketPolicy on resource: \"{resource}\" because public \
+             policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."
+        )));
+    }
+    // S3 keeps what it understood, not what it was sent.
+    let value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let kept = policy::normalize(&value).to_string();
+    call.update_config(|config| config.policy = Some(kept))?;
+    Ok(AwsResponse::empty(204))
+}
+
+/// Whatever a policy says, it is read and written only by the account that owns the bucket.
+fn check_bucket_owner(call: &S3Call<'_>) -> Result<(), AwsError> {
+    match call.bucket_state()?.account == call.caller.account() {
+        true => Ok(()),
+        false => {
+            let message = "The specified method is not allowed against this resource.";
+            Err(AwsError::new(405, "MethodNotAllowed", message))
+        }
+    }
+}
+
+fn no_bucket_policy(call: &S3Call<'_>) -> AwsError {
+    no_such_configuration(
+        call,
+        "NoSuchBucketPolicy",
+        "The bucket policy does not exist",
+    )
+}
+
+pub(super) fn get(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    check_bucket_owner(call)?;
+    let text = call
+        .visible_config()?
+        .policy
+        .clone()
+        .ok_or_else(|| no_bucket_policy(call))?;
+    let reply = AwsResponse {
+        body: text.into_bytes(),
+        ..AwsResponse::empty(200)
+    };
+    Ok(reply.with_header("content-type", "application/json"))
+}
+
+pub(super) fn delete(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    check_bucket_owner(call)?;
+    call.update_config(|config| config.policy = None)?;
+    Ok(AwsResponse::empty(204))
+}
+
+pub(super) fn get_status(call: &mut S3Call<'_>) -> Result<AwsResponse, AwsError> {
+    let text = call
+        .visible_config()?
+        .policy
+        .clone()
+        .ok_or_else(|| no_bucket_policy(call))?;
+    let public = policy::parse_bucket_policy(&text, &call.bucket, |_| true)
+        .is_ok_and(|document| policy::is_public(&document));
+    Ok(AwsResponse::s3_document(
+        &XmlNode::new("PolicyStatus").with_text("IsPublic", public),
+    ))
+}

@@ -1,0 +1,4 @@
+//! AWS policy documents: their meaning, comparison and description in words.
+
+pub mod kms;
+pub mod policy;

@@ -1,0 +1,529 @@
+//! How a machine differs from what is asked for, and the calls that make it right.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{MachineConfig, Workload, WorkloadLive, json_tree};
+use crate::{
+    kinds::{DescribeEdit, Diff, DiffContext, Impact},
+    model::{Address, DiffLine, DisplayValue, Mib, Ownership, OwnershipMark},
+};
+
+/// One call on a machine.
+#[derive(Clone, Debug)]
+pub enum WorkloadEdit {
+    /// `POST …/machines/{id}`: a new version of the configuration.
+    Update(Box<ConfigUpdate>),
+    /// `PUT …/metadata`: marks only; nothing restarts.
+    Metadata {
+        /// What to write.
+        labels: BTreeMap<String, String>,
+        /// What the user reads.
+        lines: Vec<DiffLine>,
+    },
+    /// Nothing is sent: a start that nobody saw succeed is watched until it has. The next machine waits for it as for
+    /// an update, since the program may well be crashing in between two looks.
+    ConfirmStart(Box<Workload>),
+    /// `POST …/uncordon`: the proxy sends it requests again.
+    Uncordon,
+    /// `DELETE …/machines/{id}`: a successor that an earlier run made, and that never took over.
+    DiscardSuccessor {
+        /// Fly's id of the successor.
+        id: String,
+    },
+}
+
+/// An update of a machine's configuration.
+#[derive(Clone, Debug)]
+pub struct ConfigUpdate {
+    /// What is asked for.
+    pub spec: Workload,
+    /// The configuration to send: what is asked for, and what of the live one we do not know.
+    pub body: Value,
+    /// Whether the machine runs, and so restarts.
+    pub launch: bool,
+    /// What the user reads.
+    pub lines: Vec<DiffLine>,
+    /// The metadata of a version that was there before, to which it goes back; otherwise it follows from the spec.
+    pub restored_metadata: Option<BTreeMap<String, String>>,
+}
+
+impl DescribeEdit for WorkloadEdit {
+    fn lines(&self) -> Vec<DiffLine> {
+        match self {
+            Self::Update(update) => update.lines.clone(),
+            Self::Metadata { labels: _, lines } => lines.clone(),
+            Self::ConfirmStart(_) => vec![DiffLine::change("start", "unconfirmed", "confirmed")],
+            Self::Uncordon => vec![DiffLine::change("cordoned", true, false)],
+            Self::DiscardSuccessor { id } => {
+                vec![
+                    DiffLine::remove("successor", id.as_str())
+                        .with_note("made by an earlier run, never took over"),
+                ]
+            }
+        }
+    }
+
+    /// The configuration is what it should be already; only its start is open.
+    fn completes_earlier_apply(&self) -> bool {
+        match self {
+            Self::Update(update) => update.lines.iter().all(|line| line.path == "state"),
+            Self::Metadata { .. } => false,
+            Self::ConfirmStart(_) | Self::Uncordon | Self::DiscardSuccessor { .. } => true,
+        }
+    }
+
+    /// A machine that only takes up new secrets was not touched itself.
+    fn follows_reference(&self) -> bool {
+        matches!(self, Self::Update(update) if update.lines.iter().all(|line| line.path.starts_with("secrets.")))
+    }
+
+    fn impact(&self) -> Impact {
+        match self {
+            Self::Update(update) if update.launch => Impact::Restart,
+            Self::Update(_) => Impact::Asleep,
+            Self::Metadata { .. }
+            | Self::ConfirmStart(_)
+            | Self::Uncordon
+            | Self::DiscardSuccessor { .. } => Impact::Quiet,
+        }
+    }
+
+    fn starts_serving(&self) -> bool {
+        matches!(self, Self::Uncordon)
+    }
+
+    fn obeys_rollout_policy(&self) -> bool {
+        matches!(self, Self::ConfirmStart(_)) || self.impact() == Impact::Restart
+    }
+}
+
+/// Names that the manifest uses for parts of a machine's configuration.
+const MANIFEST_PATHS: [(&str, &str); 9] = [
+    ("guest.memory_mb", "vm.memory"),
+    ("guest.", "vm."),
+    ("init.swap_size_mb", "swap_size_mb"),
+    ("init.cmd", "command"),
+    ("init.", ""),
+    ("stop_config.signal", "kill_signal"),
+    ("stop_config.timeout", "kill_timeout"),
+    (".autostop", ".auto_stop_machines"),
+    (".autostart", ".auto_start_machines"),
+];
+
+/// The machine's path in the manifest's words.
+fn to_manifest_path(path: &str) -> String {
+    MANIFEST_PATHS
+        .iter()
+        .fold(path.to_owned(), |path, (api, manifest)| {
+            let at_start = !api.starts_with('.');
+            match at_start {
+                true if path.starts_with(api) => path.replacen(api, manifest, 1),
+                false if path.ends_with(api) => format!("{}{manifest}", path.trim_end_matches(api)),
+                _ => path,
+            }
+        })
+}
+
+/// Compares a machine with what is asked for.
+///
+/// The volume is compared by the caller, which knows what the mount refers to. `launch` says whether an update may
+/// restart a machine that runs: a cron machine is never started as a side effect.
+#[must_use]
+pub fn diff_workload(
+    spec: &Workload,
+    live: &WorkloadLive,
+    around: &DiffContext<'_>,
+    launch: bool,
+) -> Diff<WorkloadEdit> {
+    let mut lines = config_lines(spec, live);
+    lines.extend(standby_line(spec, live, around));
+    lines.extend(secret_lines(spec, live, around));
+    if live.is_start_unconfirmed() && !live.is_healthy() {
+        lines.push(
+            DiffLine::change("start", "failed", "again")
+                .with_note("its last start did not succeed"),
+        );
+    }
+    let (labels, marks) = metadata_lines(spec, live);
+    if !lines.is_empty() {
+        // An update writes the marks as well, so what they change is said here.
+        lines.extend(marks);
+        let launch = launch && (live.is_running() || live.is_start_unconfirmed());
+        let body = update_body(&spec.config, live);
+        let update = ConfigUpdate {
+            spec: spec.clone().with_release(around),
+            body,
+            launch,
+            lines,
+            restored_metadata: None,
+        };
+        return Diff::Edit(vec![WorkloadEdit::Update(Box::new(update))]);
+    }
+    let mut edits = Vec::new();
+    if !marks.is_empty() {
+        edits.push(WorkloadEdit::Metadata {
+            labels,
+            lines: marks,
+        });
+    }
+    if live.is_start_unconfirmed() {
+        edits.push(WorkloadEdit::ConfirmStart(Box::new(spec.clone())));
+    }
+    if edits.is_empty() {
+        Diff::Same
+    } else {
+        Diff::Edit(edits)
+    }
+}
+
+/// The configuration's own lines.
+fn config_lines(spec: &Workload, live: &WorkloadLive) -> Vec<DiffLine> {
+    let (desired, there) = (
+        comparable_config(&spec.config),
+        comparable_config(&live.config),
+    );
+    let mut there = there;
+    if let (Some(there), Some(running)) = (there.as_object_mut(), live.running_image()) {
+        let same = spec
+            .config
+            .image
+            .clone()
+            .filter(|wanted| live.runs_image(wanted));
+        there.insert("image".to_owned(), json!(same.unwrap_or(running)));
+    }
+    let mut lines = json_tree::diff(&desired, &there);
+    for line in lines
+        .iter_mut()
+        .filter(|line| line.path == "image" && live.has_tag_moved(spec))
+    {
+        line.note = Some("tag moved".to_owned());
+    }
+    let stated = lines
+        .into_iter()
+        .filter(|line| line.to.is_some() || !is_platform_default(&line.path));
+    let mut lines: Vec<DiffLine> = stated.map(for_display).collect();
+    for (key, wanted) in &spec.config.verbatim {
+        let there = live.raw.get(key).cloned().unwrap_or_default();
+        if !contains_json(&there, wanted) {
+            lines.push(DiffLine::change(key.clone(), there, wanted.clone()));
+        }
+    }
+    lines
+}
+
+/// What the platform fills in when a manifest says nothing: not a difference.
+fn is_platform_default(path: &str) -> bool {
+    path == "image"
+        || path.starts_with("restart.")
+        || path == "guest.persist_rootfs"
+        || path.ends_with("].autostart")
+        || path.ends_with(".name") && path.starts_with("mounts[")
+}
+
+/// A configuration as it is compared: without the mounted volume's id, which only the caller can judge.
+pub(super) fn comparable_config(config: &MachineConfig) -> Value {
+    let mut config = config.clone();
+    config.verbatim.clear();
+    config.standbys.clear();
+    for mount in &mut config.mounts {
+        mount.volume.clear();
+        mount.name.clear();
+    }
+    serde_json::to_value(&config).unwrap_or_default()
+}
+
+/// The line of a standby machine that stands by for another than it should.
+fn standby_line(
+    spec: &Workload,
+    live: &WorkloadLive,
+    around: &DiffContext<'_>,
+) -> Option<DiffLine> {
+    let there = live.config.standbys.as_slice();
+    let shown = || (!there.is_empty()).then(|| DisplayValue::Value(there.join(", ").into()));
+    let Some(wanted) = &spec.standby_for else {
+        return shown().map(|shown| DiffLine::new("standby", Some(shown), None));
+    };
+    let known = around
+        .world
+        .fly_machine
+        .get(wanted.name())
+        .map(|machine| &machine.workload.id);
+    match known.filter(|_| !around.removed.contains(&wanted.address())) {
+        Some(id) if there == std::slice::from_ref(id) => None,
+        Some(id) => Some(DiffLine::new(
+            "standby",
+            shown(),
+            Some(DisplayValue::Value(id.as_str().into())),
+        )),
+        None => Some(DiffLine::new(
+            "standby",
+            shown(),
+            Some(DisplayValue::KnownAfterApply),
+        )),
+    }
+}
+
+/// Whether everything in `wanted` is in `there`; the platform may have added to it.
+fn contains_json(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
+            there
+                .get(key)
+                .is_some_and(|there| contains_json(there, wanted))
+        }),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len()
+                && there
+                    .iter()
+                    .zip(wanted)
+                    .all(|(there, wanted)| contains_json(there, wanted))
+        }
+        _ => there == wanted,
+    }
+}
+
+/// A line as the user reads it: manifest words, and the content of files as its size.
+pub(super) fn for_display(mut line: DiffLine) -> DiffLine {
+    if line.path.ends_with(".raw_value") || line.path.starts_with("files[") {
+        let content = |value: Option<DisplayValue>| match value {
+            Some(DisplayValue::Value(value)) => {
+                Some(DisplayValue::Value(summarize_content(&value)))
+            }
+            other => other,
+        };
+        line.from = content(line.from);
+        line.to = content(line.to);
+    }
+    line.path = to_manifest_path(&line.path);
+    if line.path == "vm.memory" {
+        line.from = line.from.map(memory_with_unit);
+        line.to = line.to.map(memory_with_unit);
+    }
+    line
+}
+
+/// Memory as a manifest writes it.
+fn memory_with_unit(value: DisplayValue) -> DisplayValue {
+    let megabytes = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    match &value {
+        DisplayValue::Value(number) => megabytes(number).map_or(value.clone(), |number| {
+            DisplayValue::Value(Mib(number).to_string().into())
+        }),
+        _ => value,
+    }
+}
+
+/// The content of a file, told by size and hash.
+fn summarize_content(value: &Value) -> Value {
+    use sha2::{Digest as _, Sha256};
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), summarize_entry(key, value)))
+            .collect(),
+        Value::String(text) => {
+            let hash: String = Sha256::digest(text)
+                .iter()
+                .take(4)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            json!(format!("{} bytes, sha256 {hash}…", text.len() / 4 * 3))
+        }
+        other => other.clone(),
+    }
+}
+
+fn summarize_entry(key: &str, value: &Value) -> Value {
+    if key == "raw_value" {
+        summarize_content(value)
+    } else {
+        value.clone()
+    }
+}
+
+/// Secrets that the machine runs without, or in another version than they are.
+fn secret_lines(spec: &Workload, live: &WorkloadLive, around: &DiffContext<'_>) -> Vec<DiffLine> {
+    let Some(secrets) = &spec.secrets else {
+        return removed_secret_lines(live);
+    };
+    let inside = |line: &DiffLine| {
+        let mut line = line.clone();
+        line.path = format!("secrets.{}", line.path);
+        line
+    };
+    if let Some(lines) = around.changed.get(&secrets.address()) {
+        return lines.iter().map(inside).collect();
+    }
+    let Some(now) = around.world.fly_secrets.get(secrets.name()) else {
+        return Vec::new();
+    };
+    let (started_with, record) = (live.secrets_record(), now.record());
+    let stale = record
+        .0
+        .iter()
+        .filter(|(name, secret)| started_with.0.get(*name) != Some(*secret));
+    let stale = stale.map(|(name, _)| {
+        let had = started_with
+            .0
+            .contains_key(name)
+            .then_some(DisplayValue::Sensitive);
+        DiffLine::new(
+            format!("secrets.{name}"),
+            had,
+            Some(DisplayValue::Sensitive),
+        )
+        .with_note("not yet in this machine")
+    });
+    let gone = started_with
+        .0
+        .keys()
+        .filter(|name| !now.present.contains_key(*name));
+    let gone = gone.map(|name| {
+        DiffLine::new(
+            format!("secrets.{name}"),
+            Some(DisplayValue::Sensitive),
+            None,
+        )
+        .with_note("still in this machine")
+    });
+    stale.chain(gone).collect()
+}
+
+/// Secrets that a machine still has although its app has none any more.
+fn removed_secret_lines(live: &WorkloadLive) -> Vec<DiffLine> {
+    let gone = |name: String| {
+        DiffLine::new(
+            format!("secrets.{name}"),
+            Some(DisplayValue::Sensitive),
+            None,
+        )
+        .with_note("still in this machine")
+    };
+    live.secrets_record().0.into_keys().map(gone).collect()
+}
+
+/// Marks and labels that are missing or other than they should be.
+fn metadata_lines(
+    spec: &Workload,
+    live: &WorkloadLive,
+) -> (BTreeMap<String, String>, Vec<DiffLine>) {
+    let mut lines = Vec::new();
+    let mut labels = BTreeMap::new();
+    if live.ownership == Ownership::Unmarked {
+        lines.push(DiffLine::add(
+            "owner",
+            format!("{}/{}", spec.mark.project, spec.mark.environment),
+        ));
+    }
+    for (key, value) in &spec.labels {
+        let there = live.metadata.get(key);
+        if there != Some(value) && !key.starts_with(OwnershipMark::METADATA_PREFIX) {
+            lines.push(DiffLine::change(
+                format!("metadata.{key}"),
+                json!(there),
+                value.clone(),
+            ));
+        }
+    }
+    if live.metadata.get(OwnershipMark::NAME_KEY) != spec.labels.get(OwnershipMark::NAME_KEY)
+        && live.ownership == Ownership::Ours
+    {
+        let name = |value: Option<&String>| json!(value);
+        let (from, to) = (
+            live.metadata.get(OwnershipMark::NAME_KEY),
+            spec.labels.get(OwnershipMark::NAME_KEY),
+        );
+        lines.push(DiffLine::change("slot", name(from), name(to)));
+    }
+    if !lines.is_empty() {
+        labels.extend(spec.base_metadata());
+    }
+    (labels, lines)
+}
+
+/// The configuration to send: what is asked for, laid over what we do not know of the live one.
+pub(super) fn update_body(desired: &MachineConfig, live: &WorkloadLive) -> Value {
+    let mut desired = desired.clone();
+    let known = &live.config;
+    desired.standbys.clone_from(&known.standbys);
+    desired.image = desired.image.or_else(|| live.running_image());
+    desired.restart = desired.restart.or_else(|| known.restart.clone());
+    for (mount, there) in desired.mounts.iter_mut().zip(&known.mounts) {
+        mount.volume.clone_from(&there.volume);
+    }
+    let verbatim = std::mem::take(&mut desired.verbatim);
+    let to_value = |config: &MachineConfig| serde_json::to_value(config).unwrap_or_default();
+    let mut raw = live.raw.clone();
+    if let Some(raw) = raw.as_object_mut() {
+        raw.remove("metadata");
+    }
+    let mut body = json_tree::merge_unknown(&to_value(&desired), &raw, &to_value(known));
+    if let Some(body) = body.as_object_mut() {
+        body.extend(verbatim);
+    }
+    body
+}
+
+impl Workload {
+    /// Everything that is written into the machine's metadata, but for the record of its secrets.
+    #[must_use]
+    pub fn base_metadata(&self) -> BTreeMap<String, String> {
+        let mut marks = self.labels.clone();
+        marks.insert(
+            OwnershipMark::PROJECT_KEY.to_owned(),
+            self.mark.project.clone(),
+        );
+        marks.insert(
+            OwnershipMark::ENVIRONMENT_KEY.to_owned(),
+            self.mark.environment.clone(),
+        );
+        marks.insert(
+            OwnershipMark::APPLIED_HASH_KEY.to_owned(),
+            self.applied_hash(),
+        );
+        marks.extend(
+            self.release
+                .clone()
+                .map(|release| (OwnershipMark::RELEASE_KEY.to_owned(), release)),
+        );
+        marks
+    }
+
+    /// The configuration of a new machine, without its volume.
+    #[must_use]
+    pub fn create_body(&self) -> Value {
+        let mut config = self.config.clone();
+        let verbatim = std::mem::take(&mut config.verbatim);
+        let mut body = serde_json::to_value(&config).unwrap_or_default();
+        if let Some(body) = body.as_object_mut() {
+            body.extend(verbatim);
+        }
+        body
+    }
+}
+
+impl WorkloadEdit {
+    /// How long it takes, in seconds, by experience.
+    pub(crate) fn cost_secs(&self) -> u64 {
+        match self {
+            // The old version stops, within its `kill_timeout` of five seconds as a rule, and the new one starts.
+            Self::Update(update) if update.launch => 3 + update.spec.estimated_start_secs(),
+            Self::Update(_) | Self::DiscardSuccessor { .. } => 3,
+            Self::ConfirmStart(spec) => spec.estimated_start_secs(),
+            Self::Metadata { .. } | Self::Uncordon => 1,
+        }
+    }
+}
+
+impl ConfigUpdate {
+    /// The address of the secrets whose version the machine must wait for.
+    #[must_use]
+    pub fn secrets_address(&self) -> Option<Address> {
+        self.spec
+            .secrets
+            .as_ref()
+            .map(crate::model::ResourceRef::address)
+    }
+}

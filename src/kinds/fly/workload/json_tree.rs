@@ -1,0 +1,292 @@
+//! The difference of two JSON trees, and the merge that keeps what we do not know.
+//!
+//! Lists of services, ports, files and the like are sets with a key, so that a change of one port reads as one line
+//! and an unknown field stays with the element it belongs to.
+
+use serde_json::{Map, Value};
+
+use crate::model::DiffLine;
+
+/// Compares what is asked for with what is there; one line for each leaf that differs.
+#[must_use]
+pub fn diff(desired: &Value, live: &Value) -> Vec<DiffLine> {
+    let mut lines = Vec::new();
+    diff_values(&mut lines, "", desired, live);
+    lines
+}
+
+fn diff_values(lines: &mut Vec<DiffLine>, path: &str, desired: &Value, live: &Value) {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => {
+            let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
+            for key in keys {
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                diff_optional(lines, &inner, desired.get(key), live.get(key));
+            }
+        }
+        (Value::Array(desired), Value::Array(live))
+            if has_unique_keys(path, desired) && has_unique_keys(path, live) =>
+        {
+            let (desired, live) = (index_by_key(path, desired), index_by_key(path, live));
+            let keys: std::collections::BTreeSet<_> = desired.keys().chain(live.keys()).collect();
+            for key in keys {
+                diff_optional(
+                    lines,
+                    &format!("{path}[{key}]"),
+                    desired.get(key),
+                    live.get(key),
+                );
+            }
+        }
+        (desired, live) if desired != live => {
+            lines.push(DiffLine::change(path, live.clone(), desired.clone()));
+        }
+        _ => {}
+    }
+}
+
+fn diff_optional(
+    lines: &mut Vec<DiffLine>,
+    path: &str,
+    desired: Option<&Value>,
+    live: Option<&Value>,
+) {
+    match (desired, live) {
+        (Some(desired), Some(live)) => diff_values(lines, path, desired, live),
+        (Some(desired), None) => push_leaves(lines, path, desired, &|path, value| {
+            DiffLine::add(path, value)
+        }),
+        (None, Some(live)) => push_leaves(lines, path, live, &|path, value| {
+            DiffLine::remove(path, value)
+        }),
+        (None, None) => {}
+    }
+}
+
+/// A table that appears or vanishes as a whole reads better key by key; a list element stays one line.
+fn push_leaves(
+    lines: &mut Vec<DiffLine>,
+    path: &str,
+    value: &Value,
+    line: &dyn Fn(String, Value) -> DiffLine,
+) {
+    match value {
+        Value::Object(map) if !path.ends_with(']') => {
+            for (key, value) in map {
+                push_leaves(lines, &format!("{path}.{key}"), value, line);
+            }
+        }
+        Value::Array(list) if !list.is_empty() && has_unique_keys(path, list) => {
+            for (key, value) in index_by_key(path, list) {
+                push_leaves(lines, &format!("{path}[{key}]"), &value, line);
+            }
+        }
+        other => lines.push(line(path.to_owned(), other.clone())),
+    }
+}
+
+/// What of `raw` is not in `known`, laid over `desired`: the body of an update that loses nothing.
+#[must_use]
+pub fn merge_unknown(desired: &Value, raw: &Value, known: &Value) -> Value {
+    merge_unknown_at("", desired, raw, known)
+}
+
+fn merge_unknown_at(path: &str, desired: &Value, raw: &Value, known: &Value) -> Value {
+    match (desired, raw) {
+        (Value::Object(wanted), Value::Object(there)) => {
+            let nothing = Map::new();
+            let known = known.as_object().unwrap_or(&nothing);
+            let mut out = wanted.clone();
+            for (key, value) in there {
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                match (wanted.get(key), known.get(key)) {
+                    (None, None) => drop(out.insert(key.clone(), value.clone())),
+                    (Some(wanted), Some(known)) => {
+                        out.insert(key.clone(), merge_unknown_at(&inner, wanted, value, known));
+                    }
+                    _ => {}
+                }
+            }
+            Value::Object(out)
+        }
+        (Value::Array(wanted), Value::Array(there))
+            if has_unique_keys(path, wanted) && has_unique_keys(path, there) =>
+        {
+            let nothing = Vec::new();
+            let (raw, known) = (
+                index_by_key(path, there),
+                index_by_key(path, known.as_array().unwrap_or(&nothing)),
+            );
+            let one = |element: &Value| {
+                let key = element_key(path, element).unwrap_or_default();
+                match (raw.get(&key), known.get(&key)) {
+                    (Some(raw), Some(known)) => {
+                        merge_unknown_at(&format!("{path}[{key}]"), element, raw, known)
+                    }
+                    _ => element.clone(),
+                }
+            };
+            Value::Array(wanted.iter().map(one).collect())
+        }
+        _ => desired.clone(),
+    }
+}
+
+/// The paths in `raw` that `known` does not cover and that hold something: an empty text and `false` are how the platform
+/// spells nothing, and what knows such a key leaves it out.
+#[must_use]
+pub fn unknown_paths(raw: &Value, known: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    diff_values(&mut lines, "", &without_defaults(&prune(raw)), known);
+    let extra = lines.into_iter().filter(|line| line.from.is_none());
+    extra.map(|line| line.path).collect()
+}
+
+/// Drops nulls, empty tables and empty lists.
+#[must_use]
+pub fn prune(value: &Value) -> Value {
+    let full = |value: &Value| !matches!(value, Value::Null) && value != &Value::Array(vec![]);
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().map(|(key, value)| (key.clone(), prune(value)));
+            let empty = Value::Object(Map::new());
+            Value::Object(
+                kept.filter(|(_, value)| full(value) && *value != empty)
+                    .collect(),
+            )
+        }
+        Value::Array(list) => Value::Array(list.iter().map(prune).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Drops texts that are empty and `false`.
+fn without_defaults(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let said = map
+                .iter()
+                .filter(|(_, value)| **value != Value::Bool(false) && *value != "");
+            Value::Object(
+                said.map(|(key, value)| (key.clone(), without_defaults(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(list) => Value::Array(list.iter().map(without_defaults).collect()),
+        other => other.clone(),
+    }
+}
+
+/// The last name in a path, without its key.
+fn last_segment(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
+fn element_key(path: &str, element: &Value) -> Option<String> {
+    let text = |key: &str| match element.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    match last_segment(path) {
+        "services" => Some(format!("{}/{}", text("internal_port")?, text("protocol")?)),
+        "ports" => {
+            text("port").or_else(|| Some(format!("{}-{}", text("start_port")?, text("end_port")?)))
+        }
+        "checks" => {
+            let place = text("path").or_else(|| text("port")).unwrap_or_default();
+            Some(format!("{} {place}", text("type")?).trim_end().to_owned())
+        }
+        "files" => text("guest_path"),
+        "statics" => text("url_prefix"),
+        "mounts" => text("path"),
+        "headers" => text("name"),
+        _ => None,
+    }
+}
+
+/// Whether every element has a key and no key stands twice.
+fn has_unique_keys(path: &str, list: &[Value]) -> bool {
+    let keys: Option<std::collections::BTreeSet<_>> = list
+        .iter()
+        .map(|element| element_key(path, element))
+        .collect();
+    keys.is_some_and(|keys| keys.len() == list.len())
+}
+
+fn index_by_key(path: &str, list: &[Value]) -> std::collections::BTreeMap<String, Value> {
+    list.iter()
+        .filter_map(|element| Some((element_key(path, element)?, element.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_port_is_found_by_its_number() {
+        let desired = json!({"services": [{"internal_port": 8080, "protocol": "tcp",
+            "ports": [{"port": 443, "handlers": ["http", "tls"]}, {"port": 80, "handlers": ["http"]}]}]});
+        let live = json!({"services": [{"internal_port": 8080, "protocol": "tcp",
+            "ports": [{"port": 80, "handlers": ["http"]}, {"port": 443, "handlers": ["tls"]}]}]});
+        let lines = diff(&desired, &live);
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].path, "services[8080/tcp].ports[443].handlers");
+    }
+
+    #[test]
+    fn a_table_that_appears_reads_key_by_key() {
+        let lines = diff(&json!({"env": {"A": "1", "B": "2"}}), &json!({}));
+        assert_eq!(
+            lines
+                .iter()
+                .map(|line| line.path.as_str())
+                .collect::<Vec<_>>(),
+            ["env.A", "env.B"]
+        );
+    }
+
+    #[test]
+    fn a_graft_keeps_what_is_unknown_and_drops_what_is_known() {
+        let raw = json!({"env": {"OLD": "1"}, "dns": {"skip_registration": true},
+            "services": [{"internal_port": 80, "protocol": "tcp", "future": 7, "autostart": true}]});
+        let known = json!({"env": {"OLD": "1"},
+            "services": [{"internal_port": 80, "protocol": "tcp", "autostart": true}]});
+        let desired =
+            json!({"env": {"NEW": "2"}, "services": [{"internal_port": 80, "protocol": "tcp"}]});
+        assert_eq!(
+            merge_unknown(&desired, &raw, &known),
+            json!({"env": {"NEW": "2"}, "dns": {"skip_registration": true},
+                "services": [{"internal_port": 80, "protocol": "tcp", "future": 7}]})
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        let raw = json!({"image": "x", "dns": {}, "rootfs": {"size_gb": 4}, "init": {}});
+        assert_eq!(
+            unknown_paths(&raw, &json!({"image": "x"})),
+            ["rootfs.size_gb"]
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_unknown() {
+        let raw = json!({"services": [{"internal_port": 80, "protocol": "tcp", "autostop": false, "future": true}],
+            "statics": [{"guest_path": "/public", "url_prefix": "/", "tigris_bucket": ""}]});
+        let known = json!({"services": [{"internal_port": 80, "protocol": "tcp"}],
+            "statics": [{"guest_path": "/public", "url_prefix": "/"}]});
+        assert_eq!(unknown_paths(&raw, &known), ["services[80/tcp].future"]);
+    }
+}

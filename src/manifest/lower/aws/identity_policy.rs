@@ -1,0 +1,121 @@
+//! The policy of an identity: exactly what the manifest uses, and nothing beside it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    iam::kms::{self, ObjectAccess},
+    kinds::aws::bucket::{BucketSpec, RESERVED_PREFIX},
+    manifest::schema::aws::{BucketAccess, BucketGrant},
+};
+
+/// What an identity may do when nothing is said. It cannot delete: where versions are kept, a stolen session can write
+/// new ones, and destroys nothing.
+const DEFAULT_ACCESS: [BucketAccess; 3] =
+    [BucketAccess::List, BucketAccess::Read, BucketAccess::Write];
+
+/// The statements for one bucket.
+pub(super) fn bucket_statements(
+    key: &str,
+    bucket: &BucketSpec,
+    grant: &BucketGrant,
+    sids: &mut BTreeSet<String>,
+) -> Vec<Value> {
+    let allow = grant.allow.as_deref().unwrap_or(&DEFAULT_ACCESS);
+    let prefix = normalize_prefix(grant);
+    let arn = format!("arn:aws:s3:::{}", bucket.name);
+    let mut stem = to_camel_case(key);
+    // Ids are unique in a policy, and `a-b` is written like `a_b`.
+    while !sids.insert(stem.clone()) {
+        stem.push('X');
+    }
+    let sid = |what: &str| format!("{stem}{what}");
+    let mut out = if allow.contains(&BucketAccess::List) {
+        list_statements(&arn, &prefix, sid)
+    } else {
+        Vec::new()
+    };
+    let actions: Vec<&str> = allow
+        .iter()
+        .flat_map(|access| object_actions(*access))
+        .copied()
+        .collect();
+    if !actions.is_empty() {
+        out.push(json!({
+            "Sid": sid("Objects"), "Effect": "Allow", "Action": actions, "Resource": format!("{arn}/{prefix}*"),
+        }));
+    }
+    // Whoever deletes or lists needs no key.
+    let objects = if allow.contains(&BucketAccess::Write) {
+        Some(ObjectAccess::Write)
+    } else {
+        allow
+            .contains(&BucketAccess::Read)
+            .then_some(ObjectAccess::Read)
+    };
+    out.extend(objects.and_then(|objects| kms::key_statement(&sid("Key"), bucket, objects)));
+    if prefix.is_empty() && !out.is_empty() {
+        // The environment's lock is no business of the app.
+        out.push(json!({
+            "Sid": sid("NotLocks"), "Effect": "Deny", "Action": "s3:*", "Resource": format!("{arn}/{RESERVED_PREFIX}*"),
+        }));
+    }
+    out
+}
+
+/// Keys below which an identity works end with a slash: `db` alone would cover `db-of-others` as well.
+fn normalize_prefix(grant: &BucketGrant) -> String {
+    let stated = grant
+        .prefix
+        .as_deref()
+        .unwrap_or_default()
+        .trim_matches('/');
+    if stated.is_empty() {
+        String::new()
+    } else {
+        format!("{stated}/")
+    }
+}
+
+/// The right to list, and beside it the right to ask where the bucket is, which the tools that list do first when nobody
+/// told them (Litestream, for one). That question has no `s3:prefix`, so a condition on the prefix would always fail.
+fn list_statements(arn: &str, prefix: &str, sid: impl Fn(&str) -> String) -> Vec<Value> {
+    let (list, place) = ("s3:ListBucket", "s3:GetBucketLocation");
+    if prefix.is_empty() {
+        return vec![
+            json!({ "Sid": sid("List"), "Effect": "Allow", "Action": [list, place], "Resource": arn }),
+        ];
+    }
+    vec![
+        json!({
+            "Sid": sid("List"), "Effect": "Allow", "Action": list, "Resource": arn,
+            "Condition": { "StringLike": { "s3:prefix": format!("{prefix}*") } },
+        }),
+        json!({ "Sid": sid("Region"), "Effect": "Allow", "Action": place, "Resource": arn }),
+    ]
+}
+
+/// The actions on objects.
+fn object_actions(access: BucketAccess) -> &'static [&'static str] {
+    match access {
+        BucketAccess::List => &[],
+        BucketAccess::Read => &["s3:GetObject"],
+        // Large objects are written in parts, and one that fails is cleared away.
+        BucketAccess::Write => &["s3:PutObject", "s3:AbortMultipartUpload"],
+        BucketAccess::Delete => &["s3:DeleteObject"],
+    }
+}
+
+/// `sqlite-backups` as a statement's id, which has only letters and digits: `SqliteBackups`.
+fn to_camel_case(key: &str) -> String {
+    let words = key
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let (first, rest) = word.split_at(1);
+            format!("{}{rest}", first.to_uppercase())
+        })
+        .collect()
+}

@@ -1,0 +1,314 @@
+//! How a new version comes out: the strategy, the release command, the proof at the end.
+
+use super::{
+    app::AppContext,
+    guest::{self, GuestLayer},
+    machine_parts::MachineParts,
+    mounts::LoweredMount,
+    process_groups::{GroupScoped, ProcessGroups},
+    scalars,
+};
+use crate::manifest::lower::{Diagnostics, Lowered};
+use crate::{
+    kinds::fly::{
+        ReleaseCommand,
+        app::Verification,
+        release::{RELEASE_COMMAND_GROUP, ReleaseSpec},
+        workload::{
+            MachineConfig, Workload,
+            config::{MachineInit, MachineRestart},
+        },
+    },
+    manifest::{
+        schema::{self, DeploySection, OnFailure},
+        syntax::cursor::Cursor,
+    },
+    model::{GoDuration, Region, ResourceRef, RolloutPolicy, RolloutStrategy},
+};
+
+/// What `[deploy]` says, checked.
+pub(crate) struct DeploySettings {
+    /// How long a start may take, in seconds.
+    pub(crate) wait_secs: u64,
+    strategy: RolloutStrategy,
+    max_unavailable: f64,
+    /// The request that proves that the app works.
+    pub(crate) verify: Option<Verification>,
+    /// Whether a rollout that fails is taken back.
+    pub(crate) rolls_back: bool,
+    /// Whether there is a release command.
+    pub(crate) has_release_command: bool,
+}
+
+impl Default for DeploySettings {
+    fn default() -> Self {
+        Self {
+            wait_secs: Workload::DEFAULT_WAIT_SECS,
+            strategy: RolloutStrategy::default(),
+            max_unavailable: RolloutPolicy::DEFAULT_MAX_UNAVAILABLE,
+            verify: None,
+            rolls_back: false,
+            has_release_command: false,
+        }
+    }
+}
+
+impl DeploySettings {
+    /// Reads and checks `[deploy]`.
+    pub(crate) fn lower(
+        app: &schema::AppSection,
+        mounts: &[GroupScoped<LoweredMount>],
+        at: Cursor<'_>,
+        sink: &mut Diagnostics,
+    ) -> Self {
+        let (Some(deploy), at) = (&app.deploy, at.key("deploy")) else {
+            return Self::default();
+        };
+        let limit = deploy.max_unavailable;
+        if limit.is_some_and(|share| {
+            !share.is_finite() || share <= 0.0 || (share > 1.0 && share.fract() != 0.0)
+        }) {
+            let problem = at
+                .key("max_unavailable")
+                .diagnostic("`max_unavailable` is a whole number from 1, or a fraction below 1");
+            sink.error(problem.with_help("`1` is one machine, `0.33` is a third of them"));
+        }
+        let wait =
+            scalars::parse_duration(deploy.wait_timeout.as_ref(), at.key("wait_timeout"), sink);
+        if wait.is_some_and(|wait| wait < GoDuration::from_secs(1)) {
+            sink.error(
+                at.key("wait_timeout")
+                    .diagnostic("a machine needs at least one second to start"),
+            );
+        }
+        let verify = deploy
+            .verify
+            .as_ref()
+            .and_then(|verify| lower_verify(verify, app, at.key("verify"), sink));
+        Self {
+            wait_secs: wait.map_or(Workload::DEFAULT_WAIT_SECS, |wait| {
+                wait.as_millis().div_ceil(1000)
+            }),
+            strategy: lower_strategy(deploy.strategy, mounts, at.key("strategy"), sink),
+            max_unavailable: limit.unwrap_or(RolloutPolicy::DEFAULT_MAX_UNAVAILABLE),
+            verify,
+            rolls_back: deploy.on_failure == Some(OnFailure::Rollback),
+            has_release_command: deploy.release_command.is_some(),
+        }
+    }
+
+    /// How a group of this size takes turns.
+    pub(crate) fn rollout_policy(&self, size: u32) -> RolloutPolicy {
+        RolloutPolicy::new(self.strategy, self.max_unavailable, size)
+    }
+
+    /// A reference to the app's release command, when it has one.
+    pub(crate) fn release_command_ref(
+        &self,
+        app: &AppContext<'_>,
+    ) -> Option<ResourceRef<ReleaseCommand>> {
+        self.has_release_command
+            .then(|| ResourceRef::new(app.name.clone()))
+    }
+}
+
+fn lower_strategy(
+    strategy: Option<schema::DeployStrategy>,
+    mounts: &[GroupScoped<LoweredMount>],
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> RolloutStrategy {
+    match strategy {
+        Some(schema::DeployStrategy::Canary) => RolloutStrategy::Canary,
+        Some(schema::DeployStrategy::Immediate) => RolloutStrategy::Immediate,
+        Some(schema::DeployStrategy::Bluegreen) => {
+            if !mounts.is_empty() {
+                let problem = at.diagnostic(
+                    "`bluegreen` needs machines beside the old ones, which a volume does not allow",
+                );
+                sink.error(problem.with_help(
+                    "say `strategy = \"rolling\"`, or `canary` to try one machine first",
+                ));
+            }
+            RolloutStrategy::BlueGreen
+        }
+        Some(schema::DeployStrategy::Rolling) | None => RolloutStrategy::Rolling,
+    }
+}
+
+/// The proof, checked.
+fn lower_verify(
+    verify: &schema::VerifySection,
+    app: &schema::AppSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Verification> {
+    let schema::VerifySection {
+        path,
+        host,
+        status,
+        body,
+        retries,
+        interval,
+    } = verify;
+    let path = path.clone().unwrap_or_else(|| "/".to_owned());
+    if !path.starts_with('/') || path.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        sink.error(
+            at.key("path")
+                .diagnostic(format!("`{path}` is not a path"))
+                .with_help("begin it with `/`"),
+        );
+        return None;
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    if let Some(host) = host
+        .as_ref()
+        .filter(|host| host.is_empty() || !host.chars().all(fits))
+    {
+        let problem = at
+            .key("host")
+            .diagnostic(format!("`{host}` is not a host name"));
+        sink.error(problem.with_help("write it without `https://` and without a path"));
+        return None;
+    }
+    if let Some(Err(error)) = body.as_ref().map(|pattern| regex::Regex::new(pattern)) {
+        let why = error.to_string();
+        let why = why
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        sink.error(
+            at.key("body")
+                .diagnostic(format!("this is not a regular expression: {why}")),
+        );
+        return None;
+    }
+    if app.http_service.is_none() && app.services.is_empty() && app.machine_config.is_none() {
+        let problem = at.diagnostic("the public cannot reach this app, so nothing can be verified");
+        sink.error(problem.with_help("leave `verify` out, or give the app a service"));
+        return None;
+    }
+    let interval = scalars::parse_duration(interval.as_ref(), at.key("interval"), sink);
+    Some(Verification {
+        host: host.clone(),
+        path,
+        status: status.unwrap_or(200),
+        body: body.clone(),
+        retries: retries.unwrap_or(Verification::DEFAULT_RETRIES),
+        interval: interval.unwrap_or(Verification::DEFAULT_INTERVAL),
+    })
+}
+
+/// The release command of an app, as a machine of its own.
+pub(crate) fn lower_release_command(
+    app: &AppContext<'_>,
+    groups: &ProcessGroups,
+    parts: &MachineParts<'_>,
+    wait_secs: u64,
+    out: &mut Lowered,
+    sink: &mut Diagnostics,
+) {
+    let (Some(deploy), at) = (&app.app.deploy, app.cursor.key("deploy")) else {
+        return;
+    };
+    let Some(command) = &deploy.release_command else {
+        if deploy.release_command_timeout.is_some() || deploy.release_command_vm.is_some() {
+            sink.warn(at.diagnostic("there is no `release_command` for these settings"));
+        }
+        return;
+    };
+    let spot = at.key("release_command");
+    let words = scalars::parse_command(command, spot, sink);
+    if words.iter().all(String::is_empty) {
+        sink.error(
+            spot.diagnostic("the release command is empty")
+                .with_help("leave it out"),
+        );
+        return;
+    }
+    let limit = release_timeout_secs(deploy, at, sink);
+    // An app that does not say where it runs is told so with its machines.
+    let Some(region) = release_region(app, groups) else {
+        return;
+    };
+    let mut config = release_config(
+        parts.group_config(app, groups, groups.default_group(), sink),
+        words,
+    );
+    if let Some(vm) = &deploy.release_command_vm {
+        config.guest = Some(guest::lower_guest(
+            &[GuestLayer::from_vm(vm, at.key("release_command_vm"))],
+            sink,
+        ));
+    }
+    let mut workload = app.build_workload(&app.name, region, config, wait_secs);
+    workload.labels.clear();
+    app.record_location::<ReleaseCommand>(&app.name, spot, out);
+    let spec = ReleaseSpec {
+        workload,
+        limit_secs: limit,
+        release: None,
+    };
+    out.desired.fly_release.insert(app.name.clone(), spec);
+}
+
+/// How long the command may take, in seconds; 0 sets no limit, as in flyctl.
+fn release_timeout_secs(
+    deploy: &DeploySection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<u64> {
+    let at = at.key("release_command_timeout");
+    match scalars::parse_duration(deploy.release_command_timeout.as_ref(), at, sink) {
+        Some(span) if span.as_millis() == 0 => None,
+        Some(span) => Some(span.as_millis().div_ceil(1000)),
+        None => Some(ReleaseSpec::DEFAULT_LIMIT_SECS),
+    }
+}
+
+/// The primary region, else the first in which the default group has machines.
+fn release_region(app: &AppContext<'_>, groups: &ProcessGroups) -> Option<Region> {
+    let stated = app
+        .app
+        .machines
+        .get(groups.default_group())
+        .and_then(|group| group.count.as_ref());
+    let first = || match stated {
+        Some(schema::MachineCount::Regions(regions)) => regions.keys().next(),
+        _ => None,
+    };
+    app.app
+        .primary_region
+        .as_ref()
+        .or_else(first)
+        .map(scalars::to_region)
+}
+
+/// The configuration of the default group, without all that serves.
+fn release_config(group: MachineConfig, words: Vec<String>) -> MachineConfig {
+    let mut env = group.env;
+    env.insert("RELEASE_COMMAND".to_owned(), "1".to_owned());
+    env.insert(
+        "FLY_PROCESS_GROUP".to_owned(),
+        RELEASE_COMMAND_GROUP.to_owned(),
+    );
+    MachineConfig {
+        image: group.image,
+        env,
+        init: MachineInit {
+            exec: Vec::new(),
+            cmd: words,
+            ..group.init
+        },
+        guest: group.guest,
+        files: group.files,
+        stop_config: group.stop_config,
+        restart: Some(MachineRestart {
+            policy: "no".to_owned(),
+            max_retries: None,
+        }),
+        ..MachineConfig::default()
+    }
+}

@@ -1,0 +1,271 @@
+//! The parts of an app's machines, each lowered and checked once, before they are dealt out to the process groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    app::AppContext,
+    checks, env, files,
+    guest::{self, BaseGuest, GuestLayer},
+    machine_config::{self, BaseConfig},
+    mounts::{self, LoweredMount},
+    process_groups::{GroupScoped, ProcessGroups},
+    scalars, services,
+};
+use crate::manifest::lower::Diagnostics;
+use crate::{
+    kinds::fly::workload::{
+        MachineConfig,
+        config::{
+            MachineCheck, MachineFile, MachineGuest, MachineInit, MachineMetrics, MachineRestart,
+            MachineService, MachineStatic, StopConfig,
+        },
+    },
+    manifest::{
+        schema::{AppSection, slice_or_empty},
+        syntax::cursor::Cursor,
+    },
+    model::GoDuration,
+};
+
+/// All parts.
+pub(crate) struct MachineParts<'a> {
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) services: Vec<GroupScoped<MachineService>>,
+    pub(crate) mounts: Vec<GroupScoped<LoweredMount>>,
+    checks: BTreeMap<String, GroupScoped<MachineCheck>>,
+    files: Vec<GroupScoped<MachineFile>>,
+    statics: Vec<MachineStatic>,
+    metrics: Vec<GroupScoped<MachineMetrics>>,
+    restarts: Vec<GroupScoped<MachineRestart>>,
+    stop: StopConfig,
+    base_config: BaseConfig<'a>,
+}
+
+impl<'a> MachineParts<'a> {
+    /// Lowers the parts of an app.
+    pub(crate) fn lower(
+        whole: &AppContext<'a>,
+        groups: &ProcessGroups,
+        sink: &mut Diagnostics,
+    ) -> Self {
+        let AppContext {
+            app,
+            cursor: at,
+            context: scene,
+            ref image,
+            ..
+        } = *whole;
+        let mut env = env::lower_env(&app.env, at.key("env"), sink);
+        if let Some(region) = &app.primary_region {
+            env.insert("PRIMARY_REGION".to_owned(), region.0.clone());
+        }
+        for (name, value) in whole.identity_env() {
+            env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        for (index, vm) in slice_or_empty(app.vm.as_ref()).iter().enumerate() {
+            groups.check_processes(&vm.processes, at.key("vm").item(index), sink);
+        }
+        let parts = Self {
+            env,
+            services: services::lower_services(app, groups, at, sink),
+            mounts: mounts::lower_mounts(app, groups, at, sink),
+            checks: checks::lower_machine_checks(app, groups, at, sink),
+            files: files::lower_files(app, groups, scene, at, sink),
+            statics: files::lower_statics(app, at, sink),
+            metrics: files::lower_metrics(app, groups, at, sink),
+            restarts: files::lower_restarts(app, groups, at, sink),
+            stop: lower_stop_config(app, at, sink),
+            base_config: machine_config::lower_machine_config(app, image.as_ref(), scene, at, sink),
+        };
+        parts.merge_base(groups)
+    }
+
+    /// Lays what `machine_config` says beneath the rest: for every group, and part by part.
+    fn merge_base(mut self, groups: &ProcessGroups) -> Self {
+        let everyone: Vec<String> = groups.commands.keys().cloned().collect();
+        let MachineConfig {
+            env,
+            services,
+            checks,
+            metrics,
+            statics,
+            files,
+            restart,
+            stop_config,
+            ..
+        } = self.base_config.config.clone();
+        for (name, value) in env {
+            self.env.entry(name).or_insert(value);
+        }
+        if self.services.is_empty() {
+            self.services = scope_to_all(&everyone, services).collect();
+        }
+        for (name, check) in checks {
+            self.checks.entry(name).or_insert(GroupScoped {
+                processes: everyone.clone(),
+                value: check,
+            });
+        }
+        let written: BTreeSet<String> = self
+            .files
+            .iter()
+            .map(|file| file.value.guest_path.clone())
+            .collect();
+        self.files.extend(
+            scope_to_all(&everyone, files).filter(|file| !written.contains(&file.value.guest_path)),
+        );
+        if self.statics.is_empty() {
+            self.statics = statics;
+        }
+        // The first that fits a group counts.
+        self.metrics.extend(scope_to_all(&everyone, metrics));
+        self.restarts.extend(scope_to_all(&everyone, restart));
+        self.stop.signal = self.stop.signal.or(stop_config.signal);
+        self.stop.timeout = self.stop.timeout.or(stop_config.timeout);
+        self
+    }
+
+    /// Metadata that `machine_config` asks for.
+    pub(crate) fn base_metadata(&self) -> &BTreeMap<String, String> {
+        &self.base_config.metadata
+    }
+
+    /// The configuration of a group's machines.
+    pub(crate) fn group_config(
+        &self,
+        app: &AppContext<'_>,
+        groups: &ProcessGroups,
+        group: &str,
+        sink: &mut Diagnostics,
+    ) -> MachineConfig {
+        fn pick<'a, T>(
+            groups: &'a ProcessGroups,
+            group: &'a str,
+            parts: &'a [GroupScoped<T>],
+        ) -> impl Iterator<Item = &'a T> {
+            parts
+                .iter()
+                .filter(move |part| groups.applies_to(&part.processes, group))
+                .map(|part| &part.value)
+        }
+        let mut env = self.env.clone();
+        env.insert("FLY_PROCESS_GROUP".to_owned(), group.to_owned());
+        let checks = self
+            .checks
+            .iter()
+            .filter(|(_, check)| groups.applies_to(&check.processes, group));
+        MachineConfig {
+            image: app
+                .image
+                .clone()
+                .or_else(|| self.base_config.config.image.clone()),
+            env,
+            init: group_init(app.app, self.base_config.config.init.clone(), groups, group),
+            guest: Some(group_guest(
+                app.app,
+                group,
+                self.base_config.guest.as_ref(),
+                app.cursor,
+                sink,
+            )),
+            services: pick(groups, group, &self.services).cloned().collect(),
+            checks: checks
+                .map(|(name, check)| (name.clone(), check.value.clone()))
+                .collect(),
+            mounts: pick(groups, group, &self.mounts)
+                .map(|mounted| mounted.mount.clone())
+                .collect(),
+            metrics: pick(groups, group, &self.metrics).next().cloned(),
+            statics: self.statics.clone(),
+            files: pick(groups, group, &self.files).cloned().collect(),
+            restart: pick(groups, group, &self.restarts).next().cloned(),
+            stop_config: self.stop.clone(),
+            schedule: self.base_config.config.schedule.clone(),
+            standbys: Vec::new(),
+            verbatim: self.base_config.config.verbatim.clone(),
+        }
+    }
+}
+
+fn scope_to_all<T>(
+    everyone: &[String],
+    values: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = GroupScoped<T>> {
+    values.into_iter().map(|value| GroupScoped {
+        processes: everyone.to_vec(),
+        value,
+    })
+}
+
+/// CPUs and memory of a group: `machine_config`, then `[vm]` for all, then `[[vm]]` for this group, then
+/// `[machines.GROUP]`.
+fn group_guest(
+    app: &AppSection,
+    group: &str,
+    ground: Option<&BaseGuest<'_>>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> MachineGuest {
+    let vms = slice_or_empty(app.vm.as_ref()).iter().enumerate();
+    let vms = vms.map(|(index, vm)| (vm, at.key("vm").item(index)));
+    let chosen = vms
+        .clone()
+        .find(|(vm, _)| vm.processes.iter().any(|name| name == group))
+        .or_else(|| vms.clone().find(|(vm, _)| vm.processes.is_empty()));
+    let mut layers: Vec<GuestLayer<'_>> = chosen
+        .into_iter()
+        .map(|(vm, at)| GuestLayer::from_vm(vm, at))
+        .collect();
+    if let Some(stated) = app.machines.get(group) {
+        layers.push(GuestLayer::from_group(
+            stated,
+            at.key("machines").key(group),
+        ));
+    }
+    let mut guest = guest::lower_guest_over_base(ground, &layers, sink);
+    guest.host_dedication_id = guest
+        .host_dedication_id
+        .or_else(|| app.host_dedication_id.clone());
+    guest
+}
+
+fn group_init(
+    app: &AppSection,
+    mut init: MachineInit,
+    groups: &ProcessGroups,
+    group: &str,
+) -> MachineInit {
+    let replace = |words: &mut Vec<String>, stated: &Vec<String>| {
+        if !stated.is_empty() {
+            words.clone_from(stated);
+        }
+    };
+    if let Some(experimental) = &app.experimental {
+        replace(&mut init.cmd, &experimental.cmd);
+        replace(&mut init.entrypoint, &experimental.entrypoint);
+        replace(&mut init.exec, &experimental.exec);
+    }
+    if let Some(command) = groups.commands.get(group) {
+        replace(&mut init.cmd, command);
+    }
+    init.swap_size_mb = app.swap_size_mb.or(init.swap_size_mb);
+    init
+}
+
+/// The longest that Fly waits before it kills a machine.
+const MAX_STOP_TIMEOUT: GoDuration = GoDuration::from_secs(300);
+
+fn lower_stop_config(app: &AppSection, at: Cursor<'_>, sink: &mut Diagnostics) -> StopConfig {
+    let spot = at.key("kill_timeout");
+    let timeout = scalars::parse_duration_or_seconds(app.kill_timeout.as_ref(), spot, sink);
+    if timeout.is_some_and(|timeout| timeout > MAX_STOP_TIMEOUT) {
+        sink.error(
+            spot.diagnostic("a machine may take 300 seconds to stop at most")
+                .with_help("write `300s` or less"),
+        );
+    }
+    StopConfig {
+        signal: app.kill_signal.as_ref().map(|signal| signal.0.clone()),
+        timeout,
+    }
+}

@@ -1,0 +1,369 @@
+//! Process groups to machines: one slot after the other, in each region, with a volume for each where the group mounts
+//! one.
+
+use std::collections::BTreeMap;
+
+use super::{
+    app::AppContext,
+    deploy::DeploySettings,
+    machine_parts::MachineParts,
+    mounts::LoweredMount,
+    process_groups::{GroupScoped, ProcessGroups},
+    scalars,
+};
+use crate::manifest::lower::{Diagnostics, Lowered};
+use crate::{
+    kinds::fly::{
+        Machine, Volume,
+        machine::MachineSpec,
+        workload::{
+            MachineConfig, Workload,
+            config::{Autostop, MachineService},
+        },
+    },
+    manifest::{schema::MachineCount, syntax::cursor::Cursor},
+    model::{Mib, Name, Region, ResourceRef, RolloutPolicy},
+};
+
+/// Makes the machines of all groups, and their volumes.
+pub(crate) fn lower_machines(
+    app: &AppContext<'_>,
+    groups: &ProcessGroups,
+    parts: &MachineParts<'_>,
+    deploy: &DeploySettings,
+    out: &mut Lowered,
+    sink: &mut Diagnostics,
+) {
+    let mut counts = BTreeMap::new();
+    for group in groups.commands.keys() {
+        let spot = app.cursor.key("machines").key(group);
+        let regions = machine_counts(
+            app,
+            group,
+            min_machines(groups, group, &parts.services),
+            sink,
+        );
+        let config = parts.group_config(app, groups, group, sink);
+        check_suspend(&config, app.cursor, sink);
+        let turns = deploy.rollout_policy(regions.values().sum());
+        let slots = GroupMachines {
+            app,
+            group,
+            config: &config,
+            parts,
+            groups,
+            deploy,
+            rollout_policy: turns,
+        };
+        let standby = slots.has_standby(spot, sink);
+        for (region, number) in &regions {
+            let disks = slots.count_volumes(region, out);
+            for index in 0..*number {
+                slots.add_machine(region, (index, disks + index), spot, out, sink);
+            }
+            if standby && *number > 0 {
+                slots.add_standby(region, spot, out, sink);
+            }
+        }
+        counts.insert(group.as_str(), regions);
+    }
+    check_min_machines_running(app, groups, &parts.services, &counts, sink);
+}
+
+/// What the slots of a group share.
+struct GroupMachines<'a> {
+    app: &'a AppContext<'a>,
+    group: &'a str,
+    config: &'a MachineConfig,
+    parts: &'a MachineParts<'a>,
+    groups: &'a ProcessGroups,
+    deploy: &'a DeploySettings,
+    rollout_policy: RolloutPolicy,
+}
+
+impl<'a> GroupMachines<'a> {
+    /// One slot: the number of its machine, and of its disk.
+    fn add_machine(
+        &self,
+        region: &Region,
+        (index, disk): (u32, u32),
+        at: Cursor<'_>,
+        out: &mut Lowered,
+        sink: &mut Diagnostics,
+    ) {
+        let Some(name) =
+            self.app
+                .child_name(&[self.group, region.as_str(), &index.to_string()], at, sink)
+        else {
+            return;
+        };
+        let volume = self.add_volume(region, disk, out, sink);
+        self.insert_machine(&name, self.group_workload(&name, region), volume, at, out);
+    }
+
+    fn group_workload(&self, name: &Name, region: &Region) -> Workload {
+        let mut workload = self.app.build_workload(
+            name,
+            region.clone(),
+            self.config.clone(),
+            self.deploy.wait_secs,
+        );
+        workload.labels.extend(self.parts.base_metadata().clone());
+        workload
+            .labels
+            .insert("fly_platform_version".to_owned(), "v2".to_owned());
+        workload
+            .labels
+            .insert("fly_process_group".to_owned(), self.group.to_owned());
+        workload
+    }
+
+    fn insert_machine(
+        &self,
+        name: &Name,
+        workload: Workload,
+        volume: Option<ResourceRef<Volume>>,
+        at: Cursor<'_>,
+        out: &mut Lowered,
+    ) {
+        self.app.record_location::<Machine>(name, at, out);
+        let (group, after) = (
+            self.group.to_owned(),
+            self.deploy.release_command_ref(self.app),
+        );
+        let spec = MachineSpec {
+            group,
+            workload,
+            volume,
+            turns: self.rollout_policy,
+            after,
+        };
+        out.desired.fly_machine.insert(name.clone(), spec);
+    }
+
+    /// Whether the group has standby machines, and may.
+    fn has_standby(&self, at: Cursor<'_>, sink: &mut Diagnostics) -> bool {
+        let asked = self
+            .app
+            .app
+            .machines
+            .get(self.group)
+            .and_then(|machines| machines.standby)
+            == Some(true);
+        let why = match (self.config.services.is_empty(), self.group_mount()) {
+            (true, None) => return asked,
+            (false, _) => {
+                "Fly's proxy starts machines of a service by itself, so these have no standby"
+            }
+            (true, Some(_)) => "a volume belongs to one machine, so another cannot stand by",
+        };
+        if asked {
+            sink.error(
+                at.key("standby")
+                    .diagnostic(why)
+                    .with_help("raise `count` instead"),
+            );
+        }
+        false
+    }
+
+    /// The machine that stands by for the first one of a region.
+    fn add_standby(
+        &self,
+        region: &Region,
+        at: Cursor<'_>,
+        out: &mut Lowered,
+        sink: &mut Diagnostics,
+    ) {
+        let parts = |last: &str| [self.group.to_owned(), region.to_string(), last.to_owned()];
+        let mut child = |last: &str| {
+            let parts = parts(last);
+            self.app
+                .child_name(&[&parts[0], &parts[1], &parts[2]], at, sink)
+        };
+        let (Some(first), Some(name)) = (child("0"), child("standby")) else {
+            return;
+        };
+        let mut workload = self.group_workload(&name, region);
+        workload
+            .config
+            .env
+            .insert("FLY_STANDBY_FOR".to_owned(), first.to_string());
+        workload.standby_for = Some(ResourceRef::new(first));
+        self.insert_machine(&name, workload, None, at, out);
+    }
+
+    /// What the group mounts.
+    fn group_mount(&self) -> Option<&'a LoweredMount> {
+        let mut mounts = self.parts.mounts.iter();
+        mounts
+            .find(|mount| self.groups.applies_to(&mount.processes, self.group))
+            .map(|mount| &mount.value)
+    }
+
+    /// How many disks of this name the groups before have in a region: groups may share a name, never a disk.
+    fn count_volumes(&self, region: &Region, out: &Lowered) -> u32 {
+        let Some(mounted) = self.group_mount() else {
+            return 0;
+        };
+        let (app, source) = (self.app.app_ref(), &mounted.mount.name);
+        let volumes = out.desired.fly_volume.values();
+        let same = volumes
+            .filter(|disk| disk.app == app && disk.volume == *source && disk.region == *region);
+        u32::try_from(same.count()).unwrap_or(u32::MAX)
+    }
+
+    /// The slot's own disk.
+    fn add_volume(
+        &self,
+        region: &Region,
+        number: u32,
+        out: &mut Lowered,
+        sink: &mut Diagnostics,
+    ) -> Option<ResourceRef<Volume>> {
+        let mounted = self.group_mount()?;
+        let at = self.app.cursor.key("mounts");
+        let parts = [
+            mounted.mount.name.as_str(),
+            region.as_str(),
+            &number.to_string(),
+        ];
+        let name: Name = self.app.child_name(&parts, at, sink)?;
+        out.desired.fly_volume.insert(
+            name.clone(),
+            mounted.volume_spec(self.app.app_ref(), region.clone()),
+        );
+        match &mounted.location {
+            Some(place) => drop(
+                out.locations
+                    .insert(crate::model::Address::new::<Volume>(&name), place.clone()),
+            ),
+            None => self.app.record_location::<Volume>(&name, at, out),
+        }
+        Some(ResourceRef::new(name))
+    }
+}
+
+/// How many machines the services of a group keep running: as many there must be when no `count` is stated.
+fn min_machines(
+    groups: &ProcessGroups,
+    group: &str,
+    services: &[GroupScoped<MachineService>],
+) -> u32 {
+    let own = services
+        .iter()
+        .filter(|service| groups.applies_to(&service.processes, group));
+    own.filter_map(|service| service.value.min_machines_running)
+        .max()
+        .unwrap_or(1)
+        .max(1)
+}
+
+/// How many machines a group has in each region.
+fn machine_counts(
+    app: &AppContext<'_>,
+    group: &str,
+    least: u32,
+    sink: &mut Diagnostics,
+) -> BTreeMap<Region, u32> {
+    let stated = app
+        .app
+        .machines
+        .get(group)
+        .and_then(|machines| machines.count.as_ref());
+    let number = match stated {
+        Some(MachineCount::Regions(regions)) => {
+            return regions
+                .iter()
+                .map(|(code, number)| (scalars::to_region(code), number.0))
+                .collect();
+        }
+        Some(MachineCount::Primary(number)) => number.0,
+        None => least,
+    };
+    let Some(primary) = &app.app.primary_region else {
+        let problem = app
+            .cursor
+            .key("primary_region")
+            .diagnostic(format!("app `{}` does not say where it runs", app.key));
+        sink.error(
+            problem.with_help("say `primary_region = \"ewr\"`, or a `count` for each region"),
+        );
+        return BTreeMap::new();
+    };
+    BTreeMap::from([(scalars::to_region(primary), number)])
+}
+
+/// What a suspended machine may not have.
+fn check_suspend(config: &MachineConfig, at: Cursor<'_>, sink: &mut Diagnostics) {
+    if !config
+        .services
+        .iter()
+        .any(|service| service.autostop == Autostop::Suspend)
+    {
+        return;
+    }
+    let spot = match at.key("http_service").key("auto_stop_machines") {
+        spot if spot.is_present() && at.key("http_service").is_present() => spot,
+        _ => at.key("services"),
+    };
+    if config
+        .guest
+        .as_ref()
+        .is_some_and(|guest| guest.memory_mb > Mib(2048))
+    {
+        let problem = spot.diagnostic("machines with more than 2 GB of memory cannot be suspended");
+        sink.warn(problem.with_help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
+    }
+    if config.init.swap_size_mb.is_some_and(|swap| swap > 0) {
+        let problem = spot.diagnostic("machines with swap cannot be suspended");
+        sink.warn(problem.with_help("Fly stops them instead; say `auto_stop_machines = \"stop\"`"));
+    }
+}
+
+/// A minimum counts machines of the primary region, so there must be that many.
+fn check_min_machines_running(
+    app: &AppContext<'_>,
+    groups: &ProcessGroups,
+    services: &[GroupScoped<MachineService>],
+    counts: &BTreeMap<&str, BTreeMap<Region, u32>>,
+    sink: &mut Diagnostics,
+) {
+    let Some(primary) = app.app.primary_region.as_ref().map(scalars::to_region) else {
+        return;
+    };
+    let http = usize::from(app.app.http_service.is_some());
+    for (index, service) in services.iter().enumerate() {
+        let at = match index.checked_sub(http) {
+            Some(index) => app.cursor.key("services").item(index),
+            None => app.cursor.key("http_service"),
+        };
+        let all: Vec<_> = groups
+            .groups_for(&service.processes)
+            .filter_map(|group| counts.get(group))
+            .collect();
+        let total: u32 = all.iter().flat_map(|regions| regions.values()).sum();
+        if total == 0 && !all.is_empty() {
+            sink.warn(
+                at.diagnostic("no machine serves this service")
+                    .with_help("raise `count`, or leave the service out"),
+            );
+        }
+        let there: u32 = all.iter().filter_map(|regions| regions.get(&primary)).sum();
+        let least = service.value.min_machines_running.unwrap_or_default();
+        if least > there && total > 0 {
+            let machines = if there == 1 {
+                "is 1 machine"
+            } else {
+                &format!("are {there} machines")
+            };
+            let problem = at.key("min_machines_running").diagnostic(format!(
+                "{least} machines shall keep running in {primary}, and there {machines}"
+            ));
+            sink.error(problem.with_help(format!(
+                "say `count = {{ {primary} = {least} }}` in [apps.{}.machines.GROUP]",
+                app.key
+            )));
+        }
+    }
+}

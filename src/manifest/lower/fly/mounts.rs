@@ -1,0 +1,209 @@
+//! Volumes: what a group mounts, and the disk that each of its machines gets.
+
+use std::collections::BTreeMap;
+
+use super::{
+    process_groups::{GroupScoped, ProcessGroups},
+    scalars,
+};
+use crate::manifest::lower::Diagnostics;
+use crate::{
+    kinds::fly::{App, volume::VolumeSpec, workload::config::MachineMount},
+    manifest::{
+        schema::{self, Size, slice_or_empty},
+        syntax::{cursor::Cursor, node::SourceLocation},
+    },
+    model::{Gib, Region, ResourceRef},
+};
+
+/// A mount, and the volume behind it.
+pub(crate) struct LoweredMount {
+    /// What the machine is told.
+    pub(crate) mount: MachineMount,
+    /// Where the manifest says so.
+    pub(crate) location: Option<SourceLocation>,
+    size: Option<Gib>,
+    snapshot_retention: Option<u32>,
+    scheduled_snapshots: Option<bool>,
+    encrypted: Option<bool>,
+}
+
+impl LoweredMount {
+    /// The disk of one machine.
+    pub(crate) fn volume_spec(&self, app: ResourceRef<App>, region: Region) -> VolumeSpec {
+        VolumeSpec {
+            app,
+            volume: self.mount.name.clone(),
+            region,
+            size: self.size,
+            snapshot_retention: self.snapshot_retention,
+            scheduled_snapshots: self.scheduled_snapshots,
+            encrypted: self.encrypted,
+            grows: self.mount.extend_threshold_percent.is_some(),
+        }
+    }
+}
+
+/// The mounts of an app.
+pub(crate) fn lower_mounts(
+    app: &schema::AppSection,
+    groups: &ProcessGroups,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Vec<GroupScoped<LoweredMount>> {
+    let mut out = Vec::new();
+    let mut by_group: BTreeMap<String, String> = BTreeMap::new();
+    for (index, mount) in slice_or_empty(app.mounts.as_ref()).iter().enumerate() {
+        let spot = at.key("mounts").item(index);
+        groups.check_processes(&mount.processes, spot, sink);
+        let source = mount.source.clone().unwrap_or_default();
+        for group in groups.groups_for(&mount.processes) {
+            if let Some(other) = by_group.insert(group.to_owned(), source.clone()) {
+                let problem = spot.diagnostic(format!(
+                    "group `{group}` mounts two volumes: `{other}` and `{source}`"
+                ));
+                sink.error(
+                    problem
+                        .with_help("a Fly machine has one volume; give each its own process group"),
+                );
+            }
+        }
+        out.push(GroupScoped {
+            processes: mount.processes.clone(),
+            value: lower_mount(mount, spot, sink),
+        });
+    }
+    out
+}
+
+fn lower_mount(
+    mount: &schema::MountSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> LoweredMount {
+    if let Some(source) = &mount.source {
+        check_source(source, at.key("source"), sink);
+    }
+    if let Some(path) = &mount.destination {
+        check_destination(path, at.key("destination"), sink);
+    }
+    let size = volume_size(mount, at, sink);
+    let (threshold, increment, limit) = lower_auto_extend(mount, size, at, sink);
+    LoweredMount {
+        mount: MachineMount {
+            volume: String::new(),
+            name: mount.source.clone().unwrap_or_default(),
+            path: mount.destination.clone().unwrap_or_default(),
+            extend_threshold_percent: threshold,
+            add_size_gb: increment,
+            size_gb_limit: limit,
+        },
+        location: at.location().cloned(),
+        size,
+        snapshot_retention: mount.snapshot_retention,
+        scheduled_snapshots: mount.scheduled_snapshots,
+        encrypted: mount.encrypted,
+    }
+}
+
+fn check_source(source: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if source.is_empty() || source.len() > 30 || !source.chars().all(fits) {
+        let problem = at.diagnostic(format!("`{source}` cannot be a volume's name"));
+        sink.error(problem.with_help("use at most 30 lower-case letters, digits and underscores"));
+    }
+}
+
+fn check_destination(path: &str, at: Cursor<'_>, sink: &mut Diagnostics) {
+    if !path.starts_with('/') || path == "/" {
+        let problem = at.diagnostic(format!("a volume cannot be mounted at `{path}`"));
+        sink.error(problem.with_help("use an absolute path other than `/`, such as `/data`"));
+    }
+}
+
+/// The largest volume that Fly makes.
+const MAX_VOLUME_SIZE: Gib = Gib(500);
+
+fn volume_size(
+    mount: &schema::MountSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Gib> {
+    let (key, size) = match (&mount.initial_size, &mount.size) {
+        (Some(_), Some(_)) => {
+            sink.error(
+                at.key("size")
+                    .diagnostic("`size` and `initial_size` say the same")
+                    .with_help("leave one of them out"),
+            );
+            return None;
+        }
+        (Some(size), None) => ("initial_size", size),
+        (None, Some(size)) => ("size", size),
+        (None, None) => return None,
+    };
+    parse_size_in_range(size, Gib(1), MAX_VOLUME_SIZE, at.key(key), sink)
+}
+
+/// A size between two bounds.
+fn parse_size_in_range(
+    size: &Size,
+    least: Gib,
+    most: Gib,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> Option<Gib> {
+    let parsed = scalars::parse_volume_size(size, at, sink)?;
+    if (least..=most).contains(&parsed) {
+        return Some(parsed);
+    }
+    sink.error(
+        at.diagnostic(format!("{parsed} is out of range"))
+            .with_label(format!("must be from {least} to {most}")),
+    );
+    None
+}
+
+/// How the volume grows by itself: threshold in percent, step and limit in gigabytes.
+fn lower_auto_extend(
+    mount: &schema::MountSection,
+    size: Option<Gib>,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> (Option<u32>, Option<u32>, Option<u32>) {
+    let mut number = |key: &str, value: Option<&Size>, most| {
+        value
+            .and_then(|value| parse_size_in_range(value, Gib(1), most, at.key(key), sink))
+            .map(|Gib(gigabytes)| gigabytes)
+    };
+    let step = number(
+        "auto_extend_size_increment",
+        mount.auto_extend_size_increment.as_ref(),
+        Gib(100),
+    );
+    let limit = number(
+        "auto_extend_size_limit",
+        mount.auto_extend_size_limit.as_ref(),
+        MAX_VOLUME_SIZE,
+    );
+    let threshold = mount.auto_extend_size_threshold;
+    if threshold.is_none() && (step.is_some() || limit.is_some()) {
+        let problem = at.diagnostic("this volume does not say when it grows");
+        sink.error(problem.with_help("say `auto_extend_size_threshold = 80`, in percent"));
+    }
+    if threshold.is_some() && mount.auto_extend_size_increment.is_none() {
+        let problem = at
+            .key("auto_extend_size_threshold")
+            .diagnostic("this volume does not say by how much it grows");
+        sink.error(problem.with_help("say `auto_extend_size_increment = \"1gb\"`"));
+    }
+    if let (Some(limit), Some(Gib(size))) = (limit, size)
+        && limit < size
+    {
+        let problem = at.key("auto_extend_size_limit").diagnostic(format!(
+            "the limit of {limit} GB is below the size of {size} GB"
+        ));
+        sink.error(problem);
+    }
+    (threshold, step, limit)
+}

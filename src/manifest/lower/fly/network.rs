@@ -1,0 +1,203 @@
+//! Addresses and certificates.
+
+use super::{app::AppContext, process_groups::GroupScoped, scalars};
+use crate::manifest::lower::{Diagnostics, Lowered};
+use crate::{
+    kinds::fly::{
+        Certificate,
+        certificate::CertificateSpec,
+        ip::{IpKind, IpSpec},
+        workload::config::{MachinePort, MachineService},
+    },
+    manifest::{
+        schema::{IpEntry, IpType},
+        syntax::cursor::Cursor,
+    },
+    model::Region,
+};
+
+/// The addresses of an app: as stated, or as `fly deploy` gives them to an app that the public reaches.
+pub(crate) fn lower_ips(
+    app: &AppContext<'_>,
+    services: &[GroupScoped<MachineService>],
+    out: &mut Lowered,
+    sink: &mut Diagnostics,
+) {
+    let at = app.cursor.key("ips");
+    let Some(entries) = &app.app.ips else {
+        for kind in default_ip_kinds(services) {
+            add_ip(app, (kind, None, false), app.cursor, out, sink);
+        }
+        return;
+    };
+    for (index, entry) in entries.iter().enumerate() {
+        let spot = at.item(index);
+        let (kind, region) = match entry {
+            IpEntry::Kind(kind) => (*kind, None),
+            IpEntry::Regional(entry) => match entry.kind {
+                Some(kind) => (kind, entry.region.as_ref().map(scalars::to_region)),
+                None => continue,
+            },
+        };
+        let kind = lower_ip_kind(kind);
+        if region.is_some() && matches!(kind, IpKind::SharedV4 | IpKind::PrivateV6) {
+            let problem = spot
+                .key("region")
+                .diagnostic(format!("a `{kind}` address has no region"));
+            sink.error(problem.with_help("only `v4` and `v6` can be in one region"));
+        }
+        add_ip(app, (kind, region, true), spot, out, sink);
+    }
+}
+
+fn add_ip(
+    app: &AppContext<'_>,
+    (kind, region, stated): (IpKind, Option<Region>, bool),
+    at: Cursor<'_>,
+    out: &mut Lowered,
+    sink: &mut Diagnostics,
+) {
+    let mut parts = vec![kind.as_str()];
+    parts.extend(region.as_ref().map(Region::as_str));
+    let Some(name) = app.child_name(&parts, at, sink) else {
+        return;
+    };
+    if out.desired.fly_ip.contains_key(&name) {
+        sink.error(
+            at.diagnostic(format!("`{}` stands here twice", parts.join(" in ")))
+                .with_help("one address of each sort and region"),
+        );
+    }
+    app.record_location::<crate::kinds::fly::Ip>(&name, at, out);
+    out.desired.fly_ip.insert(
+        name,
+        IpSpec {
+            app: app.app_ref(),
+            kind,
+            region,
+            stated,
+        },
+    );
+}
+
+fn lower_ip_kind(ip: IpType) -> IpKind {
+    match ip {
+        IpType::SharedV4 => IpKind::SharedV4,
+        IpType::V4 => IpKind::V4,
+        IpType::V6 => IpKind::V6,
+        IpType::PrivateV6 => IpKind::PrivateV6,
+    }
+}
+
+/// Shared IPv4 serves HTTP on 80 and HTTPS on 443 only; anything else needs an address of its own.
+fn default_ip_kinds(services: &[GroupScoped<MachineService>]) -> Vec<IpKind> {
+    let public: Vec<&MachineService> = services
+        .iter()
+        .map(|service| &service.value)
+        .filter(|service| !service.ports.is_empty())
+        .collect();
+    if public.is_empty() {
+        return Vec::new();
+    }
+    let shareable = public
+        .iter()
+        .all(|service| service.protocol == "tcp" && service.ports.iter().all(is_web_port));
+    vec![
+        if shareable {
+            IpKind::SharedV4
+        } else {
+            IpKind::V4
+        },
+        IpKind::V6,
+    ]
+}
+
+fn is_web_port(port: &MachinePort) -> bool {
+    let handlers: Vec<&str> = port.handlers.iter().map(String::as_str).collect();
+    match port.port {
+        Some(80) => handlers == ["http"],
+        Some(443) => handlers.len() == 2 && handlers.contains(&"http") && handlers.contains(&"tls"),
+        _ => false,
+    }
+}
+
+/// The certificates of an app.
+pub(crate) fn lower_certificates(app: &AppContext<'_>, out: &mut Lowered, sink: &mut Diagnostics) {
+    for (index, hostname) in app.app.certificates.iter().enumerate() {
+        let at = app.cursor.key("certificates").item(index);
+        if !is_hostname(hostname) {
+            let problem = at.diagnostic(format!("`{hostname}` is not a host name"));
+            sink.error(problem.with_help(hostname_help(hostname)));
+            continue;
+        }
+        let mut others = out.desired.fly_certificate.values();
+        if others.any(|other| other.hostname == *hostname) {
+            sink.error(
+                at.diagnostic(format!("`{hostname}` has a certificate already"))
+                    .with_help("a host belongs to one app"),
+            );
+            continue;
+        }
+        if let Some(name) = app.child_name(&[hostname], at, sink) {
+            app.record_location::<Certificate>(&name, at, out);
+            out.desired.fly_certificate.insert(
+                name,
+                CertificateSpec {
+                    app: app.app_ref(),
+                    hostname: hostname.clone(),
+                },
+            );
+        }
+    }
+}
+
+/// A full host name in lower case, with `*.` before it for a wildcard.
+fn is_hostname(text: &str) -> bool {
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    host.len() <= 253 && host.contains('.') && host.split('.').all(label)
+}
+
+fn hostname_help(text: &str) -> String {
+    if text.contains("://") || text.contains('/') {
+        "leave out the scheme and the path: `example.com`".to_owned()
+    } else if text.chars().any(|c| c.is_ascii_uppercase()) {
+        format!("write it in lower case: `{}`", text.to_lowercase())
+    } else {
+        "write it in full: `example.com`, `www.example.com` or `*.example.com`".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names() {
+        for good in [
+            "example.com",
+            "*.example.com",
+            "a-b.example.co.uk",
+            "xn--bcher-kva.example",
+        ] {
+            assert!(is_hostname(good), "{good}");
+        }
+        for bad in [
+            "example",
+            "https://example.com",
+            "Example.com",
+            "-a.com",
+            "a..com",
+            "*.com.",
+            "*",
+        ] {
+            assert!(!is_hostname(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Public ports, and how the proxy treats what arrives at them.
+
+use serde_json::Value;
+
+use crate::manifest::lower::Diagnostics;
+use crate::{
+    kinds::fly::workload::config::{
+        MachineHttpOptions, MachineHttpResponse, MachinePort, MachineProxyProtoOptions,
+        MachineReplayCache, MachineTlsOptions,
+    },
+    manifest::{
+        schema::{self, Alpn, PortHandler, ProxyProtoVersion, ResponseHeader, TlsVersion},
+        syntax::cursor::Cursor,
+    },
+};
+
+/// A public port, checked.
+pub(crate) fn lower_port(
+    port: &schema::PortSection,
+    at: Cursor<'_>,
+    sink: &mut Diagnostics,
+) -> MachinePort {
+    check_port_range(port, at, sink);
+    check_handlers(port, at, sink);
+    let proxy_proto = port
+        .proxy_proto_options
+        .as_ref()
+        .map(|options| MachineProxyProtoOptions {
+            version: options.version.map(|version| match version {
+                ProxyProtoVersion::V1 => "v1".to_owned(),
+                ProxyProtoVersion::V2 => "v2".to_owned(),
+            }),
+        });
+    MachinePort {
+        port: port.port,
+        start_port: port.start_port,
+        end_port: port.end_port,
+        handlers: port
+            .handlers
+            .iter()
+            .map(|handler| handler_name(*handler).to_owned())
+            .collect(),
+        force_https: port.force_https.unwrap_or_default(),
+        tls_options: port.tls_options.as_ref().map(lower_tls_options),
+        http_options: port.http_options.as_ref().map(lower_http_options),
+        proxy_proto_options: proxy_proto,
+    }
+}
+
+/// One port or a range, not both and not neither.
+fn check_port_range(port: &schema::PortSection, at: Cursor<'_>, sink: &mut Diagnostics) {
+    match (port.port, port.start_port, port.end_port) {
+        (Some(_), None, None) => {}
+        (None, Some(start), Some(end)) if start <= end => {}
+        (None, Some(start), Some(end)) => {
+            sink.error(at.key("start_port").diagnostic(format!(
+                "this range ends before it starts: {start} to {end}"
+            )));
+        }
+        (Some(_), _, _) => {
+            sink.error(
+                at.key("port")
+                    .diagnostic("a port is either one number or a range")
+                    .with_help("leave out `port`, or `start_port` and `end_port`"),
+            );
+        }
+        _ => {
+            sink.error(
+                at.diagnostic("this does not say which port")
+                    .with_help("say `port`, or `start_port` and `end_port`"),
+            );
+        }
+    }
+}
+
+fn check_handlers(port: &schema::PortSection, at: Cursor<'_>, sink: &mut Diagnostics) {
+    let has = |handler| port.handlers.contains(&handler);
+    let spot = at.key("handlers");
+    if has(PortHandler::Tls) && has(PortHandler::PgTls) {
+        sink.error(spot.diagnostic("`tls` and `pg_tls` exclude each other"));
+    }
+    if port.force_https == Some(true) && !has(PortHandler::Http) {
+        sink.error(
+            at.key("force_https")
+                .diagnostic("only a port with the `http` handler can redirect to HTTPS"),
+        );
+    }
+    if port.tls_options.is_some() && !has(PortHandler::Tls) && !has(PortHandler::PgTls) {
+        sink.error(
+            at.key("tls_options")
+                .diagnostic("TLS settings need the `tls` handler"),
+        );
+    }
+    if port.http_options.is_some() && !has(PortHandler::Http) {
+        sink.error(
+            at.key("http_options")
+                .diagnostic("HTTP settings need the `http` handler"),
+        );
+    }
+    if port.proxy_proto_options.is_some() && !has(PortHandler::ProxyProto) {
+        sink.error(
+            at.key("proxy_proto_options")
+                .diagnostic("PROXY protocol settings need the `proxy_proto` handler"),
+        );
+    }
+    for (index, handler) in port.handlers.iter().enumerate() {
+        if port.handlers[..index].contains(handler) {
+            sink.error(spot.item(index).diagnostic(format!(
+                "handler `{}` stands here twice",
+                handler_name(*handler)
+            )));
+        }
+    }
+}
+
+fn handler_name(handler: PortHandler) -> &'static str {
+    match handler {
+        PortHandler::Http => "http",
+        PortHandler::Tls => "tls",
+        PortHandler::PgTls => "pg_tls",
+        PortHandler::ProxyProto => "proxy_proto",
+        PortHandler::EdgeHttp => "edge_http",
+    }
+}
+
+/// TLS settings.
+pub(crate) fn lower_tls_options(options: &schema::TlsOptionsSection) -> MachineTlsOptions {
+    let alpn = |alpn: &Alpn| match alpn {
+        Alpn::H2 => "h2".to_owned(),
+        Alpn::Http11 => "http/1.1".to_owned(),
+    };
+    let version = |version: &TlsVersion| match version {
+        TlsVersion::V12 => "TLSv1.2".to_owned(),
+        TlsVersion::V13 => "TLSv1.3".to_owned(),
+    };
+    MachineTlsOptions {
+        alpn: options.alpn.iter().map(alpn).collect(),
+        versions: options.versions.iter().map(version).collect(),
+        default_self_signed: options.default_self_signed,
+    }
+}
+
+fn lower_replay_cache(stated: &schema::ReplayCacheSection) -> MachineReplayCache {
+    let schema::ReplayCacheSection {
+        path_prefix,
+        ttl_seconds,
+        kind,
+        name,
+        allow_bypass,
+    } = stated;
+    MachineReplayCache {
+        path_prefix: path_prefix.clone().unwrap_or_default(),
+        ttl_seconds: ttl_seconds.unwrap_or_default(),
+        kind: kind.clone().unwrap_or_default(),
+        name: name.clone().unwrap_or_default(),
+        allow_bypass: allow_bypass.unwrap_or_default(),
+    }
+}
+
+/// HTTP settings.
+pub(crate) fn lower_http_options(options: &schema::HttpOptionsSection) -> MachineHttpOptions {
+    let value = |value: &ResponseHeader| match value {
+        ResponseHeader::Flag(flag) => Value::from(*flag),
+        ResponseHeader::Text(text) => Value::from(text.as_str()),
+        ResponseHeader::Many(texts) => Value::from(texts.clone()),
+    };
+    let response = options
+        .response
+        .as_ref()
+        .map(|response| MachineHttpResponse {
+            headers: response
+                .headers
+                .iter()
+                .map(|(name, header)| (name.clone(), value(header)))
+                .collect(),
+            pristine: response.pristine,
+        });
+    MachineHttpOptions {
+        compress: options.compress,
+        response,
+        h2_backend: options.h2_backend,
+        idle_timeout: options.idle_timeout,
+        headers_read_timeout: options.headers_read_timeout,
+        replay_cache: options
+            .replay_cache
+            .iter()
+            .map(lower_replay_cache)
+            .collect(),
+    }
+}

@@ -1,0 +1,92 @@
+//! What looks like a secret, so that it is warned of where it stands in the open, and never shown.
+
+/// What the names of secrets have in them.
+const SECRET_NAME_PARTS: [&str; 8] = [
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "TOKEN",
+    "API_KEY",
+    "APIKEY",
+    "PRIVATE_KEY",
+    "ACCESS_KEY",
+];
+/// What issued keys begin with.
+pub(crate) const SECRET_PREFIXES: [&str; 12] = [
+    "sk-",
+    "sk_live_",
+    "rk_live_",
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "AKIA",
+    "xoxb-",
+    "xoxp-",
+    "-----BEGIN",
+    "FlyV1 ",
+    "AIza",
+];
+
+/// Whether a text can name an environment variable.
+pub(crate) fn is_variable_name(key: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    key.chars().all(fits) && key.starts_with(|c: char| !c.is_ascii_digit())
+}
+
+/// Whether a value looks like a secret. It never shows in the warning.
+pub(crate) fn looks_like_secret(key: &str, value: &str) -> bool {
+    let upper = key.to_uppercase();
+    let issued = SECRET_PREFIXES.iter().any(|start| value.starts_with(start));
+    let named =
+        SECRET_NAME_PARTS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE");
+    let random = value.len() >= 12 && !value.contains([' ', '/', '$']);
+    issued || (named && random) || has_url_password(value)
+}
+
+/// `scheme://user:password@host`.
+fn has_url_password(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let Some((user, _)) = authority.rsplit_once('@') else {
+        return false;
+    };
+    user.split_once(':')
+        .is_some_and(|(_, password)| !password.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_the_open_are_noticed() {
+        for (key, value) in [
+            ("DATABASE_URL", "postgres://app:hunter2@db/app"),
+            ("OPENAI", "sk-abc"),
+            ("SESSION_SECRET", "4f9a8c7d6e5b"),
+        ] {
+            assert!(looks_like_secret(key, value), "{key}");
+        }
+        for (key, value) in [
+            ("DATABASE_URL", "sqlite:////data/app.db"),
+            ("TOKEN_TTL", "3600"),
+            ("SECRET_FILE", "aaaaaaaaaaaaaaaaaa"),
+            ("API_URL", "https://api.example.com"),
+        ] {
+            assert!(!looks_like_secret(key, value), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_of_variables() {
+        assert!(
+            is_variable_name("LOG_LEVEL")
+                && is_variable_name("_X1")
+                && !is_variable_name("1X")
+                && !is_variable_name("A-B")
+                && !is_variable_name("")
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! "Did you mean": the nearest known word, when it is near enough to be meant.
+
+/// Words that are longer, in bytes, are no typing errors: comparing takes the product of the lengths. The longest name that
+/// Fly or AWS take has 255 characters.
+const MAX_WORD_BYTES: usize = 256;
+/// So many known words are looked at: a word that is wrong in a hundred thousand places is compared with all of them.
+const MAX_CANDIDATES: usize = 200;
+/// So many known words are listed.
+const MAX_LISTED: usize = 40;
+
+/// The known word nearest to this one.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_WORD_BYTES {
+        return None;
+    }
+    let known = known
+        .into_iter()
+        .filter(|known| known.len() <= MAX_WORD_BYTES)
+        .take(MAX_CANDIDATES);
+    let lower = word.to_lowercase();
+    let score = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
+    let near = |candidate: &&str| {
+        score(candidate) > 0.82
+            || strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()) <= max_typos(&lower)
+    };
+    known
+        .filter(near)
+        .min_by(|a, b| score(b).total_cmp(&score(a)))
+}
+
+/// How many typing errors a word of this length may have.
+fn max_typos(word: &str) -> usize {
+    match word.chars().count() {
+        0..=3 => 1,
+        4..=8 => 2,
+        _ => 3,
+    }
+}
+
+/// Help in words: the nearest word, or all of them when they are few.
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    if let Some(nearest) = nearest(word, known.clone()) {
+        return Some(format!("did you mean `{nearest}`?"));
+    }
+    let more = known.clone().into_iter().nth(MAX_LISTED).is_some();
+    let listed = join_quoted(known.into_iter().take(MAX_LISTED))
+        .filter(|listed| listed.len() <= MAX_LISTED * MAX_WORD_BYTES);
+    listed.map(|known| {
+        if more {
+            format!("known are {known}, and more")
+        } else {
+            format!("known are {known}")
+        }
+    })
+}
+
+/// `a`, `b` and `c`.
+pub(crate) fn join_quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    let (last, rest) = quoted.split_last()?;
+    if rest.is_empty() {
+        Some(last.clone())
+    } else {
+        Some(format!("{} and {last}", rest.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_error_finds_its_word() {
+        assert_eq!(
+            nearest("internl_port", ["internal_port", "force_https"]),
+            Some("internal_port")
+        );
+        assert_eq!(nearest("ewf", ["ewr", "fra"]), Some("ewr"));
+        assert_eq!(nearest("zebra", ["ewr", "fra"]), None);
+    }
+
+    #[test]
+    fn few_words_are_listed() {
+        assert_eq!(join_quoted(["a", "b", "c"]).unwrap(), "`a`, `b` and `c`");
+        assert_eq!(join_quoted([]), None);
+    }
+}

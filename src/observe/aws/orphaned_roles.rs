@@ -1,0 +1,54 @@
+//! What an environment has on AWS although its manifest names no account any more: nobody looks there then, so it would
+//! stay for good, and a role could still be taken.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    kinds::{
+        Desired, OwnershipConflict, World,
+        aws::{Role, role},
+    },
+    model::{Address, Name},
+};
+
+/// The variable by which AWS's SDKs know the role of a machine.
+const ROLE_ARN_VARIABLE: &str = "AWS_ROLE_ARN";
+
+/// A claim for each role of this environment that its machines still name.
+pub(crate) fn orphaned_role_conflicts(world: &World, desired: &Desired) -> Vec<OwnershipConflict> {
+    if desired.meta.aws.is_some() {
+        return Vec::new();
+    }
+    let path = role::role_path(&desired.meta.mark);
+    let machines = world
+        .fly_machine
+        .iter()
+        .map(|(name, live)| (name, &live.workload));
+    let all = machines.chain(
+        world
+            .fly_cron
+            .iter()
+            .map(|(name, live)| (name, &live.workload)),
+    );
+    let ours = all.filter_map(|(name, live)| {
+        let (_, role) = live
+            .config
+            .env
+            .get(ROLE_ARN_VARIABLE)?
+            .split_once(&format!(":role{path}"))?;
+        Some((Name::parse(role).ok()?, name.root()))
+    });
+    let roles: BTreeMap<Name, Name> = ours.collect();
+    let claim = |(role, app): (Name, Name)| OwnershipConflict {
+        reason: format!(
+            "role {role} was made for this environment and app {app} takes it, but the manifest has no [aws]: the role \
+             would stay and be forgotten, and so would buckets"
+        ),
+        hint:
+            "put `[aws]` with its account back, apply, and take it out when nothing is left there"
+                .to_owned(),
+        address: Address::new::<Role>(&role),
+        adoptable: false,
+    };
+    roles.into_iter().map(claim).collect()
+}

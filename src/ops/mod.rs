@@ -1,0 +1,3 @@
+//! The operations behind the commands.
+
+pub mod permissions;

@@ -1,0 +1,425 @@
+//! Too much of everything: long, many, deep and circular. Each ends with an error that says so or with a result, on a
+//! small stack. That time does not grow with the square is held where it once did, by sizes that would take minutes.
+
+use std::{fmt::Write as _, path::Path};
+
+use serde_json::json;
+use trimtab::{
+    cli,
+    clouds::fly::wire,
+    iam::policy::PolicyDocument,
+    kinds::World,
+    manifest::{LoadedEnvironment, ManifestError, load},
+    plan::{Limits, plan, refusals},
+    render,
+};
+
+use crate::{
+    fuzz_corpus::entries,
+    manifest::support::{ManifestDir, unchecked_inputs},
+};
+
+/// What recursion may use. The main thread has four times as much, and a library's user may have given this.
+const STACK_SIZE: usize = 2 << 20;
+const BASE: &str = "project = \"p\"\n[fly]\norg = \"acme\"\n";
+const APP: &str = "[apps.web]\nprimary_region = \"fra\"\nimage = \"web:1\"\n";
+
+/// Runs it on a small stack: what recurses too deep would end the whole process.
+fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK_SIZE)
+            .spawn_scoped(scope, run)
+            .unwrap();
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn load_dir(dir: &Path) -> Result<LoadedEnvironment, ManifestError> {
+    on_small_stack(|| load(dir, "x", &unchecked_inputs()))
+}
+
+fn load_files(files: &[(&str, &str)]) -> Result<LoadedEnvironment, ManifestError> {
+    let folder = ManifestDir::with_files(files);
+    on_small_stack(|| folder.load(&unchecked_inputs()))
+}
+
+/// What is wrong with a manifest: short, whatever its size, and harmless.
+fn load_error(text: &str) -> String {
+    let problems = load_files(&[("x.toml", text)]).unwrap_err();
+    let said = on_small_stack(|| problems.render(false, 100));
+    entries::assert_no_control_characters(&said);
+    assert!(
+        said.starts_with("error: ") && said.len() < 200_000,
+        "{} bytes",
+        said.len()
+    );
+    said
+}
+
+fn lines(number: usize, line: impl Fn(usize) -> String) -> String {
+    (0..number).fold(String::new(), |mut out, at| {
+        writeln!(out, "{}", line(at)).unwrap();
+        out
+    })
+}
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn repeated_token_gets_an_answer() {
+    // The brackets in full size: they are the ones that nest.
+    for (sign, size) in [("[", MIB), ("{", MIB), ("a = [", MIB), ("[[", MIB)]
+        .into_iter()
+        .chain(TOKENS.map(|sign| (sign, MIB / 8)))
+    {
+        for around in ["", "[apps.web.env]\nA = ", "a = \"\"\"\n"] {
+            let text = format!("{BASE}{APP}{around}{}", sign.repeat(size / sign.len()));
+            if let Err(problems) = load_files(&[("x.toml", &text)]) {
+                let said = on_small_stack(|| problems.render(false, 100));
+                entries::assert_no_control_characters(&said);
+                assert!(said.len() < 200_000, "{sign:?}: {} bytes", said.len());
+            }
+        }
+    }
+}
+
+/// What means something to the reader of TOML, or to us.
+const TOKENS: [&str; 15] = [
+    "\"", "'", "=", "a.", "\\", "#[", "\u{0}", "\u{feff}", "\u{1b}", "\r", "\"\"\"", "-", "sk-.",
+    "${", "a=1\n",
+];
+
+#[test]
+fn deep_nesting_is_rejected() {
+    for levels in [200, 10_000, 100_000] {
+        for (open, close) in [("a = ", ""), ("a = {b=", "}")] {
+            let (left, right) = if close.is_empty() {
+                ("[", "]")
+            } else {
+                ("{c=", "}")
+            };
+            load_error(&format!(
+                "{BASE}{APP}{open}{}1{}{close}\n",
+                left.repeat(levels),
+                right.repeat(levels)
+            ));
+        }
+        load_error(&format!(
+            "{BASE}{APP}[apps.web.env]\na{} = 1\n",
+            ".a".repeat(levels)
+        ));
+        load_error(&format!(
+            "{BASE}{APP}[apps.web.env.a{}]\n",
+            ".a".repeat(levels)
+        ));
+    }
+}
+
+#[test]
+fn giant_string_is_not_echoed() {
+    let giant = "x".repeat(MIB);
+    load_files(&[(
+        "x.toml",
+        &format!("{BASE}{APP}[apps.web.env]\nA = \"{giant}\"\n"),
+    )])
+    .unwrap();
+    for text in [
+        format!("{BASE}{APP}{giant} = 1\n"),
+        format!("{BASE}{APP}[apps.{giant}]\n"),
+        format!("{BASE}{APP}strategy = \"{giant}\"\n"),
+        format!("{BASE}[apps.web]\nprimary_region = \"{giant}\"\n"),
+        format!("{BASE}{APP}[apps.web.env]\nA = \"${{var.{giant}}}\"\n"),
+        format!(
+            "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
+            "${".repeat(MIB / 2)
+        ),
+        format!(
+            "{BASE}{APP}[apps.web.env]\nA = \"{}\"\n",
+            "${var.x}".repeat(MIB / 8)
+        ),
+        format!("project = \"{giant}\"\n[fly]\norg = \"{giant}\"\n{APP}"),
+        format!("extends = \"{giant}\"\n{BASE}{APP}"),
+        format!("{BASE}{APP}config = \"{giant}\"\n"),
+        format!("{BASE}{APP}machine_config = \"{giant}\"\n"),
+        format!(
+            "{BASE}{APP}machine_config = '{{{}'\n",
+            "\"a\":[".repeat(MIB / 5)
+        ),
+    ] {
+        let said = load_error(&text);
+        assert!(
+            said.len() < 20_000,
+            "{} bytes: {}…",
+            said.len(),
+            &said[..200]
+        );
+    }
+}
+
+#[test]
+fn large_manifests_load() {
+    let apps = lines(4_000, |at| {
+        format!(
+            "[apps.web{at}]\nprimary_region = \"fra\"\nimage = \"web:1\"\nenv.NEXT = \"${{apps.web{}.name}}\"",
+            (at + 1) % 4_000
+        )
+    });
+    assert_eq!(
+        load_files(&[("x.toml", &format!("{BASE}{apps}"))])
+            .unwrap()
+            .desired
+            .fly_app
+            .len(),
+        4_000
+    );
+    let many = lines(20_000, |at| format!("KEY_{at} = \"${{var.v{at}}}\""));
+    let vars = lines(20_000, |at| format!("v{at} = \"value\""));
+    let desired = load_files(&[(
+        "x.toml",
+        &format!("{BASE}[vars]\n{vars}{APP}[apps.web.env]\n{many}"),
+    )])
+    .unwrap()
+    .desired;
+    assert_eq!(
+        desired
+            .fly_machine
+            .values()
+            .next()
+            .unwrap()
+            .workload
+            .config
+            .env
+            .len(),
+        20_002
+    );
+    let chain = lines(4_000, |at| {
+        format!(
+            "[apps.web{at}]\nprimary_region = \"fra\"\nimage = \"web:1\"\ndepends_on = [\"web{}\"]",
+            (at + 1).min(3_999)
+        )
+    });
+    let said = load_files(&[("x.toml", &format!("{BASE}{chain}"))])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("goes in a circle: web3999 → web3999")
+            && said.matches("error: ").count() == 1,
+        "{said}"
+    );
+    // Laid over one another, and over a fly.toml and a fly.json.
+    let env = format!(
+        "[apps.web.env]\n{}",
+        lines(20_000, |at| format!("KEY_{at} = \"a\""))
+    );
+    let fly = format!(
+        "app = \"a\"\n[env]\n{}",
+        lines(20_000, |at| format!("KEY_{at} = \"b\""))
+    );
+    let json = json!({ "app": "a", "env": (0..20_000).map(|at| (format!("KEY_{at}"), json!("c"))).collect::<serde_json::Map<_, _>>() });
+    for (name, text) in [("fly.toml", fly), ("fly.json", json.to_string())] {
+        let own = format!("extends = \"_base.toml\"\n{BASE}{APP}config = \"{name}\"\n{env}");
+        let base = format!("{APP}{env}");
+        load_files(&[("x.toml", &own), ("_base.toml", &base), (name, &text)]).unwrap();
+    }
+}
+
+#[test]
+fn diagnostics_are_capped() {
+    for text in [
+        format!("{BASE}{APP}{}", lines(6_000, |at| format!("key_{at} = 1"))),
+        format!(
+            "{BASE}{APP}[apps.web.env]\n{}",
+            lines(6_000, |at| format!("KEY_{at} = \"${{var.x{at}}}\""))
+        ),
+        format!(
+            "{BASE}[vars]\n{}{APP}[apps.web.env]\n{}",
+            lines(4_000, |at| format!("name{at} = \"v\"")),
+            lines(4_000, |at| format!("KEY_{at} = \"${{var.nome{at}}}\""))
+        ),
+        format!(
+            "{BASE}{APP}[apps.web.secrets]\n{}",
+            lines(6_000, |at| format!("KEY_{at} = \"AKIA{at}\""))
+        ),
+        format!("{BASE}{APP}{}", "= \n".repeat(6_000)),
+        format!("{BASE}{APP}machine_config = [{}]\n", "1,".repeat(100_000)),
+    ] {
+        let said = load_error(&text);
+        assert!(said.matches("error: ").count() <= 100);
+    }
+}
+
+#[test]
+fn expanded_references_are_bounded() {
+    let value = "v".repeat(MIB);
+    let text = format!(
+        "{BASE}[vars]\nlong = \"{value}\"\n{APP}[apps.web.env]\nA = \"{}\"\n",
+        "${var.long}".repeat(100_000)
+    );
+    let said = load_error(&text);
+    assert!(
+        said.contains("what references stand for has more than 16777216 bytes"),
+        "{said}"
+    );
+}
+
+#[test]
+fn circular_extends_is_rejected() {
+    let itself = load_files(&[("x.toml", "extends = \"x.toml\"\n")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        itself.contains("`extends` goes in a circle: x.toml → x.toml"),
+        "{itself}"
+    );
+    let circle = [
+        ("x.toml", "extends = \"_a.toml\"\n"),
+        ("_a.toml", "extends = [\"./_b.toml\"]\n"),
+        ("_b.toml", "extends = \"../DIR/_a.toml\"\n"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+    for (name, text) in circle {
+        std::fs::write(dir.path().join(name), text.replace("DIR", &own)).unwrap();
+    }
+    // A link to itself has another name each time, until the system has had enough of links.
+    std::os::unix::fs::symlink(".", dir.path().join("here")).unwrap();
+    let said = load_dir(dir.path()).unwrap_err().to_string();
+    assert!(
+        said.contains("goes in a circle: _a.toml → _b.toml → _a.toml")
+            || said.contains("more than 64 files"),
+        "{said}"
+    );
+    std::fs::write(dir.path().join("x.toml"), "extends = \"here/x.toml\"\n").unwrap();
+    let said = load_dir(dir.path()).unwrap_err().to_string();
+    assert!(
+        said.contains("cannot read") && said.len() < 20_000,
+        "{said}"
+    );
+}
+
+#[test]
+fn repeated_extends_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    for at in 0..60 {
+        let text = format!("extends = [\"_{0}.toml\", \"_{0}.toml\"]\n", at + 1);
+        std::fs::write(
+            dir.path().join(if at == 0 {
+                "x.toml".to_owned()
+            } else {
+                format!("_{at}.toml")
+            }),
+            text,
+        )
+        .unwrap();
+    }
+    std::fs::write(dir.path().join("_60.toml"), "").unwrap();
+    let said = load_dir(dir.path()).unwrap_err().to_string();
+    assert!(
+        said.contains("`extends` leads to more than 64 files"),
+        "{said}"
+    );
+}
+
+#[test]
+fn total_file_size_is_bounded() {
+    let comment = format!(
+        "app = \"a\"\nprimary_region = \"fra\"\n# {}\n",
+        "x".repeat(3 * MIB)
+    );
+    let apps = lines(20, |at| {
+        format!("[apps.web{at}]\nname = \"w{at}\"\nimage = \"web:1\"\nconfig = \"fly.toml\"")
+    });
+    let said = load_files(&[("x.toml", &format!("{BASE}{apps}")), ("fly.toml", &comment)])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        said.matches("the files of this environment have more than 33554432 bytes together")
+            .count(),
+        1,
+        "{said}"
+    );
+    let files = lines(60, |at| {
+        format!("[[apps.web.files]]\nguest_path = \"/f{at}\"\nlocal_path = \"big.bin\"")
+    });
+    let said = load_files(&[
+        ("x.toml", &format!("{BASE}{APP}{files}")),
+        ("big.bin", &"x".repeat(MIB)),
+    ])
+    .unwrap_err()
+    .to_string();
+    assert!(
+        said.contains("the local files have more than 33554432 bytes together"),
+        "{said}"
+    );
+}
+
+#[test]
+fn other_parsers_handle_deep_and_long_input() {
+    let deep =
+        |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    for text in [
+        deep("[", "]"),
+        deep("{\"a\":", "}"),
+        "[".repeat(MIB),
+        "\"".repeat(MIB),
+        "{".repeat(MIB),
+        format!("\"{}", "\\".repeat(MIB)),
+    ] {
+        on_small_stack(|| {
+            entries::fly_toml(text.as_bytes());
+            entries::policy(text.as_bytes());
+            entries::api_responses(text.as_bytes());
+            assert!(cli::plan_file::validate(&text).is_err());
+            assert!(PolicyDocument::parse(&text).is_err());
+            assert!(serde_json::from_str::<Vec<wire::MachineResponse>>(&text).is_err());
+        });
+    }
+    // As deep as the reader of JSON takes it, where anything may stand.
+    let config = |levels: usize| {
+        format!(
+            "{{\"machines\": [{{\"id\": \"m\", \"config\": {}1{}}}]}}",
+            "{\"a\":".repeat(levels),
+            "}".repeat(levels)
+        )
+    };
+    for levels in [60, 120, 122, 123, 124, 125, 126] {
+        on_small_stack(|| entries::api_responses(config(levels).as_bytes()));
+    }
+    // A quoted value over very many lines.
+    let dotenv = format!("A=\"{}\"", "line\n".repeat(200_000));
+    assert!(on_small_stack(|| trimtab::manifest::syntax::dotenv::parse(&dotenv)).is_ok());
+}
+
+/// Machines in 18 regions are bounded by the manifest, so these are as many as one app may have, of many apps.
+#[test]
+fn hundred_thousand_machines_can_be_planned() {
+    let regions: Vec<&str> = trimtab::model::KNOWN_REGIONS
+        .iter()
+        .map(|(code, _)| *code)
+        .collect();
+    let count: Vec<String> = regions
+        .iter()
+        .map(|region| format!("{region} = 1000"))
+        .collect();
+    let apps = lines(6, |at| {
+        format!(
+            "[apps.web{at}]\nprimary_region = \"fra\"\nimage = \"web:1\"\n[apps.web{at}.machines.app]\ncount = {{ {} }}",
+            count.join(", ")
+        )
+    });
+    let loaded = load_files(&[("x.toml", &format!("{BASE}{apps}"))]).unwrap();
+    assert_eq!(loaded.desired.fly_machine.len(), 6 * 18_000);
+    let plan = on_small_stack(|| plan(&loaded.desired, &World::default())).unwrap();
+    assert!(plan.steps().count() >= 108_000);
+    let headline = entries::headline();
+    let refusals = refusals(&plan, &Limits::default());
+    let text = on_small_stack(|| {
+        render::text::plan(&plan, &refusals, &headline, &render::TextOptions::LOG)
+    });
+    assert!(text.len() < 100_000, "{} bytes", text.len());
+    let comment = on_small_stack(|| render::markdown::plan(&plan, &refusals, &headline, 60_000));
+    assert!(comment.len() <= 60_000);
+}
