@@ -158,7 +158,7 @@ async fn make_manual_changes(
     };
     let session = Session::open(&context, &target, SecretsMode::Lenient, &[]).await?;
     let world = session.observe(&context).await?;
-    let fly = FlyWriter::new(session.readers.fly.clone());
+    let fly = FlyWriter::new(session.workspace.readers.fly.clone());
     let mut deeds = Vec::new();
     if let Some((name, machine)) = world.fly_machine.first_key_value() {
         let there = &machine.workload;

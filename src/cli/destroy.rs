@@ -4,11 +4,16 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError,
-    apply::ApplyRun,
-    confirm, progress,
-    session::{AllowArgs, Session, TargetArgs},
+    console::{Confirmation, Console},
+    exit, progress,
+    session::{Session, TargetArgs},
 };
-use crate::{kinds::Desired, manifest::SecretsMode, model::Address};
+use crate::{
+    manifest::SecretsMode,
+    model::Address,
+    ops::{self, Goal},
+    plan::Limits,
+};
 
 /// Remove an environment, in reverse order.
 #[derive(Debug, Args)]
@@ -25,42 +30,37 @@ pub(super) struct Destroy {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    show: progress::ProgressArgs,
+    progress: progress::ProgressArgs,
 }
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<u8, CommandError> {
     let mut session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
-    if let Some(aws) = &mut session.loaded.desired.meta.aws {
+    if let Some(aws) = &mut session.workspace.loaded.desired.meta.aws {
         aws.is_destroying = true;
     }
-    let mut meta = session.loaded.desired.meta.clone();
-    meta.warnings.clear();
-    let nothing = Desired::empty(meta);
-    // Removing everything is what was asked for, so the share is no danger; lost data still is.
-    let (only, allow_destroy) = (args.only.clone(), args.allow_destroy.clone());
-    let allow = AllowArgs {
-        only,
-        adopt: Vec::new(),
-        allow_destroy,
+    let goal = Goal::nothing(session.desired());
+    let name = session.desired().meta.mark.environment.clone();
+    // To remove everything is what was asked for, so the share of removals is no danger. Lost data still is.
+    let limits = Limits {
+        allow_destroy: args.allow_destroy.iter().cloned().collect(),
+        destroy_all: true,
         max_destroy: 100,
-        whole_environment: true,
     };
-    let (session_ref, show) = (&session, &args.show);
-    let run = ApplyRun {
+    let options = args
+        .progress
+        .run_options("destroy", args.only.clone(), limits, None);
+    let frontend = Console {
         context,
-        session: session_ref,
-        desired: &nothing,
-        allow: &allow,
-        show,
+        session: &session,
+        progress: &args.progress,
         command: "destroy",
+        confirmation: Confirmation::ByName {
+            question: format!("This destroys the environment {name}."),
+            name,
+            given: args.yes,
+        },
     };
-    let name = nothing.meta.mark.environment.clone();
-    let question = format!("This destroys the environment {name}.");
-    let result = run
-        .execute(None, |context| {
-            confirm::confirm_by_name(context, args.yes, &question, &name)
-        })
-        .await;
+    let result = ops::run(&session.workspace, &goal, &options, &frontend).await;
     session.close().await;
-    result
+    result.map(exit::code)
 }

@@ -86,10 +86,7 @@ async fn print_drift(
     session: &Session,
     format: super::plan::PlanFormat,
 ) -> Result<u8, CommandError> {
-    let world = session
-        .observe_with_images(context, &session.loaded.desired)
-        .await?;
-    let plan = session.plan(&session.loaded.desired, &world, &[])?;
+    let (plan, _) = session.plan(context, &[]).await?;
     let headline = session.headline("drift");
     let look = context.ui.stdout_options();
     let text = match format {

@@ -7,6 +7,7 @@ use crate::{
     clouds::{CloudError, format_error_chain},
     lock::LockError,
     manifest::ManifestError,
+    ops::OperationError,
     plan::{CycleError, Refusal},
 };
 use trimtab_sandbox::StartError;
@@ -129,6 +130,25 @@ impl From<StartError> for CommandError {
                  export the variables that the other one printed",
             ),
             _ => failure,
+        }
+    }
+}
+
+impl From<OperationError> for CommandError {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Cloud(error) => error.into(),
+            OperationError::Lock(error) => error.into(),
+            OperationError::Manifest(error) => error.into(),
+            OperationError::Cycle(error) => error.into(),
+            OperationError::Refused(refusals) => refusals.into(),
+            OperationError::Invalid { message, hint } => Self::new(message).with_hint(hint),
+            OperationError::PlanChanged { message, hint } => Self::new(message)
+                .with_hint(hint)
+                .with_exit_code(exit::REFUSED),
+            OperationError::Incomplete { message, hint } => Self::new(message)
+                .with_hint(hint)
+                .with_exit_code(exit::INCOMPLETE),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Exit codes. They are an interface: scripts and workflows read them.
 
+use crate::ops::Completion;
+
 /// Everything was done, or there was nothing to do.
 pub const OK: u8 = 0;
 /// Something is wrong: the manifest, the token, the cloud, the command line.
@@ -10,3 +12,11 @@ pub const CHANGES: u8 = 2;
 pub const REFUSED: u8 = 3;
 /// Some steps were not done: run the same command again.
 pub const INCOMPLETE: u8 = 4;
+
+/// The exit code of an operation.
+pub(super) fn code(completion: Completion) -> u8 {
+    match completion {
+        Completion::Complete => OK,
+        Completion::Incomplete => INCOMPLETE,
+    }
+}

@@ -61,9 +61,6 @@ async fn plan_diagram(
     context: &CommandContext<'_>,
     session: &Session,
 ) -> Result<Diagram, CommandError> {
-    let world = session
-        .observe_with_images(context, &session.loaded.desired)
-        .await?;
-    let plan = session.plan(&session.loaded.desired, &world, &[])?;
+    let (plan, _) = session.plan(context, &[]).await?;
     Ok(Diagram::from_plan(&plan))
 }

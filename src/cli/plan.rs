@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::{
     CommandContext, CommandError, exit, plan_file,
-    session::{AllowArgs, Session, TargetArgs, check_known_addresses},
+    session::{AllowArgs, Session, TargetArgs},
 };
 use crate::{
     manifest::SecretsMode,
     model::Address,
+    ops::check_known_addresses,
     plan::{Plan, Refusal, refusals},
     render::{self, Headline, TextOptions},
 };
@@ -89,16 +90,9 @@ async fn print_plan(
     args: &PlanArgs,
     session: &Session,
 ) -> Result<u8, CommandError> {
-    let world = session
-        .observe_with_images(context, &session.loaded.desired)
-        .await?;
-    let plan = session.plan(&session.loaded.desired, &world, &args.allow.only)?;
+    let (plan, world) = session.plan(context, &args.allow.only).await?;
     if let Some(address) = &args.why {
-        check_known_addresses(
-            std::slice::from_ref(address),
-            &session.loaded.desired,
-            &world,
-        )?;
+        check_known_addresses(std::slice::from_ref(address), session.desired(), &world)?;
         context.ui.print(&render::text::why(
             &plan,
             address,

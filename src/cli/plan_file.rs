@@ -101,7 +101,6 @@ fn parse(text: &str) -> Result<(TargetArgs, AllowArgs, PlanId), String> {
         adopt: addresses(&saved.adopt)?,
         allow_destroy: addresses(&saved.allow_destroy)?,
         max_destroy: saved.max_destroy,
-        whole_environment: false,
     };
     let inputs = InputArgs {
         vars: saved.vars,

@@ -1,7 +1,7 @@
-//! A run as the user watches it: lines that are redrawn on a terminal, lines that fold on GitHub, one line a change
-//! elsewhere, or one JSON event a line for programs. Ctrl-C once finishes what is under way; twice stops at once.
+//! The progress of an apply: redrawn lines on a terminal, folded groups on GitHub, one line per change in other logs, or one
+//! JSON event per line for programs. The first Ctrl-C finishes the steps under way; the second one aborts them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::{
@@ -9,16 +9,12 @@ use tokio::{
     sync::mpsc::unbounded_channel,
 };
 
-use super::{CommandContext, clock, exit, run_identity::lease_holder, session::Session};
+use super::{CommandContext, clock, exit, session::Session};
 use crate::{
-    apply::{ApplyEvent, ApplyOptions, ApplyReport, apply},
-    clouds::{
-        aws,
-        fly::{FlyWriter, Leases},
-    },
-    kinds::{CloudWriters, World},
-    model::GoDuration,
-    plan::Approved,
+    apply::{ApplyEvent, ApplyOptions, ApplyReport},
+    model::{Address, GoDuration},
+    ops::{ApplyJob, RunOptions},
+    plan::{Limits, PlanId},
     render,
 };
 
@@ -53,31 +49,32 @@ pub(super) enum ProgressFormat {
 }
 
 impl ProgressArgs {
-    /// The same with all the time there is.
-    pub(super) fn without_deadline(&self) -> Self {
-        Self {
-            deadline: None,
-            ..self.clone()
+    /// The options of an operation with this progress.
+    pub(super) fn run_options(
+        &self,
+        command: &'static str,
+        only: Vec<Address>,
+        limits: Limits,
+        expected: Option<PlanId>,
+    ) -> RunOptions {
+        let to_std = |duration: GoDuration| Duration::from_millis(duration.as_millis());
+        RunOptions {
+            command,
+            only,
+            limits,
+            expected,
+            concurrency: self.parallel,
+            deadline: self.deadline.map(to_std),
+            wait_timeout: to_std(self.lease_timeout),
         }
     }
 
-    /// Whether it is for people.
+    /// Whether the output is text, for people.
     pub(super) fn is_text(&self) -> bool {
         self.format == ProgressFormat::Text
     }
 
-    /// How long to wait for another run.
-    pub(super) fn wait_timeout(&self) -> Duration {
-        Duration::from_millis(self.lease_timeout.as_millis())
-    }
-
-    /// When the run has to have ended, counted from its beginning.
-    pub(super) fn deadline_at(&self, begun: Instant) -> Option<Instant> {
-        self.deadline
-            .map(|deadline| begun + Duration::from_millis(deadline.as_millis()))
-    }
-
-    /// Says something beside the data, in the format that was asked for.
+    /// Prints a notice on stderr, or as a JSON event.
     pub(super) fn print_notice(&self, context: &CommandContext<'_>, kind: &str, text: &str) {
         match self.format {
             ProgressFormat::Text => context.ui.eprint(text),
@@ -85,7 +82,7 @@ impl ProgressArgs {
         }
     }
 
-    /// Says something in the format that was asked for.
+    /// Prints a message on stdout, or as a JSON event.
     pub(super) fn print_message(
         &self,
         context: &CommandContext<'_>,
@@ -102,129 +99,72 @@ impl ProgressArgs {
     }
 }
 
-/// What is carried out, and by whom.
-pub(super) struct ApplyJob<'a> {
-    pub(super) session: &'a Session,
-    pub(super) approved: &'a Approved,
-    pub(super) world: World,
-    pub(super) command: &'static str,
-}
-
-impl ApplyJob<'_> {
-    /// The clients that can write, with leases that say who holds them.
-    fn clouds(&self, context: &CommandContext<'_>) -> CloudWriters {
-        let mark = &self.session.loaded.desired.meta.mark;
-        let place = format!("{}/{}", mark.project, mark.environment);
-        let leases = Leases::new(lease_holder(self.command, &place, &context.environment));
-        CloudWriters {
-            fly: FlyWriter::with_leases(self.session.readers.fly.clone(), leases),
-            aws: self.session.readers.aws.clone().map(aws::AwsWriter::new),
-            lock: self.session.lock(),
-            progress: crate::clouds::ProgressSink::disabled(),
-        }
-    }
-
-    fn apply_options(&self, show: &ProgressArgs) -> ApplyOptions {
-        let (begun, speed) = (self.session.started_at, self.session.speed);
-        let until = show.deadline_at(begun);
-        let patience = show.wait_timeout();
-        ApplyOptions {
-            concurrency: show.parallel.max(1),
-            deadline: until,
-            speed,
-            lock_timeout: patience,
-            ..ApplyOptions::default()
-        }
-    }
-}
-
-/// Says beforehand when the plan takes longer than there is time.
-fn warn_about_deadline(context: &CommandContext<'_>, show: &ProgressArgs, work: &ApplyJob<'_>) {
-    let takes = work.approved.plan().estimate().div_f64(work.session.speed);
-    let left = show
-        .deadline
-        .map(|deadline| Duration::from_millis(deadline.as_millis()));
-    if let Some(left) =
-        left.filter(|left| takes > left.saturating_sub(work.session.started_at.elapsed()))
-    {
-        context.ui.eprint(&format!(
-            "This takes about {}, and the deadline is {}: what does not fit is left for the next run.",
-            render::format_duration(takes),
-            render::format_duration(left),
-        ));
-    }
-}
-
-/// Carries the plan out and shows how it goes.
+/// Applies a plan, shows its progress, and stops at signals.
 pub(super) async fn apply_with_progress(
     context: &CommandContext<'_>,
-    show: &ProgressArgs,
-    work: ApplyJob<'_>,
+    progress: &ProgressArgs,
+    session: &Session,
+    job: ApplyJob<'_>,
 ) -> ApplyReport {
-    let (conduct, clouds) = (work.apply_options(show), work.clouds(context));
-    warn_about_deadline(context, show, &work);
-    let ApplyJob {
-        approved,
-        world,
-        session: work_session,
-        ..
-    } = work;
-    let (send, receive) = unbounded_channel();
-    if show.format == ProgressFormat::Json {
-        print_json_line(context, render::json::summary(approved.plan()));
+    if progress.format == ProgressFormat::Json {
+        print_json_line(context, render::json::summary(job.approved.plan()));
     }
+    let (sender, receiver) = unbounded_channel();
+    // From here on a signal must not end the process, or a write would be cut off.
     let signals = ShutdownSignals::new();
-    work_session.set_exit_task(None);
-    let signals = tokio::spawn(handle_signals(signals, conduct.clone(), send.clone()));
-    let steps: Vec<_> = approved.plan().steps().map(|step| &step.address).collect();
-    let shown = async {
-        match show.format {
-            ProgressFormat::Json => lines::show_json(context, receive).await,
+    session.set_exit_task(None);
+    let signals = tokio::spawn(handle_signals(signals, job.options.clone(), sender.clone()));
+    let steps = job.approved.plan().steps().map(|step| &step.address);
+    let steps: Vec<_> = steps.collect();
+    let show = async {
+        match progress.format {
+            ProgressFormat::Json => lines::show_json(context, receiver).await,
             ProgressFormat::Text if context.ui.is_github() => {
-                lines::show_github_groups(context, receive, &steps).await;
+                lines::show_github_groups(context, receiver, &steps).await;
             }
             ProgressFormat::Text if context.ui.is_live() => {
-                live::show_live(context, receive, &steps).await;
+                live::show_live(context, receiver, &steps).await;
             }
-            ProgressFormat::Text => lines::show_plain(context, receive, &steps).await,
+            ProgressFormat::Text => lines::show_plain(context, receiver, &steps).await,
         }
     };
     let work = async {
-        let report = apply(approved, &clouds, world, &conduct, &send).await;
-        let mut last = ShutdownSignals::new();
+        let report = job.run(&sender).await;
+        // Listen before the old listener goes, so that no signal is lost in between.
+        let mut next = ShutdownSignals::new();
         signals.abort();
-        // What follows only reads, so the next signal ends the process as it would have without us.
-        let last = tokio::spawn(async move {
-            last.recv().await;
+        // What follows only reads, so the next signal ends the process.
+        let exit_task = tokio::spawn(async move {
+            next.recv().await;
             std::process::exit(i32::from(exit::INCOMPLETE));
         });
-        work_session.set_exit_task(Some(last.abort_handle()));
-        // The watcher ends when the last sender is gone; the other one went with the signals' task.
-        drop(send);
+        session.set_exit_task(Some(exit_task.abort_handle()));
+        // The display ends when the last sender is gone. The other one went with the task above.
+        drop(sender);
         report
     };
-    let report = tokio::join!(work, shown).0;
-    if show.format == ProgressFormat::Json {
+    let (report, ()) = tokio::join!(work, show);
+    if progress.format == ProgressFormat::Json {
         print_json_line(context, render::json::report(&report));
     }
     report
 }
 
-/// The first signal asks to stop, the second one insists.
+/// The first signal stops: no further step begins. The second one aborts the steps under way.
 async fn handle_signals(
     mut signals: ShutdownSignals,
-    conduct: ApplyOptions,
+    options: ApplyOptions,
     events: tokio::sync::mpsc::UnboundedSender<ApplyEvent>,
 ) {
     signals.recv().await;
-    conduct.stop.cancel();
+    options.stop.cancel();
     drop(events.send(ApplyEvent::Stopping));
     signals.recv().await;
-    conduct.abort.cancel();
+    options.abort.cancel();
 }
 
-/// Ctrl-C, the polite end that a pipeline's runner asks for, and a terminal that is closed. None is missed from the moment this is made, which is
-/// before the first write.
+/// Ctrl-C (SIGINT), the SIGTERM of a pipeline's runner, and the SIGHUP of a closed terminal. No signal is lost from the
+/// moment this exists.
 struct ShutdownSignals([Option<Signal>; 3]);
 
 impl ShutdownSignals {
@@ -239,9 +179,9 @@ impl ShutdownSignals {
         )
     }
 
-    /// The next of either.
+    /// Waits for the next signal of any kind.
     async fn recv(&mut self) {
-        async fn one(signal: &mut Option<Signal>) {
+        async fn recv_one(signal: &mut Option<Signal>) {
             match signal {
                 Some(signal) => drop(signal.recv().await),
                 None => std::future::pending().await,
@@ -249,14 +189,14 @@ impl ShutdownSignals {
         }
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            () = one(interrupt) => {}
-            () = one(terminate) => {}
-            () = one(hangup) => {}
+            () = recv_one(interrupt) => {}
+            () = recv_one(terminate) => {}
+            () = recv_one(hangup) => {}
         }
     }
 }
 
-/// One line of JSON with the time on it. A reader that has gone away does not stop the work.
+/// Prints one line of JSON with a time stamp. A closed stdout does not stop the work.
 fn print_json_line(context: &CommandContext<'_>, mut event: serde_json::Value) {
     event["@timestamp"] = clock::rfc3339_now().into();
     drop(context.ui.print(&event.to_string()));

@@ -1,26 +1,21 @@
-//! What most commands begin with: a manifest that was read, a client that is connected, and a look at the world.
+//! What most commands begin with: the arguments that name an environment, its manifest, and connected clients.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::{Arc, PoisonError},
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::Path, sync::PoisonError, time::Instant};
 
 use clap::Args;
 
 use super::{
-    CommandContext, CommandError,
+    CommandContext, CommandError, clock,
     connect::{self, Connection},
-    images,
+    run_identity,
+    ui::Spinner,
 };
 use crate::{
     clouds::{CloudReaders, RegistryClient, aws, fly},
     kinds::{Desired, World},
-    lock::LockLease,
     manifest::{self, Inputs, LoadedEnvironment, SecretsMode, syntax::bounded_read},
-    model::{Address, Image},
-    observe::{self, ResolvedImages},
+    model::Address,
+    ops::{Workspace, WorkspaceOptions},
     plan::{self, Plan},
     render::Headline,
 };
@@ -98,16 +93,13 @@ pub(super) struct AllowArgs {
     /// The largest share of the environment, in percent, that may be removed
     #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::DEFAULT_MAX_DESTROY)]
     pub(super) max_destroy: u32,
-    /// Whether the whole environment goes.
-    #[arg(skip)]
-    pub(super) whole_environment: bool,
 }
 
 impl AllowArgs {
     pub(super) fn limits(&self) -> plan::Limits {
         plan::Limits {
             allow_destroy: self.allow_destroy.iter().cloned().collect(),
-            destroy_all: self.whole_environment,
+            destroy_all: false,
             max_destroy: self.max_destroy,
         }
     }
@@ -128,26 +120,14 @@ pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, Com
         .map_err(|line| wrong(format!("line {line} is not of the form NAME=VALUE")))
 }
 
-/// A manifest and a connected client.
+/// A workspace, and what the command line adds to it: how to repeat the command, and the embedded sandbox.
 pub(super) struct Session {
-    pub(super) loaded: LoadedEnvironment,
-    /// The target as it was typed, for the next command.
+    pub(super) workspace: Workspace,
+    /// The target as it was typed, for the commands that messages suggest.
     target_args: String,
     uses_sandbox: bool,
-    pub(super) readers: CloudReaders,
-    registry: RegistryClient,
-    /// What the registries said, asked once: what is verified is what was planned, whatever a tag means meanwhile.
-    images: tokio::sync::OnceCell<ResolvedImages>,
-    /// Whether an image that cannot be looked up is passed over, as secrets without a value are.
-    lenient: bool,
     sandbox: Option<sandbox::RunningSandbox>,
-    /// When it was opened.
-    pub(super) started_at: Instant,
-    /// How much faster than Fly the server runs.
-    pub(super) speed: f64,
-    /// The lock of the environment, while it is ours.
-    lock: std::sync::Mutex<Option<Arc<LockLease>>>,
-    /// What ends the process at a signal while nothing is written.
+    /// The task that ends the process at a signal, while nothing is being written.
     exit_task: std::sync::Mutex<Option<tokio::task::AbortHandle>>,
 }
 
@@ -159,174 +139,87 @@ impl Session {
         secrets: SecretsMode,
         adopt: &[Address],
     ) -> Result<Self, CommandError> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let mut loaded = load_manifest(context, &target.environment, &target.inputs, secrets)?;
         loaded.desired.meta.adopt.extend(adopt.iter().cloned());
-        let Connection {
-            fly: settings,
-            aws,
-            sandbox,
-        } = match &context.global.sandbox {
+        let Connection { fly, aws, sandbox } = match &context.global.sandbox {
             Some(dir) => {
                 connect::connect_embedded_sandbox(&context.environment, dir, &loaded.desired.meta)
                     .await?
             }
             None => connect::connect_clouds(&context.environment, &loaded)?,
         };
-        let (fly, registry) = (
-            fly::FlyReader::new(&settings)?,
-            RegistryClient::new(&settings)?,
-        );
+        let speed = fly.speed;
+        let registry = RegistryClient::new(&fly)?;
+        let fly = fly::FlyReader::new(&fly)?;
         let aws = match aws {
             Some(settings) => Some(aws::AwsReader::new(settings, &fly).await?),
             None => None,
         };
-        let readers = CloudReaders { fly, aws };
-        let (images, lenient) = (
-            tokio::sync::OnceCell::new(),
-            secrets != SecretsMode::Required,
-        );
-        let on_sandbox = context.global.sandbox.is_some();
-        let again = target.to_command_args(context, &loaded);
-        let speed = settings.speed;
-        Ok(Self {
-            loaded,
-            target_args: again,
-            uses_sandbox: on_sandbox,
-            readers,
-            registry,
-            images,
-            lenient,
-            sandbox,
-            started_at: begun,
+        let target_args = target.to_command_args(context, &loaded);
+        let options = WorkspaceOptions {
+            allow_missing_images: secrets != SecretsMode::Required,
+            started_at,
             speed,
-            lock: std::sync::Mutex::default(),
+            identity: run_identity::from_environment(&context.environment),
+            wall_clock: clock::current_time,
+        };
+        Ok(Self {
+            workspace: Workspace::new(loaded, CloudReaders { fly, aws }, registry, options),
+            target_args,
+            uses_sandbox: context.global.sandbox.is_some(),
+            sandbox,
             exit_task: std::sync::Mutex::default(),
         })
     }
 
-    /// Looks at the world.
+    /// What the manifest asks for.
+    pub(super) fn desired(&self) -> &Desired {
+        self.workspace.desired()
+    }
+
+    /// Reads the live state.
     pub(super) async fn observe(
         &self,
         context: &CommandContext<'_>,
     ) -> Result<World, CommandError> {
-        let spinner = context
-            .ui
-            .start_spinner(&format!("looking at {}", self.loaded.desired.meta.org));
-        let world = observe::observe(&self.readers, &self.loaded.desired).await;
-        if let Some(spinner) = spinner {
-            spinner.finish_and_clear();
-        }
-        Ok(world?)
+        let _busy = self.start_spinner(context);
+        Ok(self.workspace.observe().await?)
     }
 
-    /// Looks at the world, and at the same time at the images that are asked for.
-    pub(super) async fn observe_with_images(
+    /// Reads the live state, resolves images, and plans towards the manifest.
+    pub(super) async fn plan(
         &self,
         context: &CommandContext<'_>,
-        desired: &Desired,
-    ) -> Result<World, CommandError> {
-        let images = self
-            .images
-            .get_or_init(|| observe::resolve_images(&self.registry, desired));
-        let (world, _) = tokio::join!(self.observe(context), images);
-        world
+        only: &[Address],
+    ) -> Result<(Plan, World), CommandError> {
+        let world = {
+            let _busy = self.start_spinner(context);
+            self.workspace.observe_with_images(self.desired()).await?
+        };
+        Ok((self.workspace.plan(self.desired(), &world, only)?, world))
     }
 
-    /// Replaces what ends the process at a signal; nothing does while something is written.
-    pub(super) fn set_exit_task(&self, ends: Option<tokio::task::AbortHandle>) {
-        let mut there = self
+    /// A spinner on a terminal, until it is dropped.
+    pub(super) fn start_spinner(&self, context: &CommandContext<'_>) -> Option<Spinner> {
+        let org = &self.desired().meta.org;
+        context.ui.start_spinner(&format!("looking at {org}"))
+    }
+
+    /// Replaces the task that ends the process at a signal. There is none while something is being written.
+    pub(super) fn set_exit_task(&self, task: Option<tokio::task::AbortHandle>) {
+        let mut current = self
             .exit_task
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = std::mem::replace(&mut *there, ends) {
+        if let Some(old) = std::mem::replace(&mut *current, task) {
             old.abort();
         }
     }
 
-    /// Keeps a lock that was taken.
-    pub(super) fn store_lock(&self, lock: Arc<LockLease>) {
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
-    }
-
-    /// The lock, if it is ours.
-    pub(super) fn lock(&self) -> Option<Arc<LockLease>> {
-        self.lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Gives the lock back, if it is ours.
-    pub(super) async fn unlock(&self) {
-        let lock = self
-            .lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(lock) = lock {
-            // What is not given back runs out by itself.
-            if let Err(error) = lock.release().await {
-                tracing::warn!(%error, "the lock was not given back");
-            }
-        }
-    }
-
-    /// Makes sure that these images are still in their registries.
-    pub(super) async fn check_images_exist(
-        &self,
-        images: BTreeSet<Image>,
-    ) -> Result<(), CommandError> {
-        let looks = images
-            .iter()
-            .map(|image| self.registry.resolve_digest(image));
-        for (image, found) in images
-            .iter()
-            .zip(futures_util::future::join_all(looks).await)
-        {
-            match found {
-                Err(error) if error.is_not_found() => {
-                    return Err(CommandError::new(format!("there is no image `{image}` any more"))
-                        .with_hint("its registry has deleted it: push it again, or go back to another release"));
-                }
-                // A registry that does not answer now may well answer Fly.
-                Err(error) => tracing::warn!(%error, "an image could not be looked up"),
-                Ok(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Compares, and narrows when only a part is wanted.
-    pub(super) fn plan(
-        &self,
-        desired: &Desired,
-        world: &World,
-        only: &[Address],
-    ) -> Result<Plan, CommandError> {
-        check_known_addresses(only, desired, world)?;
-        let mut desired = desired.clone();
-        if let Some(found) = self.images.get() {
-            if !self.lenient {
-                images::check_missing_images(&self.loaded, found)?;
-            }
-            found.pin_digests(&mut desired);
-            desired.meta.warnings.extend(found.warnings(self.lenient));
-        }
-        let mut plan = plan::plan(&desired, world)?;
-        plan.findings
-            .warnings
-            .extend(desired.meta.warnings.iter().cloned());
-        Ok(if only.is_empty() {
-            plan
-        } else {
-            plan.only(only)
-        })
-    }
-
     /// The facts of the headline.
     pub(super) fn headline(&self, command: &'static str) -> Headline {
-        let meta = &self.loaded.desired.meta;
+        let meta = &self.desired().meta;
         Headline {
             command,
             environment: meta.mark.environment.clone(),
@@ -338,31 +231,22 @@ impl Session {
                 String::new()
             },
             target_args: self.target_args.clone(),
-            requests: self.readers.fly.request_count() + self.registry.request_count(),
-            elapsed: Some(self.started_at.elapsed()),
+            requests: self.workspace.request_count(),
+            elapsed: Some(self.workspace.started_at().elapsed()),
         }
     }
 
-    /// Stops the embedded sandbox, if there is one, so that its folder is free again.
+    /// The target as it was typed.
+    pub(super) fn target_args(&self) -> &str {
+        &self.target_args
+    }
+
+    /// Releases the lock, and stops the embedded sandbox so that its folder is free again.
     pub(super) async fn close(self) {
-        self.unlock().await;
+        self.workspace.release_lock().await;
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
-    }
-}
-
-/// Refuses addresses that name nothing: with a typing error, a part of a plan would be empty and look done.
-pub(super) fn check_known_addresses(
-    wanted: &[Address],
-    desired: &Desired,
-    world: &World,
-) -> Result<(), CommandError> {
-    match plan::unknown_addresses(wanted, desired, world).first() {
-        None => Ok(()),
-        Some(stranger) => Err(CommandError::new(format!("there is no {stranger}, in the manifest or live")).with_hint(
-            "`plan --format json` lists the addresses; an app's covers everything in it, as in fly.app/web",
-        )),
     }
 }
 

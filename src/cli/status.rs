@@ -32,7 +32,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<u
     let session = Session::open(context, &args.target, SecretsMode::Lenient, &[]).await?;
     let world = session.observe(context).await;
     let shown = world.map(|world| {
-        let fleet = EnvironmentStatus::from_world(&session.loaded.desired, &world);
+        let fleet = EnvironmentStatus::from_world(session.desired(), &world);
         match args.format {
             StatusFormat::Text => render::text::status(
                 &fleet,

@@ -167,7 +167,7 @@ impl Terminal {
     }
 
     /// A line that shows that something goes on; nothing when nobody watches.
-    pub(super) fn start_spinner(&self, text: &str) -> Option<ProgressBar> {
+    pub(super) fn start_spinner(&self, text: &str) -> Option<Spinner> {
         if !self.live {
             return None;
         }
@@ -176,7 +176,16 @@ impl Terminal {
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(100));
-        Some(bar)
+        Some(Spinner(bar))
+    }
+}
+
+/// A spinner that is cleared when it is dropped.
+pub(super) struct Spinner(ProgressBar);
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -3,13 +3,14 @@
 use clap::Args;
 
 use super::{
-    CommandContext, CommandError, clock, exit, locking,
+    CommandContext, CommandError, clock, exit,
     session::{InputArgs, Session, TargetArgs},
 };
 use crate::{
     clouds::aws::{AwsReader, AwsWriter},
     lock::{self, LockLocation, LockTimings},
     manifest::SecretsMode,
+    ops::lock_location,
 };
 
 /// Show who holds the lock of an environment, or end it for a run that hangs or has died.
@@ -41,8 +42,8 @@ async fn run_with_session(
     args: &Unlock,
     session: &Session,
 ) -> Result<u8, CommandError> {
-    let place = locking::lock_place(&session.loaded.desired.meta);
-    let (Some(place), Some(reader)) = (place, &session.readers.aws) else {
+    let place = lock_location(&session.desired().meta);
+    let (Some(place), Some(reader)) = (place, &session.workspace.readers.aws) else {
         return Err(CommandError::new(format!(
             "the environment {} has no lock: it has no bucket",
             args.environment
@@ -51,7 +52,7 @@ async fn run_with_session(
             "what keeps two runs apart are leases on machines, which run out by themselves within a minute",
         ));
     };
-    let terms = LockTimings::at_speed(session.speed);
+    let terms = LockTimings::at_speed(session.workspace.speed());
     match &args.id {
         Some(id) => end_lock(context, reader, &place, id, terms).await,
         None => print_holder(context, args, reader, &place, terms).await,

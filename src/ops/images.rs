@@ -1,29 +1,29 @@
-//! Images that are not there, shown like every other mistake of a manifest: all at once, each with its place.
+//! Missing images as diagnostics of the manifest: all of them at once, each at the line that names it.
 
 use std::collections::BTreeSet;
 
-use super::CommandError;
+use super::OperationError;
 use crate::{
     manifest::{Diagnostic, LoadedEnvironment, ManifestError, SourceLocation},
     model::{Address, Name},
     observe::{ImageLookupFailure, ResolvedImages},
 };
 
-/// Stops when an image is missing.
+/// Fails when an image that the manifest asks for does not exist.
 pub(super) fn check_missing_images(
     loaded: &LoadedEnvironment,
     images: &ResolvedImages,
-) -> Result<(), CommandError> {
-    let problems: Vec<Diagnostic> = images
+) -> Result<(), OperationError> {
+    let diagnostics: Vec<Diagnostic> = images
         .fatal_failures()
         .map(|missing| missing_image_diagnostic(loaded, missing))
         .collect();
-    if problems.is_empty() {
+    if diagnostics.is_empty() {
         return Ok(());
     }
-    Err(CommandError::from(ManifestError {
+    Err(OperationError::Manifest(ManifestError {
         files: loaded.files.clone(),
-        diagnostics: problems,
+        diagnostics,
     }))
 }
 
@@ -48,7 +48,7 @@ fn missing_image_diagnostic(
     }
 }
 
-/// Where the manifest names the image: for the cron machine alone, or for its app.
+/// Where the manifest names the image: at the cron machine itself, or else at its app.
 fn find_image_place(loaded: &LoadedEnvironment, user: &Address) -> Option<SourceLocation> {
     let name = user.name();
     loaded

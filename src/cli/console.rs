@@ -1,0 +1,236 @@
+//! The frontend of operations on the command line: what each event prints, and how the user confirms.
+
+use super::{
+    CommandContext, CommandError, confirm, exit,
+    progress::{self, ProgressArgs},
+    session::Session,
+    ui::Spinner,
+};
+use crate::{
+    apply::ApplyReport,
+    ops::{ApplyJob, Event, Frontend},
+    plan::{Action, Plan, Refusal, Verb},
+    render,
+    status::EnvironmentStatus,
+};
+
+/// Printed before a rollback is confirmed.
+const NOT_ROLLED_BACK_NOTE: &str =
+    "Secrets keep their present values, and what a release command did stays done.";
+
+/// Printed after a rollback.
+const MANIFEST_UNCHANGED_NOTE: &str =
+    "The manifest still asks for the newer version: change it before the next apply.";
+
+/// How a plan is confirmed.
+pub(super) enum Confirmation {
+    /// By a yes.
+    Yes {
+        /// The question.
+        question: &'static str,
+        /// Whether `--yes` or a reviewed plan id has answered it.
+        given: bool,
+    },
+    /// By typing a name.
+    ByName {
+        /// The question.
+        question: String,
+        /// The name to type.
+        name: String,
+        /// Whether `--yes` has answered it.
+        given: bool,
+    },
+}
+
+/// The command line as the frontend of an operation.
+pub(super) struct Console<'a> {
+    pub(super) context: &'a CommandContext<'a>,
+    pub(super) session: &'a Session,
+    pub(super) progress: &'a ProgressArgs,
+    pub(super) command: &'static str,
+    pub(super) confirmation: Confirmation,
+}
+
+impl Frontend for Console<'_> {
+    type Error = CommandError;
+    type Busy = Option<Spinner>;
+
+    fn observing(&self) -> Self::Busy {
+        self.session.start_spinner(self.context)
+    }
+
+    fn show_plan(&self, plan: &Plan, refusals: &[Refusal]) -> Result<(), CommandError> {
+        if self.progress.is_text() {
+            let (headline, options) = (
+                self.session.headline(self.command),
+                self.context.ui.stdout_options(),
+            );
+            let mut text = render::text::plan(plan, refusals, &headline, &options);
+            if self.command == "rollback" {
+                text = format!("{text}\n{NOT_ROLLED_BACK_NOTE}");
+            }
+            self.context.ui.print(&text)?;
+        }
+        Ok(())
+    }
+
+    fn notify(&self, event: Event<'_>) {
+        let (context, ui) = (self.context, self.context.ui);
+        match event {
+            Event::NothingToDo => self.message("rollback", "Nothing to do: that is what runs."),
+            Event::CreatingLockBucket => self.progress.print_notice(
+                context,
+                "lock",
+                "Making the bucket that holds the lock, before anything else.",
+            ),
+            Event::WaitingForLock { record, available_at } => {
+                let text = match record.unlocked {
+                    false => format!(
+                        "Waiting for the lock: {record} has it, until {available_at:.0} unless it is renewed."
+                    ),
+                    true => format!(
+                        "Waiting for the lock: that of {record} was ended, and is free after {available_at:.0}."
+                    ),
+                };
+                self.progress.print_notice(context, "waiting", &text);
+            }
+            Event::Replanning => ui.eprint("Somebody else was at work here: looking again."),
+            Event::AlreadyDone => ui.eprint("Nothing is left to do: another run has done it."),
+            Event::DeadlineTooShort { estimate, deadline } => ui.eprint(&format!(
+                "This takes about {}, and the deadline is {}: what does not fit is left for the next run.",
+                render::format_duration(estimate),
+                render::format_duration(deadline),
+            )),
+            Event::Applied(report) => {
+                self.text(|options| render::text::report(report, options));
+            }
+            Event::Verified => ui.eprint("Verified: a new plan is empty."),
+            Event::NotConverged(plan) => {
+                let headline = self.session.headline(self.command);
+                ui.eprint(&render::text::plan(plan, &[], &headline, &ui.stderr_options()));
+            }
+            Event::RollingBack { apps, plan } => {
+                let names: Vec<&str> = apps.iter().map(|app| app.as_str()).collect();
+                self.message("rollback", &format!(
+                    "Rolling back {}: {}. Secrets, and what a release command did, do not go back.",
+                    names.join(", "),
+                    describe_rollback(plan)
+                ));
+            }
+            Event::NothingToRollBack => ui.eprint(
+                "There is nothing to roll back to: nothing ran before, or nothing has changed.",
+            ),
+            Event::RolledBack(report) => {
+                self.text(|options| render::text::rollback_report(report, options));
+            }
+            Event::Running(status) => {
+                self.text(|options| {
+                    format!("\nWhat runs now:\n{}", render::text::versions(status, options))
+                });
+                if self.progress.is_text() {
+                    ui.eprint(MANIFEST_UNCHANGED_NOTE);
+                }
+            }
+            Event::RolloutFailed { status, rollback, rolled_back } => {
+                self.print_failed_rollout(status, rollback, rolled_back);
+            }
+        }
+    }
+
+    fn confirm(&self, _plan: &Plan) -> Result<(), CommandError> {
+        match &self.confirmation {
+            Confirmation::Yes { question, given } => {
+                confirm::confirm(self.context, *given, question)
+            }
+            Confirmation::ByName {
+                question,
+                name,
+                given,
+            } => confirm::confirm_by_name(self.context, *given, question, name),
+        }
+    }
+
+    /// The plan that was printed says what is blocked. Where none was printed, the error does.
+    fn refused(&self, refusals: Vec<Refusal>) -> CommandError {
+        if self.progress.is_text() {
+            return CommandError::new(
+                "this plan is refused, see BLOCKED above; nothing was changed",
+            )
+            .with_exit_code(exit::REFUSED);
+        }
+        CommandError::from(refusals)
+    }
+
+    async fn execute(&self, job: ApplyJob<'_>) -> ApplyReport {
+        progress::apply_with_progress(self.context, self.progress, self.session, job).await
+    }
+
+    fn warn(&self, error: CommandError) {
+        error.print(self.context.ui);
+    }
+}
+
+impl Console<'_> {
+    /// Prints text on stdout, unless the output is JSON.
+    fn text(&self, render: impl FnOnce(&render::TextOptions) -> String) {
+        if self.progress.is_text() {
+            let text = render(&self.context.ui.stdout_options());
+            self.report_output(self.context.ui.print(&text));
+        }
+    }
+
+    /// Prints a message on stdout, or as a JSON event.
+    fn message(&self, kind: &str, text: &str) {
+        self.report_output(self.progress.print_message(self.context, kind, text));
+    }
+
+    /// A full disk must not stop an operation half-way, so it is only reported.
+    fn report_output(&self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            self.context
+                .ui
+                .eprint(&format!("cannot write the output: {error}"));
+        }
+    }
+
+    fn print_failed_rollout(
+        &self,
+        status: &EnvironmentStatus,
+        rollback: Option<&str>,
+        rolled_back: bool,
+    ) {
+        let target = self.session.target_args();
+        let go_back = match rollback {
+            Some(selectors) => format!("\nGo back:  trimtab rollback {target}{selectors}"),
+            None => String::new(),
+        };
+        self.text(|options| {
+            let versions = render::text::versions(status, options);
+            format!(
+                "\nWhat runs now:\n{versions}\nGo on:    trimtab apply {target}{go_back}\nLook:     trimtab status {target}"
+            )
+        });
+        if rolled_back && self.progress.is_text() {
+            self.context.ui.eprint(MANIFEST_UNCHANGED_NOTE);
+        }
+    }
+}
+
+/// What a rollback does, in a few words.
+fn describe_rollback(plan: &Plan) -> String {
+    let changes = plan.changes();
+    let count = |verb: fn(Verb) -> bool| changes.iter().filter(|change| verb(change.verb)).count();
+    let updated = count(|verb| matches!(verb, Verb::Restart | Verb::Update));
+    let removed = count(|verb| verb == Verb::Destroy);
+    let handed_over = plan.steps().filter(|step| step.action == Action::HandOver);
+    let groups: Vec<&str> = handed_over
+        .map(|step| step.address.name().as_str())
+        .collect();
+    let parts = [
+        (!groups.is_empty())
+            .then(|| format!("the old machines of {} take over again", groups.join(", "))),
+        (updated > 0).then(|| format!("{updated} become what they were before")),
+        (removed > 0).then(|| format!("{removed} that were new are removed")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

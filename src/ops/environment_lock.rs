@@ -1,0 +1,103 @@
+//! The environment lock in an operation: taken after the plan was confirmed, and before anything is written.
+
+use std::time::{Duration, Instant};
+
+use super::{Event, Frontend, OperationError, Workspace};
+use crate::{
+    apply::ApplyOptions,
+    clouds::aws::AwsWriter,
+    kinds::{EnvironmentMeta, World},
+    lock::{self, LockLocation, LockRecord, LockTimings},
+};
+
+/// Where the lock of an environment is; nothing when the environment has no bucket for it.
+#[must_use]
+pub fn lock_location(meta: &EnvironmentMeta) -> Option<LockLocation> {
+    let (bucket, region) = meta.aws.as_ref()?.lock_bucket.clone()?;
+    Some(LockLocation {
+        bucket,
+        region,
+        mark: meta.mark.clone(),
+    })
+}
+
+/// How the lock was acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockOutcome {
+    /// The environment has no lock, or its bucket does not exist yet.
+    NoLock,
+    /// It was free.
+    Acquired,
+    /// Another run held it first.
+    AcquiredAfterWait,
+}
+
+/// Acquires the environment lock, if there is one. The workspace keeps it until
+/// [`release_lock`](Workspace::release_lock).
+pub(super) async fn acquire<F: Frontend>(
+    workspace: &Workspace,
+    world: &World,
+    command: &str,
+    wait_timeout: Duration,
+    deadline: Option<Instant>,
+    frontend: &F,
+) -> Result<LockOutcome, OperationError> {
+    let (Some(location), Some(aws)) = (
+        lock_location(&workspace.desired().meta),
+        &workspace.readers.aws,
+    ) else {
+        return Ok(LockOutcome::NoLock);
+    };
+    if !is_usable(workspace, world, &location) {
+        return Ok(LockOutcome::NoLock);
+    }
+    let holder = workspace
+        .options
+        .identity
+        .lock_holder(command, &location.mark.environment)?;
+    let timings = timings(workspace.speed(), wait_timeout, deadline);
+    let mut waited = false;
+    let on_wait = |record: &LockRecord, available_at: jiff::Timestamp| {
+        waited = true;
+        frontend.notify(Event::WaitingForLock {
+            record,
+            available_at,
+        });
+    };
+    let writer = AwsWriter::new(aws.clone());
+    let clock = workspace.options.wall_clock;
+    let lease = lock::acquire(&writer, &location, &holder, timings, clock, on_wait).await?;
+    workspace.store_lock(lease);
+    Ok(if waited {
+        LockOutcome::AcquiredAfterWait
+    } else {
+        LockOutcome::Acquired
+    })
+}
+
+/// Whether the lock's bucket can hold the lock now. A bucket of the manifest that does not exist yet has no lock, and one
+/// that somebody else owns is not written to.
+fn is_usable(workspace: &Workspace, world: &World, location: &LockLocation) -> bool {
+    let mut buckets = workspace.desired().aws_bucket.iter();
+    let Some((key, _)) = buckets.find(|(_, spec)| spec.name == location.bucket) else {
+        return true;
+    };
+    let mut conflicts = world.findings.ownership_conflicts.iter();
+    world.aws_bucket.contains_key(key) && !conflicts.any(|conflict| conflict.address.name() == key)
+}
+
+/// How long to wait for the lock. A timeout that the user gave counts as it is; the default must outlast the lock of a run
+/// that was killed. Nobody waits beyond the deadline.
+fn timings(speed: f64, wait_timeout: Duration, deadline: Option<Instant>) -> LockTimings {
+    let defaults = LockTimings::at_speed(speed);
+    let timeout = if wait_timeout == ApplyOptions::DEFAULT_LOCK_TIMEOUT {
+        defaults.acquire_timeout
+    } else {
+        wait_timeout
+    };
+    let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    LockTimings {
+        acquire_timeout: remaining.map_or(timeout, |left| timeout.min(left.mul_f64(speed))),
+        ..defaults
+    }
+}

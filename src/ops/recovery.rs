@@ -1,0 +1,116 @@
+//! After an apply whose rollout failed: the rollback, where the manifest asks for it, and what the user can do next.
+
+use std::collections::BTreeSet;
+
+use super::{Event, Frontend, OperationError, run::Run};
+use crate::{
+    apply::{ApplyReport, Outcome, event::StepReport},
+    kinds::{World, fly::Machine},
+    model::{KindName, Name},
+    plan::{Action, Limits, PreviousStates, guard, plan_rollback},
+    status::EnvironmentStatus,
+};
+
+/// Rolls back the apps whose manifest asks for it, and shows what runs now and what can be done.
+pub(super) async fn recover<F: Frontend>(
+    run: &Run<'_, F>,
+    report: &ApplyReport,
+    before: &World,
+) -> Result<(), OperationError> {
+    if !report.outcomes.iter().any(is_rollout_step) {
+        return Ok(());
+    }
+    let desired = run.workspace.desired();
+    let apps = apps_to_roll_back(run, report);
+    let mut now = run.workspace.observe().await?;
+    let mut changed = changed_apps(run, before, &now);
+    let rolls_back = apps.iter().any(|app| changed.contains(app));
+    if rolls_back {
+        let complete = roll_back(run, before, &now, &apps).await?;
+        now = run.workspace.observe().await?;
+        changed = changed_apps(run, before, &now);
+        // What was rolled back in full needs no further rollback, even where a version number differs.
+        changed.retain(|app| !complete || !apps.contains(app));
+    } else if !apps.is_empty() {
+        run.frontend.notify(Event::NothingToRollBack);
+    }
+    // Old machines that are still there can take over again, whichever run it was that cordoned them.
+    let retired = now.fly_machine.iter().filter(|(_, live)| live.retired);
+    changed.extend(retired.map(|(name, _)| name.root()));
+    let selectors: String = match desired.fly_app.len() {
+        1 => String::new(),
+        _ => changed
+            .iter()
+            .map(|app| format!(" --only fly.app/{app}"))
+            .collect(),
+    };
+    run.frontend.notify(Event::RolloutFailed {
+        status: &EnvironmentStatus::from_world(desired, &now),
+        rollback: (!changed.is_empty()).then_some(selectors.as_str()),
+        rolled_back: rolls_back,
+    });
+    Ok(())
+}
+
+/// The apps whose rollout failed and whose manifest says `on_failure = "rollback"`.
+fn apps_to_roll_back<F: Frontend>(run: &Run<'_, F>, report: &ApplyReport) -> BTreeSet<Name> {
+    // A user who asked to stop wants nothing new to begin. Without the lock, what is live may be another run's by now.
+    if report.stopped || report.lost.is_some() {
+        return BTreeSet::new();
+    }
+    let wanted = &run.workspace.desired().meta.rollback_on_failure;
+    let steps = report.outcomes.iter().filter(|step| is_rollout_step(step));
+    steps
+        .filter(|step| matches!(step.outcome, Outcome::Failed(_)))
+        .map(|step| step.address.name().root())
+        .filter(|app| wanted.contains(app))
+        .collect()
+}
+
+/// The apps in which machines are other than they were.
+fn changed_apps<F: Frontend>(run: &Run<'_, F>, before: &World, now: &World) -> BTreeSet<Name> {
+    let desired = run.workspace.desired();
+    let all = desired.fly_app.keys().cloned().collect();
+    let states = PreviousStates::from_worlds(desired, before, now, &all);
+    let names = states.machines.keys().chain(states.crons.keys());
+    names.map(Name::root).collect()
+}
+
+/// Plans and executes the rollback of these apps, for the machines that changed. Returns whether all of it is done.
+async fn roll_back<F: Frontend>(
+    run: &Run<'_, F>,
+    before: &World,
+    now: &World,
+    apps: &BTreeSet<Name>,
+) -> Result<bool, OperationError> {
+    let desired = run.workspace.desired();
+    let states = PreviousStates::from_worlds(desired, before, now, apps);
+    let (mut plan, world) = plan_rollback(desired, now, &states)?;
+    // What is blocked in other apps is not in the way of this rollback.
+    plan.blocked
+        .retain(|blocked| apps.contains(&blocked.address.name().root()));
+    if plan.is_empty() {
+        return Ok(true);
+    }
+    let names: Vec<&Name> = apps.iter().collect();
+    run.frontend.notify(Event::RollingBack {
+        apps: &names,
+        plan: &plan,
+    });
+    let limits = Limits {
+        allow_destroy: plan.steps().map(|step| step.address.clone()).collect(),
+        destroy_all: true,
+        max_destroy: 100,
+    };
+    let approved = guard(plan, &limits).map_err(OperationError::Refused)?;
+    let report = run.execute_rollback(&approved, world).await;
+    run.frontend.notify(Event::RolledBack(&report));
+    Ok(report.is_complete())
+}
+
+/// Whether a step belongs to a rollout, or verifies it. A failed removal, cron machine or address says nothing against the
+/// new version.
+fn is_rollout_step(step: &StepReport) -> bool {
+    let removes = matches!(step.action, Action::Retire | Action::Delete);
+    step.action == Action::Prove || step.address.kind() == <Machine as KindName>::NAME && !removes
+}
