@@ -1,35 +1,41 @@
 //! trimtab keeps what runs on Fly.io and AWS the same as what the repository says.
 //!
-//! A user writes one TOML manifest for each environment. trimtab compares it with what is there, shows the difference,
-//! and makes it so, in order. There is no state file: the live clouds, and the marks that trimtab leaves on what it
-//! makes, are the only truth.
+//! A user writes one TOML manifest per environment. trimtab compares it with the live clouds, shows the difference, and
+//! applies it in order. There is no state file: what trimtab has to remember is written on the resources themselves.
 //!
-//! # The story in five types
+//! # Five types
 //!
 //! ```text
-//! environments/*.toml ──manifest::load──▶ Desired   every reference lands; no name twice
+//! environments/*.toml ──manifest::load──▶ Desired   every reference resolves; no name is defined twice
 //! Fly, AWS            ──observe─────────▶ World     complete within its scope, so absent means absent
-//! Desired × World     ──plan────────────▶ Plan      steps and their order in one value; no cycle       (pure)
-//! Plan × Limits       ──guard───────────▶ Approved  nothing dangerous, or the user said so             (pure)
+//! Desired × World     ──plan────────────▶ Plan      steps and their order in one value; no cycle      (pure)
+//! Plan × Limits       ──guard───────────▶ Approved  nothing dangerous, or the user allowed it         (pure)
 //! Approved            ──apply───────────▶ Report    every step has exactly one outcome
 //! ```
 //!
-//! # The floors
+//! [`ops::run()`] strings the arrows together. `apply`, `destroy` and `rollback` are that function with different goals.
 //!
-//! A module names only modules above it in this list; a test reads the `use` lines.
+//! # Layers
+//!
+//! A module may use the modules above it in this table. A test reads the `use` lines.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`model`] | words: names, addresses, sizes, regions, secrets, the lines of a difference |
-//! | [`clouds`] | the wire: one HTTP path with pacing, retries and request ids, and the clients of the Machines API, of image registries and of AWS |
-//! | [`kinds`] | what a resource is, one folder for each; only `drive.rs` files see the clouds |
-//! | [`manifest`] | TOML to [`kinds::Desired`], with every error of a file at once |
-//! | [`mod@observe`] | the clouds to [`kinds::World`], which live object is which resource, and which image a tag means |
-//! | [`mod@plan`] | the difference as ordered steps, the guard, the id of a plan; pure |
-//! | [`mod@apply`] | a pure queue, the loop around it, and the events it tells |
+//! | [`model`] | names, addresses, sizes, regions, secrets, redaction |
+//! | [`clouds`] | HTTP with rate limits, retries and request ids; the clients of Fly, image registries and AWS |
+//! | [`iam`] | AWS policy documents: parsing, comparison, description in words |
+//! | [`lock`] | the environment lock, a lease in an S3 object |
+//! | [`kinds`] | what a resource is, one folder each; only `drive.rs` files use the clouds |
+//! | [`manifest`] | TOML to [`kinds::Desired`], with all errors of a file at once |
+//! | [`mod@observe`] | the clouds to [`kinds::World`]: which live object is which resource |
+//! | [`mod@plan`] | the difference as ordered steps, the guard, the plan id; pure |
+//! | [`mod@apply`] | a pure ready queue, the loop around it, and the events it sends |
+//! | [`status`] | what runs, as a value |
+//! | [`ops`] | the operations behind the commands |
 //! | [`render`] | values to text, Markdown, JSON and pictures; prints nothing |
-//! | [`cli`] | one thin file for each command; the only writer to the terminal |
-//! | `trimtab_sandbox` | a crate beside this one: the imitation of Fly and AWS, which shares no type with the client |
+//! | [`cli`] | arguments, the terminal, signals |
+//!
+//! The imitation of Fly and AWS is the crate `trimtab_sandbox`, which shares no type with the client.
 //!
 //! Start with [`kinds`], read one kind's folder, then [`mod@plan`].
 

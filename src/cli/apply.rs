@@ -42,11 +42,10 @@ pub(super) struct Apply {
     yes: bool,
     /// Do nothing, and exit with 0, when the commit's message holds this text; repeatable
     ///
-    /// Case does not matter, and brackets are brackets: `[skip deploy]`. With a `*` in it, it has to fit the whole first
-    /// line, and the `*` stands for any text: `Create persona:*`. The message is the one that the pipeline tells: of the
-    /// pushed commit on GitHub Actions (also in a `workflow_run`; of a pull request it is the title), GitLab,
-    /// Woodpecker, Drone, Buildkite, Azure, Travis, Cirrus and Codefresh. Elsewhere it is that of the commit that is
-    /// checked out; where git cannot tell it, that is an error.
+    /// Case does not matter, and brackets have no special meaning: `[skip deploy]`. A pattern with a `*` has to match the
+    /// whole first line, and the `*` stands for any text: `Create persona:*`. The message is that of the pushed commit on
+    /// GitHub Actions (also in a `workflow_run`; for a pull request it is the title). Elsewhere it is that of the commit that
+    /// is checked out; without git that is an error.
     #[arg(long, value_name = "PATTERN", value_parser = SkipPattern::parse)]
     skip_if_message: Vec<SkipPattern>,
     #[command(flatten)]

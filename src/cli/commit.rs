@@ -1,5 +1,5 @@
-//! The message of the commit that a pipeline runs for, and whether it asks for no deployment. What is not known is an
-//! error: to deploy, or not to, by chance is wrong either way.
+//! The message of the commit that a pipeline runs for, for `--skip-if-message`. An unknown message is an error: to deploy
+//! or not to deploy by chance is wrong either way.
 
 use std::{path::Path, process::Command};
 
@@ -8,38 +8,28 @@ use serde_json::Value;
 use super::{CommandError, env_vars::EnvVars};
 use crate::manifest::syntax::bounded_read;
 
-/// The variables that hold a commit's message and its id, by pipeline. GitLab and Woodpecker share theirs.
-const COMMIT_VARIABLES: [(&str, &str); 7] = [
-    ("CI_COMMIT_MESSAGE", "CI_COMMIT_SHA"),
-    ("DRONE_COMMIT_MESSAGE", "DRONE_COMMIT_SHA"),
-    ("BUILDKITE_MESSAGE", "BUILDKITE_COMMIT"),
-    ("BUILD_SOURCEVERSIONMESSAGE", "BUILD_SOURCEVERSION"),
-    ("TRAVIS_COMMIT_MESSAGE", "TRAVIS_COMMIT"),
-    ("CIRRUS_CHANGE_MESSAGE", "CIRRUS_CHANGE_IN_REPO"),
-    ("CF_COMMIT_MESSAGE", "CF_REVISION"),
-];
-/// Where GitHub Actions puts the event that began the run.
+/// The variable with the path of the event that started the GitHub Actions run.
 const GITHUB_EVENT: &str = "GITHUB_EVENT_PATH";
-/// So much of a commit's id tells it from others.
+/// How many characters of a commit id are shown.
 const SHORT_ID_LEN: usize = 12;
-/// What to do when nobody knows the message.
-const UNKNOWN_MESSAGE_HINT: &str = "run it in a checkout with git installed, set CI_COMMIT_MESSAGE, or leave --skip-if-message out";
+/// What to do when the message is unknown.
+const UNKNOWN_MESSAGE_HINT: &str = "run it in a git checkout, or leave --skip-if-message out";
 
-/// What a run is for.
+/// The commit, or the pull request, that a run is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Commit {
-    /// In words: `commit 0a1b2c3d4e5f`, or `pull request 42`.
+    /// A description: `commit 0a1b2c3d4e5f`, or `pull request 42`.
     pub(super) description: String,
     /// The whole message.
     message: String,
 }
 
-/// A text that is looked for in a commit's message.
+/// A text that is searched for in a commit message.
 #[derive(Clone, Debug)]
 pub(super) struct SkipPattern(String);
 
 impl SkipPattern {
-    /// Reads a pattern from the command line.
+    /// Parses a pattern of the command line.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text
             .trim_matches(|c: char| c == '*' || c.is_whitespace())
@@ -50,7 +40,7 @@ impl SkipPattern {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether it fits: anywhere in the message, or, with a `*` in it, the whole first line. Case does not matter.
+    /// Whether it matches: anywhere in the message, or, with a `*` in it, the whole first line. Case does not matter.
     fn matches(&self, message: &str) -> bool {
         let (pattern, message) = (self.0.to_lowercase(), message.to_lowercase());
         if !pattern.contains('*') {
@@ -84,26 +74,19 @@ impl std::fmt::Display for SkipPattern {
 }
 
 impl Commit {
-    /// The commit that this run is for: what the pipeline says, else what is checked out.
+    /// Finds the commit that this run is for: from the event of GitHub Actions, or else the commit that is checked out.
     pub(super) fn find(environment: &EnvVars) -> Result<Self, CommandError> {
-        let told = match environment.get(GITHUB_EVENT) {
+        let from_event = match environment.get(GITHUB_EVENT) {
             Some(file) => read_github_event(Path::new(file))?,
             None => None,
         };
-        let variable = |(message, id): &(&str, &str)| {
-            let message = environment.get(message)?.to_owned();
-            Some(Self {
-                description: describe_commit(environment.get(id)),
-                message,
-            })
-        };
-        match told.or_else(|| COMMIT_VARIABLES.iter().find_map(variable)) {
+        match from_event {
             Some(commit) => Ok(commit),
             None => read_git_head(),
         }
     }
 
-    /// The first pattern that fits.
+    /// The first pattern that matches.
     pub(super) fn find_match<'p>(&self, patterns: &'p [SkipPattern]) -> Option<&'p SkipPattern> {
         patterns
             .iter()
@@ -111,7 +94,7 @@ impl Commit {
     }
 }
 
-/// A commit in words. An id comes from outside, and is shown as far as it is one.
+/// Describes a commit. The id comes from outside, so only its leading hexadecimal digits are shown.
 fn describe_commit(id: Option<&str>) -> String {
     let id: String = id
         .unwrap_or_default()
@@ -126,7 +109,7 @@ fn describe_commit(id: Option<&str>) -> String {
     }
 }
 
-/// The commit of an event of GitHub's.
+/// Reads the commit from the event file of GitHub Actions.
 fn read_github_event(file: &Path) -> Result<Option<Commit>, CommandError> {
     let wrong = |why: String| {
         CommandError::new(format!(
@@ -140,8 +123,8 @@ fn read_github_event(file: &Path) -> Result<Option<Commit>, CommandError> {
     Ok(parse_github_event(&event))
 }
 
-/// A push has a commit, and so has a workflow that runs after another. A pull request's commit is one that GitHub made
-/// to try the merge, and says nothing; its title is what the commit will say once it is merged.
+/// A push and a `workflow_run` have a commit. The commit of a pull request is the one that GitHub made to test the merge,
+/// so the title counts: it becomes the message when the request is merged.
 fn parse_github_event(event: &Value) -> Option<Commit> {
     let text = |path: &str| event.pointer(path).and_then(Value::as_str);
     for commit in ["/head_commit", "/workflow_run/head_commit"] {
@@ -166,13 +149,13 @@ fn parse_github_event(event: &Value) -> Option<Commit> {
     })
 }
 
-/// The commit that is checked out.
+/// Reads the commit that is checked out.
 fn read_git_head() -> Result<Commit, CommandError> {
     let wrong = |why: &str| {
         CommandError::new(format!("cannot tell the commit's message: {why}"))
             .with_hint(UNKNOWN_MESSAGE_HINT)
     };
-    // A signature is printed in front when the user's configuration says so.
+    // Otherwise a user's `log.showSignature` prints the signature first.
     let args = [
         "-c",
         "log.showSignature=false",

@@ -14,20 +14,11 @@ pub(super) mod names {
     pub(in crate::cli) const UIEX: &str = "FLY_UIEX_BASE_URL";
     /// Where every image registry is asked instead of at its own address: at an imitation.
     pub(in crate::cli) const REGISTRIES: &str = "TRIMTAB_REGISTRY_BASE_URL";
-    /// Who runs this: on GitHub, on GitLab, in a shell.
-    pub(in crate::cli) const USER_NAMES: [&str; 5] = [
-        "GITHUB_ACTOR",
-        "GITLAB_USER_LOGIN",
-        "BUILDKITE_BUILD_CREATOR",
-        "USER",
-        "LOGNAME",
-    ];
+    /// Who runs this: on GitHub, or in a shell.
+    pub(in crate::cli) const USER_NAMES: [&str; 3] = ["GITHUB_ACTOR", "USER", "LOGNAME"];
     /// What makes the address of a run on GitHub.
     pub(in crate::cli) const GITHUB_RUN_PARTS: [&str; 3] =
         ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"];
-    /// The address of a run elsewhere: GitLab, Buildkite, CircleCI.
-    pub(in crate::cli) const RUN_URLS: [&str; 3] =
-        ["CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL"];
     /// The machine's name.
     pub(in crate::cli) const HOST: &str = "HOSTNAME";
     /// Faults of the embedded sandbox, as `trimtab sandbox --fault`, separated by commas.

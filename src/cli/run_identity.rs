@@ -14,16 +14,8 @@ pub(super) fn from_environment(environment: &EnvVars) -> RunIdentity {
 
 /// The URL of the pipeline run, where the pipeline names one.
 fn pipeline_run_url(environment: &EnvVars) -> Option<String> {
-    let github = || {
-        let [server, repository, id] = names::GITHUB_RUN_PARTS.map(|name| environment.get(name));
-        Some(format!("{}/{}/actions/runs/{}", server?, repository?, id?))
-    };
-    github().or_else(|| {
-        names::RUN_URLS
-            .iter()
-            .find_map(|name| environment.get(name))
-            .map(str::to_owned)
-    })
+    let [server, repository, id] = names::GITHUB_RUN_PARTS.map(|name| environment.get(name));
+    Some(format!("{}/{}/actions/runs/{}", server?, repository?, id?))
 }
 
 fn user_name(environment: &EnvVars) -> &str {

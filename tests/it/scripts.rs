@@ -77,6 +77,12 @@ impl ScriptSession {
                 }
             },
             "edit" => self.edit_file(rest),
+            "push" => {
+                let commit = serde_json::json!({ "id": "0a1b2c3d", "message": rest });
+                let event = serde_json::json!({ "head_commit": commit });
+                self.write_file("event.json", &event.to_string());
+                String::new()
+            }
             "api" => self.send_api_request(&self.substitute_ids(rest)),
             other => panic!("`{other}` is no command of a script"),
         }

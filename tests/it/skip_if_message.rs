@@ -52,18 +52,15 @@ fn matching_message_skips_apply() {
 #[test]
 fn other_message_continues() {
     let dir = tempfile::tempdir().unwrap();
-    let variables = [
-        ("CI_COMMIT_MESSAGE", "Fix how `Create persona:` is written"),
-        ("CI_COMMIT_SHA", "0a1b"),
-    ];
-    let (code, out, error) = run_apply(dir.path(), &variables, &[]);
+    let push = |message: &str| {
+        let event = serde_json::json!({ "head_commit": { "id": "0a1b", "message": message } });
+        std::fs::write(dir.path().join("event.json"), event.to_string()).unwrap();
+        run_apply(dir.path(), &[("GITHUB_EVENT_PATH", "event.json")], &[])
+    };
+    let (code, out, error) = push("Fix how `Create persona:` is written");
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(error.contains("there is no folder environments"), "{error}");
-    let skip = [
-        ("CI_COMMIT_MESSAGE", "Fix a typo\n\n[Skip Deploy]"),
-        ("CI_COMMIT_SHA", "0a1b"),
-    ];
-    let (code, out, _) = run_apply(dir.path(), &skip, &[]);
+    let (code, out, _) = push("Fix a typo\n\n[Skip Deploy]");
     assert_eq!(code, 0);
     assert!(out.contains("commit 0a1b matches `[skip deploy]`"), "{out}");
 }
@@ -88,11 +85,7 @@ fn unknown_message_is_an_error() {
 #[test]
 fn pattern_matching_everything_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, _, error) = run_apply(
-        dir.path(),
-        &[("CI_COMMIT_MESSAGE", "m")],
-        &["--skip-if-message=*"],
-    );
+    let (code, _, error) = run_apply(dir.path(), &[], &["--skip-if-message=*"]);
     assert_eq!(code, 1);
     assert!(error.contains("it would skip every commit"), "{error}");
 }

@@ -13,7 +13,7 @@ for file in ../shared/reference/fly-machines-openapi.json crates/sandbox/tests/w
   [ -n "$document" ] || [ ! -f "$file" ] || document="$file"
 done
 
-records() { TRIMTAB_SANDBOX_RECORD="$work/exchanges" cargo test --locked --quiet --test it -- "$@"; }
+records() { TRIMTAB_SANDBOX_RECORD="$work/exchanges" cargo test --locked --quiet --test it "$@"; }
 holds() { "$venv/bin/python" "$openapi/check.py" "$document" "$openapi/deviations.toml" "$@"; }
 # The first exchange of a kind, with something wrong in it, and what must be said of it.
 finds() {
@@ -26,8 +26,9 @@ if [ -z "$document" ]; then
   printf "skip  Fly's OpenAPI document is not at hand: nothing is at ../shared/reference/fly-machines-openapi.json\n"
 else
   # The sessions by themselves: their output tells of answers that are late, as they are on a machine that is too busy.
-  checks "the scripted sessions are recorded" records scripts::
-  checks "the manifests and the sandbox's own tests are recorded" records manifests:: sandbox:: --skip sandbox::aws
+  checks "the scripted sessions are recorded" records -- scripts::
+  checks "the lifecycle of the manifests is recorded" records -- manifest_lifecycle::
+  checks "the sandbox's own tests are recorded" records --package trimtab-sandbox -- --skip aws::
   checks "every exchange keeps Fly's OpenAPI document, or its deviation is listed" holds "$work/exchanges"
   sed 's/^/      /' "$work/out"
 
