@@ -1,4 +1,4 @@
-//! `trimtab apply`: plan, show, ask, do, and verify that a new plan is empty.
+//! `trimtab apply`: plan, confirm, apply, and verify that a new plan is empty.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::{
     plan::PlanId,
 };
 
-/// Make it so: plan, show, ask, do, and verify that nothing is left to do.
+/// Apply the manifest: plan, confirm, apply, and verify that nothing is left to do.
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     /// The environment: the stem of its manifest's file name
@@ -31,16 +31,16 @@ pub(super) struct Apply {
     inputs: InputArgs,
     #[command(flatten)]
     allow: AllowArgs,
-    /// Apply a plan that `plan --out` wrote; stops when it is stale
+    /// Apply a plan that `plan --out` wrote; a stale plan is refused
     #[arg(long, value_name = "FILE", conflicts_with_all = ["vars", "images", "only", "adopt", "allow_destroy", "max_destroy"])]
     plan: Option<PathBuf>,
-    /// Apply only the plan with this id, or what is left of it
+    /// Apply only the reviewed plan with this id, or what is left of it
     #[arg(long, value_name = "ID", conflicts_with = "plan")]
     expect: Option<PlanId>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Do nothing, and exit with 0, when the commit's message holds this text; repeatable
+    /// Do nothing, and exit with 0, when the commit message contains this text; repeatable
     ///
     /// Case does not matter, and brackets have no special meaning: `[skip deploy]`. A pattern with a `*` has to match the
     /// whole first line, and the `*` stands for any text: `Create persona:*`. The message is that of the pushed commit on
@@ -93,7 +93,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Apply) -> Result<u8
     result.map(exit::code)
 }
 
-/// Whether the commit's message asks for no deployment. Asked first of all: it needs neither a manifest nor a secret.
+/// Whether the commit message says to skip the deployment. Checked first, since it needs neither a manifest nor secrets.
 fn is_skipped(context: &CommandContext<'_>, args: &Apply) -> Result<bool, CommandError> {
     if args.skip_if_message.is_empty() {
         return Ok(false);

@@ -1,11 +1,11 @@
-//! The one place that knows the time of day. Only events carry it; a plan never does.
+//! The only place that reads the wall clock. Events carry time stamps; a plan never does.
 
-/// Now, as RFC 3339 in UTC.
+/// The current time in UTC, as RFC 3339.
 pub(super) fn rfc3339_now() -> String {
     current_time().to_string()
 }
 
-/// Now.
+/// The current time.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub(super) fn current_time() -> jiff::Timestamp {
     jiff::Timestamp::now()

@@ -1,8 +1,8 @@
-//! Asking before something is done, and refusing to guess when nobody can be asked.
+//! Asks the user to confirm, and refuses to guess where there is no terminal to ask on.
 
 use super::{CommandContext, CommandError, exit};
 
-/// Asks for a yes.
+/// Asks a yes-or-no question.
 pub(super) fn confirm(
     context: &CommandContext<'_>,
     yes: bool,
@@ -13,7 +13,7 @@ pub(super) fn confirm(
     })
 }
 
-/// Asks for a word to be typed.
+/// Asks the user to type a word, for what cannot be undone.
 pub(super) fn confirm_by_name(
     context: &CommandContext<'_>,
     yes: bool,

@@ -1,4 +1,4 @@
-//! From variables and the manifest to clients that know where to go: the clouds themselves, the embedded sandbox, or one
+//! Client settings from environment variables and the manifest: for the real clouds, the embedded sandbox, or a sandbox
 //! that another process serves.
 
 use std::{
@@ -21,17 +21,16 @@ use crate::{
 };
 use trimtab_sandbox::{self as sandbox, Fault, StartError};
 
-/// Where the Machines API is.
+/// The base URL of the Machines API.
 const MACHINES_API: &str = "https://api.machines.dev";
-/// Where the logs are.
+/// The base URL of the logs and of organization lookups.
 const FLY_API: &str = "https://api.fly.io";
-/// How much faster than Fly the embedded sandbox runs, unless told otherwise: a machine that takes a second to boot
-/// takes a twentieth, so that trying things out is no waiting.
+/// How much faster than Fly the embedded sandbox runs by default: a machine that takes a second to boot on Fly takes 50 ms.
 const EMBEDDED_SPEED: f64 = 20.0;
 
-/// How to reach everything.
+/// The settings of every client.
 pub(super) struct Connection {
-    /// Fly.
+    /// Fly.io.
     pub(super) fly: ClientConfig,
     /// AWS, where the manifest names an account.
     pub(super) aws: Option<aws::AwsSettings>,
@@ -39,7 +38,8 @@ pub(super) struct Connection {
     pub(super) sandbox: Option<sandbox::RunningSandbox>,
 }
 
-/// Fly itself, with the token from the variable that the manifest names, and AWS with the SDK's own chain.
+/// Settings for the real clouds: Fly with the token from the variable that the manifest names, AWS with the SDK's
+/// default credentials chain.
 pub(super) fn connect_clouds(
     environment: &EnvVars,
     loaded: &LoadedEnvironment,
@@ -62,7 +62,7 @@ pub(super) fn connect_clouds(
     let (logs, uiex) = (api(names::API), api(names::UIEX));
     let registries = environment.get(names::REGISTRIES).map(str::to_owned);
     let (token, public) = (Secret::new(token), None);
-    // An imitation on this machine may run faster, and says so: leases and locks end by its clock.
+    // A sandbox of another process may run faster than Fly. Leases and locks expire by its clock.
     let faster = parse_positive_number(environment, names::SANDBOX_SPEED)?
         .filter(|_| base.starts_with("http://"));
     let speed = faster.unwrap_or(1.0);
@@ -89,8 +89,7 @@ pub(super) fn connect_clouds(
     })
 }
 
-/// AWS: keys and address as far as the environment says them, so that those of an `--env-file` count; everything else is
-/// left to the SDK.
+/// Settings for AWS. Access keys and endpoints are read here, so that an `--env-file` counts; the rest is left to the SDK.
 fn aws_settings(environment: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSettings {
     let get = |name| environment.get(name).map(str::to_owned);
     let secret = |name| environment.get(name).map(Secret::new);
@@ -119,7 +118,8 @@ fn aws_settings(environment: &EnvVars, meta: &AwsMeta, speed: f64) -> aws::AwsSe
     }
 }
 
-/// The GitHub job that may ask for its identity, where it names a role to take and nothing has exchanged it already.
+/// The GitHub job whose identity can be exchanged for credentials, where it names a role and no other step has done the
+/// exchange already.
 fn github_job(environment: &EnvVars) -> Option<GitHubJob> {
     if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
         return None;
@@ -135,7 +135,8 @@ fn github_job(environment: &EnvVars) -> Option<GitHubJob> {
     })
 }
 
-/// The embedded sandbox, with a token for the manifest's organization and keys for its account.
+/// Starts the embedded sandbox, with a token for the manifest's organization and keys for its account. Where another
+/// process serves the folder already, connects to that.
 pub(super) async fn connect_embedded_sandbox(
     environment: &EnvVars,
     dir: &Path,
@@ -190,7 +191,7 @@ pub(super) async fn connect_embedded_sandbox(
     })
 }
 
-/// A sandbox that another process serves: `trimtab sandbox` in the next terminal.
+/// Settings for a sandbox that another process serves, such as `trimtab sandbox` in another terminal.
 async fn connect_running_sandbox(
     dir: &Path,
     url: String,
@@ -200,7 +201,7 @@ async fn connect_running_sandbox(
     let wrong = || CommandError::from(StartError::InUse { url: url.clone() });
     let server = sandbox::find_server(dir);
     let speed = server.as_ref().map_or(1.0, |server| server.speed);
-    // It is on this machine, and no proxy of another one is asked for it; nor does it speak TLS.
+    // It listens on loopback without TLS, so neither a proxy nor certificates are needed.
     let client = reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([])
@@ -267,14 +268,14 @@ fn parse_positive_number(environment: &EnvVars, name: &str) -> Result<Option<f64
         .ok_or_else(|| CommandError::new(format!("{name}={text} is not a number above 0")))
 }
 
-/// A duration such as `50ms`.
+/// Parses a duration such as `50ms`.
 pub(super) fn parse_latency(text: &str) -> Result<Duration, String> {
     let span = crate::model::GoDuration::parse(text).map_err(|error| error.to_string())?;
     Ok(Duration::from_millis(span.as_millis()))
 }
 
-/// The faults of the embedded sandbox. `die-before:N` and `die-after:N` are ours: this process dies around its n-th
-/// request, or with `wN` its n-th write, as by `kill -9`.
+/// Parses the faults of the embedded sandbox. `die-before:N` and `die-after:N` are faults of the client: this process dies
+/// before or after its Nth request, or with `wN` its Nth write, as if by `kill -9`.
 fn parse_faults(environment: &EnvVars) -> Result<(Vec<Fault>, Option<CrashPoint>), CommandError> {
     let text = environment.get(names::SANDBOX_FAULT).unwrap_or_default();
     let (mut faults, mut fuse) = (Vec::new(), None);

@@ -1,4 +1,4 @@
-//! `trimtab demo`: the whole story on the sandbox, told by the real commands in a folder that the user keeps.
+//! `trimtab demo`: runs the real commands on the sandbox, in a folder that the user keeps.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,15 +17,15 @@ use crate::{
     manifest::SecretsMode,
 };
 
-/// See the whole story on the sandbox: plan, apply, drift, repair.
+/// Run plan, apply, drift and repair on the sandbox.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// The folder to make; a free name is found when it exists
+    /// The folder to create; a number is appended when it exists
     #[arg(long, value_name = "DIR", default_value = "trimtab-demo")]
     dir: PathBuf,
 }
 
-/// The manifests of the reference team, and values for their secrets.
+/// The example manifests, and values for their secrets.
 const DEMO_FILES: [(&str, &str); 5] = [
     (
         "environments/_base.toml",
@@ -48,7 +48,7 @@ const DEMO_FILES: [(&str, &str); 5] = [
         include_str!("../../environments/example.env"),
     ),
 ];
-/// The environment that the story is about.
+/// The environment of the demo.
 const ENVIRONMENT: &str = "staging";
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Demo) -> Result<u8, CommandError> {
@@ -87,7 +87,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Demo) -> Result<u8,
     Ok(exit::OK)
 }
 
-/// The folder, or the same with a number when it is there already: nothing of the user's is written over.
+/// The folder, with a number appended when it exists, so that no file of the user is overwritten.
 fn unused_path(wanted: &Path) -> PathBuf {
     let numbered = |n: u32| PathBuf::from(format!("{}-{n}", wanted.display()));
     let mut names = std::iter::once(wanted.to_owned()).chain((2..).map(numbered));
@@ -104,7 +104,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), CommandError> {
     std::fs::write(path, text).map_err(wrong)
 }
 
-/// Runs the commands and says what it runs.
+/// Runs commands, and prints each before it runs.
 struct DemoRunner<'a> {
     context: &'a CommandContext<'a>,
     dir: &'a Path,
@@ -112,11 +112,11 @@ struct DemoRunner<'a> {
 
 impl DemoRunner<'_> {
     fn print_chapter(&self, title: &str) {
-        // A closed stdout shows at the next command.
+        // An error of stdout shows at the next command.
         drop(self.context.ui.print(&format!("\n{title}")));
     }
 
-    /// Runs one command in the folder. Drift's own exit code is part of the story.
+    /// Runs one command in the folder. `drift` exits with 2, which is expected here.
     fn run_command(&self, args: &[&str]) -> Result<(), CommandError> {
         let mut shown = vec!["trimtab"];
         shown.extend(args);
@@ -137,7 +137,7 @@ impl DemoRunner<'_> {
     }
 }
 
-/// Changes live objects through the API, as somebody with flyctl would.
+/// Changes live machines through the API, as somebody with flyctl would.
 async fn make_manual_changes(
     context: &CommandContext<'_>,
     dir: &Path,

@@ -1,4 +1,4 @@
-//! `trimtab destroy`: a plan towards nothing. Data goes only when it is named.
+//! `trimtab destroy`: deletes an environment. Data is deleted only when its address is given.
 
 use clap::Args;
 
@@ -15,7 +15,7 @@ use crate::{
     plan::Limits,
 };
 
-/// Remove an environment, in reverse order.
+/// Delete an environment, in reverse order of its references.
 #[derive(Debug, Args)]
 pub(super) struct Destroy {
     #[command(flatten)]
@@ -23,10 +23,10 @@ pub(super) struct Destroy {
     /// Allow the loss of this resource's data; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     allow_destroy: Vec<Address>,
-    /// Only these resources, and what holds them; repeatable
+    /// Only these resources, and what refers to them; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     only: Vec<Address>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Destroy) -> Result<
     }
     let goal = Goal::nothing(session.desired());
     let name = session.desired().meta.mark.environment.clone();
-    // To remove everything is what was asked for, so the share of removals is no danger. Lost data still is.
+    // Deleting everything is the purpose, so the share of deletions is no danger. Lost data still is.
     let limits = Limits {
         allow_destroy: args.allow_destroy.iter().cloned().collect(),
         destroy_all: true,

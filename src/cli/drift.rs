@@ -1,4 +1,5 @@
-//! `trimtab drift`: the same comparison as `plan`, told from the other side. It needs no secret values and cannot write.
+//! `trimtab drift`: the same comparison as `plan`, shown as changes of the live resources. It needs no secret values and
+//! cannot write.
 
 use clap::Args;
 
@@ -12,15 +13,15 @@ use crate::{
     render,
 };
 
-/// Tell what was changed outside; exits with 2 when something was.
+/// Show what was changed outside trimtab; exits with 2 when something was.
 #[derive(Debug, Args)]
 pub(super) struct Drift {
-    /// The environments to look at; all of them when none is named
+    /// The environments to check; all when none is given
     #[arg(value_name = "ENV")]
     names: Vec<String>,
     #[command(flatten)]
     inputs: InputArgs,
-    /// How it is written
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: super::plan::PlanFormat,
 }
@@ -43,7 +44,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
             environment,
             inputs,
         };
-        // One environment that cannot be read does not hide the drift of the others.
+        // An environment that cannot be read must not hide the drift of the others.
         let code = match check_environment(context, &target, args.format).await {
             Ok(code) => code,
             Err(failure) => failure.print(context.ui),
@@ -56,7 +57,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Drift) -> Result<u8
     Ok(worst)
 }
 
-/// The variable that an environment lacks when all are looked at: a review manifest describes none by itself.
+/// The variable that an environment lacks, when all environments are checked. A manifest of review apps needs one, and
+/// describes no environment without it.
 fn missing_template_variable(
     context: &CommandContext<'_>,
     args: &Drift,

@@ -1,4 +1,4 @@
-//! Errors as the user sees them: one place turns each into a text, a hint and an exit code.
+//! Errors as the user sees them: the only place that turns them into a message, a hint and an exit code.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ pub(super) struct CommandError {
     message: String,
     hint: Option<String>,
     code: u8,
-    /// Already rendered with places and carets: no `error:` in front.
+    /// An error of the manifest, which prints with source lines and without `error:` in front.
     rendered: Option<ManifestError>,
 }
 
 impl CommandError {
-    /// Something the user can put right.
+    /// An error with exit code 1.
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             message: text.into(),
@@ -33,19 +33,19 @@ impl CommandError {
         }
     }
 
-    /// The same with what to do next.
+    /// Adds what to do next.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same with another exit code.
+    /// Sets the exit code.
     pub(super) fn with_exit_code(mut self, code: u8) -> Self {
         self.code = code;
         self
     }
 
-    /// The variable that a manifest lacks, when that is why.
+    /// The variable that the manifest lacks, when that is the error.
     pub(super) fn missing_variable(&self) -> Option<String> {
         self.rendered
             .as_ref()?
@@ -53,7 +53,7 @@ impl CommandError {
             .map(str::to_owned)
     }
 
-    /// Shows it, and says how to exit.
+    /// Prints it on stderr, and returns the exit code.
     pub(super) fn print(&self, ui: &Terminal) -> u8 {
         match &self.rendered {
             Some(problems) => {

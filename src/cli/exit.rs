@@ -1,4 +1,4 @@
-//! Exit codes. They are an interface: scripts and workflows read them.
+//! Exit codes. They are an interface: scripts and workflows depend on them.
 
 use crate::ops::Completion;
 

@@ -1,4 +1,4 @@
-//! What is generated from the program itself: the manifest's schema, completions, the manual page.
+//! What is generated from the program itself: JSON Schemas, shell completions, the manual page.
 
 use clap::Args;
 
@@ -16,7 +16,7 @@ pub(super) struct Completions {
 /// Print a JSON Schema.
 #[derive(Debug, Args)]
 pub(super) struct Schema {
-    /// Of what
+    /// The document that the schema is for
     #[arg(long, value_enum, default_value_t, value_name = "DOCUMENT")]
     of: SchemaDocument,
 }

@@ -1,4 +1,4 @@
-//! `trimtab graph`: an environment and what refers to what, or a plan and what waits for what.
+//! `trimtab graph`: the references of an environment, or the order of a plan, as a picture.
 
 use clap::Args;
 
@@ -8,28 +8,28 @@ use super::{
 };
 use crate::{manifest::SecretsMode, render::graph::Diagram};
 
-/// Draw an environment, or a plan.
+/// Draw the references of an environment, or the order of a plan.
 #[derive(Debug, Args)]
 pub(super) struct Graph {
     #[command(flatten)]
     target: TargetArgs,
-    /// How it is drawn
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: GraphFormat,
-    /// Draw the plan instead of the environment; this asks Fly
+    /// Draw the plan instead of the environment; this reads the clouds
     #[arg(long)]
     plan: bool,
 }
 
-/// How a graph is drawn.
+/// The output format of a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum GraphFormat {
-    /// A picture.
+    /// A picture, SVG.
     #[default]
     Svg,
-    /// For Markdown.
+    /// Mermaid, for Markdown.
     Mermaid,
-    /// For Graphviz.
+    /// DOT, for Graphviz.
     Dot,
 }
 

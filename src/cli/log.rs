@@ -1,4 +1,4 @@
-//! Where `-v` goes: stderr, as text or as JSON.
+//! Logging for `-v`: on stderr, as text or as JSON.
 
 use std::io::Write;
 
@@ -9,14 +9,14 @@ use crate::render::{github, sanitize_output};
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people.
+    /// Text, for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Starts logging. Only our own lines: a dependency's may hold headers.
+/// Starts logging. Only lines of our own crates are logged: those of dependencies may contain headers with secrets.
 pub(super) fn init_logging(verbose: u8, format: LogFormat, color: bool, github: bool) {
     let level = match verbose {
         0 => "trimtab=warn",
@@ -28,16 +28,16 @@ pub(super) fn init_logging(verbose: u8, format: LogFormat, color: bool, github: 
         .with_env_filter(EnvFilter::new(level))
         .with_writer(move || StderrWriter { github })
         .with_target(false);
-    // A second start in one process is a test's business; the first one stays.
+    // A second initialisation happens only in tests; the first one stays in effect.
     let _ = match format {
         LogFormat::Text => builder.without_time().try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
 }
 
-/// Stderr, where lines come one at a time and in one piece each.
+/// Writes whole log lines to stderr, one at a time.
 struct StderrWriter {
-    /// Whether GitHub's runner reads along, which must not obey what a server answered.
+    /// Whether GitHub's runner reads the log. It must not obey what a server answered.
     github: bool,
 }
 

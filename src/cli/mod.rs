@@ -1,4 +1,4 @@
-//! The command line: one thin file for each command, and nothing decided here that the library could decide.
+//! The command line: one thin file per command. Decisions are made in the library.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -37,7 +37,7 @@ use env_vars::EnvVars;
 use error::CommandError;
 use ui::{ColorMode, Terminal};
 
-/// Declare your environments on Fly.io in TOML, see the difference, apply it in order, notice drift.
+/// Declare your environments on Fly.io and AWS in TOML, see the difference, apply it in order, detect drift.
 #[derive(Debug, Parser)]
 #[command(
     name = "trimtab",
@@ -55,14 +55,14 @@ struct Cli {
     command: Command,
 }
 
-/// What every command understands.
+/// The options of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct GlobalArgs {
-    /// Talk to the embedded imitation of Fly and AWS instead of them; its state lives in DIR
+    /// Use the embedded imitation of Fly and AWS instead of them; its state is kept in DIR
     #[arg(long, global = true, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".trimtab/sandbox")]
     sandbox: Option<PathBuf>,
-    /// Where the manifests are
+    /// The folder with the manifests
     #[arg(
         long,
         global = true,
@@ -70,16 +70,16 @@ struct GlobalArgs {
         default_value = "environments"
     )]
     environments: PathBuf,
-    /// Read variables from a dotenv file, beneath those that are set; repeatable
+    /// Read variables that are not set from a dotenv file; repeatable
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Vec<PathBuf>,
     /// When to use colours (`NO_COLOR` is honoured)
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: ColorMode,
-    /// Say what is being done; twice for every request
+    /// Log what is being done; -vv logs every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// How `-v` is written
+    /// The format of the log
     #[arg(
         long,
         global = true,
@@ -92,39 +92,39 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check manifests, offline
+    /// Check manifests offline
     Validate(validate::Validate),
     /// Show what `apply` would do, in order
     Plan(plan::PlanArgs),
-    /// Make it so: plan, show, ask, do, and verify that nothing is left to do
+    /// Apply the manifest: plan, confirm, apply, and verify that nothing is left to do
     Apply(apply::Apply),
-    /// Tell what was changed outside; exits with 2 when something was
+    /// Show what was changed outside trimtab; exits with 2 when something was
     Drift(drift::Drift),
-    /// Remove an environment, in reverse order
+    /// Delete an environment, in reverse order of its references
     Destroy(destroy::Destroy),
-    /// Take machines back to an earlier release
+    /// Return machines to an earlier release
     Rollback(rollback::Rollback),
     /// Show what runs
     Status(status::Status),
-    /// Draw an environment, or a plan
+    /// Draw the references of an environment, or the order of a plan
     Graph(graph::Graph),
-    /// Show who holds the lock of an environment, or give it back for a run that has died
+    /// Show who holds the lock of an environment, or release it for a run that has died
     Unlock(unlock::Unlock),
     /// Print the IAM policy that trimtab's own credentials need on AWS
     Permissions(permissions::Permissions),
-    /// Print a JSON Schema: of the manifest for editors, of `plan` or of `status` as JSON
+    /// Print the JSON Schema of the manifest, or of `plan` or `status` as JSON
     Schema(generate::Schema),
     /// Serve the imitation of Fly and AWS for other tools, such as flyctl and aws
     Sandbox(sandbox::SandboxArgs),
-    /// See the whole story on the sandbox: plan, apply, drift, repair
+    /// Run plan, apply, drift and repair on the sandbox
     Demo(demo::Demo),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(generate::Completions),
     /// Print the manual page
     Man,
 }
 
-/// Reads the arguments, runs the command, and says how the process shall exit.
+/// Parses the arguments, runs the command, and returns the exit code.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -156,10 +156,9 @@ pub fn run() -> ExitCode {
     ExitCode::from(code.unwrap_or_else(|failure| failure.print(&ui)))
 }
 
-/// Help and version are data; a wrong command line is an error like any other. clap's own code for it, 2, would read as
-/// "changes".
+/// Prints help, version or a usage error. clap's exit code for usage errors, 2, would mean "changes" here.
 fn print_usage(shown: &clap::Error) -> ExitCode {
-    // Nothing can be said when the terminal is gone.
+    // When the terminal is gone, there is nowhere to report that.
     drop(shown.print());
     ExitCode::from(if shown.use_stderr() {
         exit::ERROR
@@ -196,7 +195,7 @@ async fn dispatch(cli: Cli, mut environment: EnvVars, ui: &Terminal) -> Result<u
     }
 }
 
-/// What a command works with.
+/// What every command gets.
 struct CommandContext<'a> {
     global: GlobalArgs,
     environment: EnvVars,

@@ -1,4 +1,4 @@
-//! `trimtab permissions`: what the credentials of a pipeline must allow on AWS, and nothing beside it.
+//! `trimtab permissions`: the IAM policy that a pipeline's credentials need, and nothing beyond it.
 
 use clap::{Args, ValueEnum};
 
@@ -17,21 +17,21 @@ pub(super) struct Permissions {
     /// The environment: the stem of its manifest's file name
     #[arg(value_name = "ENV")]
     environment: String,
-    /// What the credentials are for; each includes the ones before it
+    /// The command that the credentials are for; each includes the ones before it
     #[arg(long = "for", value_enum, default_value_t = PurposeArg::Apply, value_name = "COMMAND")]
     purpose: PurposeArg,
     #[command(flatten)]
     inputs: InputArgs,
 }
 
-/// The commands that differ in what they need.
+/// The commands that need different permissions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PurposeArg {
-    /// `plan`, `drift`, `status`: only reads
+    /// `plan`, `drift`, `status`: read only
     Plan,
-    /// `apply`: makes and changes what the manifest asks for
+    /// `apply`: create and change what the manifest asks for
     Apply,
-    /// `destroy`, and `apply` where blocks have left the manifest
+    /// `destroy`, and an `apply` that deletes what left the manifest
     Destroy,
 }
 

@@ -1,4 +1,4 @@
-//! `trimtab plan`: what `apply` would do, in order. It holds a client that cannot write.
+//! `trimtab plan`: what `apply` would do, in order. Its clients cannot write.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) struct PlanArgs {
     target: TargetArgs,
     #[command(flatten)]
     allow: AllowArgs,
-    /// How it is written
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: PlanFormat,
     /// Write the plan to a file for `apply --plan`; it holds no secrets
@@ -32,27 +32,27 @@ pub(super) struct PlanArgs {
     /// Exit with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Explain one resource: why it changes, what it waits for and what waits for it
+    /// Explain one resource: why it changes, what it waits for, and what waits for it
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     why: Option<Address>,
 }
 
-/// How a plan is written.
+/// The output format of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum PlanFormat {
-    /// For people.
+    /// Text, for people.
     #[default]
     Text,
-    /// For a comment on a pull request.
+    /// Markdown, for a comment on a pull request.
     Markdown,
-    /// For programs: a documented shape of our own.
+    /// JSON, as `trimtab schema --of plan` describes it.
     Json,
-    /// For programs that read `terraform show -json`.
+    /// JSON in the format of `terraform show -json`.
     TfJson,
 }
 
 impl PlanFormat {
-    /// The plan in this format.
+    /// Renders the plan in this format.
     pub(super) fn render(
         self,
         plan: &Plan,
@@ -116,7 +116,7 @@ async fn print_plan(
         ));
     }
     Ok(match refusals.is_empty() {
-        // A check must not be green for what `apply` would refuse.
+        // A pull-request check must not pass for a plan that `apply` would refuse.
         false => exit::REFUSED,
         true if args.detailed_exitcode && !plan.is_empty() => exit::CHANGES,
         true => exit::OK,

@@ -1,5 +1,5 @@
-//! A saved plan: what was asked for and the id of what was shown. It holds no secrets and no operations. `apply --plan`
-//! plans again with the same inputs and compares, so a stale file stops rather than does something else.
+//! A saved plan: the inputs, and the id of the plan that was shown. It holds no secrets and no operations. `apply --plan`
+//! plans again with the same inputs and compares the ids, so a stale file is refused.
 
 use std::path::Path;
 
@@ -17,10 +17,10 @@ use crate::{
     render::{self, Headline},
 };
 
-/// Changes when a file of an older version can no longer be understood.
+/// Changes when files of an older version can no longer be read.
 const FORMAT_ID: &str = "trimtab.plan/1";
 
-/// The file.
+/// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlanFile {
@@ -34,7 +34,7 @@ struct PlanFile {
     max_destroy: u32,
     /// The id with every step in it.
     expect: String,
-    /// The plan as it was shown, for reading.
+    /// The plan as it was shown, for readers.
     plan: Value,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn write(
         .map_err(|error| CommandError::new(format!("cannot write {}: {error}", file.display())))
 }
 
-/// Reads a saved plan: what to plan again, and what must come out.
+/// Reads a saved plan: what to plan again, and the id that must come out.
 pub(super) fn read(file: &Path) -> Result<(TargetArgs, AllowArgs, PlanId), CommandError> {
     let wrong = |why: String| {
         CommandError::new(format!("cannot read the plan in {}: {why}", file.display()))
@@ -74,10 +74,10 @@ pub(super) fn read(file: &Path) -> Result<(TargetArgs, AllowArgs, PlanId), Comma
     parse(&text).map_err(wrong)
 }
 
-/// What is wrong with the text of a saved plan.
+/// Checks that a text is a saved plan.
 ///
 /// # Errors
-/// When it is none.
+/// What is wrong with it.
 #[doc(hidden)]
 pub fn validate(text: &str) -> Result<(), String> {
     parse(text).map(drop)

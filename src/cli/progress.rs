@@ -21,30 +21,30 @@ use crate::{
 mod lines;
 mod live;
 
-/// How a run is shown.
+/// How an apply runs, and how its progress is shown.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ProgressArgs {
-    /// How the run is written: text, or one JSON event a line
+    /// The output format: text, or one JSON event per line
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: ProgressFormat,
-    /// How many steps run at once
+    /// The number of steps that run at once
     #[arg(long, value_name = "N", default_value_t = ApplyOptions::DEFAULT_CONCURRENCY)]
     parallel: usize,
-    /// Begin nothing that cannot end within this time, such as 8m; what is left is for the next run
+    /// Start no step that cannot end within this time, such as 8m; the next run does the rest
     #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse)]
     deadline: Option<GoDuration>,
-    /// How long to wait for another run: for the lock of the environment, or for a machine that it is changing
+    /// How long to wait for another run: for the environment lock, or for the lease of a machine
     #[arg(long, value_name = "DURATION", value_parser = GoDuration::parse, default_value = "160s")]
     lease_timeout: GoDuration,
 }
 
-/// How a run is written.
+/// The output format of an apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ProgressFormat {
-    /// For people.
+    /// Text, for people.
     #[default]
     Text,
-    /// One JSON event a line.
+    /// One JSON event per line.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! `trimtab rollback`: machines back to an earlier release, from the versions that the platform keeps.
+//! `trimtab rollback`: returns machines to an earlier release, from the versions that Fly keeps.
 
 use clap::Args;
 
@@ -15,21 +15,21 @@ use crate::{
     plan::Limits,
 };
 
-/// Take machines back to an earlier release: image, variables and configuration.
+/// Return machines to an earlier release: image, variables and configuration.
 ///
-/// Fly keeps the versions that a machine had. Secrets keep their present values, and what a release command did stays
-/// done. The manifest still asks for the newer release, so change it before the next apply.
+/// Fly keeps the earlier versions of a machine. Secrets keep their current values, and the effects of a release command
+/// remain. The manifest still asks for the newer release, so change it before the next apply.
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
     #[command(flatten)]
     target: TargetArgs,
-    /// The release to go back to, as `status` shows it, or a machine's version; the one before the present when absent
+    /// The release to go back to, as `status` shows it, or a machine version; the previous release by default
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
     /// Only these resources; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     only: Vec<Address>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]

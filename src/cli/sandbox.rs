@@ -17,44 +17,44 @@ use trimtab_sandbox::{self as sandbox, Fault, StartError};
 #[derive(Debug, Args)]
 #[command(after_help = faults_help())]
 pub(super) struct SandboxArgs {
-    /// Where its state lives
+    /// The folder that keeps its state
     #[arg(long, value_name = "DIR", default_value = ".trimtab/sandbox")]
     dir: PathBuf,
-    /// Where it listens; loopback only, port 0 for any free one
+    /// The address to listen on; loopback only, port 0 for any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where it imitates AWS; loopback only, port 0 for any free one
+    /// The address of the imitation of AWS; loopback only, port 0 for any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     aws_listen: SocketAddr,
-    /// The AWS account that the printed key administers; any twelve digits
+    /// The AWS account of the printed administrator key; any twelve digits
     #[arg(long, value_name = "ACCOUNT", default_value = "123456789012", value_parser = parse_account)]
     account: String,
-    /// The organization that the printed token is for; it is made if missing
+    /// The organization of the printed token; created if missing
     #[arg(long, value_name = "SLUG", default_value = "personal")]
     org: String,
-    /// How many times faster than on Fly time passes: transitions, limits, leases
+    /// How many times faster than on Fly time passes, for transitions, rate limits and leases
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
-    /// Add this to every answer, such as `50ms`
+    /// Delay every response by this much, such as `50ms`
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_latency)]
     latency: Duration,
-    /// Let something go wrong; repeatable, see below
+    /// Inject a fault; repeatable, see below
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
-    /// Append every exchange with Fly's APIs to this file, as lines of JSON; values of secrets are in it
+    /// Append every exchange with Fly's APIs to this file, as lines of JSON, including the values of secrets
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 }
 
-/// Every region is imitated; this is the one that needs no naming.
+/// The AWS region in the printed variables. Every region is imitated.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// How a rule is given, and how a page is seen.
+/// Help on rules for programs, and on public pages.
 const RULES_EXAMPLE: &str = r#"  curl URL/_sandbox/rules --json '{"match":{"image_contains":"bad"},
     "behave":{"exit_code":1,"after_ms":500,"logs":["no such table"],"http":{"status":500}}}'
   curl -H 'Host: APP.fly.dev' URL"#;
 
-/// An AWS account.
+/// Parses an AWS account id.
 fn parse_account(text: &str) -> Result<String, &'static str> {
     let fine = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     if fine {
@@ -64,7 +64,7 @@ fn parse_account(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The faults, one a line.
+/// The faults, one per line.
 fn faults_help() -> String {
     let line = |(name, text): &(&str, &str)| format!("  {name:<28} {text}");
     let lines: Vec<String> = sandbox::FAULT_HELP.iter().map(line).collect();
@@ -104,7 +104,7 @@ pub(super) async fn run(
     } else {
         format!("export {}={}\n", SANDBOX_SPEED, args.speed)
     };
-    // flyctl's telemetry and update checks would leave this machine.
+    // flyctl would send telemetry and check for updates otherwise.
     let lines = format!(
         "{speed}export AWS_ENDPOINT_URL={aws}\nexport AWS_REGION={DEFAULT_REGION}\nexport AWS_DEFAULT_REGION={DEFAULT_REGION}\nexport AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
@@ -114,7 +114,7 @@ pub(super) async fn run(
          FLY_SYNTHETICS_AGENT=0",
         keys.id, keys.secret
     );
-    // Whoever reads these lines may send the signal at once.
+    // Listen for signals first: a reader of these lines may send one at once.
     let mut ends = signal(SignalKind::interrupt())?;
     context.ui.print(&lines)?;
     ends.recv().await;

@@ -21,7 +21,7 @@ use crate::{
 };
 use trimtab_sandbox as sandbox;
 
-/// Which environment, and with what.
+/// The environment, and its inputs.
 #[derive(Clone, Debug, Args)]
 pub(super) struct TargetArgs {
     /// The environment: the stem of its manifest's file name
@@ -32,10 +32,10 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The target as it is typed again.
+    /// The arguments that name the same target again, for the commands that messages suggest.
     fn to_command_args(&self, context: &CommandContext<'_>, loaded: &LoadedEnvironment) -> String {
         let mut words = vec![self.environment.clone()];
-        // Inputs that serve several environments are not all for this one.
+        // With several environments, a variable may be for another one.
         let meant = |name: &str| !self.inputs.shared || loaded.files.mentions_variable(name);
         let vars = self.inputs.vars.iter().filter(|(name, _)| meant(name));
         words.extend(vars.map(|(name, value)| format!("--var {name}={value}")));
@@ -64,7 +64,7 @@ impl TargetArgs {
     }
 }
 
-/// What a manifest leaves open.
+/// The inputs of a manifest.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct InputArgs {
     /// Set a variable of the manifest; repeatable
@@ -73,24 +73,24 @@ pub(super) struct InputArgs {
     /// Use this image for an app; repeatable
     #[arg(long = "image", value_name = "APP=REFERENCE", value_parser = parse_name_value)]
     pub(super) images: Vec<(String, String)>,
-    /// Whether they are meant for every environment there is.
+    /// Whether the inputs are for all environments.
     #[arg(skip)]
     pub(super) shared: bool,
 }
 
-/// What may be done that is otherwise refused.
+/// What the guard allows.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct AllowArgs {
     /// Only these resources, and what they need; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) only: Vec<Address>,
-    /// Take over an app, a bucket or a role that bears no mark; repeatable
+    /// Take over an app, a bucket or a role without an owner; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) adopt: Vec<Address>,
     /// Allow the loss of this resource's data; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     pub(super) allow_destroy: Vec<Address>,
-    /// The largest share of the environment, in percent, that may be removed
+    /// The largest share of the environment, in percent, that may be deleted
     #[arg(long, value_name = "PERCENT", default_value_t = plan::Limits::DEFAULT_MAX_DESTROY)]
     pub(super) max_destroy: u32,
 }
@@ -112,7 +112,7 @@ fn parse_name_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The variables of a dotenv file.
+/// Reads the variables of a dotenv file.
 pub(super) fn read_env_file(file: &Path) -> Result<BTreeMap<String, String>, CommandError> {
     let wrong = |why: String| CommandError::new(format!("cannot read {}: {why}", file.display()));
     let text = bounded_read::read_user_file(file).map_err(|error| wrong(error.to_string()))?;
@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    /// The facts of the headline.
+    /// The headline of a plan or a report.
     pub(super) fn headline(&self, command: &'static str) -> Headline {
         let meta = &self.desired().meta;
         Headline {
@@ -250,7 +250,7 @@ impl Session {
     }
 }
 
-/// The environments that were named, or all there are.
+/// The given environments, or all that have a manifest.
 pub(super) fn resolve_environments(
     context: &CommandContext<'_>,
     named: &[String],
@@ -272,7 +272,7 @@ pub(super) fn resolve_environments(
     Ok(all)
 }
 
-/// What to do where no manifests are.
+/// What to do when there are no manifests.
 const NO_MANIFESTS_HINT: &str = "run trimtab where the manifests are, or say --environments DIR; `trimtab demo` makes an example";
 
 /// Reads one manifest.

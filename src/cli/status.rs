@@ -1,4 +1,4 @@
-//! `trimtab status`: what runs, from one look.
+//! `trimtab status`: what runs.
 
 use clap::Args;
 
@@ -13,18 +13,18 @@ use crate::{manifest::SecretsMode, render, status::EnvironmentStatus};
 pub(super) struct Status {
     #[command(flatten)]
     target: TargetArgs,
-    /// How it is written
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: StatusFormat,
 }
 
-/// How a status is written.
+/// The output format of a status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum StatusFormat {
-    /// For people.
+    /// Text, for people.
     #[default]
     Text,
-    /// For programs: `trimtab schema --of status` describes it.
+    /// JSON, as `trimtab schema --of status` describes it.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! The only file that writes to the terminal. Data goes to stdout, talk to stderr.
+//! The only file that writes to the terminal: data to stdout, messages to stderr.
 
 use std::{
     borrow::Cow,
@@ -11,18 +11,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::render::{TextOptions, github, sanitize_output};
 
-/// How wide text is when nobody knows.
+/// The width of text in columns, where there is no terminal.
 const DEFAULT_WIDTH: usize = 100;
-/// How high a terminal is when nobody knows.
+/// The height of a terminal in lines, where it is unknown.
 const DEFAULT_HEIGHT: usize = 24;
 
-/// What the user sees, and what he is asked.
+/// The terminal, or the streams that replace it.
 #[derive(Debug)]
 pub(super) struct Terminal {
     color: ColorChoice,
     /// Whether progress is redrawn in place.
     live: bool,
-    /// Whether GitHub's runner reads along, and obeys what looks like a command.
+    /// Whether GitHub's runner reads the output, and obeys lines that look like workflow commands.
     github: bool,
 }
 
@@ -53,7 +53,7 @@ impl Terminal {
         }
     }
 
-    /// How text for stdout should look.
+    /// The width and colour of text on stdout.
     pub(super) fn stdout_options(&self) -> TextOptions {
         let stdout = std::io::stdout();
         TextOptions {
@@ -62,7 +62,7 @@ impl Terminal {
         }
     }
 
-    /// How text for stderr should look.
+    /// The width and colour of text on stderr.
     pub(super) fn stderr_options(&self) -> TextOptions {
         let stderr = std::io::stderr();
         TextOptions {
@@ -79,7 +79,7 @@ impl Terminal {
         choice != ColorChoice::Never
     }
 
-    /// Prints data. A reader that has gone away has seen enough: that is no error.
+    /// Prints on stdout. A closed pipe is no error: its reader has seen enough.
     ///
     /// # Errors
     /// When stdout cannot be written to for any other reason, such as a full disk.
@@ -93,7 +93,7 @@ impl Terminal {
         }
     }
 
-    /// Says something. A closed stderr is nobody's problem.
+    /// Prints a message on stderr. Errors are ignored.
     pub(super) fn eprint(&self, text: &str) {
         let text = self.sanitize(text);
         let mut err = anstream::stderr().lock();
@@ -101,14 +101,15 @@ impl Terminal {
         drop(write!(err, "{text}{newline}"));
     }
 
-    /// Says several lines.
+    /// Prints lines on stderr, if there are any.
     pub(super) fn eprint_lines(&self, lines: &[String]) {
         if !lines.is_empty() {
             self.eprint(&lines.join("\n"));
         }
     }
 
-    /// Says lines that GitHub's runner shall obey where they are commands. In one piece: other lines keep out.
+    /// Prints lines that GitHub's runner obeys where they are workflow commands. They are written at once, so that no other
+    /// line comes in between.
     #[expect(
         clippy::unused_self,
         reason = "whoever may say commands has been handed the terminal"
@@ -120,7 +121,7 @@ impl Terminal {
         }
     }
 
-    /// What is said comes from outside in part, and must not command anybody.
+    /// Removes what a terminal or GitHub's runner would obey, since part of the text comes from outside.
     fn sanitize<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let text = sanitize_output(text);
         if self.github {
@@ -130,12 +131,12 @@ impl Terminal {
         }
     }
 
-    /// Whether GitHub's runner reads along.
+    /// Whether GitHub's runner reads the output.
     pub(super) fn is_github(&self) -> bool {
         self.github
     }
 
-    /// How many lines the terminal has.
+    /// The height of the terminal in lines.
     #[expect(
         clippy::unused_self,
         reason = "what is known of the terminal is asked here"
@@ -144,12 +145,12 @@ impl Terminal {
         terminal_size::terminal_size().map_or(DEFAULT_HEIGHT, |(_, height)| usize::from(height.0))
     }
 
-    /// Whether somebody can be asked.
+    /// Whether the user can be asked.
     pub(super) fn is_interactive(&self) -> bool {
         self.live && std::io::stdin().is_terminal()
     }
 
-    /// Asks, and reads one line.
+    /// Asks a question, and reads one line.
     pub(super) fn prompt(&self, question: &str) -> std::io::Result<String> {
         {
             let mut err = anstream::stderr().lock();
@@ -166,7 +167,7 @@ impl Terminal {
         self.live
     }
 
-    /// A line that shows that something goes on; nothing when nobody watches.
+    /// Shows a spinner on a terminal; nothing elsewhere.
     pub(super) fn start_spinner(&self, text: &str) -> Option<Spinner> {
         if !self.live {
             return None;
@@ -189,7 +190,7 @@ impl Drop for Spinner {
     }
 }
 
-/// The width of the terminal that shows stdout; text for a file gets a width that fits a page.
+/// The width of the terminal in columns, or a width that fits a page where there is none.
 fn terminal_width() -> usize {
     terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).max(40))
 }

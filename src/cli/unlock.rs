@@ -1,4 +1,4 @@
-//! `trimtab unlock`: who holds the lock of an environment, and ending it for a run that hangs or is dead.
+//! `trimtab unlock`: shows who holds the environment lock, and releases it for a run that hangs or has died.
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ use crate::{
     ops::lock_location,
 };
 
-/// Show who holds the lock of an environment, or end it for a run that hangs or has died.
+/// Show who holds the lock of an environment, or release it for a run that hangs or has died.
 #[derive(Debug, Args)]
 pub(super) struct Unlock {
     /// The environment: the stem of its manifest's file name
@@ -21,7 +21,7 @@ pub(super) struct Unlock {
     environment: String,
     #[command(flatten)]
     inputs: InputArgs,
-    /// End the lock that has this id: so that it is not another's by the time you have looked
+    /// Release the lock with this id; the id makes sure that it is still the lock you saw
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `trimtab validate`: everything that can be known of a manifest without asking anybody.
+//! `trimtab validate`: every check of a manifest that needs no request.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::manifest::SecretsMode;
 
-/// Check manifests, offline.
+/// Check manifests offline.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// The environments to check; all of them when none is named
+    /// The environments to check; all when none is given
     #[arg(value_name = "ENV")]
     names: Vec<String>,
     #[command(flatten)]

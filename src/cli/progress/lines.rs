@@ -1,5 +1,5 @@
-//! A run in a log, where nothing can be redrawn: one line when a step begins and one when it ends, and a word about what
-//! is waited for when nothing was said for long.
+//! Progress in a log, where nothing can be redrawn: one line when a step begins, one when it ends, and a reminder of what is
+//! being waited for after a long silence.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::{
     render::{self, github::LogGroups, text::LiveProgress},
 };
 
-/// How long a log may be silent: a pipeline's reader soon takes a silent job for one that hangs.
+/// How long a log may be silent. Readers soon take a silent job for one that hangs.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// One JSON event a line.
+/// Prints one JSON event per line.
 pub(super) async fn show_json(
     context: &CommandContext<'_>,
     mut events: UnboundedReceiver<ApplyEvent>,
@@ -25,7 +25,7 @@ pub(super) async fn show_json(
     }
 }
 
-/// One line a change.
+/// Prints one line per event.
 pub(super) async fn show_plain(
     context: &CommandContext<'_>,
     events: UnboundedReceiver<ApplyEvent>,
@@ -42,8 +42,8 @@ pub(super) async fn show_plain(
     .await;
 }
 
-/// The same for GitHub's log: the lines of an app or a process group fold, and are written when it is complete, so that
-/// those of others never stand between them.
+/// Prints groups for GitHub's log: the lines of an app or a process group fold. A group is written when it is complete, so
+/// that lines of other groups never come in between.
 pub(super) async fn show_github_groups(
     context: &CommandContext<'_>,
     events: UnboundedReceiver<ApplyEvent>,
@@ -59,7 +59,7 @@ pub(super) async fn show_github_groups(
     context.ui.eprint_workflow_commands(&groups.finish());
 }
 
-/// Hands on every event, and explains every silence. `show` says whether it said anything.
+/// Passes every event to `show`, which returns whether it printed anything, and prints a reminder after a long silence.
 async fn for_each_event(
     context: &CommandContext<'_>,
     mut events: UnboundedReceiver<ApplyEvent>,

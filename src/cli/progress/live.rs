@@ -1,4 +1,4 @@
-//! A run on a terminal: what is under way is redrawn in place, and what is done leaves one line.
+//! Progress on a terminal: steps under way are redrawn in place, and a finished step leaves one line.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use crate::{
     render::{sanitize_output, text::LiveProgress},
 };
 
-/// How often it is redrawn at most.
+/// The shortest time between two redraws.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
-/// The terminal may draw a little more often than we do, so that it never drops a picture of ours.
+/// The draw rate of the progress bar, above our own rate so that it drops none of our redraws.
 const DRAW_RATE_HZ: u8 = 20;
-/// So many steps are shown at most; more are counted. A board that is higher than the terminal could not be redrawn.
+/// How many steps are shown; more are only counted. Lines above the top of the terminal could not be redrawn.
 const MAX_STEPS: usize = 16;
-/// Lines of the terminal that are kept free: the bar, the count of more steps, and the cursor's.
+/// Lines that stay free: for the bar, the count of further steps, and the cursor.
 const RESERVED_LINES: usize = 3;
 
-/// Shows the run until its last event.
+/// Shows progress until the last event.
 pub(super) async fn show_live(
     context: &CommandContext<'_>,
     mut events: UnboundedReceiver<ApplyEvent>,
@@ -34,7 +34,7 @@ pub(super) async fn show_live(
         ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(DRAW_RATE_HZ));
     let style = ProgressStyle::with_template("{msg}");
     let (Ok(style), false) = (style, screen.is_hidden()) else {
-        // A terminal that cannot move its cursor is a log.
+        // A terminal that cannot move its cursor is treated as a log.
         return lines::show_plain(context, events, steps).await;
     };
     screen.set_style(style);
@@ -42,7 +42,7 @@ pub(super) async fn show_live(
     let mut board = LiveProgress::new(steps.iter().copied());
     let mut tick = interval(REDRAW_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Lines that stay are written with the next picture: a burst of steps is one redraw.
+    // Finished lines are written with the next redraw, so that a burst of steps costs one redraw.
     let mut behind: Vec<String> = Vec::new();
     loop {
         tokio::select! {
@@ -63,7 +63,7 @@ pub(super) async fn show_live(
     context.ui.eprint_lines(&behind);
 }
 
-/// Writes what stays above what is redrawn.
+/// Writes the finished lines above the redrawn part.
 fn print_finished_lines(screen: &ProgressBar, behind: &mut Vec<String>) {
     if !behind.is_empty() {
         screen.println(sanitize_output(&std::mem::take(behind).join("\n")));
