@@ -223,19 +223,22 @@ impl<F: Frontend> Run<'_, F> {
         mut approved: Approved,
         mut world: World,
     ) -> Result<(ApplyReport, World), F::Error> {
-        let replans = match self.goal {
+        let max_replans = match self.goal {
             Goal::Manifest | Goal::Nothing(_) => MAX_REPLANS,
+            // A rollback runs as it was shown or not at all.
             Goal::Previous(_) => 0,
         };
-        for attempt in 0.. {
+        let mut replans = 0;
+        loop {
+            // The world is kept, because a recovery compares with it.
             let report = self.execute(&approved, world.clone()).await;
-            if !report.outdated || attempt == replans {
+            if !report.outdated || replans == max_replans {
                 return Ok((report, world));
             }
+            replans += 1;
             self.notify_replanning();
             (approved, world) = self.replan(&approved).await?;
         }
-        unreachable!("the loop ends by returning")
     }
 
     fn notify_replanning(&self) {
